@@ -1,0 +1,190 @@
+//! One error type, one documented list of stable codes.
+//!
+//! An [`Error`] says what happened ([`Error::message`], with the value that was at fault but never a
+//! secret), and what to do ([`Code::advice`]). Its [`Code`] is what programs match on: codes are
+//! never renamed and never reused. `docs/errors.md` lists them all, and a test holds it to
+//! [`Code::ALL`].
+
+use core::fmt;
+
+/// A result whose error is this crate's [`Error`].
+pub type Result<T> = core::result::Result<T, Error>;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
+        /// The stable code of an [`Error`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of `docs/errors.md`.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The code as programs and the page see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// What the reader of the error should do.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The configuration passed to `vault()` is wrong; nothing was started.
+    ConfigInvalid = "config_invalid", "Mend the named option in the worker's file.";
+    /// A message on a port was not one that the page's wrapper sends.
+    MessageInvalid = "message_invalid", "Use the same version of strongroom in page and worker.";
+    /// A documented limit on size or number was exceeded.
+    LimitExceeded = "limit_exceeded", "Send less, or fewer at once; docs/errors.md lists the limits.";
+    /// There is no session.
+    LoginRequired = "login_required", "Call login().";
+    /// The session ended while the call was waiting; the message gives the reason.
+    SessionEnded = "session_ended", "Call login() again.";
+    /// The provider wants the user to interact before it issues another token.
+    InteractionRequired = "interaction_required", "Call login() so that the user can do what the provider asks.";
+    /// The user, or the provider for them, refused the request at the authorization endpoint.
+    LoginDenied = "login_denied", "Offer to sign in again.";
+    /// The provider answered the authorization request with another error.
+    LoginFailed = "login_failed", "See the provider's error code in the message.";
+    /// The callback's `state` belongs to no login that was begun here.
+    LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
+    /// The callback URL was opened a second time.
+    LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
+    /// More than ten minutes passed between `login()` and its callback.
+    LoginExpired = "login_expired", "Call login() again.";
+    /// The login was given up by the page, or replaced by another one.
+    LoginCancelled = "login_cancelled", "Offer to sign in again.";
+    /// The callback's parameters contradict each other or are malformed.
+    CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, look at the provider's answer.";
+    /// The page that called `handleCallback()` is not the configured `redirectUri`.
+    RedirectUriMismatch = "redirect_uri_mismatch", "Set redirectUri to the address at which the provider answers, and register that.";
+    /// An answer came from another issuer than the one configured (RFC 9207, OIDC Discovery).
+    IssuerMismatch = "issuer_mismatch", "Set issuer to exactly what the provider's metadata says.";
+    /// The provider could not be reached, or answered with a passing fault.
+    ProviderUnavailable = "provider_unavailable", "Try again later; the session, if there was one, is kept.";
+    /// The provider's metadata or keys are unusable.
+    MetadataInvalid = "metadata_invalid", "Look at the provider's discovery document, or configure metadata yourself.";
+    /// The token endpoint's answer is unusable.
+    TokenResponseInvalid = "token_response_invalid", "Look at the provider's token endpoint; no token was kept.";
+    /// The token endpoint refused this client or its request.
+    ClientRejected = "client_rejected", "Compare clientId, scope and the client's registration at the provider.";
+    /// The authorization code was refused.
+    CodeRejected = "code_rejected", "Call login() again.";
+    /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
+    IdTokenInvalid = "id_token_invalid", "Compare issuer, clientId and the signing algorithm; check the device's clock.";
+    /// The URL matches no rule in `apis`.
+    UrlNotAllowed = "url_not_allowed", "Add a rule for it to apis in the worker's file, if the page should reach it.";
+    /// The URL matches a rule, but not with this method.
+    MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker's file.";
+    /// The page may not set this header.
+    HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets what authorises the request.";
+    /// The API answered with a redirect, which is not followed with a token.
+    RedirectBlocked = "redirect_blocked", "Call the final address.";
+    /// The request needs something that this version or browser cannot do.
+    Unsupported = "unsupported", "See the message for what is missing.";
+    /// The browser's storage refused to keep what must survive.
+    StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
+    /// The provider took longer than the time limit.
+    Timeout = "timeout", "Try again.";
+    /// The worker's script could not be loaded.
+    WorkerFailed = "worker_failed", "Check the worker's URL, its type 'module', and the page's worker-src.";
+    /// The worker did not answer the handshake in time.
+    WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
+    /// The WebAssembly module could not be fetched.
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).";
+    /// The worker's own Content-Security-Policy forbids WebAssembly.
+    WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";
+    /// The vault stopped because of a fault of its own; its secrets are gone.
+    VaultCrashed = "vault_crashed", "Reload the page; please report it.";
+    /// The browser blocked the popup window.
+    PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
+    /// The room was closed by `close()`.
+    Closed = "closed", "Call connect() again.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What went wrong: a [`Code`] for programs and a message for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    message: String,
+}
+
+impl Error {
+    /// An error with `code`; `message` says what happened and with which value. Never a secret.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What happened, in a sentence without a full stop.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())?;
+        f.write_str(": ")?;
+        f.write_str(&self.message)?;
+        f.write_str(". ")?;
+        f.write_str(self.code.advice())
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_snake_case_and_come_with_advice() {
+        let mut seen: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
+            assert!(code.advice().ends_with('.'), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_error_reads_as_what_happened_and_what_to_do() {
+        let error = Error::new(Code::LoginRequired, "there is no session");
+        assert_eq!(
+            error.to_string(),
+            "login_required: there is no session. Call login()."
+        );
+    }
+}

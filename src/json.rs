@@ -1,0 +1,576 @@
+//! A strict reader and writer for JSON (RFC 8259), small enough for the browser.
+//!
+//! Everything that comes from a network or a page is read here. Beyond the grammar it refuses what
+//! parsers disagree on and attackers therefore use: a repeated member name (also when one of the two
+//! is written with escapes), a lone surrogate, a byte-order mark, text after the value, and nesting
+//! deeper than [`MAX_DEPTH`]. Numbers stay text until someone asks for an integer, so nothing is
+//! rounded, and no floating-point parser is carried along.
+
+use core::fmt::Write as _;
+use zeroize::Zeroize;
+
+/// Arrays and objects may be nested this deep.
+pub const MAX_DEPTH: usize = 32;
+
+/// Why a text is not acceptable JSON, and at which byte. It quotes nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    /// Offset of the offending byte.
+    pub at: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// A JSON value. Its strings are wiped when it is dropped: token replies pass through here.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, exactly as it was written.
+    Number(String),
+    /// A string, unescaped.
+    String(String),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object; member names are unique.
+    Object(Object),
+}
+
+impl core::fmt::Debug for Value {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// The members of an object in the order they were written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Object(Vec<(String, Value)>);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        if let Self::String(text) = self {
+            text.zeroize();
+        }
+    }
+}
+
+impl Value {
+    /// Reads one JSON text.
+    ///
+    /// # Errors
+    /// The first byte at which the text is not acceptable, and why.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        let mut reader = Reader {
+            text,
+            at: 0,
+            depth: 0,
+        };
+        reader.skip_whitespace();
+        let value = reader.value()?;
+        reader.skip_whitespace();
+        if reader.at == text.len() {
+            Ok(value)
+        } else {
+            Err(reader.error("text after the value"))
+        }
+    }
+
+    /// The name of the value's type, for messages that must not quote the value.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// The text of a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value of a boolean.
+    #[must_use]
+    pub const fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A number written as a plain integer from 0 to `u64::MAX`: no sign, fraction or exponent.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The members of an object.
+    #[must_use]
+    pub const fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Appends the value as JSON text.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(true) => out.push_str("true"),
+            Self::Bool(false) => out.push_str("false"),
+            Self::Number(text) => out.push_str(text),
+            Self::String(text) => write_string(out, text),
+            Self::Array(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object(object) => object.write(out),
+        }
+    }
+}
+
+impl Object {
+    /// An object without members.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The member called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
+    /// The text of the string member called `name`.
+    #[must_use]
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Adds a member. The caller sees to it that `name` is new.
+    pub fn push(&mut self, name: impl Into<String>, value: Value) {
+        self.0.push((name.into(), value));
+    }
+
+    /// The members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Appends the object as JSON text.
+    pub fn write(&self, out: &mut String) {
+        out.push('{');
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            write_string(out, name);
+            out.push(':');
+            value.write(out);
+        }
+        out.push('}');
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(number.to_string())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c < ' ' => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+impl Reader<'_> {
+    const fn error(&self, reason: &'static str) -> JsonError {
+        JsonError {
+            at: self.at,
+            reason,
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_whitespace(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn value(&mut self) -> Result<Value, JsonError> {
+        match self.peek() {
+            Some(b'{') => self.nested(Self::object),
+            Some(b'[') => self.nested(Self::array),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal("true", Value::Bool(true)),
+            Some(b'f') => self.literal("false", Value::Bool(false)),
+            Some(b'n') => self.literal("null", Value::Null),
+            Some(_) => Err(self.error("not a JSON value")),
+            None => Err(self.error("the text ends where a value should be")),
+        }
+    }
+
+    fn nested(
+        &mut self,
+        read: fn(&mut Self) -> Result<Value, JsonError>,
+    ) -> Result<Value, JsonError> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.error("nested too deeply"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.skip_whitespace();
+        let value = read(self)?;
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    fn object(&mut self) -> Result<Value, JsonError> {
+        let mut object = Object::new();
+        if self.take(b'}') {
+            return Ok(Value::Object(object));
+        }
+        loop {
+            if self.peek() != Some(b'"') {
+                return Err(self.error("a member name should be here"));
+            }
+            let name = self.string()?;
+            if object.get(&name).is_some() {
+                return Err(self.error("a member name is repeated"));
+            }
+            self.skip_whitespace();
+            if !self.take(b':') {
+                return Err(self.error("a ':' should be here"));
+            }
+            self.skip_whitespace();
+            let value = self.value()?;
+            object.push(name, value);
+            self.skip_whitespace();
+            if self.take(b'}') {
+                return Ok(Value::Object(object));
+            }
+            if !self.take(b',') {
+                return Err(self.error("a ',' or '}' should be here"));
+            }
+            self.skip_whitespace();
+        }
+    }
+
+    fn array(&mut self) -> Result<Value, JsonError> {
+        let mut items = Vec::new();
+        if self.take(b']') {
+            return Ok(Value::Array(items));
+        }
+        loop {
+            items.push(self.value()?);
+            self.skip_whitespace();
+            if self.take(b']') {
+                return Ok(Value::Array(items));
+            }
+            if !self.take(b',') {
+                return Err(self.error("a ',' or ']' should be here"));
+            }
+            self.skip_whitespace();
+        }
+    }
+
+    fn literal(&mut self, word: &'static str, value: Value) -> Result<Value, JsonError> {
+        if self.text[self.at..].starts_with(word) {
+            self.at += word.len();
+            Ok(value)
+        } else {
+            Err(self.error("not a JSON value"))
+        }
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.error("a digit should be here"));
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Value, JsonError> {
+        let start = self.at;
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Ok(Value::Number(self.text[start..self.at].to_owned()))
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.at += 1;
+        let mut out = String::new();
+        loop {
+            // A run without quotes, escapes or controls is copied at once.
+            let start = self.at;
+            while self
+                .peek()
+                .is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\')
+            {
+                self.at += 1;
+            }
+            out.push_str(&self.text[start..self.at]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(out);
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    out.push(self.escape()?);
+                }
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("the text ends inside a string")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let c = match self.peek() {
+            Some(c @ (b'"' | b'\\' | b'/')) => c as char,
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.unicode_escape();
+            }
+            _ => return Err(self.error("an unknown escape")),
+        };
+        self.at += 1;
+        Ok(c)
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, JsonError> {
+        let first = self.hex4()?;
+        let scalar = if (0xD800..0xDC00).contains(&first) {
+            if !(self.take(b'\\') && self.take(b'u')) {
+                return Err(self.error("a lone surrogate"));
+            }
+            let second = self.hex4()?;
+            if !(0xDC00..0xE000).contains(&second) {
+                return Err(self.error("a lone surrogate"));
+            }
+            0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+        } else {
+            first
+        };
+        char::from_u32(scalar).ok_or_else(|| self.error("a lone surrogate"))
+    }
+
+    fn hex4(&mut self) -> Result<u32, JsonError> {
+        let mut value = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|b| (b as char).to_digit(16));
+            let Some(digit) = digit else {
+                return Err(self.error("four hexadecimal digits should be here"));
+            };
+            value = value << 4 | digit;
+            self.at += 1;
+        }
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = String::new();
+        Value::parse(text).unwrap().write(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_read_is_written_back() {
+        for text in [
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "-0.5e+10",
+            r#"{"a":[1,2,{"b":"c"}],"d":null}"#,
+            r#""é😀\"\\""#,
+        ] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(written(" [ 1 , 2 ] \n"), "[1,2]");
+        assert_eq!(written(r#""\ud83d\ude00\n\/""#), "\"😀\\u000a/\"");
+    }
+
+    #[test]
+    fn refuses_what_is_not_json_or_is_read_differently_elsewhere() {
+        for text in [
+            "",
+            " ",
+            "nul",
+            "nullx",
+            "\u{feff}{}",
+            "{}{}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "[1 2]",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "--1",
+            "NaN",
+            "Infinity",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"open",
+            r#"{"iss":1,"iss":2}"#,
+            r#"{"iss":1,"\u0069ss":2}"#,
+        ] {
+            assert!(Value::parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Value::parse(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(
+            Value::parse(&nested(MAX_DEPTH + 1)).unwrap_err().reason,
+            "nested too deeply"
+        );
+        assert!(Value::parse(&"[".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn only_plain_integers_are_integers() {
+        let integer = |text| Value::parse(text).unwrap().as_u64();
+        assert_eq!(integer("1700000000"), Some(1_700_000_000));
+        assert_eq!(integer("18446744073709551615"), Some(u64::MAX));
+        for text in ["-1", "1.0", "1e3", "18446744073709551616", "\"1\"", "null"] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_the_kind_only() {
+        let value = Value::parse(r#"{"access_token":"abc"}"#).unwrap();
+        assert_eq!(format!("{value:?}"), "an object");
+    }
+}
