@@ -1,0 +1,101 @@
+/** The public interface of `strongroom`, the page's side. */
+import type { EndReason, Holding, Session, TraceEvent } from './messages.js'
+
+export type { EndReason, Holding, Session, TraceEvent } from './messages.js'
+
+/** A connection from one page to its vault. */
+export interface Strongroom {
+  /** The session as of now, or `null`. Changes are announced by `on('change')`. */
+  readonly session: Session | null
+  /** Why there is no session any more; `null` before the first one ends. */
+  readonly endReason: EndReason | null
+  /**
+   * `fetch` with the access token added inside the vault. Bound, so it can be handed to any client
+   * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted,
+   * and with {@link StrongroomError} when the vault refuses.
+   */
+  readonly fetch: (input: RequestInfo | URL, init?: VaultRequestInit) => Promise<Response>
+  /**
+   * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
+   *
+   * `redirect` leaves the page; the promise settles only if that fails. `popup` must be called in a
+   * click handler and resolves with the session.
+   */
+  login(options?: LoginOptions): Promise<Session>
+  /**
+   * Finishes a login if the page's address is the configured redirect URI with an answer in it, and
+   * removes the answer from the address at once. Otherwise does nothing. Call it once at start.
+   */
+  handleCallback(url?: string | URL): Promise<CallbackResult | null>
+  /** Ends the session in all tabs and revokes its refresh token (RFC 7009). */
+  logout(options?: LogoutOptions): Promise<void>
+  /** Calls `listener` on each event; returns the function that stops it. */
+  on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
+  /** What the vault holds, without its values. Needs `inspect: true` in the configuration. */
+  inspect(): Promise<Holding[]>
+  /** Lets go of the vault. Pending calls reject with `closed`. */
+  close(): void
+}
+
+/** What can be listened to with {@link Strongroom.on}. */
+export interface Events {
+  /** The session began, was renewed or ended. */
+  change: { session: Session | null; reason: EndReason | null }
+  /** Something happened in the vault. Needs `inspect: true` in the configuration. */
+  trace: TraceEvent
+  /** The vault stopped for good; every call from now on rejects with this error. */
+  failed: StrongroomErrorLike
+}
+
+/** `RequestInit` and what only a vault understands. */
+export interface VaultRequestInit extends RequestInit {
+  /** Not the user's doing (a poll): does not count as activity. */
+  background?: boolean
+}
+
+/** Options of {@link Strongroom.login}. */
+export interface LoginOptions {
+  /** How the user gets to the provider. Default `'redirect'`. */
+  mode?: 'redirect' | 'popup'
+  /** A path within the app to come back to, with its query and fragment. Default: where the page is. */
+  returnTo?: string
+  /** OpenID Connect Core 3.1.2.1: `none`, `login`, `consent`, `select_account`. */
+  prompt?: string
+  /** The user's identifier, if known. */
+  loginHint?: string
+  /** Preferred languages, such as `de fr`. */
+  uiLocales?: string
+  /** Requested authentication context classes. */
+  acrValues?: string
+  /** Seconds since the last active sign-in that are still good enough. */
+  maxAge?: number
+  /** Gives the login up. */
+  signal?: AbortSignal
+  /** Seconds a popup login may take. Default 600. */
+  timeout?: number
+}
+
+/** What a finished callback was for. */
+export interface CallbackResult {
+  /** The `returnTo` of the login. */
+  returnTo: string
+}
+
+/** Options of {@link Strongroom.logout}. */
+export interface LogoutOptions {
+  /** Also end the user's session at the provider (OpenID Connect RP-Initiated Logout): leaves the page. */
+  provider?: boolean
+  /** With `provider`: an address registered there, to come back to. */
+  returnTo?: string
+}
+
+/** Options of `connect()`. */
+export interface ConnectOptions {
+  /** Seconds the worker has to answer. Default 10. */
+  timeout?: number
+}
+
+/** The shape of `StrongroomError`: every refusal carries a stable `code` (docs/errors.md). */
+export interface StrongroomErrorLike extends Error {
+  readonly code: string
+}

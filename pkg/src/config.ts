@@ -1,0 +1,60 @@
+/** The configuration of a vault. It is fixed in the worker's file; a page cannot change it. */
+export interface VaultConfig {
+  /** The provider's issuer identifier, exactly as its metadata says: an https URL. */
+  issuer: string
+  /** RFC 6749 2.2. A public client: there is no secret in a browser. */
+  clientId: string
+  /** Where the provider sends its answer; relative to the worker's address. Same origin as the worker. */
+  redirectUri: string
+  /** Space-separated; must contain `openid`. `offline_access` asks for a refresh token. */
+  scope: string
+  /** What may be called with the access token. Everything else is refused. */
+  apis: ApiRule[]
+  /** How long a session may last. */
+  session?: SessionLimits
+  /** The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture, locale. */
+  claims?: string[]
+  /** The provider's metadata (RFC 8414), instead of discovery. */
+  metadata?: ProviderMetadata
+  /** The ID token's signing algorithm. Default: what the metadata offers, asymmetric only. */
+  idTokenSignedResponseAlg?: 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
+  /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
+  authorizationParams?: Record<string, string>
+  /** Seconds by which the provider's clock may differ. Default 60. */
+  clockTolerance?: number
+  /** Seconds a request to the provider may take. Default 10. */
+  requestTimeout?: number
+  /** Tell pages what happens inside, and what is held, without values: for demos and debugging. Default false. */
+  inspect?: boolean
+}
+
+/** Which requests may carry the access token. */
+export interface ApiRule {
+  /** An https URL whose path ends in `/`: everything below it. Relative to the worker's address. */
+  url: string
+  /** Default `['GET', 'HEAD']`. */
+  methods?: string[]
+}
+
+/** Limits of a session, in seconds. */
+export interface SessionLimits {
+  /** Ends after so long without activity of the user. Default 1800. */
+  idle?: number
+  /** Ends after so long whatever happens. Default 43200. */
+  absolute?: number
+  /** Where the session is kept. Default and, so far, only choice: `'memory'`. */
+  persist?: 'memory'
+}
+
+/** The members of RFC 8414 / OpenID Connect Discovery that strongroom reads. */
+export interface ProviderMetadata {
+  issuer: string
+  authorization_endpoint: string
+  token_endpoint: string
+  jwks_uri: string
+  revocation_endpoint?: string
+  end_session_endpoint?: string
+  authorization_response_iss_parameter_supported?: boolean
+  id_token_signing_alg_values_supported?: string[]
+  code_challenge_methods_supported?: string[]
+}

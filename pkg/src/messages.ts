@@ -1,0 +1,178 @@
+/**
+ * Every message that crosses between page and vault. Nothing here has room for a token, a code, a
+ * verifier or an answer of the authorization server; keep it so.
+ *
+ * On the wire a message is an array:
+ *
+ * - `[text]` or `[text, payload]`: control. `text` is the JSON of one of the types below; `payload`
+ *   is what JSON cannot carry (a request's body, a response's header list).
+ * - `[id, chunk]`: a piece of the body of call `id`: bytes, `null` at the end, `false` when the
+ *   connection broke.
+ * - `id`, a bare number, from the page: send one more piece of the body of call `id`.
+ *
+ * The vault parses `text` with its own strict reader; src/vault/message.rs is the other side.
+ */
+
+/** The version of this protocol. A vault answers another version with `message_invalid`. */
+export const PROTOCOL = 1
+
+/** What a page may send. `id` is unique within its port and names the answer. */
+export type PageMessage =
+  /** First on every port; answered by `ready` or `failed`. A second one changes nothing. */
+  | { t: 'hello'; version: number }
+  /** Begin a login; answered by `navigate`, then, in popup mode, by `done`. */
+  | ({ t: 'login'; id: number } & LoginParameters)
+  /** Give up login `id`. */
+  | { t: 'cancel'; id: number }
+  /** The page is at what may be the redirect URI; answered by `settled`. */
+  | { t: 'callback'; id: number; url: string }
+  /** A request for an API; the payload is its body. Answered by `head`, `network_error` or `error`. */
+  | ({ t: 'fetch'; id: number } & RequestHead)
+  /** The page no longer wants call `id`. Not answered. */
+  | { t: 'abort'; id: number }
+  /** End the session everywhere; answered by `done`. */
+  | { t: 'logout'; id: number; provider: boolean; returnTo?: string }
+  /** What does the vault hold? Answered by `inspection`, if the configuration allows it. */
+  | { t: 'inspect'; id: number }
+  /** The page is leaving; its port can be forgotten. */
+  | { t: 'bye' }
+
+/** The parameters of an authorization request that a page may choose. */
+export interface LoginParameters {
+  mode: 'redirect' | 'popup'
+  /** Where the user was: a path within the app, handed back by `handleCallback()`. */
+  returnTo?: string
+  /** OpenID Connect Core 3.1.2.1. */
+  prompt?: string
+  loginHint?: string
+  uiLocales?: string
+  acrValues?: string
+  /** Seconds. */
+  maxAge?: number
+}
+
+/** The head of a request, as `Request` normalised it. */
+export interface RequestHead {
+  url: string
+  method: string
+  headers: [string, string][]
+  /** Not the user's doing (a poll): does not keep the session from idling. */
+  background?: boolean
+  credentials?: RequestCredentials
+  cache?: RequestCache
+  integrity?: string
+  keepalive?: boolean
+  priority?: 'high' | 'low' | 'auto'
+}
+
+/** What a vault may send. */
+export type VaultMessage =
+  /** The handshake's answer. */
+  | { t: 'ready'; version: number; session: Session | null; reason: EndReason | null }
+  /** This vault cannot serve anyone: wrong configuration, no wasm, or a crash. Ends everything pending. */
+  | { t: 'failed'; code: string; message: string }
+  /** Where login `id` goes: the provider's authorization endpoint, or the error page of none. */
+  | { t: 'navigate'; id: number; url: string }
+  /** A callback was dealt with. `popup`: it belongs to another page's popup, close this one. */
+  | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
+  /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
+  | { t: 'session'; session: Session | null; reason: EndReason | null }
+  /** The head of call `id`'s response; the payload is its header list. */
+  | {
+      t: 'head'
+      id: number
+      status: number
+      statusText: string
+      url: string
+      redirected: boolean
+      /** Whether `[id, chunk]` messages follow. */
+      body: boolean
+    }
+  /** Call `id` failed as `fetch` fails when the network does. */
+  | { t: 'network_error'; id: number }
+  /** Operation `id` was refused or failed. */
+  | { t: 'error'; id: number; code: string; message: string }
+  /** Operation `id` is complete. `url`: where to send the user for the provider's own logout. */
+  | { t: 'done'; id: number; url: string | null }
+  /** What the vault holds: kinds, ages and fingerprints, never values. */
+  | { t: 'inspection'; id: number; holdings: Holding[] }
+  /** What just happened, for the session inspector; only if the configuration says `inspect: true`. */
+  | ({ t: 'trace' } & TraceEvent)
+
+/** The page's view of a session. Times are in milliseconds since the Unix epoch. */
+export interface Session {
+  /** Claims of the validated ID token that the configuration's `claims` names. */
+  claims: Record<string, unknown> & { sub: string }
+  /** The scopes that were granted (RFC 6749 3.3, 5.1). */
+  scopes: string[]
+  /** `interaction_required`: the provider wants the user before it issues another access token. */
+  state: 'active' | 'interaction_required'
+  startedAt: number
+  /** When the absolute limit ends the session, whatever happens. */
+  expiresAt: number
+  /** When the idle limit ends it, if the user does nothing from now on. */
+  idleExpiresAt: number
+  /** When the vault will need a new access token. The page need not care. */
+  accessTokenExpiresAt: number
+}
+
+/** Why a session ended. */
+export type EndReason =
+  /** Somebody called `logout()`. */
+  | 'logged_out'
+  /** The provider refused the refresh token: revoked, expired or its session ended. */
+  | 'provider_ended'
+  /** There is no refresh token and the access token has expired. */
+  | 'expired'
+  /** The idle limit was reached. */
+  | 'idle'
+  /** The absolute limit was reached. */
+  | 'absolute'
+  /** The provider answered for another user or issuer; everything was revoked. */
+  | 'security'
+
+/** One thing that the vault holds. */
+export interface Holding {
+  kind: 'access_token' | 'refresh_token' | 'id_token' | 'pending_login' | 'signing_keys'
+  /** Since when, in milliseconds since the Unix epoch. */
+  since: number
+  /** Until when, where that is known. */
+  expiresAt: number | null
+  /** How often this was renewed: the rotation's count. */
+  generation: number | null
+  /** The first 8 hexadecimal digits of a salted hash; the salt never leaves the vault. */
+  fingerprint: string | null
+}
+
+/** Something that happened in the vault. `at` is in milliseconds since the Unix epoch. */
+export interface TraceEvent {
+  at: number
+  event:
+    /** The authorization request was made. */
+    | 'login_started'
+    /** The code was exchanged and the ID token validated. */
+    | 'login_completed'
+    /** A request left for an API (`detail`: method and URL without its query). */
+    | 'call_sent'
+    /** An API answered (`status`). */
+    | 'call_answered'
+    /** A call waits for the refresh. */
+    | 'call_waiting'
+    /** A call is sent again after a 401. */
+    | 'call_retried'
+    /** The refresh token is on its way to the token endpoint. */
+    | 'refresh_started'
+    /** New tokens were adopted (`generation`). */
+    | 'refresh_completed'
+    /** The refresh failed (`detail`: the verdict); it may be tried again. */
+    | 'refresh_failed'
+    /** The session ended (`detail`: the reason). */
+    | 'session_ended'
+    /** The refresh token was revoked at the provider (RFC 7009). */
+    | 'token_revoked'
+  /** Which call the event belongs to, counted by the vault over all its pages. */
+  call: number | null
+  status: number | null
+  generation: number | null
+  detail: string | null
+}
