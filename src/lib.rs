@@ -1,8 +1,14 @@
 //! strongroom
 
+pub mod base64url;
 pub mod clock;
 pub mod error;
+pub mod id_token;
 pub mod json;
+pub mod jwks;
+pub mod jwt;
+pub mod metadata;
+pub mod pkce;
 pub mod secret;
 
 pub use error::{Code, Error, Result};
