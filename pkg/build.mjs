@@ -1,0 +1,47 @@
+/**
+ * Bundles pkg/src into pkg/dist, next to the wasm. `cargo xtask build` runs it after it has written
+ * pkg/glue, which is git-ignored:
+ *
+ *   pkg/glue/strongroom.js        wasm-bindgen's glue (target web)
+ *   pkg/glue/strongroom.d.ts      its types, generated from src/bindings.rs
+ *   pkg/glue/strongroom_bg.wasm   the core, after wasm-opt
+ *
+ * src/worker.ts and src/core.ts import the glue by its relative path, '../glue/strongroom.js', so
+ * that esbuild, tsc and editors find it with no alias. They pass
+ * `new URL('./strongroom_bg.wasm', import.meta.url)` to `init`: that expression has to reach
+ * dist/worker.js and dist/core.js as it stands, since it is what bundlers look for.
+ *
+ * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads
+ * one file and the wasm, and neither waits for a second round trip.
+ */
+import { build } from 'esbuild'
+import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+
+const at = (path) => new URL(path, import.meta.url)
+const WASM_URL = 'new URL("./strongroom_bg.wasm",import.meta.url)'
+
+await rm(at('./dist'), { recursive: true, force: true })
+await mkdir(at('./dist'))
+await build({
+  absWorkingDir: at('.').pathname,
+  entryPoints: ['src/index.ts', 'src/worker.ts', 'src/core.ts'],
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  charset: 'utf8',
+  logLevel: 'warning',
+})
+await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
+for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) {
+  await copyFile(at(`../${licence}`), at(`./${licence}`))
+}
+
+for (const entry of ['worker', 'core']) {
+  const code = await readFile(at(`./dist/${entry}.js`), 'utf8')
+  if (!code.includes(WASM_URL)) {
+    throw new Error(`dist/${entry}.js has lost ${WASM_URL}: bundlers will not find the wasm. Mend src/${entry}.ts.`)
+  }
+}
