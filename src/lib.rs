@@ -1,8 +1,10 @@
 //! strongroom
 
+pub mod allow;
 pub mod base64url;
 pub mod clock;
 pub mod error;
+pub mod form;
 pub mod id_token;
 pub mod json;
 pub mod jwks;
@@ -10,6 +12,7 @@ pub mod jwt;
 pub mod metadata;
 pub mod pkce;
 pub mod secret;
+pub mod url;
 
 pub use error::{Code, Error, Result};
 pub use secret::Secret;

@@ -1,0 +1,452 @@
+//! Egress: a request carries a token only if a rule allows its parsed URL and its method.
+//!
+//! [`Rules::decide`] is the only maker of [`Allowed`], and only an [`Allowed`] can become a request
+//! with a token, so a request that no rule allows does not type-check. The decision is made twice
+//! over: on the text as it came, which must not contain what parsers disagree on, and on the URL as
+//! the platform's own parser reads it; what is sent is that parser's serialisation.
+
+use crate::error::{Code, Error, Result};
+use crate::url::Url;
+
+/// Longest URL that is looked at, in bytes.
+pub const MAX_URL: usize = 8 * 1024;
+
+/// Most headers a page may set on a request, and the bytes they may have together.
+pub const MAX_HEADERS: usize = 100;
+/// The bytes that the headers of a request may have together.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// One rule: everything below a path of an origin, with some methods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The rule's URL as configured and resolved, for messages.
+    pub url: String,
+    origin: String,
+    /// Begins and ends with `/`, so that a match ends on a segment's boundary.
+    path: String,
+    methods: Vec<String>,
+}
+
+/// Why a rule cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleFault {
+    /// The URL is not an absolute https URL (or http on loopback).
+    NotHttps,
+    /// The URL has a user name, query or fragment.
+    NotPlain,
+    /// The path does not end in `/`.
+    NoTrailingSlash,
+    /// The path contains an escape or segment that requests are refused for.
+    UnusablePath,
+    /// A method is not one that `fetch` sends.
+    Method,
+}
+
+impl Rule {
+    /// Reads a rule. `methods` are compared in upper case, as `fetch` normalises them.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(url: &Url, methods: &[String]) -> core::result::Result<Self, RuleFault> {
+        if !url.is_trustworthy() {
+            return Err(RuleFault::NotHttps);
+        }
+        if url.has_userinfo || !url.search.is_empty() || !url.hash.is_empty() {
+            return Err(RuleFault::NotPlain);
+        }
+        if !url.pathname.ends_with('/') {
+            return Err(RuleFault::NoTrailingSlash);
+        }
+        if has_ambiguous_path(&url.pathname) {
+            return Err(RuleFault::UnusablePath);
+        }
+        let is_usable = |method: &String| {
+            !method.is_empty()
+                && method.bytes().all(|b| b.is_ascii_uppercase())
+                && !matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK")
+        };
+        if methods.is_empty() || !methods.iter().all(is_usable) {
+            return Err(RuleFault::Method);
+        }
+        Ok(Self {
+            url: url.href.clone(),
+            origin: url.origin.clone(),
+            path: url.pathname.clone(),
+            methods: methods.to_vec(),
+        })
+    }
+
+    /// Whether `url` lies below the rule's path.
+    #[must_use]
+    pub fn covers(&self, url: &Url) -> bool {
+        url.origin == self.origin && url.pathname.starts_with(&self.path)
+    }
+}
+
+/// A request that a rule allows. It can be made by [`Rules::decide`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    url: String,
+    method: String,
+}
+
+impl Allowed {
+    /// The URL to send to: the parser's own serialisation, without fragment.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The method to send.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+}
+
+/// The rules of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules(Vec<Rule>);
+
+impl Rules {
+    /// These rules and no others.
+    #[must_use]
+    pub const fn new(rules: Vec<Rule>) -> Self {
+        Self(rules)
+    }
+
+    /// The first rule that covers `url`.
+    #[must_use]
+    pub fn covering(&self, url: &Url) -> Option<&Rule> {
+        self.0.iter().find(|rule| rule.covers(url))
+    }
+
+    /// Decides on a request. `forbidden` are URLs never to be sent to, the authorization server's
+    /// endpoints, whatever the rules say.
+    ///
+    /// # Errors
+    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`].
+    pub fn decide(&self, text: &str, method: &str, forbidden: &[&str]) -> Result<Allowed> {
+        if text.len() > MAX_URL {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                "the URL is longer than 8192 bytes",
+            ));
+        }
+        let refused = |why| Err(Error::new(Code::UrlNotAllowed, why));
+        if !is_plainly_written(text) {
+            return refused(
+                "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character",
+            );
+        }
+        let Some(url) = Url::parse(text) else {
+            return refused("the URL cannot be parsed");
+        };
+        if url.has_userinfo {
+            return refused("the URL has a user name or password");
+        }
+        if has_ambiguous_path(&url.pathname) {
+            return refused(
+                "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`",
+            );
+        }
+        let bare = url.without_query();
+        let is_forbidden = |endpoint: &&str| {
+            Url::parse(endpoint).is_some_and(|endpoint| endpoint.without_query() == bare)
+        };
+        if forbidden.iter().any(is_forbidden) {
+            return refused("the URL is an endpoint of the authorization server");
+        }
+        let mut covering = self.0.iter().filter(|rule| rule.covers(&url)).peekable();
+        if covering.peek().is_none() {
+            return refused("no rule in apis covers this URL");
+        }
+        let method = normalised_method(method);
+        if !covering.any(|rule| rule.methods.contains(&method)) {
+            return Err(Error::new(
+                Code::MethodNotAllowed,
+                "no rule for this URL allows this method",
+            ));
+        }
+        Ok(Allowed {
+            url: url.without_fragment().to_owned(),
+            method,
+        })
+    }
+}
+
+/// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
+fn normalised_method(method: &str) -> String {
+    let upper = method.to_ascii_uppercase();
+    match upper.as_str() {
+        "DELETE" | "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" => upper,
+        _ => method.to_owned(),
+    }
+}
+
+/// Whether the text is written in the one way that no parser reads differently: `http(s)://`, an
+/// ASCII authority without `@` and `%`, and no character that parsers drop or turn.
+fn is_plainly_written(text: &str) -> bool {
+    if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) {
+        return false;
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+        return false;
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_empty() && authority.is_ascii() && !authority.contains(['@', '%'])
+}
+
+/// Whether a path contains what some servers decode once more, and then walk out of the prefix by:
+/// `%2e %2f %5c %00-%1f %7f`, the same behind any number of `%25`, or a segment `..;`.
+fn has_ambiguous_path(path: &str) -> bool {
+    if path.contains("..;") {
+        return true;
+    }
+    path.split('%').skip(1).any(|escape| {
+        // In `%25%32%65` and `%252e` alike the escapes of `%` and of digits hide another escape.
+        let digits = escape.as_bytes();
+        match digits {
+            [b'2', b'5', hidden @ ..] => hides_an_escape(hidden),
+            [high, low, ..] => is_refused_escape(*high, *low),
+            _ => true,
+        }
+    })
+}
+
+fn hides_an_escape(mut rest: &[u8]) -> bool {
+    while let [b'2', b'5', tail @ ..] = rest {
+        rest = tail;
+    }
+    match rest {
+        [high, low, ..] => is_refused_escape(*high, *low),
+        // Before another escape, as in `%25%32%65`. A lone percent sign is refused along with it.
+        _ => true,
+    }
+}
+
+const fn is_refused_escape(high: u8, low: u8) -> bool {
+    matches!(
+        (high, low | 0x20),
+        (b'0' | b'1', _) | (b'2', b'e' | b'f') | (b'5', b'c') | (b'7', b'f')
+    ) || !high.is_ascii_hexdigit()
+        || !low.is_ascii_hexdigit()
+}
+
+/// Checks the headers that a page wants on a request.
+///
+/// # Errors
+/// [`Code::HeaderNotAllowed`] for one that authorises, routes or overrides; [`Code::LimitExceeded`].
+pub fn check_headers(headers: &[(String, String)]) -> Result<()> {
+    let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+        return Err(Error::new(
+            Code::LimitExceeded,
+            "the request has more than 100 headers, or more than 32768 bytes of them",
+        ));
+    }
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        if !is_token(&name) {
+            return Err(Error::new(
+                Code::HeaderNotAllowed,
+                "a header's name is not a token (RFC 9110 5.6.2)",
+            ));
+        }
+        if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return Err(Error::new(
+                Code::HeaderNotAllowed,
+                "the value of ".to_owned() + &name + " has a line break or NUL",
+            ));
+        }
+        if is_reserved(&name) {
+            return Err(Error::new(
+                Code::HeaderNotAllowed,
+                "a page may not set ".to_owned() + &name,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "dpop"
+            | "cookie"
+            | "cookie2"
+            | "host"
+            | "connection"
+            | "content-length"
+            | "transfer-encoding"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "via"
+            | "forwarded"
+            | "origin"
+            | "referer"
+            | "x-http-method"
+            | "x-http-method-override"
+            | "x-method-override"
+    ) || name.starts_with("proxy-")
+        || name.starts_with("sec-")
+        || name.starts_with("x-forwarded-")
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(urls: &[&str], methods: &[&str]) -> Rules {
+        let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
+        Rules::new(
+            urls.iter()
+                .map(|url| Rule::new(&Url::parse(url).unwrap(), &methods).unwrap())
+                .collect(),
+        )
+    }
+
+    fn decide(url: &str) -> Result<Allowed> {
+        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).decide(url, "GET", &[])
+    }
+
+    #[test]
+    fn what_is_sent_is_the_parsers_serialisation_without_fragment() {
+        let sent = |url| decide(url).unwrap().url().to_owned();
+        assert_eq!(
+            sent("HTTPS://API.EXAMPLE.COM:443/v1/a?b#c"),
+            "https://api.example.com/v1/a?b"
+        );
+        assert_eq!(
+            sent("https://api.example.com/x/../v1/a"),
+            "https://api.example.com/v1/a"
+        );
+    }
+
+    #[test]
+    fn escapes_that_a_server_may_decode_again_are_refused() {
+        for path in [
+            "%2e%2e/admin",
+            "..%2Fadmin",
+            "..%5cadmin",
+            "%252e%252e/admin",
+            "%25252e",
+            "%25%32%65",
+            "a%00",
+            "a%7F",
+            "a%0D%0AX:1",
+            "..;/admin",
+            "a%",
+            "a%2",
+            "a%zz",
+            "100%2525",
+        ] {
+            let url = "https://api.example.com/v1/".to_owned() + path;
+            assert_eq!(
+                decide(&url).unwrap_err().code(),
+                Code::UrlNotAllowed,
+                "{url}"
+            );
+        }
+        for path in ["a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b"] {
+            let url = "https://api.example.com/v1/".to_owned() + path;
+            assert!(decide(&url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_authorization_servers_endpoints_are_refused_though_a_rule_covers_them() {
+        let rules = rules(&["https://example.com/"], &["POST"]);
+        let token = "https://example.com/oauth/token";
+        assert!(rules.decide(token, "POST", &[]).is_ok());
+        for url in [token, "https://example.com/oauth/token?x=1"] {
+            let error = rules.decide(url, "POST", &[token]).unwrap_err();
+            assert_eq!(error.code(), Code::UrlNotAllowed);
+        }
+    }
+
+    #[test]
+    fn a_method_is_refused_by_its_own_code() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let error = rules
+            .decide("https://api.example.com/v1/a", "DELETE", &[])
+            .unwrap_err();
+        assert_eq!(error.code(), Code::MethodNotAllowed);
+    }
+
+    #[test]
+    fn a_second_rule_may_allow_what_the_first_does_not() {
+        let get = Rule::new(&Url::parse("https://a.test/").unwrap(), &["GET".to_owned()]).unwrap();
+        let put = Rule::new(
+            &Url::parse("https://a.test/files/").unwrap(),
+            &["PUT".to_owned()],
+        )
+        .unwrap();
+        let rules = Rules::new(vec![get, put]);
+        assert!(rules.decide("https://a.test/files/1", "PUT", &[]).is_ok());
+        assert!(rules.decide("https://a.test/other", "PUT", &[]).is_err());
+    }
+
+    #[test]
+    fn unusable_rules_are_told_apart() {
+        let fault = |url: &str, methods: &[&str]| {
+            let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
+            Rule::new(&Url::parse(url).unwrap(), &methods).unwrap_err()
+        };
+        assert_eq!(fault("http://api.test/", &["GET"]), RuleFault::NotHttps);
+        assert_eq!(fault("https://u@api.test/", &["GET"]), RuleFault::NotPlain);
+        assert_eq!(fault("https://api.test/?a", &["GET"]), RuleFault::NotPlain);
+        assert_eq!(
+            fault("https://api.test/v1", &["GET"]),
+            RuleFault::NoTrailingSlash
+        );
+        assert_eq!(
+            fault("https://api.test/a%2fb/", &["GET"]),
+            RuleFault::UnusablePath
+        );
+        for method in ["get", "", "TRACE", "CONNECT", "GET "] {
+            assert_eq!(fault("https://api.test/", &[method]), RuleFault::Method);
+        }
+        assert_eq!(fault("https://api.test/", &[]), RuleFault::Method);
+    }
+
+    #[test]
+    fn headers_that_authorise_or_override_are_refused() {
+        let check = |name: &str, value: &str| {
+            check_headers(&[(name.to_owned(), value.to_owned())]).map_err(|error| error.code())
+        };
+        for name in [
+            "Authorization",
+            "dpop",
+            "COOKIE",
+            "Host",
+            "Proxy-Authorization",
+            "X-HTTP-Method-Override",
+            "Sec-Fetch-Site",
+            "X-Forwarded-For",
+            "",
+            "a b",
+            "a:b",
+        ] {
+            assert_eq!(check(name, "x"), Err(Code::HeaderNotAllowed), "{name}");
+        }
+        assert_eq!(
+            check("x-a", "1\r\nAuthorization: Bearer x"),
+            Err(Code::HeaderNotAllowed)
+        );
+        assert_eq!(check("accept", "application/json"), Ok(()));
+        assert_eq!(check("x-a", &"x".repeat(40_000)), Err(Code::LimitExceeded));
+    }
+}
