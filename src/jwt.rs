@@ -1,1 +1,560 @@
-//! To be written.
+//! A JSON Web Token is taken apart strictly, or not at all (RFC 7515, RFC 7519, RFC 8725).
+//!
+//! [`Jwt::parse`] reads the compact serialisation of a *signed* token. It says nothing about whether
+//! the signature is right: for ID tokens that is [`crate::id_token`]'s rule. [`status`] tells from
+//! the token's own claims whether it is in its time, which is a hint for callers and never a
+//! decision about trust. Both refuse the same malformed tokens, each for a reason that
+//! [`Malformed`] names.
+
+use crate::json::{Object, Value};
+use crate::{Secret, base64url};
+use core::fmt;
+use zeroize::Zeroizing;
+
+/// A longer token is refused before anything else is looked at, in bytes.
+pub const MAX_LEN: usize = 64 * 1024;
+
+/// The last second of the year 9999, in seconds since the epoch: no claim may name a later time.
+/// Milliseconds that were taken for seconds lie far beyond it.
+pub const MAX_SECONDS: u64 = 253_402_300_799;
+
+/// Why a text is not a signed JSON Web Token that this crate reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// It is longer than [`MAX_LEN`].
+    TooLong,
+    /// It does not have the three parts of a JWS compact serialisation (RFC 7515 section 7.1).
+    NotThreeParts,
+    /// It has the five parts of an encrypted token, a JWE (RFC 7516 section 7.1).
+    Encrypted,
+    /// A part is not base64url without padding (RFC 7515 section 2).
+    NotBase64url,
+    /// The header or the payload is not UTF-8 (RFC 8725 section 3.7).
+    NotUtf8,
+    /// The header or the payload is not a JSON object with unique member names (RFC 7519 section 4).
+    NotJsonObject,
+    /// `alg` is missing or not a string (RFC 7515 section 4.1.1).
+    NoAlg,
+    /// `alg` is `none` in whatever letter case, or the signature is empty (RFC 8725 section 3.2).
+    Unsigned,
+    /// `crit` is present: no extension is understood here (RFC 7515 section 4.1.11).
+    Critical,
+    /// `b64` is present: the payload would not be base64url (RFC 7797).
+    UnencodedPayload,
+    /// `kid` or `typ` is present and not a string (RFC 7515 sections 4.1.4 and 4.1.9).
+    WrongHeader,
+    /// `exp` is missing, or not a whole number of seconds up to [`MAX_SECONDS`].
+    NoExpiry,
+    /// `nbf` is present, and not a whole number of seconds up to [`MAX_SECONDS`].
+    WrongNotBefore,
+}
+
+impl Malformed {
+    /// The reason, as the end of a sentence that begins with the token. It quotes nothing of it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong => "is longer than 64 KiB",
+            Self::NotThreeParts => "does not have three parts",
+            Self::Encrypted => "is encrypted, which is not supported",
+            Self::NotBase64url => "has a part that is not base64url",
+            Self::NotUtf8 => "has a part that is not UTF-8",
+            Self::NotJsonObject => "has a part that is not a strict JSON object",
+            Self::NoAlg => "has no alg that is a string",
+            Self::Unsigned => "is not signed",
+            Self::Critical => "has crit, of which nothing is understood",
+            Self::UnencodedPayload => "has b64, which is not supported",
+            Self::WrongHeader => "has a kid or typ that is not a string",
+            Self::NoExpiry => "has no exp that is a sound number of seconds",
+            Self::WrongNotBefore => "has an nbf that is not a sound number of seconds",
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A well-formed signed token whose signature nobody has checked yet.
+///
+/// The text is kept as a [`Secret`] and debug output shows none of it.
+pub struct Jwt {
+    token: Secret,
+    signing_input_len: usize,
+    header: Object,
+    claims: Object,
+    signature: Vec<u8>,
+}
+
+impl Jwt {
+    /// Takes `token` apart.
+    ///
+    /// # Errors
+    /// The first reason for which it is [`Malformed`]. Claims are not looked at.
+    pub fn parse(token: &str) -> Result<Self, Malformed> {
+        let parts = Parts::split(token)?;
+        let header = parts.header()?;
+        let claims = object(parts.payload)?;
+        let signature = parts.signature()?;
+        Ok(Self {
+            signing_input_len: parts.signing_input_len(),
+            token: Secret::from(token),
+            header,
+            claims,
+            signature,
+        })
+    }
+
+    /// The whole token, for those few requests that carry it.
+    #[must_use]
+    pub const fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// The header's `alg`: hostile text until it is found in a list of what is allowed.
+    #[must_use]
+    pub fn alg(&self) -> &str {
+        self.header.str("alg").unwrap_or_default()
+    }
+
+    /// The header's `kid`: hostile text, to be compared and nothing else (RFC 8725 section 3.10).
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.header.str("kid")
+    }
+
+    /// The header's `typ` (RFC 8725 section 3.11).
+    #[must_use]
+    pub fn typ(&self) -> Option<&str> {
+        self.header.str("typ")
+    }
+
+    /// The claims, as far from trusted as the signature is from checked.
+    #[must_use]
+    pub const fn claims(&self) -> &Object {
+        &self.claims
+    }
+
+    /// What the signature is over: the first two parts with the dot between them
+    /// (RFC 7515 section 5.1).
+    #[must_use]
+    pub fn signing_input(&self) -> &str {
+        &self.token.expose()[..self.signing_input_len]
+    }
+
+    /// The signature, decoded.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jwt(…)")
+    }
+}
+
+/// Where a token is in its time, in seconds since the epoch. Nothing of it has been verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It may be used before this `exp`.
+    ValidUntil(u64),
+    /// Its `exp`, given here, is reached.
+    ExpiredSince(u64),
+    /// Its `nbf`, given here, is yet to come.
+    NotYetValid(u64),
+    /// It is no signed token, or its times cannot be relied on.
+    Malformed(Malformed),
+}
+
+/// Where `token` is in its time at `now_seconds` since the epoch (RFC 7519 sections 4.1.4 and
+/// 4.1.5), with clocks allowed to differ by `tolerance_seconds`.
+///
+/// The signature is *not* verified. A missing or unsound `exp` is malformed and never "no expiry":
+/// a number written with a sign, fraction or exponent is as unsound as one beyond
+/// [`MAX_SECONDS`]. A token both expired and not yet valid is called expired.
+#[must_use]
+pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
+    let (exp, nbf) = match times(token) {
+        Ok(times) => times,
+        Err(malformed) => return Status::Malformed(malformed),
+    };
+    if now_seconds >= exp.saturating_add(tolerance_seconds) {
+        return Status::ExpiredSince(exp);
+    }
+    match nbf {
+        Some(nbf) if nbf > now_seconds.saturating_add(tolerance_seconds) => {
+            Status::NotYetValid(nbf)
+        }
+        _ => Status::ValidUntil(exp),
+    }
+}
+
+fn times(token: &str) -> Result<(u64, Option<u64>), Malformed> {
+    let parts = Parts::split(token)?;
+    parts.header()?;
+    let claims = object(parts.payload)?;
+    parts.signature()?;
+    let exp = seconds(&claims, "exp").ok_or(Malformed::NoExpiry)?;
+    let nbf = match claims.get("nbf") {
+        Some(_) => Some(seconds(&claims, "nbf").ok_or(Malformed::WrongNotBefore)?),
+        None => None,
+    };
+    Ok((exp, nbf))
+}
+
+/// The `NumericDate` called `name` (RFC 7519 section 2), if it is there and sound: a plain whole
+/// number of seconds since the epoch, at most [`MAX_SECONDS`].
+#[must_use]
+pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
+    let seconds = claims.get(name)?.as_u64()?;
+    (seconds <= MAX_SECONDS).then_some(seconds)
+}
+
+/// The three parts of a compact serialisation, still encoded.
+struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn split(token: &'a str) -> Result<Self, Malformed> {
+        if token.len() > MAX_LEN {
+            return Err(Malformed::TooLong);
+        }
+        let mut parts = token.split('.');
+        match (parts.next(), parts.next(), parts.next(), parts.count()) {
+            (Some(header), Some(payload), Some(signature), 0) => Ok(Self {
+                header,
+                payload,
+                signature,
+            }),
+            (_, _, _, 2) => Err(Malformed::Encrypted),
+            _ => Err(Malformed::NotThreeParts),
+        }
+    }
+
+    const fn signing_input_len(&self) -> usize {
+        self.header.len() + 1 + self.payload.len()
+    }
+
+    fn header(&self) -> Result<Object, Malformed> {
+        let header = object(self.header)?;
+        let alg = header.str("alg").ok_or(Malformed::NoAlg)?;
+        if alg.eq_ignore_ascii_case("none") {
+            return Err(Malformed::Unsigned);
+        }
+        if header.get("crit").is_some() {
+            return Err(Malformed::Critical);
+        }
+        if header.get("b64").is_some() {
+            return Err(Malformed::UnencodedPayload);
+        }
+        for name in ["kid", "typ"] {
+            if header
+                .get(name)
+                .is_some_and(|value| value.as_str().is_none())
+            {
+                return Err(Malformed::WrongHeader);
+            }
+        }
+        Ok(header)
+    }
+
+    fn signature(&self) -> Result<Vec<u8>, Malformed> {
+        if self.signature.is_empty() {
+            return Err(Malformed::Unsigned);
+        }
+        base64url::decode(self.signature).ok_or(Malformed::NotBase64url)
+    }
+}
+
+fn object(part: &str) -> Result<Object, Malformed> {
+    let bytes = Zeroizing::new(base64url::decode(part).ok_or(Malformed::NotBase64url)?);
+    let text = core::str::from_utf8(&bytes).map_err(|_| Malformed::NotUtf8)?;
+    match Value::parse(text) {
+        // A value that wipes itself cannot be moved out of, only emptied.
+        Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
+        _ => Err(Malformed::NotJsonObject),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = r#"{"alg":"ES256"}"#;
+    const CLAIMS: &str = r#"{"exp":2000}"#;
+
+    fn token(header: &[u8], claims: &[u8]) -> String {
+        [
+            base64url::encode(header),
+            base64url::encode(claims),
+            base64url::encode(b"signature"),
+        ]
+        .join(".")
+    }
+
+    fn with_header(header: &str) -> String {
+        token(header.as_bytes(), CLAIMS.as_bytes())
+    }
+
+    fn with_claims(claims: &str) -> String {
+        token(HEADER.as_bytes(), claims.as_bytes())
+    }
+
+    fn status_at_1000(claims: &str) -> Status {
+        status(&with_claims(claims), 1000, 0)
+    }
+
+    #[track_caller]
+    fn assert_malformed(token: &str, reason: Malformed) {
+        assert_eq!(Jwt::parse(token).err(), Some(reason), "{token:.80}");
+        assert_eq!(
+            status(token, 0, 0),
+            Status::Malformed(reason),
+            "{token:.80}"
+        );
+    }
+
+    #[test]
+    fn a_token_is_taken_apart() {
+        let text = token(
+            br#"{"alg":"ES256","kid":"../x","typ":"JWT"}"#,
+            br#"{"sub":"joe"}"#,
+        );
+        let jwt = Jwt::parse(&text).unwrap();
+        assert_eq!(jwt.alg(), "ES256");
+        assert_eq!(jwt.kid(), Some("../x"));
+        assert_eq!(jwt.typ(), Some("JWT"));
+        assert_eq!(jwt.claims().str("sub"), Some("joe"));
+        assert_eq!(jwt.signature(), b"signature");
+        assert_eq!(jwt.token().expose(), text);
+        assert_eq!(
+            [jwt.signing_input(), &base64url::encode(b"signature")].join("."),
+            text
+        );
+    }
+
+    #[test]
+    fn an_algorithm_of_none_is_unsigned_in_every_letter_case() {
+        for alg in ["none", "None", "NONE", "nOnE", "no\\u006ee"] {
+            let header = format!(r#"{{"alg":"{alg}"}}"#);
+            assert_malformed(&with_header(&header), Malformed::Unsigned);
+            let unsigned = [&base64url::encode(header.as_bytes()), "e30", ""].join(".");
+            assert_malformed(&unsigned, Malformed::Unsigned);
+        }
+    }
+
+    #[test]
+    fn an_empty_signature_is_none() {
+        let token = with_claims(CLAIMS);
+        let (input, _) = token.rsplit_once('.').unwrap();
+        assert_malformed(&format!("{input}."), Malformed::Unsigned);
+    }
+
+    #[test]
+    fn a_header_must_say_what_it_needs_and_ask_for_nothing_unknown() {
+        use Malformed::{Critical, NoAlg, UnencodedPayload, WrongHeader};
+        for (header, reason) in [
+            (r#"{}"#, NoAlg),
+            (r#"{"ALG":"ES256"}"#, NoAlg),
+            (r#"{"alg":null}"#, NoAlg),
+            (r#"{"alg":256}"#, NoAlg),
+            (r#"{"alg":["ES256"]}"#, NoAlg),
+            (r#"{"alg":"ES256","crit":["exp"]}"#, Critical),
+            (r#"{"alg":"ES256","crit":[]}"#, Critical),
+            (r#"{"alg":"ES256","crit":null}"#, Critical),
+            (r#"{"alg":"ES256","crit":["b64"],"b64":false}"#, Critical),
+            (r#"{"alg":"ES256","b64":false}"#, UnencodedPayload),
+            (r#"{"alg":"ES256","b64":true}"#, UnencodedPayload),
+            (r#"{"alg":"ES256","kid":1}"#, WrongHeader),
+            (r#"{"alg":"ES256","kid":null}"#, WrongHeader),
+            (r#"{"alg":"ES256","typ":["JWT"]}"#, WrongHeader),
+        ] {
+            assert_malformed(&with_header(header), reason);
+        }
+    }
+
+    #[test]
+    fn keys_and_addresses_that_a_header_brings_along_change_nothing() {
+        let jwt = Jwt::parse(&with_header(
+            r#"{"alg":"ES256","jwk":{},"jku":"https://evil.test","x5u":1,"x5c":[],"new":2}"#,
+        ));
+        assert!(jwt.is_ok());
+    }
+
+    #[test]
+    fn only_three_parts_are_a_signed_token() {
+        for parts in [1, 2, 4, 6, 7, 1000] {
+            assert_malformed(&vec!["e30"; parts].join("."), Malformed::NotThreeParts);
+        }
+        assert_malformed("e30.e30.e30.e30.e30", Malformed::Encrypted);
+        assert_malformed("", Malformed::NotThreeParts);
+        assert_malformed("....", Malformed::Encrypted);
+        assert_malformed("..", Malformed::NotJsonObject);
+        assert_malformed(
+            &format!("{}.", with_claims(CLAIMS)),
+            Malformed::NotThreeParts,
+        );
+    }
+
+    #[test]
+    fn each_part_must_be_its_one_spelling_in_base64url() {
+        let good = with_claims(CLAIMS);
+        let [header, claims, signature] = [0, 1, 2].map(|i| good.split('.').nth(i).unwrap());
+        for spoil in ["=", "==", " ", "\n", "\r\n", "+", "/", "%", "\0", "é"] {
+            for bad in [
+                format!("{header}{spoil}.{claims}.{signature}"),
+                format!("{header}.{claims}{spoil}.{signature}"),
+                format!("{header}.{claims}.{signature}{spoil}"),
+            ] {
+                assert_malformed(&bad, Malformed::NotBase64url);
+            }
+        }
+        assert_malformed(&format!(" {good}"), Malformed::NotBase64url);
+        assert_malformed(&format!("{good}\n"), Malformed::NotBase64url);
+        for last in ["B", "D", "Zh", "Zm9"] {
+            assert_malformed(
+                &format!("{header}.{claims}.{last}"),
+                Malformed::NotBase64url,
+            );
+        }
+    }
+
+    #[test]
+    fn header_and_payload_must_be_strict_json_objects_in_utf8() {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        let deep = format!(r#"{{"exp":2000,"a":{deep}}}"#);
+        let utf16: Vec<u8> = CLAIMS.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let cases: [(&[u8], Malformed); 14] = [
+            (b"", Malformed::NotJsonObject),
+            (b"null", Malformed::NotJsonObject),
+            (b"[]", Malformed::NotJsonObject),
+            (b"\"exp\"", Malformed::NotJsonObject),
+            (b"1", Malformed::NotJsonObject),
+            (b"{\"exp\":2000", Malformed::NotJsonObject),
+            (b"{\"exp\":2000}x", Malformed::NotJsonObject),
+            (b"{\"exp\":2000}{}", Malformed::NotJsonObject),
+            (b"\xef\xbb\xbf{\"exp\":2000}", Malformed::NotJsonObject),
+            (br#"{"exp":2000,"exp":2000}"#, Malformed::NotJsonObject),
+            (br#"{"iss":"a","\u0069ss":"b"}"#, Malformed::NotJsonObject),
+            (deep.as_bytes(), Malformed::NotJsonObject),
+            (&utf16, Malformed::NotJsonObject),
+            (b"{\"exp\":\"\xff\"}", Malformed::NotUtf8),
+        ];
+        for (bytes, reason) in cases {
+            assert_malformed(&token(HEADER.as_bytes(), bytes), reason);
+            assert_malformed(&token(bytes, CLAIMS.as_bytes()), reason);
+        }
+        assert_malformed(
+            &with_header(r#"{"alg":"ES256","\u0061lg":"none"}"#),
+            Malformed::NotJsonObject,
+        );
+    }
+
+    #[test]
+    fn a_token_too_long_is_not_even_split() {
+        let mut text = with_claims(CLAIMS);
+        text.extend(core::iter::repeat_n('A', MAX_LEN + 1 - text.len()));
+        assert_malformed(&text, Malformed::TooLong);
+        assert_malformed(&".".repeat(MAX_LEN + 1), Malformed::TooLong);
+        assert_malformed(&"é".repeat(MAX_LEN), Malformed::TooLong);
+        assert_malformed(&"A".repeat(MAX_LEN), Malformed::NotThreeParts);
+    }
+
+    #[test]
+    fn a_token_is_valid_until_the_second_of_its_exp() {
+        let token = with_claims(CLAIMS);
+        for (now, tolerance, expected) in [
+            (0, 0, Status::ValidUntil(2000)),
+            (1999, 0, Status::ValidUntil(2000)),
+            (2000, 0, Status::ExpiredSince(2000)),
+            (2029, 30, Status::ValidUntil(2000)),
+            (2030, 30, Status::ExpiredSince(2000)),
+            (u64::MAX, 30, Status::ExpiredSince(2000)),
+            (5, u64::MAX, Status::ValidUntil(2000)),
+        ] {
+            assert_eq!(status(&token, now, tolerance), expected);
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_valid_before_its_nbf() {
+        let token = with_claims(r#"{"nbf":1000,"exp":2000}"#);
+        for (now, tolerance, expected) in [
+            (999, 0, Status::NotYetValid(1000)),
+            (1000, 0, Status::ValidUntil(2000)),
+            (969, 30, Status::NotYetValid(1000)),
+            (970, 30, Status::ValidUntil(2000)),
+            (2000, 0, Status::ExpiredSince(2000)),
+        ] {
+            assert_eq!(status(&token, now, tolerance), expected);
+        }
+        assert_eq!(
+            status_at_1000(r#"{"nbf":3000,"exp":500}"#),
+            Status::ExpiredSince(500)
+        );
+    }
+
+    #[test]
+    fn an_unsound_time_is_malformed_and_never_no_limit() {
+        assert_eq!(
+            status_at_1000("{}"),
+            Status::Malformed(Malformed::NoExpiry),
+            "exp is missing"
+        );
+        for value in [
+            "\"2000\"",
+            "null",
+            "true",
+            "[]",
+            "[2000]",
+            "{}",
+            "-1",
+            "-0",
+            "2000.5",
+            "2000.0",
+            "2e3",
+            "2E3",
+            "1e400",
+            "1e20",
+            "253402300800",
+            "2000000000000",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999999999999999999",
+        ] {
+            assert_eq!(
+                status_at_1000(&format!(r#"{{"exp":{value}}}"#)),
+                Status::Malformed(Malformed::NoExpiry),
+                "exp {value}"
+            );
+            assert_eq!(
+                status_at_1000(&format!(r#"{{"exp":2000,"nbf":{value}}}"#)),
+                Status::Malformed(Malformed::WrongNotBefore),
+                "nbf {value}"
+            );
+        }
+        assert_eq!(
+            status_at_1000(r#"{"exp":NaN}"#),
+            Status::Malformed(Malformed::NotJsonObject)
+        );
+        assert_eq!(
+            status_at_1000(r#"{"exp":253402300799}"#),
+            Status::ValidUntil(MAX_SECONDS)
+        );
+        assert_eq!(status_at_1000(r#"{"exp":0}"#), Status::ExpiredSince(0));
+    }
+
+    #[test]
+    fn debug_output_shows_nothing_of_the_token() {
+        let jwt = Jwt::parse(&with_claims(CLAIMS)).unwrap();
+        assert_eq!(format!("{jwt:?}"), "Jwt(…)");
+    }
+}
