@@ -16,6 +16,7 @@
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 
 const at = (path) => new URL(path, import.meta.url)
 const WASM_URL = 'new URL("./strongroom_bg.wasm",import.meta.url)'
@@ -23,7 +24,7 @@ const WASM_URL = 'new URL("./strongroom_bg.wasm",import.meta.url)'
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
-  absWorkingDir: at('.').pathname,
+  absWorkingDir: fileURLToPath(at('.')),
   entryPoints: ['src/index.ts', 'src/worker.ts', 'src/core.ts'],
   outdir: 'dist',
   bundle: true,
@@ -35,13 +36,15 @@ await build({
   logLevel: 'warning',
 })
 await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
-for (const licence of ['LICENSE-MIT', 'LICENSE-APACHE']) {
-  await copyFile(at(`../${licence}`), at(`./${licence}`))
+for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) {
+  await copyFile(at(`../${file}`), at(`./${file}`))
 }
 
 for (const entry of ['worker', 'core']) {
   const code = await readFile(at(`./dist/${entry}.js`), 'utf8')
   if (!code.includes(WASM_URL)) {
-    throw new Error(`dist/${entry}.js has lost ${WASM_URL}: bundlers will not find the wasm. Mend src/${entry}.ts.`)
+    throw new Error(
+      `dist/${entry}.js has lost ${WASM_URL}: bundlers will not find the wasm. Mend src/${entry}.ts.`,
+    )
   }
 }

@@ -1,1 +1,108 @@
-fn main() {}
+//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | bench | size`.
+//!
+//! Each command installs what it needs on first use and does nothing twice. What cannot be installed
+//! is named, with the words that install it.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a command line tool speaks to a person"
+)]
+
+mod browser;
+mod install;
+mod package;
+mod paths;
+mod process;
+mod progress;
+mod stamp;
+mod test;
+mod wasm;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Build, try, test and measure strongroom.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the wasm core, the npm package (pkg/dist) and the demo site.
+    Build,
+    /// Serve the demo with its own OpenID provider and API on loopback; Ctrl-C ends it.
+    Demo {
+        /// Drive the demo in a headless browser instead, and fail at the first step that fails.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the tests: all of them, or one kind.
+    Test {
+        /// Which kind; all of them in this order when left out.
+        #[arg(value_enum)]
+        kind: Option<test::Kind>,
+    },
+    /// Measure side by side with other libraries, in Node and in a real browser.
+    Bench {
+        /// Handed to benches/bench.mjs as they are.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Measure what a browser downloads; fails above the budget.
+    Size {
+        /// Also bundle and measure other libraries.
+        #[arg(long)]
+        peers: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Build => package::build(),
+        Command::Demo { check: true } => demo_check(),
+        Command::Demo { check: false } => {
+            package::build()?;
+            process::become_node(&["www/serve.mjs"])
+        }
+        Command::Test { kind } => test::run(*kind),
+        Command::Bench { options } => bench(options),
+        Command::Size { peers } => {
+            package::build()?;
+            size(*peers)
+        }
+    }
+}
+
+fn demo_check() -> Result<()> {
+    package::build()?;
+    process::node(&["www/check.mjs"])
+        .env(browser::VARIABLE, browser::find_or_install()?)
+        .run()
+}
+
+fn bench(options: &[String]) -> Result<()> {
+    package::build()?;
+    process::node(&["benches/bench.mjs"])
+        .args(options)
+        .env(browser::VARIABLE, browser::find_or_install()?)
+        .run()
+}
+
+fn size(peers: bool) -> Result<()> {
+    let options: &[&str] = if peers { &["--peers"] } else { &[] };
+    process::node(&["benches/size.mjs"]).args(options).run()
+}

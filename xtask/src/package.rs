@@ -1,0 +1,73 @@
+//! `pkg/glue` and `pkg/src` become `pkg/dist`, the npm package; then the demo site is bundled.
+
+use crate::paths::at;
+use crate::process::node;
+use crate::progress::{Output, seconds, step, unchanged};
+use crate::stamp::Stamp;
+use crate::{install, wasm};
+use anyhow::Result;
+use std::time::Instant;
+
+/// The programs that TypeScript checks: the page's and the worker's globals differ.
+const PROJECTS: [&str; 2] = ["pkg/tsconfig.json", "pkg/tsconfig.worker.json"];
+
+/// Builds everything that is out of date.
+pub(crate) fn build() -> Result<()> {
+    let start = Instant::now();
+    println!("build");
+    install::npm_packages()?;
+    wasm::build()?;
+    package()?;
+    site()?;
+    println!("built in {}\n", seconds(start.elapsed()));
+    Ok(())
+}
+
+fn package() -> Result<()> {
+    let inputs = ["pkg/src", "pkg/glue", "pkg/build.mjs", "pkg/package.json"]
+        .into_iter()
+        .chain(PROJECTS)
+        .chain([
+            "package-lock.json",
+            "README.md",
+            "LICENSE-MIT",
+            "LICENSE-APACHE",
+        ]);
+    let stamp = Stamp::of("package", &inputs.map(at).collect::<Vec<_>>(), &[])?;
+    let outputs = [
+        "index.js",
+        "index.d.ts",
+        "worker.js",
+        "worker.d.ts",
+        "core.js",
+        "core.d.ts",
+    ]
+    .map(|name| at("pkg/dist").join(name));
+    if stamp.is_fresh(&outputs) {
+        unchanged("package: esbuild, tsc");
+        return Ok(());
+    }
+    step("package: esbuild", Output::Quiet, || {
+        node(&["pkg/build.mjs"]).run_quietly()
+    })?;
+    step("package: tsc", Output::Quiet, || {
+        PROJECTS.iter().try_for_each(|project| tsc(project, &[]))
+    })?;
+    stamp.write()
+}
+
+fn tsc(project: &str, options: &[&str]) -> Result<()> {
+    node(&["node_modules/typescript/bin/tsc", "--project", project])
+        .args(options)
+        .run_quietly()
+}
+
+/// Always run: its inputs are its own business, and it takes no longer than to find out.
+fn site() -> Result<()> {
+    if !at("www/build.mjs").exists() {
+        return Ok(());
+    }
+    step("site: esbuild", Output::Quiet, || {
+        node(&["www/build.mjs"]).run_quietly()
+    })
+}

@@ -1,0 +1,121 @@
+//! Child processes, and errors that name the command that failed.
+
+use crate::paths;
+use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
+use std::process::{Command, Output, Stdio};
+
+/// A command to be run in the repository's root.
+pub(crate) struct Process {
+    command: Command,
+    shown: String,
+}
+
+/// `program`, found on PATH.
+pub(crate) fn program(program: impl AsRef<OsStr>) -> Process {
+    let mut command = Command::new(&program);
+    command.current_dir(paths::root());
+    Process {
+        command,
+        shown: program.as_ref().to_string_lossy().into_owned(),
+    }
+}
+
+/// A Node script and its arguments.
+pub(crate) fn node(arguments: &[&str]) -> Process {
+    program("node").args(arguments)
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Process {
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).shown_as("cargo")
+}
+
+/// Replaces this program by `node`, so that Ctrl-C and any other signal goes to it directly.
+pub(crate) fn become_node(arguments: &[&str]) -> Result<()> {
+    node(arguments).replace()
+}
+
+impl Process {
+    fn shown_as(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.shown);
+        self
+    }
+
+    /// Adds arguments.
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self.shown.push(' ');
+            self.shown.push_str(&argument.as_ref().to_string_lossy());
+            self.command.arg(argument);
+        }
+        self
+    }
+
+    /// Sets an environment variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it with this program's own output.
+    pub(crate) fn run(mut self) -> Result<()> {
+        let status = self
+            .command
+            .status()
+            .with_context(|| format!("`{}` could not be started", self.shown))?;
+        if !status.success() {
+            bail!("`{}` failed ({status})", self.shown);
+        }
+        Ok(())
+    }
+
+    /// Runs it silently; its output is shown if it fails.
+    pub(crate) fn run_quietly(self) -> Result<()> {
+        self.output().map(drop)
+    }
+
+    /// Runs it and returns what it wrote to its standard output, trimmed.
+    pub(crate) fn read(self) -> Result<String> {
+        let output = self.output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Whether it can be run and succeeds.
+    pub(crate) fn succeeds(mut self) -> bool {
+        self.command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn output(mut self) -> Result<Output> {
+        let output = self
+            .command
+            .output()
+            .with_context(|| format!("`{}` could not be started", self.shown))?;
+        if !output.status.success() {
+            bail!(
+                "`{}` failed ({})\n{}{}",
+                self.shown,
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(output)
+    }
+
+    #[cfg(unix)]
+    fn replace(mut self) -> Result<()> {
+        use std::os::unix::process::CommandExt;
+        Err(self.command.exec()).with_context(|| format!("`{}` could not be started", self.shown))
+    }
+
+    #[cfg(not(unix))]
+    fn replace(self) -> Result<()> {
+        self.run()
+    }
+}

@@ -1,0 +1,42 @@
+//! One line a step: what runs, then how long it took.
+
+use anyhow::Result;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Runs `work`, and says so before and after.
+///
+/// On a terminal the second line replaces the first if nothing was printed in between, that is, if
+/// the work is `quiet`.
+pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("  … {label}");
+    let start = Instant::now();
+    let result = work();
+    if output == Output::Quiet && std::io::stdout().is_terminal() {
+        print!("\x1b[1A\x1b[2K");
+    }
+    let mark = if result.is_ok() { '✓' } else { '✗' };
+    println!("  {mark} {label}  {}", seconds(start.elapsed()));
+    // A step may be followed by another program that writes to the same terminal.
+    std::io::stdout().flush().ok();
+    result
+}
+
+/// Whether a step's work prints something itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Nothing between the step's two lines.
+    Quiet,
+    /// Lines of its own.
+    Loud,
+}
+
+/// A step that had nothing to do.
+pub(crate) fn unchanged(label: &str) {
+    println!("  ✓ {label}  unchanged");
+}
+
+/// `12.3 s`.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

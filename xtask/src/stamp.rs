@@ -1,0 +1,59 @@
+//! A step is repeated only when its inputs changed: their contents are hashed, not their dates, so
+//! that switching branches back and forth costs nothing.
+
+use crate::paths;
+use anyhow::{Context, Result};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// What a step last ran with.
+pub(crate) struct Stamp {
+    file: PathBuf,
+    digest: String,
+}
+
+impl Stamp {
+    /// The stamp of step `name` with `inputs` (files or folders; those that do not exist count as
+    /// such) and `options`, anything else that decides its result.
+    pub(crate) fn of(name: &str, inputs: &[PathBuf], options: &[&str]) -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        options.hash(&mut hasher);
+        for input in inputs {
+            hash_path(input, &mut hasher)?;
+        }
+        Ok(Self {
+            file: paths::target("xtask").join(name),
+            digest: format!("{:016x}", hasher.finish()),
+        })
+    }
+
+    /// Whether the step's last run had the same inputs and its `outputs` are still there.
+    pub(crate) fn is_fresh(&self, outputs: &[PathBuf]) -> bool {
+        outputs.iter().all(|output| output.exists())
+            && fs::read_to_string(&self.file).is_ok_and(|digest| digest == self.digest)
+    }
+
+    /// Remembers that the step was done. Call it only then.
+    pub(crate) fn write(&self) -> Result<()> {
+        fs::create_dir_all(paths::target("xtask"))?;
+        fs::write(&self.file, &self.digest)
+            .with_context(|| format!("{} could not be written", self.file.display()))
+    }
+}
+
+fn hash_path(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
+    path.hash(hasher);
+    if path.is_dir() {
+        let mut entries = fs::read_dir(path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
+        entries.sort();
+        entries
+            .iter()
+            .try_for_each(|entry| hash_path(entry, hasher))
+    } else {
+        fs::read(path).ok().hash(hasher);
+        Ok(())
+    }
+}
