@@ -159,9 +159,32 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// A text from outside, made fit to stand in a message: in quotes, cut after 60 characters, with a
+/// `?` for each that is not printable ASCII. Never for a secret.
+#[must_use]
+pub(crate) fn quote(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let printable = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    let mut out = String::from("'");
+    out.extend(text.chars().take(LONGEST).map(printable));
+    if text.chars().nth(LONGEST).is_some() {
+        out.push_str("...");
+    }
+    out.push('\'');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_short_and_printable() {
+        assert_eq!(quote("https://id.test"), "'https://id.test'");
+        assert_eq!(quote("a\r\n\0\u{202e}é"), "'a?????'");
+        assert_eq!(quote(&"a".repeat(60)), format!("'{}'", "a".repeat(60)));
+        assert_eq!(quote(&"é".repeat(9000)), format!("'{}...'", "?".repeat(60)));
+    }
 
     #[test]
     fn codes_are_unique_snake_case_and_come_with_advice() {

@@ -1,1 +1,482 @@
-//! To be written.
+//! A provider is what its own metadata says, if that says it is the configured issuer (RFC 8414,
+//! OpenID Connect Discovery 1.0).
+//!
+//! Metadata that was configured instead of discovered goes through the same checks.
+
+use crate::error::quote;
+use crate::json::{Object, Value};
+use crate::jwks::Algorithm;
+use crate::{Code, Error, Result, pkce, url};
+
+/// A longer discovery document is refused, in bytes.
+pub const MAX_LEN: usize = 128 * 1024;
+
+/// What this crate uses of a provider's metadata. Every endpoint is an absolute `https` URL, or
+/// `http` on this very device, without user information and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The issuer identifier, exactly as configured.
+    pub issuer: String,
+    /// Where the user is sent to log in.
+    pub authorization_endpoint: String,
+    /// Where codes and refresh tokens are redeemed.
+    pub token_endpoint: String,
+    /// Where the issuer's keys are: see [`crate::jwks`].
+    pub jwks_uri: String,
+    /// Where tokens are revoked (RFC 7009).
+    pub revocation_endpoint: Option<String>,
+    /// Where the user is sent to log out (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<String>,
+    /// Whether an authorization response without `iss` must be refused (RFC 9207 section 2.4).
+    pub authorization_response_iss_parameter_supported: bool,
+    /// The algorithms that ID tokens may be signed with: those of
+    /// `id_token_signing_alg_values_supported` that this crate accepts, or all of them where the
+    /// provider does not say.
+    pub id_token_signing_algorithms: Vec<Algorithm>,
+}
+
+impl Metadata {
+    /// Reads the discovery document of `issuer`.
+    ///
+    /// # Errors
+    /// [`Code::MetadataInvalid`] if it is longer than [`MAX_LEN`] or not a strict JSON object, else
+    /// as [`Metadata::from_object`].
+    pub fn parse(json: &str, issuer: &str) -> Result<Self> {
+        if json.len() > MAX_LEN {
+            return Err(invalid(&["it is longer than 128 KiB"]));
+        }
+        match Value::parse(json) {
+            Ok(Value::Object(ref document)) => Self::from_object(document, issuer),
+            Ok(_) => Err(invalid(&["it is not a JSON object"])),
+            Err(_) => Err(invalid(&["it is not strict JSON"])),
+        }
+    }
+
+    /// Reads metadata, discovered or configured, for `issuer`.
+    ///
+    /// # Errors
+    /// [`Code::IssuerMismatch`] if its `issuer` is not character for character the configured one
+    /// (RFC 8414 section 3.3), [`Code::MetadataInvalid`] with the name of the member if one is
+    /// missing or unusable.
+    pub fn from_object(document: &Object, issuer: &str) -> Result<Self> {
+        let reader = Reader(document);
+        let said = reader.required("issuer")?;
+        if said != issuer {
+            let message = [
+                "the provider's metadata is of issuer ",
+                &quote(said),
+                ", not of ",
+                &quote(issuer),
+            ];
+            return Err(Error::new(Code::IssuerMismatch, message.concat()));
+        }
+        reader.check_pkce()?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: reader.endpoint("authorization_endpoint")?,
+            token_endpoint: reader.endpoint("token_endpoint")?,
+            jwks_uri: reader.endpoint("jwks_uri")?,
+            revocation_endpoint: reader.optional_endpoint("revocation_endpoint")?,
+            end_session_endpoint: reader.optional_endpoint("end_session_endpoint")?,
+            authorization_response_iss_parameter_supported: reader
+                .flag("authorization_response_iss_parameter_supported")?,
+            id_token_signing_algorithms: reader.signing_algorithms()?,
+        })
+    }
+}
+
+/// Where `issuer` publishes its metadata (OpenID Connect Discovery 1.0 section 4): the well-known
+/// path is appended to the issuer's own.
+#[must_use]
+pub fn discovery_url(issuer: &str) -> String {
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    [base, "/.well-known/openid-configuration"].concat()
+}
+
+struct Reader<'a>(&'a Object);
+
+impl<'a> Reader<'a> {
+    /// The member called `name`. Providers write `null` for what they do not have.
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| **value != Value::Null)
+    }
+
+    fn required(&self, name: &str) -> Result<&'a str> {
+        match self.get(name) {
+            Some(value) => string(name, value),
+            None => Err(invalid(&[name, " is missing"])),
+        }
+    }
+
+    fn endpoint(&self, name: &str) -> Result<String> {
+        self.required(name)
+            .and_then(|text| checked_endpoint(name, text))
+    }
+
+    fn optional_endpoint(&self, name: &str) -> Result<Option<String>> {
+        match self.get(name) {
+            Some(_) => self.endpoint(name).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        self.get(name).map_or(Ok(false), |value| {
+            value
+                .as_bool()
+                .ok_or_else(|| invalid(&[name, " is ", value.kind(), ", not a boolean"]))
+        })
+    }
+
+    fn strings(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let items = value
+            .as_array()
+            .ok_or_else(|| invalid(&[name, " is ", value.kind(), ", not an array"]))?;
+        items
+            .iter()
+            .map(|item| string(name, item))
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    /// RFC 8414 section 2 reads an absent list as "no PKCE". OpenID Connect Discovery does not know
+    /// the member, though, and many providers that do check PKCE leave it out; against the others
+    /// the `nonce` in the ID token stops an injected code. So only a list that is there and lacks
+    /// S256 is believed.
+    fn check_pkce(&self) -> Result<()> {
+        const NAME: &str = "code_challenge_methods_supported";
+        match self.strings(NAME)? {
+            Some(methods) if !methods.contains(&pkce::CHALLENGE_METHOD) => {
+                Err(invalid(&[NAME, " does not contain 'S256'"]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn signing_algorithms(&self) -> Result<Vec<Algorithm>> {
+        const NAME: &str = "id_token_signing_alg_values_supported";
+        let Some(names) = self.strings(NAME)? else {
+            return Ok(Algorithm::ALL.to_vec());
+        };
+        let has = |alg: &Algorithm| {
+            names
+                .iter()
+                .any(|name| Algorithm::from_name(name) == Some(*alg))
+        };
+        let known: Vec<_> = Algorithm::ALL.into_iter().filter(has).collect();
+        if known.is_empty() {
+            return Err(invalid(&[
+                NAME,
+                " contains none of ES256, RS256, PS256 and EdDSA",
+            ]));
+        }
+        Ok(known)
+    }
+}
+
+fn string<'a>(name: &str, value: &'a Value) -> Result<&'a str> {
+    value.as_str().ok_or_else(|| {
+        invalid(&[
+            name,
+            " is or contains ",
+            value.kind(),
+            " where a string should be",
+        ])
+    })
+}
+
+/// A URI is printable ASCII (RFC 3986), and parsers that forgive more do not forgive alike. No
+/// endpoint has a fragment (RFC 6749 sections 3.1 and 3.2).
+fn checked_endpoint(name: &str, text: &str) -> Result<String> {
+    let is_plain = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+    if is_plain && url::is_trustworthy(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(invalid(&[
+            name,
+            " is ",
+            &quote(text),
+            ", which is no absolute https URL without user information and fragment",
+        ]))
+    }
+}
+
+fn invalid(reason: &[&str]) -> Error {
+    let message = ["the provider's metadata is unusable: ", &reason.concat()];
+    Error::new(Code::MetadataInvalid, message.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUER: &str = "https://id.example.com";
+
+    /// A whole document, with members added or, given as `"name":` alone, taken out.
+    fn document(changes: &str) -> String {
+        let members = [
+            ("issuer", r#""https://id.example.com""#),
+            ("authorization_endpoint", r#""https://id.example.com/a""#),
+            ("token_endpoint", r#""https://id.example.com/t""#),
+            ("jwks_uri", r#""https://keys.example.com/k?v=1""#),
+        ];
+        let kept = members
+            .iter()
+            .filter(|(name, _)| !changes.contains(&format!("\"{name}\":")))
+            .map(|(name, value)| format!("\"{name}\":{value}"));
+        let changed =
+            Some(changes.to_owned()).filter(|text| !text.ends_with([':', ' ']) && !text.is_empty());
+        format!("{{{}}}", kept.chain(changed).collect::<Vec<_>>().join(","))
+    }
+
+    fn parse(changes: &str) -> Result<Metadata> {
+        Metadata::parse(&document(changes), ISSUER)
+    }
+
+    #[track_caller]
+    fn assert_invalid(changes: &str, reason: &str) {
+        let error = parse(changes).expect_err(changes);
+        assert_eq!(error.code(), Code::MetadataInvalid, "{changes}");
+        assert!(error.message().contains(reason), "{changes}: {error}");
+    }
+
+    #[test]
+    fn the_least_that_a_provider_must_say_is_enough() {
+        let metadata = parse("").unwrap();
+        assert_eq!(
+            metadata,
+            Metadata {
+                issuer: ISSUER.to_owned(),
+                authorization_endpoint: "https://id.example.com/a".to_owned(),
+                token_endpoint: "https://id.example.com/t".to_owned(),
+                jwks_uri: "https://keys.example.com/k?v=1".to_owned(),
+                revocation_endpoint: None,
+                end_session_endpoint: None,
+                authorization_response_iss_parameter_supported: false,
+                id_token_signing_algorithms: Algorithm::ALL.to_vec(),
+            }
+        );
+    }
+
+    #[test]
+    fn all_that_is_used_is_read_and_the_rest_is_ignored() {
+        let metadata = parse(
+            r#""revocation_endpoint":"https://id.example.com/r",
+               "end_session_endpoint":"http://localhost:3000/e",
+               "authorization_response_iss_parameter_supported":true,
+               "id_token_signing_alg_values_supported":["none","HS256","Ed25519","RS256","EdDSA"],
+               "code_challenge_methods_supported":["plain","S256"],
+               "userinfo_endpoint":7"#,
+        )
+        .unwrap();
+        assert_eq!(
+            metadata.revocation_endpoint.as_deref(),
+            Some("https://id.example.com/r")
+        );
+        assert_eq!(
+            metadata.end_session_endpoint.as_deref(),
+            Some("http://localhost:3000/e")
+        );
+        assert!(metadata.authorization_response_iss_parameter_supported);
+        assert_eq!(
+            metadata.id_token_signing_algorithms,
+            [Algorithm::Rs256, Algorithm::EdDsa]
+        );
+    }
+
+    #[test]
+    fn null_for_an_optional_member_is_as_good_as_nothing() {
+        let nulls = r#""revocation_endpoint":null,"end_session_endpoint":null,
+            "authorization_response_iss_parameter_supported":null,
+            "id_token_signing_alg_values_supported":null,
+            "code_challenge_methods_supported":null"#;
+        assert_eq!(parse(nulls).unwrap(), parse("").unwrap());
+    }
+
+    #[test]
+    fn the_issuer_must_be_the_configured_one_to_the_letter() {
+        for said in [
+            "https://id.example.com/",
+            "https://ID.example.com",
+            "https://id.example.com:443",
+            "http://id.example.com",
+            "https://id.example.com/tenant",
+            "https://evil.test",
+            " https://id.example.com",
+            "",
+        ] {
+            let error = parse(&format!(r#""issuer":"{said}""#)).unwrap_err();
+            assert_eq!(error.code(), Code::IssuerMismatch, "{said}");
+            assert!(error.message().contains(ISSUER));
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_needed_must_be_there_and_a_string() {
+        for name in [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+        ] {
+            assert_invalid(&format!("\"{name}\":"), &format!("{name} is missing"));
+            assert_invalid(&format!("\"{name}\":null"), &format!("{name} is missing"));
+            assert_invalid(
+                &format!("\"{name}\":1"),
+                &format!("{name} is or contains a number"),
+            );
+            assert_invalid(
+                &format!("\"{name}\":[\"https://id.example.com\"]"),
+                &format!("{name} is or contains an array"),
+            );
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_where_tokens_may_travel() {
+        for name in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "revocation_endpoint",
+            "end_session_endpoint",
+        ] {
+            for bad in [
+                "",
+                "/token",
+                "//id.example.com/t",
+                "https://",
+                "http://id.example.com/t",
+                "http://127.0.0.1.evil.test/t",
+                "http://localhost.evil.test/t",
+                "http://2130706433.evil.test/",
+                "https://user:pw@id.example.com/t",
+                "https://user@id.example.com/t",
+                "https://id.example.com/t#f",
+                "https://id.example.com/t#",
+                " https://id.example.com/t",
+                "https://id.example.com/t\\n",
+                "https://id.exa\\tmple.com/t",
+                "https:\\\\\\\\id.example.com/t",
+                "https://id.example.com\\\\@evil.test/t",
+                "https://аpi.example.com/t",
+                "javascript:alert(1)",
+                "data:text/plain,x",
+                "blob:https://id.example.com/t",
+                "file:///t",
+                "wss://id.example.com/t",
+            ] {
+                assert_invalid(&format!(r#""{name}":"{bad}""#), &format!("{name} is '"));
+            }
+            for good in [
+                "https://id.example.com:8443/t?a=b",
+                "http://localhost/t",
+                "http://127.0.0.1:9000/t",
+                "http://127.9.9.9/t",
+                "http://[::1]:9000/t",
+            ] {
+                assert!(parse(&format!(r#""{name}":"{good}""#)).is_ok(), "{good}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_challenge_methods_must_contain_s256() {
+        for list in ["[]", r#"["plain"]"#, r#"["s256"]"#] {
+            assert_invalid(
+                &format!(r#""code_challenge_methods_supported":{list}"#),
+                "code_challenge_methods_supported does not contain 'S256'",
+            );
+        }
+    }
+
+    #[test]
+    fn a_provider_that_signs_with_nothing_accepted_here_is_refused() {
+        for list in ["[]", r#"["none"]"#, r#"["HS256","none"]"#, r#"["rs256"]"#] {
+            assert_invalid(
+                &format!(r#""id_token_signing_alg_values_supported":{list}"#),
+                "id_token_signing_alg_values_supported contains none of",
+            );
+        }
+    }
+
+    #[test]
+    fn members_of_the_wrong_type_are_named() {
+        for (changes, reason) in [
+            (
+                r#""code_challenge_methods_supported":"S256""#,
+                "code_challenge_methods_supported is a string, not an array",
+            ),
+            (
+                r#""code_challenge_methods_supported":["S256",1]"#,
+                "code_challenge_methods_supported is or contains a number",
+            ),
+            (
+                r#""id_token_signing_alg_values_supported":{}"#,
+                "id_token_signing_alg_values_supported is an object, not an array",
+            ),
+            (
+                r#""authorization_response_iss_parameter_supported":"true""#,
+                "authorization_response_iss_parameter_supported is a string, not a boolean",
+            ),
+            (
+                r#""revocation_endpoint":false"#,
+                "revocation_endpoint is or contains a boolean",
+            ),
+        ] {
+            assert_invalid(changes, reason);
+        }
+    }
+
+    #[test]
+    fn what_is_no_strict_json_object_is_refused_whole() {
+        let long = document(&format!(r#""a":"{}""#, "a".repeat(MAX_LEN)));
+        let bom = ["\u{feff}", &document("")].concat();
+        let twice = document("").replacen('{', r#"{"issuer":"https://evil.test","#, 1);
+        for (json, reason) in [
+            ("", "not strict JSON"),
+            ("<!doctype html>", "not strict JSON"),
+            (&bom, "not strict JSON"),
+            (&twice, "not strict JSON"),
+            ("[]", "not a JSON object"),
+            ("null", "not a JSON object"),
+            (&long, "longer than 128 KiB"),
+        ] {
+            let error = Metadata::parse(json, ISSUER).unwrap_err();
+            assert_eq!(error.code(), Code::MetadataInvalid);
+            assert!(error.message().contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_value_is_cut_short_in_the_message() {
+        let error = parse(&format!(r#""issuer":"\u001b{}""#, "é".repeat(5000))).unwrap_err();
+        assert!(error.message().is_ascii());
+        assert!(error.message().len() < 200, "{}", error.message().len());
+    }
+
+    #[test]
+    fn the_well_known_path_follows_the_issuers_own() {
+        for (issuer, url) in [
+            (
+                "https://id.example.com",
+                "https://id.example.com/.well-known/openid-configuration",
+            ),
+            (
+                "https://id.example.com/",
+                "https://id.example.com/.well-known/openid-configuration",
+            ),
+            (
+                "https://id.example.com/tenant",
+                "https://id.example.com/tenant/.well-known/openid-configuration",
+            ),
+        ] {
+            assert_eq!(discovery_url(issuer), url);
+        }
+    }
+}
