@@ -1,0 +1,35 @@
+/** Who can sign in at the demo's provider; its sign-in page shows this list. */
+export const ACCOUNTS = [
+  {
+    username: 'alice',
+    password: 'wonderland',
+    name: 'Alice Liddell',
+    email: 'alice@example.com',
+    locale: 'en',
+  },
+  { username: 'bob', password: 'cratchit', name: 'Bob Cratchit', email: 'bob@example.com', locale: 'en-GB' },
+  { username: 'zazie', password: 'metro', name: 'Zazie Lalochère', email: 'zazie@example.com', locale: 'fr' },
+]
+
+/** Looks an account up by the form's fields; `undefined` if they do not fit. */
+export function authenticate(username, password) {
+  return ACCOUNTS.find((account) => account.username === username && account.password === password)
+}
+
+/** oidc-provider's `findAccount`: the subject is the account's name. */
+export async function findAccount(_ctx, subject) {
+  const account = ACCOUNTS.find(({ username }) => username === subject)
+  if (!account) return undefined
+  const { username, name, email, locale } = account
+  return {
+    accountId: subject,
+    claims: async () => ({
+      sub: subject,
+      name,
+      email,
+      email_verified: true,
+      preferred_username: username,
+      locale,
+    }),
+  }
+}

@@ -1,0 +1,170 @@
+import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
+import { sendJson } from './answer.mjs'
+import { readBody } from './body.mjs'
+import { listen } from './listen.mjs'
+import { ROUTES } from './routes.mjs'
+
+/**
+ * One request that arrived, whether or not it was let in.
+ *
+ * @typedef {object} ApiRequest
+ * @property {number} at Milliseconds since the Unix epoch.
+ * @property {string} method
+ * @property {string} path With the query.
+ * @property {import('node:http').IncomingHttpHeaders} headers
+ * @property {string | null} authorization What the `Authorization` header said.
+ * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was good.
+ * @property {number} status What was answered; 0 before that.
+ * @property {number} bytes The body's length.
+ * @property {boolean} aborted Whether the client went away before the answer was complete.
+ * @property {Promise<void>} closed Resolves when the exchange is over, completed or aborted.
+ */
+
+/**
+ * Starts a resource server on loopback. Everything below `/v1/` wants an access token of `issuer` for
+ * `audience`, verified by its signature (RFC 9068); see routes.mjs for what there is.
+ *
+ * @param {object} options
+ * @param {string} options.issuer
+ * @param {string} options.audience
+ * @param {string[]} options.allowedOrigins Who may call it from a browser (CORS).
+ * @param {number} [options.port]
+ * @param {boolean} [options.orNext]
+ */
+export async function startApi({ issuer, audience, allowedOrigins, port = 0, orNext = false }) {
+  /** @type {ApiRequest[]} Everything that arrived but preflights, oldest first. */
+  const requests = []
+  /** @type {ApiRequest[]} CORS preflights. */
+  const preflights = []
+  const verify = createVerifier({ issuer, audience })
+  const state = { orders: [...FIRST_ORDERS], rejected: new Set() }
+
+  const server = await listen({
+    port,
+    orNext,
+    async handler(request, response) {
+      allowOrigin(request, response, allowedOrigins)
+      const entry = note(request, response)
+      if (request.method === 'OPTIONS') {
+        preflights.push(entry)
+        return answerPreflight(request, response)
+      }
+      requests.push(entry)
+      await answer(request, response, entry)
+    },
+  })
+
+  async function answer(request, response, entry) {
+    const url = new URL(request.url, server.origin)
+    if (!url.pathname.startsWith('/v1/')) return sendJson(response, 404, { error: 'not_found' })
+    const token = /^Bearer (.+)$/.exec(entry.authorization ?? '')?.[1]
+    const { claims, problem } = await verify(token)
+    entry.claims = claims
+    if (problem) return refuse(response, problem)
+    const body = await readBody(request).catch(() => null)
+    // The client went away while it was sending.
+    if (!body) return
+    entry.bytes = body.length
+    const [name, ...rest] = url.pathname.slice('/v1/'.length).split('/')
+    const route = ROUTES[name]
+    if (!route) return sendJson(response, 404, { error: 'not_found' })
+    await route({ request, response, url, rest, body, claims, state, origin: server.origin })
+  }
+
+  return {
+    origin: server.origin,
+    /** What the vault's rule says: everything below it needs a token. */
+    url: `${server.origin}/v1/`,
+    port: server.port,
+    requests,
+    preflights,
+    /** Forgets the requests so far. */
+    clear() {
+      requests.length = 0
+      preflights.length = 0
+    },
+    close: server.close,
+  }
+}
+
+const FIRST_ORDERS = [
+  { id: 1041, item: 'Brass hinges, pair', quantity: 2 },
+  { id: 1042, item: 'Lamp oil, 1 l', quantity: 6 },
+  { id: 1043, item: 'Signal rope, 20 m', quantity: 1 },
+]
+
+/** Which exposed headers a page needs to read beyond the safelisted ones. */
+const EXPOSED = ['WWW-Authenticate', 'ETag', 'X-Request-Id', 'X-Rows']
+
+function allowOrigin(request, response, allowedOrigins) {
+  const { origin } = request.headers
+  response.setHeader('Vary', 'Origin')
+  if (!allowedOrigins.includes(origin)) return
+  response.setHeader('Access-Control-Allow-Origin', origin)
+  response.setHeader('Access-Control-Allow-Credentials', 'true')
+  response.setHeader('Access-Control-Expose-Headers', EXPOSED.join(', '))
+}
+
+function answerPreflight(request, response) {
+  response.writeHead(204, {
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+    'Access-Control-Allow-Headers': request.headers['access-control-request-headers'] ?? '',
+    'Access-Control-Max-Age': '600',
+  })
+  response.end()
+}
+
+function note(request, response) {
+  const entry = {
+    at: Date.now(),
+    method: request.method,
+    path: request.url,
+    headers: request.headers,
+    authorization: request.headers.authorization ?? null,
+    claims: null,
+    status: 0,
+    bytes: 0,
+    aborted: false,
+  }
+  entry.closed = new Promise((resolve) => {
+    response.on('close', () => {
+      entry.status = response.headersSent ? response.statusCode : 0
+      entry.aborted = !response.writableFinished
+      resolve()
+    })
+  })
+  return entry
+}
+
+/** The verdict on a token: its claims, or what RFC 6750 section 3.1 calls what is wrong with it. */
+function createVerifier({ issuer, audience }) {
+  let keys
+  const accepted = new Map()
+  return async (token) => {
+    if (!token) return { claims: null, problem: {} }
+    keys ??= createRemoteJWKSet(await discoverKeys(issuer), { cooldownDuration: 0 })
+    const known = accepted.get(token)
+    // A good signature stays good; the rest is looked at each time. Keeps measurements about the client.
+    if (known && known.exp * 1000 > Date.now()) return { claims: known, problem: null }
+    try {
+      const { payload } = await jwtVerify(token, keys, { issuer, audience, typ: 'at+jwt' })
+      accepted.set(token, payload)
+      return { claims: payload, problem: null }
+    } catch (error) {
+      const expired = error instanceof errors.JWTExpired
+      const description = expired ? 'the access token expired' : 'the access token is not valid here'
+      return { claims: null, problem: { error: 'invalid_token', error_description: description } }
+    }
+  }
+}
+
+async function discoverKeys(issuer) {
+  const response = await fetch(`${issuer}/.well-known/openid-configuration`)
+  return new URL((await response.json()).jwks_uri)
+}
+
+function refuse(response, problem) {
+  const parameters = Object.entries(problem).map(([name, value]) => `, ${name}="${value}"`)
+  response.setHeader('WWW-Authenticate', `Bearer realm="orders"${parameters.join('')}`)
+  sendJson(response, 401, problem)
+}

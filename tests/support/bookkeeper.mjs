@@ -1,0 +1,108 @@
+import { decodeJwt } from 'jose'
+
+/** Writes the ledger: watches what goes in and out of oidc-provider. */
+export class Bookkeeper {
+  #ledger
+  /** The grant behind each family, in order; a family is one login. */
+  #grants = []
+
+  /** @param {import('./ledger.mjs').Ledger} ledger */
+  constructor(ledger) {
+    this.#ledger = ledger
+  }
+
+  /** @param {import('oidc-provider').Provider} provider */
+  follow(provider) {
+    provider.on('grant.revoked', (ctx, grantId) => this.#revoked(grantId, ctx.oidc.route))
+    provider.on('end_session.success', (ctx) => {
+      const account = ctx.oidc.entities.Session?.accountId ?? null
+      this.#ledger.record({ type: 'sign_out', at: Date.now(), account })
+    })
+  }
+
+  /**
+   * Enters one request, after the provider is through with it.
+   *
+   * @param {{ at: number, endpoint?: string, fault: string | null, form?: object }} request
+   */
+  enter(ctx, request) {
+    if (ctx.method === 'OPTIONS') return
+    const form = request.form ?? ctx.oidc?.body ?? {}
+    if (request.endpoint === 'token') this.#token(ctx, request, form)
+    else if (request.endpoint === 'revocation') this.#revocation(ctx, request, form)
+    else if (ctx.path === '/auth') this.#authorization(ctx, request)
+    if (ctx.path.startsWith('/auth')) this.#code(ctx)
+  }
+
+  #authorization(ctx, { at }) {
+    this.#ledger.record({ type: 'authorization_request', at, parameters: { ...ctx.query } })
+  }
+
+  #code(ctx) {
+    const location = URL.parse(ctx.response.get('Location'))
+    const value = location?.searchParams.get('code')
+    if (value) this.#issue({ kind: 'authorization_code', value, expiresAt: Date.now() + 60_000 })
+  }
+
+  #token(ctx, { at, fault }, form) {
+    const presented = this.#ledger.find(form.refresh_token ?? form.code)
+    const reached = fault !== 'dropped' && fault !== 'answered'
+    const answer = reached ? ctx.body : {}
+    const issued = Boolean(answer?.access_token)
+    const family = presented?.family ?? (issued ? this.#begin(ctx, presented) : null)
+    const before = this.#ledger.generation(family)
+    const generation = issued && answer.refresh_token !== form.refresh_token ? before + 1 : before
+    this.#ledger.record({
+      type: 'token_request',
+      at,
+      endedAt: Date.now(),
+      grant: form.grant_type ?? '',
+      family,
+      presented: presented?.kind === 'refresh_token' ? presented.generation : null,
+      issued: issued ? generation : null,
+      outcome: issued ? 'issued' : (answer?.error ?? 'none'),
+      status: fault === 'dropped' ? 0 : ctx.status,
+      fault,
+      codeVerifier: form.code_verifier ?? null,
+      origin: ctx.get('Origin') || null,
+    })
+    if (issued) this.#issueAll(ctx, answer, { grant: form.grant_type, family, generation })
+  }
+
+  #begin(ctx, code) {
+    const family = this.#grants.push(ctx.oidc.entities.Grant?.jti)
+    if (code) code.family = family
+    return family
+  }
+
+  #issueAll(ctx, answer, origin) {
+    const expiry = (jwt) => decodeJwt(jwt).exp * 1000
+    const { access_token: access, refresh_token: refresh, id_token: id } = answer
+    this.#issue({ ...origin, kind: 'access_token', value: access, expiresAt: expiry(access) })
+    if (id) this.#issue({ ...origin, kind: 'id_token', value: id, expiresAt: expiry(id) })
+    if (refresh) {
+      const expiresAt = Date.now() + ctx.oidc.entities.RefreshToken.expiration * 1000
+      this.#issue({ ...origin, kind: 'refresh_token', value: refresh, expiresAt })
+    }
+  }
+
+  #issue(token) {
+    if (this.#ledger.find(token.value)) return
+    const none = { grant: null, family: null, generation: null }
+    this.#ledger.record({ type: 'token', at: Date.now(), ...none, ...token })
+  }
+
+  #revocation(ctx, { at }, form) {
+    const token = this.#ledger.find(form.token)
+    const { kind = null, family = null } = token ?? {}
+    this.#ledger.record({ type: 'revocation', at, kind, family, status: ctx.status })
+  }
+
+  #revoked(grantId, by) {
+    this.#grants.forEach((grant, index) => {
+      if (grant === grantId && !this.#ledger.familyRevoked(index + 1)) {
+        this.#ledger.record({ type: 'family_revoked', at: Date.now(), family: index + 1, by })
+      }
+    })
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Trouble on demand: what a test wants to happen to the provider's next requests. The provider itself
+ * stays as it is; this stands in front of it.
+ *
+ * @typedef {object} Fault
+ * @property {number} [times] How many requests it befalls. Default 1.
+ * @property {number} [delay] Milliseconds before anything happens.
+ * @property {Promise<unknown>} [hold] The request waits for this.
+ * @property {'before' | 'after'} [when] Whether the provider has carried the request out by then, say has
+ *   rotated the refresh token. Default `before`.
+ * @property {boolean} [drop] Cut the connection instead of answering.
+ * @property {{ status?: number, headers?: Record<string, string>, body?: string | object }} [answer] Answer
+ *   this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON.
+ */
+export class Faults {
+  /** @type {{ endpoint: string, fault: Fault, left: number }[]} */
+  #queue = []
+
+  /**
+   * @param {'token' | 'revocation' | 'discovery' | 'jwks' | 'authorization' | '*'} endpoint
+   * @param {Fault} fault
+   */
+  add(endpoint, fault) {
+    this.#queue.push({ endpoint, fault, left: fault.times ?? 1 })
+  }
+
+  clear() {
+    this.#queue = []
+  }
+
+  /** @returns {Fault | undefined} The fault that befalls a request at this endpoint; counts it. */
+  take(endpoint) {
+    const entry = this.#queue.find((queued) => queued.endpoint === '*' || queued.endpoint === endpoint)
+    if (entry && --entry.left <= 0) this.#queue.splice(this.#queue.indexOf(entry), 1)
+    return entry?.fault
+  }
+}
+
+/** Waits as the fault says. */
+export async function waitFor(fault) {
+  if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay))
+  await fault.hold
+}
+
+/** Makes the Koa context answer as the fault says, or not at all. */
+export function applyFault(ctx, fault) {
+  if (fault.drop) {
+    ctx.respond = false
+    ctx.req.socket.destroy()
+    return
+  }
+  const { status = 200, headers = {}, body = '' } = fault.answer
+  ctx.status = status
+  ctx.body = typeof body === 'string' ? body : JSON.stringify(body)
+  ctx.type = typeof body === 'string' ? 'html' : 'json'
+  // A browser shows a worker only those answers that its origin may read.
+  ctx.set('Access-Control-Allow-Origin', ctx.get('Origin') || '*')
+  ctx.set('Access-Control-Expose-Headers', Object.keys(headers).join(', '))
+  ctx.set(headers)
+}

@@ -1,0 +1,166 @@
+import { EventEmitter } from 'node:events'
+
+/**
+ * Everything the identity provider handed out and everything it was asked, in order, with the values:
+ * the provider's own books, which the tests compare with what a page could get hold of.
+ *
+ * A *family* is one login: the tokens of one code exchange and of every refresh that descends from it.
+ * Families, and the *generations* of refresh tokens within one, are counted from 1.
+ *
+ * @typedef {object} IssuedToken
+ * @property {'token'} type
+ * @property {'authorization_code' | 'access_token' | 'refresh_token' | 'id_token'} kind
+ * @property {string} value
+ * @property {number} at Milliseconds since the Unix epoch, as all times here.
+ * @property {number | null} expiresAt
+ * @property {string | null} grant The grant type that it was issued for; `null` for a code.
+ * @property {number | null} family `null` for a code that nobody has exchanged yet.
+ * @property {number | null} generation The refresh token's; an access or ID token has that of the refresh
+ *   token it came with.
+ *
+ * @typedef {object} TokenRequest
+ * @property {'token_request'} type
+ * @property {number} at When it arrived.
+ * @property {number} endedAt When it was answered, or its connection dropped.
+ * @property {string} grant `authorization_code`, `refresh_token`, …
+ * @property {number | null} family
+ * @property {number | null} presented The generation of the refresh token in the request.
+ * @property {number | null} issued The generation of the one in the answer.
+ * @property {string} outcome `issued`, or the error code of the answer.
+ * @property {number} status
+ * @property {string | null} fault What the test did to this request, if anything: `answered`, `dropped` or
+ *   `lost` (carried out, and then the answer was lost).
+ * @property {string | null} codeVerifier
+ * @property {string | null} origin
+ *
+ * @typedef {{ type: 'authorization_request', at: number, parameters: Record<string, string> }} AuthorizationRequest
+ * @typedef {{ type: 'revocation', at: number, kind: string | null, family: number | null, status: number }} Revocation
+ * @typedef {{ type: 'family_revoked', at: number, family: number, by: string }} FamilyRevoked
+ * @typedef {{ type: 'sign_in', at: number, account: string }} SignIn
+ * @typedef {{ type: 'sign_out', at: number, account: string | null }} SignOut
+ * @typedef {IssuedToken | TokenRequest | AuthorizationRequest | Revocation | FamilyRevoked | SignIn | SignOut} Entry
+ */
+export class Ledger {
+  /** @type {Entry[]} */
+  entries = []
+  #events = new EventEmitter()
+
+  constructor() {
+    // One listener for every `until()` that waits; a test may wait for many things at once.
+    this.#events.setMaxListeners(0)
+  }
+
+  /** @param {Entry} entry */
+  record(entry) {
+    this.entries.push(entry)
+    this.#events.emit('entry', entry)
+  }
+
+  /** @returns {IssuedToken[]} What was issued, oldest first; of one kind, if it is named. */
+  tokens(kind) {
+    return this.#of('token').filter((token) => !kind || token.kind === kind)
+  }
+
+  /** @returns {TokenRequest[]} */
+  tokenRequests() {
+    return this.#of('token_request')
+  }
+
+  /** @returns {TokenRequest[]} The token requests with `grant_type=refresh_token`, successful or not. */
+  refreshes() {
+    return this.tokenRequests().filter((request) => request.grant === 'refresh_token')
+  }
+
+  /** @returns {AuthorizationRequest[]} */
+  authorizationRequests() {
+    return this.#of('authorization_request')
+  }
+
+  /** @returns {Revocation[]} The requests at the revocation endpoint (RFC 7009). */
+  revocations() {
+    return this.#of('revocation')
+  }
+
+  /** @returns {number} How many logins there were. */
+  families() {
+    return Math.max(0, ...this.tokens('refresh_token').map(({ family }) => family ?? 0), ...this.#exchanged())
+  }
+
+  /** Is the refresh token family, by default the newest, revoked? */
+  familyRevoked(family = this.families()) {
+    return this.#of('family_revoked').some((entry) => entry.family === family)
+  }
+
+  /** @returns {number} The newest refresh token's generation in a family, by default the newest one. */
+  generation(family = this.families()) {
+    const own = this.tokens('refresh_token').filter((token) => token.family === family)
+    return Math.max(0, ...own.map(({ generation }) => generation ?? 0))
+  }
+
+  /** @returns {IssuedToken | undefined} The newest token of a kind. */
+  newest(kind) {
+    return this.tokens(kind).at(-1)
+  }
+
+  /** @returns {IssuedToken | undefined} */
+  find(value) {
+    return this.tokens().find((token) => token.value === value)
+  }
+
+  /**
+   * Every value that must not be seen in a page, with its name: all tokens and codes that were issued and
+   * the code verifiers that came back. A code is in the page's address for a moment, by design of the
+   * redirect; it is spent and useless without its verifier.
+   *
+   * @returns {{ kind: string, value: string }[]}
+   */
+  secrets() {
+    const verifiers = this.tokenRequests().filter((request) => request.codeVerifier)
+    return [
+      ...this.tokens().map(({ kind, value }) => ({ kind, value })),
+      ...verifiers.map(({ codeVerifier }) => ({ kind: 'code_verifier', value: codeVerifier })),
+    ]
+  }
+
+  /**
+   * Waits for an entry: resolves with the first from position `since` on that matches.
+   *
+   * @param {(entry: Entry) => boolean} matches
+   * @param {{ since?: number, timeout?: number, what?: string }} [options] `since`: an earlier
+   *   `ledger.entries.length`; default: from now on. `timeout` in milliseconds. `what`: for the error.
+   * @returns {Promise<Entry>}
+   */
+  until(matches, { since = this.entries.length, timeout = 10_000, what = 'the expected entry' } = {}) {
+    const past = this.entries.slice(since).find(matches)
+    if (past) return Promise.resolve(past)
+    return new Promise((resolve, reject) => {
+      const finish = (settle, value) => {
+        clearTimeout(timer)
+        this.#events.off('entry', listener)
+        settle(value)
+      }
+      const listener = (entry) => matches(entry) && finish(resolve, entry)
+      const late = new Error(`the ledger did not get ${what} within ${timeout} ms`)
+      const timer = setTimeout(() => finish(reject, late), timeout)
+      this.#events.on('entry', listener)
+    })
+  }
+
+  /** Resolves when the newest access token has expired by this machine's clock. */
+  async accessTokenExpired() {
+    for (;;) {
+      const expiresAt = this.newest('access_token')?.expiresAt ?? 0
+      const left = expiresAt - Date.now()
+      if (left < 0) return
+      await new Promise((resolve) => setTimeout(resolve, left + 1))
+    }
+  }
+
+  #of(type) {
+    return this.entries.filter((entry) => entry.type === type)
+  }
+
+  #exchanged() {
+    return this.tokenRequests().map(({ family }) => family ?? 0)
+  }
+}

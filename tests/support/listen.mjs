@@ -1,0 +1,55 @@
+import { createServer } from 'node:http'
+
+/**
+ * Starts an HTTP server on loopback, and only there.
+ *
+ * @param {object} options
+ * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => unknown} options.handler
+ * @param {string} [options.host] The name in the server's origin. Cookies are kept by host name, not by
+ *   port, so servers that must not see each other's cookies take different names of loopback.
+ * @param {number} [options.port] 0: any free port.
+ * @param {boolean} [options.orNext] If the port is taken, try the ones after it.
+ * @returns {Promise<{ origin: string, port: number, close(): Promise<void> }>}
+ */
+export async function listen({ handler, host = '127.0.0.1', port = 0, orNext = false }) {
+  const server = createServer(async (request, response) => {
+    try {
+      await handler(request, response)
+    } catch (error) {
+      // A test's or browser's odd request must not end the server for the others.
+      console.error(`${request.method} ${request.url} failed:`, error)
+      response.destroy()
+    }
+  })
+  const taken = await bind(server, port, orNext ? 20 : 1)
+  return {
+    origin: `http://${host}:${taken}`,
+    port: taken,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        // A page's keep-alive connections would hold the process for seconds.
+        server.closeAllConnections()
+      }),
+  }
+}
+
+async function bind(server, port, attempts) {
+  for (let candidate = port; candidate < port + attempts; candidate++) {
+    const error = await tryBind(server, candidate)
+    if (!error) return server.address().port
+    if (error.code !== 'EADDRINUSE') throw error
+  }
+  const range = attempts > 1 ? `ports ${port} to ${port + attempts - 1} are` : `port ${port} is`
+  throw new Error(`${range} taken: end what listens there, or choose another port`)
+}
+
+function tryBind(server, port) {
+  return new Promise((resolve) => {
+    server.once('error', resolve)
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', resolve)
+      resolve(null)
+    })
+  })
+}

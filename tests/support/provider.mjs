@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto'
+import { exportJWK, generateKeyPair } from 'jose'
+import { Provider } from 'oidc-provider'
+import { findAccount } from './accounts.mjs'
+import { Bookkeeper } from './bookkeeper.mjs'
+import { readForm } from './body.mjs'
+import { applyFault, Faults, waitFor } from './faults.mjs'
+import { interactions } from './interaction.mjs'
+import { Ledger } from './ledger.mjs'
+import { listen } from './listen.mjs'
+import { escape, sendPage } from './pages.mjs'
+import { createStore } from './store.mjs'
+
+const DAY_SECONDS = 24 * 60 * 60
+
+const ROUTES = {
+  authorization: '/auth',
+  token: '/token',
+  revocation: '/token/revocation',
+  jwks: '/jwks',
+  end_session: '/session/end',
+}
+
+const ENDPOINTS = {
+  [ROUTES.authorization]: 'authorization',
+  [ROUTES.token]: 'token',
+  [ROUTES.revocation]: 'revocation',
+  [ROUTES.jwks]: 'jwks',
+  '/.well-known/openid-configuration': 'discovery',
+  '/.well-known/oauth-authorization-server': 'discovery',
+}
+
+/**
+ * Starts a real OpenID provider (oidc-provider, certified) on loopback: public clients with PKCE, refresh
+ * tokens that rotate and whose reuse revokes the family, JWT access tokens for one API, revocation
+ * (RFC 7009), `iss` in the answer (RFC 9207), RP-initiated logout, and a ledger of all of it.
+ *
+ * @param {object} options
+ * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.
+ * @param {object[]} options.clients Client metadata; see `publicClient()`.
+ * @param {string[]} options.allowedOrigins Who may read the token endpoint's answers (CORS).
+ * @param {number} [options.port]
+ * @param {boolean} [options.orNext]
+ * @param {number} [options.accessTokenSeconds]
+ * @param {number} [options.refreshTokenSeconds]
+ * @param {number} [options.leewaySeconds] How long a rotated refresh token is still accepted. Default 0:
+ *   reuse revokes the family at once.
+ * @param {('ES256' | 'RS256' | 'PS256' | 'EdDSA')[]} [options.algorithms] For each a signing key is made;
+ *   access tokens are signed with the first.
+ */
+export async function startProvider({
+  audience,
+  clients,
+  allowedOrigins,
+  port = 0,
+  orNext = false,
+  accessTokenSeconds = 10,
+  refreshTokenSeconds = 14 * DAY_SECONDS,
+  leewaySeconds = 0,
+  algorithms = ['ES256'],
+}) {
+  /** What a test may change while the provider runs. */
+  const settings = { accessTokenSeconds, refreshTokenSeconds, leewaySeconds }
+  const ledger = new Ledger()
+  const faults = new Faults()
+  const bookkeeper = new Bookkeeper(ledger)
+  const cookieKeys = [randomBytes(32).toString('hex')]
+  const adapter = createStore({ leewaySeconds: () => settings.leewaySeconds })
+
+  let provider
+  let handle
+  const server = await listen({ port, orNext, handler: (request, response) => handle(request, response) })
+  const issuer = server.origin
+
+  /** Replaces the signing keys; sessions and tokens go on. */
+  async function changeKeys() {
+    const keys = await Promise.all(algorithms.map(generateSigningKey))
+    provider = new Provider(issuer, configuration(keys))
+    provider.use(inFront)
+    provider.use(interactions({ provider: () => provider, ledger }))
+    provider.on('server_error', (_ctx, error) => console.error('the demo provider failed:', error))
+    bookkeeper.follow(provider)
+    handle = provider.callback()
+  }
+
+  async function inFront(ctx, next) {
+    const endpoint = ENDPOINTS[ctx.path]
+    const fault = ctx.method === 'OPTIONS' ? undefined : faults.take(endpoint)
+    const request = { at: Date.now(), endpoint, fault: null }
+    if (fault) await waitFor(fault)
+    const changed = fault && (fault.drop || fault.answer)
+    if (changed && fault.when !== 'after') {
+      request.form = await readForm(ctx.req)
+      request.fault = fault.drop ? 'dropped' : 'answered'
+      applyFault(ctx, fault)
+    } else {
+      await next()
+      if (changed) request.fault = 'lost'
+    }
+    bookkeeper.enter(ctx, request)
+    if (request.fault === 'lost') applyFault(ctx, fault)
+  }
+
+  function configuration(keys) {
+    return {
+      adapter,
+      clients,
+      findAccount,
+      jwks: { keys },
+      cookies: { keys: cookieKeys },
+      pkce: { required: () => true },
+      rotateRefreshToken: true,
+      responseTypes: ['code'],
+      routes: ROUTES,
+      scopes: ['openid', 'offline_access'],
+      claims: {
+        openid: ['sub'],
+        profile: ['name', 'preferred_username', 'locale'],
+        email: ['email', 'email_verified'],
+      },
+      // The ID token tells who signed in; the demo has no need of the userinfo endpoint.
+      conformIdTokenClaims: false,
+      clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
+      enabledJWA: { idTokenSigningAlgValues: algorithms },
+      features: {
+        devInteractions: { enabled: false },
+        revocation: { enabled: true },
+        rpInitiatedLogout: {
+          enabled: true,
+          logoutSource: askToSignOut,
+          postLogoutSuccessSource: saySignedOut,
+        },
+        resourceIndicators: {
+          enabled: true,
+          defaultResource: () => audience,
+          useGrantedResource: () => true,
+          getResourceServerInfo: () => ({
+            audience,
+            scope: 'openid profile email offline_access orders',
+            accessTokenFormat: 'jwt',
+            accessTokenTTL: settings.accessTokenSeconds,
+            jwt: { sign: { alg: algorithms[0] } },
+          }),
+        },
+      },
+      ttl: {
+        AccessToken: () => settings.accessTokenSeconds,
+        AuthorizationCode: 60,
+        Grant: 14 * DAY_SECONDS,
+        IdToken: 300,
+        Interaction: 3600,
+        RefreshToken: () => settings.refreshTokenSeconds,
+        Session: DAY_SECONDS,
+      },
+      interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+      renderError,
+    }
+  }
+
+  await changeKeys()
+  return { issuer, port: server.port, ledger, faults, settings, changeKeys, close: server.close }
+}
+
+/**
+ * The metadata of a single-page app (RFC 7591): no secret, code flow, refresh tokens.
+ *
+ * @param {object} metadata `client_id`, `client_name`, `redirect_uris`, `post_logout_redirect_uris`, …
+ */
+export function publicClient(metadata) {
+  return {
+    token_endpoint_auth_method: 'none',
+    application_type: 'web',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    id_token_signed_response_alg: 'ES256',
+    ...metadata,
+  }
+}
+
+async function generateSigningKey(alg) {
+  const { privateKey } = await generateKeyPair(alg, { extractable: true })
+  const kid = `${alg}-${randomBytes(4).toString('hex')}`
+  return { ...(await exportJWK(privateKey)), alg, kid, use: 'sig' }
+}
+
+function askToSignOut(ctx, form) {
+  const body = `
+    <h1>Sign out here too?</h1>
+    <p class="lead">You are signed in at Lantern ID. Other apps may be using that.</p>
+    ${form}
+    <div class="buttons">
+      <button form="op.logoutForm" name="logout" value="yes" autofocus>Sign out</button>
+      <button form="op.logoutForm" class="quiet">Stay signed in</button>
+    </div>`
+  const uri = ctx.oidc.params.post_logout_redirect_uri
+  sendPage(ctx, { title: 'Sign out', body, formAction: uri ? [new URL(uri).origin] : [] })
+}
+
+function saySignedOut(ctx) {
+  sendPage(ctx, {
+    title: 'Signed out',
+    body: '<h1>Signed out</h1><p class="lead">You can close this page.</p>',
+  })
+}
+
+function renderError(ctx, out) {
+  const rows = Object.entries(out).map(
+    ([key, value]) => `<p><code>${escape(key)}</code> ${escape(value)}</p>`,
+  )
+  const { status } = ctx
+  sendPage(ctx, { title: 'Error', status, body: `<h1>That did not work</h1>${rows.join('')}` })
+}

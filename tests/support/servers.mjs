@@ -1,0 +1,66 @@
+import { startApi } from './api.mjs'
+import { publicClient, startProvider } from './provider.mjs'
+import { startSite } from './site.mjs'
+
+/** The API's identifier in access tokens (RFC 8707); a name, not an address. */
+export const AUDIENCE = 'urn:strongroom:demo:orders'
+
+export const CLIENT_ID = 'strongroom-demo'
+
+/**
+ * Starts the site, the provider and the API so that they know each other: the provider knows the site's
+ * redirect URI, both let the site's origin in (CORS), and the site's workers may talk to both. The site has
+ * no files yet: put them into `site.files`.
+ *
+ * @param {object} [options]
+ * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
+ * @param {boolean} [options.orNext] If a port is taken, try the ones after it.
+ * @param {object} [options.provider] More options of `startProvider()`.
+ * @param {object} [options.site] More options of `startSite()`.
+ * @param {object} [options.client] More metadata of the client.
+ */
+export async function startServers({
+  ports = {},
+  orNext = false,
+  provider = {},
+  site = {},
+  client = {},
+} = {}) {
+  const siteServer = await startSite({ port: ports.site, orNext, ...site })
+  const { origin } = siteServer
+  const providerServer = await startProvider({
+    port: ports.provider,
+    orNext,
+    audience: AUDIENCE,
+    allowedOrigins: [origin],
+    clients: [
+      publicClient({
+        client_id: CLIENT_ID,
+        client_name: 'the strongroom demo',
+        redirect_uris: [`${origin}/callback`],
+        post_logout_redirect_uris: [`${origin}/`],
+        ...client,
+      }),
+    ],
+    ...provider,
+  })
+  const { issuer } = providerServer
+  const api = await startApi({
+    port: ports.api,
+    orNext,
+    issuer,
+    audience: AUDIENCE,
+    allowedOrigins: [origin],
+  })
+  siteServer.connectSrc.push(issuer, api.origin)
+  return {
+    site: siteServer,
+    provider: providerServer,
+    api,
+    ledger: providerServer.ledger,
+    clientId: CLIENT_ID,
+    async close() {
+      await Promise.all([siteServer.close(), providerServer.close(), api.close()])
+    },
+  }
+}

@@ -1,0 +1,181 @@
+import { readFile } from 'node:fs/promises'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { listen } from './listen.mjs'
+
+const TYPES = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.ico': 'image/x-icon',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json',
+  '.map': 'application/json',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
+  '.wasm': 'application/wasm',
+}
+
+/** On every answer. */
+const COMMON_HEADERS = {
+  'Cache-Control': 'no-cache',
+  'Cross-Origin-Opener-Policy': 'same-origin-allow-popups',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+}
+
+/**
+ * The page's policy. It has no `connect-src`: a page whose requests go through its vault needs none, so
+ * that script in it cannot send what it finds anywhere by `fetch`.
+ */
+export const PAGE_CSP = policy({
+  'default-src': "'none'",
+  'script-src': "'self'",
+  'worker-src': "'self'",
+  'style-src': "'self'",
+  'img-src': "'self' data:",
+  'base-uri': "'none'",
+  'form-action': "'self'",
+  'frame-ancestors': "'none'",
+  'require-trusted-types-for': "'script'",
+})
+
+/**
+ * The worker's own policy. A worker does not inherit the page's, so without this header it could talk to
+ * anyone; with it, only to its own origin, the provider and the API.
+ */
+export function workerCsp(connectSrc) {
+  return policy({
+    'default-src': "'none'",
+    'script-src': "'self' 'wasm-unsafe-eval'",
+    'connect-src': ["'self'", ...connectSrc].join(' '),
+  })
+}
+
+/**
+ * Starts a static server at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: another
+ * host, so that their cookies are kept apart from the site's as they would be in production.
+ *
+ * Everything in the returned object may be changed while it runs.
+ *
+ * @param {object} [options]
+ * @param {number} [options.port]
+ * @param {boolean} [options.orNext]
+ * @param {Record<string, string | Uint8Array>} [options.files] By path, such as `/index.html`.
+ * @param {(string | URL)[]} [options.roots] Folders to look in for what is not among `files`.
+ * @param {Record<string, string>} [options.routes] Paths that are answered with another path's file.
+ * @param {string[]} [options.workers] The paths that get the worker's policy instead of the page's.
+ * @param {string[]} [options.connectSrc] Whom the workers may talk to: origins.
+ */
+export async function startSite({
+  port = 0,
+  orNext = false,
+  files = {},
+  roots = [],
+  routes = { '/': '/index.html', '/callback': '/index.html' },
+  workers = ['/auth.worker.js'],
+  connectSrc = [],
+} = {}) {
+  const site = {
+    origin: '',
+    port: 0,
+    files,
+    roots,
+    routes,
+    workers,
+    connectSrc,
+    pageCsp: PAGE_CSP,
+    /** @type {{ at: number, method: string, path: string, status: number }[]} */
+    requests: [],
+    override,
+    close: async () => {},
+  }
+  const overrides = new Map()
+
+  /**
+   * Answers a path otherwise than it would be.
+   *
+   * @param {string} path
+   * @param {{ status?: number, headers?: Record<string, string | null>, body?: string | Uint8Array }} change
+   *   A header of `null` is left out.
+   * @returns {() => void} Takes it back.
+   */
+  function override(path, change) {
+    overrides.set(path, change)
+    return () => overrides.delete(path)
+  }
+
+  async function handler(request, response) {
+    const { pathname } = new URL(request.url, 'http://site')
+    const answer = await prepare(request, pathname)
+    site.requests.push({ at: Date.now(), method: request.method, path: pathname, status: answer.status })
+    response.writeHead(answer.status, answer.headers)
+    response.end(request.method === 'HEAD' ? undefined : answer.body)
+  }
+
+  async function prepare(request, pathname) {
+    const refusal = refuse(request)
+    if (refusal) return refusal
+    const path = routes[pathname] ?? pathname
+    const body = await find(site, path)
+    const plain = body === undefined ? NOT_FOUND : { status: 200, headers: headersFor(site, path), body }
+    return change(plain, overrides.get(pathname) ?? overrides.get(path))
+  }
+
+  const server = await listen({ port, orNext, host: 'localhost', handler })
+  return Object.assign(site, { origin: server.origin, port: server.port, close: server.close })
+}
+
+const NOT_FOUND = {
+  status: 404,
+  headers: { ...COMMON_HEADERS, 'Content-Type': 'text/plain; charset=utf-8' },
+  body: 'Not found.\n',
+}
+
+function refuse(request) {
+  // A service worker in front of the vault would see its requests with the tokens in them.
+  if (request.headers['service-worker'] === 'script') {
+    return { ...NOT_FOUND, status: 403, body: 'This site has no service worker.\n' }
+  }
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return { ...NOT_FOUND, status: 405, body: 'Only GET and HEAD.\n' }
+  }
+  return undefined
+}
+
+function headersFor({ workers, connectSrc, pageCsp }, path) {
+  const csp = workers.includes(path) ? workerCsp(connectSrc) : pageCsp
+  return {
+    ...COMMON_HEADERS,
+    'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+    'Content-Security-Policy': csp,
+  }
+}
+
+function change(answer, { status, headers = {}, body } = {}) {
+  const merged = Object.entries({ ...answer.headers, ...headers }).filter(([, value]) => value !== null)
+  return {
+    status: status ?? (body === undefined ? answer.status : 200),
+    headers: Object.fromEntries(merged),
+    body: body ?? answer.body,
+  }
+}
+
+async function find({ files, roots }, path) {
+  if (Object.hasOwn(files, path)) return files[path]
+  for (const root of roots) {
+    const folder = root instanceof URL ? fileURLToPath(root) : root
+    const file = join(folder, normalize(decodeURIComponent(path)))
+    const bytes = await readFile(file).catch(() => undefined)
+    if (bytes) return bytes
+  }
+  return undefined
+}
+
+function policy(directives) {
+  return Object.entries(directives)
+    .map(([name, sources]) => `${name} ${sources}`)
+    .join('; ')
+}

@@ -1,0 +1,43 @@
+/**
+ * The provider's storage, in memory: an oidc-provider adapter that outlives the `Provider` object, so
+ * that a provider with new signing keys goes on with the sessions and tokens of the old one.
+ *
+ * @param {{ leewaySeconds: () => number }} options For so long a consumed refresh token is accepted again,
+ *   as many providers do for answers that were lost.
+ * @returns {(model: string) => object}
+ */
+export function createStore({ leewaySeconds }) {
+  const rows = new Map()
+  const withGrant = (grantId) => [...rows].filter(([, row]) => row.payload.grantId === grantId)
+  const findBy = (model, member, value) =>
+    [...rows.values()].find((row) => row.model === model && row.payload[member] === value)?.payload
+
+  return (model) => {
+    const key = (id) => `${model}:${id}`
+    return {
+      async upsert(id, payload) {
+        rows.set(key(id), { model, payload })
+      },
+      async find(id) {
+        const row = rows.get(key(id))
+        if (!row) return undefined
+        const inLeeway = row.consumedAt && Date.now() < row.consumedAt + leewaySeconds() * 1000
+        return inLeeway ? { ...row.payload, consumed: undefined } : row.payload
+      },
+      findByUid: async (uid) => findBy(model, 'uid', uid),
+      findByUserCode: async (userCode) => findBy(model, 'userCode', userCode),
+      async consume(id) {
+        const row = rows.get(key(id))
+        if (row.consumedAt) return
+        row.consumedAt = Date.now()
+        row.payload = { ...row.payload, consumed: Math.floor(row.consumedAt / 1000) }
+      },
+      async destroy(id) {
+        rows.delete(key(id))
+      },
+      async revokeByGrantId(grantId) {
+        for (const [rowKey, row] of withGrant(grantId)) if (row.model === model) rows.delete(rowKey)
+      },
+    }
+  }
+}
