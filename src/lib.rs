@@ -1,17 +1,22 @@
 //! strongroom
 
 pub mod allow;
+pub mod authorize;
 pub mod base64url;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod form;
+pub mod http;
 pub mod id_token;
 pub mod json;
 pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
+pub mod refresh;
 pub mod secret;
+pub mod token;
 pub mod url;
 
 pub use error::{Code, Error, Result};

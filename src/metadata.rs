@@ -83,6 +83,23 @@ impl Metadata {
             id_token_signing_algorithms: reader.signing_algorithms()?,
         })
     }
+
+    /// Every endpoint, none of which a page's request may reach.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<&str> {
+        let required = [
+            &self.authorization_endpoint,
+            &self.token_endpoint,
+            &self.jwks_uri,
+        ];
+        let optional = [&self.revocation_endpoint, &self.end_session_endpoint];
+        let optional = optional.into_iter().flatten();
+        required
+            .into_iter()
+            .chain(optional)
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 /// Where `issuer` publishes its metadata (OpenID Connect Discovery 1.0 section 4): the well-known

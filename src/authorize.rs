@@ -1,0 +1,591 @@
+//! The authorization request and its answer: code flow, PKCE, `state`, `nonce`, `iss`.
+//!
+//! Each login is a transaction of its own ([`Pending`]): its `state`, `nonce` and `code_verifier` are
+//! made for it, it is good for ten minutes and for one answer (RFC 9700 2.1 and 4.7, RFC 6749 4.1,
+//! RFC 7636, RFC 9207, OIDC Core 3.1.2).
+
+use core::time::Duration;
+
+use crate::clock::UnixMillis;
+use crate::config::Config;
+use crate::error::{Code, Error, Result};
+use crate::form::{self, Form};
+use crate::json::{Object, Value};
+use crate::metadata::Metadata;
+use crate::pkce::{self, Pkce};
+use crate::token::is_error_code;
+use crate::url::Url;
+use crate::{Secret, base64url};
+
+/// How long a login may take from its request to its answer.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+
+/// Octets of entropy that a login uses up.
+pub const ENTROPY: usize = 32 + 24 + 24;
+
+/// Longest parameter that a page may add to a request, in bytes.
+const MAX_PARAM: usize = 2048;
+
+/// The end of every `state` of a popup's login. It tells the callback page, which may have no vault
+/// of its own to ask, that it is a popup.
+const POPUP_MARK: &str = ".p";
+
+/// What a page may choose about a login.
+#[derive(Clone, Debug, Default)]
+pub struct LoginParams {
+    /// The provider is shown in a popup, not in the page's place.
+    pub popup: bool,
+    /// Where the user was: a path on the redirect URI's origin.
+    pub return_to: Option<String>,
+    /// `prompt` (OIDC Core 3.1.2.1).
+    pub prompt: Option<String>,
+    /// `login_hint`
+    pub login_hint: Option<String>,
+    /// `ui_locales`
+    pub ui_locales: Option<String>,
+    /// `acr_values`
+    pub acr_values: Option<String>,
+    /// `max_age`, in seconds.
+    pub max_age: Option<u64>,
+}
+
+/// A login that waits for its answer.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The issuer it was sent to (RFC 9700 4.4: answers of another are refused).
+    pub issuer: String,
+    /// To be found in the ID token.
+    pub nonce: Secret,
+    /// To be sent with the code.
+    pub code_verifier: Secret,
+    /// A path with query and fragment on the redirect URI's origin.
+    pub return_to: String,
+    /// Whether a popup was used.
+    pub popup: bool,
+    /// The `max_age` that was asked for, in seconds.
+    pub max_age: Option<u64>,
+    /// When it began.
+    pub created_at: UnixMillis,
+}
+
+/// A login about to begin.
+#[derive(Debug)]
+pub struct Begun {
+    /// The authorization request, for the user's browser.
+    pub url: String,
+    /// Under which name the pending login is stored: a hash of its `state`.
+    pub key: String,
+    /// What to remember.
+    pub pending: Pending,
+}
+
+/// Makes an authorization request.
+///
+/// # Errors
+/// [`Code::MessageInvalid`] if a parameter of the page's cannot be sent.
+pub fn begin(
+    config: &Config,
+    metadata: &Metadata,
+    params: &LoginParams,
+    entropy: &[u8; ENTROPY],
+    now: UnixMillis,
+) -> Result<Begun> {
+    let (verifier_entropy, rest) = entropy.split_at(32);
+    let (state_entropy, nonce_entropy) = rest.split_at(24);
+    let mut verifier = [0; 32];
+    verifier.copy_from_slice(verifier_entropy);
+    let pkce = Pkce::from_entropy(verifier);
+    let mut state = base64url::encode(state_entropy);
+    if params.popup {
+        state.push_str(POPUP_MARK);
+    }
+    let pending = Pending {
+        issuer: config.issuer.clone(),
+        nonce: Secret::new(base64url::encode(nonce_entropy)),
+        code_verifier: pkce.verifier,
+        return_to: return_to(config, params.return_to.as_deref())?,
+        popup: params.popup,
+        max_age: params.max_age,
+        created_at: now,
+    };
+    let mut form = Form::new()
+        .with("response_type", "code")
+        .with("client_id", &config.client_id)
+        .with("redirect_uri", &config.redirect_uri.href)
+        .with("scope", &config.scopes.join(" "))
+        .with("state", &state)
+        .with("nonce", pending.nonce.expose())
+        .with("code_challenge", &pkce.challenge)
+        .with("code_challenge_method", pkce::CHALLENGE_METHOD);
+    if let Some(prompt) = prompt(config, params.prompt.as_deref()) {
+        form.push("prompt", checked("prompt", &prompt)?);
+    }
+    let optional = [
+        ("login_hint", &params.login_hint),
+        ("ui_locales", &params.ui_locales),
+        ("acr_values", &params.acr_values),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            form.push(name, checked(name, value)?);
+        }
+    }
+    if let Some(max_age) = params.max_age {
+        form.push("max_age", &max_age.to_string());
+    }
+    for (name, value) in &config.authorization_params {
+        form.push(name, value);
+    }
+    Ok(Begun {
+        url: with_query(&metadata.authorization_endpoint, &form.finish()),
+        key: storage_key(&state),
+        pending,
+    })
+}
+
+/// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
+pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
+    let separator = match endpoint.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    [endpoint, separator, query].concat()
+}
+
+fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
+    let is_sound = value.len() <= MAX_PARAM && !value.contains(|c: char| c.is_control());
+    if is_sound {
+        Ok(value)
+    } else {
+        let message = [
+            "login option ",
+            name,
+            " is too long or has control characters",
+        ]
+        .concat();
+        Err(Error::new(Code::MessageInvalid, message))
+    }
+}
+
+/// OIDC Core 11: `offline_access` is ignored without consent, so consent is asked for unless the
+/// page rules out any interaction.
+fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
+    let offline = config.scopes.iter().any(|scope| scope == "offline_access");
+    match chosen {
+        None if offline => Some("consent".to_owned()),
+        None => None,
+        Some(prompt) => {
+            let mut prompt = prompt.to_owned();
+            let has = |word| prompt.split(' ').any(|p| p == word);
+            if offline && !has("none") && !has("consent") {
+                prompt.push_str(" consent");
+            }
+            Some(prompt)
+        }
+    }
+}
+
+/// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
+fn return_to(config: &Config, chosen: Option<&str>) -> Result<String> {
+    let base = &config.redirect_uri;
+    let Some(chosen) = chosen else {
+        return Ok("/".to_owned());
+    };
+    let url = Url::parse_with_base(checked("returnTo", chosen)?, &base.href);
+    match url.filter(|url| url.origin == base.origin && !url.has_userinfo) {
+        Some(url) => Ok([url.pathname, url.search, url.hash].concat()),
+        None => Err(Error::new(
+            Code::MessageInvalid,
+            "login option returnTo is not a path within the app",
+        )),
+    }
+}
+
+/// The name under which a pending login is stored. It is a hash, so that what lies in storage does
+/// not help to answer in the provider's place.
+fn storage_key(state: &str) -> String {
+    base64url::encode(&pkce::sha256(state.as_bytes()))
+}
+
+impl Pending {
+    /// The text to store, sealed by the host.
+    #[must_use]
+    pub fn to_json(&self) -> Secret {
+        let mut object = Object::new();
+        object.push("issuer", self.issuer.as_str().into());
+        object.push("nonce", self.nonce.expose().into());
+        object.push("code_verifier", self.code_verifier.expose().into());
+        object.push("return_to", self.return_to.as_str().into());
+        object.push("popup", self.popup.into());
+        object.push("max_age", self.max_age.into());
+        object.push("created_at", self.created_at.into());
+        let mut text = String::new();
+        object.write(&mut text);
+        Secret::new(text)
+    }
+
+    /// Reads what [`Pending::to_json`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn from_json(text: &str) -> Option<Self> {
+        let value = Value::parse(text).ok()?;
+        let object = value.as_object()?;
+        Some(Self {
+            issuer: object.str("issuer")?.to_owned(),
+            nonce: object.str("nonce")?.into(),
+            code_verifier: object.str("code_verifier")?.into(),
+            return_to: object.str("return_to")?.to_owned(),
+            popup: object.get("popup")?.as_bool()?,
+            max_age: object.get("max_age")?.as_u64(),
+            created_at: object.get("created_at")?.as_u64()?,
+        })
+    }
+
+    /// Refuses a login whose time is over.
+    ///
+    /// # Errors
+    /// [`Code::LoginExpired`]
+    pub fn check_age(&self, now: UnixMillis) -> Result<()> {
+        let age = Duration::from_millis(now.saturating_sub(self.created_at));
+        if age <= LIFETIME {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::LoginExpired,
+            "the login began more than 10 minutes ago",
+        ))
+    }
+}
+
+/// What came back to the redirect URI.
+#[derive(Debug)]
+pub struct Answer {
+    /// Under which name the login it belongs to was stored.
+    pub key: String,
+    iss: Option<String>,
+    code: core::result::Result<Secret, String>,
+}
+
+impl Answer {
+    /// Reads the answer in the query of `url`, the address of the page that the user came back to.
+    ///
+    /// # Errors
+    /// [`Code::RedirectUriMismatch`] if that is not the redirect URI; [`Code::CallbackInvalid`] for
+    /// missing, repeated or contradicting parameters.
+    pub fn parse(config: &Config, url: &str) -> Result<Self> {
+        let invalid = |why| Error::new(Code::CallbackInvalid, why);
+        let url = Url::parse(url).ok_or_else(|| invalid("the address cannot be parsed"))?;
+        let redirect_uri = config.redirect_uri.without_query();
+        if url.without_query() != redirect_uri {
+            let message = [
+                "the answer arrived at ",
+                &url.without_query(),
+                ", but redirectUri is ",
+                &redirect_uri,
+            ];
+            return Err(Error::new(Code::RedirectUriMismatch, message.concat()));
+        }
+        let query = url.search.strip_prefix('?').unwrap_or_default();
+        let params = form::parse(query).ok_or_else(|| invalid("the query is not UTF-8"))?;
+        let one = |name: &str| {
+            let mut values = params.iter().filter(|(n, _)| n == name).map(|(_, v)| v);
+            match (values.next(), values.next()) {
+                (value, None) => Ok(value),
+                _ => Err(invalid("a parameter of the answer is repeated")),
+            }
+        };
+        let state = one("state")?.ok_or_else(|| invalid("the answer has no state"))?;
+        let code = match (one("code")?, one("error")?) {
+            (Some(code), None) if !code.is_empty() => Ok(Secret::from(code.as_str())),
+            (None, Some(error)) if is_error_code(error) => Err(error.clone()),
+            _ => return Err(invalid("the answer needs either a code or an error")),
+        };
+        Ok(Self {
+            key: storage_key(state),
+            iss: one("iss")?.cloned(),
+            code,
+        })
+    }
+
+    /// Holds the answer against the login it belongs to, and gives the code.
+    ///
+    /// `iss` is compared before anything else is believed, the error included (RFC 9207 2.4).
+    ///
+    /// # Errors
+    /// [`Code::IssuerMismatch`]; [`Code::LoginDenied`], [`Code::InteractionRequired`] or
+    /// [`Code::LoginFailed`] as the provider says.
+    pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
+        let mismatch = |why: &str| Err(Error::new(Code::IssuerMismatch, why));
+        match &self.iss {
+            Some(iss) if *iss != pending.issuer => {
+                return mismatch("the answer's iss is not the issuer that was asked");
+            }
+            None if metadata.authorization_response_iss_parameter_supported => {
+                return mismatch("the answer has no iss, though the provider announces one");
+            }
+            _ => {}
+        }
+        self.code.map_err(|error| refusal(&error))
+    }
+}
+
+/// An error answer of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6).
+fn refusal(error: &str) -> Error {
+    let code = match error {
+        "access_denied" => Code::LoginDenied,
+        "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => Code::InteractionRequired,
+        "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
+        _ => Code::LoginFailed,
+    };
+    Error::new(code, "the provider answered ".to_owned() + error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "https://app.test/worker.js";
+
+    fn config(more: &str) -> Config {
+        let json = [
+            r#"{"issuer":"https://id.test","clientId":"spa","redirectUri":"/callback",
+                "scope":"openid offline_access","apis":[],
+                "metadata":{"issuer":"https://id.test","authorization_endpoint":"https://id.test/auth?tenant=1",
+                "token_endpoint":"https://id.test/token","jwks_uri":"https://id.test/jwks",
+                "authorization_response_iss_parameter_supported":true}"#,
+            more,
+            "}",
+        ];
+        Config::parse(&json.concat(), BASE).unwrap()
+    }
+
+    fn start(params: &LoginParams) -> Result<Begun> {
+        let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
+        let metadata = config.metadata.as_ref().unwrap();
+        begin(&config, metadata, params, &[7; ENTROPY], 1_000_000)
+    }
+
+    fn sent(params: &LoginParams) -> Vec<(String, String)> {
+        let url = start(params).unwrap().url;
+        form::parse(url.split_once('?').unwrap().1).unwrap()
+    }
+
+    fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        let mut values = params.iter().filter(|(n, _)| n == name);
+        let value = values.next().map(|(_, v)| v.as_str());
+        assert!(values.next().is_none(), "{name} is repeated");
+        value
+    }
+
+    fn parse(query: &str) -> Result<Answer> {
+        Answer::parse(&config(""), &["https://app.test/callback?", query].concat())
+    }
+
+    fn code_of(query: &str) -> Result<Secret> {
+        let begun = start(&LoginParams::default()).unwrap();
+        let config = config("");
+        parse(query)?.code(&begun.pending, config.metadata.as_ref().unwrap())
+    }
+
+    #[test]
+    fn a_request_has_what_the_specifications_ask_for() {
+        let params = sent(&LoginParams::default());
+        for (name, expected) in [
+            ("tenant", "1"),
+            ("response_type", "code"),
+            ("client_id", "spa"),
+            ("redirect_uri", "https://app.test/callback"),
+            ("scope", "openid offline_access"),
+            ("code_challenge_method", "S256"),
+            ("prompt", "consent"),
+            ("audience", "https://api.test"),
+        ] {
+            assert_eq!(value(&params, name), Some(expected), "{name}");
+        }
+        for name in ["state", "nonce"] {
+            assert_eq!(value(&params, name).unwrap().len(), 32, "{name}");
+        }
+        assert_eq!(value(&params, "code_challenge").unwrap().len(), 43);
+    }
+
+    #[test]
+    fn state_nonce_and_verifier_come_from_different_entropy() {
+        let config = config("");
+        let metadata = config.metadata.as_ref().unwrap();
+        let mut entropy = [0; ENTROPY];
+        for (i, octet) in entropy.iter_mut().enumerate() {
+            *octet = u8::try_from(i).unwrap();
+        }
+        let begun = begin(&config, metadata, &LoginParams::default(), &entropy, 0).unwrap();
+        let nonce = begun.pending.nonce.expose();
+        assert!(!begun.url.contains(begun.pending.code_verifier.expose()));
+        assert!(begun.url.contains(nonce));
+        assert!(!begun.url.contains(&["state=", nonce].concat()));
+    }
+
+    #[test]
+    fn consent_is_asked_for_with_offline_access_unless_the_page_forbids_interaction() {
+        let prompt = |prompt: &str| {
+            let params = LoginParams {
+                prompt: Some(prompt.to_owned()),
+                ..LoginParams::default()
+            };
+            value(&sent(&params), "prompt").unwrap().to_owned()
+        };
+        assert_eq!(prompt("none"), "none");
+        assert_eq!(prompt("login"), "login consent");
+        assert_eq!(prompt("consent"), "consent");
+    }
+
+    #[test]
+    fn the_pages_parameters_are_passed_on_and_bounded() {
+        let params = sent(&LoginParams {
+            login_hint: Some("alice@example.com".to_owned()),
+            ui_locales: Some("de fr".to_owned()),
+            acr_values: Some("phr".to_owned()),
+            max_age: Some(60),
+            popup: true,
+            ..LoginParams::default()
+        });
+        assert_eq!(value(&params, "login_hint"), Some("alice@example.com"));
+        assert_eq!(value(&params, "ui_locales"), Some("de fr"));
+        assert_eq!(value(&params, "acr_values"), Some("phr"));
+        assert_eq!(value(&params, "max_age"), Some("60"));
+        assert!(value(&params, "state").unwrap().ends_with(".p"));
+        for hostile in ["a\nb".to_owned(), "x".repeat(3000)] {
+            let params = LoginParams {
+                login_hint: Some(hostile),
+                ..LoginParams::default()
+            };
+            assert_eq!(start(&params).unwrap_err().code(), Code::MessageInvalid);
+        }
+    }
+
+    #[test]
+    fn return_to_is_a_path_within_the_app() {
+        let returned = |path: &str| {
+            let params = LoginParams {
+                return_to: Some(path.to_owned()),
+                ..LoginParams::default()
+            };
+            start(&params).map(|begun| begun.pending.return_to)
+        };
+        for (path, expected) in [
+            ("/orders?page=2#top", "/orders?page=2#top"),
+            ("https://app.test/a", "/a"),
+            ("relative", "/relative"),
+        ] {
+            assert_eq!(returned(path).unwrap(), expected);
+        }
+        for hostile in [
+            "//evil.test/",
+            "/\\evil.test/",
+            "\\\\evil.test",
+            "https://evil.test/",
+            "https://app.test@evil.test/",
+            "https://u@app.test/",
+            "javascript:alert(1)",
+            "http://app.test/",
+        ] {
+            assert!(returned(hostile).is_err(), "{hostile}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_and_nothing_else_is() {
+        let pending = start(&LoginParams {
+            max_age: Some(5),
+            ..LoginParams::default()
+        })
+        .unwrap()
+        .pending;
+        let text = pending.to_json();
+        let again = Pending::from_json(text.expose()).unwrap();
+        assert!(again.nonce.matches(pending.nonce.expose()));
+        assert!(again.code_verifier.matches(pending.code_verifier.expose()));
+        assert_eq!(again.max_age, Some(5));
+        assert_eq!(again.created_at, pending.created_at);
+        for damaged in ["", "{}", "[]", &text.expose()[1..]] {
+            assert!(Pending::from_json(damaged).is_none());
+        }
+    }
+
+    #[test]
+    fn a_login_is_good_for_ten_minutes() {
+        let pending = start(&LoginParams::default()).unwrap().pending;
+        assert!(pending.check_age(1_000_000 + 600_000).is_ok());
+        let error = pending.check_age(1_000_000 + 600_001).unwrap_err();
+        assert_eq!(error.code(), Code::LoginExpired);
+    }
+
+    #[test]
+    fn the_answer_is_found_by_its_state() {
+        let begun = start(&LoginParams::default()).unwrap();
+        let params = form::parse(begun.url.split_once('?').unwrap().1).unwrap();
+        let state = value(&params, "state").unwrap();
+        let answer = parse(&["code=abc&iss=https://id.test&state=", state].concat()).unwrap();
+        assert_eq!(answer.key, begun.key);
+        assert!(!begun.key.contains(state));
+    }
+
+    #[test]
+    fn malformed_answers_are_refused() {
+        for query in [
+            "",
+            "code=a",
+            "state=s",
+            "code=&state=s",
+            "code=a&state=s&state=t",
+            "code=a&code=b&state=s",
+            "code=a&error=access_denied&state=s",
+            "error=a%22b&state=s",
+            "error=&state=s",
+            "code=a&state=s&iss=a&iss=b",
+            "code=%ff&state=s",
+        ] {
+            let error = parse(query).unwrap_err();
+            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_answer_at_another_page_names_both() {
+        let error = Answer::parse(&config(""), "https://app.test/cb?code=a&state=s").unwrap_err();
+        assert_eq!(error.code(), Code::RedirectUriMismatch);
+        assert!(error.message().contains("https://app.test/callback"));
+    }
+
+    #[test]
+    fn the_issuer_is_compared_before_the_rest_is_believed() {
+        for query in [
+            "code=a&state=s&iss=https://evil.test",
+            "code=a&state=s&iss=https://id.test/",
+            "code=a&state=s",
+            "error=access_denied&state=s&iss=https://evil.test",
+        ] {
+            let error = code_of(query).unwrap_err();
+            assert_eq!(error.code(), Code::IssuerMismatch, "{query}");
+        }
+        let code = code_of("code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
+        assert_eq!(code.expose(), "abc");
+    }
+
+    #[test]
+    fn error_answers_have_codes_of_their_own() {
+        for (error, code) in [
+            ("access_denied", Code::LoginDenied),
+            ("login_required", Code::InteractionRequired),
+            ("consent_required", Code::InteractionRequired),
+            ("temporarily_unavailable", Code::ProviderUnavailable),
+            ("invalid_scope", Code::LoginFailed),
+        ] {
+            let query = ["state=s&iss=https://id.test&error=", error].concat();
+            let refused = code_of(&query).unwrap_err();
+            assert_eq!(refused.code(), code);
+            assert!(refused.message().contains(error));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! When to refresh, and what the token endpoint's answer means for the session.
+//!
+//! Only a definite verdict ends a session: `invalid_grant`. Whatever may pass, an outage, a captive
+//! portal, a lost answer, is retried with the *same* refresh token, promptly at first (providers that
+//! rotate allow a short leeway for a lost answer, RFC 9700 4.14.2) and with bounded patience;
+//! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
+//! and that a consumed token is never sent, is `vault/renewal.rs`'s.
+
+use core::time::Duration;
+
+use crate::http::Outcome;
+use crate::token::{self, Answer, TokenSet};
+
+/// What an answer to a refresh request means.
+#[derive(Debug)]
+pub enum Verdict {
+    /// New tokens; the refresh token among them, if any, replaces the one that was sent.
+    Renewed(TokenSet),
+    /// The grant is over (RFC 6749 5.2 `invalid_grant`).
+    Ended,
+    /// The user has to do something; the error code says what.
+    InteractionRequired(String),
+    /// The client or its request is at fault; trying again will not help.
+    Misconfigured(String),
+    /// The provider asks for patience.
+    Wait(Duration),
+    /// It may work in a moment, and why it did not now.
+    Transient(&'static str),
+}
+
+/// Reads the outcome of a refresh request.
+#[must_use]
+pub fn verdict(outcome: &Outcome) -> Verdict {
+    let Outcome::Reply(reply) = outcome else {
+        return Verdict::Transient("there was no answer");
+    };
+    match token::read(reply) {
+        Answer::Tokens(tokens) => Verdict::Renewed(tokens),
+        Answer::Refused(code) => refused(code),
+        Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Duration::from_secs(5))),
+        Answer::ServerFault => Verdict::Transient("the provider failed"),
+        Answer::Unusable(why) => Verdict::Transient(why),
+    }
+}
+
+fn refused(code: String) -> Verdict {
+    match code.as_str() {
+        "invalid_grant" => Verdict::Ended,
+        "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
+            Verdict::InteractionRequired(code)
+        }
+        "temporarily_unavailable" | "server_error" | "slow_down" => {
+            Verdict::Transient("the provider is unavailable for the moment")
+        }
+        // `invalid_client`, `unauthorized_client`, `invalid_scope`, and what nobody has heard of.
+        _ => Verdict::Misconfigured(code),
+    }
+}
+
+/// How long before its end an access token is renewed: a tenth of its life, at most 30 seconds.
+/// A request takes time to arrive, and the API's clock may be ahead.
+#[must_use]
+pub fn leeway(lifetime: Duration) -> Duration {
+    (lifetime / 10).min(Duration::from_secs(30))
+}
+
+/// Failures after which calls no longer wait for the refresh.
+pub const PATIENCE: u32 = 3;
+
+/// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
+pub const MAX_SCHEDULED: u32 = 10;
+
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// `Retry-After` is believed up to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Calls wait for a provider that asks for no more than this.
+const PATIENT_WAIT: Duration = Duration::from_secs(5);
+
+/// Whether calls should go on waiting for the refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Another attempt is near.
+    Wait,
+    /// Nothing will happen soon: let the calls go.
+    GiveUp,
+}
+
+/// When the next attempt is due. All times are of the monotonic clock.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    failures: u32,
+    not_before: Duration,
+    scheduled: bool,
+}
+
+impl Schedule {
+    /// Whether an attempt may start now.
+    #[must_use]
+    pub fn is_open(&self, monotonic: Duration) -> bool {
+        monotonic >= self.not_before
+    }
+
+    /// When an attempt should start by itself, if one should.
+    #[must_use]
+    pub fn due(&self) -> Option<Duration> {
+        self.scheduled.then_some(self.not_before)
+    }
+
+    /// Whether a call that arrives now should wait for the next attempt.
+    #[must_use]
+    pub fn patience(&self, monotonic: Duration) -> Patience {
+        let is_near = self.not_before.saturating_sub(monotonic) <= PATIENT_WAIT;
+        if self.is_open(monotonic) || (self.failures < PATIENCE && is_near) {
+            Patience::Wait
+        } else {
+            Patience::GiveUp
+        }
+    }
+
+    /// An attempt starts.
+    pub fn started(&mut self) {
+        self.scheduled = false;
+    }
+
+    /// An attempt succeeded, or there is a new session.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The device woke up or is online again: what failed may work now.
+    pub fn hurry(&mut self, monotonic: Duration) {
+        if self.scheduled {
+            self.not_before = self.not_before.min(monotonic);
+        }
+    }
+
+    /// An attempt failed in a way that may pass. `jitter` is any octet of entropy.
+    pub fn failed(&mut self, monotonic: Duration, jitter: u8) {
+        self.failures += 1;
+        let doublings = (self.failures - 1).min(10);
+        let delay = (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY);
+        // From 75 % to 125 %, so that devices that lost the provider together do not return together.
+        let delay = delay * 3 / 4 + delay * u32::from(jitter) / 510;
+        self.not_before = monotonic + delay;
+        self.scheduled = self.failures < MAX_SCHEDULED;
+    }
+
+    /// The provider asked for patience.
+    pub fn told_to_wait(&mut self, monotonic: Duration, wait: Duration) {
+        self.failures += 1;
+        let wait = wait.clamp(Duration::from_secs(1), LONGEST_WAIT);
+        self.not_before = monotonic + wait;
+        self.scheduled = self.failures < MAX_SCHEDULED;
+    }
+
+    /// The client is at fault: no attempt of our own accord, and a call's own no sooner than in a
+    /// minute.
+    pub fn blocked(&mut self, monotonic: Duration) {
+        self.failures = self.failures.max(PATIENCE);
+        self.not_before = monotonic + LONGEST_DELAY;
+        self.scheduled = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HttpReply;
+    use crate::http::tests::json_reply;
+
+    fn of(reply: HttpReply) -> Verdict {
+        verdict(&Outcome::Reply(reply))
+    }
+
+    fn refusal(code: &str) -> Verdict {
+        of(json_reply(400, &[r#"{"error":""#, code, "\"}"].concat()))
+    }
+
+    #[test]
+    fn only_invalid_grant_ends_a_session() {
+        assert!(matches!(refusal("invalid_grant"), Verdict::Ended));
+        for status in 100..=599 {
+            let ended = matches!(of(json_reply(status, "{}")), Verdict::Ended);
+            assert!(!ended, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_failure_table_of_the_design() {
+        for code in [
+            "interaction_required",
+            "login_required",
+            "consent_required",
+            "mfa_required",
+        ] {
+            assert!(matches!(refusal(code), Verdict::InteractionRequired(c) if c == code));
+        }
+        for code in [
+            "invalid_client",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "invalid_scope",
+            "invalid_request",
+            "invalid_target",
+            "something_new",
+        ] {
+            assert!(matches!(refusal(code), Verdict::Misconfigured(c) if c == code));
+        }
+        assert!(matches!(
+            refusal("temporarily_unavailable"),
+            Verdict::Transient(_)
+        ));
+        assert!(matches!(verdict(&Outcome::Failed), Verdict::Transient(_)));
+        for status in [500, 502, 503, 504, 408] {
+            assert!(matches!(of(json_reply(status, "")), Verdict::Transient(_)));
+        }
+        for body in ["<html>hello</html>", "{\"access_token\":", "", "null"] {
+            assert!(matches!(of(json_reply(200, body)), Verdict::Transient(_)));
+        }
+        let busy = HttpReply {
+            retry_after: Some(Duration::from_secs(9)),
+            ..json_reply(429, "")
+        };
+        assert!(matches!(of(busy), Verdict::Wait(d) if d.as_secs() == 9));
+    }
+
+    #[test]
+    fn attempts_grow_apart_and_end() {
+        let mut schedule = Schedule::default();
+        let mut monotonic = Duration::ZERO;
+        let mut delays = Vec::new();
+        while let (Some(due), true) = (
+            {
+                schedule.failed(monotonic, 128);
+                schedule.due()
+            },
+            delays.len() < 100,
+        ) {
+            delays.push((due - monotonic).as_millis());
+            monotonic = due;
+            schedule.started();
+        }
+        assert_eq!(delays.len(), MAX_SCHEDULED as usize - 1);
+        assert!(delays[0] < 1000 && delays.windows(2).all(|w| w[0] <= w[1]));
+        assert!(delays.iter().all(|&delay| delay <= 75_000));
+    }
+
+    #[test]
+    fn calls_wait_for_the_first_attempts_and_not_for_later_ones() {
+        let mut schedule = Schedule::default();
+        let now = Duration::from_secs(1);
+        assert_eq!(schedule.patience(now), Patience::Wait);
+        schedule.failed(now, 0);
+        assert_eq!(schedule.patience(now), Patience::Wait);
+        schedule.failed(now, 0);
+        schedule.failed(now, 0);
+        assert_eq!(schedule.patience(now), Patience::GiveUp);
+        // Its time has come: the next call makes an attempt and waits for it.
+        assert_eq!(schedule.patience(now + LONGEST_DELAY), Patience::Wait);
+    }
+
+    #[test]
+    fn a_long_retry_after_is_obeyed_and_not_waited_for() {
+        let mut schedule = Schedule::default();
+        schedule.told_to_wait(Duration::ZERO, Duration::from_secs(120));
+        assert_eq!(schedule.due(), Some(Duration::from_secs(120)));
+        assert_eq!(schedule.patience(Duration::from_secs(1)), Patience::GiveUp);
+        schedule.reset();
+        schedule.told_to_wait(Duration::ZERO, Duration::from_secs(1_000_000));
+        assert_eq!(schedule.due(), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn a_misconfigured_client_causes_no_storm() {
+        let mut schedule = Schedule::default();
+        schedule.blocked(Duration::ZERO);
+        assert_eq!(schedule.due(), None);
+        assert!(!schedule.is_open(Duration::from_secs(59)));
+        assert!(schedule.is_open(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn coming_online_brings_the_next_attempt_forward() {
+        let mut schedule = Schedule::default();
+        schedule.failed(Duration::from_secs(10), 0);
+        schedule.hurry(Duration::from_secs(10));
+        assert!(schedule.is_open(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_leeway_is_a_tenth_of_a_life_and_at_most_half_a_minute() {
+        assert_eq!(leeway(Duration::from_secs(10)), Duration::from_secs(1));
+        assert_eq!(leeway(Duration::from_secs(3600)), Duration::from_secs(30));
+    }
+}

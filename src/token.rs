@@ -1,0 +1,382 @@
+//! The token endpoint: requests (RFC 6749 4.1.3 and 6, RFC 7636 4.5, RFC 7009) and answers.
+//!
+//! An answer is either tokens that are sound in every member, or a refusal in the endpoint's own
+//! words, or [`Answer::Unusable`]: something else than the token endpoint spoke (a captive portal, a
+//! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
+
+use core::time::Duration;
+
+use crate::Secret;
+use crate::config::is_scope_token;
+use crate::form::Form;
+use crate::http::{HttpReply, HttpRequest};
+use crate::json::{Object, Value};
+
+/// Longest token that is accepted, in bytes.
+pub const MAX_TOKEN: usize = 16 * 1024;
+
+/// How long an access token is taken to live when the provider does not say (RFC 6749 5.1 only
+/// recommends `expires_in`): short, so that the guess costs a refresh and not a refused call.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+
+/// The longest life that is believed.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The exchange of an authorization code (RFC 6749 4.1.3).
+#[must_use]
+pub fn code_request(
+    endpoint: &str,
+    client_id: &str,
+    redirect_uri: &str,
+    code: &Secret,
+    code_verifier: &Secret,
+) -> HttpRequest {
+    let form = Form::new()
+        .with("grant_type", "authorization_code")
+        .with("code", code.expose())
+        .with("redirect_uri", redirect_uri)
+        .with("client_id", client_id)
+        .with("code_verifier", code_verifier.expose());
+    post(endpoint, form)
+}
+
+/// A refresh (RFC 6749 6). No `scope`: the grant's own scopes are kept.
+#[must_use]
+pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
+    let form = Form::new()
+        .with("grant_type", "refresh_token")
+        .with("refresh_token", refresh_token.expose())
+        .with("client_id", client_id);
+    post(endpoint, form)
+}
+
+/// The revocation of a refresh token, and with it of its grant (RFC 7009 2.1).
+#[must_use]
+pub fn revocation_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
+    let form = Form::new()
+        .with("token", refresh_token.expose())
+        .with("token_type_hint", "refresh_token")
+        .with("client_id", client_id);
+    post(endpoint, form)
+}
+
+fn post(endpoint: &str, form: Form) -> HttpRequest {
+    HttpRequest {
+        url: endpoint.to_owned(),
+        form: Some(Secret::new(form.finish())),
+        keepalive: true,
+    }
+}
+
+/// Tokens as they were issued (RFC 6749 5.1).
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// The access token; a Bearer token (RFC 6750).
+    pub access_token: Secret,
+    /// How long it lives from now on.
+    pub expires_in: Duration,
+    /// The refresh token; absent on refresh if the old one goes on.
+    pub refresh_token: Option<Secret>,
+    /// The ID token, not looked at yet.
+    pub id_token: Option<Secret>,
+    /// The granted scopes, if they differ from the requested ones or are repeated.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// What the token endpoint said.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Tokens.
+    Tokens(TokenSet),
+    /// An error answer (RFC 6749 5.2) with this `error` code.
+    Refused(String),
+    /// 429, or 503 with `Retry-After`: come back after so long.
+    Wait(Option<Duration>),
+    /// The server failed (another 5xx, or 408); it may or may not have acted on the request.
+    ServerFault,
+    /// Not an answer of a token endpoint, and why.
+    Unusable(&'static str),
+}
+
+/// Reads an answer of the token endpoint.
+#[must_use]
+pub fn read(reply: &HttpReply) -> Answer {
+    match reply.status {
+        200 => match tokens(reply) {
+            Ok(tokens) => Answer::Tokens(tokens),
+            Err(why) => Answer::Unusable(why),
+        },
+        429 => Answer::Wait(reply.retry_after),
+        503 if reply.retry_after.is_some() => Answer::Wait(reply.retry_after),
+        400..=499 if reply.status != 408 => match error_code(reply) {
+            Some(code) => Answer::Refused(code),
+            None => Answer::Unusable("a 4xx answer without an error code"),
+        },
+        408 | 500..=599 => Answer::ServerFault,
+        _ => Answer::Unusable("a status that a token endpoint does not use"),
+    }
+}
+
+fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
+    let text = reply.json_text().ok_or("not JSON by its Content-Type")?;
+    Value::parse(text).map_err(|error| error.reason)
+}
+
+fn error_code(reply: &HttpReply) -> Option<String> {
+    let value = parse_object(reply).ok()?;
+    let code = value.as_object()?.str("error")?;
+    is_error_code(code).then(|| code.to_owned())
+}
+
+/// RFC 6749 5.2: printable ASCII without quote and backslash. Ours: without spaces, of sane length,
+/// since the code goes into messages.
+#[must_use]
+pub fn is_error_code(code: &str) -> bool {
+    (1..=64).contains(&code.len()) && is_scope_token(code)
+}
+
+fn tokens(reply: &HttpReply) -> Result<TokenSet, &'static str> {
+    let value = parse_object(reply)?;
+    let object = value.as_object().ok_or("not a JSON object")?;
+    if object.get("error").is_some() {
+        return Err("a 200 with an error in it");
+    }
+    let token_type = object.str("token_type").ok_or("token_type is missing")?;
+    if !token_type.eq_ignore_ascii_case("bearer") {
+        return Err("token_type is not Bearer");
+    }
+    Ok(TokenSet {
+        access_token: token(object, "access_token")?.ok_or("access_token is missing")?,
+        expires_in: lifetime(object.get("expires_in"))?,
+        refresh_token: token(object, "refresh_token")?,
+        id_token: token(object, "id_token")?,
+        scopes: scopes(object.get("scope"))?,
+    })
+}
+
+fn token(object: &Object, name: &str) -> Result<Option<Secret>, &'static str> {
+    let Some(value) = object.get(name) else {
+        return Ok(None);
+    };
+    let token = value.as_str().ok_or("a token is not a string")?;
+    // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
+    let is_sound =
+        (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    if is_sound {
+        Ok(Some(Secret::from(token)))
+    } else {
+        Err("a token is empty, too long, or has characters that no token has")
+    }
+}
+
+/// `expires_in` in seconds. Some providers send a string of digits; zero and below mean "expired".
+fn lifetime(value: Option<&Value>) -> Result<Duration, &'static str> {
+    const WHY: &str = "expires_in is not a whole number of seconds";
+    let digits = match value {
+        None | Some(Value::Null) => return Ok(DEFAULT_LIFETIME),
+        Some(Value::Number(text) | Value::String(text)) => text,
+        Some(_) => return Err(WHY),
+    };
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(WHY);
+    }
+    if digits.starts_with('-') {
+        return Ok(Duration::ZERO);
+    }
+    let seconds = magnitude.parse().unwrap_or(u64::MAX);
+    Ok(Duration::from_secs(seconds).min(MAX_LIFETIME))
+}
+
+fn scopes(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
+    let text = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => value.as_str().ok_or("scope is not a string")?,
+    };
+    let scopes: Vec<String> = text
+        .split(' ')
+        .filter(|scope| !scope.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if scopes.iter().all(|scope| is_scope_token(scope)) {
+        Ok(Some(scopes))
+    } else {
+        Err("scope has characters that no scope has")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::tests::json_reply;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        read(&json_reply(status, body))
+    }
+
+    fn issued(members: &str) -> Option<TokenSet> {
+        let body = r#"{"access_token":"at","token_type":"Bearer""#.to_owned() + members + "}";
+        match answer(200, &body) {
+            Answer::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn requests_carry_what_the_specifications_name() {
+        let request = code_request(
+            "https://id.test/token",
+            "spa",
+            "https://app.test/cb",
+            &Secret::from("the code"),
+            &Secret::from("verifier"),
+        );
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "grant_type=authorization_code&code=the%20code&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&client_id=spa&code_verifier=verifier"
+        );
+        let request = refresh_request("https://id.test/token", "spa", &Secret::from("rt"));
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "grant_type=refresh_token&refresh_token=rt&client_id=spa"
+        );
+        let request = revocation_request("https://id.test/revoke", "spa", &Secret::from("rt"));
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "token=rt&token_type_hint=refresh_token&client_id=spa"
+        );
+        assert!(request.keepalive);
+    }
+
+    #[test]
+    fn a_full_answer_is_read_whole() {
+        let tokens = issued(
+            r#","expires_in":3600,"refresh_token":"rt","id_token":"a.b.c","scope":"openid email","other":[1]"#,
+        )
+        .unwrap();
+        assert_eq!(tokens.access_token.expose(), "at");
+        assert_eq!(tokens.expires_in, Duration::from_secs(3600));
+        assert_eq!(tokens.refresh_token.unwrap().expose(), "rt");
+        assert_eq!(tokens.id_token.unwrap().expose(), "a.b.c");
+        assert_eq!(tokens.scopes.unwrap(), ["openid", "email"]);
+    }
+
+    #[test]
+    fn expires_in_is_read_as_providers_write_it() {
+        let lifetime = |value: &str| {
+            let member = r#","expires_in":"#.to_owned() + value;
+            issued(&member).map(|tokens| tokens.expires_in)
+        };
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(lifetime("3600"), seconds(3600));
+        assert_eq!(lifetime("\"3600\""), seconds(3600));
+        assert_eq!(lifetime("0"), seconds(0));
+        assert_eq!(lifetime("-1"), seconds(0));
+        assert_eq!(lifetime("1000000000000000000"), Some(MAX_LIFETIME));
+        assert_eq!(lifetime("99999999999999999999999"), Some(MAX_LIFETIME));
+        for bad in ["1.5", "1e3", "\"abc\"", "\"\"", "\"-\"", "true", "[]", "{}"] {
+            assert_eq!(lifetime(bad), None, "{bad}");
+        }
+        assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
+    }
+
+    #[test]
+    fn the_token_type_is_bearer_in_any_letter_case() {
+        for (token_type, accepted) in [
+            ("\"bearer\"", true),
+            ("\"BEARER\"", true),
+            ("\"mac\"", false),
+            ("\"DPoP\"", false),
+            ("1", false),
+            ("null", false),
+        ] {
+            let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
+            let is_tokens = matches!(answer(200, &body), Answer::Tokens(_));
+            assert_eq!(is_tokens, accepted, "{token_type}");
+        }
+    }
+
+    #[test]
+    fn tokens_with_characters_that_no_token_has_are_refused() {
+        for token in [
+            "\"\"",
+            "\"a b\"",
+            "\"a\\r\\nX: 1\"",
+            "\"\\u00e9\"",
+            "1",
+            "null",
+        ] {
+            let body = r#"{"token_type":"Bearer","access_token":"#.to_owned() + token + "}";
+            assert!(matches!(answer(200, &body), Answer::Unusable(_)), "{token}");
+            let member = r#","refresh_token":"#.to_owned() + token;
+            assert!(issued(&member).is_none(), "refresh_token {token}");
+        }
+        let long = "x".repeat(MAX_TOKEN + 1);
+        assert!(issued(&(r#","refresh_token":""#.to_owned() + &long + "\"")).is_none());
+    }
+
+    #[test]
+    fn what_is_not_a_token_answer_is_unusable_and_nothing_is_kept() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "<html>sign in to the hotel's network</html>",
+            r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#,
+            r#"{"access_token":"a","token_type":"Bearer"}x"#,
+            r#"{"access_token":"a","token_type":"Bearer","error":"x"}"#,
+            "\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
+        ] {
+            assert!(matches!(answer(200, body), Answer::Unusable(_)), "{body}");
+        }
+        let good = r#"{"access_token":"a","token_type":"Bearer"}"#;
+        for status in [201, 204, 206, 302, 307, 304] {
+            assert!(
+                matches!(answer(status, good), Answer::Unusable(_)),
+                "{status}"
+            );
+        }
+        let html = HttpReply {
+            content_type: Some("text/html".to_owned()),
+            ..json_reply(200, good)
+        };
+        assert!(matches!(read(&html), Answer::Unusable(_)));
+        let too_large = HttpReply {
+            body: None,
+            ..json_reply(200, good)
+        };
+        assert!(matches!(read(&too_large), Answer::Unusable(_)));
+    }
+
+    #[test]
+    fn failures_are_told_apart_by_what_to_do_about_them() {
+        let refused = |body: &str| match answer(400, body) {
+            Answer::Refused(code) => Some(code),
+            _ => None,
+        };
+        assert_eq!(
+            refused(r#"{"error":"invalid_grant"}"#).as_deref(),
+            Some("invalid_grant")
+        );
+        for body in [
+            r#"{"error":"a\"b"}"#,
+            r#"{"error":"a b"}"#,
+            r#"{"error":""}"#,
+            r#"{"error":1}"#,
+            "{}",
+            "oops",
+        ] {
+            assert_eq!(refused(body), None, "{body}");
+        }
+        assert!(matches!(answer(500, "{}"), Answer::ServerFault));
+        assert!(matches!(answer(408, "{}"), Answer::ServerFault));
+        assert!(matches!(answer(503, "{}"), Answer::ServerFault));
+        let later = HttpReply {
+            retry_after: Some(Duration::from_secs(7)),
+            ..json_reply(503, "")
+        };
+        assert!(matches!(read(&later), Answer::Wait(Some(d)) if d.as_secs() == 7));
+        assert!(matches!(answer(429, ""), Answer::Wait(None)));
+    }
+}
