@@ -1,0 +1,152 @@
+//! The official examples of the specifications, read from `tests/vectors/` by the crate's own
+//! reader. Signatures are verified with `ring`, which stands in for the host's WebCrypto: over
+//! exactly what the crate hands out, with the key that it selects and writes.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256};
+use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use strongroom::id_token::Unverified;
+use strongroom::json::{Object, Value};
+use strongroom::jwks::{Algorithm, Jwks};
+use strongroom::jwt::{self, Jwt, Status};
+use strongroom::pkce::{self, Pkce};
+use strongroom::{Code, base64url};
+
+const RFC_7515: &str = include_str!("vectors/rfc7515.json");
+const RFC_7636: &str = include_str!("vectors/rfc7636.json");
+const RFC_9449: &str = include_str!("vectors/rfc9449.json");
+const OPENID_CONNECT_CORE: &str = include_str!("vectors/openid-connect-core.json");
+
+/// The `exp` of the examples in RFC 7515.
+const EXP: u64 = 1_300_819_380;
+
+fn object(json: &str) -> Object {
+    Value::parse(json).unwrap().as_object().unwrap().clone()
+}
+
+fn example(file: &str, name: &str) -> Object {
+    object(file).get(name).unwrap().as_object().unwrap().clone()
+}
+
+fn key_set(jwk: &Object) -> Jwks {
+    let mut json = String::from(r#"{"keys":["#);
+    jwk.write(&mut json);
+    json.push_str("]}");
+    Jwks::parse(&json).unwrap()
+}
+
+fn verify(jwk_json: &str, input: &str, signature: &[u8]) -> bool {
+    let jwk = object(jwk_json);
+    let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
+    let verified = match jwk.str("kty") {
+        Some("RSA") => RsaPublicKeyComponents {
+            n: member("n"),
+            e: member("e"),
+        }
+        .verify(&RSA_PKCS1_2048_8192_SHA256, input.as_bytes(), signature),
+        Some("EC") => {
+            let point = [vec![4], member("x"), member("y")].concat();
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                .verify(input.as_bytes(), signature)
+        }
+        kty => panic!("unexpected key type {kty:?}"),
+    };
+    verified.is_ok()
+}
+
+#[test]
+fn rfc_7515_signed_examples_verify_and_nothing_near_them_does() {
+    for name in ["A.2", "A.3"] {
+        let example = example(RFC_7515, name);
+        let jws = example.str("jws").unwrap();
+        let unverified = Unverified::parse(jws, &Algorithm::ALL).unwrap();
+        assert_eq!(Some(unverified.algorithm().name()), example.str("alg"));
+
+        let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
+        let key = keys
+            .select(unverified.algorithm(), unverified.kid())
+            .unwrap()
+            .public_json();
+        let (input, signature) = (unverified.signing_input(), unverified.signature());
+        assert!(verify(&key, input, signature), "{name}");
+
+        let mut flipped = signature.to_vec();
+        flipped[0] ^= 1;
+        assert!(!verify(&key, input, &flipped), "{name}");
+        assert!(!verify(&key, input, &vec![0; signature.len()]), "{name}");
+        assert!(!verify(&key, &input[1..], signature), "{name}");
+    }
+}
+
+#[test]
+fn rfc_7515_examples_end_when_their_exp_says() {
+    for name in ["A.1", "A.2", "A.3"] {
+        let example = example(RFC_7515, name);
+        let jws = example.str("jws").unwrap();
+        assert_eq!(jwt::status(jws, EXP - 1, 0), Status::ValidUntil(EXP));
+        assert_eq!(jwt::status(jws, EXP, 0), Status::ExpiredSince(EXP));
+        assert_eq!(Jwt::parse(jws).unwrap().claims().str("iss"), Some("joe"));
+    }
+}
+
+#[test]
+fn rfc_7515_hmac_example_is_no_id_token() {
+    let example = example(RFC_7515, "A.1");
+    let error = Unverified::parse(example.str("jws").unwrap(), &Algorithm::ALL).unwrap_err();
+    assert_eq!(error.code(), Code::IdTokenInvalid);
+}
+
+#[test]
+fn rfc_7636_appendix_b() {
+    let example = object(RFC_7636);
+    let octets = example.get("octets").unwrap().as_array().unwrap();
+    let octets: Vec<u8> = octets
+        .iter()
+        .map(|octet| octet.as_u64().unwrap().try_into().unwrap())
+        .collect();
+    let pkce = Pkce::from_entropy(octets.try_into().unwrap());
+    assert_eq!(Some(pkce.verifier.expose()), example.str("code_verifier"));
+    assert_eq!(Some(pkce.challenge.as_str()), example.str("code_challenge"));
+}
+
+#[test]
+fn rfc_9449_proof_verifies_but_is_no_id_token() {
+    let example = object(RFC_9449);
+    let proof = example.str("proof").unwrap();
+    let error = Unverified::parse(proof, &Algorithm::ALL).unwrap_err();
+    assert!(error.message().contains("'dpop+jwt'"), "{error}");
+
+    let proof = Jwt::parse(proof).unwrap();
+    let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
+    let key = keys.select(Algorithm::Es256, None).unwrap().public_json();
+    assert!(verify(&key, proof.signing_input(), proof.signature()));
+}
+
+#[test]
+fn rfc_9449_access_token_is_in_its_time_from_nbf_to_exp() {
+    let example = object(RFC_9449);
+    let token = example.str("access_token").unwrap();
+    assert_eq!(
+        jwt::status(token, 1_562_262_610, 0),
+        Status::NotYetValid(1_562_262_611)
+    );
+    assert_eq!(
+        jwt::status(token, 1_562_262_611, 0),
+        Status::ValidUntil(1_562_266_216)
+    );
+    assert_eq!(
+        jwt::status(token, 1_562_266_216, 0),
+        Status::ExpiredSince(1_562_266_216)
+    );
+}
+
+#[test]
+fn openid_connect_core_at_hash() {
+    let example = object(OPENID_CONNECT_CORE);
+    let hash = pkce::sha256(example.str("access_token").unwrap().as_bytes());
+    assert_eq!(
+        Some(base64url::encode(&hash[..16]).as_str()),
+        example.str("at_hash")
+    );
+}
