@@ -1,0 +1,38 @@
+/** What may be read from, and written to, the page's address. */
+import { failure } from './error.js'
+
+/** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
+const ANSWER = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state']
+
+/** Is this the answer to an authorization request, by its shape? */
+export const isAnswer = ({ searchParams: query }: URL): boolean =>
+  query.has('state') && (query.has('code') || query.has('error'))
+
+/** The address without the answer in it; what else is in its query is kept to the letter. */
+export const withoutAnswer = (url: URL): URL => {
+  const clean = new URL(url)
+  const parts = url.search.slice(1).split('&')
+  const name = (part: string) => [...new URLSearchParams(part).keys()][0] as string
+  clean.search = parts.filter((part) => !ANSWER.includes(name(part))).join('&')
+  return clean
+}
+
+/** An address to send a window to, unless it is code: `javascript:` runs in this origin. */
+export const webUrl = (address: string): URL => {
+  const url = new URL(address)
+  if (/^https?:$/.test(url.protocol)) return url
+  throw failure('metadata_invalid', `the provider's address has the scheme ${url.protocol}`)
+}
+
+/**
+ * `address`, by default the page's own, as a path within this origin: with query and fragment, without an
+ * answer of the provider. Throws for any other origin.
+ */
+export const ownPath = (address = location.href): string => {
+  const url = new URL(address, location.href)
+  const { href } = isAnswer(url) ? withoutAnswer(url) : url
+  const { origin } = location
+  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
+  // Two slashes would begin a host.
+  return href.slice(origin.length).replace(/^\/+/, '/')
+}

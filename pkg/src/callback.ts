@@ -1,0 +1,52 @@
+/** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
+import { isAnswer, withoutAnswer } from './address.js'
+import type { CallbackResult } from './api.js'
+import type { Link } from './port.js'
+import { passAnswer } from './relay.js'
+
+type Result = Promise<CallbackResult | null>
+
+/** By address, before and after cleaning: frameworks run their start-up code twice in development. */
+const handled = new Map<string, Result>()
+
+/** Finishes a login, if the page's address is the answer to one. */
+export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
+  const url = new URL(address, location.href)
+  const before = handled.get(url.href)
+  if (before) return before
+  if (!isAnswer(url)) return Promise.resolve(null)
+
+  const clean = withoutAnswer(url).href
+  const shown = url.href === location.href
+  const show = (href: string) => history.replaceState(history.state, '', href)
+  // First of all: from here on the code is in no address, history or Referer.
+  if (shown) show(clean)
+  const giveBack = () => {
+    handled.delete(url.href)
+    if (shown && location.href === clean) show(url.href)
+  }
+  const result = finish(link, url, giveBack)
+  const done = () => handled.delete(clean)
+  handled.set(url.href, result).set(clean, result)
+  result.then(done, done)
+  return result
+}
+
+/** `notOurs` is called if the answer is for another library on this page. */
+const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
+  // The state of a popup's login ends in .p
+  const ofPopup = url.searchParams.get('state')!.endsWith('.p')
+  if (ofPopup && !link.shared && (await passAnswer(url))) return leave()
+  const settled = await link.query({ t: 'callback', url: url.href })
+  if (settled.t === 'settled' && settled.callback) {
+    return settled.popup ? leave() : { returnTo: settled.returnTo ?? '/' }
+  }
+  notOurs()
+  return null
+}
+
+/** Closes the popup. A page that goes on after this has a window that scripts may not close. */
+const leave = (): Promise<null> => {
+  window.close()
+  return new Promise((resolve) => setTimeout(resolve, 1000, null))
+}

@@ -1,0 +1,39 @@
+/** The page says this of a worker that is gone, the worker of itself. */
+export const VAULT_CRASHED = 'Reload the page; please report it.'
+
+/** What to do, by code: the same sentences as in src/error.rs, for what begins in the page. */
+const advice = {
+  closed: 'Call connect() again.',
+  login_cancelled: 'Offer to sign in again.',
+  metadata_invalid: "Look at the provider's discovery document, or configure metadata yourself.",
+  popup_blocked: "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
+  timeout: 'Try again.',
+  unsupported: 'See the message for what is missing.',
+  vault_crashed: VAULT_CRASHED,
+  worker_failed: "Check the worker's URL, its type 'module', and the page's worker-src.",
+  worker_timeout: "Check the worker's console; its file must call vault().",
+}
+
+/**
+ * A refusal, or a failure that is not the network's.
+ *
+ * `message` reads `code: what happened. What to do.` and never holds a secret.
+ */
+export class StrongroomError extends Error {
+  override readonly name = 'StrongroomError'
+  /** What programs match on: never renamed, never reused. docs/errors.md lists all. */
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** An error that reads as all do. `what` is a sentence without its full stop, `todo` one with. */
+export const compose = (code: string, what: string, todo: string): StrongroomError =>
+  new StrongroomError(code, `${code}: ${what}. ${todo}`)
+
+/** The error for what begins in the page. */
+export const failure = (code: keyof typeof advice, what: string): StrongroomError =>
+  compose(code, what, advice[code])

@@ -1,0 +1,100 @@
+/** `fetch`, carried out by the vault: the request's side. src/response.ts builds the answer. */
+import type { VaultRequestInit } from './api.js'
+import { failure } from './error.js'
+import type { Asker, Link } from './port.js'
+import { type Body, openBody, toResponse } from './response.js'
+
+/**
+ * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with
+ * the same errors; only its outcome goes to the vault.
+ */
+export const vaultFetch = async (
+  link: Link,
+  input: RequestInfo | URL,
+  init?: VaultRequestInit,
+): Promise<Response> => {
+  const request = new Request(input, init)
+  const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
+  signal.throwIfAborted()
+  if (mode !== 'cors') throw failure('unsupported', `a request of mode '${mode}' cannot carry a token`)
+  const [body, transfer] = await readBody(request, init?.body)
+  signal.throwIfAborted()
+
+  return new Promise((resolve, reject) => {
+    let stream: Body | undefined
+    const finish = () => signal.removeEventListener('abort', abort)
+    const fail = (reason: unknown) => {
+      finish()
+      reject(reason)
+      stream?.fail(reason)
+    }
+    const abort = () => {
+      link.drop(id, 'abort')
+      fail(signal.reason)
+    }
+    const asker: Asker = {
+      answer(head, payload) {
+        if (head.t !== 'head') return fail(new TypeError('Failed to fetch'))
+        if (head.body) {
+          stream = openBody({
+            more: () => link.send(id),
+            cancel() {
+              finish()
+              link.drop(id, 'abort')
+            },
+          })
+        } else {
+          finish()
+        }
+        resolve(toResponse(head, payload as [string, string][], stream?.readable))
+        return head.body
+      },
+      fail,
+      piece(piece) {
+        if (piece === false) return fail(new TypeError('network error'))
+        if (!piece) finish()
+        stream?.take(piece)
+      },
+    }
+    const id = link.ask(
+      asker,
+      {
+        t: 'fetch',
+        url,
+        method,
+        headers: [...request.headers],
+        background: init?.background,
+        cache,
+        credentials,
+        integrity,
+        keepalive,
+        priority: init?.priority,
+      },
+      body,
+      transfer,
+    )
+    signal.addEventListener('abort', abort)
+  })
+}
+
+/**
+ * The body as the vault takes it, and what of it to transfer.
+ *
+ * Files and forms go as a `Blob`, which browsers pass on by reference. What is small goes as bytes,
+ * which costs no trip to where blobs are kept. A stream goes as it is and can be sent only once.
+ */
+const readBody = async (
+  request: Request,
+  body: BodyInit | null | undefined,
+): Promise<[unknown?, Transferable[]?]> => {
+  if (body instanceof ReadableStream) {
+    // Engines without streamed uploads would send its name instead.
+    if (!('duplex' in request)) throw failure('unsupported', 'this browser cannot send a stream as a body')
+    return [body, [body]]
+  }
+  // Not every engine has Request.body; where it is missing, those with a body are all but these two.
+  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return []
+  if (body instanceof Blob || body instanceof FormData) return [await request.blob()]
+  const bytes = await request.arrayBuffer()
+  return [bytes, [bytes]]
+}

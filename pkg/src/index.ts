@@ -1,0 +1,86 @@
+/**
+ * The page's side of strongroom: small, and without anything to hide.
+ *
+ * Tokens stay in the worker, where `strongroom/worker` runs the vault. Importing this does nothing; outside
+ * a browser too.
+ *
+ * @module
+ */
+import type { ConnectOptions, EndReason, Events, Holding, LogoutOptions, Session, Strongroom } from './api.js'
+import { webUrl } from './address.js'
+import { handleCallback } from './callback.js'
+import { failure, StrongroomError } from './error.js'
+import { vaultFetch } from './fetch.js'
+import { login } from './login.js'
+import { open } from './port.js'
+
+export type * from './api.js'
+export { StrongroomError }
+
+/**
+ * Connects the page to the vault in `worker`.
+ *
+ * Each call makes a connection of its own, so the same worker may be passed again.
+ *
+ * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
+ *   in the same turn: a worker that fails to load says so only once.
+ * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
+ *   as `config_invalid`, `wasm_failed` or `wasm_blocked`.
+ */
+export const connect = async (
+  worker: SharedWorker | Worker,
+  { timeout = 10 }: ConnectOptions = {},
+): Promise<Strongroom> => {
+  const events = new EventTarget()
+  let session: Session | null = null
+  let reason: EndReason | null = null
+
+  const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
+    events.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  const link = await open(worker, timeout, {
+    announce(message) {
+      if (message.t === 'trace') return emit('trace', message)
+      ;({ session, reason } = message)
+      emit('change', { session, reason })
+    },
+    ended(error) {
+      session = null
+      if (error.code !== 'closed') emit('failed', error)
+    },
+  })
+
+  return {
+    get session() {
+      return session
+    },
+    get endReason() {
+      return reason
+    },
+    fetch: (input, init) => vaultFetch(link, input, init),
+    async login(options) {
+      await login(link, options)
+      return session!
+    },
+    handleCallback: (url) => handleCallback(link, url),
+    async logout({ provider = false, returnTo }: LogoutOptions = {}) {
+      const back = returnTo && new URL(returnTo, location.href).href
+      const done = await link.query({ t: 'logout', provider, returnTo: back })
+      if (done.t === 'done' && done.url) location.assign(webUrl(done.url))
+    },
+    on(type, listener) {
+      const hear = (event: Event) => listener((event as CustomEvent).detail)
+      events.addEventListener(type, hear)
+      return () => events.removeEventListener(type, hear)
+    },
+    async inspect() {
+      const answer = await link.query({ t: 'inspect' })
+      return (answer as { holdings: Holding[] }).holdings
+    },
+    close() {
+      link.send({ t: 'bye' })
+      link.end(failure('closed', 'the connection was closed'))
+    },
+  }
+}

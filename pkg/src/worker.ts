@@ -1,0 +1,134 @@
+/**
+ * The worker's side of strongroom: runs the vault. The same file works as a SharedWorker and as a Worker.
+ *
+ * ```ts
+ * import { vault } from 'strongroom/worker'
+ * vault({ issuer: 'https://id.example.com', clientId: 'spa', redirectUri: '/callback', … })
+ * ```
+ *
+ * @module
+ */
+import { Vault } from '../glue/strongroom.js'
+import type { VaultConfig } from './config.js'
+import { compose, StrongroomError, VAULT_CRASHED } from './error.js'
+import type { VaultMessage } from './messages.js'
+import { loadWasm, type WasmSource } from './wasm.js'
+
+export type * from './config.js'
+export type { WasmSource } from './wasm.js'
+export { StrongroomError }
+
+/** Options of {@link vault} that are not the vault's configuration. */
+export interface VaultOptions {
+  /** The core. Default: strongroom_bg.wasm beside this file. */
+  wasm?: WasmSource
+}
+
+const configInvalid = (what: string) =>
+  compose('config_invalid', what, "Mend the named option in the worker's file.")
+
+const ports = new Set<MessagePort>()
+let started = false
+let core: Vault | undefined
+let memory: WebAssembly.Memory | undefined
+let over: StrongroomError | undefined
+
+/**
+ * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
+ * all a page.
+ *
+ * What is wrong, with the configuration or with loading the core, is told to every page that connects and
+ * written to the worker's console.
+ *
+ * @throws {@link StrongroomError} `config_invalid` if it was called before. The first vault then ends too,
+ *   since nobody could say which of the two configurations was meant.
+ */
+export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
+  if (started) {
+    end(configInvalid('vault() was called twice in one worker'))
+    throw over
+  }
+  started = true
+  start(config, options).catch((error) =>
+    end(error.code ? error : configInvalid(`the configuration cannot be read: ${error.message}`)),
+  )
+}
+
+const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
+  // At once: what the caller does with the object afterwards is of no effect.
+  const json = JSON.stringify(config) ?? 'null'
+  memory = await loadWasm(wasm)
+  if (over) return
+  attempt(() => {
+    core = new Vault(json, location.href)
+    for (const port of ports) core.connect(port)
+  })
+}
+
+/** A page has come. Its messages wait in the port until somebody listens. */
+const accept = (port: MessagePort) => {
+  ports.add(port)
+  port.addEventListener('close', () => ports.delete(port))
+  if (over) refuse(port, over)
+  else attempt(() => core?.connect(port))
+}
+
+const refuse = (port: MessagePort, { code, message }: StrongroomError) => {
+  port.onmessage = null
+  const failed: VaultMessage = { t: 'failed', code, message }
+  port.postMessage([JSON.stringify(failed)])
+}
+
+const attempt = (action: () => void) => {
+  try {
+    action()
+  } catch (error) {
+    const { code, message } = error as StrongroomError
+    // What the core refuses has a code. Everything else came out of it by force.
+    if (code) end(new StrongroomError(code, message))
+    else crash(error)
+  }
+}
+
+/** From now on every page, present and future, is told `error`. */
+const end = (error: StrongroomError) => {
+  if (over) return
+  over = error
+  core = undefined
+  console.error(error)
+  for (const port of ports) refuse(port, error)
+}
+
+/** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
+const crash = (cause: unknown) => {
+  end(compose('vault_crashed', 'the core trapped', VAULT_CRASHED))
+  console.error(cause)
+  if (memory) new Uint8Array(memory.buffer).fill(0)
+  // So that a reload, with other tabs still open, gets a new vault and not this one's remains.
+  if ('onconnect' in self) close()
+}
+
+/** Did this error leave the core where it was, half-way through something? */
+const isTrap = (error: unknown) =>
+  error instanceof WebAssembly.RuntimeError || /wasm-function/.test((error as Error | null)?.stack ?? '')
+
+const meet = ({ data, ports: [port] }: MessageEvent) => {
+  if (data === 'strongroom' && port) accept(port)
+}
+
+// At once, because a page may connect before this worker's file gets to call vault().
+if ('WorkerGlobalScope' in globalThis) {
+  addEventListener('message', meet)
+  addEventListener('connect', (event) => {
+    const [port] = (event as MessageEvent).ports
+    port!.onmessage = meet
+  })
+  addEventListener('error', (event) => {
+    if (!isTrap(event.error)) return
+    event.preventDefault()
+    crash(event.error)
+  })
+  addEventListener('unhandledrejection', (event) => {
+    if (event.reason instanceof WebAssembly.RuntimeError) crash(event.reason)
+  })
+}
