@@ -1,0 +1,117 @@
+// The installed package in projects of its users: built by their tools, opened in a real browser, where the
+// page has to get the real vault's answer.
+import assert from 'node:assert/strict'
+import { build } from 'esbuild'
+import { cp, readdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { after, before, describe, test } from 'node:test'
+import { build as viteBuild, createServer } from 'vite'
+import { startSite } from '../support/site.mjs'
+import { launch, result } from './browser.mjs'
+import { install, pack } from './tarball.mjs'
+
+let browser, tarball
+
+before(async () => {
+  tarball = (await pack()).path
+  browser = await launch()
+})
+after(() => browser?.close())
+
+/** How a project becomes a folder that can be served. Each is what the tool's own manual says. */
+const BUNDLERS = {
+  async vite(project) {
+    await viteBuild({
+      root: project,
+      logLevel: 'warn',
+      worker: { format: 'es' },
+      build: { target: 'es2022' },
+    })
+    return `${project}/dist`
+  },
+
+  // esbuild bundles neither workers nor wasm by their address: the worker is an entry, the wasm is copied.
+  async esbuild(project) {
+    const outdir = `${project}/dist`
+    await build({
+      absWorkingDir: project,
+      entryPoints: ['page.ts', 'auth.worker.ts'],
+      outdir,
+      bundle: true,
+      format: 'esm',
+      target: 'es2022',
+      logLevel: 'warning',
+    })
+    const { resolve } = createRequire(`${project}/page.ts`)
+    await cp(resolve('strongroom/strongroom_bg.wasm'), `${outdir}/strongroom_bg.wasm`)
+    await cp(`${project}/index.html`, `${outdir}/index.html`)
+    return outdir
+  },
+
+  async static(project) {
+    await cp(`${project}/node_modules/strongroom/dist`, `${project}/strongroom`, { recursive: true })
+    return project
+  },
+}
+
+for (const [name, bundle] of Object.entries(BUNDLERS)) {
+  describe(name, () => {
+    let site
+
+    before(async () => {
+      const folder = await bundle(await install(name, tarball))
+      site = await serve(folder)
+    })
+    after(() => site?.close())
+
+    for (const kind of ['shared', 'dedicated']) {
+      test(`a page connects to its vault in a ${kind} worker`, async () => {
+        assert.deepEqual(await result(browser, `${site.origin}/?${kind}`), { session: null })
+        assert.equal(wasmRequests(site).at(-1)?.status, 200)
+      })
+    }
+
+    test('PKCE in the page', async () => {
+      const pair = await result(browser, `${site.origin}/?core`)
+      assert.match(pair.codeVerifier, /^[\w-]{43}$/)
+      assert.match(pair.codeChallenge, /^[\w-]{43}$/)
+    })
+
+    test('a page without its wasm is told so', async () => {
+      const restore = site.override(wasmRequests(site)[0].path, { status: 404, body: 'Not found.' })
+      const { code } = await result(browser, `${site.origin}/?shared`).finally(restore)
+      assert.equal(code, 'wasm_failed')
+    })
+  })
+}
+
+test("vite's development server", async () => {
+  const project = await install('vite', tarball)
+  const server = await createServer({
+    root: project,
+    logLevel: 'warn',
+    server: { port: 0, host: '127.0.0.1' },
+  })
+  try {
+    await server.listen()
+    const [origin] = server.resolvedUrls.local
+    assert.deepEqual(await result(browser, `${origin}?shared`), { session: null })
+  } finally {
+    await server.close()
+  }
+})
+
+/** With the policies that our manual recommends; the page may load the wasm itself, for `strongroom/core`. */
+async function serve(folder) {
+  const scripts = (await readdir(folder, { recursive: true })).filter((path) => path.endsWith('.js'))
+  const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
+  assert.equal(workers.length, 1, `one worker's file, not ${workers}`)
+  const site = await startSite({ roots: [folder], workers })
+  site.pageCsp =
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
+  return site
+}
+
+function wasmRequests(site) {
+  return site.requests.filter(({ path }) => path.endsWith('.wasm'))
+}

@@ -1,0 +1,102 @@
+// The tarball: what is in it, what it does outside a browser, and what its types allow.
+import assert from 'node:assert/strict'
+import { transform } from 'esbuild'
+import { readFile } from 'node:fs/promises'
+import { before, test } from 'node:test'
+import { install, node, pack, root } from './tarball.mjs'
+
+let files, project, installed, manifest
+
+before(async () => {
+  const tarball = await pack()
+  files = tarball.files
+  project = await install('types', tarball.path)
+  installed = `${project}/node_modules/strongroom`
+  manifest = JSON.parse(await read('package.json'))
+})
+
+const read = (path) => readFile(`${installed}/${path}`, 'utf8')
+
+test('holds the build, the readme and the licences, and nothing else', () => {
+  const expected = [
+    /^dist\/\w+\.(js|d\.ts)$/,
+    /^dist\/strongroom_bg\.wasm$/,
+    /^(README\.md|LICENSE-(MIT|APACHE))$/,
+  ]
+  const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
+  assert.deepEqual(others, ['package.json'])
+  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'dist/strongroom_bg.wasm']) {
+    assert.ok(files.includes(path), `${path} is missing`)
+  }
+})
+
+test('brings no dependency and runs no script when it is installed', () => {
+  const unwanted = Object.keys(manifest).filter((key) => /dependencies$|^scripts$|^bin$/i.test(key))
+  assert.deepEqual(unwanted, [])
+})
+
+test('has every file that its exports name', () => {
+  const named = JSON.stringify(manifest.exports).match(/\.\/[^"]+\.\w+/g)
+  const missing = named.map((path) => path.slice(2)).filter((path) => !files.includes(path))
+  assert.deepEqual(missing, [])
+})
+
+test('keeps the wasm out of the page, and out of strings', async () => {
+  assert.doesNotMatch(await read('dist/index.js'), /WebAssembly\.|\.wasm|import\.meta|^import /m)
+  for (const path of files.filter((path) => path.endsWith('.js'))) {
+    // "\0asm" in base64.
+    assert.doesNotMatch(await read(path), /AGFzbQ|data:application/, path)
+  }
+})
+
+test('leaves the address of the wasm where bundlers look for it', async () => {
+  for (const entry of ['worker', 'core']) {
+    assert.match(await read(`dist/${entry}.js`), /new URL\("\.\/strongroom_bg\.wasm",import\.meta\.url\)/)
+  }
+})
+
+test('awaits nothing at the top level', async () => {
+  const supported = { 'top-level-await': false }
+  await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
+  for (const entry of ['index', 'worker', 'core']) {
+    await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
+  }
+})
+
+for (const entry of ['strongroom', 'strongroom/worker', 'strongroom/core']) {
+  test(`importing ${entry} in Node has no effect`, async () => {
+    const script = `
+      const names = () => Reflect.ownKeys(globalThis).map(String)
+      const effects = []
+      for (const name of ['fetch', 'setTimeout', 'setInterval', 'addEventListener', 'postMessage']) {
+        globalThis[name] = () => effects.push(name)
+      }
+      const before = names()
+      const exports = Object.keys(await import('${entry}'))
+      const added = names().filter((name) => !before.includes(name))
+      process.stdout.write(JSON.stringify({ exports: exports.length > 0, effects, added }))`
+    const { stdout, stderr } = await node(project, '--input-type=module', '--eval', script)
+    assert.deepEqual(JSON.parse(stdout), { exports: true, effects: [], added: [] })
+    assert.equal(stderr, '')
+  })
+}
+
+const resolutions = [
+  ['bundler', 'esnext'],
+  ['nodenext', 'nodenext'],
+]
+for (const part of ['page', 'worker']) {
+  for (const [moduleResolution, module] of resolutions) {
+    test(`its types serve a strict ${part} (moduleResolution ${moduleResolution})`, async () => {
+      await tsc(`tsconfig.${part}.json`, '--moduleResolution', moduleResolution, '--module', module)
+    })
+  }
+}
+
+async function tsc(config, ...options) {
+  try {
+    await node(project, `${root}node_modules/typescript/bin/tsc`, '--project', config, ...options)
+  } catch (error) {
+    assert.fail(error.stdout || error.message)
+  }
+}

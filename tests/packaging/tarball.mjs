@@ -1,0 +1,47 @@
+/** Packs the npm package as it would be published, and installs it as its users do. */
+import { execFile } from 'node:child_process'
+import { cp, mkdir, rm } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+
+export const root = fileURLToPath(new URL('../..', import.meta.url))
+
+// Below the root, so that the fixtures find vite, esbuild and tsc by walking up, but never strongroom.
+const workplace = `${root}target/packaging`
+
+/**
+ * Packs pkg/.
+ *
+ * @returns {Promise<{ path: string, files: string[] }>} The tarball and the paths in it.
+ */
+export async function pack() {
+  await mkdir(workplace, { recursive: true })
+  const { stdout } = await npm(root, 'pack', './pkg', '--json', `--pack-destination=${workplace}`)
+  const [{ filename, files }] = Object.values(JSON.parse(stdout))
+  return { path: `${workplace}/${filename}`, files: files.map(({ path }) => path) }
+}
+
+/**
+ * Copies a folder of fixtures/ and installs the tarball in the copy.
+ *
+ * @returns {Promise<string>} The copy.
+ */
+export async function install(fixture, tarball) {
+  const project = `${workplace}/${fixture}`
+  await rm(project, { recursive: true, force: true })
+  await cp(new URL(`fixtures/${fixture}`, import.meta.url), project, { recursive: true })
+  await npm(project, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
+  return project
+}
+
+/** Runs Node in `folder`, and returns what it wrote. Rejects if it fails. */
+export function node(folder, ...args) {
+  return run(process.execPath, args, { cwd: folder })
+}
+
+function npm(folder, ...args) {
+  return run(NPM, [...args, '--no-audit', '--no-fund'], { cwd: folder, shell: process.platform === 'win32' })
+}

@@ -1,0 +1,46 @@
+// The size gate lets a small package pass and stops one that is over either budget.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const dist = `${root}target/size-gate`
+const KB = 1024
+
+before(() => mkdir(dist, { recursive: true }))
+after(() => rm(dist, { recursive: true }))
+
+const cases = [
+  { name: 'within the budget', page: 1, wasm: 10, over: null },
+  { name: 'a page that is too large', page: 4.1, wasm: 10, over: /^page \(main thread\): 4\.1/m },
+  { name: 'a wasm that is too large', page: 1, wasm: 45, over: /^total: 4[67]\./m },
+]
+
+for (const { name, page, wasm, over } of cases) {
+  test(name, async () => {
+    // Random bytes do not compress, so that these sizes are those after compression.
+    await writeFile(`${dist}/index.js`, randomBytes(page * KB))
+    await writeFile(`${dist}/worker.js`, randomBytes(KB))
+    await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
+    const { code, stderr } = await size('--dist', dist)
+    assert.equal(code, over ? 1 : 0)
+    assert.match(stderr, over ?? /^$/)
+  })
+}
+
+test('a package that was not built', async () => {
+  const { code, stderr } = await size('--dist', `${dist}/nowhere`)
+  assert.equal(code, 1)
+  assert.match(stderr, /cargo xtask build/)
+})
+
+function size(...args) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [`${root}benches/size.mjs`, ...args], (error, stdout, stderr) =>
+      resolve({ code: error?.code ?? 0, stdout, stderr }),
+    )
+  })
+}
