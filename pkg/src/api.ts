@@ -99,3 +99,11 @@ export interface ConnectOptions {
 export interface StrongroomErrorLike extends Error {
   readonly code: string
 }
+
+declare global {
+  /** What lib.dom.d.ts does not know yet. */
+  interface WorkerOptions {
+    /** Keeps a SharedWorker for up to 300 s without a page (Chromium 148): across a reload or a redirect. */
+    extendedLifetime?: boolean
+  }
+}

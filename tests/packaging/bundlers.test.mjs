@@ -85,8 +85,14 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
   })
 }
 
-test("vite's development server", async () => {
+test("vite's development server, without and with what it has cached", async () => {
   const project = await install('vite', tarball)
+  for (const start of ['first', 'second']) {
+    assert.deepEqual(await inDevelopment(project), { session: null }, `${start} start`)
+  }
+})
+
+async function inDevelopment(project) {
   const server = await createServer({
     root: project,
     logLevel: 'warn',
@@ -95,11 +101,11 @@ test("vite's development server", async () => {
   try {
     await server.listen()
     const [origin] = server.resolvedUrls.local
-    assert.deepEqual(await result(browser, `${origin}?shared`), { session: null })
+    return await result(browser, `${origin}?shared`)
   } finally {
     await server.close()
   }
-})
+}
 
 /** With the policies that our manual recommends; the page may load the wasm itself, for `strongroom/core`. */
 async function serve(folder) {
