@@ -67,10 +67,13 @@ fn install() -> Result<()> {
     };
     step("apt-get install chromium", Output::Quiet, || {
         apt(&["update"])?;
-        apt(&["install", "--yes", "--no-install-recommends", "chromium"])
+        // The recommended packages are a desktop's, but for the fonts.
+        let packages = ["chromium", "fonts-liberation"];
+        let options = ["install", "--yes", "--no-install-recommends"];
+        apt(&[&options[..], &packages].concat())
     })
     .with_context(|| {
-        format!("no Chromium or Chrome was found, and none could be installed; set {VARIABLE}")
+        format!("no Chromium or Chrome was found, and apt-get could not install one. Do so, or set {VARIABLE}")
     })
 }
 

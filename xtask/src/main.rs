@@ -88,17 +88,19 @@ fn run(command: &Command) -> Result<()> {
 }
 
 fn demo_check() -> Result<()> {
+    let browser = browser::find_or_install()?;
     package::build()?;
     process::node(&["www/check.mjs"])
-        .env(browser::VARIABLE, browser::find_or_install()?)
+        .env(browser::VARIABLE, browser)
         .run()
 }
 
 fn bench(options: &[String]) -> Result<()> {
+    let browser = browser::find_or_install()?;
     package::build()?;
     process::node(&["benches/bench.mjs"])
         .args(options)
-        .env(browser::VARIABLE, browser::find_or_install()?)
+        .env(browser::VARIABLE, browser)
         .run()
 }
 

@@ -108,10 +108,9 @@ fn size() -> Result<()> {
 }
 
 fn in_browser(folder: &str) -> Result<()> {
+    let tests = node_tests(folder)?.env(browser::VARIABLE, browser::find_or_install()?);
     package::build()?;
-    node_tests(folder)?
-        .env(browser::VARIABLE, browser::find_or_install()?)
-        .run()
+    tests.run()
 }
 
 /// Node's runner on all `*.test.mjs` of `folder`. It would pass without a word if there were none.
