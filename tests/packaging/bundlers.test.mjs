@@ -6,15 +6,16 @@ import { cp, readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
 import { build as viteBuild, createServer } from 'vite'
+import { launchBrowser } from '../support/browser.mjs'
 import { startSite } from '../support/site.mjs'
-import { launch, result } from './browser.mjs'
+import { result } from './result.mjs'
 import { install, pack } from './tarball.mjs'
 
 let browser, tarball
 
 before(async () => {
   tarball = (await pack()).path
-  browser = await launch()
+  browser = await launchBrowser()
 })
 after(() => browser?.close())
 
