@@ -46,7 +46,7 @@ export const vaultFetch = async (
         } else {
           finish()
         }
-        resolve(toResponse(head, payload as [string, string][], stream?.readable))
+        resolve(toResponse(head, payload as [string, string][], stream))
         return head.body
       },
       fail,

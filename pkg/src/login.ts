@@ -36,12 +36,8 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       {
         answer(message) {
           if (message.t !== 'navigate') return end()
-          try {
-            go(webUrl(message.url))
-            return true
-          } catch (error) {
-            return giveUp(error)
-          }
+          go(webUrl(message.url))
+          return true
         },
         fail: end,
       },

@@ -98,7 +98,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       } else if ('id' in message) {
         const asker = askers.get(message.id)
         if (message.t === 'error') asker?.fail(new StrongroomError(message.code, message.message))
-        else if (asker?.answer(message, payload)) return
+        else if (asker && proceed(asker, message, payload)) return
         askers.delete(message.id)
       } else {
         listener.announce(message)
@@ -133,6 +133,15 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     door.postMessage('strongroom', [port2])
     send({ t: 'hello', version: PROTOCOL })
   })
+
+/** Whether more is to come. An answer that the page cannot use fails; it leaves nobody waiting. */
+const proceed = (asker: Asker, answer: Answer, payload: unknown) => {
+  try {
+    return asker.answer(answer, payload)
+  } catch (error) {
+    return asker.fail(error)
+  }
+}
 
 const post = (
   port: MessagePort,

@@ -10,6 +10,8 @@ export interface Body {
   take(piece: Exclude<Piece, false>): void
   /** Breaks it off. */
   fail(reason: unknown): void
+  /** Why it was broken off. */
+  reason?: unknown
 }
 
 /**
@@ -33,7 +35,7 @@ export const openBody = (source: { more(): void; cancel(): void }): Body => {
     },
     { highWaterMark: 1 },
   )
-  return {
+  const body: Body = {
     readable,
     take(piece) {
       if (piece) {
@@ -45,23 +47,40 @@ export const openBody = (source: { more(): void; cancel(): void }): Body => {
         controller.byobRequest?.respond(0)
       }
     },
-    fail: (reason) => controller.error(reason),
+    fail(reason) {
+      body.reason = reason
+      controller.error(reason)
+    },
   }
+  return body
 }
 
-/** A `Response` with the head's `url` and `redirected`, which its constructor has no way to set. */
+const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
+
+/**
+ * A `Response` with what its constructor has no way to set, and whose readers reject with the reason why
+ * the body broke off: Chromium's reject with a reason of their own if the stream is a script's.
+ */
 export const toResponse = (
   { status, statusText, url, redirected }: Head,
   headers: [string, string][],
-  body: ReadableStream | null = null,
+  body?: Body,
 ): Response => {
-  const type = url.startsWith(location.origin + '/') ? 'basic' : 'cors'
-  const dress = (response: Response): Response =>
-    Object.defineProperties(response, {
-      url: { value: url },
-      redirected: { value: redirected },
-      type: { value: type },
-      clone: { value: () => dress(Response.prototype.clone.call(response)) },
-    })
-  return dress(new Response(body, { status, statusText, headers }))
+  const { prototype } = Response
+  const dress = (response: Response): Response => {
+    const set = (name: string, value: unknown) => Object.defineProperty(response, name, { value })
+    set('url', url)
+    set('redirected', redirected)
+    set('type', url.startsWith(location.origin + '/') ? 'basic' : 'cors')
+    set('clone', () => dress(prototype.clone.call(response)))
+    for (const name of READERS) {
+      const read = prototype[name] as (() => Promise<unknown>) | undefined
+      const explain = (error: unknown) => {
+        throw body?.reason ?? error
+      }
+      if (read) set(name, () => read.call(response).catch(explain))
+    }
+    return response
+  }
+  return dress(new Response(body?.readable, { status, statusText, headers }))
 }

@@ -1,0 +1,200 @@
+/** A small app that uses the built package as its users do, in a browser, with real servers around it. */
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { ACCOUNTS } from './accounts.mjs'
+import { launchBrowser } from './browser.mjs'
+import { startServers } from './servers.mjs'
+
+const dist = new URL('../../pkg/dist/', import.meta.url)
+
+const WORKER = '/auth.worker.js'
+
+/** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */
+const csp = (connectSrc) =>
+  `default-src 'none'; script-src 'self'; worker-src 'self'; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
+
+const PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <title>A test's app</title>
+    <link rel="icon" href="data:,">
+    <script type="module" src="/page.js"></script>
+  </head>
+  <body></body>
+</html>
+`
+
+/**
+ * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
+ * with what went wrong; `room` is the connection; `changes` are the events so far.
+ */
+const pageScript = ({ kind, worker, timeout }) => `
+import { connect, StrongroomError } from '/strongroom/index.js'
+
+const create = {
+  shared: () => new SharedWorker('${worker}', { type: 'module', extendedLifetime: true }),
+  dedicated: () => new Worker('${worker}', { type: 'module' }),
+}
+
+/** Says what an error was; errors themselves do not survive the way to the test. */
+const describe = (error) => ({
+  name: error?.name,
+  code: error?.code,
+  message: error?.message,
+  isStrongroomError: error instanceof StrongroomError,
+  isTypeError: error instanceof TypeError,
+})
+
+const settle = (promise) =>
+  Promise.resolve(promise).then((value) => ({ value }), (error) => ({ error: describe(error) }))
+
+const start = async () => {
+  const room = await connect(create.${kind}(), { timeout: ${timeout} })
+  room.on('change', (change) => changes.push(change))
+  room.on('failed', (error) => failures.push(describe(error)))
+  globalThis.room = room
+  return room.handleCallback()
+}
+
+const changes = []
+const failures = []
+Object.assign(globalThis, { connect, create, describe, settle, changes, failures, boot: settle(start()) })
+`
+
+const workerScript = (config) => `
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(config)})
+`
+
+/**
+ * Starts servers, browser and app.
+ *
+ * @param {object} [options]
+ * @param {'shared' | 'dedicated'} [options.kind] The worker's kind.
+ * @param {object} [options.config] More, or other, configuration of the vault.
+ * @param {string} [options.script] The worker's file, if it is not the usual one.
+ * @param {number} [options.timeout] Seconds for the handshake.
+ * @param {boolean} [options.plainFetch] Whether the page's policy lets it call the API by itself.
+ * @param {import('playwright-core').LaunchOptions} [options.launch]
+ * @param {object} [options.provider] More options of `startProvider()`.
+ */
+export async function startApp({
+  kind = 'shared',
+  config = {},
+  script,
+  timeout = 10,
+  plainFetch = false,
+  launch,
+  provider,
+} = {}) {
+  const [servers, browser] = await Promise.all([startServers({ provider }), launchBrowser(launch)])
+  const { site, api } = servers
+  const usual = {
+    issuer: servers.provider.issuer,
+    clientId: servers.clientId,
+    redirectUri: '/callback',
+    scope: 'openid profile email offline_access orders',
+    apis: [{ url: api.url, methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] }],
+    ...config,
+  }
+  site.pageCsp = csp(plainFetch ? ["'self'", api.origin] : [])
+  Object.assign(site.files, {
+    '/index.html': PAGE,
+    '/page.js': pageScript({ kind, worker: WORKER, timeout }),
+    [WORKER]: script ?? workerScript(usual),
+    '/strongroom/index.js': await readFile(new URL('index.js', dist)),
+    '/strongroom/worker.js': await readFile(new URL('worker.js', dist)),
+    '/strongroom/strongroom_bg.wasm': await readFile(new URL('strongroom_bg.wasm', dist)),
+  })
+
+  return {
+    ...servers,
+    browser,
+    config: usual,
+    /** Replaces the worker's file for workers that start from now on. */
+    setWorker(text) {
+      site.files[WORKER] = text
+    },
+    setConfig(changed) {
+      site.files[WORKER] = workerScript({ ...usual, ...changed })
+    },
+    /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
+    async open(path = '/', context) {
+      const page = await (context ?? (await browser.newContext())).newPage()
+      page.setDefaultTimeout(15_000)
+      await page.goto(site.origin + path)
+      return page
+    },
+    async close() {
+      await browser.close()
+      await servers.close()
+    },
+  }
+}
+
+/** Waits until the page has started; resolves with the outcome of `handleCallback()`. */
+export function booted(page) {
+  return page.evaluate(() => boot)
+}
+
+/** Fills in the provider's forms on `page`, which may be a popup. */
+export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
+  await page.fill('#username', username)
+  await page.fill('#password', password)
+  await page.click('button[value=login]')
+  await page.click('button[value=allow]')
+}
+
+/** Signs in by redirect; resolves when the app has its session, with the callback's outcome. */
+export async function signIn(page, options = {}) {
+  await startLogin(page, options)
+  await giveConsent(page)
+  await page.waitForURL(/\/callback/)
+  return booted(page)
+}
+
+/** Begins a login by redirect; resolves at the provider's sign-in page. */
+export async function startLogin(page, options = {}) {
+  await booted(page)
+  await page.evaluate((given) => void room.login(given).catch(() => {}), options)
+  await page.waitForSelector('#username')
+}
+
+/** Signs in by a popup; resolves with the outcome of `login()`. */
+export async function signInByPopup(page, options = {}) {
+  await booted(page)
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, options)])
+  const closed = once(popup, 'close')
+  await giveConsent(popup)
+  const outcome = await page.evaluate(() => login)
+  await closed
+  return outcome
+}
+
+/** Clicks, as a person would, on a button that begins a popup login; `login` is its outcome. */
+export async function clickLogin(page, options = {}) {
+  await page.evaluate((given) => {
+    const button = document.createElement('button')
+    button.textContent = 'Sign in'
+    button.onclick = () => {
+      globalThis.login = settle(room.login({ mode: 'popup', ...given }))
+    }
+    document.body.replaceChildren(button)
+  }, options)
+  await page.click('button')
+}
+
+/** Calls the API through the vault; resolves with what came of it. */
+export function call(page, url, init) {
+  return page.evaluate(
+    ([address, options]) =>
+      settle(
+        room.fetch(address, options).then(async (response) => ({
+          status: response.status,
+          text: await response.text(),
+        })),
+      ),
+    [String(url), init],
+  )
+}
