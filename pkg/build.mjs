@@ -15,6 +15,7 @@
  * one file and the wasm, and neither waits for a second round trip.
  */
 import { build } from 'esbuild'
+import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -36,8 +37,9 @@ await build({
   logLevel: 'warning',
 })
 await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
+// npm packs what lies in the package's own folder.
 for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) {
-  await copyFile(at(`../${file}`), at(`./${file}`))
+  if (existsSync(at(`../${file}`))) await copyFile(at(`../${file}`), at(`./${file}`))
 }
 
 for (const entry of ['worker', 'core']) {

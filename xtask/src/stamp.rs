@@ -7,6 +7,9 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+/// What was made from a folder's files lies in the same folder, and is no input.
+const OUTPUT: &str = "dist";
+
 /// What a step last ran with.
 pub(crate) struct Stamp {
     file: PathBuf,
@@ -48,6 +51,7 @@ fn hash_path(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
         let mut entries = fs::read_dir(path)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<Vec<_>>>()?;
+        entries.retain(|entry| entry.file_name().is_none_or(|name| name != OUTPUT));
         entries.sort();
         entries
             .iter()
@@ -55,5 +59,41 @@ fn hash_path(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
     } else {
         fs::read(path).ok().hash(hasher);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stamp;
+    use crate::paths;
+    use std::fs;
+
+    #[test]
+    fn a_step_is_repeated_when_an_input_changes_or_an_output_is_gone() {
+        let folder = paths::target("xtask/test-of-stamps");
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(folder.join("src/dist")).unwrap();
+        let (input, output) = (folder.join("src/a"), folder.join("b"));
+        let made_here = folder.join("src/dist/c");
+        let stamp = |options: &[&str]| Stamp::of("test", &[folder.join("src")], options).unwrap();
+        let fresh = |options: &[&str]| stamp(options).is_fresh(std::slice::from_ref(&output));
+        fs::write(&input, "1").unwrap();
+        fs::write(&output, "").unwrap();
+
+        assert!(!fresh(&[]), "never run");
+        stamp(&[]).write().unwrap();
+        assert!(fresh(&[]));
+        fs::write(&made_here, "").unwrap();
+        assert!(fresh(&[]), "an output among the inputs");
+        assert!(!fresh(&["-Oz"]), "another option");
+        fs::write(&input, "2").unwrap();
+        assert!(!fresh(&[]), "another content");
+        fs::write(&input, "1").unwrap();
+        fs::write(folder.join("src/new"), "").unwrap();
+        assert!(!fresh(&[]), "another file");
+        fs::remove_file(folder.join("src/new")).unwrap();
+        assert!(fresh(&[]), "as it was");
+        fs::remove_file(&output).unwrap();
+        assert!(!fresh(&[]), "no output");
     }
 }

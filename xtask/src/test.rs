@@ -61,7 +61,7 @@ fn lint() -> Result<()> {
     cargo()
         .args(["fmt", "--all", "--check"])
         .run()
-        .context("`cargo fmt --all` mends this")?;
+        .context("the format of Rust; `cargo fmt --all` mends it")?;
     cargo()
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
         .args(deny)
@@ -98,7 +98,7 @@ fn lint() -> Result<()> {
         ".",
     ])
     .run()
-    .context("`npx prettier --write .` mends this")
+    .context("the format of all else; `npx prettier --write .` mends it")
 }
 
 fn size() -> Result<()> {
