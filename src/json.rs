@@ -7,6 +7,7 @@
 //! rounded, and no floating-point parser is carried along.
 
 use core::fmt::Write as _;
+use std::borrow::Cow;
 use zeroize::Zeroize;
 
 /// Arrays and objects may be nested this deep.
@@ -62,19 +63,10 @@ impl Value {
     /// # Errors
     /// The first byte at which the text is not acceptable, and why.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
-        let mut reader = Reader {
-            text,
-            at: 0,
-            depth: 0,
-        };
-        reader.skip_whitespace();
+        let mut reader = Reader::new(text);
         let value = reader.value()?;
-        reader.skip_whitespace();
-        if reader.at == text.len() {
-            Ok(value)
-        } else {
-            Err(reader.error("text after the value"))
-        }
+        reader.finish()?;
+        Ok(value)
     }
 
     /// The name of the value's type, for messages that must not quote the value.
@@ -204,6 +196,64 @@ impl Object {
     }
 }
 
+/// An object of which only a few members matter, read as strictly as a [`Value`] but for the most
+/// part without copying: for texts that are looked at once and thrown away.
+pub struct Glance<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> Glance<'a> {
+    /// Reads one JSON text that is an object.
+    ///
+    /// # Errors
+    /// The first byte at which the text is not an acceptable object, and why.
+    pub fn parse(text: &'a str) -> Result<Self, JsonError> {
+        let mut reader = Reader::new(text);
+        if reader.peek() != Some(b'{') {
+            return Err(reader.error("not an object"));
+        }
+        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+        reader.nested(|reader| {
+            reader.members(&mut |reader, name| {
+                if members.iter().any(|(known, _)| *known == name) {
+                    return Err(reader.error(REPEATED));
+                }
+                let start = reader.at;
+                reader.skip_value()?;
+                members.push((name, &reader.text[start..reader.at]));
+                Ok(())
+            })
+        })?;
+        reader.finish()?;
+        Ok(Self(members))
+    }
+
+    /// Whether there is a member called `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    /// The text of the string member called `name`.
+    #[must_use]
+    pub fn str(&self, name: &str) -> Option<Cow<'a, str>> {
+        let raw = self.raw(name)?;
+        raw.starts_with('"')
+            .then(|| Reader::new(raw).string().ok())?
+    }
+
+    /// The value of the member called `name`, if it is as [`Value::as_u64`] wants it.
+    #[must_use]
+    pub fn u64(&self, name: &str) -> Option<u64> {
+        self.raw(name)?.parse().ok()
+    }
+
+    /// The JSON text of the member called `name`.
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0
+            .iter()
+            .find_map(|(key, raw)| (key == name).then_some(*raw))
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::String(text.to_owned())
@@ -269,7 +319,31 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
+/// What reads a member's value, given its name.
+type OnMember<'a, 'm> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), JsonError> + 'm;
+
+const REPEATED: &str = "a member name is repeated";
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut reader = Self {
+            text,
+            at: 0,
+            depth: 0,
+        };
+        reader.skip_whitespace();
+        reader
+    }
+
+    fn finish(&mut self) -> Result<(), JsonError> {
+        self.skip_whitespace();
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.error("text after the value"))
+        }
+    }
+
     const fn error(&self, reason: &'static str) -> JsonError {
         JsonError {
             at: self.at,
@@ -277,6 +351,8 @@ impl Reader<'_> {
         }
     }
 
+    // Called for each byte: optimised for size alone, the calls would cost a quarter of the time.
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -297,8 +373,12 @@ impl Reader<'_> {
         match self.peek() {
             Some(b'{') => self.nested(Self::object),
             Some(b'[') => self.nested(Self::array),
-            Some(b'"') => self.string().map(Value::String),
-            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'"') => self.string().map(|text| Value::String(text.into_owned())),
+            Some(b'-' | b'0'..=b'9') => {
+                let start = self.at;
+                self.number()?;
+                Ok(Value::Number(self.text[start..self.at].to_owned()))
+            }
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
             Some(b'n') => self.literal("null", Value::Null),
@@ -307,10 +387,19 @@ impl Reader<'_> {
         }
     }
 
-    fn nested(
+    /// Goes over a value. Only what is nested is built for it, to check the names in there.
+    fn skip_value(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => self.value().map(|_| ()),
+        }
+    }
+
+    fn nested<T>(
         &mut self,
-        read: fn(&mut Self) -> Result<Value, JsonError>,
-    ) -> Result<Value, JsonError> {
+        read: impl FnOnce(&mut Self) -> Result<T, JsonError>,
+    ) -> Result<T, JsonError> {
         if self.depth == MAX_DEPTH {
             return Err(self.error("nested too deeply"));
         }
@@ -324,27 +413,36 @@ impl Reader<'_> {
 
     fn object(&mut self) -> Result<Value, JsonError> {
         let mut object = Object::new();
+        self.members(&mut |reader, name| {
+            if object.get(&name).is_some() {
+                return Err(reader.error(REPEATED));
+            }
+            let value = reader.value()?;
+            object.push(name, value);
+            Ok(())
+        })?;
+        Ok(Value::Object(object))
+    }
+
+    /// Reads the members of an object; `member` is called in front of each value, to read it.
+    fn members(&mut self, member: &mut OnMember<'a, '_>) -> Result<(), JsonError> {
         if self.take(b'}') {
-            return Ok(Value::Object(object));
+            return Ok(());
         }
         loop {
             if self.peek() != Some(b'"') {
                 return Err(self.error("a member name should be here"));
             }
             let name = self.string()?;
-            if object.get(&name).is_some() {
-                return Err(self.error("a member name is repeated"));
-            }
             self.skip_whitespace();
             if !self.take(b':') {
                 return Err(self.error("a ':' should be here"));
             }
             self.skip_whitespace();
-            let value = self.value()?;
-            object.push(name, value);
+            member(self, name)?;
             self.skip_whitespace();
             if self.take(b'}') {
-                return Ok(Value::Object(object));
+                return Ok(());
             }
             if !self.take(b',') {
                 return Err(self.error("a ',' or '}' should be here"));
@@ -391,8 +489,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Value, JsonError> {
-        let start = self.at;
+    fn number(&mut self) -> Result<(), JsonError> {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
@@ -404,22 +501,21 @@ impl Reader<'_> {
             let _sign = self.take(b'+') || self.take(b'-');
             self.digits()?;
         }
-        Ok(Value::Number(self.text[start..self.at].to_owned()))
+        Ok(())
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.at += 1;
-        let mut out = String::new();
+        let mut out = Cow::Borrowed("");
         loop {
-            // A run without quotes, escapes or controls is copied at once.
-            let start = self.at;
-            while self
-                .peek()
-                .is_some_and(|b| b >= b' ' && b != b'"' && b != b'\\')
-            {
-                self.at += 1;
+            // A run without quotes, escapes or controls is taken at once.
+            let (bytes, start) = (self.text.as_bytes(), self.at);
+            let mut end = start;
+            while end < bytes.len() && !matches!(bytes[end], 0..b' ' | b'"' | b'\\') {
+                end += 1;
             }
-            out.push_str(&self.text[start..self.at]);
+            self.at = end;
+            out += &self.text[start..end];
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -427,7 +523,7 @@ impl Reader<'_> {
                 }
                 Some(b'\\') => {
                     self.at += 1;
-                    out.push(self.escape()?);
+                    out.to_mut().push(self.escape()?);
                 }
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("the text ends inside a string")),
@@ -566,6 +662,46 @@ mod tests {
         for text in ["-1", "1.0", "1e3", "18446744073709551616", "\"1\"", "null"] {
             assert_eq!(integer(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_glance_sees_what_a_value_holds() {
+        let text = r#" { "a" : "x\ny", "b":12 , "c":{"d":[1]}, "\u0065":"","f":1.0,"g":null } "#;
+        let (glance, value) = (Glance::parse(text).unwrap(), Value::parse(text).unwrap());
+        let object = value.as_object().unwrap();
+        for name in ["a", "b", "c", "d", "e", "f", "g", ""] {
+            assert_eq!(glance.has(name), object.get(name).is_some(), "{name}");
+            assert_eq!(glance.str(name).as_deref(), object.str(name), "{name}");
+            let integer = object.get(name).and_then(Value::as_u64);
+            assert_eq!(glance.u64(name), integer, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_glance_is_as_strict_as_a_value() {
+        for text in [
+            "",
+            "1",
+            "[]",
+            "{",
+            "{}{}",
+            "\u{feff}{}",
+            r#"{"a":1,}"#,
+            r#"{"a":01}"#,
+            r#"{"a":tru}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"iss":1,"\u0069ss":2}"#,
+        ] {
+            assert!(Glance::parse(text).is_err(), "{text:?} was accepted");
+        }
+        let nested = |depth: usize| {
+            let deep = "[".repeat(depth - 1) + &"]".repeat(depth - 1);
+            format!(r#"{{"a":{deep}}}"#)
+        };
+        assert!(Glance::parse(&nested(MAX_DEPTH)).is_ok());
+        assert!(Glance::parse(&nested(MAX_DEPTH + 1)).is_err());
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! decision about trust. Both refuse the same malformed tokens, each for a reason that
 //! [`Malformed`] names.
 
-use crate::json::{Object, Value};
+use crate::json::{Glance, Object, Value};
 use crate::{Secret, base64url};
 use core::fmt;
+use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 /// A longer token is refused before anything else is looked at, in bytes.
@@ -84,7 +85,9 @@ impl fmt::Display for Malformed {
 pub struct Jwt {
     token: Secret,
     signing_input_len: usize,
-    header: Object,
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
     claims: Object,
     signature: Vec<u8>,
 }
@@ -96,14 +99,17 @@ impl Jwt {
     /// The first reason for which it is [`Malformed`]. Claims are not looked at.
     pub fn parse(token: &str) -> Result<Self, Malformed> {
         let parts = Parts::split(token)?;
-        let header = parts.header()?;
-        let claims = object(parts.payload)?;
-        let signature = parts.signature()?;
+        let header = text(parts.header)?;
+        let header = checked_header(&header)?;
+        let own = |name| header.str(name).map(Cow::into_owned);
+        let signature = base64url::decode(parts.signature).ok_or(Malformed::NotBase64url)?;
         Ok(Self {
             signing_input_len: parts.signing_input_len(),
             token: Secret::from(token),
-            header,
-            claims,
+            alg: own("alg").ok_or(Malformed::NoAlg)?,
+            kid: own("kid"),
+            typ: own("typ"),
+            claims: object(&text(parts.payload)?)?,
             signature,
         })
     }
@@ -117,19 +123,19 @@ impl Jwt {
     /// The header's `alg`: hostile text until it is found in a list of what is allowed.
     #[must_use]
     pub fn alg(&self) -> &str {
-        self.header.str("alg").unwrap_or_default()
+        &self.alg
     }
 
     /// The header's `kid`: hostile text, to be compared and nothing else (RFC 8725 section 3.10).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
-        self.header.str("kid")
+        self.kid.as_deref()
     }
 
     /// The header's `typ` (RFC 8725 section 3.11).
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
-        self.header.str("typ")
+        self.typ.as_deref()
     }
 
     /// The claims, as far from trusted as the signature is from checked.
@@ -196,14 +202,18 @@ pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
 
 fn times(token: &str) -> Result<(u64, Option<u64>), Malformed> {
     let parts = Parts::split(token)?;
-    parts.header()?;
-    let claims = object(parts.payload)?;
-    parts.signature()?;
-    let exp = seconds(&claims, "exp").ok_or(Malformed::NoExpiry)?;
-    let nbf = match claims.get("nbf") {
-        Some(_) => Some(seconds(&claims, "nbf").ok_or(Malformed::WrongNotBefore)?),
-        None => None,
-    };
+    checked_header(&text(parts.header)?)?;
+    if !base64url::is_valid(parts.signature) {
+        return Err(Malformed::NotBase64url);
+    }
+    let claims = text(parts.payload)?;
+    let claims = Glance::parse(&claims).map_err(|_| Malformed::NotJsonObject)?;
+    let seconds = |name| claims.u64(name).filter(|seconds| *seconds <= MAX_SECONDS);
+    let exp = seconds("exp").ok_or(Malformed::NoExpiry)?;
+    let nbf = seconds("nbf");
+    if nbf.is_none() && claims.has("nbf") {
+        return Err(Malformed::WrongNotBefore);
+    }
     Ok((exp, nbf))
 }
 
@@ -229,6 +239,7 @@ impl<'a> Parts<'a> {
         }
         let mut parts = token.split('.');
         match (parts.next(), parts.next(), parts.next(), parts.count()) {
+            (Some(_), Some(_), Some(""), 0) => Err(Malformed::Unsigned),
             (Some(header), Some(payload), Some(signature), 0) => Ok(Self {
                 header,
                 payload,
@@ -242,46 +253,41 @@ impl<'a> Parts<'a> {
     const fn signing_input_len(&self) -> usize {
         self.header.len() + 1 + self.payload.len()
     }
-
-    fn header(&self) -> Result<Object, Malformed> {
-        let header = object(self.header)?;
-        let alg = header.str("alg").ok_or(Malformed::NoAlg)?;
-        if alg.eq_ignore_ascii_case("none") {
-            return Err(Malformed::Unsigned);
-        }
-        if header.get("crit").is_some() {
-            return Err(Malformed::Critical);
-        }
-        if header.get("b64").is_some() {
-            return Err(Malformed::UnencodedPayload);
-        }
-        for name in ["kid", "typ"] {
-            if header
-                .get(name)
-                .is_some_and(|value| value.as_str().is_none())
-            {
-                return Err(Malformed::WrongHeader);
-            }
-        }
-        Ok(header)
-    }
-
-    fn signature(&self) -> Result<Vec<u8>, Malformed> {
-        if self.signature.is_empty() {
-            return Err(Malformed::Unsigned);
-        }
-        base64url::decode(self.signature).ok_or(Malformed::NotBase64url)
-    }
 }
 
-fn object(part: &str) -> Result<Object, Malformed> {
-    let bytes = Zeroizing::new(base64url::decode(part).ok_or(Malformed::NotBase64url)?);
-    let text = core::str::from_utf8(&bytes).map_err(|_| Malformed::NotUtf8)?;
+fn text(part: &str) -> Result<Zeroizing<String>, Malformed> {
+    let bytes = base64url::decode(part).ok_or(Malformed::NotBase64url)?;
+    String::from_utf8(bytes)
+        .map(Zeroizing::new)
+        .map_err(|_| Malformed::NotUtf8)
+}
+
+fn object(text: &str) -> Result<Object, Malformed> {
     match Value::parse(text) {
         // A value that wipes itself cannot be moved out of, only emptied.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
         _ => Err(Malformed::NotJsonObject),
     }
+}
+
+fn checked_header(text: &str) -> Result<Glance<'_>, Malformed> {
+    let header = Glance::parse(text).map_err(|_| Malformed::NotJsonObject)?;
+    let alg = header.str("alg").ok_or(Malformed::NoAlg)?;
+    if alg.eq_ignore_ascii_case("none") {
+        return Err(Malformed::Unsigned);
+    }
+    if header.has("crit") {
+        return Err(Malformed::Critical);
+    }
+    if header.has("b64") {
+        return Err(Malformed::UnencodedPayload);
+    }
+    for name in ["kid", "typ"] {
+        if header.has(name) && header.str(name).is_none() {
+            return Err(Malformed::WrongHeader);
+        }
+    }
+    Ok(header)
 }
 
 #[cfg(test)]
@@ -397,7 +403,8 @@ mod tests {
         assert_malformed("e30.e30.e30.e30.e30", Malformed::Encrypted);
         assert_malformed("", Malformed::NotThreeParts);
         assert_malformed("....", Malformed::Encrypted);
-        assert_malformed("..", Malformed::NotJsonObject);
+        assert_malformed("..", Malformed::Unsigned);
+        assert_malformed("..c2ln", Malformed::NotJsonObject);
         assert_malformed(
             &format!("{}.", with_claims(CLAIMS)),
             Malformed::NotThreeParts,
