@@ -16,8 +16,10 @@ pub mod metadata;
 pub mod pkce;
 pub mod refresh;
 pub mod secret;
+pub mod session;
 pub mod token;
 pub mod url;
+pub mod vault;
 
 pub use error::{Code, Error, Result};
 pub use secret::Secret;

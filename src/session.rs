@@ -1,0 +1,250 @@
+//! A session: what the vault holds of a signed-in user, and the part of it that a page may see.
+//!
+//! A [`Session`] can only be made from an [`IdToken`], that is from a validated one. It counts its
+//! own age by both clocks and says when a limit has ended it; timers merely wake whoever asks.
+
+use core::time::Duration;
+
+use crate::Secret;
+use crate::clock::{Instant, Now, UnixMillis};
+use crate::config::{Config, Limits};
+use crate::id_token::IdToken;
+use crate::json::{Object, Value};
+use crate::refresh;
+use crate::token::TokenSet;
+
+/// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// A page called `logout()`.
+    LoggedOut,
+    /// The provider refused the refresh token.
+    ProviderEnded,
+    /// The access token expired and there is no refresh token.
+    Expired,
+    /// The idle limit was reached.
+    Idle,
+    /// The absolute limit was reached.
+    Absolute,
+    /// The provider answered for another user or issuer.
+    Security,
+}
+
+impl EndReason {
+    /// The reason as pages see it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged_out",
+            Self::ProviderEnded => "provider_ended",
+            Self::Expired => "expired",
+            Self::Idle => "idle",
+            Self::Absolute => "absolute",
+            Self::Security => "security",
+        }
+    }
+
+    /// Whether the refresh token is still good and should be revoked.
+    #[must_use]
+    pub const fn calls_for_revocation(self) -> bool {
+        !matches!(self, Self::ProviderEnded | Self::Expired)
+    }
+}
+
+/// The tokens and times of a signed-in user.
+#[derive(Debug)]
+pub struct Session {
+    /// The ID token of the login: refreshed ones are held against it (OIDC Core 12.2).
+    original: IdToken,
+    /// The last ID token that came with a refresh.
+    latest: Option<IdToken>,
+    access_token: Secret,
+    lifetime: Duration,
+    /// When the request for the access token was sent: it is no younger than that.
+    requested: Instant,
+    refresh_token: Option<Secret>,
+    scopes: Vec<String>,
+    generation: u64,
+    started: Instant,
+    last_activity: Instant,
+    interaction_required: bool,
+}
+
+impl Session {
+    /// A session from the answer to a code exchange that was sent at `requested`.
+    #[must_use]
+    pub fn begin(id_token: IdToken, tokens: TokenSet, config: &Config, requested: Instant) -> Self {
+        Self {
+            original: id_token,
+            latest: None,
+            access_token: tokens.access_token,
+            lifetime: tokens.expires_in,
+            requested,
+            refresh_token: tokens.refresh_token,
+            // RFC 6749 5.1: left out when it is what was asked for.
+            scopes: tokens.scopes.unwrap_or_else(|| config.scopes.clone()),
+            generation: 1,
+            started: requested,
+            last_activity: requested,
+            interaction_required: false,
+        }
+    }
+
+    /// Adopts the answer to a refresh that was sent at `requested`.
+    pub fn renew(&mut self, tokens: TokenSet, id_token: Option<IdToken>, requested: Instant) {
+        self.access_token = tokens.access_token;
+        self.lifetime = tokens.expires_in;
+        self.requested = requested;
+        // RFC 6749 6: without a new refresh token the old one goes on.
+        if tokens.refresh_token.is_some() {
+            self.refresh_token = tokens.refresh_token;
+        }
+        if let Some(scopes) = tokens.scopes {
+            self.scopes = scopes;
+        }
+        if id_token.is_some() {
+            self.latest = id_token;
+        }
+        self.generation += 1;
+        self.interaction_required = false;
+    }
+
+    /// The access token, unless it has expired.
+    #[must_use]
+    pub fn access_token(&self, now: Now) -> Option<&Secret> {
+        (self.requested.elapsed(now) < self.lifetime).then_some(&self.access_token)
+    }
+
+    /// Whether it is time to get a new access token.
+    #[must_use]
+    pub fn is_stale(&self, now: Now) -> bool {
+        self.requested.elapsed(now) + refresh::leeway(self.lifetime) >= self.lifetime
+    }
+
+    /// The refresh token, if the provider issued one.
+    #[must_use]
+    pub const fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// The ID token of the login.
+    #[must_use]
+    pub const fn original(&self) -> &IdToken {
+        &self.original
+    }
+
+    /// How often tokens were issued to this session.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the provider wants the user before it issues another access token.
+    #[must_use]
+    pub const fn interaction_required(&self) -> bool {
+        self.interaction_required
+    }
+
+    /// The provider wants the user before it issues another access token.
+    pub fn require_interaction(&mut self) {
+        self.interaction_required = true;
+    }
+
+    /// The user did something.
+    pub fn touch(&mut self, now: Now) {
+        self.last_activity = Instant::from(now);
+    }
+
+    /// The limit that the session has reached, if any.
+    #[must_use]
+    pub fn limit_reached(&self, limits: &Limits, now: Now) -> Option<EndReason> {
+        if self.started.elapsed(now) >= limits.absolute {
+            Some(EndReason::Absolute)
+        } else if self.last_activity.elapsed(now) >= limits.idle {
+            Some(EndReason::Idle)
+        } else if self.refresh_token.is_none() && self.access_token(now).is_none() {
+            Some(EndReason::Expired)
+        } else {
+            None
+        }
+    }
+
+    /// How long until a limit is reached if nothing happens.
+    #[must_use]
+    pub fn until_limit(&self, limits: &Limits, now: Now) -> Duration {
+        let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
+        let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
+        let expiry = match self.refresh_token {
+            None => self.lifetime.saturating_sub(self.requested.elapsed(now)),
+            Some(_) => Duration::MAX,
+        };
+        absolute.min(idle).min(expiry)
+    }
+
+    /// When the access token was issued and when it expires, by the wall clock.
+    #[must_use]
+    pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {
+        let since = self.requested.wall();
+        (since, after(since, self.lifetime))
+    }
+
+    /// When the session began, by the wall clock.
+    #[must_use]
+    pub const fn started_at(&self) -> UnixMillis {
+        self.started.wall()
+    }
+
+    /// Shows the tokens to `see`, one by one with their kinds: for fingerprints.
+    pub fn for_each_token(&self, mut see: impl FnMut(&'static str, &Secret)) {
+        see("access_token", &self.access_token);
+        if let Some(refresh_token) = &self.refresh_token {
+            see("refresh_token", refresh_token);
+        }
+        see(
+            "id_token",
+            self.latest.as_ref().unwrap_or(&self.original).token(),
+        );
+    }
+
+    /// What a page may see: `Session` in `pkg/src/messages.ts`.
+    #[must_use]
+    pub fn view(&self, config: &Config) -> Object {
+        let state = if self.interaction_required {
+            "interaction_required"
+        } else {
+            "active"
+        };
+        let (_, access_token_expires_at) = self.access_token_times();
+        let expires_at = after(self.started.wall(), config.limits.absolute);
+        let idle_expires_at = after(self.last_activity.wall(), config.limits.idle);
+        let mut view = Object::new();
+        view.push("claims", self.visible_claims(config).into());
+        view.push("scopes", self.scopes.clone().into());
+        view.push("state", state.into());
+        view.push("startedAt", self.started.wall().into());
+        view.push("expiresAt", expires_at.into());
+        view.push("idleExpiresAt", idle_expires_at.min(expires_at).into());
+        view.push("accessTokenExpiresAt", access_token_expires_at.into());
+        view
+    }
+
+    fn visible_claims(&self, config: &Config) -> Object {
+        let mut visible = Object::new();
+        visible.push("sub", self.original.subject().into());
+        let claims = self.latest.as_ref().unwrap_or(&self.original).claims();
+        for name in config.claims.iter().filter(|name| *name != "sub") {
+            // A provider may leave out of a refreshed ID token what the first one had.
+            let value = claims
+                .get(name)
+                .or_else(|| self.original.claims().get(name));
+            if let Some(value) = value.filter(|_| visible.get(name).is_none()) {
+                visible.push(name.as_str(), Value::clone(value));
+            }
+        }
+        visible
+    }
+}
+
+fn after(start: UnixMillis, duration: Duration) -> UnixMillis {
+    start.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,328 @@
+//! The vault: every rule tied together into one state machine for a browser's worker.
+//!
+//! The host puts in what happened ([`Input`], always with the time) and carries out what comes out
+//! ([`Output`]), until [`Vault::poll`] has no more:
+//!
+//! - `login`: the authorization request, and who waits for it.
+//! - `callback`: the answer, its exchange for tokens, the beginning of a session.
+//! - `renewal`: the one refresh, and who waits for it.
+//! - `calls`: requests of pages to APIs.
+//! - `end`: logout, limits, verdicts.
+//! - `provider`: its metadata and keys, fetched when first needed.
+//! - `verification`: an ID token on its way to being believed.
+//! - `inspect`: what the inspector is told.
+//! - `message`, `io`: what goes in and out.
+
+mod callback;
+mod calls;
+mod end;
+mod inspect;
+mod io;
+mod login;
+mod message;
+mod provider;
+mod renewal;
+mod verification;
+
+use std::collections::VecDeque;
+
+use crate::clock::Now;
+use crate::config::Config;
+use crate::error::{Code, Error};
+use crate::http::{HttpRequest, Outcome};
+use crate::json::{Object, Value};
+use crate::session::{EndReason, Session};
+use message::{PageMessage, Request};
+
+pub use io::{
+    Body, CallId, CallOptions, Entropy, Input, Monotonic, OpId, Output, PortId, ResponseHead, Taken,
+};
+pub use message::failed;
+
+/// Most pages that a vault serves at once.
+pub const MAX_PORTS: usize = 256;
+
+/// The state machine. See the [module](self).
+pub struct Vault {
+    config: Config,
+    entropy: Box<dyn Entropy>,
+    outputs: VecDeque<Output>,
+    ports: Vec<PortId>,
+    session: Option<Session>,
+    end_reason: Option<EndReason>,
+    provider: provider::Provider,
+    logins: login::Logins,
+    callbacks: Vec<callback::Callback>,
+    renewal: renewal::Renewal,
+    calls: Vec<calls::Call>,
+    ending: end::Ending,
+    operations: Vec<Operation>,
+    last_op: OpId,
+    fingerprint_salt: [u8; 16],
+    /// Provider's clock minus the device's, in milliseconds, where the provider's `Date` is readable.
+    clock_offset: i64,
+}
+
+/// Something that the host was asked to do.
+struct Operation {
+    op: OpId,
+    purpose: Purpose,
+    /// Requests to the provider are given up then. The rest takes what it takes.
+    deadline: Option<Monotonic>,
+}
+
+/// What an operation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Metadata,
+    Keys,
+    StoreLogin,
+    TakeLogin,
+    Exchange,
+    VerifyLogin,
+    Refresh,
+    VerifyRefresh,
+    PersistRefresh,
+    Revoke,
+}
+
+impl Vault {
+    /// A vault without a session.
+    #[must_use]
+    pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
+        let mut fingerprint_salt = [0; 16];
+        entropy.fill(&mut fingerprint_salt);
+        Self {
+            provider: provider::Provider::new(config.metadata.clone()),
+            config,
+            entropy,
+            outputs: VecDeque::new(),
+            ports: Vec::new(),
+            session: None,
+            end_reason: None,
+            logins: login::Logins::default(),
+            callbacks: Vec::new(),
+            renewal: renewal::Renewal::default(),
+            calls: Vec::new(),
+            ending: end::Ending::default(),
+            operations: Vec::new(),
+            last_op: 0,
+            fingerprint_salt,
+            clock_offset: 0,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.enforce_limits(now);
+        match input {
+            Input::Message {
+                port,
+                call,
+                text,
+                body,
+            } => self.message(now, port, call, text, body),
+            Input::Disconnected { port } => self.disconnected(port),
+            Input::Answered { op, outcome } => {
+                if let Some(purpose) = self.finish(op) {
+                    self.note_server_time(now, &outcome);
+                    self.answered(now, op, purpose, &outcome);
+                }
+            }
+            Input::Stored { op, ok } => match self.finish(op) {
+                Some(Purpose::StoreLogin) => self.login_stored(op, ok),
+                Some(Purpose::PersistRefresh) => self.refresh_persisted(now, op),
+                _ => {}
+            },
+            Input::Taken { op, taken } => {
+                if self.finish(op).is_some() {
+                    self.login_taken(now, op, &taken);
+                }
+            }
+            Input::Verified { op, valid } => match self.finish(op) {
+                Some(Purpose::VerifyLogin) => self.login_verified(now, op, valid),
+                Some(Purpose::VerifyRefresh) => self.refresh_verified(now, op, valid),
+                _ => {}
+            },
+            Input::CallAnswered { call, head } => self.call_answered(now, call, &head),
+            Input::CallFailed { call } => self.call_failed(now, call),
+            Input::CallClosed { call } => self.call_closed(call),
+            Input::Tick => self.tick(now),
+            Input::Woke => {
+                self.renewal.schedule.hurry(now.monotonic);
+                self.tick(now);
+            }
+        }
+    }
+
+    /// The next thing for the host to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
+    #[must_use]
+    pub fn next_tick(&self, now: Now) -> Option<Monotonic> {
+        let deadlines = self.operations.iter().filter_map(|o| o.deadline);
+        let limit = self
+            .session
+            .as_ref()
+            .map(|session| now.monotonic + session.until_limit(&self.config.limits, now));
+        let retry = self.renewal.due().into_iter().chain(self.revocations_due());
+        let logins = self.logins.next_expiry(now);
+        deadlines.chain(limit).chain(retry).chain(logins).min()
+    }
+
+    fn message(&mut self, now: Now, port: PortId, call: CallId, text: &str, body: Body) {
+        let message = match PageMessage::parse(text) {
+            Ok(message) => message,
+            Err(unreadable) => {
+                let error = Error::new(Code::MessageInvalid, unreadable.why);
+                self.drop_call(call);
+                return self.post(port, message::error(unreadable.id, &error));
+            }
+        };
+        let id = message.id;
+        if let Request::Hello { version } = message.request {
+            return self.hello(port, version);
+        }
+        if !self.ports.contains(&port) {
+            let error = Error::new(Code::MessageInvalid, "the first message must be hello");
+            self.drop_call(call);
+            return self.post(port, message::error(id, &error));
+        }
+        match message.request {
+            Request::Hello { .. } => {}
+            Request::Login(params) => self.login(now, port, id, params),
+            Request::Cancel => self.cancel_login(port, id),
+            Request::Callback { url } => self.callback(now, port, id, &url),
+            Request::Fetch(request) => self.fetch(now, (port, id), call, request, body),
+            Request::Abort => self.abort(port, id),
+            Request::Logout {
+                provider,
+                return_to,
+            } => self.logout(now, port, id, provider, return_to.as_deref()),
+            Request::Inspect => self.inspect(port, id),
+            Request::Bye => self.disconnected(port),
+        }
+    }
+
+    fn hello(&mut self, port: PortId, version: u64) {
+        if version != message::PROTOCOL {
+            let error = Error::new(
+                Code::MessageInvalid,
+                "page and worker are of different versions of strongroom",
+            );
+            return self.post(port, failed(&error));
+        }
+        if !self.ports.contains(&port) {
+            if self.ports.len() == MAX_PORTS {
+                let error = Error::new(Code::LimitExceeded, "256 pages are connected already");
+                return self.post(port, failed(&error));
+            }
+            self.ports.push(port);
+        }
+        let [session, reason] = self.session_members();
+        let version = ("version", message::PROTOCOL.into());
+        self.post(port, message::message("ready", [version, session, reason]));
+    }
+
+    fn disconnected(&mut self, port: PortId) {
+        self.ports.retain(|&known| known != port);
+        self.forget_calls_of(port);
+        self.logins.forget_port(port);
+        self.callbacks_disconnected(port);
+        self.ending.forget_port(port);
+    }
+
+    fn answered(&mut self, now: Now, op: OpId, purpose: Purpose, outcome: &Outcome) {
+        match purpose {
+            Purpose::Metadata => self.metadata_answered(now, outcome),
+            Purpose::Keys => self.keys_answered(now, outcome),
+            Purpose::Exchange => self.exchange_answered(now, op, outcome),
+            Purpose::Refresh => self.refresh_answered(now, op, outcome),
+            Purpose::Revoke => self.revocation_answered(now, op, outcome),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        let is_over = |o: &Operation| o.deadline.is_some_and(|d| d <= now.monotonic);
+        while let Some(i) = self.operations.iter().position(is_over) {
+            let Operation { op, purpose, .. } = self.operations.swap_remove(i);
+            self.outputs.push_back(Output::Cancel { op });
+            self.answered(now, op, purpose, &Outcome::Failed);
+        }
+        self.expire_logins(now);
+        self.retry_revocations(now);
+        if self.renewal.due().is_some_and(|due| due <= now.monotonic) {
+            self.start_refresh(now);
+        }
+    }
+
+    /// The time for claims: the provider's where it is known, else the device's.
+    fn provider_seconds(&self, now: Now) -> u64 {
+        now.wall.saturating_add_signed(self.clock_offset) / 1000
+    }
+
+    fn note_server_time(&mut self, now: Now, outcome: &Outcome) {
+        if let Outcome::Reply(reply) = outcome
+            && let Some(date) = reply.date
+        {
+            self.clock_offset = date.cast_signed() - now.wall.cast_signed();
+        }
+    }
+
+    fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Monotonic>) -> OpId {
+        self.last_op += 1;
+        self.operations.push(Operation {
+            op: self.last_op,
+            purpose,
+            deadline,
+        });
+        self.last_op
+    }
+
+    /// Ends an operation: what it was for, unless it is over already or was never asked for.
+    fn finish(&mut self, op: OpId) -> Option<Purpose> {
+        let i = self.operations.iter().position(|o| o.op == op)?;
+        Some(self.operations.swap_remove(i).purpose)
+    }
+
+    fn send(&mut self, now: Now, purpose: Purpose, request: HttpRequest) -> OpId {
+        let deadline = now.monotonic + self.config.request_timeout;
+        let op = self.begin_operation(purpose, Some(deadline));
+        self.outputs.push_back(Output::Send { op, request });
+        op
+    }
+
+    fn post(&mut self, port: PortId, text: String) {
+        self.outputs.push_back(Output::Post { port, text });
+    }
+
+    fn post_error(&mut self, port: PortId, id: u64, error: &Error) {
+        self.post(port, message::error(id, error));
+    }
+
+    fn post_done(&mut self, port: PortId, id: u64, url: Option<String>) {
+        let members = [("id", id.into()), ("url", url.into())];
+        self.post(port, message::message("done", members));
+    }
+
+    fn broadcast(&mut self, text: &str) {
+        for i in 0..self.ports.len() {
+            self.post(self.ports[i], text.to_owned());
+        }
+    }
+
+    fn broadcast_session(&mut self) {
+        let text = message::message("session", self.session_members());
+        self.broadcast(&text);
+    }
+
+    fn session_members(&self) -> [(&'static str, Value); 2] {
+        let view: Option<Object> = self.session.as_ref().map(|s| s.view(&self.config));
+        let reason = self.end_reason.map(EndReason::as_str);
+        [("session", view.into()), ("reason", reason.into())]
+    }
+}

@@ -1,0 +1,284 @@
+//! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
+//! token validated, and then there is a session.
+
+use super::message::message;
+use super::verification::Verification;
+use super::{OpId, Output, PortId, Purpose, Taken, Vault};
+use crate::authorize::{Answer, Pending};
+use crate::clock::{Instant, Now};
+use crate::error::{Code, Error, Result};
+use crate::http::Outcome;
+use crate::id_token::Occasion;
+use crate::session::Session;
+use crate::token::{self, TokenSet};
+
+/// Most callbacks that may be under way at once.
+const MAX_CALLBACKS: usize = 32;
+
+/// An answer of the authorization endpoint on its way to a session.
+pub(super) struct Callback {
+    /// Who asked, unless they have gone. The login goes on: its code cannot be used again.
+    page: Option<(PortId, u64)>,
+    key: String,
+    stage: Stage,
+}
+
+enum Stage {
+    Taking(OpId, Answer),
+    NeedsMetadata(Pending, Answer),
+    Exchanging(OpId, Pending, Instant),
+    Verifying(Pending, Box<Verification>),
+}
+
+impl Vault {
+    pub(super) fn callback(&mut self, _now: Now, port: PortId, id: u64, url: &str) {
+        if self.callbacks.len() == MAX_CALLBACKS {
+            let error = Error::new(Code::LimitExceeded, "32 callbacks are under way already");
+            return self.post_error(port, id, &error);
+        }
+        let answer = match Answer::parse(&self.config, url) {
+            Ok(answer) => answer,
+            Err(error) => return self.post_error(port, id, &error),
+        };
+        let key = answer.key.clone();
+        let op = self.begin_operation(Purpose::TakeLogin, None);
+        self.outputs.push_back(Output::Take {
+            op,
+            key: key.clone(),
+        });
+        self.callbacks.push(Callback {
+            page: Some((port, id)),
+            key,
+            stage: Stage::Taking(op, answer),
+        });
+    }
+
+    /// Takes a callback out of the list, to be put back if it is not over.
+    fn take_callback(&mut self, is_it: impl Fn(&Stage) -> bool) -> Option<Callback> {
+        let i = self.callbacks.iter().position(|c| is_it(&c.stage))?;
+        Some(self.callbacks.swap_remove(i))
+    }
+
+    pub(super) fn login_taken(&mut self, now: Now, op: OpId, taken: &Taken) {
+        let callback = self.take_callback(|stage| matches!(stage, Stage::Taking(o, _) if *o == op));
+        let Some(mut callback) = callback else {
+            return;
+        };
+        let Stage::Taking(_, answer) = callback.stage else {
+            return;
+        };
+        match self.pending_login(now, &callback.key, taken) {
+            Ok(pending) => {
+                callback.stage = Stage::NeedsMetadata(pending, answer);
+                self.callbacks.push(callback);
+                if self.need_metadata(now) {
+                    self.resume_callbacks(now);
+                }
+            }
+            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+        }
+    }
+
+    fn pending_login(&mut self, now: Now, key: &str, taken: &Taken) -> Result<Pending> {
+        let remembered = self.logins.recall(key);
+        let was_used = self.logins.mark_used(key);
+        let pending = match taken {
+            Taken::Found(text) => Pending::from_json(text.expose()),
+            // Only where nothing can be stored does memory decide.
+            Taken::Unavailable => remembered,
+            Taken::Absent | Taken::Used => None,
+        };
+        let Some(pending) = pending else {
+            let (code, why) = if was_used || matches!(taken, Taken::Used) {
+                (
+                    Code::LoginReplayed,
+                    "the answer to this login was used before",
+                )
+            } else {
+                (
+                    Code::LoginUnknown,
+                    "no login that began here is waiting for this answer",
+                )
+            };
+            return Err(Error::new(code, why));
+        };
+        pending.check_age(now.wall)?;
+        if pending.issuer != self.config.issuer {
+            return Err(Error::new(
+                Code::IssuerMismatch,
+                "the login was begun with another issuer than the one configured now",
+            ));
+        }
+        Ok(pending)
+    }
+
+    /// Takes up the callbacks that waited for metadata.
+    pub(super) fn resume_callbacks(&mut self, now: Now) {
+        let needs = |stage: &Stage| matches!(stage, Stage::NeedsMetadata(..));
+        while let Some(mut callback) = self.take_callback(needs) {
+            let (Stage::NeedsMetadata(pending, answer), Some(metadata)) =
+                (callback.stage, &self.provider.metadata)
+            else {
+                return;
+            };
+            match answer.code(&pending, metadata) {
+                Ok(code) => {
+                    let request = token::code_request(
+                        &metadata.token_endpoint,
+                        &self.config.client_id,
+                        &self.config.redirect_uri.href,
+                        &code,
+                        &pending.code_verifier,
+                    );
+                    let op = self.send(now, Purpose::Exchange, request);
+                    callback.stage = Stage::Exchanging(op, pending, Instant::from(now));
+                    self.callbacks.push(callback);
+                }
+                Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+            }
+        }
+    }
+
+    pub(super) fn fail_waiting_callbacks(&mut self, error: &Error) {
+        let needs = |stage: &Stage| matches!(stage, Stage::NeedsMetadata(..));
+        while let Some(callback) = self.take_callback(needs) {
+            self.fail_callback(callback.page, &callback.key, error);
+        }
+    }
+
+    pub(super) fn exchange_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+        let is_it = |stage: &Stage| matches!(stage, Stage::Exchanging(o, ..) if *o == op);
+        let Some(mut callback) = self.take_callback(is_it) else {
+            return;
+        };
+        let Stage::Exchanging(_, pending, requested) = callback.stage else {
+            return;
+        };
+        let verification = exchanged(outcome).and_then(|tokens| {
+            let unverified = self.unverified(&tokens)?;
+            Ok(Verification::new(tokens, requested, unverified))
+        });
+        match verification {
+            Ok(verification) => {
+                callback.stage = Stage::Verifying(pending, Box::new(verification));
+                self.advance_callback(now, callback);
+            }
+            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+        }
+    }
+
+    fn advance_callback(&mut self, now: Now, mut callback: Callback) {
+        let Stage::Verifying(_, verification) = &mut callback.stage else {
+            return;
+        };
+        match self.advance_verification(now, verification, Purpose::VerifyLogin) {
+            Ok(()) => self.callbacks.push(callback),
+            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+        }
+    }
+
+    /// Takes up the callbacks that waited for keys.
+    pub(super) fn resume_login_verifications(&mut self, now: Now, failure: Option<&Error>) {
+        let needs =
+            |c: &mut Callback| matches!(&c.stage, Stage::Verifying(_, v) if v.awaits_keys());
+        let waiting: Vec<Callback> = self.callbacks.extract_if(.., needs).collect();
+        for callback in waiting {
+            match failure {
+                None => self.advance_callback(now, callback),
+                Some(error) => self.fail_callback(callback.page, &callback.key, error),
+            }
+        }
+    }
+
+    pub(super) fn login_verified(&mut self, now: Now, op: OpId, valid: bool) {
+        let is_it = |stage: &Stage| matches!(stage, Stage::Verifying(_, v) if v.awaits(op));
+        let Some(callback) = self.take_callback(is_it) else {
+            return;
+        };
+        let Stage::Verifying(pending, verification) = callback.stage else {
+            return;
+        };
+        let occasion = Occasion::CodeExchange {
+            nonce: &pending.nonce,
+            max_age_seconds: pending.max_age,
+        };
+        let requested = verification.requested;
+        match verification.conclude(self, now, valid, occasion) {
+            (tokens, Ok(id_token)) => {
+                let session = Session::begin(id_token, tokens, &self.config, requested);
+                self.adopt_session(now, session);
+                self.settle_callback(callback.page, &callback.key, &pending);
+            }
+            (_, Err(rejected)) => {
+                self.fail_callback(callback.page, &callback.key, &rejected.into());
+            }
+        }
+    }
+
+    /// A new session takes the place of the one before, if any. That one's refresh token is not
+    /// revoked: many providers would revoke the new one, of the same grant, along with it.
+    fn adopt_session(&mut self, now: Now, mut session: Session) {
+        session.touch(now);
+        self.abandon_refresh();
+        self.session = Some(session);
+        self.end_reason = None;
+        self.broadcast_session();
+        self.trace_generation(now, "login_completed");
+        self.release_calls(now);
+    }
+
+    fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {
+        if let Some((port, id)) = page {
+            let members = [
+                ("id", id.into()),
+                ("callback", true.into()),
+                ("returnTo", pending.return_to.as_str().into()),
+                ("popup", pending.popup.into()),
+            ];
+            self.post(port, message("settled", members));
+        }
+        self.settle_opener(key, Ok(()));
+    }
+
+    fn fail_callback(&mut self, page: Option<(PortId, u64)>, key: &str, error: &Error) {
+        if let Some((port, id)) = page {
+            self.post_error(port, id, error);
+        }
+        self.settle_opener(key, Err(error));
+    }
+
+    pub(super) fn callbacks_disconnected(&mut self, port: PortId) {
+        for callback in &mut self.callbacks {
+            if callback.page.is_some_and(|(p, _)| p == port) {
+                callback.page = None;
+            }
+        }
+    }
+}
+
+/// The tokens of a code exchange.
+fn exchanged(outcome: &Outcome) -> Result<TokenSet> {
+    let unavailable = |why: &str| Error::new(Code::ProviderUnavailable, why);
+    let Outcome::Reply(reply) = outcome else {
+        return Err(unavailable(
+            "the token endpoint did not answer (is it up, and does its CORS allow this origin?)",
+        ));
+    };
+    Err(match token::read(reply) {
+        token::Answer::Tokens(tokens) => return Ok(tokens),
+        token::Answer::Refused(code) if code == "invalid_grant" => Error::new(
+            Code::CodeRejected,
+            "the token endpoint answered invalid_grant",
+        ),
+        token::Answer::Refused(code) => Error::new(
+            Code::ClientRejected,
+            "the token endpoint answered ".to_owned() + &code,
+        ),
+        token::Answer::Wait(_) => unavailable("the token endpoint asks for patience"),
+        token::Answer::ServerFault => unavailable("the token endpoint failed"),
+        token::Answer::Unusable(why) => Error::new(
+            Code::TokenResponseInvalid,
+            "the token endpoint's answer is unusable: ".to_owned() + why,
+        ),
+    })
+}

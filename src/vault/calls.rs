@@ -1,0 +1,328 @@
+//! Requests of pages to APIs: decided on, sent with the token of the moment, and delivered.
+//!
+//! A call waits only if there is no valid access token. After a 401 it waits for one refresh and is
+//! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
+//! all if nothing better comes.
+
+use super::message::{FetchRequest, message};
+use super::{Body, CallId, CallOptions, Output, PortId, ResponseHead, Vault};
+use crate::Secret;
+use crate::allow::{self, Allowed};
+use crate::clock::Now;
+use crate::error::{Code, Error, Result};
+
+/// Most calls at once, over all pages.
+pub(super) const MAX_CALLS: usize = 1024;
+
+/// A request of a page.
+pub(super) struct Call {
+    call: CallId,
+    port: PortId,
+    id: u64,
+    allowed: Allowed,
+    headers: Vec<(String, String)>,
+    options: CallOptions,
+    body: Body,
+    stage: Stage,
+    was_retried: bool,
+}
+
+enum Stage {
+    /// For a valid access token.
+    Waiting,
+    /// With the access token of this generation.
+    Sent {
+        generation: u64,
+    },
+    /// The API said 401; this is what to tell the page if that stands.
+    Held {
+        head: String,
+    },
+    Delivered,
+}
+
+/// Which calls give up on the refresh.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiters {
+    /// Those that wait for a token fail; those with a 401 in hand get that.
+    All,
+    /// The session is over: all of them fail.
+    SessionEnded,
+}
+
+impl Vault {
+    pub(super) fn fetch(
+        &mut self,
+        now: Now,
+        (port, id): (PortId, u64),
+        call: CallId,
+        request: FetchRequest,
+        body: Body,
+    ) {
+        match self.admit(now, port, id, call, request, body) {
+            Ok(admitted) => {
+                self.calls.push(admitted);
+                self.send_or_wait(now, call);
+            }
+            Err(error) => {
+                self.post_error(port, id, &error);
+                self.drop_call(call);
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        port: PortId,
+        id: u64,
+        call: CallId,
+        request: FetchRequest,
+        body: Body,
+    ) -> Result<Call> {
+        let metadata = self.provider.metadata.as_ref();
+        let endpoints = metadata.map(|m| m.endpoints()).unwrap_or_default();
+        let rules = &self.config.rules;
+        let allowed = rules.decide(&request.url, &request.method, &endpoints)?;
+        allow::check_headers(&request.headers)?;
+        if self.calls.len() >= MAX_CALLS {
+            let message = "1024 calls are under way already";
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        if self.calls.iter().any(|c| c.port == port && c.id == id) {
+            let message = "a call with this id is under way";
+            return Err(Error::new(Code::MessageInvalid, message));
+        }
+        let Some(session) = &mut self.session else {
+            return Err(self.no_session());
+        };
+        if !request.background {
+            session.touch(now);
+        }
+        Ok(Call {
+            call,
+            port,
+            id,
+            allowed,
+            headers: request.headers,
+            options: request.options,
+            body,
+            stage: Stage::Waiting,
+            was_retried: false,
+        })
+    }
+
+    fn send_or_wait(&mut self, now: Now, call: CallId) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let (has_token, is_stale) = (session.access_token(now).is_some(), session.is_stale(now));
+        if has_token {
+            self.send_call(now, call);
+            if is_stale {
+                self.start_refresh(now);
+            }
+            return;
+        }
+        match self.await_refresh(now) {
+            Ok(()) => self.trace_call(now, "call_waiting", call, None, None),
+            Err(error) => self.reject_call(call, &error),
+        }
+    }
+
+    fn send_call(&mut self, now: Now, call: CallId) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let (Some(token), generation) = (session.access_token(now), session.generation()) else {
+            return;
+        };
+        let authorization = Secret::new(["Bearer ", token.expose()].concat());
+        let Some(known) = self.calls.iter_mut().find(|c| c.call == call) else {
+            return;
+        };
+        let event = if matches!(known.stage, Stage::Held { .. }) {
+            known.was_retried = true;
+            "call_retried"
+        } else {
+            "call_sent"
+        };
+        known.stage = Stage::Sent { generation };
+        let url = known.allowed.url();
+        let bare = url.split('?').next().unwrap_or(url);
+        let detail = [known.allowed.method(), " ", bare].concat();
+        self.outputs.push_back(Output::Call {
+            call,
+            allowed: known.allowed.clone(),
+            authorization,
+            headers: known.headers.clone(),
+            options: known.options.clone(),
+        });
+        self.trace_call(now, event, call, None, Some(&detail));
+    }
+
+    /// Sends every call that waited for a token.
+    pub(super) fn release_calls(&mut self, now: Now) {
+        for call in self.waiting_calls() {
+            self.send_call(now, call);
+        }
+    }
+
+    /// No token will come for the time being.
+    pub(super) fn give_up_calls(&mut self, now: Now, waiters: Waiters, error: &Error) {
+        // While the old token is good, nobody needs a new one.
+        let is_usable = |s: &crate::session::Session| s.access_token(now).is_some();
+        let is_usable = self.session.as_ref().is_some_and(is_usable);
+        for call in self.waiting_calls() {
+            let Some(known) = self.calls.iter_mut().find(|c| c.call == call) else {
+                continue;
+            };
+            match core::mem::replace(&mut known.stage, Stage::Waiting) {
+                Stage::Held { head } if waiters == Waiters::All => self.deliver(call, head),
+                Stage::Waiting if is_usable => self.send_call(now, call),
+                _ => self.reject_call(call, error),
+            }
+        }
+    }
+
+    fn waiting_calls(&self) -> Vec<CallId> {
+        let waits = |c: &&Call| matches!(c.stage, Stage::Waiting | Stage::Held { .. });
+        self.calls.iter().filter(waits).map(|c| c.call).collect()
+    }
+
+    pub(super) fn call_answered(&mut self, now: Now, call: CallId, head: &ResponseHead) {
+        let Some(known) = self.calls.iter().find(|c| c.call == call) else {
+            return self.drop_call(call);
+        };
+        let Stage::Sent { generation } = known.stage else {
+            return;
+        };
+        let is_worth_a_refresh = self.is_worth_a_refresh(known, generation, head);
+        let (text, was_retried) = (head_text(known.id, head), known.was_retried);
+        self.trace_call(now, "call_answered", call, Some(head.status), None);
+        if head.status == 0 {
+            let message = "the API answered with a redirect";
+            self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
+        } else if is_worth_a_refresh {
+            self.hold(now, call, generation, text);
+        } else {
+            if head.status == 401 && was_retried {
+                self.renewal.refused_generation = Some(generation);
+            }
+            self.deliver(call, text);
+        }
+    }
+
+    /// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
+    /// something that no refresh brings.
+    fn is_worth_a_refresh(&self, call: &Call, generation: u64, head: &ResponseHead) -> bool {
+        let Some(session) = self.session.as_ref().filter(|_| head.status == 401) else {
+            return false;
+        };
+        let challenge = head.www_authenticate.as_deref().unwrap_or_default();
+        let wants_more = ["insufficient_scope", "insufficient_user_authentication"]
+            .iter()
+            .any(|error| challenge.contains(error));
+        let can_repeat = !call.was_retried && call.body == Body::Replayable;
+        let is_renewed_already = session.generation() > generation;
+        let can_renew = session.refresh_token().is_some()
+            && !session.interaction_required()
+            && self.renewal.refused_generation != Some(generation);
+        can_repeat && !wants_more && (is_renewed_already || can_renew)
+    }
+
+    fn hold(&mut self, now: Now, call: CallId, generation: u64, head: String) {
+        let current = self
+            .session
+            .as_ref()
+            .map(crate::session::Session::generation);
+        if let Some(known) = self.calls.iter_mut().find(|c| c.call == call) {
+            known.stage = Stage::Held { head };
+        }
+        if current.is_some_and(|current| current > generation) {
+            return self.send_call(now, call);
+        }
+        if let Err(error) = self.await_refresh(now) {
+            self.give_up_calls(now, Waiters::All, &error);
+        }
+    }
+
+    fn deliver(&mut self, call: CallId, text: String) {
+        if let Some(known) = self.calls.iter_mut().find(|c| c.call == call) {
+            known.stage = Stage::Delivered;
+            self.outputs.push_back(Output::Deliver { call, text });
+        }
+    }
+
+    pub(super) fn call_failed(&mut self, now: Now, call: CallId) {
+        let Some(known) = self.forget_call(call) else {
+            return;
+        };
+        if !matches!(known.stage, Stage::Delivered) {
+            let text = message("network_error", [("id", known.id.into())]);
+            self.post(known.port, text);
+            self.trace_call(now, "call_answered", call, None, Some("no answer"));
+        }
+        self.drop_call(call);
+    }
+
+    pub(super) fn call_closed(&mut self, call: CallId) {
+        self.forget_call(call);
+        self.drop_call(call);
+    }
+
+    pub(super) fn abort(&mut self, port: PortId, id: u64) {
+        let is_it = |c: &Call| c.port == port && c.id == id;
+        if let Some(i) = self.calls.iter().position(is_it) {
+            let call = self.calls.swap_remove(i).call;
+            self.drop_call(call);
+        }
+    }
+
+    pub(super) fn forget_calls_of(&mut self, port: PortId) {
+        let calls: Vec<Call> = self.calls.extract_if(.., |c| c.port == port).collect();
+        for call in calls {
+            self.drop_call(call.call);
+        }
+    }
+
+    fn reject_call(&mut self, call: CallId, error: &Error) {
+        if let Some(known) = self.forget_call(call) {
+            self.post_error(known.port, known.id, error);
+            self.drop_call(call);
+        }
+    }
+
+    fn forget_call(&mut self, call: CallId) -> Option<Call> {
+        let i = self.calls.iter().position(|c| c.call == call)?;
+        Some(self.calls.swap_remove(i))
+    }
+
+    /// The host may forget the call and what came with it.
+    pub(super) fn drop_call(&mut self, call: CallId) {
+        self.outputs.push_back(Output::Drop { call });
+    }
+
+    /// The error for a call that finds no session.
+    pub(super) fn no_session(&self) -> Error {
+        let why = match self.end_reason {
+            None => "there is no session".to_owned(),
+            Some(reason) => "the session has ended: ".to_owned() + reason.as_str(),
+        };
+        Error::new(Code::LoginRequired, why)
+    }
+}
+
+fn head_text(id: u64, head: &ResponseHead) -> String {
+    message(
+        "head",
+        [
+            ("id", id.into()),
+            ("status", u64::from(head.status).into()),
+            ("statusText", head.status_text.as_str().into()),
+            ("url", head.url.as_str().into()),
+            ("redirected", head.redirected.into()),
+            ("body", head.has_body.into()),
+        ],
+    )
+}

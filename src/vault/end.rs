@@ -1,0 +1,186 @@
+//! The end of a session: by logout, by a limit, by the provider's verdict. Whatever the reason, it
+//! is over at once and everywhere; revoking the refresh token (RFC 7009) comes after and may fail.
+
+use core::time::Duration;
+
+use super::calls::Waiters;
+use super::{Monotonic, OpId, PortId, Purpose, Vault};
+use crate::authorize::with_query;
+use crate::clock::Now;
+use crate::error::{Code, Error, Result};
+use crate::form::Form;
+use crate::http::{HttpRequest, Outcome};
+use crate::session::EndReason;
+use crate::url::Url;
+use crate::{Secret, token};
+
+/// How often a revocation is tried.
+const ATTEMPTS: u32 = 3;
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Sessions that are over but for a formality.
+#[derive(Default)]
+pub(super) struct Ending {
+    logouts: Vec<Logout>,
+    revocations: Vec<Revocation>,
+}
+
+/// A page that waits for its logout.
+struct Logout {
+    port: PortId,
+    id: u64,
+    /// For which revocation.
+    op: OpId,
+    url: Option<String>,
+}
+
+struct Revocation {
+    request: HttpRequest,
+    attempts: u32,
+    state: RevocationState,
+}
+
+#[derive(PartialEq, Eq)]
+enum RevocationState {
+    Sent(OpId),
+    Due(Monotonic),
+}
+
+impl Ending {
+    pub(super) fn forget_port(&mut self, port: PortId) {
+        self.logouts.retain(|logout| logout.port != port);
+    }
+}
+
+impl Vault {
+    pub(super) fn enforce_limits(&mut self, now: Now) {
+        let session = self.session.as_ref();
+        if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, now)) {
+            self.end_session(now, reason);
+        }
+    }
+
+    /// Ends the session. Gives the operation that revokes its refresh token, if one does.
+    pub(super) fn end_session(&mut self, now: Now, reason: EndReason) -> Option<OpId> {
+        let session = self.session.take()?;
+        self.end_reason = Some(reason);
+        let successor = self.end_refresh();
+        let token = successor.as_ref().or(session.refresh_token());
+        let revocation = token
+            .filter(|_| reason.calls_for_revocation())
+            .and_then(|token| self.revoke(now, token));
+        self.broadcast_session();
+        self.trace(now, "session_ended", Some(reason.as_str()));
+        let message = "the session has ended: ".to_owned() + reason.as_str();
+        let error = Error::new(Code::SessionEnded, message);
+        self.give_up_calls(now, Waiters::SessionEnded, &error);
+        revocation
+    }
+
+    pub(super) fn logout(
+        &mut self,
+        now: Now,
+        port: PortId,
+        id: u64,
+        provider: bool,
+        return_to: Option<&str>,
+    ) {
+        // The session ends even if the address to go to is refused.
+        let revocation = self.end_session(now, EndReason::LoggedOut);
+        let url = match provider
+            .then(|| self.end_session_url(return_to))
+            .transpose()
+        {
+            Ok(url) => url,
+            Err(error) => return self.post_error(port, id, &error),
+        };
+        match revocation {
+            Some(op) => self.ending.logouts.push(Logout { port, id, op, url }),
+            None => self.post_done(port, id, url),
+        }
+    }
+
+    /// OIDC RP-Initiated Logout 2, with `client_id` in place of `id_token_hint`: the user's browser
+    /// goes there, and an ID token in an address would be one in the page.
+    fn end_session_url(&self, return_to: Option<&str>) -> Result<String> {
+        let metadata = self.provider.metadata.as_ref();
+        let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
+            let message = "the provider has no end_session_endpoint";
+            return Err(Error::new(Code::Unsupported, message));
+        };
+        let mut form = Form::new().with("client_id", &self.config.client_id);
+        if let Some(return_to) = return_to {
+            let own = &self.config.redirect_uri;
+            let url = Url::parse_with_base(return_to, &own.href);
+            let Some(url) = url.filter(|url| url.origin == own.origin && !url.has_userinfo) else {
+                let message = "logout option returnTo is not an address of this app";
+                return Err(Error::new(Code::MessageInvalid, message));
+            };
+            form.push("post_logout_redirect_uri", &url.href);
+        }
+        Ok(with_query(endpoint, &form.finish()))
+    }
+
+    /// Revokes a refresh token, if the provider can.
+    pub(super) fn revoke(&mut self, now: Now, refresh_token: &Secret) -> Option<OpId> {
+        let metadata = self.provider.metadata.as_ref()?;
+        let endpoint = metadata.revocation_endpoint.as_deref()?;
+        let client_id = &self.config.client_id;
+        let request = token::revocation_request(endpoint, client_id, refresh_token);
+        let op = self.send(now, Purpose::Revoke, request.clone());
+        self.ending.revocations.push(Revocation {
+            request,
+            attempts: 1,
+            state: RevocationState::Sent(op),
+        });
+        Some(op)
+    }
+
+    pub(super) fn revocation_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+        let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
+        let Some(i) = self.ending.revocations.iter().position(is_it) else {
+            return;
+        };
+        // RFC 7009 2.2: 200 also for a token that was invalid already. 2.2.1: 503 is not the end.
+        let is_settled = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
+        let revocation = &mut self.ending.revocations[i];
+        if is_settled || revocation.attempts == ATTEMPTS {
+            self.ending.revocations.swap_remove(i);
+        } else {
+            let wait = RETRY_AFTER * revocation.attempts;
+            revocation.state = RevocationState::Due(now.monotonic + wait);
+        }
+        if matches!(outcome, Outcome::Reply(reply) if reply.status == 200) {
+            self.trace(now, "token_revoked", None);
+        }
+        // One attempt is enough to wait for: the session is over either way.
+        let is_it = |logout: &mut Logout| logout.op == op;
+        let told: Vec<Logout> = self.ending.logouts.extract_if(.., is_it).collect();
+        for logout in told {
+            self.post_done(logout.port, logout.id, logout.url);
+        }
+    }
+
+    pub(super) fn revocations_due(&self) -> impl Iterator<Item = Monotonic> {
+        self.ending
+            .revocations
+            .iter()
+            .filter_map(|r| match r.state {
+                RevocationState::Due(at) => Some(at),
+                RevocationState::Sent(_) => None,
+            })
+    }
+
+    pub(super) fn retry_revocations(&mut self, now: Now) {
+        for i in 0..self.ending.revocations.len() {
+            let revocation = &self.ending.revocations[i];
+            if matches!(revocation.state, RevocationState::Due(at) if at <= now.monotonic) {
+                let request = revocation.request.clone();
+                let op = self.send(now, Purpose::Revoke, request);
+                let revocation = &mut self.ending.revocations[i];
+                revocation.attempts += 1;
+                revocation.state = RevocationState::Sent(op);
+            }
+        }
+    }
+}

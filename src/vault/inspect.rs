@@ -1,0 +1,130 @@
+//! What the session inspector is told: events, kinds, ages and fingerprints. Never a value.
+//!
+//! Off unless the configuration says `inspect: true`. A fingerprint is a hash salted with octets
+//! that never leave the vault, so it tells two tokens apart and nothing else about them.
+
+use super::message::message;
+use super::{CallId, PortId, Vault};
+use crate::clock::{Now, UnixMillis};
+use crate::error::{Code, Error};
+use crate::json::{Object, Value};
+use crate::{Secret, pkce};
+
+/// Hexadecimal digits of a fingerprint.
+const DIGITS: usize = 8;
+
+impl Vault {
+    /// Something happened that concerns no call.
+    pub(super) fn trace(&mut self, now: Now, event: &'static str, detail: Option<&str>) {
+        self.trace_members(now, event, None, None, None, detail);
+    }
+
+    /// Something happened to the tokens of this generation.
+    pub(super) fn trace_generation(&mut self, now: Now, event: &'static str) {
+        let generation = self
+            .session
+            .as_ref()
+            .map(crate::session::Session::generation);
+        self.trace_members(now, event, None, None, generation, None);
+    }
+
+    /// Something happened to a call.
+    pub(super) fn trace_call(
+        &mut self,
+        now: Now,
+        event: &'static str,
+        call: CallId,
+        status: Option<u16>,
+        detail: Option<&str>,
+    ) {
+        self.trace_members(now, event, Some(call), status, None, detail);
+    }
+
+    fn trace_members(
+        &mut self,
+        now: Now,
+        event: &'static str,
+        call: Option<CallId>,
+        status: Option<u16>,
+        generation: Option<u64>,
+        detail: Option<&str>,
+    ) {
+        if !self.config.inspect {
+            return;
+        }
+        let members = [
+            ("at", now.wall.into()),
+            ("event", event.into()),
+            ("call", call.map(u64::from).into()),
+            ("status", status.map(u64::from).into()),
+            ("generation", generation.into()),
+            ("detail", detail.into()),
+        ];
+        let text = message("trace", members);
+        self.broadcast(&text);
+    }
+
+    pub(super) fn inspect(&mut self, port: PortId, id: u64) {
+        if !self.config.inspect {
+            let message = "the configuration does not say inspect: true";
+            return self.post_error(port, id, &Error::new(Code::Unsupported, message));
+        }
+        let holdings = Value::Array(self.holdings());
+        let members = [("id", id.into()), ("holdings", holdings)];
+        self.post(port, message("inspection", members));
+    }
+
+    fn holdings(&self) -> Vec<Value> {
+        let mut holdings = Vec::new();
+        if let Some(session) = &self.session {
+            let (since, expires_at) = session.access_token_times();
+            let started = session.started_at();
+            session.for_each_token(|kind, token| {
+                let (since, expires_at) = match kind {
+                    "access_token" => (since, Some(expires_at)),
+                    // Rotated along with the access token.
+                    "refresh_token" => (since, None),
+                    _ => (started, None),
+                };
+                let generation = (kind != "id_token").then(|| session.generation());
+                let fingerprint = self.fingerprint(token);
+                let fingerprint = Some(fingerprint);
+                holdings.push(holding(kind, since, expires_at, generation, fingerprint));
+            });
+        }
+        for pending in self.logins.pending() {
+            let since = pending.created_at;
+            let expires_at = Some(since.saturating_add(600_000));
+            holdings.push(holding("pending_login", since, expires_at, None, None));
+        }
+        holdings
+    }
+
+    fn fingerprint(&self, token: &Secret) -> String {
+        let mut salted = self.fingerprint_salt.to_vec();
+        salted.extend_from_slice(token.expose().as_bytes());
+        let hash = pkce::sha256(&salted);
+        zeroize::Zeroize::zeroize(&mut salted);
+        let digit = |i: usize| {
+            let nibble = hash[i / 2] >> if i.is_multiple_of(2) { 4 } else { 0 } & 15;
+            char::from_digit(u32::from(nibble), 16).unwrap_or('0')
+        };
+        (0..DIGITS).map(digit).collect()
+    }
+}
+
+fn holding(
+    kind: &str,
+    since: UnixMillis,
+    expires_at: Option<UnixMillis>,
+    generation: Option<u64>,
+    fingerprint: Option<String>,
+) -> Value {
+    let mut object = Object::new();
+    object.push("kind", kind.into());
+    object.push("since", since.into());
+    object.push("expiresAt", expires_at.into());
+    object.push("generation", generation.into());
+    object.push("fingerprint", fingerprint.into());
+    object.into()
+}

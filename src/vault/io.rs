@@ -1,0 +1,241 @@
+//! What goes into a vault and what comes out.
+
+use core::time::Duration;
+
+use crate::Secret;
+use crate::allow::Allowed;
+use crate::clock::UnixMillis;
+use crate::http::{HttpRequest, Outcome};
+use crate::jwks::Algorithm;
+
+/// A page's connection, numbered by the host.
+pub type PortId = u32;
+
+/// A page's message and, if it is a request for an API, that request; numbered by the host and
+/// never used twice.
+pub type CallId = u32;
+
+/// Something that the host was asked to do and will report on; numbered by the vault.
+pub type OpId = u32;
+
+/// Whether a request's body can be sent a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// There is none, or it can be read again.
+    Replayable,
+    /// A stream: gone once sent.
+    OneShot,
+}
+
+/// The head of an API's answer.
+#[derive(Clone, Debug)]
+pub struct ResponseHead {
+    /// The status code; 0 for a redirect that was not followed.
+    pub status: u16,
+    /// The reason phrase.
+    pub status_text: String,
+    /// The URL that answered, without fragment.
+    pub url: String,
+    /// Whether that is another URL than the one asked.
+    pub redirected: bool,
+    /// Whether a body follows.
+    pub has_body: bool,
+    /// `WWW-Authenticate`, if the API exposes it.
+    pub www_authenticate: Option<String>,
+}
+
+/// What became of a stored login that was to be taken out.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// Here it is; it is in the store no longer.
+    Found(Secret),
+    /// It was taken out before.
+    Used,
+    /// There is none of that name.
+    Absent,
+    /// The store does not work.
+    Unavailable,
+}
+
+/// What the host reports.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A page sent `text`; `call` is a new number, and names the body that came with it.
+    Message {
+        /// Who.
+        port: PortId,
+        /// The message's number.
+        call: CallId,
+        /// JSON: a `PageMessage` of `pkg/src/messages.ts`.
+        text: &'a str,
+        /// What came with it.
+        body: Body,
+    },
+    /// A page is gone.
+    Disconnected {
+        /// Which.
+        port: PortId,
+    },
+    /// The end of [`Output::Send`].
+    Answered {
+        /// Which.
+        op: OpId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The end of [`Output::Store`] or [`Output::Persist`].
+    Stored {
+        /// Which.
+        op: OpId,
+        /// Whether it is stored.
+        ok: bool,
+    },
+    /// The end of [`Output::Take`].
+    Taken {
+        /// Which.
+        op: OpId,
+        /// What was found.
+        taken: Taken,
+    },
+    /// The end of [`Output::Verify`].
+    Verified {
+        /// Which.
+        op: OpId,
+        /// Whether the signature is by that key.
+        valid: bool,
+    },
+    /// An API answered [`Output::Call`]; the host keeps the body until it is told.
+    CallAnswered {
+        /// Which.
+        call: CallId,
+        /// The answer's head.
+        head: ResponseHead,
+    },
+    /// [`Output::Call`] failed as a network does.
+    CallFailed {
+        /// Which.
+        call: CallId,
+    },
+    /// The body of a delivered call is through, or nobody wants the rest.
+    CallClosed {
+        /// Which.
+        call: CallId,
+    },
+    /// A timer fired. Early or late does not matter.
+    Tick,
+    /// The device woke up, came online, or a page became visible.
+    Woke,
+}
+
+/// What the host has to do.
+#[derive(Debug)]
+pub enum Output {
+    /// Post this to a page.
+    Post {
+        /// To whom.
+        port: PortId,
+        /// JSON: a `VaultMessage` of `pkg/src/messages.ts`.
+        text: String,
+    },
+    /// Send a request to the provider and report [`Input::Answered`].
+    Send {
+        /// The request's number.
+        op: OpId,
+        /// What to send.
+        request: HttpRequest,
+    },
+    /// Give up a request to the provider; its end need not be reported.
+    Cancel {
+        /// Which.
+        op: OpId,
+    },
+    /// Seal and store a pending login, and report [`Input::Stored`].
+    Store {
+        /// The operation's number.
+        op: OpId,
+        /// Under which name.
+        key: String,
+        /// What.
+        value: Secret,
+        /// When it may be thrown away.
+        expires_at: UnixMillis,
+    },
+    /// Take a pending login out of the store, for good, and report [`Input::Taken`].
+    Take {
+        /// The operation's number.
+        op: OpId,
+        /// Its name.
+        key: String,
+    },
+    /// Verify a signature and report [`Input::Verified`].
+    Verify {
+        /// The operation's number.
+        op: OpId,
+        /// By which algorithm.
+        algorithm: Algorithm,
+        /// The public key: JSON (RFC 7517).
+        jwk: String,
+        /// What was signed.
+        signing_input: Secret,
+        /// The signature.
+        signature: Vec<u8>,
+    },
+    /// Make the successor of a refresh token durable, as far as the host keeps anything, and report
+    /// [`Input::Stored`]. Nobody uses the new tokens before that.
+    Persist {
+        /// The operation's number.
+        op: OpId,
+        /// The generation about to be adopted.
+        generation: u64,
+    },
+    /// Send a page's request to an API with the access token, and report [`Input::CallAnswered`] or
+    /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
+    Call {
+        /// Which.
+        call: CallId,
+        /// Where to, and how.
+        allowed: Allowed,
+        /// The value of `Authorization`.
+        authorization: Secret,
+        /// The page's headers.
+        headers: Vec<(String, String)>,
+        /// What else the page wishes.
+        options: CallOptions,
+    },
+    /// Give the answer that the host holds to the page: first `text`, then its body.
+    Deliver {
+        /// Which.
+        call: CallId,
+        /// JSON: `head` of `pkg/src/messages.ts`.
+        text: String,
+    },
+    /// Forget a call: stop it if it runs, drop its body and its answer.
+    Drop {
+        /// Which.
+        call: CallId,
+    },
+}
+
+/// Members of `RequestInit` that are passed on as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// `cache`
+    pub cache: Option<String>,
+    /// `credentials`
+    pub credentials: Option<String>,
+    /// `integrity`
+    pub integrity: Option<String>,
+    /// `keepalive`
+    pub keepalive: bool,
+    /// `priority`
+    pub priority: Option<String>,
+}
+
+/// A source of unpredictable octets: the host's.
+pub trait Entropy {
+    /// Fills `octets` from a cryptographic source.
+    fn fill(&mut self, octets: &mut [u8]);
+}
+
+/// A duration from the host's monotonic clock's start.
+pub type Monotonic = Duration;

@@ -1,0 +1,212 @@
+//! Beginning a login: metadata, then the authorization request, then a pending login in the store,
+//! and only then is the page told where to go.
+
+use core::time::Duration;
+
+use super::message::message;
+use super::{Monotonic, OpId, Output, PortId, Purpose, Vault};
+use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
+use crate::clock::{Instant, Now};
+use crate::error::{Code, Error, Result};
+
+/// Most logins that may be under way at once.
+const MAX_LOGINS: usize = 32;
+
+/// Logins that pages began.
+#[derive(Default)]
+pub(super) struct Logins {
+    under_way: Vec<Login>,
+    /// Pending logins in memory: what there is where the store does not work.
+    remembered: Vec<(String, Pending)>,
+    /// Names of logins whose answer came, so that a second answer is told from an unknown one.
+    used: Vec<String>,
+}
+
+struct Login {
+    port: PortId,
+    id: u64,
+    params: LoginParams,
+    begun_at: Instant,
+    stage: Stage,
+}
+
+enum Stage {
+    NeedsMetadata,
+    Storing {
+        op: OpId,
+        key: String,
+        url: String,
+    },
+    /// A popup is at the provider; its opener waits.
+    AtProvider {
+        key: String,
+    },
+}
+
+impl Logins {
+    pub(super) fn forget_port(&mut self, port: PortId) {
+        self.under_way.retain(|login| login.port != port);
+    }
+
+    /// The pending login called `key`, if it is in memory. It is there no longer then.
+    pub(super) fn recall(&mut self, key: &str) -> Option<Pending> {
+        let i = self.remembered.iter().position(|(k, _)| k == key)?;
+        Some(self.remembered.swap_remove(i).1)
+    }
+
+    /// Marks `key` as answered; whether it was so before.
+    pub(super) fn mark_used(&mut self, key: &str) -> bool {
+        if self.used.iter().any(|used| used == key) {
+            return true;
+        }
+        if self.used.len() == MAX_LOGINS {
+            self.used.remove(0);
+        }
+        self.used.push(key.to_owned());
+        false
+    }
+
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Pending> {
+        self.remembered.iter().map(|(_, pending)| pending)
+    }
+
+    pub(super) fn next_expiry(&self, now: Now) -> Option<Monotonic> {
+        let left = |login: &Login| LIFETIME.saturating_sub(login.begun_at.elapsed(now));
+        let left = self.under_way.iter().map(left).min()?;
+        Some(now.monotonic + left + Duration::from_millis(1))
+    }
+
+    fn remember(&mut self, key: String, pending: Pending) {
+        if self.remembered.len() == MAX_LOGINS {
+            self.remembered.remove(0);
+        }
+        self.remembered.push((key, pending));
+    }
+}
+
+impl Vault {
+    pub(super) fn login(&mut self, now: Now, port: PortId, id: u64, params: LoginParams) {
+        if self.logins.under_way.len() == MAX_LOGINS {
+            let error = Error::new(Code::LimitExceeded, "32 logins are under way already");
+            return self.post_error(port, id, &error);
+        }
+        self.logins.under_way.push(Login {
+            port,
+            id,
+            params,
+            begun_at: Instant::from(now),
+            stage: Stage::NeedsMetadata,
+        });
+        if self.need_metadata(now) {
+            self.resume_logins(now);
+        }
+    }
+
+    /// Takes up the logins that waited for metadata.
+    pub(super) fn resume_logins(&mut self, now: Now) {
+        let mut i = 0;
+        while i < self.logins.under_way.len() {
+            let login = &self.logins.under_way[i];
+            if !matches!(login.stage, Stage::NeedsMetadata) {
+                i += 1;
+                continue;
+            }
+            let (port, id, params) = (login.port, login.id, login.params.clone());
+            match self.begin_login(now, &params) {
+                Ok(stage) => {
+                    self.logins.under_way[i].stage = stage;
+                    i += 1;
+                }
+                Err(error) => {
+                    self.logins.under_way.swap_remove(i);
+                    self.post_error(port, id, &error);
+                }
+            }
+        }
+    }
+
+    fn begin_login(&mut self, now: Now, params: &LoginParams) -> Result<Stage> {
+        let Some(metadata) = &self.provider.metadata else {
+            return Ok(Stage::NeedsMetadata);
+        };
+        let mut entropy = [0; authorize::ENTROPY];
+        self.entropy.fill(&mut entropy);
+        let Begun { url, key, pending } =
+            authorize::begin(&self.config, metadata, params, &entropy, now.wall)?;
+        let op = self.begin_operation(Purpose::StoreLogin, None);
+        let lifetime = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
+        self.outputs.push_back(Output::Store {
+            op,
+            key: key.clone(),
+            value: pending.to_json(),
+            expires_at: now.wall.saturating_add(lifetime),
+        });
+        self.logins.remember(key.clone(), pending);
+        self.trace(now, "login_started", None);
+        Ok(Stage::Storing { op, key, url })
+    }
+
+    pub(super) fn login_stored(&mut self, op: OpId, ok: bool) {
+        let is_it = |login: &Login| matches!(login.stage, Stage::Storing { op: o, .. } if o == op);
+        let Some(i) = self.logins.under_way.iter().position(is_it) else {
+            return;
+        };
+        let mut login = self.logins.under_way.swap_remove(i);
+        let Stage::Storing { key, url, .. } = login.stage else {
+            return;
+        };
+        // A popup leaves this vault running, and with it the pending login in memory.
+        if !ok && !login.params.popup {
+            let error = Error::new(
+                Code::StorageUnavailable,
+                "the login cannot be kept while the page is away",
+            );
+            return self.post_error(login.port, login.id, &error);
+        }
+        let members = [("id", login.id.into()), ("url", url.into())];
+        self.post(login.port, message("navigate", members));
+        if login.params.popup {
+            login.stage = Stage::AtProvider { key };
+            self.logins.under_way.push(login);
+        }
+    }
+
+    pub(super) fn cancel_login(&mut self, port: PortId, id: u64) {
+        self.logins
+            .under_way
+            .retain(|login| login.port != port || login.id != id);
+    }
+
+    pub(super) fn fail_waiting_logins(&mut self, error: &Error) {
+        let is_waiting = |login: &mut Login| matches!(login.stage, Stage::NeedsMetadata);
+        let failed: Vec<Login> = self.logins.under_way.extract_if(.., is_waiting).collect();
+        for login in failed {
+            self.post_error(login.port, login.id, error);
+        }
+    }
+
+    pub(super) fn expire_logins(&mut self, now: Now) {
+        let is_over = |login: &mut Login| login.begun_at.elapsed(now) > LIFETIME;
+        let over: Vec<Login> = self.logins.under_way.extract_if(.., is_over).collect();
+        let error = Error::new(Code::LoginExpired, "no answer came within 10 minutes");
+        for login in over {
+            self.post_error(login.port, login.id, &error);
+        }
+        self.logins
+            .remembered
+            .retain(|(_, pending)| pending.check_age(now.wall).is_ok());
+    }
+
+    /// Tells the opener of a popup how its login ended.
+    pub(super) fn settle_opener(&mut self, key: &str, outcome: core::result::Result<(), &Error>) {
+        let is_it =
+            |login: &mut Login| matches!(&login.stage, Stage::AtProvider { key: k } if k == key);
+        let settled: Vec<Login> = self.logins.under_way.extract_if(.., is_it).collect();
+        for login in settled {
+            match outcome {
+                Ok(()) => self.post_done(login.port, login.id, None),
+                Err(error) => self.post_error(login.port, login.id, error),
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The provider's metadata and keys, fetched when first needed and kept.
+//!
+//! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
+//! the answer is there. A failure is told to all who wait, and the next need fetches again.
+
+use super::{Purpose, Vault};
+use crate::clock::Now;
+use crate::error::{Code, Error, Result};
+use crate::http::{HttpRequest, Outcome};
+use crate::jwks::Jwks;
+use crate::metadata::{self, Metadata};
+
+/// What is known of the provider.
+pub(super) struct Provider {
+    pub(super) metadata: Option<Metadata>,
+    pub(super) keys: Option<Jwks>,
+}
+
+impl Provider {
+    pub(super) const fn new(metadata: Option<Metadata>) -> Self {
+        Self {
+            metadata,
+            keys: None,
+        }
+    }
+}
+
+impl Vault {
+    /// Sees to it that the metadata is there, or on its way.
+    pub(super) fn need_metadata(&mut self, now: Now) -> bool {
+        if self.provider.metadata.is_some() {
+            return true;
+        }
+        let url = metadata::discovery_url(&self.config.issuer);
+        self.fetch_once(now, Purpose::Metadata, url);
+        false
+    }
+
+    /// Fetches the keys, whether or not some are there.
+    pub(super) fn fetch_keys(&mut self, now: Now) {
+        let Some(metadata) = &self.provider.metadata else {
+            return;
+        };
+        let url = metadata.jwks_uri.clone();
+        self.fetch_once(now, Purpose::Keys, url);
+    }
+
+    fn fetch_once(&mut self, now: Now, purpose: Purpose, url: String) {
+        if self.operations.iter().any(|o| o.purpose == purpose) {
+            return;
+        }
+        let request = HttpRequest {
+            url,
+            form: None,
+            keepalive: false,
+        };
+        self.send(now, purpose, request);
+    }
+
+    pub(super) fn metadata_answered(&mut self, now: Now, outcome: &Outcome) {
+        let issuer = &self.config.issuer;
+        let metadata =
+            document(outcome, "discovery document").and_then(|text| Metadata::parse(text, issuer));
+        match metadata {
+            Ok(metadata) => {
+                self.provider.metadata = Some(metadata);
+                self.resume_logins(now);
+                self.resume_callbacks(now);
+            }
+            Err(error) => {
+                self.fail_waiting_logins(&error);
+                self.fail_waiting_callbacks(&error);
+            }
+        }
+    }
+
+    pub(super) fn keys_answered(&mut self, now: Now, outcome: &Outcome) {
+        let keys = document(outcome, "key set").and_then(Jwks::parse);
+        let failure = match keys {
+            Ok(keys) => {
+                self.provider.keys = Some(keys);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        self.resume_login_verifications(now, failure.as_ref());
+        self.resume_refresh_verification(now, failure.as_ref());
+    }
+}
+
+/// The text of a JSON document of the provider's.
+fn document<'a>(outcome: &'a Outcome, what: &str) -> Result<&'a str> {
+    let unavailable = |why| {
+        let message = ["the provider's ", what, " cannot be had: ", why].concat();
+        Err(Error::new(Code::ProviderUnavailable, message))
+    };
+    match outcome {
+        Outcome::Failed => {
+            unavailable("no answer (is it up, and does its CORS allow this origin?)")
+        }
+        Outcome::Reply(reply) if reply.status != 200 => {
+            unavailable(&["status ", &reply.status.to_string()].concat())
+        }
+        Outcome::Reply(reply) => match reply.json_text() {
+            Some(text) => Ok(text),
+            None => unavailable("the answer is not JSON"),
+        },
+    }
+}

@@ -1,0 +1,306 @@
+//! The one refresh: single flight, and in this order: answered → ID token verified → successor
+//! persisted → adopted → waiting calls released → pages told.
+//!
+//! A rotated refresh token is never sent again. That needs no list of consumed tokens: there is one
+//! [`Stage`], a refresh starts only from [`Stage::Idle`], and the stage does not return there before
+//! the successor has taken the place of the token that was sent.
+
+use super::calls::Waiters;
+use super::verification::Verification;
+use super::{Monotonic, OpId, Output, Purpose, Vault};
+use crate::Secret;
+use crate::clock::{Instant, Now};
+use crate::error::{Code, Error};
+use crate::http::Outcome;
+use crate::id_token::{IdToken, Occasion, Rejected};
+use crate::refresh::{self, Patience, Schedule, Verdict};
+use crate::session::EndReason;
+use crate::token::{self, TokenSet};
+
+/// The state of the refresh.
+#[derive(Default)]
+pub(super) struct Renewal {
+    pub(super) schedule: Schedule,
+    stage: Stage,
+    /// Refreshes whose session was logged out while they were under way: what they bring is revoked.
+    to_revoke: Vec<OpId>,
+    /// The generation whose token an API refused though it was new: no refresh will please it.
+    pub(super) refused_generation: Option<u64>,
+}
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Idle,
+    Sent(OpId, Instant),
+    Verifying(Box<Verification>),
+    Persisting(OpId, Box<(TokenSet, Option<IdToken>, Instant)>),
+}
+
+impl Renewal {
+    /// When the next attempt starts by itself.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        match self.stage {
+            Stage::Idle => self.schedule.due(),
+            _ => None,
+        }
+    }
+
+    const fn is_under_way(&self) -> bool {
+        !matches!(self.stage, Stage::Idle)
+    }
+}
+
+impl Vault {
+    /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
+    pub(super) fn start_refresh(&mut self, now: Now) {
+        let (Some(session), Some(metadata)) = (&self.session, &self.provider.metadata) else {
+            return;
+        };
+        let Some(refresh_token) = session.refresh_token() else {
+            return;
+        };
+        let may_start =
+            !self.renewal.is_under_way() && self.renewal.schedule.is_open(now.monotonic);
+        if !may_start || session.interaction_required() {
+            return;
+        }
+        let request = token::refresh_request(
+            &metadata.token_endpoint,
+            &self.config.client_id,
+            refresh_token,
+        );
+        self.renewal.schedule.started();
+        let op = self.send(now, Purpose::Refresh, request);
+        self.renewal.stage = Stage::Sent(op, Instant::from(now));
+        self.trace_generation(now, "refresh_started");
+    }
+
+    /// Whether a call should wait for the refresh, which is started if need be.
+    ///
+    /// # Errors
+    /// Why waiting is of no use.
+    pub(super) fn await_refresh(&mut self, now: Now) -> Result<(), Error> {
+        let Some(session) = &self.session else {
+            return Err(self.no_session());
+        };
+        if session.interaction_required() {
+            return Err(interaction_required());
+        }
+        self.start_refresh(now);
+        let is_patient = self.renewal.schedule.patience(now.monotonic) == Patience::Wait;
+        if self.renewal.is_under_way() || is_patient {
+            Ok(())
+        } else {
+            Err(unavailable())
+        }
+    }
+
+    pub(super) fn refresh_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+        let verdict = refresh::verdict(outcome);
+        let requested = match self.renewal.stage {
+            Stage::Sent(sent, requested) if sent == op => requested,
+            _ => return self.orphan_answered(now, op, verdict),
+        };
+        self.renewal.stage = Stage::Idle;
+        match verdict {
+            Verdict::Renewed(tokens) => self.verify_renewed(now, tokens, requested),
+            Verdict::Ended => {
+                self.end_session(now, EndReason::ProviderEnded);
+            }
+            Verdict::InteractionRequired(code) => {
+                if let Some(session) = &mut self.session {
+                    session.require_interaction();
+                }
+                self.trace(now, "refresh_failed", Some(&code));
+                self.broadcast_session();
+                self.give_up_calls(now, Waiters::All, &interaction_required());
+            }
+            Verdict::Misconfigured(code) => {
+                self.renewal.schedule.blocked(now.monotonic);
+                self.trace(now, "refresh_failed", Some(&code));
+                let message = "the token endpoint answered ".to_owned() + &code;
+                let error = Error::new(Code::ClientRejected, message);
+                self.give_up_calls(now, Waiters::All, &error);
+            }
+            Verdict::Wait(wait) => {
+                self.renewal.schedule.told_to_wait(now.monotonic, wait);
+                self.refresh_postponed(now, "the provider asks for patience");
+            }
+            Verdict::Transient(why) => {
+                let mut jitter = [0];
+                self.entropy.fill(&mut jitter);
+                self.renewal.schedule.failed(now.monotonic, jitter[0]);
+                self.refresh_postponed(now, why);
+            }
+        }
+    }
+
+    fn refresh_postponed(&mut self, now: Now, why: &str) {
+        self.trace(now, "refresh_failed", Some(why));
+        if self.renewal.schedule.patience(now.monotonic) == Patience::GiveUp {
+            self.give_up_calls(now, Waiters::All, &unavailable());
+        }
+    }
+
+    fn verify_renewed(&mut self, now: Now, tokens: TokenSet, requested: Instant) {
+        if tokens.id_token.is_none() {
+            return self.persist(now, tokens, None, requested);
+        }
+        match self.unverified(&tokens) {
+            Ok(unverified) => {
+                let verification = Verification::new(tokens, requested, unverified);
+                self.advance_refresh_verification(now, Box::new(verification));
+            }
+            Err(error) => self.without_id_token(now, tokens, requested, &error),
+        }
+    }
+
+    fn advance_refresh_verification(&mut self, now: Now, mut verification: Box<Verification>) {
+        match self.advance_verification(now, &mut verification, Purpose::VerifyRefresh) {
+            Ok(()) => self.renewal.stage = Stage::Verifying(verification),
+            Err(error) => {
+                let Verification {
+                    tokens, requested, ..
+                } = *verification;
+                self.without_id_token(now, tokens, requested, &error);
+            }
+        }
+    }
+
+    /// Takes up a refresh that waited for keys.
+    pub(super) fn resume_refresh_verification(&mut self, now: Now, failure: Option<&Error>) {
+        let verification = match core::mem::take(&mut self.renewal.stage) {
+            Stage::Verifying(verification) if verification.awaits_keys() => verification,
+            stage => return self.renewal.stage = stage,
+        };
+        match failure {
+            None => self.advance_refresh_verification(now, verification),
+            Some(error) => {
+                let Verification {
+                    tokens, requested, ..
+                } = *verification;
+                self.without_id_token(now, tokens, requested, error);
+            }
+        }
+    }
+
+    /// An ID token that cannot be believed is not used, and the claims stay as they were. The tokens
+    /// it came with are adopted all the same: they came straight from the token endpoint, and the
+    /// refresh token that was sent is consumed.
+    fn without_id_token(&mut self, now: Now, tokens: TokenSet, requested: Instant, error: &Error) {
+        self.trace(now, "refresh_failed", Some(error.code().as_str()));
+        self.persist(now, tokens, None, requested);
+    }
+
+    pub(super) fn refresh_verified(&mut self, now: Now, op: OpId, valid: bool) {
+        let verification = match core::mem::take(&mut self.renewal.stage) {
+            Stage::Verifying(verification) if verification.awaits(op) => verification,
+            stage => return self.renewal.stage = stage,
+        };
+        let Some(session) = &self.session else {
+            return;
+        };
+        let requested = verification.requested;
+        let occasion = Occasion::Refresh {
+            original: session.original(),
+        };
+        match verification.conclude(self, now, valid, occasion) {
+            (tokens, Ok(id_token)) => self.persist(now, tokens, Some(id_token), requested),
+            (tokens, Err(Rejected::Invalid(error))) => {
+                self.without_id_token(now, tokens, requested, &error);
+            }
+            (tokens, Err(Rejected::OtherUser(_))) => {
+                self.revoke_successor(now, &tokens);
+                self.end_session(now, EndReason::Security);
+            }
+        }
+    }
+
+    fn persist(
+        &mut self,
+        now: Now,
+        tokens: TokenSet,
+        id_token: Option<IdToken>,
+        requested: Instant,
+    ) {
+        let Some(session) = &self.session else {
+            return self.revoke_successor(now, &tokens);
+        };
+        let generation = session.generation() + 1;
+        let op = self.begin_operation(Purpose::PersistRefresh, None);
+        self.renewal.stage = Stage::Persisting(op, Box::new((tokens, id_token, requested)));
+        self.outputs.push_back(Output::Persist { op, generation });
+    }
+
+    /// Whether storing worked or not: what is in memory is the only good refresh token there is.
+    pub(super) fn refresh_persisted(&mut self, now: Now, op: OpId) {
+        let renewed = match core::mem::take(&mut self.renewal.stage) {
+            Stage::Persisting(o, renewed) if o == op => renewed,
+            stage => return self.renewal.stage = stage,
+        };
+        let (tokens, id_token, requested) = *renewed;
+        let Some(session) = &mut self.session else {
+            return self.revoke_successor(now, &tokens);
+        };
+        session.renew(tokens, id_token, requested);
+        self.renewal.schedule.reset();
+        self.trace_generation(now, "refresh_completed");
+        self.release_calls(now);
+        self.broadcast_session();
+    }
+
+    /// Another session has taken the place of the one being refreshed: what comes is dropped.
+    pub(super) fn abandon_refresh(&mut self) {
+        self.renewal = Renewal {
+            to_revoke: core::mem::take(&mut self.renewal.to_revoke),
+            ..Renewal::default()
+        };
+    }
+
+    /// The session is over: gives the refresh token to revoke, if the one of the session is not it
+    /// any more, and sees to it that one still under way is revoked when it comes.
+    pub(super) fn end_refresh(&mut self) -> Option<Secret> {
+        let stage = core::mem::take(&mut self.renewal.stage);
+        self.abandon_refresh();
+        match stage {
+            Stage::Idle => None,
+            Stage::Sent(op, _) => {
+                self.renewal.to_revoke.push(op);
+                None
+            }
+            Stage::Verifying(verification) => verification.tokens.refresh_token,
+            Stage::Persisting(_, renewed) => renewed.0.refresh_token,
+        }
+    }
+
+    fn orphan_answered(&mut self, now: Now, op: OpId, verdict: Verdict) {
+        let Some(i) = self.renewal.to_revoke.iter().position(|&o| o == op) else {
+            return;
+        };
+        self.renewal.to_revoke.swap_remove(i);
+        if let Verdict::Renewed(tokens) = verdict {
+            self.revoke_successor(now, &tokens);
+        }
+    }
+
+    fn revoke_successor(&mut self, now: Now, tokens: &TokenSet) {
+        if let Some(successor) = &tokens.refresh_token {
+            self.revoke(now, successor);
+        }
+    }
+}
+
+fn unavailable() -> Error {
+    Error::new(
+        Code::ProviderUnavailable,
+        "the access token has expired and the provider cannot be reached for a new one",
+    )
+}
+
+fn interaction_required() -> Error {
+    Error::new(
+        Code::InteractionRequired,
+        "the provider wants the user before it issues another access token",
+    )
+}
