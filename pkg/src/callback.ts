@@ -37,7 +37,11 @@ const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   // The state of a popup's login ends in .p
   const ofPopup = url.searchParams.get('state')!.endsWith('.p')
   if (ofPopup && !link.shared && (await passAnswer(url))) return leave()
-  const settled = await link.query({ t: 'callback', url: url.href })
+  const settled = await link.query({ t: 'callback', url: url.href }).catch((error) => {
+    // The opener is told as well.
+    if (ofPopup) window.close()
+    throw error
+  })
   if (settled.t === 'settled' && settled.callback) {
     return settled.popup ? leave() : { returnTo: settled.returnTo ?? '/' }
   }

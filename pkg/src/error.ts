@@ -15,9 +15,8 @@ const advice = {
 }
 
 /**
- * A refusal, or a failure that is not the network's.
- *
- * `message` reads `code: what happened. What to do.` and never holds a secret.
+ * A refusal, or a failure that is not the network's. `message` says what happened and what to do, and never
+ * holds a secret.
  */
 export class StrongroomError extends Error {
   override readonly name = 'StrongroomError'
@@ -32,7 +31,7 @@ export class StrongroomError extends Error {
 
 /** An error that reads as all do. `what` is a sentence without its full stop, `todo` one with. */
 export const compose = (code: string, what: string, todo: string): StrongroomError =>
-  new StrongroomError(code, `${code}: ${what}. ${todo}`)
+  new StrongroomError(code, `${what}. ${todo}`)
 
 /** The error for what begins in the page. */
 export const failure = (code: keyof typeof advice, what: string): StrongroomError =>

@@ -85,21 +85,28 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
         opened()
         life.abort()
         port.close()
-        reject(error)
-        for (const asker of askers.values()) asker.fail(error)
-        askers.clear()
+        failAll(error)
         listener.ended(error)
       },
     }
 
+    const failAll = (error: StrongroomError) => {
+      reject(error)
+      for (const asker of askers.values()) asker.fail(error)
+      askers.clear()
+    }
     const hear = (message: VaultMessage, payload: unknown) => {
       if (message.t === 'failed') {
         link.end(new StrongroomError(message.code, message.message))
       } else if ('id' in message) {
         const asker = askers.get(message.id)
-        if (message.t === 'error') asker?.fail(new StrongroomError(message.code, message.message))
-        else if (asker && proceed(asker, message, payload)) return
+        if (message.t !== 'error' && asker && proceed(asker, message, payload)) return
         askers.delete(message.id)
+        if (message.t !== 'error') return
+        const error = new StrongroomError(message.code, message.message)
+        if (asker) asker.fail(error)
+        // The vault could not read so much as the id of a message. Nobody is left waiting.
+        else if (!message.id) failAll(error)
       } else {
         listener.announce(message)
         if (message.t === 'ready') {
