@@ -3,7 +3,7 @@
 use crate::process::program;
 use crate::progress::{Output, step};
 use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 /// The variable that names the browser, read here and by every script that opens one.
@@ -88,7 +88,7 @@ fn has_chromium_package(os_release: &str) -> bool {
     };
     let like =
         |name: &str| value("ID") == name || value("ID_LIKE").split(' ').any(|word| word == name);
-    like("debian") && !like("ubuntu") && Path::new("/usr/bin/apt-get").exists()
+    like("debian") && !like("ubuntu")
 }
 
 /// The words before `apt-get`: none for root, `sudo -n` where that asks for no password.
@@ -113,11 +113,16 @@ mod tests {
 
     #[test]
     fn debian_has_the_package_and_ubuntu_has_not() {
-        assert!(!has_chromium_package(""));
-        assert!(!has_chromium_package("ID=fedora\n"));
-        assert!(!has_chromium_package("ID=ubuntu\nID_LIKE=debian\n"));
-        assert!(!has_chromium_package(
-            "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"
-        ));
+        let cases = [
+            ("PRETTY_NAME=\"Debian GNU/Linux 13\"\nID=debian\n", true),
+            ("ID=raspbian\nID_LIKE=debian\n", true),
+            ("ID=ubuntu\nID_LIKE=debian\n", false),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", false),
+            ("ID=fedora\n", false),
+            ("", false),
+        ];
+        for (release, expected) in cases {
+            assert_eq!(has_chromium_package(release), expected, "{release}");
+        }
     }
 }
