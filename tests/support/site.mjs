@@ -39,7 +39,6 @@ export const PAGE_CSP = policy({
   'base-uri': "'none'",
   'form-action': "'self'",
   'frame-ancestors': "'none'",
-  'require-trusted-types-for': "'script'",
 })
 
 /**
@@ -68,6 +67,7 @@ export function workerCsp(connectSrc) {
  * @param {Record<string, string>} [options.routes] Paths that are answered with another path's file.
  * @param {string[]} [options.workers] The paths that get the worker's policy instead of the page's.
  * @param {string[]} [options.connectSrc] Whom the workers may talk to: origins.
+ * @param {string} [options.pageCsp] The policy of everything that is no worker.
  */
 export async function startSite({
   port = 0,
@@ -77,6 +77,7 @@ export async function startSite({
   routes = { '/': '/index.html', '/callback': '/index.html' },
   workers = ['/auth.worker.js'],
   connectSrc = [],
+  pageCsp = PAGE_CSP,
 } = {}) {
   const site = {
     origin: '',
@@ -86,7 +87,7 @@ export async function startSite({
     routes,
     workers,
     connectSrc,
-    pageCsp: PAGE_CSP,
+    pageCsp,
     /** @type {{ at: number, method: string, path: string, status: number }[]} */
     requests: [],
     override,

@@ -1,0 +1,104 @@
+/** The two sides: what script in this page can see, and what the vault says it holds. */
+import type { Holding, Session, Strongroom } from 'strongroom'
+import { byId, code, el, replace, terms } from './dom.js'
+import { clock, count, relative, span } from './format.js'
+import { messageTotals } from './recorder.js'
+
+const KINDS: Record<Holding['kind'], string> = {
+  access_token: 'Access token',
+  refresh_token: 'Refresh token',
+  id_token: 'ID token',
+  pending_login: 'Pending login',
+  signing_keys: 'Provider’s signing keys',
+}
+
+/** Shows both sides as of now. */
+export async function showBoundary(room: Strongroom, holdings: Holding[]): Promise<void> {
+  const totals = messageTotals()
+  byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))
+  replace(byId('vault-view'), ...vaultView(holdings))
+  replace(byId('page-view'), ...(await pageView(room.session, totals)))
+}
+
+async function pageView(
+  session: Session | null,
+  totals: ReturnType<typeof messageTotals>,
+): Promise<HTMLElement[]> {
+  const databases = await indexedDB.databases()
+  return [
+    el('h3', {}, code('room.session')),
+    session ? sessionTerms(session) : el('p', { class: 'soft' }, code('null')),
+    el('h3', {}, 'Messages'),
+    el('ul', { class: 'chips' }, ...totals.map(chip)),
+    el('h3', {}, 'Storage of this origin'),
+    terms([
+      ['localStorage', names(Object.keys(localStorage))],
+      ['sessionStorage', names(Object.keys(sessionStorage))],
+      ['Cookies', names(document.cookie.split('; ').filter(Boolean))],
+      ['IndexedDB', names(databases.map(({ name }) => name ?? ''))],
+    ]),
+  ]
+}
+
+function sessionTerms({ claims, scopes, state, startedAt, accessTokenExpiresAt }: Session): HTMLElement {
+  return terms([
+    ...Object.entries(claims).map(([name, value]): [string, string] => [`claims.${name}`, String(value)]),
+    ['scopes', scopes.join(' ')],
+    ['state', state],
+    ['startedAt', clock(startedAt)],
+    ['accessTokenExpiresAt', clock(accessTokenExpiresAt)],
+  ])
+}
+
+function chip({
+  direction,
+  type,
+  count: number,
+}: {
+  direction: string
+  type: string
+  count: number
+}): HTMLElement {
+  const arrow = direction === 'sent' ? '→' : '←'
+  const label = `${number} ${type} ${direction}`
+  return el(
+    'li',
+    {},
+    el('span', { 'aria-hidden': 'true' }, `${arrow} ${type} `),
+    el('b', { 'aria-hidden': 'true' }, count(number)),
+    el('span', { class: 'hidden' }, label),
+  )
+}
+
+function names(keys: string[]): HTMLElement | string {
+  return keys.length ? el('span', {}, ...keys.map(code)) : 'empty'
+}
+
+function vaultView(holdings: Holding[]): HTMLElement[] {
+  if (!holdings.length) return [el('p', { class: 'soft' }, 'Nothing yet.')]
+  return holdings.map(holding)
+}
+
+function holding({ kind, since, expiresAt, generation, fingerprint }: Holding): HTMLElement {
+  const details = [
+    `${span(Date.now() - since)} old`,
+    expiresAt === null ? '' : expiresAt < Date.now() ? 'expired' : `expires ${relative(expiresAt)}`,
+    generation === null ? '' : `generation ${generation}`,
+  ]
+  const isSecret = kind !== 'signing_keys'
+  return el(
+    'article',
+    { class: 'holding', 'data-kind': kind, 'data-expired': expiresAt !== null && expiresAt < Date.now() },
+    el('h3', {}, KINDS[kind] ?? kind),
+    isSecret
+      ? el(
+          'p',
+          { class: 'sealed' },
+          el('span', { class: 'bars', 'aria-hidden': 'true' }),
+          el('span', { class: 'hidden' }, 'Its value stays inside.'),
+        )
+      : el('p', { class: 'small' }, 'public, for checking ID tokens'),
+    el('p', { class: 'small' }, details.filter(Boolean).join(' · ')),
+    ...(fingerprint ? [el('p', { class: 'small soft' }, 'fingerprint ', code(fingerprint))] : []),
+  )
+}

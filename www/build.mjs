@@ -1,0 +1,68 @@
+/**
+ * Bundles the demo's page and worker. Addresses are built in, as an app's bundler would do it, so the
+ * servers' ports have to be known by then.
+ *
+ * Run by itself it checks the types and writes the site, for the demo's usual ports, to www/dist.
+ */
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { CLIENT_ID } from '../tests/support/servers.mjs'
+
+/** Where `cargo xtask demo` listens, unless something else does. */
+export const PORTS = { site: 4400, provider: 4401, api: 4402 }
+
+const at = (path) => new URL(path, import.meta.url)
+const pkg = at('../pkg/dist/')
+
+/**
+ * @param {object} addresses
+ * @param {string} addresses.issuer
+ * @param {string} addresses.api The API's base URL, ending in `/`.
+ * @returns {Promise<Record<string, string | Uint8Array>>} The site's files, by path.
+ */
+export async function buildSite({ issuer, api }) {
+  const { outputFiles } = await build({
+    absWorkingDir: fileURLToPath(at('.')),
+    entryPoints: ['app.ts', 'auth.worker.ts'],
+    outdir: 'dist',
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    charset: 'utf8',
+    define: {
+      ISSUER: JSON.stringify(issuer),
+      CLIENT_ID: JSON.stringify(CLIENT_ID),
+      API: JSON.stringify(api),
+    },
+    logLevel: 'warning',
+  })
+  const files = Object.fromEntries(
+    outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
+  )
+  for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg'])
+    files[`/${name}`] = await readFile(at(name))
+  files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
+  return files
+}
+
+async function main() {
+  const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
+  const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
+  const [issuer, api] = [PORTS.provider, PORTS.api].map((port) => `http://127.0.0.1:${port}`)
+  const files = await buildSite({ issuer, api: `${api}/v1/` })
+  await rm(at('dist'), { recursive: true, force: true })
+  await mkdir(at('dist'))
+  for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)
+  await check
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error) => {
+    console.error(error.stdout ?? error)
+    process.exitCode = 1
+  })
+}

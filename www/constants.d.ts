@@ -1,0 +1,14 @@
+/** Addresses that the build puts in (build.mjs). */
+declare const ISSUER: string
+declare const CLIENT_ID: string
+declare const API: string
+
+/** Trusted Types, as far as the demo uses them; TypeScript's DOM library has no types for them. */
+interface Window {
+  readonly trustedTypes?: {
+    createPolicy(
+      name: string,
+      rules: { createScriptURL(url: string): string },
+    ): { createScriptURL(url: string): unknown }
+  }
+}

@@ -1,0 +1,50 @@
+/** What is shaped like a token. Rather too much than too little: what it finds is shown, not judged. */
+
+export interface Match {
+  shape: string
+  value: string
+}
+
+/** Prefixes that well-known services give their tokens. */
+const PREFIXES =
+  /(?:ya29\.|1\/\/0|gh[oprsu]_|github_pat_|glpat-|xox[abeprs]-|sk_live_|EwB|v1\.M)[\w.~+/-]{16,}/g
+
+const JWT = /eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}/g
+
+/** A base64url run as long as 30 random bytes; also what most providers' opaque tokens look like. */
+const OPAQUE = /[A-Za-z0-9_-]{40,}/g
+
+/** Everything token-shaped in a text. */
+export function detect(text: string): Match[] {
+  if (text.length < 20) return []
+  const found = new Map<string, string>()
+  for (const [value] of text.matchAll(JWT)) found.set(value, 'JWT')
+  for (const [value] of text.matchAll(PREFIXES)) found.set(value, 'known prefix')
+  for (const [value] of text.matchAll(OPAQUE)) {
+    const withinAnother = [...found.keys()].some((other) => other.includes(value))
+    if (!withinAnother && looksRandom(value)) found.set(value, 'long random string')
+  }
+  return [...found].map(([value, shape]) => ({ shape, value }))
+}
+
+/**
+ * Names and alphabets also come in runs of forty letters, but names repeat their letters more than random
+ * text does, and alphabets do not repeat them at all.
+ */
+function looksRandom(text: string): boolean {
+  if (!/[a-z]/.test(text) || !/[A-Z]/.test(text) || !/[0-9]/.test(text)) return false
+  const counts = new Map<string, number>()
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1)
+  if (counts.size === text.length) return false
+  let bitsPerCharacter = 0
+  for (const count of counts.values()) {
+    const share = count / text.length
+    bitsPerCharacter -= share * Math.log2(share)
+  }
+  return bitsPerCharacter > 4.3
+}
+
+/** Enough of a value to recognise it, without showing it (or finding it in the report the next time). */
+export function mask(value: string): string {
+  return `${value.slice(0, 8)}… (${value.length} characters)`
+}

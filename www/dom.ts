@@ -1,0 +1,51 @@
+/** Building and finding elements; text only ever becomes text. */
+
+type Child = Node | string
+type Properties = Record<string, string | boolean>
+
+/** Makes an element: `el('p', { class: 'note' }, 'text')`. */
+export function el<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Properties = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== false) element.setAttribute(name, value === true ? '' : value)
+  }
+  element.append(...children)
+  return element
+}
+
+/** The element with this id; the page always has it. */
+export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  const element = document.getElementById(id)
+  if (!element) throw new Error(`index.html has no element with the id ${id}`)
+  return element as T
+}
+
+/** Runs `listener` when the element with this id is clicked. */
+export function onClick(id: string, listener: () => void): void {
+  byId(id).addEventListener('click', listener)
+}
+
+/** A list of terms and descriptions. */
+export function terms(rows: [string, Child][]): HTMLDListElement {
+  const list = el('dl', { class: 'terms' })
+  for (const [term, description] of rows) list.append(el('dt', {}, term), el('dd', {}, description))
+  return list
+}
+
+export function code(text: string): HTMLElement {
+  return el('code', {}, text)
+}
+
+/**
+ * Replaces an element's content only if it would look different: so that a selection, or a screen reader's
+ * place, is not lost each second.
+ */
+export function replace(element: HTMLElement, ...children: Child[]): void {
+  const next = el('div', {}, ...children)
+  if (next.innerHTML === element.innerHTML) return
+  element.replaceChildren(...next.childNodes)
+}

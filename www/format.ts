@@ -1,0 +1,47 @@
+/** Times and sizes as people read them. */
+
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+  hourCycle: 'h23',
+})
+
+/** `14:05:09.123` from milliseconds since the Unix epoch. */
+export function clock(at: number): string {
+  return CLOCK.format(at)
+}
+
+/** A span of time from milliseconds: `7 s`, `4 min`, `12 h`. */
+export function span(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
+  return `${Math.round(seconds / 3600)} h`
+}
+
+/** `in 7 s`, or `7 s ago`. */
+export function relative(at: number, now = Date.now()): string {
+  return at >= now ? `in ${span(at - now)}` : `${span(now - at)} ago`
+}
+
+/** `34 ms`, or `1.2 s`. */
+export function took(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+}
+
+/** `1,204 bytes`, or `16.0 MB`. */
+export function bytes(size: number): string {
+  return size < 1_000_000 ? `${count(size)} bytes` : `${(size / 1_000_000).toFixed(1)} MB`
+}
+
+/** A number with its thousands apart. */
+export function count(value: number): string {
+  return value.toLocaleString('en')
+}
+
+/** `1 message`, `2 messages`. */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+}

@@ -1,0 +1,112 @@
+/**
+ * Records every message that this page sends or receives through ports, workers and broadcast channels.
+ * Imported before anything that could have a port: what it replaces is replaced for everyone.
+ */
+
+export interface RecordedMessage {
+  at: number
+  direction: 'sent' | 'received'
+  /** The protocol's name for it (`fetch`, `head`, …), or what it is made of. */
+  type: string
+  /** All that it says, as text. */
+  text: string
+}
+
+type Channel = MessagePort | Worker | BroadcastChannel
+
+const KEPT_MESSAGES = 2000
+const KEPT_BYTES = 64 * 1024
+
+/** Oldest first; the oldest are dropped beyond 2,000. */
+export const messages: RecordedMessage[] = []
+
+const totals = new Map<string, number>()
+const watched = new WeakSet<Channel>()
+const addListener = EventTarget.prototype.addEventListener
+
+/** How many messages there were, by direction and type. */
+export function messageTotals(): { direction: string; type: string; count: number }[] {
+  return [...totals].map(([key, count]) => {
+    const [direction = '', type = ''] = key.split(' ')
+    return { direction, type, count }
+  })
+}
+
+/** Forgets the messages that contain this text. */
+export function forget(text: string): void {
+  for (let index = messages.length - 1; index >= 0; index--) {
+    if (messages[index]?.text.includes(text)) messages.splice(index, 1)
+  }
+}
+
+function record(direction: RecordedMessage['direction'], data: unknown): void {
+  const type = typeOf(data)
+  messages.push({ at: Date.now(), direction, type, text: textOf(data) })
+  if (messages.length > KEPT_MESSAGES) messages.shift()
+  const key = `${direction} ${type}`
+  totals.set(key, (totals.get(key) ?? 0) + 1)
+}
+
+function typeOf(data: unknown): string {
+  if (typeof data === 'number') return 'pull'
+  if (typeof data === 'string') return 'port'
+  if (!Array.isArray(data)) return 'other'
+  if (typeof data[0] === 'number') return 'chunk'
+  return /"t":"(\w+)"/.exec(String(data[0]))?.[1] ?? 'other'
+}
+
+/** Everything in a message as text, so that the search needs to know no types. */
+function textOf(data: unknown): string {
+  if (data instanceof ArrayBuffer) return textOf(new Uint8Array(data))
+  if (ArrayBuffer.isView(data)) {
+    return new TextDecoder('latin1').decode(
+      new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice(0, KEPT_BYTES),
+    )
+  }
+  if (Array.isArray(data)) return data.map(textOf).join(' ')
+  if (data instanceof Blob || data instanceof ReadableStream) return `[${data.constructor.name}]`
+  if (data && typeof data === 'object') {
+    return Object.entries(data)
+      .map(([key, value]) => `${key} ${textOf(value)}`)
+      .join(' ')
+  }
+  return String(data)
+}
+
+/** Listens on a channel the first time that the page uses it. Does not start a port. */
+function watch(channel: Channel): void {
+  if (watched.has(channel)) return
+  watched.add(channel)
+  addListener.call(channel, 'message', (event) => record('received', (event as MessageEvent).data))
+}
+
+function wrap(prototype: MessagePort | Worker | BroadcastChannel): void {
+  const postMessage = prototype.postMessage as (...parameters: unknown[]) => void
+  const onmessage = Object.getOwnPropertyDescriptor(prototype, 'onmessage')
+  Object.defineProperty(prototype, 'postMessage', {
+    configurable: true,
+    writable: true,
+    value(this: Channel, ...parameters: unknown[]) {
+      watch(this)
+      record('sent', parameters[0])
+      return postMessage.apply(this, parameters)
+    },
+  })
+  Object.defineProperty(prototype, 'onmessage', {
+    ...onmessage,
+    set(this: Channel, listener: unknown) {
+      watch(this)
+      onmessage?.set?.call(this, listener)
+    },
+  })
+  Object.defineProperty(prototype, 'addEventListener', {
+    configurable: true,
+    writable: true,
+    value(this: Channel, ...parameters: Parameters<EventTarget['addEventListener']>) {
+      if (parameters[0] === 'message') watch(this)
+      return addListener.apply(this, parameters)
+    },
+  })
+}
+
+for (const kind of [MessagePort, Worker, BroadcastChannel]) wrap(kind.prototype)

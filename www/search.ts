@@ -1,0 +1,137 @@
+/** Searches all that script in this page can reach for anything shaped like a token. */
+import { detect, mask, type Match } from './detector.js'
+import {
+  cacheItems,
+  cookieItems,
+  databaseItems,
+  domItems,
+  historyItems,
+  PLACES,
+  storageItems,
+  type Item,
+} from './places.js'
+import { messages } from './recorder.js'
+import { walk } from './walker.js'
+
+export interface Finding {
+  shape: string
+  /** Never shown: a report with it in it would be found by the next search. */
+  value: string
+  /** Enough to recognise it by. */
+  masked: string
+  /** The first way that led to it. */
+  where: string
+  /** What it is, if it is a part of the login that is public by design. */
+  known: string | null
+}
+
+export interface PlaceReport {
+  place: string
+  /** How many things were looked at. */
+  looked: number
+  unit: string
+  findings: Finding[]
+}
+
+export interface Report {
+  places: PlaceReport[]
+  milliseconds: number
+  /** Whether the page had more objects than the limit. */
+  cut: boolean
+}
+
+const OBJECT_LIMIT = 300_000
+
+/** Searches everywhere. */
+export async function searchPage(): Promise<Report> {
+  const start = performance.now()
+  const known = publicValues()
+  const globals = await searchObjects(PLACES.objects, { window }, known)
+  const places = [globals.report]
+  const others: [string, string, () => Item[] | Promise<Item[]>][] = [
+    [PLACES.messages, 'message', messageItems],
+    [PLACES.localStorage, 'entry', () => storageItems(localStorage)],
+    [PLACES.sessionStorage, 'entry', () => storageItems(sessionStorage)],
+    [PLACES.databases, 'item', databaseItems],
+    [PLACES.caches, 'response', cacheItems],
+    [PLACES.cookies, 'cookie', cookieItems],
+    [PLACES.history, 'item', historyItems],
+    [PLACES.document, 'item', domItems],
+  ]
+  for (const [place, unit, items] of others) places.push(await searchItems(place, unit, await items(), known))
+  return { places, milliseconds: performance.now() - start, cut: globals.cut }
+}
+
+async function searchObjects(place: string, roots: Record<string, unknown>, known: Map<string, string>) {
+  const found = new Findings(known)
+  const counts = await walk(roots, { limit: OBJECT_LIMIT, onText: (text, path) => found.look(text, path) })
+  const report = { place, looked: counts.objects, unit: 'object', findings: found.list }
+  return { report, cut: counts.cut }
+}
+
+async function searchItems(
+  place: string,
+  unit: string,
+  items: Item[],
+  known: Map<string, string>,
+): Promise<PlaceReport> {
+  const found = new Findings(known)
+  const onText = (text: string, path: () => string) => found.look(text, path)
+  for (const { where, value } of items) await walk({ [where]: value }, { limit: 10_000, onText })
+  return { place, looked: items.length, unit, findings: found.list }
+}
+
+function messageItems(): Item[] {
+  return messages.map(({ direction, type, text }) => ({ where: `${direction} ${type}`, value: text }))
+}
+
+/** What was found in one place; each value once. */
+class Findings {
+  readonly list: Finding[] = []
+  readonly #seen = new Set<string>()
+  readonly #known: Map<string, string>
+
+  constructor(known: Map<string, string>) {
+    this.#known = known
+  }
+
+  look(text: string, path: () => string): void {
+    for (const match of detect(text)) this.#add(match, path)
+  }
+
+  #add({ shape, value }: Match, path: () => string): void {
+    if (this.#seen.has(value)) return
+    this.#seen.add(value)
+    this.list.push({
+      shape,
+      value,
+      masked: mask(value),
+      where: path(),
+      known: this.#known.get(value) ?? null,
+    })
+  }
+}
+
+const PUBLIC_PARAMETERS: Record<string, string> = {
+  state: 'the request’s state: in the address by design',
+  nonce: 'the request’s nonce: in the address by design',
+  code_challenge: 'the PKCE challenge: a hash, in the address by design',
+  code: 'an authorization code: spent, and useless without its verifier',
+}
+
+/**
+ * Random values that go through the address bar whoever does the login: named in the report, so that they
+ * are not taken for tokens. Read from the messages in which the vault asked for the navigation.
+ */
+function publicValues(): Map<string, string> {
+  const known = new Map<string, string>()
+  for (const { type, text } of messages) {
+    if (type !== 'navigate' && type !== 'callback') continue
+    const url = URL.parse(/"url":("(?:[^"\\]|\\.)*")/.exec(text)?.[1]?.slice(1, -1) ?? '')
+    for (const [name, meaning] of Object.entries(PUBLIC_PARAMETERS)) {
+      const value = url?.searchParams.get(name)
+      if (value) known.set(value, meaning)
+    }
+  }
+  return known
+}

@@ -1,0 +1,96 @@
+/** Who is signed in, how long for, and the buttons to change that. */
+import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
+import { byId, code, el, onClick, replace } from './dom.js'
+import { relative } from './format.js'
+import { note } from './timeline.js'
+import { showTrouble } from './trouble.js'
+
+const REASONS: Record<EndReason, string> = {
+  logged_out: 'You signed out.',
+  provider_ended: 'The provider ended the session.',
+  expired: 'The session expired.',
+  idle: 'The session ended, since nothing was done for a while.',
+  absolute: 'The session reached its longest time.',
+  security: 'The session was ended because the provider answered for someone else.',
+}
+
+export function setUpSession(room: Strongroom): void {
+  onClick('login', () => void attempt(room.login({ mode: 'redirect' })))
+  onClick('login-popup', () => void attempt(room.login({ mode: 'popup' })))
+  onClick('logout', () => void attempt(room.logout()))
+  onClick(
+    'logout-provider',
+    () => void attempt(room.logout({ provider: true, returnTo: `${location.origin}/` })),
+  )
+  onClick('second-tab', () => window.open('/', '_blank'))
+}
+
+async function attempt(action: Promise<unknown>): Promise<void> {
+  showTrouble(null)
+  try {
+    await action
+  } catch (error) {
+    showTrouble(error)
+    note(`Failed: ${(error as { code?: string }).code ?? 'error'}`, '', 'bad')
+  }
+}
+
+/** Shows the session as of now; called each second and on each change. */
+export function showSession({ session, endReason }: Strongroom, holdings: Holding[]): void {
+  document.body.dataset.state = session ? 'signed-in' : 'signed-out'
+  byId('signed-in').hidden = !session
+  byId('signed-out').hidden = Boolean(session)
+  byId('facts').hidden = !session
+  byId('who').textContent = session ? `Signed in as ${nameOf(session)}` : 'Signed out'
+  byId('hello').textContent = session ? `Hello, ${nameOf(session)}.` : 'Tokens never enter the page.'
+  if (!session) {
+    byId('ring').setAttribute('aria-label', 'The vault has no access token')
+    byId('ring').dataset.spent = 'false'
+    if (endReason)
+      byId('lead').textContent =
+        `${REASONS[endReason]} Nothing of it is left in this page, since nothing was here.`
+    return
+  }
+  showRing(session, holdings)
+  replace(byId('facts'), ...facts(session, holdings))
+}
+
+function nameOf({ claims }: Session): string {
+  return String(claims.name ?? claims.sub)
+}
+
+function facts(session: Session, holdings: Holding[]): HTMLElement[] {
+  const generation = holdings.find(({ kind }) => kind === 'refresh_token')?.generation
+  const rows: [string, HTMLElement | string][] = [
+    ['Refresh token', generation == null ? 'none' : `generation ${generation}`],
+    ['Session ends', relative(session.expiresAt)],
+    ['Idle limit', relative(session.idleExpiresAt)],
+    ['Scopes', el('span', { class: 'scopes' }, ...session.scopes.map(code))],
+  ]
+  return rows.map(([term, value]) => el('div', {}, el('dt', {}, term), el('dd', {}, value)))
+}
+
+/** The access token's remaining life, as a ring that empties. */
+function showRing(session: Session, holdings: Holding[]): void {
+  const now = Date.now()
+  const end = session.accessTokenExpiresAt
+  const start = holdings.find(({ kind }) => kind === 'access_token')?.since ?? end - 10_000
+  const left = Math.max(0, end - now)
+  const share = Math.min(1, left / Math.max(1, end - start))
+  const seconds = Math.ceil(left / 1000)
+  byId('arc').setAttribute('stroke-dasharray', `${(share * 100).toFixed(1)} 100`)
+  byId('ring').dataset.spent = String(left === 0)
+  byId('seconds').textContent = left ? String(seconds) : 'expired'
+  byId('ring-note').textContent = left
+    ? seconds === 1
+      ? 'second left'
+      : 'seconds left'
+    : 'renewed by the next call'
+  byId('ring').setAttribute(
+    'aria-label',
+    left ? `The access token is good for ${seconds} seconds` : 'The access token has expired',
+  )
+  byId('lead').textContent = left
+    ? 'The vault has an access token that this page can use but not read. Call the API, or wait for it to expire.'
+    : 'The access token has expired. The next call waits while the vault uses the refresh token, once.'
+}

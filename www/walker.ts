@@ -1,0 +1,162 @@
+/**
+ * Visits what script can reach: own and inherited properties, the entries of maps and sets, the text of
+ * functions, and buffers, breadth first from some roots. Variables in closures are out of script's reach,
+ * so they are out of this search's reach too; the project's tests search the whole heap by debugger.
+ */
+
+export interface Counts {
+  objects: number
+  strings: number
+}
+
+export interface WalkOptions {
+  /** Stop after so many objects. */
+  limit: number
+  /** Is called with each string and the way that leads to it. */
+  onText: (text: string, path: () => string) => void
+}
+
+interface Visit {
+  value: object
+  key: string
+  parent: Visit | null
+}
+
+/** Properties whose reading does something, warns, or leads out of this page. */
+const LEFT_OUT = new Set([
+  'parent',
+  'top',
+  'opener',
+  'frames',
+  'frameElement',
+  'webkitStorageInfo',
+  'external',
+])
+
+const MAX_BUFFER_BYTES = 1_000_000
+const SLICE_MS = 12
+
+/** Walks the graph; returns how much there was. `cut` tells whether the limit was reached. */
+export async function walk(
+  roots: Record<string, unknown>,
+  { limit, onText }: WalkOptions,
+): Promise<Counts & { cut: boolean }> {
+  const seen = new WeakSet<object>()
+  const queue: Visit[] = []
+  const counts = { objects: 0, strings: 0 }
+
+  const reach = (value: unknown, key: string, parent: Visit | null) => {
+    if (typeof value === 'string') {
+      counts.strings++
+      onText(value, () => pathOf({ value: {}, key, parent }))
+      return
+    }
+    const isObject = typeof value === 'object' || typeof value === 'function'
+    if (!isObject || value === null || seen.has(value)) return
+    seen.add(value)
+    queue.push({ value, key, parent })
+  }
+
+  for (const [name, root] of Object.entries(roots)) reach(root, name, null)
+  let sliceEnd = performance.now() + SLICE_MS
+  let next = 0
+  for (; next < queue.length && counts.objects < limit; next++) {
+    counts.objects++
+    visit(queue[next] as Visit, reach)
+    if (performance.now() < sliceEnd) continue
+    await new Promise((resolve) => setTimeout(resolve))
+    sliceEnd = performance.now() + SLICE_MS
+  }
+  return { ...counts, cut: next < queue.length }
+}
+
+type Reach = (value: unknown, key: string, parent: Visit | null) => void
+
+function visit(from: Visit, reach: Reach): void {
+  const { value } = from
+  attempt(() => reachContent(from, reach))
+  attempt(() => {
+    for (const key of Reflect.ownKeys(value)) {
+      const name = String(key)
+      reach(name, `name of ${name.slice(0, 12)}…`, from)
+      if (!LEFT_OUT.has(name)) attempt(() => reach(read(value, key), name, from))
+    }
+  })
+  if (!isShallow(value)) reachInherited(from, reach)
+}
+
+/** What is inside an object without being a property of it. */
+function reachContent(from: Visit, reach: Reach): void {
+  const { value } = from
+  if (typeof value === 'function') reach(Function.prototype.toString.call(value), '(source)', from)
+  else if (value instanceof Map) {
+    for (const [key, entry] of value) {
+      reach(key, '(key)', from)
+      reach(entry, typeof key === 'string' ? `get(${key.slice(0, 20)})` : '(entry)', from)
+    }
+  } else if (value instanceof Set) for (const entry of value) reach(entry, '(member)', from)
+  else if (value instanceof Headers || value instanceof URLSearchParams || value instanceof FormData) {
+    reach([...value], '(entries)', from)
+  } else if (value instanceof ArrayBuffer) reach(decode(new Uint8Array(value)), '(bytes)', from)
+  else if (ArrayBuffer.isView(value)) {
+    reach(decode(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)), '(bytes)', from)
+  }
+}
+
+/** What the getters of its classes say about an object. */
+function reachInherited(from: Visit, reach: Reach): void {
+  const { value } = from
+  for (let type = prototypeOf(value); type; type = prototypeOf(type)) {
+    reach(type, '(prototype)', from)
+    if (type === Object.prototype || type === Function.prototype || type === Array.prototype) return
+    for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(type))) {
+      if (get && !LEFT_OUT.has(name)) attempt(() => reach(settled(get.call(value)), name, from))
+    }
+  }
+}
+
+function read(value: object, key: PropertyKey): unknown {
+  // Views have their bytes read as a whole.
+  if (ArrayBuffer.isView(value)) return undefined
+  return settled(Reflect.get(value, key))
+}
+
+/** Keeps a promise that came out of a getter from being reported as rejected and unhandled. */
+function settled(value: unknown): unknown {
+  if (value instanceof Promise) value.catch(() => {})
+  return value
+}
+
+/** The DOM is searched as such; of its objects only what script has added to them is looked at here. */
+function isShallow(value: object): boolean {
+  return (
+    value instanceof Node ||
+    value instanceof CSSStyleDeclaration ||
+    value instanceof NodeList ||
+    value instanceof HTMLCollection ||
+    ArrayBuffer.isView(value)
+  )
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder('latin1').decode(bytes.slice(0, MAX_BUFFER_BYTES))
+}
+
+function prototypeOf(value: object): object | null {
+  return Reflect.getPrototypeOf(value)
+}
+
+/** Foreign getters and proxies may throw whatever they like. */
+function attempt(action: () => void): void {
+  try {
+    action()
+  } catch {
+    // What cannot be read cannot leak either.
+  }
+}
+
+function pathOf(visit: Visit): string {
+  const keys = []
+  for (let at: Visit | null = visit; at; at = at.parent) keys.unshift(at.key)
+  return keys.join('.')
+}

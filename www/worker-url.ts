@@ -1,0 +1,18 @@
+/** Starts the vault's worker, past the page's Trusted Types policy. */
+
+const WORKER = new URL('./auth.worker.js', import.meta.url).href
+
+/** Lets exactly one script become a worker; see `require-trusted-types-for` in the page's CSP. */
+const policy = window.trustedTypes?.createPolicy('auth-worker', {
+  createScriptURL(url) {
+    if (url !== WORKER) throw new TypeError(`${url} is not the vault's worker`)
+    return url
+  },
+})
+
+/** A SharedWorker, where there is one: all tabs share one vault. */
+export function startWorker(): SharedWorker | Worker {
+  const url = (policy?.createScriptURL(WORKER) ?? WORKER) as string
+  const options = { type: 'module', extendedLifetime: true } as const
+  return 'SharedWorker' in window ? new SharedWorker(url, options) : new Worker(url, options)
+}
