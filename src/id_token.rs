@@ -310,8 +310,8 @@ impl<'a> Check<'a> {
     }
 
     /// OpenID Connect Core 1.0 section 3.1.3.8. With `EdDSA` the hash would be SHA-512, of which
-    /// this is the only use: it is not carried along for a check that a code exchange with PKCE,
-    /// straight from the token endpoint, does not depend on.
+    /// this is the only use: 3 KB of wasm are not carried along for a check that a token straight
+    /// from the token endpoint does not depend on.
     fn access_token_hash(&self, algorithm: Algorithm) -> Result<()> {
         let Some(at_hash) = self.text("at_hash")? else {
             return Ok(());
