@@ -21,5 +21,10 @@ pub mod token;
 pub mod url;
 pub mod vault;
 
+#[cfg(target_arch = "wasm32")]
+pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+pub mod web;
+
 pub use error::{Code, Error, Result};
 pub use secret::Secret;

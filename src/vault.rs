@@ -35,7 +35,8 @@ use crate::session::{EndReason, Session};
 use message::{PageMessage, Request};
 
 pub use io::{
-    Body, CallId, CallOptions, Entropy, Input, Monotonic, OpId, Output, PortId, ResponseHead, Taken,
+    ApiRequest, Body, CallId, CallOptions, Entropy, Input, Monotonic, OpId, Output, PortId,
+    ResponseHead, Taken,
 };
 pub use message::failed;
 
@@ -203,7 +204,10 @@ impl Vault {
                 return_to,
             } => self.logout(now, port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
-            Request::Bye => self.disconnected(port),
+            Request::Bye => {
+                self.disconnected(port);
+                self.outputs.push_back(Output::Close { port });
+            }
         }
     }
 

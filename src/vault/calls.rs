@@ -5,7 +5,7 @@
 //! all if nothing better comes.
 
 use super::message::{FetchRequest, message};
-use super::{Body, CallId, CallOptions, Output, PortId, ResponseHead, Vault};
+use super::{ApiRequest, Body, CallId, CallOptions, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
 use crate::clock::Now;
@@ -153,10 +153,14 @@ impl Vault {
         let detail = [known.allowed.method(), " ", bare].concat();
         self.outputs.push_back(Output::Call {
             call,
-            allowed: known.allowed.clone(),
-            authorization,
-            headers: known.headers.clone(),
-            options: known.options.clone(),
+            port: known.port,
+            id: known.id,
+            request: ApiRequest {
+                allowed: known.allowed.clone(),
+                authorization,
+                headers: known.headers.clone(),
+                options: known.options.clone(),
+            },
         });
         self.trace_call(now, event, call, None, Some(&detail));
     }

@@ -137,6 +137,11 @@ pub enum Output {
         /// JSON: a `VaultMessage` of `pkg/src/messages.ts`.
         text: String,
     },
+    /// Forget a page: it has gone.
+    Close {
+        /// Which.
+        port: PortId,
+    },
     /// Send a request to the provider and report [`Input::Answered`].
     Send {
         /// The request's number.
@@ -193,14 +198,12 @@ pub enum Output {
     Call {
         /// Which.
         call: CallId,
-        /// Where to, and how.
-        allowed: Allowed,
-        /// The value of `Authorization`.
-        authorization: Secret,
-        /// The page's headers.
-        headers: Vec<(String, String)>,
-        /// What else the page wishes.
-        options: CallOptions,
+        /// Whose.
+        port: PortId,
+        /// The page's own number for it, which names the pieces of the answer's body.
+        id: u64,
+        /// What to send.
+        request: ApiRequest,
     },
     /// Give the answer that the host holds to the page: first `text`, then its body.
     Deliver {
@@ -214,6 +217,19 @@ pub enum Output {
         /// Which.
         call: CallId,
     },
+}
+
+/// A request to an API that a rule allows.
+#[derive(Clone, Debug)]
+pub struct ApiRequest {
+    /// Where to, and how.
+    pub allowed: Allowed,
+    /// The value of `Authorization`.
+    pub authorization: Secret,
+    /// The page's headers.
+    pub headers: Vec<(String, String)>,
+    /// What else the page wishes.
+    pub options: CallOptions,
 }
 
 /// Members of `RequestInit` that are passed on as they are.
