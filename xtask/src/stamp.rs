@@ -79,6 +79,7 @@ mod tests {
         let fresh = |options: &[&str]| stamp(options).is_fresh(std::slice::from_ref(&output));
         fs::write(&input, "1").unwrap();
         fs::write(&output, "").unwrap();
+        fs::remove_file(stamp(&[]).file).ok();
 
         assert!(!fresh(&[]), "never run");
         stamp(&[]).write().unwrap();
