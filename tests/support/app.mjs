@@ -13,31 +13,28 @@ const WORKER = '/auth.worker.js'
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
-const PAGE = `<!doctype html>
+const htmlWith = (script) => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
     <title>A test's app</title>
     <link rel="icon" href="data:,">
-    <script type="module" src="/page.js"></script>
+    <script type="module" src="${script}"></script>
   </head>
   <body></body>
 </html>
 `
 
-/**
- * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
- * with what went wrong; `room` is the connection; `changes` are the events so far.
- */
-const pageScript = ({ kind, worker, timeout }) => `
+/** What every page of the app has: the package, and a way to tell a test how something ended. */
+const TOOLS = `
 import { connect, StrongroomError } from '/strongroom/index.js'
 
 const create = {
-  shared: () => new SharedWorker('${worker}', { type: 'module', extendedLifetime: true }),
-  dedicated: () => new Worker('${worker}', { type: 'module' }),
+  shared: () => new SharedWorker('${WORKER}', { type: 'module', extendedLifetime: true }),
+  dedicated: () => new Worker('${WORKER}', { type: 'module' }),
 }
 
-/** Says what an error was; errors themselves do not survive the way to the test. */
+/** Errors themselves do not survive the way to the test. */
 const describe = (error) => ({
   name: error?.name,
   code: error?.code,
@@ -49,6 +46,16 @@ const describe = (error) => ({
 const settle = (promise) =>
   Promise.resolve(promise).then((value) => ({ value }), (error) => ({ error: describe(error) }))
 
+Object.assign(globalThis, { connect, create, describe, settle })
+`
+
+/**
+ * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
+ * with what went wrong; `room` is the connection; `changes` and `failures` are the events so far.
+ */
+const pageScript = ({ kind, timeout }) => `
+import '/tools.js'
+
 const start = async () => {
   const room = await connect(create.${kind}(), { timeout: ${timeout} })
   room.on('change', (change) => changes.push(change))
@@ -57,9 +64,9 @@ const start = async () => {
   return room.handleCallback()
 }
 
-const changes = []
-const failures = []
-Object.assign(globalThis, { connect, create, describe, settle, changes, failures, boot: settle(start()) })
+globalThis.changes = []
+globalThis.failures = []
+globalThis.boot = settle(start())
 `
 
 const workerScript = (config) => `
@@ -98,10 +105,13 @@ export async function startApp({
     apis: [{ url: api.url, methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] }],
     ...config,
   }
+  site.routes['/empty'] = '/empty.html'
   site.pageCsp = csp(plainFetch ? ["'self'", api.origin] : [])
   Object.assign(site.files, {
-    '/index.html': PAGE,
-    '/page.js': pageScript({ kind, worker: WORKER, timeout }),
+    '/index.html': htmlWith('/page.js'),
+    '/empty.html': htmlWith('/tools.js'),
+    '/page.js': pageScript({ kind, timeout }),
+    '/tools.js': TOOLS,
     [WORKER]: script ?? workerScript(usual),
     '/strongroom/index.js': await readFile(new URL('index.js', dist)),
     '/strongroom/worker.js': await readFile(new URL('worker.js', dist)),

@@ -124,7 +124,10 @@ export async function startProvider({
       enabledJWA: { idTokenSigningAlgValues: algorithms },
       features: {
         devInteractions: { enabled: false },
-        revocation: { enabled: true },
+        revocation: {
+          enabled: true,
+          allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+        },
         rpInitiatedLogout: {
           enabled: true,
           logoutSource: askToSignOut,

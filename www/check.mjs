@@ -1,0 +1,177 @@
+/**
+ * Uses the demo as a person would, in a real browser, and asks the provider's ledger and the API's records
+ * whether what the page shows is true. `cargo xtask demo --check` runs it. Ends with 1 at the first step
+ * that fails.
+ */
+import assert from 'node:assert/strict'
+import { launchBrowser } from '../tests/support/browser.mjs'
+import { startDemo } from './demo.mjs'
+import { clickCall, connected, openDemo, search, signIn } from './drive.mjs'
+import { Steps } from './steps.mjs'
+
+const MANY = 10
+
+const steps = new Steps()
+const demo = await startDemo({ provider: { accessTokenSeconds: 5 } })
+const browser = await launchBrowser()
+
+try {
+  await check(await browser.newContext())
+  console.log(`\nall ${steps.count} steps passed`)
+} catch (error) {
+  console.error(`\n${error.message}`)
+  process.exitCode = 1
+} finally {
+  await browser.close()
+  await demo.close()
+}
+
+async function check(context) {
+  const { ledger, api, site } = demo
+  let page
+  let second
+
+  await steps.run('the page connects to its vault', async () => {
+    page = await openDemo(context, demo)
+    assert.equal(await session(page), null, 'there is a session before anyone signed in')
+    return 'no session yet'
+  })
+
+  await steps.run("signed in through the provider's form", async () => {
+    await signIn(page)
+    const { claims } = await session(page)
+    assert.equal(claims.sub, 'alice')
+    assert.equal(page.url(), `${site.origin}/`, 'the answer is still in the address')
+    assert.equal(ledger.families(), 1)
+    return `${claims.name}, the code is out of the address`
+  })
+
+  await steps.run('called the API', async () => {
+    const status = await clickCall(page, 'orders')
+    assert.match(status, /^200/)
+    const { authorization, claims } = api.requests.at(-1)
+    assert.equal(authorization, `Bearer ${ledger.newest('access_token').value}`)
+    assert.equal(claims.sub, 'alice')
+    assert.equal(ledger.refreshes().length, 0, 'a fresh access token was refreshed')
+    return `${status}; the API verified a token for ${claims.sub}`
+  })
+
+  await steps.run('the access token expired', async () => {
+    await expired(page)
+    const { value } = ledger.newest('access_token')
+    const answer = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
+    assert.equal(answer.status, 401, 'the API still takes the expired token')
+    return `the API answers it with ${answer.status}`
+  })
+
+  await steps.run('called again: refreshed, and the refresh token rotated', async () => {
+    const status = await clickCall(page, 'orders')
+    assert.match(status, /^200/)
+    const refresh = onlyRefresh(0)
+    assert.deepEqual([refresh.presented, refresh.issued], [1, 2])
+    return `${status}; generation ${refresh.presented} → ${refresh.issued}`
+  })
+
+  await steps.run('a second tab joined the session', async () => {
+    const before = ledger.tokenRequests().length
+    const logins = ledger.authorizationRequests().length
+    const [popup] = await Promise.all([context.waitForEvent('page'), page.click('#second-tab')])
+    second = popup
+    await connected(second)
+    assert.equal((await session(second)).claims.sub, 'alice')
+    assert.equal(ledger.tokenRequests().length, before, 'it asked for tokens of its own')
+    assert.equal(ledger.authorizationRequests().length, logins, 'it made a login of its own')
+    return 'no login, no request for tokens'
+  })
+
+  await steps.run(`${2 * MANY} calls at once from two tabs on an expired token: one refresh`, async () => {
+    await expired(page)
+    const before = ledger.refreshes().length
+    api.clear()
+    const statuses = (await Promise.all([page, second].map(callMany))).flat()
+    assert.deepEqual(new Set(statuses), new Set([200]))
+    assert.equal(api.requests.length, 2 * MANY, 'the API got another number of requests')
+    const refresh = onlyRefresh(before)
+    assert.deepEqual([refresh.presented, refresh.issued], [2, 3])
+    return `${statuses.length} × 200; generation 2 → 3`
+  })
+
+  await steps.run('searched the page for a token', async () => {
+    const planted = await search(page, { planted: true })
+    assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
+    const { verdict, objects, found } = await search(page, { planted: false })
+    assert.equal(found, 0, verdict)
+    const secrets = ledger.secrets()
+    const leaked = await leaks(page, secrets)
+    assert.deepEqual(leaked, [], 'the page holds what the provider issued')
+    return `${objects}, none; ${secrets.length} values of the provider's ledger, none; the planted ones, all`
+  })
+
+  await steps.run('reloaded the only tab: the session is still there', async () => {
+    await second.close()
+    const before = ledger.tokenRequests().length
+    await page.reload()
+    await connected(page)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal(ledger.tokenRequests().length, before)
+    return 'no login, no request for tokens'
+  })
+
+  await steps.run('signed out: the refresh token family is revoked at the provider', async () => {
+    const since = ledger.entries.length
+    await page.click('#logout')
+    await ledger.until(({ type }) => type === 'family_revoked', { since, what: 'the revocation' })
+    await page.waitForSelector('body[data-state=signed-out]')
+    assert.ok(ledger.familyRevoked(1))
+    assert.equal(await session(page), null)
+    return `family 1, after ${ledger.generation(1)} generations`
+  })
+
+  await steps.run('a call after that is refused in the vault', async () => {
+    api.clear()
+    const code = await page.evaluate((url) => room.fetch(url).catch((error) => error.code), `${api.url}me`)
+    assert.equal(code, 'login_required')
+    assert.equal(api.requests.length, 0, 'it went out all the same')
+    return code
+  })
+
+  /** Resolves when the access token has expired by the provider's clock and by the vault's. */
+  async function expired(tab) {
+    await ledger.accessTokenExpired()
+    await tab.waitForFunction(() => room.session.accessTokenExpiresAt < Date.now())
+  }
+
+  function onlyRefresh(before) {
+    const refreshes = ledger.refreshes().slice(before)
+    assert.equal(refreshes.length, 1, `the provider got ${refreshes.length} refreshes`)
+    assert.equal(refreshes[0].outcome, 'issued')
+    return refreshes[0]
+  }
+
+  function callMany(tab) {
+    return tab.evaluate(
+      async ([url, count]) => {
+        const calls = Array.from({ length: count }, (_, n) => room.fetch(`${url}me?n=${n}`))
+        return (await Promise.all(calls)).map(({ status }) => status)
+      },
+      [api.url, MANY],
+    )
+  }
+}
+
+function session(page) {
+  return page.evaluate(() => room.session)
+}
+
+/** Which of these values are in the document, the storage or the address of the page. */
+async function leaks(page, secrets) {
+  const texts = await page.evaluate(() =>
+    [
+      document.documentElement.outerHTML,
+      document.cookie,
+      location.href,
+      JSON.stringify([history.state, { ...localStorage }, { ...sessionStorage }, room.session]),
+    ].join('\n'),
+  )
+  return secrets.filter(({ value }) => texts.includes(value)).map(({ kind }) => kind)
+}

@@ -1,0 +1,43 @@
+/** The demo page, as a person uses it: for check.mjs and screenshot.mjs. */
+import { giveConsent } from '../tests/support/app.mjs'
+
+/** Opens the demo in a tab and waits until it has connected. */
+export async function openDemo(context, demo) {
+  const page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  await page.goto(demo.site.origin)
+  await connected(page)
+  return page
+}
+
+/** Resolves when the page has its connection to the vault; rejects with the page's own words if it fails. */
+export async function connected(page) {
+  await page.waitForSelector('body:not([data-state=starting])')
+  const trouble = page.locator('#trouble:visible')
+  if (await trouble.count()) throw new Error(`the page says: ${await trouble.textContent()}`)
+}
+
+/** Signs in through the provider's real forms, by redirect. */
+export async function signIn(page) {
+  await page.click('#login')
+  await giveConsent(page)
+  await page.waitForSelector('body[data-state=signed-in]')
+}
+
+/** Clicks one of the page's calls; resolves with the status line when its answer is complete. */
+export async function clickCall(page, name) {
+  await page.click(`[data-call=${name}]`)
+  await page.waitForSelector('#cancel', { state: 'hidden' })
+  return page.textContent('#result-status')
+}
+
+/** Searches the page, with planted tokens or without; resolves with the verdict and the tokens found. */
+export async function search(page, { planted }) {
+  await page.setChecked('#plant', planted)
+  await page.evaluate(() => document.getElementById('report').replaceChildren())
+  await page.click('#search')
+  const verdict = await page.textContent('.verdict')
+  const objects = await page.textContent('.report tbody tr:first-child td')
+  const found = await page.locator('.report .pill.bad').count()
+  return { verdict, objects, found }
+}

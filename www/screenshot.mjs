@@ -1,0 +1,51 @@
+/**
+ * Makes the pictures of the demo again: docs/demo.png (wide) and docs/demo-narrow.png.
+ * Run `cargo xtask build` first; then `node www/screenshot.mjs`.
+ *
+ * `node www/screenshot.mjs some/folder` puts them there instead, light and dark.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { launchBrowser } from '../tests/support/browser.mjs'
+import { startDemo } from './demo.mjs'
+import { clickCall, openDemo, signIn } from './drive.mjs'
+
+const SIZES = [
+  { name: 'demo', viewport: { width: 1440, height: 1130 }, deviceScaleFactor: 1 },
+  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+]
+
+const [folder] = process.argv.slice(2)
+const target = folder ?? fileURLToPath(new URL('../docs/', import.meta.url))
+const demo = await startDemo()
+const browser = await launchBrowser()
+
+try {
+  await mkdir(target, { recursive: true })
+  for (const size of SIZES) {
+    for (const colorScheme of folder ? ['light', 'dark'] : ['light']) await picture(size, colorScheme)
+  }
+} finally {
+  await browser.close()
+  await demo.close()
+}
+
+async function picture({ name, ...size }, colorScheme) {
+  const context = await browser.newContext({ ...size, colorScheme, locale: 'en' })
+  const page = await openDemo(context, demo)
+  await signIn(page)
+  await clickCall(page, 'orders')
+  await clickCall(page, 'outside')
+  await demo.ledger.accessTokenExpired()
+  await page.waitForSelector('.ring[data-spent=true]')
+  await clickCall(page, 'many')
+  await page.waitForSelector('.ring[data-spent=false]')
+  await page.evaluate(() => scrollTo(0, 0))
+  // The ring moves for a second.
+  await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'))
+  const path = join(target, folder ? `${name}-${colorScheme}.png` : `${name}.png`)
+  await page.screenshot({ path, fullPage: Boolean(folder) })
+  console.log(path)
+  await context.close()
+}

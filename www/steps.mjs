@@ -1,0 +1,28 @@
+/**
+ * Runs steps one after another and prints each with what it saw. A step that fails ends everything with
+ * its reason.
+ */
+export class Steps {
+  #count = 0
+
+  /**
+   * @param {string} title
+   * @param {() => Promise<string | undefined>} action Resolves with what was seen, in a few words.
+   */
+  async run(title, action) {
+    const number = String(++this.#count).padStart(2)
+    const start = performance.now()
+    try {
+      const seen = await action()
+      const time = `${Math.round(performance.now() - start)} ms`
+      console.log(`ok ${number}  ${title}${seen ? `: ${seen}` : ''} (${time})`)
+    } catch (error) {
+      console.log(`not ok ${number}  ${title}`)
+      throw error
+    }
+  }
+
+  get count() {
+    return this.#count
+  }
+}
