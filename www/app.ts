@@ -23,10 +23,11 @@ async function start(): Promise<void> {
 }
 
 async function finishLogin(room: Strongroom): Promise<void> {
+  const start = Date.now()
   try {
     const result = await room.handleCallback()
     if (!result) return
-    note('Back from the provider', 'the code is out of the address', 'plain')
+    note('Back from the provider', 'the code is out of the address', 'plain', start)
     history.replaceState(null, '', result.returnTo)
   } catch (error) {
     showTrouble(error)

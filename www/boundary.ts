@@ -3,6 +3,7 @@ import type { Holding, Session, Strongroom } from 'strongroom'
 import { byId, code, el, replace, terms } from './dom.js'
 import { clock, count, relative, span } from './format.js'
 import { messageTotals } from './recorder.js'
+import { tokensInMessages } from './search.js'
 
 const KINDS: Record<Holding['kind'], string> = {
   access_token: 'Access token',
@@ -16,6 +17,7 @@ const KINDS: Record<Holding['kind'], string> = {
 export async function showBoundary(room: Strongroom, holdings: Holding[]): Promise<void> {
   const totals = messageTotals()
   byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))
+  byId('token-count').textContent = count(tokensInMessages())
   replace(byId('vault-view'), ...vaultView(holdings))
   replace(byId('page-view'), ...(await pageView(room.session, totals)))
 }
@@ -26,8 +28,7 @@ async function pageView(
 ): Promise<HTMLElement[]> {
   const databases = await indexedDB.databases()
   return [
-    el('h3', {}, code('room.session')),
-    session ? sessionTerms(session) : el('p', { class: 'soft' }, code('null')),
+    ...sessionView(session),
     el('h3', {}, 'Messages'),
     el('ul', { class: 'chips' }, ...totals.map(chip)),
     el('h3', {}, 'Storage of this origin'),
@@ -40,14 +41,20 @@ async function pageView(
   ]
 }
 
-function sessionTerms({ claims, scopes, state, startedAt, accessTokenExpiresAt }: Session): HTMLElement {
-  return terms([
-    ...Object.entries(claims).map(([name, value]): [string, string] => [`claims.${name}`, String(value)]),
-    ['scopes', scopes.join(' ')],
-    ['state', state],
-    ['startedAt', clock(startedAt)],
-    ['accessTokenExpiresAt', clock(accessTokenExpiresAt)],
-  ])
+function sessionView(session: Session | null): HTMLElement[] {
+  if (!session) return [el('h3', {}, code('room.session')), el('p', { class: 'soft' }, code('null'))]
+  const { claims, scopes, state, startedAt, accessTokenExpiresAt } = session
+  return [
+    el('h3', {}, code('room.session.claims')),
+    terms(Object.entries(claims).map(([name, value]) => [name, String(value)])),
+    el('h3', {}, code('room.session')),
+    terms([
+      ['scopes', scopes.join(' ')],
+      ['state', state],
+      ['startedAt', clock(startedAt)],
+      ['accessTokenExpiresAt', clock(accessTokenExpiresAt)],
+    ]),
+  ]
 }
 
 function chip({

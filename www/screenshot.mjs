@@ -12,7 +12,7 @@ import { startDemo } from './demo.mjs'
 import { clickCall, openDemo, signIn } from './drive.mjs'
 
 const SIZES = [
-  { name: 'demo', viewport: { width: 1440, height: 1130 }, deviceScaleFactor: 1 },
+  { name: 'demo', viewport: { width: 1440, height: 1590 }, deviceScaleFactor: 1 },
   { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
 ]
 
@@ -41,11 +41,13 @@ async function picture({ name, ...size }, colorScheme) {
   await page.waitForSelector('.ring[data-spent=true]')
   await clickCall(page, 'many')
   await page.waitForSelector('.ring[data-spent=false]')
-  await page.evaluate(() => scrollTo(0, 0))
-  // The ring moves for a second.
-  await page.waitForFunction(() => document.getAnimations().every(({ playState }) => playState !== 'running'))
+  await page.mouse.move(0, 0)
+  await page.evaluate(() => {
+    document.activeElement.blur()
+    scrollTo(0, 0)
+  })
   const path = join(target, folder ? `${name}-${colorScheme}.png` : `${name}.png`)
-  await page.screenshot({ path, fullPage: Boolean(folder) })
+  await page.screenshot({ path, fullPage: Boolean(folder), animations: 'disabled' })
   console.log(path)
   await context.close()
 }

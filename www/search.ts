@@ -10,7 +10,7 @@ import {
   storageItems,
   type Item,
 } from './places.js'
-import { messages } from './recorder.js'
+import { messages, type RecordedMessage } from './recorder.js'
 import { walk } from './walker.js'
 
 export interface Finding {
@@ -79,6 +79,20 @@ async function searchItems(
   const onText = (text: string, path: () => string) => found.look(text, path)
   for (const { where, value } of items) await walk({ [where]: value }, { limit: 10_000, onText })
   return { place, looked: items.length, unit, findings: found.list }
+}
+
+const looked = new WeakSet<RecordedMessage>()
+const seenInMessages = new Set<string>()
+
+/** How many different tokens there were in all messages so far. */
+export function tokensInMessages(): number {
+  for (const message of messages) {
+    if (looked.has(message)) continue
+    looked.add(message)
+    for (const { value } of detect(message.text)) seenInMessages.add(value)
+  }
+  const known = publicValues()
+  return [...seenInMessages].filter((value) => !known.has(value)).length
 }
 
 function messageItems(): Item[] {

@@ -34,6 +34,7 @@ interface Line {
 }
 
 const bursts: Burst[] = []
+const times = new WeakMap<Element, number>()
 let refreshStartedAt = 0
 
 /** Shows the vault's events from now on. */
@@ -149,7 +150,9 @@ function addLine(at: number, title: string, detail: string, tone: Tone): Line {
   }
   const time = el('time', { datetime: new Date(at).toISOString() }, clock(at))
   line.item.append(time, line.title, line.detail)
-  list.prepend(line.item)
+  times.set(line.item, at)
+  const older = [...list.children].find((item) => (times.get(item) ?? 0) <= at)
+  list.insertBefore(line.item, older ?? null)
   if (list.children.length > LIMIT) list.lastElementChild?.remove()
   byId('timeline-empty').hidden = true
   return line

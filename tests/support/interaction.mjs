@@ -91,12 +91,12 @@ function login({ app }, { params }, rejected) {
       <h1>Sign in</h1>
       <p class="lead">to continue to <strong>${escape(app)}</strong></p>
       ${rejected ? `<p class="error" role="alert">${message}</p>` : ''}
-      <form method="post" autocomplete="off">
+      <form method="post">
         <label for="username">Account</label>
-        <input id="username" name="username" value="${escape(username)}" autocapitalize="none"
+        <input id="username" name="username" value="${escape(username)}" autocomplete="username" autocapitalize="none"
           spellcheck="false" ${username ? '' : 'autofocus'}>
         <label for="password">Password</label>
-        <input id="password" name="password" type="password" ${username ? 'autofocus' : ''}>
+        <input id="password" name="password" type="password" autocomplete="current-password" ${username ? 'autofocus' : ''}>
         <div class="buttons">
           <button name="action" value="login">Sign in</button>
           <button name="action" value="deny" class="quiet">Cancel</button>

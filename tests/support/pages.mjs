@@ -18,7 +18,7 @@ export function sendPage(ctx, { title, body, status = 200, formAction = [] }) {
   const formTargets = ["'self'", ...formAction].join(' ')
   ctx.set({
     'Cache-Control': 'no-store',
-    'Content-Security-Policy': `default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action ${formTargets}`,
+    'Content-Security-Policy': `default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action ${formTargets}`,
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
   })
@@ -91,8 +91,8 @@ button {
 }
 button.quiet { flex: 0 1 auto; color: var(--ink); background: transparent; border-color: var(--line) }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
-table { width: 100%; margin-top: 26px; padding-top: 18px; border-top: 1px solid var(--line); font-size: 14px; text-align: left }
-caption { padding-top: 14px; text-align: left; font-size: 13px; color: var(--soft); caption-side: top }
+table { width: 100%; margin-top: 28px; border-spacing: 0; font-size: 14px; text-align: left }
+caption { padding: 16px 0 6px; border-top: 1px solid var(--line); text-align: left; font-weight: 600 }
 th { font-weight: 400; color: var(--soft); padding: 2px 0 }
 td { padding: 2px 0 }
 code { font: 14px/1.5 ui-monospace, monospace }
