@@ -97,6 +97,8 @@ async function check(context) {
   })
 
   await steps.run('searched the page for a token', async () => {
+    // In a tab behind another, timers tick once a second.
+    await page.bringToFront()
     const planted = await search(page, { planted: true })
     assert.match(planted.verdict, /^Found all/, 'the search does not find what was planted')
     const { verdict, objects, found } = await search(page, { planted: false })

@@ -16,9 +16,9 @@ export function clock(at: number): string {
 /** A span of time from milliseconds: `7 s`, `4 min`, `12 h`. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
-  if (seconds < 120) return `${seconds} s`
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
-  return `${Math.round(seconds / 3600)} h`
+  if (seconds < 120) return `${seconds}\u00a0s`
+  if (seconds < 7200) return `${Math.round(seconds / 60)}\u00a0min`
+  return `${Math.round(seconds / 3600)}\u00a0h`
 }
 
 /** `in 7 s`, or `7 s ago`. */
@@ -28,7 +28,9 @@ export function relative(at: number, now = Date.now()): string {
 
 /** `34 ms`, or `1.2 s`. */
 export function took(milliseconds: number): string {
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`
+  return milliseconds < 1000
+    ? `${Math.round(milliseconds)}\u00a0ms`
+    : `${(milliseconds / 1000).toFixed(1)}\u00a0s`
 }
 
 /** `1,204 bytes`, or `16.0 MB`. */

@@ -12,8 +12,8 @@ import { startDemo } from './demo.mjs'
 import { clickCall, openDemo, signIn } from './drive.mjs'
 
 const SIZES = [
-  { name: 'demo', viewport: { width: 1440, height: 1590 }, deviceScaleFactor: 1 },
-  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+  { name: 'demo', viewport: { width: 1440, height: 900 }, deviceScaleFactor: 1, downTo: '.boundary' },
+  { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '#facts' },
 ]
 
 const [folder] = process.argv.slice(2)
@@ -31,12 +31,13 @@ try {
   await demo.close()
 }
 
-async function picture({ name, ...size }, colorScheme) {
+async function picture({ name, downTo, ...size }, colorScheme) {
   const context = await browser.newContext({ ...size, colorScheme, locale: 'en' })
   const page = await openDemo(context, demo)
   await signIn(page)
   await clickCall(page, 'orders')
   await clickCall(page, 'outside')
+  await clickCall(page, 'rejected')
   await demo.ledger.accessTokenExpired()
   await page.waitForSelector('.ring[data-spent=true]')
   await clickCall(page, 'many')
@@ -47,7 +48,14 @@ async function picture({ name, ...size }, colorScheme) {
     scrollTo(0, 0)
   })
   const path = join(target, folder ? `${name}-${colorScheme}.png` : `${name}.png`)
-  await page.screenshot({ path, fullPage: Boolean(folder), animations: 'disabled' })
+  const { y, height } = await page.locator(downTo).boundingBox()
+  const clip = {
+    x: 0,
+    y: 0,
+    width: size.viewport.width,
+    height: Math.max(y + height + 24, size.viewport.height),
+  }
+  await page.screenshot({ path, fullPage: true, clip: folder ? undefined : clip, animations: 'disabled' })
   console.log(path)
   await context.close()
 }

@@ -116,13 +116,9 @@ class Findings {
   #add({ shape, value }: Match, path: () => string): void {
     if (this.#seen.has(value)) return
     this.#seen.add(value)
-    this.list.push({
-      shape,
-      value,
-      masked: mask(value),
-      where: path(),
-      known: this.#known.get(value) ?? null,
-    })
+    const where = path()
+    const known = this.#known.get(value) ?? nameOfLogin(value, where)
+    this.list.push({ shape, value, masked: mask(value), where, known })
   }
 }
 
@@ -131,6 +127,12 @@ const PUBLIC_PARAMETERS: Record<string, string> = {
   nonce: 'the request’s nonce: in the address by design',
   code_challenge: 'the PKCE challenge: a hash, in the address by design',
   code: 'an authorization code: spent, and useless without its verifier',
+}
+
+/** The vault files each login's sealed state under a SHA-256 of its `state`; the values beside it are searched. */
+function nameOfLogin(value: string, where: string): string | null {
+  const isName = value.length === 43 && where.startsWith('keys of strongroom/logins.')
+  return isName ? 'a login’s name in the vault’s records: a hash of its state' : null
 }
 
 /**
