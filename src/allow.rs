@@ -6,6 +6,7 @@
 //! the platform's own parser reads it; what is sent is that parser's serialisation.
 
 use crate::error::{Code, Error, Result};
+use crate::prelude::*;
 use crate::url::Url;
 
 /// Longest URL that is looked at, in bytes.

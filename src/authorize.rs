@@ -4,6 +4,7 @@
 //! made for it, it is good for ten minutes and for one answer (RFC 9700 2.1 and 4.7, RFC 6749 4.1,
 //! RFC 7636, RFC 9207, OIDC Core 3.1.2).
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::clock::UnixMillis;

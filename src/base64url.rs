@@ -3,6 +3,7 @@
 //! Each byte string has exactly one text here. Padding, whitespace, the alphabet of plain base64 and
 //! trailing bits that are not zero are refused, so nobody can respell a signed part or a hash.
 
+use crate::prelude::*;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// A bit above the 24 of four characters.

@@ -2,6 +2,7 @@
 //!
 //! It translates and decides nothing. Errors cross as an `Error` with a `code`.
 
+use crate::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::MessagePort;

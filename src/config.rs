@@ -5,6 +5,7 @@
 //! since a misspelt limit is a limit that does not hold. The shape is documented for users in
 //! `pkg/src/config.ts`.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::allow::{Rule, RuleFault, Rules};

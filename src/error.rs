@@ -5,6 +5,7 @@
 //! never renamed and never reused. `docs/errors.md` lists them all, and a test holds it to
 //! [`Code::ALL`].
 
+use crate::prelude::*;
 use core::fmt;
 
 /// A result whose error is this crate's [`Error`].

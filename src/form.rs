@@ -1,5 +1,6 @@
 //! `application/x-www-form-urlencoded` (WHATWG URL 5): query strings and token request bodies.
 
+use crate::prelude::*;
 /// A list of parameters under construction.
 #[derive(Default)]
 pub struct Form(String);

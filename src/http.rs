@@ -2,6 +2,7 @@
 //!
 //! Requests to APIs are another matter (see [`crate::vault`]): their bodies never pass through here.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::Secret;

@@ -10,6 +10,7 @@ use crate::error::quote;
 use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
 use crate::jwt::{Jwt, seconds};
+use crate::prelude::*;
 use crate::{Code, Error, Result, Secret, base64url, pkce};
 use core::fmt;
 

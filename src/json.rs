@@ -6,8 +6,9 @@
 //! deeper than [`MAX_DEPTH`]. Numbers stay text until someone asks for an integer, so nothing is
 //! rounded, and no floating-point parser is carried along.
 
+use crate::prelude::*;
+use alloc::borrow::Cow;
 use core::fmt::Write as _;
-use std::borrow::Cow;
 use zeroize::Zeroize;
 
 /// Arrays and objects may be nested this deep.
@@ -50,6 +51,7 @@ impl core::fmt::Debug for Value {
 pub struct Object(Vec<(String, Value)>);
 
 impl Drop for Value {
+    #[inline(never)]
     fn drop(&mut self) {
         if let Self::String(text) = self {
             text.zeroize();

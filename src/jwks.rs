@@ -5,6 +5,7 @@
 //! unknown curves. A token's `kid` picks among the rest; it is compared and used for nothing else.
 
 use crate::json::{Object, Value};
+use crate::prelude::*;
 use crate::{Code, Error, Result, base64url};
 
 /// A longer key set is refused, in bytes.

@@ -7,9 +7,10 @@
 //! [`Malformed`] names.
 
 use crate::json::{Glance, Object, Value};
+use crate::prelude::*;
 use crate::{Secret, base64url};
+use alloc::borrow::Cow;
 use core::fmt;
-use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 /// A longer token is refused before anything else is looked at, in bytes.

@@ -1,5 +1,11 @@
 //! strongroom
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+mod prelude;
+
 pub mod allow;
 pub mod authorize;
 pub mod base64url;
@@ -23,6 +29,8 @@ pub mod vault;
 
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 

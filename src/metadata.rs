@@ -6,6 +6,7 @@
 use crate::error::quote;
 use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
+use crate::prelude::*;
 use crate::{Code, Error, Result, pkce, url};
 
 /// A longer discovery document is refused, in bytes.

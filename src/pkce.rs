@@ -3,6 +3,7 @@
 //! Only `S256` exists here. A verifier is made for one login, from 256 bits of the host's entropy,
 //! and goes nowhere but to the token endpoint.
 
+use crate::prelude::*;
 use crate::{Secret, base64url};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;

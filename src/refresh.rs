@@ -6,6 +6,7 @@
 //! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
 //! and that a consumed token is never sent, is `vault/renewal.rs`'s.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::http::Outcome;

@@ -4,6 +4,7 @@
 //! tokens, the PKCE `code_verifier`, `state`, `nonce`, an authorization code. The only way to the
 //! text is [`Secret::expose`], so a search for that word finds every place where one is used.
 
+use crate::prelude::*;
 use core::fmt;
 use zeroize::Zeroize;
 
@@ -62,6 +63,8 @@ impl fmt::Debug for Secret {
 }
 
 impl Drop for Secret {
+    // Out of line: the loop that wipes would otherwise stand wherever a secret goes out of scope.
+    #[inline(never)]
     fn drop(&mut self) {
         self.0.zeroize();
     }

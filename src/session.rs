@@ -3,6 +3,7 @@
 //! A [`Session`] can only be made from an [`IdToken`], that is from a validated one. It counts its
 //! own age by both clocks and says when a limit has ended it; timers merely wake whoever asks.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::Secret;

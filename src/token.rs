@@ -4,6 +4,7 @@
 //! words, or [`Answer::Unusable`]: something else than the token endpoint spoke (a captive portal, a
 //! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::Secret;

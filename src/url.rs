@@ -3,6 +3,7 @@
 //! In the browser that is the platform's own `URL`, so there can be no difference between what was
 //! checked and what is fetched; natively it is the `url` crate, which implements the same standard.
 
+use crate::prelude::*;
 /// The parts of an absolute URL as the WHATWG URL standard parses and serialises them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {

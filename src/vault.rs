@@ -24,7 +24,8 @@ mod provider;
 mod renewal;
 mod verification;
 
-use std::collections::VecDeque;
+use crate::prelude::*;
+use alloc::collections::VecDeque;
 
 use crate::clock::Now;
 use crate::config::Config;

@@ -9,6 +9,7 @@ use crate::clock::{Instant, Now};
 use crate::error::{Code, Error, Result};
 use crate::http::Outcome;
 use crate::id_token::Occasion;
+use crate::prelude::*;
 use crate::session::Session;
 use crate::token::{self, TokenSet};
 

@@ -10,6 +10,7 @@ use crate::Secret;
 use crate::allow::{self, Allowed};
 use crate::clock::Now;
 use crate::error::{Code, Error, Result};
+use crate::prelude::*;
 
 /// Most calls at once, over all pages.
 pub(super) const MAX_CALLS: usize = 1024;

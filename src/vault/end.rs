@@ -1,6 +1,7 @@
 //! The end of a session: by logout, by a limit, by the provider's verdict. Whatever the reason, it
 //! is over at once and everywhere; revoking the refresh token (RFC 7009) comes after and may fail.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use super::calls::Waiters;

@@ -8,6 +8,7 @@ use super::{CallId, PortId, Vault};
 use crate::clock::{Now, UnixMillis};
 use crate::error::{Code, Error};
 use crate::json::{Object, Value};
+use crate::prelude::*;
 use crate::{Secret, pkce};
 
 /// Hexadecimal digits of a fingerprint.

@@ -1,5 +1,6 @@
 //! What goes into a vault and what comes out.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use crate::Secret;

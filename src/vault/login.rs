@@ -1,6 +1,7 @@
 //! Beginning a login: metadata, then the authorization request, then a pending login in the store,
 //! and only then is the page told where to go.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use super::message::message;

@@ -7,6 +7,7 @@
 use crate::authorize::LoginParams;
 use crate::error::{Code, Error};
 use crate::json::{Object, Value};
+use crate::prelude::*;
 use crate::vault::io::CallOptions;
 
 /// The version of the protocol.

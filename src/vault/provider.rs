@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
+use crate::prelude::*;
 
 /// What is known of the provider.
 pub(super) struct Provider {

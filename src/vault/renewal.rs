@@ -13,6 +13,7 @@ use crate::clock::{Instant, Now};
 use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
+use crate::prelude::*;
 use crate::refresh::{self, Patience, Schedule, Verdict};
 use crate::session::EndReason;
 use crate::token::{self, TokenSet};

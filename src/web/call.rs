@@ -1,7 +1,8 @@
 //! Requests to APIs. The core decides on the head of an answer; its body goes from the network to
 //! the page piece by piece, each handed over without being copied.
 
-use std::cell::RefCell;
+use crate::prelude::*;
+use core::cell::RefCell;
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};

@@ -1,8 +1,9 @@
 //! The loop: what happens goes into the core, and what comes out is carried out, until nothing more
 //! comes. Everything that takes time reports back as another input.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use crate::prelude::*;
+use alloc::rc::Rc;
+use core::cell::RefCell;
 
 use core::time::Duration;
 

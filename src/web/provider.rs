@@ -1,6 +1,7 @@
 //! Requests to the provider: without credentials, without referrer, without following redirects, and
 //! with an answer of bounded size.
 
+use crate::prelude::*;
 use core::time::Duration;
 
 use js_sys::{Date, Uint8Array};

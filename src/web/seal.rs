@@ -5,7 +5,8 @@
 //! the same origin, which could ask the browser to use the key; what they would find is good for ten
 //! minutes, for one login, and only together with its authorization code.
 
-use std::cell::RefCell;
+use crate::prelude::*;
+use core::cell::RefCell;
 
 use js_sys::{Array, Date, Object, Reflect, Uint8Array};
 use wasm_bindgen::closure::Closure;
