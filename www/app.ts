@@ -2,6 +2,7 @@
 import './recorder.js'
 import { connect, type Holding, type Strongroom } from 'strongroom'
 import { showBoundary } from './boundary.js'
+import { byId } from './dom.js'
 import { setUpCalls } from './calls.js'
 import { setUpSearch } from './search-panel.js'
 import { setUpSession, showSession } from './session-panel.js'
@@ -64,5 +65,6 @@ function keepShowing(room: Strongroom): void {
 
 start().catch((error: unknown) => {
   showTrouble(error)
+  byId('who').textContent = 'Not connected'
   document.body.dataset.state = 'failed'
 })
