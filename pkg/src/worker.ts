@@ -104,8 +104,9 @@ const crash = (cause: unknown) => {
   end(compose('vault_crashed', 'the core trapped', VAULT_CRASHED))
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
-  // So that a reload, with other tabs still open, gets a new vault and not this one's remains.
-  if ('onconnect' in self) close()
+  // A reload gets a new vault then, other tabs being open or not. Not at once: who connects to a worker
+  // while it closes hears nothing, and who was told is likely to try again right away.
+  if ('onconnect' in self) setTimeout(close, 1000)
 }
 
 /** Did this error leave the core where it was, half-way through something? */

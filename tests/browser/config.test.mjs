@@ -1,0 +1,244 @@
+// What is wrong with the worker's file is said to the page, by a distinct code and at once. Nothing hangs.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, startApp } from '../support/app.mjs'
+
+const time = { timeout: 20_000 }
+
+const KINDS = ['shared', 'dedicated']
+
+const undo = []
+let app
+
+before(async () => {
+  app = await startApp({ timeout: 5 })
+})
+after(() => app?.close())
+afterEach(() => {
+  app.setConfig({})
+  while (undo.length) undo.pop()()
+})
+
+/** What a page learns from `connect()` in a browser session of its own. */
+async function outcome(kind = 'shared') {
+  const page = await app.open('/empty')
+  const { error } = await page.evaluate(connecting, { kind, timeout: 5 })
+  await page.context().close()
+  return error
+}
+
+/** Runs in the page. */
+const connecting = async ({ kind, timeout }) => settle(connect(create[kind](), { timeout }))
+
+const OPTIONS = {
+  'an issuer over http': [{ issuer: 'http://id.example.com' }, /`issuer`.*http:\/\/id\.example\.com/],
+  'no issuer': [{ issuer: undefined }, /`issuer`/],
+  'an issuer with a query': [{ issuer: 'https://id.example.com/?a' }, /`issuer`/],
+  'no clientId': [{ clientId: undefined }, /`clientId`/],
+  'an empty clientId': [{ clientId: '' }, /`clientId`/],
+  'a redirectUri of another origin': [
+    { redirectUri: 'https://elsewhere.example/cb' },
+    /`redirectUri`.*elsewhere/,
+  ],
+  'a redirectUri with a fragment': [{ redirectUri: '/callback#x' }, /`redirectUri`/],
+  'an empty scope': [{ scope: '' }, /`scope`/],
+  'a scope without openid': [{ scope: 'orders' }, /`scope`.*openid/],
+  'no apis': [{ apis: undefined }, /`apis`/],
+  'an api rule without a slash at its end': [{ apis: [{ url: 'https://api.example.com/v1' }] }, /`apis.*v1/],
+  'an api rule over http': [{ apis: [{ url: 'http://api.example.com/v1/' }] }, /`apis/],
+  'an api rule with a method that is none': [
+    { apis: [{ url: 'https://api.example.com/', methods: ['GET POST'] }] },
+    /methods/,
+  ],
+  'an idle limit beyond the absolute one': [{ session: { idle: 7200, absolute: 3600 } }, /idle/],
+  'a negative limit': [{ session: { idle: -1 } }, /idle/],
+  'a limit that is text': [{ session: { idle: '1800' } }, /idle/],
+  'a way to persist that does not exist': [{ session: { persist: 'disk' } }, /persist/],
+  'a misspelt option': [{ clientID: 'x' }, /`clientID`/],
+  'a misspelt limit': [{ session: { idel: 60 } }, /idel/],
+  'a protocol parameter': [{ authorizationParams: { state: 'x' } }, /state/],
+  'a claim of the protocol': [{ claims: ['nonce'] }, /nonce/],
+  'an algorithm that is none': [{ idTokenSignedResponseAlg: 'none' }, /idTokenSignedResponseAlg/],
+  'a symmetric algorithm': [{ idTokenSignedResponseAlg: 'HS256' }, /idTokenSignedResponseAlg/],
+}
+
+for (const [name, [config, message]] of Object.entries(OPTIONS)) {
+  test(`config_invalid: ${name}`, time, async () => {
+    app.setConfig(config)
+    const error = await outcome()
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, message)
+    assert.ok(error.isStrongroomError)
+  })
+}
+
+test('config_invalid: a rule that covers the provider', time, async () => {
+  app.setConfig({ apis: [{ url: `${app.provider.issuer}/` }] })
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate((url) => settle(room.fetch(`${url}/token`)), app.provider.issuer)
+  assert.ok(error.isStrongroomError, 'a page got at the token endpoint')
+})
+
+test('config_invalid: no object at all', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault()`)
+  assert.equal((await outcome()).code, 'config_invalid')
+})
+
+test('config_invalid: what is not JSON', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault({ issuer: 1n })`)
+  assert.equal((await outcome()).code, 'config_invalid')
+})
+
+test('config_invalid: vault() called twice', time, async () => {
+  const twice = `import { vault } from '/strongroom/worker.js'
+const config = ${JSON.stringify(app.config)}
+vault(config)
+try { vault({ ...config, apis: [] }) } catch (error) { console.error(error.code) }`
+  app.setWorker(twice)
+  assert.equal((await outcome()).code, 'config_invalid')
+})
+
+test('config_invalid is told to whoever comes later too, and to the console', time, async () => {
+  app.setConfig({ scope: '' })
+  const page = await app.open('/empty')
+  const logged = []
+  page.context().on('console', (message) => logged.push(message.text()))
+  const first = await page.evaluate(connecting, { kind: 'dedicated', timeout: 5 })
+  const rest = await page.evaluate(async () => {
+    const worker = create.shared()
+    const outcomes = []
+    for (let i = 0; i < 3; i++) outcomes.push(await settle(connect(worker)))
+    return outcomes
+  })
+  for (const { error } of [first, ...rest]) assert.equal(error.code, 'config_invalid')
+  assert.ok(logged.some((text) => /`scope`/.test(text)))
+})
+
+for (const kind of KINDS) {
+  test(`worker_failed: a ${kind} worker that is not there`, time, async () => {
+    undo.push(app.site.override('/auth.worker.js', { status: 404, body: 'Not found' }))
+    assert.equal((await outcome(kind)).code, 'worker_failed')
+  })
+
+  test(`worker_failed: a ${kind} worker that cannot be parsed`, time, async () => {
+    app.setWorker('import { vault } from')
+    assert.equal((await outcome(kind)).code, 'worker_failed')
+  })
+
+  test(`worker_failed: a ${kind} worker one of whose imports is missing`, time, async () => {
+    app.setWorker(`import { vault } from '/strongroom/gone.js'`)
+    assert.equal((await outcome(kind)).code, 'worker_failed')
+  })
+
+  test(`worker_timeout: a ${kind} worker that does not call vault()`, time, async () => {
+    app.setWorker(`import '/strongroom/worker.js'`)
+    const page = await app.open('/empty')
+    const started = Date.now()
+    const { error } = await page.evaluate(connecting, { kind, timeout: 1 })
+    assert.equal(error.code, 'worker_timeout')
+    assert.ok(Date.now() - started < 3000)
+  })
+
+  test(`wasm_blocked: the policy of a ${kind} worker forbids WebAssembly`, time, async () => {
+    const policy = "default-src 'none'; script-src 'self'; connect-src 'self'"
+    undo.push(app.site.override('/auth.worker.js', { headers: { 'Content-Security-Policy': policy } }))
+    const error = await outcome(kind)
+    assert.equal(error.code, 'wasm_blocked')
+    assert.match(error.message, /'wasm-unsafe-eval'/)
+  })
+}
+
+test('worker_failed: the page’s policy forbids workers', time, async () => {
+  const before = app.site.pageCsp
+  undo.push(() => (app.site.pageCsp = before))
+  app.site.pageCsp = before.replace("worker-src 'self'", "worker-src 'none'")
+  const error = await outcome()
+  assert.equal(error.code, 'worker_failed')
+})
+
+test('a vault() that is called late serves those who came early', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+await new Promise((resolve) => setTimeout(resolve, 300))
+vault(${JSON.stringify(app.config)})`)
+  const page = await app.open()
+  assert.deepEqual(await booted(page), { value: null })
+})
+
+const WASM = '/strongroom/strongroom_bg.wasm'
+const wasm = { 'Content-Type': 'application/wasm' }
+const BAD_MODULES = {
+  'is not there': { status: 404, body: 'Not found' },
+  'is a page of HTML': {
+    headers: { 'Content-Type': 'text/html' },
+    body: '<!doctype html><title>App</title>',
+  },
+  'is cut off': { headers: wasm, body: Uint8Array.of(0, 97, 115, 109, 1, 0, 0) },
+  'is another module': { headers: wasm, body: Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0) },
+}
+
+for (const [name, change] of Object.entries(BAD_MODULES)) {
+  test(`wasm_failed: the module ${name}`, time, async () => {
+    undo.push(app.site.override(WASM, change))
+    const error = await outcome()
+    assert.equal(error.code, 'wasm_failed')
+    assert.match(error.message, /strongroom_bg\.wasm/)
+  })
+}
+
+test('wasm_failed: the worker’s policy does not let it fetch the module', time, async () => {
+  const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'none'"
+  undo.push(app.site.override('/auth.worker.js', { headers: { 'Content-Security-Policy': policy } }))
+  assert.equal((await outcome()).code, 'wasm_failed')
+})
+
+const SOURCES = {
+  'a path': `'${WASM}'`,
+  'a URL': `new URL('${WASM}', location.href)`,
+  'a Response on its way': `fetch('${WASM}')`,
+  bytes: `await (await fetch('${WASM}')).arrayBuffer()`,
+  'a module': `await WebAssembly.compileStreaming(fetch('${WASM}'))`,
+}
+
+for (const [name, source] of Object.entries(SOURCES)) {
+  test(`the module can be given as ${name}`, time, async () => {
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)}, { wasm: ${source} })`)
+    const page = await app.open()
+    assert.deepEqual(await booted(page), { value: null })
+  })
+}
+
+// A real trap, though not of the core: the worker cannot tell whose it is.
+const TRAP = `
+const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
+const trap = async () => (await WebAssembly.instantiate(bytes)).instance.exports.f
+const f = await trap()
+new BroadcastChannel('trap').onmessage = () => f()
+`
+
+for (const kind of KINDS) {
+  test(`vault_crashed: after a trap in a ${kind} worker every page is told`, time, async () => {
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})
+${TRAP}`)
+    const page = await app.open('/empty')
+    const codes = await page.evaluate(async (which) => {
+      const worker = create[which]()
+      const room = await connect(worker)
+      const failed = new Promise((resolve) => room.on('failed', resolve))
+      const pending = settle(room.login())
+      new BroadcastChannel('trap').postMessage('now')
+      const outcomes = [{ error: await failed }, await pending]
+      outcomes.push(await settle(room.inspect()), await settle(connect(worker)))
+      return outcomes.map(({ error }) => error.code)
+    }, kind)
+    assert.deepEqual(codes, Array(4).fill('vault_crashed'))
+    // The tab stays open all the while.
+    const retry = async ([which, timeout]) =>
+      (await settle(connect(create[which](), { timeout }))).error?.code
+    let code
+    do code = await page.evaluate(retry, [kind, 1])
+    while (code)
+  })
+}

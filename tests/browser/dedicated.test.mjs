@@ -1,0 +1,63 @@
+// The same worker's file as a dedicated Worker: a vault of its own for each tab.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, clickLogin, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+let orders
+
+before(async () => {
+  app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 4 } })
+  orders = `${app.api.url}orders`
+})
+after(() => app?.close())
+
+test('login by redirect: the pending login survives the way to the provider', time, async () => {
+  const page = await app.open()
+  assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
+  assert.equal((await call(page, orders)).value.status, 200)
+})
+
+test('expired: a refresh, and the call succeeds', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await app.ledger.accessTokenExpired()
+  assert.equal((await call(page, orders)).value.status, 200)
+  assert.equal(app.ledger.generation(), 2)
+})
+
+test('login by popup: the answer finds its way to the opener’s vault', time, async () => {
+  const page = await app.open()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  assert.equal((await call(page, orders)).value.status, 200)
+})
+
+test('two tabs with a popup each get their own answers', time, async () => {
+  const first = await app.open()
+  const second = await app.open('/', first.context())
+  await Promise.all([booted(first), booted(second)])
+  const [popup] = await Promise.all([first.waitForEvent('popup'), clickLogin(first)])
+  assert.equal((await signInByPopup(second)).value.claims.sub, 'alice')
+  assert.equal(await first.evaluate(() => room.session), null)
+  // Signed in at the provider by now: it asks for nothing but consent, or for nothing at all.
+  await popup.waitForLoadState()
+  if (!popup.isClosed() && (await popup.locator('#username').count())) await giveConsent(popup)
+  assert.equal((await first.evaluate(() => login)).value.claims.sub, 'alice')
+})
+
+test('a terminated worker leaves nobody waiting', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const code = await page.evaluate(async () => {
+    const worker = create.dedicated()
+    const other = await connect(worker)
+    const failed = new Promise((resolve) => other.on('failed', resolve))
+    const pending = settle(other.login())
+    worker.terminate()
+    return [(await pending).error.code, (await failed).code]
+  })
+  assert.deepEqual(code, ['vault_crashed', 'vault_crashed'])
+})

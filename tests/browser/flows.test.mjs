@@ -1,0 +1,281 @@
+// What a session goes through in a real browser, seen from the page and in the books of the provider and
+// the API.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { after, before, beforeEach, test } from 'node:test'
+import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+let orders
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 4 } })
+  orders = `${app.api.url}orders`
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+
+const session = (page) => page.evaluate(() => room.session)
+const lastChange = (page) => page.evaluate(() => changes.at(-1))
+
+/** Resolves when the page has heard that there is no session any more. */
+const ended = (page) => page.waitForFunction(() => room.session === null)
+
+/** As many calls at once, each waited for. */
+const calls = (page, count) =>
+  page.evaluate(
+    async ([url, number]) => {
+      const answers = Array.from({ length: number }, () => room.fetch(url).then(({ status }) => status))
+      return Promise.all(answers)
+    },
+    [orders, count],
+  )
+
+test('login by redirect: session, clean address, way back', time, async () => {
+  const page = await app.open('/?tab=2#part')
+  const outcome = await signIn(page, { loginHint: 'alice', returnTo: '/inbox?open=7#top' })
+  assert.deepEqual(outcome, { value: { returnTo: '/inbox?open=7#top' } })
+  assert.equal(page.url(), `${app.site.origin}/callback`)
+  const { claims, scopes, state, startedAt, expiresAt, idleExpiresAt, accessTokenExpiresAt } =
+    await session(page)
+  assert.equal(claims.sub, 'alice')
+  assert.ok(scopes.includes('orders'))
+  assert.equal(state, 'active')
+  assert.ok(Math.abs(Date.now() - startedAt) < 30_000)
+  assert.ok(
+    startedAt < accessTokenExpiresAt && accessTokenExpiresAt < idleExpiresAt && idleExpiresAt < expiresAt,
+  )
+})
+
+test('the way back is by default where the page was', time, async () => {
+  const page = await app.open('/?a=1&b=%20x#part')
+  const { value } = await signIn(page)
+  assert.deepEqual(value, { returnTo: '/?a=1&b=%20x#part' })
+})
+
+test('the provider and the API see what they should, from the worker', time, async () => {
+  const since = app.ledger.entries.length
+  const page = await app.open()
+  await signIn(page)
+  const { value } = await call(page, orders, { headers: { 'X-Trace': 'abc' } })
+  assert.equal(value.status, 200)
+
+  const entries = app.ledger.entries.slice(since)
+  const asked = entries.find(({ type }) => type === 'authorization_request').parameters
+  assert.equal(asked.response_type, 'code')
+  assert.equal(asked.code_challenge_method, 'S256')
+  assert.ok(asked.state.length >= 22 && asked.nonce.length >= 22)
+  const exchange = entries.find(
+    ({ grant, type }) => type === 'token_request' && grant === 'authorization_code',
+  )
+  assert.equal(exchange.origin, app.site.origin)
+  const challenge = createHash('sha256').update(exchange.codeVerifier).digest('base64url')
+  assert.equal(asked.code_challenge, challenge)
+
+  const [request] = app.api.requests
+  assert.equal(request.authorization, `Bearer ${app.ledger.newest('access_token').value}`)
+  assert.equal(request.claims.sub, 'alice')
+  assert.equal(request.headers.origin, app.site.origin)
+  assert.equal(request.headers['x-trace'], 'abc')
+  assert.equal(request.headers.cookie, undefined)
+})
+
+test('a second tab joins without a login and without a refresh', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const since = app.ledger.entries.length
+  const second = await app.open('/', page.context())
+  assert.deepEqual(await booted(second), { value: null })
+  assert.deepEqual((await session(second)).claims, (await session(page)).claims)
+  assert.equal((await call(second, orders)).value.status, 200)
+  const grants = app.ledger.entries.slice(since).filter(({ type }) => type === 'token_request')
+  // The first tab's access token may run out meanwhile.
+  assert.ok(grants.every(({ grant }) => grant === 'refresh_token'))
+  assert.equal(app.ledger.authorizationRequests().length, countAuthorizations(since))
+})
+
+const countAuthorizations = (until) =>
+  app.ledger.entries.slice(0, until).filter(({ type }) => type === 'authorization_request').length
+
+test('expired: the next call waits for a refresh, and the refresh token rotates', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  for (const generation of [2, 3]) {
+    await app.ledger.accessTokenExpired()
+    assert.equal((await call(page, orders)).value.status, 200)
+    assert.equal(app.ledger.generation(), generation)
+  }
+  const outcomes = app.ledger.refreshes().map(({ outcome }) => outcome)
+  assert.ok(outcomes.every((outcome) => outcome === 'issued'))
+  assert.equal(app.ledger.familyRevoked(), false)
+  const tokens = new Set(app.api.requests.map(({ authorization }) => authorization))
+  assert.equal(tokens.size, 2)
+})
+
+test('20 calls in two tabs on an expired token: one refresh', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const second = await app.open('/', page.context())
+  await booted(second)
+  await app.ledger.accessTokenExpired()
+  const before = app.ledger.refreshes().length
+  const statuses = await Promise.all([calls(page, 10), calls(second, 10)])
+  assert.deepEqual(statuses.flat(), Array(20).fill(200))
+  assert.equal(app.ledger.refreshes().length - before, 1)
+})
+
+test('401: one refresh, one retry, with the same body', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const before = app.ledger.refreshes().length
+  const body = JSON.stringify({ once: true })
+  const { value } = await call(page, `${app.api.url}reject-once/post`, { method: 'POST', body })
+  assert.equal(value.status, 200)
+  assert.equal(JSON.parse(value.text).sha256, createHash('sha256').update(body).digest('hex'))
+  assert.equal(app.ledger.refreshes().length - before, 1)
+  const [first, second] = app.api.requests
+  assert.equal(app.api.requests.length, 2)
+  assert.notEqual(first.authorization, second.authorization)
+})
+
+test('401 again after the retry is the page’s answer', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const { value } = await call(page, `${app.api.url}reject`)
+  assert.equal(value.status, 401)
+  assert.equal(app.api.requests.length, 2)
+})
+
+test('a refresh that fails for a moment is tried again, and nobody is signed out', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await app.ledger.accessTokenExpired()
+  app.provider.faults.add('token', { answer: { status: 503, body: 'Busy' } })
+  assert.equal((await call(page, orders)).value.status, 200)
+  assert.ok(await session(page))
+})
+
+test('a revoked refresh token ends the session, in all tabs, with the reason', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const second = await app.open('/', page.context())
+  await booted(second)
+  await app.ledger.accessTokenExpired()
+  app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
+  const { error } = await call(page, orders)
+  assert.equal(error.code, 'session_ended')
+  await Promise.all([ended(page), ended(second)])
+  for (const tab of [page, second]) {
+    assert.deepEqual(await lastChange(tab), { session: null, reason: 'provider_ended' })
+    assert.equal(await tab.evaluate(() => room.endReason), 'provider_ended')
+  }
+  assert.equal((await call(second, orders)).error.code, 'login_required')
+})
+
+test('logout ends the session in all tabs and revokes the refresh token', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const second = await app.open('/', page.context())
+  await booted(second)
+  await page.evaluate(() => room.logout())
+  await Promise.all([ended(page), ended(second)])
+  assert.deepEqual(await lastChange(second), { session: null, reason: 'logged_out' })
+  assert.equal(app.ledger.familyRevoked(), true)
+  assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
+  assert.equal((await call(second, orders)).error.code, 'login_required')
+})
+
+test('logout at the provider leaves the page and ends the session there', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => void room.logout({ provider: true, returnTo: '/' }))
+  await page.waitForURL(/\/session\/end/)
+  await page.click('button[name=logout]')
+  await page.waitForURL(`${app.site.origin}/**`)
+  assert.ok(app.ledger.entries.some(({ type }) => type === 'sign_out'))
+  await booted(page)
+  assert.equal(await session(page), null)
+})
+
+test('a reload keeps the session', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const logins = app.ledger.authorizationRequests().length
+  await page.goto(`${app.site.origin}/`)
+  await page.reload()
+  await booted(page)
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal(app.ledger.authorizationRequests().length, logins)
+})
+
+test('start-up code that runs twice finishes one login, not two', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const since = app.ledger.entries.length
+  await page.evaluate(() => void room.login().catch(() => {}))
+  await page.waitForSelector('#username')
+  await page.context().route('**/page.js', async (route) => {
+    const response = await route.fetch()
+    const twice =
+      'const again = room.handleCallback(); const first = await room.handleCallback(); return [first, await again]'
+    await route.fulfill({
+      response,
+      body: (await response.text()).replace('return room.handleCallback()', twice),
+    })
+  })
+  await giveConsent(page)
+  await page.waitForURL(/\/callback/)
+  assert.deepEqual(await booted(page), { value: [{ returnTo: '/' }, { returnTo: '/' }] })
+  const exchanges = app.ledger.entries
+    .slice(since)
+    .filter(({ grant, type }) => type === 'token_request' && grant === 'authorization_code')
+  assert.equal(exchanges.length, 1)
+})
+
+test('login by popup: the opener gets the session, the popup closes', time, async () => {
+  const page = await app.open()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  assert.equal((await call(page, orders)).value.status, 200)
+  assert.equal(page.url(), `${app.site.origin}/`)
+})
+
+test('two connections in one page work, with the same worker and with another', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const outcome = await page.evaluate(async (url) => {
+    const worker = create.shared()
+    const rooms = [await connect(worker), await connect(worker), await connect(create.shared())]
+    const statuses = await Promise.all(rooms.map((each) => each.fetch(url).then(({ status }) => status)))
+    rooms[0].close()
+    const closed = await settle(rooms[0].fetch(url))
+    const open = await rooms[1].fetch(url)
+    return { statuses, closed: closed.error.code, open: open.status, subject: rooms[2].session.claims.sub }
+  }, orders)
+  assert.deepEqual(outcome, { statuses: [200, 200, 200], closed: 'closed', open: 200, subject: 'alice' })
+})
+
+test('close() ends what is pending', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const outcomes = await page.evaluate(async (api) => {
+    const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
+    const waiting = room.fetch(`${api}slow?ms=20000`)
+    const outcomes = Promise.all([settle(reading), settle(waiting)])
+    room.close()
+    return outcomes
+  }, app.api.url)
+  assert.deepEqual(
+    outcomes.map(({ error }) => error.code),
+    ['closed', 'closed'],
+  )
+})
+
+test('inspect is refused unless the configuration allows it', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.inspect()))
+  assert.ok(error.isStrongroomError)
+})
