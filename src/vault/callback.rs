@@ -85,9 +85,9 @@ impl Vault {
         let was_used = self.logins.mark_used(key);
         let pending = match taken {
             Taken::Found(text) => Pending::from_json(text.expose()),
-            // Only where nothing can be stored does memory decide.
-            Taken::Unavailable => remembered,
-            Taken::Absent | Taken::Used => None,
+            // Where the store never had it, memory decides: it may be full, or not there at all.
+            Taken::Unavailable | Taken::Absent => remembered,
+            Taken::Used => None,
         };
         let Some(pending) = pending else {
             let (code, why) = if was_used || matches!(taken, Taken::Used) {
