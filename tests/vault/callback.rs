@@ -1,0 +1,424 @@
+//! Finishing a login: the answer is matched with its login, the code exchanged, the ID token
+//! validated; each way to fail has its code.
+
+use std::time::Duration;
+
+use strongroom::json::Value;
+
+use crate::world::provider::{answer_url, params};
+use crate::world::{Answer, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, Request, World};
+
+/// A page that began a login, and the answer of the provider.
+fn at_callback() -> (World, u32, String) {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    (world, page, answer)
+}
+
+fn finish(world: &mut World, page: u32, answer: &str) -> Request {
+    let callback = world.callback(page, answer);
+    world.advance(Duration::from_secs(10));
+    callback
+}
+
+/// The answer of the provider to the login at `address`, with these parameters in place of a code.
+fn answer_without_code(address: &str, more: &[(&str, &str)]) -> String {
+    let state = params(address.split_once('?').unwrap().1)["state"].clone();
+    answer_url(&[&[("state", state.as_str())], more].concat())
+}
+
+/// How a login ends whose ID token has this flaw.
+fn login_with(flaw: Flaw) -> (World, Request) {
+    let (mut world, page, answer) = at_callback();
+    world.provider.flaw = Some(flaw);
+    let callback = finish(&mut world, page, &answer);
+    assert!(world.session(page).is_none());
+    (world, callback)
+}
+
+#[test]
+fn a_code_becomes_a_session_and_every_page_is_told() {
+    let (mut world, page, answer) = at_callback();
+    let other = world.open();
+    let callback = finish(&mut world, page, &answer);
+    assert!(matches!(
+        world.answer(callback),
+        Some(Answer::Settled { popup: false, .. })
+    ));
+    for page in [page, other] {
+        let session = world.session(page).unwrap();
+        let claims = session.get("claims").unwrap().as_object().unwrap();
+        assert_eq!(claims.str("sub"), Some("alice"));
+        assert_eq!(claims.str("name"), Some("Alice"));
+        assert_eq!(session.str("state"), Some("active"));
+    }
+}
+
+#[test]
+fn the_page_gets_back_to_where_the_user_was() {
+    let mut world = World::new();
+    let page = world.open();
+    let members = r#""t":"login","mode":"redirect","returnTo":"/orders?open=1#top""#;
+    let login = world.ask(page, members);
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    let callback = finish(&mut world, page, &answer);
+    let expected = Answer::Settled {
+        return_to: "/orders?open=1#top".to_owned(),
+        popup: false,
+    };
+    assert_eq!(world.answer(callback), Some(&expected));
+}
+
+#[test]
+fn a_page_that_connects_later_finds_the_session() {
+    let (mut world, _) = World::signed_in();
+    let later = world.open();
+    assert!(world.session(later).is_some());
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn an_answer_to_no_login_is_unknown() {
+    let (mut world, page, _) = at_callback();
+    let forged = answer_url(&[("code", "stolen"), ("state", "invented")]);
+    let callback = finish(&mut world, page, &forged);
+    assert_eq!(world.code(callback), "login_unknown");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn an_answer_opened_twice_is_a_replay_and_the_session_stays() {
+    let (mut world, page, answer) = at_callback();
+    finish(&mut world, page, &answer);
+    let again = finish(&mut world, page, &answer);
+    assert_eq!(world.code(again), "login_replayed");
+    assert_eq!(world.count(EXCHANGE), 1);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn an_answer_opened_in_two_pages_at_once_counts_once() {
+    let (mut world, page, answer) = at_callback();
+    let other = world.open();
+    let callbacks = [page, other].map(|page| world.callback(page, &answer));
+    world.settle();
+    let is_settled = matches!(world.answer(callbacks[0]), Some(Answer::Settled { .. }));
+    assert!(is_settled);
+    assert_eq!(world.code(callbacks[1]), "login_replayed");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn an_answer_opened_twice_without_a_store_is_a_replay_too() {
+    let mut world = World::new();
+    world.store.is_unavailable = true;
+    let page = world.open();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    finish(&mut world, page, &answer);
+    let again = finish(&mut world, page, &answer);
+    assert_eq!(world.code(again), "login_replayed");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn an_answer_after_more_than_ten_minutes_is_expired() {
+    let (mut world, page, answer) = at_callback();
+    world.advance(Duration::from_millis(600_001));
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "login_expired");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn an_answer_after_ten_minutes_of_sleep_is_expired() {
+    let (mut world, page, answer) = at_callback();
+    world.sleep(Duration::from_millis(600_001));
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "login_expired");
+}
+
+#[test]
+fn an_answer_just_in_time_is_accepted() {
+    let (mut world, page, answer) = at_callback();
+    world.advance(Duration::from_secs(600));
+    finish(&mut world, page, &answer);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn an_answer_to_a_login_that_is_gone_from_the_store_and_from_memory_is_unknown() {
+    let (mut world, page, answer) = at_callback();
+    world.store.clear();
+    // So many logins later, memory has let go of it too.
+    for _ in 0..32 {
+        world.begin_login(page, "redirect");
+    }
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "login_unknown");
+}
+
+#[test]
+fn an_answer_of_another_issuer_is_refused_before_its_code_is_sent() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let forged = [("code", "c"), ("iss", "https://evil.example")];
+    let callback = finish(&mut world, page, &answer_without_code(&address, &forged));
+    assert_eq!(world.code(callback), "issuer_mismatch");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn an_answer_without_the_announced_iss_is_refused() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let answer = answer_without_code(&address, &[("code", "c")]);
+    let (without_iss, _) = answer.split_once("&iss=").unwrap();
+    let callback = finish(&mut world, page, without_iss);
+    assert_eq!(world.code(callback), "issuer_mismatch");
+}
+
+#[test]
+fn each_refusal_of_the_provider_has_its_code() {
+    for (error, code) in [
+        ("access_denied", "login_denied"),
+        ("login_required", "interaction_required"),
+        ("consent_required", "interaction_required"),
+        ("temporarily_unavailable", "provider_unavailable"),
+        ("invalid_scope", "login_failed"),
+    ] {
+        let mut world = World::new();
+        let page = world.open();
+        let address = world.begin_login(page, "redirect");
+        let answer = answer_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), code, "{error}");
+    }
+}
+
+#[test]
+fn a_malformed_answer_leaves_the_login_waiting() {
+    let (mut world, page, answer) = at_callback();
+    let both = [answer.as_str(), "&error=access_denied"].concat();
+    let twice = [answer.as_str(), "&state=x"].concat();
+    for malformed in [&both, &twice, "https://app.example.com/callback"] {
+        let callback = finish(&mut world, page, malformed);
+        assert_eq!(world.code(callback), "callback_invalid", "{malformed}");
+    }
+    finish(&mut world, page, &answer);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn an_answer_at_another_address_than_the_redirect_uri_is_named_as_such() {
+    let (mut world, page, answer) = at_callback();
+    let elsewhere = answer.replace("/callback?", "/other?");
+    let callback = finish(&mut world, page, &elsewhere);
+    assert_eq!(world.code(callback), "redirect_uri_mismatch");
+}
+
+#[test]
+fn a_code_that_the_provider_refuses_is_told_as_such() {
+    let (mut world, page, answer) = at_callback();
+    let refused = Fault::Refused("invalid_grant");
+    world.provider.fault(Endpoint::Exchange, &[refused]);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "code_rejected");
+}
+
+#[test]
+fn an_exchange_that_fails_is_told_by_its_cause_and_not_repeated() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::LostAfter, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(500), "provider_unavailable"),
+        (Fault::Busy(429, Some(1)), "provider_unavailable"),
+        (Fault::Html, "token_response_invalid"),
+        (Fault::Truncated, "token_response_invalid"),
+        (Fault::Refused("invalid_client"), "client_rejected"),
+        (Fault::Refused("unauthorized_client"), "client_rejected"),
+    ] {
+        let (mut world, page, answer) = at_callback();
+        world.provider.fault(Endpoint::Exchange, &[fault]);
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), code, "{fault:?}");
+        assert_eq!(world.count(EXCHANGE), 1, "{fault:?}");
+        assert!(world.session(page).is_none());
+    }
+}
+
+#[test]
+fn a_failed_login_leaves_the_session_before_it_alone() {
+    let (mut world, page) = World::signed_in();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    let refused = Fault::Refused("invalid_grant");
+    world.provider.fault(Endpoint::Exchange, &[refused]);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "code_rejected");
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn keys_that_cannot_be_had_fail_the_login() {
+    for fault in [Fault::LostBefore, Fault::Status(500), Fault::Html] {
+        let (mut world, page, answer) = at_callback();
+        world.provider.fault(Endpoint::Keys, &[fault]);
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), "provider_unavailable", "{fault:?}");
+    }
+}
+
+#[test]
+fn an_id_token_with_a_bad_signature_makes_no_session() {
+    let (world, callback) = login_with(Flaw::Signature);
+    assert_eq!(world.code(callback), "id_token_invalid");
+}
+
+#[test]
+fn an_id_token_with_a_wrong_claim_makes_no_session() {
+    for (claim, value, code) in [
+        ("nonce", "another".into(), "id_token_invalid"),
+        ("nonce", Value::Null, "id_token_invalid"),
+        ("aud", "another-client".into(), "id_token_invalid"),
+        ("iss", "https://evil.example".into(), "issuer_mismatch"),
+        (
+            "at_hash",
+            "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            "id_token_invalid",
+        ),
+        ("exp", 1_700_000_000_u64.into(), "id_token_invalid"),
+        ("exp", "soon".into(), "id_token_invalid"),
+        ("iat", 1_900_000_000_u64.into(), "id_token_invalid"),
+        ("sub", "".into(), "id_token_invalid"),
+    ] {
+        let (world, callback) = login_with(Flaw::Claim(claim, value));
+        assert_eq!(world.code(callback), code, "{claim}");
+    }
+}
+
+#[test]
+fn a_login_without_an_id_token_makes_no_session() {
+    let (world, callback) = login_with(Flaw::Missing);
+    assert_eq!(world.code(callback), "token_response_invalid");
+}
+
+#[test]
+fn an_unknown_key_is_looked_for_once_more_and_then_the_login_fails() {
+    let (mut world, page) = World::signed_in();
+    let before = world.count(KEYS);
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.provider.flaw = Some(Flaw::UnknownKey);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "id_token_invalid");
+    assert_eq!(world.count(KEYS), before + 1);
+}
+
+#[test]
+fn a_key_that_the_provider_has_changed_to_is_found() {
+    let (mut world, page) = World::signed_in();
+    world.provider.signing_key = 1;
+    world.provider.published_keys = vec![0, 1];
+    let callback = world.sign_in(page);
+    let is_settled = matches!(world.answer(callback), Some(Answer::Settled { .. }));
+    assert!(is_settled);
+    assert_eq!(world.count(KEYS), 2);
+}
+
+#[test]
+fn keys_are_fetched_once_for_logins_at_the_same_time() {
+    let mut world = World::new();
+    let page = world.open();
+    let answers = [(), ()].map(|()| {
+        let address = world.begin_login(page, "redirect");
+        world.provider.sign_in(&address)
+    });
+    let callbacks = answers.map(|answer| world.callback(page, &answer));
+    world.settle();
+    for callback in callbacks {
+        let is_settled = matches!(world.answer(callback), Some(Answer::Settled { .. }));
+        assert!(is_settled);
+    }
+    assert_eq!(world.count(KEYS), 1);
+}
+
+#[test]
+fn a_callback_whose_page_left_still_becomes_a_session() {
+    for stage in [Kind::Take, EXCHANGE, KEYS, Kind::Verify] {
+        let (mut world, page, answer) = at_callback();
+        let other = world.open();
+        world.hold(&[stage]);
+        world.callback(page, &answer);
+        world.settle();
+        assert_eq!(world.outstanding(stage), 1);
+        world.leave(page);
+        world.release();
+        assert!(world.session(other).is_some(), "{stage:?}");
+    }
+}
+
+#[test]
+fn a_callback_in_a_worker_that_began_anew_goes_by_the_store() {
+    let (mut world, page, answer) = at_callback();
+    world.restart();
+    let _ = page;
+    let page = world.open();
+    finish(&mut world, page, &answer);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_second_login_takes_the_place_of_the_session() {
+    let (mut world, page) = World::signed_in();
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(page);
+    let session = world.session(page).unwrap();
+    let claims = session.get("claims").unwrap().as_object().unwrap();
+    assert_eq!(claims.str("sub"), Some("bob"));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn what_a_refresh_brings_after_a_second_login_is_dropped() {
+    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+        let (mut world, page) = World::signed_in();
+        let address = world.begin_login(page, "redirect");
+        let answer = world.provider.sign_in(&address);
+        world.expire_access_token();
+        world.hold(&[stage]);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.outstanding(stage), 1, "{stage:?}");
+        // The login overtakes the refresh, whatever that waits for.
+        world.callback(page, &answer);
+        world.settle();
+        world.release();
+        assert_eq!(world.status(call), 200, "{stage:?}");
+        let next = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(next), 200, "{stage:?}");
+    }
+}
+
+#[test]
+fn the_33rd_callback_at_once_is_refused() {
+    let mut world = World::new();
+    let page = world.open();
+    let answer = answer_url(&[("code", "c"), ("state", "s")]);
+    for _ in 0..32 {
+        world.callback(page, &answer);
+    }
+    let one_too_many = world.callback(page, &answer);
+    assert_eq!(world.code(one_too_many), "limit_exceeded");
+}

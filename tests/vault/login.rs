@@ -1,0 +1,223 @@
+//! Beginning a login: metadata once, a pending login in the store, then the way to the provider.
+
+use std::time::Duration;
+
+use crate::world::provider::params;
+use crate::world::{Answer, DISCOVERY, Endpoint, Fault, Kind, World};
+
+#[test]
+fn a_login_by_redirect_sends_the_page_to_the_provider() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    assert!(address.starts_with("https://id.example.com/authorize?"));
+    let params = params(address.split_once('?').unwrap().1);
+    assert_eq!(params["scope"], "openid profile offline_access");
+    assert_eq!(params["code_challenge_method"], "S256");
+    assert!(!params.contains_key("code_verifier"));
+}
+
+#[test]
+fn the_page_is_sent_away_only_after_the_login_is_stored() {
+    let mut world = World::new();
+    let page = world.open();
+    world.hold(&[Kind::Store]);
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.outstanding(Kind::Store), 1);
+    assert_eq!(world.answer(login), None);
+    world.release();
+    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+}
+
+#[test]
+fn no_two_logins_share_a_state_a_nonce_or_a_challenge() {
+    let mut world = World::new();
+    let page = world.open();
+    let [one, other] = [(), ()].map(|()| {
+        let address = world.begin_login(page, "redirect");
+        params(address.split_once('?').unwrap().1)
+    });
+    for name in ["state", "nonce", "code_challenge"] {
+        assert_ne!(one[name], other[name], "{name}");
+    }
+}
+
+#[test]
+fn logins_at_the_same_time_share_one_discovery() {
+    let mut world = World::new();
+    let pages = [world.open(), world.open(), world.open()];
+    let logins = pages.map(|page| world.login(page, "redirect"));
+    world.settle();
+    assert_eq!(world.count(DISCOVERY), 1);
+    for login in logins {
+        assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+    }
+}
+
+#[test]
+fn configured_metadata_is_not_discovered() {
+    let mut world = World::with(
+        r#"{"metadata":{"issuer":"https://id.example.com",
+            "authorization_endpoint":"https://id.example.com/authorize",
+            "token_endpoint":"https://id.example.com/token",
+            "jwks_uri":"https://id.example.com/jwks"}}"#,
+    );
+    let page = world.open();
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    assert_eq!(world.count(DISCOVERY), 0);
+}
+
+#[test]
+fn a_failed_discovery_is_told_to_all_who_wait_and_tried_again_by_the_next() {
+    for fault in [
+        Fault::LostBefore,
+        Fault::Status(503),
+        Fault::Status(404),
+        Fault::Html,
+        Fault::Silence,
+    ] {
+        let mut world = World::new();
+        world.provider.fault(Endpoint::Discovery, &[fault]);
+        let pages = [world.open(), world.open()];
+        let logins = pages.map(|page| world.login(page, "redirect"));
+        world.advance(Duration::from_secs(10));
+        for login in logins {
+            assert_eq!(world.code(login), "provider_unavailable", "{fault:?}");
+        }
+        world.begin_login(pages[0], "redirect");
+        assert_eq!(world.count(DISCOVERY), 2);
+    }
+}
+
+#[test]
+fn broken_metadata_is_told_from_a_provider_that_is_down() {
+    let mut world = World::new();
+    let truncated = Fault::Truncated;
+    world.provider.fault(Endpoint::Discovery, &[truncated]);
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "metadata_invalid");
+}
+
+#[test]
+fn a_redirect_needs_a_store_that_works() {
+    let mut world = World::new();
+    world.store.is_unavailable = true;
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "storage_unavailable");
+}
+
+#[test]
+fn a_popup_needs_none() {
+    for is_full in [false, true] {
+        let mut world = World::new();
+        world.store.is_full = is_full;
+        world.store.is_unavailable = !is_full;
+        let [opener, popup] = [world.open(), world.open()];
+        let login = world.login(opener, "popup");
+        world.settle();
+        let address = world.address(login);
+        let answer = world.provider.sign_in(&address);
+        let callback = world.callback(popup, &answer);
+        world.settle();
+        let settled = world.answer(callback);
+        assert!(
+            matches!(settled, Some(Answer::Settled { .. })),
+            "is_full {is_full}: {settled:?}"
+        );
+        assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    }
+}
+
+#[test]
+fn the_opener_of_a_popup_is_told_when_the_login_is_done() {
+    let mut world = World::new();
+    let [opener, popup] = [world.open(), world.open()];
+    let login = world.login(opener, "popup");
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    assert_eq!(world.answers(login).len(), 1);
+    let callback = world.callback(popup, &answer);
+    world.settle();
+    let is_popups = matches!(
+        world.answer(callback),
+        Some(Answer::Settled { popup: true, .. })
+    );
+    assert!(is_popups);
+    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert!(world.session(opener).is_some());
+}
+
+#[test]
+fn the_opener_of_a_popup_is_told_when_the_login_failed() {
+    let mut world = World::new();
+    let [opener, popup] = [world.open(), world.open()];
+    let login = world.login(opener, "popup");
+    world.settle();
+    let state = params(&world.address(login))["state"].clone();
+    let denial = [("error", "access_denied"), ("state", &state)];
+    let callback = world.callback(popup, &crate::world::provider::answer_url(&denial));
+    world.settle();
+    assert_eq!(world.code(callback), "login_denied");
+    assert_eq!(world.code(login), "login_denied");
+}
+
+#[test]
+fn the_opener_of_a_popup_that_never_comes_back_is_told_after_ten_minutes() {
+    let mut world = World::new();
+    let page = world.open();
+    let login = world.login(page, "popup");
+    world.advance(Duration::from_secs(600));
+    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.code(login), "login_expired");
+}
+
+#[test]
+fn a_cancelled_login_is_not_answered_any_more() {
+    let mut world = World::new();
+    let page = world.open();
+    let login = world.login(page, "popup");
+    world.settle();
+    world.give_up(login, "cancel");
+    world.advance(Duration::from_secs(700));
+    assert_eq!(world.answers(login).len(), 1);
+}
+
+#[test]
+fn a_login_whose_page_left_during_discovery_stores_nothing() {
+    let mut world = World::new();
+    let page = world.open();
+    world.login(page, "redirect");
+    world.leave(page);
+    world.settle();
+    assert_eq!(world.count(Kind::Store), 0);
+}
+
+#[test]
+fn a_login_may_not_lead_out_of_the_app() {
+    let mut world = World::new();
+    let page = world.open();
+    for return_to in ["https://evil.example/", "//evil.example/x", "javascript:x"] {
+        let members = format!(r#""t":"login","mode":"redirect","returnTo":"{return_to}""#);
+        let login = world.ask(page, &members);
+        world.settle();
+        assert_eq!(world.code(login), "message_invalid", "{return_to}");
+    }
+}
+
+#[test]
+fn the_33rd_login_at_once_is_refused() {
+    let mut world = World::new();
+    let page = world.open();
+    for _ in 0..32 {
+        world.login(page, "popup");
+    }
+    let one_too_many = world.login(page, "popup");
+    assert_eq!(world.code(one_too_many), "limit_exceeded");
+}

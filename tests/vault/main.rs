@@ -1,0 +1,23 @@
+//! The vault in virtual time, against a provider that really issues and an API that really checks.
+//!
+//! Each file is a behaviour. `world.rs` is what they share; whatever a test does, the world it did it
+//! in checks at its end that every request of a page got exactly one answer, that no page was told a
+//! secret, and that no consumed refresh token was sent again.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+mod callback;
+mod calls;
+mod end;
+mod limits;
+mod login;
+mod logout;
+mod nothing_hangs;
+mod refresh;
+mod refresh_failures;
+mod secrecy;
+mod unauthorized;
+mod world;

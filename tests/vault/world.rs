@@ -1,0 +1,778 @@
+//! Everything around a vault: clocks, entropy, pages, provider, API and store, in virtual time.
+//!
+//! What the vault asks for waits in a queue. [`World::settle`] answers it in order; a test that wants
+//! another order [holds](World::hold) some kinds back, lets the provider [act](World::act) on a
+//! request before its answer arrives, and answers the rest one by one. What must hold in any world is
+//! checked when the world ends.
+
+pub(crate) mod api;
+pub(crate) mod ledger;
+pub(crate) mod page;
+pub(crate) mod provider;
+pub(crate) mod store;
+pub(crate) mod witness;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use strongroom::Secret;
+use strongroom::clock::{Now, UnixMillis};
+use strongroom::config::Config;
+use strongroom::http::{HttpRequest, Outcome};
+use strongroom::json::{Object, Value};
+use strongroom::vault::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
+
+pub(crate) use api::API;
+use ledger::Ledger;
+use page::Page;
+pub(crate) use page::{Answer, Request};
+pub(crate) use provider::{Endpoint, Fault, Flaw};
+use provider::{Provider, form_of, params};
+use store::Store;
+use witness::Witness;
+
+/// The moment at which worlds begin.
+const BEGINNING: Now = Now {
+    monotonic: Duration::from_secs(5),
+    wall: 1_800_000_000_000,
+};
+
+/// What the vault asks its host for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Provider(Endpoint),
+    Store,
+    Take,
+    Verify,
+    Persist,
+    Call,
+    /// The body of an answer, on its way to the page.
+    ResponseBody,
+}
+
+pub(crate) const EXCHANGE: Kind = Kind::Provider(Endpoint::Exchange);
+pub(crate) const REFRESH: Kind = Kind::Provider(Endpoint::Refresh);
+pub(crate) const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
+pub(crate) const KEYS: Kind = Kind::Provider(Endpoint::Keys);
+pub(crate) const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
+
+/// What happened, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Asked(Kind),
+    Answered(Kind),
+    /// A page got a message of this type.
+    Told(PortId, String),
+}
+
+struct Job {
+    kind: Kind,
+    task: Task,
+    /// What the provider answered, once it has acted.
+    outcome: Option<Outcome>,
+    /// No answer will come.
+    is_silent: bool,
+}
+
+enum Task {
+    Send(OpId, HttpRequest),
+    Store(OpId, String, Secret),
+    Take(OpId, String),
+    Verify {
+        op: OpId,
+        jwk: String,
+        signing_input: Secret,
+        signature: Vec<u8>,
+    },
+    Persist(OpId),
+    Call(CallId, Box<ApiRequest>),
+    ResponseBody(CallId),
+}
+
+/// A request of a page for an API, and how it is made.
+pub(crate) struct Fetch<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) background: bool,
+    pub(crate) body: Body,
+}
+
+impl Default for Fetch<'_> {
+    fn default() -> Self {
+        Self {
+            url: "https://api.example.com/v1/orders",
+            method: "GET",
+            headers: &[],
+            background: false,
+            body: Body::Replayable,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) provider: Provider,
+    pub(crate) store: Store,
+    /// Whether successors can be made durable.
+    pub(crate) persists: bool,
+    pub(crate) events: Vec<Event>,
+    pub(crate) ledger: Ledger,
+    pub(crate) witness: Witness,
+    vault: Vault,
+    config: String,
+    /// The time where the provider is: the device's may be wrong.
+    true_time: UnixMillis,
+    pages: BTreeMap<PortId, Page>,
+    jobs: Vec<Job>,
+    held: BTreeSet<Kind>,
+    /// Which page waits for which call.
+    calls: BTreeMap<CallId, Request>,
+    /// Headers and tokens of the calls, as the API saw them.
+    pub(crate) seen_by_api: Vec<ApiRequest>,
+    /// Refresh tokens and codes that the vault must know to be consumed.
+    consumed: BTreeSet<String>,
+    sent_codes: BTreeSet<String>,
+    last_port: PortId,
+    last_call: CallId,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with("{}")
+    }
+
+    /// A world whose configuration has these members, in place of or beside the usual ones.
+    pub(crate) fn with(changes: &str) -> Self {
+        Self::seeded(changes, 1)
+    }
+
+    /// A world with other random numbers.
+    pub(crate) fn seeded(changes: &str, seed: u64) -> Self {
+        let config = configuration(changes);
+        Self {
+            now: BEGINNING,
+            provider: Provider::new(),
+            store: Store::default(),
+            persists: true,
+            events: Vec::new(),
+            ledger: Ledger::default(),
+            witness: Witness::default(),
+            vault: vault(&config, seed),
+            config,
+            true_time: BEGINNING.wall,
+            pages: BTreeMap::new(),
+            jobs: Vec::new(),
+            held: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            seen_by_api: Vec::new(),
+            consumed: BTreeSet::new(),
+            sent_codes: BTreeSet::new(),
+            last_port: 0,
+            last_call: 0,
+        }
+    }
+
+    /// A world with a page that is signed in.
+    pub(crate) fn signed_in() -> (Self, PortId) {
+        Self::signed_in_with("{}")
+    }
+
+    pub(crate) fn signed_in_with(changes: &str) -> (Self, PortId) {
+        let mut world = Self::with(changes);
+        let page = world.open();
+        world.sign_in(page);
+        (world, page)
+    }
+
+    /// A world with a page that is signed in and whose access token has expired.
+    pub(crate) fn expired() -> (Self, PortId) {
+        let (mut world, page) = Self::signed_in();
+        world.expire_access_token();
+        (world, page)
+    }
+
+    /// The worker is gone, with all its pages and all it knew, and begins anew.
+    pub(crate) fn restart(&mut self) {
+        for port in self.pages.keys() {
+            self.ledger.waive_page(*port);
+        }
+        self.jobs.clear();
+        self.calls.clear();
+        self.vault = vault(&self.config, 2);
+    }
+
+    // Pages
+
+    /// A page connects and says hello.
+    pub(crate) fn open(&mut self) -> PortId {
+        let port = self.connect();
+        self.say(port, r#"{"t":"hello","version":1}"#);
+        port
+    }
+
+    /// A page connects and says nothing.
+    pub(crate) fn connect(&mut self) -> PortId {
+        self.last_port += 1;
+        self.pages.insert(self.last_port, Page::default());
+        self.last_port
+    }
+
+    /// A page is gone without a word.
+    pub(crate) fn leave(&mut self, port: PortId) {
+        self.ledger.waive_page(port);
+        self.input(Input::Disconnected { port });
+    }
+
+    /// A page says something that is no request.
+    pub(crate) fn say(&mut self, port: PortId, text: &str) {
+        self.say_with_body(port, text, Body::Replayable);
+    }
+
+    fn say_with_body(&mut self, port: PortId, text: &str, body: Body) -> CallId {
+        self.last_call += 1;
+        let call = self.last_call;
+        self.input(Input::Message {
+            port,
+            call,
+            text,
+            body,
+        });
+        call
+    }
+
+    /// A page asks for something: `members` are those of its message, without `id`.
+    pub(crate) fn ask(&mut self, port: PortId, members: &str) -> Request {
+        self.ask_with_body(port, members, Body::Replayable)
+    }
+
+    fn ask_with_body(&mut self, port: PortId, members: &str, body: Body) -> Request {
+        let page = self.pages.get_mut(&port).unwrap();
+        page.last_id += 1;
+        let request = Request {
+            port,
+            id: page.last_id,
+        };
+        self.ask_again(request, members, body);
+        request
+    }
+
+    /// A page uses the number of a request, whether or not it did so before.
+    pub(crate) fn ask_again(&mut self, request: Request, members: &str, body: Body) {
+        self.ledger.asked(request);
+        self.calls.insert(self.last_call + 1, request);
+        let text = format!(r#"{{"id":{},{members}}}"#, request.id);
+        self.say_with_body(request.port, &text, body);
+    }
+
+    /// A page no longer wants an answer: `t` is `abort` or `cancel`.
+    pub(crate) fn give_up(&mut self, request: Request, t: &str) {
+        self.ledger.waive(request);
+        let Request { port, id } = request;
+        self.say(port, &format!(r#"{{"t":"{t}","id":{id}}}"#));
+    }
+
+    pub(crate) fn login(&mut self, port: PortId, mode: &str) -> Request {
+        self.ask(port, &format!(r#""t":"login","mode":"{mode}""#))
+    }
+
+    pub(crate) fn callback(&mut self, port: PortId, url: &str) -> Request {
+        self.ask(port, &format!(r#""t":"callback","url":"{url}""#))
+    }
+
+    pub(crate) fn logout(&mut self, port: PortId) -> Request {
+        self.ask(port, r#""t":"logout","provider":false"#)
+    }
+
+    /// A page calls an API: `path` begins with `/`.
+    pub(crate) fn fetch(&mut self, port: PortId, path: &str) -> Request {
+        self.fetch_as(
+            port,
+            &Fetch {
+                url: &[API, path].concat(),
+                ..Fetch::default()
+            },
+        )
+    }
+
+    pub(crate) fn fetch_as(&mut self, port: PortId, fetch: &Fetch<'_>) -> Request {
+        self.ask_with_body(port, &fetch_members(fetch), fetch.body)
+    }
+
+    /// A login by redirect from its beginning to its end. Gives the callback's request.
+    pub(crate) fn sign_in(&mut self, port: PortId) -> Request {
+        let url = self.begin_login(port, "redirect");
+        let answer = self.provider.sign_in(&url);
+        let callback = self.callback(port, &answer);
+        self.settle();
+        callback
+    }
+
+    /// A login up to where the user is at the provider. Gives the authorization request.
+    pub(crate) fn begin_login(&mut self, port: PortId, mode: &str) -> String {
+        let login = self.login(port, mode);
+        self.settle();
+        self.address(login)
+    }
+
+    // What pages know
+
+    pub(crate) fn page(&self, port: PortId) -> &Page {
+        &self.pages[&port]
+    }
+
+    /// All answers to a request, in order.
+    pub(crate) fn answers(&self, request: Request) -> &[Answer] {
+        let answers = self.pages[&request.port].answers.get(&request.id);
+        answers.map_or(&[], Vec::as_slice)
+    }
+
+    /// The last answer to a request.
+    pub(crate) fn answer(&self, request: Request) -> Option<&Answer> {
+        self.answers(request).last()
+    }
+
+    /// Where a login or logout sends the user.
+    pub(crate) fn address(&self, request: Request) -> String {
+        match self.answer(request) {
+            Some(Answer::Navigate(url) | Answer::Done(Some(url))) => url.clone(),
+            other => panic!("no address but {other:?}"),
+        }
+    }
+
+    /// The status that a call was answered with.
+    #[track_caller]
+    pub(crate) fn status(&self, request: Request) -> u16 {
+        match self.answer(request) {
+            Some(Answer::Head { status, .. }) => *status,
+            other => panic!("no head but {other:?}"),
+        }
+    }
+
+    /// The code of the error that a request was answered with.
+    #[track_caller]
+    pub(crate) fn code(&self, request: Request) -> &str {
+        match self.answer(request) {
+            Some(Answer::Error { code, .. }) => code,
+            other => panic!("no error but {other:?}"),
+        }
+    }
+
+    /// The code in the last `failed` that a page got.
+    pub(crate) fn failure(&self, port: PortId) -> &str {
+        let failed = self.pages[&port].of_type("failed").next_back();
+        failed.unwrap().str("code").unwrap()
+    }
+
+    /// The session as a page was last told of it.
+    pub(crate) fn session(&self, port: PortId) -> Option<&Object> {
+        self.last_session_message(port)?.get("session")?.as_object()
+    }
+
+    /// Why there is no session, as a page was last told.
+    pub(crate) fn reason(&self, port: PortId) -> Option<&str> {
+        self.last_session_message(port)?.str("reason")
+    }
+
+    fn last_session_message(&self, port: PortId) -> Option<&Object> {
+        let has_session = |m: &&Object| m.get("session").is_some();
+        self.pages[&port].messages.iter().rfind(has_session)
+    }
+
+    // The order of things
+
+    /// Answers to these kinds are held back.
+    pub(crate) fn hold(&mut self, kinds: &[Kind]) {
+        self.held.extend(kinds);
+    }
+
+    /// Answers are held back no longer; what waits is answered.
+    pub(crate) fn release(&mut self) {
+        self.held.clear();
+        self.settle();
+    }
+
+    /// How many requests of this kind wait.
+    pub(crate) fn outstanding(&self, kind: Kind) -> usize {
+        self.jobs.iter().filter(|job| job.kind == kind).count()
+    }
+
+    /// How many requests of this kind the vault has made.
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        let is_it = |event: &&Event| **event == Event::Asked(kind);
+        self.events.iter().filter(is_it).count()
+    }
+
+    /// Answers what waits, in order, and what that leads to, but for what is held back.
+    pub(crate) fn settle(&mut self) {
+        let can_go = |held: &BTreeSet<Kind>, job: &Job| !job.is_silent && !held.contains(&job.kind);
+        while let Some(i) = self.jobs.iter().position(|job| can_go(&self.held, job)) {
+            self.answer_job(i);
+        }
+    }
+
+    /// Answers the first request of this kind and nothing else.
+    #[track_caller]
+    pub(crate) fn answer_one(&mut self, kind: Kind) {
+        let i = self.jobs.iter().position(|job| job.kind == kind);
+        self.answer_job(i.expect("nothing of this kind waits"));
+    }
+
+    /// The provider acts on the first request of this kind; its answer is still on its way.
+    #[track_caller]
+    pub(crate) fn act(&mut self, kind: Kind) {
+        let i = self.jobs.iter().position(|job| job.kind == kind);
+        self.act_on(i.expect("nothing of this kind waits"));
+    }
+
+    /// Time passes; what is due is done, and answered at once.
+    pub(crate) fn advance(&mut self, duration: Duration) {
+        let end = self.now.monotonic + duration;
+        self.settle();
+        let mut ticks_now = 0;
+        while let Some(tick) = self.vault.next_tick(self.now).filter(|tick| *tick <= end) {
+            ticks_now = if tick > self.now.monotonic {
+                0
+            } else {
+                ticks_now + 1
+            };
+            assert!(ticks_now < 100, "the vault asks for a tick again and again");
+            self.pass(tick.saturating_sub(self.now.monotonic));
+            self.input(Input::Tick);
+            self.settle();
+        }
+        self.pass(end - self.now.monotonic);
+        self.input(Input::Tick);
+        self.settle();
+    }
+
+    /// The device sleeps, which only the wall clock notices, and wakes up.
+    pub(crate) fn sleep(&mut self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap();
+        self.now.wall += millis;
+        self.true_time += millis;
+        self.input(Input::Woke);
+        self.settle();
+    }
+
+    /// The device is online again, or a page is visible again.
+    pub(crate) fn wake(&mut self) {
+        self.input(Input::Woke);
+        self.settle();
+    }
+
+    /// The user sets the device's clock.
+    pub(crate) fn set_clock_by(&mut self, seconds: i64) {
+        self.now.wall = self.now.wall.saturating_add_signed(seconds * 1000);
+    }
+
+    pub(crate) fn expire_access_token(&mut self) {
+        let lifetime = self.provider.lifetime;
+        self.advance(lifetime);
+    }
+
+    pub(crate) fn true_time(&self) -> UnixMillis {
+        self.true_time
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        self.now.monotonic += duration;
+        // Part of a millisecond is rounded up, so that the wall clock does not fall behind.
+        let millis = u64::try_from(duration.as_micros().div_ceil(1000)).unwrap();
+        self.now.wall += millis;
+        self.true_time += millis;
+    }
+
+    // The host's work
+
+    pub(crate) fn input(&mut self, input: Input<'_>) {
+        if !matches!(input, Input::Message { .. }) {
+            self.witness.debugged(format!("{input:?}"));
+        }
+        self.vault.handle(self.now, input);
+        while let Some(output) = self.vault.poll() {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        if !matches!(output, Output::Post { .. }) {
+            self.witness.debugged(format!("{output:?}"));
+        }
+        match output {
+            Output::Post { port, text } => self.tell(port, &text),
+            Output::Close { port } => self.ledger.waive_page(port),
+            Output::Send { op, request } => {
+                let endpoint = Provider::endpoint_of(&request);
+                self.check_request(endpoint, &request);
+                self.job(Kind::Provider(endpoint), Task::Send(op, request));
+            }
+            Output::Cancel { op } => {
+                let is_it = |job: &Job| matches!(job.task, Task::Send(o, _) if o == op);
+                self.jobs.retain(|job| !is_it(job));
+            }
+            Output::Store { op, key, value, .. } => {
+                self.learn_secrets_of_login(&value);
+                self.job(Kind::Store, Task::Store(op, key, value));
+            }
+            Output::Take { op, key } => self.job(Kind::Take, Task::Take(op, key)),
+            Output::Verify {
+                op,
+                jwk,
+                signing_input,
+                signature,
+                ..
+            } => self.job(
+                Kind::Verify,
+                Task::Verify {
+                    op,
+                    jwk,
+                    signing_input,
+                    signature,
+                },
+            ),
+            Output::Persist { op, .. } => self.job(Kind::Persist, Task::Persist(op)),
+            Output::Call {
+                call,
+                port,
+                id,
+                request,
+            } => {
+                assert_eq!(self.calls[&call], Request { port, id });
+                self.job(Kind::Call, Task::Call(call, Box::new(request)));
+            }
+            Output::Deliver { call, text } => {
+                let port = self.calls[&call].port;
+                self.tell(port, &text);
+                self.job(Kind::ResponseBody, Task::ResponseBody(call));
+            }
+            Output::Drop { call } => {
+                let is_its = |task: &Task| match task {
+                    Task::Call(c, _) | Task::ResponseBody(c) => *c == call,
+                    _ => false,
+                };
+                self.jobs.retain(|job| !is_its(&job.task));
+                self.calls.remove(&call);
+            }
+        }
+    }
+
+    fn job(&mut self, kind: Kind, task: Task) {
+        self.events.push(Event::Asked(kind));
+        self.jobs.push(Job {
+            kind,
+            task,
+            outcome: None,
+            is_silent: false,
+        });
+    }
+
+    fn tell(&mut self, port: PortId, text: &str) {
+        self.witness.told(text);
+        let page = self.pages.get_mut(&port).unwrap();
+        let answered = page.told(text);
+        let t = page.messages.last().and_then(|m| m.str("t")).unwrap();
+        self.events.push(Event::Told(port, t.to_owned()));
+        let Some((id, answer)) = answered else {
+            return;
+        };
+        let mut is_final = id != 0;
+        if let Answer::Navigate(url) = &answer {
+            let state = &params(url.split_once('?').unwrap().1)["state"];
+            self.witness.secret_in_requests(state);
+            // The opener of a popup waits for the end of the login.
+            is_final = !state.ends_with(".p");
+        }
+        if is_final {
+            self.ledger.answered(Request { port, id });
+        }
+    }
+
+    fn act_on(&mut self, i: usize) {
+        let job = &mut self.jobs[i];
+        let Task::Send(_, request) = &job.task else {
+            panic!("the provider has no part in this");
+        };
+        match self.provider.answer(self.true_time, request) {
+            Some(outcome) => job.outcome = Some(outcome),
+            None => job.is_silent = true,
+        }
+        self.learn_issued_secrets();
+    }
+
+    fn answer_job(&mut self, i: usize) {
+        if matches!(self.jobs[i].task, Task::Send(..)) && self.jobs[i].outcome.is_none() {
+            self.act_on(i);
+        }
+        if self.jobs[i].is_silent {
+            return;
+        }
+        let Job {
+            kind,
+            task,
+            outcome,
+            ..
+        } = self.jobs.remove(i);
+        self.events.push(Event::Answered(kind));
+        match task {
+            Task::Send(op, request) => {
+                let outcome = outcome.unwrap();
+                self.note_consumed(&request, &outcome);
+                self.input(Input::Answered { op, outcome });
+            }
+            Task::Store(op, key, value) => {
+                let ok = self.store.put(key, value);
+                self.input(Input::Stored { op, ok });
+            }
+            Task::Take(op, key) => {
+                let taken = self.store.take(&key);
+                self.input(Input::Taken { op, taken });
+            }
+            Task::Verify {
+                op,
+                jwk,
+                signing_input,
+                signature,
+            } => {
+                let valid = provider::verify(&jwk, signing_input.expose(), &signature);
+                self.input(Input::Verified { op, valid });
+            }
+            Task::Persist(op) => {
+                let ok = self.persists;
+                self.input(Input::Stored { op, ok });
+            }
+            Task::Call(call, request) => {
+                let answer = api::answer(&self.provider, self.true_time, &request);
+                self.seen_by_api.push(*request);
+                self.input(match answer {
+                    Some(head) => Input::CallAnswered { call, head },
+                    None => Input::CallFailed { call },
+                });
+            }
+            Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
+        }
+    }
+
+    /// A consumed refresh token is never sent again, nor is a code, nor one token twice at a time.
+    fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        let is_same = |job: &Job| {
+            matches!(&job.task, Task::Send(_, other)
+                if Provider::endpoint_of(other) == endpoint && form_of(other) == form_of(request))
+        };
+        assert!(
+            !self.jobs.iter().any(is_same),
+            "{endpoint:?} is asked the same twice at a time"
+        );
+        let form = form_of(request);
+        match endpoint {
+            Endpoint::Refresh => {
+                let is_consumed = self.consumed.contains(&form["refresh_token"]);
+                assert!(!is_consumed, "a consumed refresh token is sent again");
+            }
+            Endpoint::Exchange => {
+                let is_new = self.sent_codes.insert(form["code"].clone());
+                assert!(is_new, "an authorization code is sent again");
+            }
+            _ => {}
+        }
+    }
+
+    fn note_consumed(&mut self, request: &HttpRequest, outcome: &Outcome) {
+        let Outcome::Reply(reply) = outcome else {
+            return;
+        };
+        let reply = Value::parse(reply.body.as_ref().unwrap().expose()).ok();
+        let successor = reply
+            .as_ref()
+            .and_then(|reply| reply.as_object()?.str("refresh_token"));
+        if let (Some(sent), true) = (form_of(request).get("refresh_token"), successor.is_some()) {
+            self.consumed.insert(sent.clone());
+        }
+    }
+
+    fn learn_issued_secrets(&mut self) {
+        for secret in self.provider.issued.drain(..) {
+            self.witness.secret(&secret);
+        }
+    }
+
+    fn learn_secrets_of_login(&mut self, value: &Secret) {
+        let login = Value::parse(value.expose()).unwrap();
+        let login = login.as_object().unwrap();
+        self.witness.secret(login.str("code_verifier").unwrap());
+        self.witness.secret_in_requests(login.str("nonce").unwrap());
+    }
+}
+
+impl Drop for World {
+    /// What must be true at the end of any test.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.held.clear();
+        self.provider.repair();
+        // Longer than a login may take, which is the longest that anything may wait.
+        self.advance(Duration::from_secs(660));
+        assert_eq!(self.ledger.faults(), [""; 0]);
+        assert_eq!(self.witness.leaks(), [""; 0]);
+    }
+}
+
+/// Random numbers that a seed repeats (`SplitMix64`).
+struct Seeded(u64);
+
+impl Entropy for Seeded {
+    fn fill(&mut self, octets: &mut [u8]) {
+        for chunk in octets.chunks_mut(8) {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^= z >> 31;
+            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// The members of a `fetch` message.
+pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
+    let pair = |(name, value): &(&str, &str)| Value::from(vec![*name, *value]);
+    let headers: Vec<Value> = fetch.headers.iter().map(pair).collect();
+    let mut object = Object::new();
+    object.push("t", "fetch".into());
+    object.push("url", fetch.url.into());
+    object.push("method", fetch.method.into());
+    object.push("headers", headers.into());
+    object.push("background", fetch.background.into());
+    let mut text = String::new();
+    object.write(&mut text);
+    text[1..text.len() - 1].to_owned()
+}
+
+fn vault(config: &str, seed: u64) -> Vault {
+    let config = Config::parse(config, "https://app.example.com/worker.js");
+    Vault::new(config.unwrap(), Box::new(Seeded(seed)))
+}
+
+fn configuration(changes: &str) -> String {
+    let usual = Value::parse(
+        r#"{
+            "issuer": "https://id.example.com",
+            "clientId": "spa",
+            "redirectUri": "/callback",
+            "scope": "openid profile offline_access",
+            "apis": [{ "url": "https://api.example.com/v1/", "methods": ["GET", "POST"] }]
+        }"#,
+    );
+    let (usual, changes) = (usual.unwrap(), Value::parse(changes).unwrap());
+    let (usual, changes) = (usual.as_object().unwrap(), changes.as_object().unwrap());
+    let kept = usual.iter().filter(|(name, _)| changes.get(name).is_none());
+    let mut merged = Object::new();
+    for (name, value) in kept.chain(changes.iter()) {
+        merged.push(name, value.clone());
+    }
+    let mut text = String::new();
+    merged.write(&mut text);
+    text
+}

@@ -1,0 +1,58 @@
+//! Nothing hangs: every request of a page gets exactly one answer.
+
+use std::collections::BTreeMap;
+
+use super::page::Request;
+
+/// What was asked and how often it was answered.
+#[derive(Clone, Default)]
+pub(crate) struct Ledger(BTreeMap<Request, Entry>);
+
+#[derive(Clone, Default)]
+struct Entry {
+    asked: u32,
+    answered: u32,
+    /// The page has lost interest, so that an answer may or may not have come before.
+    is_waived: bool,
+}
+
+impl Ledger {
+    pub(crate) fn asked(&mut self, request: Request) {
+        self.0.entry(request).or_default().asked += 1;
+    }
+
+    pub(crate) fn answered(&mut self, request: Request) {
+        self.0.entry(request).or_default().answered += 1;
+    }
+
+    pub(crate) fn waive(&mut self, request: Request) {
+        self.0.entry(request).or_default().is_waived = true;
+    }
+
+    pub(crate) fn waive_page(&mut self, port: u32) {
+        for (_, entry) in self
+            .0
+            .iter_mut()
+            .filter(|(request, _)| request.port == port)
+        {
+            entry.is_waived = true;
+        }
+    }
+
+    /// The requests that got no answer, or too many.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let is_wrong = |entry: &Entry| {
+            entry.answered > entry.asked || (entry.answered < entry.asked && !entry.is_waived)
+        };
+        self.0
+            .iter()
+            .filter(|(_, entry)| is_wrong(entry))
+            .map(|(request, entry)| {
+                let Entry {
+                    asked, answered, ..
+                } = entry;
+                format!("{request:?} was asked {asked} and answered {answered} times")
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,73 @@
+//! A page: it asks, and keeps what it is told.
+
+use std::collections::HashMap;
+
+use strongroom::json::{Object, Value};
+
+/// Something that a page asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Request {
+    pub(crate) port: u32,
+    pub(crate) id: u64,
+}
+
+/// What a page was told about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Navigate(String),
+    Done(Option<String>),
+    Settled { return_to: String, popup: bool },
+    Head { status: u16, url: String },
+    NetworkError,
+    Error { code: String, message: String },
+    Inspection(Vec<Value>),
+}
+
+#[derive(Default)]
+pub(crate) struct Page {
+    pub(crate) last_id: u64,
+    pub(crate) messages: Vec<Object>,
+    pub(crate) answers: HashMap<u64, Vec<Answer>>,
+}
+
+impl Page {
+    /// Keeps a message. Gives the request that it answers, and how, if it answers one.
+    pub(crate) fn told(&mut self, text: &str) -> Option<(u64, Answer)> {
+        let message = Value::parse(text).unwrap();
+        let message = message.as_object().unwrap();
+        self.messages.push(message.clone());
+        let answer = answer(message)?;
+        let id = message.get("id").and_then(Value::as_u64).unwrap();
+        self.answers.entry(id).or_default().push(answer.clone());
+        Some((id, answer))
+    }
+
+    /// The messages of type `t`.
+    pub(crate) fn of_type<'a>(&'a self, t: &'a str) -> impl DoubleEndedIterator<Item = &'a Object> {
+        self.messages.iter().filter(move |m| m.str("t") == Some(t))
+    }
+}
+
+fn answer(message: &Object) -> Option<Answer> {
+    let text = |name| message.str(name).map(str::to_owned);
+    Some(match message.str("t").unwrap() {
+        "navigate" => Answer::Navigate(text("url")?),
+        "done" => Answer::Done(text("url")),
+        "settled" => Answer::Settled {
+            return_to: text("returnTo")?,
+            popup: message.get("popup")?.as_bool()?,
+        },
+        "head" => Answer::Head {
+            status: message.get("status")?.as_u64()?.try_into().ok()?,
+            url: text("url")?,
+        },
+        "network_error" => Answer::NetworkError,
+        "error" => Answer::Error {
+            code: text("code")?,
+            message: text("message")?,
+        },
+        "inspection" => Answer::Inspection(message.get("holdings")?.as_array()?.to_vec()),
+        "ready" | "failed" | "session" | "trace" => return None,
+        other => panic!("pages know no message of type {other}"),
+    })
+}

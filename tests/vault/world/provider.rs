@@ -1,0 +1,496 @@
+//! An OpenID provider that really issues: it signs ID tokens, checks PKCE, rotates refresh tokens and
+//! revokes a family when a consumed token comes again. What goes wrong is told to it beforehand.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
+};
+use strongroom::http::{HttpReply, HttpRequest, Outcome};
+use strongroom::json::{Object, Value};
+use strongroom::{Secret, base64url, form, pkce};
+
+pub(crate) const ISSUER: &str = "https://id.example.com";
+pub(crate) const CLIENT_ID: &str = "spa";
+pub(crate) const REDIRECT_URI: &str = "https://app.example.com/callback";
+
+/// What a request to the provider is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Endpoint {
+    Discovery,
+    Keys,
+    Exchange,
+    Refresh,
+    Revoke,
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The request is lost.
+    LostBefore,
+    /// The provider acts on the request, and its answer is lost.
+    LostAfter,
+    /// Nothing comes, not even an error.
+    Silence,
+    Status(u16),
+    /// A status with `Retry-After`, if any, in seconds.
+    Busy(u16, Option<u64>),
+    /// A captive portal answers in the provider's place.
+    Html,
+    /// The provider acts on the request, and half of its answer arrives.
+    Truncated,
+    /// An error answer (RFC 6749 5.2).
+    Refused(&'static str),
+}
+
+/// What is wrong with the next ID tokens.
+#[derive(Clone, Debug)]
+pub(crate) enum Flaw {
+    /// The signature is by another key than the header says.
+    Signature,
+    /// The header names a key that is not published.
+    UnknownKey,
+    /// A claim says something else.
+    Claim(&'static str, Value),
+    /// There is no ID token.
+    Missing,
+}
+
+/// A session of a user with this client: all tokens that descend from one code.
+struct Family {
+    subject: String,
+    nonce: String,
+    login_at: u64,
+    access_token: String,
+    refresh_token: Option<String>,
+    consumed: Vec<(String, u64)>,
+    is_revoked: bool,
+}
+
+/// What was agreed to at the authorization endpoint.
+struct Consent {
+    challenge: String,
+    nonce: String,
+    subject: String,
+}
+
+pub(crate) struct Provider {
+    /// Who signs in.
+    pub(crate) subject: String,
+    /// How long access tokens live, as `expires_in` says it.
+    pub(crate) lifetime: Duration,
+    /// Whether there are refresh tokens at all.
+    pub(crate) issues_refresh_tokens: bool,
+    pub(crate) rotates: bool,
+    /// For how long a consumed refresh token is forgiven.
+    pub(crate) leeway: Duration,
+    /// The `scope` member of token replies.
+    pub(crate) scope: Option<&'static str>,
+    /// Further claims of ID tokens.
+    pub(crate) name: Option<&'static str>,
+    /// Whether refreshing brings an ID token.
+    pub(crate) id_token_on_refresh: bool,
+    pub(crate) flaw: Option<Flaw>,
+    /// The key that signs: 0 or 1.
+    pub(crate) signing_key: usize,
+    /// The keys in the key set.
+    pub(crate) published_keys: Vec<usize>,
+    /// How many consumed refresh tokens came again too late.
+    pub(crate) reuses: u32,
+    /// Every secret that was issued.
+    pub(crate) issued: Vec<String>,
+    faults: HashMap<Endpoint, VecDeque<Fault>>,
+    outages: HashMap<Endpoint, Fault>,
+    consents: HashMap<String, Consent>,
+    families: Vec<Family>,
+    /// Access tokens: the family and the end.
+    access_tokens: HashMap<String, (usize, u64)>,
+    count: u64,
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        Self {
+            subject: "alice".to_owned(),
+            lifetime: Duration::from_secs(300),
+            issues_refresh_tokens: true,
+            rotates: true,
+            leeway: Duration::ZERO,
+            scope: None,
+            name: Some("Alice"),
+            id_token_on_refresh: true,
+            flaw: None,
+            signing_key: 0,
+            published_keys: vec![0],
+            reuses: 0,
+            issued: Vec::new(),
+            faults: HashMap::new(),
+            outages: HashMap::new(),
+            consents: HashMap::new(),
+            families: Vec::new(),
+            access_tokens: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// The next requests to `endpoint` meet these faults, one each.
+    pub(crate) fn fault(&mut self, endpoint: Endpoint, faults: &[Fault]) {
+        let queue = self.faults.entry(endpoint).or_default();
+        queue.extend(faults.iter().copied());
+    }
+
+    /// Every request to `endpoint` meets this fault until [`Self::repair`].
+    pub(crate) fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
+        self.outages.insert(endpoint, fault);
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn repair(&mut self) {
+        self.outages.clear();
+        self.faults.clear();
+    }
+
+    /// The user signs in at the address of an authorization request: where they are sent then.
+    pub(crate) fn sign_in(&mut self, url: &str) -> String {
+        let (_, query) = url.split_once('?').unwrap();
+        let params = params(query);
+        assert_eq!(params["client_id"], CLIENT_ID);
+        assert_eq!(params["redirect_uri"], REDIRECT_URI);
+        assert_eq!(params["response_type"], "code");
+        assert_eq!(params["code_challenge_method"], "S256");
+        let code = self.secret("code");
+        let consent = Consent {
+            challenge: params["code_challenge"].clone(),
+            nonce: params["nonce"].clone(),
+            subject: self.subject.clone(),
+        };
+        self.consents.insert(code.clone(), consent);
+        answer_url(&[("code", &code), ("state", &params["state"])])
+    }
+
+    /// Whether an API accepts this access token: unexpired, unrevoked, and the newest of its family.
+    pub(crate) fn accepts(&self, access_token: &str, now: u64) -> bool {
+        self.access_tokens
+            .get(access_token)
+            .is_some_and(|&(family, end)| {
+                let family = &self.families[family];
+                now < end && !family.is_revoked && family.access_token == access_token
+            })
+    }
+
+    /// The API no longer accepts the newest access token, though its time is not over.
+    pub(crate) fn withdraw_access_tokens(&mut self) {
+        self.access_tokens.clear();
+    }
+
+    /// Whether all that was ever issued is worthless.
+    pub(crate) fn has_revoked_everything(&self) -> bool {
+        self.families.iter().all(|family| family.is_revoked)
+    }
+
+    /// How often the family's refresh token was rotated.
+    pub(crate) fn rotations(&self) -> usize {
+        self.families.iter().map(|f| f.consumed.len()).sum()
+    }
+
+    pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
+        let path = request.url.strip_prefix(ISSUER).unwrap_or(&request.url);
+        match path {
+            "/.well-known/openid-configuration" => Endpoint::Discovery,
+            "/jwks" => Endpoint::Keys,
+            "/revoke" => Endpoint::Revoke,
+            "/token" => match form_of(request)["grant_type"].as_str() {
+                "authorization_code" => Endpoint::Exchange,
+                "refresh_token" => Endpoint::Refresh,
+                other => panic!("no such grant_type: {other}"),
+            },
+            _ => panic!("the provider has no such endpoint: {path}"),
+        }
+    }
+
+    /// Answers a request; `None` if nothing will ever come.
+    pub(crate) fn answer(&mut self, now: u64, request: &HttpRequest) -> Option<Outcome> {
+        let endpoint = Self::endpoint_of(request);
+        let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
+        let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
+            return Some(Outcome::Reply(self.act(now, endpoint, request)));
+        };
+        Some(match fault {
+            Fault::Silence => return None,
+            Fault::LostBefore => Outcome::Failed,
+            Fault::LostAfter => {
+                self.act(now, endpoint, request);
+                Outcome::Failed
+            }
+            Fault::Status(status) => Outcome::Reply(reply(status, "")),
+            Fault::Busy(status, seconds) => Outcome::Reply(HttpReply {
+                retry_after: seconds.map(Duration::from_secs),
+                ..reply(status, "")
+            }),
+            Fault::Html => Outcome::Reply(HttpReply {
+                content_type: Some("text/html".to_owned()),
+                ..reply(200, "<html>sign in to the hotel's network</html>")
+            }),
+            Fault::Truncated => {
+                let whole = self.act(now, endpoint, request);
+                let text = whole.body.unwrap();
+                let half = &text.expose()[..text.expose().len() / 2];
+                Outcome::Reply(reply(whole.status, half))
+            }
+            Fault::Refused(code) => Outcome::Reply(reply(400, &format!(r#"{{"error":"{code}"}}"#))),
+        })
+    }
+
+    fn act(&mut self, now: u64, endpoint: Endpoint, request: &HttpRequest) -> HttpReply {
+        match endpoint {
+            Endpoint::Discovery => reply(200, &metadata()),
+            Endpoint::Keys => reply(200, &key_set(&self.published_keys)),
+            Endpoint::Exchange => self.exchange(now, &form_of(request)),
+            Endpoint::Refresh => self.refresh(now, &form_of(request)["refresh_token"]),
+            Endpoint::Revoke => self.revoke(&form_of(request)["token"]),
+        }
+    }
+
+    fn exchange(&mut self, now: u64, form: &BTreeMap<String, String>) -> HttpReply {
+        let Some(consent) = self.consents.remove(&form["code"]) else {
+            return refusal("invalid_grant");
+        };
+        let hash = pkce::sha256(form["code_verifier"].as_bytes());
+        if base64url::encode(&hash) != consent.challenge || form["redirect_uri"] != REDIRECT_URI {
+            return refusal("invalid_grant");
+        }
+        self.families.push(Family {
+            subject: consent.subject,
+            nonce: consent.nonce,
+            login_at: now / 1000,
+            access_token: String::new(),
+            refresh_token: None,
+            consumed: Vec::new(),
+            is_revoked: false,
+        });
+        self.issue(now, self.families.len() - 1, true)
+    }
+
+    fn refresh(&mut self, now: u64, sent: &str) -> HttpReply {
+        let is_current = |family: &Family| family.refresh_token.as_deref() == Some(sent);
+        if let Some(i) = self.families.iter().position(is_current) {
+            if self.families[i].is_revoked {
+                return refusal("invalid_grant");
+            }
+            if self.rotates {
+                self.families[i].consumed.push((sent.to_owned(), now));
+            }
+            return self.issue(now, i, false);
+        }
+        let consumed = |family: &Family| family.consumed.iter().any(|(token, _)| token == sent);
+        let Some(i) = self.families.iter().position(consumed) else {
+            return refusal("invalid_grant");
+        };
+        let is_forgiven = self.families[i].consumed.last().is_some_and(|(token, at)| {
+            token == sent && u128::from(now - at) < self.leeway.as_millis()
+        });
+        if is_forgiven && !self.families[i].is_revoked {
+            return self.issue(now, i, false);
+        }
+        self.families[i].is_revoked = true;
+        self.reuses += 1;
+        refusal("invalid_grant")
+    }
+
+    fn revoke(&mut self, token: &str) -> HttpReply {
+        for family in &mut self.families {
+            let was_its = family
+                .consumed
+                .iter()
+                .any(|(consumed, _)| consumed == token);
+            if family.refresh_token.as_deref() == Some(token) || was_its {
+                family.is_revoked = true;
+            }
+        }
+        reply(200, "")
+    }
+
+    fn issue(&mut self, now: u64, i: usize, is_login: bool) -> HttpReply {
+        let access_token = self.secret("at");
+        let end = now + u64::try_from(self.lifetime.as_millis()).unwrap();
+        self.access_tokens.insert(access_token.clone(), (i, end));
+        let mut object = Object::new();
+        object.push("access_token", access_token.as_str().into());
+        object.push("token_type", "Bearer".into());
+        object.push("expires_in", self.lifetime.as_secs().into());
+        if self.issues_refresh_tokens && (is_login || self.rotates) {
+            let refresh_token = self.secret("rt");
+            object.push("refresh_token", refresh_token.as_str().into());
+            self.families[i].refresh_token = Some(refresh_token);
+        }
+        if let Some(scope) = self.scope {
+            object.push("scope", scope.into());
+        }
+        self.families[i].access_token = access_token;
+        let is_missing = matches!(self.flaw, Some(Flaw::Missing));
+        if !is_missing && (is_login || self.id_token_on_refresh) {
+            object.push("id_token", self.id_token(now, i, is_login).into());
+        }
+        reply(200, &text(&object))
+    }
+
+    fn id_token(&mut self, now: u64, i: usize, is_login: bool) -> String {
+        let family = &self.families[i];
+        let hash = pkce::sha256(family.access_token.as_bytes());
+        let mut claims = vec![
+            ("iss", ISSUER.into()),
+            ("sub", family.subject.as_str().into()),
+            ("aud", CLIENT_ID.into()),
+            ("iat", (now / 1000).into()),
+            ("exp", (now / 1000 + 3600).into()),
+            ("auth_time", family.login_at.into()),
+            ("at_hash", base64url::encode(&hash[..16]).into()),
+        ];
+        if is_login {
+            claims.push(("nonce", family.nonce.as_str().into()));
+        }
+        if let Some(name) = self.name {
+            claims.push(("name", name.into()));
+        }
+        if let Some(Flaw::Claim(name, value)) = &self.flaw {
+            claims.retain(|(known, _)| known != name);
+            claims.push((name, value.clone()));
+        }
+        let mut payload = Object::new();
+        for (name, value) in claims {
+            payload.push(name, value);
+        }
+        let kid = match self.flaw {
+            Some(Flaw::UnknownKey) => "nobody's".to_owned(),
+            _ => kid(self.signing_key),
+        };
+        let mut header = Object::new();
+        header.push("alg", "ES256".into());
+        header.push("kid", kid.into());
+        let signer = match self.flaw {
+            Some(Flaw::Signature) => 1 - self.signing_key,
+            _ => self.signing_key,
+        };
+        let encoded = |object: &Object| base64url::encode(text(object).as_bytes());
+        let input = [encoded(&header), encoded(&payload)].join(".");
+        let signature = keys()[signer]
+            .sign(&SystemRandom::new(), input.as_bytes())
+            .unwrap();
+        let token = [input, base64url::encode(signature.as_ref())].join(".");
+        self.issued.push(token.clone());
+        token
+    }
+
+    fn secret(&mut self, kind: &str) -> String {
+        self.count += 1;
+        let hash = pkce::sha256(&self.count.to_be_bytes());
+        let secret = [kind, "-", &base64url::encode(&hash[..18])].concat();
+        self.issued.push(secret.clone());
+        secret
+    }
+}
+
+/// Where the provider sends the user with an answer.
+pub(crate) fn answer_url(params: &[(&str, &str)]) -> String {
+    let mut form = form::Form::new();
+    for (name, value) in params {
+        form.push(name, value);
+    }
+    if !params.iter().any(|(name, _)| *name == "iss") {
+        form.push("iss", ISSUER);
+    }
+    [REDIRECT_URI, "?", &form.finish()].concat()
+}
+
+/// The parameters of a query or form.
+pub(crate) fn params(query: &str) -> BTreeMap<String, String> {
+    form::parse(query).unwrap().into_iter().collect()
+}
+
+/// The form of a POST to the provider.
+pub(crate) fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
+    params(request.form.as_ref().map_or("", Secret::expose))
+}
+
+/// Verifies a signature as the browser does.
+pub(crate) fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
+    let jwk = Value::parse(jwk).unwrap();
+    let member = |name| base64url::decode(jwk.as_object().unwrap().str(name).unwrap()).unwrap();
+    let point = [vec![4], member("x"), member("y")].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(input.as_bytes(), signature)
+        .is_ok()
+}
+
+fn keys() -> &'static [EcdsaKeyPair; 2] {
+    static KEYS: OnceLock<[EcdsaKeyPair; 2]> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        [(), ()].map(|()| {
+            let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap()
+        })
+    })
+}
+
+fn kid(key: usize) -> String {
+    ["key-", &key.to_string()].concat()
+}
+
+fn key_set(published: &[usize]) -> String {
+    let key = |&i: &usize| {
+        let point = keys()[i].public_key().as_ref();
+        let mut key = Object::new();
+        key.push("kty", "EC".into());
+        key.push("crv", "P-256".into());
+        key.push("kid", kid(i).into());
+        key.push("x", base64url::encode(&point[1..33]).into());
+        key.push("y", base64url::encode(&point[33..]).into());
+        Value::from(key)
+    };
+    let mut set = Object::new();
+    set.push("keys", published.iter().map(key).collect::<Vec<_>>().into());
+    text(&set)
+}
+
+fn metadata() -> String {
+    let mut object = Object::new();
+    object.push("issuer", ISSUER.into());
+    for (name, path) in [
+        ("authorization_endpoint", "/authorize"),
+        ("token_endpoint", "/token"),
+        ("jwks_uri", "/jwks"),
+        ("revocation_endpoint", "/revoke"),
+        ("end_session_endpoint", "/logout"),
+    ] {
+        object.push(name, [ISSUER, path].concat().into());
+    }
+    let iss = "authorization_response_iss_parameter_supported";
+    object.push(iss, true.into());
+    text(&object)
+}
+
+fn refusal(code: &str) -> HttpReply {
+    reply(400, &format!(r#"{{"error":"{code}"}}"#))
+}
+
+fn reply(status: u16, body: &str) -> HttpReply {
+    HttpReply {
+        status,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        date: None,
+        body: Some(Secret::from(body)),
+    }
+}
+
+fn text(object: &Object) -> String {
+    let mut text = String::new();
+    object.write(&mut text);
+    text
+}

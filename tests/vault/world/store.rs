@@ -1,0 +1,42 @@
+//! The store for pending logins: what survives while the page is at the provider.
+
+use std::collections::HashMap;
+
+use strongroom::Secret;
+use strongroom::vault::Taken;
+
+#[derive(Default)]
+pub(crate) struct Store {
+    /// Nothing can be written.
+    pub(crate) is_full: bool,
+    /// Nothing can be written or read.
+    pub(crate) is_unavailable: bool,
+    /// What was taken out leaves a mark.
+    records: HashMap<String, Option<Secret>>,
+}
+
+impl Store {
+    pub(crate) fn put(&mut self, key: String, value: Secret) -> bool {
+        let works = !self.is_full && !self.is_unavailable;
+        if works {
+            self.records.insert(key, Some(value));
+        }
+        works
+    }
+
+    pub(crate) fn take(&mut self, key: &str) -> Taken {
+        if self.is_unavailable {
+            return Taken::Unavailable;
+        }
+        match self.records.get_mut(key).map(Option::take) {
+            None => Taken::Absent,
+            Some(None) => Taken::Used,
+            Some(Some(value)) => Taken::Found(value),
+        }
+    }
+
+    /// The user clears the site's data.
+    pub(crate) fn clear(&mut self) {
+        self.records.clear();
+    }
+}
