@@ -274,7 +274,7 @@ impl Answer {
     /// [`Code::RedirectUriMismatch`] if that is not the redirect URI; [`Code::CallbackInvalid`] for
     /// missing, repeated or contradicting parameters.
     pub fn parse(config: &Config, url: &str) -> Result<Self> {
-        let invalid = |why| Error::new(Code::CallbackInvalid, why);
+        let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid("the address cannot be parsed"))?;
         let redirect_uri = config.redirect_uri.without_query();
         if url.without_query() != redirect_uri {
@@ -316,7 +316,7 @@ impl Answer {
     /// [`Code::IssuerMismatch`]; [`Code::LoginDenied`], [`Code::InteractionRequired`] or
     /// [`Code::LoginFailed`] as the provider says.
     pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
-        let mismatch = |why: &str| Err(Error::new(Code::IssuerMismatch, why));
+        let mismatch = |why: &'static str| Err(Error::new(Code::IssuerMismatch, why));
         match &self.iss {
             Some(iss) if *iss != pending.issuer => {
                 return mismatch("the answer's iss is not the issuer that was asked");

@@ -6,6 +6,7 @@
 //! `pkg/src/config.ts`.
 
 use crate::prelude::*;
+use alloc::borrow::Cow;
 use core::time::Duration;
 
 use crate::allow::{Rule, RuleFault, Rules};
@@ -142,7 +143,7 @@ impl Config {
     }
 }
 
-fn fault(message: impl Into<String>) -> Error {
+fn fault(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(Code::ConfigInvalid, message)
 }
 

@@ -6,6 +6,7 @@
 //! [`Code::ALL`].
 
 use crate::prelude::*;
+use alloc::borrow::Cow;
 use core::fmt;
 
 /// A result whose error is this crate's [`Error`].
@@ -119,42 +120,50 @@ impl fmt::Display for Code {
 }
 
 /// What went wrong: a [`Code`] for programs and a message for people.
+///
+/// One pointer wide, so that a `Result` of it is returned in a register: it is in the signature of
+/// most functions here, and the browser downloads each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Fault>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fault {
     code: Code,
-    message: String,
+    message: Cow<'static, str>,
 }
 
 impl Error {
     /// An error with `code`; `message` says what happened and with which value. Never a secret.
     #[must_use]
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::boxed(code, message.into())
+    }
+
+    #[inline(never)]
+    fn boxed(code: Code, message: Cow<'static, str>) -> Self {
+        Self(Box::new(Fault { code, message }))
     }
 
     /// The stable code.
     #[must_use]
-    pub const fn code(&self) -> Code {
-        self.code
+    pub fn code(&self) -> Code {
+        self.0.code
     }
 
     /// What happened, in a sentence without a full stop.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code.as_str())?;
+        f.write_str(self.code().as_str())?;
         f.write_str(": ")?;
-        f.write_str(&self.message)?;
+        f.write_str(self.message())?;
         f.write_str(". ")?;
-        f.write_str(self.code.advice())
+        f.write_str(self.code().advice())
     }
 }
 

@@ -259,7 +259,7 @@ impl Vault {
 
 /// The tokens of a code exchange.
 fn exchanged(outcome: &Outcome) -> Result<TokenSet> {
-    let unavailable = |why: &str| Error::new(Code::ProviderUnavailable, why);
+    let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)",
