@@ -78,7 +78,14 @@ export class Bookkeeper {
   #issueAll(ctx, answer, origin) {
     const expiry = (jwt) => decodeJwt(jwt).exp * 1000
     const { access_token: access, refresh_token: refresh, id_token: id } = answer
-    this.#issue({ ...origin, kind: 'access_token', value: access, expiresAt: expiry(access) })
+    const clientExpiresAt = Date.now() + answer.expires_in * 1000
+    this.#issue({
+      ...origin,
+      kind: 'access_token',
+      value: access,
+      expiresAt: expiry(access),
+      clientExpiresAt,
+    })
     if (id) this.#issue({ ...origin, kind: 'id_token', value: id, expiresAt: expiry(id) })
     if (refresh) {
       const expiresAt = Date.now() + ctx.oidc.entities.RefreshToken.expiration * 1000

@@ -1,6 +1,7 @@
 /**
  * Trouble on demand: what a test wants to happen to the provider's next requests. The provider itself
- * stays as it is; this stands in front of it.
+ * stays as it is; this stands in front of it. A `jwks` or `discovery` fault may befall the API too, which
+ * asks for both with the first token that it gets, and for keys again when it does not know a token's.
  *
  * @typedef {object} Fault
  * @property {number} [times] How many requests it befalls. Default 1.

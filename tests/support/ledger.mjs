@@ -13,6 +13,8 @@ import { EventEmitter } from 'node:events'
  * @property {string} value
  * @property {number} at Milliseconds since the Unix epoch, as all times here.
  * @property {number | null} expiresAt
+ * @property {number} [clientExpiresAt] An access token's end as its client reckons it, from `expires_in`: up
+ *   to a second after `expiresAt`, which the provider rounds down.
  * @property {string | null} grant The grant type that it was issued for; `null` for a code.
  * @property {number | null} family `null` for a code that nobody has exchanged yet.
  * @property {number | null} generation The refresh token's; an access or ID token has that of the refresh
@@ -146,11 +148,11 @@ export class Ledger {
     })
   }
 
-  /** Resolves when the newest access token has expired by this machine's clock. */
+  /** Resolves when the newest access token has expired, for the API and for its client. */
   async accessTokenExpired() {
     for (;;) {
-      const expiresAt = this.newest('access_token')?.expiresAt ?? 0
-      const left = expiresAt - Date.now()
+      const { expiresAt = 0, clientExpiresAt = 0 } = this.newest('access_token') ?? {}
+      const left = Math.max(expiresAt, clientExpiresAt) - Date.now()
       if (left < 0) return
       await new Promise((resolve) => setTimeout(resolve, left + 1))
     }

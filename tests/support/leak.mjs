@@ -1,0 +1,292 @@
+/**
+ * Looks for secrets in everything that script in a page can get at, and in some that it cannot. The same
+ * functions first have to find a canary in each of these places (tests/browser/leak.test.mjs).
+ */
+
+/** Long enough that it is no accident, short enough that a piece of a token is found as well. */
+const WINDOW = 24
+
+/** A window into a secret for each so many characters of it. */
+const STRIDE = 64
+
+/** Longer than this V8 cuts strings off in a heap snapshot. */
+const SNAPSHOT_CUT = 1000
+
+/** @typedef {{ kind: string, value: string }} Secret */
+/** @typedef {{ place: string, kind: string, form: string, excerpt: string }} Finding */
+
+// Needles: a secret's pieces, in the forms in which they may be kept.
+
+const hex = (byte) => byte.toString(16).padStart(2, '0')
+const bytesOf = (text) => [...Buffer.from(text)]
+const mapBytes = (text, write, glue = '') => bytesOf(text).map(write).join(glue)
+
+/** What stays the same in base64 whatever stands before and after, if `shift` bytes stand before. */
+const base64 = (text, shift) => {
+  const whole = Buffer.concat([Buffer.alloc(shift), Buffer.from(text)]).toString('base64')
+  return whole.slice(shift && 4, 4 * Math.floor((shift + text.length) / 3))
+}
+
+const FORMS = {
+  plain: (text) => text,
+  base64: (text) => base64(text, 0),
+  'base64, one byte on': (text) => base64(text, 1),
+  'base64, two bytes on': (text) => base64(text, 2),
+  hex: (text) => mapBytes(text, hex),
+  HEX: (text) => mapBytes(text, hex).toUpperCase(),
+  percent: (text) => mapBytes(text, (byte) => `%${hex(byte)}`),
+  PERCENT: (text) => mapBytes(text, (byte) => `%${hex(byte).toUpperCase()}`),
+  'escaped in JSON': (text) => mapBytes(text, (byte) => `\\u00${hex(byte)}`),
+  'a list of numbers': (text) => mapBytes(text, String, ','),
+  'UTF-16': (text) => mapBytes(text, (byte) => `${String.fromCharCode(byte)}\0`),
+  backwards: (text) => [...text].reverse().join(''),
+}
+
+function windowsOf(value) {
+  const last = value.length - WINDOW
+  if (last <= 0) return [value]
+  const starts = Array.from({ length: Math.ceil(last / STRIDE) }, (_, index) => index * STRIDE)
+  return [...starts, last].map((start) => value.slice(start, start + WINDOW))
+}
+
+function needlesOf({ kind, value }) {
+  return windowsOf(value).flatMap((text) =>
+    Object.entries(FORMS).flatMap(([form, write]) => {
+      const needle = write(text)
+      const forms = form.startsWith('base64') ? [needle, toUrlAlphabet(needle)] : [needle]
+      return [...new Set(forms)].map((written) => ({ kind, form, written }))
+    }),
+  )
+}
+
+const toUrlAlphabet = (text) => text.replaceAll('+', '-').replaceAll('/', '_')
+
+/** How much of a needle is looked up before the rest is compared. */
+const KEY = 8
+
+/**
+ * Finds all secrets in all texts.
+ *
+ * @param {Record<string, string[]>} places Texts by where they are from; bytes as Latin-1.
+ * @param {Secret[]} secrets
+ * @returns {Finding[]}
+ */
+export function search(places, secrets) {
+  const index = new Map()
+  for (const needle of secrets.flatMap(needlesOf)) {
+    const key = needle.written.slice(0, KEY)
+    index.set(key, [...(index.get(key) ?? []), needle])
+  }
+  return Object.entries(places).flatMap(([place, texts]) =>
+    texts.flatMap((text) => findIn(text, index).map((finding) => ({ place, ...finding }))),
+  )
+}
+
+function findIn(text, index) {
+  const findings = []
+  for (let at = 0; at + KEY <= text.length; at++) {
+    for (const { kind, form, written } of index.get(text.substr(at, KEY)) ?? []) {
+      if (!text.startsWith(written, at)) continue
+      findings.push({ kind, form, excerpt: text.slice(Math.max(0, at - 60), at + 60) })
+    }
+  }
+  return findings
+}
+
+// Places.
+
+/**
+ * Records, from before a page's first script on, what passes through it. Call it before `newPage()`.
+ *
+ * @param {import('playwright-core').BrowserContext} context
+ */
+export async function record(context) {
+  const log = { 'messages sent': [], 'messages received': [], console: [], addresses: [] }
+  await context.exposeBinding('recordForTheTest', (_source, place, text) => void log[place].push(text))
+  await context.addInitScript(recordMessages)
+  context.on('console', (message) => log.console.push(`${message.text()} ${message.location().url}`))
+  context.on('weberror', (error) => log.console.push(String(error.error().stack)))
+  context.on('page', (page) => page.on('framenavigated', (frame) => log.addresses.push(frame.url())))
+  return log
+}
+
+/** Runs in each page before its own scripts: whatever goes through ports, workers and channels is noted. */
+function recordMessages() {
+  const note = globalThis.recordForTheTest
+  const write = (value, seen = new Set()) => {
+    if (value instanceof ArrayBuffer)
+      return Array.from(new Uint8Array(value), (byte) => String.fromCharCode(byte)).join('')
+    if (ArrayBuffer.isView(value)) return write(value.buffer)
+    if (typeof value !== 'object' || value === null) return String(value)
+    if (seen.has(value)) return ''
+    seen.add(value)
+    return Object.entries(value)
+      .map(([key, member]) => `${key} ${write(member, seen)}`)
+      .join('\n')
+  }
+  for (const { prototype } of [MessagePort, Worker, BroadcastChannel]) {
+    const { postMessage } = prototype
+    prototype.postMessage = function (message, ...rest) {
+      void note('messages sent', write(message))
+      return postMessage.call(this, message, ...rest)
+    }
+    const { get, set } = Object.getOwnPropertyDescriptor(prototype, 'onmessage')
+    const listener = (event) => void note('messages received', write(event.data))
+    Object.defineProperty(prototype, 'onmessage', {
+      configurable: true,
+      get,
+      set(handler) {
+        this.addEventListener('message', listener)
+        return set.call(this, handler)
+      },
+    })
+  }
+}
+
+/**
+ * Everything there is in a page now, and what was recorded on the way.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {Record<string, string[]>} log From `record()`.
+ * @returns {Promise<Record<string, string[]>>}
+ */
+export async function collect(page, log) {
+  const cdp = await page.context().newCDPSession(page)
+  try {
+    const cookies = await page.context().cookies(page.url())
+    const history = await cdp.send('Page.getNavigationHistory')
+    const inPage = await page.evaluate(readPage)
+    return {
+      ...log,
+      ...inPage,
+      cookies: [...inPage.cookies, JSON.stringify(cookies)],
+      history: [JSON.stringify(history)],
+      buffers: await readBuffers(cdp),
+      heap: await readHeap(cdp),
+    }
+  } finally {
+    await cdp.detach()
+  }
+}
+
+/** Runs in the page. */
+async function readPage() {
+  const latin1 = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join('')
+
+  const write = async (value) => {
+    if (value instanceof Blob) return latin1(await value.arrayBuffer())
+    if (value instanceof ArrayBuffer) return latin1(value)
+    if (ArrayBuffer.isView(value)) return latin1(value.buffer)
+    if (typeof value !== 'object' || value === null) return String(value)
+    const parts = Object.entries(value).map(async ([key, member]) => `${key} ${await write(member)}`)
+    return (await Promise.all(parts)).join('\n')
+  }
+
+  const done = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result)
+      request.onerror = () => reject(request.error)
+    })
+
+  const readDatabase = async ({ name }) => {
+    const database = await done(indexedDB.open(name))
+    const stores = [...database.objectStoreNames].map(async (store) => {
+      const source = database.transaction(store).objectStore(store)
+      const [keys, values] = await Promise.all([done(source.getAllKeys()), done(source.getAll())])
+      return write([name, store, keys, values])
+    })
+    const texts = await Promise.all(stores)
+    database.close()
+    return texts
+  }
+
+  const readCache = async (name) => {
+    const cache = await caches.open(name)
+    const requests = await cache.keys()
+    const answers = requests.map(async (request) => {
+      const answer = await cache.match(request)
+      return [request.url, ...[...answer.headers].flat(), latin1(await answer.arrayBuffer())].join('\n')
+    })
+    return Promise.all(answers)
+  }
+
+  const readRoot = (root) => [
+    root.documentElement?.outerHTML ?? root.innerHTML,
+    ...[...root.querySelectorAll('input, textarea')].map(({ value }) => value),
+    ...[...root.querySelectorAll('*')].flatMap(({ shadowRoot }) => (shadowRoot ? readRoot(shadowRoot) : [])),
+  ]
+
+  return {
+    localStorage: [JSON.stringify(localStorage)],
+    sessionStorage: [JSON.stringify(sessionStorage)],
+    indexedDB: (await Promise.all((await indexedDB.databases()).map(readDatabase))).flat(),
+    caches: (await Promise.all((await caches.keys()).map(readCache))).flat(),
+    cookies: [document.cookie],
+    address: [location.href, document.referrer, window.name, JSON.stringify(history.state)],
+    performance: [JSON.stringify(performance.getEntries())],
+    dom: readRoot(document),
+  }
+}
+
+/** The bytes of all ArrayBuffers and Blobs that the page's world has, reachable by name or not. */
+async function readBuffers(cdp) {
+  const texts = []
+  for (const type of ['ArrayBuffer', 'SharedArrayBuffer', 'Blob']) {
+    const { result: prototype } = await cdp.send('Runtime.evaluate', {
+      expression: `globalThis.${type}?.prototype`,
+    })
+    if (!prototype.objectId) continue
+    const { objects } = await cdp.send('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })
+    const { result } = await cdp.send('Runtime.callFunctionOn', {
+      objectId: objects.objectId,
+      functionDeclaration: String(readAll),
+      awaitPromise: true,
+      returnByValue: true,
+    })
+    texts.push(...result.value)
+  }
+  return texts
+}
+
+/** Runs in the page, on a list of buffers. */
+function readAll() {
+  const read = async (buffer) => {
+    const bytes = new Uint8Array(buffer instanceof Blob ? await buffer.arrayBuffer() : buffer)
+    let text = ''
+    for (let at = 0; at < bytes.length; at += 0x8000) {
+      text += String.fromCharCode(...bytes.subarray(at, at + 0x8000))
+    }
+    return text
+  }
+  return Promise.all(this.map(read))
+}
+
+/** All strings that are alive in the page's JavaScript heap, in whichever world, closure or engine's hands. */
+async function readHeap(cdp) {
+  const { strings, nodes, snapshot } = JSON.parse(await takeSnapshot(cdp))
+  const { node_fields: fields, node_types: types } = snapshot.meta
+  const [type, name, id] = ['type', 'name', 'id'].map((field) => fields.indexOf(field))
+  const isString = types[type].map((label) => label.includes('string'))
+  const long = []
+  for (let at = 0; at < nodes.length; at += fields.length) {
+    if (isString[nodes[at + type]] && strings[nodes[at + name]].length >= SNAPSHOT_CUT)
+      long.push(nodes[at + id])
+  }
+  return [...strings, ...(await Promise.all(long.map((node) => readString(cdp, node))))]
+}
+
+async function takeSnapshot(cdp) {
+  const chunks = []
+  cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => chunks.push(chunk))
+  await cdp.send('HeapProfiler.enable')
+  await cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false })
+  return chunks.join('')
+}
+
+/** A string in full. Some have gone since the snapshot was taken, or are the engine's own. */
+async function readString(cdp, node) {
+  const answer = await cdp
+    .send('HeapProfiler.getObjectByHeapObjectId', { objectId: String(node) })
+    .catch(() => undefined)
+  return String(answer?.result.value ?? '')
+}
