@@ -116,6 +116,13 @@ impl Session {
         (self.requested.elapsed(now) < self.lifetime).then_some(&self.access_token)
     }
 
+    /// The access token, whatever its age: for a call that waited for it. It may have expired on its
+    /// way here, and then the API has the last word.
+    #[must_use]
+    pub const fn latest_access_token(&self) -> &Secret {
+        &self.access_token
+    }
+
     /// Whether it is time to get a new access token.
     #[must_use]
     pub fn is_stale(&self, now: Now) -> bool {

@@ -135,9 +135,8 @@ impl Vault {
         let Some(session) = &self.session else {
             return;
         };
-        let (Some(token), generation) = (session.access_token(now), session.generation()) else {
-            return;
-        };
+        let generation = session.generation();
+        let token = session.latest_access_token();
         let authorization = Secret::new(["Bearer ", token.expose()].concat());
         let Some(known) = self.calls.iter_mut().find(|c| c.call == call) else {
             return;
@@ -237,14 +236,14 @@ impl Vault {
     }
 
     fn hold(&mut self, now: Now, call: CallId, generation: u64, head: String) {
-        let current = self
-            .session
-            .as_ref()
-            .map(crate::session::Session::generation);
+        let is_renewed = |s: &crate::session::Session| {
+            s.generation() > generation && s.access_token(now).is_some()
+        };
+        let is_renewed = self.session.as_ref().is_some_and(is_renewed);
         if let Some(known) = self.calls.iter_mut().find(|c| c.call == call) {
             known.stage = Stage::Held { head };
         }
-        if current.is_some_and(|current| current > generation) {
+        if is_renewed {
             return self.send_call(now, call);
         }
         if let Err(error) = self.await_refresh(now) {
