@@ -211,7 +211,8 @@ impl Vault {
             self.hold(now, call, generation, text);
         } else {
             if head.status == 401 && was_retried {
-                self.renewal.refused_generation = Some(generation);
+                let known = self.renewal.refused_generation;
+                self.renewal.refused_generation = known.max(Some(generation));
             }
             self.deliver(call, text);
         }
