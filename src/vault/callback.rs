@@ -1,6 +1,7 @@
 //! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
 //! token validated, and then there is a session.
 
+use super::calls::Waiters;
 use super::message::message;
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
@@ -221,6 +222,12 @@ impl Vault {
     fn adopt_session(&mut self, now: Now, mut session: Session) {
         session.touch(now);
         self.abandon_refresh();
+        let before = self.session.take();
+        if before.is_some_and(|s| s.original().subject() != session.original().subject()) {
+            let error = Error::new(Code::SessionEnded, "another user has signed in");
+            self.give_up_calls(now, Waiters::SessionEnded, &error);
+        }
+        self.orphan_calls();
         self.session = Some(session);
         self.end_reason = None;
         self.broadcast_session();

@@ -26,6 +26,8 @@ pub(super) struct Call {
     body: Body,
     stage: Stage,
     was_retried: bool,
+    /// Sent in a session that is over.
+    is_orphan: bool,
 }
 
 enum Stage {
@@ -110,6 +112,7 @@ impl Vault {
             body,
             stage: Stage::Waiting,
             was_retried: false,
+            is_orphan: false,
         })
     }
 
@@ -189,6 +192,14 @@ impl Vault {
         }
     }
 
+    /// The session is over that the calls under way were sent in. What comes is delivered, but none
+    /// is sent again with the token of another session.
+    pub(super) fn orphan_calls(&mut self) {
+        for call in &mut self.calls {
+            call.is_orphan |= matches!(call.stage, Stage::Sent { .. });
+        }
+    }
+
     fn waiting_calls(&self) -> Vec<CallId> {
         let waits = |c: &&Call| matches!(c.stage, Stage::Waiting | Stage::Held { .. });
         self.calls.iter().filter(waits).map(|c| c.call).collect()
@@ -202,7 +213,8 @@ impl Vault {
             return;
         };
         let is_worth_a_refresh = self.is_worth_a_refresh(known, generation, head);
-        let (text, was_retried) = (head_text(known.id, head), known.was_retried);
+        let was_retried = known.was_retried && !known.is_orphan;
+        let text = head_text(known.id, head);
         self.trace_call(now, "call_answered", call, Some(head.status), None);
         if head.status == 0 {
             let message = "the API answered with a redirect";
@@ -228,7 +240,7 @@ impl Vault {
         let wants_more = ["insufficient_scope", "insufficient_user_authentication"]
             .iter()
             .any(|error| challenge.contains(error));
-        let can_repeat = !call.was_retried && call.body == Body::Replayable;
+        let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
         let is_renewed_already = session.generation() > generation;
         let can_renew = session.refresh_token().is_some()
             && !session.interaction_required()
