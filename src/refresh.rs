@@ -93,6 +93,8 @@ pub struct Schedule {
     failures: u32,
     not_before: Duration,
     scheduled: bool,
+    /// The last attempt failed in a way that may be over when the device wakes up.
+    can_hurry: bool,
 }
 
 impl Schedule {
@@ -122,6 +124,7 @@ impl Schedule {
     /// An attempt starts.
     pub fn started(&mut self) {
         self.scheduled = false;
+        self.can_hurry = false;
     }
 
     /// An attempt succeeded, or there is a new session.
@@ -129,9 +132,11 @@ impl Schedule {
         *self = Self::default();
     }
 
-    /// The device woke up or is online again: what failed may work now.
+    /// The device woke up or is online again: what failed may work now. What the provider said still
+    /// holds.
     pub fn hurry(&mut self, monotonic: Duration) {
-        if self.scheduled {
+        if self.can_hurry {
+            self.scheduled = true;
             self.not_before = self.not_before.min(monotonic);
         }
     }
@@ -145,6 +150,7 @@ impl Schedule {
         let delay = delay * 3 / 4 + delay * u32::from(jitter) / 510;
         self.not_before = monotonic + delay;
         self.scheduled = self.failures < MAX_SCHEDULED;
+        self.can_hurry = true;
     }
 
     /// The provider asked for patience.
