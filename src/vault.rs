@@ -185,6 +185,10 @@ impl Vault {
             }
         };
         let id = message.id;
+        if !matches!(message.request, Request::Fetch(_)) {
+            // A page may have sent a body along, of which there is no use.
+            self.drop_call(call);
+        }
         if let Request::Hello { version } = message.request {
             return self.hello(port, version);
         }
