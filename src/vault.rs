@@ -18,6 +18,7 @@ mod calls;
 mod end;
 mod inspect;
 mod io;
+mod list;
 mod login;
 mod message;
 mod provider;
@@ -31,9 +32,9 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
-use crate::json::{Object, Value};
 use crate::session::{EndReason, Session};
-use message::{PageMessage, Request};
+use list::List;
+use message::{Message, PROTOCOL, PageMessage, Request};
 
 pub use io::{
     ApiRequest, Body, CallId, CallOptions, Entropy, Input, Monotonic, OpId, Output, PortId,
@@ -54,9 +55,9 @@ pub struct Vault {
     end_reason: Option<EndReason>,
     provider: provider::Provider,
     logins: login::Logins,
-    callbacks: Vec<callback::Callback>,
+    callbacks: List<callback::Callback>,
     renewal: renewal::Renewal,
-    calls: Vec<calls::Call>,
+    calls: List<calls::Call>,
     ending: end::Ending,
     operations: Vec<Operation>,
     last_op: OpId,
@@ -217,7 +218,7 @@ impl Vault {
     }
 
     fn hello(&mut self, port: PortId, version: u64) {
-        if version != message::PROTOCOL {
+        if version != PROTOCOL {
             let error = Error::new(
                 Code::MessageInvalid,
                 "page and worker are of different versions of strongroom",
@@ -231,9 +232,8 @@ impl Vault {
             }
             self.ports.push(port);
         }
-        let [session, reason] = self.session_members();
-        let version = ("version", message::PROTOCOL.into());
-        self.post(port, message::message("ready", [version, session, reason]));
+        let text = self.session_message(Message::new("ready").number("version", PROTOCOL));
+        self.post(port, text);
     }
 
     fn disconnected(&mut self, port: PortId) {
@@ -313,9 +313,9 @@ impl Vault {
         self.post(port, message::error(id, error));
     }
 
-    fn post_done(&mut self, port: PortId, id: u64, url: Option<String>) {
-        let members = [("id", id.into()), ("url", url.into())];
-        self.post(port, message::message("done", members));
+    fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>) {
+        let done = Message::new("done").number("id", id);
+        self.post(port, done.optional_text("url", url).finish());
     }
 
     fn broadcast(&mut self, text: &str) {
@@ -325,13 +325,17 @@ impl Vault {
     }
 
     fn broadcast_session(&mut self) {
-        let text = message::message("session", self.session_members());
+        let text = self.session_message(Message::new("session"));
         self.broadcast(&text);
     }
 
-    fn session_members(&self) -> [(&'static str, Value); 2] {
-        let view: Option<Object> = self.session.as_ref().map(|s| s.view(&self.config));
+    /// Ends a message with what a page may know of the session.
+    fn session_message(&self, message: Message) -> String {
+        let view = self.session.as_ref().map(|s| s.view(&self.config));
         let reason = self.end_reason.map(EndReason::as_str);
-        [("session", view.into()), ("reason", reason.into())]
+        message
+            .value("session", &view.into())
+            .optional_text("reason", reason)
+            .finish()
     }
 }

@@ -2,7 +2,8 @@
 //! token validated, and then there is a session.
 
 use super::calls::Waiters;
-use super::message::message;
+use super::list;
+use super::message::Message;
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::authorize::{Answer, Pending};
@@ -48,17 +49,16 @@ impl Vault {
             op,
             key: key.clone(),
         });
-        self.callbacks.push(Callback {
+        self.callbacks.push(Box::new(Callback {
             page: Some((port, id)),
             key,
             stage: Stage::Taking(op, answer),
-        });
+        }));
     }
 
     /// Takes a callback out of the list, to be put back if it is not over.
-    fn take_callback(&mut self, is_it: impl Fn(&Stage) -> bool) -> Option<Callback> {
-        let i = self.callbacks.iter().position(|c| is_it(&c.stage))?;
-        Some(self.callbacks.swap_remove(i))
+    fn take_callback(&mut self, is_it: impl Fn(&Stage) -> bool) -> Option<Box<Callback>> {
+        list::take(&mut self.callbacks, |callback| is_it(&callback.stage))
     }
 
     pub(super) fn login_taken(&mut self, now: Now, op: OpId, taken: &Taken) {
@@ -169,7 +169,7 @@ impl Vault {
         }
     }
 
-    fn advance_callback(&mut self, now: Now, mut callback: Callback) {
+    fn advance_callback(&mut self, now: Now, mut callback: Box<Callback>) {
         let Stage::Verifying(_, verification) = &mut callback.stage else {
             return;
         };
@@ -181,11 +181,11 @@ impl Vault {
 
     /// Takes up the callbacks that waited for keys.
     pub(super) fn resume_login_verifications(&mut self, now: Now, failure: Option<&Error>) {
-        let needs =
-            |c: &mut Callback| matches!(&c.stage, Stage::Verifying(_, v) if v.awaits_keys());
-        let waiting: Vec<Callback> = self.callbacks.extract_if(.., needs).collect();
-        for callback in waiting {
+        // Those that go on waiting, for other keys, must not be met again.
+        for callback in core::mem::take(&mut self.callbacks) {
+            let awaits_keys = matches!(&callback.stage, Stage::Verifying(_, v) if v.awaits_keys());
             match failure {
+                _ if !awaits_keys => self.callbacks.push(callback),
                 None => self.advance_callback(now, callback),
                 Some(error) => self.fail_callback(callback.page, &callback.key, error),
             }
@@ -237,13 +237,12 @@ impl Vault {
 
     fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {
         if let Some((port, id)) = page {
-            let members = [
-                ("id", id.into()),
-                ("callback", true.into()),
-                ("returnTo", pending.return_to.as_str().into()),
-                ("popup", pending.popup.into()),
-            ];
-            self.post(port, message("settled", members));
+            let settled = Message::new("settled")
+                .number("id", id)
+                .flag("callback", true)
+                .text("returnTo", &pending.return_to)
+                .flag("popup", pending.popup);
+            self.post(port, settled.finish());
         }
         self.settle_opener(key, Ok(()));
     }

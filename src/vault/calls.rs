@@ -4,7 +4,8 @@
 //! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
 //! all if nothing better comes.
 
-use super::message::{FetchRequest, message};
+use super::list;
+use super::message::{FetchRequest, Message};
 use super::{ApiRequest, Body, CallId, CallOptions, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
@@ -82,7 +83,7 @@ impl Vault {
         call: CallId,
         request: FetchRequest,
         body: Body,
-    ) -> Result<Call> {
+    ) -> Result<Box<Call>> {
         let metadata = self.provider.metadata.as_ref();
         let endpoints = metadata.map(|m| m.endpoints()).unwrap_or_default();
         let rules = &self.config.rules;
@@ -102,7 +103,7 @@ impl Vault {
         if !request.background {
             session.touch(now);
         }
-        Ok(Call {
+        Ok(Box::new(Call {
             call,
             port,
             id,
@@ -113,7 +114,7 @@ impl Vault {
             stage: Stage::Waiting,
             was_retried: false,
             is_orphan: false,
-        })
+        }))
     }
 
     fn send_or_wait(&mut self, now: Now, call: CallId) {
@@ -141,7 +142,7 @@ impl Vault {
         let generation = session.generation();
         let token = session.latest_access_token();
         let authorization = Secret::new(["Bearer ", token.expose()].concat());
-        let Some(known) = self.calls.iter_mut().find(|c| c.call == call) else {
+        let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
             return;
         };
         let event = if matches!(known.stage, Stage::Held { .. }) {
@@ -181,7 +182,7 @@ impl Vault {
         let is_usable = |s: &crate::session::Session| s.access_token(now).is_some();
         let is_usable = self.session.as_ref().is_some_and(is_usable);
         for call in self.waiting_calls() {
-            let Some(known) = self.calls.iter_mut().find(|c| c.call == call) else {
+            let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
                 continue;
             };
             match core::mem::replace(&mut known.stage, Stage::Waiting) {
@@ -201,8 +202,13 @@ impl Vault {
     }
 
     fn waiting_calls(&self) -> Vec<CallId> {
-        let waits = |c: &&Call| matches!(c.stage, Stage::Waiting | Stage::Held { .. });
-        self.calls.iter().filter(waits).map(|c| c.call).collect()
+        let mut waiting = Vec::new();
+        for call in &self.calls {
+            if matches!(call.stage, Stage::Waiting | Stage::Held { .. }) {
+                waiting.push(call.call);
+            }
+        }
+        waiting
     }
 
     pub(super) fn call_answered(&mut self, now: Now, call: CallId, head: &ResponseHead) {
@@ -253,7 +259,7 @@ impl Vault {
             s.generation() > generation && s.access_token(now).is_some()
         };
         let is_renewed = self.session.as_ref().is_some_and(is_renewed);
-        if let Some(known) = self.calls.iter_mut().find(|c| c.call == call) {
+        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Held { head };
         }
         if is_renewed {
@@ -265,7 +271,7 @@ impl Vault {
     }
 
     fn deliver(&mut self, call: CallId, text: String) {
-        if let Some(known) = self.calls.iter_mut().find(|c| c.call == call) {
+        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Delivered;
             self.outputs.push_back(Output::Deliver { call, text });
         }
@@ -276,8 +282,8 @@ impl Vault {
             return;
         };
         if !matches!(known.stage, Stage::Delivered) {
-            let text = message("network_error", [("id", known.id.into())]);
-            self.post(known.port, text);
+            let text = Message::new("network_error").number("id", known.id);
+            self.post(known.port, text.finish());
             self.trace_call(now, "call_answered", call, None, Some("no answer"));
         }
         self.drop_call(call);
@@ -289,17 +295,14 @@ impl Vault {
     }
 
     pub(super) fn abort(&mut self, port: PortId, id: u64) {
-        let is_it = |c: &Call| c.port == port && c.id == id;
-        if let Some(i) = self.calls.iter().position(is_it) {
-            let call = self.calls.swap_remove(i).call;
-            self.drop_call(call);
+        if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
+            self.drop_call(known.call);
         }
     }
 
     pub(super) fn forget_calls_of(&mut self, port: PortId) {
-        let calls: Vec<Call> = self.calls.extract_if(.., |c| c.port == port).collect();
-        for call in calls {
-            self.drop_call(call.call);
+        while let Some(known) = list::take(&mut self.calls, |c| c.port == port) {
+            self.drop_call(known.call);
         }
     }
 
@@ -310,9 +313,8 @@ impl Vault {
         }
     }
 
-    fn forget_call(&mut self, call: CallId) -> Option<Call> {
-        let i = self.calls.iter().position(|c| c.call == call)?;
-        Some(self.calls.swap_remove(i))
+    fn forget_call(&mut self, call: CallId) -> Option<Box<Call>> {
+        list::take(&mut self.calls, |c| c.call == call)
     }
 
     /// The host may forget the call and what came with it.
@@ -331,15 +333,12 @@ impl Vault {
 }
 
 fn head_text(id: u64, head: &ResponseHead) -> String {
-    message(
-        "head",
-        [
-            ("id", id.into()),
-            ("status", u64::from(head.status).into()),
-            ("statusText", head.status_text.as_str().into()),
-            ("url", head.url.as_str().into()),
-            ("redirected", head.redirected.into()),
-            ("body", head.has_body.into()),
-        ],
-    )
+    Message::new("head")
+        .number("id", id)
+        .number("status", head.status.into())
+        .text("statusText", &head.status_text)
+        .text("url", &head.url)
+        .flag("redirected", head.redirected)
+        .flag("body", head.has_body)
+        .finish()
 }

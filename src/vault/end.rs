@@ -5,6 +5,7 @@ use crate::prelude::*;
 use core::time::Duration;
 
 use super::calls::Waiters;
+use super::list::{self, List};
 use super::{Monotonic, OpId, PortId, Purpose, Vault};
 use crate::authorize::with_query;
 use crate::clock::Now;
@@ -22,8 +23,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Sessions that are over but for a formality.
 #[derive(Default)]
 pub(super) struct Ending {
-    logouts: Vec<Logout>,
-    revocations: Vec<Revocation>,
+    logouts: List<Logout>,
+    revocations: List<Revocation>,
 }
 
 /// A page that waits for its logout.
@@ -97,8 +98,11 @@ impl Vault {
             Err(error) => return self.post_error(port, id, &error),
         };
         match revocation {
-            Some(op) => self.ending.logouts.push(Logout { port, id, op, url }),
-            None => self.post_done(port, id, url),
+            Some(op) => self
+                .ending
+                .logouts
+                .push(Box::new(Logout { port, id, op, url })),
+            None => self.post_done(port, id, url.as_deref()),
         }
     }
 
@@ -130,36 +134,32 @@ impl Vault {
         let client_id = &self.config.client_id;
         let request = token::revocation_request(endpoint, client_id, refresh_token);
         let op = self.send(now, Purpose::Revoke, request.clone());
-        self.ending.revocations.push(Revocation {
+        self.ending.revocations.push(Box::new(Revocation {
             request,
             attempts: 1,
             state: RevocationState::Sent(op),
-        });
+        }));
         Some(op)
     }
 
     pub(super) fn revocation_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
         let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
-        let Some(i) = self.ending.revocations.iter().position(is_it) else {
+        let Some(mut revocation) = list::take(&mut self.ending.revocations, is_it) else {
             return;
         };
         // RFC 7009 2.2: 200 also for a token that was invalid already. 2.2.1: 503 is not the end.
         let is_settled = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
-        let revocation = &mut self.ending.revocations[i];
-        if is_settled || revocation.attempts == ATTEMPTS {
-            self.ending.revocations.swap_remove(i);
-        } else {
+        if !is_settled && revocation.attempts < ATTEMPTS {
             let wait = RETRY_AFTER * revocation.attempts;
             revocation.state = RevocationState::Due(now.monotonic + wait);
+            self.ending.revocations.push(revocation);
         }
         if matches!(outcome, Outcome::Reply(reply) if reply.status == 200) {
             self.trace(now, "token_revoked", None);
         }
         // One attempt is enough to wait for: the session is over either way.
-        let is_it = |logout: &mut Logout| logout.op == op;
-        let told: Vec<Logout> = self.ending.logouts.extract_if(.., is_it).collect();
-        for logout in told {
-            self.post_done(logout.port, logout.id, logout.url);
+        if let Some(logout) = list::take(&mut self.ending.logouts, |logout| logout.op == op) {
+            self.post_done(logout.port, logout.id, logout.url.as_deref());
         }
     }
 
@@ -174,15 +174,13 @@ impl Vault {
     }
 
     pub(super) fn retry_revocations(&mut self, now: Now) {
-        for i in 0..self.ending.revocations.len() {
-            let revocation = &self.ending.revocations[i];
-            if matches!(revocation.state, RevocationState::Due(at) if at <= now.monotonic) {
-                let request = revocation.request.clone();
-                let op = self.send(now, Purpose::Revoke, request);
-                let revocation = &mut self.ending.revocations[i];
-                revocation.attempts += 1;
-                revocation.state = RevocationState::Sent(op);
-            }
+        let is_due =
+            |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now.monotonic);
+        while let Some(mut revocation) = list::take(&mut self.ending.revocations, is_due) {
+            let op = self.send(now, Purpose::Revoke, revocation.request.clone());
+            revocation.attempts += 1;
+            revocation.state = RevocationState::Sent(op);
+            self.ending.revocations.push(revocation);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Off unless the configuration says `inspect: true`. A fingerprint is a hash salted with octets
 //! that never leave the vault, so it tells two tokens apart and nothing else about them.
 
-use super::message::message;
+use super::message::Message;
 use super::{CallId, PortId, Vault};
 use crate::clock::{Now, UnixMillis};
 use crate::error::{Code, Error};
@@ -53,15 +53,14 @@ impl Vault {
         if !self.config.inspect {
             return;
         }
-        let members = [
-            ("at", now.wall.into()),
-            ("event", event.into()),
-            ("call", call.map(u64::from).into()),
-            ("status", status.map(u64::from).into()),
-            ("generation", generation.into()),
-            ("detail", detail.into()),
-        ];
-        let text = message("trace", members);
+        let text = Message::new("trace")
+            .number("at", now.wall)
+            .text("event", event)
+            .optional_number("call", call.map(u64::from))
+            .optional_number("status", status.map(u64::from))
+            .optional_number("generation", generation)
+            .optional_text("detail", detail)
+            .finish();
         self.broadcast(&text);
     }
 
@@ -71,8 +70,8 @@ impl Vault {
             return self.post_error(port, id, &Error::new(Code::Unsupported, message));
         }
         let holdings = Value::Array(self.holdings());
-        let members = [("id", id.into()), ("holdings", holdings)];
-        self.post(port, message("inspection", members));
+        let inspection = Message::new("inspection").number("id", id);
+        self.post(port, inspection.value("holdings", &holdings).finish());
     }
 
     fn holdings(&self) -> Vec<Value> {

@@ -4,7 +4,8 @@
 use crate::prelude::*;
 use core::time::Duration;
 
-use super::message::message;
+use super::list::{self, List};
+use super::message::Message;
 use super::{Monotonic, OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
 use crate::clock::{Instant, Now};
@@ -16,7 +17,7 @@ const MAX_LOGINS: usize = 32;
 /// Logins that pages began.
 #[derive(Default)]
 pub(super) struct Logins {
-    under_way: Vec<Login>,
+    under_way: List<Login>,
     /// Pending logins in memory: what there is where the store does not work.
     remembered: Vec<(String, Pending)>,
     /// Names of logins whose answer came, so that a second answer is told from an unknown one.
@@ -42,6 +43,12 @@ enum Stage {
     AtProvider {
         key: String,
     },
+}
+
+impl Login {
+    const fn needs_metadata(&self) -> bool {
+        matches!(self.stage, Stage::NeedsMetadata)
+    }
 }
 
 impl Logins {
@@ -73,7 +80,7 @@ impl Logins {
 
     pub(super) fn next_expiry(&self, now: Now) -> Option<Monotonic> {
         let left = |login: &Login| LIFETIME.saturating_sub(login.begun_at.elapsed(now));
-        let left = self.under_way.iter().map(left).min()?;
+        let left = self.under_way.iter().map(|login| left(login)).min()?;
         Some(now.monotonic + left + Duration::from_millis(1))
     }
 
@@ -91,13 +98,13 @@ impl Vault {
             let error = Error::new(Code::LimitExceeded, "32 logins are under way already");
             return self.post_error(port, id, &error);
         }
-        self.logins.under_way.push(Login {
+        self.logins.under_way.push(Box::new(Login {
             port,
             id,
             params,
             begun_at: Instant::from(now),
             stage: Stage::NeedsMetadata,
-        });
+        }));
         if self.need_metadata(now) {
             self.resume_logins(now);
         }
@@ -105,30 +112,23 @@ impl Vault {
 
     /// Takes up the logins that waited for metadata.
     pub(super) fn resume_logins(&mut self, now: Now) {
-        let mut i = 0;
-        while i < self.logins.under_way.len() {
-            let login = &self.logins.under_way[i];
-            if !matches!(login.stage, Stage::NeedsMetadata) {
-                i += 1;
-                continue;
-            }
-            let (port, id, params) = (login.port, login.id, login.params.clone());
-            match self.begin_login(now, &params) {
+        while let Some(mut login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
+            match self.begin_login(now, &login.params) {
                 Ok(stage) => {
-                    self.logins.under_way[i].stage = stage;
-                    i += 1;
+                    login.stage = stage;
+                    self.logins.under_way.push(login);
                 }
-                Err(error) => {
-                    self.logins.under_way.swap_remove(i);
-                    self.post_error(port, id, &error);
-                }
+                Err(error) => self.post_error(login.port, login.id, &error),
             }
         }
     }
 
     fn begin_login(&mut self, now: Now, params: &LoginParams) -> Result<Stage> {
         let Some(metadata) = &self.provider.metadata else {
-            return Ok(Stage::NeedsMetadata);
+            return Err(Error::new(
+                Code::ProviderUnavailable,
+                "there is no metadata",
+            ));
         };
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
@@ -149,10 +149,9 @@ impl Vault {
 
     pub(super) fn login_stored(&mut self, op: OpId, ok: bool) {
         let is_it = |login: &Login| matches!(login.stage, Stage::Storing { op: o, .. } if o == op);
-        let Some(i) = self.logins.under_way.iter().position(is_it) else {
+        let Some(mut login) = list::take(&mut self.logins.under_way, is_it) else {
             return;
         };
-        let mut login = self.logins.under_way.swap_remove(i);
         let Stage::Storing { key, url, .. } = login.stage else {
             return;
         };
@@ -164,8 +163,8 @@ impl Vault {
             );
             return self.post_error(login.port, login.id, &error);
         }
-        let members = [("id", login.id.into()), ("url", url.into())];
-        self.post(login.port, message("navigate", members));
+        let navigate = Message::new("navigate").number("id", login.id);
+        self.post(login.port, navigate.text("url", &url).finish());
         if login.params.popup {
             login.stage = Stage::AtProvider { key };
             self.logins.under_way.push(login);
@@ -173,41 +172,38 @@ impl Vault {
     }
 
     pub(super) fn cancel_login(&mut self, port: PortId, id: u64) {
-        self.logins
-            .under_way
-            .retain(|login| login.port != port || login.id != id);
+        let is_it = |login: &Login| login.port == port && login.id == id;
+        list::take(&mut self.logins.under_way, is_it);
     }
 
     pub(super) fn fail_waiting_logins(&mut self, error: &Error) {
-        let is_waiting = |login: &mut Login| matches!(login.stage, Stage::NeedsMetadata);
-        let failed: Vec<Login> = self.logins.under_way.extract_if(.., is_waiting).collect();
-        for login in failed {
-            self.post_error(login.port, login.id, error);
-        }
+        self.fail_logins(error, Login::needs_metadata);
     }
 
     pub(super) fn expire_logins(&mut self, now: Now) {
-        let is_over = |login: &mut Login| login.begun_at.elapsed(now) > LIFETIME;
-        let over: Vec<Login> = self.logins.under_way.extract_if(.., is_over).collect();
         let error = Error::new(Code::LoginExpired, "no answer came within 10 minutes");
-        for login in over {
-            self.post_error(login.port, login.id, &error);
-        }
+        self.fail_logins(&error, |login| login.begun_at.elapsed(now) > LIFETIME);
         self.logins
             .remembered
             .retain(|(_, pending)| pending.check_age(now.wall).is_ok());
     }
 
+    fn fail_logins(&mut self, error: &Error, is_over: impl Fn(&Login) -> bool) {
+        while let Some(login) = list::take(&mut self.logins.under_way, &is_over) {
+            self.post_error(login.port, login.id, error);
+        }
+    }
+
     /// Tells the opener of a popup how its login ended.
     pub(super) fn settle_opener(&mut self, key: &str, outcome: core::result::Result<(), &Error>) {
         let is_it =
-            |login: &mut Login| matches!(&login.stage, Stage::AtProvider { key: k } if k == key);
-        let settled: Vec<Login> = self.logins.under_way.extract_if(.., is_it).collect();
-        for login in settled {
-            match outcome {
-                Ok(()) => self.post_done(login.port, login.id, None),
-                Err(error) => self.post_error(login.port, login.id, error),
-            }
+            |login: &Login| matches!(&login.stage, Stage::AtProvider { key: k } if k == key);
+        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => self.post_done(login.port, login.id, None),
+            Err(error) => self.post_error(login.port, login.id, error),
         }
     }
 }

@@ -5,8 +5,8 @@
 //! does not fit is answered with `message_invalid`.
 
 use crate::authorize::LoginParams;
-use crate::error::{Code, Error};
-use crate::json::{Object, Value};
+use crate::error::Error;
+use crate::json::{self, Object, Value};
 use crate::prelude::*;
 use crate::vault::io::CallOptions;
 
@@ -94,130 +94,229 @@ impl PageMessage {
             return Err(unreadable("the message is longer than 131072 bytes"));
         }
         let value = Value::parse(text).map_err(|error| unreadable(error.reason))?;
-        let object = value
-            .as_object()
-            .ok_or_else(|| unreadable("the message is not an object"))?;
+        let Some(object) = value.as_object() else {
+            return Err(unreadable("the message is not an object"));
+        };
         let id = object.get("id").and_then(Value::as_u64).unwrap_or(0);
-        match request(object) {
-            Some(request) => Ok(Self { id, request }),
-            None => Err(Unreadable {
+        let mut members = Members {
+            object,
+            are_sound: true,
+        };
+        let request = members.request();
+        if members.are_sound {
+            Ok(Self { id, request })
+        } else {
+            Err(Unreadable {
                 id,
                 why: "the message is of no known type, or a member is missing or of a wrong type",
-            }),
+            })
         }
     }
 }
 
-fn request(object: &Object) -> Option<Request> {
-    Some(match object.str("t")? {
-        "hello" => Request::Hello {
-            version: object.get("version")?.as_u64()?,
-        },
-        "login" => Request::Login(login(object)?),
-        "cancel" => Request::Cancel,
-        "callback" => Request::Callback {
-            url: object.str("url")?.to_owned(),
-        },
-        "fetch" => Request::Fetch(FetchRequest {
-            url: object.str("url")?.to_owned(),
-            method: object.str("method")?.to_owned(),
-            headers: headers(object.get("headers")?)?,
-            background: flag(object, "background")?,
-            options: CallOptions {
-                cache: text(object, "cache")?,
-                credentials: text(object, "credentials")?,
-                integrity: text(object, "integrity")?,
-                keepalive: flag(object, "keepalive")?,
-                priority: text(object, "priority")?,
+/// The members of a message. Getters give a default for what is unsound and remember that it was:
+/// one check at the end is a fraction of the code of one at each member.
+struct Members<'a> {
+    object: &'a Object,
+    are_sound: bool,
+}
+
+impl Members<'_> {
+    fn request(&mut self) -> Request {
+        match self.object.str("t").unwrap_or_default() {
+            "hello" => Request::Hello {
+                version: self.number("version").unwrap_or_default(),
             },
-        }),
-        "abort" => Request::Abort,
-        "logout" => Request::Logout {
-            provider: flag(object, "provider")?,
-            return_to: text(object, "returnTo")?,
-        },
-        "inspect" => Request::Inspect,
-        "bye" => Request::Bye,
-        _ => return None,
-    })
-}
+            "login" => Request::Login(self.login()),
+            "callback" => Request::Callback {
+                url: self.required("url"),
+            },
+            "fetch" => Request::Fetch(self.fetch()),
+            "logout" => Request::Logout {
+                provider: self.flag("provider"),
+                return_to: self.text("returnTo"),
+            },
+            "abort" => Request::Abort,
+            "cancel" => Request::Cancel,
+            "inspect" => Request::Inspect,
+            "bye" => Request::Bye,
+            _ => {
+                self.are_sound = false;
+                Request::Bye
+            }
+        }
+    }
 
-fn login(object: &Object) -> Option<LoginParams> {
-    let max_age = match object.get("maxAge") {
-        None => None,
-        Some(value) => Some(value.as_u64()?),
-    };
-    Some(LoginParams {
-        popup: match object.str("mode")? {
-            "popup" => true,
-            "redirect" => false,
-            _ => return None,
-        },
-        return_to: text(object, "returnTo")?,
-        prompt: text(object, "prompt")?,
-        login_hint: text(object, "loginHint")?,
-        ui_locales: text(object, "uiLocales")?,
-        acr_values: text(object, "acrValues")?,
-        max_age,
-    })
-}
+    fn login(&mut self) -> LoginParams {
+        let popup = match self.object.str("mode") {
+            Some("popup") => true,
+            mode => {
+                self.are_sound &= mode == Some("redirect");
+                false
+            }
+        };
+        LoginParams {
+            popup,
+            return_to: self.text("returnTo"),
+            prompt: self.text("prompt"),
+            login_hint: self.text("loginHint"),
+            ui_locales: self.text("uiLocales"),
+            acr_values: self.text("acrValues"),
+            max_age: self.number("maxAge"),
+        }
+    }
 
-/// An optional string: absent is fine, another type is not.
-#[allow(clippy::option_option)]
-fn text(object: &Object, name: &str) -> Option<Option<String>> {
-    match object.get(name) {
-        None => Some(None),
-        Some(value) => value.as_str().map(|text| Some(text.to_owned())),
+    fn fetch(&mut self) -> FetchRequest {
+        FetchRequest {
+            url: self.required("url"),
+            method: self.required("method"),
+            headers: self.headers(),
+            background: self.flag("background"),
+            options: CallOptions {
+                cache: self.text("cache"),
+                credentials: self.text("credentials"),
+                integrity: self.text("integrity"),
+                keepalive: self.flag("keepalive"),
+                priority: self.text("priority"),
+            },
+        }
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.object.get(name)?;
+        let text = value.as_str().map(ToOwned::to_owned);
+        self.are_sound &= text.is_some();
+        text
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        let text = self.text(name);
+        self.are_sound &= text.is_some();
+        text.unwrap_or_default()
+    }
+
+    fn number(&mut self, name: &str) -> Option<u64> {
+        let value = self.object.get(name)?;
+        let number = value.as_u64();
+        self.are_sound &= number.is_some();
+        number
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let Some(value) = self.object.get(name) else {
+            return false;
+        };
+        let flag = value.as_bool();
+        self.are_sound &= flag.is_some();
+        flag.unwrap_or_default()
+    }
+
+    fn headers(&mut self) -> Vec<(String, String)> {
+        let mut headers = Vec::new();
+        let list = self.object.get("headers").and_then(Value::as_array);
+        self.are_sound &= list.is_some();
+        for item in list.unwrap_or_default() {
+            match item.as_array() {
+                Some([Value::String(name), Value::String(value)]) => {
+                    headers.push((name.clone(), value.clone()));
+                }
+                _ => self.are_sound = false,
+            }
+        }
+        headers
     }
 }
 
-fn flag(object: &Object, name: &str) -> Option<bool> {
-    object.get(name).map_or(Some(false), Value::as_bool)
-}
+/// A message to a page, written as it grows.
+pub(super) struct Message(String);
 
-fn headers(value: &Value) -> Option<Vec<(String, String)>> {
-    let pair = |item: &Value| match item.as_array()? {
-        [name, value] => Some((name.as_str()?.to_owned(), value.as_str()?.to_owned())),
-        _ => None,
-    };
-    value.as_array()?.iter().map(pair).collect()
-}
-
-/// A message of type `t` to a page.
-pub(super) fn message(t: &str, members: impl IntoIterator<Item = (&'static str, Value)>) -> String {
-    let mut object = Object::new();
-    object.push("t", t.into());
-    for (name, value) in members {
-        object.push(name, value);
+impl Message {
+    /// A message of type `t`.
+    pub(super) fn new(t: &str) -> Self {
+        let mut text = String::from("{\"t\":");
+        json::write_string(&mut text, t);
+        Self(text)
     }
-    let mut text = String::new();
-    object.write(&mut text);
-    text
+
+    fn name(&mut self, name: &str) {
+        self.0.push(',');
+        json::write_string(&mut self.0, name);
+        self.0.push(':');
+    }
+
+    /// Adds a text.
+    pub(super) fn text(mut self, name: &str, text: &str) -> Self {
+        self.name(name);
+        json::write_string(&mut self.0, text);
+        self
+    }
+
+    /// Adds a number.
+    pub(super) fn number(mut self, name: &str, number: u64) -> Self {
+        self.name(name);
+        self.0.push_str(&number.to_string());
+        self
+    }
+
+    /// Adds `true` or `false`.
+    pub(super) fn flag(mut self, name: &str, flag: bool) -> Self {
+        self.name(name);
+        self.0.push_str(if flag { "true" } else { "false" });
+        self
+    }
+
+    /// Adds a text, or `null`.
+    pub(super) fn optional_text(self, name: &str, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self.null(name),
+        }
+    }
+
+    /// Adds a number, or `null`.
+    pub(super) fn optional_number(self, name: &str, number: Option<u64>) -> Self {
+        match number {
+            Some(number) => self.number(name, number),
+            None => self.null(name),
+        }
+    }
+
+    /// Adds any value, or `null`.
+    pub(super) fn value(mut self, name: &str, value: &Value) -> Self {
+        self.name(name);
+        value.write(&mut self.0);
+        self
+    }
+
+    fn null(mut self, name: &str) -> Self {
+        self.name(name);
+        self.0.push_str("null");
+        self
+    }
+
+    /// The text to post.
+    pub(super) fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+
+    fn fault(self, error: &Error) -> String {
+        let sentence = [error.message(), ". ", error.code().advice()].concat();
+        self.text("code", error.code().as_str())
+            .text("message", &sentence)
+            .finish()
+    }
 }
 
 /// The `error` message for operation `id`.
 pub(super) fn error(id: u64, error: &Error) -> String {
-    message(
-        "error",
-        fault_members(Some(id), error.code(), error.message()),
-    )
+    Message::new("error").number("id", id).fault(error)
 }
 
 /// The `failed` message: nobody can be served.
 #[must_use]
 pub fn failed(error: &Error) -> String {
-    message("failed", fault_members(None, error.code(), error.message()))
-}
-
-fn fault_members(
-    id: Option<u64>,
-    code: Code,
-    message: &str,
-) -> impl Iterator<Item = (&'static str, Value)> {
-    let sentence = [message, ". ", code.advice()].concat();
-    id.map(|id| ("id", id.into()))
-        .into_iter()
-        .chain([("code", code.as_str().into()), ("message", sentence.into())])
+    Message::new("failed").fault(error)
 }
 
 #[cfg(test)]
