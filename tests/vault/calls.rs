@@ -1,14 +1,341 @@
-//! A request of a page to an API.
-use crate::world::*;
+//! Requests of pages to APIs: allowed or refused, sent with the token of the moment, answered once,
+//! each with its own answer.
+
+use std::time::Duration;
+
+use crate::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
+
 #[test]
-fn smoke() {
+fn without_a_session_a_call_asks_for_a_login() {
+    let mut world = World::new();
+    let page = world.open();
+    let call = world.fetch(page, "/orders");
+    assert_eq!(world.code(call), "login_required");
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn an_allowed_call_is_sent_with_the_access_token_and_answered() {
     let (mut world, page) = World::signed_in();
+    let call = world.fetch_as(
+        page,
+        &Fetch {
+            method: "POST",
+            headers: &[("accept", "text/plain"), ("x-request", "7")],
+            ..Fetch::default()
+        },
+    );
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    let seen = &world.seen_by_api[0];
+    assert_eq!(seen.allowed.method(), "POST");
+    assert!(seen.authorization.expose().starts_with("Bearer at-"));
+    let names: Vec<&str> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["accept", "x-request"]);
+}
+
+#[test]
+fn a_call_that_no_rule_allows_is_not_sent() {
+    let (mut world, page) = World::signed_in();
+    for (url, method, code) in [
+        ("https://evil.example/v1/x", "GET", "url_not_allowed"),
+        ("https://api.example.com/v2/x", "GET", "url_not_allowed"),
+        ("https://api.example.com/v1/../x", "GET", "url_not_allowed"),
+        ("https://id.example.com/token", "POST", "url_not_allowed"),
+        ("/v1/orders", "GET", "url_not_allowed"),
+        (
+            "https://api.example.com/v1/orders",
+            "DELETE",
+            "method_not_allowed",
+        ),
+        (
+            "https://api.example.com/v1/x",
+            "TRACE",
+            "method_not_allowed",
+        ),
+    ] {
+        let fetch = Fetch {
+            url,
+            method,
+            ..Fetch::default()
+        };
+        let call = world.fetch_as(page, &fetch);
+        assert_eq!(world.code(call), code, "{method} {url}");
+    }
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn the_providers_endpoints_are_out_of_reach_even_where_a_rule_covers_them() {
+    // The rule lies beside the issuer, and only discovery shows that it covers an endpoint.
+    let rules = r#"{"issuer":"https://id.example.com","apis":[{"url":"https://id.example.com/jwks/"},
+        {"url":"https://api.example.com/v1/"}]}"#;
+    let (mut world, page) = World::signed_in_with(rules);
+    let fetch = Fetch {
+        url: "https://id.example.com/jwks",
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    assert_eq!(world.code(call), "url_not_allowed");
+}
+
+#[test]
+fn a_page_may_not_authorise_route_or_break_a_request() {
+    let (mut world, page) = World::signed_in();
+    for header in [
+        ("Authorization", "Bearer mine"),
+        ("dpop", "x"),
+        ("Cookie", "a=b"),
+        ("Proxy-Authorization", "x"),
+        ("host", "evil.example"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("x-ok", "a\r\nAuthorization: Bearer mine"),
+        ("bad name", "x"),
+    ] {
+        let fetch = Fetch {
+            headers: &[header],
+            ..Fetch::default()
+        };
+        let call = world.fetch_as(page, &fetch);
+        assert_eq!(world.code(call), "header_not_allowed", "{header:?}");
+    }
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn a_call_with_an_expired_token_waits_for_one_refresh() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(Kind::Call), 0);
+    world.release();
+    assert_eq!(world.status(call), 200);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 1));
+}
+
+#[test]
+fn fifty_calls_of_eight_pages_on_an_expired_token_cause_one_refresh() {
+    let (mut world, _) = World::expired();
+    let pages: Vec<u32> = (0..8).map(|_| world.open()).collect();
+    let calls: Vec<(Request, String)> = (0..50)
+        .map(|i| {
+            let path = format!("/orders/{i}");
+            (world.fetch(pages[i % 8], &path), path)
+        })
+        .collect();
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(world.provider.rotations(), 1);
+    for (call, path) in calls {
+        let own = Answer::Head {
+            status: 200,
+            url: [API, &path].concat(),
+        };
+        assert_eq!(world.answers(call), [own]);
+    }
+}
+
+#[test]
+fn calls_that_arrive_at_each_stage_of_a_refresh_join_it() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH, Kind::Verify, Kind::Persist]);
+    let mut calls = vec![world.fetch(page, "/1")];
+    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+        calls.push(world.fetch(page, "/more"));
+        world.answer_one(stage);
+    }
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    for call in calls {
+        assert_eq!(world.status(call), 200);
+    }
+}
+
+#[test]
+fn a_token_about_to_expire_is_used_while_the_refresh_runs() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(271));
+    world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
     world.settle();
     assert_eq!(world.status(call), 200);
-    world.expire_access_token();
+    assert_eq!(world.outstanding(REFRESH), 1);
+}
+
+#[test]
+fn a_fresh_token_is_not_refreshed() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(269));
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn nothing_is_refreshed_for_a_page_that_asks_for_nothing() {
+    let (mut world, _) = World::signed_in();
+    world.advance(Duration::from_secs(1700));
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn a_token_that_has_expired_when_it_arrives_is_tried_all_the_same() {
+    let (mut world, page) = World::expired();
+    world.provider.lifetime = Duration::ZERO;
     let call = world.fetch(page, "/orders");
+    world.settle();
+    // The API decides: here it refuses, and once more after one refresh.
+    assert_eq!(world.status(call), 401);
+    assert_eq!(world.count(REFRESH), 2);
+}
+
+#[test]
+fn a_token_that_expires_while_its_refresh_is_slow_is_tried_all_the_same() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    let call = world.fetch(page, "/orders");
+    world.provider.lifetime = Duration::from_secs(1);
+    world.act(REFRESH);
+    world.advance(Duration::from_secs(2));
+    world.release();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_redirect_is_blocked() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/redirect");
+    world.settle();
+    assert_eq!(world.code(call), "redirect_blocked");
+}
+
+#[test]
+fn a_network_failure_is_told_as_fetch_tells_it() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/unreachable");
+    world.settle();
+    assert_eq!(world.answer(call), Some(&Answer::NetworkError));
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn other_statuses_are_the_pages_own_business() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/forbidden");
+    world.settle();
+    assert_eq!(world.status(call), 403);
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn an_aborted_call_is_stopped_and_not_answered() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, "/orders");
+    world.give_up(call, "abort");
+    assert_eq!(world.outstanding(Kind::Call), 0);
+    world.settle();
+    assert_eq!(world.answers(call), []);
+}
+
+#[test]
+fn an_aborted_call_is_not_sent_after_the_refresh_it_waited_for() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    let call = world.fetch(page, "/orders");
+    world.give_up(call, "abort");
+    world.release();
+    assert_eq!(world.count(Kind::Call), 0);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_call_aborted_while_its_body_comes_is_stopped() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::ResponseBody]);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.outstanding(Kind::ResponseBody), 1);
+    world.give_up(call, "abort");
+    assert_eq!(world.outstanding(Kind::ResponseBody), 0);
+}
+
+#[test]
+fn a_page_cannot_abort_the_call_of_another() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    let call = world.fetch(page, "/orders");
+    let same_id = Request {
+        port: other,
+        ..call
+    };
+    world.give_up(same_id, "abort");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn the_calls_of_a_page_that_is_gone_are_stopped_and_those_of_others_go_on() {
+    let (mut world, page) = World::expired();
+    let other = world.open();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    let call = world.fetch(other, "/orders");
+    world.leave(page);
+    world.release();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(Kind::Call), 1);
+}
+
+#[test]
+fn a_page_that_leaves_during_a_refresh_does_not_lose_the_successor() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    world.leave(page);
+    world.release();
+    let later = world.open();
+    let call = world.fetch(later, "/orders");
     world.settle();
     assert_eq!(world.status(call), 200);
     assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_call_made_for_one_user_is_never_sent_for_another() {
+    let (mut world, page) = World::signed_in();
+    let address = world.begin_login(page, "redirect");
+    world.provider.subject = "bob".to_owned();
+    let answer = world.provider.sign_in(&address);
+    world.expire_access_token();
+    world.provider.outage(Endpoint::Refresh, Fault::Silence);
+    let call = world.fetch(page, "/transfer");
+    world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(call), "session_ended");
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn a_call_that_waits_goes_on_when_the_same_user_signs_in_again() {
+    let (mut world, page) = World::signed_in();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.expire_access_token();
+    world.provider.outage(Endpoint::Refresh, Fault::Silence);
+    let call = world.fetch(page, "/orders");
+    world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_call_is_delivered_before_its_page_is_told_of_the_renewed_session() {
+    let (mut world, page) = World::expired();
+    world.fetch(page, "/orders");
+    world.settle();
+    let sent = Event::Asked(Kind::Call);
+    let told = Event::Told(page, "session".to_owned());
+    let at = |event: &Event| world.events.iter().rposition(|e| e == event).unwrap();
+    assert!(at(&sent) < at(&told));
 }

@@ -1,1 +1,216 @@
-//! todo
+//! The limits of a session hold to the second, whatever clock notices, and its end is everywhere.
+
+use std::time::Duration;
+
+use crate::world::{Endpoint, Fetch, Kind, REFRESH, REVOKE, World};
+
+const IDLE: Duration = Duration::from_secs(1800);
+const ABSOLUTE: Duration = Duration::from_secs(43_200);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The user does something every quarter of an hour.
+fn be_active(world: &mut World, page: u32, for_how_long: Duration) {
+    const QUARTER: Duration = Duration::from_secs(900);
+    let mut left = for_how_long;
+    while left > QUARTER {
+        world.advance(QUARTER);
+        left -= QUARTER;
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200);
+    }
+    world.advance(left);
+}
+
+fn poll(world: &mut World, page: u32) {
+    let fetch = Fetch {
+        background: true,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn without_activity_a_session_ends_at_the_idle_limit() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    world.advance(IDLE - SECOND);
+    assert!(world.session(page).is_some());
+    world.advance(SECOND);
+    for page in [page, other] {
+        assert!(world.session(page).is_none());
+        assert_eq!(world.reason(page), Some("idle"));
+    }
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_call_begins_the_idle_time_anew() {
+    let (mut world, page) = World::signed_in();
+    world.advance(IDLE - SECOND);
+    world.fetch(page, "/orders");
+    world.advance(IDLE - SECOND);
+    assert!(world.session(page).is_some());
+    world.advance(SECOND);
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_poll_is_no_activity() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..17 {
+        world.advance(Duration::from_secs(100));
+        poll(&mut world, page);
+    }
+    world.advance(Duration::from_secs(100));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_refused_call_is_no_activity() {
+    let (mut world, page) = World::signed_in();
+    world.advance(IDLE - SECOND);
+    let fetch = Fetch {
+        url: "https://evil.example/",
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    assert_eq!(world.code(call), "url_not_allowed");
+    world.advance(SECOND);
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn with_activity_a_session_ends_at_the_absolute_limit() {
+    let (mut world, page) = World::signed_in();
+    be_active(&mut world, page, ABSOLUTE - SECOND);
+    assert!(world.session(page).is_some());
+    world.advance(SECOND);
+    assert_eq!(world.reason(page), Some("absolute"));
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn configured_limits_are_those_that_hold() {
+    let limits = r#"{"session":{"idle":60,"absolute":100}}"#;
+    let (mut world, page) = World::signed_in_with(limits);
+    world.advance(Duration::from_secs(59));
+    world.fetch(page, "/orders");
+    world.advance(Duration::from_secs(40));
+    assert!(world.session(page).is_some());
+    world.advance(SECOND);
+    assert_eq!(world.reason(page), Some("absolute"));
+}
+
+#[test]
+fn a_session_ends_in_its_sleep() {
+    for (limits, reason) in [
+        (r#"{"session":{"idle":1800}}"#, "idle"),
+        (r#"{"session":{"idle":1800,"absolute":1800}}"#, "absolute"),
+    ] {
+        let (mut world, page) = World::signed_in_with(limits);
+        world.sleep(IDLE - SECOND);
+        assert!(world.session(page).is_some());
+        world.sleep(SECOND);
+        assert_eq!(world.reason(page), Some(reason));
+    }
+}
+
+#[test]
+fn sleep_and_waking_add_up() {
+    let (mut world, page) = World::signed_in();
+    world.advance(IDLE / 2);
+    world.sleep(IDLE / 2);
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_call_after_the_limit_finds_no_session_though_no_timer_fired() {
+    let (mut world, page) = World::signed_in();
+    world.set_clock_by(1800);
+    let call = world.fetch(page, "/orders");
+    assert_eq!(world.code(call), "login_required");
+    assert_eq!(world.reason(page), Some("idle"));
+    assert_eq!(world.count(Kind::Call), 0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_gives_no_extra_time() {
+    let (mut world, page) = World::signed_in();
+    world.set_clock_by(-86_400);
+    world.advance(IDLE);
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn without_a_refresh_token_a_session_ends_with_its_access_token() {
+    let mut world = World::new();
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    world.sign_in(page);
+    world.advance(Duration::from_secs(299));
+    assert!(world.session(page).is_some());
+    world.advance(SECOND);
+    assert_eq!(world.reason(page), Some("expired"));
+    assert_eq!((world.count(REFRESH), world.count(REVOKE)), (0, 0));
+}
+
+#[test]
+fn a_limit_reached_during_a_refresh_revokes_what_the_refresh_brings() {
+    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+        let limits = r#"{"session":{"idle":301}}"#;
+        let (mut world, page) = World::signed_in_with(limits);
+        world.expire_access_token();
+        world.hold(&[stage]);
+        let fetch = Fetch {
+            background: true,
+            ..Fetch::default()
+        };
+        let call = world.fetch_as(page, &fetch);
+        world.settle();
+        if stage == REFRESH {
+            world.act(REFRESH);
+        }
+        world.advance(SECOND);
+        assert_eq!(world.code(call), "session_ended", "{stage:?}");
+        assert_eq!(world.reason(page), Some("idle"), "{stage:?}");
+        world.release();
+        assert!(world.provider.has_revoked_everything(), "{stage:?}");
+    }
+}
+
+#[test]
+fn a_session_that_ended_by_itself_can_begin_again() {
+    let (mut world, page) = World::signed_in();
+    world.advance(IDLE);
+    assert!(world.session(page).is_none());
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    assert_eq!(world.reason(page), None);
+}
+
+#[test]
+fn a_page_that_connects_after_the_end_is_told_why() {
+    let (mut world, _) = World::signed_in();
+    world.advance(IDLE);
+    let later = world.open();
+    assert!(world.session(later).is_none());
+    assert_eq!(world.reason(later), Some("idle"));
+}
+
+#[test]
+fn an_ended_session_is_refreshed_no_more() {
+    let (mut world, page) = World::expired();
+    world
+        .provider
+        .outage(Endpoint::Refresh, crate::world::Fault::LostBefore);
+    world.fetch(page, "/orders");
+    world.advance(Duration::from_secs(5));
+    world.logout(page);
+    let before = world.count(REFRESH);
+    world.advance(Duration::from_secs(600));
+    world.wake();
+    assert_eq!(world.count(REFRESH), before);
+}

@@ -1,1 +1,184 @@
-//! todo
+//! What a page can send is limited, and whatever it sends is answered or harmless.
+
+use strongroom::vault::Body;
+
+use crate::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
+
+#[test]
+fn the_first_message_must_be_hello() {
+    let (mut world, _) = World::signed_in();
+    let stranger = world.connect();
+    let call = world.fetch(stranger, "/orders");
+    assert_eq!(world.code(call), "message_invalid");
+    let login = world.login(stranger, "redirect");
+    assert_eq!(world.code(login), "message_invalid");
+    assert!(world.session(stranger).is_none());
+}
+
+#[test]
+fn a_page_of_another_version_is_told_so() {
+    for hello in [r#"{"t":"hello","version":2}"#, r#"{"t":"hello"}"#] {
+        let mut world = World::new();
+        let page = world.connect();
+        world.say(page, hello);
+        assert_eq!(world.failure(page), "message_invalid", "{hello}");
+        let call = world.fetch(page, "/orders");
+        assert_eq!(world.code(call), "message_invalid", "{hello}");
+    }
+}
+
+#[test]
+fn a_second_hello_changes_nothing() {
+    let (mut world, page) = World::signed_in();
+    world.say(page, r#"{"t":"hello","version":1}"#);
+    let told_before = world.page(page).messages.len();
+    world.hold(&[REFRESH]);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.release();
+    // Once, not twice: the page is still one page.
+    let sessions = world.page(page).messages[told_before..].iter();
+    let sessions = sessions.filter(|m| m.str("t") == Some("session"));
+    assert_eq!(sessions.count(), 1);
+}
+
+#[test]
+fn unknown_messages_are_answered_by_their_number() {
+    let mut world = World::new();
+    let page = world.open();
+    for members in [
+        r#""t":"token""#,
+        r#""t":"configure","issuer":"https://evil.example""#,
+        r#""t":"fetch""#,
+        r#""t":"login","mode":"iframe""#,
+        r#""t":1"#,
+    ] {
+        let request = world.ask(page, members);
+        assert_eq!(world.code(request), "message_invalid", "{members}");
+    }
+}
+
+#[test]
+fn what_is_no_message_at_all_is_refused_without_a_number() {
+    let mut world = World::new();
+    let page = world.open();
+    let deep = ["[".repeat(100), "]".repeat(100)].concat();
+    for text in ["", "hello", "[]", "null", "{}", &deep] {
+        world.say(page, text);
+        let nobodys = Request { port: page, id: 0 };
+        assert_eq!(world.code(nobodys), "message_invalid", "{text}");
+    }
+    assert_eq!(world.page(page).answers[&0].len(), 6);
+}
+
+#[test]
+fn a_message_that_is_too_long_is_not_read() {
+    let (mut world, page) = World::signed_in();
+    let long = format!(r#"{{"t":"fetch","id":9,"x":"{}"}}"#, "x".repeat(131_072));
+    world.say(page, &long);
+    let nobodys = Request { port: page, id: 0 };
+    assert_eq!(world.code(nobodys), "message_invalid");
+}
+
+#[test]
+fn the_longest_message_is_read() {
+    let (mut world, page) = World::signed_in();
+    let members = fetch_members(&Fetch::default());
+    let rest = r#"{"id":1,,"x":""}"#.len() + members.len();
+    let members = format!(r#"{members},"x":"{}""#, "x".repeat(131_072 - rest - 1));
+    let call = world.ask(page, &members);
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn more_than_1024_calls_at_once_are_refused() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    world.hold(&[Kind::Call]);
+    for _ in 0..1024 {
+        world.fetch(page, "/orders");
+    }
+    let one_too_many = world.fetch(other, "/orders");
+    assert_eq!(world.code(one_too_many), "limit_exceeded");
+    world.release();
+    let next = world.fetch(other, "/orders");
+    world.settle();
+    assert_eq!(world.status(next), 200);
+}
+
+#[test]
+fn a_number_in_use_is_refused_and_its_first_call_goes_on() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    let call = world.fetch(page, "/orders");
+    world.ask_again(call, &fetch_members(&Fetch::default()), Body::Replayable);
+    assert_eq!(world.code(call), "message_invalid");
+    world.release();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(Kind::Call), 1);
+}
+
+#[test]
+fn two_pages_may_use_the_same_number() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    let members = fetch_members(&Fetch::default());
+    let requests = [page, other].map(|port| Request { port, id: 77 });
+    for request in requests {
+        world.ask_again(request, &members, Body::Replayable);
+    }
+    world.settle();
+    for request in requests {
+        assert_eq!(world.status(request), 200);
+    }
+}
+
+#[test]
+fn the_257th_page_is_refused() {
+    let mut world = World::new();
+    for _ in 0..256 {
+        world.open();
+    }
+    let one_too_many = world.open();
+    assert_eq!(world.failure(one_too_many), "limit_exceeded");
+}
+
+#[test]
+fn a_page_that_said_goodbye_makes_room_for_another() {
+    let mut world = World::new();
+    let pages: Vec<u32> = (0..256).map(|_| world.open()).collect();
+    world.say(pages[0], r#"{"t":"bye"}"#);
+    let next = world.open();
+    world.begin_login(next, "redirect");
+}
+
+#[test]
+fn too_many_or_too_long_headers_are_refused() {
+    let (mut world, page) = World::signed_in();
+    let long = "x".repeat(32 * 1024);
+    for headers in [vec![("x", "y"); 101], vec![("x", long.as_str())]] {
+        let fetch = Fetch {
+            headers: &headers,
+            ..Fetch::default()
+        };
+        let call = world.fetch_as(page, &fetch);
+        assert_eq!(world.code(call), "limit_exceeded");
+    }
+}
+
+#[test]
+fn a_url_that_is_too_long_is_refused() {
+    let (mut world, page) = World::signed_in();
+    let call = world.fetch(page, &["/", &"x".repeat(8192)].concat());
+    assert_eq!(world.code(call), "limit_exceeded");
+}
+
+#[test]
+fn what_came_with_a_message_that_needs_no_body_is_forgotten() {
+    let (mut world, page) = World::signed_in();
+    for message in [r#""t":"inspect""#, r#""t":"nonsense""#] {
+        world.ask(page, message);
+        assert!(world.has_forgotten_last_body(), "{message}");
+    }
+}

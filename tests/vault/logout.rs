@@ -1,1 +1,229 @@
-//! todo
+//! Logout: over at once and everywhere, whatever is under way; revocation comes after and may fail.
+
+use std::time::Duration;
+
+use crate::world::provider::{ISSUER, params};
+use crate::world::{Answer, Endpoint, Fault, Kind, REFRESH, REVOKE, World};
+
+const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
+
+#[test]
+fn a_logout_ends_the_session_in_every_page_and_revokes() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    let logout = world.logout(page);
+    for page in [page, other] {
+        assert!(world.session(page).is_none());
+        assert_eq!(world.reason(page), Some("logged_out"));
+    }
+    world.settle();
+    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert!(world.provider.has_revoked_everything());
+    let call = world.fetch(other, "/orders");
+    assert_eq!(world.code(call), "login_required");
+}
+
+#[test]
+fn a_logout_without_a_session_is_done() {
+    let mut world = World::new();
+    let page = world.open();
+    let logout = world.logout(page);
+    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn two_logouts_at_once_are_both_done_and_revoke_once() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    let logouts = [page, other].map(|page| world.logout(page));
+    world.settle();
+    for logout in logouts {
+        assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+    }
+    assert_eq!(world.count(REVOKE), 1);
+}
+
+#[test]
+fn a_logout_during_a_refresh_revokes_the_successor_too() {
+    for stage in [REFRESH, Kind::Verify, Kind::Persist] {
+        let (mut world, page) = World::expired();
+        let other = world.open();
+        world.hold(&[stage]);
+        let calls = [page, other].map(|page| world.fetch(page, "/orders"));
+        world.settle();
+        if stage == REFRESH {
+            world.act(REFRESH);
+        }
+        assert_eq!(world.outstanding(stage), 1);
+        let logout = world.logout(page);
+        for call in calls {
+            assert_eq!(world.code(call), "session_ended", "{stage:?}");
+        }
+        for page in [page, other] {
+            assert_eq!(world.reason(page), Some("logged_out"), "{stage:?}");
+        }
+        world.release();
+        assert!(world.provider.has_revoked_everything(), "{stage:?}");
+        assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+        assert!(world.session(page).is_none());
+        assert_eq!(world.count(Kind::Call), 0);
+    }
+}
+
+#[test]
+fn a_logout_while_a_refresh_waits_for_keys_revokes_the_successor() {
+    let (mut world, page) = World::expired();
+    world.provider.signing_key = 1;
+    world.provider.published_keys = vec![0, 1];
+    world.hold(&[crate::world::KEYS]);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    world.logout(page);
+    assert_eq!(world.code(call), "session_ended");
+    world.release();
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_logout_before_the_provider_sees_the_refresh_is_over_too() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    world.logout(page);
+    world.settle();
+    world.release();
+    assert!(world.provider.has_revoked_everything());
+    assert_eq!(world.reason(page), Some("logged_out"));
+}
+
+#[test]
+fn a_login_that_follows_a_logout_at_once_is_not_hurt_by_the_refresh_before() {
+    let (mut world, page) = World::expired();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    world.settle();
+    world.act(REFRESH);
+    world.logout(page);
+    world.sign_in(page);
+    world.release();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn what_an_api_answers_after_the_logout_is_delivered() {
+    for path in ["/orders", "/never"] {
+        let (mut world, page) = World::signed_in();
+        world.hold(&[Kind::Call]);
+        let call = world.fetch(page, path);
+        world.logout(page);
+        world.release();
+        assert!(matches!(world.answer(call), Some(Answer::Head { .. })));
+        assert_eq!(world.count(REFRESH), 0);
+    }
+}
+
+#[test]
+fn a_revocation_is_retried_three_times_in_all() {
+    for fault in [
+        Fault::Status(503),
+        Fault::Busy(429, Some(1)),
+        Fault::LostBefore,
+        Fault::Silence,
+    ] {
+        let (mut world, page) = World::signed_in();
+        world.provider.outage(Endpoint::Revoke, fault);
+        let logout = world.logout(page);
+        world.advance(Duration::from_secs(10));
+        // The page does not wait for the retries.
+        assert_eq!(world.answer(logout), Some(&Answer::Done(None)), "{fault:?}");
+        world.advance(Duration::from_secs(600));
+        assert_eq!(world.count(REVOKE), 3, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_revocation_that_works_the_second_time_is_settled() {
+    let (mut world, page) = World::signed_in();
+    let busy = Fault::Status(503);
+    world.provider.fault(Endpoint::Revoke, &[busy]);
+    world.logout(page);
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.count(REVOKE), 2);
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_revocation_that_is_refused_is_not_repeated() {
+    let (mut world, page) = World::signed_in();
+    let refused = Fault::Refused("unsupported_token_type");
+    world.provider.fault(Endpoint::Revoke, &[refused]);
+    world.logout(page);
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.count(REVOKE), 1);
+}
+
+#[test]
+fn the_session_is_over_before_the_provider_answers() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[REVOKE]);
+    let logout = world.logout(page);
+    world.settle();
+    assert!(world.session(page).is_none());
+    assert_eq!(world.answer(logout), None);
+    world.release();
+    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+}
+
+#[test]
+fn the_providers_own_logout_needs_no_id_token() {
+    let (mut world, page) = World::signed_in();
+    let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"/bye""#);
+    let logout = world.ask(page, &members);
+    world.settle();
+    let address = world.address(logout);
+    let (endpoint, query) = address.split_once('?').unwrap();
+    assert_eq!(endpoint, [ISSUER, "/logout"].concat());
+    let params = params(query);
+    let names: Vec<&str> = params.keys().map(String::as_str).collect();
+    assert_eq!(names, ["client_id", "post_logout_redirect_uri"]);
+    let return_to = "https://app.example.com/bye";
+    assert_eq!(params["post_logout_redirect_uri"], return_to);
+}
+
+#[test]
+fn a_logout_that_may_not_lead_where_it_wants_is_a_logout_all_the_same() {
+    let (mut world, page) = World::signed_in();
+    let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"https://evil.example/""#);
+    let logout = world.ask(page, &members);
+    world.settle();
+    assert_eq!(world.code(logout), "message_invalid");
+    assert!(world.session(page).is_none());
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_provider_without_a_logout_of_its_own_is_told_as_such() {
+    let metadata = r#"{"metadata":{"issuer":"https://id.example.com",
+        "authorization_endpoint":"https://id.example.com/authorize",
+        "token_endpoint":"https://id.example.com/token",
+        "jwks_uri":"https://id.example.com/jwks"}}"#;
+    let (mut world, page) = World::signed_in_with(metadata);
+    let logout = world.ask(page, PROVIDER_LOGOUT);
+    assert_eq!(world.code(logout), "unsupported");
+    assert!(world.session(page).is_none());
+    // It cannot revoke either, and nobody waits for it.
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn a_page_that_leaves_after_its_logout_does_not_stop_the_revocation() {
+    let (mut world, page) = World::signed_in();
+    world.logout(page);
+    world.leave(page);
+    world.settle();
+    assert!(world.provider.has_revoked_everything());
+}

@@ -1,1 +1,286 @@
-//! todo
+//! A refresh that works: one at a time, and in this order: successor persisted, adopted, waiting calls
+//! released, pages told. What its ID token may change, and what not.
+
+use strongroom::json::{Object, Value};
+
+use crate::world::{
+    Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,
+};
+
+fn call(world: &mut World, page: u32) -> Request {
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    call
+}
+
+fn name(world: &World, page: u32) -> Option<String> {
+    let claims = world.session(page)?.get("claims")?.as_object()?;
+    claims.str("name").map(str::to_owned)
+}
+
+fn generation(holding: &Value) -> Option<u64> {
+    holding.as_object()?.get("generation")?.as_u64()
+}
+
+#[test]
+fn a_successor_is_persisted_then_adopted_then_used_and_then_told() {
+    let (mut world, page) = World::expired();
+    world.events.clear();
+    call(&mut world, page);
+    let told = Event::Told(page, "session".to_owned());
+    let order = [
+        Event::Asked(REFRESH),
+        Event::Answered(REFRESH),
+        Event::Asked(Kind::Verify),
+        Event::Answered(Kind::Verify),
+        Event::Asked(Kind::Persist),
+        Event::Answered(Kind::Persist),
+        Event::Asked(Kind::Call),
+        told,
+    ];
+    assert_eq!(world.events[..order.len()], order);
+}
+
+#[test]
+fn until_the_successor_is_persisted_nobody_gets_it() {
+    let (mut world, page) = World::expired();
+    world.hold(&[Kind::Persist]);
+    world.events.clear();
+    call(&mut world, page);
+    let is_told = |event: &Event| matches!(event, Event::Told(..) | Event::Asked(Kind::Call));
+    assert!(!world.events.iter().any(is_told));
+}
+
+#[test]
+fn until_the_successor_is_persisted_the_token_before_is_used() {
+    let (mut world, page) = World::signed_in();
+    call(&mut world, page);
+    world.advance(std::time::Duration::from_secs(280));
+    world.hold(&[Kind::Persist]);
+    call(&mut world, page);
+    call(&mut world, page);
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    let used = |world: &World, i: usize| world.seen_by_api[i].authorization.expose().to_owned();
+    assert_eq!(used(&world, 2), used(&world, 0));
+    world.release();
+    call(&mut world, page);
+    let last = world.seen_by_api.len() - 1;
+    assert_ne!(used(&world, last), used(&world, 0));
+}
+
+#[test]
+fn a_successor_that_cannot_be_persisted_is_adopted_all_the_same() {
+    let (mut world, page) = World::expired();
+    world.persists = false;
+    let first = call(&mut world, page);
+    world.expire_access_token();
+    let second = call(&mut world, page);
+    for call in [first, second] {
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
+fn each_refresh_sends_the_successor_of_the_one_before() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..5 {
+        world.expire_access_token();
+        let call = call(&mut world, page);
+        assert_eq!(world.status(call), 200);
+    }
+    let mut sent = world.refresh_tokens_sent_to(Endpoint::Refresh).to_vec();
+    sent.dedup();
+    assert_eq!(sent.len(), 5);
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
+#[should_panic(expected = "a consumed refresh token is sent again")]
+fn the_world_notices_a_consumed_token_that_is_sent_again() {
+    let (mut world, page) = World::expired();
+    world.count_all_as_consumed();
+    world.fetch(page, "/orders");
+}
+
+#[test]
+fn without_a_new_refresh_token_the_old_one_goes_on() {
+    let (mut world, page) = World::signed_in();
+    world.provider.rotates = false;
+    for _ in 0..3 {
+        world.expire_access_token();
+        let call = call(&mut world, page);
+        assert_eq!(world.status(call), 200);
+    }
+    let mut sent = world.refresh_tokens_sent_to(Endpoint::Refresh).to_vec();
+    assert_eq!(sent.len(), 3);
+    sent.dedup();
+    assert_eq!(sent.len(), 1);
+}
+
+#[test]
+fn every_page_is_told_of_the_renewed_session() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    let expires_at = |world: &World, page| {
+        let session = world.session(page).unwrap();
+        session
+            .get("accessTokenExpiresAt")
+            .unwrap()
+            .as_u64()
+            .unwrap()
+    };
+    let before = expires_at(&world, page);
+    world.expire_access_token();
+    call(&mut world, page);
+    for page in [page, other] {
+        assert_eq!(expires_at(&world, page), before + 300_000);
+    }
+}
+
+#[test]
+fn a_reduced_scope_is_recorded() {
+    let (mut world, page) = World::signed_in();
+    let scopes = |world: &World| -> Vec<String> {
+        let scopes = world.session(page).unwrap().get("scopes").unwrap();
+        let scopes = scopes.as_array().unwrap().iter();
+        scopes.map(|s| s.as_str().unwrap().to_owned()).collect()
+    };
+    // RFC 6749 5.1: not mentioned means as requested.
+    assert_eq!(scopes(&world), ["openid", "profile", "offline_access"]);
+    world.provider.scope = Some("openid");
+    world.expire_access_token();
+    call(&mut world, page);
+    assert_eq!(scopes(&world), ["openid"]);
+    world.provider.scope = None;
+    world.expire_access_token();
+    call(&mut world, page);
+    assert_eq!(scopes(&world), ["openid"]);
+}
+
+#[test]
+fn a_refreshed_id_token_brings_new_claims() {
+    let (mut world, page) = World::expired();
+    world.provider.name = Some("Alice Liddell");
+    call(&mut world, page);
+    assert_eq!(name(&world, page).as_deref(), Some("Alice Liddell"));
+}
+
+#[test]
+fn claims_that_a_refreshed_id_token_leaves_out_stay() {
+    let (mut world, page) = World::expired();
+    world.provider.name = None;
+    call(&mut world, page);
+    assert_eq!(name(&world, page).as_deref(), Some("Alice"));
+}
+
+#[test]
+fn a_refresh_without_an_id_token_leaves_the_claims() {
+    let (mut world, page) = World::expired();
+    world.provider.id_token_on_refresh = false;
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(name(&world, page).as_deref(), Some("Alice"));
+}
+
+#[test]
+fn an_id_token_that_cannot_be_believed_changes_no_claim_and_loses_no_token() {
+    for flaw in [
+        Flaw::Signature,
+        Flaw::UnknownKey,
+        Flaw::Claim("aud", "another-client".into()),
+        Flaw::Claim("nonce", "another".into()),
+        Flaw::Claim("exp", 1_700_000_000_u64.into()),
+        Flaw::Claim("auth_time", 1_700_000_000_u64.into()),
+    ] {
+        let (mut world, page) = World::expired();
+        world.provider.name = Some("Mallory");
+        world.provider.flaw = Some(flaw.clone());
+        let first = call(&mut world, page);
+        assert_eq!(world.status(first), 200, "{flaw:?}");
+        assert_eq!(name(&world, page).as_deref(), Some("Alice"), "{flaw:?}");
+        world.provider.flaw = None;
+        world.expire_access_token();
+        let second = call(&mut world, page);
+        assert_eq!(world.status(second), 200, "{flaw:?}");
+        assert_eq!(name(&world, page).as_deref(), Some("Mallory"), "{flaw:?}");
+    }
+}
+
+#[test]
+fn a_refreshed_id_token_by_a_new_key_is_believed_once_the_key_is_fetched() {
+    let (mut world, page) = World::expired();
+    world.provider.signing_key = 1;
+    world.provider.published_keys = vec![0, 1];
+    world.provider.name = Some("Alice Liddell");
+    call(&mut world, page);
+    assert_eq!(name(&world, page).as_deref(), Some("Alice Liddell"));
+    assert_eq!(world.count(KEYS), 2);
+}
+
+#[test]
+fn keys_that_cannot_be_had_do_not_stop_a_refresh() {
+    for fault in [Fault::LostBefore, Fault::Status(500), Fault::Silence] {
+        let (mut world, page) = World::expired();
+        world.provider.signing_key = 1;
+        world.provider.name = Some("Mallory");
+        world.provider.outage(Endpoint::Keys, fault);
+        let call = world.fetch(page, "/orders");
+        world.advance(std::time::Duration::from_secs(10));
+        assert_eq!(world.status(call), 200, "{fault:?}");
+        assert_eq!(name(&world, page).as_deref(), Some("Alice"), "{fault:?}");
+    }
+}
+
+#[test]
+fn tokens_of_another_user_or_issuer_end_the_session_and_are_revoked() {
+    for (claim, value) in [("sub", "mallory"), ("iss", "https://evil.example")] {
+        let (mut world, page) = World::expired();
+        let other = world.open();
+        world.provider.flaw = Some(Flaw::Claim(claim, value.into()));
+        let call = call(&mut world, page);
+        assert_eq!(world.code(call), "session_ended", "{claim}");
+        for page in [page, other] {
+            assert!(world.session(page).is_none());
+            assert_eq!(world.reason(page), Some("security"), "{claim}");
+        }
+        assert!(world.provider.has_revoked_everything(), "{claim}");
+        assert_eq!(world.count(Kind::Call), 0, "{claim}");
+    }
+}
+
+#[test]
+fn another_user_without_a_valid_signature_is_nobody() {
+    let (mut world, page) = World::expired();
+    world.provider.subject = "mallory".to_owned();
+    world.provider.flaw = Some(Flaw::Signature);
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn the_inspector_sees_generations_and_fingerprints() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    let holdings = |world: &mut World| {
+        let inspection = world.ask(page, r#""t":"inspect""#);
+        match world.answer(inspection) {
+            Some(Answer::Inspection(holdings)) => holdings.clone(),
+            other => panic!("no inspection but {other:?}"),
+        }
+    };
+    let fingerprint = |holding: &Value| {
+        let object: &Object = holding.as_object().unwrap();
+        object.str("fingerprint").unwrap().to_owned()
+    };
+    let before = holdings(&mut world);
+    world.expire_access_token();
+    call(&mut world, page);
+    let after = holdings(&mut world);
+    // Access token and refresh token; the ID token has no generation.
+    for i in [0, 1] {
+        assert_eq!(generation(&before[i]), Some(1));
+        assert_eq!(generation(&after[i]), Some(2));
+        assert_ne!(fingerprint(&before[i]), fingerprint(&after[i]));
+    }
+}

@@ -1,1 +1,362 @@
-//! todo
+//! A refresh that fails: only a definite verdict ends the session. The rest is waited out, boundedly,
+//! with the same refresh token.
+
+use std::time::Duration;
+
+use crate::world::{Endpoint, Fault, REFRESH, REVOKE, Request, World};
+
+const PASSING: &[Fault] = &[
+    Fault::LostBefore,
+    Fault::Silence,
+    Fault::Status(500),
+    Fault::Status(502),
+    Fault::Status(503),
+    Fault::Status(504),
+    Fault::Status(408),
+    Fault::Status(302),
+    Fault::Status(404),
+    Fault::Html,
+    Fault::Busy(429, None),
+    Fault::Busy(429, Some(2)),
+    Fault::Busy(503, Some(2)),
+    Fault::Refused("temporarily_unavailable"),
+];
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A page whose call waits for a refresh that meets `fault`.
+fn waiting(fault: Fault) -> (World, u32, Request) {
+    let (mut world, page) = World::expired();
+    world.provider.fault(Endpoint::Refresh, &[fault]);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    (world, page, call)
+}
+
+#[test]
+fn a_passing_fault_costs_a_call_some_time_and_nothing_else() {
+    for &fault in PASSING {
+        let (mut world, page, call) = waiting(fault);
+        world.advance(seconds(15));
+        assert_eq!(world.status(call), 200, "{fault:?}");
+        assert_eq!(world.count(REFRESH), 2, "{fault:?}");
+        assert!(world.session(page).is_some(), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_passing_fault_is_retried_with_the_same_token() {
+    for &fault in PASSING {
+        let (mut world, _, _) = waiting(fault);
+        world.advance(seconds(15));
+        let mut sent = world.refresh_tokens_sent_to(Endpoint::Refresh).to_vec();
+        sent.dedup();
+        assert_eq!(sent.len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn while_the_token_is_good_no_call_notices_a_fault() {
+    let definite = [
+        Fault::Refused("invalid_client"),
+        Fault::Refused("login_required"),
+    ];
+    for &fault in PASSING.iter().chain(&definite) {
+        let (mut world, page) = World::signed_in();
+        world.advance(seconds(275));
+        world.provider.outage(Endpoint::Refresh, fault);
+        for _ in 0..10 {
+            let call = world.fetch(page, "/orders");
+            world.settle();
+            assert_eq!(world.status(call), 200, "{fault:?}");
+            world.advance(seconds(2));
+        }
+        assert!(world.count(REFRESH) >= 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_lost_successor_is_asked_for_again_within_the_providers_leeway() {
+    for fault in [Fault::LostAfter, Fault::Truncated] {
+        let (mut world, page) = World::expired();
+        world.provider.leeway = seconds(10);
+        world.provider.fault(Endpoint::Refresh, &[fault]);
+        let call = world.fetch(page, "/orders");
+        world.advance(seconds(2));
+        assert_eq!(world.status(call), 200, "{fault:?}");
+        assert_eq!(world.provider.reuses, 0, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_lost_successor_without_leeway_ends_the_session_once() {
+    for fault in [Fault::LostAfter, Fault::Truncated] {
+        let (mut world, page, call) = waiting(fault);
+        world.advance(seconds(60));
+        assert_eq!(world.code(call), "session_ended", "{fault:?}");
+        assert_eq!(world.reason(page), Some("provider_ended"), "{fault:?}");
+        assert_eq!(world.count(REFRESH), 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn invalid_grant_ends_the_session_and_every_page_is_told() {
+    let (mut world, page) = World::expired();
+    let other = world.open();
+    let ended = Fault::Refused("invalid_grant");
+    world.provider.fault(Endpoint::Refresh, &[ended]);
+    let calls = [page, other].map(|page| world.fetch(page, "/orders"));
+    world.settle();
+    for call in calls {
+        assert_eq!(world.code(call), "session_ended");
+    }
+    for page in [page, other] {
+        assert_eq!(world.reason(page), Some("provider_ended"));
+    }
+    let next = world.fetch(page, "/orders");
+    assert_eq!(world.code(next), "login_required");
+    // There is nothing left to revoke.
+    assert_eq!((world.count(REFRESH), world.count(REVOKE)), (1, 0));
+}
+
+#[test]
+fn a_provider_that_wants_the_user_gets_no_more_refreshes_until_there_is_a_login() {
+    for error in [
+        "interaction_required",
+        "login_required",
+        "consent_required",
+        "mfa_required",
+    ] {
+        let (mut world, page, call) = waiting(Fault::Refused(error));
+        assert_eq!(world.code(call), "interaction_required", "{error}");
+        let state = world.session(page).unwrap().str("state");
+        assert_eq!(state, Some("interaction_required"), "{error}");
+        for _ in 0..10 {
+            let call = world.fetch(page, "/orders");
+            assert_eq!(world.code(call), "interaction_required", "{error}");
+            world.advance(seconds(10));
+            world.wake();
+        }
+        assert_eq!(world.count(REFRESH), 1, "{error}");
+        world.sign_in(page);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200, "{error}");
+        let state = world.session(page).unwrap().str("state");
+        assert_eq!(state, Some("active"), "{error}");
+    }
+}
+
+#[test]
+fn a_misconfigured_client_is_told_so_and_causes_no_storm() {
+    for error in [
+        "invalid_client",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+        "something_new",
+    ] {
+        let (mut world, page) = World::expired();
+        let misconfigured = Fault::Refused(error);
+        world.provider.outage(Endpoint::Refresh, misconfigured);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.code(call), "client_rejected", "{error}");
+        for _ in 0..59 {
+            let call = world.fetch(page, "/orders");
+            assert_eq!(world.code(call), "provider_unavailable", "{error}");
+            world.wake();
+            world.advance(seconds(1));
+        }
+        assert_eq!(world.count(REFRESH), 1, "{error}");
+        assert!(world.session(page).is_some(), "{error}");
+        world.provider.repair();
+        world.advance(seconds(1));
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200, "{error}");
+    }
+}
+
+#[test]
+fn a_call_gives_up_after_three_attempts_within_seconds_and_the_session_stays() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(500));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    while world.answer(call).is_none() {
+        world.advance(Duration::from_millis(100));
+    }
+    assert_eq!(world.code(call), "provider_unavailable");
+    assert_eq!(world.count(REFRESH), 3);
+    assert!(world.moments(REFRESH)[2] < seconds(4));
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn attempts_grow_apart_and_end() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    world.fetch(page, "/orders");
+    world.advance(seconds(1400));
+    let moments = world.moments(REFRESH);
+    assert_eq!(moments.len(), 10);
+    let gaps: Vec<Duration> = moments.windows(2).map(|w| w[1] - w[0]).collect();
+    // Half a second doubling up to a minute, give or take a quarter.
+    let mut expected = Duration::from_millis(500);
+    for gap in gaps {
+        assert!(
+            gap >= expected * 3 / 4 && gap <= expected * 5 / 4,
+            "{gap:?}"
+        );
+        expected = (expected * 2).min(seconds(60));
+    }
+}
+
+#[test]
+fn vaults_that_failed_together_do_not_return_together() {
+    let second_attempt = |seed| {
+        let mut world = World::seeded("{}", seed);
+        let page = world.open();
+        world.sign_in(page);
+        world.expire_access_token();
+        world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+        world.fetch(page, "/orders");
+        world.advance(seconds(2));
+        world.moments(REFRESH)[1]
+    };
+    let mut moments: Vec<Duration> = (0..10).map(second_attempt).collect();
+    moments.sort_unstable();
+    moments.dedup();
+    assert!(moments.len() > 5);
+}
+
+#[test]
+fn a_retry_after_is_obeyed_whoever_asks() {
+    for status in [429, 503] {
+        let (mut world, page, call) = waiting(Fault::Busy(status, Some(30)));
+        // Too long to keep a call waiting.
+        assert_eq!(world.code(call), "provider_unavailable");
+        for _ in 0..29 {
+            world.advance(seconds(1));
+            world.wake();
+            world.fetch(page, "/orders");
+            world.settle();
+        }
+        assert_eq!(world.count(REFRESH), 1);
+        world.advance(seconds(1));
+        assert_eq!(world.count(REFRESH), 2);
+        assert_eq!(world.moments(REFRESH)[1], seconds(30));
+    }
+}
+
+#[test]
+fn a_call_waits_out_a_short_retry_after() {
+    let (mut world, _, call) = waiting(Fault::Busy(429, Some(3)));
+    world.advance(Duration::from_millis(2_999));
+    assert_eq!(world.answer(call), None);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_retry_after_of_a_day_is_taken_for_ten_minutes() {
+    let (mut world, _, _) = waiting(Fault::Busy(503, Some(86_400)));
+    world.advance(seconds(600));
+    assert_eq!(world.moments(REFRESH)[1], seconds(600));
+}
+
+#[test]
+fn a_request_without_an_answer_is_given_up_after_its_time_limit() {
+    let (mut world, _, call) = waiting(Fault::Silence);
+    assert_eq!(world.outstanding(REFRESH), 1);
+    world.advance(Duration::from_millis(9_999));
+    assert_eq!(world.outstanding(REFRESH), 1);
+    world.advance(Duration::from_millis(1));
+    assert_eq!(world.outstanding(REFRESH), 0);
+    world.advance(seconds(1));
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn waking_up_brings_the_next_attempt_forward() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    world.fetch(page, "/orders");
+    // The sixth attempt is some 16 seconds away.
+    world.advance(seconds(20));
+    let before = world.count(REFRESH);
+    world.provider.repair();
+    world.wake();
+    assert_eq!(world.count(REFRESH), before + 1);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(REFRESH), before + 1);
+}
+
+#[test]
+fn waking_up_begins_again_after_the_last_attempt() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    world.fetch(page, "/orders");
+    world.advance(seconds(1400));
+    assert_eq!(world.count(REFRESH), 10);
+    world.provider.repair();
+    world.wake();
+    assert_eq!(world.count(REFRESH), 11);
+    world.advance(seconds(1));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn waking_up_changes_nothing_where_nothing_failed() {
+    let (mut world, _) = World::expired();
+    for _ in 0..10 {
+        world.wake();
+    }
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn an_expired_token_is_noticed_after_sleep() {
+    let (mut world, page) = World::signed_in();
+    world.sleep(seconds(400));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_token_younger() {
+    let (mut world, page) = World::signed_in();
+    world.set_clock_by(-100);
+    world.expire_access_token();
+    world.provider.withdraw_access_tokens();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    // It was not tried with the expired token first.
+    assert_eq!(world.seen_by_api.len(), 1);
+}
+
+#[test]
+fn a_device_whose_clock_is_wrong_goes_by_the_providers() {
+    for seconds_off in [-7200, 7200] {
+        let mut world = World::new();
+        world.provider.tells_time = true;
+        world.set_clock_by(seconds_off);
+        let page = world.open();
+        world.sign_in(page);
+        assert!(world.session(page).is_some(), "{seconds_off}");
+        world.expire_access_token();
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200, "{seconds_off}");
+    }
+}

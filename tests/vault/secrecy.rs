@@ -1,1 +1,194 @@
-//! todo
+//! Tokens never enter the page, nor any log: over a whole life and on every way to fail. Every other
+//! test is searched in the same way at its end; here is the control that the search finds something.
+
+use std::time::Duration;
+
+use crate::world::provider::{answer_url, params};
+use crate::world::witness::Witness;
+use crate::world::{Answer, Endpoint, Fault, Flaw, World};
+
+const FAULTS: &[Fault] = &[
+    Fault::Echo,
+    Fault::Truncated,
+    Fault::Html,
+    Fault::Status(500),
+    Fault::Refused("invalid_client"),
+    Fault::Refused("login_required"),
+    Fault::Refused("invalid_grant"),
+];
+
+const FLAWS: &[Flaw] = &[Flaw::Signature, Flaw::UnknownKey, Flaw::Missing];
+
+/// Everything that can happen to a session that goes well, with everything told.
+fn a_whole_life() -> World {
+    let mut world = World::with(r#"{"inspect":true}"#);
+    let [page, popup] = [world.open(), world.open()];
+    world.sign_in(page);
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.callback(popup, &answer);
+    world.settle();
+    for path in ["/orders", "/never", "/redirect", "/unreachable", "/admin"] {
+        world.fetch(page, path);
+        world.settle();
+    }
+    for _ in 0..3 {
+        world.expire_access_token();
+        world.fetch(page, "/orders");
+        world.settle();
+        world.ask(page, r#""t":"inspect""#);
+    }
+    world.callback(page, &answer);
+    world.settle();
+    let logout = world.ask(page, r#""t":"logout","provider":true"#);
+    world.settle();
+    assert!(matches!(world.answer(logout), Some(Answer::Done(Some(_)))));
+    world
+}
+
+fn caught(plant: impl FnOnce(&mut Witness, &str)) -> bool {
+    let world = a_whole_life();
+    let mut witness = world.witness.clone();
+    assert_eq!(witness.leaks(), [""; 0]);
+    let secret = witness.secrets().last().unwrap().to_owned();
+    plant(&mut witness, &secret);
+    !witness.leaks().is_empty()
+}
+
+fn message(text: &str) -> String {
+    format!(r#"{{"t":"error","id":1,"code":"x","message":"{text}"}}"#)
+}
+
+#[test]
+fn a_whole_life_shows_no_secret() {
+    let world = a_whole_life();
+    let kinds = ["code-", "at-", "rt-", "eyJ"];
+    for kind in kinds {
+        let of_kind = world.witness.secrets().filter(|s| s.starts_with(kind));
+        assert!(of_kind.count() >= 2, "too few secrets of {kind}");
+    }
+    assert!(world.witness.texts() > 100);
+    assert_eq!(world.witness.leaks(), [""; 0]);
+}
+
+#[test]
+fn a_planted_secret_is_found_however_it_is_written() {
+    assert!(!caught(|witness, _| witness.told(&message("harmless"))));
+    assert!(caught(|witness, secret| witness.told(&message(secret))));
+    assert!(caught(|witness, secret| {
+        let text = strongroom::base64url::encode(["x", secret, "y"].concat().as_bytes());
+        witness.told(&message(&text));
+    }));
+    assert!(caught(|witness, secret| {
+        let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
+        witness.told(&message(&hex));
+    }));
+    assert!(caught(|witness, secret| {
+        witness.debugged(format!("Reply {{ body: {secret:?} }}"));
+    }));
+    assert!(caught(|witness, secret| {
+        witness.told(&format!(r#"{{"t":"navigate","id":1,"url":"x?{secret}"}}"#));
+    }));
+}
+
+#[test]
+fn a_nonce_is_allowed_in_the_address_of_a_login_and_nowhere_else() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let params = params(address.split_once('?').unwrap().1);
+    for name in ["nonce", "state"] {
+        let mut witness = world.witness.clone();
+        assert_eq!(witness.leaks(), [""; 0]);
+        witness.told(&message(&params[name]));
+        assert_eq!(witness.leaks().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_failed_login_shows_no_secret() {
+    for fault in FAULTS {
+        let mut world = World::with(r#"{"inspect":true}"#);
+        let page = world.open();
+        let address = world.begin_login(page, "redirect");
+        let answer = world.provider.sign_in(&address);
+        world.provider.fault(Endpoint::Exchange, &[*fault]);
+        let callback = world.callback(page, &answer);
+        world.settle();
+        assert!(matches!(world.answer(callback), Some(Answer::Error { .. })));
+        assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
+    }
+    for flaw in FLAWS {
+        let mut world = World::with(r#"{"inspect":true}"#);
+        let page = world.open();
+        world.provider.flaw = Some(flaw.clone());
+        world.sign_in(page);
+        assert_eq!(world.witness.leaks(), [""; 0], "{flaw:?}");
+    }
+}
+
+#[test]
+fn a_code_in_a_malformed_callback_is_not_repeated() {
+    let mut world = World::new();
+    let page = world.open();
+    let code = "code-of-somebody-else-0123456789";
+    world.witness.secret(code);
+    let twice = [("code", code), ("code", code), ("state", "s")];
+    let both = [("code", code), ("error", "e"), ("state", "s")];
+    let stateless = [("code", code)];
+    for query in [&twice[..], &both, &stateless] {
+        world.callback(page, &answer_url(query));
+    }
+    let elsewhere = answer_url(&stateless).replace("/callback", "/elsewhere");
+    let callback = world.callback(page, &elsewhere);
+    assert_eq!(world.code(callback), "redirect_uri_mismatch");
+    assert_eq!(world.witness.leaks(), [""; 0]);
+}
+
+#[test]
+fn a_failed_refresh_shows_no_secret() {
+    for fault in FAULTS {
+        let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+        world.expire_access_token();
+        world.provider.outage(Endpoint::Refresh, *fault);
+        world.fetch(page, "/orders");
+        world.advance(Duration::from_secs(30));
+        assert_eq!(world.witness.leaks(), [""; 0], "{fault:?}");
+    }
+    for flaw in FLAWS {
+        let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+        world.expire_access_token();
+        world.provider.flaw = Some(flaw.clone());
+        world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.witness.leaks(), [""; 0], "{flaw:?}");
+    }
+}
+
+#[test]
+fn a_failed_revocation_shows_no_secret() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    world.provider.outage(Endpoint::Revoke, Fault::Echo);
+    world.logout(page);
+    world.advance(Duration::from_secs(30));
+    assert_eq!(world.witness.leaks(), [""; 0]);
+}
+
+#[test]
+fn a_query_stays_out_of_the_inspectors_timeline() {
+    let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+    world.fetch(page, "/orders?card=4111");
+    world.settle();
+    let traces = world.page(page).of_type("trace");
+    let details: Vec<&str> = traces.filter_map(|t| t.str("detail")).collect();
+    assert!(details.contains(&"GET https://api.example.com/v1/orders"));
+    assert!(!details.iter().any(|detail| detail.contains("4111")));
+}
+
+#[test]
+fn without_inspect_nothing_is_traced_and_nothing_inspected() {
+    let (mut world, page) = World::signed_in();
+    let inspection = world.ask(page, r#""t":"inspect""#);
+    assert_eq!(world.code(inspection), "unsupported");
+    assert_eq!(world.page(page).of_type("trace").count(), 0);
+}

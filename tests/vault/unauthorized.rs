@@ -1,1 +1,231 @@
-//! todo
+//! A 401 of an API: one refresh, one retry, and never a storm.
+
+use std::time::Duration;
+
+use strongroom::vault::Body;
+
+use crate::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
+
+/// A signed-in page whose access token the API has stopped accepting.
+fn refused() -> (World, u32) {
+    let (mut world, page) = World::signed_in();
+    world.provider.withdraw_access_tokens();
+    (world, page)
+}
+
+fn call(world: &mut World, page: u32, path: &str) -> Request {
+    let call = world.fetch(page, path);
+    world.settle();
+    call
+}
+
+#[test]
+fn a_401_costs_one_refresh_and_one_retry() {
+    let (mut world, page) = refused();
+    let call = call(&mut world, page, "/orders");
+    assert_eq!(world.status(call), 200);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 2));
+}
+
+#[test]
+fn many_401s_at_once_cost_one_refresh() {
+    let (mut world, page) = refused();
+    let calls: Vec<Request> = (0..50).map(|_| world.fetch(page, "/orders")).collect();
+    world.settle();
+    for call in calls {
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 100));
+}
+
+#[test]
+fn a_401_that_persists_is_delivered() {
+    let (mut world, page) = World::signed_in();
+    let call = call(&mut world, page, "/never");
+    assert_eq!(world.status(call), 401);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 2));
+}
+
+#[test]
+fn an_api_that_always_refuses_causes_no_refresh_storm() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..100 {
+        let call = call(&mut world, page, "/never");
+        assert_eq!(world.status(call), 401);
+        world.advance(Duration::from_secs(1));
+    }
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn an_api_that_always_refuses_causes_no_refresh_storm_in_whatever_order_it_answers() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    let slow = world.fetch(page, "/never");
+    world.answer_call(slow);
+    world.settle();
+    let quick = world.fetch(page, "/never");
+    world.answer_call(quick);
+    world.settle();
+    // The quick one is refused with the third token, the slow one with the second.
+    world.answer_call(quick);
+    world.answer_call(slow);
+    world.settle();
+    let refreshes = world.count(REFRESH);
+    let next = world.fetch(page, "/never");
+    world.release();
+    for call in [slow, quick, next] {
+        assert_eq!(world.status(call), 401);
+    }
+    assert_eq!(world.count(REFRESH), refreshes);
+}
+
+#[test]
+fn a_401_with_a_body_that_is_gone_is_delivered() {
+    let (mut world, page) = refused();
+    let fetch = Fetch {
+        method: "POST",
+        body: Body::OneShot,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.settle();
+    assert_eq!(world.status(call), 401);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (0, 1));
+}
+
+#[test]
+fn a_body_that_can_be_sent_once_waits_for_the_refresh_like_any_other() {
+    let (mut world, page) = World::expired();
+    let fetch = Fetch {
+        method: "POST",
+        body: Body::OneShot,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(Kind::Call), 1);
+}
+
+#[test]
+fn what_no_refresh_brings_is_not_asked_of_one() {
+    for path in ["/admin", "/step-up"] {
+        let (mut world, page) = World::signed_in();
+        let call = call(&mut world, page, path);
+        assert_eq!(world.status(call), 401, "{path}");
+        assert_eq!(world.count(REFRESH), 0, "{path}");
+    }
+}
+
+#[test]
+fn a_401_for_a_token_of_yesterday_is_retried_without_a_refresh() {
+    let (mut world, page) = refused();
+    world.hold(&[Kind::Call]);
+    let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
+    world.answer_call(one);
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    world.answer_call(other);
+    world.release();
+    for call in [one, other] {
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_401_for_a_token_of_yesterday_waits_if_todays_has_expired_too() {
+    let (mut world, page) = refused();
+    world.hold(&[Kind::Call]);
+    let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
+    world.answer_call(one);
+    world.expire_access_token();
+    world.answer_call(other);
+    world.release();
+    assert_eq!(world.status(other), 200);
+}
+
+#[test]
+fn a_401_is_delivered_if_the_refresh_fails_for_good() {
+    let (mut world, page) = refused();
+    let down = Fault::Status(500);
+    world.provider.outage(Endpoint::Refresh, down);
+    let call = world.fetch(page, "/orders");
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.status(call), 401);
+}
+
+#[test]
+fn a_401_that_ends_the_session_is_a_session_ended() {
+    let (mut world, page) = refused();
+    let ended = Fault::Refused("invalid_grant");
+    world.provider.fault(Endpoint::Refresh, &[ended]);
+    let call = call(&mut world, page, "/orders");
+    assert_eq!(world.code(call), "session_ended");
+}
+
+#[test]
+fn without_a_refresh_token_a_401_is_delivered() {
+    let mut world = World::new();
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    world.sign_in(page);
+    let call = call(&mut world, page, "/never");
+    assert_eq!(world.status(call), 401);
+    assert_eq!(world.count(Kind::Call), 1);
+}
+
+#[test]
+fn a_401_for_the_session_before_is_delivered_and_is_no_reason_to_refresh_this_one() {
+    for refreshes_before in [0, 1] {
+        let (mut world, page) = World::signed_in();
+        if refreshes_before == 1 {
+            world.expire_access_token();
+            call(&mut world, page, "/orders");
+        }
+        world.hold(&[Kind::Call]);
+        let late = world.fetch(page, "/orders");
+        world.provider.withdraw_access_tokens();
+        world.sign_in(page);
+        world.answer_call(late);
+        world.release();
+        assert_eq!(world.status(late), 401);
+        let next = call(&mut world, page, "/orders");
+        assert_eq!(world.status(next), 200);
+        assert_eq!(world.count(REFRESH), refreshes_before);
+    }
+}
+
+#[test]
+fn a_401_for_the_session_of_another_user_is_delivered() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    let late = world.fetch(page, "/transfer");
+    world.provider.withdraw_access_tokens();
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(page);
+    world.answer_call(late);
+    world.release();
+    assert_eq!(world.status(late), 401);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (0, 1));
+}
+
+#[test]
+fn a_network_failure_of_the_retry_is_a_network_failure() {
+    let (mut world, page) = refused();
+    world.hold(&[Kind::Call]);
+    let url = [API, "/orders"].concat();
+    let fetch = Fetch {
+        url: &url,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.answer_call(call);
+    world.settle();
+    world.fail_call(call);
+    assert_eq!(
+        world.answer(call),
+        Some(&crate::world::Answer::NetworkError)
+    );
+}

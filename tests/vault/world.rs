@@ -117,6 +117,7 @@ pub(crate) struct World {
     /// Whether successors can be made durable.
     pub(crate) persists: bool,
     pub(crate) events: Vec<Event>,
+    moments: Vec<(Kind, Duration)>,
     pub(crate) ledger: Ledger,
     pub(crate) witness: Witness,
     vault: Vault,
@@ -133,6 +134,7 @@ pub(crate) struct World {
     /// Refresh tokens and codes that the vault must know to be consumed.
     consumed: BTreeSet<String>,
     sent_codes: BTreeSet<String>,
+    sent: BTreeMap<Endpoint, Vec<String>>,
     last_port: PortId,
     last_call: CallId,
 }
@@ -156,6 +158,7 @@ impl World {
             store: Store::default(),
             persists: true,
             events: Vec::new(),
+            moments: Vec::new(),
             ledger: Ledger::default(),
             witness: Witness::default(),
             vault: vault(&config, seed),
@@ -168,6 +171,7 @@ impl World {
             seen_by_api: Vec::new(),
             consumed: BTreeSet::new(),
             sent_codes: BTreeSet::new(),
+            sent: BTreeMap::new(),
             last_port: 0,
             last_call: 0,
         }
@@ -403,6 +407,13 @@ impl World {
         self.events.iter().filter(is_it).count()
     }
 
+    /// When the vault made its requests of this kind, since the first of them.
+    pub(crate) fn moments(&self, kind: Kind) -> Vec<Duration> {
+        let moments = self.moments.iter().filter(|(k, _)| *k == kind);
+        let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();
+        moments.iter().map(|at| *at - moments[0]).collect()
+    }
+
     /// Answers what waits, in order, and what that leads to, but for what is held back.
     pub(crate) fn settle(&mut self) {
         let can_go = |held: &BTreeSet<Kind>, job: &Job| !job.is_silent && !held.contains(&job.kind);
@@ -416,6 +427,46 @@ impl World {
     pub(crate) fn answer_one(&mut self, kind: Kind) {
         let i = self.jobs.iter().position(|job| job.kind == kind);
         self.answer_job(i.expect("nothing of this kind waits"));
+    }
+
+    /// The API answers this call, and nothing else happens.
+    #[track_caller]
+    pub(crate) fn answer_call(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        self.answer_job(i);
+    }
+
+    /// The network fails this call.
+    #[track_caller]
+    pub(crate) fn fail_call(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        if let Task::Call(call, _) = self.jobs.remove(i).task {
+            self.input(Input::CallFailed { call });
+        }
+    }
+
+    #[track_caller]
+    fn job_of_call(&self, request: Request) -> usize {
+        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, _) if self.calls.get(call) == Some(&request));
+        self.jobs
+            .iter()
+            .position(is_it)
+            .expect("the call is not under way")
+    }
+
+    /// The refresh tokens that were sent to the token endpoint or revoked, in order.
+    pub(crate) fn refresh_tokens_sent_to(&self, endpoint: Endpoint) -> &[String] {
+        self.sent.get(&endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// A control: what was issued so far counts as consumed.
+    pub(crate) fn count_all_as_consumed(&mut self) {
+        self.consumed = self.witness.secrets().map(str::to_owned).collect();
+    }
+
+    /// Whether the host may drop what came with the last message.
+    pub(crate) fn has_forgotten_last_body(&self) -> bool {
+        !self.calls.contains_key(&self.last_call)
     }
 
     /// The provider acts on the first request of this kind; its answer is still on its way.
@@ -469,10 +520,6 @@ impl World {
     pub(crate) fn expire_access_token(&mut self) {
         let lifetime = self.provider.lifetime;
         self.advance(lifetime);
-    }
-
-    pub(crate) fn true_time(&self) -> UnixMillis {
-        self.true_time
     }
 
     fn pass(&mut self, duration: Duration) {
@@ -559,6 +606,7 @@ impl World {
 
     fn job(&mut self, kind: Kind, task: Task) {
         self.events.push(Event::Asked(kind));
+        self.moments.push((kind, self.now.monotonic));
         self.jobs.push(Job {
             kind,
             task,
@@ -664,6 +712,9 @@ impl World {
             "{endpoint:?} is asked the same twice at a time"
         );
         let form = form_of(request);
+        if let Some(token) = form.get("refresh_token").or_else(|| form.get("token")) {
+            self.sent.entry(endpoint).or_default().push(token.clone());
+        }
         match endpoint {
             Endpoint::Refresh => {
                 let is_consumed = self.consumed.contains(&form["refresh_token"]);

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Truncated,
     /// An error answer (RFC 6749 5.2).
     Refused(&'static str),
+    /// An error answer that says everything that the request said.
+    Echo,
 }
 
 /// What is wrong with the next ID tokens.
@@ -91,7 +93,9 @@ pub(crate) struct Provider {
     pub(crate) leeway: Duration,
     /// The `scope` member of token replies.
     pub(crate) scope: Option<&'static str>,
-    /// Further claims of ID tokens.
+    /// Whether its `Date` can be read.
+    pub(crate) tells_time: bool,
+    /// A claim of ID tokens.
     pub(crate) name: Option<&'static str>,
     /// Whether refreshing brings an ID token.
     pub(crate) id_token_on_refresh: bool,
@@ -122,6 +126,7 @@ impl Provider {
             rotates: true,
             leeway: Duration::ZERO,
             scope: None,
+            tells_time: false,
             name: Some("Alice"),
             id_token_on_refresh: true,
             flaw: None,
@@ -218,7 +223,9 @@ impl Provider {
         let endpoint = Self::endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
-            return Some(Outcome::Reply(self.act(now, endpoint, request)));
+            let mut reply = self.act(now, endpoint, request);
+            reply.date = self.tells_time.then_some(now);
+            return Some(Outcome::Reply(reply));
         };
         Some(match fault {
             Fault::Silence => return None,
@@ -241,6 +248,14 @@ impl Provider {
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
                 Outcome::Reply(reply(whole.status, half))
+            }
+            Fault::Echo => {
+                let sent = request.form.as_ref().map_or("", Secret::expose);
+                let mut object = Object::new();
+                object.push("error", "invalid_client".into());
+                object.push("error_description", sent.into());
+                object.push("error_uri", [ISSUER, "/?", sent].concat().into());
+                Outcome::Reply(reply(401, &text(&object)))
             }
             Fault::Refused(code) => Outcome::Reply(reply(400, &format!(r#"{{"error":"{code}"}}"#))),
         })

@@ -32,6 +32,16 @@ impl Witness {
         self.in_requests.push(secret.to_owned());
     }
 
+    /// The secrets that may be in no text at all.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
+    }
+
+    /// How many texts were searched.
+    pub(crate) fn texts(&self) -> usize {
+        self.told.len() + self.debugged.len()
+    }
+
     /// Where a secret was found.
     pub(crate) fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
