@@ -1,4 +1,97 @@
-//! strongroom
+//! An OAuth 2.0 and OpenID Connect client that keeps tokens out of the page.
+//!
+//! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom): compiled to
+//! WebAssembly it runs in a Web Worker, where it logs in by the authorization code flow with PKCE,
+//! refreshes with rotation, validates ID tokens and adds the access token to requests for APIs. The
+//! page asks it to, and gets answers; it never gets a token.
+//!
+//! # The core does no I/O
+//!
+//! Nothing here reads a clock, opens a connection, draws a random number or waits. A host puts in
+//! what happened, always with the time, and carries out what comes out:
+//!
+//! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input): a page's message, an
+//!    answer of the provider, the head of an API's answer, a timer, a verified signature.
+//! 2. [`Vault::poll`](vault::Vault::poll) gives an [`Output`](vault::Output), until there is none:
+//!    send this request, store these bytes, verify this signature, post this text to that page.
+//! 3. [`Vault::next_tick`](vault::Vault::next_tick) says when a timer is due. It may fire late or
+//!    early: no rule depends on it, because every input carries the time.
+//!
+//! So each rule can be tested natively, in virtual time, with every fault a network has. The host
+//! for browsers is `web` (wasm32 only), on web-sys; `bindings` is what JavaScript sees of it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use strongroom::clock::Now;
+//! use strongroom::config::Config;
+//! use strongroom::vault::{Body, Entropy, Input, Output, Vault};
+//!
+//! struct Zeros; // A host uses the platform's random numbers.
+//! impl Entropy for Zeros {
+//!     fn fill(&mut self, octets: &mut [u8]) {
+//!         octets.fill(0);
+//!     }
+//! }
+//!
+//! let config = Config::parse(
+//!     r#"{
+//!         "issuer": "https://id.example.com",
+//!         "clientId": "spa",
+//!         "redirectUri": "/callback",
+//!         "scope": "openid offline_access",
+//!         "apis": [{ "url": "https://api.example.com/v1/" }]
+//!     }"#,
+//!     "https://app.example.com/auth.worker.js",
+//! )?;
+//! let mut vault = Vault::new(config, Box::new(Zeros));
+//!
+//! // A page connects and wants to log in.
+//! let now = Now { monotonic: Duration::ZERO, wall: 1_790_000_000_000 };
+//! for (call, text) in [
+//!     (1, r#"{"t":"hello","version":1}"#),
+//!     (2, r#"{"t":"login","id":1,"mode":"redirect"}"#),
+//! ] {
+//!     vault.handle(now, Input::Message { port: 1, call, text, body: Body::Replayable });
+//! }
+//!
+//! // The page is greeted, and the provider's metadata is asked for.
+//! let mut posts = 0;
+//! while let Some(output) = vault.poll() {
+//!     match output {
+//!         Output::Post { port, .. } => posts += u32::from(port == 1),
+//!         Output::Send { request, .. } => assert_eq!(
+//!             request.url,
+//!             "https://id.example.com/.well-known/openid-configuration"
+//!         ),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(posts, 1);
+//!
+//! // Nobody answers: the request is given up when its time is over, and the page is told.
+//! let later = Now { monotonic: Duration::from_secs(10), wall: now.wall + 10_000 };
+//! assert_eq!(vault.next_tick(now), Some(later.monotonic));
+//! vault.handle(later, Input::Tick);
+//! assert!(matches!(vault.poll(), Some(Output::Cancel { .. })));
+//! let Some(Output::Post { text, .. }) = vault.poll() else { panic!() };
+//! assert!(text.contains("provider_unavailable"));
+//! # Ok::<(), strongroom::Error>(())
+//! ```
+//!
+//! # Where which rule lives
+//!
+//! | module | rule |
+//! |---|---|
+//! | [`config`] | a configuration is checked whole, once, and then fixed |
+//! | [`allow`] | a request carries a token only if a rule allows its parsed URL and method |
+//! | [`authorize`] | a login is a transaction of its own, good for one answer within ten minutes |
+//! | [`pkce`], [`token`] | what is sent to the token endpoint, and which answers are tokens |
+//! | [`jwt`], [`jwks`], [`id_token`] | an ID token counts after its signature and every claim |
+//! | [`metadata`] | the provider is the configured issuer or nobody |
+//! | [`refresh`] | only a definite verdict ends a session |
+//! | [`session`] | what is held, how long, and what a page may see of it |
+//! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
+//! | [`secret`], [`error`] | secrets show nothing of themselves; errors never hold one |
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

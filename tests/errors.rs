@@ -1,0 +1,50 @@
+//! `docs/errors.md` is the one list of codes: it has them all, with their advice, and no others.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+use strongroom::Code;
+
+const LIST: &str = include_str!("../docs/errors.md");
+
+/// The first and last cell of each row that begins with a code.
+fn rows() -> Vec<(&'static str, &'static str)> {
+    let table = LIST.split("\n## ").next().unwrap();
+    table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| {
+            let (code, rest) = row.split_once("` | ").unwrap();
+            let advice = rest.rsplit_once(" | ").unwrap().1;
+            (code, advice.strip_suffix(" |").unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn every_code_is_listed_once_with_its_advice_and_in_order() {
+    let listed = rows();
+    let codes: Vec<_> = Code::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.advice()))
+        .collect();
+    assert_eq!(listed, codes);
+}
+
+#[test]
+fn every_reason_for_an_end_is_listed() {
+    use strongroom::session::EndReason as R;
+    for reason in [
+        R::LoggedOut,
+        R::ProviderEnded,
+        R::Expired,
+        R::Idle,
+        R::Absolute,
+        R::Security,
+    ] {
+        let row = ["| `", reason.as_str(), "` |"].concat();
+        assert!(LIST.contains(&row), "{row}");
+    }
+}
