@@ -12,6 +12,7 @@
 mod callback;
 mod calls;
 mod end;
+mod interleavings;
 mod limits;
 mod login;
 mod logout;

@@ -476,10 +476,37 @@ impl World {
         self.act_on(i.expect("nothing of this kind waits"));
     }
 
+    /// Answers one request, or lets the provider act on it, whichever `choose` says.
+    pub(crate) fn answer_any(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let i = choose(self.jobs.len());
+        let job = &self.jobs[i];
+        let may_act = matches!(job.task, Task::Send(..)) && job.outcome.is_none();
+        if job.is_silent {
+            return;
+        }
+        if may_act && choose(2) == 0 {
+            self.act_on(i);
+        } else {
+            self.answer_job(i);
+        }
+    }
+
     /// Time passes; what is due is done, and answered at once.
     pub(crate) fn advance(&mut self, duration: Duration) {
-        let end = self.now.monotonic + duration;
         self.settle();
+        self.run(duration, true);
+    }
+
+    /// Time passes; what is due is done, and waits for its answer.
+    pub(crate) fn pass_time(&mut self, duration: Duration) {
+        self.run(duration, false);
+    }
+
+    fn run(&mut self, duration: Duration, settles: bool) {
+        let end = self.now.monotonic + duration;
         let mut ticks_now = 0;
         while let Some(tick) = self.vault.next_tick(self.now).filter(|tick| *tick <= end) {
             ticks_now = if tick > self.now.monotonic {
@@ -489,21 +516,31 @@ impl World {
             };
             assert!(ticks_now < 100, "the vault asks for a tick again and again");
             self.pass(tick.saturating_sub(self.now.monotonic));
-            self.input(Input::Tick);
-            self.settle();
+            self.tick(settles);
         }
         self.pass(end - self.now.monotonic);
+        self.tick(settles);
+    }
+
+    fn tick(&mut self, settles: bool) {
         self.input(Input::Tick);
-        self.settle();
+        if settles {
+            self.settle();
+        }
     }
 
     /// The device sleeps, which only the wall clock notices, and wakes up.
     pub(crate) fn sleep(&mut self, duration: Duration) {
+        self.sleep_unsettled(duration);
+        self.settle();
+    }
+
+    /// The same, and what waits goes on waiting.
+    pub(crate) fn sleep_unsettled(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;
         self.true_time += millis;
         self.input(Input::Woke);
-        self.settle();
     }
 
     /// The device is online again, or a page is visible again.
@@ -556,7 +593,11 @@ impl World {
             }
             Output::Cancel { op } => {
                 let is_it = |job: &Job| matches!(job.task, Task::Send(o, _) if o == op);
-                self.jobs.retain(|job| !is_it(job));
+                if let Some(i) = self.jobs.iter().position(is_it) {
+                    let job = self.jobs.remove(i);
+                    let is_lost = job.kind == REFRESH && job.outcome.is_some();
+                    self.provider.losses += u32::from(is_lost);
+                }
             }
             Output::Store { op, key, value, .. } => {
                 self.learn_secrets_of_login(&value);
@@ -767,6 +808,10 @@ impl Drop for World {
         self.advance(Duration::from_secs(660));
         assert_eq!(self.ledger.faults(), [""; 0]);
         assert_eq!(self.witness.leaks(), [""; 0]);
+        assert!(
+            self.provider.reuses <= self.provider.losses,
+            "a refresh token was used twice though its successor arrived"
+        );
     }
 }
 

@@ -106,6 +106,8 @@ pub(crate) struct Provider {
     pub(crate) published_keys: Vec<usize>,
     /// How many consumed refresh tokens came again too late.
     pub(crate) reuses: u32,
+    /// How many successors of refresh tokens were issued and never arrived.
+    pub(crate) losses: u32,
     /// Every secret that was issued.
     pub(crate) issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
@@ -133,6 +135,7 @@ impl Provider {
             signing_key: 0,
             published_keys: vec![0],
             reuses: 0,
+            losses: 0,
             issued: Vec::new(),
             faults: HashMap::new(),
             outages: HashMap::new(),
@@ -227,6 +230,9 @@ impl Provider {
             reply.date = self.tells_time.then_some(now);
             return Some(Outcome::Reply(reply));
         };
+        if matches!(fault, Fault::LostAfter | Fault::Truncated) && endpoint == Endpoint::Refresh {
+            self.losses += 1;
+        }
         Some(match fault {
             Fault::Silence => return None,
             Fault::LostBefore => Outcome::Failed,

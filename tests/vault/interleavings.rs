@@ -1,0 +1,136 @@
+//! Whatever order things happen in: pages come, ask and leave, answers are late, lost or wrong, time
+//! passes, the device sleeps. What must hold in any world holds in these.
+//!
+//! A seed decides everything; a failure names it, and the same seed does the same again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
+
+const SEEDS: u64 = 150;
+const STEPS: u32 = 150;
+
+const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::Discovery,
+    Endpoint::Keys,
+    Endpoint::Exchange,
+    Endpoint::Refresh,
+    Endpoint::Refresh,
+    Endpoint::Refresh,
+    Endpoint::Revoke,
+];
+
+const FAULTS: &[Fault] = &[
+    Fault::LostBefore,
+    Fault::LostAfter,
+    Fault::Silence,
+    Fault::Status(500),
+    Fault::Busy(429, Some(3)),
+    Fault::Busy(503, Some(100)),
+    Fault::Html,
+    Fault::Truncated,
+    Fault::Echo,
+    Fault::Refused("invalid_grant"),
+    Fault::Refused("login_required"),
+];
+
+const PATHS: &[&str] = &["/orders", "/orders", "/never", "/redirect", "/unreachable"];
+
+/// Random numbers that the seed repeats (`SplitMix64`).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) >> 33).unwrap() % sides
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())].clone()
+    }
+}
+
+fn live(seed: u64) -> World {
+    let mut dice = Dice(seed);
+    let mut world = World::seeded(r#"{"inspect":true}"#, seed);
+    world.provider.leeway = Duration::from_secs(5 * u64::from(dice.roll(2) == 0));
+    world.provider.rotates = dice.roll(8) != 0;
+    world.provider.issues_refresh_tokens = dice.roll(8) != 0;
+    let mut pages = vec![world.open()];
+    let mut logins: Vec<Request> = Vec::new();
+    let mut calls: Vec<Request> = Vec::new();
+    if dice.roll(4) != 0 {
+        world.sign_in(pages[0]);
+    }
+    for _ in 0..STEPS {
+        let page = dice.pick(&pages);
+        match dice.roll(40) {
+            0..4 => logins.push(world.login(page, dice.pick(&["redirect", "popup"]))),
+            4..8 if !logins.is_empty() => {
+                let login = dice.pick(&logins);
+                if let Some(Answer::Navigate(address)) = world.answers(login).first() {
+                    let address = address.clone();
+                    world.provider.subject = dice.pick(&["alice", "alice", "bob"]).to_owned();
+                    let answer = world.provider.sign_in(&address);
+                    world.callback(page, &answer);
+                }
+            }
+            8..16 => {
+                let fetch = Fetch {
+                    background: dice.roll(2) == 0,
+                    ..Fetch::default()
+                };
+                calls.push(match dice.roll(2) {
+                    0 => world.fetch(page, dice.pick(PATHS)),
+                    _ => world.fetch_as(page, &fetch),
+                });
+            }
+            16 if !calls.is_empty() => world.give_up(dice.pick(&calls), "abort"),
+            17 if !logins.is_empty() => world.give_up(dice.pick(&logins), "cancel"),
+            18 if dice.roll(3) == 0 => {
+                world.logout(page);
+            }
+            19 if pages.len() < 5 => pages.push(world.open()),
+            20 if pages.len() > 1 => {
+                let gone = pages.swap_remove(dice.roll(pages.len()));
+                world.leave(gone);
+                let is_its = |request: &Request| request.port == gone;
+                logins.retain(|request| !is_its(request));
+                calls.retain(|request| !is_its(request));
+            }
+            21 => world
+                .provider
+                .fault(dice.pick(ENDPOINTS), &[dice.pick(FAULTS)]),
+            22 => {
+                let claim = Flaw::Claim("sub", "mallory".into());
+                let flaws = [None, None, Some(Flaw::Signature), Some(claim)];
+                world.provider.flaw = dice.pick(&flaws);
+            }
+            23 => world.provider.withdraw_access_tokens(),
+            24 => world.sleep_unsettled(Duration::from_secs(dice.pick(&[10, 400, 2000]))),
+            25..28 => world.pass_time(Duration::from_millis(dice.pick(&[1, 700, 11_000, 300_000]))),
+            28 => world.set_clock_by(dice.pick(&[-30, 30])),
+            _ => world.answer_any(&mut |sides| dice.roll(sides)),
+        }
+    }
+    world
+}
+
+#[test]
+fn what_must_hold_holds_in_any_order() {
+    for seed in 0..SEEDS {
+        let end = catch_unwind(AssertUnwindSafe(|| drop(live(seed))));
+        assert!(end.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself() {
+    let (one, other) = (live(7), live(7));
+    assert!(!one.events.is_empty());
+    assert_eq!(one.events, other.events);
+}
