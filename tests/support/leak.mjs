@@ -2,15 +2,13 @@
  * Looks for secrets in everything that script in a page can get at, and in some that it cannot. The same
  * functions first have to find a canary in each of these places (tests/browser/leak.test.mjs).
  */
+import { readHeap } from './heap.mjs'
 
 /** Long enough that it is no accident, short enough that a piece of a token is found as well. */
 const WINDOW = 24
 
 /** A window into a secret for each so many characters of it. */
 const STRIDE = 64
-
-/** Longer than this V8 cuts strings off in a heap snapshot. */
-const SNAPSHOT_CUT = 1000
 
 /** @typedef {{ kind: string, value: string }} Secret */
 /** @typedef {{ place: string, kind: string, form: string, excerpt: string }} Finding */
@@ -156,13 +154,15 @@ export async function collect(page, log) {
     const cookies = await page.context().cookies(page.url())
     const history = await cdp.send('Page.getNavigationHistory')
     const inPage = await page.evaluate(readPage)
+    const { strings, buffers, unread } = await readHeap(cdp)
     return {
       ...log,
       ...inPage,
       cookies: [...inPage.cookies, JSON.stringify(cookies)],
       history: [JSON.stringify(history)],
-      buffers: await readBuffers(cdp),
-      heap: await readHeap(cdp),
+      heap: strings,
+      buffers,
+      unread,
     }
   } finally {
     await cdp.detach()
@@ -226,67 +226,4 @@ async function readPage() {
     performance: [JSON.stringify(performance.getEntries())],
     dom: readRoot(document),
   }
-}
-
-/** The bytes of all ArrayBuffers and Blobs that the page's world has, reachable by name or not. */
-async function readBuffers(cdp) {
-  const texts = []
-  for (const type of ['ArrayBuffer', 'SharedArrayBuffer', 'Blob']) {
-    const { result: prototype } = await cdp.send('Runtime.evaluate', {
-      expression: `globalThis.${type}?.prototype`,
-    })
-    if (!prototype.objectId) continue
-    const { objects } = await cdp.send('Runtime.queryObjects', { prototypeObjectId: prototype.objectId })
-    const { result } = await cdp.send('Runtime.callFunctionOn', {
-      objectId: objects.objectId,
-      functionDeclaration: String(readAll),
-      awaitPromise: true,
-      returnByValue: true,
-    })
-    texts.push(...result.value)
-  }
-  return texts
-}
-
-/** Runs in the page, on a list of buffers. */
-function readAll() {
-  const read = async (buffer) => {
-    const bytes = new Uint8Array(buffer instanceof Blob ? await buffer.arrayBuffer() : buffer)
-    let text = ''
-    for (let at = 0; at < bytes.length; at += 0x8000) {
-      text += String.fromCharCode(...bytes.subarray(at, at + 0x8000))
-    }
-    return text
-  }
-  return Promise.all(this.map(read))
-}
-
-/** All strings that are alive in the page's JavaScript heap, in whichever world, closure or engine's hands. */
-async function readHeap(cdp) {
-  const { strings, nodes, snapshot } = JSON.parse(await takeSnapshot(cdp))
-  const { node_fields: fields, node_types: types } = snapshot.meta
-  const [type, name, id] = ['type', 'name', 'id'].map((field) => fields.indexOf(field))
-  const isString = types[type].map((label) => label.includes('string'))
-  const long = []
-  for (let at = 0; at < nodes.length; at += fields.length) {
-    if (isString[nodes[at + type]] && strings[nodes[at + name]].length >= SNAPSHOT_CUT)
-      long.push(nodes[at + id])
-  }
-  return [...strings, ...(await Promise.all(long.map((node) => readString(cdp, node))))]
-}
-
-async function takeSnapshot(cdp) {
-  const chunks = []
-  cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => chunks.push(chunk))
-  await cdp.send('HeapProfiler.enable')
-  await cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false })
-  return chunks.join('')
-}
-
-/** A string in full. Some have gone since the snapshot was taken, or are the engine's own. */
-async function readString(cdp, node) {
-  const answer = await cdp
-    .send('HeapProfiler.getObjectByHeapObjectId', { objectId: String(node) })
-    .catch(() => undefined)
-  return String(answer?.result.value ?? '')
 }

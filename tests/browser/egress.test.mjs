@@ -1,0 +1,166 @@
+// Where a token may go: the vault's rules, then the policy that the worker is served with.
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 20_000 }
+
+let app
+let page
+let elsewhere
+const seenElsewhere = []
+
+before(async () => {
+  elsewhere = await listen({
+    handler(request, response) {
+      seenElsewhere.push(request)
+      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
+      response.end()
+    },
+  })
+  app = await startApp({ provider: { accessTokenSeconds: 3600 } })
+  const methods = ['GET', 'HEAD', 'POST']
+  app.setConfig({ apis: [{ url: app.api.url, methods }, { url: `${elsewhere.origin}/` }] })
+  page = await app.open()
+  await signIn(page)
+})
+after(() => Promise.all([app?.close(), elsewhere?.close()]))
+beforeEach(() => {
+  app.api.clear()
+  seenElsewhere.length = 0
+})
+
+const origin = () => new URL(app.api.url).origin
+
+const ADDRESSES = {
+  'the page’s own origin': () => `${app.site.origin}/v1/me`,
+  'a relative address': () => '/v1/me',
+  'the API beside the rule': () => `${origin()}/v2/me`,
+  'the rule’s path without its slash': () => `${origin()}/v1`,
+  'a path that only begins like the rule': () => `${origin()}/v1evil/me`,
+  'a way out by dots': () => `${app.api.url}../admin`,
+  'a way out by encoded dots': () => `${app.api.url}%2e%2e/admin`,
+  'a way out by an encoded slash': () => `${app.api.url}..%2fadmin`,
+  'a way out by twice encoded dots': () => `${app.api.url}%252e%252e/admin`,
+  'a way out by a backslash': () => `${app.api.url}..\\admin`,
+  'another port': () => app.api.url.replace(/:\d+\//, ':9/'),
+  'another scheme': () => app.api.url.replace('http:', 'https:'),
+  'another name of the same host': () => app.api.url.replace('127.0.0.1', 'localhost'),
+  'the token endpoint': () => `${app.provider.issuer}/token`,
+  'the revocation endpoint': () => `${app.provider.issuer}/token/revocation`,
+  'a data: address': () => 'data:text/plain,x',
+}
+
+for (const [name, address] of Object.entries(ADDRESSES)) {
+  test(`url_not_allowed: ${name}`, time, async () => {
+    const { error } = await call(page, address())
+    assert.equal(error?.code, 'url_not_allowed')
+    assert.deepEqual(app.api.requests, [])
+  })
+}
+
+test('method_not_allowed', time, async () => {
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
+    const { error } = await call(page, `${app.api.url}echo`, { method })
+    assert.equal(error?.code, 'method_not_allowed', method)
+  }
+  assert.deepEqual(app.api.requests, [])
+})
+
+test('header_not_allowed', time, async () => {
+  for (const name of ['Authorization', 'authorization', 'DPoP', 'X-HTTP-Method-Override']) {
+    const { error } = await call(page, `${app.api.url}echo`, { headers: { [name]: 'x' } })
+    assert.equal(error?.code, 'header_not_allowed', name)
+  }
+  assert.deepEqual(app.api.requests, [])
+})
+
+test('headers that only a browser may set do not reach the API', time, async () => {
+  const headers = { Cookie: 'a=b', 'Proxy-Authorization': 'x', Host: 'evil.test', 'Sec-Fetch-Site': 'none' }
+  await call(page, `${app.api.url}echo`, { headers })
+  const [request] = app.api.requests
+  assert.ok(request)
+  assert.equal(request.headers.cookie, undefined)
+  assert.equal(request.headers['proxy-authorization'], undefined)
+  assert.notEqual(request.headers['sec-fetch-site'], 'none')
+})
+
+for (const status of [301, 302, 303, 307, 308]) {
+  test(`redirect_blocked: ${status}, and its target gets nothing`, time, async () => {
+    const to = encodeURIComponent(`${elsewhere.origin}/taken`)
+    const { error } = await call(page, `${app.api.url}redirect?status=${status}&to=${to}`)
+    assert.equal(error?.code, 'redirect_blocked')
+    assert.equal(app.api.requests.length, 1)
+    assert.deepEqual(seenElsewhere, [])
+  })
+}
+
+test('what the rules allow and the worker’s policy does not is not sent', time, async () => {
+  const { error } = await call(page, `${elsewhere.origin}/me`)
+  assert.ok(error.isTypeError)
+  assert.deepEqual(seenElsewhere, [])
+})
+
+test('limit_exceeded: more headers than anyone needs', time, async () => {
+  const headers = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`X-${index}`, 'x']))
+  const { error } = await call(page, `${app.api.url}echo`, { headers })
+  assert.equal(error?.code, 'limit_exceeded')
+})
+
+test('a request whose head is enormous is refused and hangs nobody', time, async () => {
+  const { error } = await call(page, `${app.api.url}echo?${'x'.repeat(300_000)}`)
+  assert.ok(['message_invalid', 'limit_exceeded'].includes(error?.code), error?.code)
+  const { value } = await call(page, `${app.api.url}echo`)
+  assert.equal(value.status, 200)
+})
+
+// A page that does not use the wrapper. Whatever it says, it learns nothing and harms nobody.
+const GARBAGE = [
+  undefined,
+  null,
+  true,
+  'text',
+  {},
+  [],
+  [1, 2, 3],
+  [''],
+  ['{'],
+  ['{}'],
+  ['[]'],
+  ['{"t":"fetch"}'],
+  ['{"t":"fetch","id":1,"url":"x","method":"GET","headers":[]}'],
+  ['{"t":"hello","version":99}'],
+  ['{"t":"token","id":1}'],
+  ['{"t":"inspect","id":1}'],
+  [`{"t":"login","id":1,"mode":"popup","returnTo":"${'x'.repeat(200_000)}"}`],
+  ['['.repeat(100_000)],
+  -1,
+  Number.MAX_SAFE_INTEGER,
+]
+
+test('messages that are none leave the vault as it was', time, async () => {
+  const answers = await page.evaluate(async (messages) => {
+    const { port1: port, port2 } = new MessageChannel()
+    const answers = []
+    port.onmessage = ({ data }) => answers.push(data)
+    create.shared().port.postMessage('strongroom', [port2])
+    port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+    for (const message of messages) port.postMessage(message)
+    // Answered last, since a port keeps its order.
+    port.postMessage([JSON.stringify({ t: 'inspect', id: 999 })])
+    while (!answers.some(([text]) => /"id":999\b/.test(text)))
+      await new Promise((next) => setTimeout(next, 10))
+    return answers
+  }, GARBAGE)
+  assert.doesNotMatch(JSON.stringify(answers), /token_type|eyJ/)
+  const { value } = await call(page, `${app.api.url}echo`)
+  assert.equal(value.status, 200)
+})
+
+test('a session is nobody else’s: a page of another browser session has none', time, async () => {
+  const other = await app.open()
+  await booted(other)
+  const { error } = await call(other, `${app.api.url}me`)
+  assert.equal(error.code, 'login_required')
+})

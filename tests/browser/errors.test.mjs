@@ -1,0 +1,316 @@
+// What goes wrong on the way to a session: each a code of its own, none a promise that hangs.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import {
+  booted,
+  call,
+  clickLogin,
+  giveConsent,
+  signIn,
+  signInByPopup,
+  startApp,
+  startLogin,
+} from '../support/app.mjs'
+
+const time = { timeout: 40_000 }
+
+const apps = {}
+let app
+
+before(async () => {
+  const [shared, dedicated] = await Promise.all([startApp(), startApp({ kind: 'dedicated' })])
+  Object.assign(apps, { shared, dedicated })
+  app = shared
+})
+after(() => Promise.all(Object.values(apps).map((each) => each.close())))
+afterEach(() => {
+  for (const each of Object.values(apps)) {
+    each.provider.faults.clear()
+    each.setConfig({})
+  }
+})
+
+/** The outcome of `handleCallback()` on a page of its own that is opened at this address. */
+async function callback(query, context, which = app) {
+  const page = await which.open(`/callback${query}`, context)
+  const outcome = await booted(page)
+  assert.equal(new URL(page.url()).search.includes('state='), false, 'the answer is still in the address')
+  return outcome
+}
+
+/** Begins a login and stays at the provider: its parameters are what an answer is made of. */
+async function begun(which = app) {
+  const page = await which.open()
+  const asked = which.ledger.until(({ type }) => type === 'authorization_request')
+  await startLogin(page)
+  const { parameters } = await asked
+  const query = (answer) =>
+    `?${new URLSearchParams({ state: parameters.state, iss: which.provider.issuer, ...answer })}`
+  return { page, context: page.context(), query }
+}
+
+/** Signs in with the provider's token endpoint out of order. */
+async function exchange(fault) {
+  const page = await app.open()
+  app.provider.faults.add('token', { times: 10, ...fault })
+  return signIn(page)
+}
+
+const json = (body, status = 200) => ({ answer: { status, body } })
+
+test('login_required: a call without a session', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await call(page, `${app.api.url}orders`)
+  assert.equal(error.code, 'login_required')
+})
+
+test('login_unknown: a callback by hand', time, async () => {
+  const { error } = await callback('?code=abc&state=abc')
+  assert.equal(error.code, 'login_unknown')
+})
+
+test('login_unknown: a callback in another browser', time, async () => {
+  const { query } = await begun()
+  const { error } = await callback(query({ code: 'abc' }))
+  assert.equal(error.code, 'login_unknown')
+})
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`login_replayed: a callback opened twice, ${kind}`, time, async () => {
+    const page = await apps[kind].open()
+    let address
+    page.on('request', (request) => {
+      if (request.url().includes('/callback?')) address = request.url()
+    })
+    await signIn(page)
+    const { error } = await callback(new URL(address).search, page.context(), apps[kind])
+    assert.equal(error.code, 'login_replayed')
+  })
+}
+
+test('login_expired: eleven minutes at the provider', time, async () => {
+  const { page } = await begun(apps.dedicated)
+  apps.dedicated.setWorker(`import { vault } from '/strongroom/worker.js'
+const now = Date.now
+Date.now = () => now() + 11 * 60_000
+vault(${JSON.stringify(apps.dedicated.config)})`)
+  await giveConsent(page)
+  await page.waitForURL(/\/callback/)
+  const { error } = await booted(page)
+  assert.equal(error.code, 'login_expired')
+})
+
+test('login_denied: at the sign-in page', time, async () => {
+  const { page } = await begun()
+  await page.click('button[value=deny]')
+  await page.waitForURL(/\/callback/)
+  assert.equal((await booted(page)).error.code, 'login_denied')
+})
+
+test('login_denied: consent', time, async () => {
+  const { page } = await begun()
+  await page.fill('#username', 'alice')
+  await page.fill('#password', 'wonderland')
+  await page.click('button[value=login]')
+  await page.click('button[value=deny]')
+  await page.waitForURL(/\/callback/)
+  assert.equal((await booted(page)).error.code, 'login_denied')
+})
+
+const ANSWERS = {
+  login_failed: { error: 'server_error' },
+  interaction_required: { error: 'login_required' },
+  issuer_mismatch: { code: 'abc', iss: 'https://attacker.example' },
+  callback_invalid: { code: 'abc', error: 'access_denied' },
+  code_rejected: { code: 'not-one-of-ours' },
+}
+
+for (const [code, answer] of Object.entries(ANSWERS)) {
+  test(`${code}: the provider answers ${JSON.stringify(answer)}`, time, async () => {
+    const { context, query } = await begun()
+    const { error } = await callback(query(answer), context)
+    assert.equal(error.code, code)
+  })
+}
+
+test('callback_invalid: a parameter twice', time, async () => {
+  const { error } = await callback('?code=a&code=b&state=c')
+  assert.equal(error.code, 'callback_invalid')
+})
+
+test('redirect_uri_mismatch: the provider answers elsewhere than at redirectUri', time, async () => {
+  app.setConfig({ redirectUri: '/signed-in' })
+  const { error } = await callback('?code=abc&state=abc')
+  assert.equal(error.code, 'redirect_uri_mismatch')
+  assert.match(error.message, /\/callback.*\/signed-in/)
+})
+
+test('what is no answer is left alone', time, async () => {
+  for (const query of ['', '?code=1', '?state=1', '?error=1', '?a=%20b&c']) {
+    const page = await app.open(`/callback${query}`)
+    assert.deepEqual(await booted(page), { value: null })
+    assert.equal(new URL(page.url()).search, query)
+  }
+})
+
+test('the rest of the address is kept to the letter', time, async () => {
+  const page = await app.open('/callback?a=%20b&code=1&c+d&state=2&%63ode=3&session_state=4#x')
+  await booted(page)
+  assert.equal(page.url(), `${app.site.origin}/callback?a=%20b&c+d#x`)
+})
+
+const DISCOVERY = {
+  provider_unavailable: [{ drop: true }, { answer: { status: 503, body: 'Busy' } }],
+  metadata_invalid: [{ answer: { body: '<!doctype html>' } }, json({ issuer: 1 })],
+  issuer_mismatch: [json({ issuer: 'https://attacker.example' })],
+}
+
+for (const [code, faults] of Object.entries(DISCOVERY)) {
+  faults.forEach((fault, index) => {
+    test(`${code}: discovery, case ${index + 1}`, time, async () => {
+      app.provider.faults.add('discovery', { times: 10, ...fault })
+      const page = await app.open()
+      await booted(page)
+      const { error } = await page.evaluate(() => settle(room.login()))
+      assert.equal(error.code, code)
+    })
+  })
+}
+
+test('provider_unavailable: the provider does not answer at all', time, async () => {
+  app.setConfig({ requestTimeout: 1 })
+  const gate = deferred()
+  app.provider.faults.add('discovery', { times: 10, hold: gate.promise })
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login()))
+  gate.resolve()
+  assert.ok(['provider_unavailable', 'timeout'].includes(error.code), error.code)
+})
+
+const EXCHANGES = {
+  'provider_unavailable: the token endpoint cuts the connection': { drop: true },
+  'provider_unavailable: the token endpoint is overloaded': json({}, 503),
+  'code_rejected: invalid_grant': json({ error: 'invalid_grant' }, 400),
+  'client_rejected: invalid_client': json({ error: 'invalid_client' }, 401),
+  'token_response_invalid: HTML with status 200': { answer: { body: '<!doctype html>' } },
+  'token_response_invalid: an empty object': json({}),
+  'token_response_invalid: expires_in is negative': json({
+    access_token: 'a',
+    token_type: 'Bearer',
+    expires_in: -1,
+    id_token: 'a.b.c',
+  }),
+  'id_token_invalid: no JWT': json({
+    access_token: 'a',
+    token_type: 'Bearer',
+    expires_in: 60,
+    id_token: 'a.b.c',
+  }),
+}
+
+for (const [name, fault] of Object.entries(EXCHANGES)) {
+  test(name, time, async () => {
+    const { error } = await exchange(fault)
+    assert.equal(error.code, name.split(':')[0])
+  })
+}
+
+test('nothing that the token endpoint said is in the error', time, async () => {
+  const secret = 'do-not-repeat-this-0123456789'
+  const { error } = await exchange(json({ error: 'invalid_grant', error_description: secret }, 400))
+  assert.doesNotMatch(JSON.stringify(error), new RegExp(secret))
+})
+
+test('returnTo of another origin is refused at once', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const addresses = [
+    'https://attacker.example/',
+    '//attacker.example/',
+    String.raw`/\attacker.example/`,
+    'javascript:alert(1)',
+    'blob:http://localhost/x',
+    'http://[',
+  ]
+  const outcomes = await page.evaluate(
+    (all) => Promise.all(all.map((returnTo) => settle(room.login({ returnTo })))),
+    addresses,
+  )
+  for (const { error } of outcomes) assert.ok(error.isTypeError, error.message)
+})
+
+test('login_cancelled: given up by a signal', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const outcomes = await page.evaluate(async () => {
+    const before = settle(room.login({ signal: AbortSignal.abort() }))
+    const controller = new AbortController()
+    const during = settle(room.login({ mode: 'popup', signal: controller.signal }))
+    controller.abort()
+    return Promise.all([before, during])
+  })
+  for (const { error } of outcomes) assert.equal(error.code, 'login_cancelled')
+})
+
+test('timeout: nobody signs in', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 1 })])
+  const { error } = await page.evaluate(() => login)
+  assert.equal(error.code, 'timeout')
+  if (!popup.isClosed()) await popup.waitForEvent('close')
+})
+
+test('login_cancelled: back from the provider by the browser’s button', time, async () => {
+  const withCache = await startApp({ launch: { ignoreDefaultArgs: ['--disable-back-forward-cache'] } })
+  try {
+    const page = await withCache.open()
+    await booted(page)
+    await page.evaluate(() => {
+      globalThis.login = settle(room.login())
+    })
+    await page.waitForSelector('#username')
+    await page.goBack()
+    const outcome = await page.evaluate(() => globalThis.login ?? 'a new page, which waits for nothing')
+    if (typeof outcome === 'object') assert.equal(outcome.error.code, 'login_cancelled')
+  } finally {
+    await withCache.close()
+  }
+})
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`login_denied in a popup reaches the opener, and the popup closes, ${kind}`, time, async () => {
+    const page = await apps[kind].open()
+    await booted(page)
+    const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+    const closed = popup.waitForEvent('close')
+    await popup.click('button[value=deny]')
+    const { error } = await page.evaluate(() => login)
+    assert.equal(error.code, 'login_denied')
+    await closed
+    const { value } = await signInByPopup(page)
+    assert.equal(value.claims.sub, 'alice')
+  })
+}
+
+test('popup_blocked: the browser opens none without a click', time, async () => {
+  const strict = await startApp({ launch: { ignoreDefaultArgs: ['--disable-popup-blocking'] } })
+  try {
+    strict.site.files['/page.js'] +=
+      `\nglobalThis.login = boot.then(() => settle(room.login({ mode: 'popup' })))`
+    const page = await strict.open()
+    const { error } = await page.evaluate(() => login)
+    assert.equal(error.code, 'popup_blocked')
+  } finally {
+    await strict.close()
+  }
+})
+
+/** A promise and what settles it. */
+function deferred() {
+  let resolve
+  const promise = new Promise((settle) => (resolve = settle))
+  return { promise, resolve }
+}

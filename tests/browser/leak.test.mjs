@@ -1,0 +1,293 @@
+// No token, no authorization code and no code verifier can be found in the page: not in its heap, not in
+// what is stored, said or shown. The detector comes first: it has to find a canary in each place.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { HEAP_ARGS } from '../support/heap.mjs'
+import { collect, record, search } from '../support/leak.mjs'
+
+const time = { timeout: 30_000 }
+
+let app
+
+before(async () => {
+  app = await startApp({
+    config: { inspect: true },
+    launch: { args: HEAP_ARGS },
+    provider: { accessTokenSeconds: 4 },
+  })
+})
+after(() => app?.close())
+
+/** A page that is watched from its first script on. */
+async function openWatched(path) {
+  const context = await app.browser.newContext()
+  const log = await record(context)
+  return { page: await app.open(path, context), log }
+}
+
+// The detector.
+
+const canary = () => ({ kind: 'canary', value: randomBytes(96).toString('base64url') })
+
+/** Where a canary is put, by the place in which it must be found. Each runs in the page. */
+const PLANTS = {
+  'heap: in a closure': (value) => {
+    globalThis.keep = () => value
+  },
+  'heap: deep in a long text': (value) => {
+    globalThis.keep = (
+      (text) => () =>
+        text
+    )(`${'x'.repeat(100_000)}${value}${'y'.repeat(1000)}`.replace('xy', 'x y'))
+  },
+  'heap: as a key': (value) => {
+    globalThis.keep = new Map([[{ [value]: 1 }, 1]])
+  },
+  'heap: in base64': (value) => {
+    globalThis.keep = { text: btoa(`?${value}`) }
+  },
+  'heap: in hexadecimal digits': (value) => {
+    globalThis.keep = [...value].map((c) => c.charCodeAt(0).toString(16)).join('')
+  },
+  'heap: percent-encoded': (value) => {
+    globalThis.keep = [...value].map((c) => `%${c.charCodeAt(0).toString(16)}`).join('')
+  },
+  'heap: backwards': (value) => {
+    globalThis.keep = [...value].reverse().join('')
+  },
+  'heap: the first third only': (value) => {
+    globalThis.keep = [...value.slice(0, 43)].join('')
+  },
+  'buffers: as bytes': (value) => {
+    globalThis.keep = new TextEncoder().encode(value)
+  },
+  'buffers: in a closure': (value) => {
+    globalThis.keep = (
+      (bytes) => () =>
+        bytes
+    )(new Uint8Array([...value].map((c) => c.charCodeAt(0))))
+  },
+  'buffers: in a Map': (value) => {
+    globalThis.keep = new Map([['a', [{ deep: new TextEncoder().encode(value).slice().buffer }]]])
+  },
+  'buffers: as UTF-16': (value) => {
+    globalThis.keep = Uint16Array.from(value, (c) => c.charCodeAt(0))
+  },
+  'buffers: in a Blob': (value) => {
+    globalThis.keep = new Blob([value])
+  },
+  localStorage: (value) => localStorage.setItem('a', value),
+  sessionStorage: (value) => sessionStorage.setItem('a', value),
+  indexedDB: (value) =>
+    new Promise((resolve) => {
+      const opening = indexedDB.open('canary', 1)
+      opening.onupgradeneeded = () => opening.result.createObjectStore('store')
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction('store', 'readwrite')
+        transaction.objectStore('store').put({ deep: [new TextEncoder().encode(value)] }, 1)
+        transaction.oncomplete = () => resolve(opening.result.close())
+      }
+    }),
+  caches: async (value) => (await caches.open('canary')).put('/x', new Response(value)),
+  cookies: (value) => {
+    document.cookie = `a=${value}; path=/`
+  },
+  'messages sent': (value) => new MessageChannel().port1.postMessage({ text: [value] }),
+  'messages received': (value) =>
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel()
+      port1.onmessage = resolve
+      port2.postMessage(new TextEncoder().encode(value))
+    }),
+  address: (value) => history.replaceState(null, '', `#${value}`),
+  'address: in the history’s state': (value) => history.replaceState({ value }, '', ''),
+  history: (value) => {
+    history.pushState(null, '', `?${value}`)
+    history.pushState(null, '', '/')
+  },
+  console: (value) => console.debug('a', value),
+  'console: an error nobody catches': (value) => void setTimeout(() => Promise.reject(new Error(value))),
+  dom: (value) => document.body.setAttribute('data-x', value),
+  'dom: in a field': (value) => {
+    document.body.append(document.createElement('input'))
+    document.querySelector('input').value = value
+  },
+  performance: (value) => performance.mark(value),
+}
+
+for (const [name, plant] of Object.entries(PLANTS)) {
+  test(`the detector finds a canary: ${name}`, time, async () => {
+    const { page, log } = await openWatched('/empty')
+    const planted = canary()
+    const absent = canary()
+    await page.evaluate(plant, planted.value)
+    const [place] = name.split(':')
+    let findings
+    // Console and messages are told to the test a moment later.
+    for (let attempt = 0; attempt < 20 && !findings?.some((finding) => finding.place === place); attempt++) {
+      findings = search(await collect(page, log), [planted])
+    }
+    assert.ok(
+      findings.some((finding) => finding.place === place),
+      `found only in: ${[...new Set(findings.map((finding) => finding.place))]}`,
+    )
+    assert.deepEqual(search(await collect(page, log), [absent]), [])
+    await page.context().close()
+  })
+}
+
+// The vault.
+
+/**
+ * A code comes to the page in the address, by design of the redirect. It is spent and was useless without
+ * its verifier; it must be gone from the address and must be kept nowhere. The engine remembers the
+ * address at which a page was opened, and the page handed it to the vault.
+ */
+const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
+
+function findLeaks(places) {
+  return search(places, app.ledger.secrets()).filter(
+    ({ kind, place }) => !(kind === 'authorization_code' && CODE_MAY_BE_IN.includes(place)),
+  )
+}
+
+async function assertClean(tabs, step) {
+  for (const { page, log } of tabs) {
+    assert.deepEqual(findLeaks(await collect(page, log)), [], step)
+  }
+}
+
+/** Makes things go wrong, and keeps all that the page can learn of it. Runs in the page. */
+async function fail(api) {
+  const attempts = [
+    () => room.fetch('https://attacker.example/'),
+    () => room.fetch(`${api}redirect`),
+    () => room.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
+    () => room.fetch(`${api}me`, { method: 'TRACK' }),
+    () => room.fetch(`${api}slow`, { signal: AbortSignal.timeout(50) }),
+    async () => (await room.fetch(`${api}broken`)).text(),
+    () => room.fetch(`${api}me`, { mode: 'no-cors' }),
+    () => room.handleCallback(`${location.origin}/callback?code=a&state=b`),
+    () => room.handleCallback(`${location.origin}/elsewhere?code=a&state=b`),
+    () => room.login({ mode: 'nothing' }),
+    () => room.login({ returnTo: 'https://attacker.example/' }),
+    () => room.logout({ returnTo: 1 }),
+  ]
+  const keep = (error) => ({
+    text: String(error),
+    stack: error?.stack,
+    cause: error?.cause && keep(error.cause),
+    members: JSON.stringify(error, Object.getOwnPropertyNames(error ?? {})),
+  })
+  globalThis.errors ??= []
+  for (const attempt of attempts) {
+    try {
+      await attempt()
+    } catch (error) {
+      errors.push(keep(error), error)
+    }
+  }
+  return errors.length
+}
+
+/** Uses everything that a page can use. Runs in the page. */
+async function use(api) {
+  globalThis.kept ??= []
+  const read = async (response) => kept.push(response, [...response.headers], await response.clone().text())
+  await read(await room.fetch(`${api}me`))
+  await read(await room.fetch(`${api}echo`, { method: 'POST', body: new Blob(['x']) }))
+  await read(await room.fetch(`${api}upload`, { method: 'PUT', body: new FormData() }))
+  await read(await room.fetch(`${api}stream?n=3&interval=20`))
+  await read(await room.fetch(`${api}reject`))
+  await read(await room.fetch(`${api}reject-once/${Math.random()}`))
+  kept.push(room.session, await room.inspect())
+}
+
+test('no token, code or verifier is in the page, whatever happens', { timeout: 300_000 }, async (t) => {
+  const first = await openWatched('/')
+  const { page } = first
+  const tabs = [first]
+  const step = (name, action) =>
+    t.test(name, time, async () => {
+      await action()
+      await assertClean(tabs, name)
+    })
+  const failAndUse = async (tab) => {
+    assert.ok((await tab.evaluate(fail, app.api.url)) > 10)
+    await tab.evaluate(use, app.api.url)
+  }
+  await page.evaluate(() => room?.on('trace', (event) => changes.push(event))).catch(() => {})
+
+  await step('before a login', async () => {
+    await booted(page)
+    await page.evaluate(fail, app.api.url)
+  })
+  await step('a login that is denied', async () => {
+    await startLogin(page)
+    await page.click('button[value=deny]')
+    await page.waitForURL(/\/callback/)
+    assert.equal((await booted(page)).error.code, 'login_denied')
+  })
+  await step('a login', async () => {
+    await signIn(page)
+    await page.evaluate(() => room.on('trace', (event) => changes.push(event)))
+  })
+  await step('calls and errors', () => failAndUse(page))
+  await step('refreshes', async () => {
+    for (let round = 0; round < 2; round++) {
+      await app.ledger.accessTokenExpired()
+      assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+    }
+  })
+  await step('a second tab', async () => {
+    const tab = { page: await app.open('/', page.context()), log: first.log }
+    await booted(tab.page)
+    tabs.push(tab)
+    await failAndUse(tab.page)
+  })
+  await step('a refresh that fails', async () => {
+    await app.ledger.accessTokenExpired()
+    app.provider.faults.add('token', { answer: { status: 503, body: 'Busy' } })
+    assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+  })
+  await step('a refresh that is refused', async () => {
+    await app.ledger.accessTokenExpired()
+    app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
+    assert.equal((await call(page, `${app.api.url}me`)).error.code, 'session_ended')
+  })
+  await step('a login by popup', async () => {
+    const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+    await giveConsent(popup)
+    assert.equal((await page.evaluate(() => login)).value.claims.sub, 'alice')
+    await failAndUse(page)
+  })
+  await step('logout', async () => {
+    await page.evaluate(() => room.logout())
+    await page.evaluate(fail, app.api.url)
+  })
+
+  await t.test('the search was for what matters, and was able to find it', time, async () => {
+    const kinds = groupKinds()
+    for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code', 'code_verifier']) {
+      assert.ok(kinds.get(kind)?.length >= 2, `${kind}: ${kinds.get(kind)?.length}`)
+    }
+    for (const { kind, value } of app.ledger.secrets()) {
+      const found = search({ here: [`a ${value} b`] }, app.ledger.secrets())
+      assert.ok(found.some((finding) => finding.kind === kind))
+    }
+    const { value } = app.ledger.newest('refresh_token')
+    await page.evaluate((token) => (globalThis.planted = { token }), value)
+    const [finding] = findLeaks(await collect(page, first.log))
+    assert.equal(finding?.kind, 'refresh_token')
+    assert.ok(first.log['messages received'].length > 50, 'the recorder heard nothing')
+  })
+  await page.context().close()
+})
+
+const groupKinds = () => {
+  const kinds = new Map()
+  for (const { kind, value } of app.ledger.secrets()) kinds.set(kind, [...(kinds.get(kind) ?? []), value])
+  return kinds
+}

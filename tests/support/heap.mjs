@@ -1,0 +1,208 @@
+/**
+ * The JavaScript heap of a page, read from outside: every string in it, and the bytes of every buffer.
+ *
+ * Start the browser with HEAP_ARGS, or V8 cuts long strings off in its snapshots.
+ */
+export const HEAP_ARGS = ['--js-flags=--heap-snapshot-string-limit=1000000000']
+
+/** What holds bytes, by constructor. */
+const BUFFERS =
+  /^(ArrayBuffer|SharedArrayBuffer|DataView|Blob|File|(Big)?(Int|Uint|Float)\d+(Clamped)?Array)$/
+
+/** How many steps from an object that can be named to a buffer that cannot. */
+const MAX_STEPS = 8
+
+/**
+ * @param {import('playwright-core').CDPSession} cdp
+ * @returns {Promise<{ strings: string[], buffers: string[], unread: string[] }>} Buffers as Latin-1; `unread`
+ *   says where those are that only the engine itself can reach.
+ */
+export async function readHeap(cdp) {
+  const graph = readGraph(JSON.parse(await takeSnapshot(cdp)))
+  const walker = new Walker(cdp)
+  const buffers = []
+  const unread = []
+  for (const node of graph.nodes.filter(
+    ({ type, name }) => BUFFERS.test(name) && /object|native/.test(type),
+  )) {
+    const bytes = await walker.read(node)
+    if (bytes) buffers.push(...bytes)
+    else if (!isPrototype(node)) unread.push(walker.whereabouts(node))
+  }
+  return { strings: graph.strings, buffers, unread }
+}
+
+const isPrototype = ({ holders }) => holders.some(({ name }) => name === 'prototype')
+
+async function takeSnapshot(cdp) {
+  const chunks = []
+  cdp.on('HeapProfiler.addHeapSnapshotChunk', ({ chunk }) => chunks.push(chunk))
+  await cdp.send('HeapProfiler.enable')
+  await cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false })
+  return chunks.join('')
+}
+
+/** The snapshot's flat numbers as nodes that know who holds them. */
+function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, strings }) {
+  const reader = (fields) => Object.fromEntries(fields.map((field, index) => [field, index]))
+  const N = reader(meta.node_fields)
+  const E = reader(meta.edge_fields)
+  const nodes = []
+  for (let at = 0; at < flatNodes.length; at += meta.node_fields.length) {
+    const type = meta.node_types[N.type][flatNodes[at + N.type]]
+    const name = strings[flatNodes[at + N.name]]
+    nodes.push({ type, name, id: flatNodes[at + N.id], edges: flatNodes[at + N.edge_count], holders: [] })
+  }
+  let at = 0
+  for (const from of nodes) {
+    for (let count = from.edges; count > 0; count--, at += meta.edge_fields.length) {
+      const type = meta.edge_types[E.type][flatEdges[at + E.type]]
+      const label = flatEdges[at + E.name_or_index]
+      const name = type === 'element' || type === 'hidden' ? label : strings[label]
+      nodes[flatEdges[at + E.to_node] / meta.node_fields.length].holders.push({ from, type, name })
+    }
+  }
+  return { nodes, strings }
+}
+
+/**
+ * Gets hold of objects. The protocol hands out most of them by their number in the snapshot, but not
+ * buffers that only script has used: these are reached from whoever holds them.
+ */
+class Walker {
+  #cdp
+  #handles = new Map()
+
+  constructor(cdp) {
+    this.#cdp = cdp
+  }
+
+  /** The bytes of the buffers to be found at `node`; undefined if nobody can say. */
+  async read(node) {
+    const handle = await this.#handle(node, new Set())
+    return handle && (await this.#call(handle, readBytes, [], true))
+  }
+
+  whereabouts({ name, holders }) {
+    return `${name} held by ${holders.map(({ from, type, name: as }) => `${from.name} (${type} ${as})`).join(', ')}`
+  }
+
+  /** `path`: the nodes from which this one is looked for, so that nobody walks in circles. */
+  async #handle(node, path) {
+    if (path.has(node) || path.size === MAX_STEPS) return undefined
+    const known = this.#handles.get(node) ?? (await this.#direct(node))
+    if (known) return known
+    const longer = new Set(path).add(node)
+    for (const holder of node.holders) {
+      const handle = await this.#from(holder, longer)
+      if (handle) return handle
+    }
+    return undefined
+  }
+
+  async #direct(node) {
+    const answer = await this.#cdp
+      .send('HeapProfiler.getObjectByHeapObjectId', { objectId: String(node.id) })
+      .catch(() => undefined)
+    const handle = answer?.result.objectId
+    if (handle) this.#handles.set(node, handle)
+    return handle
+  }
+
+  /** From the holder to what it holds; for a Map or Set, to all that it holds. */
+  async #from({ from, type, name }, path) {
+    if (type === 'property' || type === 'element') {
+      const handle = await this.#handle(from, path)
+      return handle && this.#call(handle, member, [name])
+    }
+    if (type === 'context') return this.#fromScope(from, name, path)
+    if (name === 'buffer' || name === 'reactions_or_result') {
+      const handle = await this.#handle(from, path)
+      return handle && this.#call(handle, name === 'buffer' ? member : settled, [name])
+    }
+    const table = from.holders.find(
+      (holder) => holder.name === 'table' && /^(Map|Set)$/.test(holder.from.name),
+    )
+    const handle = table && (await this.#handle(table.from, path))
+    return handle && this.#call(handle, entries)
+  }
+
+  /** A variable, by any function that can see it. */
+  async #fromScope(scope, name, path) {
+    if (path.has(scope)) return undefined
+    const longer = new Set(path).add(scope)
+    for (const { from, name: as } of scope.holders) {
+      const value =
+        from.type === 'closure' && as === 'context'
+          ? await this.#variable(from, name)
+          : as === 'previous' && (await this.#fromScope(from, name, longer))
+      if (value) return value
+    }
+    return undefined
+  }
+
+  async #variable(closure, name) {
+    const handle = this.#handles.get(closure) ?? (await this.#direct(closure))
+    const { internalProperties = [] } = handle ? await this.#properties(handle) : {}
+    const scopes = internalProperties.find((property) => property.name === '[[Scopes]]')
+    const list = scopes ? (await this.#properties(scopes.value.objectId)).result : []
+    for (const scope of list.filter(({ value }) => value?.objectId)) {
+      const { result } = await this.#properties(scope.value.objectId)
+      const found = result.find((property) => property.name === name)?.value?.objectId
+      if (found) return found
+    }
+    return undefined
+  }
+
+  #properties(objectId) {
+    return this.#cdp.send('Runtime.getProperties', { objectId, ownProperties: true })
+  }
+
+  async #call(objectId, declaration, values = [], returnByValue = false) {
+    const { result } = await this.#cdp.send('Runtime.callFunctionOn', {
+      objectId,
+      functionDeclaration: String(declaration),
+      arguments: values.map((value) => ({ value })),
+      awaitPromise: true,
+      returnByValue,
+    })
+    return returnByValue ? result.value : result.objectId
+  }
+}
+
+// Run in the page.
+
+function member(name) {
+  return this[name]
+}
+
+/** What a promise was resolved with; `#call` waits for what this returns. */
+function settled() {
+  return Promise.race([this, null])
+}
+
+function entries() {
+  return [...this].flat()
+}
+
+async function readBytes() {
+  const bytesOf = async (value) => {
+    if (value instanceof Blob) return new Uint8Array(await value.arrayBuffer())
+    if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer)
+    return new Uint8Array(value)
+  }
+  const isBuffer = (value) =>
+    value instanceof Blob ||
+    ArrayBuffer.isView(value) ||
+    /ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
+  const read = async (buffer) => {
+    // A prototype is no buffer, and asking it for its bytes throws.
+    const bytes = await bytesOf(buffer).catch(() => [])
+    let text = ''
+    for (let at = 0; at < bytes.length; at += 0x8000) {
+      text += String.fromCharCode(...bytes.subarray(at, at + 0x8000))
+    }
+    return text
+  }
+  return Promise.all((Array.isArray(this) ? this : [this]).filter(isBuffer).map(read))
+}
