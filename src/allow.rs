@@ -20,11 +20,8 @@ pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// One rule: everything below a path of an origin, with some methods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The rule's URL as configured and resolved, for messages.
-    pub url: String,
-    origin: String,
-    /// Begins and ends with `/`, so that a match ends on a segment's boundary.
-    path: String,
+    /// Its path begins and ends with `/`, so that a match ends on a segment's boundary.
+    url: Url,
     methods: Vec<String>,
 }
 
@@ -52,13 +49,13 @@ impl Rule {
         if !url.is_trustworthy() {
             return Err(RuleFault::NotHttps);
         }
-        if url.has_userinfo || !url.search.is_empty() || !url.hash.is_empty() {
+        if !url.is_plain() {
             return Err(RuleFault::NotPlain);
         }
-        if !url.pathname.ends_with('/') {
+        if !url.path().ends_with('/') {
             return Err(RuleFault::NoTrailingSlash);
         }
-        if has_ambiguous_path(&url.pathname) {
+        if has_ambiguous_path(url.path()) {
             return Err(RuleFault::UnusablePath);
         }
         let is_usable = |method: &String| {
@@ -70,17 +67,21 @@ impl Rule {
             return Err(RuleFault::Method);
         }
         Ok(Self {
-            url: url.href.clone(),
-            origin: url.origin.clone(),
-            path: url.pathname.clone(),
+            url: url.clone(),
             methods: methods.to_vec(),
         })
+    }
+
+    /// The rule's URL as configured and resolved.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Whether `url` lies below the rule's path.
     #[must_use]
     pub fn covers(&self, url: &Url) -> bool {
-        url.origin == self.origin && url.pathname.starts_with(&self.path)
+        url.is_same_origin(&self.url) && url.path().starts_with(self.url.path())
     }
 }
 
@@ -143,27 +144,32 @@ impl Rules {
         let Some(url) = Url::parse(text) else {
             return refused("the URL cannot be parsed");
         };
-        if url.has_userinfo {
+        if url.has_userinfo() {
             return refused("the URL has a user name or password");
         }
-        if has_ambiguous_path(&url.pathname) {
+        if has_ambiguous_path(url.path()) {
             return refused(
                 "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`",
             );
         }
         let bare = url.without_query();
-        let is_forbidden = |endpoint: &&str| {
-            Url::parse(endpoint).is_some_and(|endpoint| endpoint.without_query() == bare)
-        };
-        if forbidden.iter().any(is_forbidden) {
-            return refused("the URL is an endpoint of the authorization server");
-        }
-        let mut covering = self.0.iter().filter(|rule| rule.covers(&url)).peekable();
-        if covering.peek().is_none() {
-            return refused("no rule in apis covers this URL");
+        for endpoint in forbidden {
+            if Url::parse(endpoint).is_some_and(|endpoint| endpoint.without_query() == bare) {
+                return refused("the URL is an endpoint of the authorization server");
+            }
         }
         let method = normalised_method(method);
-        if !covering.any(|rule| rule.methods.contains(&method)) {
+        let (mut is_covered, mut is_allowed) = (false, false);
+        for rule in &self.0 {
+            if rule.covers(&url) {
+                is_covered = true;
+                is_allowed |= rule.methods.contains(&method);
+            }
+        }
+        if !is_covered {
+            return refused("no rule in apis covers this URL");
+        }
+        if !is_allowed {
             return Err(Error::new(
                 Code::MethodNotAllowed,
                 "no rule for this URL allows this method",
@@ -191,50 +197,54 @@ fn is_plainly_written(text: &str) -> bool {
     if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) {
         return false;
     }
-    let Some((scheme, rest)) = text.split_once("://") else {
+    let begins_with = |scheme: &&str| {
+        let start = text.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    let Some(scheme) = ["https://", "http://"].into_iter().find(begins_with) else {
         return false;
     };
-    if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
-        return false;
+    let mut authority_len = 0;
+    for byte in text.bytes().skip(scheme.len()) {
+        match byte {
+            b'/' | b'?' | b'#' => break,
+            b'@' | b'%' | 0x80.. => return false,
+            _ => authority_len += 1,
+        }
     }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    !authority.is_empty() && authority.is_ascii() && !authority.contains(['@', '%'])
+    authority_len > 0
 }
 
 /// Whether a path contains what some servers decode once more, and then walk out of the prefix by:
 /// `%2e %2f %5c %00-%1f %7f`, the same behind any number of `%25`, or a segment `..;`.
 fn has_ambiguous_path(path: &str) -> bool {
-    if path.contains("..;") {
-        return true;
-    }
-    path.split('%').skip(1).any(|escape| {
-        // In `%25%32%65` and `%252e` alike the escapes of `%` and of digits hide another escape.
-        let digits = escape.as_bytes();
-        match digits {
-            [b'2', b'5', hidden @ ..] => hides_an_escape(hidden),
-            [high, low, ..] => is_refused_escape(*high, *low),
-            _ => true,
+    let mut rest = path.as_bytes();
+    while let [_, tail @ ..] = rest {
+        match rest {
+            [b'.', b'.', b';', ..] => return true,
+            [b'%', digits @ ..] if is_refused_escape(digits) => return true,
+            _ => rest = tail,
         }
-    })
+    }
+    false
 }
 
-fn hides_an_escape(mut rest: &[u8]) -> bool {
-    while let [b'2', b'5', tail @ ..] = rest {
-        rest = tail;
+fn is_refused_escape(mut digits: &[u8]) -> bool {
+    while let [b'2', b'5', hidden @ ..] = digits {
+        digits = hidden;
     }
-    match rest {
-        [high, low, ..] => is_refused_escape(*high, *low),
-        // Before another escape, as in `%25%32%65`. A lone percent sign is refused along with it.
+    match *digits {
+        // What is no escape is refused too, among it another `%`: in `%25%32%65` the escapes of a
+        // percent sign and of digits hide another escape.
+        [high, low, ..] => {
+            matches!(
+                (high, low | 0x20),
+                (b'0' | b'1', _) | (b'2', b'e' | b'f') | (b'5', b'c') | (b'7', b'f')
+            ) || !high.is_ascii_hexdigit()
+                || !low.is_ascii_hexdigit()
+        }
         _ => true,
     }
-}
-
-const fn is_refused_escape(high: u8, low: u8) -> bool {
-    matches!(
-        (high, low | 0x20),
-        (b'0' | b'1', _) | (b'2', b'e' | b'f') | (b'5', b'c') | (b'7', b'f')
-    ) || !high.is_ascii_hexdigit()
-        || !low.is_ascii_hexdigit()
 }
 
 /// Checks the headers that a page wants on a request.
@@ -273,30 +283,33 @@ pub fn check_headers(headers: &[(String, String)]) -> Result<()> {
     Ok(())
 }
 
+/// Headers that authorise, route or override.
+static RESERVED: &[&str] = &[
+    "authorization",
+    "dpop",
+    "cookie",
+    "cookie2",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "via",
+    "forwarded",
+    "origin",
+    "referer",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+
+/// The beginnings of more of them.
+static RESERVED_PREFIXES: &[&str] = &["proxy-", "sec-", "x-forwarded-"];
+
 fn is_reserved(name: &str) -> bool {
-    matches!(
-        name,
-        "authorization"
-            | "dpop"
-            | "cookie"
-            | "cookie2"
-            | "host"
-            | "connection"
-            | "content-length"
-            | "transfer-encoding"
-            | "te"
-            | "trailer"
-            | "upgrade"
-            | "via"
-            | "forwarded"
-            | "origin"
-            | "referer"
-            | "x-http-method"
-            | "x-http-method-override"
-            | "x-method-override"
-    ) || name.starts_with("proxy-")
-        || name.starts_with("sec-")
-        || name.starts_with("x-forwarded-")
+    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 fn is_token(name: &str) -> bool {

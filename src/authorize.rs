@@ -8,10 +8,10 @@ use crate::prelude::*;
 use core::time::Duration;
 
 use crate::clock::UnixMillis;
-use crate::config::Config;
+use crate::config::{Config, has_word};
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form};
-use crate::json::{Object, Value};
+use crate::json::{self, Object, Value};
 use crate::metadata::Metadata;
 use crate::pkce::{self, Pkce};
 use crate::token::is_error_code;
@@ -112,8 +112,8 @@ pub fn begin(
     let mut form = Form::new()
         .with("response_type", "code")
         .with("client_id", &config.client_id)
-        .with("redirect_uri", &config.redirect_uri.href)
-        .with("scope", &config.scopes.join(" "))
+        .with("redirect_uri", config.redirect_uri.href())
+        .with("scope", &config.scope)
         .with("state", &state)
         .with("nonce", pending.nonce.expose())
         .with("code_challenge", &pkce.challenge)
@@ -132,11 +132,11 @@ pub fn begin(
         }
     }
     if let Some(max_age) = params.max_age {
-        form.push("max_age", &max_age.to_string());
+        let mut seconds = String::new();
+        json::write_number(&mut seconds, max_age);
+        form.push("max_age", &seconds);
     }
-    for (name, value) in &config.authorization_params {
-        form.push(name, value);
-    }
+    form.push_encoded(&config.authorization_params);
     Ok(Begun {
         url: with_query(&metadata.authorization_endpoint, &form.finish()),
         key: storage_key(&state),
@@ -146,16 +146,16 @@ pub fn begin(
 
 /// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
 pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
-    let separator = match endpoint.split_once('?') {
+    let separator = match endpoint.find('?') {
         None => "?",
-        Some((_, "")) => "",
+        Some(i) if i + 1 == endpoint.len() => "",
         Some(_) => "&",
     };
     [endpoint, separator, query].concat()
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
-    let is_sound = value.len() <= MAX_PARAM && !value.contains(|c: char| c.is_control());
+    let is_sound = value.len() <= MAX_PARAM && !value.chars().any(char::is_control);
     if is_sound {
         Ok(value)
     } else {
@@ -172,14 +172,13 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// OIDC Core 11: `offline_access` is ignored without consent, so consent is asked for unless the
 /// page rules out any interaction.
 fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
-    let offline = config.scopes.iter().any(|scope| scope == "offline_access");
+    let offline = has_word(&config.scope, "offline_access");
     match chosen {
         None if offline => Some("consent".to_owned()),
         None => None,
         Some(prompt) => {
             let mut prompt = prompt.to_owned();
-            let has = |word| prompt.split(' ').any(|p| p == word);
-            if offline && !has("none") && !has("consent") {
+            if offline && !has_word(&prompt, "none") && !has_word(&prompt, "consent") {
                 prompt.push_str(" consent");
             }
             Some(prompt)
@@ -189,13 +188,11 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
 
 /// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
 fn return_to(config: &Config, chosen: Option<&str>) -> Result<String> {
-    let base = &config.redirect_uri;
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());
     };
-    let url = Url::parse_with_base(checked("returnTo", chosen)?, &base.href);
-    match url.filter(|url| url.origin == base.origin && !url.has_userinfo) {
-        Some(url) => Ok([url.pathname, url.search, url.hash].concat()),
+    match Url::parse_within(checked("returnTo", chosen)?, &config.redirect_uri) {
+        Some(url) => Ok(url.relative().to_owned()),
         None => Err(Error::new(
             Code::MessageInvalid,
             "login option returnTo is not a path within the app",
@@ -286,24 +283,33 @@ impl Answer {
             ];
             return Err(Error::new(Code::RedirectUriMismatch, message.concat()));
         }
-        let query = url.search.strip_prefix('?').unwrap_or_default();
-        let params = form::parse(query).ok_or_else(|| invalid("the query is not UTF-8"))?;
-        let one = |name: &str| {
-            let mut values = params.iter().filter(|(n, _)| n == name).map(|(_, v)| v);
-            match (values.next(), values.next()) {
-                (value, None) => Ok(value),
-                _ => Err(invalid("a parameter of the answer is repeated")),
-            }
+        let Some(params) = form::parse(url.query()) else {
+            return Err(invalid("the query is not UTF-8"));
         };
-        let state = one("state")?.ok_or_else(|| invalid("the answer has no state"))?;
-        let code = match (one("code")?, one("error")?) {
-            (Some(code), None) if !code.is_empty() => Ok(Secret::from(code.as_str())),
-            (None, Some(error)) if is_error_code(error) => Err(error.clone()),
+        let (mut state, mut code, mut error, mut iss) = (None, None, None, None);
+        for (name, value) in params {
+            let parameter = match name.as_str() {
+                "state" => &mut state,
+                "code" => &mut code,
+                "error" => &mut error,
+                "iss" => &mut iss,
+                _ => continue,
+            };
+            if parameter.replace(value).is_some() {
+                return Err(invalid("a parameter of the answer is repeated"));
+            }
+        }
+        let Some(state) = state else {
+            return Err(invalid("the answer has no state"));
+        };
+        let code = match (code.map(Secret::new), error) {
+            (Some(code), None) if !code.expose().is_empty() => Ok(code),
+            (None, Some(error)) if is_error_code(&error) => Err(error),
             _ => return Err(invalid("the answer needs either a code or an error")),
         };
         Ok(Self {
-            key: storage_key(state),
-            iss: one("iss")?.cloned(),
+            key: storage_key(&state),
+            iss,
             code,
         })
     }

@@ -6,18 +6,35 @@
 //! `pkg/src/config.ts`.
 
 use crate::prelude::*;
-use alloc::borrow::Cow;
+use core::cell::OnceCell;
 use core::time::Duration;
 
 use crate::allow::{Rule, RuleFault, Rules};
 use crate::error::{Code, Error, Result};
-use crate::json::{Object, Value};
+use crate::form::Form;
+use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::metadata::{self, Metadata};
 use crate::url::Url;
 
 /// Longest configuration that is read, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
+
+const OPTIONS: &[&str] = &[
+    "apis",
+    "authorizationParams",
+    "claims",
+    "clientId",
+    "clockTolerance",
+    "idTokenSignedResponseAlg",
+    "inspect",
+    "issuer",
+    "metadata",
+    "redirectUri",
+    "requestTimeout",
+    "scope",
+    "session",
+];
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &[&str] = &["name", "email", "preferred_username", "picture", "locale"];
@@ -48,6 +65,8 @@ const PROTOCOL_PARAMS: &[&str] = &[
     "ui_locales",
 ];
 
+const NOT_HTTPS: &str = "it must be https; http is for loopback only";
+
 /// How long a session may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -66,8 +85,8 @@ pub struct Config {
     pub client_id: String,
     /// Where the provider sends its answer; absolute.
     pub redirect_uri: Url,
-    /// The scopes to ask for.
-    pub scopes: Vec<String>,
+    /// The scopes to ask for, separated by single spaces (RFC 6749 3.3).
+    pub scope: String,
     /// What may be called with an access token.
     pub rules: Rules,
     /// How long a session may last.
@@ -78,8 +97,8 @@ pub struct Config {
     pub metadata: Option<Metadata>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
     pub id_token_alg: Option<Algorithm>,
-    /// More parameters for the authorization request.
-    pub authorization_params: Vec<(String, String)>,
+    /// More parameters for the authorization request, encoded.
+    pub authorization_params: String,
     /// By how much the provider's clock may differ.
     pub clock_tolerance: Duration,
     /// How long a request to the provider may take.
@@ -95,162 +114,402 @@ impl Config {
     /// [`Code::ConfigInvalid`] with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(fault("the configuration is longer than 65536 bytes"));
+            return Err(fault(&["the configuration is longer than 65536 bytes"]));
         }
-        let value = Value::parse(json)
-            .map_err(|error| fault("the configuration is not JSON: ".to_owned() + error.reason))?;
-        let Some(object) = value.as_object() else {
-            return Err(fault("the configuration is not an object"));
+        let value = match Value::parse(json) {
+            Ok(value) => value,
+            Err(error) => return Err(fault(&["the configuration is not JSON: ", error.reason])),
         };
-        refuse_unknown(
+        let Some(object) = value.as_object() else {
+            return Err(fault(&["the configuration is not an object"]));
+        };
+        // A blob's origin is that of the page that made it, and its URL says which.
+        let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
+            return Err(fault(&["the worker's address is no URL with an origin"]));
+        };
+        let first_fault = OnceCell::new();
+        let options = Options {
             object,
-            "",
-            &[
-                "apis",
-                "authorizationParams",
-                "claims",
-                "clientId",
-                "clockTolerance",
-                "idTokenSignedResponseAlg",
-                "inspect",
-                "issuer",
-                "metadata",
-                "redirectUri",
-                "requestTimeout",
-                "scope",
-                "session",
-            ],
-        )?;
-        let issuer = issuer(object)?;
-        let metadata = static_metadata(object, &issuer)?;
-        let rules = rules(object, base)?;
-        refuse_rules_over_provider(&rules, &issuer, metadata.as_ref())?;
-        Ok(Self {
-            client_id: client_id(object)?,
-            redirect_uri: redirect_uri(object, base)?,
-            scopes: scopes(object)?,
-            rules,
-            limits: limits(object)?,
-            claims: claims(object)?,
-            id_token_alg: id_token_alg(object)?,
-            authorization_params: authorization_params(object)?,
-            clock_tolerance: seconds(object, "", "clockTolerance", 60, 0..=600)?,
-            request_timeout: seconds(object, "", "requestTimeout", 10, 1..=120)?,
-            inspect: boolean(object, "inspect")?,
+            path: "",
+            fault: &first_fault,
+        };
+        options.refuse_unknown(OPTIONS);
+        let issuer = options.issuer();
+        let metadata = options.metadata(&issuer);
+        let config = Self {
+            rules: options.rules(&base, &issuer, metadata.as_ref()),
+            client_id: options.client_id(),
+            redirect_uri: options.redirect_uri(base),
+            scope: options.scope(),
+            limits: options.limits(),
+            claims: options.claims(),
+            id_token_alg: options.id_token_alg(),
+            authorization_params: options.authorization_params(),
+            clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
+            request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
+            inspect: options.boolean("inspect"),
             issuer,
             metadata,
-        })
+        };
+        match first_fault.into_inner() {
+            None => Ok(config),
+            Some(error) => Err(error),
+        }
     }
 }
 
-fn fault(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(Code::ConfigInvalid, message)
+/// The options in one object. A fault does not end the reading: the first is kept, a stand-in takes
+/// the option's place, and [`Config::parse`] looks once at the end. A way out at each option would
+/// need code of its own to drop all that was read before.
+struct Options<'a> {
+    object: &'a Object,
+    /// What stands in front of an option's name in messages: nothing, `session.`, `apis[0].`.
+    path: &'a str,
+    fault: &'a OnceCell<Error>,
 }
 
-/// `option` is `value`: and what is wrong with that.
-fn wrong(option: &str, value: &Value, why: &str) -> Error {
-    const SHOWN: usize = 80;
-    let mut text = String::new();
-    value.write(&mut text);
-    if text.len() > SHOWN {
-        let end = (0..=SHOWN).rev().find(|&i| text.is_char_boundary(i));
-        text.truncate(end.unwrap_or(0));
-        text.push('…');
+impl<'a> Options<'a> {
+    /// Records a fault, if it is the first.
+    fn record(&self, message: &[&str]) {
+        self.fault.get_or_init(|| fault(message));
     }
-    fault(["`", option, "` is ", &text, ": ", why].concat())
-}
 
-fn missing(option: &str, why: &str) -> Error {
-    fault(["`", option, "` is missing: ", why].concat())
-}
+    /// Records that the option called `name` is missing, or what it is, and what it should be.
+    #[inline(never)]
+    fn refuse(&self, name: &str, why: &str) {
+        match self.object.get(name) {
+            Some(value) => self.refuse_value(name, value, why),
+            None => self.record(&["`", self.path, name, "` is missing: ", why]),
+        }
+    }
 
-fn refuse_unknown(object: &Object, parent: &str, known: &[&str]) -> Result<()> {
-    for (name, _) in object.iter() {
-        if !known.contains(&name) {
+    fn refuse_value(&self, name: &str, value: &Value, why: &str) {
+        self.record(&["`", self.path, name, "` is ", &shown(value), ": ", why]);
+    }
+
+    fn refuse_unknown(&self, known: &[&str]) {
+        for (name, _) in self.object.iter() {
+            if known.contains(&name) {
+                continue;
+            }
             // The value is not shown: it may well be a secret that does not belong here.
             let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
                 "a browser cannot keep a client secret; register a public client"
             } else {
                 "there is no such option"
             };
-            return Err(fault(["`", parent, name, "`: ", why].concat()));
+            self.record(&["`", self.path, name, "`: ", why]);
         }
     }
-    Ok(())
+
+    /// A text that must be there.
+    fn text(&self, name: &str, why: &str) -> &'a str {
+        match self.object.str(name) {
+            Some(text) => text,
+            None => {
+                self.refuse(name, why);
+                ""
+            }
+        }
+    }
+
+    /// A list of texts, `default` if it is left out.
+    fn texts(&self, name: &str, default: &[&str], why: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        let Some(value) = self.object.get(name) else {
+            for text in default {
+                texts.push((*text).to_owned());
+            }
+            return texts;
+        };
+        let Some(items) = value.as_array() else {
+            self.refuse(name, why);
+            return texts;
+        };
+        for item in items {
+            match item.as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => self.refuse(name, why),
+            }
+        }
+        texts
+    }
+
+    fn boolean(&self, name: &str) -> bool {
+        match self.object.get(name) {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => {
+                self.refuse(name, "it must be true or false");
+                false
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Duration {
+        let Some(value) = self.object.get(name) else {
+            return Duration::from_secs(default);
+        };
+        let seconds = value.as_u64().unwrap_or(u64::MAX);
+        if !(least..=most).contains(&seconds) {
+            let mut why = "it must be a whole number of seconds from ".to_owned();
+            json::write_number(&mut why, least);
+            why.push_str(" to ");
+            json::write_number(&mut why, most);
+            self.refuse(name, &why);
+        }
+        Duration::from_secs(seconds)
+    }
+
+    /// The options in an object that may be left out.
+    fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
+    where
+        'a: 'b,
+    {
+        static EMPTY: Object = Object::new();
+        let object = self.object.get(name).map_or(Some(&EMPTY), Value::as_object);
+        if object.is_none() {
+            self.refuse(name, why);
+        }
+        Options {
+            object: object.unwrap_or(&EMPTY),
+            path,
+            fault: self.fault,
+        }
+    }
+
+    fn issuer(&self) -> String {
+        const WHY: &str =
+            "it must be the provider's issuer identifier, an https URL without query or fragment";
+        let issuer = self.text("issuer", WHY);
+        match Url::parse(issuer) {
+            Some(url) if url.is_plain() && url.is_trustworthy() => {}
+            Some(url) if url.scheme() == "http" && !url.is_trustworthy() => {
+                self.refuse("issuer", NOT_HTTPS);
+            }
+            _ => self.refuse("issuer", WHY),
+        }
+        issuer.to_owned()
+    }
+
+    fn client_id(&self) -> String {
+        const WHY: &str = "it must be the identifier under which the provider knows this app";
+        let client_id = self.text("clientId", WHY);
+        // RFC 6749 A.1: VSCHAR.
+        if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            self.refuse("clientId", WHY);
+        }
+        client_id.to_owned()
+    }
+
+    fn redirect_uri(&self, base: Url) -> Url {
+        const OPTION: &str = "redirectUri";
+        const WHY: &str = "it must be a URL, or a path on the worker's origin, without fragment";
+        let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
+        let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
+            self.refuse(OPTION, WHY);
+            return base;
+        };
+        if !url.is_trustworthy() {
+            self.refuse(OPTION, NOT_HTTPS);
+        }
+        if !url.is_same_origin(&base) {
+            self.refuse(
+                OPTION,
+                "it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault",
+            );
+        }
+        url
+    }
+
+    fn scope(&self) -> String {
+        const WHY: &str = "it must be a list of scopes separated by single spaces, with `openid`";
+        let scope = self.text("scope", WHY);
+        if !scope.split(' ').all(is_scope_token) {
+            self.refuse("scope", WHY);
+        }
+        if !has_word(scope, "openid") {
+            self.refuse(
+                "scope",
+                "it must contain `openid`: without it there is no ID token that says who the user is",
+            );
+        }
+        scope.to_owned()
+    }
+
+    fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
+        const WHY: &str =
+            "it must be a list of rules such as { url: 'https://api.example.com/v1/' }";
+        let mut rules = Vec::new();
+        let items = self.object.get("apis").and_then(Value::as_array);
+        let Some(items) = items.filter(|items| items.len() <= 100) else {
+            self.refuse("apis", WHY);
+            return Rules::default();
+        };
+        let mut option = String::new();
+        for (i, item) in items.iter().enumerate() {
+            option.clear();
+            option.push_str("apis[");
+            json::write_number(&mut option, i as u64);
+            option.push(']');
+            let Some(object) = item.as_object() else {
+                self.refuse_value(&option, item, WHY);
+                continue;
+            };
+            option.push('.');
+            let options = Options {
+                object,
+                path: &option,
+                fault: self.fault,
+            };
+            rules.extend(options.rule(base));
+        }
+        let rules = Rules::new(rules);
+        self.refuse_rules_over_provider(&rules, issuer, metadata);
+        rules
+    }
+
+    fn rule(&self, base: &Url) -> Option<Rule> {
+        const URL_WHY: &str = "it must be a URL whose path ends in `/`";
+        const METHODS_WHY: &str =
+            "it must be a list of upper-case methods, without CONNECT and TRACE";
+        self.refuse_unknown(&["url", "methods"]);
+        let url = Url::parse_with_base(self.text("url", URL_WHY), base);
+        let methods = self.texts("methods", &["GET", "HEAD"], METHODS_WHY);
+        let Some(url) = url else {
+            self.refuse("url", URL_WHY);
+            return None;
+        };
+        let (option, why) = match Rule::new(&url, &methods) {
+            Ok(rule) => return Some(rule),
+            Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
+            Err(RuleFault::NotPlain) => ("url", "it must have no user name, query or fragment"),
+            Err(RuleFault::NoTrailingSlash) => ("url", "its path must end in `/`"),
+            Err(RuleFault::UnusablePath) => (
+                "url",
+                "its path has an escaped dot, slash or control character",
+            ),
+            Err(RuleFault::Method) => ("methods", METHODS_WHY),
+        };
+        self.refuse(option, why);
+        None
+    }
+
+    /// A rule over the authorization server would let a page send requests to its endpoints, with a
+    /// token and with the vault's origin.
+    fn refuse_rules_over_provider(&self, rules: &Rules, issuer: &str, metadata: Option<&Metadata>) {
+        let discovery = metadata::discovery_url(issuer);
+        let mut own = metadata.map(Metadata::endpoints).unwrap_or_default();
+        own.push(issuer);
+        own.push(&discovery);
+        for text in own {
+            let url = Url::parse(text);
+            if let Some(rule) = url.as_ref().and_then(|url| rules.covering(url)) {
+                self.record(&[
+                    "`apis` has the rule ",
+                    rule.url().href(),
+                    ", which covers the authorization server (",
+                    text,
+                    "): name the API's own path",
+                ]);
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        const YEAR: u64 = 365 * 24 * 3600;
+        const HALF_HOUR: u64 = 1800;
+        const HALF_DAY: u64 = 43_200;
+        const WHY: &str = "it must be an object such as { idle: 1800 }";
+        let session = self.nested("session", "session.", WHY);
+        session.refuse_unknown(&["idle", "absolute", "persist"]);
+        let persist = session.object.get("persist");
+        if persist.is_some_and(|persist| persist.as_str() != Some("memory")) {
+            session.refuse("persist", "only 'memory' is built so far");
+        }
+        let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
+        let default_idle = HALF_HOUR.min(absolute.as_secs());
+        let idle = session.seconds("idle", default_idle, [1, YEAR]);
+        if idle > absolute {
+            let why = "it must not be longer than `session.absolute`, or it never takes effect";
+            session.refuse("idle", why);
+        }
+        Limits { idle, absolute }
+    }
+
+    fn claims(&self) -> Vec<String> {
+        let claims = self.texts("claims", DEFAULT_CLAIMS, "it must be a list of claim names");
+        if claims.iter().any(|c| PROTOCOL_CLAIMS.contains(&c.as_str())) {
+            let why = "nonce, at_hash, c_hash and s_hash stay in the vault";
+            self.refuse("claims", why);
+        }
+        claims
+    }
+
+    fn metadata(&self, issuer: &str) -> Option<Metadata> {
+        let value = self.object.get("metadata")?;
+        let Some(document) = value.as_object() else {
+            self.refuse("metadata", "it must be an object (RFC 8414 2)");
+            return None;
+        };
+        match Metadata::from_object(document, issuer) {
+            Ok(metadata) => Some(metadata),
+            Err(error) => {
+                self.record(&["`metadata`: ", error.message()]);
+                None
+            }
+        }
+    }
+
+    fn id_token_alg(&self) -> Option<Algorithm> {
+        const OPTION: &str = "idTokenSignedResponseAlg";
+        let algorithm = self
+            .object
+            .get(OPTION)?
+            .as_str()
+            .and_then(Algorithm::from_name);
+        if algorithm.is_none() {
+            self.refuse(
+                OPTION,
+                "it must be ES256, RS256, PS256 or EdDSA; `none` and HMAC are not accepted in a browser",
+            );
+        }
+        algorithm
+    }
+
+    fn authorization_params(&self) -> String {
+        const WHY: &str = "it must be an object of strings such as { audience: '…' }";
+        let params = self.nested("authorizationParams", "authorizationParams.", WHY);
+        let mut form = Form::new();
+        for (name, _) in params.object.iter() {
+            if PROTOCOL_PARAMS.contains(&name) {
+                params.refuse(name, "the flow sets this parameter itself");
+            }
+            form.push(name, params.text(name, WHY));
+        }
+        form.finish()
+    }
 }
 
-fn required<'a>(object: &'a Object, option: &str, why: &str) -> Result<&'a Value> {
-    object.get(option).ok_or_else(|| missing(option, why))
+fn fault(message: &[&str]) -> Error {
+    Error::new(Code::ConfigInvalid, message.concat())
 }
 
-fn text<'a>(value: &'a Value, option: &str, why: &str) -> Result<&'a str> {
-    value.as_str().ok_or_else(|| wrong(option, value, why))
-}
-
-fn issuer(object: &Object) -> Result<String> {
-    const WHY: &str =
-        "it must be the provider's issuer identifier, an https URL without query or fragment";
-    let value = required(object, "issuer", WHY)?;
-    let issuer = text(value, "issuer", WHY)?;
-    let Some(url) = Url::parse(issuer) else {
-        return Err(wrong("issuer", value, WHY));
-    };
-    if url.protocol == "http:" && !url.is_trustworthy() {
-        let why = "it must be https; http is for loopback only";
-        return Err(wrong("issuer", value, why));
+/// A value as JSON, cut short for a message.
+fn shown(value: &Value) -> String {
+    const SHOWN: usize = 80;
+    let mut text = String::new();
+    value.write(&mut text);
+    if text.len() > SHOWN {
+        let mut end = SHOWN;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
     }
-    let is_plain = url.search.is_empty() && url.hash.is_empty() && !url.has_userinfo;
-    if !url.is_trustworthy() || !is_plain {
-        return Err(wrong("issuer", value, WHY));
-    }
-    Ok(issuer.to_owned())
-}
-
-fn client_id(object: &Object) -> Result<String> {
-    const WHY: &str = "it must be the identifier under which the provider knows this app";
-    let value = required(object, "clientId", WHY)?;
-    let client_id = text(value, "clientId", WHY)?;
-    // RFC 6749 A.1: VSCHAR.
-    if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return Err(wrong("clientId", value, WHY));
-    }
-    Ok(client_id.to_owned())
-}
-
-fn redirect_uri(object: &Object, base: &str) -> Result<Url> {
-    const WHY: &str = "it must be a URL, or a path on the worker's origin, without fragment";
-    let value = required(object, "redirectUri", WHY)?;
-    let url = Url::parse_with_base(text(value, "redirectUri", WHY)?, base);
-    let Some(url) = url.filter(|url| url.hash.is_empty() && !url.has_userinfo) else {
-        return Err(wrong("redirectUri", value, WHY));
-    };
-    if !url.is_trustworthy() {
-        let why = "it must be https; http is for loopback only";
-        return Err(wrong("redirectUri", value, why));
-    }
-    if Url::parse(base).is_some_and(|base| base.origin != url.origin) {
-        let why = "it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault";
-        return Err(wrong("redirectUri", value, why));
-    }
-    Ok(url)
-}
-
-fn scopes(object: &Object) -> Result<Vec<String>> {
-    const WHY: &str = "it must be a list of scopes separated by single spaces, with `openid`";
-    let value = required(object, "scope", WHY)?;
-    let scopes: Vec<String> = text(value, "scope", WHY)?
-        .split(' ')
-        .map(str::to_owned)
-        .collect();
-    if !scopes.iter().all(|scope| is_scope_token(scope)) {
-        return Err(wrong("scope", value, WHY));
-    }
-    if !scopes.iter().any(|scope| scope == "openid") {
-        let why =
-            "it must contain `openid`: without it there is no ID token that says who the user is";
-        return Err(wrong("scope", value, why));
-    }
-    Ok(scopes)
+    text
 }
 
 /// RFC 6749 3.3.
@@ -261,214 +520,9 @@ pub(crate) fn is_scope_token(scope: &str) -> bool {
             .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
-fn rules(object: &Object, base: &str) -> Result<Rules> {
-    const WHY: &str = "it must be a list of rules such as { url: 'https://api.example.com/v1/' }";
-    let value = required(object, "apis", WHY)?;
-    let Some(items) = value.as_array().filter(|items| items.len() <= 100) else {
-        return Err(wrong("apis", value, WHY));
-    };
-    let rules = items.iter().enumerate().map(|(i, item)| {
-        let option = ["apis[", &i.to_string(), "]"].concat();
-        let Some(item) = item.as_object() else {
-            return Err(wrong(&option, item, WHY));
-        };
-        rule(item, &option, base)
-    });
-    rules.collect::<Result<Vec<_>>>().map(Rules::new)
-}
-
-fn rule(object: &Object, option: &str, base: &str) -> Result<Rule> {
-    refuse_unknown(object, &(option.to_owned() + "."), &["url", "methods"])?;
-    let url_option = option.to_owned() + ".url";
-    let why = "it must be a URL whose path ends in `/`";
-    let Some(value) = object.get("url") else {
-        return Err(missing(&url_option, why));
-    };
-    let Some(url) = Url::parse_with_base(text(value, &url_option, why)?, base) else {
-        return Err(wrong(&url_option, value, why));
-    };
-    let methods_option = option.to_owned() + ".methods";
-    let methods_why = "it must be a list of upper-case methods, without CONNECT and TRACE";
-    let methods = match object.get("methods") {
-        None => vec!["GET".to_owned(), "HEAD".to_owned()],
-        Some(list) => strings(list).ok_or_else(|| wrong(&methods_option, list, methods_why))?,
-    };
-    Rule::new(&url, &methods).map_err(|rule_fault| {
-        let why = match rule_fault {
-            RuleFault::NotHttps => "it must be https; http is for loopback only",
-            RuleFault::NotPlain => "it must have no user name, query or fragment",
-            RuleFault::NoTrailingSlash => "its path must end in `/`",
-            RuleFault::UnusablePath => "its path has an escaped dot, slash or control character",
-            RuleFault::Method => {
-                let given = object.get("methods").map_or(Value::Null, Value::clone);
-                return wrong(&methods_option, &given, methods_why);
-            }
-        };
-        wrong(&url_option, value, why)
-    })
-}
-
-/// A rule over the authorization server would let a page send requests to its endpoints, with a
-/// token and with the vault's origin.
-fn refuse_rules_over_provider(
-    rules: &Rules,
-    issuer: &str,
-    metadata: Option<&Metadata>,
-) -> Result<()> {
-    let discovery = metadata::discovery_url(issuer);
-    let own = [issuer, discovery.as_str()];
-    let endpoints = metadata.map(Metadata::endpoints).unwrap_or_default();
-    for text in own.iter().chain(&endpoints) {
-        let covering = Url::parse(text).and_then(|url| rules.covering(&url).cloned());
-        if let Some(rule) = covering {
-            return Err(fault(
-                [
-                    "`apis` has the rule ",
-                    &rule.url,
-                    ", which covers the authorization server (",
-                    text,
-                    "): name the API's own path",
-                ]
-                .concat(),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn limits(object: &Object) -> Result<Limits> {
-    const YEAR: u64 = 365 * 24 * 3600;
-    const HALF_HOUR: u64 = 1800;
-    const HALF_DAY: u64 = 43_200;
-    let none = Object::new();
-    let session = match object.get("session") {
-        None => &none,
-        Some(value) => value.as_object().ok_or_else(|| {
-            wrong(
-                "session",
-                value,
-                "it must be an object such as { idle: 1800 }",
-            )
-        })?,
-    };
-    refuse_unknown(session, "session.", &["idle", "absolute", "persist"])?;
-    if let Some(persist) = session.get("persist")
-        && persist.as_str() != Some("memory")
-    {
-        let why = "only 'memory' is built so far";
-        return Err(wrong("session.persist", persist, why));
-    }
-    let absolute = seconds(session, "session.", "absolute", HALF_DAY, 1..=YEAR)?;
-    let default_idle = HALF_HOUR.min(absolute.as_secs());
-    let idle = seconds(session, "session.", "idle", default_idle, 1..=YEAR)?;
-    if idle > absolute {
-        let why = "it must not be longer than `session.absolute`, or it never takes effect";
-        return Err(wrong("session.idle", &Value::from(idle.as_secs()), why));
-    }
-    Ok(Limits { idle, absolute })
-}
-
-fn seconds(
-    object: &Object,
-    parent: &str,
-    option: &str,
-    default: u64,
-    range: core::ops::RangeInclusive<u64>,
-) -> Result<Duration> {
-    let Some(value) = object.get(option) else {
-        return Ok(Duration::from_secs(default));
-    };
-    match value.as_u64() {
-        Some(number) if range.contains(&number) => Ok(Duration::from_secs(number)),
-        _ => {
-            let why = [
-                "it must be a whole number of seconds from ",
-                &range.start().to_string(),
-                " to ",
-                &range.end().to_string(),
-            ]
-            .concat();
-            Err(wrong(&(parent.to_owned() + option), value, &why))
-        }
-    }
-}
-
-fn boolean(object: &Object, option: &str) -> Result<bool> {
-    match object.get(option) {
-        None => Ok(false),
-        Some(value) => value
-            .as_bool()
-            .ok_or_else(|| wrong(option, value, "it must be true or false")),
-    }
-}
-
-fn strings(value: &Value) -> Option<Vec<String>> {
-    let items = value.as_array()?.iter();
-    items.map(|item| item.as_str().map(str::to_owned)).collect()
-}
-
-fn claims(object: &Object) -> Result<Vec<String>> {
-    let Some(value) = object.get("claims") else {
-        return Ok(DEFAULT_CLAIMS.iter().map(|&name| name.to_owned()).collect());
-    };
-    let Some(claims) = strings(value) else {
-        return Err(wrong("claims", value, "it must be a list of claim names"));
-    };
-    if claims.iter().any(|c| PROTOCOL_CLAIMS.contains(&c.as_str())) {
-        let why = "nonce, at_hash, c_hash and s_hash stay in the vault";
-        return Err(wrong("claims", value, why));
-    }
-    Ok(claims)
-}
-
-fn static_metadata(object: &Object, issuer: &str) -> Result<Option<Metadata>> {
-    let Some(value) = object.get("metadata") else {
-        return Ok(None);
-    };
-    let Some(document) = value.as_object() else {
-        return Err(wrong(
-            "metadata",
-            value,
-            "it must be an object (RFC 8414 2)",
-        ));
-    };
-    Metadata::from_object(document, issuer)
-        .map(Some)
-        .map_err(|error| fault("`metadata`: ".to_owned() + error.message()))
-}
-
-fn id_token_alg(object: &Object) -> Result<Option<Algorithm>> {
-    let Some(value) = object.get("idTokenSignedResponseAlg") else {
-        return Ok(None);
-    };
-    match value.as_str().and_then(Algorithm::from_name) {
-        Some(alg) => Ok(Some(alg)),
-        None => {
-            let why = "it must be ES256, RS256, PS256 or EdDSA; `none` and HMAC are not accepted in a browser";
-            Err(wrong("idTokenSignedResponseAlg", value, why))
-        }
-    }
-}
-
-fn authorization_params(object: &Object) -> Result<Vec<(String, String)>> {
-    const OPTION: &str = "authorizationParams";
-    const WHY: &str = "it must be an object of strings such as { audience: '…' }";
-    let Some(value) = object.get(OPTION) else {
-        return Ok(Vec::new());
-    };
-    let Some(params) = value.as_object() else {
-        return Err(wrong(OPTION, value, WHY));
-    };
-    let param = |(name, value): (&str, &Value)| {
-        let option = [OPTION, ".", name].concat();
-        if PROTOCOL_PARAMS.contains(&name) {
-            let why = "the flow sets this parameter itself";
-            return Err(wrong(&option, value, why));
-        }
-        let text = text(value, &option, WHY)?;
-        Ok((name.to_owned(), text.to_owned()))
-    };
-    params.iter().map(param).collect()
+/// Whether `word` is among words separated by spaces.
+pub(crate) fn has_word(words: &str, word: &str) -> bool {
+    words.split(' ').any(|one| one == word)
 }
 
 #[cfg(test)]
@@ -503,8 +557,11 @@ mod tests {
     #[test]
     fn the_least_configuration_gets_the_documented_defaults() {
         let config = configured("{}").unwrap();
-        assert_eq!(config.redirect_uri.href, "https://app.example.com/callback");
-        assert_eq!(config.scopes, ["openid", "profile", "offline_access"]);
+        assert_eq!(
+            config.redirect_uri.href(),
+            "https://app.example.com/callback"
+        );
+        assert_eq!(config.scope, "openid profile offline_access");
         assert_eq!(config.limits.idle, Duration::from_secs(1800));
         assert_eq!(config.limits.absolute, Duration::from_secs(43_200));
         assert_eq!(config.clock_tolerance, Duration::from_secs(60));

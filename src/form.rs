@@ -21,12 +21,24 @@ impl Form {
 
     /// Adds a parameter.
     pub fn push(&mut self, name: &str, value: &str) {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
+        self.separate();
         encode(&mut self.0, name);
         self.0.push('=');
         encode(&mut self.0, value);
+    }
+
+    /// Adds parameters that are encoded already.
+    pub fn push_encoded(&mut self, parameters: &str) {
+        if !parameters.is_empty() {
+            self.separate();
+            self.0.push_str(parameters);
+        }
+    }
+
+    fn separate(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
     }
 
     /// The encoded text.
@@ -56,14 +68,14 @@ fn encode(out: &mut String, text: &str) {
 /// Reads a query string (without `?`) into its parameters. `None` if one is not UTF-8.
 #[must_use]
 pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(name)?, decode(value)?))
-        })
-        .collect()
+    let mut parameters = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !pair.is_empty() {
+            parameters.push((decode(name)?, decode(value)?));
+        }
+    }
+    Some(parameters)
 }
 
 fn decode(text: &str) -> Option<String> {

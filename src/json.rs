@@ -8,7 +8,6 @@
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
-use core::fmt::Write as _;
 use zeroize::Zeroize;
 
 /// Arrays and objects may be nested this deep.
@@ -106,7 +105,7 @@ impl Value {
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match self {
-            Self::Number(text) => text.parse().ok(),
+            Self::Number(text) => parse_u64(text),
             _ => None,
         }
     }
@@ -162,9 +161,8 @@ impl Object {
     /// The member called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find_map(|(key, value)| (key == name).then_some(value))
+        let member = self.0.iter().find(|(key, _)| key == name);
+        member.map(|(_, value)| value)
     }
 
     /// The text of the string member called `name`.
@@ -174,8 +172,8 @@ impl Object {
     }
 
     /// Adds a member. The caller sees to it that `name` is new.
-    pub fn push(&mut self, name: impl Into<String>, value: Value) {
-        self.0.push((name.into(), value));
+    pub fn push(&mut self, name: &str, value: Value) {
+        self.0.push((name.to_owned(), value));
     }
 
     /// The members in order.
@@ -220,7 +218,7 @@ impl<'a> Glance<'a> {
                 }
                 let start = reader.at;
                 reader.skip_value()?;
-                members.push((name, &reader.text[start..reader.at]));
+                members.push((name, reader.since(start)));
                 Ok(())
             })
         })?;
@@ -245,7 +243,7 @@ impl<'a> Glance<'a> {
     /// The value of the member called `name`, if it is as [`Value::as_u64`] wants it.
     #[must_use]
     pub fn u64(&self, name: &str) -> Option<u64> {
-        self.raw(name)?.parse().ok()
+        parse_u64(self.raw(name)?)
     }
 
     /// The JSON text of the member called `name`.
@@ -270,7 +268,9 @@ impl From<String> for Value {
 
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
-        Self::Number(number.to_string())
+        let mut text = String::new();
+        write_number(&mut text, number);
+        Self::Number(text)
     }
 }
 
@@ -298,6 +298,29 @@ impl<T: Into<Self>> From<Vec<T>> for Value {
     }
 }
 
+/// Appends a number.
+// `to_string` would bring the machinery for formatting along.
+pub fn write_number(out: &mut String, number: u64) {
+    if number >= 10 {
+        write_number(out, number / 10);
+    }
+    out.push((b'0' + (number % 10) as u8) as char);
+}
+
+/// The number in `text`, if that is nothing but digits and the number fits.
+#[must_use]
+pub fn parse_u64(text: &str) -> Option<u64> {
+    let mut number = 0_u64;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
@@ -306,8 +329,8 @@ pub fn write_string(out: &mut String, text: &str) {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             c if c < ' ' => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{:04x}", c as u32);
+                out.push_str(if c < '\u{10}' { "\\u000" } else { "\\u001" });
+                out.push(char::from_digit(c as u32 & 15, 16).unwrap_or('0'));
             }
             c => out.push(c),
         }
@@ -359,6 +382,11 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// What was read from `start` on. Both ends are where an ASCII character begins.
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
     fn skip_whitespace(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
@@ -379,7 +407,7 @@ impl<'a> Reader<'a> {
             Some(b'-' | b'0'..=b'9') => {
                 let start = self.at;
                 self.number()?;
-                Ok(Value::Number(self.text[start..self.at].to_owned()))
+                Ok(Value::Number(self.since(start).to_owned()))
             }
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
@@ -420,7 +448,7 @@ impl<'a> Reader<'a> {
                 return Err(reader.error(REPEATED));
             }
             let value = reader.value()?;
-            object.push(name, value);
+            object.0.push((name.into_owned(), value));
             Ok(())
         })?;
         Ok(Value::Object(object))
@@ -472,7 +500,7 @@ impl<'a> Reader<'a> {
     }
 
     fn literal(&mut self, word: &'static str, value: Value) -> Result<Value, JsonError> {
-        if self.text[self.at..].starts_with(word) {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             self.at += word.len();
             Ok(value)
         } else {
@@ -508,7 +536,7 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.at += 1;
-        let mut out = Cow::Borrowed("");
+        let mut unescaped = String::new();
         loop {
             // A run without quotes, escapes or controls is taken at once.
             let (bytes, start) = (self.text.as_bytes(), self.at);
@@ -517,15 +545,20 @@ impl<'a> Reader<'a> {
                 end += 1;
             }
             self.at = end;
-            out += &self.text[start..end];
+            let run = self.since(start);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(out);
+                    if unescaped.is_empty() {
+                        return Ok(Cow::Borrowed(run));
+                    }
+                    unescaped.push_str(run);
+                    return Ok(Cow::Owned(unescaped));
                 }
                 Some(b'\\') => {
                     self.at += 1;
-                    out.to_mut().push(self.escape()?);
+                    unescaped.push_str(run);
+                    unescaped.push(self.escape()?);
                 }
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("the text ends inside a string")),

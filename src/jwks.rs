@@ -123,7 +123,7 @@ impl Jwk {
             object.push("crv", Value::from(self.kind.crv));
         }
         for (name, bytes) in self.kind.members.iter().zip(&self.members) {
-            object.push(*name, Value::from(base64url::encode(bytes)));
+            object.push(name, Value::from(base64url::encode(bytes)));
         }
         let mut out = String::new();
         object.write(&mut out);
@@ -146,11 +146,10 @@ impl Jwk {
         if alg.is_some_and(|alg| !core::ptr::eq(alg.kind(), kind)) {
             return None;
         }
-        let members = kind
-            .members
-            .iter()
-            .map(|name| base64url::decode(object.str(name)?))
-            .collect::<Option<Vec<_>>>()?;
+        let mut members = Vec::new();
+        for name in kind.members {
+            members.push(base64url::decode(object.str(name)?)?);
+        }
         (kind.check)(&members).then_some(Self {
             kind,
             kid,
@@ -195,18 +194,20 @@ impl Jwks {
         if json.len() > MAX_LEN {
             return Err(invalid("is longer than 256 KiB"));
         }
-        let set = Value::parse(json).map_err(|_| invalid("is not strict JSON"))?;
-        let keys = set
-            .as_object()
-            .and_then(|set| set.get("keys")?.as_array())
-            .ok_or_else(|| invalid("has no array called keys"))?;
-        if keys.len() > MAX_KEYS {
+        let Ok(set) = Value::parse(json) else {
+            return Err(invalid("is not strict JSON"));
+        };
+        let set = set.as_object().and_then(|set| set.get("keys"));
+        let Some(items) = set.and_then(Value::as_array) else {
+            return Err(invalid("has no array called keys"));
+        };
+        if items.len() > MAX_KEYS {
             return Err(invalid("has more than 100 keys"));
         }
-        let keys = keys
-            .iter()
-            .filter_map(|key| Jwk::read(key.as_object()?))
-            .collect();
+        let mut keys = Vec::new();
+        for item in items {
+            keys.extend(item.as_object().and_then(Jwk::read));
+        }
         Ok(Self { keys })
     }
 
@@ -220,15 +221,17 @@ impl Jwks {
         alg: Algorithm,
         kid: Option<&str>,
     ) -> core::result::Result<&Jwk, SelectError> {
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(|key| key.fits(alg) && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid)));
-        match (fitting.next(), fitting.next()) {
-            (Some(key), None) => Ok(key),
-            (None, _) => Err(SelectError::Unknown),
-            (Some(_), Some(_)) => Err(SelectError::Ambiguous),
+        let mut fitting = Err(SelectError::Unknown);
+        for key in &self.keys {
+            if !key.fits(alg) || kid.is_some_and(|kid| key.kid.as_deref() != Some(kid)) {
+                continue;
+            }
+            if fitting.is_ok() {
+                return Err(SelectError::Ambiguous);
+            }
+            fitting = Ok(key);
         }
+        fitting
     }
 }
 

@@ -8,6 +8,7 @@ use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
 use crate::prelude::*;
 use crate::{Code, Error, Result, pkce, url};
+use core::cell::OnceCell;
 
 /// A longer discovery document is refused, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
@@ -60,8 +61,11 @@ impl Metadata {
     /// (RFC 8414 section 3.3), [`Code::MetadataInvalid`] with the name of the member if one is
     /// missing or unusable.
     pub fn from_object(document: &Object, issuer: &str) -> Result<Self> {
-        let reader = Reader(document);
-        let said = reader.required("issuer")?;
+        let reader = Reader {
+            document,
+            fault: OnceCell::new(),
+        };
+        let said = reader.required("issuer");
         if said != issuer {
             let message = [
                 "the provider's metadata is of issuer ",
@@ -69,37 +73,38 @@ impl Metadata {
                 ", not of ",
                 &quote(issuer),
             ];
-            return Err(Error::new(Code::IssuerMismatch, message.concat()));
+            let mismatch = || Error::new(Code::IssuerMismatch, message.concat());
+            reader.fault.get_or_init(mismatch);
         }
-        reader.check_pkce()?;
-        Ok(Self {
+        reader.check_pkce();
+        let metadata = Self {
             issuer: issuer.to_owned(),
-            authorization_endpoint: reader.endpoint("authorization_endpoint")?,
-            token_endpoint: reader.endpoint("token_endpoint")?,
-            jwks_uri: reader.endpoint("jwks_uri")?,
-            revocation_endpoint: reader.optional_endpoint("revocation_endpoint")?,
-            end_session_endpoint: reader.optional_endpoint("end_session_endpoint")?,
+            authorization_endpoint: reader.endpoint("authorization_endpoint"),
+            token_endpoint: reader.endpoint("token_endpoint"),
+            jwks_uri: reader.endpoint("jwks_uri"),
+            revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
+            end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
             authorization_response_iss_parameter_supported: reader
-                .flag("authorization_response_iss_parameter_supported")?,
-            id_token_signing_algorithms: reader.signing_algorithms()?,
-        })
+                .flag("authorization_response_iss_parameter_supported"),
+            id_token_signing_algorithms: reader.signing_algorithms(),
+        };
+        match reader.fault.into_inner() {
+            None => Ok(metadata),
+            Some(error) => Err(error),
+        }
     }
 
     /// Every endpoint, none of which a page's request may reach.
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
-        let required = [
+        let mut endpoints: Vec<&str> = vec![
             &self.authorization_endpoint,
             &self.token_endpoint,
             &self.jwks_uri,
         ];
-        let optional = [&self.revocation_endpoint, &self.end_session_endpoint];
-        let optional = optional.into_iter().flatten();
-        required
-            .into_iter()
-            .chain(optional)
-            .map(String::as_str)
-            .collect()
+        endpoints.extend(self.revocation_endpoint.as_deref());
+        endpoints.extend(self.end_session_endpoint.as_deref());
+        endpoints
     }
 }
 
@@ -111,116 +116,124 @@ pub fn discovery_url(issuer: &str) -> String {
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-struct Reader<'a>(&'a Object);
+/// The members of a document. The first fault is kept and looked at once, after all was read: a way
+/// out at each member would need code of its own to drop what was read before.
+struct Reader<'a> {
+    document: &'a Object,
+    fault: OnceCell<Error>,
+}
 
 impl<'a> Reader<'a> {
+    #[inline(never)]
+    fn refuse(&self, reason: &[&str]) {
+        self.fault.get_or_init(|| invalid(reason));
+    }
+
     /// The member called `name`. Providers write `null` for what they do not have.
     fn get(&self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| **value != Value::Null)
-    }
-
-    fn required(&self, name: &str) -> Result<&'a str> {
-        match self.get(name) {
-            Some(value) => string(name, value),
-            None => Err(invalid(&[name, " is missing"])),
+        match self.document.get(name) {
+            None | Some(Value::Null) => None,
+            value => value,
         }
     }
 
-    fn endpoint(&self, name: &str) -> Result<String> {
-        self.required(name)
-            .and_then(|text| checked_endpoint(name, text))
-    }
-
-    fn optional_endpoint(&self, name: &str) -> Result<Option<String>> {
-        match self.get(name) {
-            Some(_) => self.endpoint(name).map(Some),
-            None => Ok(None),
+    fn string(&self, name: &str, value: &'a Value) -> &'a str {
+        match value.as_str() {
+            Some(text) => text,
+            None => {
+                let kind = value.kind();
+                self.refuse(&[name, " is or contains ", kind, " where a string should be"]);
+                ""
+            }
         }
     }
 
-    fn flag(&self, name: &str) -> Result<bool> {
-        self.get(name).map_or(Ok(false), |value| {
-            value
-                .as_bool()
-                .ok_or_else(|| invalid(&[name, " is ", value.kind(), ", not a boolean"]))
-        })
+    fn required(&self, name: &str) -> &'a str {
+        match self.get(name) {
+            Some(value) => self.string(name, value),
+            None => {
+                self.refuse(&[name, " is missing"]);
+                ""
+            }
+        }
     }
 
-    fn strings(&self, name: &str) -> Result<Option<Vec<&'a str>>> {
-        let Some(value) = self.get(name) else {
-            return Ok(None);
+    /// A URI is printable ASCII (RFC 3986), and parsers that forgive more do not forgive alike. No
+    /// endpoint has a fragment (RFC 6749 sections 3.1 and 3.2).
+    fn endpoint(&self, name: &str) -> String {
+        let text = self.required(name);
+        let is_plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        if !is_plain || !url::is_trustworthy(text) {
+            self.refuse(&[
+                name,
+                " is ",
+                &quote(text),
+                ", which is no absolute https URL without user information and fragment",
+            ]);
+        }
+        text.to_owned()
+    }
+
+    fn optional_endpoint(&self, name: &str) -> Option<String> {
+        self.get(name).map(|_| self.endpoint(name))
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        match self.get(name) {
+            None => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(value) => {
+                self.refuse(&[name, " is ", value.kind(), ", not a boolean"]);
+                false
+            }
+        }
+    }
+
+    fn strings(&self, name: &str) -> Option<Vec<&'a str>> {
+        let value = self.get(name)?;
+        let Some(items) = value.as_array() else {
+            self.refuse(&[name, " is ", value.kind(), ", not an array"]);
+            return None;
         };
-        let items = value
-            .as_array()
-            .ok_or_else(|| invalid(&[name, " is ", value.kind(), ", not an array"]))?;
-        items
-            .iter()
-            .map(|item| string(name, item))
-            .collect::<Result<_>>()
-            .map(Some)
+        let mut strings = Vec::new();
+        for item in items {
+            strings.push(self.string(name, item));
+        }
+        Some(strings)
     }
 
     /// RFC 8414 section 2 reads an absent list as "no PKCE". OpenID Connect Discovery does not know
     /// the member, though, and many providers that do check PKCE leave it out; against the others
     /// the `nonce` in the ID token stops an injected code. So only a list that is there and lacks
     /// S256 is believed.
-    fn check_pkce(&self) -> Result<()> {
+    fn check_pkce(&self) {
         const NAME: &str = "code_challenge_methods_supported";
-        match self.strings(NAME)? {
-            Some(methods) if !methods.contains(&pkce::CHALLENGE_METHOD) => {
-                Err(invalid(&[NAME, " does not contain 'S256'"]))
-            }
-            _ => Ok(()),
+        let methods = self.strings(NAME);
+        if methods.is_some_and(|methods| !methods.contains(&pkce::CHALLENGE_METHOD)) {
+            self.refuse(&[NAME, " does not contain 'S256'"]);
         }
     }
 
-    fn signing_algorithms(&self) -> Result<Vec<Algorithm>> {
+    fn signing_algorithms(&self) -> Vec<Algorithm> {
         const NAME: &str = "id_token_signing_alg_values_supported";
-        let Some(names) = self.strings(NAME)? else {
-            return Ok(Algorithm::ALL.to_vec());
+        let Some(names) = self.strings(NAME) else {
+            return Algorithm::ALL.to_vec();
         };
-        let has = |alg: &Algorithm| {
-            names
+        let mut known = Vec::new();
+        for algorithm in Algorithm::ALL {
+            if names
                 .iter()
-                .any(|name| Algorithm::from_name(name) == Some(*alg))
-        };
-        let known: Vec<_> = Algorithm::ALL.into_iter().filter(has).collect();
-        if known.is_empty() {
-            return Err(invalid(&[
-                NAME,
-                " contains none of ES256, RS256, PS256 and EdDSA",
-            ]));
+                .any(|name| Algorithm::from_name(name) == Some(algorithm))
+            {
+                known.push(algorithm);
+            }
         }
-        Ok(known)
-    }
-}
-
-fn string<'a>(name: &str, value: &'a Value) -> Result<&'a str> {
-    value.as_str().ok_or_else(|| {
-        invalid(&[
-            name,
-            " is or contains ",
-            value.kind(),
-            " where a string should be",
-        ])
-    })
-}
-
-/// A URI is printable ASCII (RFC 3986), and parsers that forgive more do not forgive alike. No
-/// endpoint has a fragment (RFC 6749 sections 3.1 and 3.2).
-fn checked_endpoint(name: &str, text: &str) -> Result<String> {
-    let is_plain = text
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-    if is_plain && url::is_trustworthy(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(invalid(&[
-            name,
-            " is ",
-            &quote(text),
-            ", which is no absolute https URL without user information and fragment",
-        ]))
+        if known.is_empty() {
+            self.refuse(&[NAME, " contains none of ES256, RS256, PS256 and EdDSA"]);
+        }
+        known
     }
 }
 

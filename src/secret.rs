@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 /// let secret = strongroom::Secret::from("hunter2");
 /// println!("{secret}");
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Secret(String);
 
 impl Secret {

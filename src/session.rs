@@ -12,7 +12,7 @@ use crate::config::{Config, Limits};
 use crate::id_token::IdToken;
 use crate::json::{Object, Value};
 use crate::refresh;
-use crate::token::TokenSet;
+use crate::token::{TokenSet, words};
 
 /// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct Session {
     /// When the request for the access token was sent: it is no younger than that.
     requested: Instant,
     refresh_token: Option<Secret>,
-    scopes: Vec<String>,
+    scope: String,
     generation: u64,
     started: Instant,
     last_activity: Instant,
@@ -83,7 +83,7 @@ impl Session {
             requested,
             refresh_token: tokens.refresh_token,
             // RFC 6749 5.1: left out when it is what was asked for.
-            scopes: tokens.scopes.unwrap_or_else(|| config.scopes.clone()),
+            scope: tokens.scope.unwrap_or_else(|| config.scope.clone()),
             generation: 1,
             started: requested,
             last_activity: requested,
@@ -100,8 +100,8 @@ impl Session {
         if tokens.refresh_token.is_some() {
             self.refresh_token = tokens.refresh_token;
         }
-        if let Some(scopes) = tokens.scopes {
-            self.scopes = scopes;
+        if let Some(scope) = tokens.scope {
+            self.scope = scope;
         }
         if id_token.is_some() {
             self.latest = id_token;
@@ -227,7 +227,11 @@ impl Session {
         let idle_expires_at = after(self.last_activity.wall(), config.limits.idle);
         let mut view = Object::new();
         view.push("claims", self.visible_claims(config).into());
-        view.push("scopes", self.scopes.clone().into());
+        let mut scopes = Vec::new();
+        for scope in words(&self.scope) {
+            scopes.push(scope.into());
+        }
+        view.push("scopes", Value::Array(scopes));
         view.push("state", state.into());
         view.push("startedAt", self.started.wall().into());
         view.push("expiresAt", expires_at.into());
@@ -240,13 +244,15 @@ impl Session {
         let mut visible = Object::new();
         visible.push("sub", self.original.subject().into());
         let claims = self.latest.as_ref().unwrap_or(&self.original).claims();
-        for name in config.claims.iter().filter(|name| *name != "sub") {
+        for name in &config.claims {
             // A provider may leave out of a refreshed ID token what the first one had.
             let value = claims
                 .get(name)
                 .or_else(|| self.original.claims().get(name));
-            if let Some(value) = value.filter(|_| visible.get(name).is_none()) {
-                visible.push(name.as_str(), Value::clone(value));
+            if let Some(value) = value
+                && visible.get(name).is_none()
+            {
+                visible.push(name, value.clone());
             }
         }
         visible

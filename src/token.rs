@@ -11,7 +11,7 @@ use crate::Secret;
 use crate::config::is_scope_token;
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
-use crate::json::{Object, Value};
+use crate::json::{self, Object, Value};
 
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
@@ -80,8 +80,9 @@ pub struct TokenSet {
     pub refresh_token: Option<Secret>,
     /// The ID token, not looked at yet.
     pub id_token: Option<Secret>,
-    /// The granted scopes, if they differ from the requested ones or are repeated.
-    pub scopes: Option<Vec<String>>,
+    /// The granted scopes, separated by spaces, if they differ from the requested ones or are
+    /// repeated.
+    pub scope: Option<String>,
 }
 
 /// What the token endpoint said.
@@ -139,71 +140,104 @@ pub fn is_error_code(code: &str) -> bool {
 fn tokens(reply: &HttpReply) -> Result<TokenSet, &'static str> {
     let value = parse_object(reply)?;
     let object = value.as_object().ok_or("not a JSON object")?;
+    let mut reader = Reader {
+        object,
+        fault: None,
+    };
     if object.get("error").is_some() {
-        return Err("a 200 with an error in it");
+        reader.refuse("a 200 with an error in it");
     }
-    let token_type = object.str("token_type").ok_or("token_type is missing")?;
-    if !token_type.eq_ignore_ascii_case("bearer") {
-        return Err("token_type is not Bearer");
+    match object.str("token_type") {
+        Some(name) if name.eq_ignore_ascii_case("bearer") => {}
+        Some(_) => reader.refuse("token_type is not Bearer"),
+        None => reader.refuse("token_type is missing"),
     }
-    Ok(TokenSet {
-        access_token: token(object, "access_token")?.ok_or("access_token is missing")?,
-        expires_in: lifetime(object.get("expires_in"))?,
-        refresh_token: token(object, "refresh_token")?,
-        id_token: token(object, "id_token")?,
-        scopes: scopes(object.get("scope"))?,
-    })
-}
-
-fn token(object: &Object, name: &str) -> Result<Option<Secret>, &'static str> {
-    let Some(value) = object.get(name) else {
-        return Ok(None);
+    let access_token = reader.token("access_token");
+    if access_token.is_none() {
+        reader.refuse("access_token is missing");
+    }
+    let tokens = TokenSet {
+        access_token: access_token.unwrap_or_default(),
+        expires_in: reader.lifetime(),
+        refresh_token: reader.token("refresh_token"),
+        id_token: reader.token("id_token"),
+        scope: reader.scope(),
     };
-    let token = value.as_str().ok_or("a token is not a string")?;
-    // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
-    let is_sound =
-        (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
-    if is_sound {
-        Ok(Some(Secret::from(token)))
-    } else {
-        Err("a token is empty, too long, or has characters that no token has")
+    match reader.fault {
+        None => Ok(tokens),
+        Some(why) => Err(why),
     }
 }
 
-/// `expires_in` in seconds. Some providers send a string of digits; zero and below mean "expired".
-fn lifetime(value: Option<&Value>) -> Result<Duration, &'static str> {
-    const WHY: &str = "expires_in is not a whole number of seconds";
-    let digits = match value {
-        None | Some(Value::Null) => return Ok(DEFAULT_LIFETIME),
-        Some(Value::Number(text) | Value::String(text)) => text,
-        Some(_) => return Err(WHY),
-    };
-    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
-    if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(WHY);
-    }
-    if digits.starts_with('-') {
-        return Ok(Duration::ZERO);
-    }
-    let seconds = magnitude.parse().unwrap_or(u64::MAX);
-    Ok(Duration::from_secs(seconds).min(MAX_LIFETIME))
+/// The members of an answer. The first fault is kept and looked at once, after all was read: a way
+/// out at each member would need code of its own to wipe the tokens read before.
+struct Reader<'a> {
+    object: &'a Object,
+    fault: Option<&'static str>,
 }
 
-fn scopes(value: Option<&Value>) -> Result<Option<Vec<String>>, &'static str> {
-    let text = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_str().ok_or("scope is not a string")?,
-    };
-    let scopes: Vec<String> = text
-        .split(' ')
-        .filter(|scope| !scope.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if scopes.iter().all(|scope| is_scope_token(scope)) {
-        Ok(Some(scopes))
-    } else {
-        Err("scope has characters that no scope has")
+impl<'a> Reader<'a> {
+    fn refuse(&mut self, why: &'static str) {
+        self.fault.get_or_insert(why);
     }
+
+    /// A member, unless it is left out; some write `null` for that.
+    fn optional(&self, name: &str) -> Option<&'a Value> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => None,
+            value => value,
+        }
+    }
+
+    fn token(&mut self, name: &str) -> Option<Secret> {
+        let Some(token) = self.object.get(name)?.as_str() else {
+            self.refuse("a token is not a string");
+            return None;
+        };
+        // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
+        let is_sound =
+            (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        if !is_sound {
+            self.refuse("a token is empty, too long, or has characters that no token has");
+        }
+        Some(Secret::from(token))
+    }
+
+    /// `expires_in` in seconds. Some providers send a string of digits; zero and below mean
+    /// "expired".
+    fn lifetime(&mut self) -> Duration {
+        let digits = match self.optional("expires_in") {
+            None => return DEFAULT_LIFETIME,
+            Some(Value::Number(text) | Value::String(text)) => text.as_str(),
+            Some(_) => "",
+        };
+        let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+        if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
+            self.refuse("expires_in is not a whole number of seconds");
+        }
+        if magnitude.len() < digits.len() {
+            return Duration::ZERO;
+        }
+        // Digits that do not fit are many.
+        let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
+        Duration::from_secs(seconds).min(MAX_LIFETIME)
+    }
+
+    fn scope(&mut self) -> Option<String> {
+        let Some(scope) = self.optional("scope")?.as_str() else {
+            self.refuse("scope is not a string");
+            return None;
+        };
+        if !words(scope).all(is_scope_token) {
+            self.refuse("scope has characters that no scope has");
+        }
+        Some(scope.to_owned())
+    }
+}
+
+/// The scopes in a `scope`, which some providers separate by more than one space.
+pub(crate) fn words(scope: &str) -> impl Iterator<Item = &str> {
+    scope.split(' ').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -259,7 +293,7 @@ mod tests {
         assert_eq!(tokens.expires_in, Duration::from_secs(3600));
         assert_eq!(tokens.refresh_token.unwrap().expose(), "rt");
         assert_eq!(tokens.id_token.unwrap().expose(), "a.b.c");
-        assert_eq!(tokens.scopes.unwrap(), ["openid", "email"]);
+        assert_eq!(tokens.scope.unwrap(), "openid email");
     }
 
     #[test]

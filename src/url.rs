@@ -2,131 +2,209 @@
 //!
 //! In the browser that is the platform's own `URL`, so there can be no difference between what was
 //! checked and what is fetched; natively it is the `url` crate, which implements the same standard.
+//!
+//! Only the parser's serialisation is asked for. Its parts are found in it, which is safe because
+//! that text is canonical: what separates one part from the next is escaped wherever else it stood
+//! (WHATWG URL 4.5).
 
 use crate::prelude::*;
-/// The parts of an absolute URL as the WHATWG URL standard parses and serialises them.
+
+/// An absolute URL with an authority, as the WHATWG URL standard parses and serialises it. There is
+/// none of a `data:`, `blob:` or `javascript:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
-    /// The whole URL, serialised, with its fragment.
-    pub href: String,
-    /// Scheme, host and port, or `null` for schemes that have no origin.
-    pub origin: String,
-    /// The scheme with its colon: `https:`.
-    pub protocol: String,
-    /// The host without its port; an IPv6 address keeps its brackets.
-    pub hostname: String,
-    /// The path, which begins with `/` in http(s) URLs.
-    pub pathname: String,
-    /// The query with its `?`, or nothing.
-    pub search: String,
-    /// The fragment with its `#`, or nothing.
-    pub hash: String,
-    /// Whether there is a user name or password.
-    pub has_userinfo: bool,
+    href: String,
+    scheme_end: usize,
+    host_start: usize,
+    path_start: usize,
+    query_start: usize,
+    fragment_start: usize,
 }
 
 impl Url {
     /// Parses an absolute URL.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        platform::parse(text, None)
+        platform::href(text, None).and_then(Self::split)
     }
 
     /// Parses a URL that may be relative to `base`.
     #[must_use]
-    pub fn parse_with_base(text: &str, base: &str) -> Option<Self> {
-        platform::parse(text, Some(base))
+    pub fn parse_with_base(text: &str, base: &Self) -> Option<Self> {
+        platform::href(text, Some(&base.href)).and_then(Self::split)
+    }
+
+    /// Parses a URL that may be relative to `base` and must be on its origin, without user
+    /// information.
+    #[must_use]
+    pub fn parse_within(text: &str, base: &Self) -> Option<Self> {
+        Self::parse_with_base(text, base)
+            .filter(|url| url.is_same_origin(base) && !url.has_userinfo())
+    }
+
+    fn split(href: String) -> Option<Self> {
+        const SEPARATOR: &[u8] = b"://";
+        let scheme_end = find(&href, 0, b":");
+        let authority_start = scheme_end + SEPARATOR.len();
+        if href.as_bytes().get(scheme_end..authority_start) != Some(SEPARATOR) {
+            return None;
+        }
+        let path_start = find(&href, authority_start, b"/?#");
+        let userinfo_end = find(&href, authority_start, b"@");
+        let host_start = if userinfo_end < path_start {
+            userinfo_end + 1
+        } else {
+            authority_start
+        };
+        let query_start = find(&href, path_start, b"?#");
+        let fragment_start = find(&href, query_start, b"#");
+        Some(Self {
+            href,
+            scheme_end,
+            host_start,
+            path_start,
+            query_start,
+            fragment_start,
+        })
+    }
+
+    // One slicing for all parts; the offsets are within the text and on boundaries of characters.
+    #[inline(never)]
+    fn part(&self, start: usize, end: usize) -> &str {
+        self.href.get(start..end).unwrap_or_default()
+    }
+
+    /// The whole URL, serialised, with its fragment.
+    #[must_use]
+    pub fn href(&self) -> &str {
+        &self.href
+    }
+
+    /// The scheme without its colon.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.part(0, self.scheme_end)
+    }
+
+    /// The host with its port, if that is not the scheme's own.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.part(self.host_start, self.path_start)
+    }
+
+    /// The path, which begins with `/` in http(s) URLs.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.part(self.path_start, self.query_start)
+    }
+
+    /// The query without its `?`.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.part(self.query_start + 1, self.fragment_start)
+    }
+
+    /// Path, query and fragment: the URL within its origin.
+    #[must_use]
+    pub fn relative(&self) -> &str {
+        self.part(self.path_start, self.href.len())
     }
 
     /// The serialised URL without its fragment: what is sent.
     #[must_use]
     pub fn without_fragment(&self) -> &str {
-        &self.href[..self.href.len() - self.hash.len()]
+        self.part(0, self.fragment_start)
     }
 
-    /// Origin and path: the URL without query and fragment.
+    /// Origin and path: the URL without user information, query and fragment.
     #[must_use]
     pub fn without_query(&self) -> String {
-        self.origin.clone() + &self.pathname
+        [self.scheme(), "://", self.host(), self.path()].concat()
+    }
+
+    /// Whether there is a user name or password.
+    #[must_use]
+    pub const fn has_userinfo(&self) -> bool {
+        self.host_start > self.scheme_end + 3
+    }
+
+    /// Whether there is a fragment, be it empty.
+    #[must_use]
+    pub const fn has_fragment(&self) -> bool {
+        self.fragment_start < self.href.len()
+    }
+
+    /// Whether there is nothing but origin and path.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        !self.has_userinfo() && self.query_start == self.href.len()
+    }
+
+    /// Whether scheme, host and port are those of `other`.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.scheme() == other.scheme() && self.host() == other.host()
     }
 
     /// Whether tokens may travel to it: https, or http to this very device.
     #[must_use]
     pub fn is_trustworthy(&self) -> bool {
-        match self.protocol.as_str() {
-            "https:" => true,
-            "http:" => is_loopback(&self.hostname),
+        match self.scheme() {
+            "https" => true,
+            "http" => is_loopback(self.host()),
             _ => false,
         }
     }
 }
 
+/// Where the first of `marks` stands in `text` from `start` on; its length if none does.
+#[inline(never)]
+fn find(text: &str, start: usize, marks: &[u8]) -> usize {
+    let mut i = start;
+    while text.as_bytes().get(i).is_some_and(|b| !marks.contains(b)) {
+        i += 1;
+    }
+    i
+}
+
 /// Whether `text` is an absolute URL to which tokens may travel, without user information.
 #[must_use]
 pub fn is_trustworthy(text: &str) -> bool {
-    Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo)
+    Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())
 }
 
 /// Whether a serialised host names this device: `localhost`, 127.0.0.0/8 or `[::1]`.
-#[must_use]
-pub fn is_loopback(hostname: &str) -> bool {
-    // The parser has normalised every spelling of an IPv4 address to four decimal numbers, so a
-    // name that begins like one but is a DNS name (`127.0.0.1.evil.test`) does not pass.
-    let is_loopback_v4 = hostname.starts_with("127.")
-        && hostname.split('.').count() == 4
-        && hostname.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    hostname == "localhost" || hostname == "[::1]" || is_loopback_v4
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    // The parser has normalised every spelling of an IPv4 address to four decimal numbers, and
+    // refuses what merely ends like one; `127.0.0.1.evil.test` has letters.
+    let is_loopback_v4 =
+        name.starts_with("127.") && name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    name == "localhost" || name == "[::1]" || is_loopback_v4
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod platform {
-    use super::Url;
-
-    pub(super) fn parse(text: &str, base: Option<&str>) -> Option<Url> {
-        let url = match base {
-            Some(base) => url::Url::parse(base).ok()?.join(text).ok()?,
-            None => url::Url::parse(text).ok()?,
-        };
-        Some(Url {
-            origin: url.origin().ascii_serialization(),
-            protocol: format!("{}:", url.scheme()),
-            hostname: url.host_str().unwrap_or_default().to_owned(),
-            pathname: url.path().to_owned(),
-            search: suffix('?', url.query()),
-            hash: suffix('#', url.fragment()),
-            has_userinfo: !url.username().is_empty() || url.password().is_some(),
-            href: url.into(),
-        })
-    }
-
-    fn suffix(mark: char, text: Option<&str>) -> String {
-        match text {
-            None | Some("") => String::new(),
-            Some(text) => format!("{mark}{text}"),
-        }
+    pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
+        let base = base.map(url::Url::parse).transpose().ok()?;
+        let url = url::Url::options().base_url(base.as_ref()).parse(text);
+        url.ok().map(Into::into)
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 mod platform {
-    use super::Url;
+    use crate::prelude::*;
 
-    pub(super) fn parse(text: &str, base: Option<&str>) -> Option<Url> {
+    pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
         let url = match base {
             Some(base) => web_sys::Url::new_with_base(text, base),
             None => web_sys::Url::new(text),
-        }
-        .ok()?;
-        Some(Url {
-            href: url.href(),
-            origin: url.origin(),
-            protocol: url.protocol(),
-            hostname: url.hostname(),
-            pathname: url.pathname(),
-            search: url.search(),
-            hash: url.hash(),
-            has_userinfo: !url.username().is_empty() || !url.password().is_empty(),
-        })
+        };
+        url.ok().map(|url| url.href())
     }
 }
 
@@ -166,5 +244,73 @@ mod tests {
         let url = Url::parse("https://api.example.com/v1/a?b=c#d").unwrap();
         assert_eq!(url.without_fragment(), "https://api.example.com/v1/a?b=c");
         assert_eq!(url.without_query(), "https://api.example.com/v1/a");
+    }
+
+    #[test]
+    fn the_parts_are_those_that_the_parser_sees() {
+        for text in [
+            "https://a.test",
+            "HTTPS://A.test:443/b/../c?d=/e?@#f?g#h",
+            "http://a.test:8080?b",
+            "https://a.test#b@c",
+            "https://a.test/b@c:d?e:f@g",
+            "https://user@a.test/b",
+            "https://:pw@a.test:1/b",
+            "https://u@s:e/r@p:w@a.test/",
+            "https://u%2f?x@a.test/",
+            "https://u:p@q@a.test/x@y",
+            "http://[::1]:8080/x?y#z",
+            "http://[2001:DB8::1]/",
+            "http://0x7f.1/",
+            "https://b\u{fc}cher.test/\u{fc}?\u{fc}#\u{fc}",
+            "https://a.test\\b\\c",
+            "https://a.test/ b\tc\n?d e",
+            "wss://a.test/x?y",
+            "file:///a/b",
+            "custom://a.test/b?c#d",
+            "custom://u:p@a.test:9",
+        ] {
+            let Ok(parsed) = url::Url::parse(text) else {
+                assert_eq!(Url::parse(text), None, "{text}");
+                continue;
+            };
+            let url = Url::parse(text).unwrap();
+            let host = parsed.host_str().unwrap_or_default().to_owned();
+            let port = parsed.port().map(|port| format!(":{port}"));
+            assert_eq!(url.href(), parsed.as_str(), "{text}");
+            assert_eq!(url.scheme(), parsed.scheme(), "{text}");
+            assert_eq!(url.host(), host + &port.unwrap_or_default(), "{text}");
+            assert_eq!(url.path(), parsed.path(), "{text}");
+            assert_eq!(url.query(), parsed.query().unwrap_or_default(), "{text}");
+            assert_eq!(url.has_fragment(), parsed.fragment().is_some(), "{text}");
+            let has_userinfo = !parsed.username().is_empty() || parsed.password().is_some();
+            assert_eq!(url.has_userinfo(), has_userinfo, "{text}");
+        }
+        for text in [
+            "data:text/plain,//a.test/",
+            "blob:https://a.test/1",
+            "javascript://a.test/%0aalert(1)",
+            "mailto:a@b.test",
+        ] {
+            assert!(Url::parse(text).is_none_or(|url| !url.is_trustworthy()));
+        }
+    }
+
+    #[test]
+    fn within_an_origin_means_scheme_host_and_port() {
+        let base = Url::parse("https://a.test/b").unwrap();
+        for text in ["/c", "", "d?e#f", "https://a.test:443/", "//A.test/"] {
+            assert!(Url::parse_within(text, &base).is_some(), "{text}");
+        }
+        for text in [
+            "http://a.test/",
+            "https://a.test:444/",
+            "//b.test/",
+            "//a.test.b.test",
+            "https://u@a.test/",
+            "javascript:1",
+        ] {
+            assert!(Url::parse_within(text, &base).is_none(), "{text}");
+        }
     }
 }

@@ -128,7 +128,7 @@ impl Vault {
                     let request = token::code_request(
                         &metadata.token_endpoint,
                         &self.config.client_id,
-                        &self.config.redirect_uri.href,
+                        self.config.redirect_uri.href(),
                         &code,
                         &pending.code_verifier,
                     );

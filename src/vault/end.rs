@@ -116,13 +116,11 @@ impl Vault {
         };
         let mut form = Form::new().with("client_id", &self.config.client_id);
         if let Some(return_to) = return_to {
-            let own = &self.config.redirect_uri;
-            let url = Url::parse_with_base(return_to, &own.href);
-            let Some(url) = url.filter(|url| url.origin == own.origin && !url.has_userinfo) else {
+            let Some(url) = Url::parse_within(return_to, &self.config.redirect_uri) else {
                 let message = "logout option returnTo is not an address of this app";
                 return Err(Error::new(Code::MessageInvalid, message));
             };
-            form.push("post_logout_redirect_uri", &url.href);
+            form.push("post_logout_redirect_uri", url.href());
         }
         Ok(with_query(endpoint, &form.finish()))
     }
