@@ -1,0 +1,41 @@
+import { readBody } from '../tests/support/body.mjs'
+import { listen } from '../tests/support/listen.mjs'
+
+/** Milliseconds that a page has for its report. */
+const PATIENCE = 90_000
+
+/**
+ * Starts the server that pages under measurement report to, and that hands them the access token which
+ * `token()` returns.
+ */
+export async function startCollector({ origin, token }) {
+  const waiting = new Map()
+  const server = await listen({
+    async handler(request, response) {
+      const { pathname, searchParams } = new URL(request.url, 'http://collector')
+      response.setHeader('Access-Control-Allow-Origin', origin)
+      if (pathname === '/token') return response.end(token())
+      const body = await readBody(request)
+      response.end()
+      waiting.get(searchParams.get('id'))?.(JSON.parse(body))
+    },
+  })
+  return {
+    url: `${server.origin}/`,
+    close: server.close,
+    /** Resolves with what page `id` measured. */
+    async result(id) {
+      const { value, error } = await new Promise((resolve) => {
+        const error = `page ${id} did not report within ${PATIENCE / 1000} s`
+        const timer = setTimeout(resolve, PATIENCE, { error })
+        waiting.set(id, (outcome) => {
+          clearTimeout(timer)
+          resolve(outcome)
+        })
+      })
+      waiting.delete(id)
+      if (error) throw new Error(error)
+      return value
+    },
+  }
+}

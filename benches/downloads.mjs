@@ -1,0 +1,98 @@
+/**
+ * What a browser downloads. 1 KB is 1024 bytes; compression is what a careful server does once per release:
+ * brotli at quality 11, gzip at level 9, each file on its own.
+ */
+import { build } from 'esbuild'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import { table } from './table.mjs'
+
+const KB = 1024
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/**
+ * Bytes. `gate` and `aim` are of brotli.
+ *
+ * @typedef {{ name: string, raw: number, gzip: number, brotli: number, gate?: number, aim?: number }} Download
+ */
+
+/**
+ * `strongroom/core` is not counted: it is an entry of its own, which nobody downloads together with the
+ * vault.
+ */
+const ROWS = [
+  { name: 'page (main thread)', files: ['index.js'], gate: 4 * KB, aim: 2.5 * KB },
+  { name: 'worker', files: ['worker.js'] },
+  { name: 'wasm', files: ['strongroom_bg.wasm'] },
+  { name: 'total', files: ['index.js', 'worker.js', 'strongroom_bg.wasm'], gate: 45 * KB, aim: 30 * KB },
+]
+
+/** What an app imports of each, bundled as pkg/build.mjs bundles ours. */
+const PEERS = [
+  { name: 'auth0-spa-js', code: `export { createAuth0Client } from '@auth0/auth0-spa-js'` },
+  { name: 'oidc-client-ts', code: `export { UserManager } from 'oidc-client-ts'` },
+]
+
+/**
+ * @param {string} [dist] Where the built package is.
+ * @returns {Promise<Download[]>} Rejects with `ENOENT` if it is not there.
+ */
+export function measureOwn(dist = `${root}pkg/dist`) {
+  return Promise.all(
+    ROWS.map(async ({ files, ...row }) => {
+      const sizes = (await Promise.all(files.map((file) => readFile(`${dist}/${file}`)))).map(measure)
+      const sum = (key) => sizes.reduce((total, size) => total + size[key], 0)
+      return { ...row, raw: sum('raw'), gzip: sum('gzip'), brotli: sum('brotli') }
+    }),
+  )
+}
+
+/** @returns {Promise<Download[]>} */
+export function measurePeers() {
+  return Promise.all(PEERS.map(measurePeer))
+}
+
+async function measurePeer({ name, code }) {
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    legalComments: 'none',
+    charset: 'utf8',
+    write: false,
+  })
+  return { name, ...measure(outputFiles[0].contents) }
+}
+
+function measure(bytes) {
+  const brotli = {
+    [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
+    [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS,
+    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+  }
+  return {
+    raw: bytes.length,
+    gzip: gzipSync(bytes, { level: constants.Z_BEST_COMPRESSION }).length,
+    brotli: brotliCompressSync(bytes, { params: brotli }).length,
+  }
+}
+
+/** @param {Download[]} downloads */
+export function downloadTable(downloads, options) {
+  const bound = ({ brotli }, limit) => (limit ? `${kilobytes(limit)} ${brotli <= limit ? '✓' : '✗'}` : '')
+  const cells = downloads.map((download) => [
+    download.name,
+    ...['raw', 'gzip', 'brotli'].map((key) => kilobytes(download[key])),
+    bound(download, download.gate),
+    bound(download, download.aim),
+  ])
+  return table(['KB (1024 bytes)', 'raw', 'gzip', 'brotli', 'gate', 'aim'], cells, {
+    ...options,
+    numbers: true,
+  })
+}
+
+export const kilobytes = (bytes) => (bytes / KB).toFixed(2)

@@ -1,0 +1,81 @@
+/**
+ * One of several tabs that call at once when the access token has expired. The first tab conducts: it waits
+ * for the others and for the expiry, gives the sign, and reports when the last call is done.
+ */
+import { connectShared, parameter, report, tokenFromBench } from './room.js'
+
+const channel = new BroadcastChannel('crowd')
+const tabs = Number(parameter('tabs'))
+const calls = Number(parameter('calls'))
+const name = Number(parameter('tab'))
+
+const room = await connectShared()
+if (name === 0) report(conduct)
+else follow()
+
+function follow() {
+  channel.onmessage = async ({ data }) => {
+    if (data === 'who is here?') channel.postMessage({ here: name })
+    else if (data.token !== undefined) channel.postMessage({ done: await callAll(data) })
+  }
+  channel.postMessage({ here: name })
+}
+
+async function conduct() {
+  await everybody()
+  const runs = []
+  for (let run = 0; run < Number(parameter('runs')); run++) {
+    await expired()
+    const startedAt = Date.now()
+    const vault = await together({ token: null })
+    // What a page would do that had a good token: no refresh, no vault, the same calls.
+    const plain = await together({ token: await tokenFromBench() })
+    runs.push({ startedAt, vault, plain })
+  }
+  return runs
+}
+
+/** Resolves when all tabs have connected. */
+function everybody() {
+  const missing = new Set(Array.from({ length: tabs - 1 }, (_, i) => i + 1))
+  return new Promise((resolve) => {
+    channel.onmessage = ({ data: { here } }) => missing.delete(here) && !missing.size && resolve()
+    channel.postMessage('who is here?')
+  })
+}
+
+/** Resolves when the vault has no valid access token any more. */
+async function expired() {
+  const left = room.session.accessTokenExpiresAt - Date.now()
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, left) + 50))
+}
+
+/** All tabs call at the same time. Resolves with the calls that succeeded and the milliseconds to the last. */
+async function together(sign) {
+  const start = performance.now()
+  let succeeded = 0
+  let left = tabs
+  await new Promise((resolve) => {
+    const count = (done) => {
+      succeeded += done
+      if (--left === 0) resolve()
+    }
+    channel.onmessage = ({ data }) => count(data.done)
+    channel.postMessage(sign)
+    callAll(sign).then(count)
+  })
+  return { succeeded, ms: performance.now() - start }
+}
+
+/** @returns {Promise<number>} How many calls succeeded. */
+async function callAll({ token }) {
+  const headers = { Authorization: `Bearer ${token}` }
+  const one = async (n) => {
+    const url = `${API}orders?tab=${name}&call=${n}`
+    const response = await (token === null ? room.fetch(url) : fetch(url, { headers }))
+    await response.arrayBuffer()
+    return response.ok
+  }
+  const settled = await Promise.allSettled(Array.from({ length: calls }, (_, n) => one(n)))
+  return settled.filter(({ value }) => value).length
+}

@@ -1,0 +1,38 @@
+/** What is said of a list of measurements. */
+
+/** @param {number[]} values */
+export const median = (values) => percentile(values, 50)
+
+/**
+ * The value that `rank` percent of the values do not exceed; between two values, in proportion.
+ *
+ * @param {number[]} values
+ * @param {number} rank 0 to 100.
+ */
+export function percentile(values, rank) {
+  const sorted = values.toSorted((a, b) => a - b)
+  const position = ((sorted.length - 1) * rank) / 100
+  const below = Math.floor(position)
+  const above = Math.ceil(position)
+  return sorted[below] + (sorted[above] - sorted[below]) * (position - below)
+}
+
+/**
+ * @typedef {{ median: number, min: number, max: number }} Spread
+ * @param {number[]} values
+ * @returns {Spread}
+ */
+export function spread(values) {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
+}
+
+/**
+ * The spread of what each round's values make of one another. What disturbs a machine for a while disturbs
+ * both sides of a round, so that these ratios are steadier than the values.
+ *
+ * @param {number[]} numerators
+ * @param {number[]} denominators
+ */
+export function ratios(numerators, denominators) {
+  return spread(numerators.map((value, round) => value / denominators[round]))
+}

@@ -1,0 +1,84 @@
+/** Tables for a terminal or, with pipes, for a Markdown page; and numbers with their units. */
+
+/**
+ * One comparison. Gates and aims are ratios in the direction of `ratio`, or counts.
+ *
+ * @typedef {object} Row
+ * @property {string} what
+ * @property {string} own What strongroom took.
+ * @property {string} [peer] Who else, and what it took.
+ * @property {{ text: string, value: number, atMost?: boolean }} [ratio] `atMost`: less is better.
+ * @property {number} [gate]
+ * @property {number} [aim]
+ */
+
+/** @typedef {import('./stats.mjs').Spread} Spread */
+
+const COMPARISON = ['', 'strongroom', 'compared with', 'ratio', 'gate', 'aim']
+
+/** @param {Row[]} rows */
+export function comparisonTable(rows, options) {
+  const cells = rows.map((row) => [
+    row.what,
+    row.own,
+    row.peer ?? '',
+    row.ratio?.text ?? '',
+    ...[row.gate, row.aim].map((bound) => verdict(row.ratio, bound)),
+  ])
+  return table(COMPARISON, cells, options)
+}
+
+/** `3x ✓`: the bound, and whether it is kept. */
+function verdict(ratio, bound) {
+  if (bound === undefined || !ratio) return ''
+  const kept = ratio.atMost ? ratio.value <= bound : ratio.value >= bound
+  return `${bound}${ratio.unit ?? 'x'} ${kept ? '✓' : '✗'}`
+}
+
+/**
+ * @param {string[]} head
+ * @param {string[][]} rows
+ * @param {{ markdown?: boolean, numbers?: boolean }} [options] `numbers`: all but the first column are.
+ */
+export function table(head, rows, { markdown = false, numbers = false } = {}) {
+  const lines = [head, ...rows]
+  const widths = head.map((_, column) => Math.max(3, ...lines.map((cells) => cells[column].length)))
+  const toRight = (column) => numbers && column > 0
+  const pad = (cell, column) =>
+    toRight(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column])
+  const draw = (cells) => {
+    const padded = cells.map(pad)
+    return markdown ? `| ${padded.join(' | ')} |` : padded.join('  ').trimEnd()
+  }
+  const rule = widths.map((width, column) =>
+    markdown && toRight(column) ? '-'.repeat(width - 1) + ':' : '-'.repeat(width),
+  )
+  return [draw(head), draw(rule), ...rows.map(draw)].join('\n')
+}
+
+/** `1.36`, `15.5`, `247`: three digits are more than these measurements are good for. */
+export const short = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))
+
+/** @param {string} unit @returns {(spread: Spread) => string} `15.5 µs (14.9–17.0)` */
+const inUnit =
+  (unit) =>
+  ({ median, min, max }) =>
+    `${short(median)} ${unit} (${short(min)}–${short(max)})`
+
+export const microseconds = inUnit('µs')
+export const milliseconds = inUnit('ms')
+export const megabytesPerSecond = inUnit('MB/s')
+
+const ratioOf =
+  (words, atMost) =>
+  ({ median, min, max }) => ({
+    text: `${median.toFixed(2)}x ${words} (${min.toFixed(2)}–${max.toFixed(2)})`,
+    value: median,
+    atMost,
+  })
+
+/** Of speeds, ours to theirs. */
+export const speedRatio = ratioOf('as fast', false)
+
+/** Of times, ours to theirs. */
+export const timeRatio = ratioOf('the time', true)
