@@ -76,7 +76,6 @@ impl Vault {
         let message = "the session has ended: ".to_owned() + reason.as_str();
         let error = Error::new(Code::SessionEnded, message);
         self.give_up_calls(now, Waiters::SessionEnded, &error);
-        self.orphan_calls();
         revocation
     }
 
