@@ -412,6 +412,33 @@ fn what_a_refresh_brings_after_a_second_login_is_dropped() {
 }
 
 #[test]
+fn what_a_refresh_brings_for_one_user_is_never_used_for_another() {
+    for stage in [crate::world::REFRESH, Kind::Persist] {
+        let (mut world, page) = World::signed_in();
+        // Nothing in the answer says whose tokens they are.
+        world.provider.id_token_on_refresh = false;
+        let address = world.begin_login(page, "redirect");
+        world.provider.subject = "bob".to_owned();
+        let answer = world.provider.sign_in(&address);
+        world.expire_access_token();
+        world.hold(&[stage]);
+        world.fetch(page, "/orders");
+        world.settle();
+        world.callback(page, &answer);
+        world.settle();
+        world.release();
+        // The world compares the token's user with the session's.
+        let next = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(next), 200, "{stage:?}");
+        world.expire_access_token();
+        let last = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(last), 200, "{stage:?}");
+    }
+}
+
+#[test]
 fn the_33rd_callback_at_once_is_refused() {
     let mut world = World::new();
     let page = world.open();

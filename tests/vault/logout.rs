@@ -223,6 +223,7 @@ fn a_provider_without_a_logout_of_its_own_is_told_as_such() {
 fn a_page_that_leaves_after_its_logout_does_not_stop_the_revocation() {
     let (mut world, page) = World::signed_in();
     world.logout(page);
+    // The world would notice if the page were told of the end.
     world.leave(page);
     world.settle();
     assert!(world.provider.has_revoked_everything());

@@ -196,6 +196,19 @@ fn a_call_gives_up_after_three_attempts_within_seconds_and_the_session_stays() {
 }
 
 #[test]
+fn a_refresh_that_works_makes_up_for_those_that_did_not() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..5 {
+        world.expire_access_token();
+        let faults = [Fault::Status(500), Fault::LostBefore];
+        world.provider.fault(Endpoint::Refresh, &faults);
+        let call = world.fetch(page, "/orders");
+        world.advance(seconds(4));
+        assert_eq!(world.status(call), 200);
+    }
+}
+
+#[test]
 fn attempts_grow_apart_and_end() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
@@ -343,6 +356,17 @@ fn a_clock_that_is_set_back_makes_no_token_younger() {
     assert_eq!(world.status(call), 200);
     // It was not tried with the expired token first.
     assert_eq!(world.seen_by_api.len(), 1);
+}
+
+#[test]
+fn a_call_that_waits_goes_with_the_old_token_if_a_clock_made_that_look_old() {
+    let (mut world, page) = World::signed_in();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(500));
+    world.set_clock_by(400);
+    let call = world.fetch(page, "/orders");
+    world.set_clock_by(-400);
+    world.advance(seconds(4));
+    assert_eq!(world.status(call), 200);
 }
 
 #[test]

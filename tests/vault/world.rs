@@ -125,6 +125,9 @@ pub(crate) struct World {
     /// The time where the provider is: the device's may be wrong.
     true_time: UnixMillis,
     pages: BTreeMap<PortId, Page>,
+    gone: BTreeSet<PortId>,
+    /// Whose session it is, as the pages were last told.
+    told_user: Option<String>,
     jobs: Vec<Job>,
     held: BTreeSet<Kind>,
     /// Which page waits for which call.
@@ -165,6 +168,8 @@ impl World {
             config,
             true_time: BEGINNING.wall,
             pages: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            told_user: None,
             jobs: Vec::new(),
             held: BTreeSet::new(),
             calls: BTreeMap::new(),
@@ -225,6 +230,7 @@ impl World {
     /// A page is gone without a word.
     pub(crate) fn leave(&mut self, port: PortId) {
         self.ledger.waive_page(port);
+        self.gone.insert(port);
         self.input(Input::Disconnected { port });
     }
 
@@ -417,8 +423,11 @@ impl World {
     /// Answers what waits, in order, and what that leads to, but for what is held back.
     pub(crate) fn settle(&mut self) {
         let can_go = |held: &BTreeSet<Kind>, job: &Job| !job.is_silent && !held.contains(&job.kind);
+        let mut answered = 0;
         while let Some(i) = self.jobs.iter().position(|job| can_go(&self.held, job)) {
             self.answer_job(i);
+            answered += 1;
+            assert!(answered < 100_000, "the vault asks again and again");
         }
     }
 
@@ -585,7 +594,10 @@ impl World {
         }
         match output {
             Output::Post { port, text } => self.tell(port, &text),
-            Output::Close { port } => self.ledger.waive_page(port),
+            Output::Close { port } => {
+                self.ledger.waive_page(port);
+                self.gone.insert(port);
+            }
             Output::Send { op, request } => {
                 let endpoint = Provider::endpoint_of(&request);
                 self.check_request(endpoint, &request);
@@ -627,6 +639,9 @@ impl World {
                 request,
             } => {
                 assert_eq!(self.calls[&call], Request { port, id });
+                // A user's call is never sent with the token of another.
+                let user = self.provider.user_of(request.authorization.expose());
+                assert_eq!(user, self.told_user.as_deref());
                 self.job(Kind::Call, Task::Call(call, Box::new(request)));
             }
             Output::Deliver { call, text } => {
@@ -657,10 +672,23 @@ impl World {
     }
 
     fn tell(&mut self, port: PortId, text: &str) {
+        assert!(
+            !self.gone.contains(&port),
+            "a page that is gone is told something"
+        );
         self.witness.told(text);
         let page = self.pages.get_mut(&port).unwrap();
         let answered = page.told(text);
-        let t = page.messages.last().and_then(|m| m.str("t")).unwrap();
+        let message = page.messages.last().unwrap();
+        let t = message.str("t").unwrap();
+        if let Some(session) = message.get("session") {
+            let claims = session
+                .as_object()
+                .and_then(|s| s.get("claims")?.as_object());
+            self.told_user = claims
+                .and_then(|claims| claims.str("sub"))
+                .map(str::to_owned);
+        }
         self.events.push(Event::Told(port, t.to_owned()));
         let Some((id, answer)) = answered else {
             return;

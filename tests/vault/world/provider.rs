@@ -191,9 +191,18 @@ impl Provider {
             })
     }
 
+    /// Whose access token is in this `Authorization`.
+    pub(crate) fn user_of(&self, authorization: &str) -> Option<&str> {
+        let access_token = authorization.strip_prefix("Bearer ")?;
+        let &(family, _) = self.access_tokens.get(access_token)?;
+        Some(&self.families[family].subject)
+    }
+
     /// The API no longer accepts the newest access token, though its time is not over.
     pub(crate) fn withdraw_access_tokens(&mut self) {
-        self.access_tokens.clear();
+        for (_, end) in self.access_tokens.values_mut() {
+            *end = 0;
+        }
     }
 
     /// Whether all that was ever issued is worthless.
@@ -325,11 +334,8 @@ impl Provider {
 
     fn revoke(&mut self, token: &str) -> HttpReply {
         for family in &mut self.families {
-            let was_its = family
-                .consumed
-                .iter()
-                .any(|(consumed, _)| consumed == token);
-            if family.refresh_token.as_deref() == Some(token) || was_its {
+            // RFC 7009 2.2: a token that is invalid already is no error, and changes nothing.
+            if family.refresh_token.as_deref() == Some(token) {
                 family.is_revoked = true;
             }
         }
@@ -354,6 +360,9 @@ impl Provider {
         }
         self.families[i].access_token = access_token;
         let is_missing = matches!(self.flaw, Some(Flaw::Missing));
+        if let (true, Some(Flaw::Claim("sub", Value::String(user)))) = (is_login, &self.flaw) {
+            self.families[i].subject.clone_from(user);
+        }
         if !is_missing && (is_login || self.id_token_on_refresh) {
             object.push("id_token", self.id_token(now, i, is_login).into());
         }
