@@ -163,7 +163,7 @@ impl Rules {
         for rule in &self.0 {
             if rule.covers(&url) {
                 is_covered = true;
-                is_allowed |= rule.methods.contains(&method);
+                is_allowed |= rule.methods.iter().any(|allowed| allowed == method);
             }
         }
         if !is_covered {
@@ -177,18 +177,19 @@ impl Rules {
         }
         Ok(Allowed {
             url: url.without_fragment().to_owned(),
-            method,
+            method: method.to_owned(),
         })
     }
 }
 
 /// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
-fn normalised_method(method: &str) -> String {
-    let upper = method.to_ascii_uppercase();
-    match upper.as_str() {
-        "DELETE" | "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" => upper,
-        _ => method.to_owned(),
+fn normalised_method(method: &str) -> &str {
+    for known in ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"] {
+        if method.eq_ignore_ascii_case(known) {
+            return known;
+        }
     }
+    method
 }
 
 /// Whether the text is written in the one way that no parser reads differently: `http(s)://`, an

@@ -91,6 +91,26 @@ pub fn begin(
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
 ) -> Result<Begun> {
+    // All that the page may have got wrong comes first: from then on nothing can fail.
+    let return_to = return_to(config, params.return_to.as_deref())?;
+    let prompt = prompt(config, params.prompt.as_deref());
+    let optional = [
+        ("prompt", prompt.as_deref()),
+        ("login_hint", params.login_hint.as_deref()),
+        ("ui_locales", params.ui_locales.as_deref()),
+        ("acr_values", params.acr_values.as_deref()),
+    ];
+    let mut chosen = Form::new();
+    for (name, value) in optional {
+        if let Some(value) = value {
+            chosen.push(name, checked(name, value)?);
+        }
+    }
+    if let Some(max_age) = params.max_age {
+        let mut seconds = String::new();
+        json::write_number(&mut seconds, max_age);
+        chosen.push("max_age", &seconds);
+    }
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
     let mut verifier = [0; 32];
@@ -100,47 +120,30 @@ pub fn begin(
     if params.popup {
         state.push_str(POPUP_MARK);
     }
-    let pending = Pending {
-        issuer: config.issuer.clone(),
-        nonce: Secret::new(base64url::encode(nonce_entropy)),
-        code_verifier: pkce.verifier,
-        return_to: return_to(config, params.return_to.as_deref())?,
-        popup: params.popup,
-        max_age: params.max_age,
-        created_at: now,
-    };
+    let nonce = base64url::encode(nonce_entropy);
     let mut form = Form::new()
         .with("response_type", "code")
         .with("client_id", &config.client_id)
         .with("redirect_uri", config.redirect_uri.href())
         .with("scope", &config.scope)
         .with("state", &state)
-        .with("nonce", pending.nonce.expose())
+        .with("nonce", &nonce)
         .with("code_challenge", &pkce.challenge)
         .with("code_challenge_method", pkce::CHALLENGE_METHOD);
-    if let Some(prompt) = prompt(config, params.prompt.as_deref()) {
-        form.push("prompt", checked("prompt", &prompt)?);
-    }
-    let optional = [
-        ("login_hint", &params.login_hint),
-        ("ui_locales", &params.ui_locales),
-        ("acr_values", &params.acr_values),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            form.push(name, checked(name, value)?);
-        }
-    }
-    if let Some(max_age) = params.max_age {
-        let mut seconds = String::new();
-        json::write_number(&mut seconds, max_age);
-        form.push("max_age", &seconds);
-    }
+    form.push_encoded(&chosen.finish());
     form.push_encoded(&config.authorization_params);
     Ok(Begun {
         url: with_query(&metadata.authorization_endpoint, &form.finish()),
         key: storage_key(&state),
-        pending,
+        pending: Pending {
+            issuer: config.issuer.clone(),
+            nonce: Secret::new(nonce),
+            code_verifier: pkce.verifier,
+            return_to,
+            popup: params.popup,
+            max_age: params.max_age,
+            created_at: now,
+        },
     })
 }
 
@@ -228,14 +231,22 @@ impl Pending {
     pub fn from_json(text: &str) -> Option<Self> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
+        // All that may be missing is looked up before anything is made of it.
+        let issuer = object.str("issuer")?;
+        let nonce = object.str("nonce")?;
+        let code_verifier = object.str("code_verifier")?;
+        let return_to = object.str("return_to")?;
+        let popup = object.get("popup")?.as_bool()?;
+        let max_age = object.get("max_age")?.as_u64();
+        let created_at = object.get("created_at")?.as_u64()?;
         Some(Self {
-            issuer: object.str("issuer")?.to_owned(),
-            nonce: object.str("nonce")?.into(),
-            code_verifier: object.str("code_verifier")?.into(),
-            return_to: object.str("return_to")?.to_owned(),
-            popup: object.get("popup")?.as_bool()?,
-            max_age: object.get("max_age")?.as_u64(),
-            created_at: object.get("created_at")?.as_u64()?,
+            issuer: issuer.to_owned(),
+            nonce: nonce.into(),
+            code_verifier: code_verifier.into(),
+            return_to: return_to.to_owned(),
+            popup,
+            max_age,
+            created_at,
         })
     }
 
@@ -286,30 +297,21 @@ impl Answer {
         let Some(params) = form::parse(url.query()) else {
             return Err(invalid("the query is not UTF-8"));
         };
-        let (mut state, mut code, mut error, mut iss) = (None, None, None, None);
-        for (name, value) in params {
-            let parameter = match name.as_str() {
-                "state" => &mut state,
-                "code" => &mut code,
-                "error" => &mut error,
-                "iss" => &mut iss,
-                _ => continue,
-            };
-            if parameter.replace(value).is_some() {
-                return Err(invalid("a parameter of the answer is repeated"));
-            }
-        }
+        let names = ["state", "code", "error", "iss"];
+        let Some([state, code, error, iss]) = one_each(&params, names) else {
+            return Err(invalid("a parameter of the answer is repeated"));
+        };
         let Some(state) = state else {
             return Err(invalid("the answer has no state"));
         };
-        let code = match (code.map(Secret::new), error) {
-            (Some(code), None) if !code.expose().is_empty() => Ok(code),
-            (None, Some(error)) if is_error_code(&error) => Err(error),
+        let code = match (code, error) {
+            (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
+            (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
             _ => return Err(invalid("the answer needs either a code or an error")),
         };
         Ok(Self {
-            key: storage_key(&state),
-            iss,
+            key: storage_key(state),
+            iss: iss.map(str::to_owned),
             code,
         })
     }
@@ -334,6 +336,22 @@ impl Answer {
         }
         self.code.map_err(|error| refusal(&error))
     }
+}
+
+/// The value of each parameter in `names`; `None` if one of them is repeated.
+fn one_each<'a, const N: usize>(
+    params: &'a [(String, String)],
+    names: [&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    let mut values = [None; N];
+    for (name, value) in params {
+        if let Some(i) = names.iter().position(|known| known == name)
+            && values[i].replace(value.as_str()).is_some()
+        {
+            return None;
+        }
+    }
+    Some(values)
 }
 
 /// An error answer of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6).

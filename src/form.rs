@@ -13,6 +13,8 @@ impl Form {
     }
 
     /// Adds a parameter.
+    // Inlined, so that a chain of these moves nothing.
+    #[inline(always)]
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.push(name, value);
@@ -20,6 +22,7 @@ impl Form {
     }
 
     /// Adds a parameter.
+    #[inline(never)]
     pub fn push(&mut self, name: &str, value: &str) {
         self.separate();
         encode(&mut self.0, name);
@@ -48,6 +51,7 @@ impl Form {
     }
 }
 
+#[inline(never)]
 fn encode(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
@@ -57,9 +61,13 @@ fn encode(out: &mut String, text: &str) {
             }
             // `+` is read as a space by some and as itself by others; `%20` by all as a space.
             _ => {
-                out.push('%');
-                out.push(HEX[usize::from(byte >> 4)] as char);
-                out.push(HEX[usize::from(byte & 15)] as char);
+                for byte in [
+                    b'%',
+                    HEX[usize::from(byte >> 4)],
+                    HEX[usize::from(byte & 15)],
+                ] {
+                    out.push(byte as char);
+                }
             }
         }
     }

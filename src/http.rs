@@ -51,7 +51,11 @@ impl HttpReply {
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
-        let essence = content_type.split(';').next()?.trim().to_ascii_lowercase();
+        let essence = content_type
+            .split(';')
+            .next()?
+            .trim_ascii()
+            .to_ascii_lowercase();
         let is_json = essence == "application/json"
             || (essence.starts_with("application/") && essence.ends_with("+json"));
         if is_json {

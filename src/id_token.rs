@@ -10,8 +10,8 @@ use crate::error::quote;
 use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
 use crate::jwt::{Jwt, seconds};
-use crate::prelude::*;
 use crate::{Code, Error, Result, Secret, base64url, pkce};
+use core::cell::OnceCell;
 use core::fmt;
 
 /// The longest `sub`, in characters of ASCII (OpenID Connect Core 1.0 section 2).
@@ -153,65 +153,59 @@ impl Unverified {
         let check = Check {
             claims: self.jwt.claims(),
             expected,
+            fault: OnceCell::new(),
         };
-        check.issuer()?;
-        let subject = check.subject()?;
-        check.audience()?;
-        check.times()?;
-        check.access_token_hash(self.algorithm)?;
+        check.issuer();
+        check.subject();
+        check.audience();
+        check.times();
+        check.access_token_hash(self.algorithm);
         match expected.occasion {
             Occasion::CodeExchange {
                 nonce,
                 max_age_seconds,
-            } => check.code_exchange(nonce, max_age_seconds)?,
-            Occasion::Refresh { original } => check.refresh(original)?,
+            } => check.code_exchange(nonce, max_age_seconds),
+            Occasion::Refresh { original } => check.refresh(original),
         }
-        Ok(IdToken {
-            subject: subject.to_owned(),
-            issuer: expected.issuer.to_owned(),
-            auth_time: seconds(self.jwt.claims(), "auth_time"),
-            jwt: self.jwt,
-        })
+        match check.fault.into_inner() {
+            None => Ok(IdToken(self.jwt)),
+            Some(rejected) => Err(rejected),
+        }
     }
 }
 
 /// An ID token that was verified: its signature, and every claim that has a rule.
-pub struct IdToken {
-    jwt: Jwt,
-    issuer: String,
-    subject: String,
-    auth_time: Option<u64>,
-}
+pub struct IdToken(Jwt);
 
 impl IdToken {
     /// All claims. Those without a rule in OpenID Connect Core are as the issuer sent them.
     #[must_use]
     pub const fn claims(&self) -> &Object {
-        self.jwt.claims()
+        self.0.claims()
     }
 
     /// `sub`: the user, unique and never reassigned within the [issuer](Self::issuer).
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.subject
+        self.claims().str("sub").unwrap_or_default()
     }
 
     /// `iss`: the configured issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.claims().str("iss").unwrap_or_default()
     }
 
     /// `auth_time`: when the user authenticated, in seconds since the epoch, if the issuer says.
     #[must_use]
-    pub const fn auth_time(&self) -> Option<u64> {
-        self.auth_time
+    pub fn auth_time(&self) -> Option<u64> {
+        seconds(self.claims(), "auth_time")
     }
 
     /// The token itself, for `id_token_hint` and for nothing else.
     #[must_use]
     pub const fn token(&self) -> &Secret {
-        self.jwt.token()
+        self.0.token()
     }
 }
 
@@ -221,17 +215,19 @@ impl fmt::Debug for IdToken {
     }
 }
 
-/// The rules on claims, each a function named for what it looks at.
+/// The rules on claims, each a function named for what it looks at. The first fault decides; it is
+/// looked at once, after every rule had its say.
 struct Check<'a> {
     claims: &'a Object,
     expected: &'a Expected<'a>,
+    fault: OnceCell<Rejected>,
 }
 
 impl<'a> Check<'a> {
-    fn issuer(&self) -> core::result::Result<(), Rejected> {
-        let issuer = self.required_text("iss")?;
+    fn issuer(&self) {
+        let issuer = self.required_text("iss");
         if issuer == self.expected.issuer {
-            return Ok(());
+            return;
         }
         let message = [
             "the ID token's iss is ",
@@ -240,28 +236,28 @@ impl<'a> Check<'a> {
             &quote(self.expected.issuer),
         ];
         let error = Error::new(Code::IssuerMismatch, message.concat());
-        Err(match self.expected.occasion {
+        self.reject(match self.expected.occasion {
             Occasion::CodeExchange { .. } => Rejected::Invalid(error),
             Occasion::Refresh { .. } => Rejected::OtherUser(error),
-        })
+        });
     }
 
-    fn subject(&self) -> core::result::Result<&'a str, Rejected> {
-        let subject = self.required_text("sub")?;
+    fn subject(&self) {
+        let subject = self.required_text("sub");
         if subject.is_empty() || subject.len() > MAX_SUB_LEN {
-            return Err(wrong("sub", "is not 1 to 255 characters long").into());
+            self.wrong("sub", "is not 1 to 255 characters long");
         }
-        match self.expected.occasion {
-            Occasion::Refresh { original } if original.subject != subject => Err(
-                Rejected::OtherUser(wrong("sub", "is not that of the session")),
-            ),
-            _ => Ok(subject),
+        if let Occasion::Refresh { original } = self.expected.occasion
+            && original.subject() != subject
+        {
+            let error = wrong("sub", "is not that of the session");
+            self.reject(Rejected::OtherUser(error));
         }
     }
 
     /// OpenID Connect Core 1.0 section 3.1.3.7, points 3 to 5. An audience beside this client is
     /// not trusted unless the issuer says through `azp` that the token was made for this client.
-    fn audience(&self) -> Result<()> {
+    fn audience(&self) {
         let client_id = self.expected.client_id;
         let audiences = match self.claims.get("aud") {
             Some(Value::Array(all)) => all.as_slice(),
@@ -271,129 +267,140 @@ impl<'a> Check<'a> {
         let mut is_meant = false;
         let mut has_others = false;
         for audience in audiences {
-            let audience = audience
-                .as_str()
-                .ok_or_else(|| wrong("aud", "is no string or array of strings"))?;
-            is_meant |= audience == client_id;
-            has_others |= audience != client_id;
+            match audience.as_str() {
+                Some(audience) if audience == client_id => is_meant = true,
+                Some(_) => has_others = true,
+                None => self.wrong("aud", "is no string or array of strings"),
+            }
         }
+        let wrong_because = |claim, what| {
+            let what = [what, " ", &quote(client_id)].concat();
+            self.wrong(claim, &what);
+        };
         if !is_meant {
-            return Err(wrong_because("aud", "does not contain", client_id));
+            wrong_because("aud", "does not contain");
         }
-        match self.text("azp")? {
-            Some(azp) if azp != client_id => Err(wrong_because("azp", "is not", client_id)),
-            None if has_others => Err(wrong_because(
-                "aud",
-                "has others beside, and no azp of",
-                client_id,
-            )),
-            _ => Ok(()),
+        match self.text("azp") {
+            Some(azp) if azp != client_id => wrong_because("azp", "is not"),
+            None if has_others => wrong_because("aud", "has others beside, and no azp of"),
+            _ => {}
         }
     }
 
-    fn times(&self) -> Result<()> {
-        let Expected {
-            now_seconds: now,
-            tolerance_seconds: tolerance,
-            ..
-        } = *self.expected;
-        if now >= self.required_time("exp")?.saturating_add(tolerance) {
-            return Err(wrong("exp", "is past"));
+    fn times(&self) {
+        let tolerance = self.expected.tolerance_seconds;
+        let now = self.expected.now_seconds;
+        if now >= self.required_time("exp").saturating_add(tolerance) {
+            self.wrong("exp", "is past");
         }
         let latest = now.saturating_add(tolerance);
-        self.required_time("iat")?;
+        self.required_time("iat");
         for name in ["iat", "nbf", "auth_time"] {
-            if self.time(name)?.is_some_and(|time| time > latest) {
-                return Err(wrong(name, "is in the future"));
+            if self.time(name).is_some_and(|time| time > latest) {
+                self.wrong(name, "is in the future");
             }
         }
-        Ok(())
     }
 
     /// OpenID Connect Core 1.0 section 3.1.3.8. With `EdDSA` the hash would be SHA-512, of which
     /// this is the only use: 3 KB of wasm are not carried along for a check that a token straight
     /// from the token endpoint does not depend on.
-    fn access_token_hash(&self, algorithm: Algorithm) -> Result<()> {
-        let Some(at_hash) = self.text("at_hash")? else {
-            return Ok(());
+    fn access_token_hash(&self, algorithm: Algorithm) {
+        let Some(at_hash) = self.text("at_hash") else {
+            return;
         };
         if algorithm == Algorithm::EdDsa {
-            return Ok(());
+            return;
         }
         let hash = pkce::sha256(self.expected.access_token.expose().as_bytes());
-        if at_hash == base64url::encode(&hash[..hash.len() / 2]) {
-            Ok(())
-        } else {
-            Err(wrong("at_hash", "is not that of the access token"))
+        if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
+            self.wrong("at_hash", "is not that of the access token");
         }
     }
 
-    fn code_exchange(&self, nonce: &Secret, max_age_seconds: Option<u64>) -> Result<()> {
-        if !nonce.matches(self.required_text("nonce")?) {
-            return Err(wrong("nonce", "is not that of the login"));
+    fn code_exchange(&self, nonce: &Secret, max_age_seconds: Option<u64>) {
+        if !nonce.matches(self.required_text("nonce")) {
+            self.wrong("nonce", "is not that of the login");
         }
         let Some(max_age) = max_age_seconds else {
-            return Ok(());
+            return;
         };
         let oldest = self
-            .required_time("auth_time")?
+            .required_time("auth_time")
             .saturating_add(max_age)
             .saturating_add(self.expected.tolerance_seconds);
         if self.expected.now_seconds > oldest {
-            return Err(wrong("auth_time", "is longer ago than max_age allows"));
+            self.wrong("auth_time", "is longer ago than max_age allows");
         }
-        Ok(())
     }
 
     /// What section 12.2 asks of a refreshed ID token beyond `iss`, `sub` and `aud`.
-    fn refresh(&self, original: &IdToken) -> Result<()> {
+    fn refresh(&self, original: &IdToken) {
+        const OTHER: &str = "is not the login's";
         // The machines behind one issuer do not agree on the second either.
         let issued = self
-            .required_time("iat")?
+            .required_time("iat")
             .saturating_add(self.expected.tolerance_seconds);
         if seconds(original.claims(), "iat").is_some_and(|first| issued < first) {
-            return Err(wrong("iat", "is before the login's"));
+            self.wrong("iat", "is before the login's");
         }
-        if let (Some(first), Some(now)) = (original.auth_time, self.time("auth_time")?)
+        if let (Some(first), Some(now)) = (original.auth_time(), self.time("auth_time"))
             && first != now
         {
-            return Err(wrong("auth_time", "is not the login's"));
+            self.wrong("auth_time", OTHER);
         }
-        if self.text("azp")? != original.claims().str("azp") {
-            return Err(wrong("azp", "is not the login's"));
+        if self.text("azp") != original.claims().str("azp") {
+            self.wrong("azp", OTHER);
         }
-        let first = original.claims().str("nonce").map(Secret::from);
-        match (self.text("nonce")?, first) {
-            (None, _) => Ok(()),
-            (Some(nonce), Some(first)) if first.matches(nonce) => Ok(()),
-            _ => Err(wrong("nonce", "is not the login's")),
-        }
-    }
-
-    fn text(&self, name: &str) -> Result<Option<&'a str>> {
-        match self.claims.get(name) {
-            Some(value) => match value.as_str() {
-                Some(text) => Ok(Some(text)),
-                None => Err(wrong(name, "is not a string")),
-            },
-            None => Ok(None),
+        if let Some(nonce) = self.text("nonce") {
+            let first = original.claims().str("nonce").map(Secret::from);
+            if !first.is_some_and(|first| first.matches(nonce)) {
+                self.wrong("nonce", OTHER);
+            }
         }
     }
 
-    fn required_text(&self, name: &str) -> Result<&'a str> {
-        self.text(name)?.ok_or_else(|| wrong(name, "is missing"))
-    }
-
-    fn time(&self, name: &str) -> Result<Option<u64>> {
-        match (self.claims.get(name), seconds(self.claims, name)) {
-            (None, _) => Ok(None),
-            (_, Some(time)) => Ok(Some(time)),
-            (Some(_), None) => Err(wrong(name, "is not a sound number of seconds")),
+    fn text(&self, name: &str) -> Option<&'a str> {
+        let text = self.claims.get(name)?.as_str();
+        if text.is_none() {
+            self.wrong(name, "is not a string");
         }
+        text
     }
 
-    fn required_time(&self, name: &str) -> Result<u64> {
-        self.time(name)?.ok_or_else(|| wrong(name, "is missing"))
+    fn required_text(&self, name: &str) -> &'a str {
+        let text = self.text(name);
+        if text.is_none() {
+            self.wrong(name, "is missing");
+        }
+        text.unwrap_or_default()
+    }
+
+    fn time(&self, name: &str) -> Option<u64> {
+        self.claims.get(name)?;
+        let time = seconds(self.claims, name);
+        if time.is_none() {
+            self.wrong(name, "is not a sound number of seconds");
+        }
+        time
+    }
+
+    fn required_time(&self, name: &str) -> u64 {
+        let time = self.time(name);
+        if time.is_none() {
+            self.wrong(name, "is missing");
+        }
+        time.unwrap_or_default()
+    }
+
+    #[inline(never)]
+    fn wrong(&self, claim: &str, what: &str) {
+        self.reject(Rejected::Invalid(wrong(claim, what)));
+    }
+
+    /// Keeps a fault if it is the first.
+    fn reject(&self, rejected: Rejected) {
+        self.fault.get_or_init(|| rejected);
     }
 }
 
@@ -404,10 +411,6 @@ fn invalid(message: &[&str]) -> Error {
 /// An error that names a claim and what is wrong with it, and quotes nothing of the token.
 fn wrong(claim: &str, what: &str) -> Error {
     invalid(&["the ID token's ", claim, " ", what])
-}
-
-fn wrong_because(claim: &str, what: &str, expected: &str) -> Error {
-    invalid(&["the ID token's ", claim, " ", what, " ", &quote(expected)])
 }
 
 #[cfg(test)]

@@ -65,9 +65,8 @@ impl Value {
     /// The first byte at which the text is not acceptable, and why.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         let mut reader = Reader::new(text);
-        let value = reader.value()?;
-        reader.finish()?;
-        Ok(value)
+        let value = reader.value();
+        reader.finish(value)
     }
 
     /// The name of the value's type, for messages that must not quote the value.
@@ -207,23 +206,8 @@ impl<'a> Glance<'a> {
     /// The first byte at which the text is not an acceptable object, and why.
     pub fn parse(text: &'a str) -> Result<Self, JsonError> {
         let mut reader = Reader::new(text);
-        if reader.peek() != Some(b'{') {
-            return Err(reader.error("not an object"));
-        }
-        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
-        reader.nested(|reader| {
-            reader.members(&mut |reader, name| {
-                if members.iter().any(|(known, _)| *known == name) {
-                    return Err(reader.error(REPEATED));
-                }
-                let start = reader.at;
-                reader.skip_value()?;
-                members.push((name, reader.since(start)));
-                Ok(())
-            })
-        })?;
-        reader.finish()?;
-        Ok(Self(members))
+        let members = reader.glance();
+        reader.finish(members).map(Self)
     }
 
     /// Whether there is a member called `name`.
@@ -236,8 +220,7 @@ impl<'a> Glance<'a> {
     #[must_use]
     pub fn str(&self, name: &str) -> Option<Cow<'a, str>> {
         let raw = self.raw(name)?;
-        raw.starts_with('"')
-            .then(|| Reader::new(raw).string().ok())?
+        raw.starts_with('"').then(|| Reader::new(raw).string())?
     }
 
     /// The value of the member called `name`, if it is as [`Value::as_u64`] wants it.
@@ -338,16 +321,16 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+const REPEATED: &str = "a member name is repeated";
+
+/// What reads gives `None` at the first fault, whose reason is kept here: an error in every result
+/// would be copied at every step on its way out.
 struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    fault: &'static str,
 }
-
-/// What reads a member's value, given its name.
-type OnMember<'a, 'm> = dyn FnMut(&mut Reader<'a>, Cow<'a, str>) -> Result<(), JsonError> + 'm;
-
-const REPEATED: &str = "a member name is repeated";
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
@@ -355,25 +338,27 @@ impl<'a> Reader<'a> {
             text,
             at: 0,
             depth: 0,
+            fault: "",
         };
         reader.skip_whitespace();
         reader
     }
 
-    fn finish(&mut self) -> Result<(), JsonError> {
+    /// Gives what was read, if that was all.
+    fn finish<T>(mut self, value: Option<T>) -> Result<T, JsonError> {
         self.skip_whitespace();
-        if self.at == self.text.len() {
-            Ok(())
-        } else {
-            Err(self.error("text after the value"))
-        }
+        let reason = match value {
+            Some(value) if self.at == self.text.len() => return Ok(value),
+            Some(_) => "text after the value",
+            None => self.fault,
+        };
+        let at = self.at;
+        Err(JsonError { at, reason })
     }
 
-    const fn error(&self, reason: &'static str) -> JsonError {
-        JsonError {
-            at: self.at,
-            reason,
-        }
+    const fn fail<T>(&mut self, fault: &'static str) -> Option<T> {
+        self.fault = fault;
+        None
     }
 
     // Called for each byte: optimised for size alone, the calls would cost a quarter of the time.
@@ -399,127 +384,142 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn value(&mut self) -> Result<Value, JsonError> {
+    fn value(&mut self) -> Option<Value> {
         match self.peek() {
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::array),
+            Some(b'{') => self.object().map(Value::Object),
+            Some(b'[') => self.array().map(Value::Array),
             Some(b'"') => self.string().map(|text| Value::String(text.into_owned())),
-            Some(b'-' | b'0'..=b'9') => {
-                let start = self.at;
-                self.number()?;
-                Ok(Value::Number(self.since(start).to_owned()))
-            }
+            Some(b'-' | b'0'..=b'9') => self.number().map(|text| Value::Number(text.to_owned())),
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
             Some(b'n') => self.literal("null", Value::Null),
-            Some(_) => Err(self.error("not a JSON value")),
-            None => Err(self.error("the text ends where a value should be")),
+            Some(_) => self.fail("not a JSON value"),
+            None => self.fail("the text ends where a value should be"),
         }
     }
 
     /// Goes over a value. Only what is nested is built for it, to check the names in there.
-    fn skip_value(&mut self) -> Result<(), JsonError> {
+    fn skip_value(&mut self) -> Option<()> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
-            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
             _ => self.value().map(|_| ()),
         }
     }
 
-    fn nested<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, JsonError>,
-    ) -> Result<T, JsonError> {
+    fn object(&mut self) -> Option<Object> {
+        let mut object = Object::new();
+        let mut goes_on = self.enter(b'}')?;
+        while goes_on {
+            let name = self.member_name()?;
+            if object.get(&name).is_some() {
+                return self.fail(REPEATED);
+            }
+            object.0.push((name.into_owned(), self.value()?));
+            goes_on = self.goes_on(b'}')?;
+        }
+        Some(object)
+    }
+
+    fn glance(&mut self) -> Option<Vec<(Cow<'a, str>, &'a str)>> {
+        if self.peek() != Some(b'{') {
+            return self.fail("not an object");
+        }
+        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+        let mut goes_on = self.enter(b'}')?;
+        while goes_on {
+            let name = self.member_name()?;
+            if members.iter().any(|(known, _)| *known == name) {
+                return self.fail(REPEATED);
+            }
+            let start = self.at;
+            self.skip_value()?;
+            members.push((name, self.since(start)));
+            goes_on = self.goes_on(b'}')?;
+        }
+        Some(members)
+    }
+
+    fn array(&mut self) -> Option<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut goes_on = self.enter(b']')?;
+        while goes_on {
+            items.push(self.value()?);
+            goes_on = self.goes_on(b']')?;
+        }
+        Some(items)
+    }
+
+    /// Begins an object or array that ends in `end`. Whether there is anything in it.
+    fn enter(&mut self, end: u8) -> Option<bool> {
         if self.depth == MAX_DEPTH {
-            return Err(self.error("nested too deeply"));
+            return self.fail("nested too deeply");
         }
         self.depth += 1;
         self.at += 1;
         self.skip_whitespace();
-        let value = read(self)?;
-        self.depth -= 1;
-        Ok(value)
+        Some(!self.leave(end))
     }
 
-    fn object(&mut self) -> Result<Value, JsonError> {
-        let mut object = Object::new();
-        self.members(&mut |reader, name| {
-            if object.get(&name).is_some() {
-                return Err(reader.error(REPEATED));
-            }
-            let value = reader.value()?;
-            object.0.push((name.into_owned(), value));
-            Ok(())
-        })?;
-        Ok(Value::Object(object))
+    /// Behind a member of an object or an element of an array: whether there is another one.
+    fn goes_on(&mut self, end: u8) -> Option<bool> {
+        self.skip_whitespace();
+        if self.leave(end) {
+            return Some(false);
+        }
+        if !self.take(b',') {
+            return self.fail(if end == b'}' {
+                "a ',' or '}' should be here"
+            } else {
+                "a ',' or ']' should be here"
+            });
+        }
+        self.skip_whitespace();
+        Some(true)
     }
 
-    /// Reads the members of an object; `member` is called in front of each value, to read it.
-    fn members(&mut self, member: &mut OnMember<'a, '_>) -> Result<(), JsonError> {
-        if self.take(b'}') {
-            return Ok(());
-        }
-        loop {
-            if self.peek() != Some(b'"') {
-                return Err(self.error("a member name should be here"));
-            }
-            let name = self.string()?;
-            self.skip_whitespace();
-            if !self.take(b':') {
-                return Err(self.error("a ':' should be here"));
-            }
-            self.skip_whitespace();
-            member(self, name)?;
-            self.skip_whitespace();
-            if self.take(b'}') {
-                return Ok(());
-            }
-            if !self.take(b',') {
-                return Err(self.error("a ',' or '}' should be here"));
-            }
-            self.skip_whitespace();
-        }
+    fn leave(&mut self, end: u8) -> bool {
+        let found = self.take(end);
+        self.depth -= usize::from(found);
+        found
     }
 
-    fn array(&mut self) -> Result<Value, JsonError> {
-        let mut items = Vec::new();
-        if self.take(b']') {
-            return Ok(Value::Array(items));
+    /// Reads the name of a member, up to its value.
+    fn member_name(&mut self) -> Option<Cow<'a, str>> {
+        if self.peek() != Some(b'"') {
+            return self.fail("a member name should be here");
         }
-        loop {
-            items.push(self.value()?);
-            self.skip_whitespace();
-            if self.take(b']') {
-                return Ok(Value::Array(items));
-            }
-            if !self.take(b',') {
-                return Err(self.error("a ',' or ']' should be here"));
-            }
-            self.skip_whitespace();
+        let name = self.string()?;
+        self.skip_whitespace();
+        if !self.take(b':') {
+            return self.fail("a ':' should be here");
         }
+        self.skip_whitespace();
+        Some(name)
     }
 
-    fn literal(&mut self, word: &'static str, value: Value) -> Result<Value, JsonError> {
+    fn literal(&mut self, word: &'static str, value: Value) -> Option<Value> {
         if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             self.at += word.len();
-            Ok(value)
+            Some(value)
         } else {
-            Err(self.error("not a JSON value"))
+            self.fail("not a JSON value")
         }
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
+    fn digits(&mut self) -> Option<()> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.error("a digit should be here"));
+            return self.fail("a digit should be here");
         }
-        Ok(())
+        Some(())
     }
 
-    fn number(&mut self) -> Result<(), JsonError> {
+    fn number(&mut self) -> Option<&'a str> {
+        let start = self.at;
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
@@ -531,10 +531,10 @@ impl<'a> Reader<'a> {
             let _sign = self.take(b'+') || self.take(b'-');
             self.digits()?;
         }
-        Ok(())
+        Some(self.since(start))
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
+    fn string(&mut self) -> Option<Cow<'a, str>> {
         self.at += 1;
         let mut unescaped = String::new();
         loop {
@@ -550,23 +550,23 @@ impl<'a> Reader<'a> {
                 Some(b'"') => {
                     self.at += 1;
                     if unescaped.is_empty() {
-                        return Ok(Cow::Borrowed(run));
+                        return Some(Cow::Borrowed(run));
                     }
                     unescaped.push_str(run);
-                    return Ok(Cow::Owned(unescaped));
+                    return Some(Cow::Owned(unescaped));
                 }
                 Some(b'\\') => {
                     self.at += 1;
                     unescaped.push_str(run);
                     unescaped.push(self.escape()?);
                 }
-                Some(_) => return Err(self.error("a control character in a string")),
-                None => return Err(self.error("the text ends inside a string")),
+                Some(_) => return self.fail("a control character in a string"),
+                None => return self.fail("the text ends inside a string"),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<char, JsonError> {
+    fn escape(&mut self) -> Option<char> {
         let c = match self.peek() {
             Some(c @ (b'"' | b'\\' | b'/')) => c as char,
             Some(b'b') => '\u{8}',
@@ -578,40 +578,40 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 return self.unicode_escape();
             }
-            _ => return Err(self.error("an unknown escape")),
+            _ => return self.fail("an unknown escape"),
         };
         self.at += 1;
-        Ok(c)
+        Some(c)
     }
 
-    fn unicode_escape(&mut self) -> Result<char, JsonError> {
+    fn unicode_escape(&mut self) -> Option<char> {
         let first = self.hex4()?;
         let scalar = if (0xD800..0xDC00).contains(&first) {
             if !(self.take(b'\\') && self.take(b'u')) {
-                return Err(self.error("a lone surrogate"));
+                return self.fail("a lone surrogate");
             }
             let second = self.hex4()?;
             if !(0xDC00..0xE000).contains(&second) {
-                return Err(self.error("a lone surrogate"));
+                return self.fail("a lone surrogate");
             }
             0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
         } else {
             first
         };
-        char::from_u32(scalar).ok_or_else(|| self.error("a lone surrogate"))
+        char::from_u32(scalar).or_else(|| self.fail("a lone surrogate"))
     }
 
-    fn hex4(&mut self) -> Result<u32, JsonError> {
+    fn hex4(&mut self) -> Option<u32> {
         let mut value = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|b| (b as char).to_digit(16));
             let Some(digit) = digit else {
-                return Err(self.error("four hexadecimal digits should be here"));
+                return self.fail("four hexadecimal digits should be here");
             };
             value = value << 4 | digit;
             self.at += 1;
         }
-        Ok(value)
+        Some(value)
     }
 }
 

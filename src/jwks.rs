@@ -38,7 +38,7 @@ struct Kind {
     kty: &'static str,
     /// Empty where the key type has no curves.
     crv: &'static str,
-    /// In the order in which [`Jwk::public_json`] writes them.
+    /// In the order in which [`Jwk::public_json`] has them.
     members: &'static [&'static str],
     check: fn(&[Vec<u8>]) -> bool,
 }
@@ -106,7 +106,7 @@ pub struct Jwk {
     kind: &'static Kind,
     kid: Option<String>,
     alg: Option<Algorithm>,
-    members: Vec<Vec<u8>>,
+    public_json: String,
 }
 
 impl Jwk {
@@ -116,18 +116,8 @@ impl Jwk {
     /// `alg` is not among them: the caller names the algorithm to `importKey` anyway, and engines
     /// disagree on whether Ed25519 is called `EdDSA` there.
     #[must_use]
-    pub fn public_json(&self) -> String {
-        let mut object = Object::new();
-        object.push("kty", Value::from(self.kind.kty));
-        if !self.kind.crv.is_empty() {
-            object.push("crv", Value::from(self.kind.crv));
-        }
-        for (name, bytes) in self.kind.members.iter().zip(&self.members) {
-            object.push(name, Value::from(base64url::encode(bytes)));
-        }
-        let mut out = String::new();
-        object.write(&mut out);
-        out
+    pub fn public_json(&self) -> &str {
+        &self.public_json
     }
 
     /// The key in `object`, if it is public, sound, and meant for verifying.
@@ -135,10 +125,9 @@ impl Jwk {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;
         }
-        let kind = *KINDS.iter().find(|kind| {
-            object.str("kty") == Some(kind.kty) && object.str("crv").unwrap_or_default() == kind.crv
-        })?;
-        let kid = optional(object, "kid")?.map(str::to_owned);
+        let (kty, crv) = (object.str("kty")?, object.str("crv").unwrap_or_default());
+        let kind = *KINDS.iter().find(|k| k.kty == kty && k.crv == crv)?;
+        let kid = optional(object, "kid")?;
         let alg = match optional(object, "alg")? {
             Some(name) => Some(Algorithm::from_name(name)?),
             None => None,
@@ -146,15 +135,28 @@ impl Jwk {
         if alg.is_some_and(|alg| !core::ptr::eq(alg.kind(), kind)) {
             return None;
         }
+        let mut public = Object::new();
+        public.push("kty", kty.into());
+        if !crv.is_empty() {
+            public.push("crv", crv.into());
+        }
         let mut members = Vec::new();
         for name in kind.members {
-            members.push(base64url::decode(object.str(name)?)?);
+            let text = object.str(name)?;
+            // The text is the only one for these bytes, so it may be passed on.
+            members.push(base64url::decode(text)?);
+            public.push(name, text.into());
         }
-        (kind.check)(&members).then_some(Self {
+        if !(kind.check)(&members) {
+            return None;
+        }
+        let mut public_json = String::new();
+        public.write(&mut public_json);
+        Some(Self {
             kind,
-            kid,
+            kid: kid.map(str::to_owned),
             alg,
-            members,
+            public_json,
         })
     }
 
@@ -454,7 +456,10 @@ mod tests {
     #[test]
     fn the_public_key_is_written_anew_without_what_came_along() {
         let more = r#","kid":"a","use":"sig","alg":"ES256","x5u":"https://evil.test","ext":false"#;
-        let written = |key: String, alg| set(&[key]).select(alg, None).unwrap().public_json();
+        let written = |key: String, alg| {
+            let keys = set(&[key]);
+            keys.select(alg, None).unwrap().public_json().to_owned()
+        };
         assert_eq!(written(ec(more), Algorithm::Es256), ec(""));
         assert_eq!(written(okp(r#","alg":"EdDSA""#), Algorithm::EdDsa), okp(""));
         let modulus = modulus(4096);

@@ -9,9 +9,7 @@
 use crate::json::{Glance, Object, Value};
 use crate::prelude::*;
 use crate::{Secret, base64url};
-use alloc::borrow::Cow;
 use core::fmt;
-use zeroize::Zeroizing;
 
 /// A longer token is refused before anything else is looked at, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
@@ -86,9 +84,7 @@ impl fmt::Display for Malformed {
 pub struct Jwt {
     token: Secret,
     signing_input_len: usize,
-    alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
+    header: Object,
     claims: Object,
     signature: Vec<u8>,
 }
@@ -101,17 +97,14 @@ impl Jwt {
     pub fn parse(token: &str) -> Result<Self, Malformed> {
         let parts = Parts::split(token)?;
         let header = text(parts.header)?;
-        let header = checked_header(&header)?;
-        let own = |name| header.str(name).map(Cow::into_owned);
+        check_header(header.expose())?;
         let signature = base64url::decode(parts.signature).ok_or(Malformed::NotBase64url)?;
         Ok(Self {
             signing_input_len: parts.signing_input_len(),
-            token: Secret::from(token),
-            alg: own("alg").ok_or(Malformed::NoAlg)?,
-            kid: own("kid"),
-            typ: own("typ"),
-            claims: object(&text(parts.payload)?)?,
+            header: object(header.expose())?,
+            claims: object(text(parts.payload)?.expose())?,
             signature,
+            token: Secret::from(token),
         })
     }
 
@@ -124,19 +117,19 @@ impl Jwt {
     /// The header's `alg`: hostile text until it is found in a list of what is allowed.
     #[must_use]
     pub fn alg(&self) -> &str {
-        &self.alg
+        self.header.str("alg").unwrap_or_default()
     }
 
     /// The header's `kid`: hostile text, to be compared and nothing else (RFC 8725 section 3.10).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.header.str("kid")
     }
 
     /// The header's `typ` (RFC 8725 section 3.11).
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
-        self.typ.as_deref()
+        self.header.str("typ")
     }
 
     /// The claims, as far from trusted as the signature is from checked.
@@ -149,7 +142,9 @@ impl Jwt {
     /// (RFC 7515 section 5.1).
     #[must_use]
     pub fn signing_input(&self) -> &str {
-        &self.token.expose()[..self.signing_input_len]
+        let token = self.token.expose();
+        // `get`, because a slice that is out of bounds would bring its message along.
+        token.get(..self.signing_input_len).unwrap_or_default()
     }
 
     /// The signature, decoded.
@@ -203,12 +198,12 @@ pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
 
 fn times(token: &str) -> Result<(u64, Option<u64>), Malformed> {
     let parts = Parts::split(token)?;
-    checked_header(&text(parts.header)?)?;
+    check_header(text(parts.header)?.expose())?;
     if !base64url::is_valid(parts.signature) {
         return Err(Malformed::NotBase64url);
     }
     let claims = text(parts.payload)?;
-    let claims = Glance::parse(&claims).map_err(|_| Malformed::NotJsonObject)?;
+    let claims = Glance::parse(claims.expose()).map_err(|_| Malformed::NotJsonObject)?;
     let seconds = |name| claims.u64(name).filter(|seconds| *seconds <= MAX_SECONDS);
     let exp = seconds("exp").ok_or(Malformed::NoExpiry)?;
     let nbf = seconds("nbf");
@@ -256,10 +251,10 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn text(part: &str) -> Result<Zeroizing<String>, Malformed> {
+fn text(part: &str) -> Result<Secret, Malformed> {
     let bytes = base64url::decode(part).ok_or(Malformed::NotBase64url)?;
     String::from_utf8(bytes)
-        .map(Zeroizing::new)
+        .map(Secret::new)
         .map_err(|_| Malformed::NotUtf8)
 }
 
@@ -271,7 +266,7 @@ fn object(text: &str) -> Result<Object, Malformed> {
     }
 }
 
-fn checked_header(text: &str) -> Result<Glance<'_>, Malformed> {
+fn check_header(text: &str) -> Result<(), Malformed> {
     let header = Glance::parse(text).map_err(|_| Malformed::NotJsonObject)?;
     let alg = header.str("alg").ok_or(Malformed::NoAlg)?;
     if alg.eq_ignore_ascii_case("none") {
@@ -288,7 +283,7 @@ fn checked_header(text: &str) -> Result<Glance<'_>, Malformed> {
             return Err(Malformed::WrongHeader);
         }
     }
-    Ok(header)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub const PATIENCE: u32 = 3;
 /// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
 pub const MAX_SCHEDULED: u32 = 10;
 
-const FIRST_DELAY: Duration = Duration::from_millis(500);
+const FIRST_DELAY_MILLIS: u64 = 500;
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// `Retry-After` is believed up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -145,10 +145,10 @@ impl Schedule {
     pub fn failed(&mut self, monotonic: Duration, jitter: u8) {
         self.failures += 1;
         let doublings = (self.failures - 1).min(10);
-        let delay = (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY);
+        let delay = (FIRST_DELAY_MILLIS << doublings).min(LONGEST_DELAY.as_secs() * 1000);
         // From 75 % to 125 %, so that devices that lost the provider together do not return together.
-        let delay = delay * 3 / 4 + delay * u32::from(jitter) / 510;
-        self.not_before = monotonic + delay;
+        let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
+        self.not_before = monotonic + Duration::from_millis(delay);
         self.scheduled = self.failures < MAX_SCHEDULED;
         self.can_hurry = true;
     }

@@ -175,15 +175,15 @@ pub fn is_trustworthy(text: &str) -> bool {
 
 /// Whether a serialised host names this device: `localhost`, 127.0.0.0/8 or `[::1]`.
 fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => host,
-    };
+    for name in ["localhost", "[::1]"] {
+        let port = host.strip_prefix(name);
+        if port.is_some_and(|port| port.is_empty() || port.starts_with(':')) {
+            return true;
+        }
+    }
     // The parser has normalised every spelling of an IPv4 address to four decimal numbers, and
     // refuses what merely ends like one; `127.0.0.1.evil.test` has letters.
-    let is_loopback_v4 =
-        name.starts_with("127.") && name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    name == "localhost" || name == "[::1]" || is_loopback_v4
+    host.starts_with("127.") && host.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b':'))
 }
 
 #[cfg(not(target_arch = "wasm32"))]

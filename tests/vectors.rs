@@ -69,13 +69,13 @@ fn rfc_7515_signed_examples_verify_and_nothing_near_them_does() {
             .unwrap()
             .public_json();
         let (input, signature) = (unverified.signing_input(), unverified.signature());
-        assert!(verify(&key, input, signature), "{name}");
+        assert!(verify(key, input, signature), "{name}");
 
         let mut flipped = signature.to_vec();
         flipped[0] ^= 1;
-        assert!(!verify(&key, input, &flipped), "{name}");
-        assert!(!verify(&key, input, &vec![0; signature.len()]), "{name}");
-        assert!(!verify(&key, &input[1..], signature), "{name}");
+        assert!(!verify(key, input, &flipped), "{name}");
+        assert!(!verify(key, input, &vec![0; signature.len()]), "{name}");
+        assert!(!verify(key, &input[1..], signature), "{name}");
     }
 }
 
@@ -120,7 +120,7 @@ fn rfc_9449_proof_verifies_but_is_no_id_token() {
     let proof = Jwt::parse(proof).unwrap();
     let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
     let key = keys.select(Algorithm::Es256, None).unwrap().public_json();
-    assert!(verify(&key, proof.signing_input(), proof.signature()));
+    assert!(verify(key, proof.signing_input(), proof.signature()));
 }
 
 #[test]

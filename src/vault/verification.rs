@@ -92,7 +92,7 @@ impl Vault {
         };
         match selected {
             Ok(key) => {
-                let jwk = key.public_json();
+                let jwk = key.public_json().into();
                 let op = self.begin_operation(purpose, None);
                 verification.check = Some(op);
                 self.outputs.push_back(Output::Verify {
