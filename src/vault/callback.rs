@@ -27,14 +27,21 @@ pub(super) struct Callback {
 }
 
 enum Stage {
+    /// Before the login is taken out of the store: without the provider it would be used up in vain.
+    NeedsMetadata(Answer),
     Taking(OpId, Answer),
-    NeedsMetadata(Pending, Answer),
     Exchanging(OpId, Pending, Instant),
     Verifying(Pending, Box<Verification>),
 }
 
+impl Stage {
+    const fn needs_metadata(&self) -> bool {
+        matches!(self, Self::NeedsMetadata(_))
+    }
+}
+
 impl Vault {
-    pub(super) fn callback(&mut self, _now: Now, port: PortId, id: u64, url: &str) {
+    pub(super) fn callback(&mut self, now: Now, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
             let error = Error::new(Code::LimitExceeded, "32 callbacks are under way already");
             return self.post_error(port, id, &error);
@@ -43,22 +50,39 @@ impl Vault {
             Ok(answer) => answer,
             Err(error) => return self.post_error(port, id, &error),
         };
-        let key = answer.key.clone();
-        let op = self.begin_operation(Purpose::TakeLogin, None);
-        self.outputs.push_back(Output::Take {
-            op,
-            key: key.clone(),
-        });
         self.callbacks.push(Box::new(Callback {
             page: Some((port, id)),
-            key,
-            stage: Stage::Taking(op, answer),
+            key: answer.key.clone(),
+            stage: Stage::NeedsMetadata(answer),
         }));
+        if self.need_metadata(now) {
+            self.resume_callbacks();
+        }
     }
 
     /// Takes a callback out of the list, to be put back if it is not over.
     fn take_callback(&mut self, is_it: impl Fn(&Stage) -> bool) -> Option<Box<Callback>> {
         list::take(&mut self.callbacks, |callback| is_it(&callback.stage))
+    }
+
+    /// Takes up the callbacks that waited for metadata.
+    pub(super) fn resume_callbacks(&mut self) {
+        while let Some(mut callback) = self.take_callback(Stage::needs_metadata) {
+            let Stage::NeedsMetadata(answer) = callback.stage else {
+                return;
+            };
+            let op = self.begin_operation(Purpose::TakeLogin, None);
+            let key = callback.key.clone();
+            self.outputs.push_back(Output::Take { op, key });
+            callback.stage = Stage::Taking(op, answer);
+            self.callbacks.push(callback);
+        }
+    }
+
+    pub(super) fn fail_waiting_callbacks(&mut self, error: &Error) {
+        while let Some(callback) = self.take_callback(Stage::needs_metadata) {
+            self.fail_callback(callback.page, &callback.key, error);
+        }
     }
 
     pub(super) fn login_taken(&mut self, now: Now, op: OpId, taken: &Taken) {
@@ -69,16 +93,34 @@ impl Vault {
         let Stage::Taking(_, answer) = callback.stage else {
             return;
         };
-        match self.pending_login(now, &callback.key, taken) {
-            Ok(pending) => {
-                callback.stage = Stage::NeedsMetadata(pending, answer);
+        let pending = self.pending_login(now, &callback.key, taken);
+        match pending.and_then(|pending| self.exchange(now, answer, pending)) {
+            Ok(stage) => {
+                callback.stage = stage;
                 self.callbacks.push(callback);
-                if self.need_metadata(now) {
-                    self.resume_callbacks(now);
-                }
             }
             Err(error) => self.fail_callback(callback.page, &callback.key, &error),
         }
+    }
+
+    /// Sends the code to the token endpoint.
+    fn exchange(&mut self, now: Now, answer: Answer, pending: Pending) -> Result<Stage> {
+        let Some(metadata) = &self.provider.metadata else {
+            return Err(Error::new(
+                Code::ProviderUnavailable,
+                "there is no metadata",
+            ));
+        };
+        let code = answer.code(&pending, metadata)?;
+        let request = token::code_request(
+            &metadata.token_endpoint,
+            &self.config.client_id,
+            self.config.redirect_uri.href(),
+            &code,
+            &pending.code_verifier,
+        );
+        let op = self.send(now, Purpose::Exchange, request);
+        Ok(Stage::Exchanging(op, pending, Instant::from(now)))
     }
 
     fn pending_login(&mut self, now: Now, key: &str, taken: &Taken) -> Result<Pending> {
@@ -112,40 +154,6 @@ impl Vault {
             ));
         }
         Ok(pending)
-    }
-
-    /// Takes up the callbacks that waited for metadata.
-    pub(super) fn resume_callbacks(&mut self, now: Now) {
-        let needs = |stage: &Stage| matches!(stage, Stage::NeedsMetadata(..));
-        while let Some(mut callback) = self.take_callback(needs) {
-            let (Stage::NeedsMetadata(pending, answer), Some(metadata)) =
-                (callback.stage, &self.provider.metadata)
-            else {
-                return;
-            };
-            match answer.code(&pending, metadata) {
-                Ok(code) => {
-                    let request = token::code_request(
-                        &metadata.token_endpoint,
-                        &self.config.client_id,
-                        self.config.redirect_uri.href(),
-                        &code,
-                        &pending.code_verifier,
-                    );
-                    let op = self.send(now, Purpose::Exchange, request);
-                    callback.stage = Stage::Exchanging(op, pending, Instant::from(now));
-                    self.callbacks.push(callback);
-                }
-                Err(error) => self.fail_callback(callback.page, &callback.key, &error),
-            }
-        }
-    }
-
-    pub(super) fn fail_waiting_callbacks(&mut self, error: &Error) {
-        let needs = |stage: &Stage| matches!(stage, Stage::NeedsMetadata(..));
-        while let Some(callback) = self.take_callback(needs) {
-            self.fail_callback(callback.page, &callback.key, error);
-        }
     }
 
     pub(super) fn exchange_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
@@ -211,7 +219,9 @@ impl Vault {
                 self.adopt_session(now, session);
                 self.settle_callback(callback.page, &callback.key, &pending);
             }
-            (_, Err(rejected)) => {
+            (tokens, Err(rejected)) => {
+                // Nobody will ever use the grant, so it should not live on at the provider.
+                self.revoke_unused(now, &tokens);
                 self.fail_callback(callback.page, &callback.key, &rejected.into());
             }
         }

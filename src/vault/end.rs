@@ -110,7 +110,7 @@ impl Vault {
     fn end_session_url(&self, return_to: Option<&str>) -> Result<String> {
         let metadata = self.provider.metadata.as_ref();
         let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
-            let message = "the provider has no end_session_endpoint";
+            let message = "the provider has no end_session_endpoint, or nobody was signed in";
             return Err(Error::new(Code::Unsupported, message));
         };
         let mut form = Form::new().with("client_id", &self.config.client_id);

@@ -66,7 +66,7 @@ impl Vault {
             Ok(metadata) => {
                 self.provider.metadata = Some(metadata);
                 self.resume_logins(now);
-                self.resume_callbacks(now);
+                self.resume_callbacks();
             }
             Err(error) => {
                 self.fail_waiting_logins(&error);

@@ -212,7 +212,7 @@ impl Vault {
                 self.without_id_token(now, tokens, requested, &error);
             }
             (tokens, Err(Rejected::OtherUser(_))) => {
-                self.revoke_successor(now, &tokens);
+                self.revoke_unused(now, &tokens);
                 self.end_session(now, EndReason::Security);
             }
         }
@@ -226,7 +226,7 @@ impl Vault {
         requested: Instant,
     ) {
         let Some(session) = &self.session else {
-            return self.revoke_successor(now, &tokens);
+            return self.revoke_unused(now, &tokens);
         };
         let generation = session.generation() + 1;
         let op = self.begin_operation(Purpose::PersistRefresh, None);
@@ -242,7 +242,7 @@ impl Vault {
         };
         let (tokens, id_token, requested) = *renewed;
         let Some(session) = &mut self.session else {
-            return self.revoke_successor(now, &tokens);
+            return self.revoke_unused(now, &tokens);
         };
         session.renew(tokens, id_token, requested);
         self.renewal.schedule.reset();
@@ -281,11 +281,12 @@ impl Vault {
         };
         self.renewal.to_revoke.swap_remove(i);
         if let Verdict::Renewed(tokens) = verdict {
-            self.revoke_successor(now, &tokens);
+            self.revoke_unused(now, &tokens);
         }
     }
 
-    fn revoke_successor(&mut self, now: Now, tokens: &TokenSet) {
+    /// Revokes the refresh token among tokens that are not adopted.
+    pub(super) fn revoke_unused(&mut self, now: Now, tokens: &TokenSet) {
         if let Some(successor) = &tokens.refresh_token {
             self.revoke(now, successor);
         }
