@@ -46,7 +46,7 @@ impl core::fmt::Debug for Value {
 }
 
 /// The members of an object in the order they were written.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object(Vec<(String, Value)>);
 
 impl Drop for Value {

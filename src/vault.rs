@@ -37,8 +37,7 @@ use list::List;
 use message::{Message, PROTOCOL, PageMessage, Request};
 
 pub use io::{
-    ApiRequest, Body, CallId, CallOptions, Entropy, Input, Monotonic, OpId, Output, PortId,
-    ResponseHead, Taken,
+    ApiRequest, Body, CallId, Entropy, Input, Monotonic, OpId, Output, PortId, ResponseHead, Taken,
 };
 pub use message::failed;
 

@@ -6,7 +6,7 @@
 
 use super::list;
 use super::message::{FetchRequest, Message};
-use super::{ApiRequest, Body, CallId, CallOptions, Output, PortId, ResponseHead, Vault};
+use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
 use crate::clock::Now;
@@ -22,8 +22,8 @@ pub(super) struct Call {
     port: PortId,
     id: u64,
     allowed: Allowed,
-    headers: Vec<(String, String)>,
-    options: CallOptions,
+    /// See [`ApiRequest::init`].
+    init: String,
     body: Body,
     stage: Stage,
     was_retried: bool,
@@ -88,7 +88,7 @@ impl Vault {
         let endpoints = metadata.map(|m| m.endpoints()).unwrap_or_default();
         let rules = &self.config.rules;
         let allowed = rules.decide(&request.url, &request.method, &endpoints)?;
-        allow::check_headers(&request.headers)?;
+        allow::check_headers(&request.headers())?;
         if self.calls.len() >= MAX_CALLS {
             let message = "1024 calls are under way already";
             return Err(Error::new(Code::LimitExceeded, message));
@@ -103,13 +103,14 @@ impl Vault {
         if !request.background {
             session.touch(now);
         }
+        let mut init = String::new();
+        request.init.write(&mut init);
         Ok(Box::new(Call {
             call,
             port,
             id,
             allowed,
-            headers: request.headers,
-            options: request.options,
+            init,
             body,
             stage: Stage::Waiting,
             was_retried: false,
@@ -162,8 +163,7 @@ impl Vault {
             request: ApiRequest {
                 allowed: known.allowed.clone(),
                 authorization,
-                headers: known.headers.clone(),
-                options: known.options.clone(),
+                init: known.init.clone(),
             },
         });
         self.trace_call(now, event, call, None, Some(&detail));

@@ -227,25 +227,9 @@ pub struct ApiRequest {
     pub allowed: Allowed,
     /// The value of `Authorization`.
     pub authorization: Secret,
-    /// The page's headers.
-    pub headers: Vec<(String, String)>,
-    /// What else the page wishes.
-    pub options: CallOptions,
-}
-
-/// Members of `RequestInit` that are passed on as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallOptions {
-    /// `cache`
-    pub cache: Option<String>,
-    /// `credentials`
-    pub credentials: Option<String>,
-    /// `integrity`
-    pub integrity: Option<String>,
-    /// `keepalive`
-    pub keepalive: bool,
-    /// `priority`
-    pub priority: Option<String>,
+    /// What the page chose of Fetch's `RequestInit`, as JSON: `headers`, a list of pairs, to which
+    /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
+    pub init: String,
 }
 
 /// A source of unpredictable octets: the host's.

@@ -8,7 +8,6 @@ use crate::authorize::LoginParams;
 use crate::error::Error;
 use crate::json::{self, Object, Value};
 use crate::prelude::*;
-use crate::vault::io::CallOptions;
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 1;
@@ -66,12 +65,31 @@ pub(super) struct FetchRequest {
     pub url: String,
     /// How, as the page wrote it.
     pub method: String,
-    /// The page's headers.
-    pub headers: Vec<(String, String)>,
     /// Not the user's doing.
     pub background: bool,
-    /// What else.
-    pub options: CallOptions,
+    /// Members of `RequestInit` that the page chose: `headers`, a list of pairs, and the rest of
+    /// `RequestHead` in `pkg/src/messages.ts`. They go to the host as the JSON that they came as.
+    pub init: Object,
+}
+
+impl FetchRequest {
+    /// The page's headers.
+    pub(super) fn headers(&self) -> Vec<(&str, &str)> {
+        let list = self.init.get("headers").and_then(Value::as_array);
+        let mut pairs = Vec::new();
+        for item in list.unwrap_or_default() {
+            pairs.extend(pair(item));
+        }
+        pairs
+    }
+}
+
+/// A list of two strings.
+fn pair(value: &Value) -> Option<(&str, &str)> {
+    match value.as_array()? {
+        [name, value] => Some((name.as_str()?, value.as_str()?)),
+        _ => None,
+    }
 }
 
 /// A message that cannot be read; the page's number for it, if that could be.
@@ -167,18 +185,24 @@ impl Members<'_> {
     }
 
     fn fetch(&mut self) -> FetchRequest {
+        let mut init = Object::new();
+        let headers = self.object.get("headers").cloned().unwrap_or(Value::Null);
+        let is_pair = |item: &Value| pair(item).is_some();
+        self.are_sound &= headers
+            .as_array()
+            .is_some_and(|list| list.iter().all(is_pair));
+        init.push("headers", headers);
+        for name in ["cache", "credentials", "integrity", "priority"] {
+            if let Some(text) = self.text(name) {
+                init.push(name, text.into());
+            }
+        }
+        init.push("keepalive", self.flag("keepalive").into());
         FetchRequest {
             url: self.required("url"),
             method: self.required("method"),
-            headers: self.headers(),
             background: self.flag("background"),
-            options: CallOptions {
-                cache: self.text("cache"),
-                credentials: self.text("credentials"),
-                integrity: self.text("integrity"),
-                keepalive: self.flag("keepalive"),
-                priority: self.text("priority"),
-            },
+            init,
         }
     }
 
@@ -209,21 +233,6 @@ impl Members<'_> {
         let flag = value.as_bool();
         self.are_sound &= flag.is_some();
         flag.unwrap_or_default()
-    }
-
-    fn headers(&mut self) -> Vec<(String, String)> {
-        let mut headers = Vec::new();
-        let list = self.object.get("headers").and_then(Value::as_array);
-        self.are_sound &= list.is_some();
-        for item in list.unwrap_or_default() {
-            match item.as_array() {
-                Some([Value::String(name), Value::String(value)]) => {
-                    headers.push((name.clone(), value.clone()));
-                }
-                _ => self.are_sound = false,
-            }
-        }
-        headers
     }
 }
 
@@ -332,9 +341,14 @@ mod tests {
         let Request::Fetch(fetch) = message.request else {
             panic!("not a fetch");
         };
-        assert_eq!(fetch.headers, [("accept".to_owned(), "*/*".to_owned())]);
-        assert!(fetch.background && fetch.options.keepalive);
-        assert_eq!(fetch.options.cache.as_deref(), Some("no-store"));
+        assert_eq!(fetch.headers(), [("accept", "*/*")]);
+        assert!(fetch.background);
+        let mut init = String::new();
+        fetch.init.write(&mut init);
+        assert_eq!(
+            init,
+            r#"{"headers":[["accept","*/*"]],"cache":"no-store","keepalive":true}"#
+        );
     }
 
     #[test]

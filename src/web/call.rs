@@ -4,7 +4,7 @@
 use crate::prelude::*;
 use core::cell::RefCell;
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, JSON, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -198,31 +198,32 @@ fn fetch(
     body: &JsValue,
     controller: &AbortController,
 ) -> Result<js_sys::Promise, JsValue> {
-    let headers = web_sys::Headers::new()?;
-    for (name, value) in &request.headers {
-        headers.append(name, value)?;
-    }
-    headers.set("authorization", request.authorization.expose())?;
-    let duplex = if body.is_instance_of::<ReadableStream>() {
-        JsValue::from_str("half")
-    } else {
-        JsValue::UNDEFINED
-    };
-    let options = &request.options;
-    let init = js::object(&[
+    let init = JSON::parse(&request.init)?;
+    let authorization = Array::of2(
+        &"authorization".into(),
+        &request.authorization.expose().into(),
+    );
+    let headers: Array = js::get(&init, "headers").unchecked_into();
+    headers.push(&authorization);
+    let is_stream = body.is_instance_of::<ReadableStream>();
+    let members: [(&str, &JsValue); 5] = [
         ("method", &request.allowed.method().into()),
-        ("headers", &headers),
         ("body", body),
-        ("duplex", &duplex),
+        (
+            "duplex",
+            &if is_stream {
+                "half".into()
+            } else {
+                JsValue::UNDEFINED
+            },
+        ),
         ("signal", &controller.signal()),
         // A redirect is never followed: fetch would take the page's headers along.
         ("redirect", &"manual".into()),
-        ("cache", &js::text(options.cache.as_ref())),
-        ("credentials", &js::text(options.credentials.as_ref())),
-        ("integrity", &js::text(options.integrity.as_ref())),
-        ("keepalive", &options.keepalive.into()),
-        ("priority", &js::text(options.priority.as_ref())),
-    ]);
+    ];
+    for (name, value) in members {
+        Reflect::set(&init, &name.into(), value)?;
+    }
     let init: RequestInit = init.unchecked_into();
     let scope = host.scope();
     Ok(scope.fetch_with_str_and_init(request.allowed.url(), &init))

@@ -25,11 +25,6 @@ pub(super) fn get(value: &JsValue, name: &str) -> JsValue {
     Reflect::get(value, &JsValue::from_str(name)).unwrap_or_default()
 }
 
-/// `undefined` for `None`.
-pub(super) fn text(text: Option<&String>) -> JsValue {
-    text.map_or(JsValue::UNDEFINED, |text| JsValue::from_str(text))
-}
-
 /// A fresh array of octets.
 pub(super) fn octets(bytes: &[u8]) -> Uint8Array {
     Uint8Array::from(bytes)
