@@ -1,6 +1,5 @@
 //! Shapes of JavaScript that the other modules need.
 
-use crate::prelude::*;
 use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{IdbRequest, WorkerGlobalScope};
