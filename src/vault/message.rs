@@ -6,7 +6,7 @@
 
 use crate::authorize::LoginParams;
 use crate::error::Error;
-use crate::json::{self, Object, Value};
+use crate::json::{Object, Value, Writer};
 use crate::prelude::*;
 
 /// The version of the protocol.
@@ -16,7 +16,6 @@ pub(super) const PROTOCOL: u64 = 1;
 pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 
 /// A message of a page, with the page's own number for it.
-#[derive(Debug)]
 pub(super) struct PageMessage {
     /// The page's number; 0 where the message has none.
     pub id: u64,
@@ -25,7 +24,6 @@ pub(super) struct PageMessage {
 }
 
 /// What a page wants.
-#[derive(Debug)]
 pub(super) enum Request {
     /// `hello`
     Hello {
@@ -59,7 +57,6 @@ pub(super) enum Request {
 }
 
 /// A request for an API, not decided on yet.
-#[derive(Debug)]
 pub(super) struct FetchRequest {
     /// Where to, as the page wrote it.
     pub url: String,
@@ -236,96 +233,30 @@ impl Members<'_> {
     }
 }
 
-/// A message to a page, written as it grows.
-pub(super) struct Message(String);
+/// The beginning of a message of type `t` to a page.
+pub(super) fn message(t: &str) -> Writer {
+    let mut message = Writer::object();
+    message.text("t", t);
+    message
+}
 
-impl Message {
-    /// A message of type `t`.
-    pub(super) fn new(t: &str) -> Self {
-        let mut text = String::from("{\"t\":");
-        json::write_string(&mut text, t);
-        Self(text)
-    }
-
-    fn name(&mut self, name: &str) {
-        self.0.push(',');
-        json::write_string(&mut self.0, name);
-        self.0.push(':');
-    }
-
-    /// Adds a text.
-    pub(super) fn text(mut self, name: &str, text: &str) -> Self {
-        self.name(name);
-        json::write_string(&mut self.0, text);
-        self
-    }
-
-    /// Adds a number.
-    pub(super) fn number(mut self, name: &str, number: u64) -> Self {
-        self.name(name);
-        self.0.push_str(&number.to_string());
-        self
-    }
-
-    /// Adds `true` or `false`.
-    pub(super) fn flag(mut self, name: &str, flag: bool) -> Self {
-        self.name(name);
-        self.0.push_str(if flag { "true" } else { "false" });
-        self
-    }
-
-    /// Adds a text, or `null`.
-    pub(super) fn optional_text(self, name: &str, text: Option<&str>) -> Self {
-        match text {
-            Some(text) => self.text(name, text),
-            None => self.null(name),
-        }
-    }
-
-    /// Adds a number, or `null`.
-    pub(super) fn optional_number(self, name: &str, number: Option<u64>) -> Self {
-        match number {
-            Some(number) => self.number(name, number),
-            None => self.null(name),
-        }
-    }
-
-    /// Adds any value, or `null`.
-    pub(super) fn value(mut self, name: &str, value: &Value) -> Self {
-        self.name(name);
-        value.write(&mut self.0);
-        self
-    }
-
-    fn null(mut self, name: &str) -> Self {
-        self.name(name);
-        self.0.push_str("null");
-        self
-    }
-
-    /// The text to post.
-    pub(super) fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
-
-    fn fault(self, error: &Error) -> String {
-        let sentence = [error.message(), ". ", error.code().advice()].concat();
-        self.text("code", error.code().as_str())
-            .text("message", &sentence)
-            .finish()
-    }
+fn with_fault(message: &mut Writer, error: &Error) -> String {
+    let sentence = [error.message(), ". ", error.code().advice()].concat();
+    message
+        .text("code", error.code().as_str())
+        .text("message", &sentence)
+        .finish()
 }
 
 /// The `error` message for operation `id`.
 pub(super) fn error(id: u64, error: &Error) -> String {
-    Message::new("error").number("id", id).fault(error)
+    with_fault(message("error").number("id", id), error)
 }
 
 /// The `failed` message: nobody can be served.
 #[must_use]
 pub fn failed(error: &Error) -> String {
-    Message::new("failed").fault(error)
+    with_fault(&mut message("failed"), error)
 }
 
 #[cfg(test)]
@@ -336,7 +267,7 @@ mod tests {
     fn a_fetch_is_read_whole() {
         let text = r#"{"t":"fetch","id":7,"url":"https://a.test/","method":"PUT",
             "headers":[["accept","*/*"]],"background":true,"cache":"no-store","keepalive":true}"#;
-        let message = PageMessage::parse(text).unwrap();
+        let message = PageMessage::parse(text).ok().unwrap();
         assert_eq!(message.id, 7);
         let Request::Fetch(fetch) = message.request else {
             panic!("not a fetch");
@@ -373,7 +304,7 @@ mod tests {
             ),
             (r#"{"t":"logout","id":3,"provider":"yes"}"#, 3),
         ] {
-            assert_eq!(PageMessage::parse(text).unwrap_err().id, id, "{text}");
+            assert_eq!(PageMessage::parse(text).err().unwrap().id, id, "{text}");
         }
         let long = [
             r#"{"t":"callback","url":""#,
