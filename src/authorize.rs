@@ -11,7 +11,7 @@ use crate::clock::UnixMillis;
 use crate::config::{Config, has_word};
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form};
-use crate::json::{self, Object, Value};
+use crate::json::{self, Value, Writer};
 use crate::metadata::Metadata;
 use crate::pkce::{self, Pkce};
 use crate::token::is_error_code;
@@ -121,15 +121,15 @@ pub fn begin(
         state.push_str(POPUP_MARK);
     }
     let nonce = base64url::encode(nonce_entropy);
-    let mut form = Form::new()
-        .with("response_type", "code")
-        .with("client_id", &config.client_id)
-        .with("redirect_uri", config.redirect_uri.href())
-        .with("scope", &config.scope)
-        .with("state", &state)
-        .with("nonce", &nonce)
-        .with("code_challenge", &pkce.challenge)
-        .with("code_challenge_method", pkce::CHALLENGE_METHOD);
+    let mut form = Form::new();
+    form.push("response_type", "code")
+        .push("client_id", &config.client_id)
+        .push("redirect_uri", config.redirect_uri.href())
+        .push("scope", &config.scope)
+        .push("state", &state)
+        .push("nonce", &nonce)
+        .push("code_challenge", &pkce.challenge)
+        .push("code_challenge_method", pkce::CHALLENGE_METHOD);
     form.push_encoded(&chosen.finish());
     form.push_encoded(&config.authorization_params);
     Ok(Begun {
@@ -213,16 +213,15 @@ impl Pending {
     /// The text to store, sealed by the host.
     #[must_use]
     pub fn to_json(&self) -> Secret {
-        let mut object = Object::new();
-        object.push("issuer", self.issuer.as_str().into());
-        object.push("nonce", self.nonce.expose().into());
-        object.push("code_verifier", self.code_verifier.expose().into());
-        object.push("return_to", self.return_to.as_str().into());
-        object.push("popup", self.popup.into());
-        object.push("max_age", self.max_age.into());
-        object.push("created_at", self.created_at.into());
-        let mut text = String::new();
-        object.write(&mut text);
+        let text = Writer::object()
+            .text("issuer", &self.issuer)
+            .text("nonce", self.nonce.expose())
+            .text("code_verifier", self.code_verifier.expose())
+            .text("return_to", &self.return_to)
+            .flag("popup", self.popup)
+            .optional_number("max_age", self.max_age)
+            .number("created_at", self.created_at)
+            .finish();
         Secret::new(text)
     }
 

@@ -439,7 +439,14 @@ impl<'a> Options<'a> {
     }
 
     fn claims(&self) -> Vec<String> {
-        let claims = self.texts("claims", DEFAULT_CLAIMS, "it must be a list of claim names");
+        let named = self.texts("claims", DEFAULT_CLAIMS, "it must be a list of claim names");
+        let mut claims = Vec::new();
+        for claim in named {
+            // `sub` is shown anyway.
+            if claim != "sub" && !claims.contains(&claim) {
+                claims.push(claim);
+            }
+        }
         if claims.iter().any(|c| PROTOCOL_CLAIMS.contains(&c.as_str())) {
             let why = "nonce, at_hash, c_hash and s_hash stay in the vault";
             self.refuse("claims", why);

@@ -174,11 +174,13 @@ impl core::error::Error for Error {}
 #[must_use]
 pub(crate) fn quote(text: &str) -> String {
     const LONGEST: usize = 60;
-    let printable = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
     let mut out = String::from("'");
-    out.extend(text.chars().take(LONGEST).map(printable));
-    if text.chars().nth(LONGEST).is_some() {
-        out.push_str("...");
+    for (i, c) in text.chars().enumerate() {
+        if i == LONGEST {
+            out.push_str("...");
+            break;
+        }
+        out.push(if matches!(c, ' '..='~') { c } else { '?' });
     }
     out.push('\'');
     out

@@ -13,21 +13,14 @@ impl Form {
     }
 
     /// Adds a parameter.
-    // Inlined, so that a chain of these moves nothing.
-    #[inline(always)]
-    #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.push(name, value);
-        self
-    }
-
-    /// Adds a parameter.
+    // By reference for the reason given at `json::Writer`.
     #[inline(never)]
-    pub fn push(&mut self, name: &str, value: &str) {
+    pub fn push(&mut self, name: &str, value: &str) -> &mut Self {
         self.separate();
         encode(&mut self.0, name);
         self.0.push('=');
         encode(&mut self.0, value);
+        self
     }
 
     /// Adds parameters that are encoded already.
@@ -45,9 +38,8 @@ impl Form {
     }
 
     /// The encoded text.
-    #[must_use]
-    pub fn finish(self) -> String {
-        self.0
+    pub fn finish(&mut self) -> String {
+        core::mem::take(&mut self.0)
     }
 }
 
@@ -126,8 +118,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let text = Form::new()
-            .with("scope", "openid profile")
-            .with("redirect_uri", "https://app.example/cb?a=1&b=+é")
+            .push("scope", "openid profile")
+            .push("redirect_uri", "https://app.example/cb?a=1&b=+é")
             .finish();
         assert_eq!(
             text,

@@ -281,6 +281,84 @@ impl<T: Into<Self>> From<Vec<T>> for Value {
     }
 }
 
+/// An object that is written as it grows, without values in between. The caller sees to it that
+/// each name is new.
+///
+/// Each method gives the writer back by reference: to hand it on by value would move it, and the
+/// moves of a chain are as much code as its calls.
+pub struct Writer(String);
+
+impl Writer {
+    /// An object without members.
+    #[must_use]
+    pub fn object() -> Self {
+        Self("{".to_owned())
+    }
+
+    /// Adds a text.
+    pub fn text(&mut self, name: &str, text: &str) -> &mut Self {
+        self.name(name);
+        write_string(&mut self.0, text);
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, name: &str, number: u64) -> &mut Self {
+        self.name(name);
+        write_number(&mut self.0, number);
+        self
+    }
+
+    /// Adds `true` or `false`.
+    pub fn flag(&mut self, name: &str, flag: bool) -> &mut Self {
+        self.json(name, if flag { "true" } else { "false" })
+    }
+
+    /// Adds a text, or `null`.
+    pub fn optional_text(&mut self, name: &str, text: Option<&str>) -> &mut Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self.json(name, "null"),
+        }
+    }
+
+    /// Adds a number, or `null`.
+    pub fn optional_number(&mut self, name: &str, number: Option<u64>) -> &mut Self {
+        match number {
+            Some(number) => self.number(name, number),
+            None => self.json(name, "null"),
+        }
+    }
+
+    /// Adds any value.
+    pub fn value(&mut self, name: &str, value: &Value) -> &mut Self {
+        self.name(name);
+        value.write(&mut self.0);
+        self
+    }
+
+    /// Adds what is JSON already.
+    pub fn json(&mut self, name: &str, json: &str) -> &mut Self {
+        self.name(name);
+        self.0.push_str(json);
+        self
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        write_string(&mut self.0, name);
+        self.0.push(':');
+    }
+
+    /// Ends the object and gives its text.
+    pub fn finish(&mut self) -> String {
+        self.0.push('}');
+        core::mem::take(&mut self.0)
+    }
+}
+
 /// Appends a number.
 // `to_string` would bring the machinery for formatting along.
 pub fn write_number(out: &mut String, number: u64) {

@@ -4,7 +4,7 @@
 //! may publish others beside it: symmetric and private keys, keys for encryption, short RSA keys,
 //! unknown curves. A token's `kid` picks among the rest; it is compared and used for nothing else.
 
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, Writer};
 use crate::prelude::*;
 use crate::{Code, Error, Result, base64url};
 
@@ -135,28 +135,26 @@ impl Jwk {
         if alg.is_some_and(|alg| !core::ptr::eq(alg.kind(), kind)) {
             return None;
         }
-        let mut public = Object::new();
-        public.push("kty", kty.into());
+        let mut public = Writer::object();
+        public.text("kty", kty);
         if !crv.is_empty() {
-            public.push("crv", crv.into());
+            public.text("crv", crv);
         }
         let mut members = Vec::new();
         for name in kind.members {
             let text = object.str(name)?;
             // The text is the only one for these bytes, so it may be passed on.
             members.push(base64url::decode(text)?);
-            public.push(name, text.into());
+            public.text(name, text);
         }
         if !(kind.check)(&members) {
             return None;
         }
-        let mut public_json = String::new();
-        public.write(&mut public_json);
         Some(Self {
             kind,
             kid: kid.map(str::to_owned),
             alg,
-            public_json,
+            public_json: public.finish(),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::Secret;
 use crate::clock::{Instant, Now, UnixMillis};
 use crate::config::{Config, Limits};
 use crate::id_token::IdToken;
-use crate::json::{Object, Value};
+use crate::json::{self, Writer};
 use crate::refresh;
 use crate::token::{TokenSet, words};
 
@@ -214,9 +214,9 @@ impl Session {
         );
     }
 
-    /// What a page may see: `Session` in `pkg/src/messages.ts`.
+    /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`.
     #[must_use]
-    pub fn view(&self, config: &Config) -> Object {
+    pub fn view(&self, config: &Config) -> String {
         let state = if self.interaction_required {
             "interaction_required"
         } else {
@@ -225,40 +225,49 @@ impl Session {
         let (_, access_token_expires_at) = self.access_token_times();
         let expires_at = after(self.started.wall(), config.limits.absolute);
         let idle_expires_at = after(self.last_activity.wall(), config.limits.idle);
-        let mut view = Object::new();
-        view.push("claims", self.visible_claims(config).into());
-        let mut scopes = Vec::new();
-        for scope in words(&self.scope) {
-            scopes.push(scope.into());
-        }
-        view.push("scopes", Value::Array(scopes));
-        view.push("state", state.into());
-        view.push("startedAt", self.started.wall().into());
-        view.push("expiresAt", expires_at.into());
-        view.push("idleExpiresAt", idle_expires_at.min(expires_at).into());
-        view.push("accessTokenExpiresAt", access_token_expires_at.into());
-        view
+        Writer::object()
+            .json("claims", &self.visible_claims(config))
+            .json("scopes", &self.scopes())
+            .text("state", state)
+            .number("startedAt", self.started.wall())
+            .number("expiresAt", expires_at)
+            .number("idleExpiresAt", idle_expires_at.min(expires_at))
+            .number("accessTokenExpiresAt", access_token_expires_at)
+            .finish()
     }
 
-    fn visible_claims(&self, config: &Config) -> Object {
-        let mut visible = Object::new();
-        visible.push("sub", self.original.subject().into());
+    fn visible_claims(&self, config: &Config) -> String {
+        let mut visible = Writer::object();
+        visible.text("sub", self.original.subject());
         let claims = self.latest.as_ref().unwrap_or(&self.original).claims();
         for name in &config.claims {
             // A provider may leave out of a refreshed ID token what the first one had.
             let value = claims
                 .get(name)
                 .or_else(|| self.original.claims().get(name));
-            if let Some(value) = value
-                && visible.get(name).is_none()
-            {
-                visible.push(name, value.clone());
+            if let Some(value) = value {
+                visible.value(name, value);
             }
         }
-        visible
+        visible.finish()
+    }
+
+    fn scopes(&self) -> String {
+        let mut list = "[".to_owned();
+        for scope in words(&self.scope) {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            json::write_string(&mut list, scope);
+        }
+        list.push(']');
+        list
     }
 }
 
 fn after(start: UnixMillis, duration: Duration) -> UnixMillis {
-    start.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    let millis = duration.as_secs().saturating_mul(1000);
+    start
+        .saturating_add(millis)
+        .saturating_add(duration.subsec_millis().into())
 }

@@ -32,36 +32,36 @@ pub fn code_request(
     code: &Secret,
     code_verifier: &Secret,
 ) -> HttpRequest {
-    let form = Form::new()
-        .with("grant_type", "authorization_code")
-        .with("code", code.expose())
-        .with("redirect_uri", redirect_uri)
-        .with("client_id", client_id)
-        .with("code_verifier", code_verifier.expose());
+    let mut form = Form::new();
+    form.push("grant_type", "authorization_code")
+        .push("code", code.expose())
+        .push("redirect_uri", redirect_uri)
+        .push("client_id", client_id)
+        .push("code_verifier", code_verifier.expose());
     post(endpoint, form)
 }
 
 /// A refresh (RFC 6749 6). No `scope`: the grant's own scopes are kept.
 #[must_use]
 pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
-    let form = Form::new()
-        .with("grant_type", "refresh_token")
-        .with("refresh_token", refresh_token.expose())
-        .with("client_id", client_id);
+    let mut form = Form::new();
+    form.push("grant_type", "refresh_token")
+        .push("refresh_token", refresh_token.expose())
+        .push("client_id", client_id);
     post(endpoint, form)
 }
 
 /// The revocation of a refresh token, and with it of its grant (RFC 7009 2.1).
 #[must_use]
 pub fn revocation_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
-    let form = Form::new()
-        .with("token", refresh_token.expose())
-        .with("token_type_hint", "refresh_token")
-        .with("client_id", client_id);
+    let mut form = Form::new();
+    form.push("token", refresh_token.expose())
+        .push("token_type_hint", "refresh_token")
+        .push("client_id", client_id);
     post(endpoint, form)
 }
 
-fn post(endpoint: &str, form: Form) -> HttpRequest {
+fn post(endpoint: &str, mut form: Form) -> HttpRequest {
     HttpRequest {
         url: endpoint.to_owned(),
         form: Some(Secret::new(form.finish())),

@@ -32,9 +32,10 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
+use crate::json::Writer;
 use crate::session::{EndReason, Session};
 use list::List;
-use message::{Message, PROTOCOL, PageMessage, Request};
+use message::{PROTOCOL, PageMessage, Request, message};
 
 pub use io::{
     ApiRequest, Body, CallId, Entropy, Input, Monotonic, OpId, Output, PortId, ResponseHead, Taken,
@@ -231,7 +232,7 @@ impl Vault {
             }
             self.ports.push(port);
         }
-        let text = self.session_message(Message::new("ready").number("version", PROTOCOL));
+        let text = self.session_message(message("ready").number("version", PROTOCOL));
         self.post(port, text);
     }
 
@@ -313,8 +314,9 @@ impl Vault {
     }
 
     fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>) {
-        let done = Message::new("done").number("id", id);
-        self.post(port, done.optional_text("url", url).finish());
+        let mut done = message("done");
+        done.number("id", id).optional_text("url", url);
+        self.post(port, done.finish());
     }
 
     fn broadcast(&mut self, text: &str) {
@@ -324,16 +326,16 @@ impl Vault {
     }
 
     fn broadcast_session(&mut self) {
-        let text = self.session_message(Message::new("session"));
+        let text = self.session_message(&mut message("session"));
         self.broadcast(&text);
     }
 
     /// Ends a message with what a page may know of the session.
-    fn session_message(&self, message: Message) -> String {
+    fn session_message(&self, message: &mut Writer) -> String {
         let view = self.session.as_ref().map(|s| s.view(&self.config));
         let reason = self.end_reason.map(EndReason::as_str);
         message
-            .value("session", &view.into())
+            .json("session", view.as_deref().unwrap_or("null"))
             .optional_text("reason", reason)
             .finish()
     }

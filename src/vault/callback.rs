@@ -3,7 +3,7 @@
 
 use super::calls::Waiters;
 use super::list;
-use super::message::Message;
+use super::message::message;
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::authorize::{Answer, Pending};
@@ -247,12 +247,13 @@ impl Vault {
 
     fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {
         if let Some((port, id)) = page {
-            let settled = Message::new("settled")
+            let settled = message("settled")
                 .number("id", id)
                 .flag("callback", true)
                 .text("returnTo", &pending.return_to)
-                .flag("popup", pending.popup);
-            self.post(port, settled.finish());
+                .flag("popup", pending.popup)
+                .finish();
+            self.post(port, settled);
         }
         self.settle_opener(key, Ok(()));
     }

@@ -5,7 +5,7 @@
 //! all if nothing better comes.
 
 use super::list;
-use super::message::{FetchRequest, Message};
+use super::message::{FetchRequest, message};
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
@@ -282,8 +282,8 @@ impl Vault {
             return;
         };
         if !matches!(known.stage, Stage::Delivered) {
-            let text = Message::new("network_error").number("id", known.id);
-            self.post(known.port, text.finish());
+            let text = message("network_error").number("id", known.id).finish();
+            self.post(known.port, text);
             self.trace_call(now, "call_answered", call, None, Some("no answer"));
         }
         self.drop_call(call);
@@ -333,7 +333,7 @@ impl Vault {
 }
 
 fn head_text(id: u64, head: &ResponseHead) -> String {
-    Message::new("head")
+    message("head")
         .number("id", id)
         .number("status", head.status.into())
         .text("statusText", &head.status_text)

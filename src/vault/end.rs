@@ -113,7 +113,8 @@ impl Vault {
             let message = "the provider has no end_session_endpoint, or nobody was signed in";
             return Err(Error::new(Code::Unsupported, message));
         };
-        let mut form = Form::new().with("client_id", &self.config.client_id);
+        let mut form = Form::new();
+        form.push("client_id", &self.config.client_id);
         if let Some(return_to) = return_to {
             let Some(url) = Url::parse_within(return_to, &self.config.redirect_uri) else {
                 let message = "logout option returnTo is not an address of this app";

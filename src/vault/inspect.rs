@@ -3,11 +3,11 @@
 //! Off unless the configuration says `inspect: true`. A fingerprint is a hash salted with octets
 //! that never leave the vault, so it tells two tokens apart and nothing else about them.
 
-use super::message::Message;
+use super::message::message;
 use super::{CallId, PortId, Vault};
 use crate::clock::{Now, UnixMillis};
 use crate::error::{Code, Error};
-use crate::json::{Object, Value};
+use crate::json::Writer;
 use crate::prelude::*;
 use crate::{Secret, pkce};
 
@@ -53,7 +53,7 @@ impl Vault {
         if !self.config.inspect {
             return;
         }
-        let text = Message::new("trace")
+        let text = message("trace")
             .number("at", now.wall)
             .text("event", event)
             .optional_number("call", call.map(u64::from))
@@ -69,12 +69,13 @@ impl Vault {
             let message = "the configuration does not say inspect: true";
             return self.post_error(port, id, &Error::new(Code::Unsupported, message));
         }
-        let holdings = Value::Array(self.holdings());
-        let inspection = Message::new("inspection").number("id", id);
-        self.post(port, inspection.value("holdings", &holdings).finish());
+        let holdings = ["[", &self.holdings().join(","), "]"].concat();
+        let mut inspection = message("inspection");
+        inspection.number("id", id).json("holdings", &holdings);
+        self.post(port, inspection.finish());
     }
 
-    fn holdings(&self) -> Vec<Value> {
+    fn holdings(&self) -> Vec<String> {
         let mut holdings = Vec::new();
         if let Some(session) = &self.session {
             let (since, expires_at) = session.access_token_times();
@@ -88,7 +89,7 @@ impl Vault {
                 };
                 let generation = (kind != "id_token").then(|| session.generation());
                 let fingerprint = self.fingerprint(token);
-                let fingerprint = Some(fingerprint);
+                let fingerprint = Some(fingerprint.as_str());
                 holdings.push(holding(kind, since, expires_at, generation, fingerprint));
             });
         }
@@ -118,13 +119,13 @@ fn holding(
     since: UnixMillis,
     expires_at: Option<UnixMillis>,
     generation: Option<u64>,
-    fingerprint: Option<String>,
-) -> Value {
-    let mut object = Object::new();
-    object.push("kind", kind.into());
-    object.push("since", since.into());
-    object.push("expiresAt", expires_at.into());
-    object.push("generation", generation.into());
-    object.push("fingerprint", fingerprint.into());
-    object.into()
+    fingerprint: Option<&str>,
+) -> String {
+    Writer::object()
+        .text("kind", kind)
+        .number("since", since)
+        .optional_number("expiresAt", expires_at)
+        .optional_number("generation", generation)
+        .optional_text("fingerprint", fingerprint)
+        .finish()
 }

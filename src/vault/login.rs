@@ -5,7 +5,7 @@ use crate::prelude::*;
 use core::time::Duration;
 
 use super::list::{self, List};
-use super::message::Message;
+use super::message::message;
 use super::{Monotonic, OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
 use crate::clock::{Instant, Now};
@@ -163,8 +163,9 @@ impl Vault {
             );
             return self.post_error(login.port, login.id, &error);
         }
-        let navigate = Message::new("navigate").number("id", login.id);
-        self.post(login.port, navigate.text("url", &url).finish());
+        let mut navigate = message("navigate");
+        navigate.number("id", login.id).text("url", &url);
+        self.post(login.port, navigate.finish());
         if login.params.popup {
             login.stage = Stage::AtProvider { key };
             self.logins.under_way.push(login);

@@ -84,7 +84,7 @@ fn spellings(secrets: &[String]) -> Vec<String> {
 }
 
 fn encoded(text: &str) -> String {
-    form::Form::new().with("", text).finish()[1..].to_owned()
+    form::Form::new().push("", text).finish()[1..].to_owned()
 }
 
 /// The address of a `navigate` message, and the message without it.
