@@ -1,6 +1,3 @@
-/** The page says this of a worker that is gone, the worker of itself. */
-export const VAULT_CRASHED = 'Reload the page; please report it.'
-
 /** What to do, by code: the same sentences as in src/error.rs, for what begins in the page. */
 const advice = {
   closed: 'Call connect() again.',
@@ -9,7 +6,6 @@ const advice = {
   popup_blocked: "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
   timeout: 'Try again.',
   unsupported: 'See the message for what is missing.',
-  vault_crashed: VAULT_CRASHED,
   worker_failed: "Check the worker's URL, its type 'module', and the page's worker-src.",
   worker_timeout: "Check the worker's console; its file must call vault().",
 }

@@ -131,8 +131,6 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       worker.removeEventListener('error', broken)
     }
     worker.addEventListener('error', broken)
-    // Fired, by engines that know it, when the worker is terminated.
-    port.addEventListener('close', () => link.end(failure('vault_crashed', 'the worker was stopped')))
     // A page in the back-forward cache comes back with its port.
     addEventListener('pagehide', (event) => event.persisted || send({ t: 'bye' }), { signal: life.signal })
 

@@ -10,7 +10,7 @@
  */
 import { Vault } from '../glue/strongroom.js'
 import type { VaultConfig } from './config.js'
-import { compose, StrongroomError, VAULT_CRASHED } from './error.js'
+import { compose, StrongroomError } from './error.js'
 import type { VaultMessage } from './messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -26,6 +26,9 @@ export interface VaultOptions {
 
 const configInvalid = (what: string) =>
   compose('config_invalid', what, "Mend the named option in the worker's file.")
+
+/** The page's last message, as it writes it: a worker may outlive any number of pages. */
+const BYE = '{"t":"bye"}'
 
 const ports = new Set<MessagePort>()
 let started = false
@@ -68,7 +71,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
   ports.add(port)
-  port.addEventListener('close', () => ports.delete(port))
+  port.addEventListener('message', ({ data }) => data?.[0] === BYE && ports.delete(port))
   if (over) refuse(port, over)
   else attempt(() => core?.connect(port))
 }
@@ -101,7 +104,7 @@ const end = (error: StrongroomError) => {
 
 /** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
 const crash = (cause: unknown) => {
-  end(compose('vault_crashed', 'the core trapped', VAULT_CRASHED))
+  end(compose('vault_crashed', 'the core trapped', 'Reload the page; please report it.'))
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
   // A reload gets a new vault then, other tabs being open or not. Not at once: who connects to a worker

@@ -47,17 +47,3 @@ test('two tabs with a popup each get their own answers', time, async () => {
   if (!popup.isClosed() && (await popup.locator('#username').count())) await giveConsent(popup)
   assert.equal((await first.evaluate(() => login)).value.claims.sub, 'alice')
 })
-
-test('a terminated worker leaves nobody waiting', time, async () => {
-  const page = await app.open()
-  await booted(page)
-  const code = await page.evaluate(async () => {
-    const worker = create.dedicated()
-    const other = await connect(worker)
-    const failed = new Promise((resolve) => other.on('failed', resolve))
-    const pending = settle(other.login())
-    worker.terminate()
-    return [(await pending).error.code, (await failed).code]
-  })
-  assert.deepEqual(code, ['vault_crashed', 'vault_crashed'])
-})

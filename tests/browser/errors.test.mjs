@@ -119,7 +119,8 @@ test('login_denied: consent', time, async () => {
 })
 
 const ANSWERS = {
-  login_failed: { error: 'server_error' },
+  login_failed: { error: 'invalid_scope' },
+  provider_unavailable: { error: 'temporarily_unavailable' },
   interaction_required: { error: 'login_required' },
   issuer_mismatch: { code: 'abc', iss: 'https://attacker.example' },
   callback_invalid: { code: 'abc', error: 'access_denied' },
@@ -161,8 +162,13 @@ test('the rest of the address is kept to the letter', time, async () => {
 })
 
 const DISCOVERY = {
-  provider_unavailable: [{ drop: true }, { answer: { status: 503, body: 'Busy' } }],
-  metadata_invalid: [{ answer: { body: '<!doctype html>' } }, json({ issuer: 1 })],
+  provider_unavailable: [
+    { drop: true },
+    { answer: { status: 503, body: 'Busy' } },
+    // What a network says to those who are not signed in to it.
+    { answer: { body: '<!doctype html>' } },
+  ],
+  metadata_invalid: [json({ issuer: 1 }), json([])],
   issuer_mismatch: [json({ issuer: 'https://attacker.example' })],
 }
 
@@ -196,10 +202,11 @@ const EXCHANGES = {
   'client_rejected: invalid_client': json({ error: 'invalid_client' }, 401),
   'token_response_invalid: HTML with status 200': { answer: { body: '<!doctype html>' } },
   'token_response_invalid: an empty object': json({}),
-  'token_response_invalid: expires_in is negative': json({
+  'token_response_invalid: a token of another type': json({ access_token: 'a', token_type: 'mac' }),
+  'token_response_invalid: expires_in is no number': json({
     access_token: 'a',
     token_type: 'Bearer',
-    expires_in: -1,
+    expires_in: 'soon',
     id_token: 'a.b.c',
   }),
   'id_token_invalid: no JWT': json({
@@ -272,9 +279,12 @@ test('login_cancelled: back from the provider by the browser’s button', time, 
       globalThis.login = settle(room.login())
     })
     await page.waitForSelector('#username')
-    await page.goBack()
-    const outcome = await page.evaluate(() => globalThis.login ?? 'a new page, which waits for nothing')
-    if (typeof outcome === 'object') assert.equal(outcome.error.code, 'login_cancelled')
+    await page.goBack({ waitUntil: 'commit' })
+    const outcome = await page.evaluate(() => globalThis.login ?? 'a new page')
+    assert.equal(outcome.error?.code, 'login_cancelled', JSON.stringify(outcome))
+    // The page goes on with the port that it had.
+    const { error } = await call(page, `${withCache.api.url}orders`)
+    assert.equal(error.code, 'login_required')
   } finally {
     await withCache.close()
   }
@@ -295,17 +305,14 @@ for (const kind of ['shared', 'dedicated']) {
   })
 }
 
-test('popup_blocked: the browser opens none without a click', time, async () => {
-  const strict = await startApp({ launch: { ignoreDefaultArgs: ['--disable-popup-blocking'] } })
-  try {
-    strict.site.files['/page.js'] +=
-      `\nglobalThis.login = boot.then(() => settle(room.login({ mode: 'popup' })))`
-    const page = await strict.open()
-    const { error } = await page.evaluate(() => login)
-    assert.equal(error.code, 'popup_blocked')
-  } finally {
-    await strict.close()
-  }
+test('popup_blocked', time, async () => {
+  const { pageCsp } = app.site
+  app.site.pageCsp += '; sandbox allow-scripts allow-same-origin'
+  const page = await app.open()
+  app.site.pageCsp = pageCsp
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login({ mode: 'popup' })))
+  assert.equal(error.code, 'popup_blocked')
 })
 
 /** A promise and what settles it. */
