@@ -7,11 +7,16 @@ import { Visits } from './visits.mjs'
 
 const MB = 1024 * 1024
 
-const SMALL = { runs: 7, pairs: 100 }
-const LARGE = { size: 16 * MB, pairs: 9 }
+const SMALL = { runs: 7, pairs: 60 }
+const LARGE = { size: 16 * MB, bodies: 9 }
 const CROWD = { tabs: 8, calls: 50, runs: 3 }
 const ROUNDS = 9
 const TRIPS = 5
+
+const NOTES = [
+  'One worker serves all tabs. It runs in the process of the tab that started it; bodies reach another tab by way of a copy between processes.',
+  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself on the 5 µs clock of a cross-origin isolated page. 16 MB: ${LARGE.bodies} pairs in turns.`,
+]
 
 /** Long enough for the calls of a crowd and the same calls without a vault. */
 const SHORT_LIVED = 5
@@ -33,58 +38,65 @@ export async function measureBrowser(progress) {
 
 async function measureAll(bench) {
   const { servers, visits, progress } = bench
+  const comparisons = { measures: 'small large', ...SMALL, ...LARGE }
+  servers.settings.accessTokenSeconds = LONG_LIVED
+  progress('small request and 16 MB body, the only tab')
+  const { small, large } = await visits.signIn({ vault: 'new', ...comparisons })
   servers.settings.accessTokenSeconds = SHORT_LIVED
-  await visits.signIn('shared')
+  await visits.signIn({ vault: 'shared' })
   progress(`${CROWD.tabs} tabs × ${CROWD.calls} calls on an expired token`)
   const crowd = await crowdRows(bench)
   servers.settings.accessTokenSeconds = LONG_LIVED
   await servers.ledger.accessTokenExpired()
-  progress('small request')
-  const { rows: small, note } = await smallRows(bench)
-  progress('16 MB body')
-  const large = [...(await largeRows(bench, 'whole')), ...(await largeRows(bench, 'pieces'))]
+  progress('small request and 16 MB body, another tab')
+  const second = await visits.open('tab', comparisons)
   progress('start of a page')
   const start = await startRows(bench)
   progress('way back from the provider')
   const trip = await tripRows(bench)
-  return { rows: [...small, ...large, ...crowd, ...start, ...trip], notes: [note] }
+  const rows = [
+    ...smallRows(small, 'only tab'),
+    ...smallRows(second.small, 'second tab'),
+    ...largeRows(large, 'only tab'),
+    ...largeRows(second.large, 'second tab'),
+    ...crowd,
+    ...start,
+    ...trip,
+  ]
+  return { rows, notes: NOTES }
 }
 
-async function smallRows({ visits }) {
-  const { runs, isIsolated, bytes } = await visits.open('small', SMALL)
-  const rows = [
+function smallRows({ times, bytes }, where) {
+  return [
     [50, { gate: 1.3, aim: 1.1 }],
     [95, {}],
   ].map(([rank, bounds]) => {
-    const [own, plain] = [0, 1].map((i) => runs.map((run) => percentile(run[i], rank)))
+    const [own, plain] = [0, 1].map((side) => times.map((run) => percentile(run[side], rank)))
     return {
-      what: `small request (${bytes} B of JSON), p${rank}`,
+      what: `${bytes} B of JSON, p${rank}, ${where}`,
       own: milliseconds(spread(own)),
       peer: `plain fetch ${milliseconds(spread(plain))}`,
       ratio: timeRatio(ratios(own, plain)),
       ...bounds,
     }
   })
-  const clock = isIsolated
-    ? 'each timed by itself, on the 5 µs clock of a cross-origin isolated page'
-    : 'each timed by itself, on a clock of 100 µs'
-  return { rows, note: `Small requests: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, ${clock}.` }
 }
 
-const MANNERS = { whole: 'arrayBuffer()', pieces: 'piece by piece' }
-
-async function largeRows({ visits }, read) {
-  const [own, plain] = await visits.open('large', { ...LARGE, read })
+function largeRows(large, where) {
   const speeds = (times) => times.map((ms) => (LARGE.size / MB / ms) * 1000)
   return [
-    {
-      what: `16 MB body, ${MANNERS[read]}`,
-      own: megabytesPerSecond(spread(speeds(own))),
-      peer: `plain fetch ${megabytesPerSecond(spread(speeds(plain)))}`,
-      ratio: speedRatio(ratios(speeds(own), speeds(plain))),
-      ...(read === 'whole' ? { gate: 0.75, aim: 0.95 } : {}),
-    },
-  ]
+    ['whole', 'arrayBuffer()', { gate: 0.75, aim: 0.95 }],
+    ['pieces', 'piece by piece', {}],
+  ].map(([read, how, bounds]) => {
+    const [own, plain] = large[read].map(speeds)
+    return {
+      what: `16 MB, ${how}, ${where}`,
+      own: megabytesPerSecond(spread(own)),
+      peer: `plain fetch ${megabytesPerSecond(spread(plain))}`,
+      ratio: speedRatio(ratios(own, plain)),
+      ...bounds,
+    }
+  })
 }
 
 async function crowdRows({ visits, servers: { ledger } }) {
@@ -124,7 +136,7 @@ async function startRows({ visits }) {
   const times = (kind, key) => samples.filter((sample) => sample.kind === kind).map((sample) => sample[key])
   const [running, plain] = [times('running', 'firstByte'), times('plain', 'firstByte')]
   return [
-    { what: 'page start to handshake, new worker', own: milliseconds(spread(times('cold', 'handshake'))) },
+    { what: 'page start to handshake, new worker', own: milliseconds(spread(times('fresh', 'handshake'))) },
     {
       what: 'page start to handshake, running worker',
       own: milliseconds(spread(times('running', 'handshake'))),
@@ -140,7 +152,7 @@ async function startRows({ visits }) {
 
 async function tripRows({ visits }) {
   const trips = []
-  for (let trip = 0; trip < TRIPS; trip++) trips.push(await visits.signIn('cold'))
+  for (let trip = 0; trip < TRIPS; trip++) trips.push(await visits.signIn({ vault: 'new' }))
   const times = (key) => milliseconds(spread(trips.map((trip) => trip[key])))
   const what = 'back from the provider, new worker'
   return [

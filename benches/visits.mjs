@@ -35,15 +35,17 @@ export class Visits {
 
   /**
    * Signs in through the provider's forms, and measures the way back from it. The tab stays open, and with it
-   * the worker that all tabs share.
+   * its worker.
    *
-   * @param {'shared' | 'cold'} kind Of the vault that is signed in.
+   * @param {object} parameters
+   * @param {'shared' | 'new'} parameters.vault Whether it is the one that all tabs share.
+   * @param {string} [parameters.measures] What to compare afterwards, with what that needs.
    */
-  async signIn(kind) {
+  async signIn(parameters) {
     const id = this.#nextId()
     const result = this.#servers.collector.result(id)
     await this.#chromium.drive(async (page) => {
-      await page.goto(this.#address('login', { id, kind }))
+      await page.goto(this.#address('login', { id, ...parameters }))
       const consent = page.locator('button[value=allow]')
       await page.locator('#username').or(consent).waitFor()
       if (!(await consent.count())) await giveCredentials(page)

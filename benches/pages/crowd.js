@@ -2,12 +2,12 @@
  * One of several tabs that call at once when the access token has expired. The first tab conducts: it waits
  * for the others and for the expiry, gives the sign, and reports when the last call is done.
  */
-import { connectShared, parameter, report, tokenFromBench } from './room.js'
+import { connectShared, parameters, report, tokenFromBench } from './room.js'
 
 const channel = new BroadcastChannel('crowd')
-const tabs = Number(parameter('tabs'))
-const calls = Number(parameter('calls'))
-const name = Number(parameter('tab'))
+const tabs = Number(parameters.tabs)
+const calls = Number(parameters.calls)
+const name = Number(parameters.tab)
 
 const room = await connectShared()
 if (name === 0) report(conduct)
@@ -24,7 +24,7 @@ function follow() {
 async function conduct() {
   await everybody()
   const runs = []
-  for (let run = 0; run < Number(parameter('runs')); run++) {
+  for (let run = 0; run < Number(parameters.runs); run++) {
     await expired()
     const startedAt = Date.now()
     const vault = await together({ token: null })

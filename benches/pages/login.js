@@ -1,22 +1,24 @@
 /**
- * Leaves for the provider, or comes back from it: with the vault that all tabs share, or with one that is
- * started on either side of the trip, as after a trip that took longer than a browser keeps a worker.
+ * Leaves for the provider, and comes back from it: with the vault that all tabs share, or with one that is
+ * new on either side of the trip, as where a browser ends the worker with its last page. Back, it may go on
+ * with comparisons: as the tab that started the worker.
  */
-import { connectCold, connectShared, parameter, report } from './room.js'
+import { compare } from './compare.js'
+import { connectNew, connectShared, parameters, report } from './room.js'
 
 const isBack = location.pathname === '/callback'
-if (!isBack) sessionStorage.setItem('trip', JSON.stringify({ id: parameter('id'), kind: parameter('kind') }))
-const { id, kind } = JSON.parse(sessionStorage.getItem('trip'))
+if (!isBack) sessionStorage.setItem('trip', JSON.stringify(parameters))
+const trip = JSON.parse(sessionStorage.getItem('trip'))
 
-const room = await (kind === 'cold' ? connectCold(`${id} ${isBack}`) : connectShared())
-if (isBack) report(arrive, id)
+const room = await (trip.vault === 'new' ? connectNew(`${trip.id} ${isBack}`) : connectShared())
+if (isBack) report(arrive, trip.id)
 else room.login()
 
 async function arrive() {
-  const handshake = performance.now()
   await room.handleCallback()
   const session = performance.now()
   const response = await room.fetch(`${API}orders`)
   await response.body.getReader().read()
-  return { handshake, session, firstByte: performance.now() }
+  const firstByte = performance.now()
+  return { session, firstByte, ...(trip.measures && (await compare(room, trip))) }
 }

@@ -4,7 +4,7 @@
  *
  * The page navigates to itself for each sample, the kinds in turns.
  */
-import { connectCold, connectShared, parameter, report, tokenFromBench } from './room.js'
+import { connectNew, connectShared, parameters, report, tokenFromBench } from './room.js'
 
 const ORDERS = `${API}orders`
 
@@ -15,8 +15,8 @@ const firstByte = async (response) => {
 
 const KINDS = {
   /** A worker that has yet to load its file and the core. */
-  async cold({ count }) {
-    await connectCold(`cold ${parameter('id')} ${count}`)
+  async fresh({ count }) {
+    await connectNew(`start ${parameters.id} ${count}`)
     return { handshake: performance.now() }
   },
   /** A worker that another tab has started, with a session. */
@@ -35,7 +35,7 @@ const KINDS = {
 const NAMES = Object.keys(KINDS)
 
 /** The first time around is not counted: nothing is cached then. */
-const rounds = Number(parameter('rounds')) + 1
+const rounds = Number(parameters.rounds) + 1
 
 const state = JSON.parse(sessionStorage.getItem('samples'))
 if (!state) {

@@ -1,0 +1,70 @@
+/** Requests through a vault and by plain `fetch`, in turns. Times are in milliseconds. */
+import { tokenFromBench } from './room.js'
+
+const WARM_UP = 50
+
+async function plainFetch() {
+  const headers = { Authorization: `Bearer ${await tokenFromBench()}` }
+  return (url) => fetch(url, { headers })
+}
+
+/** Small requests and their JSON, each timed by itself. */
+async function small(room, { runs, pairs }) {
+  const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
+  const both = [read(room.fetch), read(await plainFetch())]
+  const bytes = JSON.stringify(await both[0]()).length
+  await inTurns(WARM_UP, both)
+  const times = []
+  for (let run = 0; run < runs; run++) times.push(await inTurns(pairs, both))
+  return { times, bytes, isIsolated: crossOriginIsolated }
+}
+
+const READERS = {
+  whole: async (response) => (await response.arrayBuffer()).byteLength,
+  async pieces({ body }) {
+    let bytes = 0
+    for await (const piece of body) bytes += piece.length
+    return bytes
+  },
+}
+
+/** Large bodies, read as a whole and piece by piece. */
+async function large(room, { size, bodies }) {
+  const plain = await plainFetch()
+  const measure = async (read) => {
+    const receive = (fetcher) => async () => {
+      const bytes = await read(await fetcher(`${API}bytes?size=${size}`))
+      if (bytes !== Number(size)) throw new Error(`${bytes} of ${size} bytes came`)
+    }
+    const both = [receive(room.fetch), receive(plain)]
+    await inTurns(2, both)
+    return inTurns(bodies, both)
+  }
+  return { whole: await measure(READERS.whole), pieces: await measure(READERS.pieces) }
+}
+
+const MEASURES = { small, large }
+
+/** @param {{ measures: string }} parameters Names, with spaces between, and what those need. */
+export async function compare(room, { measures, ...parameters }) {
+  // Renews an access token that has expired, before the bench hands it out.
+  await room.fetch(`${API}orders`)
+  const found = {}
+  for (const name of measures.split(' ')) found[name] = await MEASURES[name](room, parameters)
+  return found
+}
+
+/** Runs two things in turns and returns what each took; who begins alternates. */
+async function inTurns(pairs, both) {
+  const times = [[], []]
+  for (let pair = 0; pair < pairs; pair++) {
+    for (const which of pair % 2 ? [1, 0] : [0, 1]) times[which].push(await time(both[which]))
+  }
+  return times
+}
+
+async function time(action) {
+  const start = performance.now()
+  await action()
+  return performance.now() - start
+}
