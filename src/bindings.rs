@@ -1,16 +1,15 @@
-//! What JavaScript sees: the one file with `#[wasm_bindgen]`.
+//! What JavaScript sees of the core. What the core sees of JavaScript is in `web/js.rs`.
 //!
 //! It translates and decides nothing. Errors cross as an `Error` with a `code`.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use web_sys::MessagePort;
 
 use crate::config::Config;
 use crate::jwt::{self, Status};
 use crate::pkce::Pkce;
-use crate::web::Host;
+use crate::web::{Host, js};
 
 /// A running vault.
 #[wasm_bindgen]
@@ -18,31 +17,39 @@ pub struct Vault(Host);
 
 #[wasm_bindgen]
 impl Vault {
-    /// Starts a vault with a configuration in JSON; `base_url` is the worker's address.
+    /// Starts a vault with a configuration in JSON; `base_url` is the worker's address, `scope` its
+    /// global object. What happens there is reported to `happened`, which has to pass its arguments
+    /// to the method of that name.
     ///
     /// # Errors
-    /// An `Error` whose `code` is `config_invalid`.
+    /// An object with `code`, which is `config_invalid`, and `message`.
     #[wasm_bindgen(constructor)]
-    pub fn new(config_json: &str, base_url: &str) -> Result<Vault, JsValue> {
+    pub fn new(
+        config_json: &str,
+        base_url: &str,
+        scope: JsValue,
+        happened: JsValue,
+    ) -> Result<Vault, JsValue> {
         match Config::parse(config_json, base_url) {
-            Ok(config) => Ok(Self(Host::new(config))),
+            Ok(config) => Ok(Self(Host::new(config, scope, happened))),
             Err(error) => Err(to_js(&error)),
         }
     }
 
     /// Serves a page.
-    pub fn connect(&self, port: MessagePort) {
+    pub fn connect(&mut self, port: JsValue) {
         self.0.connect(port);
+    }
+
+    /// Something happened.
+    pub fn happened(&mut self, event: u32, id: u32, value: &JsValue) {
+        self.0.happened(event, id, value);
     }
 }
 
 fn to_js(error: &crate::Error) -> JsValue {
     let message = [error.message(), ". ", error.code().advice()].concat();
-    let js_error = js_sys::Error::new(&message);
-    let code = error.code().as_str();
-    // A fresh object takes any member.
-    let _ = js_sys::Reflect::set(&js_error, &"code".into(), &code.into());
-    js_error.into()
+    js::error(error.code().as_str(), &message)
 }
 
 /// A PKCE pair: the verifier's 43 characters, then the challenge's 43. One text, because each that
@@ -51,7 +58,7 @@ fn to_js(error: &crate::Error) -> JsValue {
 #[must_use]
 pub fn generate_pkce() -> String {
     let mut entropy = [0; 32];
-    getrandom::fill(&mut entropy).expect("the platform has random numbers");
+    js::fill_random(&mut entropy);
     let pkce = Pkce::from_entropy(entropy);
     [pkce.verifier.expose(), &pkce.challenge].concat()
 }

@@ -18,7 +18,7 @@
 //!    early: no rule depends on it, because every input carries the time.
 //!
 //! So each rule can be tested natively, in virtual time, with every fault a network has. The host
-//! for browsers is `web` (wasm32 only), on web-sys; `bindings` is what JavaScript sees of it.
+//! for browsers is `web` (wasm32 only); `bindings` is what JavaScript sees of it.
 //!
 //! ```
 //! use std::time::Duration;

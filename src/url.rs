@@ -198,13 +198,11 @@ mod platform {
 #[cfg(target_arch = "wasm32")]
 mod platform {
     use crate::prelude::*;
+    use crate::web::js;
 
     pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
-        let url = match base {
-            Some(base) => web_sys::Url::new_with_base(text, base),
-            None => web_sys::Url::new(text),
-        };
-        url.ok().map(|url| url.href())
+        let url = js::URL::new(text, base).ok()?;
+        js::get_text(&url, "href")
     }
 }
 

@@ -1,15 +1,17 @@
-//! The vault's host in a browser's worker: carries out what the core decides, through web-sys.
+//! The vault's host in a browser's worker: carries out what the core decides.
 //!
 //! - `host`: the loop between the core and everything below.
 //! - `call`: requests to APIs, and their bodies, which go to the page piece by piece.
-//! - `provider`: requests to the provider.
-//! - `seal`: the store of pending logins, and the key it is sealed with.
-//! - `signature`: verification by WebCrypto.
-//! - `js`: the few shapes of JavaScript that all of them need.
+//! - `flow`: operations of the core's that take several steps:
+//!   - `provider`: requests to the provider.
+//!   - `seal`: the store of pending logins, and the key it is sealed with.
+//!   - `signature`: verification by WebCrypto.
+//! - `js`: what all of them need of the platform.
 
 mod call;
+mod flow;
 mod host;
-mod js;
+pub(crate) mod js;
 mod provider;
 mod seal;
 mod signature;

@@ -63,7 +63,9 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   memory = await loadWasm(wasm)
   if (over) return
   attempt(() => {
-    core = new Vault(json, location.href)
+    core = new Vault(json, location.href, self, (event: number, id: number, value: unknown) =>
+      core?.happened(event, id, value),
+    )
     for (const port of ports) core.connect(port)
   })
 }

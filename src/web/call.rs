@@ -2,17 +2,9 @@
 //! the page piece by piece, each handed over without being copied.
 
 use crate::prelude::*;
-use core::cell::RefCell;
+use wasm_bindgen::JsValue;
 
-use js_sys::{Array, JSON, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{
-    AbortController, ReadableStream, ReadableStreamDefaultReader, RequestInit, Response,
-    ResponseType,
-};
-
-use super::host::Host;
+use super::host::{Host, Step, is_stream};
 use super::js;
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
@@ -20,223 +12,192 @@ use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 /// one more with each piece that its reader takes, so this is also the most that waits in the page.
 const WINDOW: u32 = 8;
 
-/// The calls that are under way.
+/// The calls that are under way, and the bodies of those that are about to be.
 #[derive(Default)]
-pub(super) struct Calls(RefCell<Vec<Call>>);
+pub(super) struct Calls(Vec<Call>);
 
+/// What is not there yet, or not any more, is `undefined`.
 #[derive(Default)]
 struct Call {
     call: CallId,
     page: (PortId, f64),
     body: JsValue,
-    controller: Option<AbortController>,
-    response: Option<Response>,
-    reader: Option<ReadableStreamDefaultReader>,
+    controller: JsValue,
+    response: JsValue,
+    reader: JsValue,
     credit: u32,
     is_reading: bool,
 }
 
 impl Calls {
-    /// Changes call `call`, which is made if need be.
-    fn with<T>(&self, call: CallId, change: impl FnOnce(&mut Call) -> T) -> T {
-        let mut calls = self.0.borrow_mut();
-        let i = calls
-            .iter()
-            .position(|c| c.call == call)
-            .unwrap_or_else(|| {
-                calls.push(Call {
-                    call,
-                    ..Call::default()
-                });
-                calls.len() - 1
-            });
-        change(&mut calls[i])
-    }
-
     /// Keeps a request's body until the call is sent, and longer, in case it is sent again.
-    pub(super) fn keep_body(&self, call: CallId, body: JsValue) {
-        self.with(call, |c| c.body = body);
+    pub(super) fn keep_body(&mut self, call: CallId, body: JsValue) {
+        self.0.push(Call {
+            call,
+            body,
+            ..Call::default()
+        });
     }
 
+    fn find(&mut self, call: CallId) -> Option<&mut Call> {
+        self.0.iter_mut().find(|c| c.call == call)
+    }
+
+    fn find_or_begin(&mut self, call: CallId) -> &mut Call {
+        let i = self.0.iter().position(|c| c.call == call);
+        let i = i.unwrap_or_else(|| {
+            self.keep_body(call, JsValue::UNDEFINED);
+            self.0.len() - 1
+        });
+        &mut self.0[i]
+    }
+}
+
+impl Host {
     /// Sends a call.
-    pub(super) fn send(&self, host: &Host, call: CallId, page: (PortId, u64), request: ApiRequest) {
-        let Ok(controller) = AbortController::new() else {
-            return;
+    pub(super) fn send(&mut self, call: CallId, page: (PortId, f64), request: &ApiRequest) {
+        // Sent once more: the answer in hand is of no use, nor is the connection it came by.
+        self.stop(call);
+        let known = self.calls.find_or_begin(call);
+        known.page = page;
+        known.response = JsValue::UNDEFINED;
+        known.controller = js::abort_controller();
+        match fetch(&self.scope, request, known) {
+            Ok(promise) => self.when(&promise, Step::Answer(call)),
+            Err(_) => self.handle(Input::CallFailed { call }),
+        }
+    }
+
+    /// Breaks off what a call has under way, and forgets to wait for it.
+    fn stop(&mut self, call: CallId) {
+        if let Some(call) = self.calls.find(call) {
+            js::abort(&call.controller);
+        }
+        self.forget_step(|step| matches!(step, Step::Answer(c) | Step::Piece(c) if *c == call));
+    }
+
+    /// A call was answered, or failed.
+    pub(super) fn answered(&mut self, call: CallId, answer: Result<JsValue, JsValue>) {
+        let Ok(response) = answer else {
+            return self.handle(Input::CallFailed { call });
         };
-        let body = self.with(call, |c| {
-            c.page = (page.0, page.1 as f64);
-            c.response = None;
-            // Sent once more: the answer in hand is of no use, nor is the connection it came by.
-            if let Some(before) = c.controller.replace(controller.clone()) {
-                before.abort();
-            }
-            c.body.clone()
-        });
-        let promise = fetch(host, &request, &body, &controller);
-        let host = host.clone();
-        spawn_local(async move {
-            let answer = match promise {
-                Ok(promise) => JsFuture::from(promise).await,
-                Err(error) => Err(error),
-            };
-            // Given up meanwhile, or sent once more: this answer is nobody's.
-            if controller.signal().aborted() {
-                return;
-            }
-            match answer {
-                Ok(response) => {
-                    let response: Response = response.unchecked_into();
-                    let head = head(&response);
-                    host.calls().with(call, |c| c.response = Some(response));
-                    host.handle(Input::CallAnswered { call, head });
-                }
-                Err(_) => host.handle(Input::CallFailed { call }),
-            }
-        });
+        let head = head(&response);
+        if let Some(call) = self.calls.find(call) {
+            call.response = response;
+        }
+        self.handle(Input::CallAnswered { call, head });
     }
 
     /// Gives an answer to its page: the head, with the list of headers, then the body.
-    pub(super) fn deliver(&self, host: &Host, call: CallId, text: &str) {
-        let (page, response) = self.with(call, |c| (c.page, c.response.take()));
-        let Some(response) = response else {
+    pub(super) fn deliver(&mut self, call: CallId, text: &str) {
+        let Some(known) = self.calls.find(call) else {
             return;
         };
-        let headers = Array::from(&response.headers());
-        host.post(page.0, &Array::of2(&text.into(), &headers).into());
-        let Some(stream) = response.body() else {
-            return closed_later(host, call);
-        };
-        self.with(call, |c| {
-            c.reader = Some(stream.get_reader().unchecked_into());
-            c.credit = WINDOW;
-            c.body = JsValue::UNDEFINED;
-        });
-        pump(host, call);
+        let response = core::mem::take(&mut known.response);
+        known.body = JsValue::UNDEFINED;
+        known.credit = WINDOW;
+        let stream = js::body(&response);
+        known.reader = js::call(&stream, "getReader", &[]).unwrap_or_default();
+        let (port, has_body) = (known.page.0, known.reader.is_truthy());
+
+        let array = js::get(&self.scope, "Array");
+        let headers = js::call(&array, "from", &[&js::get(&response, "headers")]);
+        let message = js::array_of_2(&js::text(text), &headers.unwrap_or_default());
+        self.post(port, &message, &JsValue::UNDEFINED);
+        if has_body {
+            self.pump(call);
+        } else {
+            self.handle(Input::CallClosed { call });
+        }
     }
 
     /// The page asks for one more piece.
-    pub(super) fn grant(&self, host: &Host, port: PortId, id: f64) {
-        let call = {
-            let mut calls = self.0.borrow_mut();
-            let Some(call) = calls.iter_mut().find(|c| c.page == (port, id)) else {
-                return;
-            };
-            call.credit = call.credit.saturating_add(1).min(2 * WINDOW);
-            call.call
+    pub(super) fn grant(&mut self, port: PortId, id: f64) {
+        let Some(call) = self.calls.0.iter_mut().find(|c| c.page == (port, id)) else {
+            return;
         };
-        pump(host, call);
+        call.credit = call.credit.saturating_add(1).min(2 * WINDOW);
+        let call = call.call;
+        self.pump(call);
+    }
+
+    /// Asks the network for the next piece of a body, if the page may have one.
+    fn pump(&mut self, call: CallId) {
+        let Some(known) = self.calls.find(call) else {
+            return;
+        };
+        if known.is_reading || known.credit == 0 {
+            return;
+        }
+        let Ok(piece) = js::call(&known.reader, "read", &[]) else {
+            return;
+        };
+        known.is_reading = true;
+        known.credit -= 1;
+        self.when(&piece, Step::Piece(call));
+    }
+
+    /// Passes a piece on to the page, or the end of the body, or its breaking off.
+    pub(super) fn received(&mut self, call: CallId, piece: Result<JsValue, JsValue>) {
+        let Some(known) = self.calls.find(call) else {
+            return;
+        };
+        known.is_reading = false;
+        let (port, id) = (known.page.0, JsValue::from_f64(known.page.1));
+        let last = match piece {
+            Ok(piece) => {
+                let octets = js::get(&piece, "value");
+                if octets.is_undefined() {
+                    JsValue::NULL
+                } else {
+                    let transfer = js::array_of_1(&js::get(&octets, "buffer"));
+                    self.post(port, &js::array_of_2(&id, &octets), &transfer);
+                    return self.pump(call);
+                }
+            }
+            Err(_) => JsValue::FALSE,
+        };
+        self.post(port, &js::array_of_2(&id, &last), &JsValue::UNDEFINED);
+        self.handle(Input::CallClosed { call });
     }
 
     /// Forgets a call, and stops it if it runs.
-    pub(super) fn forget(&self, call: CallId) {
-        let forgotten = {
-            let mut calls = self.0.borrow_mut();
-            let i = calls.iter().position(|c| c.call == call);
-            i.map(|i| calls.swap_remove(i))
-        };
-        if let Some(controller) = forgotten.and_then(|c| c.controller) {
-            controller.abort();
-        }
+    pub(super) fn forget_call(&mut self, call: CallId) {
+        self.stop(call);
+        self.calls.0.retain(|c| c.call != call);
     }
 }
 
-/// Sends the next piece of a body, if the page may have one, and then the one after.
-fn pump(host: &Host, call: CallId) {
-    let reader = host.calls().with(call, |c| {
-        if c.is_reading || c.credit == 0 {
-            return None;
-        }
-        let reader = c.reader.clone()?;
-        c.is_reading = true;
-        c.credit -= 1;
-        Some(reader)
-    });
-    let Some(reader) = reader else {
-        return;
-    };
-    let host = host.clone();
-    spawn_local(async move {
-        let piece = JsFuture::from(reader.read()).await;
-        let Some((port, id)) = host.calls().still_read(call) else {
-            return;
-        };
-        let value = match piece {
-            Ok(piece) if !js::get(&piece, "done").is_truthy() => js::get(&piece, "value"),
-            Ok(_) => JsValue::NULL,
-            Err(_) => JsValue::FALSE,
-        };
-        let message = Array::of2(&id.into(), &value).into();
-        if let Some(octets) = value.dyn_ref::<Uint8Array>() {
-            host.post_transferring(port, &message, &Array::of1(&octets.buffer()));
-            pump(&host, call);
-        } else {
-            host.post(port, &message);
-            host.handle(Input::CallClosed { call });
-        }
-    });
-}
-
-impl Calls {
-    /// A read is over. To whom its piece goes, if anybody still wants it.
-    fn still_read(&self, call: CallId) -> Option<(PortId, f64)> {
-        let mut calls = self.0.borrow_mut();
-        let call = calls.iter_mut().find(|c| c.call == call)?;
-        call.is_reading = false;
-        Some(call.page)
+fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, JsValue> {
+    let init = js::parse(&request.init)?;
+    let headers = js::headers(&js::get(&init, "headers"))?;
+    let authorization = js::text(request.authorization.expose());
+    js::call(
+        &headers,
+        "set",
+        &[&js::text("authorization"), &authorization],
+    )?;
+    js::set(&init, "headers", &headers);
+    js::set(&init, "method", &js::text(request.allowed.method()));
+    js::set(&init, "body", &call.body);
+    if is_stream(&call.body) {
+        js::set(&init, "duplex", &js::text("half"));
     }
+    js::set(&init, "signal", &js::get(&call.controller, "signal"));
+    // A redirect is never followed: fetch would take the page's headers along.
+    js::set(&init, "redirect", &js::text("manual"));
+    js::call(scope, "fetch", &[&js::text(request.allowed.url()), &init])
 }
 
-/// Reports the end of a call outside of the loop that is running.
-fn closed_later(host: &Host, call: CallId) {
-    let host = host.clone();
-    spawn_local(async move { host.handle(Input::CallClosed { call }) });
-}
-
-fn fetch(
-    host: &Host,
-    request: &ApiRequest,
-    body: &JsValue,
-    controller: &AbortController,
-) -> Result<js_sys::Promise, JsValue> {
-    let init = JSON::parse(&request.init)?;
-    let authorization = Array::of2(
-        &"authorization".into(),
-        &request.authorization.expose().into(),
-    );
-    let headers: Array = js::get(&init, "headers").unchecked_into();
-    headers.push(&authorization);
-    let is_stream = body.is_instance_of::<ReadableStream>();
-    let members: [(&str, &JsValue); 5] = [
-        ("method", &request.allowed.method().into()),
-        ("body", body),
-        (
-            "duplex",
-            &if is_stream {
-                "half".into()
-            } else {
-                JsValue::UNDEFINED
-            },
-        ),
-        ("signal", &controller.signal()),
-        // A redirect is never followed: fetch would take the page's headers along.
-        ("redirect", &"manual".into()),
-    ];
-    for (name, value) in members {
-        Reflect::set(&init, &name.into(), value)?;
-    }
-    let init: RequestInit = init.unchecked_into();
-    let scope = host.scope();
-    Ok(scope.fetch_with_str_and_init(request.allowed.url(), &init))
-}
-
-fn head(response: &Response) -> ResponseHead {
-    let is_redirect = response.type_() == ResponseType::Opaqueredirect;
+fn head(response: &JsValue) -> ResponseHead {
+    let text = |name| js::get_text(response, name).unwrap_or_default();
     ResponseHead {
-        status: if is_redirect { 0 } else { response.status() },
-        status_text: response.status_text(),
-        url: response.url(),
-        redirected: response.redirected(),
-        has_body: response.body().is_some(),
-        www_authenticate: response.headers().get("www-authenticate").ok().flatten(),
+        // That of a redirect that was not followed is 0.
+        status: js::status(response),
+        status_text: text("statusText"),
+        url: text("url"),
+        redirected: js::get(response, "redirected").is_truthy(),
+        has_body: js::body(response).is_truthy(),
+        www_authenticate: js::header(response, "www-authenticate"),
     }
 }

@@ -1,52 +1,79 @@
 //! The loop: what happens goes into the core, and what comes out is carried out, until nothing more
-//! comes. Everything that takes time reports back as another input.
+//! comes.
+//!
+//! All that happens comes in by one function of JavaScript, `happened(event, id, value)`, of which
+//! listeners and promises get copies with `event` and `id` bound. What takes time is a [`Step`] under
+//! a number, and goes on when that number comes back. A number that is forgotten comes back in vain.
 
 use crate::prelude::*;
-use alloc::rc::Rc;
-use core::cell::RefCell;
-
 use core::time::Duration;
 
-use js_sys::Date;
-use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
-use web_sys::{AbortController, MessageEvent, MessagePort, ReadableStream, WorkerGlobalScope};
+use wasm_bindgen::JsValue;
 
 use super::call::Calls;
-use super::seal::Store;
-use super::{js, provider, signature};
+use super::flow::{Flow, Next};
+use super::js;
+use super::provider::Exchange;
+use super::seal::{Job, Store};
+use super::signature::Verification;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
 
-/// A vault that runs in this worker.
-#[derive(Clone)]
-pub struct Host(Rc<Inner>);
-
-struct Inner {
-    state: RefCell<State>,
-    calls: Calls,
-    store: Store,
-    scope: WorkerGlobalScope,
-    on_timer: RefCell<Option<Closure<dyn FnMut()>>>,
+/// What can happen: the first argument of `happened`.
+#[derive(Clone, Copy)]
+pub(super) enum Event {
+    /// The page at port `id` sent a message.
+    Message,
+    /// The promise that step `id` waits for is fulfilled.
+    Fulfilled,
+    /// The IndexedDB request that step `id` waits for has succeeded.
+    Succeeded,
+    /// What step `id` waits for has failed.
+    Failed,
+    /// The database is new.
+    Upgrade,
+    /// The timer fired.
+    Tick,
+    /// The device came online.
+    Online,
 }
 
-struct State {
+impl Event {
+    const ALL: [Self; 7] = [
+        Self::Message,
+        Self::Fulfilled,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Upgrade,
+        Self::Tick,
+        Self::Online,
+    ];
+}
+
+/// A vault that runs in this worker.
+pub struct Host {
     vault: Vault,
-    ports: Vec<Port>,
-    /// Requests to the provider, so that they can be given up.
-    requests: Vec<(OpId, AbortController)>,
+    pub(super) scope: JsValue,
+    pub(super) store: Store,
+    pub(super) calls: Calls,
+    happened: JsValue,
+    ports: Vec<(PortId, JsValue)>,
     last_port: PortId,
     last_call: CallId,
-    timer: Option<i32>,
+    waiting: Vec<(u32, Step)>,
+    last_step: u32,
+    timer: JsValue,
 }
 
-struct Port {
-    id: PortId,
-    port: MessagePort,
-    /// Kept alive as long as the port is.
-    _on_message: Closure<dyn FnMut(MessageEvent)>,
+/// What goes on when something is done.
+pub(super) enum Step {
+    /// An operation of the core's.
+    Flow(OpId, Flow),
+    /// A call: the head of its answer.
+    Answer(CallId),
+    /// A call: the next piece of its body.
+    Piece(CallId),
 }
 
 /// The platform's random numbers.
@@ -54,87 +81,87 @@ struct PlatformEntropy;
 
 impl Entropy for PlatformEntropy {
     fn fill(&mut self, octets: &mut [u8]) {
-        // Without random numbers nothing here is safe: stop, rather than go on with zeros.
-        getrandom::fill(octets).expect("the platform has random numbers");
+        js::fill_random(octets);
     }
 }
 
 impl Host {
-    /// Starts a vault.
+    /// Starts a vault in the worker whose global object is `scope`. Everything that happens comes to
+    /// `happened`, which has to pass it to [`Host::happened`].
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        let host = Self(Rc::new(Inner {
-            state: RefCell::new(State {
-                vault: Vault::new(config, Box::new(PlatformEntropy)),
-                ports: Vec::new(),
-                requests: Vec::new(),
-                last_port: 0,
-                last_call: 0,
-                timer: None,
-            }),
-            calls: Calls::default(),
+    pub fn new(config: Config, scope: JsValue, happened: JsValue) -> Self {
+        let host = Self {
+            vault: Vault::new(config, Box::new(PlatformEntropy)),
+            scope,
             store: Store::default(),
-            scope: js::scope(),
-            on_timer: RefCell::new(None),
-        }));
-        let ticking = host.clone();
-        let on_timer = Closure::new(move || {
-            ticking.0.state.borrow_mut().timer = None;
-            ticking.handle(Input::Tick);
-        });
-        *host.0.on_timer.borrow_mut() = Some(on_timer);
-        host.listen_for_wake_up();
+            calls: Calls::default(),
+            happened,
+            ports: Vec::new(),
+            last_port: 0,
+            last_call: 0,
+            waiting: Vec::new(),
+            last_step: 0,
+            timer: JsValue::UNDEFINED,
+        };
+        let listener = host.listener(Event::Online, 0);
+        // Without the event a retry comes a little later.
+        let _ = js::call(
+            &host.scope,
+            "addEventListener",
+            &[&js::text("online"), &listener],
+        );
         host
     }
 
-    fn listen_for_wake_up(&self) {
-        let host = self.clone();
-        let on_online = Closure::<dyn FnMut()>::new(move || host.handle(Input::Woke));
-        let listener = on_online.as_ref().unchecked_ref();
-        // Without the event a retry comes a little later.
-        let _ = self
-            .0
-            .scope
-            .add_event_listener_with_callback("online", listener);
-        // The vault lives as long as its worker.
-        on_online.forget();
-    }
-
     /// Serves a page.
-    pub fn connect(&self, port: MessagePort) {
-        let mut state = self.0.state.borrow_mut();
-        state.last_port += 1;
-        let id = state.last_port;
-        let host = self.clone();
-        let on_message = Closure::new(move |event: MessageEvent| host.message(id, &event.data()));
+    pub fn connect(&mut self, port: JsValue) {
+        self.last_port += 1;
         // This starts the port, and with it what the page sent meanwhile.
-        port.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-        state.ports.push(Port {
-            id,
-            port,
-            _on_message: on_message,
-        });
+        let listener = self.listener(Event::Message, self.last_port);
+        js::set(&port, "onmessage", &listener);
+        self.ports.push((self.last_port, port));
     }
 
-    fn message(&self, port: PortId, data: &JsValue) {
-        if let Some(id) = data.as_f64() {
-            return self.more_of_body(port, id);
-        }
-        let call = {
-            let mut state = self.0.state.borrow_mut();
-            state.last_call += 1;
-            state.last_call
+    /// Something happened; the arguments are those of the function that was given to [`Host::new`].
+    pub fn happened(&mut self, event: u32, id: u32, value: &JsValue) {
+        let Some(event) = Event::ALL.get(event as usize) else {
+            return;
         };
+        match event {
+            Event::Message => self.message(id, &js::get(value, "data")),
+            Event::Fulfilled => self.settle(id, Ok(value.clone())),
+            Event::Succeeded => self.settle(id, Ok(result_of(value))),
+            Event::Failed => self.settle(id, Err(value.clone())),
+            Event::Upgrade => Store::create(&result_of(value)),
+            Event::Tick => {
+                self.timer = JsValue::UNDEFINED;
+                self.handle(Input::Tick);
+            }
+            Event::Online => self.handle(Input::Woke),
+        }
+    }
+
+    /// A function that reports `event`.
+    pub(super) fn listener(&self, event: Event, id: u32) -> JsValue {
+        js::bind(&self.happened, &JsValue::NULL, event as u32, id)
+    }
+
+    fn message(&mut self, port: PortId, data: &JsValue) {
+        if let Some(id) = data.as_f64() {
+            return self.grant(port, id);
+        }
+        self.last_call += 1;
+        let call = self.last_call;
         // What is no array with a text first becomes a text that cannot be read, and is told so.
-        let text = js::get(data, "0").as_string().unwrap_or_default();
+        let text = js::get_text(data, "0").unwrap_or_default();
         let payload = js::get(data, "1");
-        let body = if payload.is_instance_of::<ReadableStream>() {
+        let body = if is_stream(&payload) {
             Body::OneShot
         } else {
             Body::Replayable
         };
         if !payload.is_undefined() {
-            self.0.calls.keep_body(call, payload);
+            self.calls.keep_body(call, payload);
         }
         self.handle(Input::Message {
             port,
@@ -144,61 +171,35 @@ impl Host {
         });
     }
 
-    fn more_of_body(&self, port: PortId, id: f64) {
-        self.0.calls.grant(self, port, id);
-    }
-
     /// Puts `input` into the core and carries out what comes out.
-    pub(super) fn handle(&self, input: Input<'_>) {
-        let now = self.now();
-        self.0.state.borrow_mut().vault.handle(now, input);
-        loop {
-            let output = self.0.state.borrow_mut().vault.poll();
-            match output {
-                Some(output) => self.carry_out(output),
-                None => break,
-            }
+    pub(super) fn handle(&mut self, input: Input<'_>) {
+        let now = now();
+        self.vault.handle(now, input);
+        while let Some(output) = self.vault.poll() {
+            self.carry_out(output);
         }
         self.set_timer(now);
     }
 
-    fn now(&self) -> Now {
-        let monotonic = self.0.scope.performance().map_or(0.0, |p| p.now());
-        Now {
-            monotonic: Duration::from_secs_f64(monotonic / 1000.0),
-            // Dates before 1970 become 1970.
-            wall: Date::now() as u64,
-        }
-    }
-
-    fn carry_out(&self, output: Output) {
+    fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Post { port, text } => self.post(port, &js::control(&text)),
+            Output::Post { port, text } => {
+                let message = js::array_of_1(&js::text(&text));
+                self.post(port, &message, &JsValue::UNDEFINED);
+            }
             Output::Close { port } => {
-                let mut state = self.0.state.borrow_mut();
-                if let Some(i) = state.ports.iter().position(|p| p.id == port) {
-                    // Not dropped here: its handler may be what is running.
-                    let gone = state.ports.swap_remove(i);
-                    gone.port.close();
-                    spawn_local(async move { drop(gone) });
+                if let Some(i) = self.ports.iter().position(|(p, _)| *p == port) {
+                    let (_, port) = self.ports.swap_remove(i);
+                    let _ = js::call(&port, "close", &[]);
                 }
             }
             Output::Send { op, request } => {
-                let Ok(controller) = AbortController::new() else {
-                    return;
-                };
-                let signal = controller.signal();
-                self.0.state.borrow_mut().requests.push((op, controller));
-                let (host, scope) = (self.clone(), self.0.scope.clone());
-                spawn_local(async move {
-                    let outcome = provider::send(&scope, request, &signal).await;
-                    host.forget_request(op);
-                    host.handle(Input::Answered { op, outcome });
-                });
+                self.begin(op, Flow::Exchange(Exchange::new(request)));
             }
             Output::Cancel { op } => {
-                if let Some(controller) = self.forget_request(op) {
-                    controller.abort();
+                let step = self.forget_step(|step| matches!(step, Step::Flow(o, _) if *o == op));
+                if let Some(Step::Flow(_, Flow::Exchange(exchange))) = step {
+                    exchange.abort();
                 }
             }
             Output::Store {
@@ -206,20 +207,8 @@ impl Host {
                 key,
                 value,
                 expires_at,
-            } => {
-                let host = self.clone();
-                spawn_local(async move {
-                    let ok = host.0.store.put(&key, &value, expires_at).await.is_ok();
-                    host.handle(Input::Stored { op, ok });
-                });
-            }
-            Output::Take { op, key } => {
-                let host = self.clone();
-                spawn_local(async move {
-                    let taken = host.0.store.take(&key).await;
-                    host.handle(Input::Taken { op, taken });
-                });
-            }
+            } => self.begin(op, Flow::Seal(Job::put(key, value, expires_at))),
+            Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(key))),
             Output::Verify {
                 op,
                 algorithm,
@@ -227,77 +216,111 @@ impl Host {
                 signing_input,
                 signature,
             } => {
-                let (host, scope) = (self.clone(), self.0.scope.clone());
-                spawn_local(async move {
-                    let verified =
-                        signature::verify(&scope, algorithm, &jwk, &signing_input, &signature);
-                    let valid = verified.await.unwrap_or(false);
-                    host.handle(Input::Verified { op, valid });
-                });
+                let verification = Verification::new(algorithm, jwk, signing_input, signature);
+                self.begin(op, Flow::Verification(verification));
             }
-            Output::Persist { op, .. } => {
-                // A session in memory has nothing to wait for.
-                let host = self.clone();
-                spawn_local(async move { host.handle(Input::Stored { op, ok: true }) });
-            }
+            // A session in memory has nothing to wait for.
+            Output::Persist { op, .. } => self.handle(Input::Stored { op, ok: true }),
             Output::Call {
                 call,
                 port,
                 id,
                 request,
-            } => self.0.calls.send(self, call, (port, id), request),
-            Output::Deliver { call, text } => self.0.calls.deliver(self, call, &text),
-            Output::Drop { call } => self.0.calls.forget(call),
+            } => self.send(call, (port, id as f64), &request),
+            Output::Deliver { call, text } => self.deliver(call, &text),
+            Output::Drop { call } => self.forget_call(call),
         }
     }
 
-    fn forget_request(&self, op: OpId) -> Option<AbortController> {
-        let mut state = self.0.state.borrow_mut();
-        let i = state.requests.iter().position(|(o, _)| *o == op)?;
-        Some(state.requests.swap_remove(i).1)
+    fn begin(&mut self, op: OpId, flow: Flow) {
+        self.advance(op, flow, Ok(JsValue::UNDEFINED));
     }
 
-    fn set_timer(&self, now: Now) {
-        let mut state = self.0.state.borrow_mut();
-        if let Some(timer) = state.timer.take() {
-            self.0.scope.clear_timeout_with_handle(timer);
+    fn advance(&mut self, op: OpId, flow: Flow, value: Result<JsValue, JsValue>) {
+        let failed = flow.failed(op);
+        let next = value.and_then(|value| match flow {
+            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
+            Flow::Seal(job) => job.advance(op, self, value),
+            Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
+        });
+        match next {
+            Ok(Next::When(thing, flow)) => self.when(&thing, Step::Flow(op, flow)),
+            Ok(Next::Done(input)) => self.handle(input),
+            Err(_) => self.handle(failed),
         }
-        let Some(at) = state.vault.next_tick(now) else {
+    }
+
+    /// Takes `step` when a promise or an IndexedDB request is done.
+    pub(super) fn when(&mut self, thing: &JsValue, step: Step) {
+        self.last_step += 1;
+        let id = self.last_step;
+        self.waiting.push((id, step));
+        let failed = self.listener(Event::Failed, id);
+        if js::get(thing, "then").is_undefined() {
+            js::set(thing, "onsuccess", &self.listener(Event::Succeeded, id));
+            js::set(thing, "onerror", &failed);
+        } else {
+            let fulfilled = self.listener(Event::Fulfilled, id);
+            // A promise takes any listener.
+            let _ = js::call(thing, "then", &[&fulfilled, &failed]);
+        }
+    }
+
+    fn settle(&mut self, id: u32, value: Result<JsValue, JsValue>) {
+        let Some(i) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else {
             return;
         };
-        // Browsers count in 32 bits. Waking early does no harm.
-        let delay = at.saturating_sub(now.monotonic).as_millis() + 1;
-        let delay = i32::try_from(delay).unwrap_or(i32::MAX);
-        if let Some(on_timer) = &*self.0.on_timer.borrow() {
-            let callback = on_timer.as_ref().unchecked_ref();
-            let scope = &self.0.scope;
-            state.timer = scope
-                .set_timeout_with_callback_and_timeout_and_arguments_0(callback, delay)
-                .ok();
+        match self.waiting.swap_remove(i).1 {
+            Step::Flow(op, flow) => self.advance(op, flow, value),
+            Step::Answer(call) => self.answered(call, value),
+            Step::Piece(call) => self.received(call, value),
         }
     }
 
-    pub(super) fn calls(&self) -> &Calls {
-        &self.0.calls
+    pub(super) fn forget_step(&mut self, is_it: impl Fn(&Step) -> bool) -> Option<Step> {
+        let i = self.waiting.iter().position(|(_, step)| is_it(step))?;
+        Some(self.waiting.swap_remove(i).1)
     }
 
-    pub(super) fn scope(&self) -> &WorkerGlobalScope {
-        &self.0.scope
+    fn set_timer(&mut self, now: Now) {
+        if !self.timer.is_undefined() {
+            let _ = js::call(&self.scope, "clearTimeout", &[&self.timer]);
+        }
+        self.timer = match self.vault.next_tick(now) {
+            None => JsValue::UNDEFINED,
+            Some(at) => {
+                let delay = at.saturating_sub(now.monotonic).as_secs_f64() * 1000.0 + 1.0;
+                // Browsers count in 32 bits. Waking early does no harm.
+                let delay = JsValue::from_f64(delay.min(f64::from(i32::MAX)));
+                let tick = self.listener(Event::Tick, 0);
+                js::call(&self.scope, "setTimeout", &[&tick, &delay]).unwrap_or_default()
+            }
+        };
     }
 
-    /// Posts to a page. One that is gone is not told anything.
-    pub(super) fn post(&self, port: PortId, message: &JsValue) {
-        let state = self.0.state.borrow();
-        if let Some(known) = state.ports.iter().find(|p| p.id == port) {
-            let _ = known.port.post_message(message);
+    /// Posts to a page, and hands over what is in the array `transfer`. A page that is gone is not told
+    /// anything.
+    pub(super) fn post(&self, port: PortId, message: &JsValue, transfer: &JsValue) {
+        if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
+            let _ = js::call(port, "postMessage", &[message, transfer]);
         }
     }
+}
 
-    /// Posts to a page and hands over `transfer`.
-    pub(super) fn post_transferring(&self, port: PortId, message: &JsValue, transfer: &JsValue) {
-        let state = self.0.state.borrow();
-        if let Some(known) = state.ports.iter().find(|p| p.id == port) {
-            let _ = known.port.post_message_with_transferable(message, transfer);
-        }
+/// Whether a body is a stream, which can be sent only once.
+pub(super) fn is_stream(body: &JsValue) -> bool {
+    !js::get(body, "getReader").is_undefined()
+}
+
+/// What an IndexedDB request resulted in, by its event.
+fn result_of(event: &JsValue) -> JsValue {
+    js::get(&js::get(event, "target"), "result")
+}
+
+fn now() -> Now {
+    Now {
+        monotonic: Duration::from_micros((js::monotonic_clock() * 1000.0) as u64),
+        // Dates before 1970 become 1970.
+        wall: js::wall_clock() as u64,
     }
 }

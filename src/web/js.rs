@@ -1,43 +1,203 @@
-//! Shapes of JavaScript that the other modules need.
+//! What the vault needs of the platform.
+//!
+//! Every function that is bound costs a name in the module and a piece of glue. So only what is used
+//! in many places, or passes octets, is bound; the rest is reached by name, through [`call`].
 
-use js_sys::{Array, Object, Promise, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{IdbRequest, WorkerGlobalScope};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
-/// The worker's global scope.
-pub(super) fn scope() -> WorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
+use crate::prelude::*;
 
-/// An object literal. Members that are `undefined` are left out.
-pub(super) fn object(members: &[(&str, &JsValue)]) -> Object {
-    let object = Object::new();
-    for (name, value) in members.iter().filter(|(_, value)| !value.is_undefined()) {
-        // A plain object takes any member.
-        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
-    }
-    object
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = Reflect, js_name = get, catch)]
+    fn reflect_get(target: &JsValue, name: &str) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_namespace = Reflect, js_name = set)]
+    fn reflect_set(target: &JsValue, name: &str, value: &JsValue);
+
+    #[wasm_bindgen(js_namespace = Function, js_name = "prototype.call.call", catch)]
+    fn invoke(
+        function: &JsValue,
+        this: &JsValue,
+        a: &JsValue,
+        b: &JsValue,
+        c: &JsValue,
+        d: &JsValue,
+        e: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+
+    /// `function`, with its first two arguments given.
+    #[wasm_bindgen(js_namespace = Function, js_name = "prototype.bind.call")]
+    pub(super) fn bind(function: &JsValue, this: &JsValue, first: u32, second: u32) -> JsValue;
+
+    /// A value from its JSON.
+    #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
+    pub(super) fn parse(json: &str) -> Result<JsValue, JsValue>;
+
+    /// `[item]`
+    #[wasm_bindgen(js_namespace = Array, js_name = of)]
+    pub(super) fn array_of_1(item: &JsValue) -> JsValue;
+
+    /// `[first, second]`
+    #[wasm_bindgen(js_namespace = Array, js_name = of)]
+    pub(super) fn array_of_2(first: &JsValue, second: &JsValue) -> JsValue;
+
+    /// `Date.now()`: milliseconds since the Unix epoch.
+    #[wasm_bindgen(js_namespace = Date, js_name = now)]
+    pub(super) fn wall_clock() -> f64;
+
+    /// A date's milliseconds since the Unix epoch, or `NaN`.
+    #[wasm_bindgen(js_namespace = Date, js_name = parse)]
+    pub(super) fn parse_date(date: &str) -> f64;
+
+    /// `performance.now()`: milliseconds.
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    pub(super) fn monotonic_clock() -> f64;
+
+    /// Fills `octets` from the platform's cryptographic source. It throws rather than leave them as
+    /// they are, and what throws here ends the vault: without random numbers nothing in it is safe.
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    pub(crate) fn fill_random(octets: &mut [u8]);
+
+    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.set.call")]
+    fn copy(to: &mut [u8], from: &JsValue);
+
+    /// A `Uint8Array`.
+    pub(super) type Octets;
+
+    #[wasm_bindgen(constructor, js_class = "Uint8Array")]
+    fn from_slice(octets: &[u8]) -> Octets;
+
+    #[wasm_bindgen(constructor, js_class = "Uint8Array")]
+    fn over(buffer: &JsValue) -> Octets;
+
+    /// `new AbortController()`
+    pub(super) type AbortController;
+
+    #[wasm_bindgen(constructor)]
+    pub(super) fn new() -> AbortController;
+
+    /// `new Headers(list)`
+    pub(super) type Headers;
+
+    #[wasm_bindgen(constructor, catch)]
+    pub(super) fn new(list: &JsValue) -> Result<Headers, JsValue>;
+
+    /// A platform's `URL`.
+    pub(crate) type URL;
+
+    #[wasm_bindgen(constructor, catch)]
+    pub(crate) fn new(text: &str, base: Option<&str>) -> Result<URL, JsValue>;
 }
 
 /// The member `name` of `value`, or `undefined`.
-pub(super) fn get(value: &JsValue, name: &str) -> JsValue {
-    Reflect::get(value, &JsValue::from_str(name)).unwrap_or_default()
+pub(crate) fn get(value: &JsValue, name: &str) -> JsValue {
+    reflect_get(value, name).unwrap_or_default()
 }
 
-/// A fresh array of octets.
-pub(super) fn octets(bytes: &[u8]) -> Uint8Array {
-    Uint8Array::from(bytes)
+/// The member `name` of `value`, if it is a text.
+pub(crate) fn get_text(value: &JsValue, name: &str) -> Option<String> {
+    get(value, name).as_string()
 }
 
-/// A message to a page: `[text]`.
-pub(super) fn control(text: &str) -> JsValue {
-    Array::of1(&JsValue::from_str(text)).into()
+/// Sets the member `name` of an object.
+pub(super) fn set(object: &JsValue, name: &str, value: &JsValue) {
+    reflect_set(object, name, value);
 }
 
-/// Resolves when an IndexedDB request is done; its result is then in the request.
-pub(super) fn done(request: &IdbRequest) -> Promise {
-    Promise::new(&mut |resolve, reject| {
-        request.set_onsuccess(Some(&resolve));
-        request.set_onerror(Some(&reject));
-    })
+/// Calls the method `name` of `target`.
+///
+/// It is given five arguments, whatever `args` has: the platform's functions take `undefined` for
+/// an argument that is missing. Those with any number of arguments must not be called by this.
+pub(super) fn call(target: &JsValue, name: &str, args: &[&JsValue]) -> Result<JsValue, JsValue> {
+    let missing = &JsValue::UNDEFINED;
+    let arg = |i: usize| args.get(i).copied().unwrap_or(missing);
+    let function = get(target, name);
+    invoke(&function, target, arg(0), arg(1), arg(2), arg(3), arg(4))
+}
+
+/// A constant from its JSON.
+pub(super) fn literal(json: &str) -> JsValue {
+    parse(json).unwrap_or_default()
+}
+
+/// A text.
+pub(super) fn text(text: &str) -> JsValue {
+    JsValue::from_str(text)
+}
+
+/// A fresh `Uint8Array`.
+pub(super) fn octets(octets: &[u8]) -> JsValue {
+    Octets::from_slice(octets).into()
+}
+
+/// Copies a `Uint8Array` to `octets`, which is of its length.
+pub(super) fn copy_octets(octets: &mut [u8], from: &JsValue) {
+    copy(octets, from);
+}
+
+/// How many octets an `ArrayBuffer` or a view of one has.
+pub(super) fn byte_length(buffer: &JsValue) -> usize {
+    get(buffer, "byteLength").as_f64().unwrap_or_default() as usize
+}
+
+/// A fresh `AbortController`.
+pub(super) fn abort_controller() -> JsValue {
+    AbortController::new().into()
+}
+
+/// Aborts what an `AbortController` controls.
+pub(super) fn abort(controller: &JsValue) {
+    // There may be none.
+    let _ = call(controller, "abort", &[]);
+}
+
+/// `Headers` from a list of pairs.
+pub(super) fn headers(list: &JsValue) -> Result<JsValue, JsValue> {
+    Ok(Headers::new(list)?.into())
+}
+
+/// A response's header, if it is there and readable.
+pub(super) fn header(response: &JsValue, name: &str) -> Option<String> {
+    let value = call(&get(response, "headers"), "get", &[&text(name)]);
+    value.ok()?.as_string()
+}
+
+/// A response's status code.
+pub(super) fn status(response: &JsValue) -> u16 {
+    get(response, "status").as_f64().unwrap_or_default() as u16
+}
+
+/// `crypto.subtle`
+pub(super) fn subtle(scope: &JsValue) -> JsValue {
+    get(&get(scope, "crypto"), "subtle")
+}
+
+/// The octets of an `ArrayBuffer`.
+pub(super) fn view(buffer: &JsValue) -> JsValue {
+    Octets::over(buffer).into()
+}
+
+/// Overwrites a `Uint8Array`.
+pub(super) fn wipe(octets: &JsValue) {
+    // Any number of octets can be overwritten.
+    let _ = call(octets, "fill", &[&JsValue::from_f64(0.0)]);
+}
+
+/// What is thrown.
+pub(crate) fn error(code: &str, message: &str) -> JsValue {
+    let error = literal("{}");
+    set(&error, "code", &text(code));
+    set(&error, "message", &text(message));
+    error
+}
+
+/// A response's body: a stream, or something false. Chromium has an empty stream, too, where Fetch
+/// has none: with a null body status.
+pub(super) fn body(response: &JsValue) -> JsValue {
+    if matches!(status(response), 204 | 205 | 304) {
+        return JsValue::NULL;
+    }
+    get(response, "body")
 }

@@ -4,73 +4,115 @@
 use crate::prelude::*;
 use core::time::Duration;
 
-use js_sys::{Date, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, ReadableStreamDefaultReader, RequestInit, Response, WorkerGlobalScope};
-use zeroize::Zeroize;
+use wasm_bindgen::JsValue;
+use zeroize::{Zeroize, Zeroizing};
 
+use super::flow::{Flow, Next};
 use super::js;
 use crate::Secret;
 use crate::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+use crate::vault::{Input, OpId};
 
-/// Sends a request and reads the answer.
-pub(super) async fn send(
-    scope: &WorkerGlobalScope,
-    request: HttpRequest,
-    signal: &AbortSignal,
-) -> Outcome {
-    match exchange(scope, &request, signal).await {
-        Ok(reply) => Outcome::Reply(reply),
-        Err(_) => Outcome::Failed,
+const GET: &str = r#"{
+    "headers":{"accept":"application/json"},
+    "credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"
+}"#;
+
+const POST: &str = r#"{
+    "method":"POST","cache":"no-store",
+    "headers":{"accept":"application/json","content-type":"application/x-www-form-urlencoded"},
+    "credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"
+}"#;
+
+/// A request to the provider and its answer.
+pub(super) struct Exchange {
+    controller: JsValue,
+    stage: Stage,
+}
+
+enum Stage {
+    Begun(HttpRequest),
+    Sent,
+    Reading(Answer),
+}
+
+/// An answer whose body is being read.
+struct Answer {
+    reply: HttpReply,
+    reader: JsValue,
+    octets: Zeroizing<Vec<u8>>,
+}
+
+impl Exchange {
+    pub(super) fn new(request: HttpRequest) -> Self {
+        Self {
+            controller: js::abort_controller(),
+            stage: Stage::Begun(request),
+        }
+    }
+
+    /// Gives the request up.
+    pub(super) fn abort(&self) {
+        js::abort(&self.controller);
+    }
+
+    pub(super) fn advance(
+        self,
+        op: OpId,
+        scope: &JsValue,
+        value: &JsValue,
+    ) -> Result<Next, JsValue> {
+        let (promise, stage) = match self.stage {
+            Stage::Begun(request) => (send(scope, &request, &self.controller)?, Stage::Sent),
+            Stage::Sent => {
+                let reply = head(value);
+                let body = js::body(value);
+                if !body.is_truthy() {
+                    return Ok(answered(op, reply));
+                }
+                let reader = js::call(&body, "getReader", &[])?;
+                let answer = Answer {
+                    reply,
+                    reader,
+                    octets: Zeroizing::default(),
+                };
+                (answer.read()?, Stage::Reading(answer))
+            }
+            Stage::Reading(mut answer) => {
+                if answer.is_complete_with(value) {
+                    return Ok(answered(op, answer.reply));
+                }
+                (answer.read()?, Stage::Reading(answer))
+            }
+        };
+        Ok(Next::When(promise, Flow::Exchange(Self { stage, ..self })))
     }
 }
 
-async fn exchange(
-    scope: &WorkerGlobalScope,
-    request: &HttpRequest,
-    signal: &AbortSignal,
-) -> Result<HttpReply, JsValue> {
-    let accept = ("accept", &JsValue::from_str("application/json"));
-    let form_type = &JsValue::from_str("application/x-www-form-urlencoded");
-    let (method, headers, body) = match &request.form {
-        None => ("GET", js::object(&[accept]), JsValue::UNDEFINED),
-        Some(form) => (
-            "POST",
-            js::object(&[accept, ("content-type", form_type)]),
-            JsValue::from_str(form.expose()),
-        ),
-    };
-    let init = js::object(&[
-        ("method", &method.into()),
-        ("headers", &headers),
-        ("body", &body),
-        ("signal", signal),
-        ("keepalive", &request.keepalive.into()),
-        ("credentials", &"omit".into()),
-        ("redirect", &"manual".into()),
-        ("referrerPolicy", &"no-referrer".into()),
-        (
-            "cache",
-            &if request.form.is_some() {
-                "no-store"
-            } else {
-                "default"
-            }
-            .into(),
-        ),
-    ]);
-    let init: RequestInit = init.unchecked_into();
-    let promise = scope.fetch_with_str_and_init(&request.url, &init);
-    let response: Response = JsFuture::from(promise).await?.unchecked_into();
-    let header = |name| response.headers().get(name).ok().flatten();
-    Ok(HttpReply {
-        status: response.status(),
-        content_type: header("content-type"),
-        retry_after: header("retry-after").and_then(|text| retry_after(&text)),
-        date: header("date").and_then(|text| milliseconds(&text)),
-        body: body_text(&response).await?,
-    })
+fn answered(op: OpId, reply: HttpReply) -> Next {
+    let outcome = Outcome::Reply(reply);
+    Next::Done(Input::Answered { op, outcome })
+}
+
+fn send(scope: &JsValue, request: &HttpRequest, controller: &JsValue) -> Result<JsValue, JsValue> {
+    let init = js::literal(if request.form.is_some() { POST } else { GET });
+    if let Some(form) = &request.form {
+        js::set(&init, "body", &js::text(form.expose()));
+    }
+    js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
+    js::set(&init, "signal", &js::get(controller, "signal"));
+    js::call(scope, "fetch", &[&js::text(&request.url), &init])
+}
+
+/// An answer without its body.
+fn head(response: &JsValue) -> HttpReply {
+    HttpReply {
+        status: js::status(response),
+        content_type: js::header(response, "content-type"),
+        retry_after: js::header(response, "retry-after").and_then(|text| retry_after(&text)),
+        date: js::header(response, "date").and_then(|text| milliseconds(&text)),
+        body: None,
+    }
 }
 
 /// RFC 9110 10.2.3: seconds, or a date.
@@ -78,39 +120,40 @@ fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = Date::now() as u64;
+    let now = js::wall_clock() as u64;
     milliseconds(text).map(|at| Duration::from_millis(at.saturating_sub(now)))
 }
 
 fn milliseconds(date: &str) -> Option<u64> {
-    let time = Date::parse(date);
+    let time = js::parse_date(date);
     time.is_finite().then_some(time as u64)
 }
 
-/// The body, unless it is too long or not UTF-8.
-async fn body_text(response: &Response) -> Result<Option<Secret>, JsValue> {
-    let Some(stream) = response.body() else {
-        return Ok(None);
-    };
-    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut bytes = Vec::new();
-    loop {
-        let piece = JsFuture::from(reader.read()).await?;
-        if js::get(&piece, "done").is_truthy() {
-            break;
-        }
-        let piece: Uint8Array = js::get(&piece, "value").unchecked_into();
-        let length = bytes.len();
-        let total = length + piece.length() as usize;
-        if total > MAX_BODY {
-            bytes.zeroize();
-            let _ = reader.cancel();
-            return Ok(None);
-        }
-        grow(&mut bytes, total);
-        piece.copy_to(&mut bytes[length..]);
+impl Answer {
+    fn read(&self) -> Result<JsValue, JsValue> {
+        js::call(&self.reader, "read", &[])
     }
-    Ok(String::from_utf8(bytes).ok().map(Secret::new))
+
+    /// Takes what was read. Whether that was the end: of the body, or of the patience with it.
+    fn is_complete_with(&mut self, read: &JsValue) -> bool {
+        let piece = js::get(read, "value");
+        if piece.is_undefined() {
+            // Without a body, too, if it is not UTF-8.
+            let octets = core::mem::take(&mut *self.octets);
+            self.reply.body = String::from_utf8(octets).ok().map(Secret::new);
+            return true;
+        }
+        let length = self.octets.len();
+        let total = length + js::byte_length(&piece);
+        if total > MAX_BODY {
+            // Whether it hears of that does not matter.
+            let _ = js::call(&self.reader, "cancel", &[]);
+            return true;
+        }
+        grow(&mut self.octets, total);
+        js::copy_octets(&mut self.octets[length..], &piece);
+        false
+    }
 }
 
 /// Grows `bytes` without leaving a copy of its content behind, as `Vec::resize` may.

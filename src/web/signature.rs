@@ -1,50 +1,87 @@
 //! Signatures are verified by WebCrypto.
 
-use js_sys::{JSON, Object};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{CryptoKey, WorkerGlobalScope};
+use crate::prelude::*;
+use wasm_bindgen::JsValue;
 
+use super::flow::{Flow, Next};
 use super::js;
 use crate::Secret;
 use crate::jwks::Algorithm;
+use crate::vault::{Input, OpId};
 
-/// Whether `signature` over `signing_input` is by the public key `jwk`.
-pub(super) async fn verify(
-    scope: &WorkerGlobalScope,
-    algorithm: Algorithm,
-    jwk: &str,
-    signing_input: &Secret,
-    signature: &[u8],
-) -> Result<bool, JsValue> {
-    let subtle = scope.crypto()?.subtle();
-    let algorithm = parameters(algorithm);
-    let jwk = JSON::parse(jwk)?.unchecked_into();
-    let usages = js_sys::Array::of1(&JsValue::from_str("verify"));
-    let key = subtle.import_key_with_object("jwk", &jwk, &algorithm, false, &usages)?;
-    let key: CryptoKey = JsFuture::from(key).await?.unchecked_into();
-    let verified = subtle.verify_with_object_and_js_u8_array_and_js_u8_array(
-        &algorithm,
-        &key,
-        &js::octets(signature),
-        &js::octets(signing_input.expose().as_bytes()),
-    )?;
-    Ok(JsFuture::from(verified).await?.is_truthy())
+/// Whether a signature is by a public key.
+pub(super) struct Verification {
+    parameters: JsValue,
+    jwk: String,
+    signing_input: Secret,
+    signature: Vec<u8>,
+    stage: Stage,
+}
+
+enum Stage {
+    Begun,
+    Imported,
+    Verified,
+}
+
+impl Verification {
+    /// Whether `signature` over `signing_input` is by the public key `jwk`.
+    pub(super) fn new(
+        algorithm: Algorithm,
+        jwk: String,
+        signing_input: Secret,
+        signature: Vec<u8>,
+    ) -> Self {
+        Self {
+            parameters: parameters(algorithm),
+            jwk,
+            signing_input,
+            signature,
+            stage: Stage::Begun,
+        }
+    }
+
+    pub(super) fn advance(
+        mut self,
+        op: OpId,
+        scope: &JsValue,
+        value: &JsValue,
+    ) -> Result<Next, JsValue> {
+        let promise = match self.stage {
+            Stage::Begun => {
+                self.stage = Stage::Imported;
+                let jwk = js::parse(&self.jwk)?;
+                let usages = js::array_of_1(&js::text("verify"));
+                let (format, extractable) = (js::text("jwk"), JsValue::FALSE);
+                let args = [&format, &jwk, &self.parameters, &extractable, &usages];
+                js::call(&js::subtle(scope), "importKey", &args)?
+            }
+            Stage::Imported => {
+                self.stage = Stage::Verified;
+                let signature = js::octets(&self.signature);
+                let input = js::octets(self.signing_input.expose().as_bytes());
+                let args = [&self.parameters, value, &signature, &input];
+                js::call(&js::subtle(scope), "verify", &args)?
+            }
+            Stage::Verified => {
+                let valid = value.is_truthy();
+                return Ok(Next::Done(Input::Verified { op, valid }));
+            }
+        };
+        Ok(Next::When(promise, Flow::Verification(self)))
+    }
 }
 
 /// The parameters for importing a key and for verifying with it. Each algorithm reads those members
 /// that concern it (Web Cryptography API 20-25).
-fn parameters(algorithm: Algorithm) -> Object {
+fn parameters(algorithm: Algorithm) -> JsValue {
     let name = match algorithm {
         Algorithm::Es256 => "ECDSA",
         Algorithm::Rs256 => "RSASSA-PKCS1-v1_5",
         Algorithm::Ps256 => "RSA-PSS",
         Algorithm::EdDsa => "Ed25519",
     };
-    js::object(&[
-        ("name", &name.into()),
-        ("hash", &"SHA-256".into()),
-        ("namedCurve", &"P-256".into()),
-        ("saltLength", &32.into()),
-    ])
+    let parameters = js::literal(r#"{"hash":"SHA-256","namedCurve":"P-256","saltLength":32}"#);
+    js::set(&parameters, "name", &js::text(name));
+    parameters
 }

@@ -1,0 +1,42 @@
+//! An operation of the core's that takes several steps.
+
+use wasm_bindgen::JsValue;
+
+use super::provider::Exchange;
+use super::seal::Job;
+use super::signature::Verification;
+use crate::http::Outcome;
+use crate::vault::{Input, OpId};
+
+/// An operation, as far as it has come. Each kind has `advance`, which takes what the last step
+/// resulted in, and first of all `undefined`.
+pub(super) enum Flow {
+    /// A request to the provider.
+    Exchange(Exchange),
+    /// A pending login on its way in or out of the store.
+    Seal(Job),
+    /// The verification of a signature.
+    Verification(Verification),
+}
+
+/// How an operation goes on.
+pub(super) enum Next {
+    /// When this is done: a promise, or an IndexedDB request.
+    When(JsValue, Flow),
+    /// It is over.
+    Done(Input<'static>),
+}
+
+impl Flow {
+    /// What to report when a step fails.
+    pub(super) fn failed(&self, op: OpId) -> Input<'static> {
+        match self {
+            Self::Exchange(_) => Input::Answered {
+                op,
+                outcome: Outcome::Failed,
+            },
+            Self::Seal(job) => job.failed(op),
+            Self::Verification(_) => Input::Verified { op, valid: false },
+        }
+    }
+}
