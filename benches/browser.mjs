@@ -14,8 +14,8 @@ const ROUNDS = 9
 const TRIPS = 5
 
 const NOTES = [
-  'One worker serves all tabs. It runs in the process of the tab that started it; bodies reach another tab by way of a copy between processes.',
-  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself on the 5 µs clock of a cross-origin isolated page. 16 MB: ${LARGE.bodies} pairs in turns.`,
+  'The one worker that serves all tabs runs in the process of the tab that started it ("only tab"); to any other tab bodies are copied from process to process ("second tab").',
+  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. 16 MB: ${LARGE.bodies} pairs in turns.`,
 ]
 
 /** Long enough for the calls of a crowd and the same calls without a vault. */
@@ -48,7 +48,7 @@ async function measureAll(bench) {
   const crowd = await crowdRows(bench)
   servers.settings.accessTokenSeconds = LONG_LIVED
   await servers.ledger.accessTokenExpired()
-  progress('small request and 16 MB body, another tab')
+  progress('small request and 16 MB body, the second tab')
   const second = await visits.open('tab', comparisons)
   progress('start of a page')
   const start = await startRows(bench)

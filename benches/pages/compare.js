@@ -16,7 +16,7 @@ async function small(room, { runs, pairs }) {
   await inTurns(WARM_UP, both)
   const times = []
   for (let run = 0; run < runs; run++) times.push(await inTurns(pairs, both))
-  return { times, bytes, isIsolated: crossOriginIsolated }
+  return { times, bytes }
 }
 
 const READERS = {
