@@ -11,9 +11,9 @@ use crate::jwt::{self, Status};
 use crate::pkce::Pkce;
 use crate::web::{Host, js};
 
-/// A running vault.
+/// A running vault. It lives as long as its worker, so nothing of it is ever dropped.
 #[wasm_bindgen]
-pub struct Vault(Host);
+pub struct Vault(&'static mut Host);
 
 #[wasm_bindgen]
 impl Vault {
@@ -31,7 +31,9 @@ impl Vault {
         happened: JsValue,
     ) -> Result<Vault, JsValue> {
         match Config::parse(config_json, base_url) {
-            Ok(config) => Ok(Self(Host::new(config, scope, happened))),
+            Ok(config) => Ok(Self(Box::leak(Box::new(Host::new(
+                config, scope, happened,
+            ))))),
             Err(error) => Err(to_js(&error)),
         }
     }

@@ -1,5 +1,5 @@
 /** Loads the core, once, and tells the ways apart in which that fails. */
-import init from '../glue/strongroom.js'
+import { initSync } from '../glue/strongroom.js'
 import { compose, type StrongroomError } from './error.js'
 
 /** Where the core is, or what it is. A string is relative to the file that runs: page or worker. */
@@ -23,8 +23,18 @@ export const loadWasm = (
 const load = async (source: WasmSource): Promise<WebAssembly.Memory> => {
   const given = await (typeof source === 'string' || source instanceof URL ? fetch(source) : source)
   if (given instanceof Response && !given.ok) throw new Error(`${given.url} answered ${given.status}`)
-  const { memory } = (await init({ module_or_path: given })) as { memory: WebAssembly.Memory }
+  const module = await compile(given)
+  const { memory } = initSync({ module }) as { memory: WebAssembly.Memory }
   return memory
+}
+
+/** While it is being downloaded, if the server says that it is WebAssembly. */
+const compile = async (given: BufferSource | WebAssembly.Module | Response): Promise<WebAssembly.Module> => {
+  if (given instanceof WebAssembly.Module) return given
+  if (!(given instanceof Response)) return WebAssembly.compile(given)
+  return given.headers.get('content-type') === 'application/wasm'
+    ? WebAssembly.compileStreaming(given)
+    : WebAssembly.compile(await given.arrayBuffer())
 }
 
 const explain = (error: Error): StrongroomError =>
