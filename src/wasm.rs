@@ -3,7 +3,7 @@
 use core::panic::PanicInfo;
 
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// A panic is a trap, and a trap is the end of the vault: the worker's wrapper tells every page and
 /// wipes the memory. Nothing is said of the cause, since a message might quote a secret; that the
