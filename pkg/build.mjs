@@ -16,11 +16,36 @@
  */
 import { build } from 'esbuild'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
 const at = (path) => new URL(path, import.meta.url)
 const WASM_URL = 'new URL("./strongroom_bg.wasm",import.meta.url)'
+
+/**
+ * wasm-bindgen tells imports of one name apart by 16 hexadecimal digits, which do not compress. Numbers in
+ * their place, of the same length so that the module's layout stays, save 0.4 KB of brotli.
+ */
+const shortenImports = async () => {
+  let wasm = await readFile(at('./glue/strongroom_bg.wasm'), 'latin1')
+  const scripts = await Promise.all(
+    ['worker', 'core'].map((entry) => readFile(at(`./dist/${entry}.js`), 'utf8')),
+  )
+  const names = new Set(scripts[0].match(/__wbg_\w+_[0-9a-f]{16}/g))
+  if (names.size < 10) throw new Error("wasm-bindgen's imports are named otherwise: mend shortenImports()")
+  for (const [i, name] of [...names].entries()) {
+    const [from, to] = [name, name.slice(0, -16) + String(i).padStart(16, '0')]
+    for (const text of [wasm, ...scripts]) {
+      if (text.split(from).length !== 2)
+        throw new Error(`${from} is not there exactly once: mend shortenImports()`)
+    }
+    wasm = wasm.replace(from, to)
+    scripts.forEach((text, script) => (scripts[script] = text.replace(from, to)))
+  }
+  await writeFile(at('./dist/strongroom_bg.wasm'), wasm, 'latin1')
+  await writeFile(at('./dist/worker.js'), scripts[0])
+  await writeFile(at('./dist/core.js'), scripts[1])
+}
 
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
@@ -36,7 +61,7 @@ await build({
   charset: 'utf8',
   logLevel: 'warning',
 })
-await copyFile(at('./glue/strongroom_bg.wasm'), at('./dist/strongroom_bg.wasm'))
+await shortenImports()
 // npm packs what lies in the package's own folder.
 for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) {
   if (existsSync(at(`../${file}`))) await copyFile(at(`../${file}`), at(`./${file}`))
