@@ -1,6 +1,6 @@
 //! What JavaScript sees of the core. What the core sees of JavaScript is in `web/js.rs`.
 //!
-//! It translates and decides nothing. Errors cross as an `Error` with a `code`.
+//! It translates and decides nothing. Errors cross as objects with `code` and `message`.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
