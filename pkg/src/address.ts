@@ -21,7 +21,7 @@ export const withoutAnswer = (url: URL): URL => {
 export const webUrl = (address: string): URL => {
   const url = new URL(address)
   if (/^https?:$/.test(url.protocol)) return url
-  throw failure('metadata_invalid', `the provider's address has the scheme ${url.protocol}`)
+  throw failure('unsupported', `a window cannot be sent to a ${url.protocol} address`)
 }
 
 /**

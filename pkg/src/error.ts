@@ -2,7 +2,6 @@
 const advice = {
   closed: 'Call connect() again.',
   login_cancelled: 'Offer to sign in again.',
-  metadata_invalid: "Look at the provider's discovery document, or configure metadata yourself.",
   popup_blocked: "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
   timeout: 'Try again.',
   unsupported: 'See the message for what is missing.',

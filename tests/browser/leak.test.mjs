@@ -7,7 +7,7 @@ import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } f
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 
-const time = { timeout: 30_000 }
+const time = { timeout: 60_000 }
 
 let app
 
@@ -147,6 +147,12 @@ for (const [name, plant] of Object.entries(PLANTS)) {
  */
 const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
 
+/**
+ * Buffers that cannot be looked into: the queues of bodies that nobody has read, whose bytes came by
+ * message and are searched there, and the engine's templates of its own objects.
+ */
+const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
+
 function findLeaks(places) {
   return search(places, app.ledger.secrets()).filter(
     ({ kind, place }) => !(kind === 'authorization_code' && CODE_MAY_BE_IN.includes(place)),
@@ -155,7 +161,13 @@ function findLeaks(places) {
 
 async function assertClean(tabs, step) {
   for (const { page, log } of tabs) {
-    assert.deepEqual(findLeaks(await collect(page, log)), [], step)
+    const places = await collect(page, log)
+    assert.deepEqual(findLeaks(places), [], step)
+    assert.deepEqual(
+      places.unread.filter((where) => !ENGINES_OWN.test(where)),
+      [],
+      step,
+    )
   }
 }
 
@@ -173,7 +185,7 @@ async function fail(api) {
     () => room.handleCallback(`${location.origin}/elsewhere?code=a&state=b`),
     () => room.login({ mode: 'nothing' }),
     () => room.login({ returnTo: 'https://attacker.example/' }),
-    () => room.logout({ returnTo: 1 }),
+    () => room.logout({ returnTo: 'http://[' }),
   ]
   const keep = (error) => ({
     text: String(error),
@@ -218,7 +230,6 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 3
     assert.ok((await tab.evaluate(fail, app.api.url)) > 10)
     await tab.evaluate(use, app.api.url)
   }
-  await page.evaluate(() => room?.on('trace', (event) => changes.push(event))).catch(() => {})
 
   await step('before a login', async () => {
     await booted(page)

@@ -11,7 +11,7 @@ const WORKER = '/auth.worker.js'
 
 /** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */
 const csp = (connectSrc) =>
-  `default-src 'none'; script-src 'self'; worker-src 'self'; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
+  `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
 const htmlWith = (script) => `<!doctype html>
 <html lang="en">
@@ -148,11 +148,14 @@ export function booted(page) {
   return page.evaluate(() => boot)
 }
 
-/** Fills in the provider's forms on `page`, which may be a popup. */
+/** Fills in the provider's forms on `page`, which may be a popup: the first only if it is asked. */
 export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
-  await page.fill('#username', username)
-  await page.fill('#password', password)
-  await page.click('button[value=login]')
+  await page.waitForSelector('#username, button[value=allow]')
+  if (await page.locator('#username').count()) {
+    await page.fill('#username', username)
+    await page.fill('#password', password)
+    await page.click('button[value=login]')
+  }
   await page.click('button[value=allow]')
 }
 
@@ -164,11 +167,11 @@ export async function signIn(page, options = {}) {
   return booted(page)
 }
 
-/** Begins a login by redirect; resolves at the provider's sign-in page. */
+/** Begins a login by redirect; resolves at the provider. */
 export async function startLogin(page, options = {}) {
   await booted(page)
   await page.evaluate((given) => void room.login(given).catch(() => {}), options)
-  await page.waitForSelector('#username')
+  await page.waitForSelector('form')
 }
 
 /** Signs in by a popup; resolves with the outcome of `login()`. */

@@ -72,6 +72,7 @@ function readGraph({ snapshot: { meta }, nodes: flatNodes, edges: flatEdges, str
 class Walker {
   #cdp
   #handles = new Map()
+  #refused = new Set()
 
   constructor(cdp) {
     this.#cdp = cdp
@@ -101,6 +102,9 @@ class Walker {
   }
 
   async #direct(node) {
+    // Asking makes the engine go through its whole heap: each is asked for once, others not at all.
+    if (this.#refused.has(node) || !/object|native|closure/.test(node.type)) return undefined
+    this.#refused.add(node)
     const answer = await this.#cdp
       .send('HeapProfiler.getObjectByHeapObjectId', { objectId: String(node.id) })
       .catch(() => undefined)

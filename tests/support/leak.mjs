@@ -102,7 +102,7 @@ export async function record(context) {
   const log = { 'messages sent': [], 'messages received': [], console: [], addresses: [] }
   await context.exposeBinding('recordForTheTest', (_source, place, text) => void log[place].push(text))
   await context.addInitScript(recordMessages)
-  context.on('console', (message) => log.console.push(`${message.text()} ${message.location().url}`))
+  context.on('console', (message) => log.console.push(message.text()))
   context.on('weberror', (error) => log.console.push(String(error.error().stack)))
   context.on('page', (page) => page.on('framenavigated', (frame) => log.addresses.push(frame.url())))
   return log
