@@ -6,6 +6,7 @@
 //! the platform's own parser reads it; what is sent is that parser's serialisation.
 
 use crate::error::{Code, Error, Result};
+use crate::form;
 use crate::prelude::*;
 use crate::url::Url;
 
@@ -108,27 +109,41 @@ impl Allowed {
 
 /// The rules of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules(Vec<Rule>);
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// Origin and path of the authorization server's endpoints, escapes undone.
+    forbidden: Vec<String>,
+}
 
 impl Rules {
     /// These rules and no others.
     #[must_use]
     pub const fn new(rules: Vec<Rule>) -> Self {
-        Self(rules)
+        Self {
+            rules,
+            forbidden: Vec::new(),
+        }
+    }
+
+    /// Never to be sent to, whatever the rules say: the authorization server's endpoints.
+    pub fn forbid(&mut self, endpoints: &[&str]) {
+        for endpoint in endpoints {
+            self.forbidden
+                .extend(Url::parse(endpoint).and_then(|url| unescaped(&url)));
+        }
     }
 
     /// The first rule that covers `url`.
     #[must_use]
     pub fn covering(&self, url: &Url) -> Option<&Rule> {
-        self.0.iter().find(|rule| rule.covers(url))
+        self.rules.iter().find(|rule| rule.covers(url))
     }
 
-    /// Decides on a request. `forbidden` are URLs never to be sent to, the authorization server's
-    /// endpoints, whatever the rules say.
+    /// Decides on a request.
     ///
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`].
-    pub fn decide(&self, text: &str, method: &str, forbidden: &[&str]) -> Result<Allowed> {
+    pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
         if text.len() > MAX_URL {
             return Err(Error::new(
                 Code::LimitExceeded,
@@ -152,15 +167,12 @@ impl Rules {
                 "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`",
             );
         }
-        let bare = url.without_query();
-        for endpoint in forbidden {
-            if Url::parse(endpoint).is_some_and(|endpoint| endpoint.without_query() == bare) {
-                return refused("the URL is an endpoint of the authorization server");
-            }
+        if unescaped(&url).is_none_or(|url| self.forbidden.contains(&url)) {
+            return refused("the URL is an endpoint of the authorization server, or not UTF-8");
         }
         let method = normalised_method(method);
         let (mut is_covered, mut is_allowed) = (false, false);
-        for rule in &self.0 {
+        for rule in &self.rules {
             if rule.covers(&url) {
                 is_covered = true;
                 is_allowed |= rule.methods.iter().any(|allowed| allowed == method);
@@ -180,6 +192,11 @@ impl Rules {
             method: method.to_owned(),
         })
     }
+}
+
+/// Origin and path, as a server reads them: `/%74oken` is `/token`.
+fn unescaped(url: &Url) -> Option<String> {
+    form::decode(&url.without_query())
 }
 
 /// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
@@ -334,7 +351,7 @@ mod tests {
     }
 
     fn decide(url: &str) -> Result<Allowed> {
-        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).decide(url, "GET", &[])
+        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).decide(url, "GET")
     }
 
     #[test]
@@ -383,11 +400,17 @@ mod tests {
 
     #[test]
     fn the_authorization_servers_endpoints_are_refused_though_a_rule_covers_them() {
-        let rules = rules(&["https://example.com/"], &["POST"]);
+        let mut rules = rules(&["https://example.com/"], &["POST"]);
         let token = "https://example.com/oauth/token";
-        assert!(rules.decide(token, "POST", &[]).is_ok());
-        for url in [token, "https://example.com/oauth/token?x=1"] {
-            let error = rules.decide(url, "POST", &[token]).unwrap_err();
+        assert!(rules.decide(token, "POST").is_ok());
+        rules.forbid(&[token]);
+        for url in [
+            token,
+            "https://example.com/oauth/token?x=1",
+            "https://example.com/oauth/%74oken",
+            "https://EXAMPLE.com:443/oauth/./%74%6Fken#x",
+        ] {
+            let error = rules.decide(url, "POST").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed);
         }
     }
@@ -396,7 +419,7 @@ mod tests {
     fn a_method_is_refused_by_its_own_code() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
         let error = rules
-            .decide("https://api.example.com/v1/a", "DELETE", &[])
+            .decide("https://api.example.com/v1/a", "DELETE")
             .unwrap_err();
         assert_eq!(error.code(), Code::MethodNotAllowed);
     }
@@ -410,8 +433,8 @@ mod tests {
         )
         .unwrap();
         let rules = Rules::new(vec![get, put]);
-        assert!(rules.decide("https://a.test/files/1", "PUT", &[]).is_ok());
-        assert!(rules.decide("https://a.test/other", "PUT", &[]).is_err());
+        assert!(rules.decide("https://a.test/files/1", "PUT").is_ok());
+        assert!(rules.decide("https://a.test/other", "PUT").is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use core::time::Duration;
 pub type UnixMillis = u64;
 
 /// Both clocks, read at the same moment by the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// Time since some fixed moment in the life of the host, such as `performance.now()`.
     pub monotonic: Duration,

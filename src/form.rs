@@ -78,7 +78,8 @@ pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     Some(parameters)
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Undoes the encoding of one name or value. `None` if it is not UTF-8.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     loop {

@@ -49,6 +49,8 @@ pub const MAX_PORTS: usize = 256;
 pub struct Vault {
     config: Config,
     entropy: Box<dyn Entropy>,
+    /// The time of the input that is being handled.
+    now: Now,
     outputs: VecDeque<Output>,
     ports: Vec<PortId>,
     session: Option<Session>,
@@ -92,13 +94,18 @@ enum Purpose {
 impl Vault {
     /// A vault without a session.
     #[must_use]
-    pub fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
+    pub fn new(mut config: Config, mut entropy: Box<dyn Entropy>) -> Self {
         let mut fingerprint_salt = [0; 16];
         entropy.fill(&mut fingerprint_salt);
+        let metadata = config.metadata.take();
+        if let Some(metadata) = &metadata {
+            config.rules.forbid(&metadata.endpoints());
+        }
         Self {
-            provider: provider::Provider::new(config.metadata.clone()),
+            provider: provider::Provider::new(metadata),
             config,
             entropy,
+            now: Now::default(),
             outputs: VecDeque::new(),
             ports: Vec::new(),
             session: None,
@@ -117,43 +124,44 @@ impl Vault {
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        self.enforce_limits(now);
+        self.now = now;
+        self.enforce_limits();
         match input {
             Input::Message {
                 port,
                 call,
                 text,
                 body,
-            } => self.message(now, port, call, text, body),
+            } => self.message(port, call, text, body),
             Input::Disconnected { port } => self.disconnected(port),
             Input::Answered { op, outcome } => {
                 if let Some(purpose) = self.finish(op) {
-                    self.note_server_time(now, &outcome);
-                    self.answered(now, op, purpose, &outcome);
+                    self.note_server_time(&outcome);
+                    self.answered(op, purpose, &outcome);
                 }
             }
             Input::Stored { op, ok } => match self.finish(op) {
                 Some(Purpose::StoreLogin) => self.login_stored(op, ok),
-                Some(Purpose::PersistRefresh) => self.refresh_persisted(now, op),
+                Some(Purpose::PersistRefresh) => self.refresh_persisted(op),
                 _ => {}
             },
             Input::Taken { op, taken } => {
                 if self.finish(op).is_some() {
-                    self.login_taken(now, op, &taken);
+                    self.login_taken(op, &taken);
                 }
             }
             Input::Verified { op, valid } => match self.finish(op) {
-                Some(Purpose::VerifyLogin) => self.login_verified(now, op, valid),
-                Some(Purpose::VerifyRefresh) => self.refresh_verified(now, op, valid),
+                Some(Purpose::VerifyLogin) => self.login_verified(op, valid),
+                Some(Purpose::VerifyRefresh) => self.refresh_verified(op, valid),
                 _ => {}
             },
-            Input::CallAnswered { call, head } => self.call_answered(now, call, &head),
-            Input::CallFailed { call } => self.call_failed(now, call),
+            Input::CallAnswered { call, head } => self.call_answered(call, &head),
+            Input::CallFailed { call } => self.call_failed(call),
             Input::CallClosed { call } => self.call_closed(call),
-            Input::Tick => self.tick(now),
+            Input::Tick => self.tick(),
             Input::Woke => {
-                self.renewal.schedule.hurry(now.monotonic);
-                self.tick(now);
+                self.renewal.schedule.hurry(self.now.monotonic);
+                self.tick();
             }
         }
     }
@@ -166,17 +174,20 @@ impl Vault {
     /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
     pub fn next_tick(&self, now: Now) -> Option<Monotonic> {
-        let deadlines = self.operations.iter().filter_map(|o| o.deadline);
-        let limit = self
-            .session
-            .as_ref()
-            .map(|session| now.monotonic + session.until_limit(&self.config.limits, now));
-        let retry = self.renewal.due().into_iter().chain(self.revocations_due());
-        let logins = self.logins.next_expiry(now);
-        deadlines.chain(limit).chain(retry).chain(logins).min()
+        let mut next = self.renewal.due();
+        let mut consider = |at: Monotonic| next = Some(next.map_or(at, |next| next.min(at)));
+        for operation in &self.operations {
+            operation.deadline.map(&mut consider);
+        }
+        if let Some(session) = &self.session {
+            consider(now.monotonic + session.until_limit(&self.config.limits, now));
+        }
+        self.for_each_retry(&mut consider);
+        self.logins.for_each_deadline(&mut consider);
+        next
     }
 
-    fn message(&mut self, now: Now, port: PortId, call: CallId, text: &str, body: Body) {
+    fn message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {
         let message = match PageMessage::parse(text) {
             Ok(message) => message,
             Err(unreadable) => {
@@ -200,15 +211,15 @@ impl Vault {
         }
         match message.request {
             Request::Hello { .. } => {}
-            Request::Login(params) => self.login(now, port, id, params),
+            Request::Login(params) => self.login(port, id, params),
             Request::Cancel => self.cancel_login(port, id),
-            Request::Callback { url } => self.callback(now, port, id, &url),
-            Request::Fetch(request) => self.fetch(now, (port, id), call, request, body),
+            Request::Callback { url } => self.callback(port, id, &url),
+            Request::Fetch(request) => self.fetch((port, id), call, &request, body),
             Request::Abort => self.abort(port, id),
             Request::Logout {
                 provider,
                 return_to,
-            } => self.logout(now, port, id, provider, return_to.as_deref()),
+            } => self.logout(port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
             Request::Bye => {
                 self.disconnected(port);
@@ -244,41 +255,46 @@ impl Vault {
         self.ending.forget_port(port);
     }
 
-    fn answered(&mut self, now: Now, op: OpId, purpose: Purpose, outcome: &Outcome) {
+    fn answered(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
         match purpose {
-            Purpose::Metadata => self.metadata_answered(now, outcome),
-            Purpose::Keys => self.keys_answered(now, outcome),
-            Purpose::Exchange => self.exchange_answered(now, op, outcome),
-            Purpose::Refresh => self.refresh_answered(now, op, outcome),
-            Purpose::Revoke => self.revocation_answered(now, op, outcome),
+            Purpose::Metadata => self.metadata_answered(outcome),
+            Purpose::Keys => self.keys_answered(outcome),
+            Purpose::Exchange => self.exchange_answered(op, outcome),
+            Purpose::Refresh => self.refresh_answered(op, outcome),
+            Purpose::Revoke => self.revocation_answered(op, outcome),
             _ => {}
         }
     }
 
-    fn tick(&mut self, now: Now) {
-        let is_over = |o: &Operation| o.deadline.is_some_and(|d| d <= now.monotonic);
-        while let Some(i) = self.operations.iter().position(is_over) {
+    fn tick(&mut self) {
+        let now = self.now.monotonic;
+        let is_over = |at: Monotonic| at <= now;
+        while let Some(i) = self
+            .operations
+            .iter()
+            .position(|o| o.deadline.is_some_and(is_over))
+        {
             let Operation { op, purpose, .. } = self.operations.swap_remove(i);
             self.outputs.push_back(Output::Cancel { op });
-            self.answered(now, op, purpose, &Outcome::Failed);
+            self.answered(op, purpose, &Outcome::Failed);
         }
-        self.expire_logins(now);
-        self.retry_revocations(now);
-        if self.renewal.due().is_some_and(|due| due <= now.monotonic) {
-            self.start_refresh(now);
+        self.expire_logins();
+        self.retry_revocations();
+        if self.renewal.due().is_some_and(is_over) {
+            self.start_refresh();
         }
     }
 
     /// The time for claims: the provider's where it is known, else the device's.
-    fn provider_seconds(&self, now: Now) -> u64 {
-        now.wall.saturating_add_signed(self.clock_offset) / 1000
+    fn provider_seconds(&self) -> u64 {
+        self.now.wall.saturating_add_signed(self.clock_offset) / 1000
     }
 
-    fn note_server_time(&mut self, now: Now, outcome: &Outcome) {
+    fn note_server_time(&mut self, outcome: &Outcome) {
         if let Outcome::Reply(reply) = outcome
             && let Some(date) = reply.date
         {
-            self.clock_offset = date.cast_signed() - now.wall.cast_signed();
+            self.clock_offset = date.cast_signed() - self.now.wall.cast_signed();
         }
     }
 
@@ -298,8 +314,8 @@ impl Vault {
         Some(self.operations.swap_remove(i).purpose)
     }
 
-    fn send(&mut self, now: Now, purpose: Purpose, request: HttpRequest) -> OpId {
-        let deadline = now.monotonic + self.config.request_timeout;
+    fn send(&mut self, purpose: Purpose, request: HttpRequest) -> OpId {
+        let deadline = self.now.monotonic + self.config.request_timeout;
         let op = self.begin_operation(purpose, Some(deadline));
         self.outputs.push_back(Output::Send { op, request });
         op

@@ -7,7 +7,7 @@ use super::message::message;
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::authorize::{Answer, Pending};
-use crate::clock::{Instant, Now};
+use crate::clock::Instant;
 use crate::error::{Code, Error, Result};
 use crate::http::Outcome;
 use crate::id_token::Occasion;
@@ -41,7 +41,7 @@ impl Stage {
 }
 
 impl Vault {
-    pub(super) fn callback(&mut self, now: Now, port: PortId, id: u64, url: &str) {
+    pub(super) fn callback(&mut self, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
             let error = Error::new(Code::LimitExceeded, "32 callbacks are under way already");
             return self.post_error(port, id, &error);
@@ -55,7 +55,7 @@ impl Vault {
             key: answer.key.clone(),
             stage: Stage::NeedsMetadata(answer),
         }));
-        if self.need_metadata(now) {
+        if self.need_metadata() {
             self.resume_callbacks();
         }
     }
@@ -85,7 +85,7 @@ impl Vault {
         }
     }
 
-    pub(super) fn login_taken(&mut self, now: Now, op: OpId, taken: &Taken) {
+    pub(super) fn login_taken(&mut self, op: OpId, taken: &Taken) {
         let callback = self.take_callback(|stage| matches!(stage, Stage::Taking(o, _) if *o == op));
         let Some(mut callback) = callback else {
             return;
@@ -93,8 +93,8 @@ impl Vault {
         let Stage::Taking(_, answer) = callback.stage else {
             return;
         };
-        let pending = self.pending_login(now, &callback.key, taken);
-        match pending.and_then(|pending| self.exchange(now, answer, pending)) {
+        let pending = self.pending_login(&callback.key, taken);
+        match pending.and_then(|pending| self.exchange(answer, pending)) {
             Ok(stage) => {
                 callback.stage = stage;
                 self.callbacks.push(callback);
@@ -104,7 +104,7 @@ impl Vault {
     }
 
     /// Sends the code to the token endpoint.
-    fn exchange(&mut self, now: Now, answer: Answer, pending: Pending) -> Result<Stage> {
+    fn exchange(&mut self, answer: Answer, pending: Pending) -> Result<Stage> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
@@ -119,11 +119,11 @@ impl Vault {
             &code,
             &pending.code_verifier,
         );
-        let op = self.send(now, Purpose::Exchange, request);
-        Ok(Stage::Exchanging(op, pending, Instant::from(now)))
+        let op = self.send(Purpose::Exchange, request);
+        Ok(Stage::Exchanging(op, pending, Instant::from(self.now)))
     }
 
-    fn pending_login(&mut self, now: Now, key: &str, taken: &Taken) -> Result<Pending> {
+    fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Pending> {
         let remembered = self.logins.recall(key);
         let was_used = self.logins.mark_used(key);
         let pending = match taken {
@@ -146,7 +146,7 @@ impl Vault {
             };
             return Err(Error::new(code, why));
         };
-        pending.check_age(now.wall)?;
+        pending.check_age(self.now.wall)?;
         if pending.issuer != self.config.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
@@ -156,7 +156,7 @@ impl Vault {
         Ok(pending)
     }
 
-    pub(super) fn exchange_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+    pub(super) fn exchange_answered(&mut self, op: OpId, outcome: &Outcome) {
         let is_it = |stage: &Stage| matches!(stage, Stage::Exchanging(o, ..) if *o == op);
         let Some(mut callback) = self.take_callback(is_it) else {
             return;
@@ -171,36 +171,36 @@ impl Vault {
         match verification {
             Ok(verification) => {
                 callback.stage = Stage::Verifying(pending, Box::new(verification));
-                self.advance_callback(now, callback);
+                self.advance_callback(callback);
             }
             Err(error) => self.fail_callback(callback.page, &callback.key, &error),
         }
     }
 
-    fn advance_callback(&mut self, now: Now, mut callback: Box<Callback>) {
+    fn advance_callback(&mut self, mut callback: Box<Callback>) {
         let Stage::Verifying(_, verification) = &mut callback.stage else {
             return;
         };
-        match self.advance_verification(now, verification, Purpose::VerifyLogin) {
+        match self.advance_verification(verification, Purpose::VerifyLogin) {
             Ok(()) => self.callbacks.push(callback),
             Err(error) => self.fail_callback(callback.page, &callback.key, &error),
         }
     }
 
     /// Takes up the callbacks that waited for keys.
-    pub(super) fn resume_login_verifications(&mut self, now: Now, failure: Option<&Error>) {
+    pub(super) fn resume_login_verifications(&mut self, failure: Option<&Error>) {
         // Those that go on waiting, for other keys, must not be met again.
         for callback in core::mem::take(&mut self.callbacks) {
             let awaits_keys = matches!(&callback.stage, Stage::Verifying(_, v) if v.awaits_keys());
             match failure {
                 _ if !awaits_keys => self.callbacks.push(callback),
-                None => self.advance_callback(now, callback),
+                None => self.advance_callback(callback),
                 Some(error) => self.fail_callback(callback.page, &callback.key, error),
             }
         }
     }
 
-    pub(super) fn login_verified(&mut self, now: Now, op: OpId, valid: bool) {
+    pub(super) fn login_verified(&mut self, op: OpId, valid: bool) {
         let is_it = |stage: &Stage| matches!(stage, Stage::Verifying(_, v) if v.awaits(op));
         let Some(callback) = self.take_callback(is_it) else {
             return;
@@ -213,15 +213,15 @@ impl Vault {
             max_age_seconds: pending.max_age,
         };
         let requested = verification.requested;
-        match verification.conclude(self, now, valid, occasion) {
+        match verification.conclude(self, valid, occasion) {
             (tokens, Ok(id_token)) => {
                 let session = Session::begin(id_token, tokens, &self.config, requested);
-                self.adopt_session(now, session);
+                self.adopt_session(session);
                 self.settle_callback(callback.page, &callback.key, &pending);
             }
             (tokens, Err(rejected)) => {
                 // Nobody will ever use the grant, so it should not live on at the provider.
-                self.revoke_unused(now, &tokens);
+                self.revoke_unused(&tokens);
                 self.fail_callback(callback.page, &callback.key, &rejected.into());
             }
         }
@@ -229,20 +229,20 @@ impl Vault {
 
     /// A new session takes the place of the one before, if any. That one's refresh token is not
     /// revoked: many providers would revoke the new one, of the same grant, along with it.
-    fn adopt_session(&mut self, now: Now, mut session: Session) {
-        session.touch(now);
+    fn adopt_session(&mut self, mut session: Session) {
+        session.touch(self.now);
         self.abandon_refresh();
         let before = self.session.take();
         if before.is_some_and(|s| s.original().subject() != session.original().subject()) {
             let error = Error::new(Code::SessionEnded, "another user has signed in");
-            self.give_up_calls(now, Waiters::SessionEnded, &error);
+            self.give_up_calls(Waiters::SessionEnded, &error);
         }
         self.orphan_calls();
         self.session = Some(session);
         self.end_reason = None;
         self.broadcast_session();
-        self.trace_generation(now, "login_completed");
-        self.release_calls(now);
+        self.trace_generation("login_completed");
+        self.release_calls();
     }
 
     fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {

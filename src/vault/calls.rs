@@ -9,7 +9,6 @@ use super::message::{FetchRequest, message};
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
-use crate::clock::Now;
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
 
@@ -57,16 +56,15 @@ pub(super) enum Waiters {
 impl Vault {
     pub(super) fn fetch(
         &mut self,
-        now: Now,
         (port, id): (PortId, u64),
         call: CallId,
-        request: FetchRequest,
+        request: &FetchRequest,
         body: Body,
     ) {
-        match self.admit(now, port, id, call, request, body) {
+        match self.admit(port, id, call, request, body) {
             Ok(admitted) => {
                 self.calls.push(admitted);
-                self.send_or_wait(now, call);
+                self.send_or_wait(call);
             }
             Err(error) => {
                 self.post_error(port, id, &error);
@@ -77,17 +75,13 @@ impl Vault {
 
     fn admit(
         &mut self,
-        now: Now,
         port: PortId,
         id: u64,
         call: CallId,
-        request: FetchRequest,
+        request: &FetchRequest,
         body: Body,
     ) -> Result<Box<Call>> {
-        let metadata = self.provider.metadata.as_ref();
-        let endpoints = metadata.map(|m| m.endpoints()).unwrap_or_default();
-        let rules = &self.config.rules;
-        let allowed = rules.decide(&request.url, &request.method, &endpoints)?;
+        let allowed = self.config.rules.decide(&request.url, &request.method)?;
         allow::check_headers(&request.headers())?;
         if self.calls.len() >= MAX_CALLS {
             let message = "1024 calls are under way already";
@@ -101,7 +95,7 @@ impl Vault {
             return Err(self.no_session());
         };
         if !request.background {
-            session.touch(now);
+            session.touch(self.now);
         }
         let mut init = String::new();
         request.init.write(&mut init);
@@ -118,25 +112,28 @@ impl Vault {
         }))
     }
 
-    fn send_or_wait(&mut self, now: Now, call: CallId) {
+    fn send_or_wait(&mut self, call: CallId) {
         let Some(session) = &self.session else {
             return;
         };
-        let (has_token, is_stale) = (session.access_token(now).is_some(), session.is_stale(now));
+        let (has_token, is_stale) = (
+            session.access_token(self.now).is_some(),
+            session.is_stale(self.now),
+        );
         if has_token {
-            self.send_call(now, call);
+            self.send_call(call);
             if is_stale {
-                self.start_refresh(now);
+                self.start_refresh();
             }
             return;
         }
-        match self.await_refresh(now) {
-            Ok(()) => self.trace_call(now, "call_waiting", call, None, None),
+        match self.await_refresh() {
+            Ok(()) => self.trace_call("call_waiting", call, None, None),
             Err(error) => self.reject_call(call, &error),
         }
     }
 
-    fn send_call(&mut self, now: Now, call: CallId) {
+    fn send_call(&mut self, call: CallId) {
         let Some(session) = &self.session else {
             return;
         };
@@ -166,20 +163,20 @@ impl Vault {
                 init: known.init.clone(),
             },
         });
-        self.trace_call(now, event, call, None, Some(&detail));
+        self.trace_call(event, call, None, Some(&detail));
     }
 
     /// Sends every call that waited for a token.
-    pub(super) fn release_calls(&mut self, now: Now) {
+    pub(super) fn release_calls(&mut self) {
         for call in self.waiting_calls() {
-            self.send_call(now, call);
+            self.send_call(call);
         }
     }
 
     /// No token will come for the time being.
-    pub(super) fn give_up_calls(&mut self, now: Now, waiters: Waiters, error: &Error) {
+    pub(super) fn give_up_calls(&mut self, waiters: Waiters, error: &Error) {
         // While the old token is good, nobody needs a new one.
-        let is_usable = |s: &crate::session::Session| s.access_token(now).is_some();
+        let is_usable = |s: &crate::session::Session| s.access_token(self.now).is_some();
         let is_usable = self.session.as_ref().is_some_and(is_usable);
         for call in self.waiting_calls() {
             let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
@@ -187,7 +184,7 @@ impl Vault {
             };
             match core::mem::replace(&mut known.stage, Stage::Waiting) {
                 Stage::Held { head } if waiters == Waiters::All => self.deliver(call, head),
-                Stage::Waiting if is_usable => self.send_call(now, call),
+                Stage::Waiting if is_usable => self.send_call(call),
                 _ => self.reject_call(call, error),
             }
         }
@@ -211,7 +208,7 @@ impl Vault {
         waiting
     }
 
-    pub(super) fn call_answered(&mut self, now: Now, call: CallId, head: &ResponseHead) {
+    pub(super) fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
         let Some(known) = self.calls.iter().find(|c| c.call == call) else {
             return self.drop_call(call);
         };
@@ -221,12 +218,12 @@ impl Vault {
         let is_worth_a_refresh = self.is_worth_a_refresh(known, generation, head);
         let was_retried = known.was_retried && !known.is_orphan;
         let text = head_text(known.id, head);
-        self.trace_call(now, "call_answered", call, Some(head.status), None);
+        self.trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
             let message = "the API answered with a redirect";
             self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
         } else if is_worth_a_refresh {
-            self.hold(now, call, generation, text);
+            self.hold(call, generation, text);
         } else {
             if head.status == 401 && was_retried {
                 let known = self.renewal.refused_generation;
@@ -257,19 +254,19 @@ impl Vault {
         can_repeat && !wants_more && (is_renewed_already || can_renew)
     }
 
-    fn hold(&mut self, now: Now, call: CallId, generation: u64, head: String) {
+    fn hold(&mut self, call: CallId, generation: u64, head: String) {
         let is_renewed = |s: &crate::session::Session| {
-            s.generation() > generation && s.access_token(now).is_some()
+            s.generation() > generation && s.access_token(self.now).is_some()
         };
         let is_renewed = self.session.as_ref().is_some_and(is_renewed);
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Held { head };
         }
         if is_renewed {
-            return self.send_call(now, call);
+            return self.send_call(call);
         }
-        if let Err(error) = self.await_refresh(now) {
-            self.give_up_calls(now, Waiters::All, &error);
+        if let Err(error) = self.await_refresh() {
+            self.give_up_calls(Waiters::All, &error);
         }
     }
 
@@ -280,14 +277,14 @@ impl Vault {
         }
     }
 
-    pub(super) fn call_failed(&mut self, now: Now, call: CallId) {
+    pub(super) fn call_failed(&mut self, call: CallId) {
         let Some(known) = self.forget_call(call) else {
             return;
         };
         if !matches!(known.stage, Stage::Delivered) {
             let text = message("network_error").number("id", known.id).finish();
             self.post(known.port, text);
-            self.trace_call(now, "call_answered", call, None, Some("no answer"));
+            self.trace_call("call_answered", call, None, Some("no answer"));
         }
         self.drop_call(call);
     }

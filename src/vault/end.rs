@@ -8,7 +8,6 @@ use super::calls::Waiters;
 use super::list::{self, List};
 use super::{Monotonic, OpId, PortId, Purpose, Vault};
 use crate::authorize::with_query;
-use crate::clock::Now;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::http::{HttpRequest, Outcome};
@@ -55,40 +54,39 @@ impl Ending {
 }
 
 impl Vault {
-    pub(super) fn enforce_limits(&mut self, now: Now) {
+    pub(super) fn enforce_limits(&mut self) {
         let session = self.session.as_ref();
-        if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, now)) {
-            self.end_session(now, reason);
+        if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, self.now)) {
+            self.end_session(reason);
         }
     }
 
     /// Ends the session. Gives the operation that revokes its refresh token, if one does.
-    pub(super) fn end_session(&mut self, now: Now, reason: EndReason) -> Option<OpId> {
+    pub(super) fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
         let session = self.session.take()?;
         self.end_reason = Some(reason);
         let successor = self.end_refresh();
         let token = successor.as_ref().or(session.refresh_token());
         let revocation = token
             .filter(|_| reason.calls_for_revocation())
-            .and_then(|token| self.revoke(now, token));
+            .and_then(|token| self.revoke(token));
         self.broadcast_session();
-        self.trace(now, "session_ended", Some(reason.as_str()));
+        self.trace("session_ended", Some(reason.as_str()));
         let message = "the session has ended: ".to_owned() + reason.as_str();
         let error = Error::new(Code::SessionEnded, message);
-        self.give_up_calls(now, Waiters::SessionEnded, &error);
+        self.give_up_calls(Waiters::SessionEnded, &error);
         revocation
     }
 
     pub(super) fn logout(
         &mut self,
-        now: Now,
         port: PortId,
         id: u64,
         provider: bool,
         return_to: Option<&str>,
     ) {
         // The session ends even if the address to go to is refused.
-        let revocation = self.end_session(now, EndReason::LoggedOut);
+        let revocation = self.end_session(EndReason::LoggedOut);
         let url = match provider
             .then(|| self.end_session_url(return_to))
             .transpose()
@@ -126,12 +124,12 @@ impl Vault {
     }
 
     /// Revokes a refresh token, if the provider can.
-    pub(super) fn revoke(&mut self, now: Now, refresh_token: &Secret) -> Option<OpId> {
+    pub(super) fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
         let metadata = self.provider.metadata.as_ref()?;
         let endpoint = metadata.revocation_endpoint.as_deref()?;
         let client_id = &self.config.client_id;
         let request = token::revocation_request(endpoint, client_id, refresh_token);
-        let op = self.send(now, Purpose::Revoke, request.clone());
+        let op = self.send(Purpose::Revoke, request.clone());
         self.ending.revocations.push(Box::new(Revocation {
             request,
             attempts: 1,
@@ -140,7 +138,7 @@ impl Vault {
         Some(op)
     }
 
-    pub(super) fn revocation_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+    pub(super) fn revocation_answered(&mut self, op: OpId, outcome: &Outcome) {
         let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
         let Some(mut revocation) = list::take(&mut self.ending.revocations, is_it) else {
             return;
@@ -149,11 +147,11 @@ impl Vault {
         let is_settled = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
         if !is_settled && revocation.attempts < ATTEMPTS {
             let wait = RETRY_AFTER * revocation.attempts;
-            revocation.state = RevocationState::Due(now.monotonic + wait);
+            revocation.state = RevocationState::Due(self.now.monotonic + wait);
             self.ending.revocations.push(revocation);
         }
         if matches!(outcome, Outcome::Reply(reply) if reply.status == 200) {
-            self.trace(now, "token_revoked", None);
+            self.trace("token_revoked", None);
         }
         // One attempt is enough to wait for: the session is over either way.
         if let Some(logout) = list::take(&mut self.ending.logouts, |logout| logout.op == op) {
@@ -161,21 +159,19 @@ impl Vault {
         }
     }
 
-    pub(super) fn revocations_due(&self) -> impl Iterator<Item = Monotonic> {
-        self.ending
-            .revocations
-            .iter()
-            .filter_map(|r| match r.state {
-                RevocationState::Due(at) => Some(at),
-                RevocationState::Sent(_) => None,
-            })
+    pub(super) fn for_each_retry(&self, see: &mut dyn FnMut(Monotonic)) {
+        for revocation in &self.ending.revocations {
+            if let RevocationState::Due(at) = revocation.state {
+                see(at);
+            }
+        }
     }
 
-    pub(super) fn retry_revocations(&mut self, now: Now) {
-        let is_due =
-            |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now.monotonic);
+    pub(super) fn retry_revocations(&mut self) {
+        let now = self.now.monotonic;
+        let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
         while let Some(mut revocation) = list::take(&mut self.ending.revocations, is_due) {
-            let op = self.send(now, Purpose::Revoke, revocation.request.clone());
+            let op = self.send(Purpose::Revoke, revocation.request.clone());
             revocation.attempts += 1;
             revocation.state = RevocationState::Sent(op);
             self.ending.revocations.push(revocation);

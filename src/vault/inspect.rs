@@ -5,7 +5,7 @@
 
 use super::message::message;
 use super::{CallId, PortId, Vault};
-use crate::clock::{Now, UnixMillis};
+use crate::clock::UnixMillis;
 use crate::error::{Code, Error};
 use crate::json::Writer;
 use crate::prelude::*;
@@ -16,34 +16,32 @@ const DIGITS: usize = 8;
 
 impl Vault {
     /// Something happened that concerns no call.
-    pub(super) fn trace(&mut self, now: Now, event: &'static str, detail: Option<&str>) {
-        self.trace_members(now, event, None, None, None, detail);
+    pub(super) fn trace(&mut self, event: &'static str, detail: Option<&str>) {
+        self.trace_members(event, None, None, None, detail);
     }
 
     /// Something happened to the tokens of this generation.
-    pub(super) fn trace_generation(&mut self, now: Now, event: &'static str) {
+    pub(super) fn trace_generation(&mut self, event: &'static str) {
         let generation = self
             .session
             .as_ref()
             .map(crate::session::Session::generation);
-        self.trace_members(now, event, None, None, generation, None);
+        self.trace_members(event, None, None, generation, None);
     }
 
     /// Something happened to a call.
     pub(super) fn trace_call(
         &mut self,
-        now: Now,
         event: &'static str,
         call: CallId,
         status: Option<u16>,
         detail: Option<&str>,
     ) {
-        self.trace_members(now, event, Some(call), status, None, detail);
+        self.trace_members(event, Some(call), status, None, detail);
     }
 
     fn trace_members(
         &mut self,
-        now: Now,
         event: &'static str,
         call: Option<CallId>,
         status: Option<u16>,
@@ -54,7 +52,7 @@ impl Vault {
             return;
         }
         let text = message("trace")
-            .number("at", now.wall)
+            .number("at", self.now.wall)
             .text("event", event)
             .optional_number("call", call.map(u64::from))
             .optional_number("status", status.map(u64::from))

@@ -2,13 +2,13 @@
 //! and only then is the page told where to go.
 
 use crate::prelude::*;
+
 use core::time::Duration;
 
 use super::list::{self, List};
 use super::message::message;
 use super::{Monotonic, OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
-use crate::clock::{Instant, Now};
 use crate::error::{Code, Error, Result};
 
 /// Most logins that may be under way at once.
@@ -28,7 +28,8 @@ struct Login {
     port: PortId,
     id: u64,
     params: LoginParams,
-    begun_at: Instant,
+    /// When the page is told that nothing came.
+    deadline: Monotonic,
     stage: Stage,
 }
 
@@ -78,10 +79,10 @@ impl Logins {
         self.remembered.iter().map(|(_, pending)| pending)
     }
 
-    pub(super) fn next_expiry(&self, now: Now) -> Option<Monotonic> {
-        let left = |login: &Login| LIFETIME.saturating_sub(login.begun_at.elapsed(now));
-        let left = self.under_way.iter().map(|login| left(login)).min()?;
-        Some(now.monotonic + left + Duration::from_millis(1))
+    pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Monotonic)) {
+        for login in &self.under_way {
+            see(login.deadline);
+        }
     }
 
     fn remember(&mut self, key: String, pending: Pending) {
@@ -93,7 +94,7 @@ impl Logins {
 }
 
 impl Vault {
-    pub(super) fn login(&mut self, now: Now, port: PortId, id: u64, params: LoginParams) {
+    pub(super) fn login(&mut self, port: PortId, id: u64, params: LoginParams) {
         if self.logins.under_way.len() == MAX_LOGINS {
             let error = Error::new(Code::LimitExceeded, "32 logins are under way already");
             return self.post_error(port, id, &error);
@@ -102,18 +103,18 @@ impl Vault {
             port,
             id,
             params,
-            begun_at: Instant::from(now),
+            deadline: self.now.monotonic + LIFETIME + Duration::from_millis(1),
             stage: Stage::NeedsMetadata,
         }));
-        if self.need_metadata(now) {
-            self.resume_logins(now);
+        if self.need_metadata() {
+            self.resume_logins();
         }
     }
 
     /// Takes up the logins that waited for metadata.
-    pub(super) fn resume_logins(&mut self, now: Now) {
+    pub(super) fn resume_logins(&mut self) {
         while let Some(mut login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
-            match self.begin_login(now, &login.params) {
+            match self.begin_login(&login.params) {
                 Ok(stage) => {
                     login.stage = stage;
                     self.logins.under_way.push(login);
@@ -123,7 +124,7 @@ impl Vault {
         }
     }
 
-    fn begin_login(&mut self, now: Now, params: &LoginParams) -> Result<Stage> {
+    fn begin_login(&mut self, params: &LoginParams) -> Result<Stage> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
@@ -133,17 +134,17 @@ impl Vault {
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
         let Begun { url, key, pending } =
-            authorize::begin(&self.config, metadata, params, &entropy, now.wall)?;
+            authorize::begin(&self.config, metadata, params, &entropy, self.now.wall)?;
         let op = self.begin_operation(Purpose::StoreLogin, None);
         let lifetime = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
         self.outputs.push_back(Output::Store {
             op,
             key: key.clone(),
             value: pending.to_json(),
-            expires_at: now.wall.saturating_add(lifetime),
+            expires_at: self.now.wall.saturating_add(lifetime),
         });
         self.logins.remember(key.clone(), pending);
-        self.trace(now, "login_started", None);
+        self.trace("login_started", None);
         Ok(Stage::Storing { op, key, url })
     }
 
@@ -181,9 +182,10 @@ impl Vault {
         self.fail_logins(error, Login::needs_metadata);
     }
 
-    pub(super) fn expire_logins(&mut self, now: Now) {
+    pub(super) fn expire_logins(&mut self) {
+        let now = self.now;
         let error = Error::new(Code::LoginExpired, "no answer came within 10 minutes");
-        self.fail_logins(&error, |login| login.begun_at.elapsed(now) > LIFETIME);
+        self.fail_logins(&error, |login| login.deadline <= now.monotonic);
         self.logins
             .remembered
             .retain(|(_, pending)| pending.check_age(now.wall).is_ok());

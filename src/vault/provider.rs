@@ -4,7 +4,6 @@
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
 use super::{Purpose, Vault};
-use crate::clock::Now;
 use crate::error::{Code, Error, Result};
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
@@ -28,25 +27,25 @@ impl Provider {
 
 impl Vault {
     /// Sees to it that the metadata is there, or on its way.
-    pub(super) fn need_metadata(&mut self, now: Now) -> bool {
+    pub(super) fn need_metadata(&mut self) -> bool {
         if self.provider.metadata.is_some() {
             return true;
         }
         let url = metadata::discovery_url(&self.config.issuer);
-        self.fetch_once(now, Purpose::Metadata, url);
+        self.fetch_once(Purpose::Metadata, url);
         false
     }
 
     /// Fetches the keys, whether or not some are there.
-    pub(super) fn fetch_keys(&mut self, now: Now) {
+    pub(super) fn fetch_keys(&mut self) {
         let Some(metadata) = &self.provider.metadata else {
             return;
         };
         let url = metadata.jwks_uri.clone();
-        self.fetch_once(now, Purpose::Keys, url);
+        self.fetch_once(Purpose::Keys, url);
     }
 
-    fn fetch_once(&mut self, now: Now, purpose: Purpose, url: String) {
+    fn fetch_once(&mut self, purpose: Purpose, url: String) {
         if self.operations.iter().any(|o| o.purpose == purpose) {
             return;
         }
@@ -55,17 +54,18 @@ impl Vault {
             form: None,
             keepalive: false,
         };
-        self.send(now, purpose, request);
+        self.send(purpose, request);
     }
 
-    pub(super) fn metadata_answered(&mut self, now: Now, outcome: &Outcome) {
+    pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
         let metadata =
             document(outcome, "discovery document").and_then(|text| Metadata::parse(text, issuer));
         match metadata {
             Ok(metadata) => {
+                self.config.rules.forbid(&metadata.endpoints());
                 self.provider.metadata = Some(metadata);
-                self.resume_logins(now);
+                self.resume_logins();
                 self.resume_callbacks();
             }
             Err(error) => {
@@ -75,7 +75,7 @@ impl Vault {
         }
     }
 
-    pub(super) fn keys_answered(&mut self, now: Now, outcome: &Outcome) {
+    pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
         let keys = document(outcome, "key set").and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
@@ -84,8 +84,8 @@ impl Vault {
             }
             Err(error) => Some(error),
         };
-        self.resume_login_verifications(now, failure.as_ref());
-        self.resume_refresh_verification(now, failure.as_ref());
+        self.resume_login_verifications(failure.as_ref());
+        self.resume_refresh_verification(failure.as_ref());
     }
 }
 

@@ -9,7 +9,7 @@ use super::calls::Waiters;
 use super::verification::Verification;
 use super::{Monotonic, OpId, Output, Purpose, Vault};
 use crate::Secret;
-use crate::clock::{Instant, Now};
+use crate::clock::Instant;
 use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
@@ -54,7 +54,7 @@ impl Renewal {
 
 impl Vault {
     /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
-    pub(super) fn start_refresh(&mut self, now: Now) {
+    pub(super) fn start_refresh(&mut self) {
         let (Some(session), Some(metadata)) = (&self.session, &self.provider.metadata) else {
             return;
         };
@@ -62,7 +62,7 @@ impl Vault {
             return;
         };
         let may_start =
-            !self.renewal.is_under_way() && self.renewal.schedule.is_open(now.monotonic);
+            !self.renewal.is_under_way() && self.renewal.schedule.is_open(self.now.monotonic);
         if !may_start || session.interaction_required() {
             return;
         }
@@ -72,24 +72,24 @@ impl Vault {
             refresh_token,
         );
         self.renewal.schedule.started();
-        let op = self.send(now, Purpose::Refresh, request);
-        self.renewal.stage = Stage::Sent(op, Instant::from(now));
-        self.trace_generation(now, "refresh_started");
+        let op = self.send(Purpose::Refresh, request);
+        self.renewal.stage = Stage::Sent(op, Instant::from(self.now));
+        self.trace_generation("refresh_started");
     }
 
     /// Whether a call should wait for the refresh, which is started if need be.
     ///
     /// # Errors
     /// Why waiting is of no use.
-    pub(super) fn await_refresh(&mut self, now: Now) -> Result<(), Error> {
+    pub(super) fn await_refresh(&mut self) -> Result<(), Error> {
         let Some(session) = &self.session else {
             return Err(self.no_session());
         };
         if session.interaction_required() {
             return Err(interaction_required());
         }
-        self.start_refresh(now);
-        let is_patient = self.renewal.schedule.patience(now.monotonic) == Patience::Wait;
+        self.start_refresh();
+        let is_patient = self.renewal.schedule.patience(self.now.monotonic) == Patience::Wait;
         if self.renewal.is_under_way() || is_patient {
             Ok(())
         } else {
@@ -97,91 +97,91 @@ impl Vault {
         }
     }
 
-    pub(super) fn refresh_answered(&mut self, now: Now, op: OpId, outcome: &Outcome) {
+    pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
         let verdict = refresh::verdict(outcome);
         let requested = match self.renewal.stage {
             Stage::Sent(sent, requested) if sent == op => requested,
-            _ => return self.orphan_answered(now, op, verdict),
+            _ => return self.orphan_answered(op, verdict),
         };
         self.renewal.stage = Stage::Idle;
         match verdict {
-            Verdict::Renewed(tokens) => self.verify_renewed(now, tokens, requested),
+            Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
-                self.end_session(now, EndReason::ProviderEnded);
+                self.end_session(EndReason::ProviderEnded);
             }
             Verdict::InteractionRequired(code) => {
                 if let Some(session) = &mut self.session {
                     session.require_interaction();
                 }
-                self.trace(now, "refresh_failed", Some(&code));
+                self.trace("refresh_failed", Some(&code));
                 self.broadcast_session();
-                self.give_up_calls(now, Waiters::All, &interaction_required());
+                self.give_up_calls(Waiters::All, &interaction_required());
             }
             Verdict::Misconfigured(code) => {
-                self.renewal.schedule.blocked(now.monotonic);
-                self.trace(now, "refresh_failed", Some(&code));
+                self.renewal.schedule.blocked(self.now.monotonic);
+                self.trace("refresh_failed", Some(&code));
                 let message = "the token endpoint answered ".to_owned() + &code;
                 let error = Error::new(Code::ClientRejected, message);
-                self.give_up_calls(now, Waiters::All, &error);
+                self.give_up_calls(Waiters::All, &error);
             }
             Verdict::Wait(wait) => {
-                self.renewal.schedule.told_to_wait(now.monotonic, wait);
-                self.refresh_postponed(now, "the provider asks for patience");
+                self.renewal.schedule.told_to_wait(self.now.monotonic, wait);
+                self.refresh_postponed("the provider asks for patience");
             }
             Verdict::Transient(why) => {
                 let mut jitter = [0];
                 self.entropy.fill(&mut jitter);
-                self.renewal.schedule.failed(now.monotonic, jitter[0]);
-                self.refresh_postponed(now, why);
+                self.renewal.schedule.failed(self.now.monotonic, jitter[0]);
+                self.refresh_postponed(why);
             }
         }
     }
 
-    fn refresh_postponed(&mut self, now: Now, why: &str) {
-        self.trace(now, "refresh_failed", Some(why));
-        if self.renewal.schedule.patience(now.monotonic) == Patience::GiveUp {
-            self.give_up_calls(now, Waiters::All, &unavailable());
+    fn refresh_postponed(&mut self, why: &str) {
+        self.trace("refresh_failed", Some(why));
+        if self.renewal.schedule.patience(self.now.monotonic) == Patience::GiveUp {
+            self.give_up_calls(Waiters::All, &unavailable());
         }
     }
 
-    fn verify_renewed(&mut self, now: Now, tokens: TokenSet, requested: Instant) {
+    fn verify_renewed(&mut self, tokens: TokenSet, requested: Instant) {
         if tokens.id_token.is_none() {
-            return self.persist(now, tokens, None, requested);
+            return self.persist(tokens, None, requested);
         }
         match self.unverified(&tokens) {
             Ok(unverified) => {
                 let verification = Verification::new(tokens, requested, unverified);
-                self.advance_refresh_verification(now, Box::new(verification));
+                self.advance_refresh_verification(Box::new(verification));
             }
-            Err(error) => self.without_id_token(now, tokens, requested, &error),
+            Err(error) => self.without_id_token(tokens, requested, &error),
         }
     }
 
-    fn advance_refresh_verification(&mut self, now: Now, mut verification: Box<Verification>) {
-        match self.advance_verification(now, &mut verification, Purpose::VerifyRefresh) {
+    fn advance_refresh_verification(&mut self, mut verification: Box<Verification>) {
+        match self.advance_verification(&mut verification, Purpose::VerifyRefresh) {
             Ok(()) => self.renewal.stage = Stage::Verifying(verification),
             Err(error) => {
                 let Verification {
                     tokens, requested, ..
                 } = *verification;
-                self.without_id_token(now, tokens, requested, &error);
+                self.without_id_token(tokens, requested, &error);
             }
         }
     }
 
     /// Takes up a refresh that waited for keys.
-    pub(super) fn resume_refresh_verification(&mut self, now: Now, failure: Option<&Error>) {
+    pub(super) fn resume_refresh_verification(&mut self, failure: Option<&Error>) {
         let verification = match core::mem::take(&mut self.renewal.stage) {
             Stage::Verifying(verification) if verification.awaits_keys() => verification,
             stage => return self.renewal.stage = stage,
         };
         match failure {
-            None => self.advance_refresh_verification(now, verification),
+            None => self.advance_refresh_verification(verification),
             Some(error) => {
                 let Verification {
                     tokens, requested, ..
                 } = *verification;
-                self.without_id_token(now, tokens, requested, error);
+                self.without_id_token(tokens, requested, error);
             }
         }
     }
@@ -189,12 +189,12 @@ impl Vault {
     /// An ID token that cannot be believed is not used, and the claims stay as they were. The tokens
     /// it came with are adopted all the same: they came straight from the token endpoint, and the
     /// refresh token that was sent is consumed.
-    fn without_id_token(&mut self, now: Now, tokens: TokenSet, requested: Instant, error: &Error) {
-        self.trace(now, "refresh_failed", Some(error.code().as_str()));
-        self.persist(now, tokens, None, requested);
+    fn without_id_token(&mut self, tokens: TokenSet, requested: Instant, error: &Error) {
+        self.trace("refresh_failed", Some(error.code().as_str()));
+        self.persist(tokens, None, requested);
     }
 
-    pub(super) fn refresh_verified(&mut self, now: Now, op: OpId, valid: bool) {
+    pub(super) fn refresh_verified(&mut self, op: OpId, valid: bool) {
         let verification = match core::mem::take(&mut self.renewal.stage) {
             Stage::Verifying(verification) if verification.awaits(op) => verification,
             stage => return self.renewal.stage = stage,
@@ -206,27 +206,21 @@ impl Vault {
         let occasion = Occasion::Refresh {
             original: session.original(),
         };
-        match verification.conclude(self, now, valid, occasion) {
-            (tokens, Ok(id_token)) => self.persist(now, tokens, Some(id_token), requested),
+        match verification.conclude(self, valid, occasion) {
+            (tokens, Ok(id_token)) => self.persist(tokens, Some(id_token), requested),
             (tokens, Err(Rejected::Invalid(error))) => {
-                self.without_id_token(now, tokens, requested, &error);
+                self.without_id_token(tokens, requested, &error);
             }
             (tokens, Err(Rejected::OtherUser(_))) => {
-                self.revoke_unused(now, &tokens);
-                self.end_session(now, EndReason::Security);
+                self.revoke_unused(&tokens);
+                self.end_session(EndReason::Security);
             }
         }
     }
 
-    fn persist(
-        &mut self,
-        now: Now,
-        tokens: TokenSet,
-        id_token: Option<IdToken>,
-        requested: Instant,
-    ) {
+    fn persist(&mut self, tokens: TokenSet, id_token: Option<IdToken>, requested: Instant) {
         let Some(session) = &self.session else {
-            return self.revoke_unused(now, &tokens);
+            return self.revoke_unused(&tokens);
         };
         let generation = session.generation() + 1;
         let op = self.begin_operation(Purpose::PersistRefresh, None);
@@ -235,19 +229,19 @@ impl Vault {
     }
 
     /// Whether storing worked or not: what is in memory is the only good refresh token there is.
-    pub(super) fn refresh_persisted(&mut self, now: Now, op: OpId) {
+    pub(super) fn refresh_persisted(&mut self, op: OpId) {
         let renewed = match core::mem::take(&mut self.renewal.stage) {
             Stage::Persisting(o, renewed) if o == op => renewed,
             stage => return self.renewal.stage = stage,
         };
         let (tokens, id_token, requested) = *renewed;
         let Some(session) = &mut self.session else {
-            return self.revoke_unused(now, &tokens);
+            return self.revoke_unused(&tokens);
         };
         session.renew(tokens, id_token, requested);
         self.renewal.schedule.reset();
-        self.trace_generation(now, "refresh_completed");
-        self.release_calls(now);
+        self.trace_generation("refresh_completed");
+        self.release_calls();
         self.broadcast_session();
     }
 
@@ -275,20 +269,20 @@ impl Vault {
         }
     }
 
-    fn orphan_answered(&mut self, now: Now, op: OpId, verdict: Verdict) {
+    fn orphan_answered(&mut self, op: OpId, verdict: Verdict) {
         let Some(i) = self.renewal.to_revoke.iter().position(|&o| o == op) else {
             return;
         };
         self.renewal.to_revoke.swap_remove(i);
         if let Verdict::Renewed(tokens) = verdict {
-            self.revoke_unused(now, &tokens);
+            self.revoke_unused(&tokens);
         }
     }
 
     /// Revokes the refresh token among tokens that are not adopted.
-    pub(super) fn revoke_unused(&mut self, now: Now, tokens: &TokenSet) {
+    pub(super) fn revoke_unused(&mut self, tokens: &TokenSet) {
         if let Some(successor) = &tokens.refresh_token {
-            self.revoke(now, successor);
+            self.revoke(successor);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! A key that is not known may be new, so the keys are fetched again, once a token.
 
 use super::{OpId, Output, Purpose, Vault};
-use crate::clock::{Instant, Now};
+use crate::clock::Instant;
 use crate::error::{Code, Error, Result};
 use crate::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::jwks::SelectError;
@@ -45,14 +45,13 @@ impl Verification {
     pub(super) fn conclude(
         self,
         vault: &Vault,
-        now: Now,
         valid: bool,
         occasion: Occasion<'_>,
     ) -> (TokenSet, core::result::Result<IdToken, Rejected>) {
         let expected = Expected {
             issuer: &vault.config.issuer,
             client_id: &vault.config.client_id,
-            now_seconds: vault.provider_seconds(now),
+            now_seconds: vault.provider_seconds(),
             tolerance_seconds: vault.config.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,
             occasion,
@@ -81,7 +80,6 @@ impl Vault {
     /// Takes the next step: asks for the signature's check, or for keys.
     pub(super) fn advance_verification(
         &mut self,
-        now: Now,
         verification: &mut Verification,
         purpose: Purpose,
     ) -> Result<()> {
@@ -106,7 +104,7 @@ impl Vault {
             }
             Err(SelectError::Unknown) if !verification.keys_were_fetched => {
                 verification.keys_were_fetched = true;
-                self.fetch_keys(now);
+                self.fetch_keys();
                 Ok(())
             }
             Err(SelectError::Unknown) => Err(Error::new(
