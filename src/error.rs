@@ -3,7 +3,7 @@
 //! An [`Error`] says what happened ([`Error::message`], with the value that was at fault but never a
 //! secret), and what to do ([`Code::advice`]). Its [`Code`] is what programs match on: codes are
 //! never renamed and never reused. `docs/errors.md` lists them all, and a test holds it to
-//! [`Code::ALL`].
+//! [`Code::ALL`]. Codes that begin in the page or in the worker's wrapper are left out of the wasm.
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
@@ -13,28 +13,28 @@ use core::fmt;
 pub type Result<T> = core::result::Result<T, Error>;
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $advice:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident = $code:literal, $advice:literal;)+) => {
         /// The stable code of an [`Error`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Code {
-            $($(#[doc = $doc])+ $variant,)+
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)+
         }
 
         impl Code {
             /// Every code, in the order of `docs/errors.md`.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            pub const ALL: &'static [Self] = &[$($(#[cfg($cfg)])? Self::$variant,)+];
 
             /// The code as programs and the page see it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)+ }
+                match self { $($(#[cfg($cfg)])? Self::$variant => $code,)+ }
             }
 
             /// What the reader of the error should do.
             #[must_use]
             pub const fn advice(self) -> &'static str {
-                match self { $(Self::$variant => $advice,)+ }
+                match self { $($(#[cfg($cfg)])? Self::$variant => $advice,)+ }
             }
         }
     };
@@ -64,6 +64,7 @@ codes! {
     /// More than ten minutes passed between `login()` and its callback.
     LoginExpired = "login_expired", "Call login() again.";
     /// The login was given up by the page, or replaced by another one.
+    #[cfg(not(target_arch = "wasm32"))]
     LoginCancelled = "login_cancelled", "Offer to sign in again.";
     /// The callback's parameters contradict each other or are malformed.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, look at the provider's answer.";
@@ -96,20 +97,28 @@ codes! {
     /// The browser's storage refused to keep what must survive.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     /// The provider took longer than the time limit.
+    #[cfg(not(target_arch = "wasm32"))]
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded.
+    #[cfg(not(target_arch = "wasm32"))]
     WorkerFailed = "worker_failed", "Check the worker's URL, its type 'module', and the page's worker-src.";
     /// The worker did not answer the handshake in time.
+    #[cfg(not(target_arch = "wasm32"))]
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
     /// The WebAssembly module could not be fetched.
+    #[cfg(not(target_arch = "wasm32"))]
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
+    #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";
     /// The vault stopped because of a fault of its own; its secrets are gone.
+    #[cfg(not(target_arch = "wasm32"))]
     VaultCrashed = "vault_crashed", "Reload the page; please report it.";
     /// The browser blocked the popup window.
+    #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
     /// The room was closed by `close()`.
+    #[cfg(not(target_arch = "wasm32"))]
     Closed = "closed", "Call connect() again.";
 }
 
