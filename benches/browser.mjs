@@ -1,14 +1,14 @@
 /** The vault in a real browser against plain `fetch` from the same page to the same API. */
 import { startChromium } from './chromium.mjs'
 import { startBenchSite } from './site.mjs'
-import { median, percentile, ratios, spread } from './stats.mjs'
+import { percentile, ratios, spread } from './stats.mjs'
 import { megabytesPerSecond, milliseconds, speedRatio, timeRatio } from './table.mjs'
 import { Visits } from './visits.mjs'
 
 const MB = 1024 * 1024
 
-const SMALL = { runs: 7, pairs: 60 }
-const LARGE = { size: 16 * MB, bodies: 9 }
+const SMALL = { runs: 9, pairs: 60 }
+const LARGE = { size: 16 * MB, bodies: 15 }
 const CROWD = { tabs: 8, calls: 50, runs: 3 }
 const ROUNDS = 9
 const TRIPS = 5
@@ -18,8 +18,9 @@ const NOTES = [
   `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. 16 MB: ${LARGE.bodies} pairs in turns.`,
 ]
 
-/** Long enough for the calls of a crowd and the same calls without a vault. */
+/** Seconds that an access token lasts: enough for a crowd's calls, through the vault and again without. */
 const SHORT_LIVED = 5
+/** Enough for everything else: no refresh is to get into what is measured. */
 const LONG_LIVED = 900
 
 /** @returns {Promise<{ rows: import('./table.mjs').Row[], notes: string[], version: string }>} */

@@ -27,7 +27,8 @@ export async function startCollector({ origin, token }) {
     async result(id) {
       const { value, error } = await new Promise((resolve) => {
         const error = `page ${id} did not report within ${PATIENCE / 1000} s`
-        const timer = setTimeout(resolve, PATIENCE, { error })
+        // Nobody waits for a report if the bench has failed elsewhere.
+        const timer = setTimeout(resolve, PATIENCE, { error }).unref()
         waiting.set(id, (outcome) => {
           clearTimeout(timer)
           resolve(outcome)

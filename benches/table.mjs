@@ -7,7 +7,7 @@
  * @property {string} what
  * @property {string} own What strongroom took.
  * @property {string} [peer] Who else, and what it took.
- * @property {{ text: string, value: number, atMost?: boolean }} [ratio] `atMost`: less is better.
+ * @property {{ text: string, value: number, atMost?: boolean, unit?: string }} [ratio] `atMost`: less is better.
  * @property {number} [gate]
  * @property {number} [aim]
  */
