@@ -5,9 +5,8 @@
 //! RFC 7636, RFC 9207, OIDC Core 3.1.2).
 
 use crate::prelude::*;
-use core::time::Duration;
 
-use crate::clock::UnixMillis;
+use crate::clock::{Millis, UnixMillis};
 use crate::config::{Config, has_word};
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form};
@@ -19,7 +18,7 @@ use crate::url::Url;
 use crate::{Secret, base64url};
 
 /// How long a login may take from its request to its answer.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+pub const LIFETIME: Millis = Millis::from_secs(600);
 
 /// Octets of entropy that a login uses up.
 pub const ENTROPY: usize = 32 + 24 + 24;
@@ -254,7 +253,7 @@ impl Pending {
     /// # Errors
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
-        let age = Duration::from_millis(now.saturating_sub(self.created_at));
+        let age = Millis(now.saturating_sub(self.created_at));
         if age <= LIFETIME {
             return Ok(());
         }

@@ -7,9 +7,9 @@
 
 use crate::prelude::*;
 use core::cell::OnceCell;
-use core::time::Duration;
 
 use crate::allow::{Rule, RuleFault, Rules};
+use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::json::{self, Object, Value};
@@ -71,9 +71,9 @@ const NOT_HTTPS: &str = "it must be https; http is for loopback only";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Ends after so long without activity of the user.
-    pub idle: Duration,
+    pub idle: Millis,
     /// Ends after so long whatever happens.
-    pub absolute: Duration,
+    pub absolute: Millis,
 }
 
 /// A checked configuration.
@@ -100,9 +100,9 @@ pub struct Config {
     /// More parameters for the authorization request, encoded.
     pub authorization_params: String,
     /// By how much the provider's clock may differ.
-    pub clock_tolerance: Duration,
+    pub clock_tolerance: Millis,
     /// How long a request to the provider may take.
-    pub request_timeout: Duration,
+    pub request_timeout: Millis,
     /// Whether pages are told what happens inside and what is held, without values.
     pub inspect: bool,
 }
@@ -247,9 +247,9 @@ impl<'a> Options<'a> {
     }
 
     #[inline(never)]
-    fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Duration {
+    fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Millis {
         let Some(value) = self.object.get(name) else {
-            return Duration::from_secs(default);
+            return Millis::from_secs(default);
         };
         let seconds = value.as_u64().unwrap_or(u64::MAX);
         if !(least..=most).contains(&seconds) {
@@ -259,7 +259,7 @@ impl<'a> Options<'a> {
             json::write_number(&mut why, most);
             self.refuse(name, &why);
         }
-        Duration::from_secs(seconds)
+        Millis::from_secs(seconds)
     }
 
     /// The options in an object that may be left out.
@@ -569,10 +569,10 @@ mod tests {
             "https://app.example.com/callback"
         );
         assert_eq!(config.scope, "openid profile offline_access");
-        assert_eq!(config.limits.idle, Duration::from_secs(1800));
-        assert_eq!(config.limits.absolute, Duration::from_secs(43_200));
-        assert_eq!(config.clock_tolerance, Duration::from_secs(60));
-        assert_eq!(config.request_timeout, Duration::from_secs(10));
+        assert_eq!(config.limits.idle, Millis::from_secs(1800));
+        assert_eq!(config.limits.absolute, Millis::from_secs(43_200));
+        assert_eq!(config.clock_tolerance, Millis::from_secs(60));
+        assert_eq!(config.request_timeout, Millis::from_secs(10));
         assert!(config.claims.contains(&"email".to_owned()));
         assert!(!config.inspect);
     }

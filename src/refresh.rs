@@ -7,8 +7,8 @@
 //! and that a consumed token is never sent, is `vault/renewal.rs`'s.
 
 use crate::prelude::*;
-use core::time::Duration;
 
+use crate::clock::{Instant, Millis};
 use crate::http::Outcome;
 use crate::token::{self, Answer, TokenSet};
 
@@ -24,7 +24,7 @@ pub enum Verdict {
     /// The client or its request is at fault; trying again will not help.
     Misconfigured(String),
     /// The provider asks for patience.
-    Wait(Duration),
+    Wait(Millis),
     /// It may work in a moment, and why it did not now.
     Transient(&'static str),
 }
@@ -38,7 +38,7 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
     match token::read(reply) {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
         Answer::Refused(code) => refused(code),
-        Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Duration::from_secs(5))),
+        Answer::Wait(after) => Verdict::Wait(after.map_or(Millis::from_secs(5), Into::into)),
         Answer::ServerFault => Verdict::Transient("the provider failed"),
         Answer::Unusable(why) => Verdict::Transient(why),
     }
@@ -61,8 +61,8 @@ fn refused(code: String) -> Verdict {
 /// How long before its end an access token is renewed: a tenth of its life, at most 30 seconds.
 /// A request takes time to arrive, and the API's clock may be ahead.
 #[must_use]
-pub fn leeway(lifetime: Duration) -> Duration {
-    (lifetime / 10).min(Duration::from_secs(30))
+pub fn leeway(lifetime: Millis) -> Millis {
+    Millis(lifetime.0 / 10).min(Millis::from_secs(30))
 }
 
 /// Failures after which calls no longer wait for the refresh.
@@ -71,12 +71,12 @@ pub const PATIENCE: u32 = 3;
 /// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
 pub const MAX_SCHEDULED: u32 = 10;
 
-const FIRST_DELAY_MILLIS: u64 = 500;
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const FIRST_DELAY: Millis = Millis(500);
+const LONGEST_DELAY: Millis = Millis::from_secs(60);
 /// `Retry-After` is believed up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Millis = Millis::from_secs(600);
 /// Calls wait for a provider that asks for no more than this.
-const PATIENT_WAIT: Duration = Duration::from_secs(5);
+const PATIENT_WAIT: Millis = Millis::from_secs(5);
 
 /// Whether calls should go on waiting for the refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +87,13 @@ pub enum Patience {
     GiveUp,
 }
 
-/// When the next attempt is due. All times are of the monotonic clock.
+/// When the next attempt is due: so long after the last one failed, by both clocks, so that a device
+/// that slept need not wait once more.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
     failures: u32,
-    not_before: Duration,
+    failed_at: Instant,
+    wait: Millis,
     scheduled: bool,
     /// The last attempt failed in a way that may be over when the device wakes up.
     can_hurry: bool,
@@ -100,21 +102,23 @@ pub struct Schedule {
 impl Schedule {
     /// Whether an attempt may start now.
     #[must_use]
-    pub fn is_open(&self, monotonic: Duration) -> bool {
-        monotonic >= self.not_before
+    pub fn is_open(&self, now: &Instant) -> bool {
+        self.failed_at.elapsed(now) >= self.wait
     }
 
-    /// When an attempt should start by itself, if one should.
+    /// When an attempt should start by itself, if one should, by the monotonic clock.
     #[must_use]
-    pub fn due(&self) -> Option<Duration> {
-        self.scheduled.then_some(self.not_before)
+    pub fn due(&self) -> Option<Millis> {
+        self.scheduled
+            .then_some(self.failed_at.monotonic + self.wait)
     }
 
     /// Whether a call that arrives now should wait for the next attempt.
     #[must_use]
-    pub fn patience(&self, monotonic: Duration) -> Patience {
-        let is_near = self.not_before.saturating_sub(monotonic) <= PATIENT_WAIT;
-        if self.is_open(monotonic) || (self.failures < PATIENCE && is_near) {
+    pub fn patience(&self, now: &Instant) -> Patience {
+        let left = self.wait.saturating_sub(self.failed_at.elapsed(now));
+        let is_near = self.failures < PATIENCE && left <= PATIENT_WAIT;
+        if self.is_open(now) || is_near {
             Patience::Wait
         } else {
             Patience::GiveUp
@@ -134,47 +138,57 @@ impl Schedule {
 
     /// The device woke up or is online again: what failed may work now. What the provider said still
     /// holds.
-    pub fn hurry(&mut self, monotonic: Duration) {
+    pub fn hurry(&mut self) {
         if self.can_hurry {
             self.scheduled = true;
-            self.not_before = self.not_before.min(monotonic);
+            self.wait = Millis::default();
         }
     }
 
     /// An attempt failed in a way that may pass. `jitter` is any octet of entropy.
-    pub fn failed(&mut self, monotonic: Duration, jitter: u8) {
-        self.failures += 1;
-        let doublings = (self.failures - 1).min(10);
-        let delay = (FIRST_DELAY_MILLIS << doublings).min(LONGEST_DELAY.as_secs() * 1000);
+    pub fn failed(&mut self, now: &Instant, jitter: u8) {
+        let delay = (FIRST_DELAY.0 << self.failures.min(10)).min(LONGEST_DELAY.0);
         // From 75 % to 125 %, so that devices that lost the provider together do not return together.
         let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
-        self.not_before = monotonic + Duration::from_millis(delay);
-        self.scheduled = self.failures < MAX_SCHEDULED;
+        self.postpone(now, Millis(delay));
         self.can_hurry = true;
     }
 
     /// The provider asked for patience.
-    pub fn told_to_wait(&mut self, monotonic: Duration, wait: Duration) {
-        self.failures += 1;
-        let wait = wait.clamp(Duration::from_secs(1), LONGEST_WAIT);
-        self.not_before = monotonic + wait;
-        self.scheduled = self.failures < MAX_SCHEDULED;
+    pub fn told_to_wait(&mut self, now: &Instant, wait: Millis) {
+        self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
     }
 
     /// The client is at fault: no attempt of our own accord, and a call's own no sooner than in a
     /// minute.
-    pub fn blocked(&mut self, monotonic: Duration) {
+    pub fn blocked(&mut self, now: &Instant) {
+        self.postpone(now, LONGEST_DELAY);
         self.failures = self.failures.max(PATIENCE);
-        self.not_before = monotonic + LONGEST_DELAY;
         self.scheduled = false;
+    }
+
+    fn postpone(&mut self, now: &Instant, wait: Millis) {
+        self.failures += 1;
+        self.failed_at = *now;
+        self.wait = wait;
+        self.scheduled = self.failures < MAX_SCHEDULED;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
     use crate::http::HttpReply;
     use crate::http::tests::json_reply;
+
+    /// So many milliseconds after the start, by both clocks.
+    fn at(millis: u64) -> Instant {
+        Instant::from(Now {
+            monotonic: Millis(millis).into(),
+            wall: 1_700_000_000_000 + millis,
+        })
+    }
 
     fn of(reply: HttpReply) -> Verdict {
         verdict(&Outcome::Reply(reply))
@@ -226,7 +240,7 @@ mod tests {
             assert!(matches!(of(json_reply(200, body)), Verdict::Transient(_)));
         }
         let busy = HttpReply {
-            retry_after: Some(Duration::from_secs(9)),
+            retry_after: Some(Millis::from_secs(9).into()),
             ..json_reply(429, "")
         };
         assert!(matches!(of(busy), Verdict::Wait(d) if d.as_secs() == 9));
@@ -235,17 +249,15 @@ mod tests {
     #[test]
     fn attempts_grow_apart_and_end() {
         let mut schedule = Schedule::default();
-        let mut monotonic = Duration::ZERO;
+        let mut now = 0;
         let mut delays = Vec::new();
-        while let (Some(due), true) = (
-            {
-                schedule.failed(monotonic, 128);
-                schedule.due()
-            },
-            delays.len() < 100,
-        ) {
-            delays.push((due - monotonic).as_millis());
-            monotonic = due;
+        loop {
+            schedule.failed(&at(now), 128);
+            let Some(Millis(due)) = schedule.due() else {
+                break;
+            };
+            delays.push(due - now);
+            now = due;
             schedule.started();
         }
         assert_eq!(delays.len(), MAX_SCHEDULED as usize - 1);
@@ -256,48 +268,60 @@ mod tests {
     #[test]
     fn calls_wait_for_the_first_attempts_and_not_for_later_ones() {
         let mut schedule = Schedule::default();
-        let now = Duration::from_secs(1);
-        assert_eq!(schedule.patience(now), Patience::Wait);
-        schedule.failed(now, 0);
-        assert_eq!(schedule.patience(now), Patience::Wait);
-        schedule.failed(now, 0);
-        schedule.failed(now, 0);
-        assert_eq!(schedule.patience(now), Patience::GiveUp);
+        let now = at(1000);
+        assert_eq!(schedule.patience(&now), Patience::Wait);
+        schedule.failed(&now, 0);
+        assert_eq!(schedule.patience(&now), Patience::Wait);
+        schedule.failed(&now, 0);
+        schedule.failed(&now, 0);
+        assert_eq!(schedule.patience(&now), Patience::GiveUp);
         // Its time has come: the next call makes an attempt and waits for it.
-        assert_eq!(schedule.patience(now + LONGEST_DELAY), Patience::Wait);
+        assert_eq!(schedule.patience(&at(61_000)), Patience::Wait);
     }
 
     #[test]
     fn a_long_retry_after_is_obeyed_and_not_waited_for() {
         let mut schedule = Schedule::default();
-        schedule.told_to_wait(Duration::ZERO, Duration::from_secs(120));
-        assert_eq!(schedule.due(), Some(Duration::from_secs(120)));
-        assert_eq!(schedule.patience(Duration::from_secs(1)), Patience::GiveUp);
+        schedule.told_to_wait(&at(0), Millis::from_secs(120));
+        assert_eq!(schedule.due(), Some(Millis::from_secs(120)));
+        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
         schedule.reset();
-        schedule.told_to_wait(Duration::ZERO, Duration::from_secs(1_000_000));
+        schedule.told_to_wait(&at(0), Millis::from_secs(1_000_000));
         assert_eq!(schedule.due(), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn a_device_that_slept_through_the_wait_need_not_wait_once_more() {
+        let mut schedule = Schedule::default();
+        schedule.told_to_wait(&at(0), Millis::from_secs(120));
+        let awake = Instant {
+            monotonic: Millis::from_secs(1),
+            ..at(121_000)
+        };
+        assert!(schedule.is_open(&awake));
     }
 
     #[test]
     fn a_misconfigured_client_causes_no_storm() {
         let mut schedule = Schedule::default();
-        schedule.blocked(Duration::ZERO);
+        schedule.blocked(&at(0));
         assert_eq!(schedule.due(), None);
-        assert!(!schedule.is_open(Duration::from_secs(59)));
-        assert!(schedule.is_open(Duration::from_secs(60)));
+        assert!(!schedule.is_open(&at(59_000)));
+        assert!(schedule.is_open(&at(60_000)));
     }
 
     #[test]
     fn coming_online_brings_the_next_attempt_forward() {
         let mut schedule = Schedule::default();
-        schedule.failed(Duration::from_secs(10), 0);
-        schedule.hurry(Duration::from_secs(10));
-        assert!(schedule.is_open(Duration::from_secs(10)));
+        schedule.failed(&at(10_000), 0);
+        assert!(!schedule.is_open(&at(10_000)));
+        schedule.hurry();
+        assert!(schedule.is_open(&at(10_000)));
     }
 
     #[test]
     fn the_leeway_is_a_tenth_of_a_life_and_at_most_half_a_minute() {
-        assert_eq!(leeway(Duration::from_secs(10)), Duration::from_secs(1));
-        assert_eq!(leeway(Duration::from_secs(3600)), Duration::from_secs(30));
+        assert_eq!(leeway(Millis::from_secs(10)), Millis::from_secs(1));
+        assert_eq!(leeway(Millis::from_secs(3600)), Millis::from_secs(30));
     }
 }

@@ -4,10 +4,9 @@
 //! own age by both clocks and says when a limit has ended it; timers merely wake whoever asks.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use crate::Secret;
-use crate::clock::{Instant, Now, UnixMillis};
+use crate::clock::{Instant, Millis, UnixMillis};
 use crate::config::{Config, Limits};
 use crate::id_token::IdToken;
 use crate::json::{self, Writer};
@@ -60,7 +59,7 @@ pub struct Session {
     /// The last ID token that came with a refresh.
     latest: Option<IdToken>,
     access_token: Secret,
-    lifetime: Duration,
+    lifetime: Millis,
     /// When the request for the access token was sent: it is no younger than that.
     requested: Instant,
     refresh_token: Option<Secret>,
@@ -79,7 +78,7 @@ impl Session {
             original: id_token,
             latest: None,
             access_token: tokens.access_token,
-            lifetime: tokens.expires_in,
+            lifetime: tokens.expires_in.into(),
             requested,
             refresh_token: tokens.refresh_token,
             // RFC 6749 5.1: left out when it is what was asked for.
@@ -94,7 +93,7 @@ impl Session {
     /// Adopts the answer to a refresh that was sent at `requested`.
     pub fn renew(&mut self, tokens: TokenSet, id_token: Option<IdToken>, requested: Instant) {
         self.access_token = tokens.access_token;
-        self.lifetime = tokens.expires_in;
+        self.lifetime = tokens.expires_in.into();
         self.requested = requested;
         // RFC 6749 6: without a new refresh token the old one goes on.
         if tokens.refresh_token.is_some() {
@@ -112,7 +111,7 @@ impl Session {
 
     /// The access token, unless it has expired.
     #[must_use]
-    pub fn access_token(&self, now: Now) -> Option<&Secret> {
+    pub fn access_token(&self, now: &Instant) -> Option<&Secret> {
         (self.requested.elapsed(now) < self.lifetime).then_some(&self.access_token)
     }
 
@@ -125,7 +124,7 @@ impl Session {
 
     /// Whether it is time to get a new access token.
     #[must_use]
-    pub fn is_stale(&self, now: Now) -> bool {
+    pub fn is_stale(&self, now: &Instant) -> bool {
         self.requested.elapsed(now) + refresh::leeway(self.lifetime) >= self.lifetime
     }
 
@@ -159,13 +158,13 @@ impl Session {
     }
 
     /// The user did something.
-    pub fn touch(&mut self, now: Now) {
-        self.last_activity = Instant::from(now);
+    pub fn touch(&mut self, now: &Instant) {
+        self.last_activity = *now;
     }
 
     /// The limit that the session has reached, if any.
     #[must_use]
-    pub fn limit_reached(&self, limits: &Limits, now: Now) -> Option<EndReason> {
+    pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         if self.started.elapsed(now) >= limits.absolute {
             Some(EndReason::Absolute)
         } else if self.last_activity.elapsed(now) >= limits.idle {
@@ -179,12 +178,12 @@ impl Session {
 
     /// How long until a limit is reached if nothing happens.
     #[must_use]
-    pub fn until_limit(&self, limits: &Limits, now: Now) -> Duration {
+    pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
         let expiry = match self.refresh_token {
             None => self.lifetime.saturating_sub(self.requested.elapsed(now)),
-            Some(_) => Duration::MAX,
+            Some(_) => Millis::MAX,
         };
         absolute.min(idle).min(expiry)
     }
@@ -192,14 +191,14 @@ impl Session {
     /// When the access token was issued and when it expires, by the wall clock.
     #[must_use]
     pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {
-        let since = self.requested.wall();
+        let since = self.requested.wall;
         (since, after(since, self.lifetime))
     }
 
     /// When the session began, by the wall clock.
     #[must_use]
     pub const fn started_at(&self) -> UnixMillis {
-        self.started.wall()
+        self.started.wall
     }
 
     /// Shows the tokens to `see`, one by one with their kinds: for fingerprints.
@@ -223,13 +222,13 @@ impl Session {
             "active"
         };
         let (_, access_token_expires_at) = self.access_token_times();
-        let expires_at = after(self.started.wall(), config.limits.absolute);
-        let idle_expires_at = after(self.last_activity.wall(), config.limits.idle);
+        let expires_at = after(self.started.wall, config.limits.absolute);
+        let idle_expires_at = after(self.last_activity.wall, config.limits.idle);
         Writer::object()
             .json("claims", &self.visible_claims(config))
             .json("scopes", &self.scopes())
             .text("state", state)
-            .number("startedAt", self.started.wall())
+            .number("startedAt", self.started.wall)
             .number("expiresAt", expires_at)
             .number("idleExpiresAt", idle_expires_at.min(expires_at))
             .number("accessTokenExpiresAt", access_token_expires_at)
@@ -265,9 +264,6 @@ impl Session {
     }
 }
 
-fn after(start: UnixMillis, duration: Duration) -> UnixMillis {
-    let millis = duration.as_secs().saturating_mul(1000);
-    start
-        .saturating_add(millis)
-        .saturating_add(duration.subsec_millis().into())
+fn after(start: UnixMillis, span: Millis) -> UnixMillis {
+    start.saturating_add(span.0)
 }

@@ -28,7 +28,7 @@ mod verification;
 use crate::prelude::*;
 use alloc::collections::VecDeque;
 
-use crate::clock::Now;
+use crate::clock::{Instant, Millis, Now};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
@@ -50,7 +50,7 @@ pub struct Vault {
     config: Config,
     entropy: Box<dyn Entropy>,
     /// The time of the input that is being handled.
-    now: Now,
+    now: Instant,
     outputs: VecDeque<Output>,
     ports: Vec<PortId>,
     session: Option<Session>,
@@ -73,7 +73,7 @@ struct Operation {
     op: OpId,
     purpose: Purpose,
     /// Requests to the provider are given up then. The rest takes what it takes.
-    deadline: Option<Monotonic>,
+    deadline: Option<Millis>,
 }
 
 /// What an operation is for.
@@ -105,7 +105,7 @@ impl Vault {
             provider: provider::Provider::new(metadata),
             config,
             entropy,
-            now: Now::default(),
+            now: Instant::default(),
             outputs: VecDeque::new(),
             ports: Vec::new(),
             session: None,
@@ -124,7 +124,7 @@ impl Vault {
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        self.now = now;
+        self.now = now.into();
         self.enforce_limits();
         match input {
             Input::Message {
@@ -160,7 +160,7 @@ impl Vault {
             Input::CallClosed { call } => self.call_closed(call),
             Input::Tick => self.tick(),
             Input::Woke => {
-                self.renewal.schedule.hurry(self.now.monotonic);
+                self.renewal.schedule.hurry();
                 self.tick();
             }
         }
@@ -174,17 +174,18 @@ impl Vault {
     /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
     pub fn next_tick(&self, now: Now) -> Option<Monotonic> {
-        let mut next = self.renewal.due();
-        let mut consider = |at: Monotonic| next = Some(next.map_or(at, |next| next.min(at)));
+        let now = Instant::from(now);
+        let mut next = self.renewal.due().unwrap_or(Millis::MAX);
+        let mut consider = |at: Millis| next = next.min(at);
         for operation in &self.operations {
             operation.deadline.map(&mut consider);
         }
         if let Some(session) = &self.session {
-            consider(now.monotonic + session.until_limit(&self.config.limits, now));
+            consider(now.monotonic + session.until_limit(&self.config.limits, &now));
         }
         self.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
-        next
+        (next != Millis::MAX).then(|| next.into())
     }
 
     fn message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {
@@ -268,7 +269,7 @@ impl Vault {
 
     fn tick(&mut self) {
         let now = self.now.monotonic;
-        let is_over = |at: Monotonic| at <= now;
+        let is_over = |at: Millis| at <= now;
         while let Some(i) = self
             .operations
             .iter()
@@ -298,7 +299,7 @@ impl Vault {
         }
     }
 
-    fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Monotonic>) -> OpId {
+    fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Millis>) -> OpId {
         self.last_op += 1;
         self.operations.push(Operation {
             op: self.last_op,

@@ -120,7 +120,7 @@ impl Vault {
             &pending.code_verifier,
         );
         let op = self.send(Purpose::Exchange, request);
-        Ok(Stage::Exchanging(op, pending, Instant::from(self.now)))
+        Ok(Stage::Exchanging(op, pending, self.now))
     }
 
     fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Pending> {
@@ -230,7 +230,7 @@ impl Vault {
     /// A new session takes the place of the one before, if any. That one's refresh token is not
     /// revoked: many providers would revoke the new one, of the same grant, along with it.
     fn adopt_session(&mut self, mut session: Session) {
-        session.touch(self.now);
+        session.touch(&self.now);
         self.abandon_refresh();
         let before = self.session.take();
         if before.is_some_and(|s| s.original().subject() != session.original().subject()) {

@@ -95,7 +95,7 @@ impl Vault {
             return Err(self.no_session());
         };
         if !request.background {
-            session.touch(self.now);
+            session.touch(&self.now);
         }
         let mut init = String::new();
         request.init.write(&mut init);
@@ -117,8 +117,8 @@ impl Vault {
             return;
         };
         let (has_token, is_stale) = (
-            session.access_token(self.now).is_some(),
-            session.is_stale(self.now),
+            session.access_token(&self.now).is_some(),
+            session.is_stale(&self.now),
         );
         if has_token {
             self.send_call(call);
@@ -176,7 +176,7 @@ impl Vault {
     /// No token will come for the time being.
     pub(super) fn give_up_calls(&mut self, waiters: Waiters, error: &Error) {
         // While the old token is good, nobody needs a new one.
-        let is_usable = |s: &crate::session::Session| s.access_token(self.now).is_some();
+        let is_usable = |s: &crate::session::Session| s.access_token(&self.now).is_some();
         let is_usable = self.session.as_ref().is_some_and(is_usable);
         for call in self.waiting_calls() {
             let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
@@ -256,7 +256,7 @@ impl Vault {
 
     fn hold(&mut self, call: CallId, generation: u64, head: String) {
         let is_renewed = |s: &crate::session::Session| {
-            s.generation() > generation && s.access_token(self.now).is_some()
+            s.generation() > generation && s.access_token(&self.now).is_some()
         };
         let is_renewed = self.session.as_ref().is_some_and(is_renewed);
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {

@@ -2,12 +2,12 @@
 //! is over at once and everywhere; revoking the refresh token (RFC 7009) comes after and may fail.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use super::calls::Waiters;
 use super::list::{self, List};
-use super::{Monotonic, OpId, PortId, Purpose, Vault};
+use super::{OpId, PortId, Purpose, Vault};
 use crate::authorize::with_query;
+use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::http::{HttpRequest, Outcome};
@@ -17,7 +17,7 @@ use crate::{Secret, token};
 
 /// How often a revocation is tried.
 const ATTEMPTS: u32 = 3;
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// Sessions that are over but for a formality.
 #[derive(Default)]
@@ -44,7 +44,7 @@ struct Revocation {
 #[derive(PartialEq, Eq)]
 enum RevocationState {
     Sent(OpId),
-    Due(Monotonic),
+    Due(Millis),
 }
 
 impl Ending {
@@ -56,7 +56,8 @@ impl Ending {
 impl Vault {
     pub(super) fn enforce_limits(&mut self) {
         let session = self.session.as_ref();
-        if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, self.now)) {
+        if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, &self.now))
+        {
             self.end_session(reason);
         }
     }
@@ -146,7 +147,7 @@ impl Vault {
         // RFC 7009 2.2: 200 also for a token that was invalid already. 2.2.1: 503 is not the end.
         let is_settled = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
         if !is_settled && revocation.attempts < ATTEMPTS {
-            let wait = RETRY_AFTER * revocation.attempts;
+            let wait = Millis::from_secs(RETRY_AFTER_SECONDS * u64::from(revocation.attempts));
             revocation.state = RevocationState::Due(self.now.monotonic + wait);
             self.ending.revocations.push(revocation);
         }
@@ -159,7 +160,7 @@ impl Vault {
         }
     }
 
-    pub(super) fn for_each_retry(&self, see: &mut dyn FnMut(Monotonic)) {
+    pub(super) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
         for revocation in &self.ending.revocations {
             if let RevocationState::Due(at) = revocation.state {
                 see(at);

@@ -3,12 +3,11 @@
 
 use crate::prelude::*;
 
-use core::time::Duration;
-
 use super::list::{self, List};
 use super::message::message;
-use super::{Monotonic, OpId, Output, PortId, Purpose, Vault};
+use super::{OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
+use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 
 /// Most logins that may be under way at once.
@@ -29,7 +28,7 @@ struct Login {
     id: u64,
     params: LoginParams,
     /// When the page is told that nothing came.
-    deadline: Monotonic,
+    deadline: Millis,
     stage: Stage,
 }
 
@@ -79,7 +78,7 @@ impl Logins {
         self.remembered.iter().map(|(_, pending)| pending)
     }
 
-    pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Monotonic)) {
+    pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for login in &self.under_way {
             see(login.deadline);
         }
@@ -103,7 +102,7 @@ impl Vault {
             port,
             id,
             params,
-            deadline: self.now.monotonic + LIFETIME + Duration::from_millis(1),
+            deadline: self.now.monotonic + LIFETIME + Millis(1),
             stage: Stage::NeedsMetadata,
         }));
         if self.need_metadata() {
@@ -136,12 +135,11 @@ impl Vault {
         let Begun { url, key, pending } =
             authorize::begin(&self.config, metadata, params, &entropy, self.now.wall)?;
         let op = self.begin_operation(Purpose::StoreLogin, None);
-        let lifetime = u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX);
         self.outputs.push_back(Output::Store {
             op,
             key: key.clone(),
             value: pending.to_json(),
-            expires_at: self.now.wall.saturating_add(lifetime),
+            expires_at: self.now.wall.saturating_add(LIFETIME.0),
         });
         self.logins.remember(key.clone(), pending);
         self.trace("login_started", None);

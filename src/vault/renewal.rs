@@ -7,9 +7,9 @@
 
 use super::calls::Waiters;
 use super::verification::Verification;
-use super::{Monotonic, OpId, Output, Purpose, Vault};
+use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
-use crate::clock::Instant;
+use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
@@ -40,7 +40,7 @@ enum Stage {
 
 impl Renewal {
     /// When the next attempt starts by itself.
-    pub(super) fn due(&self) -> Option<Monotonic> {
+    pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
             Stage::Idle => self.schedule.due(),
             _ => None,
@@ -61,8 +61,7 @@ impl Vault {
         let Some(refresh_token) = session.refresh_token() else {
             return;
         };
-        let may_start =
-            !self.renewal.is_under_way() && self.renewal.schedule.is_open(self.now.monotonic);
+        let may_start = !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.now);
         if !may_start || session.interaction_required() {
             return;
         }
@@ -73,7 +72,7 @@ impl Vault {
         );
         self.renewal.schedule.started();
         let op = self.send(Purpose::Refresh, request);
-        self.renewal.stage = Stage::Sent(op, Instant::from(self.now));
+        self.renewal.stage = Stage::Sent(op, self.now);
         self.trace_generation("refresh_started");
     }
 
@@ -89,7 +88,7 @@ impl Vault {
             return Err(interaction_required());
         }
         self.start_refresh();
-        let is_patient = self.renewal.schedule.patience(self.now.monotonic) == Patience::Wait;
+        let is_patient = self.renewal.schedule.patience(&self.now) == Patience::Wait;
         if self.renewal.is_under_way() || is_patient {
             Ok(())
         } else {
@@ -118,20 +117,20 @@ impl Vault {
                 self.give_up_calls(Waiters::All, &interaction_required());
             }
             Verdict::Misconfigured(code) => {
-                self.renewal.schedule.blocked(self.now.monotonic);
+                self.renewal.schedule.blocked(&self.now);
                 self.trace("refresh_failed", Some(&code));
                 let message = "the token endpoint answered ".to_owned() + &code;
                 let error = Error::new(Code::ClientRejected, message);
                 self.give_up_calls(Waiters::All, &error);
             }
             Verdict::Wait(wait) => {
-                self.renewal.schedule.told_to_wait(self.now.monotonic, wait);
+                self.renewal.schedule.told_to_wait(&self.now, wait);
                 self.refresh_postponed("the provider asks for patience");
             }
             Verdict::Transient(why) => {
                 let mut jitter = [0];
                 self.entropy.fill(&mut jitter);
-                self.renewal.schedule.failed(self.now.monotonic, jitter[0]);
+                self.renewal.schedule.failed(&self.now, jitter[0]);
                 self.refresh_postponed(why);
             }
         }
@@ -139,7 +138,7 @@ impl Vault {
 
     fn refresh_postponed(&mut self, why: &str) {
         self.trace("refresh_failed", Some(why));
-        if self.renewal.schedule.patience(self.now.monotonic) == Patience::GiveUp {
+        if self.renewal.schedule.patience(&self.now) == Patience::GiveUp {
             self.give_up_calls(Waiters::All, &unavailable());
         }
     }
