@@ -1,6 +1,7 @@
 //! What goes into a vault and what comes out.
 
 use crate::prelude::*;
+use core::fmt;
 use core::time::Duration;
 
 use crate::Secret;
@@ -58,8 +59,8 @@ pub enum Taken {
     Unavailable,
 }
 
-/// What the host reports.
-#[derive(Clone, Debug)]
+/// What the host reports. Its `Debug` gives names only: a message may hold a code.
+#[derive(Clone)]
 pub enum Input<'a> {
     /// A page sent `text`; `call` is a new number, and names the body that came with it.
     Message {
@@ -128,8 +129,7 @@ pub enum Input<'a> {
     Woke,
 }
 
-/// What the host has to do.
-#[derive(Debug)]
+/// What the host has to do. Its `Debug` gives names only: an address may hold a `state`.
 pub enum Output {
     /// Post this to a page.
     Post {
@@ -240,3 +240,39 @@ pub trait Entropy {
 
 /// A duration from the host's monotonic clock's start.
 pub type Monotonic = Duration;
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Message { .. } => "Message",
+            Self::Disconnected { .. } => "Disconnected",
+            Self::Answered { .. } => "Answered",
+            Self::Stored { .. } => "Stored",
+            Self::Taken { .. } => "Taken",
+            Self::Verified { .. } => "Verified",
+            Self::CallAnswered { .. } => "CallAnswered",
+            Self::CallFailed { .. } => "CallFailed",
+            Self::CallClosed { .. } => "CallClosed",
+            Self::Tick => "Tick",
+            Self::Woke => "Woke",
+        })
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Post { .. } => "Post",
+            Self::Close { .. } => "Close",
+            Self::Send { .. } => "Send",
+            Self::Cancel { .. } => "Cancel",
+            Self::Store { .. } => "Store",
+            Self::Take { .. } => "Take",
+            Self::Verify { .. } => "Verify",
+            Self::Persist { .. } => "Persist",
+            Self::Call { .. } => "Call",
+            Self::Deliver { .. } => "Deliver",
+            Self::Drop { .. } => "Drop",
+        })
+    }
+}

@@ -64,6 +64,7 @@ pub struct Host {
     waiting: Vec<(u32, Step)>,
     last_step: u32,
     timer: JsValue,
+    timer_at: Duration,
 }
 
 /// What goes on when something is done.
@@ -102,6 +103,7 @@ impl Host {
             waiting: Vec::new(),
             last_step: 0,
             timer: JsValue::UNDEFINED,
+            timer_at: Duration::ZERO,
         };
         let listener = host.listener(Event::Online, 0);
         // Without the event a retry comes a little later.
@@ -282,20 +284,26 @@ impl Host {
         Some(self.waiting.swap_remove(i).1)
     }
 
+    /// Sees to it that the next tick comes in time. A timer that fires earlier than needed is left as
+    /// it is: most inputs move the next tick back, and setting a timer costs more than an empty tick.
     fn set_timer(&mut self, now: Now) {
+        let Some(at) = self.vault.next_tick(now) else {
+            return;
+        };
         if !self.timer.is_undefined() {
+            if self.timer_at <= at {
+                return;
+            }
             let _ = js::call(&self.scope, "clearTimeout", &[&self.timer]);
         }
-        self.timer = match self.vault.next_tick(now) {
-            None => JsValue::UNDEFINED,
-            Some(at) => {
-                let delay = at.saturating_sub(now.monotonic).as_secs_f64() * 1000.0 + 1.0;
-                // Browsers count in 32 bits. Waking early does no harm.
-                let delay = JsValue::from_f64(delay.min(f64::from(i32::MAX)));
-                let tick = self.listener(Event::Tick, 0);
-                js::call(&self.scope, "setTimeout", &[&tick, &delay]).unwrap_or_default()
-            }
-        };
+        // Browsers count in 32 bits. Waking early does no harm.
+        let delay = at.saturating_sub(now.monotonic).as_secs().min(1_000_000) * 1000;
+        let delay = delay + u64::from(at.saturating_sub(now.monotonic).subsec_millis()) + 1;
+        let delay = JsValue::from_f64(delay as f64);
+        let tick = self.listener(Event::Tick, 0);
+        let timer = js::call(&self.scope, "setTimeout", &[&tick, &delay]);
+        self.timer = timer.unwrap_or_default();
+        self.timer_at = at;
     }
 
     /// Posts to a page, and hands over what is in the array `transfer`. A page that is gone is not told
@@ -319,7 +327,7 @@ fn result_of(event: &JsValue) -> JsValue {
 
 fn now() -> Now {
     Now {
-        monotonic: Duration::from_micros((js::monotonic_clock() * 1000.0) as u64),
+        monotonic: Duration::from_millis(js::monotonic_clock() as u64),
         // Dates before 1970 become 1970.
         wall: js::wall_clock() as u64,
     }

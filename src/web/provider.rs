@@ -13,8 +13,10 @@ use crate::Secret;
 use crate::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
 use crate::vault::{Input, OpId};
 
+/// Metadata and keys are fetched when they are needed and not there, or not known: an answer from
+/// the cache would not know them either.
 const GET: &str = r#"{
-    "headers":{"accept":"application/json"},
+    "cache":"no-cache","headers":{"accept":"application/json"},
     "credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"
 }"#;
 
