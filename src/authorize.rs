@@ -76,7 +76,7 @@ pub struct Begun {
     /// Under which name the pending login is stored: a hash of its `state`.
     pub key: String,
     /// What to remember.
-    pub pending: Pending,
+    pub pending: Box<Pending>,
 }
 
 /// Makes an authorization request.
@@ -134,7 +134,7 @@ pub fn begin(
     Ok(Begun {
         url: with_query(&metadata.authorization_endpoint, &form.finish()),
         key: storage_key(&state),
-        pending: Pending {
+        pending: Box::new(Pending {
             issuer: config.issuer.clone(),
             nonce: Secret::new(nonce),
             code_verifier: pkce.verifier,
@@ -142,7 +142,7 @@ pub fn begin(
             popup: params.popup,
             max_age: params.max_age,
             created_at: now,
-        },
+        }),
     })
 }
 
@@ -226,7 +226,7 @@ impl Pending {
 
     /// Reads what [`Pending::to_json`] wrote; `None` for anything else.
     #[must_use]
-    pub fn from_json(text: &str) -> Option<Self> {
+    pub fn from_json(text: &str) -> Option<Box<Self>> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
         // All that may be missing is looked up before anything is made of it.
@@ -237,7 +237,7 @@ impl Pending {
         let popup = object.get("popup")?.as_bool()?;
         let max_age = object.get("max_age")?.as_u64();
         let created_at = object.get("created_at")?.as_u64()?;
-        Some(Self {
+        Some(Box::new(Self {
             issuer: issuer.to_owned(),
             nonce: nonce.into(),
             code_verifier: code_verifier.into(),
@@ -245,7 +245,7 @@ impl Pending {
             popup,
             max_age,
             created_at,
-        })
+        }))
     }
 
     /// Refuses a login whose time is over.

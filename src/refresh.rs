@@ -16,7 +16,7 @@ use crate::token::{self, Answer, TokenSet};
 #[derive(Debug)]
 pub enum Verdict {
     /// New tokens; the refresh token among them, if any, replaces the one that was sent.
-    Renewed(TokenSet),
+    Renewed(Box<TokenSet>),
     /// The grant is over (RFC 6749 5.2 `invalid_grant`).
     Ended,
     /// The user has to do something; the error code says what.

@@ -58,12 +58,9 @@ pub struct Session {
     original: IdToken,
     /// The last ID token that came with a refresh.
     latest: Option<IdToken>,
-    access_token: Secret,
-    lifetime: Millis,
-    /// When the request for the access token was sent: it is no younger than that.
+    tokens: Box<TokenSet>,
+    /// When the request for the tokens was sent: they are no younger than that.
     requested: Instant,
-    refresh_token: Option<Secret>,
-    scope: String,
     generation: u64,
     started: Instant,
     last_activity: Instant,
@@ -73,16 +70,19 @@ pub struct Session {
 impl Session {
     /// A session from the answer to a code exchange that was sent at `requested`.
     #[must_use]
-    pub fn begin(id_token: IdToken, tokens: TokenSet, config: &Config, requested: Instant) -> Self {
+    pub fn begin(
+        id_token: IdToken,
+        mut tokens: Box<TokenSet>,
+        config: &Config,
+        requested: Instant,
+    ) -> Self {
+        // RFC 6749 5.1: left out when it is what was asked for.
+        tokens.scope.get_or_insert_with(|| config.scope.clone());
         Self {
             original: id_token,
             latest: None,
-            access_token: tokens.access_token,
-            lifetime: tokens.expires_in.into(),
+            tokens,
             requested,
-            refresh_token: tokens.refresh_token,
-            // RFC 6749 5.1: left out when it is what was asked for.
-            scope: tokens.scope.unwrap_or_else(|| config.scope.clone()),
             generation: 1,
             started: requested,
             last_activity: requested,
@@ -91,47 +91,50 @@ impl Session {
     }
 
     /// Adopts the answer to a refresh that was sent at `requested`.
-    pub fn renew(&mut self, tokens: TokenSet, id_token: Option<IdToken>, requested: Instant) {
-        self.access_token = tokens.access_token;
-        self.lifetime = tokens.expires_in.into();
-        self.requested = requested;
-        // RFC 6749 6: without a new refresh token the old one goes on.
-        if tokens.refresh_token.is_some() {
-            self.refresh_token = tokens.refresh_token;
+    pub fn renew(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
+        let before = core::mem::replace(&mut self.tokens, tokens);
+        // RFC 6749 6: without a new refresh token the old one goes on, and so does the scope.
+        if self.tokens.refresh_token.is_none() {
+            self.tokens.refresh_token = before.refresh_token;
         }
-        if let Some(scope) = tokens.scope {
-            self.scope = scope;
+        if self.tokens.scope.is_none() {
+            self.tokens.scope = before.scope;
         }
         if id_token.is_some() {
             self.latest = id_token;
         }
+        self.requested = requested;
         self.generation += 1;
         self.interaction_required = false;
+    }
+
+    fn lifetime(&self) -> Millis {
+        Millis::from_secs(self.tokens.expires_in.as_secs())
     }
 
     /// The access token, unless it has expired.
     #[must_use]
     pub fn access_token(&self, now: &Instant) -> Option<&Secret> {
-        (self.requested.elapsed(now) < self.lifetime).then_some(&self.access_token)
+        (self.requested.elapsed(now) < self.lifetime()).then_some(&self.tokens.access_token)
     }
 
     /// The access token, whatever its age: for a call that waited for it. It may have expired on its
     /// way here, and then the API has the last word.
     #[must_use]
     pub const fn latest_access_token(&self) -> &Secret {
-        &self.access_token
+        &self.tokens.access_token
     }
 
     /// Whether it is time to get a new access token.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
-        self.requested.elapsed(now) + refresh::leeway(self.lifetime) >= self.lifetime
+        self.requested.elapsed(now) + refresh::leeway(self.lifetime()) >= self.lifetime()
     }
 
     /// The refresh token, if the provider issued one.
     #[must_use]
     pub const fn refresh_token(&self) -> Option<&Secret> {
-        self.refresh_token.as_ref()
+        self.tokens.refresh_token.as_ref()
     }
 
     /// The ID token of the login.
@@ -169,7 +172,7 @@ impl Session {
             Some(EndReason::Absolute)
         } else if self.last_activity.elapsed(now) >= limits.idle {
             Some(EndReason::Idle)
-        } else if self.refresh_token.is_none() && self.access_token(now).is_none() {
+        } else if self.tokens.refresh_token.is_none() && self.access_token(now).is_none() {
             Some(EndReason::Expired)
         } else {
             None
@@ -181,8 +184,8 @@ impl Session {
     pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
         let idle = limits.idle.saturating_sub(self.last_activity.elapsed(now));
-        let expiry = match self.refresh_token {
-            None => self.lifetime.saturating_sub(self.requested.elapsed(now)),
+        let expiry = match self.tokens.refresh_token {
+            None => self.lifetime().saturating_sub(self.requested.elapsed(now)),
             Some(_) => Millis::MAX,
         };
         absolute.min(idle).min(expiry)
@@ -192,7 +195,7 @@ impl Session {
     #[must_use]
     pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {
         let since = self.requested.wall;
-        (since, after(since, self.lifetime))
+        (since, after(since, self.lifetime()))
     }
 
     /// When the session began, by the wall clock.
@@ -203,8 +206,8 @@ impl Session {
 
     /// Shows the tokens to `see`, one by one with their kinds: for fingerprints.
     pub fn for_each_token(&self, mut see: impl FnMut(&'static str, &Secret)) {
-        see("access_token", &self.access_token);
-        if let Some(refresh_token) = &self.refresh_token {
+        see("access_token", &self.tokens.access_token);
+        if let Some(refresh_token) = &self.tokens.refresh_token {
             see("refresh_token", refresh_token);
         }
         see(
@@ -253,7 +256,7 @@ impl Session {
 
     fn scopes(&self) -> String {
         let mut list = "[".to_owned();
-        for scope in words(&self.scope) {
+        for scope in words(self.tokens.scope.as_deref().unwrap_or_default()) {
             if list.len() > 1 {
                 list.push(',');
             }

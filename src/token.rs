@@ -89,7 +89,7 @@ pub struct TokenSet {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Tokens.
-    Tokens(TokenSet),
+    Tokens(Box<TokenSet>),
     /// An error answer (RFC 6749 5.2) with this `error` code.
     Refused(String),
     /// 429, or 503 with `Retry-After`: come back after so long.
@@ -137,7 +137,7 @@ pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-fn tokens(reply: &HttpReply) -> Result<TokenSet, &'static str> {
+fn tokens(reply: &HttpReply) -> Result<Box<TokenSet>, &'static str> {
     let value = parse_object(reply)?;
     let object = value.as_object().ok_or("not a JSON object")?;
     let mut reader = Reader {
@@ -156,13 +156,13 @@ fn tokens(reply: &HttpReply) -> Result<TokenSet, &'static str> {
     if access_token.is_none() {
         reader.refuse("access_token is missing");
     }
-    let tokens = TokenSet {
+    let tokens = Box::new(TokenSet {
         access_token: access_token.unwrap_or_default(),
         expires_in: reader.lifetime(),
         refresh_token: reader.token("refresh_token"),
         id_token: reader.token("id_token"),
         scope: reader.scope(),
-    };
+    });
     match reader.fault {
         None => Ok(tokens),
         Some(why) => Err(why),
@@ -249,7 +249,7 @@ mod tests {
         read(&json_reply(status, body))
     }
 
-    fn issued(members: &str) -> Option<TokenSet> {
+    fn issued(members: &str) -> Option<Box<TokenSet>> {
         let body = r#"{"access_token":"at","token_type":"Bearer""#.to_owned() + members + "}";
         match answer(200, &body) {
             Answer::Tokens(tokens) => Some(tokens),

@@ -30,8 +30,8 @@ enum Stage {
     /// Before the login is taken out of the store: without the provider it would be used up in vain.
     NeedsMetadata(Answer),
     Taking(OpId, Answer),
-    Exchanging(OpId, Pending, Instant),
-    Verifying(Pending, Box<Verification>),
+    Exchanging(OpId, Box<Pending>, Instant),
+    Verifying(Box<Pending>, Box<Verification>),
 }
 
 impl Stage {
@@ -104,7 +104,7 @@ impl Vault {
     }
 
     /// Sends the code to the token endpoint.
-    fn exchange(&mut self, answer: Answer, pending: Pending) -> Result<Stage> {
+    fn exchange(&mut self, answer: Answer, pending: Box<Pending>) -> Result<Stage> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
@@ -123,7 +123,7 @@ impl Vault {
         Ok(Stage::Exchanging(op, pending, self.now))
     }
 
-    fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Pending> {
+    fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Box<Pending>> {
         let remembered = self.logins.recall(key);
         let was_used = self.logins.mark_used(key);
         let pending = match taken {
@@ -275,7 +275,7 @@ impl Vault {
 }
 
 /// The tokens of a code exchange.
-fn exchanged(outcome: &Outcome) -> Result<TokenSet> {
+fn exchanged(outcome: &Outcome) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(

@@ -18,7 +18,7 @@ const MAX_LOGINS: usize = 32;
 pub(super) struct Logins {
     under_way: List<Login>,
     /// Pending logins in memory: what there is where the store does not work.
-    remembered: Vec<(String, Pending)>,
+    remembered: Vec<(String, Box<Pending>)>,
     /// Names of logins whose answer came, so that a second answer is told from an unknown one.
     used: Vec<String>,
 }
@@ -57,7 +57,7 @@ impl Logins {
     }
 
     /// The pending login called `key`, if it is in memory. It is there no longer then.
-    pub(super) fn recall(&mut self, key: &str) -> Option<Pending> {
+    pub(super) fn recall(&mut self, key: &str) -> Option<Box<Pending>> {
         let i = self.remembered.iter().position(|(k, _)| k == key)?;
         Some(self.remembered.swap_remove(i).1)
     }
@@ -75,7 +75,7 @@ impl Logins {
     }
 
     pub(super) fn pending(&self) -> impl Iterator<Item = &Pending> {
-        self.remembered.iter().map(|(_, pending)| pending)
+        self.remembered.iter().map(|(_, pending)| &**pending)
     }
 
     pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
@@ -84,7 +84,7 @@ impl Logins {
         }
     }
 
-    fn remember(&mut self, key: String, pending: Pending) {
+    fn remember(&mut self, key: String, pending: Box<Pending>) {
         if self.remembered.len() == MAX_LOGINS {
             self.remembered.remove(0);
         }

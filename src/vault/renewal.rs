@@ -35,7 +35,7 @@ enum Stage {
     Idle,
     Sent(OpId, Instant),
     Verifying(Box<Verification>),
-    Persisting(OpId, Box<(TokenSet, Option<IdToken>, Instant)>),
+    Persisting(OpId, Box<(Box<TokenSet>, Option<IdToken>, Instant)>),
 }
 
 impl Renewal {
@@ -143,7 +143,7 @@ impl Vault {
         }
     }
 
-    fn verify_renewed(&mut self, tokens: TokenSet, requested: Instant) {
+    fn verify_renewed(&mut self, tokens: Box<TokenSet>, requested: Instant) {
         if tokens.id_token.is_none() {
             return self.persist(tokens, None, requested);
         }
@@ -188,7 +188,7 @@ impl Vault {
     /// An ID token that cannot be believed is not used, and the claims stay as they were. The tokens
     /// it came with are adopted all the same: they came straight from the token endpoint, and the
     /// refresh token that was sent is consumed.
-    fn without_id_token(&mut self, tokens: TokenSet, requested: Instant, error: &Error) {
+    fn without_id_token(&mut self, tokens: Box<TokenSet>, requested: Instant, error: &Error) {
         self.trace("refresh_failed", Some(error.code().as_str()));
         self.persist(tokens, None, requested);
     }
@@ -217,7 +217,7 @@ impl Vault {
         }
     }
 
-    fn persist(&mut self, tokens: TokenSet, id_token: Option<IdToken>, requested: Instant) {
+    fn persist(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
         let Some(session) = &self.session else {
             return self.revoke_unused(&tokens);
         };

@@ -8,11 +8,12 @@ use crate::clock::Instant;
 use crate::error::{Code, Error, Result};
 use crate::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::jwks::SelectError;
+use crate::prelude::*;
 use crate::token::TokenSet;
 
 /// Tokens whose ID token is being verified.
 pub(super) struct Verification {
-    pub(super) tokens: TokenSet,
+    pub(super) tokens: Box<TokenSet>,
     /// When they were asked for.
     pub(super) requested: Instant,
     unverified: Unverified,
@@ -31,7 +32,11 @@ impl Verification {
     }
 
     /// Begins to verify the ID token among `tokens`, which was asked for at `requested`.
-    pub(super) const fn new(tokens: TokenSet, requested: Instant, unverified: Unverified) -> Self {
+    pub(super) const fn new(
+        tokens: Box<TokenSet>,
+        requested: Instant,
+        unverified: Unverified,
+    ) -> Self {
         Self {
             tokens,
             requested,
@@ -47,7 +52,7 @@ impl Verification {
         vault: &Vault,
         valid: bool,
         occasion: Occasion<'_>,
-    ) -> (TokenSet, core::result::Result<IdToken, Rejected>) {
+    ) -> (Box<TokenSet>, core::result::Result<IdToken, Rejected>) {
         let expected = Expected {
             issuer: &vault.config.issuer,
             client_id: &vault.config.client_id,
