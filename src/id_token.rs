@@ -10,6 +10,7 @@ use crate::error::quote;
 use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
 use crate::jwt::{Jwt, seconds};
+use crate::prelude::*;
 use crate::{Code, Error, Result, Secret, base64url, pkce};
 use core::cell::OnceCell;
 use core::fmt;
@@ -78,7 +79,7 @@ impl From<Rejected> for Error {
 /// An ID token whose header is acceptable and whose signature nobody has checked yet.
 #[derive(Debug)]
 pub struct Unverified {
-    jwt: Jwt,
+    jwt: Box<Jwt>,
     algorithm: Algorithm,
 }
 
@@ -108,7 +109,10 @@ impl Unverified {
                 &quote(typ),
                 ", not 'JWT'",
             ])),
-            _ => Ok(Self { jwt, algorithm }),
+            _ => Ok(Self {
+                jwt: Box::new(jwt),
+                algorithm,
+            }),
         }
     }
 
@@ -175,12 +179,12 @@ impl Unverified {
 }
 
 /// An ID token that was verified: its signature, and every claim that has a rule.
-pub struct IdToken(Jwt);
+pub struct IdToken(Box<Jwt>);
 
 impl IdToken {
     /// All claims. Those without a rule in OpenID Connect Core are as the issuer sent them.
     #[must_use]
-    pub const fn claims(&self) -> &Object {
+    pub fn claims(&self) -> &Object {
         self.0.claims()
     }
 
@@ -204,7 +208,7 @@ impl IdToken {
 
     /// The token itself, for `id_token_hint` and for nothing else.
     #[must_use]
-    pub const fn token(&self) -> &Secret {
+    pub fn token(&self) -> &Secret {
         self.0.token()
     }
 }
