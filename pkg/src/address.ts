@@ -1,5 +1,5 @@
 /** What may be read from, and written to, the page's address. */
-import { failure } from './error.js'
+import { unsupported } from './error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
 const ANSWER = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state']
@@ -12,8 +12,8 @@ export const isAnswer = ({ searchParams: query }: URL): boolean =>
 export const withoutAnswer = (url: URL): URL => {
   const clean = new URL(url)
   const parts = url.search.slice(1).split('&')
-  const name = (part: string) => [...new URLSearchParams(part).keys()][0] as string
-  clean.search = parts.filter((part) => !ANSWER.includes(name(part))).join('&')
+  const isOfAnswer = (part: string) => ANSWER.some((name) => new URLSearchParams(part).has(name))
+  clean.search = parts.filter((part) => !isOfAnswer(part)).join('&')
   return clean
 }
 
@@ -21,7 +21,7 @@ export const withoutAnswer = (url: URL): URL => {
 export const webUrl = (address: string): URL => {
   const url = new URL(address)
   if (/^https?:$/.test(url.protocol)) return url
-  throw failure('unsupported', `a window cannot be sent to a ${url.protocol} address`)
+  throw unsupported(`a window cannot be sent to a ${url.protocol} address`)
 }
 
 /**

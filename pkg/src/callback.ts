@@ -42,7 +42,7 @@ const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
     if (ofPopup) window.close()
     throw error
   })
-  if (settled.t === 'settled' && settled.callback) {
+  if (settled.callback) {
     return settled.popup ? leave() : { returnTo: settled.returnTo ?? '/' }
   }
   notOurs()

@@ -1,7 +1,8 @@
 /** `fetch`, carried out by the vault: the request's side. src/response.ts builds the answer. */
 import type { VaultRequestInit } from './api.js'
-import { failure } from './error.js'
-import type { Asker, Link } from './port.js'
+import { unsupported } from './error.js'
+import { listen } from './listen.js'
+import type { Asker, Link, Payload } from './port.js'
 import { type Body, openBody, toResponse } from './response.js'
 
 /**
@@ -16,36 +17,26 @@ export const vaultFetch = async (
   const request = new Request(input, init)
   const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
   signal.throwIfAborted()
-  if (mode !== 'cors') throw failure('unsupported', `a request of mode '${mode}' cannot carry a token`)
-  const [body, transfer] = await readBody(request, init?.body)
+  if (mode !== 'cors') throw unsupported(`a request of mode '${mode}' cannot carry a token`)
+  const body = await readBody(request, init?.body)
   signal.throwIfAborted()
 
   return new Promise((resolve, reject) => {
     let stream: Body | undefined
-    const finish = () => signal.removeEventListener('abort', abort)
     const fail = (reason: unknown) => {
       finish()
       reject(reason)
       stream?.fail(reason)
     }
-    const abort = () => {
+    const cancel = () => {
+      finish()
       link.drop(id, 'abort')
-      fail(signal.reason)
     }
     const asker: Asker = {
       answer(head, payload) {
         if (head.t !== 'head') return fail(new TypeError('Failed to fetch'))
-        if (head.body) {
-          stream = openBody({
-            more: () => link.send(id),
-            cancel() {
-              finish()
-              link.drop(id, 'abort')
-            },
-          })
-        } else {
-          finish()
-        }
+        if (head.body) stream = openBody(() => link.more(id), cancel)
+        else finish()
         resolve(toResponse(head, payload as [string, string][], stream))
         return head.body
       },
@@ -71,30 +62,27 @@ export const vaultFetch = async (
         priority: init?.priority,
       },
       body,
-      transfer,
     )
-    signal.addEventListener('abort', abort)
+    const finish = listen(signal, 'abort', () => {
+      cancel()
+      fail(signal.reason)
+    })
   })
 }
 
 /**
- * The body as the vault takes it, and what of it to transfer.
+ * The body as the vault takes it.
  *
  * Files and forms go as a `Blob`, which browsers pass on by reference. What is small goes as bytes,
  * which costs no trip to where blobs are kept. A stream goes as it is and can be sent only once.
  */
-const readBody = async (
-  request: Request,
-  body: BodyInit | null | undefined,
-): Promise<[unknown?, Transferable[]?]> => {
+const readBody = async (request: Request, body: BodyInit | null | undefined): Promise<Payload> => {
   if (body instanceof ReadableStream) {
     // Engines without streamed uploads would send its name instead.
-    if (!('duplex' in request)) throw failure('unsupported', 'this browser cannot send a stream as a body')
-    return [body, [body]]
+    if ('duplex' in request) return body
+    throw unsupported('this browser cannot send a stream as a body')
   }
   // Not every engine has Request.body; where it is missing, those with a body are all but these two.
-  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return []
-  if (body instanceof Blob || body instanceof FormData) return [await request.blob()]
-  const bytes = await request.arrayBuffer()
-  return [bytes, [bytes]]
+  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
+  return body instanceof Blob || body instanceof FormData ? request.blob() : request.arrayBuffer()
 }

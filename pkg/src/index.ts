@@ -6,11 +6,12 @@
  *
  * @module
  */
-import type { ConnectOptions, EndReason, Events, Holding, LogoutOptions, Session, Strongroom } from './api.js'
+import type { ConnectOptions, EndReason, Events, LogoutOptions, Session, Strongroom } from './api.js'
 import { webUrl } from './address.js'
 import { handleCallback } from './callback.js'
-import { failure, StrongroomError } from './error.js'
+import { compose, StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
+import { listen } from './listen.js'
 import { login } from './login.js'
 import { open } from './port.js'
 
@@ -67,20 +68,17 @@ export const connect = async (
     async logout({ provider = false, returnTo }: LogoutOptions = {}) {
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await link.query({ t: 'logout', provider, returnTo: back })
-      if (done.t === 'done' && done.url) location.assign(webUrl(done.url))
+      if (done.url) location.assign(webUrl(done.url))
     },
     on(type, listener) {
-      const hear = (event: Event) => listener((event as CustomEvent).detail)
-      events.addEventListener(type, hear)
-      return () => events.removeEventListener(type, hear)
+      return listen(events, type, ({ detail }: CustomEvent) => listener(detail))
     },
     async inspect() {
-      const answer = await link.query({ t: 'inspect' })
-      return (answer as { holdings: Holding[] }).holdings
+      return (await link.query({ t: 'inspect' })).holdings
     },
     close() {
       link.send({ t: 'bye' })
-      link.end(failure('closed', 'the connection was closed'))
+      link.end(compose('closed', 'the connection was closed', 'Call connect() again.'))
     },
   }
 }

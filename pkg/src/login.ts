@@ -1,7 +1,8 @@
 /** Signing in: the page's part of the authorization code flow, which is to move windows about. */
 import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
-import { failure } from './error.js'
+import { compose } from './error.js'
+import { listen } from './listen.js'
 import type { Link } from './port.js'
 import { awaitAnswer } from './relay.js'
 
@@ -9,14 +10,14 @@ import { awaitAnswer } from './relay.js'
 export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
   new Promise((resolve, reject) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, ...parameters } = options
-    const cancelled = () => failure('login_cancelled', 'the login was given up')
+    const cancelled = () => compose('login_cancelled', 'the login was given up', 'Offer to sign in again.')
     if (signal?.aborted) throw cancelled()
 
-    const life = new AbortController()
-    const until = { signal: life.signal }
+    /** What ends with the login. */
+    const stops: (() => void)[] = []
     const end = (error?: unknown) => {
       clearTimeout(timer)
-      life.abort()
+      for (const stop of stops) stop()
       popup?.close()
       if (error) reject(error)
       else resolve()
@@ -26,11 +27,10 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       end(error)
     }
     const go = (url: URL) => {
-      if (!popup) return location.assign(url)
       // It still shows a page of this origin, so no provider makes it look closed.
-      if (popup.closed) throw cancelled()
-      if (!link.shared) awaitAnswer(link, url, until, giveUp)
-      popup.location.assign(url)
+      if (popup?.closed) throw cancelled()
+      if (popup && !link.shared) stops.push(awaitAnswer(link, url, giveUp))
+      ;(popup ?? window).location.assign(url)
     }
     const id = link.ask(
       {
@@ -44,16 +44,23 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) },
     )
     const timer = setTimeout(
-      () => giveUp(failure('timeout', `nobody signed in within ${timeout} s`)),
+      () => giveUp(compose('timeout', `nobody signed in within ${timeout} s`, 'Try again.')),
       timeout * 1000,
     )
-    signal?.addEventListener('abort', () => giveUp(cancelled()), until)
+    if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 
     let popup: Window | null = null
     if (mode === 'popup') {
       // In the same turn as the click, or the browser would block it.
       popup = window.open('', '_blank', 'popup,width=480,height=640')
-      if (!popup) giveUp(failure('popup_blocked', 'the browser opened no window'))
+      if (!popup)
+        giveUp(
+          compose(
+            'popup_blocked',
+            'the browser opened no window',
+            "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
+          ),
+        )
       return
     }
     // Back by the browser's button, without an answer. The user may yet go forward: nothing is cancelled.
@@ -62,5 +69,5 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       link.drop(id)
       end(cancelled())
     }
-    addEventListener('pageshow', back, until)
+    stops.push(listen(window, 'pageshow', back))
   })

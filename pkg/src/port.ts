@@ -1,5 +1,6 @@
 /** A page's port to its vault: the handshake, questions and answers by id, and the end of it. */
-import { failure, StrongroomError } from './error.js'
+import { compose, StrongroomError } from './error.js'
+import { listen } from './listen.js'
 import { PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
@@ -9,10 +10,21 @@ export type Question = Without<
   Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'logout' | 'inspect' }>,
   'id'
 >
+/** A question with one answer. */
+export type Query = Extract<Question, { t: 'callback' | 'logout' | 'inspect' }>
+/** What answers it, but for `error`. */
+export type AnswerTo<T extends Query['t']> = Extract<
+  Answer,
+  { t: { callback: 'settled'; logout: 'done'; inspect: 'inspection' }[T] }
+>
 /** What answers a question, but for `error`. */
 export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
+/** What refuses a question, or all of them. */
+type Refusal = Extract<VaultMessage, { code: string }>
 /** What concerns the whole page. */
 export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'trace' }>
+/** What JSON cannot carry: a request's body. */
+export type Payload = Blob | ArrayBuffer | ReadableStream | undefined
 /** A piece of a body: `null` at its end, `false` where the connection broke. */
 export type Piece = Uint8Array<ArrayBuffer> | null | false
 
@@ -31,11 +43,13 @@ export interface Link {
   /** Whether tabs share this vault, so that a popup's page reaches the same one. */
   shared: boolean
   /** Sends a question and returns its id. Throws if the vault is gone. */
-  ask(asker: Asker, question: Question, payload?: unknown, transfer?: Transferable[]): number
+  ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
-  query(question: Question): Promise<Answer>
-  /** Sends what has no answer: a message, or a bare id to ask for one more piece. */
-  send(message: PageMessage | number): void
+  query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
+  /** Sends what has no answer. */
+  send(message: PageMessage): void
+  /** Asks for one more piece of a body. */
+  more(id: number): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with `error`, and all that would follow. */
@@ -60,22 +74,27 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
   new Promise((resolve, reject) => {
     const { port1: port, port2 } = new MessageChannel()
     const askers = new Map<number, Asker>()
-    const life = new AbortController()
     let last = 0
     let over: StrongroomError | undefined
 
-    const send: Link['send'] = (message) => post(port, message)
+    const send = (message: PageMessage, payload?: Payload) => {
+      // All but a blob, which is passed on by reference.
+      const transfer = payload && !(payload instanceof Blob) ? [payload] : []
+      port.postMessage([JSON.stringify(message), payload], transfer)
+    }
     const link: Link = {
       shared: 'port' in worker,
       send,
-      ask(asker, question, payload, transfer) {
+      more: (id) => port.postMessage(id),
+      ask(asker, question, payload) {
         if (over) throw over
         const id = ++last
-        post(port, { ...question, id }, payload, transfer)
+        send({ ...question, id }, payload)
         askers.set(id, asker)
         return id
       },
-      query: (question) => new Promise((answer, fail) => link.ask({ answer, fail }, question)),
+      query: (question) =>
+        new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
       drop(id, how) {
         if (askers.delete(id) && how) send({ t: how, id })
       },
@@ -83,7 +102,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
         if (over) return
         over = error
         opened()
-        life.abort()
+        stopSayingBye()
         port.close()
         failAll(error)
         listener.ended(error)
@@ -95,44 +114,60 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       for (const asker of askers.values()) asker.fail(error)
       askers.clear()
     }
+    const refuse = (message: Refusal) => {
+      const error = new StrongroomError(message.code, message.message)
+      if (message.t === 'failed') return link.end(error)
+      const asker = askers.get(message.id)
+      askers.delete(message.id)
+      if (asker) asker.fail(error)
+      // The vault could not read so much as the id of a message. Nobody is left waiting.
+      else if (!message.id) failAll(error)
+    }
     const hear = (message: VaultMessage, payload: unknown) => {
-      if (message.t === 'failed') {
-        link.end(new StrongroomError(message.code, message.message))
-      } else if ('id' in message) {
+      if ('code' in message) return refuse(message)
+      if ('id' in message) {
         const asker = askers.get(message.id)
-        if (message.t !== 'error' && asker && proceed(asker, message, payload)) return
-        askers.delete(message.id)
-        if (message.t !== 'error') return
-        const error = new StrongroomError(message.code, message.message)
-        if (asker) asker.fail(error)
-        // The vault could not read so much as the id of a message. Nobody is left waiting.
-        else if (!message.id) failAll(error)
-      } else {
-        listener.announce(message)
-        if (message.t === 'ready') {
-          opened()
-          resolve(link)
-        }
+        if (!asker || !proceed(asker, message, payload)) askers.delete(message.id)
+        return
       }
+      listener.announce(message)
+      if (message.t !== 'ready') return
+      opened()
+      resolve(link)
     }
     port.onmessage = ({ data: [head, payload] }) => {
       if (typeof head === 'string') return hear(JSON.parse(head), payload)
-      const asker = askers.get(head)
+      askers.get(head)?.piece?.(payload)
       if (!payload) askers.delete(head)
-      asker?.piece?.(payload)
     }
 
-    const late = () => link.end(failure('worker_timeout', `the worker did not answer within ${timeout} s`))
-    const broken = () => link.end(failure('worker_failed', "the worker's script could not be loaded or run"))
+    const late = () =>
+      link.end(
+        compose(
+          'worker_timeout',
+          `the worker did not answer within ${timeout} s`,
+          "Check the worker's console; its file must call vault().",
+        ),
+      )
+    const broken = () =>
+      link.end(
+        compose(
+          'worker_failed',
+          "the worker's script could not be loaded or run",
+          "Check the worker's URL, its type 'module', and the page's worker-src.",
+        ),
+      )
     const timer = setTimeout(late, timeout * 1000)
+    const stopWatching = listen(worker, 'error', broken)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
       clearTimeout(timer)
-      worker.removeEventListener('error', broken)
+      stopWatching()
     }
-    worker.addEventListener('error', broken)
     // A page in the back-forward cache comes back with its port.
-    addEventListener('pagehide', (event) => event.persisted || send({ t: 'bye' }), { signal: life.signal })
+    const stopSayingBye = listen(window, 'pagehide', ({ persisted }: PageTransitionEvent) => {
+      if (!persisted) send({ t: 'bye' })
+    })
 
     const door = 'port' in worker ? worker.port : worker
     door.postMessage('strongroom', [port2])
@@ -147,18 +182,3 @@ const proceed = (asker: Asker, answer: Answer, payload: unknown) => {
     return asker.fail(error)
   }
 }
-
-const post = (
-  port: MessagePort,
-  message: object | number,
-  payload?: unknown,
-  transfer: Transferable[] = [],
-) =>
-  port.postMessage(
-    typeof message === 'number'
-      ? message
-      : payload == null
-        ? [JSON.stringify(message)]
-        : [JSON.stringify(message), payload],
-    transfer,
-  )

@@ -9,19 +9,14 @@ const open = () => new BroadcastChannel('strongroom')
 const stateOf = (url: URL) => url.searchParams.get('state')
 
 /** In the opener: waits for the answer to this authorization request and passes it to the vault. */
-export const awaitAnswer = (
-  link: Link,
-  request: URL,
-  until: { signal: AbortSignal },
-  fail: (error: unknown) => void,
-): void => {
+export const awaitAnswer = (link: Link, request: URL, fail: (error: unknown) => void): (() => void) => {
   const channel = open()
   channel.onmessage = ({ data: [state, url] }) => {
     if (state !== stateOf(request)) return
     channel.postMessage(state)
     link.query({ t: 'callback', url }).catch(fail)
   }
-  until.signal.addEventListener('abort', () => channel.close())
+  return () => channel.close()
 }
 
 /** In the popup: hands the answer over. Resolves with whether an opener took it, within a second. */

@@ -18,7 +18,7 @@ export interface Body {
  * A stream for a body. The vault sends two pieces unasked; from then on one for every `more()`, which
  * is called for each piece that the reader has taken: what is under way stays bounded.
  */
-export const openBody = (source: { more(): void; cancel(): void }): Body => {
+export const openBody = (more: () => void, cancel: () => void): Body => {
   let controller!: ReadableByteStreamController
   let owed = 0
   const readable = new ReadableStream(
@@ -29,9 +29,9 @@ export const openBody = (source: { more(): void; cancel(): void }): Body => {
         controller = given
       },
       pull() {
-        for (; owed; owed--) source.more()
+        for (; owed; owed--) more()
       },
-      cancel: () => source.cancel(),
+      cancel,
     },
     { highWaterMark: 1 },
   )
@@ -66,15 +66,15 @@ export const toResponse = (
   headers: [string, string][],
   body?: Body,
 ): Response => {
-  const { prototype } = Response
   const dress = (response: Response): Response => {
     const set = (name: string, value: unknown) => Object.defineProperty(response, name, { value })
     set('url', url)
     set('redirected', redirected)
     set('type', url.startsWith(location.origin + '/') ? 'basic' : 'cors')
-    set('clone', () => dress(prototype.clone.call(response)))
+    const { clone } = response
+    set('clone', () => dress(clone.call(response)))
     for (const name of READERS) {
-      const read = prototype[name] as (() => Promise<unknown>) | undefined
+      const read = response[name] as (() => Promise<unknown>) | undefined
       const explain = (error: unknown) => {
         throw body?.reason ?? error
       }

@@ -1,0 +1,10 @@
+/** Listens to `target` until the function that it returns is called. */
+export const listen = <E extends Event>(
+  target: EventTarget,
+  type: string,
+  listener: (event: E) => void,
+): (() => void) => {
+  const hear = listener as (event: Event) => void
+  target.addEventListener(type, hear)
+  return () => target.removeEventListener(type, hear)
+}
