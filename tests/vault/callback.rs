@@ -6,7 +6,34 @@ use std::time::Duration;
 use strongroom::json::Value;
 
 use crate::world::provider::{answer_url, params};
-use crate::world::{Answer, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, Request, World};
+use crate::world::{
+    Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
+};
+
+/// What an ID token is refused for once its signature has been looked at.
+const REFUSED_AFTER_ITS_SIGNATURE: &[fn() -> Flaw] = &[
+    || Flaw::Signature,
+    || Flaw::Claim("nonce", "another".into()),
+    || Flaw::Claim("nonce", Value::Null),
+];
+
+const LONGEST_ERROR_CODE: &str = "an_error_code_of_exactly_forty_letters__";
+
+/// What may be a token that somebody echoed.
+const NO_ERROR_CODES: &[&str] = &[
+    "",
+    "72742d6e6f742d666f722d7468652d70616765",
+    "rt-NotForThePage",
+    "eyJhbGciOiJFUzI1NiJ9.e30.c2ln",
+    "invalid_client2",
+    "Invalid_client",
+    "invalid-client",
+    "invalid client",
+    " invalid_client",
+    "<b>",
+    "é",
+    "an_error_code_of_more_than_forty_letters_",
+];
 
 /// A page that began a login, and the answer of the provider.
 fn at_callback() -> (World, u32, String) {
@@ -27,6 +54,15 @@ fn finish(world: &mut World, page: u32, answer: &str) -> Request {
 fn answer_without_code(address: &str, more: &[(&str, &str)]) -> String {
     let state = params(address.split_once('?').unwrap().1)["state"].clone();
     answer_url(&[&[("state", state.as_str())], more].concat())
+}
+
+/// The code of the error that a request was answered with, and what happened; without the advice.
+#[track_caller]
+fn failure(world: &World, request: Request) -> [&str; 2] {
+    match world.answer(request) {
+        Some(Answer::Error { code, message }) => [code, message.split_once(". ").unwrap().0],
+        other => panic!("no error but {other:?}"),
+    }
 }
 
 /// How a login ends whose ID token has this flaw.
@@ -150,6 +186,76 @@ fn an_answer_just_in_time_is_accepted() {
 }
 
 #[test]
+fn a_login_may_take_ten_minutes_awake_or_asleep_and_not_a_second_more() {
+    let ways: [fn(&mut World, Duration); 3] = [World::advance, World::sleep, |world, duration| {
+        world.advance(duration / 2);
+        world.sleep(duration / 2);
+    }];
+    for (i, pass) in ways.into_iter().enumerate() {
+        let (mut world, page, answer) = at_callback();
+        pass(&mut world, Duration::from_secs(600));
+        finish(&mut world, page, &answer);
+        assert!(world.session(page).is_some(), "{i}");
+
+        let (mut world, page, answer) = at_callback();
+        pass(&mut world, Duration::from_secs(601));
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), "login_expired", "{i}");
+    }
+}
+
+#[test]
+fn a_login_in_memory_alone_may_take_ten_minutes_too() {
+    let mut world = World::new();
+    world.store.is_unavailable = true;
+    let page = world.open();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.advance(Duration::from_secs(600));
+    finish(&mut world, page, &answer);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_callback_that_finds_discovery_down_has_not_used_up_its_login() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(503), "provider_unavailable"),
+        (Fault::Html, "provider_unavailable"),
+        (Fault::Truncated, "metadata_invalid"),
+    ] {
+        let (mut world, _, answer) = at_callback();
+        // What the worker knew of the provider is gone with it.
+        world.restart();
+        let page = world.open();
+        world.provider.fault(Endpoint::Discovery, &[fault]);
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), code, "{fault:?}");
+        let again = finish(&mut world, page, &answer);
+        let settled = world.answer(again);
+        assert!(
+            matches!(settled, Some(Answer::Settled { .. })),
+            "{fault:?}: {settled:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_waits_for_discovery_in_two_pages_counts_once() {
+    let (mut world, _, answer) = at_callback();
+    world.restart();
+    let pages = [world.open(), world.open()];
+    world.hold(&[DISCOVERY]);
+    let callbacks = pages.map(|page| world.callback(page, &answer));
+    world.release();
+    let settled = callbacks.map(|callback| world.answers(callback).to_vec());
+    let is_settled = |answers: &&Vec<Answer>| matches!(answers[..], [Answer::Settled { .. }]);
+    assert_eq!(settled.iter().filter(is_settled).count(), 1, "{settled:?}");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
 fn an_answer_to_a_login_that_is_gone_from_the_store_and_from_memory_is_unknown() {
     let (mut world, page, answer) = at_callback();
     world.store.clear();
@@ -198,6 +304,49 @@ fn each_refusal_of_the_provider_has_its_code() {
         let answer = answer_without_code(&address, &[("error", error)]);
         let callback = finish(&mut world, page, &answer);
         assert_eq!(world.code(callback), code, "{error}");
+    }
+}
+
+#[test]
+fn an_error_that_looks_like_no_error_code_is_not_repeated_to_the_page() {
+    for error in NO_ERROR_CODES {
+        let mut world = World::new();
+        let page = world.open();
+        let address = world.begin_login(page, "redirect");
+        let answer = answer_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &answer);
+        let why = "the answer needs either a code or an error";
+        assert_eq!(failure(&world, callback), ["callback_invalid", why]);
+    }
+}
+
+#[test]
+fn an_error_code_of_the_token_endpoint_is_told_to_the_page_only_if_it_looks_like_one() {
+    let refusals = NO_ERROR_CODES.iter().map(|code| Fault::Refused(code));
+    for fault in refusals.chain([Fault::EchoAsCode]) {
+        let (mut world, page, answer) = at_callback();
+        world.provider.fault(Endpoint::Exchange, &[fault]);
+        let callback = finish(&mut world, page, &answer);
+        let why = "the token endpoint's answer is unusable: a 4xx answer without an error code";
+        assert_eq!(failure(&world, callback), ["token_response_invalid", why]);
+    }
+}
+
+#[test]
+fn an_error_code_that_nobody_has_heard_of_is_named() {
+    for error in ["x", LONGEST_ERROR_CODE] {
+        let (mut world, page, answer) = at_callback();
+        let refused = Fault::Refused(error);
+        world.provider.fault(Endpoint::Exchange, &[refused]);
+        let callback = finish(&mut world, page, &answer);
+        let why = ["the token endpoint answered ", error].concat();
+        assert_eq!(failure(&world, callback), ["client_rejected", &why]);
+
+        let address = world.begin_login(page, "redirect");
+        let answer = answer_without_code(&address, &[("error", error)]);
+        let callback = finish(&mut world, page, &answer);
+        let why = ["the provider answered ", error].concat();
+        assert_eq!(failure(&world, callback), ["login_failed", &why]);
     }
 }
 
@@ -303,6 +452,63 @@ fn an_id_token_with_a_wrong_claim_makes_no_session() {
         let (world, callback) = login_with(Flaw::Claim(claim, value));
         assert_eq!(world.code(callback), code, "{claim}");
     }
+}
+
+#[test]
+fn the_refresh_token_of_a_login_whose_id_token_is_refused_is_revoked() {
+    for flaw in REFUSED_AFTER_ITS_SIGNATURE {
+        let (world, callback) = login_with(flaw());
+        assert_eq!(world.code(callback), "id_token_invalid", "{:?}", flaw());
+        let revoked = world.refresh_tokens_sent_to(Endpoint::Revoke);
+        assert_eq!(revoked.len(), 1, "{:?}", flaw());
+        assert!(revoked[0].starts_with("rt-"), "{}", revoked[0]);
+        assert!(world.provider.has_revoked_everything(), "{:?}", flaw());
+    }
+}
+
+#[test]
+fn a_refused_id_token_without_a_refresh_token_revokes_nothing() {
+    for flaw in REFUSED_AFTER_ITS_SIGNATURE {
+        let (mut world, page, answer) = at_callback();
+        world.provider.issues_refresh_tokens = false;
+        world.provider.flaw = Some(flaw());
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), "id_token_invalid", "{:?}", flaw());
+        assert_eq!(world.count(REVOKE), 0, "{:?}", flaw());
+    }
+}
+
+#[test]
+fn a_page_need_not_wait_for_the_revocation_to_be_told_that_its_id_token_is_refused() {
+    let (mut world, page, answer) = at_callback();
+    world.provider.flaw = Some(Flaw::Signature);
+    world.hold(&[REVOKE]);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.outstanding(REVOKE), 1);
+    assert_eq!(world.code(callback), "id_token_invalid");
+}
+
+#[test]
+fn a_refused_id_token_leaves_the_tokens_of_the_session_before_it_alone() {
+    let (mut world, page) = World::signed_in();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.provider.flaw = Some(Flaw::Signature);
+    finish(&mut world, page, &answer);
+    assert_eq!(world.count(REVOKE), 1);
+    world.provider.flaw = None;
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_login_that_succeeds_revokes_nothing() {
+    let (mut world, page) = World::signed_in();
+    world.sign_in(page);
+    assert_eq!(world.count(REVOKE), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::world::provider::BASE;
 use crate::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
 
 #[test]
@@ -69,18 +70,73 @@ fn a_call_that_no_rule_allows_is_not_sent() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-#[test]
-fn the_providers_endpoints_are_out_of_reach_even_where_a_rule_covers_them() {
-    // The rule lies beside the issuer, and only discovery shows that it covers an endpoint.
-    let rules = r#"{"issuer":"https://id.example.com","apis":[{"url":"https://id.example.com/jwks/"},
-        {"url":"https://api.example.com/v1/"}]}"#;
-    let (mut world, page) = World::signed_in_with(rules);
+/// A provider all of whose endpoints lie below a rule, which only discovery shows.
+fn below_a_rule() -> (World, u32) {
+    let rules = r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
+    let mut world = World::with(rules);
+    world.provider.base = BASE;
+    let page = world.open();
+    (world, page)
+}
+
+/// How a call without a session ends: `login_required` if it is allowed.
+fn verdict(world: &mut World, page: u32, url: &str) -> String {
     let fetch = Fetch {
-        url: "https://id.example.com/jwks",
+        url,
+        method: "POST",
         ..Fetch::default()
     };
     let call = world.fetch_as(page, &fetch);
-    assert_eq!(world.code(call), "url_not_allowed");
+    world.code(call).to_owned()
+}
+
+#[test]
+fn after_discovery_the_providers_endpoints_are_out_of_reach_though_a_rule_covers_them() {
+    let (mut world, page) = below_a_rule();
+    let endpoints = ["authorize", "token", "jwks", "revoke", "logout"]
+        .map(|path| ["https://id.example.com/oauth/", path].concat());
+    for url in &endpoints {
+        assert_eq!(verdict(&mut world, page, url), "login_required", "{url}");
+    }
+    world.begin_login(page, "redirect");
+    for url in &endpoints {
+        assert_eq!(verdict(&mut world, page, url), "url_not_allowed", "{url}");
+    }
+    let beside = "https://id.example.com/oauth/userinfo";
+    assert_eq!(verdict(&mut world, page, beside), "login_required");
+}
+
+#[test]
+fn an_endpoint_of_the_provider_is_out_of_reach_however_its_url_is_written() {
+    let (mut world, page) = below_a_rule();
+    world.begin_login(page, "redirect");
+    for path in [
+        "/oauth/%74oken",
+        "/oauth/%74%6f%6B%65%6E",
+        "/%6fauth/token",
+        "/oauth/./token",
+        "/oauth/x/../token",
+        "/oauth/token?grant_type=refresh_token",
+        "/oauth/token?",
+        "/oauth/token#x",
+        "/oauth/%74oken?x#y",
+    ] {
+        let url = ["https://id.example.com", path].concat();
+        assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
+    }
+    let shouted = "HTTPS://ID.EXAMPLE.COM:443/oauth/%74oken";
+    assert_eq!(verdict(&mut world, page, shouted), "url_not_allowed");
+}
+
+#[test]
+fn no_call_carries_a_token_to_an_endpoint_of_the_provider() {
+    let (mut world, page) = below_a_rule();
+    world.sign_in(page);
+    for url in ["token", "%74oken", "revoke", "%72evoke?x"] {
+        let url = ["https://id.example.com/oauth/", url].concat();
+        assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
+    }
+    assert_eq!(world.count(Kind::Call), 0);
 }
 
 #[test]

@@ -265,6 +265,119 @@ fn a_retry_after_is_obeyed_whoever_asks() {
     }
 }
 
+/// A page whose refresh failed so that calls get no token for longer than a minute, and for how long
+/// at most: told to wait, failed again and again, or misconfigured.
+fn postponed() -> [(World, u32, Duration); 3] {
+    let (told, page_told, _) = waiting(Fault::Busy(503, Some(120)));
+    let (mut failed, page_failed) = World::expired();
+    failed
+        .provider
+        .outage(Endpoint::Refresh, Fault::Status(500));
+    failed.fetch(page_failed, "/orders");
+    while failed.count(REFRESH) < 10 {
+        failed.advance(seconds(1));
+    }
+    failed.provider.repair();
+    let (misconfigured, page, _) = waiting(Fault::Refused("invalid_client"));
+    [
+        (told, page_told, seconds(120)),
+        (failed, page_failed, seconds(75)),
+        (misconfigured, page, seconds(60)),
+    ]
+}
+
+#[test]
+fn a_device_that_slept_through_the_wait_refreshes_at_its_next_call() {
+    for (mut world, page, wait) in postponed() {
+        let before = world.count(REFRESH);
+        world.sleep_unnoticed(wait);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200, "{wait:?}");
+        assert_eq!(world.count(REFRESH), before + 1, "{wait:?}");
+    }
+}
+
+#[test]
+fn a_device_that_neither_slept_nor_waited_does_not_refresh_at_its_next_call() {
+    for (mut world, page, wait) in postponed() {
+        let before = world.count(REFRESH);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.code(call), "provider_unavailable", "{wait:?}");
+        assert_eq!(world.count(REFRESH), before, "{wait:?}");
+    }
+}
+
+#[test]
+fn sleep_and_waking_add_up_to_the_wait_and_not_a_second_less() {
+    let (mut world, page, call) = waiting(Fault::Busy(503, Some(120)));
+    assert_eq!(world.code(call), "provider_unavailable");
+    world.advance(seconds(60));
+    world.sleep(seconds(59));
+    let too_early = world.fetch(page, "/orders");
+    world.settle();
+    assert!(
+        world.answer(too_early).is_none(),
+        "the end is near enough to wait for"
+    );
+    assert_eq!(world.count(REFRESH), 1);
+    world.sleep_unnoticed(seconds(1));
+    let in_time = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 2);
+    for call in [too_early, in_time] {
+        assert_eq!(world.status(call), 200);
+    }
+}
+
+#[test]
+fn waking_up_is_no_way_around_a_retry_after() {
+    let (mut world, page, _) = waiting(Fault::Busy(503, Some(120)));
+    world.sleep(seconds(100));
+    let call = world.fetch(page, "/orders");
+    assert_eq!(world.code(call), "provider_unavailable");
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_wait_longer() {
+    let (mut world, page, _) = waiting(Fault::Busy(503, Some(120)));
+    world.set_clock_by(-86_400);
+    world.pass_time(seconds(119));
+    assert_eq!(world.count(REFRESH), 1);
+    world.advance(seconds(1));
+    assert_eq!(world.count(REFRESH), 2);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn an_answer_without_a_proper_error_code_is_no_verdict_and_is_not_repeated_to_the_page() {
+    for fault in [
+        Fault::EchoAsCode,
+        Fault::Refused("72742d6e6f742d666f722d7468652d70616765"),
+        Fault::Refused("Invalid_grant"),
+        Fault::Refused("invalid_grant "),
+        Fault::Refused("an_error_code_of_more_than_forty_letters_"),
+    ] {
+        let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
+        world.expire_access_token();
+        world.provider.outage(Endpoint::Refresh, fault);
+        let call = world.fetch(page, "/orders");
+        world.advance(seconds(4));
+        assert_eq!(world.code(call), "provider_unavailable", "{fault:?}");
+        assert!(world.session(page).is_some(), "{fault:?}");
+        let traces = world.page(page).of_type("trace");
+        let failures = traces.filter(|t| t.str("event") == Some("refresh_failed"));
+        let mut details: Vec<_> = failures.map(|t| t.str("detail")).collect();
+        details.dedup();
+        let expected = Some("a 4xx answer without an error code");
+        assert_eq!(details, [expected], "{fault:?}");
+    }
+}
+
 #[test]
 fn a_call_waits_out_a_short_retry_after() {
     let (mut world, _, call) = waiting(Fault::Busy(429, Some(3)));

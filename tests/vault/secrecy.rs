@@ -1,6 +1,7 @@
 //! Tokens never enter the page, nor any log: over a whole life and on every way to fail. Every other
 //! test is searched in the same way at its end; here is the control that the search finds something.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::world::provider::{answer_url, params};
@@ -9,6 +10,7 @@ use crate::world::{Answer, Endpoint, Fault, Flaw, World};
 
 const FAULTS: &[Fault] = &[
     Fault::Echo,
+    Fault::EchoAsCode,
     Fault::Truncated,
     Fault::Html,
     Fault::Status(500),
@@ -69,6 +71,41 @@ fn a_whole_life_shows_no_secret() {
     }
     assert!(world.witness.texts() > 100);
     assert_eq!(world.witness.leaks(), [""; 0]);
+}
+
+#[test]
+fn debug_output_of_all_that_goes_in_and_out_is_its_name_and_nothing_else() {
+    let mut world = a_whole_life();
+    let [gone, said_goodbye] = [world.open(), world.open()];
+    world.leave(gone);
+    world.say(said_goodbye, r#"{"t":"bye"}"#);
+    world.wake();
+    // A request that is given up.
+    let page = world.open();
+    world.sign_in(page);
+    world.expire_access_token();
+    world.provider.fault(Endpoint::Refresh, &[Fault::Silence]);
+    world.fetch(page, "/orders");
+    world.advance(Duration::from_secs(11));
+    let inputs = [
+        "Message",
+        "Disconnected",
+        "Answered",
+        "Stored",
+        "Taken",
+        "Verified",
+        "CallAnswered",
+        "CallFailed",
+        "CallClosed",
+        "Tick",
+        "Woke",
+    ];
+    let outputs = [
+        "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Persist", "Call", "Deliver",
+        "Drop",
+    ];
+    let names: BTreeSet<&str> = inputs.into_iter().chain(outputs).collect();
+    assert_eq!(world.witness.debug_texts(), names);
 }
 
 #[test]

@@ -546,10 +546,15 @@ impl World {
 
     /// The same, and what waits goes on waiting.
     pub(crate) fn sleep_unsettled(&mut self, duration: Duration) {
+        self.sleep_unnoticed(duration);
+        self.input(Input::Woke);
+    }
+
+    /// The device sleeps, and nobody tells the vault that it woke up.
+    pub(crate) fn sleep_unnoticed(&mut self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap();
         self.now.wall += millis;
         self.true_time += millis;
-        self.input(Input::Woke);
     }
 
     /// The device is online again, or a page is visible again.
@@ -579,9 +584,7 @@ impl World {
     // The host's work
 
     pub(crate) fn input(&mut self, input: Input<'_>) {
-        if !matches!(input, Input::Message { .. }) {
-            self.witness.debugged(format!("{input:?}"));
-        }
+        self.witness.debugged(format!("{input:?}"));
         self.vault.handle(self.now, input);
         while let Some(output) = self.vault.poll() {
             self.carry_out(output);
@@ -589,9 +592,7 @@ impl World {
     }
 
     fn carry_out(&mut self, output: Output) {
-        if !matches!(output, Output::Post { .. }) {
-            self.witness.debugged(format!("{output:?}"));
-        }
+        self.witness.debugged(format!("{output:?}"));
         match output {
             Output::Post { port, text } => self.tell(port, &text),
             Output::Close { port } => {

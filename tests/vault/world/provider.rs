@@ -16,6 +16,8 @@ use strongroom::{Secret, base64url, form, pkce};
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const CLIENT_ID: &str = "spa";
+/// What [`Provider::base`] may be besides nothing.
+pub(crate) const BASE: &str = "/oauth";
 pub(crate) const REDIRECT_URI: &str = "https://app.example.com/callback";
 
 /// What a request to the provider is for.
@@ -48,6 +50,8 @@ pub(crate) enum Fault {
     Refused(&'static str),
     /// An error answer that says everything that the request said.
     Echo,
+    /// An error answer whose error code is the code or token that the request carried.
+    EchoAsCode,
 }
 
 /// What is wrong with the next ID tokens.
@@ -91,6 +95,8 @@ pub(crate) struct Provider {
     pub(crate) rotates: bool,
     /// For how long a consumed refresh token is forgiven.
     pub(crate) leeway: Duration,
+    /// The path that its endpoints have in common, but for the discovery document.
+    pub(crate) base: &'static str,
     /// The `scope` member of token replies.
     pub(crate) scope: Option<&'static str>,
     /// Whether its `Date` can be read.
@@ -127,6 +133,7 @@ impl Provider {
             issues_refresh_tokens: true,
             rotates: true,
             leeway: Duration::ZERO,
+            base: "",
             scope: None,
             tells_time: false,
             name: Some("Alice"),
@@ -217,7 +224,7 @@ impl Provider {
 
     pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
         let path = request.url.strip_prefix(ISSUER).unwrap_or(&request.url);
-        match path {
+        match path.strip_prefix(BASE).unwrap_or(path) {
             "/.well-known/openid-configuration" => Endpoint::Discovery,
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
@@ -272,13 +279,19 @@ impl Provider {
                 object.push("error_uri", [ISSUER, "/?", sent].concat().into());
                 Outcome::Reply(reply(401, &text(&object)))
             }
-            Fault::Refused(code) => Outcome::Reply(reply(400, &format!(r#"{{"error":"{code}"}}"#))),
+            Fault::EchoAsCode => {
+                let form = form_of(request);
+                let secrets = ["code", "refresh_token", "token"];
+                let sent = secrets.iter().find_map(|name| form.get(*name)).unwrap();
+                Outcome::Reply(refusal(sent))
+            }
+            Fault::Refused(code) => Outcome::Reply(refusal(code)),
         })
     }
 
     fn act(&mut self, now: u64, endpoint: Endpoint, request: &HttpRequest) -> HttpReply {
         match endpoint {
-            Endpoint::Discovery => reply(200, &metadata()),
+            Endpoint::Discovery => reply(200, &metadata(self.base)),
             Endpoint::Keys => reply(200, &key_set(&self.published_keys)),
             Endpoint::Exchange => self.exchange(now, &form_of(request)),
             Endpoint::Refresh => self.refresh(now, &form_of(request)["refresh_token"]),
@@ -488,7 +501,7 @@ fn key_set(published: &[usize]) -> String {
     text(&set)
 }
 
-fn metadata() -> String {
+fn metadata(base: &str) -> String {
     let mut object = Object::new();
     object.push("issuer", ISSUER.into());
     for (name, path) in [
@@ -498,7 +511,7 @@ fn metadata() -> String {
         ("revocation_endpoint", "/revoke"),
         ("end_session_endpoint", "/logout"),
     ] {
-        object.push(name, [ISSUER, path].concat().into());
+        object.push(name, [ISSUER, base, path].concat().into());
     }
     let iss = "authorization_response_iss_parameter_supported";
     object.push(iss, true.into());

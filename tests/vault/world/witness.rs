@@ -1,5 +1,7 @@
 //! Tokens never enter the page: what the vault tells pages is searched for every secret there is.
 
+use std::collections::BTreeSet;
+
 use strongroom::json::{Object, Value};
 use strongroom::{base64url, form};
 
@@ -35,6 +37,11 @@ impl Witness {
     /// The secrets that may be in no text at all.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
+    }
+
+    /// The different texts that a debugger or a log would show.
+    pub(crate) fn debug_texts(&self) -> BTreeSet<&str> {
+        self.debugged.iter().map(String::as_str).collect()
     }
 
     /// How many texts were searched.
