@@ -194,9 +194,22 @@ impl Rules {
     }
 }
 
-/// Origin and path, as a server reads them: `/%74oken` is `/token`.
+/// Origin and path as a forgiving server reads them: `/%74oken`, `//Token/` and `/token;a=b` are all
+/// `/token`. `None` if that is not UTF-8.
 fn unescaped(url: &Url) -> Option<String> {
-    form::decode(&url.without_query())
+    let mut read = form::decode(&url.without_query())?;
+    read.make_ascii_lowercase();
+    let mut plain = String::new();
+    let mut is_parameter = false;
+    for c in read.chars() {
+        is_parameter = c == ';' || (is_parameter && c != '/');
+        let is_repeated = c == '/' && plain.ends_with('/');
+        if !is_parameter && !is_repeated {
+            plain.push(c);
+        }
+    }
+    plain.truncate(plain.trim_end_matches(['/', ' ']).len());
+    Some(plain)
 }
 
 /// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
@@ -321,10 +334,19 @@ static RESERVED: &[&str] = &[
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-host",
+    "x-real-ip",
+    "x-envoy-original-path",
 ];
 
 /// The beginnings of more of them.
-static RESERVED_PREFIXES: &[&str] = &["proxy-", "sec-", "x-forwarded-"];
+static RESERVED_PREFIXES: &[&str] = &[
+    "proxy-",
+    "sec-",
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+];
 
 fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p))
@@ -409,6 +431,10 @@ mod tests {
             "https://example.com/oauth/token?x=1",
             "https://example.com/oauth/%74oken",
             "https://EXAMPLE.com:443/oauth/./%74%6Fken#x",
+            "https://example.com/oauth/Token/",
+            "https://example.com//oauth//token",
+            "https://example.com/oauth;a/token;b=c",
+            "https://example.com/oauth/token%20",
         ] {
             let error = rules.decide(url, "POST").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed);

@@ -23,6 +23,9 @@ pub const LIFETIME: Millis = Millis::from_secs(600);
 /// Octets of entropy that a login uses up.
 pub const ENTROPY: usize = 32 + 24 + 24;
 
+/// By how many milliseconds the wall clock may be set back while a login is under way.
+const CLOCK_STEP: u64 = 60_000;
+
 /// Longest parameter that a page may add to a request, in bytes.
 const MAX_PARAM: usize = 2048;
 
@@ -189,12 +192,13 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
 }
 
 /// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
-fn return_to(config: &Config, chosen: Option<&str>) -> Result<String> {
+pub(crate) fn return_to(config: &Config, chosen: Option<&str>) -> Result<String> {
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());
     };
     match Url::parse_within(checked("returnTo", chosen)?, &config.redirect_uri) {
-        Some(url) => Ok(url.relative().to_owned()),
+        // A path that begins with two slashes is the address of another host to whoever resolves it.
+        Some(url) => Ok(["/", url.relative().trim_start_matches('/')].concat()),
         None => Err(Error::new(
             Code::MessageInvalid,
             "login option returnTo is not a path within the app",
@@ -254,7 +258,8 @@ impl Pending {
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
-        if age <= LIFETIME {
+        // One from the future was not made by this clock, and would never grow old.
+        if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }
         Err(Error::new(

@@ -64,7 +64,6 @@ codes! {
     /// More than ten minutes passed between `login()` and its callback.
     LoginExpired = "login_expired", "Call login() again.";
     /// The login was given up by the page, or replaced by another one.
-    #[cfg(not(target_arch = "wasm32"))]
     LoginCancelled = "login_cancelled", "Offer to sign in again.";
     /// The callback's parameters contradict each other or are malformed.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, look at the provider's answer.";

@@ -13,6 +13,9 @@ use zeroize::Zeroize;
 /// Arrays and objects may be nested this deep.
 pub const MAX_DEPTH: usize = 32;
 
+/// An object may have this many members: each name is compared with all before it.
+pub const MAX_MEMBERS: usize = 512;
+
 /// Why a text is not acceptable JSON, and at which byte. It quotes nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JsonError {
@@ -492,6 +495,9 @@ impl<'a> Reader<'a> {
             let name = self.member_name()?;
             if object.get(&name).is_some() {
                 return self.fail(REPEATED);
+            }
+            if object.0.len() == MAX_MEMBERS {
+                return self.fail("an object has too many members");
             }
             object.0.push((name.into_owned(), self.value()?));
             goes_on = self.goes_on(b'}')?;

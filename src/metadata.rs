@@ -63,6 +63,7 @@ impl Metadata {
     pub fn from_object(document: &Object, issuer: &str) -> Result<Self> {
         let reader = Reader {
             document,
+            is_https: issuer.starts_with("https:"),
             fault: OnceCell::new(),
         };
         let said = reader.required("issuer");
@@ -120,6 +121,8 @@ pub fn discovery_url(issuer: &str) -> String {
 /// out at each member would need code of its own to drop what was read before.
 struct Reader<'a> {
     document: &'a Object,
+    /// Whether the issuer is.
+    is_https: bool,
     fault: OnceCell<Error>,
 }
 
@@ -165,7 +168,9 @@ impl<'a> Reader<'a> {
         let is_plain = text
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        if !is_plain || !url::is_trustworthy(text) {
+        // Plain http, to this device, is for issuers that are there themselves.
+        let is_plain_http = self.is_https && !text.starts_with("https:");
+        if !is_plain || is_plain_http || !url::is_trustworthy(text) {
             self.refuse(&[
                 name,
                 " is ",
@@ -298,7 +303,7 @@ mod tests {
     fn all_that_is_used_is_read_and_the_rest_is_ignored() {
         let metadata = parse(
             r#""revocation_endpoint":"https://id.example.com/r",
-               "end_session_endpoint":"http://localhost:3000/e",
+               "end_session_endpoint":"https://id.example.com/e",
                "authorization_response_iss_parameter_supported":true,
                "id_token_signing_alg_values_supported":["none","HS256","Ed25519","RS256","EdDSA"],
                "code_challenge_methods_supported":["plain","S256"],
@@ -311,7 +316,7 @@ mod tests {
         );
         assert_eq!(
             metadata.end_session_endpoint.as_deref(),
-            Some("http://localhost:3000/e")
+            Some("https://id.example.com/e")
         );
         assert!(metadata.authorization_response_iss_parameter_supported);
         assert_eq!(
@@ -404,14 +409,26 @@ mod tests {
             ] {
                 assert_invalid(&format!(r#""{name}":"{bad}""#), &format!("{name} is '"));
             }
-            for good in [
-                "https://id.example.com:8443/t?a=b",
+            for good in ["https://id.example.com:8443/t?a=b", "https://127.0.0.1/t"] {
+                assert!(parse(&format!(r#""{name}":"{good}""#)).is_ok(), "{good}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_issuer_on_this_device_may_have_plain_endpoints_here_and_nobody_else() {
+        for issuer in ["http://127.0.0.1:9000", "https://id.example.com"] {
+            for endpoint in [
                 "http://localhost/t",
-                "http://127.0.0.1:9000/t",
                 "http://127.9.9.9/t",
                 "http://[::1]:9000/t",
             ] {
-                assert!(parse(&format!(r#""{name}":"{good}""#)).is_ok(), "{good}");
+                let document = format!(
+                    r#"{{"issuer":"{issuer}","authorization_endpoint":"{endpoint}",
+                        "token_endpoint":"{endpoint}","jwks_uri":"{endpoint}"}}"#
+                );
+                let is_plain = issuer.starts_with("http:");
+                assert_eq!(Metadata::parse(&document, issuer).is_ok(), is_plain);
             }
         }
     }

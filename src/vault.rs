@@ -72,7 +72,7 @@ pub struct Vault {
 struct Operation {
     op: OpId,
     purpose: Purpose,
-    /// Requests to the provider are given up then. The rest takes what it takes.
+    /// When it is given up: what waits for the provider or for the store must not wait for ever.
     deadline: Option<Millis>,
 }
 
@@ -136,7 +136,7 @@ impl Vault {
             Input::Disconnected { port } => self.disconnected(port),
             Input::Answered { op, outcome } => {
                 if let Some(purpose) = self.finish(op) {
-                    self.note_server_time(&outcome);
+                    self.note_server_time(purpose, &outcome);
                     self.answered(op, purpose, &outcome);
                 }
             }
@@ -205,11 +205,14 @@ impl Vault {
         if let Request::Hello { version } = message.request {
             return self.hello(port, version);
         }
-        if !self.ports.contains(&port) {
+        let Some(i) = self.ports.iter().position(|known| *known == port) else {
             let error = Error::new(Code::MessageInvalid, "the first message must be hello");
             self.drop_call(call);
             return self.post(port, message::error(id, &error));
-        }
+        };
+        // The list is in the order in which pages were heard from: see `evict`.
+        self.ports.remove(i);
+        self.ports.push(port);
         match message.request {
             Request::Hello { .. } => {}
             Request::Login(params) => self.login(port, id, params),
@@ -235,17 +238,32 @@ impl Vault {
                 Code::MessageInvalid,
                 "page and worker are of different versions of strongroom",
             );
-            return self.post(port, failed(&error));
+            return self.refuse(port, &error);
         }
         if !self.ports.contains(&port) {
             if self.ports.len() == MAX_PORTS {
-                let error = Error::new(Code::LimitExceeded, "256 pages are connected already");
-                return self.post(port, failed(&error));
+                self.evict();
             }
             self.ports.push(port);
         }
         let text = self.session_message(message("ready").number("version", PROTOCOL));
         self.post(port, text);
+    }
+
+    /// Lets go of the page that was heard from the longest ago, of those without a call if there is
+    /// one: pages that crashed, or were discarded, never said that they were leaving.
+    fn evict(&mut self) {
+        let is_idle = |port: &&PortId| !self.has_calls(**port);
+        if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
+            let error = Error::new(Code::LimitExceeded, "256 other pages have connected since");
+            self.disconnected(port);
+            self.refuse(port, &error);
+        }
+    }
+
+    fn refuse(&mut self, port: PortId, error: &Error) {
+        self.post(port, failed(error));
+        self.outputs.push_back(Output::Close { port });
     }
 
     fn disconnected(&mut self, port: PortId) {
@@ -263,6 +281,9 @@ impl Vault {
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
             Purpose::Revoke => self.revocation_answered(op, outcome),
+            // Only when their time is over: the store is stuck.
+            Purpose::StoreLogin => self.login_stored(op, false),
+            Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             _ => {}
         }
     }
@@ -291,9 +312,11 @@ impl Vault {
         self.now.wall.saturating_add_signed(self.clock_offset) / 1000
     }
 
-    fn note_server_time(&mut self, outcome: &Outcome) {
+    /// Only an answer to a POST is fresh for sure; others may come from a cache.
+    fn note_server_time(&mut self, purpose: Purpose, outcome: &Outcome) {
         if let Outcome::Reply(reply) = outcome
             && let Some(date) = reply.date
+            && matches!(purpose, Purpose::Exchange | Purpose::Refresh)
         {
             self.clock_offset = date.cast_signed() - self.now.wall.cast_signed();
         }
@@ -315,9 +338,14 @@ impl Vault {
         Some(self.operations.swap_remove(i).purpose)
     }
 
-    fn send(&mut self, purpose: Purpose, request: HttpRequest) -> OpId {
+    /// An operation that is given up after as long as a request to the provider may take.
+    fn begin_limited(&mut self, purpose: Purpose) -> OpId {
         let deadline = self.now.monotonic + self.config.request_timeout;
-        let op = self.begin_operation(purpose, Some(deadline));
+        self.begin_operation(purpose, Some(deadline))
+    }
+
+    fn send(&mut self, purpose: Purpose, request: HttpRequest) -> OpId {
+        let op = self.begin_limited(purpose);
         self.outputs.push_back(Output::Send { op, request });
         op
     }

@@ -6,7 +6,7 @@ use super::list;
 use super::message::message;
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
-use crate::authorize::{Answer, Pending};
+use crate::authorize::{self, Answer, Pending};
 use crate::clock::Instant;
 use crate::error::{Code, Error, Result};
 use crate::http::Outcome;
@@ -24,6 +24,8 @@ pub(super) struct Callback {
     page: Option<(PortId, u64)>,
     key: String,
     stage: Stage,
+    /// Somebody logged out meanwhile: what comes is revoked.
+    is_cancelled: bool,
 }
 
 enum Stage {
@@ -54,6 +56,7 @@ impl Vault {
             page: Some((port, id)),
             key: answer.key.clone(),
             stage: Stage::NeedsMetadata(answer),
+            is_cancelled: false,
         }));
         if self.need_metadata() {
             self.resume_callbacks();
@@ -71,7 +74,7 @@ impl Vault {
             let Stage::NeedsMetadata(answer) = callback.stage else {
                 return;
             };
-            let op = self.begin_operation(Purpose::TakeLogin, None);
+            let op = self.begin_limited(Purpose::TakeLogin);
             let key = callback.key.clone();
             self.outputs.push_back(Output::Take { op, key });
             callback.stage = Stage::Taking(op, answer);
@@ -93,6 +96,9 @@ impl Vault {
         let Stage::Taking(_, answer) = callback.stage else {
             return;
         };
+        if callback.is_cancelled {
+            return self.fail_callback(callback.page, &callback.key, &cancelled());
+        }
         let pending = self.pending_login(&callback.key, taken);
         match pending.and_then(|pending| self.exchange(answer, pending)) {
             Ok(stage) => {
@@ -132,7 +138,7 @@ impl Vault {
             Taken::Unavailable | Taken::Absent => remembered,
             Taken::Used => None,
         };
-        let Some(pending) = pending else {
+        let Some(mut pending) = pending.filter(|_| !was_used) else {
             let (code, why) = if was_used || matches!(taken, Taken::Used) {
                 (
                     Code::LoginReplayed,
@@ -147,6 +153,8 @@ impl Vault {
             return Err(Error::new(code, why));
         };
         pending.check_age(self.now.wall)?;
+        // Script of this origin can write to the store, and sign with its key.
+        pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
         if pending.issuer != self.config.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
@@ -164,9 +172,12 @@ impl Vault {
         let Stage::Exchanging(_, pending, requested) = callback.stage else {
             return;
         };
-        let verification = exchanged(outcome).and_then(|tokens| {
-            let unverified = self.unverified(&tokens)?;
-            Ok(Verification::new(tokens, requested, unverified))
+        let verification = exchanged(outcome).and_then(|tokens| match self.unverified(&tokens) {
+            Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
+            Err(error) => {
+                self.refuse_grant(&tokens);
+                Err(error)
+            }
         });
         match verification {
             Ok(verification) => {
@@ -183,7 +194,29 @@ impl Vault {
         };
         match self.advance_verification(verification, Purpose::VerifyLogin) {
             Ok(()) => self.callbacks.push(callback),
-            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+            Err(error) => self.fail_verification(&callback, &error),
+        }
+    }
+
+    fn fail_verification(&mut self, callback: &Callback, error: &Error) {
+        if let Stage::Verifying(_, verification) = &callback.stage {
+            self.refuse_grant(&verification.tokens);
+        }
+        self.fail_callback(callback.page, &callback.key, error);
+    }
+
+    /// Revokes what a failed login brought: nobody will ever use it. Not beside a session, since many
+    /// providers would revoke that, of the same grant, along with it.
+    fn refuse_grant(&mut self, tokens: &TokenSet) {
+        if self.session.is_none() {
+            self.revoke_unused(tokens);
+        }
+    }
+
+    /// Somebody logs out: logins that are not through shall not bring a session after that.
+    pub(super) fn cancel_callbacks(&mut self) {
+        for callback in &mut self.callbacks {
+            callback.is_cancelled = true;
         }
     }
 
@@ -195,7 +228,7 @@ impl Vault {
             match failure {
                 _ if !awaits_keys => self.callbacks.push(callback),
                 None => self.advance_callback(callback),
-                Some(error) => self.fail_callback(callback.page, &callback.key, error),
+                Some(error) => self.fail_verification(&callback, error),
             }
         }
     }
@@ -214,28 +247,36 @@ impl Vault {
         };
         let requested = verification.requested;
         match verification.conclude(self, valid, occasion) {
+            (tokens, Ok(_)) if callback.is_cancelled => {
+                self.refuse_grant(&tokens);
+                self.fail_callback(callback.page, &callback.key, &cancelled());
+            }
             (tokens, Ok(id_token)) => {
                 let session = Session::begin(id_token, tokens, &self.config, requested);
                 self.adopt_session(session);
                 self.settle_callback(callback.page, &callback.key, &pending);
             }
             (tokens, Err(rejected)) => {
-                // Nobody will ever use the grant, so it should not live on at the provider.
-                self.revoke_unused(&tokens);
+                self.refuse_grant(&tokens);
                 self.fail_callback(callback.page, &callback.key, &rejected.into());
             }
         }
     }
 
-    /// A new session takes the place of the one before, if any. That one's refresh token is not
-    /// revoked: many providers would revoke the new one, of the same grant, along with it.
+    /// A new session takes the place of the one before, if any. That one's refresh token is revoked
+    /// only if it is another user's: for the same user, many providers would revoke the new one, of
+    /// the same grant, along with it.
     fn adopt_session(&mut self, mut session: Session) {
         session.touch(&self.now);
-        self.abandon_refresh();
-        let before = self.session.take();
-        if before.is_some_and(|s| s.original().subject() != session.original().subject()) {
+        let successor = self.end_refresh();
+        if let Some(before) = self.session.take()
+            && before.original().subject() != session.original().subject()
+        {
             let error = Error::new(Code::SessionEnded, "another user has signed in");
             self.give_up_calls(Waiters::SessionEnded, &error);
+            if let Some(token) = successor.as_ref().or(before.refresh_token()) {
+                self.revoke(token);
+            }
         }
         self.orphan_calls();
         self.session = Some(session);
@@ -272,6 +313,10 @@ impl Vault {
             }
         }
     }
+}
+
+fn cancelled() -> Error {
+    Error::new(Code::LoginCancelled, "somebody logged out meanwhile")
 }
 
 /// The tokens of a code exchange.

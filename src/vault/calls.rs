@@ -12,6 +12,8 @@ use crate::allow::{self, Allowed};
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
 
+/// Most calls at once of one page, so that it leaves the others some.
+const MAX_CALLS_OF_A_PAGE: usize = 512;
 /// Most calls at once, over all pages.
 pub(super) const MAX_CALLS: usize = 1024;
 
@@ -83,8 +85,9 @@ impl Vault {
     ) -> Result<Box<Call>> {
         let allowed = self.config.rules.decide(&request.url, &request.method)?;
         allow::check_headers(&request.headers())?;
-        if self.calls.len() >= MAX_CALLS {
-            let message = "1024 calls are under way already";
+        let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
+        if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
+            let message = "512 calls of this page, or 1024 of all, are under way already";
             return Err(Error::new(Code::LimitExceeded, message));
         }
         if self.calls.iter().any(|c| c.port == port && c.id == id) {
@@ -259,6 +262,9 @@ impl Vault {
             s.generation() > generation && s.access_token(&self.now).is_some()
         };
         let is_renewed = self.session.as_ref().is_some_and(is_renewed);
+        if !is_renewed && !self.renewal.admits_401(&self.now) {
+            return self.deliver(call, head);
+        }
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Held { head };
         }
@@ -298,6 +304,10 @@ impl Vault {
         if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
             self.drop_call(known.call);
         }
+    }
+
+    pub(super) fn has_calls(&self, port: PortId) -> bool {
+        self.calls.iter().any(|call| call.port == port)
     }
 
     pub(super) fn forget_calls_of(&mut self, port: PortId) {

@@ -86,6 +86,7 @@ impl Vault {
         provider: bool,
         return_to: Option<&str>,
     ) {
+        self.cancel_callbacks();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);
         let url = match provider

@@ -9,9 +9,12 @@ use super::{OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
 use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
+use zeroize::Zeroize;
 
 /// Most logins that may be under way at once.
 const MAX_LOGINS: usize = 32;
+/// Most of them that one page may have begun, so that it leaves the others some.
+const MAX_LOGINS_OF_A_PAGE: usize = 4;
 
 /// Logins that pages began.
 #[derive(Default)]
@@ -36,7 +39,6 @@ enum Stage {
     NeedsMetadata,
     Storing {
         op: OpId,
-        key: String,
         url: String,
     },
     /// A popup is at the provider; its opener waits.
@@ -94,8 +96,11 @@ impl Logins {
 
 impl Vault {
     pub(super) fn login(&mut self, port: PortId, id: u64, params: LoginParams) {
-        if self.logins.under_way.len() == MAX_LOGINS {
-            let error = Error::new(Code::LimitExceeded, "32 logins are under way already");
+        let of_this_page = |login: &&Box<Login>| login.port == port;
+        let of_this_page = self.logins.under_way.iter().filter(of_this_page).count();
+        if self.logins.under_way.len() == MAX_LOGINS || of_this_page == MAX_LOGINS_OF_A_PAGE {
+            let message = "4 logins of this page, or 32 of all, are under way already";
+            let error = Error::new(Code::LimitExceeded, message);
             return self.post_error(port, id, &error);
         }
         self.logins.under_way.push(Box::new(Login {
@@ -112,18 +117,15 @@ impl Vault {
 
     /// Takes up the logins that waited for metadata.
     pub(super) fn resume_logins(&mut self) {
-        while let Some(mut login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
-            match self.begin_login(&login.params) {
-                Ok(stage) => {
-                    login.stage = stage;
-                    self.logins.under_way.push(login);
-                }
+        while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
+            match self.authorization_request(&login.params) {
+                Ok(begun) => self.begin_login(login, begun),
                 Err(error) => self.post_error(login.port, login.id, &error),
             }
         }
     }
 
-    fn begin_login(&mut self, params: &LoginParams) -> Result<Stage> {
+    fn authorization_request(&mut self, params: &LoginParams) -> Result<Begun> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
@@ -132,43 +134,54 @@ impl Vault {
         };
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
-        let Begun { url, key, pending } =
-            authorize::begin(&self.config, metadata, params, &entropy, self.now.wall)?;
-        let op = self.begin_operation(Purpose::StoreLogin, None);
-        self.outputs.push_back(Output::Store {
-            op,
-            key: key.clone(),
-            value: pending.to_json(),
-            expires_at: self.now.wall.saturating_add(LIFETIME.0),
-        });
-        self.logins.remember(key.clone(), pending);
+        let begun = authorize::begin(&self.config, metadata, params, &entropy, self.now.wall);
+        entropy.zeroize();
+        begun
+    }
+
+    /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
+    /// and nowhere else. One that takes the page along has to survive in the store.
+    fn begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
+        let Begun { url, key, pending } = begun;
+        if login.params.popup {
+            self.navigate(&login, &url);
+            login.stage = Stage::AtProvider { key: key.clone() };
+        } else {
+            let op = self.begin_limited(Purpose::StoreLogin);
+            self.outputs.push_back(Output::Store {
+                op,
+                key: key.clone(),
+                value: pending.to_json(),
+                expires_at: self.now.wall.saturating_add(LIFETIME.0),
+            });
+            login.stage = Stage::Storing { op, url };
+        }
+        self.logins.remember(key, pending);
+        self.logins.under_way.push(login);
         self.trace("login_started", None);
-        Ok(Stage::Storing { op, key, url })
     }
 
     pub(super) fn login_stored(&mut self, op: OpId, ok: bool) {
         let is_it = |login: &Login| matches!(login.stage, Stage::Storing { op: o, .. } if o == op);
-        let Some(mut login) = list::take(&mut self.logins.under_way, is_it) else {
+        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
             return;
         };
-        let Stage::Storing { key, url, .. } = login.stage else {
-            return;
-        };
-        // A popup leaves this vault running, and with it the pending login in memory.
-        if !ok && !login.params.popup {
-            let error = Error::new(
-                Code::StorageUnavailable,
-                "the login cannot be kept while the page is away",
-            );
-            return self.post_error(login.port, login.id, &error);
+        match &login.stage {
+            Stage::Storing { url, .. } if ok => self.navigate(&login, url),
+            _ => {
+                let error = Error::new(
+                    Code::StorageUnavailable,
+                    "the login cannot be kept while the page is away",
+                );
+                self.post_error(login.port, login.id, &error);
+            }
         }
+    }
+
+    fn navigate(&mut self, login: &Login, url: &str) {
         let mut navigate = message("navigate");
-        navigate.number("id", login.id).text("url", &url);
+        navigate.number("id", login.id).text("url", url);
         self.post(login.port, navigate.finish());
-        if login.params.popup {
-            login.stage = Stage::AtProvider { key };
-            self.logins.under_way.push(login);
-        }
     }
 
     pub(super) fn cancel_login(&mut self, port: PortId, id: u64) {

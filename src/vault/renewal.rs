@@ -27,7 +27,15 @@ pub(super) struct Renewal {
     to_revoke: Vec<OpId>,
     /// The generation whose token an API refused though it was new: no refresh will please it.
     pub(super) refused_generation: Option<u64>,
+    /// How many refreshes began because of a 401, since when.
+    for_401: u32,
+    for_401_since: Instant,
 }
+
+/// So many refreshes may begin because of a 401 within [`WINDOW`]: an API that refuses each new token
+/// once would otherwise rotate the family as fast as it can be called.
+const MAX_FOR_401: u32 = 5;
+const WINDOW: Millis = Millis::from_secs(10);
 
 #[derive(Default)]
 enum Stage {
@@ -45,6 +53,19 @@ impl Renewal {
             Stage::Idle => self.schedule.due(),
             _ => None,
         }
+    }
+
+    /// Whether a 401 may begin, or wait for, a refresh.
+    pub(super) fn admits_401(&mut self, now: &Instant) -> bool {
+        if self.is_under_way() {
+            return true;
+        }
+        if self.for_401_since.elapsed(now) >= WINDOW {
+            self.for_401_since = *now;
+            self.for_401 = 0;
+        }
+        self.for_401 += 1;
+        self.for_401 <= MAX_FOR_401
     }
 
     const fn is_under_way(&self) -> bool {
