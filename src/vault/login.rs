@@ -96,8 +96,8 @@ impl Logins {
 
 impl Vault {
     pub(super) fn login(&mut self, port: PortId, id: u64, params: LoginParams) {
-        let of_this_page = |login: &&Box<Login>| login.port == port;
-        let of_this_page = self.logins.under_way.iter().filter(of_this_page).count();
+        let logins = self.logins.under_way.iter();
+        let of_this_page = logins.filter(|login| login.port == port).count();
         if self.logins.under_way.len() == MAX_LOGINS || of_this_page == MAX_LOGINS_OF_A_PAGE {
             let message = "4 logins of this page, or 32 of all, are under way already";
             let error = Error::new(Code::LimitExceeded, message);
