@@ -214,10 +214,26 @@ fn a_login_may_not_lead_out_of_the_app() {
 #[test]
 fn the_33rd_login_at_once_is_refused() {
     let mut world = World::new();
+    for _ in 0..8 {
+        let page = world.open();
+        for _ in 0..4 {
+            let login = world.login(page, "popup");
+            assert_eq!(world.answer(login), None);
+        }
+    }
     let page = world.open();
-    for _ in 0..32 {
+    let one_too_many = world.login(page, "popup");
+    assert_eq!(world.code(one_too_many), "limit_exceeded");
+}
+
+#[test]
+fn the_fifth_login_of_one_page_at_once_is_refused_and_the_others_have_room() {
+    let mut world = World::new();
+    let [page, other] = [world.open(), world.open()];
+    for _ in 0..4 {
         world.login(page, "popup");
     }
     let one_too_many = world.login(page, "popup");
     assert_eq!(world.code(one_too_many), "limit_exceeded");
+    world.begin_login(other, "popup");
 }

@@ -126,6 +126,8 @@ pub(crate) struct World {
     true_time: UnixMillis,
     pages: BTreeMap<PortId, Page>,
     gone: BTreeSet<PortId>,
+    /// The pages that the vault let go of, in order.
+    closed: Vec<PortId>,
     /// Whose session it is, as the pages were last told.
     told_user: Option<String>,
     jobs: Vec<Job>,
@@ -169,6 +171,7 @@ impl World {
             true_time: BEGINNING.wall,
             pages: BTreeMap::new(),
             gone: BTreeSet::new(),
+            closed: Vec::new(),
             told_user: None,
             jobs: Vec::new(),
             held: BTreeSet::new(),
@@ -372,6 +375,15 @@ impl World {
     pub(crate) fn failure(&self, port: PortId) -> &str {
         let failed = self.pages[&port].of_type("failed").next_back();
         failed.unwrap().str("code").unwrap()
+    }
+
+    /// The pages that the vault let go of, in order.
+    pub(crate) fn closed(&self) -> &[PortId] {
+        &self.closed
+    }
+
+    pub(crate) fn is_closed(&self, port: PortId) -> bool {
+        self.closed.contains(&port)
     }
 
     /// The session as a page was last told of it.
@@ -598,6 +610,7 @@ impl World {
             Output::Close { port } => {
                 self.ledger.waive_page(port);
                 self.gone.insert(port);
+                self.closed.push(port);
             }
             Output::Send { op, request } => {
                 let endpoint = Provider::endpoint_of(&request);
