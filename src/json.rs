@@ -492,12 +492,9 @@ impl<'a> Reader<'a> {
         let mut object = Object::new();
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
-            let name = self.member_name()?;
+            let name = self.member_name(object.0.len())?;
             if object.get(&name).is_some() {
                 return self.fail(REPEATED);
-            }
-            if object.0.len() == MAX_MEMBERS {
-                return self.fail("an object has too many members");
             }
             object.0.push((name.into_owned(), self.value()?));
             goes_on = self.goes_on(b'}')?;
@@ -512,7 +509,7 @@ impl<'a> Reader<'a> {
         let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
-            let name = self.member_name()?;
+            let name = self.member_name(members.len())?;
             if members.iter().any(|(known, _)| *known == name) {
                 return self.fail(REPEATED);
             }
@@ -569,7 +566,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the name of a member, up to its value.
-    fn member_name(&mut self) -> Option<Cow<'a, str>> {
+    /// The name of a member with so many before it.
+    fn member_name(&mut self, before: usize) -> Option<Cow<'a, str>> {
+        if before == MAX_MEMBERS {
+            return self.fail("an object has too many members");
+        }
         if self.peek() != Some(b'"') {
             return self.fail("a member name should be here");
         }
@@ -821,6 +822,24 @@ mod tests {
         };
         assert!(Glance::parse(&nested(MAX_DEPTH)).is_ok());
         assert!(Glance::parse(&nested(MAX_DEPTH + 1)).is_err());
+    }
+
+    #[test]
+    fn an_object_has_512_members_at_most_and_what_follows_them_is_not_read() {
+        let members = |count: usize| {
+            let members = (0..count).map(|i| format!(r#""{i}":{i}"#));
+            members.collect::<Vec<_>>().join(",")
+        };
+        let full = format!("{{{}}}", members(MAX_MEMBERS));
+        assert!(Value::parse(&full).is_ok());
+        assert!(Glance::parse(&full).is_ok());
+        // As many again are no matter, in an object of their own.
+        let nested = format!(r#"{{"a":{full},"b":[{full},{full}]}}"#);
+        assert!(Value::parse(&nested).is_ok());
+        let over = [&full[..full.len() - 1], ", no JSON"].concat();
+        let too_many = |error: JsonError| error.reason == "an object has too many members";
+        assert!(Value::parse(&over).is_err_and(too_many));
+        assert!(Glance::parse(&over).is_err_and(too_many));
     }
 
     #[test]
