@@ -77,7 +77,6 @@ export const connect = async (
       return (await link.query({ t: 'inspect' })).holdings
     },
     close() {
-      link.send({ t: 'bye' })
       link.end(compose('closed', 'the connection was closed', 'Call connect() again.'))
     },
   }

@@ -1,4 +1,11 @@
-/** A page's port to its vault: the handshake, questions and answers by id, and the end of it. */
+/**
+ * A page's port to its vault: the handshake, questions and answers by id, and the end of it.
+ *
+ * A page that is left says `bye`, always: the vault hears of a port's end in no other way, and it serves a
+ * limited number. If the page comes back all the same, from the back-forward cache, it meets the vault again
+ * on a new port. Until then it is frozen, and what was under way is rejected with `closed` as it comes back,
+ * since its answer went nowhere. A page that is gone for good is told nothing.
+ */
 import { compose, StrongroomError } from './error.js'
 import { listen } from './listen.js'
 import { PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
@@ -46,8 +53,6 @@ export interface Link {
   ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
   query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
-  /** Sends what has no answer. */
-  send(message: PageMessage): void
   /** Asks for one more piece of a body. */
   more(id: number): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
@@ -72,10 +77,11 @@ export interface Listener {
  */
 export const open = (worker: SharedWorker | Worker, timeout: number, listener: Listener): Promise<Link> =>
   new Promise((resolve, reject) => {
-    const { port1: port, port2 } = new MessageChannel()
     const askers = new Map<number, Asker>()
     let last = 0
     let over: StrongroomError | undefined
+    let port: MessagePort
+    let timer: ReturnType<typeof setTimeout>
 
     const send = (message: PageMessage, payload?: Payload) => {
       // All but a blob, which is passed on by reference.
@@ -84,7 +90,6 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     }
     const link: Link = {
       shared: 'port' in worker,
-      send,
       more: (id) => port.postMessage(id),
       ask(asker, question, payload) {
         if (over) throw over
@@ -101,16 +106,15 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       end(error) {
         if (over) return
         over = error
-        opened()
-        stopSayingBye()
-        port.close()
+        stopLeaving()
+        leave()
+        reject(error)
         failAll(error)
         listener.ended(error)
       },
     }
 
     const failAll = (error: StrongroomError) => {
-      reject(error)
       for (const asker of askers.values()) asker.fail(error)
       askers.clear()
     }
@@ -121,7 +125,10 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       askers.delete(message.id)
       if (asker) asker.fail(error)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
-      else if (!message.id) failAll(error)
+      else if (!message.id) {
+        reject(error)
+        failAll(error)
+      }
     }
     const hear = (message: VaultMessage, payload: unknown) => {
       if ('code' in message) return refuse(message)
@@ -135,7 +142,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       opened()
       resolve(link)
     }
-    port.onmessage = ({ data: [head, payload] }) => {
+    const receive = ({ data: [head, payload] }: MessageEvent) => {
       if (typeof head === 'string') return hear(JSON.parse(head), payload)
       askers.get(head)?.piece?.(payload)
       if (!payload) askers.delete(head)
@@ -157,21 +164,34 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
           "Check the worker's URL, its type 'module', and the page's worker-src.",
         ),
       )
-    const timer = setTimeout(late, timeout * 1000)
     const stopWatching = listen(worker, 'error', broken)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
       clearTimeout(timer)
       stopWatching()
     }
-    // A page in the back-forward cache comes back with its port.
-    const stopSayingBye = listen(window, 'pagehide', ({ persisted }: PageTransitionEvent) => {
-      if (!persisted) send({ t: 'bye' })
-    })
 
-    const door = 'port' in worker ? worker.port : worker
-    door.postMessage('strongroom', [port2])
-    send({ t: 'hello', version: PROTOCOL })
+    const meet = () => {
+      if (over) return
+      failAll(compose('closed', 'the page was left meanwhile', 'Try again.'))
+      const { port1, port2 } = new MessageChannel()
+      port = port1
+      port.onmessage = receive
+      timer = setTimeout(late, timeout * 1000)
+      const door = 'port' in worker ? worker.port : worker
+      door.postMessage('strongroom', [port2])
+      send({ t: 'hello', version: PROTOCOL })
+    }
+    const leave = () => {
+      opened()
+      send({ t: 'bye' })
+      port.close()
+    }
+    const stopLeaving = listen(window, 'pagehide', () => {
+      leave()
+      addEventListener('pageshow', meet, { once: true })
+    })
+    meet()
   })
 
 /** Whether more is to come. An answer that the page cannot use fails; it leaves nobody waiting. */

@@ -30,6 +30,10 @@ const configInvalid = (what: string) =>
 /** The page's last message, as it writes it: a worker may outlive any number of pages. */
 const BYE = '{"t":"bye"}'
 
+/** As many pages as the core serves at once. */
+const MAX_PORTS = 256
+
+/** Those heard from last, the latest last: a page can vanish without a word, and no event says so. */
 const ports = new Set<MessagePort>()
 let started = false
 let core: Vault | undefined
@@ -72,10 +76,18 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
 
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
-  ports.add(port)
-  port.addEventListener('message', ({ data }) => data?.[0] === BYE && ports.delete(port))
+  hear(port)
+  port.addEventListener('message', ({ data }) => hear(port, data))
   if (over) refuse(port, over)
   else attempt(() => core?.connect(port))
+}
+
+const hear = (port: MessagePort, data?: unknown[]) => {
+  ports.delete(port)
+  if (data?.[0] === BYE) return
+  ports.add(port)
+  const [oldest] = ports
+  if (ports.size > MAX_PORTS) ports.delete(oldest!)
 }
 
 const refuse = (port: MessagePort, { code, message }: StrongroomError) => {

@@ -282,7 +282,7 @@ test('login_cancelled: back from the provider by the browser’s button', time, 
     await page.goBack({ waitUntil: 'commit' })
     const outcome = await page.evaluate(() => globalThis.login ?? 'a new page')
     assert.equal(outcome.error?.code, 'login_cancelled', JSON.stringify(outcome))
-    // The page goes on with the port that it had.
+    // The page goes on, on a new port.
     const { error } = await call(page, `${withCache.api.url}orders`)
     assert.equal(error.code, 'login_required')
   } finally {

@@ -1,0 +1,192 @@
+// Pages that are left, into the back-forward cache too: the vault forgets them, and meets those that come
+// back.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
+
+/** Counts the ports that a worker was given and has not closed, and tells who asks. */
+const COUNT = `
+let open = 0
+const { close } = MessagePort.prototype
+MessagePort.prototype.close = function () {
+  open -= 1
+  return close.call(this)
+}
+const watch = (port) => port.addEventListener('message', ({ data }) => (open += data === 'strongroom'))
+addEventListener('connect', ({ ports: [port] }) => watch(port))
+watch(self)
+const channel = new BroadcastChannel('count')
+channel.onmessage = () => channel.postMessage(open)
+`
+
+const apps = {}
+let app
+let orders
+
+before(async () => {
+  const [shared, dedicated] = await Promise.all([
+    startApp({ launch }),
+    startApp({ launch, kind: 'dedicated' }),
+  ])
+  Object.assign(apps, { shared, dedicated })
+  for (const each of [shared, dedicated]) each.site.files['/count.js'] = COUNT
+  app = shared
+  orders = `${app.api.url}orders`
+})
+after(() => Promise.all(Object.values(apps).map((each) => each.close())))
+
+const counting = ({ config }, late = 0) => `
+import '/count.js'
+import { vault } from '/strongroom/worker.js'
+setTimeout(() => vault(${JSON.stringify(config)}), ${late})
+`
+
+/** Ports of the vault, as a page without one is told. */
+const portsOpen = (page) =>
+  page.evaluate(() => {
+    const channel = new BroadcastChannel('count')
+    return new Promise((resolve) => {
+      channel.onmessage = ({ data }) => resolve(data)
+      channel.postMessage('?')
+    })
+  })
+
+/** Leaves for another page of the site. */
+const leave = (page, { site } = app) => page.goto(`${site.origin}/empty`)
+
+/** Comes back by the browser's button, to the very same page. */
+async function comeBack(page) {
+  await page.goBack({ waitUntil: 'commit' })
+  assert.equal(await page.evaluate(() => globalThis.mark), 'the same', 'the page was not in the cache')
+}
+
+/** So that a page can be told from a new one at its address. */
+const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`a page that comes back goes on, ${kind}`, time, async () => {
+    const own = apps[kind]
+    const page = await own.open()
+    await signIn(page)
+    await mark(page)
+    for (let n = 0; n < 3; n++) {
+      await leave(page, own)
+      await comeBack(page)
+      assert.equal((await call(page, `${own.api.url}orders`)).value.status, 200)
+      assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    }
+    assert.deepEqual(await page.evaluate(() => failures), [])
+  })
+}
+
+test('ports do not pile up, however often pages are left, cached or come back', time, async () => {
+  app.setWorker(counting(app))
+  const page = await app.open()
+  const other = await app.open('/empty', page.context())
+  for (let n = 0; n < 10; n++) {
+    await page.goto(`${app.site.origin}/?${n}`)
+    await booted(page)
+    await mark(page)
+    await leave(page)
+    await comeBack(page)
+    await page.evaluate(() => settle(room.inspect()))
+  }
+  assert.equal(await portsOpen(other), 1)
+  await leave(page)
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)))
+  assert.equal(await portsOpen(other), 0)
+  app.setConfig({})
+})
+
+test('a page that comes back hears what it missed', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await mark(page)
+  await leave(page)
+  const other = await app.open('/', page.context())
+  await booted(other)
+  await other.evaluate(() => room.logout())
+  await comeBack(page)
+  await page.waitForFunction(() => room.session === null)
+  assert.deepEqual(await page.evaluate(() => changes.at(-1)), { session: null, reason: 'logged_out' })
+  assert.equal((await call(page, orders)).error.code, 'login_required')
+})
+
+test('closed: what was under way when the page was left', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await mark(page)
+  await page.evaluate(async (api) => {
+    const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
+    const waiting = room.fetch(`${api}slow?ms=20000`)
+    globalThis.atLeaving = new Promise((resolve) =>
+      addEventListener('pagehide', () => resolve(settle(room.fetch(`${api}orders`)))),
+    )
+    globalThis.pending = Promise.all([settle(reading), settle(waiting), atLeaving])
+  }, app.api.url)
+  await leave(page)
+  await comeBack(page)
+  const outcomes = await page.evaluate(() => pending)
+  assert.deepEqual(
+    outcomes.map(({ error }) => error?.code),
+    ['closed', 'closed', 'closed'],
+  )
+  assert.equal((await call(page, orders)).value.status, 200)
+})
+
+test('a page that was left before its vault answered connects when it comes back', time, async () => {
+  app.setWorker(counting(app, 1000))
+  const page = await app.open()
+  await mark(page)
+  await leave(page)
+  await comeBack(page)
+  assert.deepEqual(await booted(page), { value: null })
+  assert.equal((await call(page, orders)).error.code, 'login_required')
+  app.setConfig({})
+})
+
+test('a connection that was closed stays closed', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  await page.evaluate(() => room.close())
+  await mark(page)
+  await leave(page)
+  await comeBack(page)
+  assert.equal((await call(page, orders)).error.code, 'closed')
+})
+
+test('a worker remembers 256 ports, of pages that vanish without a word too', time, async () => {
+  app.setWorker(`
+import { vault } from '/strongroom/worker.js'
+const { postMessage } = MessagePort.prototype
+let told = 0
+MessagePort.prototype.postMessage = function (...message) {
+  if (/"failed"/.test(message[0][0])) told += 1
+  return postMessage.apply(this, message)
+}
+const channel = new BroadcastChannel('crash')
+channel.onmessage = () => {
+  try {
+    vault({})
+  } catch {}
+  channel.postMessage(told)
+}
+setTimeout(() => vault(${JSON.stringify(app.config)}))
+`)
+  const page = await app.open()
+  await booted(page)
+  const told = await page.evaluate(() => {
+    const worker = create.shared()
+    for (let n = 0; n < 300; n++) worker.port.postMessage('strongroom', [new MessageChannel().port2])
+    const channel = new BroadcastChannel('crash')
+    return new Promise((resolve) => {
+      channel.onmessage = ({ data }) => resolve(data)
+      setTimeout(() => channel.postMessage('now'), 500)
+    })
+  })
+  assert.equal(told, 256)
+  app.setConfig({})
+})
