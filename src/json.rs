@@ -198,46 +198,21 @@ impl Object {
     }
 }
 
-/// An object of which only a few members matter, read as strictly as a [`Value`] but for the most
-/// part without copying: for texts that are looked at once and thrown away.
-pub struct Glance<'a>(Vec<(Cow<'a, str>, &'a str)>);
-
-impl<'a> Glance<'a> {
-    /// Reads one JSON text that is an object.
-    ///
-    /// # Errors
-    /// The first byte at which the text is not an acceptable object, and why.
-    pub fn parse(text: &'a str) -> Result<Self, JsonError> {
-        let mut reader = Reader::new(text);
-        let members = reader.glance();
-        reader.finish(members).map(Self)
-    }
-
-    /// Whether there is a member called `name`.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.raw(name).is_some()
-    }
-
-    /// The text of the string member called `name`.
-    #[must_use]
-    pub fn str(&self, name: &str) -> Option<Cow<'a, str>> {
-        let raw = self.raw(name)?;
-        raw.starts_with('"').then(|| Reader::new(raw).string())?
-    }
-
-    /// The value of the member called `name`, if it is as [`Value::as_u64`] wants it.
-    #[must_use]
-    pub fn u64(&self, name: &str) -> Option<u64> {
-        parse_u64(self.raw(name)?)
-    }
-
-    /// The JSON text of the member called `name`.
-    fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find_map(|(key, raw)| (key == name).then_some(*raw))
-    }
+/// Reads one JSON text that is an object, as strictly as [`Value::parse`], and shows each member: its
+/// name, and its value as JSON. Nothing is built of it: for texts that are looked at once and thrown
+/// away.
+///
+/// # Errors
+/// The first byte at which the text is not an acceptable object, and why. Members before that have
+/// been shown by then.
+pub fn members<'a>(text: &'a str, mut show: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
+    let mut reader = Reader::new(text);
+    let read = if reader.peek() == Some(b'{') {
+        reader.skip_object(&mut Vec::with_capacity(16), &mut show)
+    } else {
+        reader.fail("not an object")
+    };
+    reader.finish(read)
 }
 
 impl From<&str> for Value {
@@ -479,15 +454,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Goes over a value. Only what is nested is built for it, to check the names in there.
-    fn skip_value(&mut self) -> Option<()> {
-        match self.peek() {
-            Some(b'"') => self.string().map(|_| ()),
-            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
-            _ => self.value().map(|_| ()),
-        }
-    }
-
     fn object(&mut self) -> Option<Object> {
         let mut object = Object::new();
         let mut goes_on = self.enter(b'}')?;
@@ -502,25 +468,6 @@ impl<'a> Reader<'a> {
         Some(object)
     }
 
-    fn glance(&mut self) -> Option<Vec<(Cow<'a, str>, &'a str)>> {
-        if self.peek() != Some(b'{') {
-            return self.fail("not an object");
-        }
-        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
-        let mut goes_on = self.enter(b'}')?;
-        while goes_on {
-            let name = self.member_name(members.len())?;
-            if members.iter().any(|(known, _)| *known == name) {
-                return self.fail(REPEATED);
-            }
-            let start = self.at;
-            self.skip_value()?;
-            members.push((name, self.since(start)));
-            goes_on = self.goes_on(b'}')?;
-        }
-        Some(members)
-    }
-
     fn array(&mut self) -> Option<Vec<Value>> {
         let mut items = Vec::new();
         let mut goes_on = self.enter(b']')?;
@@ -529,6 +476,50 @@ impl<'a> Reader<'a> {
             goes_on = self.goes_on(b']')?;
         }
         Some(items)
+    }
+
+    /// Goes over a value. `names` are those of the objects around it that have been read so far.
+    fn skip_value(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
+        match self.peek() {
+            Some(b'"') => self.skip_string(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
+            Some(b'{') => self.skip_object(names, &mut |_, _| {}),
+            Some(b'[') => self.skip_array(names),
+            _ => self.value().map(|_| ()),
+        }
+    }
+
+    fn skip_object(
+        &mut self,
+        names: &mut Vec<Cow<'a, str>>,
+        show: &mut dyn FnMut(&str, &'a str),
+    ) -> Option<()> {
+        let around = names.len();
+        let mut goes_on = self.enter(b'}')?;
+        while goes_on {
+            let name = self.member_name(names.len() - around)?;
+            if names.iter().skip(around).any(|known| *known == name) {
+                return self.fail(REPEATED);
+            }
+            names.push(name);
+            let start = self.at;
+            self.skip_value(names)?;
+            if let Some(name) = names.last() {
+                show(name, self.since(start));
+            }
+            goes_on = self.goes_on(b'}')?;
+        }
+        names.truncate(around);
+        Some(())
+    }
+
+    fn skip_array(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
+        let mut goes_on = self.enter(b']')?;
+        while goes_on {
+            self.skip_value(names)?;
+            goes_on = self.goes_on(b']')?;
+        }
+        Some(())
     }
 
     /// Begins an object or array that ends in `end`. Whether there is anything in it.
@@ -565,8 +556,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Reads the name of a member, up to its value.
-    /// The name of a member with so many before it.
+    /// Reads the name of a member with `before` others before it, up to its value.
     fn member_name(&mut self, before: usize) -> Option<Cow<'a, str>> {
         if before == MAX_MEMBERS {
             return self.fail("an object has too many members");
@@ -623,32 +613,43 @@ impl<'a> Reader<'a> {
         self.at += 1;
         let mut unescaped = String::new();
         loop {
-            // A run without quotes, escapes or controls is taken at once.
-            let (bytes, start) = (self.text.as_bytes(), self.at);
-            let mut end = start;
-            while end < bytes.len() && !matches!(bytes[end], 0..b' ' | b'"' | b'\\') {
-                end += 1;
+            let (run, ends) = self.run()?;
+            if ends && unescaped.is_empty() {
+                return Some(Cow::Borrowed(run));
             }
-            self.at = end;
-            let run = self.since(start);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    if unescaped.is_empty() {
-                        return Some(Cow::Borrowed(run));
-                    }
-                    unescaped.push_str(run);
-                    return Some(Cow::Owned(unescaped));
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    unescaped.push_str(run);
-                    unescaped.push(self.escape()?);
-                }
-                Some(_) => return self.fail("a control character in a string"),
-                None => return self.fail("the text ends inside a string"),
+            unescaped.push_str(run);
+            if ends {
+                return Some(Cow::Owned(unescaped));
             }
+            unescaped.push(self.escape()?);
         }
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.at += 1;
+        while !self.run()?.1 {
+            self.escape()?;
+        }
+        Some(())
+    }
+
+    /// Takes what is left of a string up to its end or the next escape, and whether it was the end.
+    fn run(&mut self) -> Option<(&'a str, bool)> {
+        let (bytes, start) = (self.text.as_bytes(), self.at);
+        let mut end = start;
+        while end < bytes.len() && !matches!(bytes[end], 0..b' ' | b'"' | b'\\') {
+            end += 1;
+        }
+        self.at = end;
+        let run = self.since(start);
+        let ends = match self.peek() {
+            Some(b'"') => true,
+            Some(b'\\') => false,
+            Some(_) => return self.fail("a control character in a string"),
+            None => return self.fail("the text ends inside a string"),
+        };
+        self.at += 1;
+        Some((run, ends))
     }
 
     fn escape(&mut self) -> Option<char> {
@@ -784,21 +785,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_glance_sees_what_a_value_holds() {
-        let text = r#" { "a" : "x\ny", "b":12 , "c":{"d":[1]}, "\u0065":"","f":1.0,"g":null } "#;
-        let (glance, value) = (Glance::parse(text).unwrap(), Value::parse(text).unwrap());
-        let object = value.as_object().unwrap();
-        for name in ["a", "b", "c", "d", "e", "f", "g", ""] {
-            assert_eq!(glance.has(name), object.get(name).is_some(), "{name}");
-            assert_eq!(glance.str(name).as_deref(), object.str(name), "{name}");
-            let integer = object.get(name).and_then(Value::as_u64);
-            assert_eq!(glance.u64(name), integer, "{name}");
-        }
+    fn shown(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
+        let mut all = Vec::new();
+        members(text, |name, json| all.push((name.to_owned(), json)))?;
+        Ok(all)
     }
 
     #[test]
-    fn a_glance_is_as_strict_as_a_value() {
+    fn members_are_shown_as_they_are_written() {
+        let text = r#" { "a" : "x\ny", "b":12 , "c":{"d":[1, {"a":{}}]}, "\u0065":"","f":-1.0e2,"g":null } "#;
+        let members = shown(text).unwrap();
+        let value = Value::parse(text).unwrap();
+        let object = value.as_object().unwrap();
+        let as_values: Vec<_> = members
+            .iter()
+            .map(|(name, json)| (name.as_str(), Value::parse(json).unwrap()))
+            .collect();
+        let expected: Vec<_> = object.iter().map(|(n, v)| (n, v.clone())).collect();
+        assert_eq!(as_values, expected);
+        assert_eq!(members[2].1, r#"{"d":[1, {"a":{}}]}"#);
+    }
+
+    #[test]
+    fn members_are_read_as_strictly_as_values() {
         for text in [
             "",
             "1",
@@ -814,14 +823,14 @@ mod tests {
             r#"{"a":1,"a":2}"#,
             r#"{"iss":1,"\u0069ss":2}"#,
         ] {
-            assert!(Glance::parse(text).is_err(), "{text:?} was accepted");
+            assert!(shown(text).is_err(), "{text:?} was accepted");
         }
         let nested = |depth: usize| {
             let deep = "[".repeat(depth - 1) + &"]".repeat(depth - 1);
             format!(r#"{{"a":{deep}}}"#)
         };
-        assert!(Glance::parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(Glance::parse(&nested(MAX_DEPTH + 1)).is_err());
+        assert!(shown(&nested(MAX_DEPTH)).is_ok());
+        assert!(shown(&nested(MAX_DEPTH + 1)).is_err());
     }
 
     #[test]
@@ -832,14 +841,33 @@ mod tests {
         };
         let full = format!("{{{}}}", members(MAX_MEMBERS));
         assert!(Value::parse(&full).is_ok());
-        assert!(Glance::parse(&full).is_ok());
+        assert!(shown(&full).is_ok());
         // As many again are no matter, in an object of their own.
         let nested = format!(r#"{{"a":{full},"b":[{full},{full}]}}"#);
         assert!(Value::parse(&nested).is_ok());
+        assert!(shown(&nested).is_ok());
         let over = [&full[..full.len() - 1], ", no JSON"].concat();
         let too_many = |error: JsonError| error.reason == "an object has too many members";
         assert!(Value::parse(&over).is_err_and(too_many));
-        assert!(Glance::parse(&over).is_err_and(too_many));
+        assert!(shown(&over).is_err_and(too_many));
+    }
+
+    #[test]
+    fn whatever_is_changed_in_an_object_members_and_values_are_read_alike() {
+        let text = r#"{"a":"x\n\ud83d\ude00é","b":[-1.5e3,{"c":{},"\u0064":[]},true],"e":null}"#;
+        let bytes = text.as_bytes();
+        for at in 1..bytes.len() {
+            for change in *b"\"\\{}[]:,0-.eabcd \n\x1f" {
+                for insert in [0, 1] {
+                    let changed = [&bytes[..at], &[change], &bytes[at + 1 - insert..]].concat();
+                    let Ok(changed) = core::str::from_utf8(&changed) else {
+                        continue;
+                    };
+                    let expected = Value::parse(changed).err();
+                    assert_eq!(shown(changed).err(), expected, "{changed}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! decision about trust. Both refuse the same malformed tokens, each for a reason that
 //! [`Malformed`] names.
 
-use crate::json::{Glance, Object, Value};
+use crate::json::{self, Object, Value};
 use crate::prelude::*;
 use crate::{Secret, base64url};
 use core::fmt;
@@ -95,14 +95,17 @@ impl Jwt {
     /// # Errors
     /// The first reason for which it is [`Malformed`]. Claims are not looked at.
     pub fn parse(token: &str) -> Result<Self, Malformed> {
-        let parts = Parts::split(token)?;
-        let header = text(parts.header)?;
-        check_header(header.expose())?;
-        let signature = base64url::decode(parts.signature).ok_or(Malformed::NotBase64url)?;
+        let parts = Parts::split(token.as_bytes())?;
+        let header = object(parts.header)?;
+        check_header(&header)?;
+        let mut signature = Vec::new();
+        if !base64url::decode_into(parts.signature, &mut signature) {
+            return Err(Malformed::NotBase64url);
+        }
         Ok(Self {
             signing_input_len: parts.signing_input_len(),
-            header: object(header.expose())?,
-            claims: object(text(parts.payload)?.expose())?,
+            header,
+            claims: object(parts.payload)?,
             signature,
             token: Secret::from(token),
         })
@@ -181,36 +184,77 @@ pub enum Status {
 /// [`MAX_SECONDS`]. A token both expired and not yet valid is called expired.
 #[must_use]
 pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
-    let (exp, nbf) = match times(token) {
-        Ok(times) => times,
-        Err(malformed) => return Status::Malformed(malformed),
-    };
-    if now_seconds >= exp.saturating_add(tolerance_seconds) {
-        return Status::ExpiredSince(exp);
-    }
-    match nbf {
-        Some(nbf) if nbf > now_seconds.saturating_add(tolerance_seconds) => {
-            Status::NotYetValid(nbf)
+    StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
+}
+
+/// Reads the [`status`] of one token after another, with little to do for each: nothing is
+/// allocated, and a header is not read again as long as the tokens have the same one.
+#[derive(Default)]
+pub struct StatusReader {
+    /// The last header that was accepted, encoded.
+    header: Vec<u8>,
+    /// Room for a payload. It holds none between two calls.
+    payload: Vec<u8>,
+}
+
+impl StatusReader {
+    /// What [`status`] says, of a token that need not even be UTF-8.
+    #[must_use]
+    pub fn status(&mut self, token: &[u8], now_seconds: u64, tolerance_seconds: u64) -> Status {
+        let (exp, nbf) = match self.times(token) {
+            Ok(times) => times,
+            Err(malformed) => return Status::Malformed(malformed),
+        };
+        if now_seconds >= exp.saturating_add(tolerance_seconds) {
+            return Status::ExpiredSince(exp);
         }
-        _ => Status::ValidUntil(exp),
+        match nbf {
+            Some(nbf) if nbf > now_seconds.saturating_add(tolerance_seconds) => {
+                Status::NotYetValid(nbf)
+            }
+            _ => Status::ValidUntil(exp),
+        }
+    }
+
+    fn times(&mut self, token: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
+        let parts = Parts::split(token)?;
+        if self.header.is_empty() || self.header != parts.header {
+            check_header(&object(parts.header)?)?;
+            self.header.clear();
+            self.header.extend_from_slice(parts.header);
+        }
+        if !base64url::is_valid(parts.signature) {
+            return Err(Malformed::NotBase64url);
+        }
+        let times = if base64url::decode_into(parts.payload, &mut self.payload) {
+            times(&self.payload)
+        } else {
+            Err(Malformed::NotBase64url)
+        };
+        self.payload.fill(0);
+        // Or the compiler might take what nobody reads for needless.
+        core::hint::black_box(&self.payload);
+        times
     }
 }
 
-fn times(token: &str) -> Result<(u64, Option<u64>), Malformed> {
-    let parts = Parts::split(token)?;
-    check_header(text(parts.header)?.expose())?;
-    if !base64url::is_valid(parts.signature) {
-        return Err(Malformed::NotBase64url);
+/// `exp` and `nbf` of a payload.
+fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
+    let payload = core::str::from_utf8(payload).map_err(|_| Malformed::NotUtf8)?;
+    let (mut exp, mut nbf) = (None, None);
+    json::members(payload, |name, value| match name {
+        "exp" => exp = Some(value),
+        "nbf" => nbf = Some(value),
+        _ => {}
+    })
+    .map_err(|_| Malformed::NotJsonObject)?;
+    let seconds = |json| json::parse_u64(json).filter(|seconds| *seconds <= MAX_SECONDS);
+    let exp = exp.and_then(seconds).ok_or(Malformed::NoExpiry)?;
+    match nbf.map(seconds) {
+        None => Ok((exp, None)),
+        Some(Some(nbf)) => Ok((exp, Some(nbf))),
+        Some(None) => Err(Malformed::WrongNotBefore),
     }
-    let claims = text(parts.payload)?;
-    let claims = Glance::parse(claims.expose()).map_err(|_| Malformed::NotJsonObject)?;
-    let seconds = |name| claims.u64(name).filter(|seconds| *seconds <= MAX_SECONDS);
-    let exp = seconds("exp").ok_or(Malformed::NoExpiry)?;
-    let nbf = seconds("nbf");
-    if nbf.is_none() && claims.has("nbf") {
-        return Err(Malformed::WrongNotBefore);
-    }
-    Ok((exp, nbf))
 }
 
 /// The `NumericDate` called `name` (RFC 7519 section 2), if it is there and sound: a plain whole
@@ -223,27 +267,32 @@ pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
 
 /// The three parts of a compact serialisation, still encoded.
 struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
-    fn split(token: &'a str) -> Result<Self, Malformed> {
+    fn split(token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > MAX_LEN {
             return Err(Malformed::TooLong);
         }
-        let mut parts = token.split('.');
-        match (parts.next(), parts.next(), parts.next(), parts.count()) {
-            (Some(_), Some(_), Some(""), 0) => Err(Malformed::Unsigned),
-            (Some(header), Some(payload), Some(signature), 0) => Ok(Self {
-                header,
-                payload,
-                signature,
-            }),
-            (_, _, _, 2) => Err(Malformed::Encrypted),
-            _ => Err(Malformed::NotThreeParts),
+        let (header, rest) = split_at_dot(token).ok_or(Malformed::NotThreeParts)?;
+        let (payload, signature) = split_at_dot(rest).ok_or(Malformed::NotThreeParts)?;
+        if let Some((_, rest)) = split_at_dot(signature) {
+            return Err(match split_at_dot(rest) {
+                Some((_, last)) if split_at_dot(last).is_none() => Malformed::Encrypted,
+                _ => Malformed::NotThreeParts,
+            });
         }
+        if signature.is_empty() {
+            return Err(Malformed::Unsigned);
+        }
+        Ok(Self {
+            header,
+            payload,
+            signature,
+        })
     }
 
     const fn signing_input_len(&self) -> usize {
@@ -251,37 +300,50 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn text(part: &str) -> Result<Secret, Malformed> {
-    let bytes = base64url::decode(part).ok_or(Malformed::NotBase64url)?;
-    String::from_utf8(bytes)
-        .map(Secret::new)
-        .map_err(|_| Malformed::NotUtf8)
+/// What is before the first dot, and behind it.
+fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    const ONES: u64 = u64::MAX / 255;
+    let (eights, _) = text.as_chunks();
+    let eight = eights.iter().position(|eight| {
+        // Only a byte that has become 0 borrows from its highest bit.
+        let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
+        zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
+    });
+    let start = eight.unwrap_or(eights.len()) * 8;
+    let dot = start + text[start..].iter().position(|byte| *byte == b'.')?;
+    Some((&text[..dot], &text[dot + 1..]))
 }
 
-fn object(text: &str) -> Result<Object, Malformed> {
-    match Value::parse(text) {
+fn object(part: &[u8]) -> Result<Object, Malformed> {
+    let mut bytes = Vec::new();
+    if !base64url::decode_into(part, &mut bytes) {
+        return Err(Malformed::NotBase64url);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    match Value::parse(Secret::new(text).expose()) {
         // A value that wipes itself cannot be moved out of, only emptied.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
         _ => Err(Malformed::NotJsonObject),
     }
 }
 
-fn check_header(text: &str) -> Result<(), Malformed> {
-    let header = Glance::parse(text).map_err(|_| Malformed::NotJsonObject)?;
+fn check_header(header: &Object) -> Result<(), Malformed> {
     let alg = header.str("alg").ok_or(Malformed::NoAlg)?;
     if alg.eq_ignore_ascii_case("none") {
         return Err(Malformed::Unsigned);
     }
-    if header.has("crit") {
+    let has = |name| header.get(name).is_some();
+    if has("crit") {
         return Err(Malformed::Critical);
     }
-    if header.has("b64") {
+    if has("b64") {
         return Err(Malformed::UnencodedPayload);
     }
-    for name in ["kid", "typ"] {
-        if header.has(name) && header.str(name).is_none() {
-            return Err(Malformed::WrongHeader);
-        }
+    if ["kid", "typ"]
+        .into_iter()
+        .any(|name| has(name) && header.str(name).is_none())
+    {
+        return Err(Malformed::WrongHeader);
     }
     Ok(())
 }
@@ -408,6 +470,26 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_what_is_between_dots_wherever_those_are() {
+        for dots in 0..1 << 12 {
+            for before in ["", "AAAA", "AAAAAAA"] {
+                let characters = (0..12).map(|i| if dots >> i & 1 == 1 { '.' } else { '\u{af}' });
+                let token: String = before.chars().chain(characters).collect();
+                let expected = match *token.split('.').collect::<Vec<_>>() {
+                    [_, _, ""] => Err(Malformed::Unsigned),
+                    [header, payload, signature] => Ok([header, payload, signature]),
+                    [_, _, _, _, _] => Err(Malformed::Encrypted),
+                    _ => Err(Malformed::NotThreeParts),
+                };
+                let expected = expected.map(|parts| parts.map(str::as_bytes));
+                let parts = Parts::split(token.as_bytes())
+                    .map(|parts| [parts.header, parts.payload, parts.signature]);
+                assert_eq!(parts, expected, "{token}");
+            }
+        }
+    }
+
+    #[test]
     fn each_part_must_be_its_one_spelling_in_base64url() {
         let good = with_claims(CLAIMS);
         let [header, claims, signature] = [0, 1, 2].map(|i| good.split('.').nth(i).unwrap());
@@ -484,6 +566,36 @@ mod tests {
             (5, u64::MAX, Status::ValidUntil(2000)),
         ] {
             assert_eq!(status(&token, now, tolerance), expected);
+        }
+    }
+
+    #[test]
+    fn no_token_changes_what_is_said_of_the_next() {
+        let [none, crit, kid] = [
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"ES256","crit":[]}"#,
+            r#"{"alg":"ES256","kid":"a"}"#,
+        ];
+        let mut tokens = vec![String::new(), "..".to_owned(), ".e30.c2ln".to_owned()];
+        for header in [HEADER, none, crit, kid, "", "{"] {
+            for claims in [CLAIMS, r#"{"exp":500,"sub":"longer"}"#, "{}", "[", ""] {
+                let token = with_header(header);
+                let (header, _) = token.split_once('.').unwrap();
+                let claims = base64url::encode(claims.as_bytes());
+                tokens.push([header, &claims, "c2ln"].join("."));
+                tokens.push([header, &claims, "c2lu="].join("."));
+                tokens.push([header, &claims[1.min(claims.len())..], "c2ln"].join("."));
+            }
+        }
+        let mut reader = StatusReader::default();
+        for first in &tokens {
+            for second in &tokens {
+                for token in [first, second] {
+                    let said = reader.status(token.as_bytes(), 1000, 0);
+                    assert_eq!(said, status(token, 1000, 0), "{first} {second}");
+                    assert!(reader.payload.iter().all(|byte| *byte == 0));
+                }
+            }
         }
     }
 
