@@ -49,7 +49,7 @@ const status = (token) => ({
 
 /** @returns {Promise<import('./table.mjs').Row[]>} */
 export async function measureCore(progress) {
-  await ready(await readFile(new URL('../pkg/dist/strongroom_bg.wasm', import.meta.url)))
+  await ready(await readFile(new URL('../pkg/dist/strongroom_core_bg.wasm', import.meta.url)))
   for (const token of TOKENS) checkAgreement(token)
   const rows = []
   for (const group of [PKCE, ...TOKENS.map(status)]) {

@@ -18,14 +18,15 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  */
 
 /**
- * `strongroom/core` is not counted: it is an entry of its own, which nobody downloads together with the
- * vault.
+ * `strongroom/core` is not part of the total: it is an entry with a module of its own, which who uses the
+ * vault does not download.
  */
 const ROWS = [
   { name: 'page (main thread)', files: ['index.js'], gate: 4 * KB, aim: 2.5 * KB },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   { name: 'total', files: ['index.js', 'worker.js', 'strongroom_bg.wasm'], gate: 45 * KB, aim: 30 * KB },
+  { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
 ]
 
 /** What an app imports of each, bundled as pkg/build.mjs bundles ours. */

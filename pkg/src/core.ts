@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { generate_pkce, jwt_status } from '../glue/strongroom.js'
+import { Core, initSync } from '../glue/strongroom_core.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 export { StrongroomError } from './error.js'
@@ -27,23 +27,38 @@ export type JwtStatus =
   /** No signed token, or its times are missing or no times: to be treated as expired. */
   | { status: 'malformed'; reason: string }
 
-let loaded = false
+let core: Core | undefined
+let memory: WebAssembly.Memory
+/** Where texts and octets cross, in the core's memory. */
+let buffer = new Uint8Array()
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
 
 /**
  * Loads the core; the other functions may be called once this has resolved. Calling it again is free.
  *
- * @param wasm Default: strongroom_bg.wasm beside this file. In Node pass its bytes.
+ * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node pass its bytes.
  * @throws {@link StrongroomError} `wasm_failed` or `wasm_blocked`.
  */
-export const ready = async (wasm?: WasmSource): Promise<void> => {
-  await loadWasm(wasm)
-  loaded = true
+export const ready = async (
+  wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
+): Promise<void> => {
+  memory = await loadWasm(
+    wasm,
+    initSync,
+    'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().',
+    "Add 'wasm-unsafe-eval' to script-src in the page's policy.",
+  )
+  core ??= new Core()
 }
 
 /** A fresh PKCE pair (RFC 7636), from the platform's random numbers. */
 export const generatePkce = (): Pkce => {
-  check()
-  const pair = generate_pkce()
+  const core = loaded()
+  crypto.getRandomValues(buffer.subarray(0, 32))
+  core.make_pkce()
+  const pair = take(86)
   return {
     codeVerifier: pair.slice(0, 43),
     codeChallenge: pair.slice(43),
@@ -51,8 +66,9 @@ export const generatePkce = (): Pkce => {
   }
 }
 
-/** The core says `not_yet_valid` by adding this to a time, and `expired` by its sign. */
-const NOT_YET_VALID = 1e15
+/** The core adds these to a time to say which it is. */
+const EXPIRED = 1e12
+const NOT_YET_VALID = 2e12
 
 /**
  * Reads a token's times without checking its signature: enough to know that a new one is due, never enough
@@ -63,19 +79,27 @@ const NOT_YET_VALID = 1e15
  * @param tolerance Seconds by which the issuer's clock may differ.
  */
 export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
-  check()
-  let time
-  try {
-    time = jwt_status(token, now, tolerance)
-  } catch (reason) {
-    if (typeof reason !== 'string') throw reason
-    return { status: 'malformed', reason }
-  }
-  if (time >= NOT_YET_VALID) return { status: 'not_yet_valid', from: time - NOT_YET_VALID }
-  if (time > 0) return { status: 'valid', until: time }
-  return { status: 'expired', since: -time }
+  const core = loaded()
+  const { written } = encoder.encodeInto(token, buffer)
+  const time = core.jwt_status(written, now, tolerance)
+  if (time < 0) return { status: 'malformed', reason: take(-time) }
+  if (time < EXPIRED) return { status: 'valid', until: time }
+  if (time < NOT_YET_VALID) return { status: 'expired', since: time - EXPIRED }
+  return { status: 'not_yet_valid', from: time - NOT_YET_VALID }
 }
 
-const check = () => {
-  if (!loaded) throw new Error('strongroom/core is not loaded yet: await ready() first')
+/** The core, with its buffer where it is now: when the memory grows, it leaves an empty one behind. */
+const loaded = (): Core => {
+  if (!core) throw new Error('strongroom/core is not loaded yet: await ready() first')
+  if (!buffer.length) buffer = new Uint8Array(memory.buffer, core.buffer(), core.buffer_length())
+  return core
+}
+
+/** Takes a text out of the buffer, where nothing of it remains. */
+const take = (length: number): string => {
+  loaded()
+  const octets = buffer.subarray(0, length)
+  const text = decoder.decode(octets)
+  octets.fill(0)
+  return text
 }

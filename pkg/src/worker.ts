@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { Vault } from '../glue/strongroom.js'
+import { initSync, Vault } from '../glue/strongroom.js'
 import type { VaultConfig } from './config.js'
 import { compose, StrongroomError } from './error.js'
 import type { VaultMessage } from './messages.js'
@@ -61,10 +61,18 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
   )
 }
 
-const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
+const start = async (
+  config: VaultConfig,
+  { wasm = new URL('./strongroom_bg.wasm', import.meta.url) }: VaultOptions,
+) => {
   // At once: what the caller does with the object afterwards is of no effect.
   const json = JSON.stringify(config) ?? 'null'
-  memory = await loadWasm(wasm)
+  memory = await loadWasm(
+    wasm,
+    initSync,
+    'Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).',
+    "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.",
+  )
   if (over) return
   attempt(() => {
     core = new Vault(json, location.href, self, (event: number, id: number, value: unknown) =>

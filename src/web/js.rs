@@ -186,6 +186,7 @@ pub(super) fn wipe(octets: &JsValue) {
 }
 
 /// What is thrown.
+#[cfg(feature = "vault")]
 pub(crate) fn error(code: &str, message: &str) -> JsValue {
     let error = literal("{}");
     set(&error, "code", &text(code));

@@ -44,7 +44,8 @@ const BUNDLERS = {
       logLevel: 'warning',
     })
     const { resolve } = createRequire(`${project}/page.ts`)
-    await cp(resolve('strongroom/strongroom_bg.wasm'), `${outdir}/strongroom_bg.wasm`)
+    for (const wasm of ['strongroom_bg.wasm', 'strongroom_core_bg.wasm'])
+      await cp(resolve(`strongroom/${wasm}`), `${outdir}/${wasm}`)
     await cp(`${project}/index.html`, `${outdir}/index.html`)
     return outdir
   },
@@ -68,14 +69,20 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
     for (const kind of ['shared', 'dedicated']) {
       test(`a page connects to its vault in a ${kind} worker`, async () => {
         assert.deepEqual(await result(browser, `${site.origin}/?${kind}`), { session: null })
-        assert.equal(wasmRequests(site).at(-1)?.status, 200)
+        const { path, status } = wasmRequests(site).at(-1)
+        assert.match(path, /strongroom_bg/)
+        assert.equal(status, 200)
       })
     }
 
-    test('PKCE in the page', async () => {
+    test('PKCE in the page, by a module of its own', async () => {
+      const loaded = wasmRequests(site).length
       const pair = await result(browser, `${site.origin}/?core`)
       assert.match(pair.codeVerifier, /^[\w-]{43}$/)
       assert.match(pair.codeChallenge, /^[\w-]{43}$/)
+      const paths = wasmRequests(site).map(({ path }) => path)
+      assert.equal(paths.length, loaded + 1)
+      assert.match(paths.at(-1), /strongroom_core_bg/)
     })
 
     test('a page without its wasm is told so', async () => {

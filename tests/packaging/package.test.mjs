@@ -5,6 +5,12 @@ import { readFile } from 'node:fs/promises'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
+/** Which module an entry loads. */
+const MODULES = {
+  'dist/worker.js': 'dist/strongroom_bg.wasm',
+  'dist/core.js': 'dist/strongroom_core_bg.wasm',
+}
+
 let files, project, installed, manifest
 
 before(async () => {
@@ -20,12 +26,12 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
     /^dist\/\w+\.(js|d\.ts)$/,
-    /^dist\/strongroom_bg\.wasm$/,
+    /^dist\/strongroom(_core)?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE))$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
-  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'dist/strongroom_bg.wasm']) {
+  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...Object.values(MODULES)]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
 })
@@ -53,8 +59,9 @@ test('keeps the wasm out of the page, and out of strings', async () => {
 })
 
 test('leaves the address of the wasm where bundlers look for it', async () => {
-  for (const entry of ['worker', 'core']) {
-    assert.match(await read(`dist/${entry}.js`), /new URL\("\.\/strongroom_bg\.wasm",import\.meta\.url\)/)
+  for (const [entry, module] of Object.entries(MODULES)) {
+    const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
+    assert.deepEqual(urls, [`new URL("./${module.slice('dist/'.length)}",import.meta.url)`], entry)
   }
 })
 

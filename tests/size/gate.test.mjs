@@ -25,6 +25,9 @@ for (const { name, page, wasm, over } of cases) {
     await writeFile(`${dist}/index.js`, randomBytes(page * KB))
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
+    // Counted by itself, so of any size.
+    await writeFile(`${dist}/core.js`, randomBytes(KB))
+    await writeFile(`${dist}/strongroom_core_bg.wasm`, randomBytes(60 * KB))
     const { code, stderr } = await size('--dist', dist)
     assert.equal(code, over ? 1 : 0)
     assert.match(stderr, over ?? /^$/)

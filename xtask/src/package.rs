@@ -48,6 +48,7 @@ fn package() -> Result<()> {
         "core.js",
         "core.d.ts",
         "strongroom_bg.wasm",
+        "strongroom_core_bg.wasm",
     ]
     .map(|name| at("pkg/dist").join(name));
     if stamp.is_fresh(&outputs) {

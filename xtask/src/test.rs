@@ -3,7 +3,7 @@
 use crate::paths::at;
 use crate::process::{cargo, node};
 use crate::progress::seconds;
-use crate::{browser, install, package};
+use crate::{browser, install, package, wasm};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -67,18 +67,14 @@ fn lint() -> Result<()> {
         .args(deny)
         .run()?;
     install::wasm_target()?;
-    cargo()
-        .args([
-            "clippy",
-            "--quiet",
-            "--package",
-            "strongroom",
-            "--lib",
-            "--target",
-            install::WASM_TARGET,
-        ])
-        .args(deny)
-        .run()?;
+    for feature in wasm::features() {
+        cargo()
+            .args(["clippy", "--quiet", "--package", "strongroom", "--lib"])
+            .args(["--no-default-features", "--features", feature])
+            .args(["--target", install::WASM_TARGET])
+            .args(deny)
+            .run()?;
+    }
     cargo()
         .args([
             "doc",

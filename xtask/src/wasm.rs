@@ -1,4 +1,4 @@
-//! The Rust core becomes `pkg/glue`: cargo, then wasm-bindgen, then wasm-opt.
+//! The Rust core becomes `pkg/glue`: for each module cargo, then wasm-bindgen, then wasm-opt.
 
 use crate::install::{self, WASM_TARGET};
 use crate::paths::{at, target};
@@ -10,73 +10,123 @@ use std::fs;
 use std::path::Path;
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The name of the glue and, with `_bg.wasm`, of the module: see pkg/build.mjs.
-const NAME: &str = "strongroom";
+const PACKAGE: &str = "strongroom";
 
-/// For size; the features are those that rustc has switched on in its output.
-const WASM_OPT: [&str; 1] = ["-Oz"];
+/// A module that the core is compiled to.
+struct Module {
+    /// The Cargo feature that has its bindings.
+    feature: &'static str,
+    profile: &'static str,
+    /// The name of its glue and, with `_bg.wasm`, of itself: see pkg/build.mjs.
+    name: &'static str,
+    wasm_opt: &'static [&'static str],
+}
+
+const MODULES: [Module; 2] = [
+    Module {
+        feature: "vault",
+        profile: "release",
+        name: "strongroom",
+        wasm_opt: &SMALLEST,
+    },
+    Module {
+        feature: "core",
+        profile: "speed",
+        name: "strongroom_core",
+        wasm_opt: &["-O3"],
+    },
+];
+
+/// The control flow is taken apart and made anew, which leaves more for `-Oz` to find.
+///
+/// `--low-memory-unused` lets it move constants into the offsets of loads and stores. That changes
+/// something only where base and constant together wrap around to an address below 1024, so nothing
+/// that is reached in such a way may lie there. Nothing does: the linker puts the stack first, whose
+/// low end that is, and then statics and heap; were the stack elsewhere, it would begin with statics
+/// at 1024. A stack that has overflowed traps then, where it could have gone on.
+const SMALLEST: [&str; 5] = [
+    "--flatten",
+    "--rereloop",
+    "-Oz",
+    "-Oz",
+    "--low-memory-unused",
+];
+
+/// The Cargo features of the modules: each is compiled with one of them.
+pub(crate) fn features() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|module| module.feature)
+}
 
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;
-    // Cargo itself knows best whether anything changed.
-    step("core: cargo rustc", Output::Loud, compile)?;
+    MODULES.iter().try_for_each(Module::build)
+}
 
-    let module = target(&format!("{WASM_TARGET}/release/{NAME}.wasm"));
-    let stamp = Stamp::of(
-        "glue",
-        &[module.clone(), at("package-lock.json")],
-        &WASM_OPT,
-    )?;
-    let glue = at("pkg/glue");
-    let outputs =
-        ["strongroom.js", "strongroom.d.ts", "strongroom_bg.wasm"].map(|name| glue.join(name));
-    if stamp.is_fresh(&outputs) {
-        unchanged("core: wasm-bindgen, wasm-opt");
-        return Ok(());
+impl Module {
+    fn build(&self) -> Result<()> {
+        let Self {
+            feature,
+            profile,
+            name,
+            wasm_opt,
+        } = self;
+        // Cargo itself knows best whether anything changed.
+        step(&format!("{feature}: cargo rustc"), Output::Loud, || {
+            self.compile()
+        })?;
+
+        let compiled = target(&format!("{WASM_TARGET}/{profile}/{PACKAGE}.wasm"));
+        let stamp = Stamp::of(
+            &format!("glue-{feature}"),
+            &[compiled.clone(), at("package-lock.json")],
+            wasm_opt,
+        )?;
+        let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{name}{end}")));
+        if stamp.is_fresh(&outputs) {
+            unchanged(&format!("{feature}: wasm-bindgen, wasm-opt"));
+            return Ok(());
+        }
+        step(&format!("{feature}: wasm-bindgen"), Output::Quiet, || {
+            self.bind(&compiled)
+        })?;
+        let [.., module] = outputs;
+        step(&format!("{feature}: wasm-opt"), Output::Quiet, || {
+            self.optimise(&module)
+        })?;
+        stamp.write()
     }
-    step("core: wasm-bindgen", Output::Quiet, || bind(&module, &glue))?;
-    step("core: wasm-opt", Output::Quiet, || {
-        optimise(&glue.join("strongroom_bg.wasm"))
-    })?;
-    stamp.write()
-}
 
-/// `cargo build` would skip link-time optimisation for a library that is also an rlib; `cargo rustc`
-/// with the one crate type does not.
-fn compile() -> Result<()> {
-    cargo()
-        .args([
-            "rustc",
-            "--quiet",
-            "--package",
-            NAME,
-            "--lib",
-            "--crate-type",
-            "cdylib",
-        ])
-        .args(["--release", "--target", WASM_TARGET])
-        .run()
-}
+    /// `cargo build` would skip link-time optimisation for a library that is also an rlib;
+    /// `cargo rustc` with the one crate type does not.
+    fn compile(&self) -> Result<()> {
+        cargo()
+            .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
+            .args(["--no-default-features", "--features", self.feature])
+            .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
+            .args(["--profile", self.profile])
+            .run()
+    }
 
-fn bind(module: &Path, glue: &Path) -> Result<()> {
-    Bindgen::new()
-        .input_path(module)
-        .out_name(NAME)
-        .web(true)?
-        .typescript(true)
-        // The worker passes the wasm's address, so the glue needs none of its own.
-        .omit_default_module_path(true)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(glue)
-}
+    fn bind(&self, compiled: &Path) -> Result<()> {
+        Bindgen::new()
+            .input_path(compiled)
+            .out_name(self.name)
+            .web(true)?
+            .typescript(true)
+            // pkg/src passes the wasm's address, so the glue needs none of its own.
+            .omit_default_module_path(true)
+            .remove_name_section(true)
+            .remove_producers_section(true)
+            .generate(at("pkg/glue"))
+    }
 
-fn optimise(module: &Path) -> Result<()> {
-    let optimised = module.with_extension("opt");
-    node(&["node_modules/binaryen/bin/wasm-opt"])
-        .args(WASM_OPT)
-        .args([module, Path::new("-o"), &optimised])
-        .run_quietly()?;
-    Ok(fs::rename(optimised, module)?)
+    fn optimise(&self, module: &Path) -> Result<()> {
+        let optimised = module.with_extension("opt");
+        node(&["node_modules/binaryen/bin/wasm-opt"])
+            .args(self.wasm_opt)
+            .args([module, Path::new("-o"), &optimised])
+            .run_quietly()?;
+        Ok(fs::rename(optimised, module)?)
+    }
 }
