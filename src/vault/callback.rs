@@ -96,10 +96,11 @@ impl Vault {
         let Stage::Taking(_, answer) = callback.stage else {
             return;
         };
+        // Cancelled or not: the login is used up.
+        let pending = self.pending_login(&callback.key, taken);
         if callback.is_cancelled {
             return self.fail_callback(callback.page, &callback.key, &cancelled());
         }
-        let pending = self.pending_login(&callback.key, taken);
         match pending.and_then(|pending| self.exchange(answer, pending)) {
             Ok(stage) => {
                 callback.stage = stage;
@@ -268,16 +269,17 @@ impl Vault {
     /// the same grant, along with it.
     fn adopt_session(&mut self, mut session: Session) {
         session.touch(&self.now);
-        let successor = self.end_refresh();
         if let Some(before) = self.session.take()
             && before.original().subject() != session.original().subject()
         {
+            let successor = self.end_refresh();
             let error = Error::new(Code::SessionEnded, "another user has signed in");
             self.give_up_calls(Waiters::SessionEnded, &error);
             if let Some(token) = successor.as_ref().or(before.refresh_token()) {
                 self.revoke(token);
             }
         }
+        self.abandon_refresh();
         self.orphan_calls();
         self.session = Some(session);
         self.end_reason = None;
