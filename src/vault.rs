@@ -240,12 +240,11 @@ impl Vault {
             );
             return self.refuse(port, &error);
         }
-        if !self.ports.contains(&port) {
-            if self.ports.len() == MAX_PORTS {
-                self.evict();
-            }
-            self.ports.push(port);
+        self.ports.retain(|&known| known != port);
+        if self.ports.len() == MAX_PORTS {
+            self.evict();
         }
+        self.ports.push(port);
         let text = self.session_message(message("ready").number("version", PROTOCOL));
         self.post(port, text);
     }
@@ -256,12 +255,12 @@ impl Vault {
         let is_idle = |port: &&PortId| !self.has_calls(**port);
         if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
             let error = Error::new(Code::LimitExceeded, "256 other pages have connected since");
-            self.disconnected(port);
             self.refuse(port, &error);
         }
     }
 
     fn refuse(&mut self, port: PortId, error: &Error) {
+        self.disconnected(port);
         self.post(port, failed(error));
         self.outputs.push_back(Output::Close { port });
     }
