@@ -660,3 +660,104 @@ fn the_33rd_callback_at_once_is_refused() {
     let one_too_many = world.callback(page, &answer);
     assert_eq!(world.code(one_too_many), "limit_exceeded");
 }
+
+#[test]
+fn whatever_an_id_token_is_refused_for_its_unused_grant_is_revoked() {
+    for flaw in [|| Flaw::UnknownKey, || Flaw::Missing] {
+        let (world, _) = login_with(flaw());
+        assert_eq!(world.count(REVOKE), 1, "{:?}", flaw());
+        assert!(world.provider.has_revoked_all_of("alice"), "{:?}", flaw());
+    }
+}
+
+#[test]
+fn a_grant_whose_id_token_cannot_be_verified_for_want_of_keys_is_revoked() {
+    for fault in [Fault::LostBefore, Fault::Silence, Fault::Html] {
+        let (mut world, page, answer) = at_callback();
+        world.provider.fault(Endpoint::Keys, &[fault]);
+        finish(&mut world, page, &answer);
+        assert_eq!(world.count(REVOKE), 1, "{fault:?}");
+        assert!(world.provider.has_revoked_all_of("alice"), "{fault:?}");
+    }
+}
+
+#[test]
+fn beside_a_session_no_refused_grant_is_revoked() {
+    for flaw in [|| Flaw::UnknownKey, || Flaw::Missing] {
+        let (mut world, page) = World::signed_in();
+        let address = world.begin_login(page, "redirect");
+        let answer = world.provider.sign_in(&address);
+        world.provider.flaw = Some(flaw());
+        finish(&mut world, page, &answer);
+        assert_eq!(world.count(REVOKE), 0, "{:?}", flaw());
+        assert!(world.session(page).is_some());
+    }
+}
+
+#[test]
+fn a_token_answer_of_more_than_512_members_is_unusable() {
+    let (mut world, page, answer) = at_callback();
+    world.provider.fault(Endpoint::Exchange, &[Fault::Padded]);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "token_response_invalid");
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn another_user_who_signs_in_ends_the_grant_of_the_first() {
+    let (mut world, page) = World::signed_in();
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(page);
+    assert_eq!(world.count(REVOKE), 1);
+    assert!(world.provider.has_revoked_all_of("alice"));
+    assert!(!world.provider.has_revoked_all_of("bob"));
+}
+
+/// A login of `user` that overtakes a refresh of alice's, whatever that waits for; then the refresh
+/// goes on.
+fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
+    let (mut world, page) = World::signed_in();
+    let address = world.begin_login(page, "redirect");
+    world.expire_access_token();
+    world.provider.subject = user.to_owned();
+    let answer = world.provider.sign_in(&address);
+    world.hold(&[Kind::Verify, stage]);
+    world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.outstanding(Kind::Verify), 1);
+    // Without an ID token the refresh has nothing to be verified.
+    world.provider.id_token_on_refresh = stage == Kind::Verify;
+    world.fetch(page, "/orders");
+    world.settle();
+    if stage == crate::world::REFRESH {
+        world.act(stage);
+    }
+    assert_eq!(
+        world.outstanding(stage),
+        1 + usize::from(stage == Kind::Verify)
+    );
+    world.answer_one(Kind::Verify);
+    let session = world.session(page).unwrap();
+    let claims = session.get("claims").unwrap().as_object().unwrap();
+    assert_eq!(claims.str("sub"), Some(user));
+    world.release();
+    world
+}
+
+#[test]
+fn another_user_who_signs_in_during_a_refresh_ends_what_that_brings() {
+    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+        let world = login_overtakes_refresh("bob", stage);
+        assert!(world.provider.has_revoked_all_of("alice"), "{stage:?}");
+        assert!(!world.provider.has_revoked_all_of("bob"), "{stage:?}");
+    }
+}
+
+#[test]
+fn the_same_user_who_signs_in_during_a_refresh_ends_nothing() {
+    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+        let world = login_overtakes_refresh("alice", stage);
+        // Many providers revoke all of a grant at once, and with it what the session lives on.
+        assert_eq!(world.count(REVOKE), 0, "{stage:?}");
+    }
+}

@@ -120,12 +120,33 @@ fn an_endpoint_of_the_provider_is_out_of_reach_however_its_url_is_written() {
         "/oauth/token?",
         "/oauth/token#x",
         "/oauth/%74oken?x#y",
+        "/oauth/token/",
+        "/oauth/token//",
+        "/oauth/Token",
+        "/oauth/TOKEN/",
+        "/oauth/%54oken",
+        "/oauth//token",
+        "/oauth///token/",
+        "/oauth/token;a=b",
+        "/oauth/;a/token",
+        "/oauth/token;a/",
+        "/oauth/token%3Ba=b",
+        "/oauth/token%20",
     ] {
         let url = ["https://id.example.com", path].concat();
         assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
     }
     let shouted = "HTTPS://ID.EXAMPLE.COM:443/oauth/%74oken";
     assert_eq!(verdict(&mut world, page, shouted), "url_not_allowed");
+    for path in [
+        "/oauth/tokens",
+        "/oauth/token/x",
+        "/oauth/x;token",
+        "/oauth/;token",
+    ] {
+        let url = ["https://id.example.com", path].concat();
+        assert_eq!(verdict(&mut world, page, &url), "login_required", "{url}");
+    }
 }
 
 #[test]
@@ -149,6 +170,14 @@ fn a_page_may_not_authorise_route_or_break_a_request() {
         ("Proxy-Authorization", "x"),
         ("host", "evil.example"),
         ("X-HTTP-Method-Override", "DELETE"),
+        ("x-original-url", "/admin"),
+        ("X-Original-URI", "/admin"),
+        ("x-original-host", "evil.example"),
+        ("X-Rewrite-URL", "/admin"),
+        ("x-real-ip", "127.0.0.1"),
+        ("X-Host", "evil.example"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-envoy-original-path", "/admin"),
         ("x-ok", "a\r\nAuthorization: Bearer mine"),
         ("bad name", "x"),
     ] {

@@ -203,3 +203,20 @@ fn what_came_with_a_message_that_needs_no_body_is_forgotten() {
         assert!(world.has_forgotten_last_body(), "{message}");
     }
 }
+
+#[test]
+fn a_message_of_more_than_512_members_is_refused() {
+    let (mut world, page) = World::signed_in();
+    let members = fetch_members(&Fetch::default());
+    let had = members.matches("\":").count() + 1;
+    let more = |count: usize| -> String {
+        let more = (0..count - had).map(|i| format!(r#","x{i}":0"#));
+        [members.clone()].into_iter().chain(more).collect()
+    };
+    let call = world.ask(page, &more(512));
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    world.say(page, &format!("{{{}}}", more(514)));
+    let nobodys = Request { port: page, id: 0 };
+    assert_eq!(world.code(nobodys), "message_invalid");
+}

@@ -237,3 +237,34 @@ fn the_fifth_login_of_one_page_at_once_is_refused_and_the_others_have_room() {
     assert_eq!(world.code(one_too_many), "limit_exceeded");
     world.begin_login(other, "popup");
 }
+
+#[test]
+fn a_page_gets_back_to_a_path_and_never_to_the_name_of_a_host() {
+    for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
+        let mut world = World::new();
+        let page = world.open();
+        let members = format!(r#""t":"login","mode":"redirect","returnTo":"{return_to}""#);
+        let login = world.ask(page, &members);
+        world.settle();
+        let answer = world.provider.sign_in(&world.address(login));
+        let callback = world.callback(page, &answer);
+        world.settle();
+        let expected = Answer::Settled {
+            return_to: "/evil.test/x".to_owned(),
+            popup: false,
+        };
+        assert_eq!(world.answer(callback), Some(&expected), "{return_to}");
+    }
+}
+
+#[test]
+fn the_login_of_a_popup_is_not_stored() {
+    let mut world = World::new();
+    let [opener, popup] = [world.open(), world.open()];
+    let address = world.begin_login(opener, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.callback(popup, &answer);
+    world.settle();
+    assert!(world.session(opener).is_some());
+    assert_eq!(world.count(Kind::Store), 0);
+}

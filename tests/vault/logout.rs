@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::world::provider::{ISSUER, params};
-use crate::world::{Answer, Endpoint, Fault, Kind, REFRESH, REVOKE, World};
+use crate::world::{
+    Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, World,
+};
 
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
 
@@ -227,4 +229,108 @@ fn a_page_that_leaves_after_its_logout_does_not_stop_the_revocation() {
     world.leave(page);
     world.settle();
     assert!(world.provider.has_revoked_everything());
+}
+
+/// The answer to a login by redirect, in a worker that knows nothing of it.
+fn at_callback() -> (World, u32, String) {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.restart();
+    let page = world.open();
+    (world, page, answer)
+}
+
+#[test]
+fn a_logout_before_the_code_is_sent_stops_a_login_that_is_under_way() {
+    for stage in [DISCOVERY, Kind::Take] {
+        let (mut world, page, answer) = at_callback();
+        world.hold(&[stage]);
+        let callback = world.callback(page, &answer);
+        world.settle();
+        assert_eq!(world.outstanding(stage), 1, "{stage:?}");
+        world.logout(page);
+        world.release();
+        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+        assert!(world.session(page).is_none(), "{stage:?}");
+        assert_eq!(world.count(EXCHANGE), 0, "{stage:?}");
+    }
+}
+
+#[test]
+fn a_logout_after_the_code_is_sent_stops_a_login_that_is_under_way_and_revokes_what_it_brings() {
+    for stage in [EXCHANGE, KEYS, Kind::Verify] {
+        let (mut world, page, answer) = at_callback();
+        world.hold(&[stage]);
+        let callback = world.callback(page, &answer);
+        world.settle();
+        assert_eq!(world.outstanding(stage), 1, "{stage:?}");
+        world.logout(page);
+        world.release();
+        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+        assert!(world.session(page).is_none(), "{stage:?}");
+        assert_eq!(world.count(REVOKE), 1, "{stage:?}");
+        assert!(world.provider.has_revoked_all_of("alice"), "{stage:?}");
+    }
+}
+
+#[test]
+fn a_logout_ends_the_session_and_a_second_login_that_is_under_way() {
+    for stage in [EXCHANGE, Kind::Verify] {
+        let (mut world, page) = World::signed_in();
+        let address = world.begin_login(page, "redirect");
+        let answer = world.provider.sign_in(&address);
+        world.hold(&[stage]);
+        let callback = world.callback(page, &answer);
+        world.settle();
+        world.logout(page);
+        world.release();
+        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+        assert_eq!(world.reason(page), Some("logged_out"), "{stage:?}");
+        assert!(world.provider.has_revoked_everything(), "{stage:?}");
+    }
+}
+
+#[test]
+fn the_opener_of_a_popup_is_told_that_a_logout_stopped_its_login() {
+    let mut world = World::new();
+    let [opener, popup] = [world.open(), world.open()];
+    let login = world.login(opener, "popup");
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    world.hold(&[EXCHANGE]);
+    let callback = world.callback(popup, &answer);
+    world.settle();
+    world.logout(opener);
+    world.release();
+    for request in [login, callback] {
+        assert_eq!(world.code(request), "login_cancelled");
+    }
+}
+
+#[test]
+fn a_login_that_a_logout_stopped_is_used_up() {
+    for mode in ["redirect", "popup"] {
+        let mut world = World::new();
+        let page = world.open();
+        let address = world.begin_login(page, mode);
+        let answer = world.provider.sign_in(&address);
+        world.hold(&[Kind::Take]);
+        world.callback(page, &answer);
+        world.settle();
+        world.logout(page);
+        world.release();
+        let again = world.callback(page, &answer);
+        world.settle();
+        assert_eq!(world.code(again), "login_replayed", "{mode}");
+    }
+}
+
+#[test]
+fn a_login_that_begins_after_the_logout_is_not_stopped() {
+    let (mut world, page) = World::signed_in();
+    world.logout(page);
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
 }

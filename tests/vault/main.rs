@@ -12,13 +12,17 @@
 mod callback;
 mod calls;
 mod end;
+mod forged_logins;
 mod interleavings;
 mod limits;
 mod login;
 mod logout;
 mod nothing_hangs;
+mod pages;
+mod provider_time;
 mod refresh;
 mod refresh_failures;
 mod secrecy;
+mod stuck_store;
 mod unauthorized;
 mod world;

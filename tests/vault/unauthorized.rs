@@ -229,3 +229,37 @@ fn a_network_failure_of_the_retry_is_a_network_failure() {
         Some(&crate::world::Answer::NetworkError)
     );
 }
+
+#[test]
+fn an_api_that_refuses_each_new_token_once_causes_five_refreshes_within_ten_seconds() {
+    let (mut world, page) = World::signed_in();
+    let refused_call = |world: &mut World| {
+        world.provider.withdraw_access_tokens();
+        let call = call(world, page, "/orders");
+        world.status(call)
+    };
+    for _ in 0..5 {
+        assert_eq!(refused_call(&mut world), 200);
+    }
+    for _ in 0..50 {
+        assert_eq!(refused_call(&mut world), 401);
+    }
+    assert_eq!(world.count(REFRESH), 5);
+    world.advance(Duration::from_secs(10));
+    assert_eq!(refused_call(&mut world), 200);
+    assert_eq!(world.count(REFRESH), 6);
+}
+
+#[test]
+fn a_call_that_waits_with_others_for_a_refresh_does_not_count_as_one() {
+    let (mut world, page) = refused();
+    for _ in 0..5 {
+        let calls = [(); 5].map(|()| world.fetch(page, "/orders"));
+        world.settle();
+        for call in calls {
+            assert_eq!(world.status(call), 200);
+        }
+        world.provider.withdraw_access_tokens();
+    }
+    assert_eq!(world.count(REFRESH), 5);
+}

@@ -46,6 +46,8 @@ pub(crate) enum Fault {
     Html,
     /// The provider acts on the request, and half of its answer arrives.
     Truncated,
+    /// The provider acts on the request, and its answer has a great many members besides.
+    Padded,
     /// An error answer (RFC 6749 5.2).
     Refused(&'static str),
     /// An error answer that says everything that the request said.
@@ -101,6 +103,8 @@ pub(crate) struct Provider {
     pub(crate) scope: Option<&'static str>,
     /// Whether its `Date` can be read.
     pub(crate) tells_time: bool,
+    /// By how many milliseconds the `Date` of these answers is off: others have the right one, or none.
+    pub(crate) dates_off: BTreeMap<Endpoint, i64>,
     /// A claim of ID tokens.
     pub(crate) name: Option<&'static str>,
     /// Whether refreshing brings an ID token.
@@ -136,6 +140,7 @@ impl Provider {
             base: "",
             scope: None,
             tells_time: false,
+            dates_off: BTreeMap::new(),
             name: Some("Alice"),
             id_token_on_refresh: true,
             flaw: None,
@@ -217,6 +222,12 @@ impl Provider {
         self.families.iter().all(|family| family.is_revoked)
     }
 
+    /// Whether all that was ever issued to this user is worthless, if there is any.
+    pub(crate) fn has_revoked_all_of(&self, subject: &str) -> bool {
+        let mut families = self.families.iter().filter(|f| f.subject == subject);
+        families.clone().count() > 0 && families.all(|family| family.is_revoked)
+    }
+
     /// How often the family's refresh token was rotated.
     pub(crate) fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
@@ -243,7 +254,9 @@ impl Provider {
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
             let mut reply = self.act(now, endpoint, request);
-            reply.date = self.tells_time.then_some(now);
+            let off = self.dates_off.get(&endpoint).copied();
+            let off = off.or(self.tells_time.then_some(0));
+            reply.date = off.map(|off| now.saturating_add_signed(off));
             return Some(Outcome::Reply(reply));
         };
         if matches!(fault, Fault::LostAfter | Fault::Truncated) && endpoint == Endpoint::Refresh {
@@ -270,6 +283,13 @@ impl Provider {
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
                 Outcome::Reply(reply(whole.status, half))
+            }
+            Fault::Padded => {
+                let whole = self.act(now, endpoint, request);
+                let text = whole.body.unwrap();
+                let padding: String = (0..512).map(|i| format!(r#","x{i}":0"#)).collect();
+                let padded = text.expose().replacen('}', &[&padding, "}"].concat(), 1);
+                Outcome::Reply(reply(whole.status, &padded))
             }
             Fault::Echo => {
                 let sent = request.form.as_ref().map_or("", Secret::expose);

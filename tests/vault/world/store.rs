@@ -35,6 +35,20 @@ impl Store {
         }
     }
 
+    /// Script of the origin writes a record, whether or not one was there before.
+    pub(crate) fn forge(&mut self, key: &str, text: &str) {
+        self.records.insert(key.to_owned(), Some(text.into()));
+    }
+
+    /// What a script that reads along finds: names and texts.
+    pub(crate) fn copy(&self) -> Vec<(String, String)> {
+        let text = |secret: &Secret| secret.expose().to_owned();
+        let records = self.records.iter();
+        records
+            .filter_map(|(key, value)| Some((key.clone(), text(value.as_ref()?))))
+            .collect()
+    }
+
     /// The user clears the site's data.
     pub(crate) fn clear(&mut self) {
         self.records.clear();

@@ -1,0 +1,117 @@
+//! Script of the origin can write to the store, and sign with its key. What it leaves there must not
+//! outlive it, lead out of the app, or make an answer good twice.
+
+use std::time::Duration;
+
+use strongroom::{base64url, pkce};
+
+use crate::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
+use crate::world::{Answer, EXCHANGE, Request, World};
+
+const STATE: &str = "chosen-by-the-script";
+
+/// How the callback of a login ends that nobody began: it is in the store with this age in
+/// milliseconds, negative for one from the future, and this `return_to`.
+fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
+    let mut world = World::new();
+    let hash = |text: &str| base64url::encode(&pkce::sha256(text.as_bytes()));
+    let verifier = base64url::encode(&[7; 32]);
+    let created_at = world.now.wall.saturating_add_signed(-age);
+    let record = format!(
+        r#"{{"issuer":"{ISSUER}","nonce":"n","code_verifier":"{verifier}","return_to":"{return_to}",
+            "popup":false,"max_age":null,"created_at":{created_at}}}"#
+    );
+    world.store.forge(&hash(STATE), &record);
+    let address = format!(
+        "{ISSUER}/authorize?client_id={CLIENT_ID}&redirect_uri={REDIRECT_URI}&response_type=code\
+         &code_challenge_method=S256&code_challenge={}&nonce=n&state={STATE}",
+        hash(&verifier)
+    );
+    let answer = world.provider.sign_in(&address);
+    let page = world.open();
+    let callback = world.callback(page, &answer);
+    world.settle();
+    (world, callback)
+}
+
+#[test]
+fn a_login_from_the_future_is_expired() {
+    for age in [-60_001, -3_600_000, -9_000_000_000_000] {
+        let (world, callback) = callback_of_forged(age, "/");
+        assert_eq!(world.code(callback), "login_expired", "{age}");
+        assert_eq!(world.count(EXCHANGE), 0, "{age}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_a_minute_does_not_make_a_login_one_from_the_future() {
+    for age in [-60_000, 0] {
+        let (world, callback) = callback_of_forged(age, "/");
+        let settled = world.answer(callback);
+        assert!(matches!(settled, Some(Answer::Settled { .. })), "{age}");
+    }
+}
+
+#[test]
+fn a_stored_login_may_not_lead_out_of_the_app() {
+    for return_to in [
+        "javascript:alert(1)",
+        "https://evil.test/",
+        "//evil.test/",
+        "data:text/html,x",
+        "https://app.example.com:444/",
+    ] {
+        let (world, callback) = callback_of_forged(0, return_to);
+        assert_eq!(world.code(callback), "message_invalid", "{return_to}");
+        assert_eq!(world.count(EXCHANGE), 0, "{return_to}");
+    }
+}
+
+#[test]
+fn a_stored_login_leads_to_a_path_and_never_to_the_name_of_a_host() {
+    for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
+        let (world, callback) = callback_of_forged(0, return_to);
+        let expected = Answer::Settled {
+            return_to: "/evil.test/x".to_owned(),
+            popup: false,
+        };
+        assert_eq!(world.answer(callback), Some(&expected), "{return_to}");
+    }
+}
+
+#[test]
+fn a_login_that_is_put_back_after_its_use_is_a_replay() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let copy = world.store.copy();
+    assert_eq!(copy.len(), 1);
+    let [answer, another] = [(), ()].map(|()| world.provider.sign_in(&address));
+    world.callback(page, &answer);
+    world.settle();
+    for (key, text) in copy {
+        world.store.forge(&key, &text);
+    }
+    let again = world.callback(page, &another);
+    world.settle();
+    assert_eq!(world.code(again), "login_replayed");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn a_login_that_is_never_answered_is_no_use_a_year_later() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let copy = world.store.copy();
+    world.restart();
+    world.advance(Duration::from_secs(365 * 24 * 3600));
+    for (key, text) in copy {
+        world.store.forge(&key, &text);
+    }
+    let page = world.open();
+    let answer = world.provider.sign_in(&address);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(callback), "login_expired");
+}

@@ -1,0 +1,133 @@
+//! There is room for 256 pages: one more takes the place of the one heard from the longest ago.
+
+use crate::world::{Kind, World};
+
+/// A vault that serves as many pages as it can; somebody is signed in.
+fn full() -> (World, Vec<u32>) {
+    let (mut world, page) = World::signed_in();
+    let others = (1..256).map(|_| world.open());
+    let pages = [page].into_iter().chain(others).collect();
+    (world, pages)
+}
+
+#[test]
+fn pages_make_room_in_the_order_in_which_they_were_last_heard_from() {
+    let (mut world, pages) = full();
+    for _ in 0..3 {
+        world.open();
+    }
+    assert_eq!(world.closed(), &pages[..3]);
+    // The world would notice if they were told of it.
+    world.logout(pages[3]);
+}
+
+#[test]
+fn whatever_a_page_says_keeps_it_from_being_the_one_to_make_room() {
+    let ways: [fn(&mut World, u32); 8] = [
+        |world, page| world.say(page, r#"{"t":"hello","version":1}"#),
+        |world, page| world.say(page, r#"{"id":9,"t":"cancel"}"#),
+        |world, page| world.say(page, r#"{"id":9,"t":"abort"}"#),
+        |world, page| {
+            world.login(page, "redirect");
+        },
+        |world, page| {
+            world.callback(page, "https://app.example.com/");
+        },
+        |world, page| {
+            world.fetch(page, "/orders");
+        },
+        |world, page| {
+            world.logout(page);
+        },
+        |world, page| {
+            world.ask(page, r#""t":"inspect""#);
+        },
+    ];
+    for (i, say) in ways.into_iter().enumerate() {
+        let (mut world, pages) = full();
+        say(&mut world, pages[0]);
+        world.settle();
+        world.open();
+        assert_eq!(world.closed(), [pages[1]], "{i}");
+    }
+}
+
+#[test]
+fn a_page_that_says_hello_again_takes_nobodys_place() {
+    let (mut world, pages) = full();
+    world.say(pages[7], r#"{"t":"hello","version":1}"#);
+    assert_eq!(world.closed(), [0; 0]);
+}
+
+#[test]
+fn a_page_with_a_call_under_way_is_spared() {
+    let (mut world, pages) = full();
+    world.hold(&[Kind::Call]);
+    let call = world.fetch(pages[0], "/orders");
+    for page in &pages[1..] {
+        world.ask(*page, r#""t":"inspect""#);
+    }
+    world.open();
+    assert_eq!(world.closed(), [pages[1]]);
+    world.release();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_page_whose_answer_is_still_being_read_is_spared() {
+    let (mut world, pages) = full();
+    world.hold(&[Kind::ResponseBody]);
+    world.fetch(pages[0], "/orders");
+    world.settle();
+    for page in &pages[1..] {
+        world.ask(*page, r#""t":"inspect""#);
+    }
+    world.open();
+    assert_eq!(world.closed(), [pages[1]]);
+}
+
+#[test]
+fn where_every_page_has_a_call_the_first_makes_room_and_its_call_is_stopped() {
+    let (mut world, pages) = full();
+    world.hold(&[Kind::Call]);
+    let calls: Vec<_> = pages
+        .iter()
+        .map(|page| world.fetch(*page, "/orders"))
+        .collect();
+    world.open();
+    assert_eq!(world.closed(), [pages[0]]);
+    assert_eq!(world.outstanding(Kind::Call), 255);
+    world.release();
+    assert_eq!(world.answers(calls[0]), []);
+    assert_eq!(world.status(calls[1]), 200);
+}
+
+#[test]
+fn a_page_that_had_to_make_room_is_told_nothing_of_what_it_waited_for() {
+    let (mut world, pages) = full();
+    let login = world.login(pages[0], "popup");
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    let logout = world.logout(pages[1]);
+    for page in &pages[2..] {
+        world.ask(*page, r#""t":"inspect""#);
+    }
+    let [one, _] = [world.open(), world.open()];
+    assert_eq!(world.closed(), &pages[..2]);
+    world.callback(one, &answer);
+    world.settle();
+    assert!(world.session(one).is_some());
+    assert_eq!(world.answers(login).len(), 1);
+    assert_eq!(world.answers(logout), []);
+}
+
+#[test]
+fn a_page_that_turns_out_to_be_of_another_version_is_let_go() {
+    let (mut world, page) = World::signed_in();
+    let other = world.open();
+    world.say(page, r#"{"t":"hello","version":2}"#);
+    assert_eq!(world.failure(page), "message_invalid");
+    assert_eq!(world.closed(), [page]);
+    // The world would notice if the first one were told of it too.
+    world.logout(other);
+}

@@ -1,0 +1,55 @@
+//! Where the provider tells the time it is believed, but only where its answer is no old one.
+
+use crate::world::{Endpoint, World};
+
+const TWO_HOURS: i64 = 7_200_000;
+
+/// What the session says the user is called, after a refresh that says "Alicia".
+fn name_after_refresh(world: &mut World, page: u32) -> String {
+    world.provider.name = Some("Alicia");
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.settle();
+    let claims = world.session(page).unwrap().get("claims").unwrap();
+    claims.as_object().unwrap().str("name").unwrap().to_owned()
+}
+
+#[test]
+fn the_date_of_what_may_come_from_a_cache_does_not_move_the_clock() {
+    for endpoint in [Endpoint::Discovery, Endpoint::Keys] {
+        for off in [-TWO_HOURS, TWO_HOURS] {
+            let mut world = World::new();
+            world.provider.dates_off.insert(endpoint, off);
+            let page = world.open();
+            world.sign_in(page);
+            assert!(world.session(page).is_some(), "{endpoint:?} {off}");
+        }
+    }
+}
+
+#[test]
+fn the_date_of_a_code_exchange_moves_the_clock() {
+    for (tells_time, is_signed_in) in [(false, false), (true, true)] {
+        let mut world = World::new();
+        if tells_time {
+            world.provider.dates_off.insert(Endpoint::Exchange, 0);
+        }
+        world.set_clock_by(-7200);
+        let page = world.open();
+        world.sign_in(page);
+        assert_eq!(world.session(page).is_some(), is_signed_in);
+    }
+}
+
+#[test]
+fn the_date_of_a_refresh_moves_the_clock() {
+    for (tells_time, name) in [(false, "Alice"), (true, "Alicia")] {
+        let (mut world, page) = World::signed_in();
+        if tells_time {
+            world.provider.dates_off.insert(Endpoint::Refresh, 0);
+        }
+        world.set_clock_by(-7200);
+        // An ID token that seems to be from the future is not believed.
+        assert_eq!(name_after_refresh(&mut world, page), name);
+    }
+}

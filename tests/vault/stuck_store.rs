@@ -1,0 +1,67 @@
+//! A store that never answers: it is given up after as long as a request to the provider may take.
+
+use std::time::Duration;
+
+use crate::world::{Answer, EXCHANGE, Kind, World};
+
+const ALMOST: Duration = Duration::from_millis(9_999);
+const THE_REST: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_login_that_is_never_stored_is_told_so_after_the_time_limit() {
+    for (config, seconds) in [("{}", 10), (r#"{"requestTimeout":3}"#, 3)] {
+        let mut world = World::with(config);
+        let page = world.open();
+        world.hold(&[Kind::Store]);
+        let login = world.login(page, "redirect");
+        world.settle();
+        world.pass_time(Duration::from_secs(seconds) - THE_REST);
+        assert_eq!(world.answer(login), None, "{config}");
+        world.pass_time(THE_REST);
+        assert_eq!(world.code(login), "storage_unavailable", "{config}");
+        world.release();
+        assert_eq!(world.answers(login).len(), 1, "{config}");
+    }
+}
+
+#[test]
+fn a_callback_whose_login_is_never_taken_out_goes_by_memory_after_the_time_limit() {
+    for mode in ["redirect", "popup"] {
+        let mut world = World::new();
+        let page = world.open();
+        let address = world.begin_login(page, mode);
+        let answer = world.provider.sign_in(&address);
+        world.hold(&[Kind::Take]);
+        let callback = world.callback(page, &answer);
+        world.settle();
+        world.pass_time(ALMOST);
+        assert_eq!(world.answer(callback), None, "{mode}");
+        world.pass_time(THE_REST);
+        world.settle();
+        let settled = world.answer(callback);
+        assert!(matches!(settled, Some(Answer::Settled { .. })), "{mode}");
+        // What the store says in the end is of no interest any more.
+        world.release();
+        assert_eq!(world.answers(callback).len(), 1, "{mode}");
+        assert_eq!(world.count(EXCHANGE), 1, "{mode}");
+    }
+}
+
+#[test]
+fn a_callback_that_finds_neither_store_nor_memory_is_told_so_after_the_time_limit() {
+    let mut world = World::new();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.restart();
+    let page = world.open();
+    world.hold(&[Kind::Take]);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    world.pass_time(ALMOST);
+    assert_eq!(world.answer(callback), None);
+    world.pass_time(THE_REST);
+    assert_eq!(world.code(callback), "login_unknown");
+    world.release();
+    assert!(world.session(page).is_none());
+}
