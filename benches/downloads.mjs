@@ -12,9 +12,11 @@ const KB = 1024
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /**
- * Bytes. `gate` and `aim` are of brotli.
+ * Bytes. `gate`, `aim` and `ceiling` are of brotli; where there is a ceiling, the gate is not met yet, and
+ * the ceiling is what may not be exceeded meanwhile. It may only be lowered.
  *
- * @typedef {{ name: string, raw: number, gzip: number, brotli: number, gate?: number, aim?: number }} Download
+ * @typedef {{ name: string, raw: number, gzip: number, brotli: number, gate?: number, aim?: number,
+ *   ceiling?: number }} Download
  */
 
 /**
@@ -25,7 +27,13 @@ const ROWS = [
   { name: 'page (main thread)', files: ['index.js'], gate: 4 * KB, aim: 2.5 * KB },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
-  { name: 'total', files: ['index.js', 'worker.js', 'strongroom_bg.wasm'], gate: 45 * KB, aim: 30 * KB },
+  {
+    name: 'total',
+    files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
+    gate: 45 * KB,
+    aim: 30 * KB,
+    ceiling: 51 * KB,
+  },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
 ]
 

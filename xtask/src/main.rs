@@ -82,7 +82,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Bench { options } => bench(options),
         Command::Size { peers } => {
             package::build()?;
-            size(*peers)
+            size(if *peers { &["--peers"] } else { &[] })
         }
     }
 }
@@ -104,7 +104,6 @@ fn bench(options: &[String]) -> Result<()> {
         .run()
 }
 
-fn size(peers: bool) -> Result<()> {
-    let options: &[&str] = if peers { &["--peers"] } else { &[] };
+fn size(options: &[&str]) -> Result<()> {
     process::node(&["benches/size.mjs"]).args(options).run()
 }

@@ -100,7 +100,8 @@ fn lint() -> Result<()> {
 fn size() -> Result<()> {
     package::build()?;
     node_tests("tests/size")?.run()?;
-    crate::size(false)
+    // Until the gate is met; see docs/decisions.md.
+    crate::size(&["--ceiling"])
 }
 
 fn in_browser(folder: &str) -> Result<()> {
