@@ -116,6 +116,9 @@ codes! {
     /// The browser blocked the popup window.
     #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
+    /// The page was left while this was under way, and came back from the back-forward cache.
+    #[cfg(not(target_arch = "wasm32"))]
+    PageLeft = "page_left", "Try again.";
     /// The room was closed by `close()`.
     #[cfg(not(target_arch = "wasm32"))]
     Closed = "closed", "Call connect() again.";

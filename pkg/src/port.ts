@@ -3,7 +3,7 @@
  *
  * A page that is left says `bye`, always: the vault hears of a port's end in no other way, and it serves a
  * limited number. If the page comes back all the same, from the back-forward cache, it meets the vault again
- * on a new port. Until then it is frozen, and what was under way is rejected with `closed` as it comes back,
+ * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
  * since its answer went nowhere. A page that is gone for good is told nothing.
  */
 import { compose, StrongroomError } from './error.js'
@@ -173,7 +173,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
 
     const meet = () => {
       if (over) return
-      failAll(compose('closed', 'the page was left meanwhile', 'Try again.'))
+      failAll(compose('page_left', 'the page was left meanwhile', 'Try again.'))
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive

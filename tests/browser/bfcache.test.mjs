@@ -115,7 +115,7 @@ test('a page that comes back hears what it missed', time, async () => {
   assert.equal((await call(page, orders)).error.code, 'login_required')
 })
 
-test('closed: what was under way when the page was left', time, async () => {
+test('page_left: what was under way when the page was left', time, async () => {
   const page = await app.open()
   await signIn(page)
   await mark(page)
@@ -132,7 +132,7 @@ test('closed: what was under way when the page was left', time, async () => {
   const outcomes = await page.evaluate(() => pending)
   assert.deepEqual(
     outcomes.map(({ error }) => error?.code),
-    ['closed', 'closed', 'closed'],
+    ['page_left', 'page_left', 'page_left'],
   )
   assert.equal((await call(page, orders)).value.status, 200)
 })
