@@ -63,7 +63,8 @@ codes! {
     LoginReplayed = "login_replayed", "Nothing to do if the first opening succeeded; otherwise call login() again.";
     /// More than ten minutes passed between `login()` and its callback.
     LoginExpired = "login_expired", "Call login() again.";
-    /// The login was given up by the page, or replaced by another one.
+    /// The login was given up by the page or replaced by another one, or somebody logged out while it
+    /// was under way.
     LoginCancelled = "login_cancelled", "Offer to sign in again.";
     /// The callback's parameters contradict each other or are malformed.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, look at the provider's answer.";
