@@ -121,8 +121,7 @@ async function serve(folder) {
   const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
   assert.equal(workers.length, 1, `one worker's file, not ${workers}`)
   const site = await startSite({ roots: [folder], workers })
-  site.pageCsp =
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
+  site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${site.origin}${workers[0]}; connect-src 'self'`
   return site
 }
 

@@ -28,18 +28,24 @@ const COMMON_HEADERS = {
 
 /**
  * The page's policy. It has no `connect-src`: a page whose requests go through its vault needs none, so
- * that script in it cannot send what it finds anywhere by `fetch`.
+ * that script in it cannot send what it finds anywhere by `fetch`. And no script but the vault's can become
+ * a worker, least of all a service worker, which would see the vault's requests.
+ *
+ * @param {string} origin
+ * @param {string[]} workers Their paths.
  */
-export const PAGE_CSP = policy({
-  'default-src': "'none'",
-  'script-src': "'self'",
-  'worker-src': "'self'",
-  'style-src': "'self'",
-  'img-src': "'self' data:",
-  'base-uri': "'none'",
-  'form-action': "'self'",
-  'frame-ancestors': "'none'",
-})
+export function pageCsp(origin, workers) {
+  return policy({
+    'default-src': "'none'",
+    'script-src': "'self'",
+    'worker-src': workers.map((path) => origin + path).join(' '),
+    'style-src': "'self'",
+    'img-src': "'self' data:",
+    'base-uri': "'none'",
+    'form-action': "'self'",
+    'frame-ancestors': "'none'",
+  })
+}
 
 /**
  * The worker's own policy. A worker does not inherit the page's, so without this header it could talk to
@@ -67,7 +73,6 @@ export function workerCsp(connectSrc) {
  * @param {Record<string, string>} [options.routes] Paths that are answered with another path's file.
  * @param {string[]} [options.workers] The paths that get the worker's policy instead of the page's.
  * @param {string[]} [options.connectSrc] Whom the workers may talk to: origins.
- * @param {string} [options.pageCsp] The policy of everything that is no worker.
  */
 export async function startSite({
   port = 0,
@@ -77,7 +82,6 @@ export async function startSite({
   routes = { '/': '/index.html', '/callback': '/index.html' },
   workers = ['/auth.worker.js'],
   connectSrc = [],
-  pageCsp = PAGE_CSP,
 } = {}) {
   const site = {
     origin: '',
@@ -87,7 +91,8 @@ export async function startSite({
     routes,
     workers,
     connectSrc,
-    pageCsp,
+    /** The policy of everything that is no worker. */
+    pageCsp: '',
     /** @type {{ at: number, method: string, path: string, status: number }[]} */
     requests: [],
     override,
@@ -126,7 +131,13 @@ export async function startSite({
   }
 
   const server = await listen({ port, orNext, host: 'localhost', handler })
-  return Object.assign(site, { origin: server.origin, port: server.port, close: server.close })
+  const { origin } = server
+  return Object.assign(site, {
+    origin,
+    port: server.port,
+    pageCsp: pageCsp(origin, workers),
+    close: server.close,
+  })
 }
 
 const NOT_FOUND = {
@@ -146,8 +157,8 @@ function refuse(request) {
   return undefined
 }
 
-function headersFor({ workers, connectSrc, pageCsp }, path) {
-  const csp = workers.includes(path) ? workerCsp(connectSrc) : pageCsp
+function headersFor(site, path) {
+  const csp = site.workers.includes(path) ? workerCsp(site.connectSrc) : site.pageCsp
   return {
     ...COMMON_HEADERS,
     'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',

@@ -1,0 +1,79 @@
+// A service worker of the origin would see what the vault sends, and what is answered. Script in the page
+// cannot register one: the page's policy forbids it, and the site gives none out.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { launchBrowser } from '../support/browser.mjs'
+import { startDemo } from '../../www/demo.mjs'
+import { openDemo } from '../../www/drive.mjs'
+
+const time = { timeout: 40_000 }
+
+let demo
+let browser
+
+before(async () => {
+  ;[demo, browser] = await Promise.all([startDemo(), launchBrowser()])
+  demo.site.files['/sw.js'] = "addEventListener('fetch', () => {})"
+})
+after(() => Promise.all([demo?.close(), browser?.close()]))
+
+/** What became of registering a service worker, which directives forbade it, and what the site was asked. */
+async function register({ path, pageCsp }) {
+  const { site } = demo
+  const before = site.pageCsp
+  site.pageCsp = pageCsp(before)
+  const context = await browser.newContext()
+  try {
+    const page = await openDemo(context, demo)
+    const since = site.requests.length
+    const found = await page.evaluate(async (url) => {
+      const forbiddenBy = []
+      document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) =>
+        forbiddenBy.push(effectiveDirective),
+      )
+      const refused = await navigator.serviceWorker.register(url).then(
+        () => false,
+        () => true,
+      )
+      const { length } = await navigator.serviceWorker.getRegistrations()
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return { refused, forbiddenBy, registered: length }
+    }, path)
+    const asked = site.requests.slice(since).filter((request) => request.path === path)
+    return { ...found, asked: asked.map(({ status }) => status) }
+  } finally {
+    site.pageCsp = before
+    await context.close()
+  }
+}
+
+const withoutTrustedTypes = (policy) => policy.replace(/; require-trusted-types-for.*/, '')
+
+const CASES = {
+  "the demo's policy: no string becomes a script": {
+    path: '/sw.js',
+    pageCsp: (policy) => policy,
+    expected: { forbiddenBy: ['require-trusted-types-for'], asked: [] },
+  },
+  'worker-src: no other file than the vault’s becomes a worker': {
+    path: '/sw.js',
+    pageCsp: withoutTrustedTypes,
+    expected: { forbiddenBy: ['worker-src'], asked: [] },
+  },
+  'the site: no file is a service worker': {
+    path: '/sw.js',
+    pageCsp: (policy) => withoutTrustedTypes(policy).replace(/worker-src [^;]+/, "worker-src 'self'"),
+    expected: { forbiddenBy: [], asked: [403] },
+  },
+  'the site: the vault’s own file is none either': {
+    path: '/auth.worker.js',
+    pageCsp: withoutTrustedTypes,
+    expected: { forbiddenBy: [], asked: [403] },
+  },
+}
+
+for (const [name, { expected, ...attempt }] of Object.entries(CASES)) {
+  test(`no service worker, by ${name}`, time, async () => {
+    assert.deepEqual(await register(attempt), { refused: true, registered: 0, ...expected })
+  })
+}
