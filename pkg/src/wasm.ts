@@ -14,14 +14,14 @@ let loading: Promise<WebAssembly.Memory> | undefined
  *
  * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`.
  *
- * @param missing What to do if the module cannot be had there.
- * @param blocked What to do if the policy forbids it.
+ * @param missing What to do if the module cannot be had there. Default: in a vault's worker.
+ * @param blocked What to do if the policy forbids it. Default: likewise.
  */
 export const loadWasm = (
   source: WasmSource,
   initSync: InitSync,
-  missing: string,
-  blocked: string,
+  missing = 'Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).',
+  blocked = "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.",
 ): Promise<WebAssembly.Memory> =>
   (loading ??= load(source, initSync).catch((error) => {
     loading = undefined

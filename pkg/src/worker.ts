@@ -67,12 +67,7 @@ const start = async (
 ) => {
   // At once: what the caller does with the object afterwards is of no effect.
   const json = JSON.stringify(config) ?? 'null'
-  memory = await loadWasm(
-    wasm,
-    initSync,
-    'Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).',
-    "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.",
-  )
+  memory = await loadWasm(wasm, initSync)
   if (over) return
   attempt(() => {
     core = new Vault(json, location.href, self, (event: number, id: number, value: unknown) =>
