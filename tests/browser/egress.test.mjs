@@ -130,7 +130,6 @@ const GARBAGE = [
   ['[]'],
   ['{"t":"fetch"}'],
   ['{"t":"fetch","id":1,"url":"x","method":"GET","headers":[]}'],
-  ['{"t":"hello","version":99}'],
   ['{"t":"token","id":1}'],
   ['{"t":"inspect","id":1}'],
   [`{"t":"login","id":1,"mode":"popup","returnTo":"${'x'.repeat(200_000)}"}`],
