@@ -121,7 +121,10 @@ async function serve(folder) {
   const workers = scripts.filter((path) => path.includes('auth.worker')).map((path) => `/${path}`)
   assert.equal(workers.length, 1, `one worker's file, not ${workers}`)
   const site = await startSite({ roots: [folder], workers })
-  site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${site.origin}${workers[0]}; connect-src 'self'`
+  // A browser holds what a worker imports to the page's worker-src too.
+  const modules = scripts.filter((path) => path.endsWith('/worker.js')).map((path) => `/${path}`)
+  const allowed = [...workers, ...modules].map((path) => site.origin + path).join(' ')
+  site.pageCsp = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src ${allowed}; connect-src 'self'`
   return site
 }
 

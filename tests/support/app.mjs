@@ -10,8 +10,8 @@ const dist = new URL('../../pkg/dist/', import.meta.url)
 const WORKER = '/auth.worker.js'
 
 /** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */
-const csp = (origin, connectSrc) =>
-  `default-src 'none'; script-src 'self'; worker-src ${origin}${WORKER}; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
+const csp = (connectSrc) =>
+  `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
 const htmlWith = (script) => `<!doctype html>
 <html lang="en">
@@ -106,7 +106,7 @@ export async function startApp({
     ...config,
   }
   site.routes['/empty'] = '/empty.html'
-  site.pageCsp = csp(site.origin, plainFetch ? ["'self'", api.origin] : [])
+  site.pageCsp = csp(plainFetch ? ["'self'", api.origin] : [])
   Object.assign(site.files, {
     '/index.html': htmlWith('/page.js'),
     '/empty.html': htmlWith('/tools.js'),
