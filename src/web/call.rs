@@ -64,7 +64,7 @@ impl Host {
         known.controller = js::abort_controller();
         match fetch(&self.scope, request, known) {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
-            Err(_) => self.handle(Input::CallFailed { call }),
+            Err(_) => self.report(Input::CallFailed { call }),
         }
     }
 
@@ -79,13 +79,13 @@ impl Host {
     /// A call was answered, or failed.
     pub(super) fn answered(&mut self, call: CallId, answer: Result<JsValue, JsValue>) {
         let Ok(response) = answer else {
-            return self.handle(Input::CallFailed { call });
+            return self.report(Input::CallFailed { call });
         };
         let head = head(&response);
         if let Some(call) = self.calls.find(call) {
             call.response = response;
         }
-        self.handle(Input::CallAnswered { call, head });
+        self.report(Input::CallAnswered { call, head });
     }
 
     /// Gives an answer to its page: the head, with the list of headers, then the body.
@@ -107,7 +107,7 @@ impl Host {
         if has_body {
             self.pump(call);
         } else {
-            self.handle(Input::CallClosed { call });
+            self.report(Input::CallClosed { call });
         }
     }
 
@@ -158,7 +158,7 @@ impl Host {
             Err(_) => JsValue::FALSE,
         };
         self.post(port, &js::array_of_2(&id, &last), &JsValue::UNDEFINED);
-        self.handle(Input::CallClosed { call });
+        self.report(Input::CallClosed { call });
     }
 
     /// Forgets a call, and stops it if it runs.

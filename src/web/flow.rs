@@ -9,7 +9,7 @@ use crate::http::Outcome;
 use crate::vault::{Input, OpId};
 
 /// An operation, as far as it has come. Each kind has `advance`, which takes what the last step
-/// resulted in, and first of all `undefined`.
+/// resulted in, and first of all `undefined`. When a step failed, it is not called any more.
 pub(super) enum Flow {
     /// A request to the provider.
     Exchange(Exchange),
@@ -22,12 +22,21 @@ pub(super) enum Flow {
 /// How an operation goes on.
 pub(super) enum Next {
     /// When this is done: a promise, or an IndexedDB request.
-    When(JsValue, Flow),
+    When(JsValue),
     /// It is over.
     Done(Input<'static>),
 }
 
 impl Flow {
+    /// Lets go of what it holds, whether it is over or given up.
+    pub(super) fn end(&self) {
+        match self {
+            Self::Exchange(exchange) => exchange.end(),
+            Self::Seal(job) => job.end(),
+            Self::Verification(_) => {}
+        }
+    }
+
     /// What to report when a step fails.
     pub(super) fn failed(&self, op: OpId) -> Input<'static> {
         match self {

@@ -14,7 +14,7 @@ use super::call::Calls;
 use super::flow::{Flow, Next};
 use super::js;
 use super::provider::Exchange;
-use super::seal::{Job, Store};
+use super::seal::{self, Job};
 use super::signature::Verification;
 use crate::clock::Now;
 use crate::config::Config;
@@ -55,12 +55,13 @@ impl Event {
 pub struct Host {
     vault: Vault,
     pub(super) scope: JsValue,
-    pub(super) store: Store,
     pub(super) calls: Calls,
     happened: JsValue,
     ports: Vec<(PortId, JsValue)>,
     last_port: PortId,
     last_call: CallId,
+    /// What happened while the host carried out what came of something else.
+    reports: Vec<Input<'static>>,
     waiting: Vec<(u32, Step)>,
     last_step: u32,
     timer: JsValue,
@@ -94,12 +95,12 @@ impl Host {
         let host = Self {
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             scope,
-            store: Store::default(),
             calls: Calls::default(),
             happened,
             ports: Vec::new(),
             last_port: 0,
             last_call: 0,
+            reports: Vec::new(),
             waiting: Vec::new(),
             last_step: 0,
             timer: JsValue::UNDEFINED,
@@ -134,12 +135,15 @@ impl Host {
             Event::Fulfilled => self.settle(id, Ok(value.clone())),
             Event::Succeeded => self.settle(id, Ok(result_of(value))),
             Event::Failed => self.settle(id, Err(value.clone())),
-            Event::Upgrade => Store::create(&result_of(value)),
+            Event::Upgrade => seal::create(&result_of(value)),
             Event::Tick => {
                 self.timer = JsValue::UNDEFINED;
-                self.handle(Input::Tick);
+                self.report(Input::Tick);
             }
-            Event::Online => self.handle(Input::Woke),
+            Event::Online => self.report(Input::Woke),
+        }
+        if let Some(report) = self.reports.pop() {
+            self.handle(report);
         }
     }
 
@@ -173,12 +177,22 @@ impl Host {
         });
     }
 
-    /// Puts `input` into the core and carries out what comes out.
-    pub(super) fn handle(&mut self, input: Input<'_>) {
+    /// Keeps `report` for the core until it is its turn: what comes of it may be reported as well, any
+    /// number of times.
+    pub(super) fn report(&mut self, report: Input<'static>) {
+        self.reports.push(report);
+    }
+
+    /// Puts `input` into the core and carries out what comes out, until nothing more comes of that.
+    fn handle(&mut self, input: Input<'_>) {
         let now = now();
-        self.vault.handle(now, input);
-        while let Some(output) = self.vault.poll() {
-            self.carry_out(output);
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.vault.handle(now, input);
+            while let Some(output) = self.vault.poll() {
+                self.carry_out(output);
+            }
+            next = self.reports.pop();
         }
         self.set_timer(now);
     }
@@ -200,8 +214,8 @@ impl Host {
             }
             Output::Cancel { op } => {
                 let step = self.forget_step(|step| matches!(step, Step::Flow(o, _) if *o == op));
-                if let Some(Step::Flow(_, Flow::Exchange(exchange))) = step {
-                    exchange.abort();
+                if let Some(Step::Flow(_, flow)) = step {
+                    flow.end();
                 }
             }
             Output::Store {
@@ -222,7 +236,7 @@ impl Host {
                 self.begin(op, Flow::Verification(verification));
             }
             // A session in memory has nothing to wait for.
-            Output::Persist { op, .. } => self.handle(Input::Stored { op, ok: true }),
+            Output::Persist { op, .. } => self.report(Input::Stored { op, ok: true }),
             Output::Call {
                 call,
                 port,
@@ -238,18 +252,23 @@ impl Host {
         self.advance(op, flow, Ok(JsValue::UNDEFINED));
     }
 
-    fn advance(&mut self, op: OpId, flow: Flow, value: Result<JsValue, JsValue>) {
-        let failed = flow.failed(op);
-        let next = value.and_then(|value| match flow {
+    fn advance(&mut self, op: OpId, mut flow: Flow, value: Result<JsValue, JsValue>) {
+        let next = value.and_then(|value| match &mut flow {
             Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
             Flow::Seal(job) => job.advance(op, self, value),
             Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
         });
-        match next {
-            Ok(Next::When(thing, flow)) => self.when(&thing, Step::Flow(op, flow)),
-            Ok(Next::Done(input)) => self.handle(input),
-            Err(_) => self.handle(failed),
-        }
+        let next = next.or_else(|error| match &mut flow {
+            Flow::Seal(job) => job.begin_anew(&self.scope, error),
+            _ => Err(error),
+        });
+        let end = match next {
+            Ok(Next::When(thing)) => return self.when(&thing, Step::Flow(op, flow)),
+            Ok(Next::Done(end)) => end,
+            Err(_) => flow.failed(op),
+        };
+        flow.end();
+        self.report(end);
     }
 
     /// Takes `step` when a promise or an IndexedDB request is done.

@@ -31,6 +31,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = Function, js_name = "prototype.bind.call")]
     pub(super) fn bind(function: &JsValue, this: &JsValue, first: u32, second: u32) -> JsValue;
 
+    /// What is `from` one place `to` another in a text.
+    #[wasm_bindgen(js_namespace = String, js_name = "prototype.slice.call")]
+    fn slice(text: &JsValue, from: u32, to: u32) -> String;
+
     /// A value from its JSON.
     #[wasm_bindgen(js_namespace = JSON, js_name = parse, catch)]
     pub(super) fn parse(json: &str) -> Result<JsValue, JsValue>;
@@ -91,6 +95,10 @@ extern "C" {
     pub(crate) fn new(text: &str, base: Option<&str>) -> Result<URL, JsValue>;
 }
 
+/// What is copied of a text, in UTF-16 code units. Who wrote it may have written any amount; the core
+/// refuses far less, and no URL is that long that comes of a text it reads.
+const MAX_TEXT: u32 = 512 * 1024;
+
 /// The member `name` of `value`, or `undefined`.
 pub(crate) fn get(value: &JsValue, name: &str) -> JsValue {
     reflect_get(value, name).unwrap_or_default()
@@ -98,7 +106,11 @@ pub(crate) fn get(value: &JsValue, name: &str) -> JsValue {
 
 /// The member `name` of `value`, if it is a text.
 pub(crate) fn get_text(value: &JsValue, name: &str) -> Option<String> {
-    get(value, name).as_string()
+    to_text(&get(value, name))
+}
+
+fn to_text(value: &JsValue) -> Option<String> {
+    value.is_string().then(|| slice(value, 0, MAX_TEXT))
 }
 
 /// Sets the member `name` of an object.
@@ -161,7 +173,7 @@ pub(super) fn headers(list: &JsValue) -> Result<JsValue, JsValue> {
 /// A response's header, if it is there and readable.
 pub(super) fn header(response: &JsValue, name: &str) -> Option<String> {
     let value = call(&get(response, "headers"), "get", &[&text(name)]);
-    value.ok()?.as_string()
+    to_text(&value.ok()?)
 }
 
 /// A response's status code.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use wasm_bindgen::JsValue;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::flow::{Flow, Next};
+use super::flow::Next;
 use super::js;
 use crate::Secret;
 use crate::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
@@ -53,19 +53,19 @@ impl Exchange {
         }
     }
 
-    /// Gives the request up.
-    pub(super) fn abort(&self) {
+    /// Gives the request up, unless it is over.
+    pub(super) fn end(&self) {
         js::abort(&self.controller);
     }
 
     pub(super) fn advance(
-        self,
+        &mut self,
         op: OpId,
         scope: &JsValue,
         value: &JsValue,
     ) -> Result<Next, JsValue> {
-        let (promise, stage) = match self.stage {
-            Stage::Begun(request) => (send(scope, &request, &self.controller)?, Stage::Sent),
+        let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
+            Stage::Begun(request) => send(scope, &request, &self.controller)?,
             Stage::Sent => {
                 let reply = head(value);
                 let body = js::body(value);
@@ -78,16 +78,20 @@ impl Exchange {
                     reader,
                     octets: Zeroizing::default(),
                 };
-                (answer.read()?, Stage::Reading(answer))
+                let promise = answer.read()?;
+                self.stage = Stage::Reading(answer);
+                promise
             }
             Stage::Reading(mut answer) => {
                 if answer.is_complete_with(value) {
                     return Ok(answered(op, answer.reply));
                 }
-                (answer.read()?, Stage::Reading(answer))
+                let promise = answer.read()?;
+                self.stage = Stage::Reading(answer);
+                promise
             }
         };
-        Ok(Next::When(promise, Flow::Exchange(Self { stage, ..self })))
+        Ok(Next::When(promise))
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::flow::{Flow, Next};
+use super::flow::Next;
 use super::host::{Event, Host};
 use super::js;
 use crate::Secret;
@@ -24,18 +24,21 @@ const SEAL: &str = "seal";
 /// The member of a record that is its key.
 const NAME: &str = "name";
 
-/// The store, opened when first used.
-#[derive(Default)]
-pub(super) struct Store {
-    database: JsValue,
-    key: JsValue,
-}
+/// How many records are looked through for expired ones.
+const RECORDS: f64 = 100.0;
+/// What is sealed is a fraction of this.
+const MAX_SEALED: usize = 1024 * 1024;
 
 /// A login on its way into the store, or out of it.
+///
+/// The database is open for no longer than that: nobody can delete one that is open.
 pub(super) struct Job {
     name: String,
     work: Work,
     stage: Stage,
+    database: JsValue,
+    key: JsValue,
+    is_second_try: bool,
 }
 
 enum Work {
@@ -48,6 +51,7 @@ enum Work {
 /// What the last step was, and what is to be kept of it.
 enum Stage {
     Begun,
+    Deleted,
     Opened,
     KeyRead,
     KeyMade,
@@ -67,25 +71,12 @@ enum Stage {
     Unsealed,
 }
 
-impl Store {
-    /// Fills a new database.
-    pub(super) fn create(database: &JsValue) {
-        let named = js::literal(r#"{"keyPath":"name"}"#);
-        // Where this fails, so will the first use.
-        let _ = js::call(database, "createObjectStore", &[&js::text(KEYS)]);
-        let _ = js::call(database, "createObjectStore", &[&js::text(LOGINS), &named]);
-    }
-
-    /// An object store in a transaction of its own.
-    fn open(&self, name: &str) -> Result<JsValue, JsValue> {
-        let name = js::text(name);
-        let transaction = js::call(
-            &self.database,
-            "transaction",
-            &[&name, &js::text("readwrite")],
-        )?;
-        js::call(&transaction, "objectStore", &[&name])
-    }
+/// Fills a new database.
+pub(super) fn create(database: &JsValue) {
+    let named = js::literal(r#"{"keyPath":"name"}"#);
+    // Where this fails, so will the first use.
+    let _ = js::call(database, "createObjectStore", &[&js::text(KEYS)]);
+    let _ = js::call(database, "createObjectStore", &[&js::text(LOGINS), &named]);
 }
 
 impl Job {
@@ -102,7 +93,29 @@ impl Job {
             name,
             work,
             stage: Stage::Begun,
+            database: JsValue::UNDEFINED,
+            key: JsValue::UNDEFINED,
+            is_second_try: false,
         }
+    }
+
+    /// Closes the database: when its transactions are done.
+    pub(super) fn end(&self) {
+        // There may be none.
+        let _ = js::call(&self.database, "close", &[]);
+    }
+
+    /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
+    pub(super) fn begin_anew(&mut self, scope: &JsValue, error: JsValue) -> Result<Next, JsValue> {
+        if self.is_second_try || matches!(self.work, Work::Take) {
+            return Err(error);
+        }
+        self.is_second_try = true;
+        self.stage = Stage::Deleted;
+        self.end();
+        let factory = js::get(scope, "indexedDB");
+        let deleting = js::call(&factory, "deleteDatabase", &[&js::text(DATABASE)])?;
+        Ok(Next::When(deleting))
     }
 
     /// What to report when a step fails.
@@ -123,37 +136,36 @@ impl Job {
     }
 
     pub(super) fn advance(
-        mut self,
+        &mut self,
         op: OpId,
-        host: &mut Host,
+        host: &Host,
         value: JsValue,
     ) -> Result<Next, JsValue> {
+        let scope = &host.scope;
         let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
-            Stage::Begun if host.store.database.is_undefined() => {
-                (open_database(host)?, Stage::Opened)
-            }
-            Stage::Begun => self.with_database(host)?,
+            Stage::Begun | Stage::Deleted => (open_database(host)?, Stage::Opened),
             Stage::Opened => {
-                host.store.database = value;
-                self.with_database(host)?
+                self.database = value;
+                (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
             }
-            Stage::KeyRead if value.is_truthy() => self.with_key(host, value)?,
-            Stage::KeyRead => (make_key(&host.scope)?, Stage::KeyMade),
+            Stage::KeyRead if can_open(&value) => self.with_key(scope, value)?,
+            Stage::KeyRead => (make_key(scope)?, Stage::KeyMade),
             Stage::KeyMade => {
-                let keys = host.store.open(KEYS)?;
+                let keys = self.open(KEYS)?;
                 (read(&keys, SEAL)?, Stage::KeyReadAgain(keys, value))
             }
             // Of two workers that make a key at once, the first keeps its own.
-            Stage::KeyReadAgain(..) if value.is_truthy() => self.with_key(host, value)?,
+            Stage::KeyReadAgain(..) if can_open(&value) => self.with_key(scope, value)?,
             Stage::KeyReadAgain(keys, made) => (
                 js::call(&keys, "put", &[&made, &js::text(SEAL)])?,
                 Stage::KeyStored(made),
             ),
-            Stage::KeyStored(made) => self.with_key(host, made)?,
+            Stage::KeyStored(made) => self.with_key(scope, made)?,
             Stage::Sealed(record) => {
                 js::set(&record, "sealed", &value);
-                let logins = host.store.open(LOGINS)?;
-                let records = js::call(&logins, "getAll", &[])?;
+                let logins = self.open(LOGINS)?;
+                let args = [&JsValue::UNDEFINED, &JsValue::from_f64(RECORDS)];
+                let records = js::call(&logins, "getAll", &args)?;
                 (records, Stage::RecordsRead(logins, record))
             }
             Stage::RecordsRead(logins, record) => {
@@ -174,31 +186,28 @@ impl Job {
             }
             Stage::Marked(record) => {
                 let parameters = self.parameters(&js::get(&record, "iv"));
-                let args = [&parameters, &host.store.key, &js::get(&record, "sealed")];
-                let opening = js::call(&js::subtle(&host.scope), "decrypt", &args)?;
+                let args = [&parameters, &self.key, &js::get(&record, "sealed")];
+                let opening = js::call(&js::subtle(scope), "decrypt", &args)?;
                 (opening, Stage::Unsealed)
             }
             Stage::Unsealed => return Ok(taken(op, unsealed(&value))),
         };
-        Ok(Next::When(thing, Flow::Seal(Self { stage, ..self })))
+        self.stage = stage;
+        Ok(Next::When(thing))
     }
 
-    fn with_database(&self, host: &mut Host) -> Result<(JsValue, Stage), JsValue> {
-        if host.store.key.is_undefined() {
-            let keys = host.store.open(KEYS)?;
-            return Ok((read(&keys, SEAL)?, Stage::KeyRead));
-        }
-        self.work(host)
+    /// An object store in a transaction of its own.
+    fn open(&self, name: &str) -> Result<JsValue, JsValue> {
+        let name = js::text(name);
+        let args = [&name, &js::text("readwrite")];
+        let transaction = js::call(&self.database, "transaction", &args)?;
+        js::call(&transaction, "objectStore", &[&name])
     }
 
-    fn with_key(&self, host: &mut Host, key: JsValue) -> Result<(JsValue, Stage), JsValue> {
-        host.store.key = key;
-        self.work(host)
-    }
-
-    fn work(&self, host: &Host) -> Result<(JsValue, Stage), JsValue> {
+    fn with_key(&mut self, scope: &JsValue, key: JsValue) -> Result<(JsValue, Stage), JsValue> {
+        self.key = key;
         let Work::Put(value, expires_at) = &self.work else {
-            let logins = host.store.open(LOGINS)?;
+            let logins = self.open(LOGINS)?;
             return Ok((read(&logins, &self.name)?, Stage::RecordRead(logins)));
         };
         let mut iv = [0; 12];
@@ -207,8 +216,8 @@ impl Job {
         let record = record(&self.name, &JsValue::from_f64(*expires_at as f64));
         js::set(&record, "iv", &iv);
         let plain = js::octets(value.expose().as_bytes());
-        let args = [&self.parameters(&iv), &host.store.key, &plain];
-        let sealing = js::call(&js::subtle(&host.scope), "encrypt", &args);
+        let args = [&self.parameters(&iv), &self.key, &plain];
+        let sealing = js::call(&js::subtle(scope), "encrypt", &args);
         // It has a copy (Web Cryptography API 14.3.1).
         js::wipe(&plain);
         Ok((sealing?, Stage::Sealed(record)))
@@ -244,6 +253,12 @@ fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
     js::call(&js::subtle(scope), "generateKey", &args)
 }
 
+/// Whether this is a key that opens what it seals. That it seals is seen when it does.
+fn can_open(key: &JsValue) -> bool {
+    let opens = js::call(&js::get(key, "usages"), "includes", &[&js::text("decrypt")]);
+    opens.is_ok_and(|opens| opens.is_truthy())
+}
+
 fn read(store: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     js::call(store, "get", &[&js::text(name)])
 }
@@ -270,6 +285,9 @@ fn discard_expired(logins: &JsValue, records: &JsValue) -> Result<(), JsValue> {
 }
 
 fn unsealed(plain: &JsValue) -> Taken {
+    if js::byte_length(plain) > MAX_SEALED {
+        return Taken::Absent;
+    }
     let view = js::view(plain);
     let mut octets = vec![0; js::byte_length(plain)];
     js::copy_octets(&mut octets, &view);

@@ -3,7 +3,7 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::flow::{Flow, Next};
+use super::flow::Next;
 use super::js;
 use crate::Secret;
 use crate::jwks::Algorithm;
@@ -42,7 +42,7 @@ impl Verification {
     }
 
     pub(super) fn advance(
-        mut self,
+        &mut self,
         op: OpId,
         scope: &JsValue,
         value: &JsValue,
@@ -68,7 +68,7 @@ impl Verification {
                 return Ok(Next::Done(Input::Verified { op, valid }));
             }
         };
-        Ok(Next::When(promise, Flow::Verification(self)))
+        Ok(Next::When(promise))
     }
 }
 

@@ -1,0 +1,248 @@
+// What script of the same origin, a damaged profile or a failing platform can put in the host's way, and
+// what it must not achieve: more than its own answer.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+const apps = {}
+
+before(async () => {
+  const options = { provider: { accessTokenSeconds: 4 } }
+  const [shared, dedicated] = await Promise.all([
+    startApp(options),
+    // Its logins by redirect have to come out of the store: the page that returns has another vault.
+    startApp({ kind: 'dedicated', ...options }),
+  ])
+  Object.assign(apps, { shared, dedicated })
+})
+after(() => Promise.all(Object.values(apps).map((each) => each.close())))
+afterEach(() => {
+  for (const each of Object.values(apps)) each.setConfig({})
+})
+
+// Storage.
+
+/** Runs in a page: opens the vault's database and does this to it, as new or as it is. */
+const change = ({ version, upgrade, use }) => {
+  // At once: later the page's policy forbids it.
+  const upgrading = new Function('db', upgrade ?? '')
+  const using = new Function('db', `return (async () => { ${use ?? ''} })()`)
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('strongroom', version)
+    opening.onupgradeneeded = () => upgrading(opening.result)
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = async () => {
+      await using(opening.result)
+      opening.result.close()
+      resolve()
+    }
+  })
+}
+
+const STORES = "db.createObjectStore('logins', { keyPath: 'name' }); db.createObjectStore('keys')"
+
+const seal = (key) => ({
+  version: 1,
+  upgrade: STORES,
+  use: `const key = ${key}
+    const store = db.transaction('keys', 'readwrite').objectStore('keys')
+    await new Promise((resolve) => { store.put(key, 'seal').onsuccess = resolve })`,
+})
+
+const generated = (usages, algorithm = "{ name: 'AES-GCM', length: 256 }") =>
+  `await crypto.subtle.generateKey(${algorithm}, false, ${JSON.stringify(usages)})`
+
+const DAMAGES = {
+  'the database is of another version': { version: 7, upgrade: STORES },
+  'the object stores are missing': { version: 1 },
+  'one object store is missing': { version: 1, upgrade: "db.createObjectStore('keys')" },
+  'the logins have no names': {
+    version: 1,
+    upgrade: "db.createObjectStore('logins'); db.createObjectStore('keys')",
+  },
+  'the key is a text': seal("'x'"),
+  'the key is an object': seal("{ usages: ['encrypt', 'decrypt'] }"),
+  'the key is of another algorithm': seal(
+    generated(['encrypt', 'decrypt'], "{ name: 'AES-CBC', length: 256 }"),
+  ),
+  'the key cannot decrypt': seal(generated(['encrypt'])),
+}
+
+for (const [name, damage] of Object.entries(DAMAGES)) {
+  test(`a login by redirect mends the store: ${name}`, time, async () => {
+    const app = apps.dedicated
+    const empty = await app.open('/empty')
+    await empty.evaluate(change, damage)
+    const page = await app.open('/', empty.context())
+    assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
+    assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  })
+}
+
+test('storage_unavailable: there is no mending it', time, async () => {
+  const app = apps.dedicated
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+Object.defineProperty(self, 'indexedDB', { value: undefined })
+vault(${JSON.stringify(app.config)})`)
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login()))
+  assert.equal(error.code, 'storage_unavailable')
+})
+
+test('storage_unavailable: the database never opens', time, async () => {
+  const app = apps.dedicated
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+IDBFactory.prototype.open = () => ({})
+vault(${JSON.stringify({ ...app.config, requestTimeout: 1 })})`)
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login()))
+  assert.equal(error.code, 'storage_unavailable')
+})
+
+test('a vault keeps the database open no longer than it uses it', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await booted(page)
+  // The page stays: its worker lives on.
+  const stay = (route) =>
+    route.request().isNavigationRequest() ? route.fulfill({ status: 204 }) : route.continue()
+  await page.route(`${app.provider.issuer}/**`, stay)
+  const left = page.waitForRequest((request) => request.isNavigationRequest())
+  await page.evaluate(() => void room.login().catch(() => {}))
+  await left
+  const outcome = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const deleting = indexedDB.deleteDatabase('strongroom')
+        deleting.onsuccess = () => resolve('deleted')
+        setTimeout(resolve, 5000, 'blocked')
+      }),
+  )
+  assert.equal(outcome, 'deleted')
+})
+
+test('thousands of records in the store do not keep a login from it', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await startLogin(page)
+  const other = await app.open('/empty', page.context())
+  await other.evaluate(change, {
+    use: `const store = db.transaction('logins', 'readwrite').objectStore('logins')
+      for (let i = 0; i < 5000; i++) store.put({ name: '!' + i, expiresAt: i % 2 ? 'x' : 1e15 })
+      await new Promise((resolve) => { store.transaction.oncomplete = resolve })`,
+  })
+  const next = await app.open('/', page.context())
+  assert.deepEqual(await signIn(next), { value: { returnTo: '/' } })
+})
+
+// Messages.
+
+/** The worker's file, which tells how large the core's memory is to whom asks on the channel `memory`. */
+const measured = (config) => `import { vault } from '/strongroom/worker.js'
+const { Instance } = WebAssembly
+let memory
+WebAssembly.Instance = function (...args) {
+  const instance = new Instance(...args)
+  memory = instance.exports.memory
+  return instance
+}
+const channel = new BroadcastChannel('memory')
+channel.onmessage = () => channel.postMessage(memory.buffer.byteLength)
+vault(${JSON.stringify(config)})`
+
+/** Runs in the page: sends this to the vault as a page would, and resolves with the answer. */
+const send = async (make) => {
+  const { port1, port2 } = new MessageChannel()
+  create.shared().port.postMessage('strongroom', [port2])
+  const answered = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(JSON.parse(data[0]))))
+  port1.postMessage(new Function(`return ${make}`)())
+  return answered
+}
+
+/** Runs in the page: the size of the core's memory. */
+const measure = () =>
+  new Promise((resolve) => {
+    const channel = new BroadcastChannel('memory')
+    channel.onmessage = ({ data }) => resolve(data)
+    channel.postMessage('')
+  })
+
+test('message_invalid: a text of any length is not copied into the core', time, async () => {
+  const app = apps.shared
+  app.setWorker(measured(app.config))
+  const page = await app.open()
+  await booted(page)
+  const before = await page.evaluate(measure)
+  for (const text of ["'\\u20ac'.repeat(20 << 20)", "'a'.repeat(60 << 20)", "'x' + ' '.repeat(131072)"]) {
+    const { t, code, message } = await page.evaluate(send, `[${text}]`)
+    assert.deepEqual({ t, code }, { t: 'error', code: 'message_invalid' })
+    assert.match(message, /longer than 131072 bytes/)
+  }
+  const growth = (await page.evaluate(measure)) - before
+  assert.ok(growth < 4 << 20, `the core's memory grew by ${growth} bytes`)
+})
+
+const MESSAGES = {
+  'a text of its own': "'{}'",
+  nothing: 'undefined',
+  'an empty list': '[]',
+  'a list in a list': `[['{"t":"hello","version":1}']]`,
+  'a body without a message': '[undefined, new Blob()]',
+  'a list that contains itself': '{ const list = []; list.push(list, list); return list }',
+  'numbers that are none': '[NaN, Infinity]',
+  'a surrogate': "['\\ud800']",
+  'what looks like a stream': '[{}, { getReader: 1, buffer: 1, then: 1 }]',
+}
+
+for (const [name, make] of Object.entries(MESSAGES)) {
+  test(`message_invalid: ${name}`, time, async () => {
+    const page = await apps.shared.open()
+    await booted(page)
+    const code = make.startsWith('{') ? `(() => ${make})()` : make
+    assert.equal((await page.evaluate(send, code)).code, 'message_invalid')
+    assert.equal((await call(page, `${apps.shared.api.url}orders`)).error.code, 'login_required')
+  })
+}
+
+// The platform.
+
+/** The worker's file; its `fetch` throws at once for the API, and says how deep in calls it was. */
+const failing = ({ config, api }) => `import { vault } from '/strongroom/worker.js'
+Error.stackTraceLimit = Infinity
+const { fetch } = self
+const channel = new BroadcastChannel('depths')
+self.fetch = (url, init) => {
+  if (!String(url).startsWith('${api.url}')) return fetch(url, init)
+  const error = new Error('no')
+  channel.postMessage(error.stack.split('\\n').length)
+  throw error
+}
+vault(${JSON.stringify(config)})`
+
+test('however many calls fail at once, the stack does not grow', time, async () => {
+  const app = apps.shared
+  app.setWorker(failing(app))
+  const page = await app.open()
+  await page.evaluate(() => {
+    globalThis.depths = []
+    globalThis.channel = new BroadcastChannel('depths')
+    channel.onmessage = ({ data }) => depths.push(data)
+  })
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  await app.ledger.accessTokenExpired()
+  // They wait for one refresh, and then begin all at once.
+  const codes = await page.evaluate(async (url) => {
+    const outcomes = Array.from({ length: 400 }, () => settle(room.fetch(url)))
+    return (await Promise.all(outcomes)).map(({ error }) => error?.code ?? error?.name)
+  }, `${app.api.url}orders`)
+  assert.equal(new Set(codes).size, 1, `${[...new Set(codes)]}`)
+  assert.notEqual(codes[0], 'vault_crashed')
+  const depths = await page.evaluate(() => depths)
+  assert.equal(depths.length, 400)
+  assert.equal(Math.max(...depths), Math.min(...depths))
+})
