@@ -61,6 +61,9 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
             "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
           ),
         )
+      // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
+      // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
+      else popup.opener = null
       return
     }
     // Back by the browser's button, without an answer. The user may yet go forward: nothing is cancelled.

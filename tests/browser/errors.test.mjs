@@ -267,8 +267,25 @@ test('timeout: nobody signs in', time, async () => {
   const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, { timeout: 1 })])
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'timeout')
-  if (!popup.isClosed()) await popup.waitForEvent('close')
+  // It is the provider's: it closes when the user is through with it, or closes it.
+  const closed = popup.waitForEvent('close')
+  await giveConsent(popup)
+  await closed
 })
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`the provider's page in a popup cannot move the app's, ${kind}`, time, async () => {
+    const page = await apps[kind].open()
+    await booted(page)
+    const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+    await popup.waitForSelector('#username')
+    assert.equal(await popup.evaluate(() => opener), null)
+    const closed = popup.waitForEvent('close')
+    await giveConsent(popup)
+    assert.equal((await page.evaluate(() => login)).value.claims.sub, 'alice')
+    await closed
+  })
+}
 
 test('login_cancelled: back from the provider by the browser’s button', time, async () => {
   const withCache = await startApp({ launch: { ignoreDefaultArgs: ['--disable-back-forward-cache'] } })
