@@ -51,7 +51,6 @@ enum Work {
 /// What the last step was, and what is to be kept of it.
 enum Stage {
     Begun,
-    Deleted,
     Opened,
     KeyRead,
     KeyMade,
@@ -111,11 +110,9 @@ impl Job {
             return Err(error);
         }
         self.is_second_try = true;
-        self.stage = Stage::Deleted;
+        self.stage = Stage::Begun;
         self.end();
-        let factory = js::get(scope, "indexedDB");
-        let deleting = js::call(&factory, "deleteDatabase", &[&js::text(DATABASE)])?;
-        Ok(Next::When(deleting))
+        request(scope, "deleteDatabase").map(Next::When)
     }
 
     /// What to report when a step fails.
@@ -143,19 +140,20 @@ impl Job {
     ) -> Result<Next, JsValue> {
         let scope = &host.scope;
         let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
-            Stage::Begun | Stage::Deleted => (open_database(host)?, Stage::Opened),
+            Stage::Begun => (open_database(host)?, Stage::Opened),
             Stage::Opened => {
                 self.database = value;
                 (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
             }
-            Stage::KeyRead if can_open(&value) => self.with_key(scope, value)?,
+            // Of two workers that make a key at once, the first keeps its own.
+            Stage::KeyRead | Stage::KeyReadAgain(..) if can_open(&value) => {
+                self.with_key(scope, value)?
+            }
             Stage::KeyRead => (make_key(scope)?, Stage::KeyMade),
             Stage::KeyMade => {
                 let keys = self.open(KEYS)?;
                 (read(&keys, SEAL)?, Stage::KeyReadAgain(keys, value))
             }
-            // Of two workers that make a key at once, the first keeps its own.
-            Stage::KeyReadAgain(..) if can_open(&value) => self.with_key(scope, value)?,
             Stage::KeyReadAgain(keys, made) => (
                 js::call(&keys, "put", &[&made, &js::text(SEAL)])?,
                 Stage::KeyStored(made),
@@ -237,10 +235,15 @@ fn taken(op: OpId, taken: Taken) -> Next {
     Next::Done(Input::Taken { op, taken })
 }
 
-fn open_database(host: &Host) -> Result<JsValue, JsValue> {
-    let factory = js::get(&host.scope, "indexedDB");
+/// Asks for the database to be opened or deleted; the version is of no matter to the latter.
+fn request(scope: &JsValue, name: &str) -> Result<JsValue, JsValue> {
+    let factory = js::get(scope, "indexedDB");
     let args = [&js::text(DATABASE), &JsValue::from_f64(VERSION)];
-    let request = js::call(&factory, "open", &args)?;
+    js::call(&factory, name, &args)
+}
+
+fn open_database(host: &Host) -> Result<JsValue, JsValue> {
+    let request = request(&host.scope, "open")?;
     let on_upgrade = host.listener(Event::Upgrade, 0);
     js::set(&request, "onupgradeneeded", &on_upgrade);
     Ok(request)
