@@ -10,26 +10,20 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { findBrowser } from '../tests/support/browser.mjs'
+import { ARGS, findBrowser } from '../tests/support/browser.mjs'
 
-/** Chromium's own services are to keep off the network and off the processor. */
-const ARGS = [
+/** Without a driver, and off the processor too. */
+const BENCH_ARGS = [
+  ...ARGS,
   '--headless=new',
   '--remote-debugging-port=0',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
   '--disable-extensions',
   '--mute-audio',
 ]
 
 export async function startChromium() {
   const profile = await mkdtemp(join(tmpdir(), 'strongroom-bench-'))
-  const child = spawn(findBrowser(), [...ARGS, `--user-data-dir=${profile}`, 'about:blank'], {
+  const child = spawn(findBrowser(), [...BENCH_ARGS, `--user-data-dir=${profile}`, 'about:blank'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const endpoint = await address(child)

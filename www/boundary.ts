@@ -10,7 +10,6 @@ const KINDS: Record<Holding['kind'], string> = {
   refresh_token: 'Refresh token',
   id_token: 'ID token',
   pending_login: 'Pending login',
-  signing_keys: 'Provider’s signing keys',
 }
 
 /** Shows both sides as of now. */
@@ -92,19 +91,16 @@ function holding({ kind, since, expiresAt, generation, fingerprint }: Holding): 
     expiresAt === null ? '' : expiresAt < Date.now() ? 'expired' : `expires ${relative(expiresAt)}`,
     generation === null ? '' : `generation ${generation}`,
   ]
-  const isSecret = kind !== 'signing_keys'
   return el(
     'article',
     { class: 'holding', 'data-kind': kind, 'data-expired': expiresAt !== null && expiresAt < Date.now() },
     el('h3', {}, KINDS[kind] ?? kind),
-    isSecret
-      ? el(
-          'p',
-          { class: 'sealed' },
-          el('span', { class: 'bars', 'aria-hidden': 'true' }),
-          el('span', { class: 'hidden' }, 'Its value stays inside.'),
-        )
-      : el('p', { class: 'small' }, 'public, for checking ID tokens'),
+    el(
+      'p',
+      { class: 'sealed' },
+      el('span', { class: 'bars', 'aria-hidden': 'true' }),
+      el('span', { class: 'hidden' }, 'Its value stays inside.'),
+    ),
     el('p', { class: 'small' }, details.filter(Boolean).join(' · ')),
     ...(fingerprint ? [el('p', { class: 'small soft' }, 'fingerprint ', code(fingerprint))] : []),
   )

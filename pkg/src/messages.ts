@@ -133,7 +133,7 @@ export type EndReason =
 
 /** One thing that the vault holds. */
 export interface Holding {
-  kind: 'access_token' | 'refresh_token' | 'id_token' | 'pending_login' | 'signing_keys'
+  kind: 'access_token' | 'refresh_token' | 'id_token' | 'pending_login'
   /** Since when, in milliseconds since the Unix epoch. */
   since: number
   /** Until when, where that is known. */
