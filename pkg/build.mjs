@@ -12,11 +12,12 @@
  * dist/worker.js as it stands, since it is what bundlers look for.
  *
  * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads
- * one file and the wasm, and neither waits for a second round trip.
+ * one file and the wasm, and neither waits for a second round trip. Only what errors say is apart, in
+ * words.js, which the page imports when there is one.
  */
 import { build } from 'esbuild'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
 const at = (path) => new URL(path, import.meta.url)
@@ -24,29 +25,10 @@ const at = (path) => new URL(path, import.meta.url)
 /** Which module an entry loads. */
 const MODULES = { worker: 'strongroom', core: 'strongroom_core' }
 
-/**
- * Copies a module to dist, beside the entry that loads it.
- *
- * wasm-bindgen tells imports of one name apart by 16 hexadecimal digits, which do not compress. Numbers in
- * their place, of the same length so that the module's layout stays, save 0.4 KB of brotli.
- */
+/** Copies a module to dist, beside the entry that loads it. */
 const copyModule = async (entry, module) => {
-  let wasm = await readFile(at(`./glue/${module}_bg.wasm`), 'latin1')
-  let script = await readFile(at(`./dist/${entry}.js`), 'utf8')
-  const imports = WebAssembly.Module.imports(new WebAssembly.Module(Buffer.from(wasm, 'latin1')))
-  const names = imports.map(({ name }) => name).filter((name) => name.startsWith('__wbg_'))
-  for (const [i, from] of names.entries()) {
-    if (!/_[0-9a-f]{16}$/.test(from)) throw new Error(`${from} is named otherwise: mend copyModule()`)
-    const to = from.slice(0, -16) + String(i).padStart(16, '0')
-    for (const text of [wasm, script]) {
-      if (text.split(from).length !== 2)
-        throw new Error(`${from} is not there exactly once: mend copyModule()`)
-    }
-    wasm = wasm.replace(from, to)
-    script = script.replace(from, to)
-  }
-  await writeFile(at(`./dist/${module}_bg.wasm`), wasm, 'latin1')
-  await writeFile(at(`./dist/${entry}.js`), script)
+  await copyFile(at(`./glue/${module}_bg.wasm`), at(`./dist/${module}_bg.wasm`))
+  const script = await readFile(at(`./dist/${entry}.js`), 'utf8')
   const url = `new URL("./${module}_bg.wasm",import.meta.url)`
   if (!script.includes(url)) {
     throw new Error(
@@ -55,13 +37,16 @@ const copyModule = async (entry, module) => {
   }
 }
 
+const asItIs = ({ path }) => ({ path, external: true })
+
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['src/index.ts', 'src/worker.ts', 'src/core.ts'],
+  entryPoints: ['src/index.ts', 'src/worker.ts', 'src/core.ts', 'src/words.ts'],
   outdir: 'dist',
   bundle: true,
+  plugins: [{ name: 'words', setup: (build) => build.onResolve({ filter: /^\.\/words\.js$/ }, asItIs) }],
   format: 'esm',
   target: 'es2022',
   minify: true,

@@ -147,28 +147,30 @@ impl Rules {
         if text.len() > MAX_URL {
             return Err(Error::new(
                 Code::LimitExceeded,
-                "the URL is longer than 8192 bytes",
+                words!("the URL is longer than 8192 bytes"),
             ));
         }
         let refused = |why| Err(Error::new(Code::UrlNotAllowed, why));
         if !is_plainly_written(text) {
-            return refused(
-                "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character",
-            );
+            return refused(words!(
+                "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character"
+            ));
         }
         let Some(url) = Url::parse(text) else {
-            return refused("the URL cannot be parsed");
+            return refused(words!("the URL cannot be parsed"));
         };
         if url.has_userinfo() {
-            return refused("the URL has a user name or password");
+            return refused(words!("the URL has a user name or password"));
         }
         if has_ambiguous_path(url.path()) {
-            return refused(
-                "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`",
-            );
+            return refused(words!(
+                "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`"
+            ));
         }
         if unescaped(&url).is_none_or(|url| self.forbidden.contains(&url)) {
-            return refused("the URL is an endpoint of the authorization server, or not UTF-8");
+            return refused(words!(
+                "the URL is an endpoint of the authorization server, or not UTF-8"
+            ));
         }
         let method = normalised_method(method);
         let (mut is_covered, mut is_allowed) = (false, false);
@@ -179,12 +181,12 @@ impl Rules {
             }
         }
         if !is_covered {
-            return refused("no rule in apis covers this URL");
+            return refused(words!("no rule in apis covers this URL"));
         }
         if !is_allowed {
             return Err(Error::new(
                 Code::MethodNotAllowed,
-                "no rule for this URL allows this method",
+                words!("no rule for this URL allows this method"),
             ));
         }
         Ok(Allowed {
@@ -287,7 +289,7 @@ pub fn check_headers(headers: &[(&str, &str)]) -> Result<()> {
     if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         return Err(Error::new(
             Code::LimitExceeded,
-            "the request has more than 100 headers, or more than 32768 bytes of them",
+            words!("the request has more than 100 headers, or more than 32768 bytes of them"),
         ));
     }
     for (name, value) in headers {
@@ -295,19 +297,19 @@ pub fn check_headers(headers: &[(&str, &str)]) -> Result<()> {
         if !is_token(&name) {
             return Err(Error::new(
                 Code::HeaderNotAllowed,
-                "a header's name is not a token (RFC 9110 5.6.2)",
+                words!("a header's name is not a token (RFC 9110 5.6.2)"),
             ));
         }
         if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return Err(Error::new(
                 Code::HeaderNotAllowed,
-                "the value of ".to_owned() + &name + " has a line break or NUL",
+                words!("the value of ").to_owned() + &name + words!(" has a line break or NUL"),
             ));
         }
         if is_reserved(&name) {
             return Err(Error::new(
                 Code::HeaderNotAllowed,
-                "a page may not set ".to_owned() + &name,
+                words!("a page may not set ").to_owned() + &name,
             ));
         }
     }

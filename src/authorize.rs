@@ -165,9 +165,9 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
         Ok(value)
     } else {
         let message = [
-            "login option ",
+            words!("login option "),
             name,
-            " is too long or has control characters",
+            words!(" is too long or has control characters"),
         ]
         .concat();
         Err(Error::new(Code::MessageInvalid, message))
@@ -201,7 +201,7 @@ pub(crate) fn return_to(config: &Config, chosen: Option<&str>) -> Result<String>
         Some(url) => Ok(["/", url.relative().trim_start_matches('/')].concat()),
         None => Err(Error::new(
             Code::MessageInvalid,
-            "login option returnTo is not a path within the app",
+            words!("login option returnTo is not a path within the app"),
         )),
     }
 }
@@ -264,7 +264,7 @@ impl Pending {
         }
         Err(Error::new(
             Code::LoginExpired,
-            "the login began more than 10 minutes ago",
+            words!("the login began more than 10 minutes ago"),
         ))
     }
 }
@@ -286,31 +286,35 @@ impl Answer {
     /// missing, repeated or contradicting parameters.
     pub fn parse(config: &Config, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
-        let url = Url::parse(url).ok_or_else(|| invalid("the address cannot be parsed"))?;
+        let url = Url::parse(url).ok_or_else(|| invalid(words!("the address cannot be parsed")))?;
         let redirect_uri = config.redirect_uri.without_query();
         if url.without_query() != redirect_uri {
             let message = [
-                "the answer arrived at ",
+                words!("the answer arrived at "),
                 &url.without_query(),
-                ", but redirectUri is ",
+                words!(", but redirectUri is "),
                 &redirect_uri,
             ];
             return Err(Error::new(Code::RedirectUriMismatch, message.concat()));
         }
         let Some(params) = form::parse(url.query()) else {
-            return Err(invalid("the query is not UTF-8"));
+            return Err(invalid(words!("the query is not UTF-8")));
         };
         let names = ["state", "code", "error", "iss"];
         let Some([state, code, error, iss]) = one_each(&params, names) else {
-            return Err(invalid("a parameter of the answer is repeated"));
+            return Err(invalid(words!("a parameter of the answer is repeated")));
         };
         let Some(state) = state else {
-            return Err(invalid("the answer has no state"));
+            return Err(invalid(words!("the answer has no state")));
         };
         let code = match (code, error) {
             (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
             (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
-            _ => return Err(invalid("the answer needs either a code or an error")),
+            _ => {
+                return Err(invalid(words!(
+                    "the answer needs either a code or an error"
+                )));
+            }
         };
         Ok(Self {
             key: storage_key(state),
@@ -330,10 +334,12 @@ impl Answer {
         let mismatch = |why: &'static str| Err(Error::new(Code::IssuerMismatch, why));
         match &self.iss {
             Some(iss) if *iss != pending.issuer => {
-                return mismatch("the answer's iss is not the issuer that was asked");
+                return mismatch(words!("the answer's iss is not the issuer that was asked"));
             }
             None if metadata.authorization_response_iss_parameter_supported => {
-                return mismatch("the answer has no iss, though the provider announces one");
+                return mismatch(words!(
+                    "the answer has no iss, though the provider announces one"
+                ));
             }
             _ => {}
         }
@@ -368,7 +374,7 @@ fn refusal(error: &str) -> Error {
         "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
         _ => Code::LoginFailed,
     };
-    Error::new(code, "the provider answered ".to_owned() + error)
+    Error::new(code, words!("the provider answered ").to_owned() + error)
 }
 
 #[cfg(test)]

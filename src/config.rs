@@ -65,7 +65,7 @@ const PROTOCOL_PARAMS: &[&str] = &[
     "ui_locales",
 ];
 
-const NOT_HTTPS: &str = "it must be https; http is for loopback only";
+const NOT_HTTPS: &str = words!("it must be https; http is for loopback only");
 
 /// How long a session may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,18 +114,27 @@ impl Config {
     /// [`Code::ConfigInvalid`] with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(fault(&["the configuration is longer than 65536 bytes"]));
+            return Err(fault(&[words!(
+                "the configuration is longer than 65536 bytes"
+            )]));
         }
         let value = match Value::parse(json) {
             Ok(value) => value,
-            Err(error) => return Err(fault(&["the configuration is not JSON: ", error.reason])),
+            Err(error) => {
+                return Err(fault(&[
+                    words!("the configuration is not JSON: "),
+                    error.reason,
+                ]));
+            }
         };
         let Some(object) = value.as_object() else {
-            return Err(fault(&["the configuration is not an object"]));
+            return Err(fault(&[words!("the configuration is not an object")]));
         };
         // A blob's origin is that of the page that made it, and its URL says which.
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
-            return Err(fault(&["the worker's address is no URL with an origin"]));
+            return Err(fault(&[words!(
+                "the worker's address is no URL with an origin"
+            )]));
         };
         let first_fault = OnceCell::new();
         let options = Options {
@@ -179,12 +188,20 @@ impl<'a> Options<'a> {
     fn refuse(&self, name: &str, why: &str) {
         match self.object.get(name) {
             Some(value) => self.refuse_value(name, value, why),
-            None => self.record(&["`", self.path, name, "` is missing: ", why]),
+            None => self.record(&["`", self.path, name, words!("` is missing: "), why]),
         }
     }
 
     fn refuse_value(&self, name: &str, value: &Value, why: &str) {
-        self.record(&["`", self.path, name, "` is ", &shown(value), ": ", why]);
+        self.record(&[
+            "`",
+            self.path,
+            name,
+            words!("` is "),
+            &shown(value),
+            ": ",
+            why,
+        ]);
     }
 
     fn refuse_unknown(&self, known: &[&str]) {
@@ -194,9 +211,9 @@ impl<'a> Options<'a> {
             }
             // The value is not shown: it may well be a secret that does not belong here.
             let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-                "a browser cannot keep a client secret; register a public client"
+                words!("a browser cannot keep a client secret; register a public client")
             } else {
-                "there is no such option"
+                words!("there is no such option")
             };
             self.record(&["`", self.path, name, "`: ", why]);
         }
@@ -240,7 +257,7 @@ impl<'a> Options<'a> {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
             Some(_) => {
-                self.refuse(name, "it must be true or false");
+                self.refuse(name, words!("it must be true or false"));
                 false
             }
         }
@@ -253,7 +270,7 @@ impl<'a> Options<'a> {
         };
         let seconds = value.as_u64().unwrap_or(u64::MAX);
         if !(least..=most).contains(&seconds) {
-            let mut why = "it must be a whole number of seconds from ".to_owned();
+            let mut why = words!("it must be a whole number of seconds from ").to_owned();
             json::write_number(&mut why, least);
             why.push_str(" to ");
             json::write_number(&mut why, most);
@@ -280,8 +297,9 @@ impl<'a> Options<'a> {
     }
 
     fn issuer(&self) -> String {
-        const WHY: &str =
-            "it must be the provider's issuer identifier, an https URL without query or fragment";
+        const WHY: &str = words!(
+            "it must be the provider's issuer identifier, an https URL without query or fragment"
+        );
         let issuer = self.text("issuer", WHY);
         match Url::parse(issuer) {
             Some(url) if url.is_plain() && url.is_trustworthy() => {}
@@ -294,7 +312,8 @@ impl<'a> Options<'a> {
     }
 
     fn client_id(&self) -> String {
-        const WHY: &str = "it must be the identifier under which the provider knows this app";
+        const WHY: &str =
+            words!("it must be the identifier under which the provider knows this app");
         let client_id = self.text("clientId", WHY);
         // RFC 6749 A.1: VSCHAR.
         if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -305,7 +324,8 @@ impl<'a> Options<'a> {
 
     fn redirect_uri(&self, base: Url) -> Url {
         const OPTION: &str = "redirectUri";
-        const WHY: &str = "it must be a URL, or a path on the worker's origin, without fragment";
+        const WHY: &str =
+            words!("it must be a URL, or a path on the worker's origin, without fragment");
         let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
         let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
             self.refuse(OPTION, WHY);
@@ -317,14 +337,15 @@ impl<'a> Options<'a> {
         if !url.is_same_origin(&base) {
             self.refuse(
                 OPTION,
-                "it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault",
+                words!("it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault"),
             );
         }
         url
     }
 
     fn scope(&self) -> String {
-        const WHY: &str = "it must be a list of scopes separated by single spaces, with `openid`";
+        const WHY: &str =
+            words!("it must be a list of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
         if !scope.split(' ').all(is_scope_token) {
             self.refuse("scope", WHY);
@@ -332,7 +353,7 @@ impl<'a> Options<'a> {
         if !has_word(scope, "openid") {
             self.refuse(
                 "scope",
-                "it must contain `openid`: without it there is no ID token that says who the user is",
+                words!("it must contain `openid`: without it there is no ID token that says who the user is"),
             );
         }
         scope.to_owned()
@@ -340,7 +361,7 @@ impl<'a> Options<'a> {
 
     fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
         const WHY: &str =
-            "it must be a list of rules such as { url: 'https://api.example.com/v1/' }";
+            words!("it must be a list of rules such as { url: 'https://api.example.com/v1/' }");
         let mut rules = Vec::new();
         let items = self.object.get("apis").and_then(Value::as_array);
         let Some(items) = items.filter(|items| items.len() <= 100) else {
@@ -371,9 +392,9 @@ impl<'a> Options<'a> {
     }
 
     fn rule(&self, base: &Url) -> Option<Rule> {
-        const URL_WHY: &str = "it must be a URL whose path ends in `/`";
+        const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
-            "it must be a list of upper-case methods, without CONNECT and TRACE";
+            words!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(&["url", "methods"]);
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.texts("methods", &["GET", "HEAD"], METHODS_WHY);
@@ -384,11 +405,14 @@ impl<'a> Options<'a> {
         let (option, why) = match Rule::new(&url, &methods) {
             Ok(rule) => return Some(rule),
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
-            Err(RuleFault::NotPlain) => ("url", "it must have no user name, query or fragment"),
-            Err(RuleFault::NoTrailingSlash) => ("url", "its path must end in `/`"),
+            Err(RuleFault::NotPlain) => (
+                "url",
+                words!("it must have no user name, query or fragment"),
+            ),
+            Err(RuleFault::NoTrailingSlash) => ("url", words!("its path must end in `/`")),
             Err(RuleFault::UnusablePath) => (
                 "url",
-                "its path has an escaped dot, slash or control character",
+                words!("its path has an escaped dot, slash or control character"),
             ),
             Err(RuleFault::Method) => ("methods", METHODS_WHY),
         };
@@ -407,11 +431,11 @@ impl<'a> Options<'a> {
             let url = Url::parse(text);
             if let Some(rule) = url.as_ref().and_then(|url| rules.covering(url)) {
                 self.record(&[
-                    "`apis` has the rule ",
+                    words!("`apis` has the rule "),
                     rule.url().href(),
-                    ", which covers the authorization server (",
+                    words!(", which covers the authorization server ("),
                     text,
-                    "): name the API's own path",
+                    words!("): name the API's own path"),
                 ]);
             }
         }
@@ -421,25 +445,30 @@ impl<'a> Options<'a> {
         const YEAR: u64 = 365 * 24 * 3600;
         const HALF_HOUR: u64 = 1800;
         const HALF_DAY: u64 = 43_200;
-        const WHY: &str = "it must be an object such as { idle: 1800 }";
+        const WHY: &str = words!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
         session.refuse_unknown(&["idle", "absolute", "persist"]);
         let persist = session.object.get("persist");
         if persist.is_some_and(|persist| persist.as_str() != Some("memory")) {
-            session.refuse("persist", "only 'memory' is built so far");
+            session.refuse("persist", words!("only 'memory' is built so far"));
         }
         let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
         let default_idle = HALF_HOUR.min(absolute.as_secs());
         let idle = session.seconds("idle", default_idle, [1, YEAR]);
         if idle > absolute {
-            let why = "it must not be longer than `session.absolute`, or it never takes effect";
+            let why =
+                words!("it must not be longer than `session.absolute`, or it never takes effect");
             session.refuse("idle", why);
         }
         Limits { idle, absolute }
     }
 
     fn claims(&self) -> Vec<String> {
-        let named = self.texts("claims", DEFAULT_CLAIMS, "it must be a list of claim names");
+        let named = self.texts(
+            "claims",
+            DEFAULT_CLAIMS,
+            words!("it must be a list of claim names"),
+        );
         let mut claims = Vec::new();
         for claim in named {
             // `sub` is shown anyway.
@@ -448,7 +477,7 @@ impl<'a> Options<'a> {
             }
         }
         if claims.iter().any(|c| PROTOCOL_CLAIMS.contains(&c.as_str())) {
-            let why = "nonce, at_hash, c_hash and s_hash stay in the vault";
+            let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
             self.refuse("claims", why);
         }
         claims
@@ -457,7 +486,7 @@ impl<'a> Options<'a> {
     fn metadata(&self, issuer: &str) -> Option<Metadata> {
         let value = self.object.get("metadata")?;
         let Some(document) = value.as_object() else {
-            self.refuse("metadata", "it must be an object (RFC 8414 2)");
+            self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));
             return None;
         };
         match Metadata::from_object(document, issuer) {
@@ -479,19 +508,19 @@ impl<'a> Options<'a> {
         if algorithm.is_none() {
             self.refuse(
                 OPTION,
-                "it must be ES256, RS256, PS256 or EdDSA; `none` and HMAC are not accepted in a browser",
+                words!("it must be ES256, RS256, PS256 or EdDSA; `none` and HMAC are not accepted in a browser"),
             );
         }
         algorithm
     }
 
     fn authorization_params(&self) -> String {
-        const WHY: &str = "it must be an object of strings such as { audience: '…' }";
+        const WHY: &str = words!("it must be an object of strings such as { audience: '…' }");
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
             if PROTOCOL_PARAMS.contains(&name) {
-                params.refuse(name, "the flow sets this parameter itself");
+                params.refuse(name, words!("the flow sets this parameter itself"));
             }
             form.push(name, params.text(name, WHY));
         }

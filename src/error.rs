@@ -32,11 +32,18 @@ macro_rules! codes {
             }
 
             /// What the reader of the error should do.
+            #[cfg(not(feature = "coded"))]
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self { $($(#[cfg($cfg)])? Self::$variant => $advice,)+ }
             }
         }
+
+        // The page's file has the advice of all, under their codes.
+        #[cfg(feature = "coded")]
+        const _: () = {
+            $(keep!(concat!($code, "\n", $advice));)+
+        };
     };
 }
 
@@ -174,8 +181,12 @@ impl fmt::Display for Error {
         f.write_str(self.code().as_str())?;
         f.write_str(": ")?;
         f.write_str(self.message())?;
-        f.write_str(". ")?;
-        f.write_str(self.code().advice())
+        #[cfg(not(feature = "coded"))]
+        {
+            f.write_str(". ")?;
+            f.write_str(self.code().advice())?;
+        }
+        Ok(())
     }
 }
 

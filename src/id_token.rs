@@ -92,22 +92,22 @@ impl Unverified {
     /// [`Code::IdTokenInvalid`] if it is [malformed](crate::jwt::Malformed), its `alg` is not
     /// among `allowed`, or its `typ` says that it is something else than a plain JWT.
     pub fn parse(token: &str, allowed: &[Algorithm]) -> Result<Self> {
-        let jwt =
-            Jwt::parse(token).map_err(|reason| invalid(&["the ID token ", reason.as_str()]))?;
+        let jwt = Jwt::parse(token)
+            .map_err(|reason| invalid(&[words!("the ID token "), reason.as_str()]))?;
         let algorithm = Algorithm::from_name(jwt.alg())
             .filter(|algorithm| allowed.contains(algorithm))
             .ok_or_else(|| {
                 invalid(&[
-                    "the ID token's alg is ",
+                    words!("the ID token's alg is "),
                     &quote(jwt.alg()),
-                    ", which is not allowed for this provider",
+                    words!(", which is not allowed for this provider"),
                 ])
             })?;
         match jwt.typ() {
             Some(typ) if !typ.eq_ignore_ascii_case("JWT") => Err(invalid(&[
-                "the ID token's typ is ",
+                words!("the ID token's typ is "),
                 &quote(typ),
-                ", not 'JWT'",
+                words!(", not 'JWT'"),
             ])),
             _ => Ok(Self {
                 jwt: Box::new(jwt),
@@ -152,7 +152,10 @@ impl Unverified {
         expected: &Expected<'_>,
     ) -> core::result::Result<IdToken, Rejected> {
         if !valid {
-            return Err(invalid(&["the ID token's signature is not by the issuer's key"]).into());
+            return Err(invalid(&[words!(
+                "the ID token's signature is not by the issuer's key"
+            )])
+            .into());
         }
         let check = Check {
             claims: self.jwt.claims(),
@@ -234,9 +237,9 @@ impl<'a> Check<'a> {
             return;
         }
         let message = [
-            "the ID token's iss is ",
+            words!("the ID token's iss is "),
             &quote(issuer),
-            ", not ",
+            words!(", not "),
             &quote(self.expected.issuer),
         ];
         let error = Error::new(Code::IssuerMismatch, message.concat());
@@ -249,12 +252,12 @@ impl<'a> Check<'a> {
     fn subject(&self) {
         let subject = self.required_text("sub");
         if subject.is_empty() || subject.len() > MAX_SUB_LEN {
-            self.wrong("sub", "is not 1 to 255 characters long");
+            self.wrong("sub", words!("is not 1 to 255 characters long"));
         }
         if let Occasion::Refresh { original } = self.expected.occasion
             && original.subject() != subject
         {
-            let error = wrong("sub", "is not that of the session");
+            let error = wrong("sub", words!("is not that of the session"));
             self.reject(Rejected::OtherUser(error));
         }
     }
@@ -274,7 +277,7 @@ impl<'a> Check<'a> {
             match audience.as_str() {
                 Some(audience) if audience == client_id => is_meant = true,
                 Some(_) => has_others = true,
-                None => self.wrong("aud", "is no string or array of strings"),
+                None => self.wrong("aud", words!("is no string or array of strings")),
             }
         }
         let wrong_because = |claim, what| {
@@ -282,11 +285,11 @@ impl<'a> Check<'a> {
             self.wrong(claim, &what);
         };
         if !is_meant {
-            wrong_because("aud", "does not contain");
+            wrong_because("aud", words!("does not contain"));
         }
         match self.text("azp") {
-            Some(azp) if azp != client_id => wrong_because("azp", "is not"),
-            None if has_others => wrong_because("aud", "has others beside, and no azp of"),
+            Some(azp) if azp != client_id => wrong_because("azp", words!("is not")),
+            None if has_others => wrong_because("aud", words!("has others beside, and no azp of")),
             _ => {}
         }
     }
@@ -295,13 +298,13 @@ impl<'a> Check<'a> {
         let tolerance = self.expected.tolerance_seconds;
         let now = self.expected.now_seconds;
         if now >= self.required_time("exp").saturating_add(tolerance) {
-            self.wrong("exp", "is past");
+            self.wrong("exp", words!("is past"));
         }
         let latest = now.saturating_add(tolerance);
         self.required_time("iat");
         for name in ["iat", "nbf", "auth_time"] {
             if self.time(name).is_some_and(|time| time > latest) {
-                self.wrong(name, "is in the future");
+                self.wrong(name, words!("is in the future"));
             }
         }
     }
@@ -318,13 +321,13 @@ impl<'a> Check<'a> {
         }
         let hash = pkce::sha256(self.expected.access_token.expose().as_bytes());
         if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
-            self.wrong("at_hash", "is not that of the access token");
+            self.wrong("at_hash", words!("is not that of the access token"));
         }
     }
 
     fn code_exchange(&self, nonce: &Secret, max_age_seconds: Option<u64>) {
         if !nonce.matches(self.required_text("nonce")) {
-            self.wrong("nonce", "is not that of the login");
+            self.wrong("nonce", words!("is not that of the login"));
         }
         let Some(max_age) = max_age_seconds else {
             return;
@@ -334,19 +337,19 @@ impl<'a> Check<'a> {
             .saturating_add(max_age)
             .saturating_add(self.expected.tolerance_seconds);
         if self.expected.now_seconds > oldest {
-            self.wrong("auth_time", "is longer ago than max_age allows");
+            self.wrong("auth_time", words!("is longer ago than max_age allows"));
         }
     }
 
     /// What section 12.2 asks of a refreshed ID token beyond `iss`, `sub` and `aud`.
     fn refresh(&self, original: &IdToken) {
-        const OTHER: &str = "is not the login's";
+        const OTHER: &str = words!("is not the login's");
         // The machines behind one issuer do not agree on the second either.
         let issued = self
             .required_time("iat")
             .saturating_add(self.expected.tolerance_seconds);
         if seconds(original.claims(), "iat").is_some_and(|first| issued < first) {
-            self.wrong("iat", "is before the login's");
+            self.wrong("iat", words!("is before the login's"));
         }
         if let (Some(first), Some(now)) = (original.auth_time(), self.time("auth_time"))
             && first != now
@@ -367,7 +370,7 @@ impl<'a> Check<'a> {
     fn text(&self, name: &str) -> Option<&'a str> {
         let text = self.claims.get(name)?.as_str();
         if text.is_none() {
-            self.wrong(name, "is not a string");
+            self.wrong(name, words!("is not a string"));
         }
         text
     }
@@ -375,7 +378,7 @@ impl<'a> Check<'a> {
     fn required_text(&self, name: &str) -> &'a str {
         let text = self.text(name);
         if text.is_none() {
-            self.wrong(name, "is missing");
+            self.wrong(name, words!("is missing"));
         }
         text.unwrap_or_default()
     }
@@ -384,7 +387,7 @@ impl<'a> Check<'a> {
         self.claims.get(name)?;
         let time = seconds(self.claims, name);
         if time.is_none() {
-            self.wrong(name, "is not a sound number of seconds");
+            self.wrong(name, words!("is not a sound number of seconds"));
         }
         time
     }
@@ -392,7 +395,7 @@ impl<'a> Check<'a> {
     fn required_time(&self, name: &str) -> u64 {
         let time = self.time(name);
         if time.is_none() {
-            self.wrong(name, "is missing");
+            self.wrong(name, words!("is missing"));
         }
         time.unwrap_or_default()
     }
@@ -414,7 +417,7 @@ fn invalid(message: &[&str]) -> Error {
 
 /// An error that names a claim and what is wrong with it, and quotes nothing of the token.
 fn wrong(claim: &str, what: &str) -> Error {
-    invalid(&["the ID token's ", claim, " ", what])
+    invalid(&[words!("the ID token's "), claim, " ", what])
 }
 
 #[cfg(test)]

@@ -192,17 +192,17 @@ impl Jwks {
     /// an array `keys`, or has more than [`MAX_KEYS`].
     pub fn parse(json: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(invalid("is longer than 256 KiB"));
+            return Err(invalid(words!("is longer than 256 KiB")));
         }
         let Ok(set) = Value::parse(json) else {
-            return Err(invalid("is not strict JSON"));
+            return Err(invalid(words!("is not strict JSON")));
         };
         let set = set.as_object().and_then(|set| set.get("keys"));
         let Some(items) = set.and_then(Value::as_array) else {
-            return Err(invalid("has no array called keys"));
+            return Err(invalid(words!("has no array called keys")));
         };
         if items.len() > MAX_KEYS {
-            return Err(invalid("has more than 100 keys"));
+            return Err(invalid(words!("has more than 100 keys")));
         }
         let mut keys = Vec::new();
         for item in items {
@@ -238,7 +238,7 @@ impl Jwks {
 fn invalid(reason: &str) -> Error {
     Error::new(
         Code::MetadataInvalid,
-        ["the issuer's key set ", reason].concat(),
+        [words!("the issuer's key set "), reason].concat(),
     )
 }
 

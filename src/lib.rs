@@ -97,6 +97,8 @@
 
 extern crate alloc;
 
+#[macro_use]
+mod words;
 mod prelude;
 
 pub mod allow;

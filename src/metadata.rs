@@ -45,12 +45,12 @@ impl Metadata {
     /// as [`Metadata::from_object`].
     pub fn parse(json: &str, issuer: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(invalid(&["it is longer than 128 KiB"]));
+            return Err(invalid(&[words!("it is longer than 128 KiB")]));
         }
         match Value::parse(json) {
             Ok(Value::Object(ref document)) => Self::from_object(document, issuer),
-            Ok(_) => Err(invalid(&["it is not a JSON object"])),
-            Err(_) => Err(invalid(&["it is not strict JSON"])),
+            Ok(_) => Err(invalid(&[words!("it is not a JSON object")])),
+            Err(_) => Err(invalid(&[words!("it is not strict JSON")])),
         }
     }
 
@@ -69,9 +69,9 @@ impl Metadata {
         let said = reader.required("issuer");
         if said != issuer {
             let message = [
-                "the provider's metadata is of issuer ",
+                words!("the provider's metadata is of issuer "),
                 &quote(said),
-                ", not of ",
+                words!(", not of "),
                 &quote(issuer),
             ];
             let mismatch = || Error::new(Code::IssuerMismatch, message.concat());
@@ -145,7 +145,12 @@ impl<'a> Reader<'a> {
             Some(text) => text,
             None => {
                 let kind = value.kind();
-                self.refuse(&[name, " is or contains ", kind, " where a string should be"]);
+                self.refuse(&[
+                    name,
+                    words!(" is or contains "),
+                    kind,
+                    words!(" where a string should be"),
+                ]);
                 ""
             }
         }
@@ -155,7 +160,7 @@ impl<'a> Reader<'a> {
         match self.get(name) {
             Some(value) => self.string(name, value),
             None => {
-                self.refuse(&[name, " is missing"]);
+                self.refuse(&[name, words!(" is missing")]);
                 ""
             }
         }
@@ -175,7 +180,7 @@ impl<'a> Reader<'a> {
                 name,
                 " is ",
                 &quote(text),
-                ", which is no absolute https URL without user information and fragment",
+                words!(", which is no absolute https URL without user information and fragment"),
             ]);
         }
         text.to_owned()
@@ -190,7 +195,7 @@ impl<'a> Reader<'a> {
             None => false,
             Some(Value::Bool(flag)) => *flag,
             Some(value) => {
-                self.refuse(&[name, " is ", value.kind(), ", not a boolean"]);
+                self.refuse(&[name, " is ", value.kind(), words!(", not a boolean")]);
                 false
             }
         }
@@ -199,7 +204,7 @@ impl<'a> Reader<'a> {
     fn strings(&self, name: &str) -> Option<Vec<&'a str>> {
         let value = self.get(name)?;
         let Some(items) = value.as_array() else {
-            self.refuse(&[name, " is ", value.kind(), ", not an array"]);
+            self.refuse(&[name, " is ", value.kind(), words!(", not an array")]);
             return None;
         };
         let mut strings = Vec::new();
@@ -217,7 +222,7 @@ impl<'a> Reader<'a> {
         const NAME: &str = "code_challenge_methods_supported";
         let methods = self.strings(NAME);
         if methods.is_some_and(|methods| !methods.contains(&pkce::CHALLENGE_METHOD)) {
-            self.refuse(&[NAME, " does not contain 'S256'"]);
+            self.refuse(&[NAME, words!(" does not contain 'S256'")]);
         }
     }
 
@@ -236,14 +241,20 @@ impl<'a> Reader<'a> {
             }
         }
         if known.is_empty() {
-            self.refuse(&[NAME, " contains none of ES256, RS256, PS256 and EdDSA"]);
+            self.refuse(&[
+                NAME,
+                words!(" contains none of ES256, RS256, PS256 and EdDSA"),
+            ]);
         }
         known
     }
 }
 
 fn invalid(reason: &[&str]) -> Error {
-    let message = ["the provider's metadata is unusable: ", &reason.concat()];
+    let message = [
+        words!("the provider's metadata is unusable: "),
+        &reason.concat(),
+    ];
     Error::new(Code::MetadataInvalid, message.concat())
 }
 

@@ -33,13 +33,13 @@ pub enum Verdict {
 #[must_use]
 pub fn verdict(outcome: &Outcome) -> Verdict {
     let Outcome::Reply(reply) = outcome else {
-        return Verdict::Transient("there was no answer");
+        return Verdict::Transient(words!("there was no answer"));
     };
     match token::read(reply) {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
         Answer::Refused(code) => refused(code),
         Answer::Wait(after) => Verdict::Wait(after.map_or(Millis::from_secs(5), Into::into)),
-        Answer::ServerFault => Verdict::Transient("the provider failed"),
+        Answer::ServerFault => Verdict::Transient(words!("the provider failed")),
         Answer::Unusable(why) => Verdict::Transient(why),
     }
 }
@@ -51,7 +51,7 @@ fn refused(code: String) -> Verdict {
             Verdict::InteractionRequired(code)
         }
         "temporarily_unavailable" | "server_error" | "slow_down" => {
-            Verdict::Transient("the provider is unavailable for the moment")
+            Verdict::Transient(words!("the provider is unavailable for the moment"))
         }
         // `invalid_client`, `unauthorized_client`, `invalid_scope`, and what nobody has heard of.
         _ => Verdict::Misconfigured(code),

@@ -112,15 +112,17 @@ pub fn read(reply: &HttpReply) -> Answer {
         503 if reply.retry_after.is_some() => Answer::Wait(reply.retry_after),
         400..=499 if reply.status != 408 => match error_code(reply) {
             Some(code) => Answer::Refused(code),
-            None => Answer::Unusable("a 4xx answer without an error code"),
+            None => Answer::Unusable(words!("a 4xx answer without an error code")),
         },
         408 | 500..=599 => Answer::ServerFault,
-        _ => Answer::Unusable("a status that a token endpoint does not use"),
+        _ => Answer::Unusable(words!("a status that a token endpoint does not use")),
     }
 }
 
 fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
-    let text = reply.json_text().ok_or("not JSON by its Content-Type")?;
+    let text = reply
+        .json_text()
+        .ok_or(words!("not JSON by its Content-Type"))?;
     Value::parse(text).map_err(|error| error.reason)
 }
 
@@ -139,22 +141,22 @@ pub fn is_error_code(code: &str) -> bool {
 
 fn tokens(reply: &HttpReply) -> Result<Box<TokenSet>, &'static str> {
     let value = parse_object(reply)?;
-    let object = value.as_object().ok_or("not a JSON object")?;
+    let object = value.as_object().ok_or(words!("not a JSON object"))?;
     let mut reader = Reader {
         object,
         fault: None,
     };
     if object.get("error").is_some() {
-        reader.refuse("a 200 with an error in it");
+        reader.refuse(words!("a 200 with an error in it"));
     }
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case("bearer") => {}
-        Some(_) => reader.refuse("token_type is not Bearer"),
-        None => reader.refuse("token_type is missing"),
+        Some(_) => reader.refuse(words!("token_type is not Bearer")),
+        None => reader.refuse(words!("token_type is missing")),
     }
     let access_token = reader.token("access_token");
     if access_token.is_none() {
-        reader.refuse("access_token is missing");
+        reader.refuse(words!("access_token is missing"));
     }
     let tokens = Box::new(TokenSet {
         access_token: access_token.unwrap_or_default(),
@@ -191,14 +193,16 @@ impl<'a> Reader<'a> {
 
     fn token(&mut self, name: &str) -> Option<Secret> {
         let Some(token) = self.object.get(name)?.as_str() else {
-            self.refuse("a token is not a string");
+            self.refuse(words!("a token is not a string"));
             return None;
         };
         // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
         let is_sound =
             (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
         if !is_sound {
-            self.refuse("a token is empty, too long, or has characters that no token has");
+            self.refuse(words!(
+                "a token is empty, too long, or has characters that no token has"
+            ));
         }
         Some(Secret::from(token))
     }
@@ -213,7 +217,7 @@ impl<'a> Reader<'a> {
         };
         let magnitude = digits.strip_prefix('-').unwrap_or(digits);
         if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
-            self.refuse("expires_in is not a whole number of seconds");
+            self.refuse(words!("expires_in is not a whole number of seconds"));
         }
         if magnitude.len() < digits.len() {
             return Duration::ZERO;
@@ -225,11 +229,11 @@ impl<'a> Reader<'a> {
 
     fn scope(&mut self) -> Option<String> {
         let Some(scope) = self.optional("scope")?.as_str() else {
-            self.refuse("scope is not a string");
+            self.refuse(words!("scope is not a string"));
             return None;
         };
         if !words(scope).all(is_scope_token) {
-            self.refuse("scope has characters that no scope has");
+            self.refuse(words!("scope has characters that no scope has"));
         }
         Some(scope.to_owned())
     }

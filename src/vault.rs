@@ -206,7 +206,10 @@ impl Vault {
             return self.hello(port, version);
         }
         let Some(i) = self.ports.iter().position(|known| *known == port) else {
-            let error = Error::new(Code::MessageInvalid, "the first message must be hello");
+            let error = Error::new(
+                Code::MessageInvalid,
+                words!("the first message must be hello"),
+            );
             self.drop_call(call);
             return self.post(port, message::error(id, &error));
         };
@@ -236,7 +239,7 @@ impl Vault {
         if version != PROTOCOL {
             let error = Error::new(
                 Code::MessageInvalid,
-                "page and worker are of different versions of strongroom",
+                words!("page and worker are of different versions of strongroom"),
             );
             return self.refuse(port, &error);
         }
@@ -254,7 +257,10 @@ impl Vault {
     fn evict(&mut self) {
         let is_idle = |port: &&PortId| !self.has_calls(**port);
         if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
-            let error = Error::new(Code::LimitExceeded, "256 other pages have connected since");
+            let error = Error::new(
+                Code::LimitExceeded,
+                words!("256 other pages have connected since"),
+            );
             self.refuse(port, &error);
         }
     }

@@ -5,6 +5,7 @@
  * @module
  */
 import { Core, initSync } from '../glue/strongroom_core.js'
+import { compose } from './error.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 export { StrongroomError } from './error.js'
@@ -44,14 +45,14 @@ const decoder = new TextDecoder()
 export const ready = async (
   wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
 ): Promise<void> => {
-  memory = await loadWasm(
-    wasm,
-    initSync,
-    'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().',
-    "Add 'wasm-unsafe-eval' to script-src in the page's policy.",
-  )
+  memory = await loadWasm(wasm, initSync).catch(({ code, message }) => {
+    throw compose(code, message, code === 'wasm_blocked' ? BLOCKED : MISSING)
+  })
   core ??= new Core()
 }
+
+const BLOCKED = "Add 'wasm-unsafe-eval' to script-src in the page's policy."
+const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().'
 
 /** A fresh PKCE pair (RFC 7636), from the platform's random numbers. */
 export const generatePkce = (): Pkce => {

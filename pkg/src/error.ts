@@ -20,3 +20,6 @@ export const compose = (code: string, what: string, todo: string): StrongroomErr
 /** What cannot be done here; the message says what is missing. */
 export const unsupported = (what: string): StrongroomError =>
   compose('unsupported', what, 'See the message for what is missing.')
+
+/** A message of the core's without its texts. */
+export const unspelt = (message: string): string => message.replace(/\p{Co}/gu, '…')

@@ -14,6 +14,7 @@ import { vaultFetch } from './fetch.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
 import { open } from './port.js'
+import { spell } from './spell.js'
 
 export type * from './api.js'
 export { StrongroomError }
@@ -41,8 +42,11 @@ export const connect = async (
   }
 
   const link = await open(worker, timeout, {
-    announce(message) {
-      if (message.t === 'trace') return emit('trace', message)
+    async announce(message) {
+      if (message.t === 'trace') {
+        const { detail } = message
+        return emit('trace', { ...message, detail: detail && (await spell(detail)) })
+      }
       ;({ session, reason } = message)
       emit('change', { session, reason })
     },

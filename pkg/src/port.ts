@@ -6,9 +6,10 @@
  * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
  * since its answer went nowhere. A page that is gone for good is told nothing.
  */
-import { compose, StrongroomError } from './error.js'
+import { compose, type StrongroomError } from './error.js'
 import { listen } from './listen.js'
 import { PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
+import { inWords } from './spell.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
@@ -118,20 +119,27 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       for (const asker of askers.values()) asker.fail(error)
       askers.clear()
     }
-    const refuse = (message: Refusal) => {
-      const error = new StrongroomError(message.code, message.message)
-      if (message.t === 'failed') return link.end(error)
-      const asker = askers.get(message.id)
-      askers.delete(message.id)
-      if (asker) asker.fail(error)
+    const refuse = async (message: Refusal) => {
+      const asker = 'id' in message ? take(message.id) : opened()
+      const error = await inWords(message.code, message.message)
+      if (message.t === 'failed') link.end(error)
+      else if (asker) asker.fail(error)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
       else if (!message.id) {
         reject(error)
         failAll(error)
       }
     }
+    const take = (id: number) => {
+      const asker = askers.get(id)
+      askers.delete(id)
+      return asker
+    }
     const hear = (message: VaultMessage, payload: unknown) => {
-      if ('code' in message) return refuse(message)
+      if ('code' in message) {
+        refuse(message)
+        return
+      }
       if ('id' in message) {
         const asker = askers.get(message.id)
         if (!asker || !proceed(asker, message, payload)) askers.delete(message.id)

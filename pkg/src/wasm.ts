@@ -1,5 +1,5 @@
 /** Loads a module of the core, once, and tells the ways apart in which that fails. */
-import { compose } from './error.js'
+import { StrongroomError } from './error.js'
 
 /** Where a module is, or what it is. A string is relative to the file that runs: page or worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
@@ -13,21 +13,14 @@ let loading: Promise<WebAssembly.Memory> | undefined
  * Resolves with the module's memory. The first call decides where it comes from, unless that fails.
  *
  * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`.
- *
- * @param missing What to do if the module cannot be had there. Default: in a vault's worker.
- * @param blocked What to do if the policy forbids it. Default: likewise.
+ * Neither says what to do about it.
  */
-export const loadWasm = (
-  source: WasmSource,
-  initSync: InitSync,
-  missing = 'Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).',
-  blocked = "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.",
-): Promise<WebAssembly.Memory> =>
+export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   (loading ??= load(source, initSync).catch((error) => {
     loading = undefined
     throw error instanceof WebAssembly.CompileError && isBlocked()
-      ? compose('wasm_blocked', 'the Content-Security-Policy forbids WebAssembly', blocked)
-      : compose('wasm_failed', `the WebAssembly module could not be loaded: ${error.message}`, missing)
+      ? new StrongroomError('wasm_blocked', 'the Content-Security-Policy forbids WebAssembly')
+      : new StrongroomError('wasm_failed', `the WebAssembly module could not be loaded: ${error.message}`)
   }))
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {

@@ -10,7 +10,7 @@
  */
 import { initSync, Vault } from '../glue/strongroom.js'
 import type { VaultConfig } from './config.js'
-import { compose, StrongroomError } from './error.js'
+import { StrongroomError, unspelt } from './error.js'
 import type { VaultMessage } from './messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
@@ -24,8 +24,10 @@ export interface VaultOptions {
   wasm?: WasmSource
 }
 
-const configInvalid = (what: string) =>
-  compose('config_invalid', what, "Mend the named option in the worker's file.")
+/** What a page is told. It adds what to do. */
+type Fault = Pick<StrongroomError, 'code' | 'message'>
+
+const configInvalid = (message: string): Fault => ({ code: 'config_invalid', message })
 
 /** The page's last message, as it writes it: a worker may outlive any number of pages. */
 const BYE = '{"t":"bye"}'
@@ -38,7 +40,7 @@ const ports = new Set<MessagePort>()
 let started = false
 let core: Vault | undefined
 let memory: WebAssembly.Memory | undefined
-let over: StrongroomError | undefined
+let over: Fault | undefined
 
 /**
  * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
@@ -52,8 +54,9 @@ let over: StrongroomError | undefined
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (started) {
-    end(configInvalid('vault() was called twice in one worker'))
-    throw over
+    const fault = configInvalid('vault() was called twice in one worker')
+    end(fault)
+    throw new StrongroomError(fault.code, fault.message)
   }
   started = true
   start(config, options).catch((error) =>
@@ -93,7 +96,7 @@ const hear = (port: MessagePort, data?: unknown[]) => {
   if (ports.size > MAX_PORTS) ports.delete(oldest!)
 }
 
-const refuse = (port: MessagePort, { code, message }: StrongroomError) => {
+const refuse = (port: MessagePort, { code, message }: Fault) => {
   port.onmessage = null
   const failed: VaultMessage = { t: 'failed', code, message }
   port.postMessage([JSON.stringify(failed)])
@@ -103,25 +106,24 @@ const attempt = (action: () => void) => {
   try {
     action()
   } catch (error) {
-    const { code, message } = error as StrongroomError
     // What the core refuses has a code. Everything else came out of it by force.
-    if (code) end(new StrongroomError(code, message))
+    if ((error as Fault).code) end(error as Fault)
     else crash(error)
   }
 }
 
 /** From now on every page, present and future, is told `error`. */
-const end = (error: StrongroomError) => {
+const end = (fault: Fault) => {
   if (over) return
-  over = error
+  over = fault
   core = undefined
-  console.error(error)
-  for (const port of ports) refuse(port, error)
+  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
+  for (const port of ports) refuse(port, fault)
 }
 
 /** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
 const crash = (cause: unknown) => {
-  end(compose('vault_crashed', 'the core trapped', 'Reload the page; please report it.'))
+  end({ code: 'vault_crashed', message: 'the core trapped' })
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
   // A reload gets a new vault then, other tabs being open or not. Not at once: who connects to a worker

@@ -46,6 +46,5 @@ impl Vault {
 }
 
 fn to_js(error: &crate::Error) -> JsValue {
-    let message = [error.message(), ". ", error.code().advice()].concat();
-    js::error(error.code().as_str(), &message)
+    js::error(error.code().as_str(), error.message())
 }

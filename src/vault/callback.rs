@@ -45,7 +45,10 @@ impl Stage {
 impl Vault {
     pub(super) fn callback(&mut self, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
-            let error = Error::new(Code::LimitExceeded, "32 callbacks are under way already");
+            let error = Error::new(
+                Code::LimitExceeded,
+                words!("32 callbacks are under way already"),
+            );
             return self.post_error(port, id, &error);
         }
         let answer = match Answer::parse(&self.config, url) {
@@ -115,7 +118,7 @@ impl Vault {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
-                "there is no metadata",
+                words!("there is no metadata"),
             ));
         };
         let code = answer.code(&pending, metadata)?;
@@ -143,12 +146,12 @@ impl Vault {
             let (code, why) = if was_used || matches!(taken, Taken::Used) {
                 (
                     Code::LoginReplayed,
-                    "the answer to this login was used before",
+                    words!("the answer to this login was used before"),
                 )
             } else {
                 (
                     Code::LoginUnknown,
-                    "no login that began here is waiting for this answer",
+                    words!("no login that began here is waiting for this answer"),
                 )
             };
             return Err(Error::new(code, why));
@@ -159,7 +162,7 @@ impl Vault {
         if pending.issuer != self.config.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
-                "the login was begun with another issuer than the one configured now",
+                words!("the login was begun with another issuer than the one configured now"),
             ));
         }
         Ok(pending)
@@ -273,7 +276,7 @@ impl Vault {
             && before.original().subject() != session.original().subject()
         {
             let successor = self.end_refresh();
-            let error = Error::new(Code::SessionEnded, "another user has signed in");
+            let error = Error::new(Code::SessionEnded, words!("another user has signed in"));
             self.give_up_calls(Waiters::SessionEnded, &error);
             if let Some(token) = successor.as_ref().or(before.refresh_token()) {
                 self.revoke(token);
@@ -318,32 +321,35 @@ impl Vault {
 }
 
 fn cancelled() -> Error {
-    Error::new(Code::LoginCancelled, "somebody logged out meanwhile")
+    Error::new(
+        Code::LoginCancelled,
+        words!("somebody logged out meanwhile"),
+    )
 }
 
 /// The tokens of a code exchange.
 fn exchanged(outcome: &Outcome) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
-        return Err(unavailable(
-            "the token endpoint did not answer (is it up, and does its CORS allow this origin?)",
-        ));
+        return Err(unavailable(words!(
+            "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
+        )));
     };
     Err(match token::read(reply) {
         token::Answer::Tokens(tokens) => return Ok(tokens),
         token::Answer::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,
-            "the token endpoint answered invalid_grant",
+            words!("the token endpoint answered invalid_grant"),
         ),
         token::Answer::Refused(code) => Error::new(
             Code::ClientRejected,
-            "the token endpoint answered ".to_owned() + &code,
+            words!("the token endpoint answered ").to_owned() + &code,
         ),
-        token::Answer::Wait(_) => unavailable("the token endpoint asks for patience"),
-        token::Answer::ServerFault => unavailable("the token endpoint failed"),
+        token::Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
+        token::Answer::ServerFault => unavailable(words!("the token endpoint failed")),
         token::Answer::Unusable(why) => Error::new(
             Code::TokenResponseInvalid,
-            "the token endpoint's answer is unusable: ".to_owned() + why,
+            words!("the token endpoint's answer is unusable: ").to_owned() + why,
         ),
     })
 }

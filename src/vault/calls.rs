@@ -87,11 +87,11 @@ impl Vault {
         allow::check_headers(&request.headers())?;
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
-            let message = "512 calls of this page, or 1024 of all, are under way already";
+            let message = words!("512 calls of this page, or 1024 of all, are under way already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         if self.calls.iter().any(|c| c.port == port && c.id == id) {
-            let message = "a call with this id is under way";
+            let message = words!("a call with this id is under way");
             return Err(Error::new(Code::MessageInvalid, message));
         }
         let Some(session) = &mut self.session else {
@@ -223,7 +223,7 @@ impl Vault {
         let text = head_text(known.id, head);
         self.trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
-            let message = "the API answered with a redirect";
+            let message = words!("the API answered with a redirect");
             self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
         } else if is_worth_a_refresh {
             self.hold(call, generation, text);
@@ -335,8 +335,8 @@ impl Vault {
     /// The error for a call that finds no session.
     pub(super) fn no_session(&self) -> Error {
         let why = match self.end_reason {
-            None => "there is no session".to_owned(),
-            Some(reason) => "the session has ended: ".to_owned() + reason.as_str(),
+            None => words!("there is no session").to_owned(),
+            Some(reason) => words!("the session has ended: ").to_owned() + reason.as_str(),
         };
         Error::new(Code::LoginRequired, why)
     }

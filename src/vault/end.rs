@@ -73,7 +73,7 @@ impl Vault {
             .and_then(|token| self.revoke(token));
         self.broadcast_session();
         self.trace("session_ended", Some(reason.as_str()));
-        let message = "the session has ended: ".to_owned() + reason.as_str();
+        let message = words!("the session has ended: ").to_owned() + reason.as_str();
         let error = Error::new(Code::SessionEnded, message);
         self.give_up_calls(Waiters::SessionEnded, &error);
         revocation
@@ -110,14 +110,15 @@ impl Vault {
     fn end_session_url(&self, return_to: Option<&str>) -> Result<String> {
         let metadata = self.provider.metadata.as_ref();
         let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
-            let message = "the provider has no end_session_endpoint, or nobody was signed in";
+            let message =
+                words!("the provider has no end_session_endpoint, or nobody was signed in");
             return Err(Error::new(Code::Unsupported, message));
         };
         let mut form = Form::new();
         form.push("client_id", &self.config.client_id);
         if let Some(return_to) = return_to {
             let Some(url) = Url::parse_within(return_to, &self.config.redirect_uri) else {
-                let message = "logout option returnTo is not an address of this app";
+                let message = words!("logout option returnTo is not an address of this app");
                 return Err(Error::new(Code::MessageInvalid, message));
             };
             form.push("post_logout_redirect_uri", url.href());

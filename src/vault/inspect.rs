@@ -64,7 +64,7 @@ impl Vault {
 
     pub(super) fn inspect(&mut self, port: PortId, id: u64) {
         if !self.config.inspect {
-            let message = "the configuration does not say inspect: true";
+            let message = words!("the configuration does not say inspect: true");
             return self.post_error(port, id, &Error::new(Code::Unsupported, message));
         }
         let holdings = ["[", &self.holdings().join(","), "]"].concat();

@@ -99,7 +99,7 @@ impl Vault {
         let logins = self.logins.under_way.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
         if self.logins.under_way.len() == MAX_LOGINS || of_this_page == MAX_LOGINS_OF_A_PAGE {
-            let message = "4 logins of this page, or 32 of all, are under way already";
+            let message = words!("4 logins of this page, or 32 of all, are under way already");
             let error = Error::new(Code::LimitExceeded, message);
             return self.post_error(port, id, &error);
         }
@@ -129,7 +129,7 @@ impl Vault {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
-                "there is no metadata",
+                words!("there is no metadata"),
             ));
         };
         let mut entropy = [0; authorize::ENTROPY];
@@ -171,7 +171,7 @@ impl Vault {
             _ => {
                 let error = Error::new(
                     Code::StorageUnavailable,
-                    "the login cannot be kept while the page is away",
+                    words!("the login cannot be kept while the page is away"),
                 );
                 self.post_error(login.port, login.id, &error);
             }
@@ -195,7 +195,10 @@ impl Vault {
 
     pub(super) fn expire_logins(&mut self) {
         let now = self.now;
-        let error = Error::new(Code::LoginExpired, "no answer came within 10 minutes");
+        let error = Error::new(
+            Code::LoginExpired,
+            words!("no answer came within 10 minutes"),
+        );
         self.fail_logins(&error, |login| login.deadline <= now.monotonic);
         self.logins
             .remembered

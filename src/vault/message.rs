@@ -106,11 +106,13 @@ impl PageMessage {
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
         let unreadable = |why| Unreadable { id: 0, why };
         if text.len() > MAX_MESSAGE {
-            return Err(unreadable("the message is longer than 131072 bytes"));
+            return Err(unreadable(words!(
+                "the message is longer than 131072 bytes"
+            )));
         }
         let value = Value::parse(text).map_err(|error| unreadable(error.reason))?;
         let Some(object) = value.as_object() else {
-            return Err(unreadable("the message is not an object"));
+            return Err(unreadable(words!("the message is not an object")));
         };
         let id = object.get("id").and_then(Value::as_u64).unwrap_or(0);
         let mut members = Members {
@@ -123,7 +125,9 @@ impl PageMessage {
         } else {
             Err(Unreadable {
                 id,
-                why: "the message is of no known type, or a member is missing or of a wrong type",
+                why: words!(
+                    "the message is of no known type, or a member is missing or of a wrong type"
+                ),
             })
         }
     }
@@ -241,10 +245,9 @@ pub(super) fn message(t: &str) -> Writer {
 }
 
 fn with_fault(message: &mut Writer, error: &Error) -> String {
-    let sentence = [error.message(), ". ", error.code().advice()].concat();
     message
         .text("code", error.code().as_str())
-        .text("message", &sentence)
+        .text("message", error.message())
         .finish()
 }
 

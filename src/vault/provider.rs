@@ -59,8 +59,8 @@ impl Vault {
 
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
-        let metadata =
-            document(outcome, "discovery document").and_then(|text| Metadata::parse(text, issuer));
+        let metadata = document(outcome, words!("discovery document"))
+            .and_then(|text| Metadata::parse(text, issuer));
         match metadata {
             Ok(metadata) => {
                 self.config.rules.forbid(&metadata.endpoints());
@@ -76,7 +76,7 @@ impl Vault {
     }
 
     pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
-        let keys = document(outcome, "key set").and_then(Jwks::parse);
+        let keys = document(outcome, words!("key set")).and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
                 self.provider.keys = Some(keys);
@@ -92,19 +92,25 @@ impl Vault {
 /// The text of a JSON document of the provider's.
 fn document<'a>(outcome: &'a Outcome, what: &str) -> Result<&'a str> {
     let unavailable = |why| {
-        let message = ["the provider's ", what, " cannot be had: ", why].concat();
+        let message = [
+            words!("the provider's "),
+            what,
+            words!(" cannot be had: "),
+            why,
+        ]
+        .concat();
         Err(Error::new(Code::ProviderUnavailable, message))
     };
     match outcome {
-        Outcome::Failed => {
-            unavailable("no answer (is it up, and does its CORS allow this origin?)")
-        }
+        Outcome::Failed => unavailable(words!(
+            "no answer (is it up, and does its CORS allow this origin?)"
+        )),
         Outcome::Reply(reply) if reply.status != 200 => {
-            unavailable(&["status ", &reply.status.to_string()].concat())
+            unavailable(&[words!("status "), &reply.status.to_string()].concat())
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),
-            None => unavailable("the answer is not JSON"),
+            None => unavailable(words!("the answer is not JSON")),
         },
     }
 }

@@ -140,13 +140,13 @@ impl Vault {
             Verdict::Misconfigured(code) => {
                 self.renewal.schedule.blocked(&self.now);
                 self.trace("refresh_failed", Some(&code));
-                let message = "the token endpoint answered ".to_owned() + &code;
+                let message = words!("the token endpoint answered ").to_owned() + &code;
                 let error = Error::new(Code::ClientRejected, message);
                 self.give_up_calls(Waiters::All, &error);
             }
             Verdict::Wait(wait) => {
                 self.renewal.schedule.told_to_wait(&self.now, wait);
-                self.refresh_postponed("the provider asks for patience");
+                self.refresh_postponed(words!("the provider asks for patience"));
             }
             Verdict::Transient(why) => {
                 let mut jitter = [0];
@@ -310,13 +310,13 @@ impl Vault {
 fn unavailable() -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        "the access token has expired and the provider cannot be reached for a new one",
+        words!("the access token has expired and the provider cannot be reached for a new one"),
     )
 }
 
 fn interaction_required() -> Error {
     Error::new(
         Code::InteractionRequired,
-        "the provider wants the user before it issues another access token",
+        words!("the provider wants the user before it issues another access token"),
     )
 }

@@ -70,7 +70,7 @@ impl Vault {
     /// The ID token among `tokens`, if its header is acceptable.
     pub(super) fn unverified(&self, tokens: &TokenSet) -> Result<Unverified> {
         let Some(id_token) = &tokens.id_token else {
-            let message = "the token endpoint answered without an ID token";
+            let message = words!("the token endpoint answered without an ID token");
             return Err(Error::new(Code::TokenResponseInvalid, message));
         };
         let announced = self.provider.metadata.as_ref();
@@ -114,11 +114,11 @@ impl Vault {
             }
             Err(SelectError::Unknown) => Err(Error::new(
                 Code::IdTokenInvalid,
-                "the ID token is signed with a key that the provider does not publish",
+                words!("the ID token is signed with a key that the provider does not publish"),
             )),
             Err(SelectError::Ambiguous) => Err(Error::new(
                 Code::IdTokenInvalid,
-                "the ID token does not say with which of several keys it is signed",
+                words!("the ID token does not say with which of several keys it is signed"),
             )),
         }
     }

@@ -114,6 +114,7 @@ export async function startApp({
     '/tools.js': TOOLS,
     [WORKER]: script ?? workerScript(usual),
     '/strongroom/index.js': await readFile(new URL('index.js', dist)),
+    '/strongroom/words.js': await readFile(new URL('words.js', dist)),
     '/strongroom/worker.js': await readFile(new URL('worker.js', dist)),
     '/strongroom/strongroom_bg.wasm': await readFile(new URL('strongroom_bg.wasm', dist)),
   })

@@ -10,6 +10,7 @@
 
 mod browser;
 mod install;
+mod names;
 mod package;
 mod paths;
 mod process;
@@ -17,6 +18,7 @@ mod progress;
 mod stamp;
 mod test;
 mod wasm;
+mod words;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

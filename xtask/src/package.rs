@@ -47,6 +47,7 @@ fn package() -> Result<()> {
         "worker.d.ts",
         "core.js",
         "core.d.ts",
+        "words.js",
         "strongroom_bg.wasm",
         "strongroom_core_bg.wasm",
     ]

@@ -5,6 +5,7 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
+use crate::{names, words};
 use anyhow::Result;
 use std::fs;
 use std::path::Path;
@@ -14,8 +15,10 @@ const PACKAGE: &str = "strongroom";
 
 /// A module that the core is compiled to.
 struct Module {
-    /// The Cargo feature that has its bindings.
-    feature: &'static str,
+    /// What it is called on the way.
+    label: &'static str,
+    /// The Cargo features: which bindings it has, and whether the texts for people are left out.
+    features: &'static str,
     profile: &'static str,
     /// The name of its glue and, with `_bg.wasm`, of itself: see pkg/build.mjs.
     name: &'static str,
@@ -24,13 +27,15 @@ struct Module {
 
 const MODULES: [Module; 2] = [
     Module {
-        feature: "vault",
+        label: "vault",
+        features: "vault,coded",
         profile: "release",
         name: "strongroom",
         wasm_opt: &SMALLEST,
     },
     Module {
-        feature: "core",
+        label: "core",
+        features: "core",
         profile: "speed",
         name: "strongroom_core",
         wasm_opt: &["-O3"],
@@ -44,17 +49,18 @@ const MODULES: [Module; 2] = [
 /// that is reached in such a way may lie there. Nothing does: the linker puts the stack first, whose
 /// low end that is, and then statics and heap; were the stack elsewhere, it would begin with statics
 /// at 1024. A stack that has overflowed traps then, where it could have gone on.
-const SMALLEST: [&str; 5] = [
+const SMALLEST: [&str; 6] = [
     "--flatten",
     "--rereloop",
     "-Oz",
     "-Oz",
     "--low-memory-unused",
+    "--strip-target-features",
 ];
 
 /// The Cargo features of the modules: each is compiled with one of them.
 pub(crate) fn features() -> impl Iterator<Item = &'static str> {
-    MODULES.iter().map(|module| module.feature)
+    MODULES.iter().map(|module| module.features)
 }
 
 /// Writes `pkg/glue`.
@@ -66,32 +72,33 @@ pub(crate) fn build() -> Result<()> {
 impl Module {
     fn build(&self) -> Result<()> {
         let Self {
-            feature,
+            label,
             profile,
             name,
             wasm_opt,
+            ..
         } = self;
         // Cargo itself knows best whether anything changed.
-        step(&format!("{feature}: cargo rustc"), Output::Loud, || {
+        step(&format!("{label}: cargo rustc"), Output::Loud, || {
             self.compile()
         })?;
 
         let compiled = target(&format!("{WASM_TARGET}/{profile}/{PACKAGE}.wasm"));
         let stamp = Stamp::of(
-            &format!("glue-{feature}"),
+            &format!("glue-{label}"),
             &[compiled.clone(), at("package-lock.json")],
             wasm_opt,
         )?;
         let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{name}{end}")));
         if stamp.is_fresh(&outputs) {
-            unchanged(&format!("{feature}: wasm-bindgen, wasm-opt"));
+            unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
             return Ok(());
         }
-        step(&format!("{feature}: wasm-bindgen"), Output::Quiet, || {
+        step(&format!("{label}: wasm-bindgen"), Output::Quiet, || {
             self.bind(&compiled)
         })?;
         let [.., module] = outputs;
-        step(&format!("{feature}: wasm-opt"), Output::Quiet, || {
+        step(&format!("{label}: wasm-opt"), Output::Quiet, || {
             self.optimise(&module)
         })?;
         stamp.write()
@@ -102,23 +109,32 @@ impl Module {
     fn compile(&self) -> Result<()> {
         cargo()
             .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
-            .args(["--no-default-features", "--features", self.feature])
+            .args(["--no-default-features", "--features", self.features])
             .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
             .args(["--profile", self.profile])
             .run()
     }
 
     fn bind(&self, compiled: &Path) -> Result<()> {
-        Bindgen::new()
-            .input_path(compiled)
-            .out_name(self.name)
+        let (module, texts) = words::split(&fs::read(compiled)?)?;
+        fs::create_dir_all(at("pkg/glue"))?;
+        if !texts.is_empty() {
+            words::write(&texts)?;
+        }
+        let mut output = Bindgen::new()
+            .input_bytes(self.name, module)
             .web(true)?
             .typescript(true)
             // pkg/src passes the wasm's address, so the glue needs none of its own.
             .omit_default_module_path(true)
             .remove_name_section(true)
             .remove_producers_section(true)
-            .generate(at("pkg/glue"))
+            .generate_output()?;
+        let names = names::shorten(&mut output);
+        output.emit(at("pkg/glue"))?;
+        let glue = at(&format!("pkg/glue/{}.js", self.name));
+        let shortened = names.apply(&fs::read_to_string(&glue)?)?;
+        Ok(fs::write(glue, shortened)?)
     }
 
     fn optimise(&self, module: &Path) -> Result<()> {
