@@ -5,10 +5,10 @@
  * @module
  */
 import { Core, initSync } from '../glue/strongroom_core.js'
-import { compose } from './error.js'
+import { StrongroomError } from './error.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
-export { StrongroomError } from './error.js'
+export { StrongroomError }
 export type { WasmSource } from './wasm.js'
 
 /** A verifier and its challenge (RFC 7636 4.1, 4.2), ready to be sent by their own names. */
@@ -46,7 +46,7 @@ export const ready = async (
   wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
 ): Promise<void> => {
   memory = await loadWasm(wasm, initSync).catch(({ code, message }) => {
-    throw compose(code, message, code === 'wasm_blocked' ? BLOCKED : MISSING)
+    throw new StrongroomError(code, `${message}. ${code === 'wasm_blocked' ? BLOCKED : MISSING}`)
   })
   core ??= new Core()
 }

@@ -13,13 +13,8 @@ export class StrongroomError extends Error {
   }
 }
 
-/** An error that reads as all do. `what` is a sentence without its full stop, `todo` one with. */
-export const compose = (code: string, what: string, todo: string): StrongroomError =>
-  new StrongroomError(code, `${what}. ${todo}`)
-
 /** What cannot be done here; the message says what is missing. */
-export const unsupported = (what: string): StrongroomError =>
-  compose('unsupported', what, 'See the message for what is missing.')
+export const unsupported = (what: string): StrongroomError => new StrongroomError('unsupported', `${what}.`)
 
 /** A message of the core's without its texts. */
 export const unspelt = (message: string): string => message.replace(/\p{Co}/gu, '…')

@@ -9,7 +9,7 @@
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Session, Strongroom } from './api.js'
 import { webUrl } from './address.js'
 import { handleCallback } from './callback.js'
-import { compose, StrongroomError } from './error.js'
+import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
@@ -81,7 +81,7 @@ export const connect = async (
       return (await link.query({ t: 'inspect' })).holdings
     },
     close() {
-      link.end(compose('closed', 'the connection was closed', 'Call connect() again.'))
+      link.end('closed')
     },
   }
 }

@@ -1,35 +1,37 @@
 /** Signing in: the page's part of the authorization code flow, which is to move windows about. */
 import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
-import { compose } from './error.js'
 import { listen } from './listen.js'
 import type { Link } from './port.js'
 import { awaitAnswer } from './relay.js'
+import { refuse } from './spell.js'
 
 /** Begins a login. Resolves when it is done; in redirect mode the page is gone by then. */
 export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
-  new Promise((resolve, reject) => {
+  new Promise((resolve) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, ...parameters } = options
-    const cancelled = () => compose('login_cancelled', 'the login was given up', 'Offer to sign in again.')
-    if (signal?.aborted) throw cancelled()
+    const cancelled = () => refuse('login_cancelled')
+    if (signal?.aborted) return resolve(cancelled())
 
     /** What ends with the login. */
     const stops: (() => void)[] = []
-    const end = (error?: unknown) => {
+    const end = (failure?: Promise<never>) => {
       clearTimeout(timer)
       for (const stop of stops) stop()
       popup?.close()
-      if (error) reject(error)
-      else resolve()
+      // A second failure finds nobody who waits.
+      failure?.catch(() => {})
+      resolve(failure)
     }
-    const giveUp = (error: unknown) => {
+    const giveUp = (failure: Promise<never>) => {
       link.drop(id, 'cancel')
-      end(error)
+      end(failure)
     }
+    const fail = (error: unknown) => end(Promise.reject(error))
     const go = (url: URL) => {
       // It still shows a page of this origin, so no provider makes it look closed.
-      if (popup?.closed) throw cancelled()
-      if (popup && !link.shared) stops.push(awaitAnswer(link, url, giveUp))
+      if (popup?.closed) return giveUp(cancelled())
+      if (popup && !link.shared) stops.push(awaitAnswer(link, url, (error) => giveUp(Promise.reject(error))))
       ;(popup ?? window).location.assign(url)
     }
     const id = link.ask(
@@ -39,12 +41,12 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
           go(webUrl(message.url))
           return true
         },
-        fail: end,
+        fail,
       },
       { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) },
     )
     const timer = setTimeout(
-      () => giveUp(compose('timeout', `nobody signed in within ${timeout} s`, 'Try again.')),
+      () => giveUp(refuse('timeout', `nobody signed in within ${timeout} s`)),
       timeout * 1000,
     )
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
@@ -53,14 +55,7 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     if (mode === 'popup') {
       // In the same turn as the click, or the browser would block it.
       popup = window.open('', '_blank', 'popup,width=480,height=640')
-      if (!popup)
-        giveUp(
-          compose(
-            'popup_blocked',
-            'the browser opened no window',
-            "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.",
-          ),
-        )
+      if (!popup) giveUp(refuse('popup_blocked'))
       // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
       // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
       else popup.opener = null

@@ -6,7 +6,7 @@
  * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
  * since its answer went nowhere. A page that is gone for good is told nothing.
  */
-import { compose, type StrongroomError } from './error.js'
+import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
 import { PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
 import { inWords } from './spell.js'
@@ -28,7 +28,7 @@ export type AnswerTo<T extends Query['t']> = Extract<
 /** What answers a question, but for `error`. */
 export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
 /** What refuses a question, or all of them. */
-type Refusal = Extract<VaultMessage, { code: string }>
+type Refusal = Extract<VaultMessage, { code: string }> & { id?: number }
 /** What concerns the whole page. */
 export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'trace' }>
 /** What JSON cannot carry: a request's body. */
@@ -58,8 +58,8 @@ export interface Link {
   more(id: number): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
-  /** Ends everything that is pending with `error`, and all that would follow. */
-  end(error: StrongroomError): void
+  /** Ends everything that is pending with this error, and all that would follow. */
+  end(code: string, message?: string): void
 }
 
 /** What hears about the whole page's matters. */
@@ -80,7 +80,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
   new Promise((resolve, reject) => {
     const askers = new Map<number, Asker>()
     let last = 0
-    let over: StrongroomError | undefined
+    let over: Promise<StrongroomError> | undefined
     let port: MessagePort
     let timer: ReturnType<typeof setTimeout>
 
@@ -93,8 +93,11 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       shared: 'port' in worker,
       more: (id) => port.postMessage(id),
       ask(asker, question, payload) {
-        if (over) throw over
         const id = ++last
+        if (over) {
+          over.then(asker.fail)
+          return id
+        }
         send({ ...question, id }, payload)
         askers.set(id, asker)
         return id
@@ -104,42 +107,36 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       drop(id, how) {
         if (askers.delete(id) && how) send({ t: how, id })
       },
-      end(error) {
+      end(code, message) {
         if (over) return
-        over = error
+        over = inWords(code, message)
         stopLeaving()
         leave()
-        reject(error)
-        failAll(error)
-        listener.ended(error)
+        over.then(reject)
+        failAll(over)
+        over.then(listener.ended)
       },
     }
 
-    const failAll = (error: StrongroomError) => {
-      for (const asker of askers.values()) asker.fail(error)
+    const failAll = (error: Promise<StrongroomError>) => {
+      for (const asker of askers.values()) error.then(asker.fail)
       askers.clear()
     }
-    const refuse = async (message: Refusal) => {
-      const asker = 'id' in message ? take(message.id) : opened()
-      const error = await inWords(message.code, message.message)
-      if (message.t === 'failed') link.end(error)
-      else if (asker) asker.fail(error)
+    const refuse = ({ t, id, code, message }: Refusal) => {
+      if (t === 'failed') return link.end(code, message)
+      const asker = askers.get(id)
+      if (id && !asker) return
+      const error = inWords(code, message)
+      if (asker) error.then(asker.fail)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
-      else if (!message.id) {
-        reject(error)
+      else {
+        error.then(reject)
         failAll(error)
       }
-    }
-    const take = (id: number) => {
-      const asker = askers.get(id)
       askers.delete(id)
-      return asker
     }
     const hear = (message: VaultMessage, payload: unknown) => {
-      if ('code' in message) {
-        refuse(message)
-        return
-      }
+      if ('code' in message) return refuse(message)
       if ('id' in message) {
         const asker = askers.get(message.id)
         if (!asker || !proceed(asker, message, payload)) askers.delete(message.id)
@@ -156,22 +153,8 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       if (!payload) askers.delete(head)
     }
 
-    const late = () =>
-      link.end(
-        compose(
-          'worker_timeout',
-          `the worker did not answer within ${timeout} s`,
-          "Check the worker's console; its file must call vault().",
-        ),
-      )
-    const broken = () =>
-      link.end(
-        compose(
-          'worker_failed',
-          "the worker's script could not be loaded or run",
-          "Check the worker's URL, its type 'module', and the page's worker-src.",
-        ),
-      )
+    const late = () => link.end('worker_timeout', `the worker did not answer within ${timeout} s`)
+    const broken = () => link.end('worker_failed')
     const stopWatching = listen(worker, 'error', broken)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
@@ -181,7 +164,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
 
     const meet = () => {
       if (over) return
-      failAll(compose('page_left', 'the page was left meanwhile', 'Try again.'))
+      if (askers.size) failAll(inWords('page_left'))
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive

@@ -1,12 +1,21 @@
 /**
- * What the vault's errors say. A file of its own, which a page loads with its first error: until then a
- * code and some values are all that is needed.
+ * What errors say. A file of its own, which a page loads with its first error: until then a code and some
+ * values are all that is needed.
  */
 import { advice, texts } from '../glue/words.js'
+
+/** What happened, where the code alone says it. */
+const BY_CODE: Record<string, string> = {
+  closed: 'the connection was closed',
+  login_cancelled: 'the login was given up',
+  page_left: 'the page was left meanwhile',
+  popup_blocked: 'the browser opened no window',
+  worker_failed: "the worker's script could not be loaded or run",
+}
 
 /** Puts the texts where the core left a character for each (src/words.rs). */
 export const spell = (message: string): string => message.replace(/\p{Co}/gu, (coded) => texts[coded] ?? '…')
 
 /** What happened, and what to do. */
 export const sentences = (code: string, message: string): string =>
-  `${spell(message)}. ${advice[code] ?? 'See docs/errors.md.'}`
+  `${spell(message) || BY_CODE[code]}. ${advice[code] ?? 'See docs/errors.md.'}`

@@ -111,7 +111,7 @@ test('config_invalid is told to whoever comes later too, and to the console', ti
     return outcomes
   })
   for (const { error } of [first, ...rest]) assert.equal(error.code, 'config_invalid')
-  assert.ok(logged.some((text) => /`scope`/.test(text)))
+  assert.ok(logged.some((text) => /config_invalid: `scope/.test(text)))
 })
 
 for (const kind of KINDS) {

@@ -85,10 +85,11 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       assert.match(paths.at(-1), /strongroom_core_bg/)
     })
 
-    test('a page without its wasm is told so', async () => {
+    test('a page without its wasm is told so, and what to do', async () => {
       const restore = site.override(wasmRequests(site)[0].path, { status: 404, body: 'Not found.' })
-      const { code } = await result(browser, `${site.origin}/?shared`).finally(restore)
+      const { code, message } = await result(browser, `${site.origin}/?shared`).finally(restore)
       assert.equal(code, 'wasm_failed')
+      assert.match(message, /answered 404\. Serve strongroom_bg\.wasm beside the worker/)
     })
   })
 }

@@ -56,11 +56,11 @@ fn answer_without_code(address: &str, more: &[(&str, &str)]) -> String {
     answer_url(&[&[("state", state.as_str())], more].concat())
 }
 
-/// The code of the error that a request was answered with, and what happened; without the advice.
+/// The code of the error that a request was answered with, and what happened.
 #[track_caller]
 fn failure(world: &World, request: Request) -> [&str; 2] {
     match world.answer(request) {
-        Some(Answer::Error { code, message }) => [code, message.split_once(". ").unwrap().0],
+        Some(Answer::Error { code, message }) => [code, message],
         other => panic!("no error but {other:?}"),
     }
 }

@@ -86,7 +86,7 @@ impl Module {
         let compiled = target(&format!("{WASM_TARGET}/{profile}/{PACKAGE}.wasm"));
         let stamp = Stamp::of(
             &format!("glue-{label}"),
-            &[compiled.clone(), at("package-lock.json")],
+            &[compiled.clone(), at("package-lock.json"), at("xtask/src")],
             wasm_opt,
         )?;
         let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{name}{end}")));

@@ -1,0 +1,72 @@
+// What errors say comes in a file of its own, which nobody loads who has no error, and nobody waits for in vain.
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { advice, texts } from '../../pkg/glue/words.js'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 40_000 }
+const WORDS = '/strongroom/words.js'
+
+let app
+
+before(async () => {
+  app = await startApp()
+})
+after(() => app.close())
+
+const loaded = () => app.site.requests.filter(({ path }) => path === WORDS).length
+
+/** A call without a session, on a page of its own whose words are answered by `route`. */
+async function refused(route) {
+  const page = await app.open('/empty')
+  if (route) await page.route(`**${WORDS}`, route)
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  return call(page, `${app.api.url}orders`)
+}
+
+test('a session without errors never loads them', time, async () => {
+  const before = loaded()
+  const page = await app.open()
+  await signIn(page)
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  assert.equal(loaded(), before)
+})
+
+test('an error says what happened and what to do', time, async () => {
+  const { error } = await refused()
+  assert.equal(error.message, 'there is no session. Call login().')
+})
+
+test('where they are missing an error still has its code', time, async () => {
+  const { error } = await refused((route) => route.fulfill({ status: 404 }))
+  assert.equal(error.code, 'login_required')
+  assert.equal(error.message, 'login_required: … (its text could not be loaded)')
+})
+
+test('where they never come an error does not wait for them', time, async () => {
+  const { error } = await refused(() => {})
+  assert.equal(error.code, 'login_required')
+})
+
+test('they have the advice of every code that page and worker use', async () => {
+  const folder = new URL('../../pkg/src/', import.meta.url)
+  let count = 0
+  for (const file of await readdir(folder)) {
+    const source = await readFile(new URL(file, folder), 'utf8')
+    const codes = source.matchAll(
+      /(?:inWords|refuse|link\.end|new StrongroomError)\(\s*'(\w+)'|code: '(\w+)'/g,
+    )
+    for (const [, code = '', other = code] of codes) {
+      assert.ok(advice[other], `${file}: ${other} is not in src/error.rs`)
+      count++
+    }
+  }
+  assert.ok(count >= 10)
+})
+
+test('each text is under a private-use character', () => {
+  assert.ok(Object.keys(texts).length > 150)
+  for (const character of Object.keys(texts)) assert.match(character, /^\p{Co}$/u)
+})
