@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { initSync, Vault } from '../glue/strongroom.js'
+import * as core from '../glue/strongroom.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError, unspelt } from './error.js'
 import type { VaultMessage } from './messages.js'
@@ -38,7 +38,6 @@ const MAX_PORTS = 256
 /** Those heard from last, the latest last: a page can vanish without a word, and no event says so. */
 const ports = new Set<MessagePort>()
 let started = false
-let core: Vault | undefined
 let memory: WebAssembly.Memory | undefined
 let over: Fault | undefined
 
@@ -70,12 +69,11 @@ const start = async (
 ) => {
   // At once: what the caller does with the object afterwards is of no effect.
   const json = JSON.stringify(config) ?? 'null'
-  memory = await loadWasm(wasm, initSync)
-  if (over) return
+  memory = await loadWasm(wasm, core.initSync)
   attempt(() => {
-    core = new Vault(json, location.href, self, (event: number, id: number, value: unknown) =>
-      core?.happened(event, id, value),
-    )
+    core.start(json, location.href, self, (event: number, id: number, value: unknown) => {
+      if (!over) core.happened(event, id, value)
+    })
     for (const port of ports) core.connect(port)
   })
 }
@@ -85,7 +83,7 @@ const accept = (port: MessagePort) => {
   hear(port)
   port.addEventListener('message', ({ data }) => hear(port, data))
   if (over) refuse(port, over)
-  else attempt(() => core?.connect(port))
+  else if (memory) attempt(() => core.connect(port))
 }
 
 const hear = (port: MessagePort, data?: unknown[]) => {
@@ -103,6 +101,7 @@ const refuse = (port: MessagePort, { code, message }: Fault) => {
 }
 
 const attempt = (action: () => void) => {
+  if (over) return
   try {
     action()
   } catch (error) {
@@ -116,7 +115,6 @@ const attempt = (action: () => void) => {
 const end = (fault: Fault) => {
   if (over) return
   over = fault
-  core = undefined
   console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
   for (const port of ports) refuse(port, fault)
 }

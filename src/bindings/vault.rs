@@ -1,50 +1,62 @@
-//! The vault, for `strongroom/worker`.
+//! The vault, for `strongroom/worker`: one in each worker.
 
 use crate::prelude::*;
+use core::cell::Cell;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::config::Config;
 use crate::web::{Host, js};
 
-/// A running vault. It lives as long as its worker, so nothing of it is ever dropped.
-#[wasm_bindgen]
-pub struct Vault(&'static mut Host);
+/// The worker's vault, unless something is happening in it. It lives as long as its worker, so nothing
+/// of it is ever dropped.
+struct Slot(Cell<Option<&'static mut Host>>);
 
+#[expect(unsafe_code, reason = "a static has to be `Sync`")]
+// SAFETY: this module is built without threads, and no two workers share its memory.
+unsafe impl Sync for Slot {}
+
+static VAULT: Slot = Slot(Cell::new(None));
+
+/// Starts the vault with a configuration in JSON; `base_url` is the worker's address, `scope` its
+/// global object. What happens there is reported to `happened`, which has to pass its arguments to the
+/// function of that name.
+///
+/// # Errors
+/// An object with `code`, which is `config_invalid`, and `message`.
 #[wasm_bindgen]
-impl Vault {
-    /// Starts a vault with a configuration in JSON; `base_url` is the worker's address, `scope` its
-    /// global object. What happens there is reported to `happened`, which has to pass its arguments
-    /// to the method of that name.
-    ///
-    /// # Errors
-    /// An object with `code`, which is `config_invalid`, and `message`.
-    #[wasm_bindgen(constructor)]
-    pub fn new(
-        config_json: &str,
-        base_url: &str,
-        scope: JsValue,
-        happened: JsValue,
-    ) -> Result<Vault, JsValue> {
-        match Config::parse(config_json, base_url) {
-            Ok(config) => Ok(Self(Box::leak(Box::new(Host::new(
-                config, scope, happened,
-            ))))),
-            Err(error) => Err(to_js(&error)),
+pub fn start(
+    config_json: &str,
+    base_url: &str,
+    scope: JsValue,
+    happened: JsValue,
+) -> Result<(), JsValue> {
+    match Config::parse(config_json, base_url) {
+        Ok(config) => {
+            let host = Host::new(config, scope, happened);
+            VAULT.0.set(Some(Box::leak(Box::new(host))));
+            Ok(())
         }
-    }
-
-    /// Serves a page.
-    pub fn connect(&mut self, port: JsValue) {
-        self.0.connect(port);
-    }
-
-    /// Something happened.
-    pub fn happened(&mut self, event: u32, id: u32, value: &JsValue) {
-        self.0.happened(event, id, value);
+        Err(error) => Err(js::error(error.code().as_str(), error.message())),
     }
 }
 
-fn to_js(error: &crate::Error) -> JsValue {
-    js::error(error.code().as_str(), error.message())
+/// Serves a page. Before the start it does nothing.
+#[wasm_bindgen]
+pub fn connect(port: JsValue) {
+    with(|host| host.connect(port));
+}
+
+/// Something happened.
+#[wasm_bindgen]
+pub fn happened(event: u32, id: u32, value: &JsValue) {
+    with(|host| host.happened(event, id, value));
+}
+
+/// Nothing the host does calls back in before it returns; if something did, it would find nobody.
+fn with(act: impl FnOnce(&mut Host)) {
+    if let Some(host) = VAULT.0.take() {
+        act(host);
+        VAULT.0.set(Some(host));
+    }
 }
