@@ -205,12 +205,14 @@ fn unescaped(url: &Url) -> Option<String> {
     let mut is_parameter = false;
     for c in read.chars() {
         is_parameter = c == ';' || (is_parameter && c != '/');
-        let is_repeated = c == '/' && plain.ends_with('/');
+        let is_repeated = c == '/' && plain.as_bytes().last() == Some(&b'/');
         if !is_parameter && !is_repeated {
             plain.push(c);
         }
     }
-    plain.truncate(plain.trim_end_matches(['/', ' ']).len());
+    while let [.., b'/' | b' '] = plain.as_bytes() {
+        plain.pop();
+    }
     Some(plain)
 }
 

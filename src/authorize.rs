@@ -13,6 +13,7 @@ use crate::form::{self, Form};
 use crate::json::{self, Value, Writer};
 use crate::metadata::Metadata;
 use crate::pkce::{self, Pkce};
+use crate::text;
 use crate::token::is_error_code;
 use crate::url::Url;
 use crate::{Secret, base64url};
@@ -151,9 +152,9 @@ pub fn begin(
 
 /// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
 pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
-    let separator = match endpoint.find('?') {
+    let separator = match text::cut(endpoint, b'?').1 {
         None => "?",
-        Some(i) if i + 1 == endpoint.len() => "",
+        Some("") => "",
         Some(_) => "&",
     };
     [endpoint, separator, query].concat()
@@ -198,7 +199,13 @@ pub(crate) fn return_to(config: &Config, chosen: Option<&str>) -> Result<String>
     };
     match Url::parse_within(checked("returnTo", chosen)?, &config.redirect_uri) {
         // A path that begins with two slashes is the address of another host to whoever resolves it.
-        Some(url) => Ok(["/", url.relative().trim_start_matches('/')].concat()),
+        Some(url) => {
+            let mut path = url.relative();
+            while path.starts_with("//") {
+                path = path.get(1..).unwrap_or_default();
+            }
+            Ok(path.to_owned())
+        }
         None => Err(Error::new(
             Code::MessageInvalid,
             words!("login option returnTo is not a path within the app"),

@@ -15,6 +15,7 @@ use crate::form::Form;
 use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::metadata::{self, Metadata};
+use crate::text;
 use crate::url::Url;
 
 /// Longest configuration that is read, in bytes of JSON.
@@ -347,7 +348,7 @@ impl<'a> Options<'a> {
         const WHY: &str =
             words!("it must be a list of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
-        if !scope.split(' ').all(is_scope_token) {
+        if !text::pieces(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
         }
         if !has_word(scope, "openid") {
@@ -558,7 +559,7 @@ pub(crate) fn is_scope_token(scope: &str) -> bool {
 
 /// Whether `word` is among words separated by spaces.
 pub(crate) fn has_word(words: &str, word: &str) -> bool {
-    words.split(' ').any(|one| one == word)
+    text::pieces(words, b' ').any(|one| one == word)
 }
 
 #[cfg(test)]

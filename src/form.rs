@@ -1,6 +1,8 @@
 //! `application/x-www-form-urlencoded` (WHATWG URL 5): query strings and token request bodies.
 
 use crate::prelude::*;
+use crate::text;
+
 /// A list of parameters under construction.
 #[derive(Default)]
 pub struct Form(String);
@@ -69,10 +71,10 @@ fn encode(out: &mut String, text: &str) {
 #[must_use]
 pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    for pair in text::pieces(query, b'&') {
+        let (name, value) = text::cut(pair, b'=');
         if !pair.is_empty() {
-            parameters.push((decode(name)?, decode(value)?));
+            parameters.push((decode(name)?, decode(value.unwrap_or_default())?));
         }
     }
     Some(parameters)

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::Secret;
 use crate::clock::UnixMillis;
+use crate::text;
 
 /// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -51,11 +52,8 @@ impl HttpReply {
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
-        let essence = content_type
-            .split(';')
-            .next()?
-            .trim_ascii()
-            .to_ascii_lowercase();
+        let (essence, _) = text::cut(content_type, b';');
+        let essence = essence.trim_ascii().to_ascii_lowercase();
         let is_json = essence == "application/json"
             || (essence.starts_with("application/") && essence.ends_with("+json"));
         if is_json {

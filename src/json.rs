@@ -355,7 +355,11 @@ pub fn parse_u64(text: &str) -> Option<u64> {
         if digit > 9 {
             return None;
         }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
+        // `checked_mul` would multiply in 128 bits.
+        if number > u64::MAX / 10 {
+            return None;
+        }
+        number = (number * 10).checked_add(digit.into())?;
     }
     (!text.is_empty()).then_some(number)
 }

@@ -118,6 +118,7 @@ pub mod pkce;
 pub mod refresh;
 pub mod secret;
 pub mod session;
+mod text;
 pub mod token;
 pub mod url;
 pub mod vault;

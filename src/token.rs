@@ -12,6 +12,7 @@ use crate::config::is_scope_token;
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
 use crate::json::{self, Object, Value};
+use crate::text;
 
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
@@ -241,7 +242,7 @@ impl<'a> Reader<'a> {
 
 /// The scopes in a `scope`, which some providers separate by more than one space.
 pub(crate) fn words(scope: &str) -> impl Iterator<Item = &str> {
-    scope.split(' ').filter(|word| !word.is_empty())
+    text::pieces(scope, b' ').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::Secret;
 use crate::allow::{self, Allowed};
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
+use crate::text;
 
 /// Most calls at once of one page, so that it leaves the others some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
@@ -154,7 +155,7 @@ impl Vault {
         };
         known.stage = Stage::Sent { generation };
         let url = known.allowed.url();
-        let bare = url.split('?').next().unwrap_or(url);
+        let (bare, _) = text::cut(url, b'?');
         let detail = [known.allowed.method(), " ", bare].concat();
         self.outputs.push_back(Output::Call {
             call,

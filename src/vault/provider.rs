@@ -6,6 +6,7 @@
 use super::{Purpose, Vault};
 use crate::error::{Code, Error, Result};
 use crate::http::{HttpRequest, Outcome};
+use crate::json;
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
 use crate::prelude::*;
@@ -106,7 +107,9 @@ fn document<'a>(outcome: &'a Outcome, what: &str) -> Result<&'a str> {
             "no answer (is it up, and does its CORS allow this origin?)"
         )),
         Outcome::Reply(reply) if reply.status != 200 => {
-            unavailable(&[words!("status "), &reply.status.to_string()].concat())
+            let mut why = words!("status ").to_owned();
+            json::write_number(&mut why, reply.status.into());
+            unavailable(&why)
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),

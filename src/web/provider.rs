@@ -11,6 +11,7 @@ use super::flow::Next;
 use super::js;
 use crate::Secret;
 use crate::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+use crate::json;
 use crate::vault::{Input, OpId};
 
 /// Metadata and keys are fetched when they are needed and not there, or not known: an answer from
@@ -123,7 +124,7 @@ fn head(response: &JsValue) -> HttpReply {
 
 /// RFC 9110 10.2.3: seconds, or a date.
 fn retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
+    if let Some(seconds) = json::parse_u64(text.trim_ascii()) {
         return Some(Duration::from_secs(seconds));
     }
     let now = js::wall_clock() as u64;
