@@ -101,8 +101,7 @@ impl Vault {
         if !request.background {
             session.touch(&self.now);
         }
-        let mut init = String::new();
-        request.init.write(&mut init);
+        let init = request.init();
         Ok(Box::new(Call {
             call,
             port,

@@ -64,15 +64,36 @@ pub(super) struct FetchRequest {
     pub method: String,
     /// Not the user's doing.
     pub background: bool,
-    /// Members of `RequestInit` that the page chose: `headers`, a list of pairs, and the rest of
-    /// `RequestHead` in `pkg/src/messages.ts`. They go to the host as the JSON that they came as.
-    pub init: Object,
+    /// The whole message.
+    members: Object,
 }
 
+/// The members of `RequestInit` among `RequestHead` in `pkg/src/messages.ts`, but for `headers` and
+/// `keepalive` texts.
+const INIT: &[&str] = &[
+    "headers",
+    "keepalive",
+    "cache",
+    "credentials",
+    "integrity",
+    "priority",
+];
+
 impl FetchRequest {
+    /// What the page chose of `RequestInit`. It goes to the host as the JSON that it came as.
+    pub(super) fn init(&self) -> String {
+        let mut init = Writer::object();
+        for name in INIT {
+            if let Some(value) = self.members.get(name) {
+                init.value(name, value);
+            }
+        }
+        init.finish()
+    }
+
     /// The page's headers.
     pub(super) fn headers(&self) -> Vec<(&str, &str)> {
-        let list = self.init.get("headers").and_then(Value::as_array);
+        let list = self.members.get("headers").and_then(Value::as_array);
         let mut pairs = Vec::new();
         for item in list.unwrap_or_default() {
             pairs.extend(pair(item));
@@ -110,8 +131,8 @@ impl PageMessage {
                 "the message is longer than 131072 bytes"
             )));
         }
-        let value = Value::parse(text).map_err(|error| unreadable(error.reason))?;
-        let Some(object) = value.as_object() else {
+        let mut value = Value::parse(text).map_err(|error| unreadable(error.reason))?;
+        let Value::Object(object) = &mut value else {
             return Err(unreadable(words!("the message is not an object")));
         };
         let id = object.get("id").and_then(Value::as_u64).unwrap_or(0);
@@ -136,7 +157,7 @@ impl PageMessage {
 /// The members of a message. Getters give a default for what is unsound and remember that it was:
 /// one check at the end is a fraction of the code of one at each member.
 struct Members<'a> {
-    object: &'a Object,
+    object: &'a mut Object,
     are_sound: bool,
 }
 
@@ -186,24 +207,21 @@ impl Members<'_> {
     }
 
     fn fetch(&mut self) -> FetchRequest {
-        let mut init = Object::new();
-        let headers = self.object.get("headers").cloned().unwrap_or(Value::Null);
+        let [headers, keepalive, texts @ ..] = INIT else {
+            unreachable!()
+        };
+        let headers = self.object.get(headers).and_then(Value::as_array);
         let is_pair = |item: &Value| pair(item).is_some();
-        self.are_sound &= headers
-            .as_array()
-            .is_some_and(|list| list.iter().all(is_pair));
-        init.push("headers", headers);
-        for name in ["cache", "credentials", "integrity", "priority"] {
-            if let Some(text) = self.text(name) {
-                init.push(name, text.into());
-            }
+        self.are_sound &= headers.is_some_and(|list| list.iter().all(is_pair));
+        self.flag(keepalive);
+        for name in texts {
+            self.text(name);
         }
-        init.push("keepalive", self.flag("keepalive").into());
         FetchRequest {
             url: self.required("url"),
             method: self.required("method"),
             background: self.flag("background"),
-            init,
+            members: core::mem::take(self.object),
         }
     }
 
@@ -277,11 +295,9 @@ mod tests {
         };
         assert_eq!(fetch.headers(), [("accept", "*/*")]);
         assert!(fetch.background);
-        let mut init = String::new();
-        fetch.init.write(&mut init);
         assert_eq!(
-            init,
-            r#"{"headers":[["accept","*/*"]],"cache":"no-store","keepalive":true}"#
+            fetch.init(),
+            r#"{"headers":[["accept","*/*"]],"keepalive":true,"cache":"no-store"}"#
         );
     }
 
