@@ -303,15 +303,19 @@ pub fn check_headers(headers: &[(&str, &str)]) -> Result<()> {
             ));
         }
         if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return Err(Error::new(
+            return Err(Error::of(
                 Code::HeaderNotAllowed,
-                words!("the value of ").to_owned() + &name + words!(" has a line break or NUL"),
+                &[
+                    words!("the value of "),
+                    &name,
+                    words!(" has a line break or NUL"),
+                ],
             ));
         }
         if is_reserved(&name) {
-            return Err(Error::new(
+            return Err(Error::of(
                 Code::HeaderNotAllowed,
-                words!("a page may not set ").to_owned() + &name,
+                &[words!("a page may not set "), &name],
             ));
         }
     }

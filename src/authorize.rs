@@ -169,9 +169,8 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
             words!("login option "),
             name,
             words!(" is too long or has control characters"),
-        ]
-        .concat();
-        Err(Error::new(Code::MessageInvalid, message))
+        ];
+        Err(Error::of(Code::MessageInvalid, &message))
     }
 }
 
@@ -302,7 +301,7 @@ impl Answer {
                 words!(", but redirectUri is "),
                 &redirect_uri,
             ];
-            return Err(Error::new(Code::RedirectUriMismatch, message.concat()));
+            return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
         let Some(params) = form::parse(url.query()) else {
             return Err(invalid(words!("the query is not UTF-8")));
@@ -381,7 +380,7 @@ fn refusal(error: &str) -> Error {
         "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
         _ => Code::LoginFailed,
     };
-    Error::new(code, words!("the provider answered ").to_owned() + error)
+    Error::of(code, &[words!("the provider answered "), error])
 }
 
 #[cfg(test)]

@@ -530,7 +530,7 @@ impl<'a> Options<'a> {
 }
 
 fn fault(message: &[&str]) -> Error {
-    Error::new(Code::ConfigInvalid, message.concat())
+    Error::of(Code::ConfigInvalid, message)
 }
 
 /// A value as JSON, cut short for a message.

@@ -6,7 +6,6 @@
 //! [`Code::ALL`]. Codes that begin in the page or in the worker's wrapper are left out of the wasm.
 
 use crate::prelude::*;
-use alloc::borrow::Cow;
 use core::fmt;
 
 /// A result whose error is this crate's [`Error`].
@@ -148,18 +147,22 @@ pub struct Error(Box<Fault>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fault {
     code: Code,
-    message: Cow<'static, str>,
+    message: String,
 }
 
 impl Error {
     /// An error with `code`; `message` says what happened and with which value. Never a secret.
     #[must_use]
-    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::boxed(code, message.into())
+    #[inline(never)]
+    pub fn new(code: Code, message: &str) -> Self {
+        Self::of(code, &[message])
     }
 
+    /// The same, of the parts of a message.
+    #[must_use]
     #[inline(never)]
-    fn boxed(code: Code, message: Cow<'static, str>) -> Self {
+    pub fn of(code: Code, message: &[&str]) -> Self {
+        let message = message.concat();
         Self(Box::new(Fault { code, message }))
     }
 

@@ -242,7 +242,7 @@ impl<'a> Check<'a> {
             words!(", not "),
             &quote(self.expected.issuer),
         ];
-        let error = Error::new(Code::IssuerMismatch, message.concat());
+        let error = Error::of(Code::IssuerMismatch, &message);
         self.reject(match self.expected.occasion {
             Occasion::CodeExchange { .. } => Rejected::Invalid(error),
             Occasion::Refresh { .. } => Rejected::OtherUser(error),
@@ -412,7 +412,7 @@ impl<'a> Check<'a> {
 }
 
 fn invalid(message: &[&str]) -> Error {
-    Error::new(Code::IdTokenInvalid, message.concat())
+    Error::of(Code::IdTokenInvalid, message)
 }
 
 /// An error that names a claim and what is wrong with it, and quotes nothing of the token.

@@ -236,9 +236,9 @@ impl Jwks {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::new(
+    Error::of(
         Code::MetadataInvalid,
-        [words!("the issuer's key set "), reason].concat(),
+        &[words!("the issuer's key set "), reason],
     )
 }
 

@@ -74,7 +74,7 @@ impl Metadata {
                 words!(", not of "),
                 &quote(issuer),
             ];
-            let mismatch = || Error::new(Code::IssuerMismatch, message.concat());
+            let mismatch = || Error::of(Code::IssuerMismatch, &message);
             reader.fault.get_or_init(mismatch);
         }
         reader.check_pkce();
@@ -255,7 +255,7 @@ fn invalid(reason: &[&str]) -> Error {
         words!("the provider's metadata is unusable: "),
         &reason.concat(),
     ];
-    Error::new(Code::MetadataInvalid, message.concat())
+    Error::of(Code::MetadataInvalid, &message)
 }
 
 #[cfg(test)]

@@ -341,15 +341,15 @@ fn exchanged(outcome: &Outcome) -> Result<Box<TokenSet>> {
             Code::CodeRejected,
             words!("the token endpoint answered invalid_grant"),
         ),
-        token::Answer::Refused(code) => Error::new(
+        token::Answer::Refused(code) => Error::of(
             Code::ClientRejected,
-            words!("the token endpoint answered ").to_owned() + &code,
+            &[words!("the token endpoint answered "), &code],
         ),
         token::Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
         token::Answer::ServerFault => unavailable(words!("the token endpoint failed")),
-        token::Answer::Unusable(why) => Error::new(
+        token::Answer::Unusable(why) => Error::of(
             Code::TokenResponseInvalid,
-            words!("the token endpoint's answer is unusable: ").to_owned() + why,
+            &[words!("the token endpoint's answer is unusable: "), why],
         ),
     })
 }

@@ -335,10 +335,10 @@ impl Vault {
     /// The error for a call that finds no session.
     pub(super) fn no_session(&self) -> Error {
         let why = match self.end_reason {
-            None => words!("there is no session").to_owned(),
-            Some(reason) => words!("the session has ended: ").to_owned() + reason.as_str(),
+            None => [words!("there is no session"), ""],
+            Some(reason) => [words!("the session has ended: "), reason.as_str()],
         };
-        Error::new(Code::LoginRequired, why)
+        Error::of(Code::LoginRequired, &why)
     }
 }
 

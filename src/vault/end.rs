@@ -73,8 +73,8 @@ impl Vault {
             .and_then(|token| self.revoke(token));
         self.broadcast_session();
         self.trace("session_ended", Some(reason.as_str()));
-        let message = words!("the session has ended: ").to_owned() + reason.as_str();
-        let error = Error::new(Code::SessionEnded, message);
+        let message = [words!("the session has ended: "), reason.as_str()];
+        let error = Error::of(Code::SessionEnded, &message);
         self.give_up_calls(Waiters::SessionEnded, &error);
         revocation
     }

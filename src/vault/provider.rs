@@ -98,9 +98,8 @@ fn document<'a>(outcome: &'a Outcome, what: &str) -> Result<&'a str> {
             what,
             words!(" cannot be had: "),
             why,
-        ]
-        .concat();
-        Err(Error::new(Code::ProviderUnavailable, message))
+        ];
+        Err(Error::of(Code::ProviderUnavailable, &message))
     };
     match outcome {
         Outcome::Failed => unavailable(words!(

@@ -140,8 +140,8 @@ impl Vault {
             Verdict::Misconfigured(code) => {
                 self.renewal.schedule.blocked(&self.now);
                 self.trace("refresh_failed", Some(&code));
-                let message = words!("the token endpoint answered ").to_owned() + &code;
-                let error = Error::new(Code::ClientRejected, message);
+                let message = [words!("the token endpoint answered "), &code];
+                let error = Error::of(Code::ClientRejected, &message);
                 self.give_up_calls(Waiters::All, &error);
             }
             Verdict::Wait(wait) => {
