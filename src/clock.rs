@@ -1,6 +1,6 @@
 //! Time is an input: the core never reads a clock.
 //!
-//! Every input carries [`Now`], read from two clocks at once. The monotonic clock cannot be set by
+//! Every input carries an [`Instant`], read from two clocks at once. The monotonic clock cannot be set by
 //! the user but may stand still while the device sleeps; the wall clock goes on through sleep but
 //! may be set. What has passed since an [`Instant`] is therefore the *larger* of the two readings:
 //! a token is never taken for younger than it is.
@@ -11,21 +11,15 @@ use core::time::Duration;
 /// Milliseconds since the Unix epoch, by the device's wall clock.
 pub type UnixMillis = u64;
 
-/// Both clocks, read at the same moment by the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    /// Time since some fixed moment in the life of the host, such as `performance.now()`.
-    pub monotonic: Duration,
-    /// `Date.now()`: milliseconds since the Unix epoch.
-    pub wall: UnixMillis,
-}
-
 /// A span of time in whole milliseconds. [`Duration`] counts seconds and nanoseconds apart, which is
 /// three times the code wherever two are compared or added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
 impl Millis {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
     /// The longest span.
     pub const MAX: Self = Self(u64::MAX);
 
@@ -68,12 +62,12 @@ impl From<Millis> for Duration {
     }
 }
 
-/// A moment that can be measured from later, by both clocks.
+/// A moment: both clocks, read at once by the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Instant {
-    /// The monotonic clock's reading.
+    /// Time since some fixed moment in the life of the host, such as `performance.now()`.
     pub monotonic: Millis,
-    /// The wall clock's reading.
+    /// `Date.now()`.
     pub wall: UnixMillis,
 }
 
@@ -87,24 +81,15 @@ impl Instant {
     }
 }
 
-impl From<Now> for Instant {
-    fn from(now: Now) -> Self {
-        Self {
-            monotonic: now.monotonic.into(),
-            wall: now.wall,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(monotonic_s: u64, wall_s: u64) -> Instant {
-        Instant::from(Now {
-            monotonic: Duration::from_secs(monotonic_s),
+        Instant {
+            monotonic: Millis::from_secs(monotonic_s),
             wall: wall_s * 1000,
-        })
+        }
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! Requests to APIs are another matter (see [`crate::vault`]): their bodies never pass through here.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use crate::Secret;
-use crate::clock::UnixMillis;
+use crate::clock::{Millis, UnixMillis};
 use crate::text;
 
 /// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
@@ -31,7 +30,7 @@ pub struct HttpReply {
     /// `Content-Type`, if readable.
     pub content_type: Option<String>,
     /// `Retry-After` (RFC 9110 10.2.3), reduced to a duration by the host.
-    pub retry_after: Option<Duration>,
+    pub retry_after: Option<Millis>,
     /// `Date`, if readable: it is not, across origins, unless the provider exposes it.
     pub date: Option<UnixMillis>,
     /// The body. `None` if it was longer than [`MAX_BODY`] or not UTF-8.

@@ -21,8 +21,7 @@
 //! for browsers is `web` (wasm32 only); `bindings` is what JavaScript sees of it.
 //!
 //! ```
-//! use std::time::Duration;
-//! use strongroom::clock::Now;
+//! use strongroom::clock::{Instant, Millis};
 //! use strongroom::config::Config;
 //! use strongroom::vault::{Body, Entropy, Input, Output, Vault};
 //!
@@ -46,7 +45,7 @@
 //! let mut vault = Vault::new(config, Box::new(Zeros));
 //!
 //! // A page connects and wants to log in.
-//! let now = Now { monotonic: Duration::ZERO, wall: 1_790_000_000_000 };
+//! let now = Instant { monotonic: Millis::ZERO, wall: 1_790_000_000_000 };
 //! for (call, text) in [
 //!     (1, r#"{"t":"hello","version":1}"#),
 //!     (2, r#"{"t":"login","id":1,"mode":"redirect"}"#),
@@ -69,7 +68,7 @@
 //! assert_eq!(posts, 1);
 //!
 //! // Nobody answers: the request is given up when its time is over, and the page is told.
-//! let later = Now { monotonic: Duration::from_secs(10), wall: now.wall + 10_000 };
+//! let later = Instant { monotonic: Millis::from_secs(10), wall: now.wall + 10_000 };
 //! assert_eq!(vault.next_tick(now), Some(later.monotonic));
 //! vault.handle(later, Input::Tick);
 //! assert!(matches!(vault.poll(), Some(Output::Cancel { .. })));

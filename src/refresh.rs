@@ -38,7 +38,7 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
     match token::read(reply) {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
         Answer::Refused(code) => refused(code),
-        Answer::Wait(after) => Verdict::Wait(after.map_or(Millis::from_secs(5), Into::into)),
+        Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
         Answer::ServerFault => Verdict::Transient(words!("the provider failed")),
         Answer::Unusable(why) => Verdict::Transient(why),
     }
@@ -178,16 +178,15 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Now;
     use crate::http::HttpReply;
     use crate::http::tests::json_reply;
 
     /// So many milliseconds after the start, by both clocks.
     fn at(millis: u64) -> Instant {
-        Instant::from(Now {
-            monotonic: Millis(millis).into(),
+        Instant {
+            monotonic: Millis(millis),
             wall: 1_700_000_000_000 + millis,
-        })
+        }
     }
 
     fn of(reply: HttpReply) -> Verdict {
@@ -240,7 +239,7 @@ mod tests {
             assert!(matches!(of(json_reply(200, body)), Verdict::Transient(_)));
         }
         let busy = HttpReply {
-            retry_after: Some(Millis::from_secs(9).into()),
+            retry_after: Some(Millis::from_secs(9)),
             ..json_reply(429, "")
         };
         assert!(matches!(of(busy), Verdict::Wait(d) if d.as_secs() == 9));

@@ -109,7 +109,7 @@ impl Session {
     }
 
     fn lifetime(&self) -> Millis {
-        Millis::from_secs(self.tokens.expires_in.as_secs())
+        self.tokens.expires_in
     }
 
     /// The access token, unless it has expired.

@@ -5,9 +5,9 @@
 //! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use crate::Secret;
+use crate::clock::Millis;
 use crate::config::is_scope_token;
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
@@ -19,10 +19,10 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// How long an access token is taken to live when the provider does not say (RFC 6749 5.1 only
 /// recommends `expires_in`): short, so that the guess costs a refresh and not a refused call.
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
+pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
 /// The longest life that is believed.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
 /// The exchange of an authorization code (RFC 6749 4.1.3).
 #[must_use]
@@ -76,7 +76,7 @@ pub struct TokenSet {
     /// The access token; a Bearer token (RFC 6750).
     pub access_token: Secret,
     /// How long it lives from now on.
-    pub expires_in: Duration,
+    pub expires_in: Millis,
     /// The refresh token; absent on refresh if the old one goes on.
     pub refresh_token: Option<Secret>,
     /// The ID token, not looked at yet.
@@ -94,7 +94,7 @@ pub enum Answer {
     /// An error answer (RFC 6749 5.2) with this `error` code.
     Refused(String),
     /// 429, or 503 with `Retry-After`: come back after so long.
-    Wait(Option<Duration>),
+    Wait(Option<Millis>),
     /// The server failed (another 5xx, or 408); it may or may not have acted on the request.
     ServerFault,
     /// Not an answer of a token endpoint, and why.
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
 
     /// `expires_in` in seconds. Some providers send a string of digits; zero and below mean
     /// "expired".
-    fn lifetime(&mut self) -> Duration {
+    fn lifetime(&mut self) -> Millis {
         let digits = match self.optional("expires_in") {
             None => return DEFAULT_LIFETIME,
             Some(Value::Number(text) | Value::String(text)) => text.as_str(),
@@ -221,11 +221,11 @@ impl<'a> Reader<'a> {
             self.refuse(words!("expires_in is not a whole number of seconds"));
         }
         if magnitude.len() < digits.len() {
-            return Duration::ZERO;
+            return Millis::ZERO;
         }
         // Digits that do not fit are many.
         let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
-        Duration::from_secs(seconds).min(MAX_LIFETIME)
+        Millis::from_secs(seconds).min(MAX_LIFETIME)
     }
 
     fn scope(&mut self) -> Option<String> {
@@ -295,7 +295,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(tokens.access_token.expose(), "at");
-        assert_eq!(tokens.expires_in, Duration::from_secs(3600));
+        assert_eq!(tokens.expires_in, Millis::from_secs(3600));
         assert_eq!(tokens.refresh_token.unwrap().expose(), "rt");
         assert_eq!(tokens.id_token.unwrap().expose(), "a.b.c");
         assert_eq!(tokens.scope.unwrap(), "openid email");
@@ -307,7 +307,7 @@ mod tests {
             let member = r#","expires_in":"#.to_owned() + value;
             issued(&member).map(|tokens| tokens.expires_in)
         };
-        let seconds = |n| Some(Duration::from_secs(n));
+        let seconds = |n| Some(Millis::from_secs(n));
         assert_eq!(lifetime("3600"), seconds(3600));
         assert_eq!(lifetime("\"3600\""), seconds(3600));
         assert_eq!(lifetime("0"), seconds(0));
@@ -413,7 +413,7 @@ mod tests {
         assert!(matches!(answer(408, "{}"), Answer::ServerFault));
         assert!(matches!(answer(503, "{}"), Answer::ServerFault));
         let later = HttpReply {
-            retry_after: Some(Duration::from_secs(7)),
+            retry_after: Some(Millis::from_secs(7)),
             ..json_reply(503, "")
         };
         assert!(matches!(read(&later), Answer::Wait(Some(d)) if d.as_secs() == 7));

@@ -28,7 +28,7 @@ mod verification;
 use crate::prelude::*;
 use alloc::collections::VecDeque;
 
-use crate::clock::{Instant, Millis, Now};
+use crate::clock::{Instant, Millis};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
@@ -37,9 +37,7 @@ use crate::session::{EndReason, Session};
 use list::List;
 use message::{PROTOCOL, PageMessage, Request, message};
 
-pub use io::{
-    ApiRequest, Body, CallId, Entropy, Input, Monotonic, OpId, Output, PortId, ResponseHead, Taken,
-};
+pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
 pub use message::failed;
 
 /// Most pages that a vault serves at once.
@@ -123,8 +121,8 @@ impl Vault {
     }
 
     /// Takes in what happened.
-    pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        self.now = now.into();
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = now;
         self.enforce_limits();
         match input {
             Input::Message {
@@ -173,8 +171,7 @@ impl Vault {
 
     /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
-    pub fn next_tick(&self, now: Now) -> Option<Monotonic> {
-        let now = Instant::from(now);
+    pub fn next_tick(&self, now: Instant) -> Option<Millis> {
         let mut next = self.renewal.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
         for operation in &self.operations {
@@ -185,7 +182,7 @@ impl Vault {
         }
         self.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
-        (next != Millis::MAX).then(|| next.into())
+        (next != Millis::MAX).then_some(next)
     }
 
     fn message(&mut self, port: PortId, call: CallId, text: &str, body: Body) {

@@ -2,7 +2,6 @@
 
 use crate::prelude::*;
 use core::fmt;
-use core::time::Duration;
 
 use crate::Secret;
 use crate::allow::Allowed;
@@ -237,9 +236,6 @@ pub trait Entropy {
     /// Fills `octets` from a cryptographic source.
     fn fill(&mut self, octets: &mut [u8]);
 }
-
-/// A duration from the host's monotonic clock's start.
-pub type Monotonic = Duration;
 
 impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,6 @@
 //! a number, and goes on when that number comes back. A number that is forgotten comes back in vain.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use wasm_bindgen::JsValue;
 
@@ -16,7 +15,7 @@ use super::js;
 use super::provider::Exchange;
 use super::seal::{self, Job};
 use super::signature::Verification;
-use crate::clock::Now;
+use crate::clock::{Instant, Millis};
 use crate::config::Config;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
 
@@ -65,7 +64,7 @@ pub struct Host {
     waiting: Vec<(u32, Step)>,
     last_step: u32,
     timer: JsValue,
-    timer_at: Duration,
+    timer_at: Millis,
 }
 
 /// What goes on when something is done.
@@ -104,7 +103,7 @@ impl Host {
             waiting: Vec::new(),
             last_step: 0,
             timer: JsValue::UNDEFINED,
-            timer_at: Duration::ZERO,
+            timer_at: Millis::ZERO,
         };
         let listener = host.listener(Event::Online, 0);
         // Without the event a retry comes a little later.
@@ -305,7 +304,7 @@ impl Host {
 
     /// Sees to it that the next tick comes in time. A timer that fires earlier than needed is left as
     /// it is: most inputs move the next tick back, and setting a timer costs more than an empty tick.
-    fn set_timer(&mut self, now: Now) {
+    fn set_timer(&mut self, now: Instant) {
         let Some(at) = self.vault.next_tick(now) else {
             return;
         };
@@ -316,8 +315,7 @@ impl Host {
             let _ = js::call(&self.scope, "clearTimeout", &[&self.timer]);
         }
         // Browsers count in 32 bits. Waking early does no harm.
-        let delay = at.saturating_sub(now.monotonic).as_secs().min(1_000_000) * 1000;
-        let delay = delay + u64::from(at.saturating_sub(now.monotonic).subsec_millis()) + 1;
+        let delay = at.saturating_sub(now.monotonic).0.min(1_000_000_000) + 1;
         let delay = JsValue::from_f64(delay as f64);
         let tick = self.listener(Event::Tick, 0);
         let timer = js::call(&self.scope, "setTimeout", &[&tick, &delay]);
@@ -344,9 +342,9 @@ fn result_of(event: &JsValue) -> JsValue {
     js::get(&js::get(event, "target"), "result")
 }
 
-fn now() -> Now {
-    Now {
-        monotonic: Duration::from_millis(js::monotonic_clock() as u64),
+fn now() -> Instant {
+    Instant {
+        monotonic: Millis(js::monotonic_clock() as u64),
         // Dates before 1970 become 1970.
         wall: js::wall_clock() as u64,
     }

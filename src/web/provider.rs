@@ -2,7 +2,6 @@
 //! with an answer of bounded size.
 
 use crate::prelude::*;
-use core::time::Duration;
 
 use wasm_bindgen::JsValue;
 use zeroize::{Zeroize, Zeroizing};
@@ -10,6 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::flow::Next;
 use super::js;
 use crate::Secret;
+use crate::clock::Millis;
 use crate::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
 use crate::json;
 use crate::vault::{Input, OpId};
@@ -123,12 +123,12 @@ fn head(response: &JsValue) -> HttpReply {
 }
 
 /// RFC 9110 10.2.3: seconds, or a date.
-fn retry_after(text: &str) -> Option<Duration> {
+fn retry_after(text: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(text.trim_ascii()) {
-        return Some(Duration::from_secs(seconds));
+        return Some(Millis::from_secs(seconds));
     }
     let now = js::wall_clock() as u64;
-    milliseconds(text).map(|at| Duration::from_millis(at.saturating_sub(now)))
+    milliseconds(text).map(|at| Millis(at.saturating_sub(now)))
 }
 
 fn milliseconds(date: &str) -> Option<u64> {

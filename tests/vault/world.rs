@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use strongroom::Secret;
-use strongroom::clock::{Now, UnixMillis};
+use strongroom::clock::{Instant, Millis, UnixMillis};
 use strongroom::config::Config;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
@@ -32,8 +32,8 @@ use store::Store;
 use witness::Witness;
 
 /// The moment at which worlds begin.
-const BEGINNING: Now = Now {
-    monotonic: Duration::from_secs(5),
+const BEGINNING: Instant = Instant {
+    monotonic: Millis::from_secs(5),
     wall: 1_800_000_000_000,
 };
 
@@ -111,7 +111,7 @@ impl Default for Fetch<'_> {
 }
 
 pub(crate) struct World {
-    pub(crate) now: Now,
+    pub(crate) now: Instant,
     pub(crate) provider: Provider,
     pub(crate) store: Store,
     /// Whether successors can be made durable.
@@ -527,7 +527,7 @@ impl World {
     }
 
     fn run(&mut self, duration: Duration, settles: bool) {
-        let end = self.now.monotonic + duration;
+        let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
         while let Some(tick) = self.vault.next_tick(self.now).filter(|tick| *tick <= end) {
             ticks_now = if tick > self.now.monotonic {
@@ -539,7 +539,7 @@ impl World {
             self.pass(tick.saturating_sub(self.now.monotonic));
             self.tick(settles);
         }
-        self.pass(end - self.now.monotonic);
+        self.pass(end.saturating_sub(self.now.monotonic));
         self.tick(settles);
     }
 
@@ -585,12 +585,10 @@ impl World {
         self.advance(lifetime);
     }
 
-    fn pass(&mut self, duration: Duration) {
-        self.now.monotonic += duration;
-        // Part of a millisecond is rounded up, so that the wall clock does not fall behind.
-        let millis = u64::try_from(duration.as_micros().div_ceil(1000)).unwrap();
-        self.now.wall += millis;
-        self.true_time += millis;
+    fn pass(&mut self, time: Millis) {
+        self.now.monotonic = self.now.monotonic + time;
+        self.now.wall += time.0;
+        self.true_time += time.0;
     }
 
     // The host's work
@@ -676,7 +674,7 @@ impl World {
 
     fn job(&mut self, kind: Kind, task: Task) {
         self.events.push(Event::Asked(kind));
-        self.moments.push((kind, self.now.monotonic));
+        self.moments.push((kind, self.now.monotonic.into()));
         self.jobs.push(Job {
             kind,
             task,

@@ -10,6 +10,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     UnparsedPublicKey,
 };
+use strongroom::clock::Millis;
 use strongroom::http::{HttpReply, HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
 use strongroom::{Secret, base64url, form, pkce};
@@ -271,7 +272,7 @@ impl Provider {
             }
             Fault::Status(status) => Outcome::Reply(reply(status, "")),
             Fault::Busy(status, seconds) => Outcome::Reply(HttpReply {
-                retry_after: seconds.map(Duration::from_secs),
+                retry_after: seconds.map(Millis::from_secs),
                 ..reply(status, "")
             }),
             Fault::Html => Outcome::Reply(HttpReply {
