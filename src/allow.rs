@@ -5,9 +5,10 @@
 //! over: on the text as it came, which must not contain what parsers disagree on, and on the URL as
 //! the platform's own parser reads it; what is sent is that parser's serialisation.
 
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quote};
 use crate::form;
 use crate::prelude::*;
+use crate::text;
 use crate::url::Url;
 
 /// Longest URL that is looked at, in bytes.
@@ -142,15 +143,29 @@ impl Rules {
     /// Decides on a request.
     ///
     /// # Errors
-    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`].
+    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message names
+    /// the URL, without its query and whatever stands before an `@`: that may be a password.
     pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
+        self.check(text, method).map_err(|(code, why)| {
+            let (bare, _) = text::cut(text, b'?');
+            let (bare, _) = text::cut(bare, b'#');
+            let bare = text::cut(bare, b'@').1.unwrap_or(bare);
+            Error::of(code, &[why, ": ", &quote(bare)])
+        })
+    }
+
+    fn check(
+        &self,
+        text: &str,
+        method: &str,
+    ) -> core::result::Result<Allowed, (Code, &'static str)> {
         if text.len() > MAX_URL {
-            return Err(Error::new(
+            return Err((
                 Code::LimitExceeded,
                 words!("the URL is longer than 8192 bytes"),
             ));
         }
-        let refused = |why| Err(Error::new(Code::UrlNotAllowed, why));
+        let refused = |why| Err((Code::UrlNotAllowed, why));
         if !is_plainly_written(text) {
             return refused(words!(
                 "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character"
@@ -184,7 +199,7 @@ impl Rules {
             return refused(words!("no rule in apis covers this URL"));
         }
         if !is_allowed {
-            return Err(Error::new(
+            return Err((
                 Code::MethodNotAllowed,
                 words!("no rule for this URL allows this method"),
             ));
@@ -446,6 +461,29 @@ mod tests {
         ] {
             let error = rules.decide(url, "POST").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_url_without_what_may_be_secret() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        for (url, shown) in [
+            (
+                "https://api.example.com/v2/a?key=1#x",
+                "'https://api.example.com/v2/a'",
+            ),
+            (
+                "https://api.example.com/v2/a#key=1",
+                "'https://api.example.com/v2/a'",
+            ),
+            (
+                "https://user:pass@api.example.com/v1/",
+                "'api.example.com/v1/'",
+            ),
+        ] {
+            let error = rules.decide(url, "GET").unwrap_err();
+            let (_, named) = error.message().rsplit_once(": ").unwrap();
+            assert_eq!(named, shown);
         }
     }
 

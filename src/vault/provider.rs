@@ -4,7 +4,7 @@
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
 use super::{Purpose, Vault};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, quote};
 use crate::http::{HttpRequest, Outcome};
 use crate::json;
 use crate::jwks::Jwks;
@@ -60,7 +60,8 @@ impl Vault {
 
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
-        let metadata = document(outcome, words!("discovery document"))
+        let url = metadata::discovery_url(issuer);
+        let metadata = document(outcome, words!("discovery document"), &url)
             .and_then(|text| Metadata::parse(text, issuer));
         match metadata {
             Ok(metadata) => {
@@ -77,7 +78,9 @@ impl Vault {
     }
 
     pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
-        let keys = document(outcome, words!("key set")).and_then(Jwks::parse);
+        let metadata = self.provider.metadata.as_ref();
+        let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
+        let keys = document(outcome, words!("key set"), url).and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
                 self.provider.keys = Some(keys);
@@ -91,12 +94,14 @@ impl Vault {
 }
 
 /// The text of a JSON document of the provider's.
-fn document<'a>(outcome: &'a Outcome, what: &str) -> Result<&'a str> {
+fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> {
     let unavailable = |why| {
         let message = [
             words!("the provider's "),
             what,
-            words!(" cannot be had: "),
+            words!(" cannot be had from "),
+            &quote(url),
+            ": ",
             why,
         ];
         Err(Error::of(Code::ProviderUnavailable, &message))
