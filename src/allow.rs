@@ -233,7 +233,7 @@ fn unescaped(url: &Url) -> Option<String> {
 
 /// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
 fn normalised_method(method: &str) -> &str {
-    for known in ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"] {
+    for known in text::pieces("DELETE GET HEAD OPTIONS POST PUT", b' ') {
         if method.eq_ignore_ascii_case(known) {
             return known;
         }
@@ -338,41 +338,16 @@ pub fn check_headers(headers: &[(&str, &str)]) -> Result<()> {
 }
 
 /// Headers that authorise, route or override.
-static RESERVED: &[&str] = &[
-    "authorization",
-    "dpop",
-    "cookie",
-    "cookie2",
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "via",
-    "forwarded",
-    "origin",
-    "referer",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-host",
-    "x-real-ip",
-    "x-envoy-original-path",
-];
+const RESERVED: &str = "authorization dpop cookie cookie2 host connection content-length transfer-encoding \
+    te trailer upgrade via forwarded origin referer x-http-method x-http-method-override \
+    x-method-override x-host x-real-ip x-envoy-original-path";
 
 /// The beginnings of more of them.
-static RESERVED_PREFIXES: &[&str] = &[
-    "proxy-",
-    "sec-",
-    "x-forwarded-",
-    "x-original-",
-    "x-rewrite-",
-];
+const RESERVED_PREFIXES: &str = "proxy- sec- x-forwarded- x-original- x-rewrite-";
 
 fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|p| name.starts_with(p))
+    text::has_word(RESERVED, name)
+        || text::pieces(RESERVED_PREFIXES, b' ').any(|prefix| name.starts_with(prefix))
 }
 
 fn is_token(name: &str) -> bool {

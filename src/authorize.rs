@@ -7,7 +7,7 @@
 use crate::prelude::*;
 
 use crate::clock::{Millis, UnixMillis};
-use crate::config::{Config, has_word};
+use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form};
 use crate::json::{self, Value, Writer};
@@ -177,13 +177,13 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// OIDC Core 11: `offline_access` is ignored without consent, so consent is asked for unless the
 /// page rules out any interaction.
 fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
-    let offline = has_word(&config.scope, "offline_access");
+    let offline = text::has_word(&config.scope, "offline_access");
     match chosen {
         None if offline => Some("consent".to_owned()),
         None => None,
         Some(prompt) => {
             let mut prompt = prompt.to_owned();
-            if offline && !has_word(&prompt, "none") && !has_word(&prompt, "consent") {
+            if offline && !text::has_word(&prompt, "none") && !text::has_word(&prompt, "consent") {
                 prompt.push_str(" consent");
             }
             Some(prompt)

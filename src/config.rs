@@ -21,50 +21,21 @@ use crate::url::Url;
 /// Longest configuration that is read, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
 
-const OPTIONS: &[&str] = &[
-    "apis",
-    "authorizationParams",
-    "claims",
-    "clientId",
-    "clockTolerance",
-    "idTokenSignedResponseAlg",
-    "inspect",
-    "issuer",
-    "metadata",
-    "redirectUri",
-    "requestTimeout",
-    "scope",
-    "session",
-];
+// Lists are texts: a table of addresses and lengths compresses badly.
+const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance idTokenSignedResponseAlg \
+    inspect issuer metadata redirectUri requestTimeout scope session";
 
 /// Claims that a page may see when the configuration names none.
-const DEFAULT_CLAIMS: &[&str] = &["name", "email", "preferred_username", "picture", "locale"];
+const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
 /// Claims that tie the ID token to secrets of the flow; a page has no use for them.
-const PROTOCOL_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash", "s_hash"];
+const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 
 /// Authorization request parameters that the flow itself sets (RFC 6749, RFC 7636, RFC 9101, OIDC
 /// Core 3.1.2.1), or that `login()` takes as options.
-const PROTOCOL_PARAMS: &[&str] = &[
-    "acr_values",
-    "client_id",
-    "client_secret",
-    "code_challenge",
-    "code_challenge_method",
-    "id_token_hint",
-    "login_hint",
-    "max_age",
-    "nonce",
-    "prompt",
-    "redirect_uri",
-    "request",
-    "request_uri",
-    "response_mode",
-    "response_type",
-    "scope",
-    "state",
-    "ui_locales",
-];
+const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
+    id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
+    response_mode response_type scope state ui_locales";
 
 const NOT_HTTPS: &str = words!("it must be https; http is for loopback only");
 
@@ -205,9 +176,9 @@ impl<'a> Options<'a> {
         ]);
     }
 
-    fn refuse_unknown(&self, known: &[&str]) {
+    fn refuse_unknown(&self, known: &str) {
         for (name, _) in self.object.iter() {
-            if known.contains(&name) {
+            if text::has_word(known, name) {
                 continue;
             }
             // The value is not shown: it may well be a secret that does not belong here.
@@ -232,11 +203,11 @@ impl<'a> Options<'a> {
     }
 
     /// A list of texts, `default` if it is left out.
-    fn texts(&self, name: &str, default: &[&str], why: &str) -> Vec<String> {
+    fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut texts = Vec::new();
         let Some(value) = self.object.get(name) else {
-            for text in default {
-                texts.push((*text).to_owned());
+            for text in text::pieces(default, b' ') {
+                texts.push(text.to_owned());
             }
             return texts;
         };
@@ -351,7 +322,7 @@ impl<'a> Options<'a> {
         if !text::pieces(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
         }
-        if !has_word(scope, "openid") {
+        if !text::has_word(scope, "openid") {
             self.refuse(
                 "scope",
                 words!("it must contain `openid`: without it there is no ID token that says who the user is"),
@@ -396,9 +367,9 @@ impl<'a> Options<'a> {
         const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown(&["url", "methods"]);
+        self.refuse_unknown("url methods");
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
-        let methods = self.texts("methods", &["GET", "HEAD"], METHODS_WHY);
+        let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
         let Some(url) = url else {
             self.refuse("url", URL_WHY);
             return None;
@@ -448,7 +419,7 @@ impl<'a> Options<'a> {
         const HALF_DAY: u64 = 43_200;
         const WHY: &str = words!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
-        session.refuse_unknown(&["idle", "absolute", "persist"]);
+        session.refuse_unknown("idle absolute persist");
         let persist = session.object.get("persist");
         if persist.is_some_and(|persist| persist.as_str() != Some("memory")) {
             session.refuse("persist", words!("only 'memory' is built so far"));
@@ -477,7 +448,10 @@ impl<'a> Options<'a> {
                 claims.push(claim);
             }
         }
-        if claims.iter().any(|c| PROTOCOL_CLAIMS.contains(&c.as_str())) {
+        if claims
+            .iter()
+            .any(|claim| text::has_word(PROTOCOL_CLAIMS, claim))
+        {
             let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
             self.refuse("claims", why);
         }
@@ -520,7 +494,7 @@ impl<'a> Options<'a> {
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
-            if PROTOCOL_PARAMS.contains(&name) {
+            if text::has_word(PROTOCOL_PARAMS, name) {
                 params.refuse(name, words!("the flow sets this parameter itself"));
             }
             form.push(name, params.text(name, WHY));
@@ -555,11 +529,6 @@ pub(crate) fn is_scope_token(scope: &str) -> bool {
         && scope
             .bytes()
             .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
-}
-
-/// Whether `word` is among words separated by spaces.
-pub(crate) fn has_word(words: &str, word: &str) -> bool {
-    text::pieces(words, b' ').any(|one| one == word)
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ pub(crate) fn pieces(text: &str, mark: u8) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether `word` is among words separated by spaces.
+pub(crate) fn has_word(words: &str, word: &str) -> bool {
+    pieces(words, b' ').any(|one| one == word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
