@@ -1,12 +1,18 @@
 //! Module and glue agree on names that only they see. wasm-bindgen's are made to be read, and tell
 //! imports apart by 16 hexadecimal digits that do not compress; letters in their place save 0.6 KB of
 //! brotli.
+//!
+//! They are given in the order of the names that they replace. The order in which a module has its
+//! imports and exports depends on its code, and modules with the same bindings share one glue.
 
 use anyhow::{Result, bail};
 use wasm_bindgen_cli_support::Output;
 
 /// What TypeScript asks the module for by its name.
 const KEPT: [&str; 1] = ["memory"];
+
+/// What wasm-bindgen's own support for catching panics exports, and a glue without it never asks for.
+const DROPPED: [&str; 2] = ["__abort_handler", "__instance_terminated"];
 
 /// What the glue has to call otherwise: from and to.
 #[derive(Default)]
@@ -16,25 +22,43 @@ pub(crate) struct Names {
     exports: Vec<[String; 2]>,
 }
 
-/// Gives the module's imports and exports short names.
+/// Gives the module's imports and exports short names, and puts them in the order of these.
 pub(crate) fn shorten(output: &mut Output) -> Names {
     let mut names = Names::default();
     let module = output.wasm_mut();
-    for import in module.imports.iter_mut() {
-        let from = std::mem::replace(&mut import.module, "_".into());
-        if !names.modules.iter().any(|[known, _]| *known == from) {
-            names.modules.push([from, "_".into()]);
+    let mut imports: Vec<_> = module.imports.iter().cloned().collect();
+    imports.sort_by(|a, b| a.name.cmp(&b.name));
+    for import in imports {
+        if !names
+            .modules
+            .iter()
+            .any(|[known, _]| *known == import.module)
+        {
+            names.modules.push([import.module.clone(), "_".into()]);
         }
         let to = short(names.imports.len());
-        let from = std::mem::replace(&mut import.name, to.clone());
-        names.imports.push([from, to]);
-    }
-    for export in module.exports.iter_mut() {
-        if !KEPT.contains(&export.name.as_str()) {
-            let to = short(names.exports.len());
-            let from = std::mem::replace(&mut export.name, to.clone());
-            names.exports.push([from, to]);
+        module.imports.delete(import.id());
+        let id = module.imports.add("_", &to, import.kind);
+        if let Ok(function) = module.imports.get_func("_", &to) {
+            let function = module.funcs.get_mut(function);
+            function.kind.unwrap_import_mut().import = id;
         }
+        names.imports.push([import.name, to]);
+    }
+    let mut exports: Vec<_> = module.exports.iter().cloned().collect();
+    exports.sort_by(|a, b| a.name.cmp(&b.name));
+    for export in exports {
+        let is_in = |list: &[&str]| list.contains(&export.name.as_str());
+        if is_in(&KEPT) {
+            continue;
+        }
+        module.exports.delete(export.id());
+        if is_in(&DROPPED) {
+            continue;
+        }
+        let to = short(names.exports.len());
+        module.exports.add(&to, export.item);
+        names.exports.push([export.name, to]);
     }
     names
 }
