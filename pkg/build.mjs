@@ -6,6 +6,8 @@
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
  *
+ * strongroom_full has no glue of its own: that of strongroom loads it too.
+ *
  * An entry imports the glue of its module by its relative path, such as '../glue/strongroom.js', so that
  * esbuild, tsc and editors find it with no alias. It passes
  * `new URL('./strongroom_bg.wasm', import.meta.url)` to the loader: that expression has to reach
@@ -22,8 +24,8 @@ import { fileURLToPath } from 'node:url'
 
 const at = (path) => new URL(path, import.meta.url)
 
-/** Which module an entry loads. */
-const MODULES = { worker: 'strongroom', core: 'strongroom_core' }
+/** Which modules an entry loads one of. */
+const MODULES = { worker: ['strongroom', 'strongroom_full'], core: ['strongroom_core'] }
 
 /** Copies a module to dist, beside the entry that loads it. */
 const copyModule = async (entry, module) => {
@@ -54,7 +56,9 @@ await build({
   charset: 'utf8',
   logLevel: 'warning',
 })
-for (const [entry, module] of Object.entries(MODULES)) await copyModule(entry, module)
+for (const [entry, modules] of Object.entries(MODULES)) {
+  for (const module of modules) await copyModule(entry, module)
+}
 // npm packs what lies in the package's own folder.
 for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) {
   if (existsSync(at(`../${file}`))) await copyFile(at(`../${file}`), at(`./${file}`))

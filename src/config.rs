@@ -128,7 +128,7 @@ impl Config {
             authorization_params: options.authorization_params(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-            inspect: options.boolean("inspect"),
+            inspect: options.inspect(),
             issuer,
             metadata,
         };
@@ -233,6 +233,17 @@ impl<'a> Options<'a> {
                 false
             }
         }
+    }
+
+    fn inspect(&self) -> bool {
+        let inspect = self.boolean("inspect");
+        if inspect && !cfg!(feature = "full") {
+            self.refuse(
+                "inspect",
+                words!("this module has no inspector; load strongroom_full_bg.wasm instead"),
+            );
+        }
+        inspect
     }
 
     #[inline(never)]

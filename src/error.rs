@@ -113,7 +113,7 @@ codes! {
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker, or pass its URL as vault(config, { wasm }).";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (with inspect: true, strongroom_full_bg.wasm), or pass its URL as vault(config, { wasm }).";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";

@@ -93,8 +93,7 @@ impl Vault {
     /// A vault without a session.
     #[must_use]
     pub fn new(mut config: Config, mut entropy: Box<dyn Entropy>) -> Self {
-        let mut fingerprint_salt = [0; 16];
-        entropy.fill(&mut fingerprint_salt);
+        let fingerprint_salt = inspect::salt(&mut *entropy);
         let metadata = config.metadata.take();
         if let Some(metadata) = &metadata {
             config.rules.forbid(&metadata.endpoints());

@@ -45,7 +45,8 @@ export async function buildSite({ issuer, api }) {
   )
   for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg'])
     files[`/${name}`] = await readFile(at(name))
-  files['/strongroom_bg.wasm'] = await readFile(new URL('strongroom_bg.wasm', pkg))
+  // The one with the inspector, which auth.worker.ts asks for.
+  files['/strongroom_full_bg.wasm'] = await readFile(new URL('strongroom_full_bg.wasm', pkg))
   return files
 }
 

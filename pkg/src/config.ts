@@ -24,7 +24,11 @@ export interface VaultConfig {
   clockTolerance?: number
   /** Seconds a request to the provider may take. Default 10. */
   requestTimeout?: number
-  /** Tell pages what happens inside, and what is held, without values: for demos and debugging. Default false. */
+  /**
+   * Tell pages what happens inside, and what is held, without values: for demos and debugging. Default false.
+   * It is in a module of its own, which is loaded instead of the other: serve strongroom_full_bg.wasm, too,
+   * wherever strongroom_bg.wasm is served by hand, and pass the full one if you pass `wasm` to `vault()`.
+   */
   inspect?: boolean
 }
 

@@ -20,7 +20,10 @@ export { StrongroomError }
 
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
-  /** The core. Default: strongroom_bg.wasm beside this file. */
+  /**
+   * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
+   * says `inspect: true`. The full module serves every configuration, the other one has no inspector.
+   */
   wasm?: WasmSource
 }
 
@@ -65,7 +68,12 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
 
 const start = async (
   config: VaultConfig,
-  { wasm = new URL('./strongroom_bg.wasm', import.meta.url) }: VaultOptions,
+  {
+    // Bundlers look for exactly these expressions. The configuration may be missing, which the core is to say.
+    wasm = config?.inspect
+      ? new URL('./strongroom_full_bg.wasm', import.meta.url)
+      : new URL('./strongroom_bg.wasm', import.meta.url),
+  }: VaultOptions,
 ) => {
   // At once: what the caller does with the object afterwards is of no effect.
   const json = JSON.stringify(config) ?? 'null'

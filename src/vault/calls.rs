@@ -143,6 +143,7 @@ impl Vault {
         let generation = session.generation();
         let token = session.latest_access_token();
         let authorization = Secret::new(["Bearer ", token.expose()].concat());
+        let is_inspected = self.is_inspected();
         let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
             return;
         };
@@ -153,9 +154,11 @@ impl Vault {
             "call_sent"
         };
         known.stage = Stage::Sent { generation };
-        let url = known.allowed.url();
-        let (bare, _) = text::cut(url, b'?');
-        let detail = [known.allowed.method(), " ", bare].concat();
+        let detail = is_inspected.then(|| {
+            let url = known.allowed.url();
+            let (bare, _) = text::cut(url, b'?');
+            [known.allowed.method(), " ", bare].concat()
+        });
         self.outputs.push_back(Output::Call {
             call,
             port: known.port,
@@ -166,7 +169,7 @@ impl Vault {
                 init: known.init.clone(),
             },
         });
-        self.trace_call(event, call, None, Some(&detail));
+        self.trace_call(event, call, None, detail.as_deref());
     }
 
     /// Sends every call that waited for a token.

@@ -2,19 +2,40 @@
 //!
 //! Off unless the configuration says `inspect: true`. A fingerprint is a hash salted with octets
 //! that never leave the vault, so it tells two tokens apart and nothing else about them.
+//!
+//! Few configurations say so, and every user would download it: the module for browsers is built
+//! with and without it (the Cargo feature `full`). Where it is left out, [`Vault::is_inspected`] is
+//! a constant, and the compiler drops whatever is done only if it is true.
 
 use super::message::message;
-use super::{CallId, PortId, Vault};
+use super::{CallId, Entropy, PortId, Vault};
 use crate::clock::UnixMillis;
 use crate::error::{Code, Error};
 use crate::json::Writer;
 use crate::prelude::*;
 use crate::{Secret, pkce};
 
+/// Whether this build has an inspector.
+const IS_BUILT_IN: bool = cfg!(feature = "full");
+
 /// Hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
 
+/// What fingerprints are salted with.
+pub(super) fn salt(entropy: &mut dyn Entropy) -> [u8; 16] {
+    let mut salt = [0; 16];
+    if IS_BUILT_IN {
+        entropy.fill(&mut salt);
+    }
+    salt
+}
+
 impl Vault {
+    /// Whether somebody may want to know.
+    pub(super) const fn is_inspected(&self) -> bool {
+        IS_BUILT_IN && self.config.inspect
+    }
+
     /// Something happened that concerns no call.
     pub(super) fn trace(&mut self, event: &'static str, detail: Option<&str>) {
         self.trace_members(event, None, None, None, detail);
@@ -48,7 +69,7 @@ impl Vault {
         generation: Option<u64>,
         detail: Option<&str>,
     ) {
-        if !self.config.inspect {
+        if !self.is_inspected() {
             return;
         }
         let text = message("trace")
@@ -63,7 +84,7 @@ impl Vault {
     }
 
     pub(super) fn inspect(&mut self, port: PortId, id: u64) {
-        if !self.config.inspect {
+        if !self.is_inspected() {
             let message = words!("the configuration does not say inspect: true");
             return self.post_error(port, id, &Error::new(Code::Unsupported, message));
         }

@@ -44,7 +44,7 @@ const BUNDLERS = {
       logLevel: 'warning',
     })
     const { resolve } = createRequire(`${project}/page.ts`)
-    for (const wasm of ['strongroom_bg.wasm', 'strongroom_core_bg.wasm'])
+    for (const wasm of ['strongroom_bg.wasm', 'strongroom_full_bg.wasm', 'strongroom_core_bg.wasm'])
       await cp(resolve(`strongroom/${wasm}`), `${outdir}/${wasm}`)
     await cp(`${project}/index.html`, `${outdir}/index.html`)
     return outdir
@@ -69,11 +69,22 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
     for (const kind of ['shared', 'dedicated']) {
       test(`a page connects to its vault in a ${kind} worker`, async () => {
         assert.deepEqual(await result(browser, `${site.origin}/?${kind}`), { session: null })
-        const { path, status } = wasmRequests(site).at(-1)
-        assert.match(path, /strongroom_bg/)
-        assert.equal(status, 200)
+        const requests = wasmRequests(site)
+        assert.ok(requests.length > 0)
+        for (const { path, status } of requests) {
+          assert.match(path, /strongroom_bg/)
+          assert.equal(status, 200)
+        }
       })
     }
+
+    test('a vault that is to be inspected comes with the inspector, in one module too', async () => {
+      const loaded = wasmRequests(site).length
+      assert.deepEqual(await result(browser, `${site.origin}/?inspected`), { holdings: [] })
+      const requests = wasmRequests(site).slice(loaded)
+      assert.equal(requests.length, 1)
+      assert.match(requests[0].path, /strongroom_full_bg/)
+    })
 
     test('PKCE in the page, by a module of its own', async () => {
       const loaded = wasmRequests(site).length

@@ -5,10 +5,10 @@ import { readFile } from 'node:fs/promises'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
-/** Which module an entry loads. */
+/** Which modules an entry loads one of. */
 const MODULES = {
-  'dist/worker.js': 'dist/strongroom_bg.wasm',
-  'dist/core.js': 'dist/strongroom_core_bg.wasm',
+  'dist/worker.js': ['dist/strongroom_full_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/core.js': ['dist/strongroom_core_bg.wasm'],
 }
 
 let files, project, installed, manifest
@@ -26,12 +26,12 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
     /^dist\/\w+\.(js|d\.ts)$/,
-    /^dist\/strongroom(_core)?_bg\.wasm$/,
+    /^dist\/strongroom(_(core|full))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE))$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
-  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...Object.values(MODULES)]) {
+  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...Object.values(MODULES).flat()]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
 })
@@ -59,9 +59,18 @@ test('keeps the wasm out of the page, and out of strings', async () => {
 })
 
 test('leaves the address of the wasm where bundlers look for it', async () => {
-  for (const [entry, module] of Object.entries(MODULES)) {
+  for (const [entry, modules] of Object.entries(MODULES)) {
     const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
-    assert.deepEqual(urls, [`new URL("./${module.slice('dist/'.length)}",import.meta.url)`], entry)
+    const expected = modules.map((path) => `new URL("./${path.slice('dist/'.length)}",import.meta.url)`)
+    assert.deepEqual(urls, expected, entry)
+  }
+})
+
+test('has the inspector in one of the two modules only', async () => {
+  for (const word of ['call_answered', 'fingerprint', 'pending_login']) {
+    const has = async (module) => (await readFile(`${installed}/dist/${module}_bg.wasm`)).includes(word)
+    assert.ok(await has('strongroom_full'), word)
+    assert.ok(!(await has('strongroom')), word)
   }
 })
 

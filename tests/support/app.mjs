@@ -117,6 +117,7 @@ export async function startApp({
     '/strongroom/words.js': await readFile(new URL('words.js', dist)),
     '/strongroom/worker.js': await readFile(new URL('worker.js', dist)),
     '/strongroom/strongroom_bg.wasm': await readFile(new URL('strongroom_bg.wasm', dist)),
+    '/strongroom/strongroom_full_bg.wasm': await readFile(new URL('strongroom_full_bg.wasm', dist)),
   })
 
   return {

@@ -49,6 +49,7 @@ fn package() -> Result<()> {
         "core.d.ts",
         "words.js",
         "strongroom_bg.wasm",
+        "strongroom_full_bg.wasm",
         "strongroom_core_bg.wasm",
     ]
     .map(|name| at("pkg/dist").join(name));

@@ -6,9 +6,9 @@ use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
 use crate::{names, words};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wasm_bindgen_cli_support::Bindgen;
 
 const PACKAGE: &str = "strongroom";
@@ -17,20 +17,33 @@ const PACKAGE: &str = "strongroom";
 struct Module {
     /// What it is called on the way.
     label: &'static str,
-    /// The Cargo features: which bindings it has, and whether the texts for people are left out.
+    /// The Cargo features: which bindings it has, whether the texts for people are left out, and
+    /// whether what only some configurations ask for is in it.
     features: &'static str,
+    /// No two modules have the same, since each would replace what was compiled for the other.
     profile: &'static str,
-    /// The name of its glue and, with `_bg.wasm`, of itself: see pkg/build.mjs.
+    /// With `_bg.wasm`, the name of its file: see pkg/build.mjs.
     name: &'static str,
+    /// The name of its glue; that of a module before it if it has none of its own.
+    glue: &'static str,
     wasm_opt: &'static [&'static str],
 }
 
-const MODULES: [Module; 2] = [
+const MODULES: [Module; 3] = [
     Module {
         label: "vault",
         features: "vault,coded",
         profile: "release",
         name: "strongroom",
+        glue: "strongroom",
+        wasm_opt: &SMALLEST,
+    },
+    Module {
+        label: "full",
+        features: "vault,coded,full",
+        profile: "full",
+        name: "strongroom_full",
+        glue: "strongroom",
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -38,6 +51,7 @@ const MODULES: [Module; 2] = [
         features: "core",
         profile: "speed",
         name: "strongroom_core",
+        glue: "strongroom_core",
         wasm_opt: &["-O3"],
     },
 ];
@@ -66,42 +80,59 @@ pub(crate) fn features() -> impl Iterator<Item = &'static str> {
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;
-    MODULES.iter().try_for_each(Module::build)
+    MODULES.iter().try_for_each(Module::build)?;
+    // There is one file of texts, and each module may have some that no other has.
+    let mut texts = Vec::new();
+    for module in &MODULES {
+        texts.extend(words::split(&fs::read(module.compiled())?)?.1);
+    }
+    words::write(&texts)
 }
 
 impl Module {
     fn build(&self) -> Result<()> {
         let Self {
-            label,
-            profile,
-            name,
-            wasm_opt,
-            ..
+            label, wasm_opt, ..
         } = self;
         // Cargo itself knows best whether anything changed.
         step(&format!("{label}: cargo rustc"), Output::Loud, || {
             self.compile()
         })?;
 
-        let compiled = target(&format!("{WASM_TARGET}/{profile}/{PACKAGE}.wasm"));
-        let stamp = Stamp::of(
-            &format!("glue-{label}"),
-            &[compiled.clone(), at("package-lock.json"), at("xtask/src")],
-            wasm_opt,
-        )?;
-        let outputs = [".js", ".d.ts", "_bg.wasm"].map(|end| at(&format!("pkg/glue/{name}{end}")));
+        let mut inputs = vec![self.compiled(), at("package-lock.json"), at("xtask/src")];
+        let mut outputs = vec![self.file()];
+        let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
+        if self.shares_glue() {
+            inputs.extend(glue);
+        } else {
+            outputs.extend(glue);
+        }
+        let stamp = Stamp::of(&format!("glue-{label}"), &inputs, wasm_opt)?;
         if stamp.is_fresh(&outputs) {
             unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
             return Ok(());
         }
         step(&format!("{label}: wasm-bindgen"), Output::Quiet, || {
-            self.bind(&compiled)
+            self.bind()
         })?;
-        let [.., module] = outputs;
         step(&format!("{label}: wasm-opt"), Output::Quiet, || {
-            self.optimise(&module)
+            self.optimise()
         })?;
         stamp.write()
+    }
+
+    /// What cargo makes.
+    fn compiled(&self) -> PathBuf {
+        target(&format!("{WASM_TARGET}/{}/{PACKAGE}.wasm", self.profile))
+    }
+
+    /// What wasm-opt makes.
+    fn file(&self) -> PathBuf {
+        at(&format!("pkg/glue/{}_bg.wasm", self.name))
+    }
+
+    fn shares_glue(&self) -> bool {
+        self.name != self.glue
     }
 
     /// `cargo build` would skip link-time optimisation for a library that is also an rlib;
@@ -115,12 +146,14 @@ impl Module {
             .run()
     }
 
-    fn bind(&self, compiled: &Path) -> Result<()> {
-        let (module, texts) = words::split(&fs::read(compiled)?)?;
-        fs::create_dir_all(at("pkg/glue"))?;
-        if !texts.is_empty() {
-            words::write(&texts)?;
-        }
+    fn bind(&self) -> Result<()> {
+        let (module, _) = words::split(&fs::read(self.compiled())?)?;
+        let folder = if self.shares_glue() {
+            target("xtask/bound")
+        } else {
+            at("pkg/glue")
+        };
+        fs::create_dir_all(&folder)?;
         let mut output = Bindgen::new()
             .input_bytes(self.name, module)
             .web(true)?
@@ -131,18 +164,77 @@ impl Module {
             .remove_producers_section(true)
             .generate_output()?;
         let names = names::shorten(&mut output);
-        output.emit(at("pkg/glue"))?;
-        let glue = at(&format!("pkg/glue/{}.js", self.name));
+        output.emit(&folder)?;
+        let glue = folder.join(format!("{}.js", self.name));
         let shortened = names.apply(&fs::read_to_string(&glue)?)?;
-        Ok(fs::write(glue, shortened)?)
+        if self.shares_glue() {
+            self.check_glue(&shortened)?;
+            fs::copy(folder.join(format!("{}_bg.wasm", self.name)), self.file())?;
+        } else {
+            fs::write(glue, shortened)?;
+        }
+        Ok(())
     }
 
-    fn optimise(&self, module: &Path) -> Result<()> {
+    /// The module is loaded by another's glue, so `own` must be the same but for the module's name.
+    fn check_glue(&self, own: &str) -> Result<()> {
+        let Self { name, glue, .. } = self;
+        let shared = fs::read_to_string(at(&format!("pkg/glue/{glue}.js")))?;
+        let own = own.replace(&format!("./{name}.d.ts"), &format!("./{glue}.d.ts"));
+        if let Some([there, here]) = first_difference(&shared, &own) {
+            bail!(
+                "{name}_bg.wasm is loaded by pkg/glue/{glue}.js and needs another glue: the two modules \
+                 must have the same bindings. Where they differ:\n  {glue}: {there}\n  {name}: {here}"
+            );
+        }
+        Ok(())
+    }
+
+    fn optimise(&self) -> Result<()> {
+        let module = &self.file();
         let optimised = module.with_extension("opt");
         node(&["node_modules/binaryen/bin/wasm-opt"])
             .args(self.wasm_opt)
             .args([module, Path::new("-o"), &optimised])
             .run_quietly()?;
         Ok(fs::rename(optimised, module)?)
+    }
+}
+
+/// The first line in which two texts differ, as it is in each.
+fn first_difference(one: &str, other: &str) -> Option<[String; 2]> {
+    if one == other {
+        return None;
+    }
+    let (mut one, mut other) = (one.lines(), other.lines());
+    loop {
+        match (one.next(), other.next()) {
+            (Some(a), Some(b)) if a == b => {}
+            lines => {
+                let shown = |line: Option<&str>| line.unwrap_or("(nothing)").trim().to_owned();
+                return Some([shown(lines.0), shown(lines.1)]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_modules_are_compiled_to_the_same_file() {
+        let mut compiled = MODULES.map(|module| module.compiled()).to_vec();
+        compiled.sort();
+        compiled.dedup();
+        assert_eq!(compiled.len(), MODULES.len());
+    }
+
+    #[test]
+    fn a_glue_that_differs_is_shown_where_it_does() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        let difference = first_difference("a\n  b: now,\n", "a\n  b: get,\n");
+        assert_eq!(difference.unwrap(), ["b: now,", "b: get,"]);
+        assert_eq!(first_difference("a\n", "a\nb").unwrap(), ["(nothing)", "b"]);
     }
 }

@@ -1,0 +1,75 @@
+// The inspector is in a module of its own: who does not ask for it never loads it, and who does loads only that.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 40_000 }
+const LEAN = '/strongroom/strongroom_bg.wasm'
+const FULL = '/strongroom/strongroom_full_bg.wasm'
+
+let app
+
+before(async () => {
+  app = await startApp()
+})
+after(() => app?.close())
+afterEach(() => {
+  app.setConfig({})
+  app.site.requests.length = 0
+})
+
+const modules = () => app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
+
+/** A worker's file that says itself which module it wants. */
+const workerWith = (config, wasm) => `import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${wasm}' })`
+
+/** Signs in on a page of its own that calls the API once. */
+async function used() {
+  const page = await app.open()
+  await signIn(page)
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  return page
+}
+
+test('a session that is not inspected never loads the full module', time, async () => {
+  const page = await used()
+  assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
+  assert.deepEqual([...new Set(modules())], [LEAN])
+})
+
+test('one that is loads that alone, and is told what happens and what is held', time, async () => {
+  app.setConfig({ inspect: true })
+  const page = await used()
+  assert.deepEqual([...new Set(modules())], [FULL])
+  const { holdings, events } = await page.evaluate(async (url) => {
+    // What is said of an event may have to be loaded first.
+    const events = new Promise((resolve) => {
+      const heard = []
+      room.on('trace', ({ event }) => heard.push(event) === 2 && resolve(heard.toSorted()))
+    })
+    await (await room.fetch(url)).text()
+    return { holdings: await room.inspect(), events: await events }
+  }, `${app.api.url}orders`)
+  assert.deepEqual(events, ['call_answered', 'call_sent'])
+  assert.deepEqual(
+    holdings.map(({ kind }) => kind),
+    ['access_token', 'refresh_token', 'id_token'],
+  )
+  for (const { fingerprint } of holdings) assert.match(fingerprint, /^[0-9a-f]{8}$/)
+})
+
+test('config_invalid: a module without the inspector is told to inspect', time, async () => {
+  app.setWorker(workerWith({ inspect: true }, LEAN))
+  const { error } = await booted(await app.open())
+  assert.equal(error.code, 'config_invalid')
+  assert.match(error.message, /`inspect` is true: this module has no inspector/)
+  assert.match(error.message, /strongroom_full_bg\.wasm/)
+})
+
+test('the full module inspects nothing unless it is told to', time, async () => {
+  app.setWorker(workerWith({}, FULL))
+  const page = await used()
+  assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
+  assert.deepEqual([...new Set(modules())], [FULL])
+})
