@@ -1,9 +1,9 @@
 /**
  * What a browser downloads, against the budget of the project.
  *
- *   node benches/size.mjs [--peers] [--dist <folder>] [--ceiling]
+ *   node benches/size.mjs [--peers] [--dist <folder>]
  *
- * Exits with 1 if a gate is exceeded; with --ceiling, if a ceiling is, where there is one: see downloads.mjs.
+ * Exits with 1 if a gate is exceeded.
  */
 import { parseArgs } from 'node:util'
 import { downloadTable, kilobytes, measureOwn, measurePeers } from './downloads.mjs'
@@ -11,7 +11,6 @@ import { downloadTable, kilobytes, measureOwn, measurePeers } from './downloads.
 const { values: options } = parseArgs({
   options: {
     peers: { type: 'boolean', default: false },
-    ceiling: { type: 'boolean', default: false },
     dist: { type: 'string' },
   },
 })
@@ -24,12 +23,8 @@ const own = await measureOwn(options.dist).catch((error) => {
 const peers = options.peers ? await measurePeers() : []
 console.log(downloadTable([...own, ...peers]))
 
-const [limit, word] = options.ceiling
-  ? [({ ceiling, gate }) => ceiling ?? gate, 'limit']
-  : [({ gate }) => gate, 'gate']
-const exceeded = own.filter((download) => download.brotli > limit(download))
-for (const download of exceeded) {
-  const [size, most] = [download.brotli, limit(download)].map(kilobytes)
-  console.error(`\n${download.name}: ${size} KB of brotli are over the ${word} of ${most} KB`)
+const exceeded = own.filter(({ brotli, gate }) => brotli > gate)
+for (const { name, brotli, gate } of exceeded) {
+  console.error(`\n${name}: ${kilobytes(brotli)} KB of brotli are over the gate of ${kilobytes(gate)} KB`)
 }
 process.exitCode = exceeded.length > 0 ? 1 : 0

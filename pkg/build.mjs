@@ -18,8 +18,7 @@
  * words.js, which the page imports when there is one.
  */
 import { build } from 'esbuild'
-import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
 const at = (path) => new URL(path, import.meta.url)
@@ -59,7 +58,22 @@ await build({
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }
-// npm packs what lies in the package's own folder.
-for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) {
-  if (existsSync(at(`../${file}`))) await copyFile(at(`../${file}`), at(`./${file}`))
-}
+
+/**
+ * The readme as the package has it: a link leads to the same file in the package, to the types of a source,
+ * or is no link.
+ */
+const packReadme = (text) =>
+  text
+    .replace(/^!\[.*\]\(.*\)\n+/gm, '')
+    .replace(/\[([^\]]+)\]\((?!https?:)([^)]+)\)/g, (link, label, path) => {
+      const source = /^pkg\/src\/(\w+)\.ts$/.exec(path)
+      if (source) return `[${label}](dist/${source[1]}.d.ts)`
+      return PACKED.includes(path) ? link : label
+    })
+
+/** npm packs what lies in the package's own folder. */
+const PACKED = ['LICENSE-MIT', 'LICENSE-APACHE', 'docs/errors.md', 'docs/decisions.md']
+await mkdir(at('./docs'), { recursive: true })
+for (const file of PACKED) await copyFile(at(`../${file}`), at(`./${file}`))
+await writeFile(at('./README.md'), packReadme(await readFile(at('../README.md'), 'utf8')))

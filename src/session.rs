@@ -58,6 +58,8 @@ pub struct Session {
     original: IdToken,
     /// The last ID token that came with a refresh.
     latest: Option<IdToken>,
+    /// When the request was sent that the latest ID token came by.
+    id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
     /// When the request for the tokens was sent: they are no younger than that.
     requested: Instant,
@@ -81,6 +83,7 @@ impl Session {
         Self {
             original: id_token,
             latest: None,
+            id_token_requested: requested.wall,
             tokens,
             requested,
             generation: 1,
@@ -102,6 +105,7 @@ impl Session {
         }
         if id_token.is_some() {
             self.latest = id_token;
+            self.id_token_requested = requested.wall;
         }
         self.requested = requested;
         self.generation += 1;
@@ -198,10 +202,10 @@ impl Session {
         (since, after(since, self.lifetime()))
     }
 
-    /// When the session began, by the wall clock.
+    /// When the ID token was issued, by the wall clock.
     #[must_use]
-    pub const fn started_at(&self) -> UnixMillis {
-        self.started.wall
+    pub const fn id_token_since(&self) -> UnixMillis {
+        self.id_token_requested
     }
 
     /// Shows the tokens to `see`, one by one with their kinds: for fingerprints.

@@ -1,9 +1,13 @@
 /** Serves the demo until it is told to stop. `cargo xtask demo` builds the package and runs this. */
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
+import { OWN_CLIENT_ID } from '../tests/support/servers.mjs'
 import { PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 
-const demo = await startDemo({ ports: PORTS, orNext: true })
+/** Where development servers listen if nobody tells them otherwise. */
+const APPS = ['http://localhost:5173', 'http://localhost:3000']
+
+const demo = await startDemo({ ports: PORTS, orNext: true, apps: APPS })
 const [account] = ACCOUNTS
 
 console.log(`
@@ -13,6 +17,7 @@ console.log(`
   access tokens     last ${demo.provider.settings.accessTokenSeconds} seconds
   provider          ${demo.provider.issuer}
   API               ${demo.api.url}
+  your own app      client ${OWN_CLIENT_ID}, from ${APPS.join(' or ')}
 
   Ctrl-C ends it.
 `)

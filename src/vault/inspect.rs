@@ -98,13 +98,12 @@ impl Vault {
         let mut holdings = Vec::new();
         if let Some(session) = &self.session {
             let (since, expires_at) = session.access_token_times();
-            let started = session.started_at();
             session.for_each_token(|kind, token| {
                 let (since, expires_at) = match kind {
                     "access_token" => (since, Some(expires_at)),
                     // Rotated along with the access token.
                     "refresh_token" => (since, None),
-                    _ => (started, None),
+                    _ => (session.id_token_since(), None),
                 };
                 let generation = (kind != "id_token").then(|| session.generation());
                 let fingerprint = self.fingerprint(token);

@@ -1,7 +1,7 @@
 // The tarball: what is in it, what it does outside a browser, and what its types allow.
 import assert from 'node:assert/strict'
 import { transform } from 'esbuild'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
@@ -27,13 +27,22 @@ test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
     /^dist\/\w+\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE))$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(errors|decisions)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
   for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...Object.values(MODULES).flat()]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
+})
+
+test('has what its readme links to', async () => {
+  const links = [...(await read('README.md')).matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, path]) => path)
+  assert.ok(links.length > 5)
+  assert.deepEqual(
+    links.filter((path) => !files.includes(path)),
+    [],
+  )
 })
 
 test('brings no dependency and runs no script when it is installed', () => {
@@ -110,6 +119,16 @@ for (const part of ['page', 'worker']) {
       await tsc(`tsconfig.${part}.json`, '--moduleResolution', moduleResolution, '--module', module)
     })
   }
+}
+
+for (const [i, part] of ['worker', 'page'].entries()) {
+  test(`the readme's ${part} is what its types allow`, async () => {
+    const blocks = [...(await readFile(`${root}README.md`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)]
+    await writeFile(`${project}/readme.${part}.ts`, blocks[i][1])
+    const config = { extends: `./tsconfig.${part}.json`, files: [`readme.${part}.ts`] }
+    await writeFile(`${project}/tsconfig.readme.json`, JSON.stringify(config))
+    await tsc('tsconfig.readme.json', '--moduleResolution', 'bundler', '--module', 'esnext')
+  })
 }
 
 async function tsc(config, ...options) {

@@ -36,18 +36,6 @@ for (const { name, page, wasm, over } of cases) {
   })
 }
 
-test('a wasm between the gate and the ceiling passes only where the ceiling is asked for', async () => {
-  await writeFile(`${dist}/index.js`, randomBytes(KB))
-  await writeFile(`${dist}/worker.js`, randomBytes(KB))
-  await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(45 * KB))
-  assert.equal((await size('--dist', dist)).code, 1)
-  assert.equal((await size('--dist', dist, '--ceiling')).code, 0)
-  await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(50 * KB))
-  const { code, stderr } = await size('--dist', dist, '--ceiling')
-  assert.equal(code, 1)
-  assert.match(stderr, /over the limit/)
-})
-
 test('a package that was not built', async () => {
   const { code, stderr } = await size('--dist', `${dist}/nowhere`)
   assert.equal(code, 1)

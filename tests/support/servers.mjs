@@ -7,6 +7,9 @@ export const AUDIENCE = 'urn:strongroom:demo:orders'
 
 export const CLIENT_ID = 'strongroom-demo'
 
+/** The client for apps that are not the site. */
+export const OWN_CLIENT_ID = 'my-app'
+
 /**
  * Starts the site, the provider and the API so that they know each other: the provider knows the site's
  * redirect URI, both let the site's origin in (CORS), and the site's workers may talk to both. The site has
@@ -15,6 +18,8 @@ export const CLIENT_ID = 'strongroom-demo'
  * @param {object} [options]
  * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
  * @param {boolean} [options.orNext] If a port is taken, try the ones after it.
+ * @param {string[]} [options.apps] Origins of other apps: the provider has a client for them, whose redirect
+ *   URI is `/callback`, and the API lets them in.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
@@ -22,17 +27,19 @@ export const CLIENT_ID = 'strongroom-demo'
 export async function startServers({
   ports = {},
   orNext = false,
+  apps = [],
   provider = {},
   site = {},
   client = {},
 } = {}) {
   const siteServer = await startSite({ port: ports.site, orNext, ...site })
   const { origin } = siteServer
+  const allowedOrigins = [origin, ...apps]
   const providerServer = await startProvider({
     port: ports.provider,
     orNext,
     audience: AUDIENCE,
-    allowedOrigins: [origin],
+    allowedOrigins,
     clients: [
       publicClient({
         client_id: CLIENT_ID,
@@ -41,6 +48,7 @@ export async function startServers({
         post_logout_redirect_uris: [`${origin}/`],
         ...client,
       }),
+      ...(apps.length ? [ownClient(apps)] : []),
     ],
     ...provider,
   })
@@ -50,7 +58,7 @@ export async function startServers({
     orNext,
     issuer,
     audience: AUDIENCE,
-    allowedOrigins: [origin],
+    allowedOrigins,
   })
   siteServer.connectSrc.push(issuer, api.origin)
   return {
@@ -64,3 +72,11 @@ export async function startServers({
     },
   }
 }
+
+const ownClient = (apps) =>
+  publicClient({
+    client_id: OWN_CLIENT_ID,
+    client_name: 'your app',
+    redirect_uris: apps.map((app) => `${app}/callback`),
+    post_logout_redirect_uris: apps.map((app) => `${app}/`),
+  })

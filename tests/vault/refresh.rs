@@ -283,4 +283,8 @@ fn the_inspector_sees_generations_and_fingerprints() {
         assert_eq!(generation(&after[i]), Some(2));
         assert_ne!(fingerprint(&before[i]), fingerprint(&after[i]));
     }
+    let since = |holding: &Value| holding.as_object().unwrap().get("since").unwrap().as_u64();
+    for i in [0, 1, 2] {
+        assert!(since(&before[i]) < since(&after[i]), "holding {i} is as old as ever");
+    }
 }

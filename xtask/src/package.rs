@@ -36,6 +36,8 @@ fn package() -> Result<()> {
         .chain([
             "package-lock.json",
             "README.md",
+            "docs/errors.md",
+            "docs/decisions.md",
             "LICENSE-MIT",
             "LICENSE-APACHE",
         ]);
