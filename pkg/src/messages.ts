@@ -8,7 +8,7 @@
  *   is what JSON cannot carry (a request's body, a response's header list).
  * - `[id, chunk]`: a piece of the body of call `id`: bytes, `null` at the end, `false` when the
  *   connection broke.
- * - `id`, a bare number, from the page: send one more piece of the body of call `id`.
+ * - `id`, a bare number, from the page: send four more pieces of the body of call `id`.
  *
  * The vault parses `text` with its own strict reader; src/vault/message.rs is the other side.
  */

@@ -54,7 +54,7 @@ export interface Link {
   ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
   query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
-  /** Asks for one more piece of a body. */
+  /** Asks for more pieces of a body. */
   more(id: number): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void

@@ -9,8 +9,12 @@ use super::js;
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
 /// Pieces of a body that may be under way to a page that has asked for none yet. The page asks for
-/// one more with each piece that its reader takes, so this is also the most that waits in the page.
+/// more as its reader takes them, so this is also the most that waits in the page.
 const WINDOW: u32 = 8;
+
+/// Pieces that the page asks for at once, when its reader has taken so many: most bodies end before
+/// that, and cost no message. pkg/src/response.ts knows the number too.
+const BATCH: u32 = 4;
 
 /// The calls that are under way, and the bodies of those that are about to be.
 #[derive(Default)]
@@ -111,12 +115,12 @@ impl Host {
         }
     }
 
-    /// The page asks for one more piece.
+    /// The page asks for more pieces.
     pub(super) fn grant(&mut self, port: PortId, id: f64) {
         let Some(call) = self.calls.0.iter_mut().find(|c| c.page == (port, id)) else {
             return;
         };
-        call.credit = call.credit.saturating_add(1).min(2 * WINDOW);
+        call.credit = call.credit.saturating_add(BATCH).min(2 * WINDOW);
         let call = call.call;
         self.pump(call);
     }

@@ -285,6 +285,9 @@ fn the_inspector_sees_generations_and_fingerprints() {
     }
     let since = |holding: &Value| holding.as_object().unwrap().get("since").unwrap().as_u64();
     for i in [0, 1, 2] {
-        assert!(since(&before[i]) < since(&after[i]), "holding {i} is as old as ever");
+        assert!(
+            since(&before[i]) < since(&after[i]),
+            "holding {i} is as old as ever"
+        );
     }
 }
