@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::world::dice::Dice;
 use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
 
 const SEEDS: u64 = 150;
@@ -37,25 +38,8 @@ const FAULTS: &[Fault] = &[
 
 const PATHS: &[&str] = &["/orders", "/orders", "/never", "/redirect", "/unreachable"];
 
-/// Random numbers that the seed repeats (`SplitMix64`).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) >> 33).unwrap() % sides
-    }
-
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from[self.roll(from.len())].clone()
-    }
-}
-
 fn live(seed: u64) -> World {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut world = World::seeded(r#"{"inspect":true}"#, seed);
     world.provider.leeway = Duration::from_secs(5 * u64::from(dice.roll(2) == 0));
     world.provider.rotates = dice.roll(8) != 0;

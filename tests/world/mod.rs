@@ -6,6 +6,7 @@
 //! checked when the world ends.
 
 pub(crate) mod api;
+pub(crate) mod dice;
 pub(crate) mod ledger;
 pub(crate) mod page;
 pub(crate) mod provider;
@@ -20,9 +21,10 @@ use strongroom::clock::{Instant, Millis, UnixMillis};
 use strongroom::config::Config;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
-use strongroom::vault::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
+use strongroom::vault::{ApiRequest, Body, CallId, Input, OpId, Output, PortId, Vault};
 
 pub(crate) use api::API;
+use dice::Dice;
 use ledger::Ledger;
 use page::Page;
 pub(crate) use page::{Answer, Request};
@@ -855,22 +857,6 @@ impl Drop for World {
     }
 }
 
-/// Random numbers that a seed repeats (`SplitMix64`).
-struct Seeded(u64);
-
-impl Entropy for Seeded {
-    fn fill(&mut self, octets: &mut [u8]) {
-        for chunk in octets.chunks_mut(8) {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^= z >> 31;
-            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
-
 /// The members of a `fetch` message.
 pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
     let pair = |(name, value): &(&str, &str)| Value::from(vec![*name, *value]);
@@ -888,7 +874,7 @@ pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
 
 fn vault(config: &str, seed: u64) -> Vault {
     let config = Config::parse(config, "https://app.example.com/worker.js");
-    Vault::new(config.unwrap(), Box::new(Seeded(seed)))
+    Vault::new(config.unwrap(), Box::new(Dice::new(seed)))
 }
 
 fn configuration(changes: &str) -> String {
