@@ -144,13 +144,11 @@ impl Rules {
     ///
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message names
-    /// the URL, without its query and whatever stands before an `@`: that may be a password.
+    /// the URL as it was parsed, without user name, password, query and fragment.
     pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, method).map_err(|(code, why)| {
-            let (bare, _) = text::cut(text, b'?');
-            let (bare, _) = text::cut(bare, b'#');
-            let bare = text::cut(bare, b'@').1.unwrap_or(bare);
-            Error::of(code, &[why, ": ", &quote(bare)])
+            let shown = Url::parse(text).map(|url| quote(&url.without_query()));
+            Error::of(code, &[why, ": ", &shown.unwrap_or_default()])
         })
     }
 
@@ -452,9 +450,14 @@ mod tests {
                 "'https://api.example.com/v2/a'",
             ),
             (
-                "https://user:pass@api.example.com/v1/",
-                "'api.example.com/v1/'",
+                "https://api.example.com/v2/@alice/bob@example.com",
+                "'https://api.example.com/v2/@alice/bob@example.com'",
             ),
+            (
+                "https://user:p@ss@api.example.com/v1/",
+                "'https://api.example.com/v1/'",
+            ),
+            ("https://user:pa#ss@api.example.com/v1/", ""),
         ] {
             let error = rules.decide(url, "GET").unwrap_err();
             let (_, named) = error.message().rsplit_once(": ").unwrap();

@@ -36,23 +36,25 @@ export const connect = async (
   const events = new EventTarget()
   let session: Session | null = null
   let reason: EndReason | null = null
+  let traced = Promise.resolve()
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
   const link = await open(worker, timeout, {
-    async announce(message) {
+    announce(message) {
       if (message.t === 'trace') {
-        const { detail } = message
-        return emit('trace', { ...message, detail: detail && (await spell(detail)) })
+        // One after the other, though a detail may have to wait for its words.
+        traced = traced.then(async () => emit('trace', { ...message, detail: await spell(message.detail) }))
+        return
       }
       ;({ session, reason } = message)
       emit('change', { session, reason })
     },
     ended(error) {
       session = null
-      if (error.code !== 'closed') emit('failed', error)
+      error?.then((failure) => emit('failed', failure))
     },
   })
 

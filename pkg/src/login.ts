@@ -52,6 +52,8 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 
     let popup: Window | null = null
+    // There is no vault to sign in to.
+    if (!id) return
     if (mode === 'popup') {
       // In the same turn as the click, or the browser would block it.
       popup = window.open('', '_blank', 'popup,width=480,height=640')

@@ -50,7 +50,7 @@ export interface Asker {
 export interface Link {
   /** Whether tabs share this vault, so that a popup's page reaches the same one. */
   shared: boolean
-  /** Sends a question and returns its id. Throws if the vault is gone. */
+  /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
   ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
   query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
@@ -65,8 +65,8 @@ export interface Link {
 /** What hears about the whole page's matters. */
 export interface Listener {
   announce(announcement: Announcement): void
-  /** The link has ended, by the vault or by `end()`. */
-  ended(error: StrongroomError): void
+  /** The link has ended: with this error, unless it was closed by the page itself. */
+  ended(error?: Promise<StrongroomError>): void
 }
 
 /**
@@ -80,7 +80,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
   new Promise((resolve, reject) => {
     const askers = new Map<number, Asker>()
     let last = 0
-    let over: Promise<StrongroomError> | undefined
+    let over: (() => Promise<StrongroomError>) | undefined
     let port: MessagePort
     let timer: ReturnType<typeof setTimeout>
 
@@ -95,8 +95,8 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       ask(asker, question, payload) {
         const id = ++last
         if (over) {
-          over.then(asker.fail)
-          return id
+          over().then(asker.fail)
+          return 0
         }
         send({ ...question, id }, payload)
         askers.set(id, asker)
@@ -109,12 +109,14 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       },
       end(code, message) {
         if (over) return
-        over = inWords(code, message)
+        let said: Promise<StrongroomError> | undefined
+        over = () => (said ??= inWords(code, message))
         stopLeaving()
         leave()
-        over.then(reject)
-        failAll(over)
-        over.then(listener.ended)
+        if (askers.size) failAll(over())
+        if (code === 'closed') return listener.ended()
+        over().then(reject)
+        listener.ended(over())
       },
     }
 

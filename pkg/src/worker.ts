@@ -79,9 +79,9 @@ const start = async (
   const json = JSON.stringify(config) ?? 'null'
   memory = await loadWasm(wasm, core.initSync)
   attempt(() => {
-    core.start(json, location.href, self, (event: number, id: number, value: unknown) => {
-      if (!over) core.happened(event, id, value)
-    })
+    core.start(json, location.href, self, (event: number, id: number, value: unknown) =>
+      attempt(() => core.happened(event, id, value)),
+    )
     for (const port of ports) core.connect(port)
   })
 }
@@ -114,7 +114,7 @@ const attempt = (action: () => void) => {
     action()
   } catch (error) {
     // What the core refuses has a code. Everything else came out of it by force.
-    if ((error as Fault).code) end(error as Fault)
+    if (typeof (error as Fault | null)?.code === 'string') end(error as Fault)
     else crash(error)
   }
 }
@@ -123,8 +123,8 @@ const attempt = (action: () => void) => {
 const end = (fault: Fault) => {
   if (over) return
   over = fault
-  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
   for (const port of ports) refuse(port, fault)
+  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
 }
 
 /** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */

@@ -172,6 +172,25 @@ const measure = () =>
     channel.postMessage('')
   })
 
+test('vault_crashed: entropy that fails, wherever that is noticed', time, async () => {
+  const app = apps.shared
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})
+new BroadcastChannel('entropy').onmessage = () => {
+  crypto.getRandomValues = () => { throw new DOMException('none', 'OperationError') }
+}`)
+  const page = await app.open()
+  await booted(page)
+  const codes = await page.evaluate(async () => {
+    new BroadcastChannel('entropy').postMessage('')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    // It is drawn when the metadata are there, and nobody waits for that but the platform.
+    const outcomes = [await settle(room.login()), await settle(room.fetch('/'))]
+    return outcomes.map(({ error }) => error.code)
+  })
+  assert.deepEqual(codes, ['vault_crashed', 'vault_crashed'])
+})
+
 test('message_invalid: a text of any length is not copied into the core', time, async () => {
   const app = apps.shared
   app.setWorker(measured(app.config))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { advice, texts } from '../../pkg/glue/words.js'
-import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { booted, call, clickLogin, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
 const WORDS = '/strongroom/words.js'
@@ -20,10 +20,12 @@ const loaded = () => app.site.requests.filter(({ path }) => path === WORDS).leng
 /** A call without a session, on a page of its own whose words are answered by `route`. */
 async function refused(route) {
   const page = await app.open('/empty')
+  const unhandled = []
+  page.on('pageerror', (error) => unhandled.push(String(error)))
   if (route) await page.route(`**${WORDS}`, route)
   await page.goto(`${app.site.origin}/`)
   await booted(page)
-  return call(page, `${app.api.url}orders`)
+  return { page, unhandled, ...(await call(page, `${app.api.url}orders`)) }
 }
 
 test('a session without errors never loads them', time, async () => {
@@ -48,6 +50,63 @@ test('where they are missing an error still has its code', time, async () => {
 test('where they never come an error does not wait for them', time, async () => {
   const { error } = await refused(() => {})
   assert.equal(error.code, 'login_required')
+})
+
+for (const [what, body] of Object.entries({
+  'are of another version': 'export {}',
+  throw: "export const sentences = () => { throw new Error('no') }",
+})) {
+  test(`where they ${what} an error still has its code, and nothing is left over`, time, async () => {
+    const { error, unhandled } = await refused((route) =>
+      route.fulfill({ contentType: 'text/javascript', body }),
+    )
+    assert.equal(error.code, 'login_required')
+    assert.deepEqual(unhandled, [])
+  })
+}
+
+test('those that never come are waited for once', time, async () => {
+  const { page } = await refused(() => {})
+  const start = Date.now()
+  for (let i = 0; i < 5; i++) await call(page, `${app.api.url}orders`)
+  assert.ok(Date.now() - start < 1500, `five errors took ${Date.now() - start} ms`)
+})
+
+test('a page that closes its room has no session at once, and asks for no words', time, async () => {
+  const before = loaded()
+  const page = await app.open()
+  await signIn(page)
+  const session = await page.evaluate(() => {
+    room.close()
+    return room.session
+  })
+  assert.equal(session, null)
+  // What is refused afterwards does.
+  const { error } = await call(page, `${app.api.url}orders`)
+  assert.equal(error.code, 'closed')
+  assert.equal(loaded(), before + 1)
+})
+
+test('a session is gone with its vault, though nobody can say why yet', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})
+new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
+  const page = await app.open('/empty')
+  await page.route(`**${WORDS}`, () => {})
+  await page.goto(`${app.site.origin}/`)
+  await signIn(page)
+  await page.evaluate(() => {
+    globalThis.failed = new Promise((resolve) => room.on('failed', ({ code }) => resolve(code)))
+    new BroadcastChannel('again').postMessage('')
+  })
+  await page.waitForFunction(() => !room.session, null, { timeout: 1500, polling: 50 })
+  assert.equal(await page.evaluate(() => failed), 'config_invalid')
+  const popups = []
+  page.on('popup', (popup) => popups.push(popup))
+  await clickLogin(page)
+  assert.equal((await page.evaluate(() => login)).error.code, 'config_invalid')
+  assert.deepEqual(popups, [])
+  app.setConfig({})
 })
 
 test('they have the advice of every code that page and worker use', async () => {
