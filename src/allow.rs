@@ -148,7 +148,11 @@ impl Rules {
     pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, method).map_err(|(code, why)| {
             let shown = Url::parse(text).map(|url| quote(&url.without_query()));
-            Error::of(code, &[why, ": ", &shown.unwrap_or_default()])
+            let method = match code {
+                Code::MethodNotAllowed => quote(method) + " ",
+                _ => String::new(),
+            };
+            Error::of(code, &[why, ": ", &method, &shown.unwrap_or_default()])
         })
     }
 
@@ -472,6 +476,11 @@ mod tests {
             .decide("https://api.example.com/v1/a", "DELETE")
             .unwrap_err();
         assert_eq!(error.code(), Code::MethodNotAllowed);
+        assert!(
+            error
+                .message()
+                .ends_with("'DELETE' 'https://api.example.com/v1/a'")
+        );
     }
 
     #[test]

@@ -48,9 +48,9 @@ macro_rules! codes {
 
 codes! {
     /// The configuration passed to `vault()` is wrong; nothing was started.
-    ConfigInvalid = "config_invalid", "Mend the named option in the worker's file.";
+    ConfigInvalid = "config_invalid", "Mend the named option in the worker's file, and reload.";
     /// A message on a port was not one that the page's wrapper sends.
-    MessageInvalid = "message_invalid", "Use the same version of strongroom in page and worker.";
+    MessageInvalid = "message_invalid", "Look at the options of the call; use the same version of strongroom in page and worker.";
     /// A documented limit on size or number was exceeded.
     LimitExceeded = "limit_exceeded", "Send less, or fewer at once; docs/errors.md lists the limits.";
     /// There is no session.
@@ -79,7 +79,7 @@ codes! {
     /// An answer came from another issuer than the one configured (RFC 9207, OIDC Discovery).
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly what the provider's metadata says.";
     /// The provider could not be reached, or answered with a passing fault.
-    ProviderUnavailable = "provider_unavailable", "Try again later; the session, if there was one, is kept.";
+    ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; else try again later. A session is kept.";
     /// The provider's metadata or keys are unusable.
     MetadataInvalid = "metadata_invalid", "Look at the provider's discovery document, or configure metadata yourself.";
     /// The token endpoint's answer is unusable.
@@ -91,9 +91,9 @@ codes! {
     /// The ID token failed validation (OIDC Core 3.1.3.7 or 12.2).
     IdTokenInvalid = "id_token_invalid", "Compare issuer, clientId and the signing algorithm; check the device's clock.";
     /// The URL matches no rule in `apis`.
-    UrlNotAllowed = "url_not_allowed", "Add a rule for it to apis in the worker's file, if the page should reach it.";
+    UrlNotAllowed = "url_not_allowed", "Add a rule for it to apis in the worker's file, if the page should reach it; a worker that runs keeps its old file.";
     /// The URL matches a rule, but not with this method.
-    MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker's file.";
+    MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker's file; a worker that runs keeps its old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets what authorises the request.";
     /// The API answered with a redirect, which is not followed with a token.
@@ -102,10 +102,10 @@ codes! {
     Unsupported = "unsupported", "See the message for what is missing.";
     /// The browser's storage refused to keep what must survive.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
-    /// The provider took longer than the time limit.
+    /// Nobody signed in within the login's time limit.
     #[cfg(not(target_arch = "wasm32"))]
     Timeout = "timeout", "Try again.";
-    /// The worker's script could not be loaded.
+    /// The worker's script could not be loaded, or threw before it called `vault()`.
     #[cfg(not(target_arch = "wasm32"))]
     WorkerFailed = "worker_failed", "Check the worker's URL, its type 'module', and the page's worker-src.";
     /// The worker did not answer the handshake in time.
@@ -113,7 +113,7 @@ codes! {
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (with inspect: true, strongroom_full_bg.wasm), or pass its URL as vault(config, { wasm }).";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (with inspect: true, strongroom_full_bg.wasm), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";

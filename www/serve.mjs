@@ -5,7 +5,7 @@ import { PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 
 /** Where development servers listen if nobody tells them otherwise. */
-const APPS = ['http://localhost:5173', 'http://localhost:3000']
+const APPS = [5173, 4173, 3000].flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
 
 const demo = await startDemo({ ports: PORTS, orNext: true, apps: APPS })
 const [account] = ACCOUNTS
@@ -17,7 +17,7 @@ console.log(`
   access tokens     last ${demo.provider.settings.accessTokenSeconds} seconds
   provider          ${demo.provider.issuer}
   API               ${demo.api.url}
-  your own app      client ${OWN_CLIENT_ID}, from ${APPS.join(' or ')}
+  your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000
 
   Ctrl-C ends it.
 `)

@@ -27,7 +27,10 @@ export interface Strongroom {
    * removes the answer from the address at once. Otherwise does nothing. Call it once at start.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
-  /** Ends the session in all tabs and revokes its refresh token (RFC 7009). */
+  /**
+   * Ends the session in all tabs, and revokes its refresh token (RFC 7009) as far as the provider can be reached:
+   * the session is over either way.
+   */
   logout(options?: LogoutOptions): Promise<void>
   /** Calls `listener` on each event; returns the function that stops it. */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void

@@ -125,6 +125,9 @@ const end = (fault: Fault) => {
   over = fault
   for (const port of ports) refuse(port, fault)
   console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
+  // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:
+  // who connects to a worker while it closes hears nothing, and who was told is likely to try again right away.
+  if ('onconnect' in self) setTimeout(close, 1000)
 }
 
 /** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
@@ -132,9 +135,6 @@ const crash = (cause: unknown) => {
   end({ code: 'vault_crashed', message: 'the core trapped' })
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
-  // A reload gets a new vault then, other tabs being open or not. Not at once: who connects to a worker
-  // while it closes hears nothing, and who was told is likely to try again right away.
-  if ('onconnect' in self) setTimeout(close, 1000)
 }
 
 /** Did this error leave the core where it was, half-way through something? */
@@ -153,9 +153,10 @@ if ('WorkerGlobalScope' in globalThis) {
     port!.onmessage = meet
   })
   addEventListener('error', (event) => {
-    if (!isTrap(event.error)) return
-    event.preventDefault()
-    crash(event.error)
+    if (isTrap(event.error)) {
+      event.preventDefault()
+      crash(event.error)
+    } else if (!started) end({ code: 'worker_failed', message: `the worker's file threw: ${event.message}` })
   })
   addEventListener('unhandledrejection', (event) => {
     if (event.reason instanceof WebAssembly.RuntimeError) crash(event.reason)

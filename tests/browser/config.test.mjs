@@ -114,6 +114,29 @@ test('config_invalid is told to whoever comes later too, and to the console', ti
   assert.ok(logged.some((text) => /config_invalid: `scope/.test(text)))
 })
 
+test('a worker whose file was mended is started anew', time, async () => {
+  app.setConfig({ scope: '' })
+  const page = await app.open('/empty')
+  const first = await page.evaluate(connecting, { kind: 'shared', timeout: 5 })
+  assert.equal(first.error.code, 'config_invalid')
+  app.setConfig({})
+  const code = () => page.evaluate(connecting, { kind: 'shared', timeout: 1 })
+  let last
+  for (const end = Date.now() + 10_000; Date.now() < end;) {
+    last = await code()
+    if (!last.error) return
+  }
+  assert.fail(last.error.code)
+})
+
+test('worker_failed: a shared worker whose file throws', time, async () => {
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+throw new Error('a mistake of mine')`)
+  const page = await app.open('/empty')
+  const { error } = await page.evaluate(connecting, { kind: 'shared', timeout: 5 })
+  assert.equal(error.code, 'worker_failed')
+})
+
 for (const kind of KINDS) {
   test(`worker_failed: a ${kind} worker that is not there`, time, async () => {
     undo.push(app.site.override('/auth.worker.js', { status: 404, body: 'Not found' }))

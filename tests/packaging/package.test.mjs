@@ -121,11 +121,22 @@ for (const part of ['page', 'worker']) {
   }
 }
 
-for (const [i, part] of ['worker', 'page'].entries()) {
+const README_CODE = {
+  'recipe for the demo': {
+    lib: 'worker',
+    has: "clientId: 'my-app'",
+    before: "import { vault } from 'strongroom/worker'",
+  },
+  worker: { lib: 'worker', has: "from 'strongroom/worker'", before: '' },
+  page: { lib: 'page', has: "from 'strongroom'", before: '' },
+}
+
+for (const [part, { lib, has, before }] of Object.entries(README_CODE)) {
   test(`the readme's ${part} is what its types allow`, async () => {
-    const blocks = [...(await readFile(`${root}README.md`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)]
-    await writeFile(`${project}/readme.${part}.ts`, blocks[i][1])
-    const config = { extends: `./tsconfig.${part}.json`, files: [`readme.${part}.ts`] }
+    const blocks = (await readFile(`${root}README.md`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)
+    const [, code] = [...blocks].find(([, text]) => text.includes(has))
+    await writeFile(`${project}/readme.${lib}.ts`, `${before}\n${code}`)
+    const config = { extends: `./tsconfig.${lib}.json`, files: [`readme.${lib}.ts`] }
     await writeFile(`${project}/tsconfig.readme.json`, JSON.stringify(config))
     await tsc('tsconfig.readme.json', '--moduleResolution', 'bundler', '--module', 'esnext')
   })
