@@ -26,4 +26,5 @@ mod secrecy;
 mod stuck_store;
 mod unauthorized;
 #[path = "../world/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
 mod world;

@@ -96,7 +96,7 @@ fn each_refresh_sends_the_successor_of_the_one_before() {
 }
 
 #[test]
-#[should_panic(expected = "a consumed refresh token is sent again")]
+#[should_panic(expected = "never sent to the token endpoint")]
 fn the_world_notices_a_consumed_token_that_is_sent_again() {
     let (mut world, page) = World::expired();
     world.count_all_as_consumed();

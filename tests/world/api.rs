@@ -11,6 +11,8 @@ pub(crate) const API: &str = "https://api.example.com/v1";
 pub(crate) fn answer(provider: &Provider, now: u64, request: &ApiRequest) -> Option<ResponseHead> {
     let url = request.allowed.url();
     let path = url.strip_prefix(API).unwrap();
+    // What stands after it only tells calls apart.
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
     let token = authorization.strip_prefix("Bearer ").unwrap();
     let is_accepted = provider.accepts(token, now);

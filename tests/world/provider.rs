@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::invariants::IdTokenFacts;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -117,8 +118,6 @@ pub(crate) struct Provider {
     pub(crate) published_keys: Vec<usize>,
     /// How many consumed refresh tokens came again too late.
     pub(crate) reuses: u32,
-    /// How many successors of refresh tokens were issued and never arrived.
-    pub(crate) losses: u32,
     /// Every secret that was issued.
     pub(crate) issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
@@ -127,6 +126,10 @@ pub(crate) struct Provider {
     families: Vec<Family>,
     /// Access tokens: the family and the end.
     access_tokens: HashMap<String, (usize, u64)>,
+    /// The families of codes and refresh tokens.
+    family_of: HashMap<String, usize>,
+    /// ID tokens, by what was signed.
+    id_tokens: HashMap<String, IdTokenFacts>,
     count: u64,
 }
 
@@ -148,13 +151,14 @@ impl Provider {
             signing_key: 0,
             published_keys: vec![0],
             reuses: 0,
-            losses: 0,
             issued: Vec::new(),
             faults: HashMap::new(),
             outages: HashMap::new(),
             consents: HashMap::new(),
             families: Vec::new(),
             access_tokens: HashMap::new(),
+            family_of: HashMap::new(),
+            id_tokens: HashMap::new(),
             count: 0,
         }
     }
@@ -229,6 +233,34 @@ impl Provider {
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
     }
 
+    /// The family of a refresh token, or of a code that was redeemed.
+    pub(crate) fn family_of(&self, secret: &str) -> Option<usize> {
+        self.family_of.get(secret).copied()
+    }
+
+    /// What was issued as this ID token.
+    pub(crate) fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
+        self.id_tokens.get(signing_input)
+    }
+
+    /// An administrator ends a session.
+    pub(crate) fn revoke_family(&mut self, family: usize) {
+        self.families[family].is_revoked = true;
+    }
+
+    /// Which of its family's refresh tokens this is, for people.
+    pub(crate) fn describe(&self, refresh_token: &str) -> String {
+        let Some(i) = self.family_of(refresh_token) else {
+            return "an unknown refresh token".to_owned();
+        };
+        let consumed = &self.families[i].consumed;
+        let nth = consumed
+            .iter()
+            .position(|(token, _)| token == refresh_token);
+        let nth = nth.unwrap_or(consumed.len()) + 1;
+        format!("refresh token {nth} of family {i}")
+    }
+
     /// How often the family's refresh token was rotated.
     pub(crate) fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
@@ -260,9 +292,6 @@ impl Provider {
             reply.date = off.map(|off| now.saturating_add_signed(off));
             return Some(Outcome::Reply(reply));
         };
-        if matches!(fault, Fault::LostAfter | Fault::Truncated) && endpoint == Endpoint::Refresh {
-            self.losses += 1;
-        }
         Some(match fault {
             Fault::Silence => return None,
             Fault::LostBefore => Outcome::Failed,
@@ -328,6 +357,8 @@ impl Provider {
         if base64url::encode(&hash) != consent.challenge || form["redirect_uri"] != REDIRECT_URI {
             return refusal("invalid_grant");
         }
+        self.family_of
+            .insert(form["code"].clone(), self.families.len());
         self.families.push(Family {
             subject: consent.subject,
             nonce: consent.nonce,
@@ -387,6 +418,7 @@ impl Provider {
         if self.issues_refresh_tokens && (is_login || self.rotates) {
             let refresh_token = self.secret("rt");
             object.push("refresh_token", refresh_token.as_str().into());
+            self.family_of.insert(refresh_token.clone(), i);
             self.families[i].refresh_token = Some(refresh_token);
         }
         if let Some(scope) = self.scope {
@@ -442,6 +474,17 @@ impl Provider {
         };
         let encoded = |object: &Object| base64url::encode(text(object).as_bytes());
         let input = [encoded(&header), encoded(&payload)].join(".");
+        let is_of_another_user = match &self.flaw {
+            Some(Flaw::Claim("sub", value)) => value.as_str() != Some(&family.subject),
+            Some(Flaw::Claim("iss", _)) => true,
+            _ => false,
+        };
+        let facts = IdTokenFacts {
+            family: i,
+            is_login,
+            is_of_another_user,
+        };
+        self.id_tokens.insert(input.clone(), facts);
         let signature = keys()[signer]
             .sign(&SystemRandom::new(), input.as_bytes())
             .unwrap();

@@ -1,6 +1,6 @@
 //! Tokens never enter the page: what the vault tells pages is searched for every secret there is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use strongroom::json::{Object, Value};
 use strongroom::{base64url, form};
@@ -52,29 +52,77 @@ impl Witness {
     /// Where a secret was found.
     pub(crate) fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
-        let all = [plain.clone(), spellings(&self.in_requests)].concat();
+        let all = Needles::new([plain.clone(), spellings(&self.in_requests)].concat());
+        let plain = Needles::new(plain);
         let mut leaks = Vec::new();
-        let mut search = |text: &str, secrets: &[String]| {
-            if secrets.iter().any(|secret| text.contains(secret.as_str())) {
+        let mut search = |text: &str, secrets: &Needles| {
+            if secrets.is_one_in(text) {
                 leaks.push(text.to_owned());
             }
         };
-        for text in &self.told {
+        // All pages are told the same of most things.
+        for text in self.told.iter().collect::<BTreeSet<_>>() {
             let (address, rest) = without_address(text);
             search(&address, &plain);
             search(&rest, &all);
         }
-        for text in &self.debugged {
+        for text in self.debug_texts() {
             search(text, &all);
         }
         leaks
     }
 }
 
+/// Many texts to be found in others, by how they begin.
+struct Needles {
+    by_beginning: HashMap<[u8; BEGINNING], Vec<String>>,
+    /// A bit for some of the beginning's own: most places in a text are passed by looking at that.
+    bits: Vec<bool>,
+}
+
+/// So many bytes have all of them.
+const BEGINNING: usize = 8;
+
+impl Needles {
+    fn new(needles: Vec<String>) -> Self {
+        let mut this = Self {
+            by_beginning: HashMap::new(),
+            bits: vec![false; 1 << 16],
+        };
+        for needle in needles {
+            let beginning = *needle.as_bytes().first_chunk().unwrap();
+            this.bits[Self::place(&beginning)] = true;
+            this.by_beginning.entry(beginning).or_default().push(needle);
+        }
+        this
+    }
+
+    fn place(beginning: &[u8; BEGINNING]) -> usize {
+        let mixed = u64::from_le_bytes(*beginning).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 48) as usize
+    }
+
+    fn is_one_in(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        text.windows(BEGINNING).enumerate().any(|(i, window)| {
+            let Some(beginning) = window.first_chunk() else {
+                return false;
+            };
+            self.bits[Self::place(beginning)]
+                && self.by_beginning.get(beginning).is_some_and(|needles| {
+                    let begins_here = |needle: &String| text[i..].starts_with(needle.as_bytes());
+                    needles.iter().any(begins_here)
+                })
+        })
+    }
+}
+
 /// A secret as it is, and as it may be written elsewhere.
 fn spellings(secrets: &[String]) -> Vec<String> {
     let spell = |secret: &String| {
-        let hex = secret.bytes().map(|b| format!("{b:02x}")).collect();
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap();
+        let hex = secret.bytes().flat_map(|b| [digit(b >> 4), digit(b & 15)]);
+        let hex = hex.collect();
         // Base64 of three offsets, without the ends that depend on what stands beside.
         let shifted = (0..3).map(|skip| {
             let text = base64url::encode(&secret.as_bytes()[skip..]);

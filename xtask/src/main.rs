@@ -1,4 +1,5 @@
-//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | bench | size`.
+//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | bench |
+//! size`.
 //!
 //! Each command installs what it needs on first use and does nothing twice. What cannot be installed
 //! is named, with the words that install it.
@@ -15,6 +16,7 @@ mod package;
 mod paths;
 mod process;
 mod progress;
+mod simulation;
 mod stamp;
 mod test;
 mod wasm;
@@ -47,6 +49,15 @@ enum Command {
         /// Which kind; all of them in this order when left out.
         #[arg(value_enum)]
         kind: Option<test::Kind>,
+    },
+    /// Let the core live through thousands of short lives in which everything fails that can.
+    Simulate {
+        /// How many; 20000 when left out, or one, told step by step, if there is a seed.
+        #[arg(long)]
+        sessions: Option<u64>,
+        /// The first seed, which decides everything in its life.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Measure side by side with other libraries, in Node and in a real browser.
     Bench {
@@ -81,6 +92,7 @@ fn run(command: &Command) -> Result<()> {
             process::become_node(&["www/serve.mjs"])
         }
         Command::Test { kind } => test::run(*kind),
+        Command::Simulate { sessions, seed } => simulation::run(*sessions, *seed),
         Command::Bench { options } => bench(options),
         Command::Size { peers } => {
             package::build()?;

@@ -3,7 +3,7 @@
 use crate::paths::at;
 use crate::process::{cargo, node};
 use crate::progress::seconds;
-use crate::{browser, install, package, wasm};
+use crate::{browser, install, package, simulation, wasm};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -14,8 +14,10 @@ use std::time::Instant;
 pub(crate) enum Kind {
     /// Formatting, lints and types: rustfmt, clippy, rustdoc, tsc, prettier.
     Lint,
-    /// The Rust core in virtual time, with its vectors and simulations: cargo test.
+    /// The Rust core in virtual time, with its vectors: cargo test.
     Native,
+    /// Thousands of short lives of the core in which everything fails that can: `simulate`.
+    Simulation,
     /// The download budget, and that its gate can fail.
     Size,
     /// The packed tarball in projects of its users, built and run in a real browser.
@@ -46,6 +48,7 @@ fn run_kind(kind: Kind) -> Result<()> {
     let result = match kind {
         Kind::Lint => lint(),
         Kind::Native => cargo().args(["test", "--quiet", "--workspace"]).run(),
+        Kind::Simulation => simulation::run(None, None),
         Kind::Size => size(),
         Kind::Packaging => in_browser("tests/packaging"),
         Kind::Browser => in_browser("tests/browser"),
@@ -64,6 +67,11 @@ fn lint() -> Result<()> {
         .context("the format of Rust; `cargo fmt --all` mends it")?;
     cargo()
         .args(["clippy", "--quiet", "--workspace", "--all-targets"])
+        .args(deny)
+        .run()?;
+    // It is none of the targets that `cargo test` runs by itself.
+    cargo()
+        .args(["clippy", "--quiet", "--test", "simulation"])
         .args(deny)
         .run()?;
     install::wasm_target()?;

@@ -1,0 +1,794 @@
+//! One short life of a vault: users sign in, open and close tabs and call an API, while the network,
+//! the provider, the device's clocks and its storage fail. Then the faults stop, and whatever the
+//! provider still honours must work again. A seed decides everything.
+//!
+//! What the vault asks for is answered at times of its own, so that everything overlaps with
+//! everything. The agenda is kept by the provider's clock, the only one here that neither stops nor
+//! jumps.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use strongroom::clock::Millis;
+use strongroom::vault::{Body, PortId};
+
+use crate::tally::Tally;
+use crate::world::api::API;
+use crate::world::dice::Dice;
+use crate::world::invariants::Invariant;
+use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+
+/// Most pages at once.
+const MAX_PAGES: usize = 5;
+
+/// The longest delay between two attempts of the vault's own, a request that nobody answers, and
+/// some time to ask in: so long after the last fault things work, unless the provider asked for more
+/// patience than that.
+const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
+
+/// How far the clocks may be apart, with something to spare, where the provider does not tell its time.
+const TOLERANCE: u64 = 50 * SECOND;
+
+/// Nothing may wait longer than a login, which may take ten minutes.
+const EVERYTHING_SETTLES: u64 = 11 * MINUTE;
+
+#[derive(Clone, Copy)]
+enum Todo {
+    ProviderActs(JobId),
+    AnswerArrives(JobId),
+    NetworkFails(JobId),
+    /// The user has done what the provider wanted.
+    SignIn {
+        login: Request,
+        popup: bool,
+    },
+    Leave(PortId),
+    SetClock(i64),
+}
+
+/// When the host's timer fires, and for when it was set.
+#[derive(Clone, Copy)]
+struct Alarm {
+    due: Millis,
+    fires: Millis,
+}
+
+pub(crate) struct Life {
+    world: World,
+    dice: Dice,
+    tally: Tally,
+    agenda: BTreeMap<(u64, u64), Todo>,
+    last_entry: u64,
+    pages: Vec<PortId>,
+    calls: Vec<Request>,
+    alarm: Option<Alarm>,
+    ticks_at_once: u32,
+    /// What goes wrong with a request once the provider gets it.
+    fates: BTreeMap<JobId, Fate>,
+    lifetime: u64,
+    /// How many of a hundred requests to the provider meet a fault.
+    faults: usize,
+    offline_until: u64,
+    throttled_until: u64,
+    /// The longest that the provider asked to wait.
+    longest_wait: u64,
+    /// Somebody called an API that refuses any token. A new token that it refused is not renewed
+    /// because of a 401 any more, of whichever API, before it expires.
+    has_met_refusal: bool,
+}
+
+#[derive(Clone)]
+enum Fate {
+    Fault(Fault),
+    Flaw(Flaw),
+}
+
+/// Lives it, and counts what happened.
+pub(crate) fn live(seed: u64) -> Tally {
+    let mut life = Life::new(seed);
+    life.live();
+    life.tally
+}
+
+/// The same, step by step, up to a breach if there is one.
+pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
+    let mut life = Life::new(seed);
+    life.world.story = Some(Vec::new());
+    let end = catch_unwind(AssertUnwindSafe(|| life.live()));
+    let story = life.world.story.take().unwrap_or_default();
+    story.iter().for_each(|step| line(step));
+    match end {
+        Ok(()) => life.tally,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let idle = dice.pick(&[40, 300, 1800, 1800, 14_400, 14_400]);
+        let absolute = dice
+            .pick(&[600, 3600, 43_200, 43_200, 43_200, 43_200])
+            .max(idle);
+        let session = format!(r#"{{"session":{{"idle":{idle},"absolute":{absolute}}}}}"#);
+        let mut world = World::seeded(&session, seed);
+        let seconds = dice.pick(&[10, 60, 60, 300, 300, 3600]);
+        let provider = &mut world.provider;
+        provider.lifetime = Duration::from_secs(seconds);
+        provider.leeway = Duration::from_secs(dice.pick(&[0, 0, 2, 10, 60]));
+        provider.rotates = dice.roll(10) != 0;
+        provider.issues_refresh_tokens = dice.roll(15) != 0;
+        provider.id_token_on_refresh = dice.roll(3) == 0;
+        let minutes = |dice: &mut Dice| dice.pick(&[0, 0, 0, 0, -5, -1, 1, 7]);
+        let ahead = minutes(&mut dice) * 60_000;
+        provider.tells_time = dice.roll(if ahead == 0 { 2 } else { 8 }) != 0;
+        world.true_time = world.true_time.saturating_add_signed(ahead);
+        if seconds >= 300 {
+            world.api_ahead = minutes(&mut dice).clamp(-2, 2) * 60_000;
+        }
+        Self {
+            world,
+            faults: dice.pick(&[0, 5, 20, 50]),
+            dice,
+            tally: Tally::default(),
+            agenda: BTreeMap::new(),
+            last_entry: 0,
+            pages: Vec::new(),
+            calls: Vec::new(),
+            alarm: None,
+            ticks_at_once: 0,
+            fates: BTreeMap::new(),
+            lifetime: seconds * SECOND,
+            offline_until: 0,
+            throttled_until: 0,
+            longest_wait: 0,
+            has_met_refusal: false,
+        }
+    }
+
+    fn live(&mut self) {
+        self.begin();
+        for _ in 0..10 + self.dice.roll(50) {
+            let gap = self.gap();
+            self.run(gap);
+            self.step();
+            self.tally.steps += 1;
+        }
+        self.faults_stop();
+        self.recovers();
+        self.run(EVERYTHING_SETTLES);
+        self.world.check_end();
+        self.count();
+    }
+
+    fn begin(&mut self) {
+        let page = self.open();
+        if self.dice.roll(5) != 0 {
+            let faults = std::mem::take(&mut self.faults);
+            self.sign_in_now(page);
+            self.faults = faults;
+        }
+    }
+
+    // Time
+
+    fn now(&self) -> u64 {
+        self.world.true_time
+    }
+
+    fn at(&mut self, time: u64, todo: Todo) {
+        self.last_entry += 1;
+        self.agenda.insert((time, self.last_entry), todo);
+    }
+
+    /// Time passes, and what is due is done.
+    fn run(&mut self, millis: u64) {
+        let end = self.now() + millis;
+        loop {
+            self.plan_new_jobs();
+            let todo = self.agenda.first_key_value().map(|(&(time, _), _)| time);
+            let tick = self.next_alarm();
+            let next = todo.unwrap_or(u64::MAX).min(tick.unwrap_or(u64::MAX));
+            if next > end {
+                break;
+            }
+            self.pass_to(next);
+            let tick_is_first = match (tick, todo) {
+                (Some(tick), Some(todo)) if tick == todo => self.dice.roll(2) == 0,
+                (tick, todo) => todo.is_none_or(|todo| tick.is_some_and(|tick| tick < todo)),
+            };
+            if tick_is_first {
+                self.tick();
+            } else if let Some((_, todo)) = self.agenda.pop_first() {
+                self.ticks_at_once = 0;
+                self.do_it(todo);
+            }
+        }
+        self.pass_to(end);
+    }
+
+    fn pass_to(&mut self, time: u64) {
+        let passed = time.saturating_sub(self.now());
+        if passed > 0 {
+            self.ticks_at_once = 0;
+        }
+        self.world.pass(Millis(passed));
+    }
+
+    /// When the host's timer fires: late if the browser throttles timers, and too early where the
+    /// vault has more time than it had when the timer was set.
+    fn next_alarm(&mut self) -> Option<u64> {
+        let due = self.world.next_tick()?;
+        let now = self.world.now.monotonic;
+        let alarm = match self.alarm {
+            Some(alarm) if alarm.due <= due => alarm,
+            _ => {
+                let late = self.lateness();
+                let fires = due.max(now) + late;
+                *self.alarm.insert(Alarm { due, fires })
+            }
+        };
+        if alarm.fires.saturating_sub(due) > Millis::from_secs(1) {
+            self.world.watch.hinder();
+        }
+        Some(self.now() + alarm.fires.saturating_sub(now).0)
+    }
+
+    fn lateness(&mut self) -> Millis {
+        if self.throttled_until > self.now() {
+            self.tally.fault("timer late");
+            Millis(self.dice.pick(&[900, 5 * SECOND, MINUTE, 4 * MINUTE]))
+        } else {
+            Millis(self.dice.pick(&[0, 0, 1, 4]))
+        }
+    }
+
+    fn tick(&mut self) {
+        let Some(Alarm { due, .. }) = self.alarm.take() else {
+            return;
+        };
+        self.ticks_at_once += 1;
+        let is_calm = self.ticks_at_once < 100;
+        Invariant::Sanity.holds_if(is_calm, || "it asks for a tick again and again".to_owned());
+        let late = self.world.now.monotonic.saturating_sub(due);
+        self.world.timer_fires(late);
+    }
+
+    fn do_it(&mut self, todo: Todo) {
+        match todo {
+            Todo::ProviderActs(job) => self.provider_acts(job),
+            Todo::AnswerArrives(job) => {
+                self.provider_acts(job);
+                self.world.answer_arrives(job);
+            }
+            Todo::NetworkFails(job) => self.world.network_fails(job),
+            Todo::SignIn { login, popup } => self.user_comes_back(login, popup),
+            Todo::Leave(page) => self.close(page),
+            Todo::SetClock(seconds) => self.set_clock_by(seconds),
+        }
+    }
+
+    fn provider_acts(&mut self, job: JobId) {
+        match (self.world.kind_of(job), self.fates.remove(&job)) {
+            (Some(Kind::Provider(endpoint)), Some(Fate::Fault(fault))) => {
+                self.world.provider.fault(endpoint, &[fault]);
+                self.world.provider_acts(job);
+            }
+            (Some(_), Some(Fate::Flaw(flaw))) => {
+                self.world.provider.flaw = Some(flaw);
+                self.world.provider_acts(job);
+                self.world.provider.flaw = None;
+            }
+            _ => self.world.provider_acts(job),
+        }
+    }
+
+    // Network, provider and storage
+
+    fn plan_new_jobs(&mut self) {
+        for (job, kind) in self.world.new_jobs() {
+            match kind {
+                Kind::Provider(endpoint) => self.plan_request(job, endpoint),
+                Kind::Call => self.plan_call(job),
+                Kind::ResponseBody => self.answer_in(job, &[0, 5, 200, 2 * SECOND]),
+                Kind::Store | Kind::Take if self.faults > 0 && self.dice.roll(20) == 0 => {
+                    self.tally.fault("storage stuck");
+                    self.answer_in(job, &[12 * SECOND, 30 * SECOND]);
+                }
+                Kind::Store | Kind::Take | Kind::Persist => self.answer_in(job, &[0, 1, 10, 100]),
+                Kind::Verify => self.answer_in(job, &[0, 1]),
+            }
+        }
+    }
+
+    fn answer_in(&mut self, job: JobId, delays: &[u64]) {
+        let time = self.now() + self.dice.pick(delays);
+        self.at(time, Todo::AnswerArrives(job));
+    }
+
+    fn latency(&mut self) -> u64 {
+        self.dice.pick(&[1, 5, 30, 80, 200, 400]) + self.dice.roll(20) as u64
+    }
+
+    fn is_offline(&self) -> bool {
+        self.offline_until > self.now()
+    }
+
+    fn plan_request(&mut self, job: JobId, endpoint: Endpoint) {
+        let arrives = self.now() + self.latency();
+        let answered = arrives + self.latency();
+        if self.is_offline() {
+            self.tally.fault("offline");
+            return self.at(arrives, Todo::NetworkFails(job));
+        }
+        if self.dice.roll(100) >= self.faults {
+            self.at(arrives, Todo::ProviderActs(job));
+            return self.at(answered, Todo::AnswerArrives(job));
+        }
+        match self.dice.roll(12) {
+            0 => {
+                self.tally.fault("lost before the provider");
+                self.at(arrives, Todo::NetworkFails(job));
+            }
+            1 | 2 => {
+                self.tally.fault("answer lost");
+                self.at(arrives, Todo::ProviderActs(job));
+                self.at(answered, Todo::NetworkFails(job));
+            }
+            3 => self.tally.fault("time-out before the provider"),
+            4 => {
+                self.tally.fault("time-out after the provider");
+                self.at(arrives, Todo::ProviderActs(job));
+            }
+            5 => {
+                self.tally.fault("slow");
+                let way = self.dice.pick(&[3, 9, 11]) * SECOND;
+                let back = self.dice.pick(&[0, 2, 9, 30]) * SECOND;
+                self.at(arrives + way, Todo::ProviderActs(job));
+                self.at(answered + way + back, Todo::AnswerArrives(job));
+            }
+            _ => {
+                let fate = self.fate(endpoint);
+                self.fates.insert(job, fate);
+                self.at(arrives, Todo::ProviderActs(job));
+                self.at(answered, Todo::AnswerArrives(job));
+            }
+        }
+    }
+
+    fn fate(&mut self, endpoint: Endpoint) -> Fate {
+        let gives_tokens = matches!(endpoint, Endpoint::Refresh | Endpoint::Exchange);
+        let (name, fate) = match self.dice.roll(20) {
+            0..3 => (
+                "5xx",
+                Fate::Fault(Fault::Status(self.dice.pick(&[500, 502, 503]))),
+            ),
+            3..5 => ("429", Fate::Fault(Fault::Busy(429, None))),
+            5..8 => {
+                let status = self.dice.pick(&[429, 503]);
+                let wait = self.dice.pick(&[0, 2, 30, 130, 5000]);
+                self.longest_wait = self.longest_wait.max(wait.min(600) * SECOND);
+                ("Retry-After", Fate::Fault(Fault::Busy(status, Some(wait))))
+            }
+            8..11 => ("HTML with 200", Fate::Fault(Fault::Html)),
+            11..14 => ("truncated JSON", Fate::Fault(Fault::Truncated)),
+            14 if gives_tokens => {
+                let code = self
+                    .dice
+                    .pick(&["invalid_client", "invalid_scope", "server_error"]);
+                self.longest_wait = self.longest_wait.max(MINUTE);
+                ("refused", Fate::Fault(Fault::Refused(code)))
+            }
+            15 if gives_tokens => {
+                let code = self.dice.pick(&["login_required", "mfa_required"]);
+                ("user wanted", Fate::Fault(Fault::Refused(code)))
+            }
+            16 if gives_tokens => ("ID token badly signed", Fate::Flaw(Flaw::Signature)),
+            17 if gives_tokens => ("ID token of unknown key", Fate::Flaw(Flaw::UnknownKey)),
+            18 if endpoint == Endpoint::Refresh => {
+                let claim = Flaw::Claim("sub", "mallory".into());
+                ("ID token of another user", Fate::Flaw(claim))
+            }
+            _ => ("everything echoed", Fate::Fault(Fault::Echo)),
+        };
+        if name == "everything echoed" {
+            self.longest_wait = self.longest_wait.max(MINUTE);
+        }
+        self.tally.fault(name);
+        fate
+    }
+
+    fn plan_call(&mut self, job: JobId) {
+        let latency = self.latency();
+        let is_hit = self.dice.roll(200) < self.faults;
+        if self.is_offline() || is_hit && self.dice.roll(2) == 0 {
+            self.tally.fault("call failed");
+            let time = self.now() + latency;
+            return self.at(time, Todo::NetworkFails(job));
+        }
+        if is_hit {
+            self.tally.fault("call slow");
+            return self.answer_in(job, &[5 * SECOND, 40 * SECOND, 2 * MINUTE]);
+        }
+        self.answer_in(job, &[latency]);
+    }
+
+    // Users and devices
+
+    fn gap(&mut self) -> u64 {
+        let lifetime = self.lifetime;
+        self.dice
+            .pick(&[0, 0, 1, 30, 300, 300, 3 * SECOND, lifetime / 2, lifetime])
+    }
+
+    fn step(&mut self) {
+        let page = self.some_page();
+        if self.world.session(page).is_none() && self.dice.roll(3) == 0 {
+            return self.login();
+        }
+        match self.dice.roll(100) {
+            0..36 => {
+                self.fetch(page);
+            }
+            36..50 => {
+                for _ in 0..2 + self.dice.roll(5) {
+                    let page = self.some_page();
+                    self.fetch(page);
+                }
+            }
+            50..54 => {
+                self.open();
+            }
+            54..58 => self.close(page),
+            58..64 => self.login(),
+            64..66 => {
+                for _ in 0..1 + self.dice.roll(2) {
+                    let page = self.some_page();
+                    self.world.logout(page);
+                }
+            }
+            66..69 => self.abort(),
+            69 => self.kill_worker(),
+            70..73 => self.sleep(),
+            73..75 => self.wall_clock_jumps(),
+            75..77 => {
+                let millis = self.dice.pick(&[MINUTE, 20 * MINUTE]);
+                self.throttled_until = self.now() + millis;
+                self.alarm = None;
+                self.tell("the browser throttles timers");
+            }
+            77..80 => {
+                let millis = self.dice.pick(&[SECOND, 20 * SECOND, 5 * MINUTE]);
+                self.offline_until = self.now() + millis;
+                self.tell(&format!("the device is offline for {millis} ms"));
+            }
+            80..82 => {
+                self.tally.fault("access tokens withdrawn");
+                self.tell("the API refuses all tokens so far");
+                self.world.provider.withdraw_access_tokens();
+            }
+            82 => {
+                if let Some(family) = self.world.watch.family() {
+                    self.tally.fault("grant revoked");
+                    self.tell("an administrator revokes the grant");
+                    self.world.provider.revoke_family(family);
+                }
+            }
+            83..85 => {
+                self.world.store.is_full = self.dice.roll(2) == 0;
+                self.world.store.is_unavailable = self.dice.roll(4) == 0;
+                self.world.persists = self.dice.roll(2) == 0;
+                self.tally.fault("storage full or failing");
+                self.tell("storage works no longer, or works again");
+            }
+            85..88 => self.world.wake_unsettled(),
+            88..91 => self.faults = self.dice.pick(&[0, 5, 30, 90]),
+            91..94 => {
+                let millis = self.dice.pick(&[MINUTE, 10 * MINUTE, 40 * MINUTE]);
+                self.run(millis);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, what: &str) {
+        self.world.story(|_| what.to_owned());
+    }
+
+    fn wall_clock_jumps(&mut self) {
+        let seconds = self.dice.pick(&[-7200, -600, -30, -1, 1, 30, 240, 3600]);
+        self.set_clock_by(seconds);
+        if self.dice.roll(3) != 0 {
+            // Somebody notices.
+            let time = self.now() + self.dice.pick(&[SECOND, 2 * MINUTE]);
+            self.at(time, Todo::SetClock(-seconds));
+        }
+    }
+
+    fn set_clock_by(&mut self, seconds: i64) {
+        self.tally.fault("wall clock jumps");
+        self.tell(&format!("the wall clock is set by {seconds} s"));
+        self.world.set_clock_by(seconds);
+    }
+
+    fn open(&mut self) -> PortId {
+        if self.pages.len() == MAX_PAGES {
+            return self.some_page();
+        }
+        let page = self.world.open();
+        self.pages.push(page);
+        page
+    }
+
+    fn some_page(&mut self) -> PortId {
+        if self.pages.is_empty() {
+            return self.open();
+        }
+        self.dice.pick(&self.pages)
+    }
+
+    fn close(&mut self, page: PortId) {
+        let Some(i) = self.pages.iter().position(|&p| p == page) else {
+            return;
+        };
+        self.pages.swap_remove(i);
+        self.calls.retain(|call| call.port != page);
+        self.world.leave(page);
+    }
+
+    fn fetch(&mut self, page: PortId) -> Request {
+        let path = self.dice.pick(&[
+            "orders",
+            "orders",
+            "orders",
+            "orders",
+            "orders",
+            "redirect",
+            "forbidden",
+            "never",
+        ]);
+        let background = self.dice.roll(4) == 0;
+        let body = match self.dice.roll(8) {
+            0 => Body::OneShot,
+            _ => Body::Replayable,
+        };
+        self.call(page, path, background, body)
+    }
+
+    fn call(&mut self, page: PortId, path: &str, background: bool, body: Body) -> Request {
+        self.tally.calls += 1;
+        self.has_met_refusal |= path == "never";
+        let url = format!("{API}/{path}?{}", self.tally.calls);
+        let call = self.world.fetch_as(
+            page,
+            &Fetch {
+                url: &url,
+                background,
+                body,
+                ..Fetch::default()
+            },
+        );
+        self.calls.push(call);
+        call
+    }
+
+    fn abort(&mut self) {
+        if !self.calls.is_empty() {
+            let call = self.dice.pick(&self.calls);
+            self.world.give_up(call, "abort");
+        }
+    }
+
+    fn login(&mut self) {
+        let page = self.some_page();
+        let popup = self.dice.roll(2) == 0;
+        let mode = if popup { "popup" } else { "redirect" };
+        let login = self.world.login(page, mode);
+        let after = self
+            .dice
+            .pick(&[300, 3 * SECOND, 30 * SECOND, 3 * MINUTE, 11 * MINUTE]);
+        let time = self.now() + after;
+        self.at(time, Todo::SignIn { login, popup });
+    }
+
+    /// The user signs in, if there was an address to do so. A redirect takes the page along; a popup
+    /// is a page of its own for as long as its answer takes.
+    fn user_comes_back(&mut self, login: Request, popup: bool) {
+        let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
+            return;
+        };
+        let address = address.clone();
+        self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
+        let answer = self.world.provider.sign_in(&address);
+        if !popup {
+            self.close(login.port);
+        }
+        let page = self.open();
+        self.world.callback(page, &answer);
+        if self.dice.roll(20) == 0 {
+            self.world.callback(page, &answer);
+        }
+        if popup {
+            let time = self.now() + 5 * SECOND;
+            self.at(time, Todo::Leave(page));
+        }
+    }
+
+    /// The worker ends at whatever it was doing. What was on its way to the provider may arrive. The
+    /// pages notice, and connect to another worker.
+    fn kill_worker(&mut self) {
+        self.tally.fault("worker killed");
+        self.plan_new_jobs();
+        let on_their_way: Vec<JobId> = self.agenda.values().filter_map(Todo::acts).collect();
+        for job in on_their_way {
+            if self.dice.roll(2) == 0 {
+                self.provider_acts(job);
+            }
+        }
+        self.world.restart();
+        self.alarm = None;
+        self.calls.clear();
+        for _ in std::mem::take(&mut self.pages) {
+            self.open();
+        }
+    }
+
+    /// The monotonic clock stands still meanwhile, on some devices. Requests on their way reach the
+    /// provider, and their answers reach nobody if the sleep was long.
+    fn sleep(&mut self) {
+        self.tally.fault("sleep");
+        let millis = self
+            .dice
+            .pick(&[5 * SECOND, MINUTE, 20 * MINUTE, 20 * MINUTE, 3 * HOUR]);
+        let end = self.now() + millis;
+        self.world
+            .story(|_| format!("the device sleeps for {millis} ms"));
+        let clock_stands_still = self.dice.roll(2) == 0;
+        self.plan_new_jobs();
+        let due: Vec<(u64, u64)> = self.agenda.range(..(end, 0)).map(|(key, _)| *key).collect();
+        for key in due {
+            match self.agenda[&key] {
+                Todo::ProviderActs(job) => {
+                    self.agenda.remove(&key);
+                    self.sleep_until(key.0, clock_stands_still);
+                    self.provider_acts(job);
+                }
+                Todo::AnswerArrives(job)
+                    if millis > 30 * SECOND
+                        && matches!(
+                            self.world.kind_of(job),
+                            Some(Kind::Provider(_) | Kind::Call)
+                        )
+                        && self.dice.roll(2) == 0 =>
+                {
+                    self.agenda.insert(key, Todo::NetworkFails(job));
+                }
+                _ => {}
+            }
+        }
+        self.sleep_until(end, clock_stands_still);
+        if self.dice.roll(4) != 0 {
+            self.world.wake_unsettled();
+        }
+    }
+
+    fn sleep_until(&mut self, time: u64, clock_stands_still: bool) {
+        let millis = time.saturating_sub(self.now());
+        if clock_stands_still {
+            self.world.sleep_unnoticed(Duration::from_millis(millis));
+        } else {
+            self.world.pass(Millis(millis));
+            self.world.watch.hinder();
+        }
+    }
+
+    // The end
+
+    fn faults_stop(&mut self) {
+        self.tell("from here on nothing goes wrong");
+        // Nobody comes or goes either.
+        let is_a_users = |todo: &Todo| {
+            matches!(
+                todo,
+                Todo::SignIn { .. } | Todo::Leave(_) | Todo::SetClock(_)
+            )
+        };
+        self.agenda.retain(|_, todo| !is_a_users(todo));
+        self.faults = 0;
+        self.offline_until = 0;
+        self.throttled_until = 0;
+        self.alarm = None;
+        self.fates.clear();
+        self.world.provider.repair();
+        self.world.store.is_full = false;
+        self.world.store.is_unavailable = false;
+        self.world.persists = true;
+    }
+
+    /// What the provider honours works again soon, and where there is nothing, a login works.
+    fn recovers(&mut self) {
+        let page = self.some_page();
+        let (mut patience, mut pause) = (self.longest_wait, SECOND);
+        if self.has_met_refusal || !self.world.provider.issues_refresh_tokens {
+            patience = patience.max(self.lifetime);
+            pause = pause.max(self.lifetime / 60);
+        }
+        let end = self.now() + RECOVERY.max(patience + 30 * SECOND);
+        loop {
+            let page_has_session = self.world.session(page).is_some();
+            let call = self.call(page, "orders", false, Body::Replayable);
+            while self.world.answer(call).is_none() && self.now() < end {
+                self.run(500);
+            }
+            match self.world.answer(call) {
+                Some(Answer::Head { status: 200, .. }) if page_has_session => {
+                    self.tally.kept += 1;
+                    return;
+                }
+                Some(Answer::Error { code, .. }) if code == "interaction_required" => {
+                    self.tally.need_the_user += 1;
+                    break;
+                }
+                _ if self.world.session(page).is_none() => break,
+                answer => {
+                    let answer = format!("{answer:?}");
+                    Invariant::Recovery.holds_if(self.now() < end, || answer);
+                }
+            }
+            self.run(pause);
+        }
+        let apart = self.world.now.wall.abs_diff(self.now());
+        if !self.world.provider.tells_time && apart > TOLERANCE {
+            self.tally.clocks_apart += 1;
+            return;
+        }
+        let end = self.now() + RECOVERY;
+        loop {
+            // Not one that has begun as many logins as it may.
+            let page = self.world.open();
+            self.pages.push(page);
+            self.sign_in_now(page);
+            let call = self.call(page, "orders", false, Body::Replayable);
+            self.run(5 * SECOND);
+            let answer = self.world.answer(call);
+            if matches!(answer, Some(Answer::Head { status: 200, .. })) {
+                return;
+            }
+            let answer = format!("{answer:?} after a login");
+            Invariant::Recovery.holds_if(self.now() < end, || answer);
+        }
+    }
+
+    fn sign_in_now(&mut self, page: PortId) {
+        let login = self.world.login(page, "popup");
+        self.run(3 * SECOND);
+        let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
+            return;
+        };
+        let address = address.clone();
+        let answer = self.world.provider.sign_in(&address);
+        self.world.callback(page, &answer);
+        self.run(3 * SECOND);
+    }
+
+    fn count(&mut self) {
+        self.tally.sessions = 1;
+        self.tally.refreshes = self.world.count(REFRESH) as u64;
+        self.tally.logins = self.world.watch.logins;
+        self.tally.ends = self.world.watch.ends.clone();
+    }
+}
+
+impl Todo {
+    fn acts(&self) -> Option<JobId> {
+        match self {
+            Self::ProviderActs(job) => Some(*job),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The real core in tens of thousands of short lives, in virtual time: see `life.rs` for what goes
+//! wrong in them, and `tests/world/invariants.rs` for what must hold all the same.
+//!
+//! A seed decides everything in a life. The one that fails is printed, and run alone it tells what
+//! happened step by step: `cargo xtask simulate --seed 17`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool speaks to a person"
+)]
+
+mod life;
+mod tally;
+#[path = "../world/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod world;
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::ops::Range;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tally::Tally;
+use world::invariants::Invariant;
+
+const USAGE: &str = "usage: cargo xtask simulate [--sessions N] [--seed S]";
+
+/// So many lives are enough to notice any of the broken variants, with something to spare.
+const SESSIONS: u64 = 20_000;
+
+/// How many lives are lived a second time, to see that a seed repeats itself.
+const REPEATED: u64 = 20;
+
+struct Options {
+    sessions: u64,
+    seed: Option<u64>,
+    /// A control: the core is broken, and this is the invariant that must notice.
+    expected: Option<Invariant>,
+}
+
+/// What a life ended with.
+struct Breach {
+    seed: u64,
+    what: String,
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(why) => {
+            eprintln!("{why}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        PLACE.with(|kept| *kept.borrow_mut() = place.unwrap_or_default());
+    }));
+    match options {
+        Options {
+            expected: Some(expected),
+            sessions,
+            ..
+        } => control(sessions, expected),
+        Options {
+            seed: Some(seed),
+            sessions: 1,
+            ..
+        } => replay(seed),
+        Options { seed, sessions, .. } => {
+            let first = seed.unwrap_or(1);
+            simulate(first..first.saturating_add(sessions))
+        }
+    }
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut sessions, mut seed, mut expected) = (None, None, None);
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().ok_or(format!("{name} needs a value"))?;
+            let number = || {
+                let why = |_| format!("{name} takes a number, not {value}");
+                value.parse::<u64>().map_err(why)
+            };
+            match name.as_str() {
+                "--sessions" => sessions = Some(number()?),
+                "--seed" => seed = Some(number()?),
+                "--expect" => expected = Some(invariant(&value).ok_or("no such invariant")?),
+                _ => return Err(format!("there is no option {name}")),
+            }
+        }
+        let usual = if seed.is_some() { 1 } else { SESSIONS };
+        Ok(Self {
+            sessions: sessions.unwrap_or(usual),
+            seed,
+            expected,
+        })
+    }
+}
+
+fn invariant(name: &str) -> Option<Invariant> {
+    let mut all = Invariant::ALL.iter().copied();
+    all.find(|invariant| invariant.name() == name)
+}
+
+fn simulate(seeds: Range<u64>) -> ExitCode {
+    if let Some(seed) = seeds
+        .clone()
+        .take(REPEATED as usize)
+        .find(|&seed| !repeats_itself(seed))
+    {
+        eprintln!("seed {seed} does not repeat itself: something besides the seed decides");
+        return ExitCode::FAILURE;
+    }
+    let start = Instant::now();
+    let (tally, breach) = run(seeds, true);
+    let time = start.elapsed().as_secs_f64();
+    let Some(breach) = breach else {
+        println!("{tally}");
+        println!(
+            "  no invariant was broken; {:.1} s, {:.0} sessions/s",
+            time,
+            tally.sessions as f64 / time
+        );
+        return ExitCode::SUCCESS;
+    };
+    println!(
+        "seed {} breaks an invariant\n  {}",
+        breach.seed, breach.what
+    );
+    println!(
+        "  step by step: cargo xtask simulate --seed {}",
+        breach.seed
+    );
+    ExitCode::FAILURE
+}
+
+/// Fails unless the expected invariant is the first to be broken.
+fn control(sessions: u64, expected: Invariant) -> ExitCode {
+    let (tally, breach) = run(1..1 + sessions, false);
+    let Some(breach) = breach else {
+        println!("not noticed in {sessions} sessions");
+        return ExitCode::FAILURE;
+    };
+    let is_it = breach.what.starts_with(&format!("{}:", expected.name()));
+    if is_it {
+        println!(
+            "noticed by {} after {} sessions",
+            expected.name(),
+            tally.sessions + 1
+        );
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "{} should notice; seed {}: {}",
+        expected.name(),
+        breach.seed,
+        breach.what
+    );
+    ExitCode::FAILURE
+}
+
+fn replay(seed: u64) -> ExitCode {
+    println!("seed {seed}; seconds since the worker's first moment, by the monotonic clock");
+    let end = catch_unwind(|| life::tell(seed, &mut |line| println!("{line}")));
+    match end {
+        Ok(tally) => {
+            println!("{tally}\n  no invariant was broken");
+            ExitCode::SUCCESS
+        }
+        Err(panic) => {
+            println!("{}", words_of(&*panic));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn repeats_itself(seed: u64) -> bool {
+    let story = || {
+        let mut lines = Vec::new();
+        // A breach is part of the story, and found again in the run.
+        catch_unwind(std::panic::AssertUnwindSafe(|| {
+            life::tell(seed, &mut |line| lines.push(line.to_owned()));
+        }))
+        .ok();
+        lines
+    };
+    story() == story()
+}
+
+/// Lives through the seeds on all cores, until one breaks an invariant.
+fn run(seeds: Range<u64>, shows_progress: bool) -> (Tally, Option<Breach>) {
+    let next = AtomicU64::new(seeds.start);
+    let is_over = AtomicBool::new(false);
+    let tally = Mutex::new(Tally::default());
+    let breach: Mutex<Option<Breach>> = Mutex::new(None);
+    let lives = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            match catch_unwind(|| life::live(seed)) {
+                Ok(more) => tally.lock().unwrap().add(&more),
+                Err(panic) => {
+                    is_over.store(true, Ordering::Relaxed);
+                    let what = words_of(&*panic);
+                    let mut breach = breach.lock().unwrap();
+                    // The first seed, whichever core was faster.
+                    if breach.as_ref().is_none_or(|breach| seed < breach.seed) {
+                        *breach = Some(Breach { seed, what });
+                    }
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(lives)).collect();
+        if shows_progress {
+            let mut progress = Progress::new(seeds.end - seeds.start);
+            while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                thread::sleep(Duration::from_millis(100));
+                progress.show(tally.lock().unwrap().sessions);
+            }
+            progress.clear();
+        }
+    });
+    (tally.into_inner().unwrap(), breach.into_inner().unwrap())
+}
+
+/// One line: on a terminal it is replaced each second, elsewhere there is a new one now and then.
+struct Progress {
+    start: Instant,
+    shown: Instant,
+    of: u64,
+    is_terminal: bool,
+}
+
+impl Progress {
+    fn new(of: u64) -> Self {
+        let now = Instant::now();
+        let is_terminal = std::io::stdout().is_terminal();
+        Self {
+            start: now,
+            shown: now,
+            of,
+            is_terminal,
+        }
+    }
+
+    fn show(&mut self, sessions: u64) {
+        let pause = Duration::from_secs(if self.is_terminal { 1 } else { 20 });
+        if self.shown.elapsed() < pause {
+            return;
+        }
+        self.shown = Instant::now();
+        let per_second = sessions as f64 / self.start.elapsed().as_secs_f64();
+        let line = format!("  {sessions} of {} sessions, {per_second:.0}/s", self.of);
+        if self.is_terminal {
+            print!("\r\x1b[2K{line}");
+            std::io::Write::flush(&mut std::io::stdout()).ok();
+        } else {
+            println!("{line}");
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_terminal {
+            print!("\r\x1b[2K");
+        }
+    }
+}
+
+thread_local! {
+    /// Where this thread last panicked.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What a panic said. One that no invariant raised is a breach of sanity.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("a panic without words");
+    let is_known = text
+        .split_once(':')
+        .is_some_and(|(name, _)| invariant(name).is_some());
+    if is_known {
+        return text.to_owned();
+    }
+    let place = PLACE.with(|place| place.borrow().clone());
+    format!(
+        "{}: {}: {text} ({place})",
+        Invariant::Sanity.name(),
+        Invariant::Sanity.sentence()
+    )
+}

@@ -1,0 +1,107 @@
+//! What happened in so many lives.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::world::invariants::Ends;
+
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) sessions: u64,
+    pub(crate) steps: u64,
+    pub(crate) calls: u64,
+    pub(crate) logins: u64,
+    pub(crate) refreshes: u64,
+    faults: BTreeMap<&'static str, u64>,
+    pub(crate) ends: Ends,
+    /// Lives whose session worked again after the faults, without another login.
+    pub(crate) kept: u64,
+    /// Lives at whose end the provider wanted the user.
+    pub(crate) need_the_user: u64,
+    /// Lives in which a login could not be judged: no clock was right, and the provider tells no time.
+    pub(crate) clocks_apart: u64,
+}
+
+impl Tally {
+    pub(crate) fn fault(&mut self, name: &'static str) {
+        *self.faults.entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.sessions, other.sessions),
+            (&mut self.steps, other.steps),
+            (&mut self.calls, other.calls),
+            (&mut self.logins, other.logins),
+            (&mut self.refreshes, other.refreshes),
+            (&mut self.kept, other.kept),
+            (&mut self.need_the_user, other.need_the_user),
+            (&mut self.clocks_apart, other.clocks_apart),
+            (
+                &mut self.ends.lost_without_leeway,
+                other.ends.lost_without_leeway,
+            ),
+            (
+                &mut self.ends.lost_beyond_leeway,
+                other.ends.lost_beyond_leeway,
+            ),
+        ] {
+            *sum += more;
+        }
+        for (name, count) in &other.faults {
+            *self.faults.entry(name).or_default() += count;
+        }
+        for (reason, count) in &other.ends.by_reason {
+            *self.ends.by_reason.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sessions,
+            steps,
+            calls,
+            logins,
+            refreshes,
+            kept,
+            need_the_user,
+            clocks_apart,
+            ends,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "  {sessions} sessions: {steps} steps, {logins} logins, {calls} calls, {refreshes} refreshes"
+        )?;
+        writeln!(
+            f,
+            "  after the last fault: {kept} worked again as they were, {need_the_user} needed the user; where there was none, a login worked ({clocks_apart} not tried: no clock to go by)"
+        )?;
+        list(f, "faults", &self.faults)?;
+        list(f, "ends by reason", &ends.by_reason)?;
+        writeln!(
+            f,
+            "  allowed losses: {} (the answer was really lost, and the provider gives no leeway)",
+            ends.lost_without_leeway
+        )?;
+        write!(
+            f,
+            "  lost although there is leeway: {} (the answer was really lost, and other faults or sleep outlasted the leeway)",
+            ends.lost_beyond_leeway
+        )
+    }
+}
+
+fn list<N: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    counts: &BTreeMap<N, u64>,
+) -> fmt::Result {
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    writeln!(f, "  {title}: {}", counts.join(", "))
+}
