@@ -67,7 +67,8 @@ pub(crate) struct Life {
     pages: Vec<PortId>,
     calls: Vec<Request>,
     alarm: Option<Alarm>,
-    ticks_at_once: u32,
+    /// How often a timer fired lately, and since when.
+    ticks: (u32, u64),
     /// What goes wrong with a request once the provider gets it.
     fates: BTreeMap<JobId, Fate>,
     lifetime: u64,
@@ -141,7 +142,7 @@ impl Life {
             pages: Vec::new(),
             calls: Vec::new(),
             alarm: None,
-            ticks_at_once: 0,
+            ticks: (0, 0),
             fates: BTreeMap::new(),
             lifetime: seconds * SECOND,
             offline_until: 0,
@@ -205,7 +206,6 @@ impl Life {
             if tick_is_first {
                 self.tick();
             } else if let Some((_, todo)) = self.agenda.pop_first() {
-                self.ticks_at_once = 0;
                 self.do_it(todo);
             }
         }
@@ -214,9 +214,6 @@ impl Life {
 
     fn pass_to(&mut self, time: u64) {
         let passed = time.saturating_sub(self.now());
-        if passed > 0 {
-            self.ticks_at_once = 0;
-        }
         self.world.pass(Millis(passed));
     }
 
@@ -252,9 +249,15 @@ impl Life {
         let Some(Alarm { due, .. }) = self.alarm.take() else {
             return;
         };
-        self.ticks_at_once += 1;
-        let is_calm = self.ticks_at_once < 100;
-        Invariant::Sanity.holds_if(is_calm, || "it asks for a tick again and again".to_owned());
+        let (ticks, since) = self.ticks;
+        self.ticks = if self.now() > since + 10 * SECOND {
+            (1, self.now())
+        } else {
+            (ticks + 1, since)
+        };
+        Invariant::Sanity.holds_if(ticks < 1000, || {
+            format!("it asked for {ticks} ticks within 10 s")
+        });
         let late = self.world.now.monotonic.saturating_sub(due);
         self.world.timer_fires(late);
     }
@@ -735,6 +738,7 @@ impl Life {
                     break;
                 }
                 _ if self.world.session(page).is_none() => break,
+                None => Invariant::Settles.is_broken("a call waits though nothing goes wrong"),
                 answer => {
                     let answer = format!("{answer:?}");
                     Invariant::Recovery.holds_if(self.now() < end, || answer);

@@ -55,6 +55,12 @@ struct Breach {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("--invariants") {
+        for invariant in Invariant::ALL {
+            println!("{}", invariant.name());
+        }
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(why) => {

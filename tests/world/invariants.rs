@@ -58,7 +58,7 @@ invariants! {
     OwnAnswer = "own_answer",
         "an answer is that of the page's own request and user";
     Agreement = "agreement",
-        "in the end all pages were told the same session";
+        "all pages were told the same session";
     Secrecy = "secrecy",
         "no page is told anything secret";
     Recovery = "recovery",
@@ -227,7 +227,6 @@ impl Watch {
 
     /// Before the vault handles anything.
     pub(crate) fn before(&mut self, now: &Instant) {
-        self.must_end = None;
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
         let unseen = self.unseen.and_then(|session| self.limit(&session, now));
@@ -239,10 +238,11 @@ impl Watch {
     pub(crate) fn after(&mut self, now: &Instant, has_pages: bool, next_tick: Option<Millis>) {
         self.adopting = None;
         self.releases = false;
+        let must_end = self.must_end.take();
         let Some(session) = self.session.filter(|_| has_pages) else {
             return;
         };
-        if let Some(reason) = self.must_end {
+        if let Some(reason) = must_end {
             let is_limit = !matches!(reason, "provider_ended" | "security" | "logged_out");
             let invariant = if is_limit {
                 Invariant::Limits

@@ -153,6 +153,10 @@ pub(crate) struct World {
     closed: Vec<PortId>,
     /// Whose session it is, as the pages were last told.
     told_user: Option<String>,
+    /// When the session began, as each page was last told.
+    told_beginning: BTreeMap<PortId, Option<u64>>,
+    /// Whose session it was when pages asked for something.
+    asked_as: BTreeMap<Request, Option<String>>,
     jobs: Vec<Job>,
     last_job: JobId,
     /// The last job that [`Self::new_jobs`] told of.
@@ -206,6 +210,8 @@ impl World {
             greeted: BTreeSet::new(),
             closed: Vec::new(),
             told_user: None,
+            told_beginning: BTreeMap::new(),
+            asked_as: BTreeMap::new(),
             jobs: Vec::new(),
             last_job: 0,
             announced: 0,
@@ -251,6 +257,7 @@ impl World {
         self.gone.extend(self.pages.keys());
         self.greeted.clear();
         self.told_user = None;
+        self.told_beginning.clear();
         self.watch.restarted();
         self.last_seed += 1;
         self.vault = vault(&self.config, self.last_seed);
@@ -319,6 +326,7 @@ impl World {
     /// A page uses the number of a request, whether or not it did so before.
     pub(crate) fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
+        self.asked_as.insert(request, self.told_user.clone());
         self.story(|_| {
             format!(
                 "page {} asks {}: {}",
@@ -758,6 +766,11 @@ impl World {
         if self.greeted.is_empty() {
             self.watch.nobody_told();
         }
+        let mut told = self.greeted.iter().map(|port| &self.told_beginning[port]);
+        let first = told.next();
+        Invariant::Agreement.holds_if(told.all(|other| Some(other) == first), || {
+            format!("{:?}", self.told_beginning)
+        });
         let next_tick = self.vault.next_tick(self.now);
         self.watch
             .after(&self.now, !self.greeted.is_empty(), next_tick);
@@ -839,8 +852,9 @@ impl World {
                 let authorization = request.authorization.expose();
                 let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
                 self.watch.call(token, &self.now);
-                // A user's call is never sent with the token of another.
-                let is_users = self.provider.user_of(authorization) == self.told_user.as_deref();
+                let user = self.provider.user_of(authorization);
+                let asked_as = &self.asked_as[&Request { port, id }];
+                let is_users = user == self.told_user.as_deref() && user == asked_as.as_deref();
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
                 self.job(Kind::Call, Task::Call(call, Box::new(request)));
             }
@@ -891,7 +905,9 @@ impl World {
             self.told_user = claims
                 .and_then(|claims| claims.str("sub"))
                 .map(str::to_owned);
-            match session.and_then(|s| s.get("startedAt")?.as_u64()) {
+            let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
+            self.told_beginning.insert(port, beginning);
+            match beginning {
                 Some(started_at) => self.watch.told_session(started_at),
                 None => self.watch.told_no_session(message.str("reason")),
             }
@@ -928,6 +944,8 @@ impl World {
             // The opener of a popup waits for the end of the login.
             is_final = !state.ends_with(".p");
         }
+        let was_asked = id == 0 || self.asked_as.contains_key(&Request { port, id });
+        Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
         if is_final {
             self.ledger.answered(Request { port, id });
         }
@@ -1093,12 +1111,6 @@ impl World {
         Invariant::Settles.holds_if(unsettled.is_empty(), || unsettled.join(", "));
         let leaks = self.witness.leaks();
         Invariant::Secrecy.holds_if(leaks.is_empty(), || format!("{} messages", leaks.len()));
-        let sessions: BTreeSet<Option<u64>> = self
-            .greeted
-            .iter()
-            .map(|port| self.session(*port)?.get("startedAt")?.as_u64())
-            .collect();
-        Invariant::Agreement.holds_if(sessions.len() <= 1, || format!("{sessions:?}"));
     }
 
     fn learn_issued_secrets(&mut self) {

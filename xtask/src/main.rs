@@ -19,6 +19,7 @@ mod progress;
 mod simulation;
 mod stamp;
 mod test;
+mod variants;
 mod wasm;
 mod words;
 
@@ -58,6 +59,9 @@ enum Command {
         /// The first seed, which decides everything in its life.
         #[arg(long)]
         seed: Option<u64>,
+        /// Break one rule of the core after the other instead, each of which must be noticed.
+        #[arg(long, conflicts_with_all = ["sessions", "seed"])]
+        controls: bool,
     },
     /// Measure side by side with other libraries, in Node and in a real browser.
     Bench {
@@ -92,7 +96,8 @@ fn run(command: &Command) -> Result<()> {
             process::become_node(&["www/serve.mjs"])
         }
         Command::Test { kind } => test::run(*kind),
-        Command::Simulate { sessions, seed } => simulation::run(*sessions, *seed),
+        Command::Simulate { controls: true, .. } => simulation::controls(),
+        Command::Simulate { sessions, seed, .. } => simulation::run(*sessions, *seed),
         Command::Bench { options } => bench(options),
         Command::Size { peers } => {
             package::build()?;

@@ -1,8 +1,29 @@
-//! The deterministic simulation of `tests/simulation`.
+//! The deterministic simulation of `tests/simulation`, and its controls: a copy of the package whose
+//! core can be broken in one place at a time, all in one build.
 
+use crate::paths::{at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
-use anyhow::Result;
+use crate::variants::{VARIANTS, Variant};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// In so many sessions a broken rule is noticed, or the simulation is too tame.
+const SESSIONS: &str = "20000";
+
+/// Which rule the copy breaks.
+const VARIABLE: &str = "STRONGROOM_BROKEN";
+
+/// The copy's own module: whether a rule is the one to be broken.
+const SWITCH: &str = r#"
+//! Which rule is broken.
+static CHOSEN: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+/// Whether it is this one.
+pub fn is(name: &str) -> bool {
+    CHOSEN.get_or_init(|| std::env::var("VARIABLE").ok()).as_deref() == Some(name)
+}
+"#;
 
 /// Builds it and runs so many sessions, from this seed on.
 pub(crate) fn run(sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
@@ -18,7 +39,138 @@ pub(crate) fn run(sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
     simulation().args(["--"]).args(options).run()
 }
 
+/// Runs it with each broken rule, which it must notice.
+pub(crate) fn controls() -> Result<()> {
+    let copy = target("simulation-broken");
+    step(
+        "simulation: build the broken variants",
+        Output::Quiet,
+        || {
+            write_copy(&copy)?;
+            broken(&copy).args(["--no-run"]).run_quietly()
+        },
+    )?;
+    let invariants = broken(&copy).args(["--", "--invariants"]).read()?;
+    for invariant in invariants.lines() {
+        if !VARIANTS.iter().any(|v| v.noticed_by == invariant) {
+            bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
+        }
+    }
+    for variant in VARIANTS {
+        let options = ["--", "--sessions", SESSIONS, "--expect", variant.noticed_by];
+        let label = format!("noticed: {}", variant.name);
+        step(&label, Output::Quiet, || {
+            let run = broken(&copy).args(options).env(VARIABLE, variant.name);
+            run.run_quietly()
+        })?;
+    }
+    Ok(())
+}
+
 fn simulation() -> Process {
     let target = ["--profile", "simulation", "--test", "simulation"];
     cargo().args(["test", "--quiet"]).args(target)
+}
+
+/// The same program with the copy's core. The two share what they depend on.
+fn broken(copy: &Path) -> Process {
+    let manifest = copy.join("Cargo.toml");
+    simulation()
+        .args(["--manifest-path".as_ref(), manifest.as_os_str()])
+        .args(["--target-dir".as_ref(), target("").as_os_str()])
+}
+
+fn write_copy(copy: &Path) -> Result<()> {
+    let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
+    for folder in ["src", "tests/simulation", "tests/world"] {
+        files_below(&at(folder), &mut files)?;
+    }
+    let switch = copy.join("src/broken.rs");
+    write_if_changed(&switch, &SWITCH.replace("VARIABLE", VARIABLE))?;
+    let mut wanted = vec![switch];
+    for file in files {
+        let name = file.strip_prefix(at(""))?;
+        let text = fs::read_to_string(&file)?;
+        let text = altered(&name.to_string_lossy().replace('\\', "/"), text)?;
+        write_if_changed(&copy.join(name), &text)?;
+        wanted.push(copy.join(name));
+    }
+    // What is no longer in the package.
+    let mut there = Vec::new();
+    files_below(&copy.join("src"), &mut there)?;
+    files_below(&copy.join("tests"), &mut there)?;
+    there.retain(|file| !wanted.contains(file));
+    there.iter().try_for_each(fs::remove_file)?;
+    Ok(())
+}
+
+/// A file of the package as it is in the copy.
+fn altered(name: &str, text: String) -> Result<String> {
+    match name {
+        "Cargo.toml" => {
+            let text = replaced(name, text, "members = [\"xtask\"]", "members = []")?;
+            // Or Cargo would take the two for one package and build each in the other's place.
+            replaced(name, text, "\nversion = \"", "\nversion = \"9")
+        }
+        "src/lib.rs" => {
+            let text = replaced(
+                name,
+                text,
+                "extern crate alloc;",
+                "extern crate alloc;\npub mod broken;",
+            )?;
+            broken_rules("lib.rs", text)
+        }
+        _ => match name.strip_prefix("src/") {
+            Some(file) => broken_rules(file, text),
+            None => Ok(text),
+        },
+    }
+}
+
+fn broken_rules(file: &str, text: String) -> Result<String> {
+    let here = VARIANTS.iter().filter(|variant| variant.file == file);
+    here.into_iter().try_fold(text, |text, variant: &Variant| {
+        let switch = format!("crate::broken::is({:?})", variant.name);
+        let replacement = variant.replace.replace("BROKEN", &switch);
+        replaced(file, text, variant.find, &replacement).with_context(|| {
+            format!(
+                "the broken variant '{}' in xtask/src/variants.rs",
+                variant.name
+            )
+        })
+    })
+}
+
+fn replaced(file: &str, text: String, find: &str, replacement: &str) -> Result<String> {
+    match text.matches(find).count() {
+        1 => Ok(text.replace(find, replacement)),
+        times => bail!("{file} has this {times} times, not once: {find}"),
+    }
+}
+
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files_below(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Cargo goes by dates: what is the same already stays as it is.
+fn write_if_changed(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(file, text).with_context(|| format!("{} could not be written", file.display()))
 }

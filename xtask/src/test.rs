@@ -16,7 +16,8 @@ pub(crate) enum Kind {
     Lint,
     /// The Rust core in virtual time, with its vectors: cargo test.
     Native,
-    /// Thousands of short lives of the core in which everything fails that can: `simulate`.
+    /// Thousands of short lives of the core in which everything fails that can (`simulate`), and that
+    /// a broken rule is noticed in them.
     Simulation,
     /// The download budget, and that its gate can fail.
     Size,
@@ -48,7 +49,7 @@ fn run_kind(kind: Kind) -> Result<()> {
     let result = match kind {
         Kind::Lint => lint(),
         Kind::Native => cargo().args(["test", "--quiet", "--workspace"]).run(),
-        Kind::Simulation => simulation::run(None, None),
+        Kind::Simulation => simulation::run(None, None).and_then(|()| simulation::controls()),
         Kind::Size => size(),
         Kind::Packaging => in_browser("tests/packaging"),
         Kind::Browser => in_browser("tests/browser"),

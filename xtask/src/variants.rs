@@ -1,0 +1,185 @@
+//! Rules of the core, broken one at a time: the simulation must notice each, by the invariant that
+//! the rule is for. Every invariant has at least one.
+
+/// A broken rule.
+pub(crate) struct Variant {
+    /// What it does wrong.
+    pub(crate) name: &'static str,
+    /// The invariant that notices: see `tests/world/invariants.rs`.
+    pub(crate) noticed_by: &'static str,
+    /// Below `src`.
+    pub(crate) file: &'static str,
+    /// What stands there, exactly once.
+    pub(crate) find: &'static str,
+    /// What stands there instead. `BROKEN` is true if the rule is to be broken, and otherwise the text
+    /// must mean what the other does.
+    pub(crate) replace: &'static str,
+}
+
+pub(crate) const VARIANTS: &[Variant] = &[
+    Variant {
+        name: "refreshes are not single-flight",
+        noticed_by: "single_flight",
+        file: "vault/renewal.rs",
+        find: "let may_start = !self.renewal.is_under_way()",
+        replace: "let may_start = (BROKEN || !self.renewal.is_under_way())",
+    },
+    Variant {
+        name: "the old refresh token is kept after a rotation",
+        noticed_by: "consumed",
+        file: "session.rs",
+        find: "if self.tokens.refresh_token.is_none() {",
+        replace: "if BROKEN || self.tokens.refresh_token.is_none() {",
+    },
+    Variant {
+        name: "a lost answer is not retried promptly",
+        noticed_by: "needless_reuse",
+        file: "refresh.rs",
+        find: "self.postpone(now, Millis(delay));",
+        replace: "self.postpone(now, Millis(if BROKEN { 30_000 } else { delay }));",
+    },
+    Variant {
+        name: "new tokens are adopted before they are persisted",
+        noticed_by: "persisted_first",
+        file: "vault/renewal.rs",
+        find: "self.outputs.push_back(Output::Persist { op, generation });",
+        replace: "self.outputs.push_back(Output::Persist { op, generation });
+            if BROKEN { self.refresh_persisted(op); }",
+    },
+    Variant {
+        name: "invalid_grant is retried",
+        noticed_by: "definite_verdict",
+        file: "refresh.rs",
+        find: "\"invalid_grant\" => Verdict::Ended,",
+        replace: "\"invalid_grant\" if BROKEN => Verdict::Transient(\"\"),
+            \"invalid_grant\" => Verdict::Ended,",
+    },
+    Variant {
+        name: "a 5xx ends the session",
+        noticed_by: "definite_verdict",
+        file: "refresh.rs",
+        find: "Answer::ServerFault => Verdict::Transient(",
+        replace: "Answer::ServerFault if BROKEN => Verdict::Ended,
+            Answer::ServerFault => Verdict::Transient(",
+    },
+    Variant {
+        name: "an unreadable answer ends the session",
+        noticed_by: "definite_verdict",
+        file: "refresh.rs",
+        find: "Answer::Unusable(why) => Verdict::Transient(why),",
+        replace: "Answer::Unusable(_) if BROKEN => Verdict::Ended,
+            Answer::Unusable(why) => Verdict::Transient(why),",
+    },
+    Variant {
+        name: "Retry-After is not waited for",
+        noticed_by: "provider_heeded",
+        file: "refresh.rs",
+        find: "wait.clamp(Millis::from_secs(1), LONGEST_WAIT)",
+        replace: "if BROKEN { Millis(500) } else { wait.clamp(Millis::from_secs(1), LONGEST_WAIT) }",
+    },
+    Variant {
+        name: "refreshes go on though the provider wants the user",
+        noticed_by: "provider_heeded",
+        file: "vault/renewal.rs",
+        find: "session.require_interaction();",
+        replace: "if !BROKEN { session.require_interaction(); }",
+    },
+    Variant {
+        name: "the signature of an ID token is not looked at",
+        noticed_by: "validated_login",
+        file: "id_token.rs",
+        find: "if !valid {",
+        replace: "if !valid && !BROKEN {",
+    },
+    Variant {
+        name: "there is no idle limit",
+        noticed_by: "limits",
+        file: "session.rs",
+        find: "} else if self.last_activity.elapsed(now) >= limits.idle {",
+        replace: "} else if !BROKEN && self.last_activity.elapsed(now) >= limits.idle {",
+    },
+    Variant {
+        name: "a poll in the background counts as activity",
+        noticed_by: "limits",
+        file: "vault/calls.rs",
+        find: "if !request.background {",
+        replace: "if BROKEN || !request.background {",
+    },
+    Variant {
+        name: "the absolute limit does not count sleep",
+        noticed_by: "limits",
+        file: "session.rs",
+        find: "if self.started.elapsed(now) >= limits.absolute {",
+        replace: "let since_start = if BROKEN {
+            now.monotonic.saturating_sub(self.started.monotonic)
+        } else {
+            self.started.elapsed(now)
+        };
+        if since_start >= limits.absolute {",
+    },
+    Variant {
+        name: "limits are looked at when a timer fires",
+        noticed_by: "limits",
+        file: "vault.rs",
+        find: "self.enforce_limits();",
+        replace: "if !BROKEN || matches!(input, Input::Tick) { self.enforce_limits(); }",
+    },
+    Variant {
+        name: "an expired token is sent",
+        noticed_by: "expired_token",
+        file: "vault/calls.rs",
+        find: "session.access_token(&self.now).is_some(),\n            session.is_stale",
+        replace: "BROKEN || session.access_token(&self.now).is_some(),\n            session.is_stale",
+    },
+    Variant {
+        name: "calls that wait are not released",
+        noticed_by: "settles",
+        file: "vault/renewal.rs",
+        find: "self.release_calls();",
+        replace: "if !BROKEN { self.release_calls(); }",
+    },
+    Variant {
+        name: "an answer is taken for that of another call",
+        noticed_by: "own_answer",
+        file: "vault/calls.rs",
+        find: "let Some(known) = self.calls.iter().find(|c| c.call == call) else {",
+        replace: "let Some(known) = self.calls.iter().find(|c| BROKEN || c.call == call) else {",
+    },
+    Variant {
+        name: "calls of one user go out with the token of the next",
+        noticed_by: "own_answer",
+        file: "vault/callback.rs",
+        find: "self.give_up_calls(Waiters::SessionEnded, &error);",
+        replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
+    },
+    Variant {
+        name: "one page is not told of the session",
+        noticed_by: "agreement",
+        file: "vault.rs",
+        find: "for i in 0..self.ports.len() {",
+        replace: "for i in usize::from(BROKEN && self.ports.len() > 1)..self.ports.len() {",
+    },
+    Variant {
+        name: "an error names the refresh token",
+        noticed_by: "secrecy",
+        file: "vault/renewal.rs",
+        find: "let message = [words!(\"the token endpoint answered \"), &code];",
+        replace: "let session = self.session.as_ref().filter(|_| BROKEN);
+            let secret = session.and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose);
+            let message = [words!(\"the token endpoint answered \"), &code, secret];",
+    },
+    Variant {
+        name: "a client that was rejected once never tries again",
+        noticed_by: "recovery",
+        file: "refresh.rs",
+        find: "self.postpone(now, LONGEST_DELAY);",
+        replace: "self.postpone(now, if BROKEN { Millis::MAX } else { LONGEST_DELAY });",
+    },
+    Variant {
+        name: "a revocation that is due stays so",
+        noticed_by: "sanity",
+        file: "vault/end.rs",
+        find: "let is_due = |r: &Revocation| matches!(",
+        replace: "let is_due = |r: &Revocation| !BROKEN && matches!(",
+    },
+];
