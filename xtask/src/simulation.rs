@@ -4,7 +4,7 @@
 use crate::paths::{at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
-use crate::variants::{VARIANTS, Variant};
+use crate::variants::VARIANTS;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ fn write_copy(copy: &Path) -> Result<()> {
     for file in files {
         let name = file.strip_prefix(at(""))?;
         let text = fs::read_to_string(&file)?;
-        let text = altered(&name.to_string_lossy().replace('\\', "/"), text)?;
+        let text = altered(&name.to_string_lossy().replace('\\', "/"), &text)?;
         write_if_changed(&copy.join(name), &text)?;
         wanted.push(copy.join(name));
     }
@@ -105,44 +105,30 @@ fn write_copy(copy: &Path) -> Result<()> {
 }
 
 /// A file of the package as it is in the copy.
-fn altered(name: &str, text: String) -> Result<String> {
-    match name {
-        "Cargo.toml" => {
-            let text = replaced(name, text, "members = [\"xtask\"]", "members = []")?;
-            // Or Cargo would take the two for one package and build each in the other's place.
-            replaced(name, text, "\nversion = \"", "\nversion = \"9")
-        }
-        "src/lib.rs" => {
-            let text = replaced(
-                name,
-                text,
-                "extern crate alloc;",
-                "extern crate alloc;\npub mod broken;",
-            )?;
-            broken_rules("lib.rs", text)
-        }
-        _ => match name.strip_prefix("src/") {
-            Some(file) => broken_rules(file, text),
-            None => Ok(text),
-        },
+fn altered(name: &str, text: &str) -> Result<String> {
+    if name == "Cargo.toml" {
+        let text = replaced(name, text, "members = [\"xtask\"]", "members = []")?;
+        // Or Cargo would take the two for one package and build each in the other's place.
+        return replaced(name, &text, "\nversion = \"", "\nversion = \"9");
     }
-}
-
-fn broken_rules(file: &str, text: String) -> Result<String> {
-    let here = VARIANTS.iter().filter(|variant| variant.file == file);
-    here.into_iter().try_fold(text, |text, variant: &Variant| {
+    let Some(file) = name.strip_prefix("src/") else {
+        return Ok(text.to_owned());
+    };
+    let mut text = text.to_owned();
+    if file == "lib.rs" {
+        let modules = "extern crate alloc;\npub mod broken;";
+        text = replaced(name, &text, "extern crate alloc;", modules)?;
+    }
+    for variant in VARIANTS.iter().filter(|variant| variant.file == file) {
         let switch = format!("crate::broken::is({:?})", variant.name);
         let replacement = variant.replace.replace("BROKEN", &switch);
-        replaced(file, text, variant.find, &replacement).with_context(|| {
-            format!(
-                "the broken variant '{}' in xtask/src/variants.rs",
-                variant.name
-            )
-        })
-    })
+        text = replaced(name, &text, variant.find, &replacement)
+            .with_context(|| format!("'{}' in xtask/src/variants.rs", variant.name))?;
+    }
+    Ok(text)
 }
 
-fn replaced(file: &str, text: String, find: &str, replacement: &str) -> Result<String> {
+fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
     match text.matches(find).count() {
         1 => Ok(text.replace(find, replacement)),
         times => bail!("{file} has this {times} times, not once: {find}"),
