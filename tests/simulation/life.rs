@@ -153,6 +153,16 @@ impl Life {
     }
 
     fn live(&mut self) {
+        let provider = &self.world.provider;
+        let circumstances = format!(
+            "access tokens live {} s, leeway {} s, rotation {}, refresh tokens {}, {} faults in 100",
+            provider.lifetime.as_secs(),
+            provider.leeway.as_secs(),
+            provider.rotates,
+            provider.issues_refresh_tokens,
+            self.faults,
+        );
+        self.tell(&circumstances);
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
             let gap = self.gap();
