@@ -63,6 +63,8 @@ pub struct Config {
     pub rules: Rules,
     /// How long a session may last.
     pub limits: Limits,
+    /// Whether sessions are kept, sealed, in a store that vaults share.
+    pub keeps: bool,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
     /// The provider's metadata, if it is not to be discovered.
@@ -123,6 +125,7 @@ impl Config {
             redirect_uri: options.redirect_uri(base),
             scope: options.scope(),
             limits: options.limits(),
+            keeps: options.keeps(),
             claims: options.claims(),
             id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
@@ -431,10 +434,6 @@ impl<'a> Options<'a> {
         const WHY: &str = words!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
         session.refuse_unknown("idle absolute persist");
-        let persist = session.object.get("persist");
-        if persist.is_some_and(|persist| persist.as_str() != Some("memory")) {
-            session.refuse("persist", words!("only 'memory' is built so far"));
-        }
         let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
         let default_idle = HALF_HOUR.min(absolute.as_secs());
         let idle = session.seconds("idle", default_idle, [1, YEAR]);
@@ -444,6 +443,21 @@ impl<'a> Options<'a> {
             session.refuse("idle", why);
         }
         Limits { idle, absolute }
+    }
+
+    fn keeps(&self) -> bool {
+        let session = self.nested("session", "session.", "");
+        let persist = session.object.get("persist").map(Value::as_str);
+        let why = match persist {
+            None | Some(Some("memory")) => return false,
+            Some(Some("sealed")) if cfg!(feature = "full") => return true,
+            Some(Some("sealed")) => {
+                words!("this module keeps nothing; load strongroom_full_bg.wasm instead")
+            }
+            Some(_) => words!("it must be 'memory' or 'sealed'"),
+        };
+        session.refuse("persist", why);
+        false
     }
 
     fn claims(&self) -> Vec<String> {
@@ -644,7 +658,7 @@ mod tests {
             (r#"{"session": {"absolute": "1h"}}"#, "`session.absolute`"),
             (
                 r#"{"session": {"persist": "disk"}}"#,
-                "only 'memory' is built so far",
+                "'memory' or 'sealed'",
             ),
             (r#"{"session": {"idel": 60}}"#, "`session.idel`"),
             (r#"{"claims": "email"}"#, "`claims` is \"email\""),

@@ -3,6 +3,8 @@
 //! A [`Session`] can only be made from an [`IdToken`], that is from a validated one. It counts its
 //! own age by both clocks and says when a limit has ended it; timers merely wake whoever asks.
 
+mod kept;
+
 use crate::prelude::*;
 
 use crate::Secret;
@@ -12,6 +14,8 @@ use crate::id_token::IdToken;
 use crate::json::{self, Writer};
 use crate::refresh;
 use crate::token::{TokenSet, words};
+
+pub use kept::{Kept, ended, restore};
 
 /// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum EndReason {
     Absolute,
     /// The provider answered for another user or issuer.
     Security,
+    /// What was kept of it is gone or cannot be read.
+    StorageLost,
 }
 
 impl EndReason {
@@ -41,19 +47,38 @@ impl EndReason {
             Self::Idle => "idle",
             Self::Absolute => "absolute",
             Self::Security => "security",
+            Self::StorageLost => "storage_lost",
         }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        const ALL: [EndReason; 7] = [
+            EndReason::LoggedOut,
+            EndReason::ProviderEnded,
+            EndReason::Expired,
+            EndReason::Idle,
+            EndReason::Absolute,
+            EndReason::Security,
+            EndReason::StorageLost,
+        ];
+        ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 
     /// Whether the refresh token is still good and should be revoked.
     #[must_use]
     pub const fn calls_for_revocation(self) -> bool {
-        !matches!(self, Self::ProviderEnded | Self::Expired)
+        !matches!(
+            self,
+            Self::ProviderEnded | Self::Expired | Self::StorageLost
+        )
     }
 }
 
 /// The tokens and times of a signed-in user.
 #[derive(Debug)]
 pub struct Session {
+    /// Its number, if it is kept.
+    sid: String,
     /// The ID token of the login: refreshed ones are held against it (OIDC Core 12.2).
     original: IdToken,
     /// The last ID token that came with a refresh.
@@ -66,21 +91,26 @@ pub struct Session {
     generation: u64,
     started: Instant,
     last_activity: Instant,
+    /// How often activity was kept: which of two vaults knows of the later one.
+    touches: u64,
     interaction_required: bool,
 }
 
 impl Session {
-    /// A session from the answer to a code exchange that was sent at `requested`.
+    /// A session from the answer to a code exchange that was sent at `requested`. `sid` is its number
+    /// among vaults that share a store.
     #[must_use]
     pub fn begin(
         id_token: IdToken,
         mut tokens: Box<TokenSet>,
         config: &Config,
         requested: Instant,
+        sid: String,
     ) -> Self {
         // RFC 6749 5.1: left out when it is what was asked for.
         tokens.scope.get_or_insert_with(|| config.scope.clone());
         Self {
+            sid,
             original: id_token,
             latest: None,
             id_token_requested: requested.wall,
@@ -89,6 +119,7 @@ impl Session {
             generation: 1,
             started: requested,
             last_activity: requested,
+            touches: 0,
             interaction_required: false,
         }
     }
@@ -167,6 +198,27 @@ impl Session {
     /// The user did something.
     pub fn touch(&mut self, now: &Instant) {
         self.last_activity = *now;
+    }
+
+    /// What the user did is about to be kept.
+    pub fn count_activity(&mut self) {
+        self.touches += 1;
+    }
+
+    /// The user did something in another vault too. What was kept before counts for nothing: a clock
+    /// that was set back makes it look later than it was.
+    pub fn hear_of_activity(&mut self, kept: &Self, now: &Instant) {
+        if kept.touches > self.touches {
+            self.touches = kept.touches;
+            self.share_activity(kept, now);
+        }
+    }
+
+    /// The later of what the user did here and there.
+    pub fn share_activity(&mut self, other: &Self, now: &Instant) {
+        if other.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
+            self.last_activity = other.last_activity;
+        }
     }
 
     /// The limit that the session has reached, if any.

@@ -8,6 +8,7 @@
 //! - `renewal`: the one refresh, and who waits for it.
 //! - `calls`: requests of pages to APIs.
 //! - `end`: logout, limits, verdicts.
+//! - `keeper`: what vaults that share a store have in common.
 //! - `provider`: its metadata and keys, fetched when first needed.
 //! - `verification`: an ID token on its way to being believed.
 //! - `inspect`: what the inspector is told.
@@ -18,6 +19,7 @@ mod calls;
 mod end;
 mod inspect;
 mod io;
+mod keeper;
 mod list;
 mod login;
 mod message;
@@ -38,6 +40,7 @@ use list::List;
 use message::{PROTOCOL, PageMessage, Request, message};
 
 pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
+pub use keeper::Loaded;
 pub use message::failed;
 
 /// Most pages that a vault serves at once.
@@ -59,6 +62,7 @@ pub struct Vault {
     renewal: renewal::Renewal,
     calls: List<calls::Call>,
     ending: end::Ending,
+    keeper: keeper::Keeper,
     operations: Vec<Operation>,
     last_op: OpId,
     fingerprint_salt: [u8; 16],
@@ -87,6 +91,10 @@ enum Purpose {
     VerifyRefresh,
     PersistRefresh,
     Revoke,
+    Look,
+    Lock,
+    Read,
+    Write,
 }
 
 impl Vault {
@@ -112,6 +120,7 @@ impl Vault {
             renewal: renewal::Renewal::default(),
             calls: Vec::new(),
             ending: end::Ending::default(),
+            keeper: keeper::Keeper::default(),
             operations: Vec::new(),
             last_op: 0,
             fingerprint_salt,
@@ -122,6 +131,7 @@ impl Vault {
     /// Takes in what happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = now;
+        self.begin_keeping();
         self.enforce_limits();
         match input {
             Input::Message {
@@ -139,7 +149,8 @@ impl Vault {
             }
             Input::Stored { op, ok } => match self.finish(op) {
                 Some(Purpose::StoreLogin) => self.login_stored(op, ok),
-                Some(Purpose::PersistRefresh) => self.refresh_persisted(op),
+                Some(Purpose::PersistRefresh) => self.refresh_persisted(op, ok),
+                Some(Purpose::Write) if keeper::IS_BUILT_IN => self.state_written(op, ok),
                 _ => {}
             },
             Input::Taken { op, taken } => {
@@ -152,6 +163,19 @@ impl Vault {
                 Some(Purpose::VerifyRefresh) => self.refresh_verified(op, valid),
                 _ => {}
             },
+            Input::Loaded { .. } | Input::Locked { .. } | Input::Changed
+                if !keeper::IS_BUILT_IN => {}
+            Input::Loaded { op, loaded } => match self.finish(op) {
+                Some(Purpose::Look) => self.looked(&loaded),
+                Some(Purpose::Read) => self.read(&loaded),
+                _ => {}
+            },
+            Input::Locked { op } => match self.finish(op) {
+                Some(_) => self.locked(),
+                // It was given up meanwhile.
+                None => self.outputs.push_back(Output::Unlock),
+            },
+            Input::Changed => self.changed_elsewhere(),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallClosed { call } => self.call_closed(call),
@@ -173,6 +197,7 @@ impl Vault {
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
         let mut next = self.renewal.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
+        self.keeper_due().map(&mut consider);
         for operation in &self.operations {
             operation.deadline.map(&mut consider);
         }
@@ -244,6 +269,12 @@ impl Vault {
             self.evict();
         }
         self.ports.push(port);
+        if !self.is_loading() {
+            self.greet(port);
+        }
+    }
+
+    fn greet(&mut self, port: PortId) {
         let text = self.session_message(message("ready").number("version", PROTOCOL));
         self.post(port, text);
     }
@@ -285,6 +316,12 @@ impl Vault {
             // Only when their time is over: the store is stuck.
             Purpose::StoreLogin => self.login_stored(op, false),
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
+            _ if !keeper::IS_BUILT_IN => {}
+            Purpose::Look => self.looked(&Loaded::Unavailable),
+            Purpose::Read => self.read(&Loaded::Unavailable),
+            Purpose::Write => self.state_written(op, false),
+            Purpose::PersistRefresh => self.refresh_persisted(op, false),
+            Purpose::Lock => self.not_locked(),
             _ => {}
         }
     }
@@ -303,6 +340,7 @@ impl Vault {
         }
         self.expire_logins();
         self.retry_revocations();
+        self.keep_on_time();
         if self.renewal.due().is_some_and(is_over) {
             self.start_refresh();
         }
@@ -372,6 +410,9 @@ impl Vault {
     }
 
     fn broadcast_session(&mut self) {
+        if self.is_loading() {
+            return;
+        }
         let text = self.session_message(&mut message("session"));
         self.broadcast(&text);
     }

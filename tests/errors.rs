@@ -43,6 +43,7 @@ fn every_reason_for_an_end_is_listed() {
         R::Idle,
         R::Absolute,
         R::Security,
+        R::StorageLost,
     ] {
         let row = ["| `", reason.as_str(), "` |"].concat();
         assert!(LIST.contains(&row), "{row}");

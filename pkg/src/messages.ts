@@ -130,6 +130,8 @@ export type EndReason =
   | 'absolute'
   /** The provider answered for another user or issuer; everything was revoked. */
   | 'security'
+  /** What was kept of the session (`persist: 'sealed'`) is gone or cannot be read. */
+  | 'storage_lost'
 
 /** One thing that the vault holds. */
 export interface Holding {
@@ -166,6 +168,8 @@ export interface TraceEvent {
     | 'refresh_completed'
     /** The refresh failed (`detail`: the verdict); it may be tried again. */
     | 'refresh_failed'
+    /** The session came from the store. */
+    | 'session_restored'
     /** The session ended (`detail`: the reason). */
     | 'session_ended'
     /** The refresh token was revoked at the provider (RFC 7009). */

@@ -20,7 +20,7 @@ static VAULT: Slot = Slot(Cell::new(None));
 
 /// Starts the vault with a configuration in JSON; `base_url` is the worker's address, `scope` its
 /// global object. What happens there is reported to `happened`, which has to pass its arguments to the
-/// function of that name.
+/// function of that name. `common` is what vaults over one store have in common.
 ///
 /// # Errors
 /// An object with `code`, which is `config_invalid`, and `message`.
@@ -30,10 +30,11 @@ pub fn start(
     base_url: &str,
     scope: JsValue,
     happened: JsValue,
+    common: JsValue,
 ) -> Result<(), JsValue> {
     match Config::parse(config_json, base_url) {
         Ok(config) => {
-            let host = Host::new(config, scope, happened);
+            let host = Host::new(config, scope, happened, common);
             VAULT.0.set(Some(Box::leak(Box::new(host))));
             Ok(())
         }

@@ -1,7 +1,6 @@
 //! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
 //! token validated, and then there is a session.
 
-use super::calls::Waiters;
 use super::list;
 use super::message::message;
 use super::verification::Verification;
@@ -256,7 +255,8 @@ impl Vault {
                 self.fail_callback(callback.page, &callback.key, &cancelled());
             }
             (tokens, Ok(id_token)) => {
-                let session = Session::begin(id_token, tokens, &self.config, requested);
+                let sid = self.new_sid();
+                let session = Session::begin(id_token, tokens, &self.config, requested, sid);
                 self.adopt_session(session);
                 self.settle_callback(callback.page, &callback.key, &pending);
             }
@@ -272,23 +272,13 @@ impl Vault {
     /// the same grant, along with it.
     fn adopt_session(&mut self, mut session: Session) {
         session.touch(&self.now);
-        if let Some(before) = self.session.take()
-            && before.original().subject() != session.original().subject()
-        {
-            let successor = self.end_refresh();
-            let error = Error::new(Code::SessionEnded, words!("another user has signed in"));
-            self.give_up_calls(Waiters::SessionEnded, &error);
-            if let Some(token) = successor.as_ref().or(before.refresh_token()) {
-                self.revoke(token);
-            }
+        if let Some(token) = self.replace_session(session) {
+            self.revoke(&token);
         }
-        self.abandon_refresh();
-        self.orphan_calls();
-        self.session = Some(session);
-        self.end_reason = None;
         self.broadcast_session();
         self.trace_generation("login_completed");
         self.release_calls();
+        self.save();
     }
 
     fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {

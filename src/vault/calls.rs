@@ -95,11 +95,14 @@ impl Vault {
             let message = words!("a call with this id is under way");
             return Err(Error::new(Code::MessageInvalid, message));
         }
+        let is_in_doubt = self.is_in_doubt();
         let Some(session) = &mut self.session else {
             return Err(self.no_session());
         };
-        if !request.background {
+        // In doubt it may be too late for that.
+        if !request.background && !is_in_doubt {
             session.touch(&self.now);
+            self.note_activity();
         }
         let init = request.init();
         Ok(Box::new(Call {
@@ -116,6 +119,9 @@ impl Vault {
     }
 
     fn send_or_wait(&mut self, call: CallId) {
+        if self.is_in_doubt() {
+            return;
+        }
         let Some(session) = &self.session else {
             return;
         };
@@ -170,6 +176,16 @@ impl Vault {
             },
         });
         self.trace_call(event, call, None, detail.as_deref());
+    }
+
+    /// Takes up the calls that waited: there may be a token now, or it is time to get one.
+    pub(super) fn resume_calls(&mut self) {
+        for call in self.waiting_calls() {
+            let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Waiting);
+            if list::find(&mut self.calls, is_it).is_some() {
+                self.send_or_wait(call);
+            }
+        }
     }
 
     /// Sends every call that waited for a token.

@@ -11,7 +11,7 @@ use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::http::{HttpRequest, Outcome};
-use crate::session::EndReason;
+use crate::session::{EndReason, Session};
 use crate::url::Url;
 use crate::{Secret, token};
 
@@ -24,6 +24,8 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 pub(super) struct Ending {
     logouts: List<Logout>,
     revocations: List<Revocation>,
+    /// Refresh tokens to be revoked as soon as the provider's metadata are there.
+    waiting: Vec<Secret>,
 }
 
 /// A page that waits for its logout.
@@ -57,6 +59,7 @@ impl Vault {
     pub(super) fn enforce_limits(&mut self) {
         let session = self.session.as_ref();
         if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, &self.now))
+            && !self.doubts(reason)
         {
             self.end_session(reason);
         }
@@ -64,19 +67,30 @@ impl Vault {
 
     /// Ends the session. Gives the operation that revokes its refresh token, if one does.
     pub(super) fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
+        let (session, successor) = self.close_session(reason)?;
+        let token = successor.as_ref().or(session.refresh_token());
+        let token = token.filter(|_| reason.calls_for_revocation());
+        if self.keeps() && matches!(reason, EndReason::Idle | EndReason::Absolute) {
+            self.note_end(&session, reason, token.cloned());
+            return None;
+        }
+        let revocation = token.and_then(|token| self.revoke(token));
+        self.note_end(&session, reason, None);
+        revocation
+    }
+
+    /// Takes the session away from everyone. Gives it, and the successor of its refresh token if there
+    /// is one that it has not adopted.
+    pub(super) fn close_session(&mut self, reason: EndReason) -> Option<(Session, Option<Secret>)> {
         let session = self.session.take()?;
         self.end_reason = Some(reason);
         let successor = self.end_refresh();
-        let token = successor.as_ref().or(session.refresh_token());
-        let revocation = token
-            .filter(|_| reason.calls_for_revocation())
-            .and_then(|token| self.revoke(token));
         self.broadcast_session();
         self.trace("session_ended", Some(reason.as_str()));
         let message = [words!("the session has ended: "), reason.as_str()];
         let error = Error::of(Code::SessionEnded, &message);
         self.give_up_calls(Waiters::SessionEnded, &error);
-        revocation
+        Some((session, successor))
     }
 
     pub(super) fn logout(
@@ -128,6 +142,9 @@ impl Vault {
 
     /// Revokes a refresh token, if the provider can.
     pub(super) fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
+        if self.keeps() && !self.need_metadata() {
+            self.ending.waiting.push(refresh_token.clone());
+        }
         let metadata = self.provider.metadata.as_ref()?;
         let endpoint = metadata.revocation_endpoint.as_deref()?;
         let client_id = &self.config.client_id;
@@ -139,6 +156,16 @@ impl Vault {
             state: RevocationState::Sent(op),
         }));
         Some(op)
+    }
+
+    /// Takes up the revocations that waited for metadata.
+    pub(super) fn revoke_waiting(&mut self) {
+        if !self.keeps() {
+            return;
+        }
+        for token in core::mem::take(&mut self.ending.waiting) {
+            self.revoke(&token);
+        }
     }
 
     pub(super) fn revocation_answered(&mut self, op: OpId, outcome: &Outcome) {

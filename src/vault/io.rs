@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use core::fmt;
 
+use super::keeper::Loaded;
 use crate::Secret;
 use crate::allow::Allowed;
 use crate::clock::UnixMillis;
@@ -105,6 +106,20 @@ pub enum Input<'a> {
         /// Whether the signature is by that key.
         valid: bool,
     },
+    /// The end of [`Output::Load`].
+    Loaded {
+        /// Which.
+        op: OpId,
+        /// What was found.
+        loaded: Loaded,
+    },
+    /// The lock of [`Output::Lock`] is this vault's.
+    Locked {
+        /// Which.
+        op: OpId,
+    },
+    /// Another vault over the same store has changed what is there.
+    Changed,
     /// An API answered [`Output::Call`]; the host keeps the body until it is told.
     CallAnswered {
         /// Which.
@@ -185,14 +200,31 @@ pub enum Output {
         /// The signature.
         signature: Vec<u8>,
     },
-    /// Make the successor of a refresh token durable, as far as the host keeps anything, and report
-    /// [`Input::Stored`]. Nobody uses the new tokens before that.
+    /// Make what is about to be adopted durable, and report [`Input::Stored`]. Nobody uses new tokens
+    /// before that.
     Persist {
         /// The operation's number.
         op: OpId,
-        /// The generation about to be adopted.
-        generation: u64,
+        /// What to seal and store, in the place of what was stored before; `None` if sessions are not
+        /// kept, and the host need only report.
+        state: Option<Secret>,
+        /// When it may be thrown away.
+        expires_at: UnixMillis,
     },
+    /// Read what was persisted last, and report [`Input::Loaded`].
+    Load {
+        /// The operation's number.
+        op: OpId,
+    },
+    /// Wait for the lock that all vaults over this store share, and report [`Input::Locked`].
+    Lock {
+        /// The operation's number. [`Output::Cancel`] gives the wait up.
+        op: OpId,
+    },
+    /// Give the lock back.
+    Unlock,
+    /// Tell the other vaults over this store that it has changed: [`Input::Changed`].
+    Announce,
     /// Send a page's request to an API with the access token, and report [`Input::CallAnswered`] or
     /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
     Call {
@@ -246,6 +278,9 @@ impl fmt::Debug for Input<'_> {
             Self::Stored { .. } => "Stored",
             Self::Taken { .. } => "Taken",
             Self::Verified { .. } => "Verified",
+            Self::Loaded { .. } => "Loaded",
+            Self::Locked { .. } => "Locked",
+            Self::Changed => "Changed",
             Self::CallAnswered { .. } => "CallAnswered",
             Self::CallFailed { .. } => "CallFailed",
             Self::CallClosed { .. } => "CallClosed",
@@ -266,6 +301,10 @@ impl fmt::Debug for Output {
             Self::Take { .. } => "Take",
             Self::Verify { .. } => "Verify",
             Self::Persist { .. } => "Persist",
+            Self::Load { .. } => "Load",
+            Self::Lock { .. } => "Lock",
+            Self::Unlock => "Unlock",
+            Self::Announce => "Announce",
             Self::Call { .. } => "Call",
             Self::Deliver { .. } => "Deliver",
             Self::Drop { .. } => "Drop",

@@ -69,8 +69,11 @@ impl Vault {
                 self.provider.metadata = Some(metadata);
                 self.resume_logins();
                 self.resume_callbacks();
+                self.resume_refresh();
+                self.revoke_waiting();
             }
             Err(error) => {
+                self.refresh_not_locked();
                 self.fail_waiting_logins(&error);
                 self.fail_waiting_callbacks(&error);
             }

@@ -41,6 +41,10 @@ const WINDOW: Millis = Millis::from_secs(10);
 enum Stage {
     #[default]
     Idle,
+    /// It waits for the provider's metadata, which a session that was kept does not bring along.
+    NeedsMetadata,
+    /// It waits for the lock, to renew this generation.
+    Queued(u64),
     Sent(OpId, Instant),
     Verifying(Box<Verification>),
     Persisting(OpId, Box<(Box<TokenSet>, Option<IdToken>, Instant)>),
@@ -76,16 +80,67 @@ impl Renewal {
 impl Vault {
     /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
     pub(super) fn start_refresh(&mut self) {
-        let (Some(session), Some(metadata)) = (&self.session, &self.provider.metadata) else {
-            return;
-        };
-        let Some(refresh_token) = session.refresh_token() else {
-            return;
-        };
         let may_start = !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.now);
-        if !may_start || session.interaction_required() {
+        let Some(session) = &self.session else {
+            return;
+        };
+        if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return;
         }
+        if !self.keeps() {
+            return self.send_refresh();
+        }
+        let generation = session.generation();
+        if self.need_metadata() {
+            self.renewal.stage = Stage::Queued(generation);
+            self.want_lock();
+        } else {
+            self.renewal.stage = Stage::NeedsMetadata;
+        }
+    }
+
+    /// Takes up a refresh that waited for metadata.
+    pub(super) fn resume_refresh(&mut self) {
+        if self.keeps() && matches!(self.renewal.stage, Stage::NeedsMetadata) {
+            self.renewal.stage = Stage::Idle;
+            self.start_refresh();
+        }
+    }
+
+    /// There is no metadata, or no lock, for the time being.
+    pub(super) fn refresh_not_locked(&mut self) {
+        let is_waiting = matches!(self.renewal.stage, Stage::NeedsMetadata | Stage::Queued(_));
+        if self.keeps() && is_waiting {
+            self.renewal.stage = Stage::Idle;
+            self.transient(words!("the session's store is busy or does not work"));
+        }
+    }
+
+    pub(super) const fn refresh_is_queued(&self) -> bool {
+        self.keeps() && matches!(self.renewal.stage, Stage::Queued(_))
+    }
+
+    /// Whether a refresh needs the lock until it is through.
+    pub(super) const fn refresh_is_sent(&self) -> bool {
+        matches!(
+            self.renewal.stage,
+            Stage::Sent(..) | Stage::Verifying(_) | Stage::Persisting(..)
+        )
+    }
+
+    pub(super) fn send_refresh(&mut self) {
+        let queued = if self.keeps() {
+            core::mem::take(&mut self.renewal.stage)
+        } else {
+            Stage::Idle
+        };
+        let (Some(session), Some(metadata)) = (&self.session, &self.provider.metadata) else {
+            return self.proceed();
+        };
+        let is_renewed = matches!(queued, Stage::Queued(g) if g < session.generation());
+        let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
+            return self.proceed();
+        };
         let request = token::refresh_request(
             &metadata.token_endpoint,
             &self.config.client_id,
@@ -148,13 +203,16 @@ impl Vault {
                 self.renewal.schedule.told_to_wait(&self.now, wait);
                 self.refresh_postponed(words!("the provider asks for patience"));
             }
-            Verdict::Transient(why) => {
-                let mut jitter = [0];
-                self.entropy.fill(&mut jitter);
-                self.renewal.schedule.failed(&self.now, jitter[0]);
-                self.refresh_postponed(why);
-            }
+            Verdict::Transient(why) => self.transient(why),
         }
+        self.proceed();
+    }
+
+    fn transient(&mut self, why: &str) {
+        let mut jitter = [0];
+        self.entropy.fill(&mut jitter);
+        self.renewal.schedule.failed(&self.now, jitter[0]);
+        self.refresh_postponed(why);
     }
 
     fn refresh_postponed(&mut self, why: &str) {
@@ -242,14 +300,40 @@ impl Vault {
         let Some(session) = &self.session else {
             return self.revoke_unused(&tokens);
         };
-        let generation = session.generation() + 1;
-        let op = self.begin_operation(Purpose::PersistRefresh, None);
+        let kept = self.keeps().then(|| {
+            let id_token = id_token.as_ref();
+            session.kept_renewed(&tokens, id_token, &requested, &self.config, &self.now)
+        });
+        // What a store gives no answer to is adopted in the end.
+        let patience = self.now.monotonic + self.config.request_timeout;
+        let deadline = kept.is_some().then_some(patience);
+        let op = self.begin_operation(Purpose::PersistRefresh, deadline);
         self.renewal.stage = Stage::Persisting(op, Box::new((tokens, id_token, requested)));
-        self.outputs.push_back(Output::Persist { op, generation });
+        match kept {
+            Some(state) => self.keep(op, state),
+            None => self.outputs.push_back(Output::Persist {
+                op,
+                state: None,
+                expires_at: 0,
+            }),
+        }
+    }
+
+    pub(super) fn state_written(&mut self, op: OpId, ok: bool) {
+        self.written(op, ok);
+        self.proceed_after_writing();
     }
 
     /// Whether storing worked or not: what is in memory is the only good refresh token there is.
-    pub(super) fn refresh_persisted(&mut self, op: OpId) {
+    pub(super) fn refresh_persisted(&mut self, op: OpId, ok: bool) {
+        if self.keeps() {
+            self.written(op, ok);
+        }
+        self.adopt_renewed(op);
+        self.proceed_after_writing();
+    }
+
+    fn adopt_renewed(&mut self, op: OpId) {
         let renewed = match core::mem::take(&mut self.renewal.stage) {
             Stage::Persisting(o, renewed) if o == op => renewed,
             stage => return self.renewal.stage = stage,
@@ -279,7 +363,7 @@ impl Vault {
         let stage = core::mem::take(&mut self.renewal.stage);
         self.abandon_refresh();
         match stage {
-            Stage::Idle => None,
+            Stage::Idle | Stage::NeedsMetadata | Stage::Queued(_) => None,
             Stage::Sent(op, _) => {
                 self.renewal.to_revoke.push(op);
                 None

@@ -19,6 +19,9 @@ use crate::clock::{Instant, Millis};
 use crate::config::Config;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
 
+/// Whether this build can keep sessions.
+const IS_KEEPER: bool = cfg!(feature = "full");
+
 /// What can happen: the first argument of `happened`.
 #[derive(Clone, Copy)]
 pub(super) enum Event {
@@ -36,10 +39,14 @@ pub(super) enum Event {
     Tick,
     /// The device came online.
     Online,
+    /// The lock that step `id` waits for is this vault's.
+    Locked,
+    /// Another vault has changed the store.
+    Changed,
 }
 
 impl Event {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -47,6 +54,8 @@ impl Event {
         Self::Upgrade,
         Self::Tick,
         Self::Online,
+        Self::Locked,
+        Self::Changed,
     ];
 }
 
@@ -56,6 +65,12 @@ pub struct Host {
     pub(super) scope: JsValue,
     pub(super) calls: Calls,
     happened: JsValue,
+    /// What vaults over one store have in common: `Common` in pkg/src/common.ts.
+    common: JsValue,
+    /// Under which name the session is kept.
+    session_name: String,
+    /// Which operation waits for the lock, or waited last.
+    lock_op: OpId,
     ports: Vec<(PortId, JsValue)>,
     last_port: PortId,
     last_call: CallId,
@@ -90,8 +105,11 @@ impl Host {
     /// Starts a vault in the worker whose global object is `scope`. Everything that happens comes to
     /// `happened`, which has to pass it to [`Host::happened`].
     #[must_use]
-    pub fn new(config: Config, scope: JsValue, happened: JsValue) -> Self {
+    pub fn new(config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
         let host = Self {
+            session_name: session_name(&config),
+            common,
+            lock_op: 0,
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             scope,
             calls: Calls::default(),
@@ -112,6 +130,10 @@ impl Host {
             "addEventListener",
             &[&js::text("online"), &listener],
         );
+        if IS_KEEPER && !host.session_name.is_empty() {
+            let changed = host.listener(Event::Changed, 0);
+            host.common("open", &[&js::text(&host.session_name), &changed]);
+        }
         host
     }
 
@@ -140,6 +162,9 @@ impl Host {
                 self.report(Input::Tick);
             }
             Event::Online => self.report(Input::Woke),
+            Event::Locked | Event::Changed if !IS_KEEPER => {}
+            Event::Locked => self.report(Input::Locked { op: id }),
+            Event::Changed => self.report(Input::Changed),
         }
         if let Some(report) = self.reports.pop() {
             self.handle(report);
@@ -213,8 +238,10 @@ impl Host {
             }
             Output::Cancel { op } => {
                 let step = self.forget_step(|step| matches!(step, Step::Flow(o, _) if *o == op));
-                if let Some(Step::Flow(_, flow)) = step {
-                    flow.end();
+                match step {
+                    Some(Step::Flow(_, flow)) => flow.end(),
+                    _ if IS_KEEPER && op == self.lock_op => self.common("giveUp", &[]),
+                    _ => {}
                 }
             }
             Output::Store {
@@ -235,7 +262,9 @@ impl Host {
                 self.begin(op, Flow::Verification(verification));
             }
             // A session in memory has nothing to wait for.
-            Output::Persist { op, .. } => self.report(Input::Stored { op, ok: true }),
+            Output::Persist {
+                op, state: None, ..
+            } => self.report(Input::Stored { op, ok: true }),
             Output::Call {
                 call,
                 port,
@@ -244,7 +273,32 @@ impl Host {
             } => self.send(call, (port, id as f64), &request),
             Output::Deliver { call, text } => self.deliver(call, &text),
             Output::Drop { call } => self.forget_call(call),
+            _ if !IS_KEEPER => {}
+            Output::Persist {
+                op,
+                state: Some(state),
+                expires_at,
+            } => {
+                let name = self.session_name.clone();
+                self.begin(op, Flow::Seal(Job::put(name, state, expires_at)));
+            }
+            Output::Load { op } => {
+                let name = self.session_name.clone();
+                self.begin(op, Flow::Seal(Job::load(name)));
+            }
+            Output::Lock { op } => {
+                self.lock_op = op;
+                let granted = self.listener(Event::Locked, op);
+                self.common("lock", &[&granted]);
+            }
+            Output::Unlock => self.common("unlock", &[]),
+            Output::Announce => self.common("tell", &[]),
         }
+    }
+
+    fn common(&self, name: &str, args: &[&JsValue]) {
+        // Where the platform has no locks, the wait for one is given up in time.
+        let _ = js::call(&self.common, name, args);
     }
 
     fn begin(&mut self, op: OpId, flow: Flow) {
@@ -329,6 +383,15 @@ impl Host {
         if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
             let _ = js::call(port, "postMessage", &[message, transfer]);
         }
+    }
+}
+
+/// Several apps may share an origin.
+fn session_name(config: &Config) -> String {
+    if IS_KEEPER && config.keeps {
+        ["session ", &config.issuer, " ", &config.client_id].concat()
+    } else {
+        String::new()
     }
 }
 

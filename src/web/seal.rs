@@ -1,9 +1,10 @@
-//! What must survive a full-page redirect, in IndexedDB, sealed with AES-256-GCM by a key that is
-//! not extractable.
+//! What must survive a full-page redirect, or its worker, in IndexedDB, sealed with AES-256-GCM by a
+//! key that is not extractable.
 //!
-//! The seal keeps a login's secrets out of disks and backups. It does not keep them from scripts of
-//! the same origin, which could ask the browser to use the key; what they would find is good for ten
-//! minutes, for one login, and only together with its authorization code.
+//! The seal keeps secrets out of disks and backups. It does not keep them from scripts of the same
+//! origin, which could ask the browser to use the key. Of a login they would find what is good for ten
+//! minutes and only together with its authorization code; a session is kept only where the
+//! configuration asks for it.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -13,7 +14,7 @@ use super::host::{Event, Host};
 use super::js;
 use crate::Secret;
 use crate::clock::UnixMillis;
-use crate::vault::{Input, OpId, Taken};
+use crate::vault::{Input, Loaded, OpId, Taken};
 
 const DATABASE: &str = "strongroom";
 const VERSION: f64 = 1.0;
@@ -29,7 +30,7 @@ const RECORDS: f64 = 100.0;
 /// What is sealed is a fraction of this.
 const MAX_SEALED: usize = 1024 * 1024;
 
-/// A login on its way into the store, or out of it.
+/// A login, or a session, on its way into the store, or out of it.
 ///
 /// The database is open for no longer than that: nobody can delete one that is open.
 pub(super) struct Job {
@@ -46,6 +47,8 @@ enum Work {
     Put(Secret, UnixMillis),
     /// Take out what is there, and leave a mark that it was.
     Take,
+    /// Read what is there.
+    Load,
 }
 
 /// What the last step was, and what is to be kept of it.
@@ -83,8 +86,17 @@ impl Job {
         Self::new(name, Work::Put(value, expires_at))
     }
 
+    pub(super) fn load(name: String) -> Self {
+        Self::new(name, Work::Load)
+    }
+
     pub(super) fn take(name: String) -> Self {
         Self::new(name, Work::Take)
+    }
+
+    /// Where sessions are not kept, this is a constant.
+    const fn is_load(&self) -> bool {
+        cfg!(feature = "full") && matches!(self.work, Work::Load)
     }
 
     fn new(name: String, work: Work) -> Self {
@@ -106,7 +118,7 @@ impl Job {
 
     /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
     pub(super) fn begin_anew(&mut self, scope: &JsValue, error: JsValue) -> Result<Next, JsValue> {
-        if self.is_second_try || matches!(self.work, Work::Take) {
+        if self.is_second_try || !matches!(self.work, Work::Put(..)) {
             return Err(error);
         }
         self.is_second_try = true;
@@ -129,6 +141,13 @@ impl Job {
                 };
                 Input::Taken { op, taken }
             }
+            Work::Load => loaded(
+                op,
+                match self.stage {
+                    Stage::Unsealed => Loaded::Damaged,
+                    _ => Loaded::Unavailable,
+                },
+            ),
         }
     }
 
@@ -172,6 +191,12 @@ impl Job {
                 (written, Stage::RecordStored)
             }
             Stage::RecordStored => return Ok(Next::Done(Input::Stored { op, ok: true })),
+            Stage::RecordRead(_) if self.is_load() => {
+                if js::get(&value, "sealed").is_undefined() {
+                    return Ok(Next::Done(loaded(op, Loaded::Nothing)));
+                }
+                (self.unseal(scope, &value)?, Stage::Unsealed)
+            }
             Stage::RecordRead(_) if value.is_undefined() => return Ok(taken(op, Taken::Absent)),
             Stage::RecordRead(_) if js::get(&value, "sealed").is_undefined() => {
                 return Ok(taken(op, Taken::Used));
@@ -182,13 +207,15 @@ impl Job {
                 let marked = js::call(&logins, "put", &[&mark])?;
                 (marked, Stage::Marked(value))
             }
-            Stage::Marked(record) => {
-                let parameters = self.parameters(&js::get(&record, "iv"));
-                let args = [&parameters, &self.key, &js::get(&record, "sealed")];
-                let opening = js::call(&js::subtle(scope), "decrypt", &args)?;
-                (opening, Stage::Unsealed)
+            Stage::Marked(record) => (self.unseal(scope, &record)?, Stage::Unsealed),
+            Stage::Unsealed => {
+                let text = unsealed(&value);
+                return Ok(if self.is_load() {
+                    Next::Done(loaded(op, text.map_or(Loaded::Damaged, Loaded::Found)))
+                } else {
+                    taken(op, text.map_or(Taken::Absent, Taken::Found))
+                });
             }
-            Stage::Unsealed => return Ok(taken(op, unsealed(&value))),
         };
         self.stage = stage;
         Ok(Next::When(thing))
@@ -221,6 +248,12 @@ impl Job {
         Ok((sealing?, Stage::Sealed(record)))
     }
 
+    fn unseal(&self, scope: &JsValue, record: &JsValue) -> Result<JsValue, JsValue> {
+        let parameters = self.parameters(&js::get(record, "iv"));
+        let args = [&parameters, &self.key, &js::get(record, "sealed")];
+        js::call(&js::subtle(scope), "decrypt", &args)
+    }
+
     /// The name is authenticated along with the text: a record under another name does not open.
     fn parameters(&self, iv: &JsValue) -> JsValue {
         let parameters = js::literal(r#"{"name":"AES-GCM"}"#);
@@ -229,6 +262,10 @@ impl Job {
         js::set(&parameters, "additionalData", &name);
         parameters
     }
+}
+
+const fn loaded(op: OpId, loaded: Loaded) -> Input<'static> {
+    Input::Loaded { op, loaded }
 }
 
 fn taken(op: OpId, taken: Taken) -> Next {
@@ -287,16 +324,13 @@ fn discard_expired(logins: &JsValue, records: &JsValue) -> Result<(), JsValue> {
     }
 }
 
-fn unsealed(plain: &JsValue) -> Taken {
+fn unsealed(plain: &JsValue) -> Option<Secret> {
     if js::byte_length(plain) > MAX_SEALED {
-        return Taken::Absent;
+        return None;
     }
     let view = js::view(plain);
     let mut octets = vec![0; js::byte_length(plain)];
     js::copy_octets(&mut octets, &view);
     js::wipe(&view);
-    match String::from_utf8(octets) {
-        Ok(text) => Taken::Found(Secret::new(text)),
-        Err(_) => Taken::Absent,
-    }
+    String::from_utf8(octets).ok().map(Secret::new)
 }

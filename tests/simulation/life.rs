@@ -153,16 +153,6 @@ impl Life {
     }
 
     fn live(&mut self) {
-        let provider = &self.world.provider;
-        let circumstances = format!(
-            "access tokens live {} s, leeway {} s, rotation {}, refresh tokens {}, {} faults in 100",
-            provider.lifetime.as_secs(),
-            provider.leeway.as_secs(),
-            provider.rotates,
-            provider.issues_refresh_tokens,
-            self.faults,
-        );
-        self.tell(&circumstances);
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
             let gap = self.gap();
@@ -181,7 +171,7 @@ impl Life {
         let page = self.open();
         if self.dice.roll(5) != 0 {
             let faults = std::mem::take(&mut self.faults);
-            self.login_now(page);
+            self.sign_in_now(page);
             self.faults = faults;
         }
     }
@@ -313,8 +303,10 @@ impl Life {
                     self.tally.fault("storage stuck");
                     self.answer_in(job, &[12 * SECOND, 30 * SECOND]);
                 }
-                Kind::Store | Kind::Take | Kind::Persist => self.answer_in(job, &[0, 1, 10, 100]),
-                Kind::Verify => self.answer_in(job, &[0, 1]),
+                Kind::Store | Kind::Take | Kind::Persist | Kind::Load => {
+                    self.answer_in(job, &[0, 1, 10, 100]);
+                }
+                Kind::Verify | Kind::Lock | Kind::Changed => self.answer_in(job, &[0, 1]),
             }
         }
     }
@@ -505,38 +497,8 @@ impl Life {
                 let millis = self.dice.pick(&[MINUTE, 10 * MINUTE, 40 * MINUTE]);
                 self.run(millis);
             }
-            94..97 => self.disturb_refresh(),
             _ => {}
         }
-    }
-
-    /// A refresh begins, and at whatever step it is then something else happens.
-    fn disturb_refresh(&mut self) {
-        self.run(self.lifetime);
-        for _ in 0..2 {
-            let page = self.some_page();
-            self.fetch(page);
-        }
-        let millis = self.dice.roll(700) as u64;
-        self.run(millis);
-        let page = self.some_page();
-        match self.dice.roll(6) {
-            0 => self.kill_worker(),
-            1 => self.close(page),
-            2 => self.sleep(),
-            3 => {
-                self.world.logout(page);
-            }
-            4 => self.login_now(page),
-            _ => self.wall_clock_jumps(),
-        }
-    }
-
-    /// Whether a refresh is under way, at any of its steps.
-    fn is_refreshing(&self) -> bool {
-        [REFRESH, Kind::Verify, Kind::Persist]
-            .iter()
-            .any(|kind| self.world.outstanding(*kind) > 0)
     }
 
     fn tell(&mut self, what: &str) {
@@ -579,9 +541,6 @@ impl Life {
         let Some(i) = self.pages.iter().position(|&p| p == page) else {
             return;
         };
-        if self.is_refreshing() {
-            self.tally.fault("tab closed in mid-refresh");
-        }
         self.pages.swap_remove(i);
         self.calls.retain(|call| call.port != page);
         self.world.leave(page);
@@ -668,11 +627,7 @@ impl Life {
     /// The worker ends at whatever it was doing. What was on its way to the provider may arrive. The
     /// pages notice, and connect to another worker.
     fn kill_worker(&mut self) {
-        self.tally.fault(if self.is_refreshing() {
-            "worker killed in mid-refresh"
-        } else {
-            "worker killed"
-        });
+        self.tally.fault("worker killed");
         self.plan_new_jobs();
         let on_their_way: Vec<JobId> = self.agenda.values().filter_map(Todo::acts).collect();
         for job in on_their_way {
@@ -691,11 +646,7 @@ impl Life {
     /// The monotonic clock stands still meanwhile, on some devices. Requests on their way reach the
     /// provider, and their answers reach nobody if the sleep was long.
     fn sleep(&mut self) {
-        self.tally.fault(if self.is_refreshing() {
-            "sleep in mid-refresh"
-        } else {
-            "sleep"
-        });
+        self.tally.fault("sleep");
         let millis = self
             .dice
             .pick(&[5 * SECOND, MINUTE, 20 * MINUTE, 20 * MINUTE, 3 * HOUR]);
@@ -776,8 +727,7 @@ impl Life {
         loop {
             let page_has_session = self.world.session(page).is_some();
             let call = self.call(page, "orders", false, Body::Replayable);
-            let patient_until = end.max(self.now() + 15 * SECOND);
-            while self.world.answer(call).is_none() && self.now() < patient_until {
+            while self.world.answer(call).is_none() && self.now() < end {
                 self.run(500);
             }
             match self.world.answer(call) {
@@ -808,7 +758,7 @@ impl Life {
             // Not one that has begun as many logins as it may.
             let page = self.world.open();
             self.pages.push(page);
-            self.login_now(page);
+            self.sign_in_now(page);
             let call = self.call(page, "orders", false, Body::Replayable);
             self.run(5 * SECOND);
             let answer = self.world.answer(call);
@@ -820,12 +770,9 @@ impl Life {
         }
     }
 
-    fn login_now(&mut self, page: PortId) {
+    fn sign_in_now(&mut self, page: PortId) {
         let login = self.world.login(page, "popup");
         self.run(3 * SECOND);
-        if !self.pages.contains(&page) {
-            return;
-        }
         let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
             return;
         };

@@ -14,6 +14,7 @@ mod calls;
 mod end;
 mod forged_logins;
 mod interleavings;
+mod keeping;
 mod limits;
 mod login;
 mod logout;

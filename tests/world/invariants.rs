@@ -135,6 +135,9 @@ pub(crate) struct Ends {
 
 pub(crate) struct Watch {
     limits: Limits,
+    /// It is told of the sessions of one vault that keeps nothing. What several vaults, or one after the
+    /// other, make of a session that is kept is another account; of them it sees tokens only.
+    has_sessions: bool,
     pub(crate) ends: Ends,
     /// How many sessions began.
     pub(crate) logins: u64,
@@ -143,8 +146,6 @@ pub(crate) struct Watch {
     dead: HashSet<String>,
     /// Refresh tokens whose successor was issued and has not arrived.
     lost: HashSet<String>,
-    /// Families whose session another login has taken the place of: nobody needs them any more.
-    replaced: HashSet<usize>,
     /// Families that the provider revoked because a consumed token came again, and its leeway.
     reused: HashMap<usize, Millis>,
     /// Tokens that the vault has, and may not use yet.
@@ -172,15 +173,15 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, has_sessions: bool) -> Self {
         Self {
             limits,
+            has_sessions,
             ends: Ends::default(),
             logins: 0,
             tokens: HashMap::new(),
             dead: HashSet::new(),
             lost: HashSet::new(),
-            replaced: HashSet::new(),
             reused: HashMap::new(),
             unpersisted: Vec::new(),
             begun: HashMap::new(),
@@ -199,7 +200,7 @@ impl Watch {
 
     /// The worker is gone, with all it knew.
     pub(crate) fn restarted(&mut self) {
-        let fresh = Self::new(self.limits);
+        let fresh = Self::new(self.limits, self.has_sessions);
         *self = Self {
             ends: std::mem::take(&mut self.ends),
             logins: self.logins,
@@ -207,7 +208,6 @@ impl Watch {
             dead: std::mem::take(&mut self.dead),
             lost: std::mem::take(&mut self.lost),
             reused: std::mem::take(&mut self.reused),
-            replaced: std::mem::take(&mut self.replaced),
             ..fresh
         };
     }
@@ -231,6 +231,9 @@ impl Watch {
 
     /// Before the vault handles anything.
     pub(crate) fn before(&mut self, now: &Instant) {
+        if !self.has_sessions {
+            return;
+        }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
         let unseen = self.unseen.and_then(|session| self.limit(&session, now));
@@ -427,6 +430,9 @@ impl Watch {
 
     /// Nobody was told of the session that may have begun: the next page will be.
     pub(crate) fn nobody_told(&mut self) {
+        if !self.has_sessions {
+            return;
+        }
         if let Some(family) = self.adopting {
             self.unseen = self.begun.get(&family).copied().or(self.unseen);
         }
@@ -456,8 +462,7 @@ impl Watch {
         Invariant::ProviderHeeded.holds_if(self.needs_user != family || family.is_none(), || {
             format!("{what}, which needs the user")
         });
-        // Once it was over, it is over, even if a clock is set back.
-        if let Some((waiting, since, wait)) = self.told_to_wait.take()
+        if let Some((waiting, since, wait)) = self.told_to_wait
             && Some(waiting) == family
         {
             let waited = since.elapsed(now);
@@ -486,6 +491,9 @@ impl Watch {
 
     /// A page is told of a session that began at `started_at`, by the wall clock.
     pub(crate) fn told_session(&mut self, started_at: u64) {
+        if !self.has_sessions {
+            return;
+        }
         if let Some(family) = self.adopting
             && self.family() != Some(family)
             && let Some(begun) = self.begun.remove(&family)
@@ -502,7 +510,6 @@ impl Watch {
     }
 
     fn adopt(&mut self, session: Session) {
-        self.replaced.extend(self.family());
         self.session = Some(session);
         self.logins += 1;
         self.unseen = None;
@@ -515,6 +522,9 @@ impl Watch {
 
     /// A page is told that there is no session.
     pub(crate) fn told_no_session(&mut self, reason: Option<&str>) {
+        if !self.has_sessions {
+            return;
+        }
         // A login that nobody saw the end of may have failed.
         self.unseen = None;
         let Some(session) = self.session.take() else {
@@ -546,10 +556,8 @@ impl Watch {
     pub(crate) fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
         let was_lost = self.lost.contains(sent);
         Invariant::NeedlessReuse.holds_if(was_lost, || format!("family {family}"));
-        let should_have_been_in_time = leeway >= ENOUGH_LEEWAY
-            && self.failures <= 1
-            && !self.is_hindered
-            && !self.replaced.contains(&family);
+        let should_have_been_in_time =
+            leeway >= ENOUGH_LEEWAY && self.failures <= 1 && !self.is_hindered;
         Invariant::NeedlessReuse.holds_if(!should_have_been_in_time, || {
             format!("family {family}, {} ms of leeway were not used", leeway.0)
         });
@@ -591,17 +599,6 @@ fn read(outcome: &Outcome) -> Reading {
             Reading::Refused(code)
         }
         _ => Reading::Nothing,
-    }
-}
-
-/// An outcome, for people.
-pub(crate) fn in_words(outcome: &Outcome) -> String {
-    match (read(outcome), outcome) {
-        (Reading::Tokens { .. }, _) => "tokens".to_owned(),
-        (Reading::Refused(code), _) => format!("refused, {code}"),
-        (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
-        (Reading::Nothing, Outcome::Failed) => "the network failed".to_owned(),
-        (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
     }
 }
 

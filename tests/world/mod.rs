@@ -26,7 +26,7 @@ use strongroom::vault::{ApiRequest, Body, CallId, Input, OpId, Output, PortId, V
 
 pub(crate) use api::API;
 use dice::Dice;
-use invariants::{Invariant, Watch, in_words};
+use invariants::{Invariant, Watch};
 use ledger::Ledger;
 use page::Page;
 pub(crate) use page::{Answer, Request};
@@ -52,6 +52,10 @@ pub(crate) enum Kind {
     Take,
     Verify,
     Persist,
+    Load,
+    Lock,
+    /// Another vault has changed the store.
+    Changed,
     Call,
     /// The body of an answer, on its way to the page.
     ResponseBody,
@@ -77,6 +81,8 @@ pub(crate) type JobId = u32;
 
 struct Job {
     id: JobId,
+    /// Whose request it is.
+    vault: usize,
     kind: Kind,
     asked_at: Instant,
     /// When the provider acted.
@@ -98,7 +104,10 @@ enum Task {
         signing_input: Secret,
         signature: Vec<u8>,
     },
-    Persist(OpId),
+    Persist(OpId, Option<Secret>),
+    Load(OpId),
+    Lock(OpId),
+    Changed,
     Call(CallId, Box<ApiRequest>),
     ResponseBody(CallId),
 }
@@ -137,7 +146,14 @@ pub(crate) struct World {
     pub(crate) watch: Watch,
     /// What happened, for people: nothing is written unless somebody wants to read it.
     pub(crate) story: Option<Vec<String>>,
-    vault: Vault,
+    /// Usually one; the others have the same store.
+    vaults: Vec<Vault>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Which vault has the lock over the store.
+    lock: Option<usize>,
+    /// Which vault a page is connected to.
+    homes: BTreeMap<PortId, usize>,
     config: String,
     /// Of the vault's random numbers.
     last_seed: u64,
@@ -151,8 +167,8 @@ pub(crate) struct World {
     greeted: BTreeSet<PortId>,
     /// The pages that the vault let go of, in order.
     closed: Vec<PortId>,
-    /// Whose session it is, as the pages were last told.
-    told_user: Option<String>,
+    /// Whose session it is, as the pages of a vault were last told.
+    told_user: BTreeMap<usize, String>,
     /// When the session began, as each page was last told.
     told_beginning: BTreeMap<PortId, Option<u64>>,
     /// Whose session it was when pages asked for something.
@@ -198,9 +214,12 @@ impl World {
             moments: Vec::new(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parse(&config).limits),
+            watch: Watch::new(parse(&config).limits, !parse(&config).keeps),
             story: None,
-            vault: vault(&config, seed),
+            vaults: vec![vault(&config, seed)],
+            turn: 0,
+            lock: None,
+            homes: BTreeMap::new(),
             config,
             last_seed: seed,
             true_time: BEGINNING.wall,
@@ -209,7 +228,7 @@ impl World {
             gone: BTreeSet::new(),
             greeted: BTreeSet::new(),
             closed: Vec::new(),
-            told_user: None,
+            told_user: BTreeMap::new(),
             told_beginning: BTreeMap::new(),
             asked_as: BTreeMap::new(),
             jobs: Vec::new(),
@@ -249,25 +268,57 @@ impl World {
     /// The worker is gone, with all its pages and all it knew, and begins anew.
     pub(crate) fn restart(&mut self) {
         self.story(|_| "the worker is killed, and another one starts".to_owned());
-        for port in self.pages.keys() {
+        self.kill(0);
+    }
+
+    /// A worker is gone, with all its pages and all it knew, and another one starts.
+    pub(crate) fn kill(&mut self, which: usize) {
+        let homes = &self.homes;
+        let its: Vec<PortId> = homes
+            .iter()
+            .filter(|(_, home)| **home == which)
+            .map(|(port, _)| *port)
+            .collect();
+        for port in &its {
             self.ledger.waive_page(*port);
+            self.gone.insert(*port);
         }
-        self.jobs.clear();
-        self.calls.clear();
-        self.gone.extend(self.pages.keys());
-        self.greeted.clear();
-        self.told_user = None;
-        self.told_beginning.clear();
+        let gone = &self.gone;
+        self.calls
+            .retain(|_, request| !gone.contains(&request.port));
+        self.greeted.retain(|port| !gone.contains(port));
+        self.told_beginning.retain(|port, _| !gone.contains(port));
+        self.jobs.retain(|job| job.vault != which);
+        self.told_user.remove(&which);
+        self.lock = self.lock.filter(|holder| *holder != which);
         self.watch.restarted();
         self.last_seed += 1;
-        self.vault = vault(&self.config, self.last_seed);
+        self.vaults[which] = vault(&self.config, self.last_seed);
+    }
+
+    /// Workers that start from now on have another configuration.
+    pub(crate) fn reconfigure(&mut self, changes: &str) {
+        self.config = configuration(changes);
+    }
+
+    /// Another worker over the same store. Gives its number.
+    pub(crate) fn add_vault(&mut self) -> usize {
+        self.last_seed += 1;
+        self.vaults.push(vault(&self.config, self.last_seed));
+        self.vaults.len() - 1
     }
 
     // Pages
 
     /// A page connects and says hello.
     pub(crate) fn open(&mut self) -> PortId {
+        self.open_in(0)
+    }
+
+    /// A page connects to this vault and says hello.
+    pub(crate) fn open_in(&mut self, vault: usize) -> PortId {
         let port = self.connect();
+        self.homes.insert(port, vault);
         self.say(port, r#"{"t":"hello","version":1}"#);
         port
     }
@@ -276,6 +327,7 @@ impl World {
     pub(crate) fn connect(&mut self) -> PortId {
         self.last_port += 1;
         self.pages.insert(self.last_port, Page::default());
+        self.homes.insert(self.last_port, 0);
         self.story(|world| format!("page {} connects", world.last_port));
         self.last_port
     }
@@ -285,6 +337,7 @@ impl World {
         self.story(|_| format!("page {port} is closed"));
         self.ledger.waive_page(port);
         // Its going may be the input at which a limit is noticed, of which all pages are told.
+        self.turn = self.homes[&port];
         self.input(Input::Disconnected { port });
         self.gone.insert(port);
         self.greeted.remove(&port);
@@ -298,6 +351,7 @@ impl World {
     fn say_with_body(&mut self, port: PortId, text: &str, body: Body) -> CallId {
         self.last_call += 1;
         let call = self.last_call;
+        self.turn = self.homes[&port];
         self.input(Input::Message {
             port,
             call,
@@ -326,16 +380,15 @@ impl World {
     /// A page uses the number of a request, whether or not it did so before.
     pub(crate) fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
-        self.asked_as.insert(request, self.told_user.clone());
-        self.story(|world| {
-            let Request { port, id } = request;
-            let path = world
-                .urls
-                .get(&request)
-                .and_then(|url| url.strip_prefix(API));
-            let path = path.map(|path| [" ", path].concat()).unwrap_or_default();
-            let t = type_of(members);
-            format!("page {port} asks {id}: {t}{path}")
+        let user = self.told_user.get(&self.homes[&request.port]).cloned();
+        self.asked_as.insert(request, user);
+        self.story(|_| {
+            format!(
+                "page {} asks {}: {}",
+                request.port,
+                request.id,
+                type_of(members)
+            )
         });
         let is_activity =
             members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
@@ -517,15 +570,19 @@ impl World {
 
     /// Answers what waits, in order, and what that leads to, but for what is held back.
     pub(crate) fn settle(&mut self) {
-        let can_go = |held: &BTreeSet<Kind>, job: &Job| !job.is_silent && !held.contains(&job.kind);
         let mut answered = 0;
-        while let Some(i) = self.jobs.iter().position(|job| can_go(&self.held, job)) {
+        while let Some(i) = self.jobs.iter().position(|job| self.can_go(job)) {
             self.answer_job(i);
             answered += 1;
             Invariant::Sanity.holds_if(answered < 100_000, || {
                 "the vault asks again and again".to_owned()
             });
         }
+    }
+
+    fn can_go(&self, job: &Job) -> bool {
+        let is_locked = job.kind == Kind::Lock && self.lock.is_some();
+        !is_locked && !job.is_silent && !self.held.contains(&job.kind)
     }
 
     /// Answers the first request of this kind and nothing else.
@@ -546,7 +603,9 @@ impl World {
     #[track_caller]
     pub(crate) fn fail_call(&mut self, request: Request) {
         let i = self.job_of_call(request);
-        if let Task::Call(call, _) = self.jobs.remove(i).task {
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        if let Task::Call(call, _) = job.task {
             self.input(Input::CallFailed { call });
         }
     }
@@ -656,7 +715,7 @@ impl World {
         let i = choose(self.jobs.len());
         let job = &self.jobs[i];
         let may_act = matches!(job.task, Task::Send(..)) && job.outcome.is_none();
-        if job.is_silent {
+        if job.is_silent || job.kind == Kind::Lock && self.lock.is_some() {
             return;
         }
         if may_act && choose(2) == 0 {
@@ -680,7 +739,11 @@ impl World {
     fn run(&mut self, duration: Duration, settles: bool) {
         let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
-        while let Some(tick) = self.vault.next_tick(self.now).filter(|tick| *tick <= end) {
+        let next = |world: &Self| {
+            let ticks = world.vaults.iter().map(|vault| vault.next_tick(world.now));
+            ticks.flatten().min().filter(|tick| *tick <= end)
+        };
+        while let Some(tick) = next(self) {
             ticks_now = if tick > self.now.monotonic {
                 0
             } else {
@@ -697,7 +760,7 @@ impl World {
     }
 
     fn tick(&mut self, settles: bool) {
-        self.input(Input::Tick);
+        self.each(|| Input::Tick);
         if settles {
             self.settle();
         }
@@ -712,7 +775,7 @@ impl World {
     /// The same, and what waits goes on waiting.
     pub(crate) fn sleep_unsettled(&mut self, duration: Duration) {
         self.sleep_unnoticed(duration);
-        self.input(Input::Woke);
+        self.wake_unsettled();
     }
 
     /// The device sleeps, and nobody tells the vault that it woke up.
@@ -732,7 +795,7 @@ impl World {
     /// The same, and what waits goes on waiting.
     pub(crate) fn wake_unsettled(&mut self) {
         self.story(|_| "the vault is told that the device is awake, online or visible".to_owned());
-        self.input(Input::Woke);
+        self.each(|| Input::Woke);
     }
 
     /// The user sets the device's clock.
@@ -747,6 +810,14 @@ impl World {
 
     // The host's work
 
+    /// Every vault gets its own of these.
+    fn each(&mut self, input: impl Fn() -> Input<'static>) {
+        for vault in 0..self.vaults.len() {
+            self.turn = vault;
+            self.input(input());
+        }
+    }
+
     pub(crate) fn input(&mut self, input: Input<'_>) {
         self.witness.debugged(format!("{input:?}"));
         self.watch.before(&self.now);
@@ -756,8 +827,9 @@ impl World {
         {
             self.watch.logs_out();
         }
-        self.vault.handle(self.now, input);
-        while let Some(output) = self.vault.poll() {
+        let turn = self.turn;
+        self.vaults[turn].handle(self.now, input);
+        while let Some(output) = self.vaults[turn].poll() {
             self.carry_out(output);
         }
         if let Some(call) = self.touching.take()
@@ -768,19 +840,22 @@ impl World {
         if self.greeted.is_empty() {
             self.watch.nobody_told();
         }
-        let mut told = self.greeted.iter().map(|port| &self.told_beginning[port]);
+        let is_here = |port: &&PortId| self.homes[port] == turn;
+        let here = self.greeted.iter().filter(is_here);
+        let mut told = here.map(|port| &self.told_beginning[port]);
         let first = told.next();
         Invariant::Agreement.holds_if(told.all(|other| Some(other) == first), || {
             format!("{:?}", self.told_beginning)
         });
-        let next_tick = self.vault.next_tick(self.now);
+        let next_tick = self.vaults[turn].next_tick(self.now);
         self.watch
             .after(&self.now, !self.greeted.is_empty(), next_tick);
     }
 
     /// When the vault wants to be woken.
     pub(crate) fn next_tick(&self) -> Option<Millis> {
-        self.vault.next_tick(self.now)
+        let ticks = self.vaults.iter().map(|vault| vault.next_tick(self.now));
+        ticks.flatten().min()
     }
 
     /// Tells those who read along, if there are any.
@@ -812,7 +887,19 @@ impl World {
                 self.job(Kind::Provider(endpoint), Task::Send(op, request));
             }
             Output::Cancel { op } => {
-                let is_it = |job: &Job| matches!(job.task, Task::Send(o, _) if o == op);
+                let turn = self.turn;
+                let is_it = |job: &Job| {
+                    let its = match &job.task {
+                        Task::Send(op, _)
+                        | Task::Store(op, ..)
+                        | Task::Take(op, _)
+                        | Task::Persist(op, _)
+                        | Task::Load(op)
+                        | Task::Lock(op) => *op,
+                        _ => return false,
+                    };
+                    job.vault == turn && its == op
+                };
                 if let Some(i) = self.jobs.iter().position(is_it) {
                     let job = self.jobs.remove(i);
                     self.story(|_| format!("vault gives up: {:?}", job.kind));
@@ -841,7 +928,27 @@ impl World {
                     signature,
                 },
             ),
-            Output::Persist { op, .. } => self.job(Kind::Persist, Task::Persist(op)),
+            Output::Persist { op, state, .. } => {
+                assert!(
+                    state.is_none() || self.lock == Some(self.turn),
+                    "the store is written without the lock"
+                );
+                self.job(Kind::Persist, Task::Persist(op, state));
+            }
+            Output::Load { op } => self.job(Kind::Load, Task::Load(op)),
+            Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
+            Output::Unlock => {
+                assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
+                self.lock = None;
+            }
+            Output::Announce => {
+                let here = self.turn;
+                for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {
+                    self.turn = vault;
+                    self.job(Kind::Changed, Task::Changed);
+                }
+                self.turn = here;
+            }
             Output::Call {
                 call,
                 port,
@@ -856,7 +963,8 @@ impl World {
                 self.watch.call(token, &self.now);
                 let user = self.provider.user_of(authorization);
                 let asked_as = &self.asked_as[&Request { port, id }];
-                let is_users = user == self.told_user.as_deref() && user == asked_as.as_deref();
+                let told = self.told_user.get(&self.turn).map(String::as_str);
+                let is_users = user == told && user == asked_as.as_deref();
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
                 self.job(Kind::Call, Task::Call(call, Box::new(request)));
             }
@@ -882,6 +990,7 @@ impl World {
         self.last_job += 1;
         self.jobs.push(Job {
             id: self.last_job,
+            vault: self.turn,
             kind,
             asked_at: self.now,
             acted_at: None,
@@ -904,9 +1013,11 @@ impl World {
         if let Some(session) = message.get("session") {
             let session = session.as_object();
             let claims = session.and_then(|s| s.get("claims")?.as_object());
-            self.told_user = claims
-                .and_then(|claims| claims.str("sub"))
-                .map(str::to_owned);
+            let home = self.homes[&port];
+            match claims.and_then(|claims| claims.str("sub")) {
+                Some(user) => self.told_user.insert(home, user.to_owned()),
+                None => self.told_user.remove(&home),
+            };
             let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
             self.told_beginning.insert(port, beginning);
             match beginning {
@@ -914,7 +1025,7 @@ impl World {
                 None => self.watch.told_no_session(message.str("reason")),
             }
             let reason = message.str("reason").unwrap_or("none");
-            what = match self.told_user.as_deref() {
+            what = match self.told_user.get(&home) {
                 Some(user) => format!("{t}: {user}'s session"),
                 None => format!("{t}: no session, reason {reason}"),
             };
@@ -984,10 +1095,7 @@ impl World {
             let Task::Send(_, request) = &job.task else {
                 return String::new();
             };
-            let outcome = job
-                .outcome
-                .as_ref()
-                .map_or("no answer".to_owned(), in_words);
+            let outcome = job.outcome.as_ref().map_or("nothing", summary);
             format!("provider acts on {}: {outcome}", world.describe(request))
         });
     }
@@ -1000,6 +1108,7 @@ impl World {
             return;
         }
         let Job {
+            vault,
             kind,
             task,
             outcome,
@@ -1010,19 +1119,11 @@ impl World {
         if acted_at.is_some_and(|acted_at| acted_at.elapsed(&self.now) > PROMPT) {
             self.watch.hinder();
         }
+        self.turn = vault;
         self.events.push(Event::Answered(kind));
-        self.story(|world| match (&task, &outcome) {
-            (Task::Send(_, request), Some(outcome)) => {
-                let (what, outcome) = (Provider::endpoint_of(request), in_words(outcome));
-                format!("vault learns of {what:?}: {outcome}")
-            }
-            (Task::Call(call, _), _) => {
-                let Request { port, id } = world.calls[call];
-                format!("the API answers page {port}'s request {id}")
-            }
-            (Task::Persist(_), _) if world.persists => "the successor is stored".to_owned(),
-            (Task::Persist(_), _) => "the successor cannot be stored".to_owned(),
-            _ => format!("{kind:?} is over"),
+        self.story(|_| {
+            let outcome = outcome.as_ref().map_or("an answer", summary);
+            format!("{kind:?} is over: {outcome}")
         });
         match task {
             Task::Send(op, request) => {
@@ -1051,11 +1152,24 @@ impl World {
                 }
                 self.input(Input::Verified { op, valid });
             }
-            Task::Persist(op) => {
-                let ok = self.persists;
+            Task::Persist(op, state) => {
+                let ok = match state {
+                    Some(state) => self.persists && self.store.put_session(state),
+                    None => self.persists,
+                };
                 self.watch.persisted();
                 self.input(Input::Stored { op, ok });
             }
+            Task::Load(op) => {
+                let loaded = self.store.session();
+                self.input(Input::Loaded { op, loaded });
+            }
+            Task::Lock(op) => {
+                assert_eq!(self.lock, None, "one lock is granted twice");
+                self.lock = Some(vault);
+                self.input(Input::Locked { op });
+            }
+            Task::Changed => self.input(Input::Changed),
             Task::Call(call, request) => {
                 let api_time = self.true_time.saturating_add_signed(self.api_ahead);
                 let answer = api::answer(&self.provider, api_time, &request);
@@ -1174,6 +1288,19 @@ pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()
+}
+
+/// An outcome, for people.
+fn summary(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Failed => "the network failed",
+        Outcome::Reply(reply) => match reply.status {
+            200 => "200",
+            400..=499 if reply.status != 429 => "refused",
+            429 => "429",
+            _ => "5xx",
+        },
+    }
 }
 
 fn vault(config: &str, seed: u64) -> Vault {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use strongroom::Secret;
-use strongroom::vault::Taken;
+use strongroom::vault::{Loaded, Taken};
 
 #[derive(Default)]
 pub(crate) struct Store {
@@ -13,6 +13,10 @@ pub(crate) struct Store {
     pub(crate) is_unavailable: bool,
     /// What was taken out leaves a mark.
     records: HashMap<String, Option<Secret>>,
+    /// The session that vaults share.
+    session: Option<Secret>,
+    /// The session is there and does not open.
+    pub(crate) is_damaged: bool,
 }
 
 impl Store {
@@ -49,8 +53,27 @@ impl Store {
             .collect()
     }
 
+    pub(crate) fn put_session(&mut self, session: Secret) -> bool {
+        let works = !self.is_full && !self.is_unavailable;
+        if works {
+            self.session = Some(session);
+            self.is_damaged = false;
+        }
+        works
+    }
+
+    pub(crate) fn session(&self) -> Loaded {
+        match &self.session {
+            _ if self.is_unavailable => Loaded::Unavailable,
+            _ if self.is_damaged => Loaded::Damaged,
+            Some(session) => Loaded::Found(session.clone()),
+            None => Loaded::Nothing,
+        }
+    }
+
     /// The user clears the site's data.
     pub(crate) fn clear(&mut self) {
         self.records.clear();
+        self.session = None;
     }
 }

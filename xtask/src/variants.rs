@@ -42,9 +42,19 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
         file: "vault/renewal.rs",
-        find: "self.outputs.push_back(Output::Persist { op, generation });",
-        replace: "self.outputs.push_back(Output::Persist { op, generation });
-            if BROKEN { self.refresh_persisted(op); }",
+        find: "            None => self.outputs.push_back(Output::Persist {
+                op,
+                state: None,
+                expires_at: 0,
+            }),
+        }",
+        replace: "            None => self.outputs.push_back(Output::Persist {
+                op,
+                state: None,
+                expires_at: 0,
+            }),
+        }
+        if BROKEN { self.refresh_persisted(op, true); }",
     },
     Variant {
         name: "invalid_grant is retried",
@@ -102,8 +112,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a poll in the background counts as activity",
         noticed_by: "limits",
         file: "vault/calls.rs",
-        find: "if !request.background {",
-        replace: "if BROKEN || !request.background {",
+        find: "if !request.background && !is_in_doubt {",
+        replace: "if (BROKEN || !request.background) && !is_in_doubt {",
     },
     Variant {
         name: "the absolute limit does not count sleep",
@@ -148,7 +158,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "calls of one user go out with the token of the next",
         noticed_by: "own_answer",
-        file: "vault/callback.rs",
+        file: "vault/keeper.rs",
         find: "self.give_up_calls(Waiters::SessionEnded, &error);",
         replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
     },

@@ -1,0 +1,165 @@
+//! A session as a store keeps it, for a vault that starts later or runs beside this one.
+//!
+//! Moments are kept as ages: another worker's monotonic clock began at another time. What passed since
+//! then is counted by the wall clock, and never less than nothing.
+
+use super::{EndReason, Session};
+use crate::Secret;
+use crate::clock::{Instant, Millis, UnixMillis};
+use crate::config::Config;
+use crate::id_token::IdToken;
+use crate::json::{Object, Value, Writer};
+use crate::prelude::*;
+use crate::token::TokenSet;
+
+/// What is kept by another version is not read.
+const VERSION: u64 = 1;
+
+/// What was found in the store.
+#[derive(Debug)]
+pub enum Kept {
+    /// A session that goes on.
+    Session(Box<Session>),
+    /// The session of this number has ended.
+    Ended(String, EndReason),
+}
+
+impl Session {
+    /// The session's number: the same in all vaults that have it, and no secret.
+    #[must_use]
+    pub fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    /// The session as it is.
+    #[must_use]
+    pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
+        let latest = self.latest.as_ref();
+        self.write(
+            &self.tokens,
+            latest,
+            &self.requested,
+            self.generation,
+            config,
+            now,
+        )
+    }
+
+    /// The session as [`Session::renew`] with the same arguments would make it.
+    #[must_use]
+    pub fn kept_renewed(
+        &self,
+        tokens: &TokenSet,
+        id_token: Option<&IdToken>,
+        requested: &Instant,
+        config: &Config,
+        now: &Instant,
+    ) -> Secret {
+        let latest = id_token.or(self.latest.as_ref());
+        self.write(tokens, latest, requested, self.generation + 1, config, now)
+    }
+
+    fn write(
+        &self,
+        tokens: &TokenSet,
+        latest: Option<&IdToken>,
+        requested: &Instant,
+        generation: u64,
+        config: &Config,
+        now: &Instant,
+    ) -> Secret {
+        let text = |secret: Option<&Secret>| secret.map(|s| s.expose().to_owned());
+        let refresh_token = tokens.refresh_token.as_ref();
+        let refresh_token = text(refresh_token.or(self.tokens.refresh_token.as_ref()));
+        let scope = tokens.scope.as_deref().or(self.tokens.scope.as_deref());
+        let latest = text(latest.map(IdToken::token));
+        let kept = beginning(&self.sid, config)
+            .number("generation", generation)
+            .number("kept_at", now.wall)
+            .number("age", self.started.elapsed(now).0)
+            .number("idle", self.last_activity.elapsed(now).0)
+            .number("touches", self.touches)
+            .number("token_age", requested.elapsed(now).0)
+            .text("access_token", tokens.access_token.expose())
+            .number("expires_in", tokens.expires_in.0)
+            .optional_text("refresh_token", refresh_token.as_deref())
+            .optional_text("scope", scope)
+            .text("id_token", self.original.token().expose())
+            .optional_text("latest_id_token", latest.as_deref())
+            .flag("interaction_required", self.interaction_required)
+            .finish();
+        Secret::new(kept)
+    }
+}
+
+/// That the session of this number has ended.
+#[must_use]
+pub fn ended(sid: &str, reason: EndReason, config: &Config) -> Secret {
+    let ended = beginning(sid, config)
+        .text("ended", reason.as_str())
+        .finish();
+    Secret::new(ended)
+}
+
+fn beginning(sid: &str, config: &Config) -> Writer {
+    let mut writer = Writer::object();
+    writer
+        .number("version", VERSION)
+        .text("issuer", &config.issuer)
+        .text("client_id", &config.client_id)
+        .text("sid", sid);
+    writer
+}
+
+/// Reads what was kept. `None` for anything that this version did not write for this configuration.
+#[must_use]
+pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
+    let value = Value::parse(text).ok()?;
+    let object = value.as_object()?;
+    let is_ours = number(object, "version")? == VERSION
+        && object.str("issuer")? == config.issuer
+        && object.str("client_id")? == config.client_id;
+    let sid = object.str("sid").filter(|_| is_ours)?.to_owned();
+    if let Some(ended) = object.str("ended") {
+        return Some(Kept::Ended(sid, EndReason::from_name(ended)?));
+    }
+    let kept_at = number(object, "kept_at")?;
+    let ago = |name| Some(before(now, kept_at, number(object, name)?));
+    let secret = |name| object.str(name).map(Secret::from);
+    let tokens = TokenSet {
+        access_token: secret("access_token")?,
+        expires_in: Millis(number(object, "expires_in")?),
+        refresh_token: secret("refresh_token"),
+        id_token: None,
+        scope: object.str("scope").map(ToOwned::to_owned),
+    };
+    let requested = ago("token_age")?;
+    let latest = object.str("latest_id_token");
+    Some(Kept::Session(Box::new(Session {
+        sid,
+        original: IdToken::restored(object.str("id_token")?)?,
+        latest: latest.and_then(IdToken::restored),
+        id_token_requested: requested.wall,
+        tokens: Box::new(tokens),
+        requested,
+        generation: number(object, "generation")?,
+        started: ago("age")?,
+        last_activity: ago("idle")?,
+        touches: number(object, "touches")?,
+        interaction_required: object.get("interaction_required")?.as_bool()?,
+    })))
+}
+
+/// The moment that was so long ago when the session was kept. A wall clock that was set back does not
+/// make it any younger.
+fn before(now: &Instant, kept_at: UnixMillis, age: u64) -> Instant {
+    let age = Millis(now.wall.saturating_sub(kept_at)) + Millis(age);
+    Instant {
+        monotonic: now.monotonic.saturating_sub(age),
+        wall: now.wall.saturating_sub(age.0),
+    }
+}
+
+fn number(object: &Object, name: &str) -> Option<u64> {
+    object.get(name)?.as_u64()
+}

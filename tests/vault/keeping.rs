@@ -1,0 +1,332 @@
+//! Sessions that are kept, sealed, in a store: they survive their worker, and several vaults share one.
+
+use std::time::Duration;
+
+use crate::world::{Answer, Kind, REFRESH, REVOKE, Request, World};
+
+const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
+
+fn signed_in() -> (World, u32) {
+    World::signed_in_with(SEALED)
+}
+
+/// Two vaults over one store, each with a page, signed in.
+fn two_vaults() -> (World, u32, u32) {
+    let (mut world, page) = signed_in();
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    (world, page, other_page)
+}
+
+/// The status of an answer, if there is one.
+fn head(world: &World, call: Request) -> Option<u16> {
+    match world.answer(call) {
+        Some(Answer::Head { status, .. }) => Some(*status),
+        _ => None,
+    }
+}
+
+fn status(world: &mut World, page: u32) -> Option<u16> {
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    head(world, call)
+}
+
+#[test]
+fn a_session_survives_its_worker() {
+    let (mut world, _) = signed_in();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+    assert_eq!(status(&mut world, page), Some(200));
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn without_it_a_session_does_not() {
+    let (mut world, _) = World::signed_in();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn a_page_is_greeted_when_it_is_known_whether_there_is_a_session() {
+    let (mut world, _) = signed_in();
+    world.restart();
+    world.hold(&[Kind::Load]);
+    let page = world.open();
+    world.settle();
+    assert!(world.page(page).messages.is_empty());
+    world.release();
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_session_that_survived_is_renewed() {
+    let (mut world, _) = signed_in();
+    world.expire_access_token();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(status(&mut world, page), Some(200));
+    assert_eq!(world.count(REFRESH), 1);
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(status(&mut world, page), Some(200));
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_login_appears_in_the_other_vaults() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    assert!(world.session(other_page).is_none());
+    world.sign_in(page);
+    assert!(world.session(other_page).is_some());
+    assert_eq!(status(&mut world, other_page), Some(200));
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn two_vaults_refresh_once() {
+    let (mut world, page, other_page) = two_vaults();
+    world.expire_access_token();
+    let calls = [page, other_page, page, other_page].map(|page| world.fetch(page, "/orders"));
+    world.settle();
+    for call in calls {
+        assert_eq!(head(&world, call), Some(200));
+    }
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_refresh_that_dies_with_its_worker_is_taken_over() {
+    for act_first in [false, true] {
+        let (mut world, page, other_page) = two_vaults();
+        world.provider.leeway = Duration::from_secs(60);
+        world.expire_access_token();
+        world.hold(&[REFRESH]);
+        world.fetch(page, "/orders");
+        let call = world.fetch(other_page, "/orders");
+        world.settle();
+        assert_eq!(world.count(REFRESH), 1);
+        if act_first {
+            world.act(REFRESH);
+        }
+        world.kill(0);
+        world.release();
+        assert_eq!(head(&world, call), Some(200));
+        assert_eq!(world.count(REFRESH), 2);
+    }
+}
+
+#[test]
+fn a_successor_that_cannot_be_stored_is_used_and_the_lock_is_not_given_back() {
+    let (mut world, page, other_page) = two_vaults();
+    world.expire_access_token();
+    world.store.is_full = true;
+    assert_eq!(status(&mut world, page), Some(200));
+    let call = world.fetch(other_page, "/orders");
+    world.settle();
+    assert_eq!(head(&world, call), None);
+    world.store.is_full = false;
+    world.advance(Duration::from_secs(2));
+    assert_eq!(head(&world, call), Some(200));
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_logout_ends_the_session_in_all_vaults_and_revokes_its_last_refresh_token() {
+    let (mut world, page, other_page) = two_vaults();
+    world.expire_access_token();
+    assert_eq!(status(&mut world, other_page), Some(200));
+    world.logout(page);
+    world.settle();
+    for page in [page, other_page] {
+        assert!(world.session(page).is_none());
+        assert_eq!(world.reason(page), Some("logged_out"));
+    }
+    assert!(world.provider.has_revoked_everything());
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(world.reason(page), Some("logged_out"));
+}
+
+#[test]
+fn a_logout_while_another_vault_refreshes_revokes_what_that_brings() {
+    let (mut world, page, other_page) = two_vaults();
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    let call = world.fetch(other_page, "/orders");
+    world.settle();
+    world.act(REFRESH);
+    world.logout(page);
+    world.settle();
+    assert!(world.session(page).is_none());
+    world.release();
+    assert!(world.session(other_page).is_none());
+    assert!(head(&world, call).is_some() || world.code(call) == "session_ended");
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn activity_in_one_vault_keeps_the_session_alive_in_the_others() {
+    let (mut world, page, other_page) = two_vaults();
+    for _ in 0..6 {
+        world.advance(Duration::from_secs(600));
+        assert_eq!(status(&mut world, other_page), Some(200));
+    }
+    assert!(world.session(page).is_some());
+    assert_eq!(status(&mut world, page), Some(200));
+}
+
+#[test]
+fn a_vault_that_slept_asks_the_store_before_it_ends_an_idle_session() {
+    let (mut world, page, other_page) = two_vaults();
+    world.hold(&[Kind::Changed]);
+    for _ in 0..6 {
+        world.advance(Duration::from_secs(600));
+        let call = world.fetch(other_page, "/orders");
+        world.settle();
+        assert_eq!(head(&world, call), Some(200));
+    }
+    assert!(world.session(page).is_some());
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(head(&world, call), Some(200));
+}
+
+#[test]
+fn nobody_active_anywhere_ends_it_everywhere_and_revokes_it() {
+    let (mut world, page, other_page) = two_vaults();
+    world.advance(Duration::from_secs(1800));
+    for page in [page, other_page] {
+        assert_eq!(world.reason(page), Some("idle"));
+    }
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_call_after_the_idle_limit_does_not_bring_the_session_back() {
+    let (mut world, page) = signed_in();
+    world.sleep_unnoticed(Duration::from_secs(1801));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.code(call), "session_ended");
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn limits_count_while_no_worker_runs() {
+    let cases = [
+        (1799, None),
+        (1800, Some("idle")),
+        (43_200, Some("absolute")),
+    ];
+    for (seconds, reason) in cases {
+        let (mut world, _) = signed_in();
+        world.restart();
+        world.sleep_unnoticed(Duration::from_secs(seconds));
+        let page = world.open();
+        world.settle();
+        assert_eq!(world.session(page).is_none(), reason.is_some(), "{seconds}");
+        assert_eq!(world.reason(page), reason);
+        assert_eq!(world.count(REVOKE), usize::from(reason.is_some()));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_session_younger() {
+    let (mut world, _) = signed_in();
+    world.advance(Duration::from_secs(1000));
+    world.restart();
+    world.set_clock_by(-5000);
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+    world.advance(Duration::from_secs(1800));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn what_does_not_open_is_a_clean_end_with_a_reason() {
+    let (mut world, _) = signed_in();
+    world.store.is_damaged = true;
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_none());
+    assert_eq!(world.reason(page), Some("storage_lost"));
+    world.sign_in(page);
+    assert_eq!(status(&mut world, page), Some(200));
+}
+
+#[test]
+fn a_store_that_does_not_work_keeps_nobody_out() {
+    let mut world = World::with(SEALED);
+    world.store.is_unavailable = true;
+    let page = world.open();
+    world.settle();
+    assert_eq!(world.reason(page), Some("storage_lost"));
+    // By a redirect the login itself could not be kept.
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    assert_eq!(status(&mut world, page), Some(200));
+}
+
+#[test]
+fn what_was_kept_for_another_client_is_not_read() {
+    let (mut world, _) = signed_in();
+    world.reconfigure(r#"{"session":{"persist":"sealed"},"clientId":"other"}"#);
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn a_session_whose_record_was_cleared_ends_rather_than_send_a_token_that_may_be_consumed() {
+    let (mut world, page, other_page) = two_vaults();
+    world.store.clear();
+    world.expire_access_token();
+    for page in [page, other_page] {
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert!(head(&world, call).is_none());
+        assert_eq!(world.reason(page), Some("storage_lost"));
+    }
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn a_later_login_elsewhere_takes_the_place_of_the_session() {
+    let (mut world, page, other_page) = two_vaults();
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(other_page);
+    for page in [page, other_page] {
+        let claims = world.session(page).unwrap().get("claims").unwrap();
+        assert_eq!(claims.as_object().unwrap().str("sub"), Some("bob"));
+    }
+    assert_eq!(status(&mut world, page), Some(200));
+}
+
+#[test]
+fn a_lock_that_never_comes_does_not_hang_a_call() {
+    let (mut world, page) = signed_in();
+    world.expire_access_token();
+    world.hold(&[Kind::Lock]);
+    let call = world.fetch(page, "/orders");
+    world.advance(Duration::from_secs(300));
+    assert_eq!(world.code(call), "provider_unavailable");
+}
