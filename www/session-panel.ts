@@ -11,6 +11,7 @@ const REASONS: Record<EndReason, string> = {
   expired: 'The session expired.',
   idle: 'The session ended, since nothing was done for a while.',
   absolute: 'The session reached its longest time.',
+  storage_lost: 'What was kept of the session is gone.',
   security: 'The session was ended because the provider answered for someone else.',
 }
 

@@ -46,8 +46,13 @@ export interface SessionLimits {
   idle?: number
   /** Ends after so long whatever happens. Default 43200. */
   absolute?: number
-  /** Where the session is kept. Default and, so far, only choice: `'memory'`. */
-  persist?: 'memory'
+  /**
+   * Where the session is kept. `'memory'` (default): in the worker, for as long as it lives. `'sealed'`: also in
+   * IndexedDB, encrypted by a key that is not extractable, so that it survives reloads, and dedicated workers of
+   * several tabs share it. That keeps it out of disks, backups and other origins' reach, not out of the reach of
+   * script in this origin, which can use the key. It needs strongroom_full_bg.wasm, as `inspect` does.
+   */
+  persist?: 'memory' | 'sealed'
 }
 
 /** The members of RFC 8414 / OpenID Connect Discovery that strongroom reads. */

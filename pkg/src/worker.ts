@@ -9,6 +9,7 @@
  * @module
  */
 import * as core from '../glue/strongroom.js'
+import { openCommon } from './common.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError, unspelt } from './error.js'
 import type { VaultMessage } from './messages.js'
@@ -22,7 +23,8 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * says `inspect: true`. The full module serves every configuration, the other one has no inspector.
+   * says `inspect: true` or `persist: 'sealed'`. The full module serves every configuration, the other one has
+   * no inspector and keeps nothing.
    */
   wasm?: WasmSource
 }
@@ -70,7 +72,7 @@ const start = async (
   config: VaultConfig,
   {
     // Bundlers look for exactly these expressions. The configuration may be missing, which the core is to say.
-    wasm = config?.inspect
+    wasm = config?.inspect || config?.session?.persist === 'sealed'
       ? new URL('./strongroom_full_bg.wasm', import.meta.url)
       : new URL('./strongroom_bg.wasm', import.meta.url),
   }: VaultOptions,
@@ -79,9 +81,9 @@ const start = async (
   const json = JSON.stringify(config) ?? 'null'
   memory = await loadWasm(wasm, core.initSync)
   attempt(() => {
-    core.start(json, location.href, self, (event: number, id: number, value: unknown) =>
-      attempt(() => core.happened(event, id, value)),
-    )
+    const happened = (event: number, id: number, value: unknown) =>
+      attempt(() => core.happened(event, id, value))
+    core.start(json, location.href, self, happened, openCommon())
     for (const port of ports) core.connect(port)
   })
 }

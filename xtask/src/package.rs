@@ -37,6 +37,7 @@ fn package() -> Result<()> {
             "package-lock.json",
             "README.md",
             "docs/errors.md",
+            "docs/sessions.md",
             "docs/decisions.md",
             "LICENSE-MIT",
             "LICENSE-APACHE",

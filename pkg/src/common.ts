@@ -1,0 +1,36 @@
+/** What vaults over one store have in common: a lock, and a way to say that the store has changed. */
+export interface Common {
+  /** Begins to listen to the others of this name. */
+  open(name: string, changed: () => void): void
+  /** Waits for the lock. It is free again when this worker is gone, too. */
+  lock(granted: () => void): void
+  /** Waits no longer. A lock that was granted before is given back by `unlock()`. */
+  giveUp(): void
+  unlock(): void
+  tell(): void
+}
+
+/** By Web Locks and a BroadcastChannel, which carries nothing: who is told reads the store. */
+export const openCommon = (): Common => {
+  let channel: BroadcastChannel
+  let waiting: AbortController
+  let release: (() => void) | undefined
+  return {
+    open(name, changed) {
+      channel = new BroadcastChannel(name)
+      channel.onmessage = changed
+    },
+    lock(granted) {
+      waiting = new AbortController()
+      const held = () =>
+        new Promise<void>((resolve) => {
+          release = resolve
+          granted()
+        })
+      navigator.locks.request(channel.name, { signal: waiting.signal }, held).catch(() => {})
+    },
+    giveUp: () => waiting?.abort(),
+    unlock: () => release?.(),
+    tell: () => channel.postMessage(0),
+  }
+}
