@@ -26,11 +26,11 @@ const htmlWith = (script) => `<!doctype html>
 `
 
 /** What every page of the app has: the package, and a way to tell a test how something ended. */
-const TOOLS = `
+const tools = (extendedLifetime) => `
 import { connect, StrongroomError } from '/strongroom/index.js'
 
 const create = {
-  shared: () => new SharedWorker('${WORKER}', { type: 'module', extendedLifetime: true }),
+  shared: () => new SharedWorker('${WORKER}', { type: 'module', extendedLifetime: ${extendedLifetime} }),
   dedicated: () => new Worker('${WORKER}', { type: 'module' }),
 }
 
@@ -83,6 +83,7 @@ vault(${JSON.stringify(config)})
  * @param {string} [options.script] The worker's file, if it is not the usual one.
  * @param {number} [options.timeout] Seconds for the handshake.
  * @param {boolean} [options.plainFetch] Whether the page's policy lets it call the API by itself.
+ * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
  * @param {import('playwright-core').LaunchOptions} [options.launch]
  * @param {object} [options.provider] More options of `startProvider()`.
  */
@@ -92,6 +93,7 @@ export async function startApp({
   script,
   timeout = 10,
   plainFetch = false,
+  extendedLifetime = true,
   launch,
   provider,
 } = {}) {
@@ -111,7 +113,7 @@ export async function startApp({
     '/index.html': htmlWith('/page.js'),
     '/empty.html': htmlWith('/tools.js'),
     '/page.js': pageScript({ kind, timeout }),
-    '/tools.js': TOOLS,
+    '/tools.js': tools(extendedLifetime),
     [WORKER]: script ?? workerScript(usual),
     '/strongroom/index.js': await readFile(new URL('index.js', dist)),
     '/strongroom/words.js': await readFile(new URL('words.js', dist)),

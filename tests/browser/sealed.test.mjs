@@ -1,0 +1,229 @@
+// `persist: 'sealed'`: a session outlives its worker, and dedicated workers of several tabs share one.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated']
+
+const apps = {}
+
+before(async () => {
+  const options = {
+    config: { session: { persist: 'sealed' } },
+    provider: { accessTokenSeconds: 4 },
+    extendedLifetime: false,
+  }
+  const started = await Promise.all(KINDS.map((kind) => startApp({ kind, ...options })))
+  for (const [i, kind] of KINDS.entries()) apps[kind] = started[i]
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+afterEach(() => {
+  for (const app of Object.values(apps)) app.provider.faults.clear()
+})
+
+const orders = (app) => `${app.api.url}orders`
+const session = (page) => page.evaluate(() => room.session)
+const status = async (page, app) => (await call(page, orders(app))).value?.status
+
+/** Waits until a page has a session, or has none. */
+const signedIn = (page, is = true) =>
+  page.waitForFunction((wanted) => !!room.session === wanted, is, { polling: 20 })
+
+/** All that lies in the vault's database, as text; keys as whether they can be taken out. */
+const stored = () =>
+  new Promise((resolve) => {
+    const opening = indexedDB.open('strongroom')
+    opening.onsuccess = () => {
+      const db = opening.result
+      const found = []
+      const transaction = db.transaction([...db.objectStoreNames])
+      for (const name of db.objectStoreNames) {
+        transaction.objectStore(name).openCursor().onsuccess = ({ target: { result: cursor } }) => {
+          if (!cursor) return
+          const { key, value } = cursor
+          const octets = (part) => (part instanceof ArrayBuffer ? new TextDecoder('latin1').decode(part) : '')
+          found.push({
+            key: String(key),
+            text: JSON.stringify(value) + Object.values(value).map(octets).join(''),
+            extractable: value.extractable,
+          })
+          cursor.continue()
+        }
+      }
+      transaction.oncomplete = () => {
+        db.close()
+        resolve(found)
+      }
+    }
+  })
+
+for (const kind of KINDS) {
+  test(`a reload of the only tab keeps the session, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    const asked = app.ledger.entries.length
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal(app.ledger.entries.length, asked, 'the provider was asked for something')
+    assert.equal(await status(page, app), 200)
+  })
+
+  test(`after a reload an expired access token is renewed, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    await app.ledger.accessTokenExpired()
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal(await status(page, app), 200)
+    assert.equal(app.ledger.generation(), 2)
+  })
+}
+
+test('what is stored has no token in it, and a key that cannot be taken out', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await signIn(page)
+  assert.equal(await status(page, app), 200)
+  const found = await page.evaluate(stored)
+  const record = found.find(({ key }) => key.startsWith('session '))
+  assert.ok(record, 'the session is not in the store')
+  const { extractable } = found.find(({ key }) => key === 'seal')
+  assert.equal(extractable, false)
+  const secrets = app.ledger.secrets().map(({ value }) => value)
+  assert.ok(secrets.length >= 4)
+  const holdsSecret = ({ text }) => secrets.some((secret) => text.includes(secret))
+  assert.deepEqual(found.filter(holdsSecret), [])
+  // A control: the same search finds a token that lies there.
+  await page.evaluate(
+    (token) =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open('strongroom')
+        opening.onsuccess = () => {
+          const db = opening.result
+          const transaction = db.transaction('logins', 'readwrite')
+          const sealed = new TextEncoder().encode(token).buffer
+          transaction.objectStore('logins').put({ name: 'canary', expiresAt: 0, sealed })
+          transaction.oncomplete = () => resolve(db.close())
+        }
+      }),
+    secrets.at(-1),
+  )
+  assert.equal((await page.evaluate(stored)).filter(holdsSecret).length, 1)
+})
+
+test('a second tab with a worker of its own joins the session', time, async () => {
+  const app = apps.dedicated
+  const first = await app.open()
+  await signIn(first)
+  const asked = app.ledger.entries.length
+  const second = await app.open('/', first.context())
+  await booted(second)
+  assert.equal((await session(second)).claims.sub, 'alice')
+  assert.equal(app.ledger.entries.length, asked)
+  assert.equal(await status(second, app), 200)
+})
+
+test('a login appears in the tabs that are open', time, async () => {
+  const app = apps.dedicated
+  const first = await app.open()
+  const second = await app.open('/', first.context())
+  await booted(second)
+  assert.equal(await session(second), null)
+  await signIn(first)
+  await signedIn(second)
+  assert.equal(await status(second, app), 200)
+})
+
+test('four tabs with a worker each refresh once', time, async () => {
+  const app = apps.dedicated
+  const first = await app.open()
+  await signIn(first)
+  const pages = [first]
+  for (let i = 0; i < 3; i++) pages.push(await app.open('/', first.context()))
+  await Promise.all(pages.map(booted))
+  await app.ledger.accessTokenExpired()
+  const before = app.ledger.refreshes().length
+  const calls = pages.flatMap((page) => Array.from({ length: 10 }, () => status(page, app)))
+  assert.deepEqual([...new Set(await Promise.all(calls))], [200])
+  assert.equal(app.ledger.refreshes().length - before, 1)
+  assert.equal(app.ledger.generation(), 2)
+})
+
+test('a tab that is closed while it refreshes leaves the lock, and the others go on', time, async () => {
+  const app = apps.dedicated
+  const first = await app.open()
+  await signIn(first)
+  const second = await app.open('/', first.context())
+  await booted(second)
+  await app.ledger.accessTokenExpired()
+  app.provider.faults.add('token', { delay: 60_000 })
+  const refresh = first.waitForEvent('close')
+  void call(first, orders(app)).catch(() => {})
+  const other = new Promise((resolve) => setTimeout(resolve, 500)).then(() => status(second, app))
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await first.close()
+  await refresh
+  assert.equal(await other, 200)
+})
+
+test('a logout in one tab ends the session in all, for whoever comes later too', time, async () => {
+  const app = apps.dedicated
+  const first = await app.open()
+  await signIn(first)
+  const second = await app.open('/', first.context())
+  await booted(second)
+  await second.evaluate(() => room.logout())
+  await signedIn(first, false)
+  assert.equal(await first.evaluate(() => room.endReason), 'logged_out')
+  const third = await app.open('/', first.context())
+  await booted(third)
+  assert.equal(await session(third), null)
+  assert.equal((await call(first, orders(app))).error.code, 'login_required')
+})
+
+test('storage_lost: what was kept does not open', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await signIn(page)
+  const empty = await app.open('/empty', page.context())
+  await page.close()
+  await empty.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open('strongroom')
+        opening.onsuccess = () => {
+          const db = opening.result
+          const transaction = db.transaction('logins', 'readwrite')
+          const store = transaction.objectStore('logins')
+          store.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+            if (!cursor) return
+            const { value } = cursor
+            new Uint8Array(value.sealed)[0] ^= 1
+            store.put(value)
+            cursor.continue()
+          }
+          transaction.oncomplete = () => resolve(db.close())
+        }
+      }),
+  )
+  const again = await app.open('/', empty.context())
+  await booted(again)
+  assert.equal(await session(again), null)
+  assert.equal(await again.evaluate(() => room.endReason), 'storage_lost')
+  await signIn(again)
+  assert.equal(await status(again, app), 200)
+})
+
+test('in the module without it, it is refused', time, async () => {
+  const app = apps.dedicated
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)}, { wasm: '/strongroom/strongroom_bg.wasm' })`)
+  const { error } = await booted(await app.open())
+  app.setConfig({})
+  assert.equal(error.code, 'config_invalid')
+  assert.match(error.message, /strongroom_full_bg\.wasm/)
+})
