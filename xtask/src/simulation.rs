@@ -56,6 +56,16 @@ pub(crate) fn controls() -> Result<()> {
             bail!("no broken variant in xtask/src/variants.rs is noticed by {invariant}");
         }
     }
+    // Or what is noticed below might be the switches.
+    step(
+        "nothing is noticed where no rule is broken",
+        Output::Quiet,
+        || {
+            broken(&copy)
+                .args(["--", "--sessions", "2000"])
+                .run_quietly()
+        },
+    )?;
     for variant in VARIANTS {
         let options = ["--", "--sessions", SESSIONS, "--expect", variant.noticed_by];
         let label = format!("noticed: {}", variant.name);
