@@ -56,6 +56,8 @@ pub struct Vault {
     ports: Vec<PortId>,
     session: Option<Session>,
     end_reason: Option<EndReason>,
+    /// Pages were told that the session is about to end.
+    has_warned: bool,
     provider: provider::Provider,
     logins: login::Logins,
     callbacks: List<callback::Callback>,
@@ -115,6 +117,7 @@ impl Vault {
             ports: Vec::new(),
             session: None,
             end_reason: None,
+            has_warned: false,
             logins: login::Logins::default(),
             callbacks: Vec::new(),
             renewal: renewal::Renewal::default(),
@@ -185,6 +188,7 @@ impl Vault {
                 self.tick();
             }
         }
+        self.warn();
     }
 
     /// The next thing for the host to do.
@@ -202,7 +206,13 @@ impl Vault {
             operation.deadline.map(&mut consider);
         }
         if let Some(session) = &self.session {
-            consider(now.monotonic + session.until_limit(&self.config.limits, &now));
+            let left = session.until_limit(&self.config.limits, &now);
+            let ahead = if self.has_warned {
+                Millis::ZERO
+            } else {
+                self.warning()
+            };
+            consider(now.monotonic + left.saturating_sub(ahead));
         }
         self.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
@@ -249,6 +259,7 @@ impl Vault {
                 return_to,
             } => self.logout(port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
+            Request::Active => self.user_is_active(),
             Request::Bye => {
                 self.disconnected(port);
                 self.outputs.push_back(Output::Close { port });

@@ -34,6 +34,8 @@ export type PageMessage =
   | { t: 'logout'; id: number; provider: boolean; returnTo?: string }
   /** What does the vault hold? Answered by `inspection`, if the configuration allows it. */
   | { t: 'inspect'; id: number }
+  /** The user does something in the page; at most every 15 s. Not answered. */
+  | { t: 'active' }
   /** The page is leaving; its port can be forgotten. */
   | { t: 'bye' }
 
@@ -77,6 +79,8 @@ export type VaultMessage =
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
   | { t: 'session'; session: Session | null; reason: EndReason | null }
+  /** The session is about to end, at this time, unless the user does something. Sent to every port. */
+  | { t: 'expiring'; at: number }
   /** The head of call `id`'s response; the payload is its header list. */
   | {
       t: 'head'

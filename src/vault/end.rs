@@ -5,6 +5,7 @@ use crate::prelude::*;
 
 use super::calls::Waiters;
 use super::list::{self, List};
+use super::message::message;
 use super::{OpId, PortId, Purpose, Vault};
 use crate::authorize::with_query;
 use crate::clock::Millis;
@@ -62,6 +63,45 @@ impl Vault {
             && !self.doubts(reason)
         {
             self.end_session(reason);
+        }
+    }
+
+    /// How long before a limit pages are told of it: a tenth of the idle limit, at most a minute.
+    pub(super) fn warning(&self) -> Millis {
+        Millis(self.config.limits.idle.0 / 10).min(Millis::from_secs(60))
+    }
+
+    /// Tells pages that a limit is near, once, or that it is so no longer.
+    pub(super) fn warn(&mut self) {
+        let Some(session) = &self.session else {
+            self.has_warned = false;
+            return;
+        };
+        let left = session.until_limit(&self.config.limits, &self.now);
+        let is_near = left <= self.warning();
+        if is_near && !self.has_warned {
+            let at = self.now.wall.saturating_add(left.0);
+            let text = message("expiring").number("at", at).finish();
+            self.broadcast(&text);
+        } else if self.has_warned && !is_near {
+            self.broadcast_session();
+        }
+        self.has_warned = is_near;
+    }
+
+    /// The user does something in a page. A token that is about to expire is renewed before it is needed.
+    pub(super) fn user_is_active(&mut self) {
+        if self.is_in_doubt() {
+            return;
+        }
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        session.touch(&self.now);
+        let is_stale = session.is_stale(&self.now);
+        self.note_activity();
+        if is_stale {
+            self.start_refresh();
         }
     }
 

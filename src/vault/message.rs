@@ -50,6 +50,8 @@ pub(super) enum Request {
         /// Where to come back to from there.
         return_to: Option<String>,
     },
+    /// `active`
+    Active,
     /// `inspect`
     Inspect,
     /// `bye`
@@ -179,6 +181,7 @@ impl Members<'_> {
             "abort" => Request::Abort,
             "cancel" => Request::Cancel,
             "inspect" => Request::Inspect,
+            "active" => Request::Active,
             "bye" => Request::Bye,
             _ => {
                 self.are_sound = false;

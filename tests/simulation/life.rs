@@ -476,6 +476,8 @@ impl Life {
                 self.tally.fault("access tokens withdrawn");
                 self.tell("the API refuses all tokens so far");
                 self.world.provider.withdraw_access_tokens();
+                // A call that is being retried with the newest token takes that for refused too.
+                self.has_met_refusal = true;
             }
             82 => {
                 if let Some(family) = self.world.watch.family() {
@@ -557,6 +559,9 @@ impl Life {
             "forbidden",
             "never",
         ]);
+        if self.dice.roll(6) == 0 {
+            self.world.say(page, r#"{"t":"active"}"#);
+        }
         let background = self.dice.roll(4) == 0;
         let body = match self.dice.roll(8) {
             0 => Body::OneShot,
@@ -727,7 +732,9 @@ impl Life {
         loop {
             let page_has_session = self.world.session(page).is_some();
             let call = self.call(page, "orders", false, Body::Replayable);
-            while self.world.answer(call).is_none() && self.now() < end {
+            // The last call has its time too.
+            let end_of_call = end.max(self.now() + 30 * SECOND);
+            while self.world.answer(call).is_none() && self.now() < end_of_call {
                 self.run(500);
             }
             match self.world.answer(call) {

@@ -9,6 +9,7 @@
     reason = "a test may stop at what it did not expect"
 )]
 
+mod activity;
 mod callback;
 mod calls;
 mod end;

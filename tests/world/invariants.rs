@@ -236,6 +236,11 @@ impl Watch {
         }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
+        // Of two limits that are reached at once either is a reason.
+        let is_idle = |session: Session| session.last_activity.elapsed(now) >= self.limits.idle;
+        if self.session.is_some_and(is_idle) {
+            self.justified.insert("idle");
+        }
         let unseen = self.unseen.and_then(|session| self.limit(&session, now));
         self.justified.extend(unseen);
     }
@@ -472,6 +477,8 @@ impl Watch {
                     waited.0, wait.0
                 )
             });
+            // It is over, though a clock that is set back later should say otherwise.
+            self.told_to_wait = None;
         }
     }
 

@@ -827,14 +827,16 @@ impl World {
         {
             self.watch.logs_out();
         }
+        let is_active = matches!(&input, Input::Message { port, text, .. }
+            if text.contains(r#""t":"active""#) && self.greeted.contains(port));
         let turn = self.turn;
         self.vaults[turn].handle(self.now, input);
         while let Some(output) = self.vaults[turn].poll() {
             self.carry_out(output);
         }
-        if let Some(call) = self.touching.take()
-            && self.is_admitted(call)
-        {
+        let is_admitted = |world: &mut Self, call| world.is_admitted(call);
+        let touching = self.touching.take();
+        if is_active || touching.is_some_and(|call| is_admitted(self, call)) {
             self.watch.touched(&self.now);
         }
         if self.greeted.is_empty() {

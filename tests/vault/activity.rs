@@ -1,0 +1,122 @@
+//! What the user does keeps a session alive, and its tokens fresh; what a poll does, does not.
+
+use std::time::Duration;
+
+use crate::world::{Fetch, REFRESH, World};
+
+const ACTIVE: &str = r#"{"t":"active"}"#;
+
+fn warnings(world: &World, page: u32) -> Vec<u64> {
+    let messages = world.page(page).of_type("expiring");
+    messages
+        .map(|message| message.get("at").unwrap().as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_user_who_does_something_is_not_idle() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..6 {
+        world.advance(Duration::from_secs(1700));
+        world.say(page, ACTIVE);
+    }
+    assert!(world.session(page).is_some());
+    world.advance(Duration::from_secs(1800));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn nobody_who_does_something_outlasts_the_absolute_limit() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..432 {
+        world.say(page, ACTIVE);
+        world.advance(Duration::from_secs(100));
+    }
+    assert_eq!(world.reason(page), Some("absolute"));
+}
+
+#[test]
+fn what_the_user_does_after_the_session_ended_does_not_bring_it_back() {
+    let (mut world, page) = World::signed_in();
+    world.sleep_unnoticed(Duration::from_secs(1800));
+    world.say(page, ACTIVE);
+    world.settle();
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_poll_is_no_activity() {
+    let (mut world, page) = World::signed_in();
+    for _ in 0..18 {
+        world.advance(Duration::from_secs(100));
+        let poll = Fetch {
+            background: true,
+            ..Fetch::default()
+        };
+        world.fetch_as(page, &poll);
+        world.settle();
+    }
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_token_is_renewed_ahead_for_a_user_who_is_there() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(275));
+    world.say(page, ACTIVE);
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    world.say(page, ACTIVE);
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn nobody_there_no_renewal() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(1700));
+    assert_eq!(world.count(REFRESH), 0);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn pages_are_warned_once_ahead_of_the_end() {
+    let (mut world, page) = World::signed_in();
+    let began = world.now.wall;
+    world.advance(Duration::from_secs(1739));
+    assert_eq!(warnings(&world, page), []);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(warnings(&world, page), [began + 1_800_000]);
+    world.advance(Duration::from_secs(59));
+    assert_eq!(warnings(&world, page).len(), 1);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn a_user_who_heeds_the_warning_is_warned_again_when_it_is_time() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(1750));
+    let sessions = |world: &World| world.page(page).of_type("session").count();
+    let before = sessions(&world);
+    world.say(page, ACTIVE);
+    world.settle();
+    assert!(
+        sessions(&world) > before,
+        "nobody says that the end is put off"
+    );
+    assert_eq!(warnings(&world, page).len(), 1);
+    world.advance(Duration::from_secs(1740));
+    assert_eq!(warnings(&world, page).len(), 2);
+}
+
+#[test]
+fn the_absolute_limit_is_warned_of_too() {
+    let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":600,"absolute":600}}"#);
+    let began = world.now.wall;
+    for _ in 0..6 {
+        world.advance(Duration::from_secs(90));
+        world.say(page, ACTIVE);
+    }
+    assert_eq!(warnings(&world, page), [began + 600_000]);
+}
