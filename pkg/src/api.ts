@@ -44,6 +44,11 @@ export interface Strongroom {
 export interface Events {
   /** The session began, was renewed or ended. */
   change: { session: Session | null; reason: EndReason | null }
+  /**
+   * The session is about to end, `at` milliseconds since the Unix epoch: a tenth of `session.idle` ahead, at most
+   * a minute. A `change` follows when the user does something, or when it has ended.
+   */
+  expiring: { at: number }
   /** Something happened in the vault. Needs `inspect: true` in the configuration. */
   trace: TraceEvent
   /** The vault stopped for good; every call from now on rejects with this error. */

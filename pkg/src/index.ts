@@ -11,6 +11,7 @@ import { webUrl } from './address.js'
 import { handleCallback } from './callback.js'
 import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
+import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
 import { open } from './port.js'
@@ -37,6 +38,7 @@ export const connect = async (
   let session: Session | null = null
   let reason: EndReason | null = null
   let traced = Promise.resolve()
+  let stopWatching: (() => void) | undefined
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
@@ -49,14 +51,18 @@ export const connect = async (
         traced = traced.then(async () => emit('trace', { ...message, detail: await spell(message.detail) }))
         return
       }
+      if (message.t === 'expiring') return emit('expiring', { at: message.at })
       ;({ session, reason } = message)
       emit('change', { session, reason })
     },
     ended(error) {
       session = null
+      stopWatching?.()
       error?.then((failure) => emit('failed', failure))
     },
   })
+
+  stopWatching = watchUser(() => session && link.active())
 
   return {
     get session() {

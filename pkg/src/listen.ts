@@ -3,8 +3,9 @@ export const listen = <E extends Event>(
   target: EventTarget,
   type: string,
   listener: (event: E) => void,
+  options?: AddEventListenerOptions,
 ): (() => void) => {
   const hear = listener as (event: Event) => void
-  target.addEventListener(type, hear)
-  return () => target.removeEventListener(type, hear)
+  target.addEventListener(type, hear, options)
+  return () => target.removeEventListener(type, hear, options)
 }

@@ -30,7 +30,7 @@ export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error'
 /** What refuses a question, or all of them. */
 type Refusal = Extract<VaultMessage, { code: string }> & { id?: number }
 /** What concerns the whole page. */
-export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'trace' }>
+export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'expiring' | 'trace' }>
 /** What JSON cannot carry: a request's body. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | undefined
 /** A piece of a body: `null` at its end, `false` where the connection broke. */
@@ -56,6 +56,8 @@ export interface Link {
   query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
   /** Asks for more pieces of a body. */
   more(id: number): void
+  /** The user does something. */
+  active(): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with this error, and all that would follow. */
@@ -104,6 +106,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       },
       query: (question) =>
         new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
+      active: () => send({ t: 'active' }),
       drop(id, how) {
         if (askers.delete(id) && how) send({ t: how, id })
       },

@@ -1,0 +1,73 @@
+// The user's doing keeps a session from idling; a script's, or a poll, does not. The end is announced.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startApp()
+})
+after(() => app.close())
+afterEach(() => app.setConfig({}))
+
+/** Signs in with this idle limit; `events` collects what happens, with the seconds since then. */
+async function signedIn(idle) {
+  app.setConfig({ session: { idle } })
+  const page = await app.open()
+  await booted(page)
+  await signIn(page)
+  await page.evaluate(() => {
+    const start = performance.now()
+    globalThis.events = []
+    const note = (what) => events.push({ what, at: (performance.now() - start) / 1000 })
+    room.on('expiring', ({ at }) => note(at > Date.now() ? 'expiring' : 'expiring too late'))
+    globalThis.over = new Promise((resolve) => {
+      room.on('change', ({ session, reason }) => {
+        note(session ? 'session' : reason)
+        if (!session) resolve()
+      })
+    })
+  })
+  return page
+}
+
+const ended = (page) => page.evaluate(() => over.then(() => events))
+
+test('a click puts the end off, which is announced and comes', time, async () => {
+  const page = await signedIn(6)
+  await page.waitForTimeout(3500)
+  await page.mouse.click(10, 10)
+  const events = await ended(page)
+  const names = events.map(({ what }) => what)
+  assert.deepEqual(names, ['expiring', 'idle'])
+  const [{ at: warned }, { at: idle }] = events
+  assert.ok(idle > 9 && idle < 11.5, `it ended after ${idle} s`)
+  assert.ok(idle - warned > 0.3, `it was announced ${idle - warned} s ahead`)
+})
+
+test('what a script makes up is no activity, and neither is a poll', time, async () => {
+  const page = await signedIn(4)
+  await page.evaluate((url) => {
+    setInterval(() => {
+      dispatchEvent(new KeyboardEvent('keydown', { key: 'a' }))
+      room.fetch(url, { background: true }).catch(() => {})
+    }, 300)
+  }, `${app.api.url}orders`)
+  const events = await ended(page)
+  assert.equal(events.at(-1).what, 'idle')
+  assert.ok(events.at(-1).at < 5.5, `it ended after ${events.at(-1).at} s`)
+})
+
+test('a token that is about to expire is renewed for a user who is there, without a call', time, async () => {
+  app.provider.settings.accessTokenSeconds = 20
+  const page = await signedIn(600)
+  app.provider.settings.accessTokenSeconds = 10
+  await page.waitForTimeout(18_500)
+  const refreshed = app.ledger.until(({ type }) => type === 'token_request')
+  await page.mouse.click(10, 10)
+  await refreshed
+  assert.equal(app.ledger.generation(), 2)
+})
