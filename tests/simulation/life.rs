@@ -171,7 +171,7 @@ impl Life {
         let page = self.open();
         if self.dice.roll(5) != 0 {
             let faults = std::mem::take(&mut self.faults);
-            self.sign_in_now(page);
+            self.login_now(page);
             self.faults = faults;
         }
     }
@@ -499,8 +499,38 @@ impl Life {
                 let millis = self.dice.pick(&[MINUTE, 10 * MINUTE, 40 * MINUTE]);
                 self.run(millis);
             }
+            94..97 => self.disturb_refresh(),
             _ => {}
         }
+    }
+
+    /// A refresh begins, and at whatever step it is then something else happens.
+    fn disturb_refresh(&mut self) {
+        self.run(self.lifetime);
+        for _ in 0..2 {
+            let page = self.some_page();
+            self.fetch(page);
+        }
+        let millis = self.dice.roll(700) as u64;
+        self.run(millis);
+        let page = self.some_page();
+        match self.dice.roll(6) {
+            0 => self.kill_worker(),
+            1 => self.close(page),
+            2 => self.sleep(),
+            3 => {
+                self.world.logout(page);
+            }
+            4 => self.login_now(page),
+            _ => self.wall_clock_jumps(),
+        }
+    }
+
+    /// Whether a refresh is under way, at any of its steps.
+    fn is_refreshing(&self) -> bool {
+        [REFRESH, Kind::Verify, Kind::Persist]
+            .iter()
+            .any(|kind| self.world.outstanding(*kind) > 0)
     }
 
     fn tell(&mut self, what: &str) {
@@ -543,6 +573,9 @@ impl Life {
         let Some(i) = self.pages.iter().position(|&p| p == page) else {
             return;
         };
+        if self.is_refreshing() {
+            self.tally.fault("tab closed in mid-refresh");
+        }
         self.pages.swap_remove(i);
         self.calls.retain(|call| call.port != page);
         self.world.leave(page);
@@ -632,7 +665,11 @@ impl Life {
     /// The worker ends at whatever it was doing. What was on its way to the provider may arrive. The
     /// pages notice, and connect to another worker.
     fn kill_worker(&mut self) {
-        self.tally.fault("worker killed");
+        self.tally.fault(if self.is_refreshing() {
+            "worker killed in mid-refresh"
+        } else {
+            "worker killed"
+        });
         self.plan_new_jobs();
         let on_their_way: Vec<JobId> = self.agenda.values().filter_map(Todo::acts).collect();
         for job in on_their_way {
@@ -651,7 +688,11 @@ impl Life {
     /// The monotonic clock stands still meanwhile, on some devices. Requests on their way reach the
     /// provider, and their answers reach nobody if the sleep was long.
     fn sleep(&mut self) {
-        self.tally.fault("sleep");
+        self.tally.fault(if self.is_refreshing() {
+            "sleep in mid-refresh"
+        } else {
+            "sleep"
+        });
         let millis = self
             .dice
             .pick(&[5 * SECOND, MINUTE, 20 * MINUTE, 20 * MINUTE, 3 * HOUR]);
@@ -765,7 +806,7 @@ impl Life {
             // Not one that has begun as many logins as it may.
             let page = self.world.open();
             self.pages.push(page);
-            self.sign_in_now(page);
+            self.login_now(page);
             let call = self.call(page, "orders", false, Body::Replayable);
             self.run(5 * SECOND);
             let answer = self.world.answer(call);
@@ -777,9 +818,12 @@ impl Life {
         }
     }
 
-    fn sign_in_now(&mut self, page: PortId) {
+    fn login_now(&mut self, page: PortId) {
         let login = self.world.login(page, "popup");
         self.run(3 * SECOND);
+        if !self.pages.contains(&page) {
+            return;
+        }
         let Some(Answer::Navigate(address)) = self.world.answers(login).first() else {
             return;
         };

@@ -146,6 +146,8 @@ pub(crate) struct Watch {
     dead: HashSet<String>,
     /// Refresh tokens whose successor was issued and has not arrived.
     lost: HashSet<String>,
+    /// Families whose session another login has taken the place of: nobody needs them any more.
+    replaced: HashSet<usize>,
     /// Families that the provider revoked because a consumed token came again, and its leeway.
     reused: HashMap<usize, Millis>,
     /// Tokens that the vault has, and may not use yet.
@@ -182,6 +184,7 @@ impl Watch {
             tokens: HashMap::new(),
             dead: HashSet::new(),
             lost: HashSet::new(),
+            replaced: HashSet::new(),
             reused: HashMap::new(),
             unpersisted: Vec::new(),
             begun: HashMap::new(),
@@ -208,6 +211,7 @@ impl Watch {
             dead: std::mem::take(&mut self.dead),
             lost: std::mem::take(&mut self.lost),
             reused: std::mem::take(&mut self.reused),
+            replaced: std::mem::take(&mut self.replaced),
             ..fresh
         };
     }
@@ -467,7 +471,8 @@ impl Watch {
         Invariant::ProviderHeeded.holds_if(self.needs_user != family || family.is_none(), || {
             format!("{what}, which needs the user")
         });
-        if let Some((waiting, since, wait)) = self.told_to_wait
+        // Once it was over, it is over, even if a clock is set back.
+        if let Some((waiting, since, wait)) = self.told_to_wait.take()
             && Some(waiting) == family
         {
             let waited = since.elapsed(now);
@@ -517,6 +522,7 @@ impl Watch {
     }
 
     fn adopt(&mut self, session: Session) {
+        self.replaced.extend(self.family());
         self.session = Some(session);
         self.logins += 1;
         self.unseen = None;
@@ -563,8 +569,10 @@ impl Watch {
     pub(crate) fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
         let was_lost = self.lost.contains(sent);
         Invariant::NeedlessReuse.holds_if(was_lost, || format!("family {family}"));
-        let should_have_been_in_time =
-            leeway >= ENOUGH_LEEWAY && self.failures <= 1 && !self.is_hindered;
+        let should_have_been_in_time = leeway >= ENOUGH_LEEWAY
+            && self.failures <= 1
+            && !self.is_hindered
+            && !self.replaced.contains(&family);
         Invariant::NeedlessReuse.holds_if(!should_have_been_in_time, || {
             format!("family {family}, {} ms of leeway were not used", leeway.0)
         });

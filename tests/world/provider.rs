@@ -392,8 +392,9 @@ impl Provider {
         if is_forgiven && !self.families[i].is_revoked {
             return self.issue(now, i, false);
         }
+        // What was revoked for another reason is not revoked for this one.
+        self.reuses += u32::from(!self.families[i].is_revoked);
         self.families[i].is_revoked = true;
-        self.reuses += 1;
         refusal("invalid_grant")
     }
 
