@@ -78,9 +78,11 @@ pub(crate) struct Life {
     throttled_until: u64,
     /// The longest that the provider asked to wait.
     longest_wait: u64,
-    /// Somebody called an API that refuses any token. A new token that it refused is not renewed
-    /// because of a 401 any more, of whichever API, before it expires.
+    /// Somebody called an API that refuses any token, or tokens were withdrawn in quick succession.
+    /// A token that was renewed because of a 401 and is then refused as well is not renewed because
+    /// of another 401, of whichever API, before it expires.
     has_met_refusal: bool,
+    were_withdrawn: bool,
 }
 
 #[derive(Clone)]
@@ -149,10 +151,21 @@ impl Life {
             throttled_until: 0,
             longest_wait: 0,
             has_met_refusal: false,
+            were_withdrawn: false,
         }
     }
 
     fn live(&mut self) {
+        let provider = &self.world.provider;
+        let circumstances = format!(
+            "access tokens live {} s, leeway {} s, rotation {}, refresh tokens {}, {} faults in 100",
+            provider.lifetime.as_secs(),
+            provider.leeway.as_secs(),
+            provider.rotates,
+            provider.issues_refresh_tokens,
+            self.faults,
+        );
+        self.tell(&circumstances);
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
             let gap = self.gap();
@@ -476,6 +489,8 @@ impl Life {
                 self.tally.fault("access tokens withdrawn");
                 self.tell("the API refuses all tokens so far");
                 self.world.provider.withdraw_access_tokens();
+                self.has_met_refusal |= self.were_withdrawn;
+                self.were_withdrawn = true;
                 // A call that is being retried with the newest token takes that for refused too.
                 self.has_met_refusal = true;
             }

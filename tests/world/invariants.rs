@@ -617,6 +617,17 @@ fn read(outcome: &Outcome) -> Reading {
     }
 }
 
+/// An outcome, for people.
+pub(crate) fn in_words(outcome: &Outcome) -> String {
+    match (read(outcome), outcome) {
+        (Reading::Tokens { .. }, _) => "tokens".to_owned(),
+        (Reading::Refused(code), _) => format!("refused, {code}"),
+        (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
+        (Reading::Nothing, Outcome::Failed) => "the network failed".to_owned(),
+        (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
+    }
+}
+
 /// What is no word may be anything, a token for instance, and is no error code.
 fn is_word(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')

@@ -26,7 +26,7 @@ use strongroom::vault::{ApiRequest, Body, CallId, Input, OpId, Output, PortId, V
 
 pub(crate) use api::API;
 use dice::Dice;
-use invariants::{Invariant, Watch};
+use invariants::{Invariant, Watch, in_words};
 use ledger::Ledger;
 use page::Page;
 pub(crate) use page::{Answer, Request};
@@ -382,13 +382,15 @@ impl World {
         self.ledger.asked(request);
         let user = self.told_user.get(&self.homes[&request.port]).cloned();
         self.asked_as.insert(request, user);
-        self.story(|_| {
-            format!(
-                "page {} asks {}: {}",
-                request.port,
-                request.id,
-                type_of(members)
-            )
+        self.story(|world| {
+            let Request { port, id } = request;
+            let path = world
+                .urls
+                .get(&request)
+                .and_then(|url| url.strip_prefix(API));
+            let path = path.map(|path| [" ", path].concat()).unwrap_or_default();
+            let t = type_of(members);
+            format!("page {port} asks {id}: {t}{path}")
         });
         let is_activity =
             members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
@@ -1097,7 +1099,10 @@ impl World {
             let Task::Send(_, request) = &job.task else {
                 return String::new();
             };
-            let outcome = job.outcome.as_ref().map_or("nothing", summary);
+            let outcome = job
+                .outcome
+                .as_ref()
+                .map_or("no answer".to_owned(), in_words);
             format!("provider acts on {}: {outcome}", world.describe(request))
         });
     }
@@ -1123,9 +1128,18 @@ impl World {
         }
         self.turn = vault;
         self.events.push(Event::Answered(kind));
-        self.story(|_| {
-            let outcome = outcome.as_ref().map_or("an answer", summary);
-            format!("{kind:?} is over: {outcome}")
+        self.story(|world| match (&task, &outcome) {
+            (Task::Send(_, request), Some(outcome)) => {
+                let (what, outcome) = (Provider::endpoint_of(request), in_words(outcome));
+                format!("vault learns of {what:?}: {outcome}")
+            }
+            (Task::Call(call, _), _) => {
+                let Request { port, id } = world.calls[call];
+                format!("the API answers page {port}'s request {id}")
+            }
+            (Task::Persist(..), _) if world.persists => "the successor is stored".to_owned(),
+            (Task::Persist(..), _) => "the successor cannot be stored".to_owned(),
+            _ => format!("{kind:?} is over"),
         });
         match task {
             Task::Send(op, request) => {
@@ -1290,19 +1304,6 @@ pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()
-}
-
-/// An outcome, for people.
-fn summary(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Failed => "the network failed",
-        Outcome::Reply(reply) => match reply.status {
-            200 => "200",
-            400..=499 if reply.status != 429 => "refused",
-            429 => "429",
-            _ => "5xx",
-        },
-    }
 }
 
 fn vault(config: &str, seed: u64) -> Vault {
