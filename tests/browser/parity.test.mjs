@@ -301,8 +301,35 @@ test('a reader that does not read holds the server back', { timeout: 15_000 }, a
   assert.equal(request.aborted, true)
 })
 
-test('what a token may not travel with is refused', { timeout: 15_000 }, async () => {
-  const outcome = await page.evaluate((url) => settle(room.fetch(url, { mode: 'no-cors' })), app.api.url)
-  assert.equal(outcome.error.code, 'unsupported')
-  assert.ok(outcome.error.isStrongroomError)
+for (const mode of ['no-cors', 'same-origin']) {
+  test(`mode ${mode}, with which a token may not travel, is refused`, { timeout: 15_000 }, async () => {
+    const asked = (options) => settle(room.fetch(options.url, { mode: options.mode }))
+    const outcome = await page.evaluate(asked, { url: app.api.url, mode })
+    assert.equal(outcome.error.code, 'unsupported')
+    assert.ok(outcome.error.isStrongroomError)
+  })
+}
+
+for (const redirect of ['follow', 'manual', 'error']) {
+  test(`redirect: '${redirect}' follows none`, { timeout: 15_000 }, async () => {
+    app.api.clear()
+    const asked = (options) => settle(room.fetch(`${options.url}redirect`, { redirect: options.redirect }))
+    const outcome = await page.evaluate(asked, { url: app.api.url, redirect })
+    assert.equal(outcome.error.code, 'redirect_blocked')
+    assert.equal(app.api.requests.length, 1)
+  })
+}
+
+test('what the page names as the referrer does not reach the API', { timeout: 15_000 }, async () => {
+  app.api.clear()
+  const referrer = `${app.site.origin}/secret?path`
+  await page.evaluate(
+    (options) => room.fetch(options.url, { referrer: options.referrer, referrerPolicy: 'unsafe-url' }),
+    {
+      url: `${app.api.url}me`,
+      referrer,
+    },
+  )
+  const { headers } = app.api.requests.at(-1)
+  assert.doesNotMatch(String(headers.referer), /secret/)
 })

@@ -38,6 +38,7 @@ fn package() -> Result<()> {
             "README.md",
             "docs/errors.md",
             "docs/sessions.md",
+            "docs/fetch.md",
             "docs/decisions.md",
             "LICENSE-MIT",
             "LICENSE-APACHE",
