@@ -84,7 +84,14 @@ const packReadme = (text) =>
     })
 
 /** npm packs what lies in the package's own folder. */
-const PACKED = ['LICENSE-MIT', 'LICENSE-APACHE', 'docs/errors.md', 'docs/fetch.md', 'docs/sessions.md', 'docs/decisions.md']
+const PACKED = [
+  'LICENSE-MIT',
+  'LICENSE-APACHE',
+  'docs/errors.md',
+  'docs/fetch.md',
+  'docs/sessions.md',
+  'docs/decisions.md',
+]
 await mkdir(at('./docs'), { recursive: true })
 for (const file of PACKED) await copyFile(at(`../${file}`), at(`./${file}`))
 await writeFile(at('./README.md'), packReadme(await readFile(at('../README.md'), 'utf8')))
