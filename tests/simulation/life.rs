@@ -78,11 +78,6 @@ pub(crate) struct Life {
     throttled_until: u64,
     /// The longest that the provider asked to wait.
     longest_wait: u64,
-    /// Somebody called an API that refuses any token, or tokens were withdrawn in quick succession.
-    /// A token that was renewed because of a 401 and is then refused as well is not renewed because
-    /// of another 401, of whichever API, before it expires.
-    has_met_refusal: bool,
-    were_withdrawn: bool,
 }
 
 #[derive(Clone)]
@@ -150,8 +145,6 @@ impl Life {
             offline_until: 0,
             throttled_until: 0,
             longest_wait: 0,
-            has_met_refusal: false,
-            were_withdrawn: false,
         }
     }
 
@@ -489,10 +482,6 @@ impl Life {
                 self.tally.fault("access tokens withdrawn");
                 self.tell("the API refuses all tokens so far");
                 self.world.provider.withdraw_access_tokens();
-                self.has_met_refusal |= self.were_withdrawn;
-                self.were_withdrawn = true;
-                // A call that is being retried with the newest token takes that for refused too.
-                self.has_met_refusal = true;
             }
             82 => {
                 if let Some(family) = self.world.watch.family() {
@@ -620,7 +609,6 @@ impl Life {
 
     fn call(&mut self, page: PortId, path: &str, background: bool, body: Body) -> Request {
         self.tally.calls += 1;
-        self.has_met_refusal |= path == "never";
         let url = format!("{API}/{path}?{}", self.tally.calls);
         let call = self.world.fetch_as(
             page,
@@ -779,13 +767,10 @@ impl Life {
     /// What the provider honours works again soon, and where there is nothing, a login works.
     fn recovers(&mut self) {
         let page = self.some_page();
-        let (mut patience, mut pause) = (self.longest_wait, SECOND);
-        if self.has_met_refusal || !self.world.provider.issues_refresh_tokens {
-            patience = patience.max(self.lifetime);
-            pause = pause.max(self.lifetime / 60);
-        }
-        let end = self.now() + RECOVERY.max(patience + 30 * SECOND);
+        let begun = self.now();
         loop {
+            let (patience, pause) = self.patience();
+            let end = begun + patience;
             let page_has_session = self.world.session(page).is_some();
             let call = self.call(page, "orders", false, Body::Replayable);
             // The last call has its time too.
@@ -830,6 +815,23 @@ impl Life {
             }
             let answer = format!("{answer:?} after a login");
             Invariant::Recovery.holds_if(self.now() < end, || answer);
+        }
+    }
+
+    /// How long it may take until things work again, and how often to try.
+    fn patience(&self) -> (u64, u64) {
+        let told = self.longest_wait + 30 * SECOND;
+        // A token that was renewed because of a 401, and is then refused as well, is not renewed because
+        // of another 401, of whichever API, before it expires.
+        let is_stuck = self.world.has_refused_renewed || !self.world.provider.issues_refresh_tokens;
+        if is_stuck {
+            let expired = self.lifetime + 30 * SECOND;
+            (
+                RECOVERY.max(told).max(expired),
+                SECOND.max(self.lifetime / 60),
+            )
+        } else {
+            (RECOVERY.max(told), SECOND)
         }
     }
 

@@ -184,6 +184,10 @@ pub(crate) struct World {
     urls: BTreeMap<Request, String>,
     /// A call that is the user's doing and is being handed to the vault.
     touching: Option<Request>,
+    /// Calls that were answered with a 401.
+    refused: BTreeSet<CallId>,
+    /// Whether one of them was sent again with a new token, and answered with another 401.
+    pub(crate) has_refused_renewed: bool,
     /// Headers and tokens of the calls, as the API saw them.
     pub(crate) seen_by_api: Vec<ApiRequest>,
     sent: BTreeMap<Endpoint, Vec<String>>,
@@ -238,6 +242,8 @@ impl World {
             calls: BTreeMap::new(),
             urls: BTreeMap::new(),
             touching: None,
+            refused: BTreeSet::new(),
+            has_refused_renewed: false,
             seen_by_api: Vec::new(),
             sent: BTreeMap::new(),
             last_port: 0,
@@ -1190,6 +1196,8 @@ impl World {
                 let api_time = self.true_time.saturating_add_signed(self.api_ahead);
                 let answer = api::answer(&self.provider, api_time, &request);
                 self.seen_by_api.push(*request);
+                let is_refused = answer.as_ref().is_some_and(|head| head.status == 401);
+                self.has_refused_renewed |= is_refused && !self.refused.insert(call);
                 self.input(match answer {
                     Some(head) => Input::CallAnswered { call, head },
                     None => Input::CallFailed { call },
