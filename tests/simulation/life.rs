@@ -783,7 +783,7 @@ impl Life {
                     self.tally.kept += 1;
                     return;
                 }
-                Some(Answer::Error { code, .. }) if code == "interaction_required" => {
+                _ if self.needs_the_user(page) => {
                     self.tally.need_the_user += 1;
                     break;
                 }
@@ -816,6 +816,12 @@ impl Life {
             let answer = format!("{answer:?} after a login");
             Invariant::Recovery.holds_if(self.now() < end, || answer);
         }
+    }
+
+    /// Whether the page was told that only the user can bring another access token.
+    fn needs_the_user(&self, page: PortId) -> bool {
+        let session = self.world.session(page);
+        session.and_then(|session| session.str("state")) == Some("interaction_required")
     }
 
     /// How long it may take until things work again, and how often to try.
