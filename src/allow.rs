@@ -134,6 +134,21 @@ impl Rules {
         }
     }
 
+    /// What [`Self::forbid`] was told of.
+    #[must_use]
+    pub fn forbidden(&self) -> &[String] {
+        &self.forbidden
+    }
+
+    /// The same in another vault.
+    pub fn forbid_too(&mut self, forbidden: Vec<String>) {
+        for url in forbidden {
+            if !self.forbidden.contains(&url) {
+                self.forbidden.push(url);
+            }
+        }
+    }
+
     /// The first rule that covers `url`.
     #[must_use]
     pub fn covering(&self, url: &Url) -> Option<&Rule> {

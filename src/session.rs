@@ -94,6 +94,8 @@ pub struct Session {
     /// How often activity was kept: which of two vaults knows of the later one.
     touches: u64,
     interaction_required: bool,
+    /// The provider's endpoints, if it was kept: its vault may not have the metadata yet.
+    endpoints: Vec<String>,
 }
 
 impl Session {
@@ -121,7 +123,13 @@ impl Session {
             last_activity: requested,
             touches: 0,
             interaction_required: false,
+            endpoints: Vec::new(),
         }
+    }
+
+    /// Where no call may go.
+    pub fn take_endpoints(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.endpoints)
     }
 
     /// Adopts the answer to a refresh that was sent at `requested`.
@@ -178,6 +186,12 @@ impl Session {
         &self.original
     }
 
+    /// Whether the session began after that moment.
+    #[must_use]
+    pub fn began_after(&self, at: &Instant, now: &Instant) -> bool {
+        self.started.elapsed(now) < at.elapsed(now)
+    }
+
     /// How often tokens were issued to this session.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -198,6 +212,12 @@ impl Session {
     /// The user did something.
     pub fn touch(&mut self, now: &Instant) {
         self.last_activity = *now;
+    }
+
+    /// How often activity was kept.
+    #[must_use]
+    pub const fn touches(&self) -> u64 {
+        self.touches
     }
 
     /// What the user did is about to be kept.

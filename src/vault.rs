@@ -205,7 +205,7 @@ impl Vault {
         for operation in &self.operations {
             operation.deadline.map(&mut consider);
         }
-        if let Some(session) = &self.session {
+        if let Some(session) = self.session.as_ref().filter(|_| !self.awaits_verdict()) {
             let left = session.until_limit(&self.config.limits, &now);
             let ahead = if self.has_warned {
                 Millis::ZERO

@@ -8,6 +8,8 @@ export interface Common {
   giveUp(): void
   unlock(): void
   tell(): void
+  /** For good: the core is gone. Whoever waits for the lock gets it. */
+  close(): void
 }
 
 /** By Web Locks and a BroadcastChannel, which carries nothing: who is told reads the store. */
@@ -15,6 +17,7 @@ export const openCommon = (): Common => {
   let channel: BroadcastChannel
   let waiting: AbortController
   let release: (() => void) | undefined
+  let isClosed = false
   return {
     open(name, changed) {
       channel = new BroadcastChannel(name)
@@ -24,6 +27,7 @@ export const openCommon = (): Common => {
       waiting = new AbortController()
       const held = () =>
         new Promise<void>((resolve) => {
+          if (isClosed) return resolve()
           release = resolve
           granted()
         })
@@ -32,5 +36,11 @@ export const openCommon = (): Common => {
     giveUp: () => waiting?.abort(),
     unlock: () => release?.(),
     tell: () => channel.postMessage(0),
+    close() {
+      isClosed = true
+      waiting?.abort()
+      release?.()
+      channel?.close()
+    },
   }
 }

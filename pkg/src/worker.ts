@@ -9,7 +9,7 @@
  * @module
  */
 import * as core from '../glue/strongroom.js'
-import { openCommon } from './common.js'
+import { type Common, openCommon } from './common.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError, unspelt } from './error.js'
 import type { VaultMessage } from './messages.js'
@@ -44,6 +44,7 @@ const MAX_PORTS = 256
 const ports = new Set<MessagePort>()
 let started = false
 let memory: WebAssembly.Memory | undefined
+let common: Common | undefined
 let over: Fault | undefined
 
 /**
@@ -83,7 +84,7 @@ const start = async (
   attempt(() => {
     const happened = (event: number, id: number, value: unknown) =>
       attempt(() => core.happened(event, id, value))
-    core.start(json, location.href, self, happened, openCommon())
+    core.start(json, location.href, self, happened, (common = openCommon()))
     for (const port of ports) core.connect(port)
   })
 }
@@ -125,6 +126,8 @@ const attempt = (action: () => void) => {
 const end = (fault: Fault) => {
   if (over) return
   over = fault
+  // A dedicated worker lives on, and with it the lock that the other tabs wait for.
+  common?.close()
   for (const port of ports) refuse(port, fault)
   console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
   // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:

@@ -87,6 +87,7 @@ impl Session {
             .text("id_token", self.original.token().expose())
             .optional_text("latest_id_token", latest.as_deref())
             .flag("interaction_required", self.interaction_required)
+            .value("endpoints", &Value::from(config.rules.forbidden().to_vec()))
             .finish();
         Secret::new(kept)
     }
@@ -147,6 +148,12 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         last_activity: ago("idle")?,
         touches: number(object, "touches")?,
         interaction_required: object.get("interaction_required")?.as_bool()?,
+        endpoints: {
+            let endpoints = object.get("endpoints")?.as_array()?.iter();
+            endpoints
+                .filter_map(|e| Some(e.as_str()?.to_owned()))
+                .collect()
+        },
     })))
 }
 

@@ -186,6 +186,14 @@ impl Vault {
                 self.send_or_wait(call);
             }
         }
+        // The refresh that those with a 401 in hand waited for may have been another vault's.
+        let is_held = |c: &Call| matches!(c.stage, Stage::Held { .. });
+        if !self.is_in_doubt()
+            && self.calls.iter().any(|c| is_held(c))
+            && let Err(error) = self.await_refresh()
+        {
+            self.give_up_calls(Waiters::All, &error);
+        }
     }
 
     /// Sends every call that waited for a token.

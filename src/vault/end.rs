@@ -4,6 +4,7 @@
 use crate::prelude::*;
 
 use super::calls::Waiters;
+use super::keeper;
 use super::list::{self, List};
 use super::message::message;
 use super::{OpId, PortId, Purpose, Vault};
@@ -25,6 +26,8 @@ const RETRY_AFTER_SECONDS: u64 = 2;
 pub(super) struct Ending {
     logouts: List<Logout>,
     revocations: List<Revocation>,
+    /// Pages that wait for the provider's metadata, to be sent where the user is signed out there too.
+    unaddressed: Vec<(PortId, u64, Option<String>)>,
     /// Refresh tokens to be revoked as soon as the provider's metadata are there.
     waiting: Vec<Secret>,
 }
@@ -33,8 +36,10 @@ pub(super) struct Ending {
 struct Logout {
     port: PortId,
     id: u64,
-    /// For which revocation.
-    op: OpId,
+    /// For which revocation, if one is under way.
+    op: Option<OpId>,
+    /// The store does not know yet: the page is likely to go away, and a worker of its own with it.
+    awaits_store: bool,
     url: Option<String>,
 }
 
@@ -53,6 +58,9 @@ enum RevocationState {
 impl Ending {
     pub(super) fn forget_port(&mut self, port: PortId) {
         self.logouts.retain(|logout| logout.port != port);
+        if keeper::IS_BUILT_IN {
+            self.unaddressed.retain(|logout| logout.0 != port);
+        }
     }
 }
 
@@ -143,6 +151,31 @@ impl Vault {
         self.cancel_callbacks();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);
+        // A session that was kept does not bring the metadata along.
+        if self.keeps() && provider && !self.need_metadata() {
+            let return_to = return_to.map(ToOwned::to_owned);
+            return self.ending.unaddressed.push((port, id, return_to));
+        }
+        self.conclude_logout(port, id, provider, return_to, revocation);
+    }
+
+    /// Takes up the logouts that waited for metadata, which are there or not to be had.
+    pub(super) fn resume_logouts(&mut self) {
+        if self.keeps() {
+            for (port, id, return_to) in core::mem::take(&mut self.ending.unaddressed) {
+                self.conclude_logout(port, id, true, return_to.as_deref(), None);
+            }
+        }
+    }
+
+    fn conclude_logout(
+        &mut self,
+        port: PortId,
+        id: u64,
+        provider: bool,
+        return_to: Option<&str>,
+        op: Option<OpId>,
+    ) {
         let url = match provider
             .then(|| self.end_session_url(return_to))
             .transpose()
@@ -150,12 +183,31 @@ impl Vault {
             Ok(url) => url,
             Err(error) => return self.post_error(port, id, &error),
         };
-        match revocation {
-            Some(op) => self
-                .ending
-                .logouts
-                .push(Box::new(Logout { port, id, op, url })),
-            None => self.post_done(port, id, url.as_deref()),
+        let awaits_store = self.has_end_to_keep();
+        if op.is_none() && !awaits_store {
+            return self.post_done(port, id, url.as_deref());
+        }
+        self.ending.logouts.push(Box::new(Logout {
+            port,
+            id,
+            op,
+            awaits_store,
+            url,
+        }));
+    }
+
+    /// The store knows of the end, or cannot be told for the time being.
+    pub(super) fn logouts_kept(&mut self) {
+        for logout in &mut self.ending.logouts {
+            logout.awaits_store = false;
+        }
+        self.settle_logouts();
+    }
+
+    fn settle_logouts(&mut self) {
+        let is_through = |logout: &Logout| logout.op.is_none() && !logout.awaits_store;
+        while let Some(logout) = list::take(&mut self.ending.logouts, is_through) {
+            self.post_done(logout.port, logout.id, logout.url.as_deref());
         }
     }
 
@@ -224,8 +276,14 @@ impl Vault {
             self.trace("token_revoked", None);
         }
         // One attempt is enough to wait for: the session is over either way.
-        if let Some(logout) = list::take(&mut self.ending.logouts, |logout| logout.op == op) {
-            self.post_done(logout.port, logout.id, logout.url.as_deref());
+        let is_its = |logout: &Logout| logout.op == Some(op);
+        if let Some(mut logout) = list::take(&mut self.ending.logouts, is_its) {
+            if self.keeps() && logout.awaits_store {
+                logout.op = None;
+                self.ending.logouts.push(logout);
+            } else {
+                self.post_done(logout.port, logout.id, logout.url.as_deref());
+            }
         }
     }
 

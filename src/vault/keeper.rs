@@ -10,7 +10,7 @@
 
 use super::calls::Waiters;
 use super::{OpId, Output, Purpose, Vault};
-use crate::clock::Millis;
+use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
@@ -22,6 +22,10 @@ pub(super) const IS_BUILT_IN: bool = cfg!(feature = "full");
 
 /// How long the lock is waited for: another vault's refresh may take its time.
 const LOCK_PATIENCE: Millis = Millis::from_secs(30);
+
+/// How long a logout waits for the lock. Whoever has it may be a tab that is frozen, or somebody who
+/// never gives it back: after that the end is written without it, and again once the lock is there.
+const LOGOUT_PATIENCE: Millis = Millis::from_secs(5);
 
 /// How long a look at the store may take: a page waits for the first one.
 const LOOK_PATIENCE: Millis = Millis::from_secs(3);
@@ -50,12 +54,24 @@ pub enum Loaded {
 #[derive(Default)]
 pub(super) struct Keeper {
     lock: Lock,
+    /// The lock was not to be had, and a logout is written without it.
+    is_forced: bool,
     /// A look at the store without the lock.
     look: Option<OpId>,
+    /// There was a change while that look was under way.
+    look_again: bool,
+    /// The lock was this vault's while that look was under way: what it finds may be older than what
+    /// was read or written under the lock.
+    look_is_old: bool,
+    /// When to look again, since the store did not work, and how often that was so.
+    look_at: Option<Millis>,
+    looks_failed: u32,
     /// The store was looked at; until then no page is greeted.
     is_loaded: bool,
     /// The store has had the session.
     is_known: bool,
+    /// The store may have a refresh token that is consumed.
+    is_behind: bool,
     wants_save: bool,
     /// A session that ended here, which the store does not know yet.
     ended: Option<Box<Ended>>,
@@ -82,6 +98,12 @@ struct Ended {
     /// What to revoke under the lock: a limit ends the session in all vaults at once, and one of them is
     /// enough.
     token: Option<Secret>,
+    /// How often activity had been kept, as far as this vault knew.
+    touches: u64,
+    /// When it ended.
+    at: Instant,
+    /// Whether the store had it: else what the store has is older.
+    was_known: bool,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -133,7 +155,23 @@ impl Vault {
     /// Another vault has changed what is kept.
     pub(super) fn changed_elsewhere(&mut self) {
         if self.keeps() && matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) {
+            self.keeper.look_again = self.keeper.look.is_some();
             self.look();
+        } else if self.keeps() && self.refresh_is_sent() {
+            // A logout does not wait for ever: see `LOGOUT_PATIENCE`.
+            self.look();
+        }
+    }
+
+    /// Under the lock, while the provider is asked: only a logout may have been written.
+    fn heed_logout(&mut self, loaded: &Loaded) {
+        if let Loaded::Found(text) = loaded
+            && let Some(Kept::Ended(sid, EndReason::LoggedOut)) =
+                session::restore(text.expose(), &self.config, &self.now)
+            && self.session.as_ref().is_some_and(|ours| ours.sid() == sid)
+        {
+            self.end_elsewhere(EndReason::LoggedOut);
+            self.proceed();
         }
     }
 
@@ -150,11 +188,23 @@ impl Vault {
     pub(super) fn looked(&mut self, loaded: &Loaded) {
         self.keeper.look = None;
         let was_loading = self.is_loading();
-        // Under the lock it is this vault that knows best.
-        if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) {
-            self.reconcile(loaded);
+        if !core::mem::take(&mut self.keeper.look_is_old) {
+            // Under the lock it is this vault that knows best.
+            if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) {
+                self.reconcile(loaded);
+            } else if self.keeper.lock == Lock::Held {
+                self.heed_logout(loaded);
+            }
+            self.settle_doubt();
         }
-        self.settle_doubt();
+        self.keeper.look_at = None;
+        if core::mem::take(&mut self.keeper.look_again) {
+            self.changed_elsewhere();
+        } else if matches!(loaded, Loaded::Unavailable) {
+            let wait = Millis(RETRY.0 << self.keeper.looks_failed.min(6)).min(LONGEST_RETRY);
+            self.keeper.looks_failed += 1;
+            self.keeper.look_at = Some(self.now.monotonic + wait);
+        }
         self.keeper.is_loaded = true;
         if was_loading {
             for i in 0..self.ports.len() {
@@ -189,6 +239,12 @@ impl Vault {
         true
     }
 
+    /// Whether a look at the store is about to tell if the session is still alive.
+    pub(super) fn awaits_verdict(&self) -> bool {
+        let is_looking = self.keeper.look.is_some() || matches!(self.keeper.lock, Lock::Reading(_));
+        self.is_in_doubt() && is_looking
+    }
+
     /// The user did something.
     pub(super) fn note_activity(&mut self) {
         if self.keeps() && self.keeper.flush_at.is_none() {
@@ -203,6 +259,7 @@ impl Vault {
             self.keeper.wants_save = true;
             self.keeper.is_known = false;
             self.keeper.ended = None;
+            self.logouts_kept();
             self.want_lock();
         }
     }
@@ -217,9 +274,23 @@ impl Vault {
                 generation: session.generation(),
                 reason,
                 token,
+                touches: session.touches(),
+                at: self.now,
+                was_known: self.keeper.is_known,
             }));
             self.want_lock();
+            if let (EndReason::LoggedOut, Lock::Asked(asked)) = (reason, &self.keeper.lock) {
+                let at = self.now.monotonic + LOGOUT_PATIENCE;
+                if let Some(operation) = self.operations.iter_mut().find(|o| o.op == *asked) {
+                    operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
+                }
+            }
         }
+    }
+
+    /// Whether the store is still to be told of an end.
+    pub(super) fn has_end_to_keep(&self) -> bool {
+        self.keeps() && self.keeper.ended.is_some()
     }
 
     /// Sees to it that what is wanted is done under the lock.
@@ -239,6 +310,7 @@ impl Vault {
 
     /// The lock was granted.
     pub(super) fn locked(&mut self) {
+        self.keeper.look_is_old = self.keeper.look.is_some();
         let op = self.begin_limited(Purpose::Read);
         self.keeper.lock = Lock::Reading(op);
         self.outputs.push_back(Output::Load { op });
@@ -247,6 +319,17 @@ impl Vault {
     /// The lock was not granted in time.
     pub(super) fn not_locked(&mut self) {
         self.keeper.lock = Lock::Free;
+        let ended = self.keeper.ended.as_ref();
+        if ended.is_some_and(|ended| ended.reason == EndReason::LoggedOut) {
+            self.refresh_not_locked();
+            self.keeper.is_forced = true;
+            return self.locked();
+        }
+        // A limit that cannot be told of is none the less reached.
+        let ended = self.keeper.ended.as_mut();
+        if let Some(token) = ended.and_then(|ended| ended.token.take()) {
+            self.revoke(&token);
+        }
         self.try_later();
     }
 
@@ -254,6 +337,10 @@ impl Vault {
     pub(super) fn read(&mut self, loaded: &Loaded) {
         self.keeper.lock = Lock::Held;
         if matches!(loaded, Loaded::Unavailable) {
+            if self.refresh_is_queued() && !self.keeper.is_known {
+                // The store never had it, and so has no other vault.
+                return self.send_refresh();
+            }
             // Who knows what another vault has written there.
             self.try_later();
             return self.unlock();
@@ -268,6 +355,13 @@ impl Vault {
     /// Does the next thing that needs the lock, or gives it back.
     pub(super) fn proceed(&mut self) {
         if !self.keeps() || self.keeper.lock != Lock::Held || self.refresh_is_sent() {
+            return;
+        }
+        if self.keeper.is_forced && self.keeper.ended.is_none() {
+            self.unlock();
+            if self.keeper.wants_save || self.refresh_is_queued() {
+                self.want_lock();
+            }
             return;
         }
         self.keeper.retry_at = None;
@@ -301,6 +395,11 @@ impl Vault {
         self.keep(op, state);
     }
 
+    /// The refresh token that the store may have is consumed.
+    pub(super) fn fall_behind(&mut self) {
+        self.keeper.is_behind |= self.keeper.is_known;
+    }
+
     /// Asks for `state` to be kept.
     pub(super) fn keep(&mut self, op: OpId, state: Secret) {
         self.keeper.lock = Lock::Writing(op);
@@ -321,7 +420,13 @@ impl Vault {
         self.keeper.lock = Lock::Held;
         if ok {
             self.keeper.failures = 0;
-            if self.keeper.wants == self.keeper.wants_when_written {
+            self.keeper.is_behind = false;
+            self.logouts_kept();
+            if self.keeper.is_forced {
+                // Whoever has the lock may write after this.
+                self.try_later();
+                self.unlock();
+            } else if self.keeper.wants == self.keeper.wants_when_written {
                 self.keeper.ended = None;
                 self.keeper.wants_save = false;
                 self.keeper.is_known = self.session.is_some();
@@ -330,6 +435,11 @@ impl Vault {
         } else {
             self.keeper.wants_save |= self.session.is_some();
             self.try_later();
+            // As long as what the store has is not consumed, others may go on from that.
+            let is_behind = self.keeper.is_behind || self.keeper.ended.is_some();
+            if self.keeper.is_forced || !is_behind {
+                self.unlock();
+            }
         }
     }
 
@@ -343,6 +453,7 @@ impl Vault {
     fn try_later(&mut self) {
         let wait = Millis(RETRY.0 << self.keeper.failures.min(6)).min(LONGEST_RETRY);
         self.keeper.failures += 1;
+        self.logouts_kept();
         let is_wanted = self.keeper.wants_save || self.keeper.ended.is_some();
         self.keeper.retry_at = is_wanted.then(|| self.now.monotonic + wait);
         self.refresh_not_locked();
@@ -350,7 +461,9 @@ impl Vault {
 
     fn unlock(&mut self) {
         self.keeper.lock = Lock::Free;
-        self.outputs.push_back(Output::Unlock);
+        if !core::mem::take(&mut self.keeper.is_forced) {
+            self.outputs.push_back(Output::Unlock);
+        }
     }
 
     pub(super) fn keeper_due(&self) -> Option<Millis> {
@@ -358,18 +471,26 @@ impl Vault {
             return None;
         }
         let Keeper {
-            retry_at, flush_at, ..
+            retry_at,
+            flush_at,
+            look_at,
+            ..
         } = self.keeper;
-        [retry_at, flush_at].into_iter().flatten().min()
+        [retry_at, flush_at, look_at].into_iter().flatten().min()
     }
 
     pub(super) fn keep_on_time(&mut self) {
         if self.keeper_due().is_none_or(|at| at > self.now.monotonic) {
             return;
         }
+        let is_over = |at: &mut Millis| *at <= self.now.monotonic;
+        if self.keeper.look_at.take_if(is_over).is_some() {
+            self.look();
+        }
         self.keeper.retry_at = None;
         if self.keeper.flush_at.take().is_some() && self.session.is_some() {
             self.keeper.has_activity = true;
+            self.keeper.wants += 1;
             self.keeper.wants_save = true;
         }
         if self.keeper.wants_save || self.keeper.ended.is_some() {
@@ -394,12 +515,18 @@ impl Vault {
                     self.keeper.ended.take_if(is_same);
                 } else if ours == Some(sid.as_str()) || self.keeper.is_known {
                     self.end_elsewhere(reason);
+                    if reason == EndReason::LoggedOut {
+                        self.cancel_callbacks();
+                    }
                 }
             }
             // It was cleared or replaced: who knows which refresh token is the last.
             None if self.keeper.is_known => self.end_elsewhere(EndReason::StorageLost),
             None if matches!(loaded, Loaded::Nothing) => {}
             None => self.miss_store(),
+        }
+        if !self.has_end_to_keep() {
+            self.logouts_kept();
         }
     }
 
@@ -412,12 +539,8 @@ impl Vault {
 
     /// The store has a session.
     fn meet(&mut self, mut theirs: Session) {
-        let ended = self.keeper.ended.as_mut();
-        if let Some(ended) = ended.filter(|ended| ended.sid == theirs.sid()) {
-            // Ended here, and renewed elsewhere before that was known.
-            if theirs.generation() > ended.generation && ended.reason.calls_for_revocation() {
-                ended.token = theirs.refresh_token().cloned();
-            }
+        self.config.rules.forbid_too(theirs.take_endpoints());
+        if self.is_over(&theirs) {
             return;
         }
         match &mut self.session {
@@ -446,6 +569,42 @@ impl Vault {
         } else {
             self.resume_calls();
         }
+    }
+
+    /// Whether the end of a session here is the end of the one in the store, too. If not, the store has
+    /// moved on, and nothing is left to be said there of that end.
+    fn is_over(&mut self, theirs: &Session) -> bool {
+        let Some(mut ended) = self.keeper.ended.take() else {
+            return false;
+        };
+        let is_same = ended.sid == theirs.sid();
+        let is_over = if is_same {
+            // Nobody was active as far as this vault knew: see `Session::hear_of_activity`.
+            let is_news =
+                theirs.touches() > ended.touches || theirs.generation() > ended.generation;
+            let limit = theirs.limit_reached(&self.config.limits, &self.now);
+            ended.reason != EndReason::Idle || !is_news || limit.is_some()
+        } else {
+            !theirs.began_after(&ended.at, &self.now)
+                && (ended.reason == EndReason::LoggedOut || !ended.was_known)
+        };
+        if !is_over {
+            if let Some(token) = ended.token.filter(|_| !is_same) {
+                self.revoke(&token);
+            }
+            return false;
+        }
+        // Renewed elsewhere before the end was known, or not ended yet.
+        let is_newer = if is_same {
+            theirs.generation() > ended.generation
+        } else {
+            ended.was_known
+        };
+        if is_newer && ended.reason.calls_for_revocation() {
+            ended.token = theirs.refresh_token().cloned();
+        }
+        self.keeper.ended = Some(ended);
+        true
     }
 
     fn end_elsewhere(&mut self, reason: EndReason) {

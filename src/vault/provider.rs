@@ -71,9 +71,11 @@ impl Vault {
                 self.resume_callbacks();
                 self.resume_refresh();
                 self.revoke_waiting();
+                self.resume_logouts();
             }
             Err(error) => {
                 self.refresh_not_locked();
+                self.resume_logouts();
                 self.fail_waiting_logins(&error);
                 self.fail_waiting_callbacks(&error);
             }

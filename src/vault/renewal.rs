@@ -310,7 +310,10 @@ impl Vault {
         let op = self.begin_operation(Purpose::PersistRefresh, deadline);
         self.renewal.stage = Stage::Persisting(op, Box::new((tokens, id_token, requested)));
         match kept {
-            Some(state) => self.keep(op, state),
+            Some(state) => {
+                self.fall_behind();
+                self.keep(op, state);
+            }
             None => self.outputs.push_back(Output::Persist {
                 op,
                 state: None,

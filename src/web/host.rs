@@ -331,7 +331,11 @@ impl Host {
         self.waiting.push((id, step));
         let failed = self.listener(Event::Failed, id);
         if js::get(thing, "then").is_undefined() {
-            js::set(thing, "onsuccess", &self.listener(Event::Succeeded, id));
+            let succeeded = self.listener(Event::Succeeded, id);
+            js::set(thing, "onsuccess", &succeeded);
+            // Of a transaction.
+            js::set(thing, "oncomplete", &succeeded);
+            js::set(thing, "onabort", &failed);
             js::set(thing, "onerror", &failed);
         } else {
             let fulfilled = self.listener(Event::Fulfilled, id);
@@ -405,9 +409,14 @@ fn result_of(event: &JsValue) -> JsValue {
     js::get(&js::get(event, "target"), "result")
 }
 
+/// Milliseconds: longer than any session lasts.
+const LONG_AGO: u64 = 1 << 40;
+
 fn now() -> Instant {
     Instant {
-        monotonic: Millis(js::monotonic_clock() as u64),
+        // A worker's own clock begins with it. A session that was kept is older, and what has passed since
+        // it began must not be less than nothing.
+        monotonic: Millis(js::monotonic_clock() as u64 + LONG_AGO),
         // Dates before 1970 become 1970.
         wall: js::wall_clock() as u64,
     }

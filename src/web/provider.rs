@@ -124,7 +124,7 @@ fn head(response: &JsValue) -> HttpReply {
 
 /// RFC 9110 10.2.3: seconds, or a date.
 fn retry_after(text: &str) -> Option<Millis> {
-    if let Some(seconds) = json::parse_u64(text.trim_ascii()) {
+    if let Some(seconds) = json::parse_u64(text) {
         return Some(Millis::from_secs(seconds));
     }
     let now = js::wall_clock() as u64;

@@ -118,7 +118,9 @@ impl Job {
 
     /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
     pub(super) fn begin_anew(&mut self, scope: &JsValue, error: JsValue) -> Result<Next, JsValue> {
-        if self.is_second_try || !matches!(self.work, Work::Put(..)) {
+        // Not where it is merely full, or busy: other vaults have their session there.
+        let is_broken = !matches!(self.stage, Stage::RecordsRead(..) | Stage::RecordStored);
+        if self.is_second_try || !is_broken || !matches!(self.work, Work::Put(..)) {
             return Err(error);
         }
         self.is_second_try = true;
@@ -187,8 +189,9 @@ impl Job {
             }
             Stage::RecordsRead(logins, record) => {
                 discard_expired(&logins, &value)?;
-                let written = js::call(&logins, "put", &[&record])?;
-                (written, Stage::RecordStored)
+                js::call(&logins, "put", &[&record])?;
+                // A request that succeeded is not stored yet: its transaction may still fail to commit.
+                (js::get(&logins, "transaction"), Stage::RecordStored)
             }
             Stage::RecordStored => return Ok(Next::Done(Input::Stored { op, ok: true })),
             Stage::RecordRead(_) if self.is_load() => {

@@ -16,6 +16,7 @@ mod end;
 mod forged_logins;
 mod interleavings;
 mod keeping;
+mod keeping_races;
 mod limits;
 mod login;
 mod logout;

@@ -105,7 +105,7 @@ enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>),
-    Load(OpId),
+    Load(OpId, Option<strongroom::vault::Loaded>),
     Lock(OpId),
     Changed,
     Call(CallId, Box<ApiRequest>),
@@ -194,6 +194,11 @@ pub(crate) struct World {
     last_port: PortId,
     last_call: CallId,
     has_ended: bool,
+    pub(crate) reads_early: bool,
+    held_in: Vec<(usize, Kind)>,
+    delayed: BTreeSet<JobId>,
+    frozen: Option<usize>,
+    pub(crate) live: bool,
 }
 
 impl World {
@@ -249,6 +254,11 @@ impl World {
             last_port: 0,
             last_call: 0,
             has_ended: false,
+            reads_early: false,
+            held_in: Vec::new(),
+            delayed: BTreeSet::new(),
+            frozen: None,
+            live: false,
         }
     }
 
@@ -558,6 +568,39 @@ impl World {
         self.settle();
     }
 
+    pub(crate) fn lock_holder(&self) -> Option<usize> {
+        self.lock
+    }
+    pub(crate) fn hold_in(&mut self, v: usize, k: Kind) {
+        self.held_in.push((v, k));
+    }
+    pub(crate) fn unhold(&mut self) {
+        self.held_in.clear();
+        self.delayed.clear();
+        self.settle();
+    }
+    pub(crate) fn unhold_kind(&mut self, k: Kind) {
+        self.held.remove(&k);
+    }
+    pub(crate) fn delay_pending_loads(&mut self) {
+        let ids: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|j| j.kind == Kind::Load)
+            .map(|j| j.id)
+            .collect();
+        self.delayed.extend(ids);
+    }
+    pub(crate) fn freeze(&mut self, v: usize) {
+        self.frozen = Some(v);
+    }
+    pub(crate) fn thaw(&mut self) {
+        self.frozen = None;
+    }
+    pub(crate) fn tick_of(&mut self, v: usize) {
+        self.turn = v;
+        self.input(Input::Tick);
+    }
     /// How many requests of this kind wait.
     pub(crate) fn outstanding(&self, kind: Kind) -> usize {
         self.jobs.iter().filter(|job| job.kind == kind).count()
@@ -590,7 +633,12 @@ impl World {
 
     fn can_go(&self, job: &Job) -> bool {
         let is_locked = job.kind == Kind::Lock && self.lock.is_some();
-        !is_locked && !job.is_silent && !self.held.contains(&job.kind)
+        !is_locked
+            && !job.is_silent
+            && !self.held.contains(&job.kind)
+            && !self.held_in.contains(&(job.vault, job.kind))
+            && !self.delayed.contains(&job.id)
+            && self.frozen != Some(job.vault)
     }
 
     /// Answers the first request of this kind and nothing else.
@@ -748,7 +796,12 @@ impl World {
         let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
         let next = |world: &Self| {
-            let ticks = world.vaults.iter().map(|vault| vault.next_tick(world.now));
+            let ticks = world
+                .vaults
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| world.frozen != Some(*i))
+                .map(|(_, vault)| vault.next_tick(world.now));
             ticks.flatten().min().filter(|tick| *tick <= end)
         };
         while let Some(tick) = next(self) {
@@ -821,6 +874,9 @@ impl World {
     /// Every vault gets its own of these.
     fn each(&mut self, input: impl Fn() -> Input<'static>) {
         for vault in 0..self.vaults.len() {
+            if self.frozen == Some(vault) {
+                continue;
+            }
             self.turn = vault;
             self.input(input());
         }
@@ -876,7 +932,10 @@ impl World {
         let line = what(self);
         let since = |now, then| Duration::from_millis(now - then).as_secs_f64();
         let time = since(self.now.monotonic.0, BEGINNING.monotonic.0);
-        let line = format!("{time:>11.3}  {line}");
+        let line = format!("{time:>11.3} v{} {line}", self.turn);
+        if self.live {
+            eprintln!("{line}");
+        }
         self.story.get_or_insert_default().push(line);
     }
 
@@ -904,7 +963,7 @@ impl World {
                         | Task::Store(op, ..)
                         | Task::Take(op, _)
                         | Task::Persist(op, _)
-                        | Task::Load(op)
+                        | Task::Load(op, _)
                         | Task::Lock(op) => *op,
                         _ => return false,
                     };
@@ -940,12 +999,18 @@ impl World {
             ),
             Output::Persist { op, state, .. } => {
                 assert!(
-                    state.is_none() || self.lock == Some(self.turn),
+                    state
+                        .as_ref()
+                        .is_none_or(|state| state.expose().contains("logged_out"))
+                        || self.lock == Some(self.turn),
                     "the store is written without the lock"
                 );
                 self.job(Kind::Persist, Task::Persist(op, state));
             }
-            Output::Load { op } => self.job(Kind::Load, Task::Load(op)),
+            Output::Load { op } => {
+                let early = self.reads_early.then(|| self.store.session());
+                self.job(Kind::Load, Task::Load(op, early));
+            }
             Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
             Output::Unlock => {
                 assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
@@ -1182,8 +1247,8 @@ impl World {
                 self.watch.persisted();
                 self.input(Input::Stored { op, ok });
             }
-            Task::Load(op) => {
-                let loaded = self.store.session();
+            Task::Load(op, early) => {
+                let loaded = early.unwrap_or_else(|| self.store.session());
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
@@ -1209,7 +1274,8 @@ impl World {
 
     fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
         let is_same = |job: &Job| {
-            matches!(&job.task, Task::Send(_, other)
+            job.vault == self.turn
+                && matches!(&job.task, Task::Send(_, other)
                 if Provider::endpoint_of(other) == endpoint && form_of(other) == form_of(request))
         };
         Invariant::SingleFlight.holds_if(!self.jobs.iter().any(is_same), || {
@@ -1286,6 +1352,9 @@ impl Drop for World {
             return;
         }
         self.held.clear();
+        self.held_in.clear();
+        self.delayed.clear();
+        self.frozen = None;
         self.provider.repair();
         // Longer than a login may take, which is the longest that anything may wait.
         self.advance(Duration::from_secs(660));

@@ -64,15 +64,18 @@ const MODULES: [Module; 3] = [
 /// low end that is, and then statics and heap; were the stack elsewhere, it would begin with statics
 /// at 1024. A stack that has overflowed traps then, where it could have gone on.
 ///
-/// Functions of up to four instructions are inlined wherever that is; by itself it does so up to two.
+/// Functions of up to four instructions are inlined wherever they are called, others nowhere: LLVM has
+/// done so with those that are called once.
 /// `--dealign` takes the hints on alignment away, which no engine heeds: equal instructions then are
 /// equal bytes.
-const SMALLEST: [&str; 9] = [
+const SMALLEST: [&str; 11] = [
     "--flatten",
     "--rereloop",
     "-Oz",
     "-Oz",
     "--low-memory-unused",
+    "--one-caller-inline-max-function-size",
+    "0",
     "--always-inline-max-function-size",
     "4",
     "--dealign",
