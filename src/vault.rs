@@ -314,6 +314,9 @@ impl Vault {
         self.forget_calls_of(port);
         self.logins.forget_port(port);
         self.callbacks_disconnected(port);
+        if keeper::IS_BUILT_IN {
+            self.forget_logins_of(port);
+        }
         self.ending.forget_port(port);
     }
 

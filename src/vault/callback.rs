@@ -1,6 +1,7 @@
 //! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
 //! token validated, and then there is a session.
 
+use super::keeper::Login;
 use super::list;
 use super::message::message;
 use super::verification::Verification;
@@ -258,7 +259,11 @@ impl Vault {
                 let sid = self.new_sid();
                 let session = Session::begin(id_token, tokens, &self.config, requested, sid);
                 self.adopt_session(session);
-                self.settle_callback(callback.page, &callback.key, &pending);
+                self.settle_when_kept(Login {
+                    page: callback.page,
+                    key: callback.key,
+                    pending,
+                });
             }
             (tokens, Err(rejected)) => {
                 self.refuse_grant(&tokens);
@@ -281,8 +286,9 @@ impl Vault {
         self.save();
     }
 
-    fn settle_callback(&mut self, page: Option<(PortId, u64)>, key: &str, pending: &Pending) {
-        if let Some((port, id)) = page {
+    pub(super) fn settle_login(&mut self, login: &Login) {
+        let Login { page, key, pending } = login;
+        if let Some((port, id)) = *page {
             let settled = message("settled")
                 .number("id", id)
                 .flag("callback", true)

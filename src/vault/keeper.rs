@@ -9,7 +9,8 @@
 //! Only configurations with `session.persist` ask for this; it is part of the Cargo feature `full`.
 
 use super::calls::Waiters;
-use super::{OpId, Output, Purpose, Vault};
+use super::{OpId, Output, PortId, Purpose, Vault};
+use crate::authorize::Pending;
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::prelude::*;
@@ -23,9 +24,9 @@ pub(super) const IS_BUILT_IN: bool = cfg!(feature = "full");
 /// How long the lock is waited for: another vault's refresh may take its time.
 const LOCK_PATIENCE: Millis = Millis::from_secs(30);
 
-/// How long a logout waits for the lock. Whoever has it may be a tab that is frozen, or somebody who
+/// How long a page's login or logout waits for the lock. Whoever has it may be a tab that is frozen, or somebody who
 /// never gives it back: after that the end is written without it, and again once the lock is there.
-const LOGOUT_PATIENCE: Millis = Millis::from_secs(5);
+const PAGE_PATIENCE: Millis = Millis::from_secs(5);
 
 /// How long a look at the store may take: a page waits for the first one.
 const LOOK_PATIENCE: Millis = Millis::from_secs(3);
@@ -73,6 +74,8 @@ pub(super) struct Keeper {
     /// The store may have a refresh token that is consumed.
     is_behind: bool,
     wants_save: bool,
+    /// Logins whose session the store does not have yet.
+    logins: Vec<Login>,
     /// A session that ended here, which the store does not know yet.
     ended: Option<Box<Ended>>,
     /// How often something new was wanted, and how often when the last write began: what is wanted
@@ -88,6 +91,13 @@ pub(super) struct Keeper {
     has_activity: bool,
     /// The idle limit is reached as far as this vault knows: another one may know better.
     is_in_doubt: bool,
+}
+
+/// A login that is through, and whose page is still to be told.
+pub(super) struct Login {
+    pub(super) page: Option<(PortId, u64)>,
+    pub(super) key: String,
+    pub(super) pending: Box<Pending>,
 }
 
 /// A session that ended here.
@@ -158,7 +168,7 @@ impl Vault {
             self.keeper.look_again = self.keeper.look.is_some();
             self.look();
         } else if self.keeps() && self.refresh_is_sent() {
-            // A logout does not wait for ever: see `LOGOUT_PATIENCE`.
+            // A logout does not wait for ever: see `PAGE_PATIENCE`.
             self.look();
         }
     }
@@ -279,12 +289,44 @@ impl Vault {
                 was_known: self.keeper.is_known,
             }));
             self.want_lock();
-            if let (EndReason::LoggedOut, Lock::Asked(asked)) = (reason, &self.keeper.lock) {
-                let at = self.now.monotonic + LOGOUT_PATIENCE;
-                if let Some(operation) = self.operations.iter_mut().find(|o| o.op == *asked) {
-                    operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
-                }
+            self.logins_kept();
+            if reason == EndReason::LoggedOut {
+                self.shorten_wait();
             }
+        }
+    }
+
+    /// A page waits for what is to be done under the lock.
+    fn shorten_wait(&mut self) {
+        if let Lock::Asked(asked) = self.keeper.lock {
+            let at = self.now.monotonic + PAGE_PATIENCE;
+            if let Some(operation) = self.operations.iter_mut().find(|o| o.op == asked) {
+                operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
+            }
+        }
+    }
+
+    /// Answers a login when the store has its session: the page is likely to go away then, and a worker
+    /// of its own with it.
+    pub(super) fn settle_when_kept(&mut self, login: Login) {
+        if self.keeps() && self.keeper.wants_save {
+            self.keeper.logins.push(login);
+            self.shorten_wait();
+        } else {
+            self.settle_login(&login);
+        }
+    }
+
+    /// The store has the session, or cannot have it for the time being.
+    fn logins_kept(&mut self) {
+        for login in core::mem::take(&mut self.keeper.logins) {
+            self.settle_login(&login);
+        }
+    }
+
+    pub(super) fn forget_logins_of(&mut self, port: PortId) {
+        for login in &mut self.keeper.logins {
+            login.page = login.page.filter(|(page, _)| *page != port);
         }
     }
 
@@ -422,6 +464,7 @@ impl Vault {
             self.keeper.failures = 0;
             self.keeper.is_behind = false;
             self.logouts_kept();
+            self.logins_kept();
             if self.keeper.is_forced {
                 // Whoever has the lock may write after this.
                 self.try_later();
@@ -454,6 +497,7 @@ impl Vault {
         let wait = Millis(RETRY.0 << self.keeper.failures.min(6)).min(LONGEST_RETRY);
         self.keeper.failures += 1;
         self.logouts_kept();
+        self.logins_kept();
         let is_wanted = self.keeper.wants_save || self.keeper.ended.is_some();
         self.keeper.retry_at = is_wanted.then(|| self.now.monotonic + wait);
         self.refresh_not_locked();
@@ -611,6 +655,7 @@ impl Vault {
         if self.close_session(reason).is_some() {
             self.keeper.is_known = false;
             self.keeper.wants_save = false;
+            self.logins_kept();
         }
     }
 

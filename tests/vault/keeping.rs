@@ -330,3 +330,39 @@ fn a_lock_that_never_comes_does_not_hang_a_call() {
     world.advance(Duration::from_secs(300));
     assert_eq!(world.code(call), "provider_unavailable");
 }
+
+#[test]
+fn a_login_is_answered_when_its_session_is_stored() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&address);
+    world.hold(&[Kind::Persist]);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert!(world.answer(callback).is_none());
+    world.release();
+    assert!(matches!(
+        world.answer(callback),
+        Some(Answer::Settled { .. })
+    ));
+    // As it does after a call to an API, the page goes away at once.
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_login_does_not_wait_for_a_store_that_does_not_work() {
+    for kind in [Kind::Persist, Kind::Lock] {
+        let mut world = World::with(SEALED);
+        let page = world.open();
+        let address = world.begin_login(page, "redirect");
+        let answer = world.provider.sign_in(&address);
+        world.hold(&[kind]);
+        let callback = world.callback(page, &answer);
+        world.advance(Duration::from_secs(11));
+        assert!(world.answer(callback).is_some(), "{kind:?}");
+    }
+}
