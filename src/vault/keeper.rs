@@ -211,9 +211,8 @@ impl Vault {
         if core::mem::take(&mut self.keeper.look_again) {
             self.changed_elsewhere();
         } else if matches!(loaded, Loaded::Unavailable) {
-            let wait = Millis(RETRY.0 << self.keeper.looks_failed.min(6)).min(LONGEST_RETRY);
+            self.keeper.look_at = Some(self.now.monotonic + back_off(self.keeper.looks_failed));
             self.keeper.looks_failed += 1;
-            self.keeper.look_at = Some(self.now.monotonic + wait);
         }
         self.keeper.is_loaded = true;
         if was_loading {
@@ -494,7 +493,7 @@ impl Vault {
     }
 
     fn try_later(&mut self) {
-        let wait = Millis(RETRY.0 << self.keeper.failures.min(6)).min(LONGEST_RETRY);
+        let wait = back_off(self.keeper.failures);
         self.keeper.failures += 1;
         self.logouts_kept();
         self.logins_kept();
@@ -676,4 +675,9 @@ impl Vault {
         self.end_reason = None;
         orphaned
     }
+}
+
+/// How long to wait after so many failures before this one.
+fn back_off(failures: u32) -> Millis {
+    Millis(RETRY.0 << failures.min(6)).min(LONGEST_RETRY)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::{Answer, Kind, REFRESH, REVOKE, Request, World};
 
-const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
+pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 
 fn signed_in() -> (World, u32) {
     World::signed_in_with(SEALED)
@@ -12,7 +12,11 @@ fn signed_in() -> (World, u32) {
 
 /// Two vaults over one store, each with a page, signed in.
 fn two_vaults() -> (World, u32, u32) {
-    let (mut world, page) = signed_in();
+    two_vaults_with(SEALED)
+}
+
+pub(super) fn two_vaults_with(config: &str) -> (World, u32, u32) {
+    let (mut world, page) = World::signed_in_with(config);
     let other = world.add_vault();
     let other_page = world.open_in(other);
     world.settle();
@@ -20,7 +24,7 @@ fn two_vaults() -> (World, u32, u32) {
 }
 
 /// The status of an answer, if there is one.
-fn head(world: &World, call: Request) -> Option<u16> {
+pub(super) fn head(world: &World, call: Request) -> Option<u16> {
     match world.answer(call) {
         Some(Answer::Head { status, .. }) => Some(*status),
         _ => None,

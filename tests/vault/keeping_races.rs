@@ -3,34 +3,22 @@
 
 use std::time::Duration;
 
-use crate::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, Request, World};
+use super::keeping::{SEALED, head, two_vaults_with};
+use crate::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, World};
 
-const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 const LONG: &str = r#"{"session":{"persist":"sealed","idle":7200,"absolute":7200}}"#;
-fn secs(s: u64) -> Duration {
-    Duration::from_secs(s)
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
-fn two(config: &str) -> (World, u32, u32) {
-    let (mut world, page) = World::signed_in_with(config);
-    let v = world.add_vault();
-    let other_page = world.open_in(v);
-    world.settle();
-    (world, page, other_page)
-}
-fn head(world: &World, call: Request) -> Option<u16> {
-    match world.answer(call) {
-        Some(Answer::Head { status, .. }) => Some(*status),
-        _ => None,
-    }
-}
-// an end of an old session ends answer newer login of another vault
+
 #[test]
 fn absolute_of_old_session_spares_newer_login() {
-    let (mut world, page, other_page) = two(LONG);
+    let (mut world, page, other_page) = two_vaults_with(LONG);
     world.advance(secs(3600));
-    world.hold(&[Kind::Changed]); // tab page is frozen / has not heard
+    world.hold(&[Kind::Changed]); // This tab is frozen.
     world.sign_in(other_page);
-    world.advance(secs(3600)); // absolute limit of p's old session
+    world.advance(secs(3600)); // the absolute limit of the old session
     world.release();
     assert!(
         world.session(other_page).is_some(),
@@ -39,7 +27,7 @@ fn absolute_of_old_session_spares_newer_login() {
     );
     assert!(world.session(page).is_some());
 }
-// logout is answered before it is stored, then the tab navigates
+
 #[test]
 fn logout_is_stored_before_it_is_done() {
     let (mut world, page) = World::signed_in_with(SEALED);
@@ -47,7 +35,7 @@ fn logout_is_stored_before_it_is_done() {
     let logout = world.logout(page);
     world.settle();
     let done = world.answer(logout).is_some();
-    world.restart(); // location.href = '/'
+    world.restart();
     let page = world.open();
     world.release();
     assert!(
@@ -55,10 +43,10 @@ fn logout_is_stored_before_it_is_done() {
         "logout was answered, and the session is back"
     );
 }
-// lock held by page script/frozen tab for ever: logout
+
 #[test]
 fn logout_without_lock_reaches_others_and_survives_restart() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Lock]);
     world.logout(page);
     world.advance(secs(120));
@@ -73,7 +61,7 @@ fn logout_without_lock_reaches_others_and_survives_restart() {
         "others go on: {others}, back after answer restart: {back}"
     );
 }
-// store that doesn't work: no refresh ever
+
 #[test]
 fn store_that_never_works_still_refreshes_a_session_it_never_had() {
     let mut world = World::with(SEALED);
@@ -89,10 +77,10 @@ fn store_that_never_works_still_refreshes_a_session_it_never_had() {
     world.advance(secs(60));
     assert_eq!(head(&world, call), Some(200), "{:?}", world.answer(call));
 }
-// look times out at the idle limit: the session that is active elsewhere
+
 #[test]
 fn a_slow_store_at_the_idle_limit() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);
     for _ in 0..2 {
         world.advance(secs(600));
@@ -103,11 +91,11 @@ fn a_slow_store_at_the_idle_limit() {
     let call = world.fetch(other_page, "/orders");
     world.settle();
     let _ = call;
-    world.advance(secs(5)); // 1795
+    world.advance(secs(5));
     // page gets to its limit, and its look is slow
     world.hold(&[Kind::Load]);
     world.pass(strongroom::clock::Millis::from_secs(6));
-    world.timer_fires(strongroom::clock::Millis::ZERO); // turn = last
+    world.timer_fires(strongroom::clock::Millis::ZERO);
     world.wake_unsettled();
     world.pass(strongroom::clock::Millis::from_secs(4));
     world.wake_unsettled();
@@ -120,10 +108,10 @@ fn a_slow_store_at_the_idle_limit() {
     );
     let _ = page;
 }
-// busy loop at the idle limit with answer slow store
+
 #[test]
 fn no_busy_loop_in_doubt() {
-    let (mut world, _p, other_page) = two(SEALED);
+    let (mut world, _p, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);
     world.advance(secs(600));
     world.fetch(other_page, "/orders");
@@ -131,20 +119,20 @@ fn no_busy_loop_in_doubt() {
     world.hold(&[Kind::Load]);
     world.advance(secs(1201));
 }
-// clock set back after answer restore in answer new worker
+
 #[test]
 fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));
     world.restart();
-    world.now.monotonic = strongroom::clock::Millis((1 << 40) + 1000); // with the fix in host.rs; 1 s without: // performance.now() of answer new worker
+    world.now.monotonic = strongroom::clock::Millis((1 << 40) + 1000); // As web/host.rs counts in a new worker.
     let page = world.open();
     world.settle();
     world.set_clock_by(-7000);
     world.advance(secs(300));
     assert_eq!(world.reason(page), Some("absolute"));
 }
-// logout at the provider after answer restart
+
 #[test]
 fn logout_at_the_provider_after_a_restart() {
     let (mut world, _) = World::signed_in_with(SEALED);
@@ -159,7 +147,7 @@ fn logout_at_the_provider_after_a_restart() {
         world.answer(logout)
     );
 }
-// endpoints are forbidden after answer restart, too
+
 #[test]
 fn endpoints_are_never_proxied_after_a_restart() {
     let config = r#"{"session":{"persist":"sealed"},"apis":[{"url":"https://id.example.com/oauth/","methods":["GET","POST"]}]}"#;
@@ -186,10 +174,10 @@ fn endpoints_are_never_proxied_after_a_restart() {
     world.give_up(call, "abort");
     assert_eq!(sent, 0, "sent to the token endpoint with answer token");
 }
-// answer Changed during answer look is lost
+
 #[test]
 fn a_change_during_a_look_is_not_lost() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.reads_early = true;
     world.hold_in(1, Kind::Load);
     world.fetch(page, "/orders");
@@ -202,10 +190,10 @@ fn a_change_during_a_look_is_not_lost() {
         "q did not hear of the logout"
     );
 }
-// stale look delivered after the vault held the lock itself: another user's session comes back
+
 #[test]
 fn a_look_older_than_the_own_write_is_not_believed() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.reads_early = true;
     world.provider.subject = "bob".to_owned();
     let answer = world.begin_login(other_page, "redirect");
@@ -232,10 +220,10 @@ fn a_look_older_than_the_own_write_is_not_believed() {
     assert_eq!(sub(&world, other_page).as_deref(), Some("bob"));
     assert_eq!(sub(&world, page).as_deref(), Some("bob"));
 }
-// Held calls hang when answer newer but expired token is taken over
+
 #[test]
 fn a_held_401_is_delivered_when_an_expired_successor_is_met() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.provider.withdraw_access_tokens();
     world.hold(&[Kind::Changed]);
     world.hold_in(0, Kind::Lock);
@@ -244,17 +232,17 @@ fn a_held_401_is_delivered_when_an_expired_successor_is_met() {
     let other_call = world.fetch(other_page, "/orders");
     world.settle();
     assert_eq!(head(&world, other_call), Some(200));
-    // the device sleeps longer than answer token lives
+    // the device sleeps longer than a token lives
     world.sleep_unnoticed(secs(700));
     world.unhold();
     world.release();
     world.advance(secs(120));
     assert!(world.answer(call).is_some(), "never answered");
 }
-// logout before the own login is saved: the older session of another user comes back
+
 #[test]
 fn logout_of_an_unsaved_login_does_not_bring_the_older_session() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Lock]);
     world.provider.subject = "bob".to_owned();
     world.sign_in(page);
@@ -269,10 +257,10 @@ fn logout_of_an_unsaved_login_does_not_bring_the_older_session() {
     );
     assert!(world.session(other_page).is_none());
 }
-// login in flight in another vault at logout
+
 #[test]
 fn logout_cancels_logins_of_other_vaults() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     let answer = world.begin_login(other_page, "redirect");
     let answer = world.provider.sign_in(&answer);
     world.hold(&[EXCHANGE]);
@@ -284,7 +272,7 @@ fn logout_cancels_logins_of_other_vaults() {
     world.release();
     assert!(world.session(page).is_none(), "session after logout");
 }
-// startup look slow: valid session reported lost, never found
+
 #[test]
 fn a_slow_first_look_finds_the_session_later() {
     let (mut world, _) = World::signed_in_with(SEALED);
@@ -301,7 +289,7 @@ fn a_slow_first_look_finds_the_session_later() {
         world.reason(page)
     );
 }
-// absolute end without lock is not revoked
+
 #[test]
 fn limits_revoke_without_lock() {
     let (mut world, _p) = World::signed_in_with(SEALED);
@@ -309,10 +297,10 @@ fn limits_revoke_without_lock() {
     world.advance(secs(1900));
     assert_eq!(world.count(REVOKE), 1);
 }
-// flush lost when due during answer write
+
 #[test]
 fn look_during_reading_does_not_end_idle() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     // page: activity at T, flush due at T+15; page is frozen from T+1; other_page stays active; page thaws at T+1801
     world.advance(secs(100));
     let _ = world.fetch(page, "/orders");
@@ -340,10 +328,10 @@ fn look_during_reading_does_not_end_idle() {
         world.reason(other_page)
     );
 }
-// answer logout while the lock's holder waits for the provider for long
+
 #[test]
 fn a_logout_does_not_wait_for_a_slow_refresh() {
-    let (mut world, page, other_page) = two(SEALED);
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.expire_access_token();
     world.hold(&[REFRESH]);
     let call = world.fetch(other_page, "/orders");
@@ -365,7 +353,7 @@ fn a_logout_does_not_wait_for_a_slow_refresh() {
     world.settle();
     assert_eq!(world.reason(page), Some("logged_out"));
 }
-// answer login while answer logout is written without the lock
+
 #[test]
 fn a_login_while_a_logout_is_forced_is_kept() {
     let (mut world, page) = World::signed_in_with(SEALED);

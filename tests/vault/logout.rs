@@ -242,18 +242,24 @@ fn at_callback() -> (World, u32, String) {
     (world, page, answer)
 }
 
+/// Somebody logs out while a login waits for this. It is cancelled, and brings no session.
+fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
+    let (mut world, page, answer) = at_callback();
+    world.hold(&[stage]);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.outstanding(stage), 1, "{stage:?}");
+    world.logout(page);
+    world.release();
+    assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+    assert!(world.session(page).is_none(), "{stage:?}");
+    world
+}
+
 #[test]
 fn a_logout_before_the_code_is_sent_stops_a_login_that_is_under_way() {
     for stage in [DISCOVERY, Kind::Take] {
-        let (mut world, page, answer) = at_callback();
-        world.hold(&[stage]);
-        let callback = world.callback(page, &answer);
-        world.settle();
-        assert_eq!(world.outstanding(stage), 1, "{stage:?}");
-        world.logout(page);
-        world.release();
-        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
-        assert!(world.session(page).is_none(), "{stage:?}");
+        let world = logged_out_while_a_login_waits_for(stage);
         assert_eq!(world.count(EXCHANGE), 0, "{stage:?}");
     }
 }
@@ -261,15 +267,7 @@ fn a_logout_before_the_code_is_sent_stops_a_login_that_is_under_way() {
 #[test]
 fn a_logout_after_the_code_is_sent_stops_a_login_that_is_under_way_and_revokes_what_it_brings() {
     for stage in [EXCHANGE, KEYS, Kind::Verify] {
-        let (mut world, page, answer) = at_callback();
-        world.hold(&[stage]);
-        let callback = world.callback(page, &answer);
-        world.settle();
-        assert_eq!(world.outstanding(stage), 1, "{stage:?}");
-        world.logout(page);
-        world.release();
-        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
-        assert!(world.session(page).is_none(), "{stage:?}");
+        let world = logged_out_while_a_login_waits_for(stage);
         assert_eq!(world.count(REVOKE), 1, "{stage:?}");
         assert!(world.provider.has_revoked_all_of("alice"), "{stage:?}");
     }
