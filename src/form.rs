@@ -86,7 +86,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     loop {
         rest = match rest {
-            [] => return String::from_utf8(out).ok(),
+            [] => return text::from_octets(out),
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 out.push(hex_digit(*high) << 4 | hex_digit(*low));
                 tail

@@ -448,7 +448,7 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => self.object().map(Value::Object),
             Some(b'[') => self.array().map(Value::Array),
-            Some(b'"') => self.string().map(|text| Value::String(text.into_owned())),
+            Some(b'"') => self.string().map(Value::String),
             Some(b'-' | b'0'..=b'9') => self.number().map(|text| Value::Number(text.to_owned())),
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
@@ -462,11 +462,11 @@ impl<'a> Reader<'a> {
         let mut object = Object::new();
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
-            let name = self.member_name(object.0.len())?;
+            let name = self.member_name(object.0.len(), Self::string)?;
             if object.get(&name).is_some() {
                 return self.fail(REPEATED);
             }
-            object.0.push((name.into_owned(), self.value()?));
+            object.0.push((name, self.value()?));
             goes_on = self.goes_on(b'}')?;
         }
         Some(object)
@@ -501,7 +501,7 @@ impl<'a> Reader<'a> {
         let around = names.len();
         let mut goes_on = self.enter(b'}')?;
         while goes_on {
-            let name = self.member_name(names.len() - around)?;
+            let name = self.member_name(names.len() - around, Self::borrowed_string)?;
             if names.iter().skip(around).any(|known| *known == name) {
                 return self.fail(REPEATED);
             }
@@ -561,14 +561,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the name of a member with `before` others before it, up to its value.
-    fn member_name(&mut self, before: usize) -> Option<Cow<'a, str>> {
+    fn member_name<T>(&mut self, before: usize, read: fn(&mut Self) -> Option<T>) -> Option<T> {
         if before == MAX_MEMBERS {
             return self.fail(words!("an object has too many members"));
         }
         if self.peek() != Some(b'"') {
             return self.fail(words!("a member name should be here"));
         }
-        let name = self.string()?;
+        let name = read(self)?;
         self.skip_whitespace();
         if !self.take(b':') {
             return self.fail(words!("a ':' should be here"));
@@ -613,7 +613,21 @@ impl<'a> Reader<'a> {
         Some(self.since(start))
     }
 
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    fn string(&mut self) -> Option<String> {
+        self.at += 1;
+        let mut text = String::new();
+        loop {
+            let (run, ends) = self.run()?;
+            text.push_str(run);
+            if ends {
+                return Some(text);
+            }
+            text.push(self.escape()?);
+        }
+    }
+
+    /// As [`Reader::string`], without a copy where it has no escapes.
+    fn borrowed_string(&mut self) -> Option<Cow<'a, str>> {
         self.at += 1;
         let mut unescaped = String::new();
         loop {

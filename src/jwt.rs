@@ -8,6 +8,7 @@
 
 use crate::json::{self, Object, Value};
 use crate::prelude::*;
+use crate::text;
 use crate::{Secret, base64url};
 use core::fmt;
 
@@ -319,7 +320,7 @@ fn object(part: &[u8]) -> Result<Object, Malformed> {
     if !base64url::decode_into(part, &mut bytes) {
         return Err(Malformed::NotBase64url);
     }
-    let text = String::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+    let text = text::from_octets(bytes).ok_or(Malformed::NotUtf8)?;
     match Value::parse(Secret::new(text).expose()) {
         // A value that wipes itself cannot be moved out of, only emptied.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),

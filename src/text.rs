@@ -1,5 +1,8 @@
-//! Looking through text for an ASCII character. The standard library's searches know all of Unicode,
-//! which is most of a kilobyte in the module for browsers.
+//! Text without the standard library's searches and validation: they know all of Unicode, and are made for speed,
+//! which is more than a kilobyte in the module for browsers.
+
+use crate::prelude::*;
+use zeroize::Zeroize;
 
 /// What stands before the first `mark`, and after it, if there is one.
 pub(crate) fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
@@ -24,6 +27,42 @@ pub(crate) fn has_word(words: &str, word: &str) -> bool {
     pieces(words, b' ').any(|one| one == word)
 }
 
+/// The text that these octets are in UTF-8 (RFC 3629), if they are one. They are wiped: most hold a secret.
+///
+/// Scalar by scalar. The standard library's validation is made for speed, which a few kilobytes do not need, and
+/// brings 0.3 KB.
+pub(crate) fn from_octets(mut octets: Vec<u8>) -> Option<String> {
+    // Never moved while it grows: what it left behind would not be wiped.
+    let mut text = String::with_capacity(octets.len());
+    let mut rest = octets.as_slice();
+    while let Some((scalar, tail)) = scalar(rest) {
+        text.push(scalar);
+        rest = tail;
+    }
+    let is_text = rest.is_empty();
+    octets.zeroize();
+    is_text.then_some(text)
+}
+
+/// The first scalar value, and what follows it.
+fn scalar(octets: &[u8]) -> Option<(char, &[u8])> {
+    let (lead, mut rest) = octets.split_first()?;
+    // A lead has as many ones in front as there are octets; one that stands for itself has none.
+    let ones = lead.leading_ones();
+    let mut scalar = u32::from(lead & (0x7f_u8.checked_shr(ones)?));
+    for _ in 1..ones {
+        let (next, tail) = rest.split_first()?;
+        if next >> 6 != 0b10 {
+            return None;
+        }
+        scalar = scalar << 6 | u32::from(next & 0x3f);
+        rest = tail;
+    }
+    let scalar = char::from_u32(scalar)?;
+    // There is one way to write each, and none in which a lead stands alone.
+    (ones != 1 && scalar.len_utf8() == octets.len() - rest.len()).then_some((scalar, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +72,30 @@ mod tests {
         for text in ["", "a", " ", "a b", " a  b ", "é b é"] {
             let split: Vec<_> = text.split(' ').collect();
             assert_eq!(pieces(text, b' ').collect::<Vec<_>>(), split, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn octets_are_a_text_exactly_when_the_standard_library_says_so() {
+        let told = |octets: &[u8]| from_octets(octets.to_vec());
+        let known = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
+        // Each lead with each octet after it, and what completes three and four.
+        for lead in 0..=255 {
+            for second in 0..=255 {
+                for tail in [&[][..], b"a", &[0x80], &[0xbf, 0x80], &[0x80, 0xbf, 0x80]] {
+                    let octets = [&[lead, second], tail].concat();
+                    assert_eq!(told(&octets), known(&octets), "{octets:x?}");
+                }
+            }
+        }
+        for octets in [
+            &b""[..],
+            &[0xc3],
+            &[0xe2, 0x82],
+            &[0xff; 9],
+            "a\u{10ffff}é€".as_bytes(),
+        ] {
+            assert_eq!(told(octets), known(octets), "{octets:x?}");
         }
     }
 

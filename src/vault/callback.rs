@@ -79,7 +79,7 @@ impl Vault {
             };
             let op = self.begin_limited(Purpose::TakeLogin);
             let key = callback.key.clone();
-            self.outputs.push_back(Output::Take { op, key });
+            self.outputs.push(Output::Take { op, key });
             callback.stage = Stage::Taking(op, answer);
             self.callbacks.push(callback);
         }

@@ -165,7 +165,7 @@ impl Vault {
             let (bare, _) = text::cut(url, b'?');
             [known.allowed.method(), " ", bare].concat()
         });
-        self.outputs.push_back(Output::Call {
+        self.outputs.push(Output::Call {
             call,
             port: known.port,
             id: known.id,
@@ -306,7 +306,7 @@ impl Vault {
     fn deliver(&mut self, call: CallId, text: String) {
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Delivered;
-            self.outputs.push_back(Output::Deliver { call, text });
+            self.outputs.push(Output::Deliver { call, text });
         }
     }
 
@@ -356,7 +356,7 @@ impl Vault {
 
     /// The host may forget the call and what came with it.
     pub(super) fn drop_call(&mut self, call: CallId) {
-        self.outputs.push_back(Output::Drop { call });
+        self.outputs.push(Output::Drop { call });
     }
 
     /// The error for a call that finds no session.

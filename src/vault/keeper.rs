@@ -190,7 +190,7 @@ impl Vault {
             let deadline = self.now.monotonic + LOOK_PATIENCE;
             let op = self.begin_operation(Purpose::Look, Some(deadline));
             self.keeper.look = Some(op);
-            self.outputs.push_back(Output::Load { op });
+            self.outputs.push(Output::Load { op });
         }
     }
 
@@ -341,7 +341,7 @@ impl Vault {
                 let deadline = self.now.monotonic + LOCK_PATIENCE;
                 let op = self.begin_operation(Purpose::Lock, Some(deadline));
                 self.keeper.lock = Lock::Asked(op);
-                self.outputs.push_back(Output::Lock { op });
+                self.outputs.push(Output::Lock { op });
             }
             Lock::Held => self.proceed(),
             // What is under way comes to it.
@@ -354,7 +354,7 @@ impl Vault {
         self.keeper.look_is_old = self.keeper.look.is_some();
         let op = self.begin_limited(Purpose::Read);
         self.keeper.lock = Lock::Reading(op);
-        self.outputs.push_back(Output::Load { op });
+        self.outputs.push(Output::Load { op });
     }
 
     /// The lock was not granted in time.
@@ -446,7 +446,7 @@ impl Vault {
         self.keeper.lock = Lock::Writing(op);
         self.keeper.wants_when_written = self.keeper.wants;
         let expires_at = self.now.wall.saturating_add(self.config.limits.absolute.0);
-        self.outputs.push_back(Output::Persist {
+        self.outputs.push(Output::Persist {
             op,
             state: Some(state),
             expires_at,
@@ -473,7 +473,7 @@ impl Vault {
                 self.keeper.wants_save = false;
                 self.keeper.is_known = self.session.is_some();
             }
-            self.outputs.push_back(Output::Announce);
+            self.outputs.push(Output::Announce);
         } else {
             self.keeper.wants_save |= self.session.is_some();
             self.try_later();
@@ -505,7 +505,7 @@ impl Vault {
     fn unlock(&mut self) {
         self.keeper.lock = Lock::Free;
         if !core::mem::take(&mut self.keeper.is_forced) {
-            self.outputs.push_back(Output::Unlock);
+            self.outputs.push(Output::Unlock);
         }
     }
 

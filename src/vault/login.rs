@@ -148,7 +148,7 @@ impl Vault {
             login.stage = Stage::AtProvider { key: key.clone() };
         } else {
             let op = self.begin_limited(Purpose::StoreLogin);
-            self.outputs.push_back(Output::Store {
+            self.outputs.push(Output::Store {
                 op,
                 key: key.clone(),
                 value: pending.to_json(),

@@ -314,7 +314,7 @@ impl Vault {
                 self.fall_behind();
                 self.keep(op, state);
             }
-            None => self.outputs.push_back(Output::Persist {
+            None => self.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,

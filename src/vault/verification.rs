@@ -98,7 +98,7 @@ impl Vault {
                 let jwk = key.public_json().into();
                 let op = self.begin_operation(purpose, None);
                 verification.check = Some(op);
-                self.outputs.push_back(Output::Verify {
+                self.outputs.push(Output::Verify {
                     op,
                     algorithm: unverified.algorithm(),
                     jwk,

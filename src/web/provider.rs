@@ -2,6 +2,7 @@
 //! with an answer of bounded size.
 
 use crate::prelude::*;
+use crate::text;
 
 use wasm_bindgen::JsValue;
 use zeroize::{Zeroize, Zeroizing};
@@ -147,7 +148,7 @@ impl Answer {
         if piece.is_undefined() {
             // Without a body, too, if it is not UTF-8.
             let octets = core::mem::take(&mut *self.octets);
-            self.reply.body = String::from_utf8(octets).ok().map(Secret::new);
+            self.reply.body = text::from_octets(octets).map(Secret::new);
             return true;
         }
         let length = self.octets.len();

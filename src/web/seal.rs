@@ -7,6 +7,7 @@
 //! configuration asks for it.
 
 use crate::prelude::*;
+use crate::text;
 use wasm_bindgen::JsValue;
 
 use super::flow::Next;
@@ -335,5 +336,5 @@ fn unsealed(plain: &JsValue) -> Option<Secret> {
     let mut octets = vec![0; js::byte_length(plain)];
     js::copy_octets(&mut octets, &view);
     js::wipe(&view);
-    String::from_utf8(octets).ok().map(Secret::new)
+    text::from_octets(octets).map(Secret::new)
 }
