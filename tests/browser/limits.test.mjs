@@ -1,0 +1,80 @@
+// The limits of a session that is kept: a reload, a new worker or a script of the page move none of them, and the
+// end takes the refresh token along.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3 } })
+})
+after(() => app.close())
+
+/** Signs in, then loads the page anew; gives what each of its two workers said of the session, and the page. */
+async function reloaded(session) {
+  app.setConfig({ session: { persist: 'sealed', ...session } })
+  const page = await app.open()
+  await signIn(page)
+  const seen = () => page.evaluate(() => room.session)
+  const before = await seen()
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  return { page, before, after: await seen() }
+}
+
+/** Resolves when the page is told of the session's end, with the reason and when that was. */
+const ended = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const tell = (reason) => resolve({ reason, at: Date.now() })
+        if (!room.session) tell(room.endReason)
+        room.on('change', ({ session, reason }) => session || tell(reason))
+      }),
+  )
+
+test('absolute: calls and reloads do not put the end off, and it revokes', time, async () => {
+  const { page, before, after } = await reloaded({ absolute: 9 })
+  assert.ok(
+    Math.abs(after.expiresAt - before.expiresAt) < 100,
+    `${before.expiresAt} became ${after.expiresAt}`,
+  )
+  await page.evaluate((url) => {
+    setInterval(() => room.fetch(url).catch(() => {}), 500)
+  }, `${app.api.url}orders`)
+  const revoked = app.ledger.until(({ type }) => type === 'revocation')
+  const { reason, at } = await ended(page)
+  assert.equal(reason, 'absolute')
+  assert.ok(Math.abs(at - before.expiresAt) < 1000, `it ended ${at - before.expiresAt} ms late`)
+  await revoked
+  assert.ok(app.ledger.familyRevoked())
+  const { error } = await call(page, `${app.api.url}orders`)
+  assert.equal(error.code, 'login_required')
+})
+
+test('idle: a reload is no activity', time, async () => {
+  const { page, before, after } = await reloaded({ idle: 6 })
+  assert.ok(
+    after.idleExpiresAt - before.idleExpiresAt < 100,
+    `${before.idleExpiresAt} became ${after.idleExpiresAt}`,
+  )
+  const { reason, at } = await ended(page)
+  assert.equal(reason, 'idle')
+  assert.ok(Math.abs(at - before.idleExpiresAt) < 1000, `it ended ${at - before.idleExpiresAt} ms late`)
+})
+
+test('a limit that was reached while no worker ran ends the session at the next start', time, async () => {
+  const { page, before } = await reloaded({ absolute: 5 })
+  const empty = await app.open('/empty', page.context())
+  await page.close()
+  await empty.waitForFunction((at) => Date.now() > at, before.expiresAt)
+  const revoked = app.ledger.until(({ type }) => type === 'revocation')
+  const again = await app.open('/', empty.context())
+  await booted(again)
+  assert.equal(await again.evaluate(() => room.session), null)
+  assert.equal(await again.evaluate(() => room.endReason), 'absolute')
+  await revoked
+})
