@@ -26,17 +26,27 @@ import { ROUTES } from './routes.mjs'
  *
  * @param {object} options
  * @param {string} options.issuer
+ * @param {string} [options.provider] Where to ask the issuer for its keys, if that is elsewhere.
+ * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
  * @param {string} options.audience
  * @param {string[]} options.allowedOrigins Who may call it from a browser (CORS).
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  */
-export async function startApi({ issuer, audience, allowedOrigins, port = 0, orNext = false }) {
+export async function startApi({
+  issuer,
+  provider = issuer,
+  publicOrigin,
+  audience,
+  allowedOrigins,
+  port = 0,
+  orNext = false,
+}) {
   /** @type {ApiRequest[]} Everything that arrived but preflights, oldest first. */
   const requests = []
   /** @type {ApiRequest[]} CORS preflights. */
   const preflights = []
-  const verify = createVerifier({ issuer, audience })
+  const verify = createVerifier({ issuer, provider, audience })
   const state = { orders: [...FIRST_ORDERS], rejected: new Set() }
 
   const server = await listen({
@@ -71,10 +81,13 @@ export async function startApi({ issuer, audience, allowedOrigins, port = 0, orN
     await route({ request, response, url, rest, body, claims, state, origin: server.origin })
   }
 
+  const origin = publicOrigin ?? server.origin
   return {
-    origin: server.origin,
+    origin,
+    /** Where it listens itself. */
+    address: server.origin,
     /** What the vault's rule says: everything below it needs a token. */
-    url: `${server.origin}/v1/`,
+    url: `${origin}/v1/`,
     port: server.port,
     requests,
     preflights,
@@ -137,12 +150,12 @@ function note(request, response) {
 }
 
 /** The verdict on a token: its claims, or what RFC 6750 section 3.1 calls what is wrong with it. */
-function createVerifier({ issuer, audience }) {
+function createVerifier({ issuer, provider, audience }) {
   let keys
   const accepted = new Map()
   return async (token) => {
     if (!token) return { claims: null, problem: {} }
-    keys ??= createRemoteJWKSet(await discoverKeys(issuer), { cooldownDuration: 0 })
+    keys ??= createRemoteJWKSet(await discoverKeys(provider), { cooldownDuration: 0 })
     const known = accepted.get(token)
     // A good signature stays good; the rest is looked at each time. Keeps measurements about the client.
     if (known && known.exp * 1000 > Date.now()) return { claims: known, problem: null }
@@ -158,8 +171,8 @@ function createVerifier({ issuer, audience }) {
   }
 }
 
-async function discoverKeys(issuer) {
-  const response = await fetch(`${issuer}/.well-known/openid-configuration`)
+async function discoverKeys(provider) {
+  const response = await fetch(`${provider}/.well-known/openid-configuration`)
   return new URL((await response.json()).jwks_uri)
 }
 

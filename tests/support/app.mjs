@@ -86,6 +86,7 @@ vault(${JSON.stringify(config)})
  * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
  * @param {import('playwright-core').LaunchOptions} [options.launch]
  * @param {object} [options.provider] More options of `startProvider()`.
+ * @param {boolean} [options.proxied] See `startServers()`.
  */
 export async function startApp({
   kind = 'shared',
@@ -96,8 +97,9 @@ export async function startApp({
   extendedLifetime = true,
   launch,
   provider,
+  proxied,
 } = {}) {
-  const [servers, browser] = await Promise.all([startServers({ provider }), launchBrowser(launch)])
+  const [servers, browser] = await Promise.all([startServers({ provider, proxied }), launchBrowser(launch)])
   const { site, api } = servers
   const usual = {
     issuer: servers.provider.issuer,

@@ -1,6 +1,6 @@
 /**
- * Trouble on demand: what a test wants to happen to the provider's next requests. The provider itself
- * stays as it is; this stands in front of it. A `jwks` or `discovery` fault may befall the API too, which
+ * Trouble on demand: what a test wants to happen to the next requests. The server itself stays as it is; this
+ * stands in front of it, within the provider's process or in a proxy of its own (proxy.mjs). A `jwks` or `discovery` fault may befall the API too, which
  * asks for both with the first token that it gets, and for keys again when it does not know a token's.
  *
  * @typedef {object} Fault
@@ -10,15 +10,17 @@
  * @property {'before' | 'after'} [when] Whether the provider has carried the request out by then, say has
  *   rotated the refresh token. Default `before`.
  * @property {boolean} [drop] Cut the connection instead of answering.
- * @property {{ status?: number, headers?: Record<string, string>, body?: string | object }} [answer] Answer
- *   this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON.
+ * @property {number} [cutAfter] Cut it after so many bytes of the body. Only a proxy can do that.
+ * @property {{ status?: number, headers?: Record<string, string>, body?: string | object, cors?: boolean }} [answer]
+ *   Answer this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON. With
+ *   `cors: false` a page may not read it, as with what is answered by somebody else than the server.
  */
 export class Faults {
   /** @type {{ endpoint: string, fault: Fault, left: number }[]} */
   #queue = []
 
   /**
-   * @param {'token' | 'revocation' | 'discovery' | 'jwks' | 'authorization' | '*'} endpoint
+   * @param {'token' | 'revocation' | 'discovery' | 'jwks' | 'authorization' | '*' | string} endpoint
    * @param {Fault} fault
    */
   add(endpoint, fault) {
@@ -40,7 +42,7 @@ export class Faults {
 /** Waits as the fault says. */
 export async function waitFor(fault) {
   if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay))
-  await fault.hold
+  if (fault.hold) await fault.hold
 }
 
 /** Makes the Koa context answer as the fault says, or not at all. */
@@ -50,12 +52,23 @@ export function applyFault(ctx, fault) {
     ctx.req.socket.destroy()
     return
   }
-  const { status = 200, headers = {}, body = '' } = fault.answer
+  const { status, headers, body } = answerOf(fault, ctx.get('Origin'))
   ctx.status = status
-  ctx.body = typeof body === 'string' ? body : JSON.stringify(body)
-  ctx.type = typeof body === 'string' ? 'html' : 'json'
-  // A browser shows a worker only those answers that its origin may read.
-  ctx.set('Access-Control-Allow-Origin', ctx.get('Origin') || '*')
-  ctx.set('Access-Control-Expose-Headers', Object.keys(headers).join(', '))
+  ctx.body = body
   ctx.set(headers)
+}
+
+/** The answer that a fault puts in the place of the server's, for a page of this origin. */
+export function answerOf({ answer: { status = 200, headers = {}, body = '', cors = true } }, origin) {
+  const type = typeof body === 'string' ? 'text/html; charset=utf-8' : 'application/json; charset=utf-8'
+  // A browser shows a worker only those answers that its origin may read.
+  const readable = {
+    'Access-Control-Allow-Origin': origin || '*',
+    'Access-Control-Expose-Headers': Object.keys(headers).join(', '),
+  }
+  return {
+    status,
+    headers: { 'Content-Type': type, ...(cors && readable), ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  }
 }

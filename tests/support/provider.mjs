@@ -21,7 +21,8 @@ const ROUTES = {
   end_session: '/session/end',
 }
 
-const ENDPOINTS = {
+/** What the ledger and the faults call a path. */
+export const ENDPOINTS = {
   [ROUTES.authorization]: 'authorization',
   [ROUTES.token]: 'token',
   [ROUTES.revocation]: 'revocation',
@@ -45,6 +46,7 @@ const ENDPOINTS = {
  * @param {number} [options.refreshTokenSeconds]
  * @param {number} [options.leewaySeconds] How long a rotated refresh token is still accepted. Default 0:
  *   reuse revokes the family at once.
+ * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
  * @param {('ES256' | 'RS256' | 'PS256' | 'EdDSA')[]} [options.algorithms] For each a signing key is made;
  *   access tokens are signed with the first.
  */
@@ -57,6 +59,7 @@ export async function startProvider({
   accessTokenSeconds = 10,
   refreshTokenSeconds = 14 * DAY_SECONDS,
   leewaySeconds = 0,
+  publicOrigin,
   algorithms = ['ES256'],
 }) {
   /** What a test may change while the provider runs. */
@@ -70,7 +73,7 @@ export async function startProvider({
   let provider
   let handle
   const server = await listen({ port, orNext, handler: (request, response) => handle(request, response) })
-  const issuer = server.origin
+  const issuer = publicOrigin ?? server.origin
 
   /** Replaces the signing keys; sessions and tokens go on. */
   async function changeKeys() {
@@ -161,7 +164,17 @@ export async function startProvider({
   }
 
   await changeKeys()
-  return { issuer, port: server.port, ledger, faults, settings, changeKeys, close: server.close }
+  return {
+    issuer,
+    /** Where it listens itself. */
+    origin: server.origin,
+    port: server.port,
+    ledger,
+    faults,
+    settings,
+    changeKeys,
+    close: server.close,
+  }
 }
 
 /**

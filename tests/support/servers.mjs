@@ -1,5 +1,6 @@
 import { startApi } from './api.mjs'
-import { publicClient, startProvider } from './provider.mjs'
+import { ENDPOINTS, publicClient, startProvider } from './provider.mjs'
+import { startProxy } from './proxy.mjs'
 import { startSite } from './site.mjs'
 
 /** The API's identifier in access tokens (RFC 8707); a name, not an address. */
@@ -23,6 +24,8 @@ export const OWN_CLIENT_ID = 'my-app'
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
+ * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`,
+ *   by whose faults a test disturbs what the browser sends to them. The API asks the provider directly.
  */
 export async function startServers({
   ports = {},
@@ -31,13 +34,18 @@ export async function startServers({
   provider = {},
   site = {},
   client = {},
+  proxied = false,
 } = {}) {
+  const proxies = proxied
+    ? { provider: await startProxy((path) => ENDPOINTS[path] ?? 'other'), api: await startProxy(() => 'api') }
+    : {}
   const siteServer = await startSite({ port: ports.site, orNext, ...site })
   const { origin } = siteServer
   const allowedOrigins = [origin, ...apps]
   const providerServer = await startProvider({
     port: ports.provider,
     orNext,
+    publicOrigin: proxies.provider?.origin,
     audience: AUDIENCE,
     allowedOrigins,
     clients: [
@@ -57,17 +65,23 @@ export async function startServers({
     port: ports.api,
     orNext,
     issuer,
+    provider: providerServer.origin,
+    publicOrigin: proxies.api?.origin,
     audience: AUDIENCE,
     allowedOrigins,
   })
+  proxies.provider?.forwardTo(providerServer.origin)
+  proxies.api?.forwardTo(api.address)
   siteServer.connectSrc.push(issuer, api.origin)
   return {
     site: siteServer,
     provider: providerServer,
     api,
+    proxies,
     ledger: providerServer.ledger,
     clientId: CLIENT_ID,
     async close() {
+      await Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
       await Promise.all([siteServer.close(), providerServer.close(), api.close()])
     },
   }

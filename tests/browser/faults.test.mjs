@@ -1,0 +1,363 @@
+// Bad networks and bad providers, through proxies that really delay, cut and refuse: what a call comes to,
+// whether the session goes on, and how often the token endpoint is asked.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { setOffline } from '../support/device.mjs'
+import { createReport } from '../support/report.mjs'
+
+const time = { timeout: 60_000 }
+
+/** Seconds within which the provider accepts a rotated refresh token again, where it does at all. */
+const LEEWAY = 60
+
+const report = createReport('What goes wrong', ['the call', 'the session', 'token requests'])
+
+let app
+let proxies
+let orders
+
+before(async () => {
+  app = await startApp({ proxied: true, provider: { accessTokenSeconds: 3 } })
+  proxies = app.proxies
+  orders = `${app.api.url}orders`
+})
+after(async () => {
+  await app?.close()
+  report.print()
+})
+afterEach(() => {
+  for (const { faults } of Object.values(proxies)) faults.clear()
+  app.provider.settings.leewaySeconds = 0
+  app.setConfig({})
+})
+
+const PORTAL = '<!doctype html><title>Hotel</title><p>Please accept the terms of use.'
+const OK = 200
+
+/** Somebody signed in whose access token has expired, and what the wire carries from now on. */
+async function expired(context) {
+  const page = await app.open('/', context)
+  await signIn(page)
+  await app.ledger.accessTokenExpired()
+  const since = proxies.provider.requests.length
+  const tokenRequests = () =>
+    proxies.provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token')
+  return { page, tokenRequests, count: () => tokenRequests().length }
+}
+
+/** What came of a call: the status, or the error's code, or its name where fetch would reject too. */
+const outcome = async (page, url = orders, init) => {
+  const { value, error } = await call(page, url, init)
+  return value?.status ?? error.code ?? error.name
+}
+
+const endReason = (page) => page.evaluate(() => room.session === null && room.endReason)
+
+/** Waits until the vault has renewed the access token, by itself. */
+const renewed = (page) =>
+  page.waitForFunction(() => room.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
+
+async function goesOn(page) {
+  proxies.provider.faults.clear()
+  await renewed(page)
+  assert.equal(await outcome(page), OK)
+  assert.equal(await endReason(page), false)
+}
+
+// Controls: what the proxies do is what a client sees that has nothing to do with strongroom.
+
+test('control: undisturbed, the proxies pass on every byte', time, async () => {
+  const discovery = '/.well-known/openid-configuration'
+  const direct = await (await fetch(app.provider.origin + discovery)).json()
+  const proxied = await (await fetch(app.provider.issuer + discovery)).json()
+  assert.equal(proxied.issuer, app.provider.issuer)
+  assert.deepEqual(Object.keys(proxied), Object.keys(direct))
+  assert.equal(proxied.token_endpoint, `${proxies.provider.origin}/token`)
+})
+
+test('control: plain fetch sees each fault', time, async () => {
+  const { faults, origin, requests } = proxies.provider
+  const ask = (init) => fetch(`${origin}/jwks`, init)
+  faults.add('jwks', { times: 2, answer: { status: 503, body: 'Busy' } })
+  assert.deepEqual([(await ask()).status, (await ask()).status, (await ask()).status], [503, 503, OK])
+  faults.add('jwks', { answer: { status: 429, headers: { 'Retry-After': '2' } } })
+  assert.equal((await ask()).headers.get('Retry-After'), '2')
+  faults.add('jwks', { answer: { body: PORTAL } })
+  assert.match(await (await ask()).text(), /terms of use/)
+
+  const before = performance.now()
+  faults.add('jwks', { delay: 300 })
+  assert.equal((await ask()).status, OK)
+  assert.ok(performance.now() - before >= 300)
+  faults.add('jwks', { hold: new Promise(() => {}) })
+  await assert.rejects(ask({ signal: AbortSignal.timeout(200) }), { name: 'TimeoutError' })
+
+  const whole = (await (await ask()).text()).length
+  faults.add('jwks', { cutAfter: 20 })
+  const cut = await ask()
+  assert.ok(Number(cut.headers.get('Content-Length')) === whole && whole > 20)
+  await assert.rejects(cut.text())
+  faults.add('jwks', { drop: true })
+  await assert.rejects(ask(), TypeError)
+  faults.add('jwks', { drop: true, when: 'after' })
+  await assert.rejects(ask(), TypeError)
+
+  await proxies.provider.refuse()
+  await assert.rejects(ask(), ({ cause }) => cause.code === 'ECONNREFUSED')
+  await proxies.provider.accept()
+  assert.equal((await ask()).status, OK)
+  assert.ok(requests.filter(({ endpoint }) => endpoint === 'jwks').length >= 12)
+})
+
+// What passes.
+
+const PASSING = [
+  {
+    what: '503 twice, then fine',
+    fault: { times: 2, answer: { status: 503, body: 'Busy' } },
+    requests: 3,
+  },
+  {
+    what: '429, Retry-After: 2',
+    fault: { answer: { status: 429, headers: { 'Retry-After': '2' }, body: { error: 'slow_down' } } },
+    requests: 2,
+  },
+  {
+    what: '429 without Retry-After',
+    fault: { answer: { status: 429, body: { error: 'slow_down' } } },
+    requests: 2,
+  },
+  {
+    what: 'a captive portal’s page with 200, twice',
+    fault: { times: 2, answer: { body: PORTAL } },
+    requests: 3,
+  },
+  {
+    what: 'a captive portal’s page that the browser hides (no CORS), twice',
+    fault: { times: 2, answer: { body: PORTAL, cors: false } },
+    requests: 3,
+  },
+  {
+    what: 'the connection is cut before the provider has the request',
+    fault: { drop: true },
+    // A browser sends a request again by itself if the connection that it was kept for had been closed.
+    requests: [2, 3],
+  },
+  {
+    what: 'the answer is lost after the rotation, provider with leeway',
+    fault: { drop: true, when: 'after' },
+    leeway: LEEWAY,
+    requests: [2, 3],
+  },
+  {
+    what: 'the answer is cut in the middle, provider with leeway',
+    fault: { cutAfter: 100 },
+    leeway: LEEWAY,
+    requests: 2,
+  },
+  {
+    what: 'an answer after 4 s, time limit 8 s',
+    config: { requestTimeout: 8 },
+    fault: { delay: 4000, when: 'after' },
+    requests: 1,
+  },
+]
+
+for (const { what, fault, leeway = 0, requests, config = {} } of PASSING) {
+  test(`${what}: the call succeeds, the session goes on`, time, async () => {
+    app.setConfig(config)
+    app.provider.settings.leewaySeconds = leeway
+    const { page, count } = await expired()
+    proxies.provider.faults.add('token', fault)
+    const came = await outcome(page)
+    report.add(what, came, 'goes on', count())
+    assert.equal(came, OK)
+    assert.equal(await endReason(page), false)
+    const [least, most] = [requests].flat()
+    assert.ok(count() >= least && count() <= (most ?? least), `${count()} token requests`)
+  })
+}
+
+test('429 with Retry-After: the next attempt is not made before', time, async () => {
+  const { page, tokenRequests } = await expired()
+  const answer = { status: 429, headers: { 'Retry-After': '3' }, body: { error: 'slow_down' } }
+  proxies.provider.faults.add('token', { answer })
+  assert.equal(await outcome(page), OK)
+  const [first, second] = tokenRequests()
+  assert.ok(second.at - first.at >= 3000, `${second.at - first.at} ms`)
+})
+
+// What lasts.
+
+const LASTING = [
+  { what: '503, on and on', fault: { answer: { status: 503, body: 'Busy' } }, requests: 3 },
+  { what: 'a captive portal, on and on', fault: { answer: { body: PORTAL, cors: false } }, requests: 3 },
+  { what: 'cut, on and on', fault: { drop: true }, requests: [3, 6] },
+  {
+    what: 'an answer after 4 s, time limit 1 s, provider with leeway',
+    config: { requestTimeout: 1 },
+    leeway: LEEWAY,
+    fault: { delay: 4000, when: 'after' },
+    requests: 3,
+  },
+]
+
+for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
+  test(`${what}: calls are refused, however many, and the session goes on`, time, async () => {
+    app.setConfig(config)
+    app.provider.settings.leewaySeconds = leeway
+    const { page, count } = await expired()
+    proxies.provider.faults.add('token', { times: Infinity, ...fault })
+    const calls = await Promise.all(Array.from({ length: 50 }, () => outcome(page)))
+    const made = count()
+    report.add(what, [...new Set(calls)].join(), 'goes on', `${made} for 50 calls`)
+    assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
+    const [least, most] = [requests].flat()
+    assert.ok(made >= least && made <= (most ?? least), `${made} token requests`)
+    await goesOn(page)
+  })
+}
+
+test('429 for a minute: calls are refused at once, and nothing is sent', time, async () => {
+  const { page, count } = await expired()
+  const answer = { status: 429, headers: { 'Retry-After': '60' }, body: { error: 'slow_down' } }
+  proxies.provider.faults.add('token', { answer })
+  const calls = []
+  for (let n = 0; n < 20; n++) calls.push(await outcome(page))
+  report.add('429, Retry-After: 60', [...new Set(calls)].join(), 'goes on', `${count()} for 20 calls`)
+  assert.deepEqual([...new Set(calls)], ['provider_unavailable'])
+  assert.equal(count(), 1)
+  assert.equal(await endReason(page), false)
+})
+
+test(
+  'a token endpoint that answers after 40 s, time limit 10 s, provider with leeway',
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    app.provider.settings.leewaySeconds = 120
+    const { page, count } = await expired()
+    proxies.provider.faults.add('token', { times: Infinity, delay: 40_000, when: 'after' })
+    const came = await outcome(page)
+    report.add('an answer after 40 s, time limit 10 s, provider with leeway', came, 'goes on', count())
+    assert.equal(came, 'provider_unavailable')
+    assert.equal(count(), 3)
+    await goesOn(page)
+  },
+)
+
+// What ends a session, though nobody wanted it to: the one loss that only the provider can prevent.
+
+const LOST = [
+  { what: 'the answer is lost after the rotation', fault: { drop: true, when: 'after' } },
+  { what: 'the answer is cut in the middle', fault: { cutAfter: 100 } },
+  {
+    what: 'an answer after 4 s, time limit 1 s',
+    fault: { delay: 4000, when: 'after' },
+    config: { requestTimeout: 1 },
+  },
+]
+
+for (const { what, fault, config = {} } of LOST) {
+  test(`${what}, provider without leeway: the session ends with the reason`, time, async () => {
+    app.setConfig(config)
+    const { page, count } = await expired()
+    proxies.provider.faults.add('token', fault)
+    const came = await outcome(page)
+    const reason = await endReason(page)
+    report.add(`${what}, provider without leeway`, came, `ends: ${reason}`, count())
+    assert.deepEqual([came, reason], ['session_ended', 'provider_ended'])
+    assert.ok(count() <= 2, `${count()} token requests`)
+    assert.equal(await outcome(page), 'login_required')
+  })
+}
+
+// The way to the API.
+
+const AT_THE_API = [
+  { what: '503', fault: { answer: { status: 503, body: 'Busy' } }, came: 503 },
+  { what: 'a captive portal’s page', fault: { answer: { body: PORTAL, cors: false } }, came: 'TypeError' },
+  { what: 'cut', fault: { times: 2, drop: true }, came: 'TypeError' },
+  { what: 'the answer cut in the middle', fault: { cutAfter: 20 }, came: 'TypeError' },
+]
+
+for (const { what, fault, came } of AT_THE_API) {
+  test(`at the API, ${what}: the page gets what fetch gives, nothing is renewed`, time, async () => {
+    const page = await app.open()
+    await signIn(page)
+    const since = proxies.provider.requests.length
+    proxies.api.faults.add('api', fault)
+    const got = await outcome(page)
+    const requests = proxies.provider.requests.length - since
+    report.add(`at the API: ${what}`, got, 'goes on', requests)
+    assert.equal(got, came)
+    assert.equal(await outcome(page), OK)
+    assert.equal(requests, 0)
+  })
+}
+
+// No network at all.
+
+test('the provider’s port is closed, and opened again', time, async () => {
+  const { page, count } = await expired()
+  await proxies.provider.refuse()
+  const came = await outcome(page)
+  await proxies.provider.accept()
+  report.add('the provider refuses connections', came, 'goes on', count())
+  assert.equal(came, 'provider_unavailable')
+  assert.equal(count(), 0)
+  await goesOn(page)
+  assert.ok(count() <= 2)
+})
+
+test('offline and back: with a good token, calls fail as fetch does', time, async () => {
+  app.provider.settings.accessTokenSeconds = 60
+  const page = await app.open()
+  await signIn(page)
+  app.provider.settings.accessTokenSeconds = 3
+  const since = proxies.provider.requests.length
+  await setOffline(page, true)
+  const came = await outcome(page)
+  await setOffline(page, false)
+  report.add('offline, with a good token', came, 'goes on', proxies.provider.requests.length - since)
+  assert.equal(came, 'TypeError')
+  assert.equal(await outcome(page), OK)
+  assert.equal(proxies.provider.requests.length, since)
+})
+
+test('offline and back: an expired token is renewed as soon as the device is online', time, async () => {
+  const { page, count } = await expired()
+  await setOffline(page, true)
+  const came = await outcome(page)
+  assert.equal(count(), 0, 'the worker was not offline')
+  await setOffline(page, false)
+  const back = await outcome(page)
+  report.add('offline, with an expired token', came, 'goes on', count())
+  assert.equal(came, 'provider_unavailable')
+  assert.equal(back, OK, 'the first call after that')
+  assert.equal(count(), 1)
+})
+
+// Another provider in the place of the one that was there.
+
+test('a provider that restarts with new signing keys', time, async () => {
+  const { page, tokenRequests } = await expired()
+  await proxies.provider.refuse()
+  assert.equal(await outcome(page), 'provider_unavailable')
+  await app.provider.changeKeys()
+  await proxies.provider.accept()
+  await renewed(page)
+  const came = await outcome(page)
+  report.add('a restart, with new signing keys', came, 'goes on', tokenRequests().length)
+  assert.equal(came, OK)
+  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.ok(tokenRequests().length <= 2)
+  // New keys are fetched for the renewed ID token, and a login is verified by them.
+  const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length
+  assert.ok(keys >= 2, `the keys were fetched ${keys} times`)
+  const next = await app.open()
+  assert.deepEqual(await signIn(next), { value: { returnTo: '/' } })
+  await booted(next)
+})

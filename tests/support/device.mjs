@@ -1,0 +1,107 @@
+/** What happens to a user's device: it goes offline, it sleeps, its clock is wrong. */
+
+/** How long a device sleeps is up to the test; what is stopped must be started again. */
+const STOP = 'SIGSTOP'
+const GO_ON = 'SIGCONT'
+
+/**
+ * Stops every process of the browser, as sleep does: no timer fires, nothing is read from the network. What
+ * sleep does besides, and this does not, is to stop the monotonic clock; see `CLOCK`.
+ *
+ * @param {import('playwright-core').Browser} browser
+ * @returns {Promise<() => void>} What wakes it.
+ */
+export async function fallAsleep(browser) {
+  const session = await browser.newBrowserCDPSession()
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  await session.detach()
+  const signal = (name) => processInfo.forEach(({ id }) => process.kill(id, name))
+  signal(STOP)
+  return () => signal(GO_ON)
+}
+
+/**
+ * Takes a page and the shared workers of its browser session off the network, or back onto it. The driver's
+ * own `setOffline()` reaches pages only.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {boolean} isOffline
+ */
+export async function setOffline(page, isOffline) {
+  const conditions = { offline: isOffline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 }
+  workers.set(page, workers.get(page) ?? (await attachToWorkers(page)))
+  for (const send of workers.get(page)) await send('Network.emulateNetworkConditions', conditions)
+  await page.context().setOffline(isOffline)
+}
+
+/** By page: the network goes back to what it was when a session ends, so these stay. */
+const workers = new WeakMap()
+
+/** @returns {Promise<((method: string, params: object) => Promise<object>)[]>} A way to each worker. */
+async function attachToWorkers(page) {
+  const own = await page.context().newCDPSession(page)
+  const { browserContextId } = (await own.send('Target.getTargetInfo')).targetInfo
+  await own.detach()
+  const session = await page.context().browser().newBrowserCDPSession()
+  const { targetInfos } = await session.send('Target.getTargets')
+  const targets = targetInfos.filter(
+    (target) => target.type === 'shared_worker' && target.browserContextId === browserContextId,
+  )
+  if (!targets.length) throw new Error('no shared worker to take off the network')
+  return Promise.all(targets.map(({ targetId }) => attach(session, targetId)))
+}
+
+async function attach(session, targetId) {
+  const { sessionId } = await session.send('Target.attachToTarget', { targetId, flatten: false })
+  const waiting = new Map()
+  let last = 0
+  session.on('Target.receivedMessageFromTarget', (event) => {
+    const { id, error, result } = event.sessionId === sessionId ? JSON.parse(event.message) : {}
+    waiting.get(id)?.(error ? Promise.reject(new Error(error.message)) : result)
+    waiting.delete(id)
+  })
+  const send = (method, params = {}) =>
+    new Promise((resolve, reject) => {
+      const message = JSON.stringify({ id: ++last, method, params })
+      waiting.set(last, resolve)
+      session.send('Target.sendMessageToTarget', { sessionId, message }).catch(reject)
+    })
+  await send('Network.enable')
+  return send
+}
+
+/**
+ * A worker's script, to be imported before all else: clocks that a page sets by `setClocks()`. Where the
+ * device's own cannot be: a machine's clock is one for everything that runs on it.
+ */
+export const CLOCK = `
+const ahead = { wall: 0, monotonic: 0 }
+const { now } = Date
+const monotonic = performance.now.bind(performance)
+Date.now = () => now() + ahead.wall
+performance.now = () => monotonic() + ahead.monotonic
+export const set = (changed) => Object.assign(ahead, changed)
+const channel = new BroadcastChannel('clock')
+channel.onmessage = ({ data }) => {
+  if (!data) return
+  set(data)
+  channel.postMessage(null)
+}
+`
+
+/**
+ * Sets the clocks of a worker that has imported `CLOCK`, in milliseconds before (negative) or after the true
+ * time: `wall` jumps when a clock is set; `monotonic` falls behind when the device slept.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {{ wall?: number, monotonic?: number }} ahead
+ */
+export function setClocks(page, ahead) {
+  return page.evaluate((data) => {
+    const channel = new BroadcastChannel('clock')
+    return new Promise((resolve) => {
+      channel.onmessage = () => resolve(channel.close())
+      channel.postMessage(data)
+    })
+  }, ahead)
+}

@@ -1,0 +1,144 @@
+import { createServer, request as forward } from 'node:http'
+import { once } from 'node:events'
+import { answerOf, Faults, waitFor } from './faults.mjs'
+
+/**
+ * One request as it came over the wire. A browser may send one `fetch` twice, if the connection that it was
+ * sent on turns out to be closed: both are here.
+ *
+ * @typedef {object} WireRequest
+ * @property {number} at Milliseconds since the Unix epoch.
+ * @property {string} method
+ * @property {string} path With the query.
+ * @property {string} endpoint What `nameOf` calls it.
+ * @property {import('./faults.mjs').Fault | null} fault What befell it.
+ * @property {number} status What was answered: 0 if nothing was, or not yet.
+ * @property {Promise<void>} closed Resolves when the exchange is over, whichever way.
+ */
+
+/**
+ * Starts a proxy on loopback that stands in front of a server and does to its requests what a test says: a
+ * real one, by its own port, so that what a browser sees is a real connection that is refused, cut or slow.
+ * Its origin is the server's public address: `Host` is passed on as it came.
+ *
+ * @param {(path: string) => string} [nameOf] What a path is called in `faults` and `requests`.
+ */
+export async function startProxy(nameOf = (path) => path) {
+  const faults = new Faults()
+  /** @type {WireRequest[]} But for CORS preflights, oldest first. */
+  const requests = []
+  const server = createServer(serve)
+  let target
+
+  async function serve(request, response) {
+    const [path] = request.url.split('?')
+    const endpoint = nameOf(path)
+    const isPreflight = request.method === 'OPTIONS'
+    const fault = isPreflight ? undefined : faults.take(endpoint)
+    const closed = once(response, 'close').then(() => {
+      entry.status = response.headersSent ? response.statusCode : 0
+    })
+    const entry = { at: Date.now(), method: request.method, path: request.url, endpoint, status: 0, closed }
+    entry.fault = fault ?? null
+    if (!isPreflight) requests.push(entry)
+    // The other side of a cut connection is no error of the test's.
+    response.on('error', () => {})
+    request.on('error', () => {})
+    try {
+      if (fault) await disturb(request, response, fault)
+      else await pass(request, response)
+    } catch {
+      response.destroy()
+    }
+  }
+
+  async function disturb(request, response, fault) {
+    if (fault.when !== 'after' && !fault.cutAfter) {
+      await patience(response, fault)
+      if (fault.drop) return response.destroy()
+      if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
+      return pass(request, response)
+    }
+    const carriedOut = await ask(request)
+    const chunks = []
+    for await (const chunk of carriedOut) chunks.push(chunk)
+    const body = Buffer.concat(chunks)
+    await patience(response, fault)
+    if (fault.drop) return response.destroy()
+    if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
+    response.writeHead(carriedOut.statusCode, carriedOut.rawHeaders)
+    if (!fault.cutAfter) return response.end(body)
+    response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
+  }
+
+  /** As if there were no proxy: each side's end is the other's. */
+  async function pass(request, response) {
+    const answer = await ask(request, response)
+    response.writeHead(answer.statusCode, answer.rawHeaders)
+    answer.on('error', () => response.destroy())
+    answer.pipe(response)
+  }
+
+  async function ask(request, response) {
+    const { hostname, port } = new URL(target)
+    const asked = forward({
+      hostname,
+      port,
+      method: request.method,
+      path: request.url,
+      headers: request.headers,
+      agent: false,
+    })
+    response?.on('close', () => asked.destroy())
+    request.pipe(asked)
+    const [answer] = await once(asked, 'response')
+    return answer
+  }
+
+  const listen = (port) =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, '127.0.0.1', () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+
+  /** Cuts the connections that are open, as a router does that has forgotten them. */
+  const cut = () => server.closeAllConnections()
+
+  /** Whoever connects is refused, until `accept()`. */
+  async function refuse() {
+    const closed = once(server, 'close')
+    server.close()
+    cut()
+    await closed
+  }
+
+  await listen(0)
+  const { port } = server.address()
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    faults,
+    requests,
+    cut,
+    refuse,
+    accept: () => listen(port),
+    /** @param {string} origin Where the server behind it listens. */
+    forwardTo(origin) {
+      target = origin
+    },
+    close: () => (server.listening ? refuse() : undefined),
+  }
+}
+
+/** Waits as the fault says. Throws if whoever asked goes away meanwhile: a request that waits goes with them. */
+async function patience(response, fault) {
+  const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
+  if (isOver) throw new Error('nobody waits any more')
+}
+
+function send(response, { status, headers, body }) {
+  response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
+  response.end(body)
+}

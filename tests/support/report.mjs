@@ -1,0 +1,20 @@
+/**
+ * A table that a test file prints when it is through: what was seen, in rows.
+ *
+ * @param {string} title
+ * @param {string[]} columns Of the values after the row's name.
+ */
+export function createReport(title, columns) {
+  const rows = [[title, ...columns]]
+  return {
+    rows,
+    add(name, ...values) {
+      rows.push([name, ...values].map(String))
+    },
+    print() {
+      const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
+      const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  '))
+      console.log(`\n${lines.map((line) => line.trimEnd()).join('\n')}\n`)
+    },
+  }
+}
