@@ -73,6 +73,8 @@ pub const MAX_SCHEDULED: u32 = 10;
 
 const FIRST_DELAY: Millis = Millis(500);
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
+/// What a page says does not bring an attempt nearer than this to the one that failed.
+const LEAST_WAIT: Millis = Millis::from_secs(1);
 /// `Retry-After` is believed up to this.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);
 /// Calls wait for a provider that asks for no more than this.
@@ -137,11 +139,13 @@ impl Schedule {
     }
 
     /// The device woke up or is online again: what failed may work now. What the provider said still
-    /// holds.
+    /// holds, and a page that says so again and again causes no storm.
     pub fn hurry(&mut self) {
         if self.can_hurry {
             self.scheduled = true;
-            self.wait = Millis::default();
+            self.wait = self.wait.min(LEAST_WAIT);
+            // Calls wait for that attempt.
+            self.failures = self.failures.min(PATIENCE - 1);
         }
     }
 
@@ -312,10 +316,27 @@ mod tests {
     #[test]
     fn coming_online_brings_the_next_attempt_forward() {
         let mut schedule = Schedule::default();
+        for _ in 0..PATIENCE {
+            schedule.failed(&at(10_000), 0);
+        }
+        assert!(!schedule.is_open(&at(11_499)));
+        for _ in 0..2 {
+            schedule.hurry();
+            assert_eq!(schedule.due(), Some(Millis(11_000)));
+            assert_eq!(schedule.patience(&at(10_000)), Patience::Wait);
+        }
+        assert!(!schedule.is_open(&at(10_999)));
+        assert!(schedule.is_open(&at(11_000)));
+        schedule.failed(&at(11_000), 0);
+        assert_eq!(schedule.patience(&at(11_000)), Patience::GiveUp);
+    }
+
+    #[test]
+    fn what_is_due_sooner_is_not_put_off_by_coming_online() {
+        let mut schedule = Schedule::default();
         schedule.failed(&at(10_000), 0);
-        assert!(!schedule.is_open(&at(10_000)));
         schedule.hurry();
-        assert!(schedule.is_open(&at(10_000)));
+        assert_eq!(schedule.due(), Some(Millis(10_375)));
     }
 
     #[test]

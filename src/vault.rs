@@ -182,10 +182,7 @@ impl Vault {
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallClosed { call } => self.call_closed(call),
             Input::Tick => self.tick(),
-            Input::Woke => {
-                self.renewal.schedule.hurry();
-                self.tick();
-            }
+            Input::Woke => self.woke(),
         }
         self.warn();
     }
@@ -260,6 +257,7 @@ impl Vault {
             } => self.logout(port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
             Request::Active => self.user_is_active(),
+            Request::Woke => self.woke(),
             Request::Bye => {
                 self.disconnected(port);
                 self.outputs.push(Output::Close { port });
@@ -338,6 +336,11 @@ impl Vault {
             Purpose::Lock => self.not_locked(),
             _ => {}
         }
+    }
+
+    fn woke(&mut self) {
+        self.renewal.schedule.hurry();
+        self.tick();
     }
 
     fn tick(&mut self) {

@@ -1,4 +1,7 @@
-/** The user's doing in this page, reported coarsely: what keeps a session from idling. */
+/**
+ * What happens to this page that the vault should know. The user's doing, reported coarsely, keeps a session from
+ * idling; a device that is back brings forward what waits for the network. Chromium tells its workers of neither.
+ */
 import { listen } from './listen.js'
 
 /** Seconds between reports. */
@@ -6,14 +9,21 @@ const PAUSE = 15
 
 const EVENTS = ['pointerdown', 'keydown', 'wheel', 'touchmove']
 
-/** Calls `report` when the user does something, at most every fifteen seconds. Returns what ends it. */
-export const watchUser = (report: () => void): (() => void) => {
+const WAKING = ['online', 'visibilitychange']
+
+/**
+ * Calls `report` when the user does something, at most every fifteen seconds, and when the device may have been
+ * away. Returns what ends it.
+ */
+export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity
   const hear = ({ isTrusted, timeStamp }: Event) => {
     if (!isTrusted || timeStamp - last < PAUSE * 1000) return
     last = timeStamp
-    report()
+    report('active')
   }
+  const wake = () => report('woke')
   const stops = EVENTS.map((type) => listen(window, type, hear, { passive: true, capture: true }))
+  stops.push(...WAKING.map((type) => listen(window, type, wake)))
   return () => stops.forEach((stop) => stop())
 }

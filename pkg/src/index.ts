@@ -62,7 +62,7 @@ export const connect = async (
     },
   })
 
-  stopWatching = watchUser(() => session && link.active())
+  stopWatching = watchUser((what) => session && link.tell(what))
 
   return {
     get session() {

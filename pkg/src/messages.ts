@@ -36,6 +36,8 @@ export type PageMessage =
   | { t: 'inspect'; id: number }
   /** The user does something in the page; at most every 15 s. Not answered. */
   | { t: 'active' }
+  /** The device is online again, or the page visible: what failed may work now. Not answered. */
+  | { t: 'woke' }
   /** The page is leaving; its port can be forgotten. */
   | { t: 'bye' }
 

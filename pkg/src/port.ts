@@ -56,8 +56,8 @@ export interface Link {
   query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
   /** Asks for more pieces of a body. */
   more(id: number): void
-  /** The user does something. */
-  active(): void
+  /** Says something that has no answer. */
+  tell(what: 'active' | 'woke'): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with this error, and all that would follow. */
@@ -106,7 +106,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       },
       query: (question) =>
         new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
-      active: () => send({ t: 'active' }),
+      tell: (t) => send({ t }),
       drop(id, how) {
         if (askers.delete(id) && how) send({ t: how, id })
       },

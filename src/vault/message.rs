@@ -52,6 +52,8 @@ pub(super) enum Request {
     },
     /// `active`
     Active,
+    /// `woke`
+    Woke,
     /// `inspect`
     Inspect,
     /// `bye`
@@ -182,6 +184,7 @@ impl Members<'_> {
             "cancel" => Request::Cancel,
             "inspect" => Request::Inspect,
             "active" => Request::Active,
+            "woke" => Request::Woke,
             "bye" => Request::Bye,
             _ => {
                 self.are_sound = false;

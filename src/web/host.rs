@@ -37,8 +37,6 @@ pub(super) enum Event {
     Upgrade,
     /// The timer fired.
     Tick,
-    /// The device came online.
-    Online,
     /// The lock that step `id` waits for is this vault's.
     Locked,
     /// Another vault has changed the store.
@@ -46,14 +44,13 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 8] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
         Self::Failed,
         Self::Upgrade,
         Self::Tick,
-        Self::Online,
         Self::Locked,
         Self::Changed,
     ];
@@ -123,13 +120,6 @@ impl Host {
             timer: JsValue::UNDEFINED,
             timer_at: Millis::ZERO,
         };
-        let listener = host.listener(Event::Online, 0);
-        // Without the event a retry comes a little later.
-        let _ = js::call(
-            &host.scope,
-            "addEventListener",
-            &[&js::text("online"), &listener],
-        );
         if IS_KEEPER && !host.session_name.is_empty() {
             let changed = host.listener(Event::Changed, 0);
             host.common("open", &[&js::text(&host.session_name), &changed]);
@@ -161,7 +151,6 @@ impl Host {
                 self.timer = JsValue::UNDEFINED;
                 self.report(Input::Tick);
             }
-            Event::Online => self.report(Input::Woke),
             Event::Locked | Event::Changed if !IS_KEEPER => {}
             Event::Locked => self.report(Input::Locked { op: id }),
             Event::Changed => self.report(Input::Changed),

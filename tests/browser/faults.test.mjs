@@ -11,6 +11,9 @@ const time = { timeout: 60_000 }
 /** Seconds within which the provider accepts a rotated refresh token again, where it does at all. */
 const LEEWAY = 60
 
+/** Seconds that an access token lasts. */
+const LIFETIME = 2
+
 const report = createReport('What goes wrong', ['the call', 'the session', 'token requests'])
 
 let app
@@ -18,7 +21,7 @@ let proxies
 let orders
 
 before(async () => {
-  app = await startApp({ proxied: true, provider: { accessTokenSeconds: 3 } })
+  app = await startApp({ proxied: true, provider: { accessTokenSeconds: LIFETIME } })
   proxies = app.proxies
   orders = `${app.api.url}orders`
 })
@@ -28,7 +31,7 @@ after(async () => {
 })
 afterEach(() => {
   for (const { faults } of Object.values(proxies)) faults.clear()
-  app.provider.settings.leewaySeconds = 0
+  Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
   app.setConfig({})
 })
 
@@ -159,16 +162,19 @@ const PASSING = [
   {
     what: 'an answer after 4 s, time limit 8 s',
     config: { requestTimeout: 8 },
+    // A token that lasts two seconds would be over when it arrives.
+    lifetime: 60,
     fault: { delay: 4000, when: 'after' },
     requests: 1,
   },
 ]
 
-for (const { what, fault, leeway = 0, requests, config = {} } of PASSING) {
+for (const { what, fault, leeway = 0, requests, lifetime = LIFETIME, config = {} } of PASSING) {
   test(`${what}: the call succeeds, the session goes on`, time, async () => {
     app.setConfig(config)
     app.provider.settings.leewaySeconds = leeway
     const { page, count } = await expired()
+    app.provider.settings.accessTokenSeconds = lifetime
     proxies.provider.faults.add('token', fault)
     const came = await outcome(page)
     report.add(what, came, 'goes on', count())
@@ -316,7 +322,6 @@ test('offline and back: with a good token, calls fail as fetch does', time, asyn
   app.provider.settings.accessTokenSeconds = 60
   const page = await app.open()
   await signIn(page)
-  app.provider.settings.accessTokenSeconds = 3
   const since = proxies.provider.requests.length
   await setOffline(page, true)
   const came = await outcome(page)

@@ -497,3 +497,39 @@ fn a_device_whose_clock_is_wrong_goes_by_the_providers() {
         assert_eq!(world.status(call), 200, "{seconds_off}");
     }
 }
+
+/// What a page says when its device is back.
+const WOKE: &str = r#"{"t":"woke"}"#;
+
+#[test]
+fn when_the_device_is_back_the_next_call_does_not_wait_for_the_back_off() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    world.advance(seconds(20));
+    assert_eq!(world.code(call), "provider_unavailable");
+    world.provider.repair();
+    let refused = world.fetch(page, "/orders");
+    assert_eq!(world.code(refused), "provider_unavailable");
+    world.say(page, WOKE);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_page_that_says_again_and_again_that_the_device_is_back_causes_no_storm() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    world.fetch(page, "/orders");
+    world.settle();
+    world.advance(seconds(300));
+    let before = world.count(REFRESH);
+    for _ in 0..100 {
+        world.say(page, WOKE);
+        world.settle();
+        world.advance(std::time::Duration::from_millis(100));
+    }
+    assert!(world.count(REFRESH) - before <= 11);
+}
