@@ -233,6 +233,10 @@ impl Vault {
         if let Request::Hello { version } = message.request {
             return self.hello(port, version);
         }
+        if matches!(message.request, Request::Bye) {
+            self.disconnected(port);
+            return self.outputs.push(Output::Close { port });
+        }
         let Some(i) = self.ports.iter().position(|known| *known == port) else {
             let error = Error::new(
                 Code::MessageInvalid,
@@ -245,7 +249,7 @@ impl Vault {
         self.ports.remove(i);
         self.ports.push(port);
         match message.request {
-            Request::Hello { .. } => {}
+            Request::Hello { .. } | Request::Bye => {}
             Request::Login(params) => self.login(port, id, params),
             Request::Cancel => self.cancel_login(port, id),
             Request::Callback { url } => self.callback(port, id, &url),
@@ -258,10 +262,6 @@ impl Vault {
             Request::Inspect => self.inspect(port, id),
             Request::Active => self.user_is_active(),
             Request::Woke => self.woke(),
-            Request::Bye => {
-                self.disconnected(port);
-                self.outputs.push(Output::Close { port });
-            }
         }
     }
 

@@ -9,12 +9,16 @@
  * - `[id, chunk]`: a piece of the body of call `id`: bytes, `null` at the end, `false` when the
  *   connection broke.
  * - `id`, a bare number, from the page: send four more pieces of the body of call `id`.
+ * - a bare number that is not whole, from the page, once: it holds the lock of this name.
  *
  * The vault parses `text` with its own strict reader; src/vault/message.rs is the other side.
  */
 
 /** The version of this protocol. A vault answers another version with `message_invalid`. */
 export const PROTOCOL = 1
+
+/** The Web Lock that a page holds as long as it is there. */
+export const lockName = (name: number): string => `strongroom ${name}`
 
 /** What a page may send. `id` is unique within its port and names the answer. */
 export type PageMessage =

@@ -8,7 +8,7 @@
  */
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
-import { PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
+import { lockName, PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
 import { inWords } from './spell.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
@@ -84,6 +84,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     let last = 0
     let over: (() => Promise<StrongroomError>) | undefined
     let port: MessagePort
+    let release: () => void
     let timer: ReturnType<typeof setTimeout>
 
     const send = (message: PageMessage, payload?: Payload) => {
@@ -173,6 +174,11 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
+      // A page may be gone without a word, and nobody tells. But its locks are free then: the vault waits for this
+      // one, whose name is no call's number. It is given back by hand, or the page would not be cached.
+      const held = new Promise<void>((resolve) => (release = resolve))
+      const name = Math.random()
+      navigator.locks?.request(lockName(name), () => (port1.postMessage(name), held))
       timer = setTimeout(late, timeout * 1000)
       const door = 'port' in worker ? worker.port : worker
       door.postMessage('strongroom', [port2])
@@ -182,6 +188,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       opened()
       send({ t: 'bye' })
       port.close()
+      release()
     }
     const stopLeaving = listen(window, 'pagehide', () => {
       leave()

@@ -12,7 +12,7 @@ import * as core from '../glue/strongroom.js'
 import { type Common, openCommon } from './common.js'
 import type { VaultConfig } from './config.js'
 import { StrongroomError, unspelt } from './error.js'
-import type { VaultMessage } from './messages.js'
+import { lockName, type VaultMessage } from './messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 export type * from './config.js'
@@ -37,10 +37,10 @@ const configInvalid = (message: string): Fault => ({ code: 'config_invalid', mes
 /** The page's last message, as it writes it: a worker may outlive any number of pages. */
 const BYE = '{"t":"bye"}'
 
-/** As many pages as the core serves at once. */
-const MAX_PORTS = 256
+/** Twice as many pages as the core serves at once: it does not count who never says hello. */
+const MAX_PORTS = 512
 
-/** Those heard from last, the latest last: a page can vanish without a word, and no event says so. */
+/** Those heard from last, the latest last. */
 const ports = new Set<MessagePort>()
 let started = false
 let memory: WebAssembly.Memory | undefined
@@ -92,7 +92,12 @@ const start = async (
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
   hear(port)
-  port.addEventListener('message', ({ data }) => hear(port, data))
+  let lock = 0
+  port.addEventListener('message', ({ data }) => {
+    hear(port, data)
+    if (lock || !(data % 1)) return
+    navigator.locks.request(lockName((lock = data)), () => sayBye(port))
+  })
   if (over) refuse(port, over)
   else if (memory) attempt(() => core.connect(port))
 }
@@ -102,7 +107,12 @@ const hear = (port: MessagePort, data?: unknown[]) => {
   if (data?.[0] === BYE) return
   ports.add(port)
   const [oldest] = ports
-  if (ports.size > MAX_PORTS) ports.delete(oldest!)
+  if (ports.size > MAX_PORTS) sayBye(oldest!)
+}
+
+/** For a page that did not: it is gone, or has to make room. */
+const sayBye = (port: MessagePort) => {
+  port.dispatchEvent(new MessageEvent('message', { data: [BYE] }))
 }
 
 const refuse = (port: MessagePort, { code, message }: Fault) => {

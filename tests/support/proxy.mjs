@@ -53,7 +53,7 @@ export async function startProxy(nameOf = (path) => path) {
   }
 
   async function disturb(request, response, fault) {
-    if (fault.when !== 'after' && !fault.cutAfter) {
+    if (fault.when !== 'after' && !fault.cutAfter && !fault.add) {
       await patience(response, fault)
       if (fault.drop) return response.destroy()
       if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
@@ -66,7 +66,8 @@ export async function startProxy(nameOf = (path) => path) {
     await patience(response, fault)
     if (fault.drop) return response.destroy()
     if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
-    response.writeHead(carriedOut.statusCode, carriedOut.rawHeaders)
+    const added = Object.entries(fault.add ?? {}).flat()
+    response.writeHead(carriedOut.statusCode, [...carriedOut.rawHeaders, ...added])
     if (!fault.cutAfter) return response.end(body)
     response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
   }

@@ -131,3 +131,11 @@ fn a_page_that_turns_out_to_be_of_another_version_is_let_go() {
     // The world would notice if the first one were told of it too.
     world.logout(other);
 }
+
+#[test]
+fn a_port_that_goes_before_it_said_hello_is_closed() {
+    let mut world = World::new();
+    let stranger = world.connect();
+    world.say(stranger, r#"{"t":"bye"}"#);
+    assert_eq!(world.closed(), [stranger]);
+}

@@ -42,13 +42,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
         file: "vault/renewal.rs",
-        find: "            None => self.outputs.push_back(Output::Persist {
+        find: "            None => self.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,
             }),
         }",
-        replace: "            None => self.outputs.push_back(Output::Persist {
+        replace: "            None => self.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,

@@ -1,0 +1,189 @@
+// Several tabs on one vault, in a SharedWorker: what one of them does reaches all, and what becomes of one
+// harms none.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, beforeEach, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 90_000 }
+const TABS = 8
+const CALLS = 50
+
+/** Counts the ports that a worker was given and has not closed, and tells who asks. */
+const COUNT = `
+let open = 0
+const { close } = MessagePort.prototype
+MessagePort.prototype.close = function () {
+  open -= 1
+  channel.postMessage(open)
+  return close.call(this)
+}
+const watch = (port) => port.addEventListener('message', ({ data }) => (open += data === 'strongroom'))
+addEventListener('connect', ({ ports: [port] }) => watch(port))
+const channel = new BroadcastChannel('count')
+channel.onmessage = () => channel.postMessage(open)
+`
+
+let app
+let orders
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 4 } })
+  app.site.files['/count.js'] = COUNT
+  app.setWorker(`import '/count.js'
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})`)
+  orders = `${app.api.url}orders`
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+
+/** The first tab, in which somebody is signed in, and more of them. */
+async function tabs(count) {
+  const first = await app.open()
+  await signIn(first)
+  const others = await Promise.all(
+    Array.from({ length: count - 1 }, async () => {
+      const tab = await app.open('/', first.context())
+      await booted(tab)
+      return tab
+    }),
+  )
+  return [first, ...others]
+}
+
+const session = (page) => page.evaluate(() => room.session)
+const lastChange = (page) => page.evaluate(() => changes.at(-1))
+const status = async (page) => (await call(page, orders)).value?.status
+
+/** Resolves when the vault has this many open ports. */
+const portsAre = (page, wanted) =>
+  page.evaluate((count) => {
+    const channel = new BroadcastChannel('count')
+    return new Promise((resolve) => {
+      channel.onmessage = ({ data }) => data === count && resolve(channel.close())
+      channel.postMessage('?')
+    })
+  }, wanted)
+
+const ports = (page) =>
+  page.evaluate(() => {
+    const channel = new BroadcastChannel('count')
+    return new Promise((resolve) => {
+      channel.onmessage = ({ data }) => resolve(data)
+      channel.postMessage('?')
+    })
+  })
+
+/** Crashes a tab, and with it the process that it is in. */
+async function crash(page) {
+  const crashed = once(page, 'crash')
+  const devtools = await page.context().newCDPSession(page)
+  // There is nobody left to answer.
+  devtools.send('Page.crash').catch(() => {})
+  await crashed
+}
+
+test(
+  `${TABS} tabs × ${CALLS} calls on an expired token: one refresh, ${TABS * CALLS} answers`,
+  time,
+  async () => {
+    const all = await tabs(TABS)
+    await app.ledger.accessTokenExpired()
+    const before = app.ledger.refreshes().length
+    const answers = await Promise.all(
+      all.map((tab) =>
+        tab.evaluate(
+          ([url, count]) =>
+            Promise.all(Array.from({ length: count }, () => room.fetch(url).then(({ status }) => status))),
+          [orders, CALLS],
+        ),
+      ),
+    )
+    assert.deepEqual(answers.flat(), Array(TABS * CALLS).fill(200))
+    assert.equal(app.ledger.refreshes().length - before, 1)
+    console.log(
+      `${answers.flat().length} calls of ${TABS} tabs, 1 refresh, ${app.api.requests.length} requests`,
+    )
+  },
+)
+
+test('a login, a renewal and a logout appear in every tab', time, async () => {
+  const first = await app.open()
+  await booted(first)
+  const others = []
+  for (let n = 1; n < TABS; n++) others.push(await app.open('/', first.context()))
+  await Promise.all(others.map(booted))
+  for (const tab of others) assert.equal(await session(tab), null)
+
+  await signIn(first)
+  for (const tab of others) await tab.waitForFunction(() => room.session?.claims.sub === 'alice')
+
+  const { accessTokenExpiresAt } = await session(first)
+  await app.ledger.accessTokenExpired()
+  assert.equal(await status(others[0]), 200)
+  for (const tab of [first, ...others]) {
+    await tab.waitForFunction((old) => room.session.accessTokenExpiresAt > old, accessTokenExpiresAt)
+  }
+
+  await others[3].evaluate(() => room.logout())
+  for (const tab of [first, ...others]) {
+    await tab.waitForFunction(() => room.session === null)
+    assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
+  }
+})
+
+test('a tab that is closed in the middle of a refresh harms none', time, async () => {
+  const [first, second, third] = await tabs(3)
+  await app.ledger.accessTokenExpired()
+  let answer
+  app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)) })
+  const before = app.ledger.refreshes().length
+  void call(second, orders).catch(() => {})
+  const waiting = [first, third].map(status)
+  await second.close()
+  answer()
+  assert.deepEqual(await Promise.all(waiting), [200, 200])
+  assert.equal(app.ledger.refreshes().length - before, 1)
+})
+
+test('a tab that crashes harms none; its port is closed, and its calls are stopped', time, async () => {
+  const [first, second, third] = await tabs(3)
+  await portsAre(first, 3)
+  // So many that it does not end by itself.
+  await second.evaluate((api) => {
+    globalThis.reading = room.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
+  }, app.api.url)
+  await second.evaluate((url) => room.fetch(url).then(() => {}), orders)
+  const streaming = app.api.requests.find(({ path }) => path.startsWith('/v1/stream'))
+  await crash(second)
+  await Promise.all([portsAre(first, 2), streaming.closed])
+  assert.equal(streaming.aborted, true)
+  assert.deepEqual(await Promise.all([first, third].map(status)), [200, 200])
+  assert.equal((await session(third)).claims.sub, 'alice')
+})
+
+test('control: without Web Locks nobody hears of a crash', time, async () => {
+  const [first] = await tabs(1)
+  await first.context().addInitScript(() => {
+    Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })
+  })
+  const second = await app.open('/', first.context())
+  await booted(second)
+  await portsAre(first, 2)
+  await crash(second)
+  const third = await app.open('/', first.context())
+  await booted(third)
+  assert.equal(await ports(first), 3)
+})
+
+test('a page that connects again and again leaves no ports behind', time, async () => {
+  const [first, second] = await tabs(2)
+  for (let n = 0; n < 5; n++) {
+    await second.evaluate(async () => (await connect(create.shared())).close())
+    await second.reload()
+    await booted(second)
+  }
+  await portsAre(first, 2)
+  assert.equal(await status(second), 200)
+})
