@@ -14,8 +14,8 @@
  * dist/worker.js as it stands, since it is what bundlers look for.
  *
  * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads
- * one file and the wasm, and neither waits for a second round trip. Only what errors say is apart, in
- * words.js, which the page imports when there is one.
+ * one file and the wasm, and neither waits for a second round trip. Only what most pages never need is apart,
+ * in files that the page imports when it does: see SELDOM.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -48,16 +48,23 @@ const shrink = async (entry) => {
   await writeFile(file, code.replace(/new URL\(`([^`]+)`,/g, 'new URL("$1",'))
 }
 
+/**
+ * What the page imports when there is need: what errors say; the relay of a popup's answer to a dedicated
+ * worker; ways back to a session and to a vault.
+ */
+const SELDOM = ['words', 'relay', 'resume', 'reconnect']
+
 const asItIs = ({ path }) => ({ path, external: true })
+const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
 
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['src/index.ts', 'src/worker.ts', 'src/core.ts', 'src/words.ts'],
+  entryPoints: ['index', 'worker', 'core', ...SELDOM].map((entry) => `src/${entry}.ts`),
   outdir: 'dist',
   bundle: true,
-  plugins: [{ name: 'words', setup: (build) => build.onResolve({ filter: /^\.\/words\.js$/ }, asItIs) }],
+  plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],
   format: 'esm',
   target: 'es2022',
   minify: true,

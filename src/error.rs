@@ -117,9 +117,9 @@ codes! {
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";
-    /// The vault stopped because of a fault of its own; its secrets are gone.
+    /// The vault stopped because of a fault of its own, or its worker was ended; its secrets are gone.
     #[cfg(not(target_arch = "wasm32"))]
-    VaultCrashed = "vault_crashed", "Reload the page; please report it.";
+    VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; please report a fault of its own.";
     /// The browser blocked the popup window.
     #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";

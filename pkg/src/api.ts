@@ -7,6 +7,8 @@ export type { EndReason, Holding, Session, TraceEvent } from './messages.js'
 export interface Strongroom {
   /** The session as of now, or `null`. Changes are announced by `on('change')`. */
   readonly session: Session | null
+  /** Where the session came from with which `connect()` resolved; `null` if there was none. */
+  readonly resumed: Resumed | null
   /** Why there is no session any more; `null` before the first one ends. */
   readonly endReason: EndReason | null
   /**
@@ -36,9 +38,30 @@ export interface Strongroom {
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
   /** What the vault holds, without its values. Needs `inspect: true` in the configuration. */
   inspect(): Promise<Holding[]>
+  /**
+   * Starts another vault after `failed`, and goes on with it: listeners stay, and hear of its session, if it
+   * has one, by `change`. Needs a function that makes the worker, as `connect()` takes it. Does nothing as
+   * long as the vault is there, and after `close()`.
+   *
+   * @throws {@link StrongroomError} As `connect()`.
+   */
+  reconnect(): Promise<void>
   /** Lets go of the vault. Pending calls reject with `closed`. */
   close(): void
 }
+
+/** How `connect()` came by a session. */
+export type Resumed =
+  /** The worker had it: another tab is open, or the worker outlived the page (`extendedLifetime`). */
+  | 'vault'
+  /** It was kept (`persist: 'sealed'`), and this page's worker began with it. */
+  | 'storage'
+  /** It was kept, and a service worker had its key (`persist: 'escrow'`). */
+  | 'escrow'
+  /** The provider knew the user, and was asked by a trip there and back. */
+  | 'redirect'
+  /** The provider knew the user, and was asked in a hidden frame. */
+  | 'iframe'
 
 /** What can be listened to with {@link Strongroom.on}. */
 export interface Events {
@@ -99,8 +122,24 @@ export interface LogoutOptions {
 
 /** Options of `connect()`. */
 export interface ConnectOptions {
-  /** Seconds the worker has to answer. Default 10. */
+  /**
+   * Seconds the worker has to answer. Default 10. A page that is prerendered gets its worker when it is shown,
+   * and its time begins then.
+   */
   timeout?: number
+  /**
+   * What to do where there is no session: a login without the user (`prompt=none`, OpenID Connect Core 3.1.2.1),
+   * which succeeds if the provider has a session of its own. Default `'none'`: nothing.
+   *
+   * `'redirect'` takes the page to the provider and back to the very address; `connect()` resolves in the page that
+   * comes back. `'iframe'` asks in a hidden frame, for ten seconds at most: for providers of the same site, since
+   * browsers keep cookies from frames of another, and only where the policies of page and redirect URI let it in.
+   *
+   * Whatever comes of it, `connect()` does not reject for it: see `session` and `resumed`. After a login that
+   * brought nothing there is no other for five minutes in this tab, and none after `logout()`, after a limit of
+   * the session or after `security`, until somebody signs in. Pass the same at the page of the redirect URI.
+   */
+  resume?: 'redirect' | 'iframe' | 'none'
 }
 
 /** The shape of `StrongroomError`: every refusal carries a stable `code` (docs/errors.md). */
@@ -109,6 +148,10 @@ export interface StrongroomErrorLike extends Error {
 }
 
 declare global {
+  interface Document {
+    /** Nobody sees this page yet (Prerendering Revamped 2.2). */
+    readonly prerendering?: boolean
+  }
   /** What lib.dom.d.ts does not know yet. */
   interface WorkerOptions {
     /** Keeps a SharedWorker for up to 300 s without a page (Chromium 148): across a reload or a redirect. */

@@ -2,12 +2,11 @@
 import { isAnswer, withoutAnswer } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Link } from './port.js'
-import { passAnswer } from './relay.js'
 
 type Result = Promise<CallbackResult | null>
 
 /** By address, before and after cleaning: frameworks run their start-up code twice in development. */
-const handled = new Map<string, Result>()
+export const handled = new Map<string, Result>()
 
 /** Finishes a login, if the page's address is the answer to one. */
 export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
@@ -36,7 +35,7 @@ export const handleCallback = (link: Link, address: string | URL = location.href
 const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   // The state of a popup's login ends in .p
   const ofPopup = url.searchParams.get('state')!.endsWith('.p')
-  if (ofPopup && !link.shared && (await passAnswer(url))) return leave()
+  if (ofPopup && !link.shared && (await (await import('./relay.js')).passAnswer(url))) return leave()
   const settled = await link.query({ t: 'callback', url: url.href }).catch((error) => {
     // The opener is told as well.
     if (ofPopup) window.close()
@@ -49,8 +48,11 @@ const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   return null
 }
 
-/** Closes the popup. A page that goes on after this has a window that scripts may not close. */
+/**
+ * Closes the popup. A page that goes on after this has a window that scripts may not close. One in a frame
+ * does not go on: the page around it, which resumes its session by it, takes the frame away.
+ */
 const leave = (): Promise<null> => {
   window.close()
-  return new Promise((resolve) => setTimeout(resolve, 1000, null))
+  return new Promise((resolve) => parent === window && setTimeout(resolve, 1000, null))
 }

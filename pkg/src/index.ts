@@ -6,16 +6,18 @@
  *
  * @module
  */
-import type { ConnectOptions, EndReason, Events, LogoutOptions, Session, Strongroom } from './api.js'
+import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
 import { webUrl } from './address.js'
-import { handleCallback } from './callback.js'
+import { handleCallback, handled } from './callback.js'
 import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
-import { open } from './port.js'
-import { spell } from './spell.js'
+import { type Link, type Listener, open } from './port.js'
+import { refuse, spell } from './spell.js'
+
+type AnyWorker = SharedWorker | Worker
 
 export type * from './api.js'
 export { StrongroomError }
@@ -26,14 +28,20 @@ export { StrongroomError }
  * Each call makes a connection of its own, so the same worker may be passed again.
  *
  * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
- *   in the same turn: a worker that fails to load says so only once.
+ *   in the same turn: a worker that fails to load says so only once. Or a function that makes it, for
+ *   `reconnect()`.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
  *   as `config_invalid`, `wasm_failed` or `wasm_blocked`.
  */
 export const connect = async (
-  worker: SharedWorker | Worker,
-  { timeout = 10 }: ConnectOptions = {},
+  worker: AnyWorker | (() => AnyWorker),
+  { timeout = 10, resume }: ConnectOptions = {},
 ): Promise<Strongroom> => {
+  const resuming = resume && import('./resume.js')
+  let running = typeof worker === 'function' ? worker() : worker
+  let link: Link
+  let from: Resumed | undefined
+  let hasFailed = false
   const events = new EventTarget()
   let session: Session | null = null
   let reason: EndReason | null = null
@@ -44,7 +52,7 @@ export const connect = async (
     events.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
-  const link = await open(worker, timeout, {
+  const listener: Listener = {
     announce(message) {
       if (message.t === 'trace') {
         // One after the other, though a detail may have to wait for its words.
@@ -52,21 +60,29 @@ export const connect = async (
         return
       }
       if (message.t === 'expiring') return emit('expiring', { at: message.at })
-      ;({ session, reason } = message)
+      ;({ session, reason, from } = message)
       emit('change', { session, reason })
     },
     ended(error) {
       session = null
       stopWatching?.()
+      hasFailed = !!error
       error?.then((failure) => emit('failed', failure))
     },
-  })
+  }
+  const meet = async () => {
+    link = await open(running, timeout, listener)
+    stopWatching = watchUser((what) => session && link.tell(what))
+  }
 
-  stopWatching = watchUser((what) => session && link.tell(what))
-
-  return {
+  await meet()
+  let resumed: Resumed | null = session && (from ?? 'vault')
+  const room: Strongroom = {
     get session() {
       return session
+    },
+    get resumed() {
+      return resumed
     },
     get endReason() {
       return reason
@@ -88,8 +104,17 @@ export const connect = async (
     async inspect() {
       return (await link.query({ t: 'inspect' })).holdings
     },
+    async reconnect() {
+      if (!hasFailed) return
+      const { renew } = await import('./reconnect.js')
+      running = await renew(running, worker, link.lock, refuse)
+      hasFailed = false
+      await meet()
+    },
     close() {
       link.end('closed')
     },
   }
+  if (resuming) resumed = (await (await resuming).resume(room, link!, resume, { handled, refuse })) ?? resumed
+  return room
 }

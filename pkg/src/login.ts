@@ -3,7 +3,6 @@ import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
 import { listen } from './listen.js'
 import type { Link } from './port.js'
-import { awaitAnswer } from './relay.js'
 import { refuse } from './spell.js'
 
 /** Begins a login. Resolves when it is done; in redirect mode the page is gone by then. */
@@ -28,27 +27,25 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       end(failure)
     }
     const fail = (error: unknown) => end(Promise.reject(error))
-    const go = (url: URL) => {
+    const go = async (url: URL) => {
+      const relay = popup && !link.shared && (await import('./relay.js'))
       // It still shows a page of this origin, so no provider makes it look closed.
       if (popup?.closed) return giveUp(cancelled())
-      if (popup && !link.shared) stops.push(awaitAnswer(link, url, (error) => giveUp(Promise.reject(error))))
+      if (relay) stops.push(relay.awaitAnswer(link, url, (error) => giveUp(Promise.reject(error))))
       ;(popup ?? window).location.assign(url)
     }
     const id = link.ask(
       {
         answer(message) {
           if (message.t !== 'navigate') return end()
-          go(webUrl(message.url))
+          go(webUrl(message.url)).catch(fail)
           return true
         },
         fail,
       },
       { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) },
     )
-    const timer = setTimeout(
-      () => giveUp(refuse('timeout', `nobody signed in within ${timeout} s`)),
-      timeout * 1000,
-    )
+    const timer = setTimeout(() => giveUp(refuse('timeout', `${timeout}`)), timeout * 1000)
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 
     let popup: Window | null = null

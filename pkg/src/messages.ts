@@ -8,6 +8,8 @@
  *   is what JSON cannot carry (a request's body, a response's header list).
  * - `[id, chunk]`: a piece of the body of call `id`: bytes, `null` at the end, `false` when the
  *   connection broke.
+ * - a bare text, from the vault, first on every port: the name of a lock (Web Locks) that its worker holds
+ *   for as long as it lives. Whoever gets that lock knows that the worker is gone.
  * - `id`, a bare number, from the page: send four more pieces of the body of call `id`.
  * - a bare number that is not whole, from the page, once: it holds the lock of this name.
  *
@@ -76,7 +78,14 @@ export interface RequestHead {
 /** What a vault may send. */
 export type VaultMessage =
   /** The handshake's answer. */
-  | { t: 'ready'; version: number; session: Session | null; reason: EndReason | null }
+  | {
+      t: 'ready'
+      version: number
+      session: Session | null
+      reason: EndReason | null
+      /** Where the session was kept, if the vault began with this page and has it from there. */
+      from?: 'storage' | 'escrow'
+    }
   /** This vault cannot serve anyone: wrong configuration, no wasm, or a crash. Ends everything pending. */
   | { t: 'failed'; code: string; message: string }
   /** Where login `id` goes: the provider's authorization endpoint, or the error page of none. */
@@ -84,7 +93,7 @@ export type VaultMessage =
   /** A callback was dealt with. `popup`: it belongs to another page's popup, close this one. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
-  | { t: 'session'; session: Session | null; reason: EndReason | null }
+  | { t: 'session'; session: Session | null; reason: EndReason | null; from?: undefined }
   /** The session is about to end, at this time, unless the user does something. Sent to every port. */
   | { t: 'expiring'; at: number }
   /** The head of call `id`'s response; the payload is its header list. */

@@ -50,6 +50,8 @@ export interface Asker {
 export interface Link {
   /** Whether tabs share this vault, so that a popup's page reaches the same one. */
   shared: boolean
+  /** The lock that the vault's worker holds for as long as it lives. */
+  lock?: string
   /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
   ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
@@ -86,6 +88,8 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     let port: MessagePort
     let release: () => void
     let timer: ReturnType<typeof setTimeout>
+    let watching: AbortController | undefined
+    let stopWaiting: (() => void) | undefined
 
     const send = (message: PageMessage, payload?: Payload) => {
       // All but a blob, which is passed on by reference.
@@ -153,18 +157,28 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       opened()
       resolve(link)
     }
-    const receive = ({ data: [head, payload] }: MessageEvent) => {
+    /** The worker is gone when its lock is free: no event would say so. */
+    const watch = (name: string) => {
+      watching = new AbortController()
+      const gone = () => link.end('vault_crashed')
+      navigator.locks.request((link.lock = name), watching, gone).catch(() => {})
+    }
+    const receive = ({ data }: MessageEvent) => {
+      if (typeof data === 'string') return watch(data)
+      const [head, payload] = data
       if (typeof head === 'string') return hear(JSON.parse(head), payload)
       askers.get(head)?.piece?.(payload)
       if (!payload) askers.delete(head)
     }
 
-    const late = () => link.end('worker_timeout', `the worker did not answer within ${timeout} s`)
+    const late = () => link.end('worker_timeout', `${timeout}`)
+    const wait = () => (timer = setTimeout(late, timeout * 1000))
     const broken = () => link.end('worker_failed')
     const stopWatching = listen(worker, 'error', broken)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
       clearTimeout(timer)
+      stopWaiting?.()
       stopWatching()
     }
 
@@ -179,13 +193,16 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       navigator.locks?.request(lockName(name), () => (port1.postMessage(name), held))
-      timer = setTimeout(late, timeout * 1000)
+      // A page that is prerendered gets its worker when it is shown.
+      if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', wait)
+      else wait()
       const door = 'port' in worker ? worker.port : worker
       door.postMessage('strongroom', [port2])
       send({ t: 'hello', version: PROTOCOL })
     }
     const leave = () => {
       opened()
+      watching?.abort()
       send({ t: 'bye' })
       port.close()
       release()

@@ -4,18 +4,24 @@
  */
 import { advice, texts } from '../glue/words.js'
 
-/** What happened, where the code alone says it. */
+/** What happened, where the code says it, alone or with a value in the place of `%`. */
 const BY_CODE: Record<string, string> = {
   closed: 'the connection was closed',
   login_cancelled: 'the login was given up',
   page_left: 'the page was left meanwhile',
+  timeout: 'nobody signed in within % s',
+  vault_crashed: 'the worker of the vault has ended',
   popup_blocked: 'the browser opened no window',
   worker_failed: "the worker's script could not be loaded or run",
+  worker_timeout: 'the worker did not answer within % s',
 }
 
 /** Puts the texts where the core left a character for each (src/words.rs). */
 export const spell = (message: string): string => message.replace(/\p{Co}/gu, (coded) => texts[coded] ?? '…')
 
 /** What happened, and what to do. */
-export const sentences = (code: string, message: string): string =>
-  `${spell(message) || BY_CODE[code]}. ${advice[code] ?? 'See docs/errors.md.'}`
+export const sentences = (code: string, message: string): string => {
+  const form = BY_CODE[code] ?? ''
+  const text = form.includes('%') ? form.replace('%', message) : spell(message) || form
+  return `${text}. ${advice[code] ?? 'See docs/errors.md.'}`
+}

@@ -46,6 +46,8 @@ let started = false
 let memory: WebAssembly.Memory | undefined
 let common: Common | undefined
 let over: Fault | undefined
+/** The lock by which pages see that this worker has gone. */
+let alive: string
 
 /**
  * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
@@ -91,6 +93,7 @@ const start = async (
 
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
+  port.postMessage(alive)
   hear(port)
   let lock = 0
   port.addEventListener('message', ({ data }) => {
@@ -162,6 +165,9 @@ const meet = ({ data, ports: [port] }: MessageEvent) => {
 
 // At once, because a page may connect before this worker's file gets to call vault().
 if ('WorkerGlobalScope' in globalThis) {
+  alive = crypto.randomUUID()
+  // Without locks, or when a page's script takes this one away, pages see a little less.
+  navigator.locks?.request(alive, () => new Promise(() => {})).catch(() => {})
   addEventListener('message', meet)
   addEventListener('connect', (event) => {
     const [port] = (event as MessageEvent).ports
