@@ -284,7 +284,13 @@ impl Vault {
     }
 
     fn greet(&mut self, port: PortId) {
-        let text = self.session_message(message("ready").number("version", PROTOCOL));
+        let mut ready = message("ready");
+        ready.number("version", PROTOCOL);
+        // Still loading: this page had to wait for what the store has.
+        if self.is_loading() && self.session.is_some() {
+            ready.text("from", "storage");
+        }
+        let text = self.session_message(&mut ready);
         self.post(port, text);
     }
 

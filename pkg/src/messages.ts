@@ -8,8 +8,8 @@
  *   is what JSON cannot carry (a request's body, a response's header list).
  * - `[id, chunk]`: a piece of the body of call `id`: bytes, `null` at the end, `false` when the
  *   connection broke.
- * - a bare text, from the vault, first on every port: the name of a lock (Web Locks) that its worker holds
- *   for as long as it lives. Whoever gets that lock knows that the worker is gone.
+ * - a bare text, from the vault, once on every port: the name of a lock (Web Locks) that its worker holds for
+ *   as long as it lives. Whoever gets that lock knows that the worker is gone.
  * - `id`, a bare number, from the page: send four more pieces of the body of call `id`.
  * - a bare number that is not whole, from the page, once: it holds the lock of this name.
  *

@@ -34,6 +34,10 @@ interface Attempt {
 const ATTEMPT = 'strongroom.resume'
 /** In localStorage: the session ended so that only the user may begin another one. */
 const ENDED = 'strongroom.ended'
+/** In localStorage: when the last attempts of all tabs were. An app may clear what its tab had written down. */
+const RECENT = 'strongroom.recent'
+/** So many of them in a minute are enough. */
+const MAX_RECENT = 6
 
 /** Seconds before another attempt after one that brought nothing, and after one that brought a session. */
 const PAUSE = 300
@@ -103,17 +107,22 @@ const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Tool
 
 /** Writes an attempt down, if there may be one. */
 const begin = (): boolean => {
-  try {
-    // In a frame it would be the frame that leaves, or another frame in it.
-    if (parent !== window || localStorage.getItem(ENDED)) return false
-  } catch {
-    return false
-  }
+  const now = Date.now()
   const last = lastAttempt()
   const pause = last?.isDone ? SHORT_PAUSE : PAUSE
   // A clock that was set back says nothing.
-  if (last && Math.abs(Date.now() - last.at) < pause * 1000) return false
-  return write({ at: Date.now(), returnTo: ownPath() })
+  if (last && Math.abs(now - last.at) < pause * 1000) return false
+  try {
+    // In a frame it would be the frame that leaves, or another frame in it.
+    if (parent !== window || localStorage.getItem(ENDED)) return false
+    const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
+    const recent = times.filter((at) => Math.abs(now - at) < 60_000)
+    if (recent.length >= MAX_RECENT) return false
+    localStorage.setItem(RECENT, JSON.stringify([...recent, now]))
+  } catch {
+    return false
+  }
+  return write({ at: now, returnTo: ownPath() })
 }
 
 const lastAttempt = (): Attempt | null => {

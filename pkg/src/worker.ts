@@ -46,8 +46,8 @@ let started = false
 let memory: WebAssembly.Memory | undefined
 let common: Common | undefined
 let over: Fault | undefined
-/** The lock by which pages see that this worker has gone. */
-let alive: string
+/** The lock by which pages see that this worker has gone; once it is held, or they would get it first. */
+let alive: Promise<string> | undefined
 
 /**
  * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
@@ -93,7 +93,7 @@ const start = async (
 
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
-  port.postMessage(alive)
+  alive!.then((name) => port.postMessage(name))
   hear(port)
   let lock = 0
   port.addEventListener('message', ({ data }) => {
@@ -165,9 +165,12 @@ const meet = ({ data, ports: [port] }: MessageEvent) => {
 
 // At once, because a page may connect before this worker's file gets to call vault().
 if ('WorkerGlobalScope' in globalThis) {
-  alive = crypto.randomUUID()
-  // Without locks, or when a page's script takes this one away, pages see a little less.
-  navigator.locks?.request(alive, () => new Promise(() => {})).catch(() => {})
+  alive = new Promise((held) => {
+    const name = crypto.randomUUID()
+    const hold = () => new Promise(() => held(name))
+    // Without locks, or when a page's script takes this one away, pages see a little less.
+    navigator.locks?.request(name, hold).catch(() => {})
+  })
   addEventListener('message', meet)
   addEventListener('connect', (event) => {
     const [port] = (event as MessageEvent).ports

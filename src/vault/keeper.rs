@@ -214,12 +214,12 @@ impl Vault {
             self.keeper.look_at = Some(self.now.monotonic + back_off(self.keeper.looks_failed));
             self.keeper.looks_failed += 1;
         }
-        self.keeper.is_loaded = true;
         if was_loading {
             for i in 0..self.ports.len() {
                 self.greet(self.ports[i]);
             }
         }
+        self.keeper.is_loaded = true;
     }
 
     /// Idle or not: now it is known.

@@ -245,6 +245,8 @@ for (const kind of KINDS) {
 vault(${JSON.stringify(app.config)})
 ${TRAP}`)
     const page = await app.open('/empty')
+    // The login waits, or it would take the page away.
+    app.provider.faults.add('discovery', { times: 10, hold: new Promise(() => {}) })
     const codes = await page.evaluate(async (which) => {
       const worker = create[which]()
       const room = await connect(worker)
@@ -256,6 +258,7 @@ ${TRAP}`)
       return outcomes.map(({ error }) => error.code)
     }, kind)
     assert.deepEqual(codes, Array(4).fill('vault_crashed'))
+    app.provider.faults.clear()
     // The tab stays open all the while.
     const retry = async ([which, timeout]) =>
       (await settle(connect(create[which](), { timeout }))).error?.code

@@ -9,6 +9,18 @@ const dist = new URL('../../pkg/dist/', import.meta.url)
 
 const WORKER = '/auth.worker.js'
 
+/** The files of the package that an app serves. */
+const PACKAGE = [
+  'index.js',
+  'words.js',
+  'relay.js',
+  'resume.js',
+  'reconnect.js',
+  'worker.js',
+  'strongroom_bg.wasm',
+  'strongroom_full_bg.wasm',
+]
+
 /** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
@@ -53,11 +65,11 @@ Object.assign(globalThis, { connect, create, describe, settle })
  * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
  * with what went wrong; `room` is the connection; `changes` and `failures` are the events so far.
  */
-const pageScript = ({ kind, timeout }) => `
+const pageScript = ({ kind, timeout, resume }) => `
 import '/tools.js'
 
 const start = async () => {
-  const room = await connect(create.${kind}(), { timeout: ${timeout} })
+  const room = await connect(create.${kind}, ${JSON.stringify({ timeout, resume })})
   room.on('change', (change) => changes.push(change))
   room.on('failed', (error) => failures.push(describe(error)))
   globalThis.room = room
@@ -82,6 +94,7 @@ vault(${JSON.stringify(config)})
  * @param {object} [options.config] More, or other, configuration of the vault.
  * @param {string} [options.script] The worker's file, if it is not the usual one.
  * @param {number} [options.timeout] Seconds for the handshake.
+ * @param {'redirect' | 'iframe' | 'none'} [options.resume] How pages come back to a session.
  * @param {boolean} [options.plainFetch] Whether the page's policy lets it call the API by itself.
  * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
  * @param {import('playwright-core').LaunchOptions} [options.launch]
@@ -93,6 +106,7 @@ export async function startApp({
   config = {},
   script,
   timeout = 10,
+  resume,
   plainFetch = false,
   extendedLifetime = true,
   launch,
@@ -114,15 +128,11 @@ export async function startApp({
   Object.assign(site.files, {
     '/index.html': htmlWith('/page.js'),
     '/empty.html': htmlWith('/tools.js'),
-    '/page.js': pageScript({ kind, timeout }),
+    '/page.js': pageScript({ kind, timeout, resume }),
     '/tools.js': tools(extendedLifetime),
     [WORKER]: script ?? workerScript(usual),
-    '/strongroom/index.js': await readFile(new URL('index.js', dist)),
-    '/strongroom/words.js': await readFile(new URL('words.js', dist)),
-    '/strongroom/worker.js': await readFile(new URL('worker.js', dist)),
-    '/strongroom/strongroom_bg.wasm': await readFile(new URL('strongroom_bg.wasm', dist)),
-    '/strongroom/strongroom_full_bg.wasm': await readFile(new URL('strongroom_full_bg.wasm', dist)),
   })
+  for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
 
   return {
     ...servers,

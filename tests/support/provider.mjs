@@ -40,6 +40,7 @@ export const ENDPOINTS = {
  * @param {string} options.audience The API's identifier (RFC 8707), in the access tokens' `aud`.
  * @param {object[]} options.clients Client metadata; see `publicClient()`.
  * @param {string[]} options.allowedOrigins Who may read the token endpoint's answers (CORS).
+ * @param {string} [options.host] Its name of loopback. Default 127.0.0.1: another site than the app's.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {number} [options.accessTokenSeconds]
@@ -54,6 +55,7 @@ export async function startProvider({
   audience,
   clients,
   allowedOrigins,
+  host,
   port = 0,
   orNext = false,
   accessTokenSeconds = 10,
@@ -72,7 +74,12 @@ export async function startProvider({
 
   let provider
   let handle
-  const server = await listen({ port, orNext, handler: (request, response) => handle(request, response) })
+  const server = await listen({
+    host,
+    port,
+    orNext,
+    handler: (request, response) => handle(request, response),
+  })
   const issuer = publicOrigin ?? server.origin
 
   /** Replaces the signing keys; sessions and tokens go on. */

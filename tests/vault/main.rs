@@ -25,6 +25,7 @@ mod pages;
 mod provider_time;
 mod refresh;
 mod refresh_failures;
+mod resumed;
 mod secrecy;
 mod stuck_store;
 mod unauthorized;

@@ -1,0 +1,143 @@
+// Frameworks run start-up code twice: connections that are closed at once, and callbacks that are handled twice.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, startApp, startLogin, giveConsent } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated']
+const apps = {}
+
+before(async () => {
+  for (const kind of KINDS) apps[kind] = await startApp({ kind })
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+
+const PAGES = {}
+afterEach(() => {
+  for (const kind of KINDS) if (PAGES[kind]) apps[kind].site.files['/page.js'] = PAGES[kind]
+})
+
+/** Lets pages start in another way than usual. */
+function startBy(kind, script) {
+  PAGES[kind] ??= apps[kind].site.files['/page.js']
+  apps[kind].site.files['/page.js'] = `import '/tools.js'\n${script}`
+}
+
+/** What an effect does that React's StrictMode runs, cleans up, and runs again. */
+const strict = (kind) => `
+const worker = create.${kind}()
+globalThis.changes = []
+const effect = () => {
+  let isOver = false
+  const started = settle(connect(worker).then(async (room) => {
+    if (isOver) return room.close()
+    globalThis.room = room
+    return room.handleCallback()
+  }))
+  return { started, cleanUp: () => { isOver = true; globalThis.room?.close() } }
+}
+const first = effect()
+first.cleanUp()
+const second = effect()
+globalThis.boot = Promise.all([first.started, second.started]).then(([, last]) => last)
+`
+
+/** The first effect has got as far as its callback when it is cleaned up. */
+const strictLate = (kind) => `
+const worker = create.${kind}()
+globalThis.boot = (async () => {
+  const first = await connect(worker)
+  const abandoned = settle(first.handleCallback())
+  first.close()
+  globalThis.room = await connect(worker)
+  const outcome = await settle(room.handleCallback())
+  globalThis.abandoned = await abandoned
+  return outcome
+})()
+`
+
+for (const kind of KINDS) {
+  test(`connect, close, connect, ${kind}: the second connection signs in and calls`, time, async () => {
+    const app = apps[kind]
+    startBy(kind, strict(kind))
+    const page = await app.open()
+    assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
+    assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  })
+
+  test(
+    `two connections at once, ${kind}: each gets its own answers, and closing one harms not the other`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await app.open()
+      await signIn(page)
+      const outcomes = await page.evaluate(
+        async ([which, api]) => {
+          const worker = create[which]()
+          const [one, other] = await Promise.all([connect(worker), connect(worker)])
+          if (which === 'dedicated') {
+            one.close()
+            return [await settle(other.fetch(`${api}orders`)), await settle(one.fetch(`${api}orders`))]
+          }
+          const both = Promise.all([one, other].map(async (each) => (await each.fetch(`${api}me`)).json()))
+          const [mine, theirs] = await both
+          one.close()
+          const after = await settle(other.fetch(`${api}orders`).then(({ status }) => status))
+          return [mine.sub, theirs.sub, after, await settle(one.fetch(`${api}orders`))]
+        },
+        [kind, app.api.url],
+      )
+      if (kind === 'shared') {
+        const [mine, theirs, after, closed] = outcomes
+        assert.deepEqual([mine, theirs, after], ['alice', 'alice', { value: 200 }])
+        assert.equal(closed.error.code, 'closed')
+      } else {
+        assert.deepEqual(
+          outcomes.map(({ error }) => error.code),
+          ['login_required', 'closed'],
+        )
+      }
+    },
+  )
+
+  test(
+    `handleCallback() by two connections at once, ${kind}: one exchange, the same result`,
+    time,
+    async () => {
+      const app = apps[kind]
+      startBy(
+        kind,
+        `
+const worker = create.${kind}()
+globalThis.boot = (async () => {
+  const [one, other] = await Promise.all([connect(worker), connect(worker)])
+  globalThis.room = one
+  globalThis.results = Promise.all([one, other, one].map((each) => settle(each.handleCallback())))
+  return (await results)[0]
+})()
+`,
+      )
+      const page = await app.open()
+      await startLogin(page, { returnTo: '/orders?a#b' })
+      const before = app.ledger.tokenRequests().length
+      await giveConsent(page)
+      await page.waitForURL(/\/callback/)
+      await booted(page)
+      const results = await page.evaluate(() => results)
+      assert.deepEqual(results, Array(3).fill({ value: { returnTo: '/orders?a#b' } }))
+      assert.equal(app.ledger.tokenRequests().length - before, 1)
+    },
+  )
+}
+
+test('an answer that a connection was closed with still makes a session', time, async () => {
+  const app = apps.shared
+  startBy('shared', strictLate('shared'))
+  const page = await app.open()
+  const before = app.ledger.tokenRequests().length
+  await signIn(page)
+  await page.waitForFunction(() => room.session, null, { polling: 20 })
+  assert.equal(app.ledger.tokenRequests().length - before, 1)
+})

@@ -1,0 +1,86 @@
+// A page that is prerendered (Prerendering Revamped): nobody sees it yet, perhaps nobody ever will. Chromium starts
+// its workers when it is shown. It does not prerender under a debugger, so this browser is on its own and its pages
+// report.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { startApp } from '../support/app.mjs'
+import { ARGS, findBrowser } from '../support/browser.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+let reports
+let heard = []
+let hear = () => {}
+
+/** The page that the prerendered one is shown from, and how long it is kept back, in milliseconds. */
+const speculating = (path, wait) => `<!doctype html>
+<meta charset="utf-8"><title>A page with a link</title><link rel="icon" href="data:,">
+<script type="speculationrules">{"prerender":[{"urls":["${path}"],"eagerness":"immediate"}]}</script>
+<script type="module" src="/follow.js?${wait}"></script>`
+
+before(async () => {
+  app = await startApp({ resume: 'redirect', timeout: 2, config: { scope: 'openid profile orders' } })
+  reports = await listen({
+    handler: (request, response) => {
+      heard.push({ at: Date.now(), ...JSON.parse(decodeURIComponent(request.url.slice(1))) })
+      response.writeHead(204, { 'Access-Control-Allow-Origin': '*' }).end()
+      hear()
+    },
+  })
+  app.site.pageCsp = `default-src 'none'; script-src 'self' 'inline-speculation-rules'; worker-src 'self'; img-src data:; connect-src ${reports.origin}`
+  const report = `
+const report = (what) => fetch('${reports.origin}/' + encodeURIComponent(JSON.stringify({ ...what, prerendering: document.prerendering })))
+`
+  Object.assign(app.site.files, {
+    '/link.html': speculating('/?shown', 3000),
+    '/follow.js': `setTimeout(() => { location.href = '/?shown' }, new URL(import.meta.url).search.slice(1))`,
+    '/page.js': `${report}
+await report({ what: 'started', path: location.pathname })
+document.addEventListener('prerenderingchange', () => report({ what: 'shown' }))
+${app.site.files['/page.js']}
+const outcome = await boot
+await report({ what: 'connected', outcome, session: globalThis.room?.session ?? null, path: location.pathname + location.search })`,
+  })
+  app.site.routes['/link'] = '/link.html'
+})
+after(() => Promise.all([app?.close(), reports?.close()]))
+
+const report = (what, from = 0) =>
+  new Promise((resolve) => {
+    hear = () => {
+      const found = heard.slice(from).find((each) => each.what === what)
+      if (found) resolve(found)
+    }
+    hear()
+  })
+
+test('connect() waits until it is shown, and only then goes to the provider', time, async () => {
+  const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
+  const args = ['--headless=new', ...ARGS, `--user-data-dir=${profile}`, `${app.site.origin}/link`]
+  const browser = spawn(findBrowser(), args, { stdio: 'ignore' })
+  try {
+    const started = await report('started')
+    assert.equal(started.prerendering, true, 'the page was not prerendered')
+    const shown = await report('shown')
+    // Longer than the vault has for its answer: the time does not run before.
+    assert.ok(shown.at - started.at > 2000)
+    const connected = await report('connected')
+    assert.deepEqual(connected.outcome, { value: { returnTo: '/?shown' } })
+    assert.equal(connected.session, null)
+    assert.equal(connected.path, '/?shown')
+    const trips = app.ledger.authorizationRequests()
+    assert.equal(trips.length, 1)
+    assert.ok(trips[0].at >= shown.at, 'the trip was made for a page that nobody saw')
+  } finally {
+    browser.kill()
+    await once(browser, 'exit')
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+  }
+})

@@ -1,0 +1,197 @@
+// A vault that is gone, by a trap, by itself or killed: nothing hangs, and another one starts clean.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated']
+
+/** Ways in which a worker ends, told by a channel: a real trap, and without a word. */
+const ENDS = `
+const bytes = Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,5,1,1,102,0,0,10,5,1,3,0,0,11)
+const trap = WebAssembly.instantiate(bytes).then(({ instance }) => instance.exports.f)
+new BroadcastChannel('end').onmessage = async ({ data }) => (data === 'trap' ? setTimeout(await trap) : close())
+`
+const worker = (config) => `import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(config)})
+${ENDS}`
+
+const apps = {}
+
+before(async () => {
+  for (const kind of KINDS) {
+    apps[kind] = await startApp({ kind, extendedLifetime: false })
+    apps[kind].setWorker(worker(apps[kind].config))
+  }
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+
+const orders = (app) => `${app.api.url}orders`
+const session = (page) => page.evaluate(() => room.session)
+
+/** Ends the shared worker from outside, as the system does when memory is short. */
+async function kill({ browser }, page) {
+  const ofPage = await page.context().newCDPSession(page)
+  const { browserContextId } = (await ofPage.send('Target.getTargetInfo')).targetInfo
+  await ofPage.detach()
+  const devtools = await browser.newBrowserCDPSession()
+  const { targetInfos } = await devtools.send('Target.getTargets', { filter: [{ type: 'shared_worker' }] })
+  const own = targetInfos.filter((target) => target.browserContextId === browserContextId)
+  assert.equal(own.length, 1)
+  await devtools.send('Target.closeTarget', { targetId: own[0].targetId })
+  await devtools.detach()
+}
+
+const told = (how) => (app, page) => page.evaluate((way) => new BroadcastChannel('end').postMessage(way), how)
+
+const WAYS = [
+  ['a trap', 'shared', told('trap')],
+  ['a trap', 'dedicated', told('trap')],
+  ['its own close()', 'shared', told('close')],
+  ['its own close()', 'dedicated', told('close')],
+  ['the system', 'shared', kill],
+]
+
+/** Begins a call, and reads a streamed answer that does not end. */
+const beginAll = (page, app) =>
+  page.evaluate(async (api) => {
+    const streaming = await room.fetch(`${api}stream?n=1000&interval=100`)
+    const reader = streaming.body.getReader()
+    await reader.read()
+    const toTheEnd = async () => {
+      while (!(await reader.read()).done);
+    }
+    globalThis.pending = [settle(room.fetch(`${api}slow?ms=60000`)), settle(toTheEnd())]
+    globalThis.failed = new Promise((resolve) => room.on('failed', (error) => resolve(describe(error))))
+  }, app.api.url)
+
+for (const [how, kind, end] of WAYS) {
+  test(
+    `${kind} worker, ended by ${how}: all that is pending rejects, and reconnect() starts clean`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await app.open()
+      await signIn(page)
+      await beginAll(page, app)
+      await end(app, page)
+      const failure = await page.evaluate(() => failed)
+      assert.equal(failure.code, 'vault_crashed')
+      assert.match(failure.message, /reconnect\(\)/)
+      const outcomes = await page.evaluate(() => Promise.all(pending))
+      assert.deepEqual(
+        outcomes.map(({ error }) => error.code),
+        ['vault_crashed', 'vault_crashed'],
+      )
+      assert.equal(await session(page), null)
+      assert.equal((await call(page, orders(app))).error.code, 'vault_crashed')
+
+      assert.deepEqual(await page.evaluate(() => settle(room.reconnect())), { value: undefined })
+      assert.equal(await session(page), null)
+      assert.equal((await call(page, orders(app))).error.code, 'login_required')
+      // The same room goes on, in the same page.
+      assert.equal((await page.evaluate(() => failures)).length, 1)
+      await signIn(page)
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      await page.close()
+    },
+  )
+}
+
+test('every tab of a shared worker that was killed hears of it', time, async () => {
+  const app = apps.shared
+  const first = await app.open()
+  await signIn(first)
+  const tabs = [first]
+  for (let n = 0; n < 2; n++) tabs.push(await app.open('/', first.context()))
+  await Promise.all(tabs.map(booted))
+  await kill(app, first)
+  for (const tab of tabs) {
+    await tab.waitForFunction(() => failures.length, null, { polling: 20 })
+    assert.deepEqual(await tab.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
+  }
+  // They meet again in one new vault.
+  await Promise.all(tabs.map((tab) => tab.evaluate(() => room.reconnect())))
+  const changed = tabs[2].evaluate(() => new Promise((resolve) => room.on('change', resolve)))
+  await tabs[1].evaluate(() => void room.login({ mode: 'redirect' }))
+  await tabs[1].waitForSelector('button[value=allow]')
+  await tabs[1].click('button[value=allow]')
+  assert.equal((await changed).session.claims.sub, 'alice')
+  await Promise.all(tabs.map((tab) => tab.close()))
+})
+
+test('a tab that crashes harms none', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  const other = await app.open('/', page.context())
+  await booted(other)
+  const crashed = new Promise((resolve) => other.on('crash', resolve))
+  const devtools = await page.context().newCDPSession(other)
+  void devtools.send('Page.crash').catch(() => {})
+  await crashed
+  const outcome = await call(page, orders(app))
+  // Where both tabs had one process, that and its worker are gone: then the page has crashed as well.
+  assert.equal(outcome.value.status, 200)
+  await page.close()
+})
+
+test('with a session that is kept, reconnect() goes on with it', time, async () => {
+  const app = apps.dedicated
+  app.setWorker(worker({ ...app.config, session: { persist: 'sealed' } }))
+  const page = await app.open()
+  await signIn(page)
+  await told('trap')(app, page)
+  await page.waitForFunction(() => failures.length, null, { polling: 20 })
+  await page.evaluate(() => room.reconnect())
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal((await page.evaluate(() => changes.at(-1))).session.claims.sub, 'alice')
+  assert.equal((await call(page, orders(app))).value.status, 200)
+  app.setWorker(worker(app.config))
+})
+
+test(
+  'a room that is well is left as it is by reconnect(), and one that was closed stays closed',
+  time,
+  async () => {
+    const app = apps.shared
+    const page = await app.open()
+    await signIn(page)
+    await page.evaluate(() => room.reconnect())
+    assert.equal((await session(page)).claims.sub, 'alice')
+    await page.evaluate(() => room.close())
+    await page.evaluate(() => room.reconnect())
+    assert.equal((await call(page, orders(app))).error.code, 'closed')
+  },
+)
+
+test('unsupported: reconnect() where connect() was given a worker', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open('/empty')
+  const { error } = await page.evaluate(async () => {
+    const room = await connect(create.dedicated())
+    const failed = new Promise((resolve) => room.on('failed', resolve))
+    new BroadcastChannel('end').postMessage('close')
+    await failed
+    return settle(room.reconnect())
+  })
+  assert.equal(error.code, 'unsupported')
+  assert.ok(error.isStrongroomError)
+  assert.match(error.message, /function/)
+})
+
+test('a control: a page that does not listen for the worker’s lock waits for ever', time, async () => {
+  const app = apps.shared
+  const context = await app.browser.newContext()
+  await context.addInitScript(() => {
+    LockManager.prototype.request = () => new Promise(() => {})
+  })
+  const page = await app.open('/', context)
+  await signIn(page)
+  await beginAll(page, app)
+  await kill(app, page)
+  const waited = await page.evaluate(() =>
+    Promise.race([...pending, failed, new Promise((resolve) => setTimeout(resolve, 2000, 'nothing'))]),
+  )
+  assert.equal(waited, 'nothing')
+})

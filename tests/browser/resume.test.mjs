@@ -1,0 +1,334 @@
+// Coming back to a session: `connect()` tells where it came from, and finds one without the user if it is told
+// to, once.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn as signInOn, signInByPopup, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+const apps = {}
+
+// Without offline_access: the provider would want consent for that, so that no login is silent.
+const config = { scope: 'openid profile orders' }
+const options = { config, extendedLifetime: false, provider: { accessTokenSeconds: 60 } }
+
+before(async () => {
+  const started = {
+    none: startApp({ ...options, config: { ...config, session: { persist: 'sealed' } } }),
+    redirect: startApp({ ...options, resume: 'redirect' }),
+    dedicated: startApp({ ...options, resume: 'redirect', kind: 'dedicated' }),
+    iframe: startApp({ ...options, resume: 'iframe', provider: { ...options.provider, host: 'localhost' } }),
+    iframeDedicated: startApp({
+      ...options,
+      resume: 'iframe',
+      kind: 'dedicated',
+      provider: { ...options.provider, host: 'localhost' },
+    }),
+  }
+  for (const [name, app] of Object.entries(started)) apps[name] = await app
+  for (const app of [apps.iframe, apps.iframeDedicated]) {
+    app.site.pageCsp += `; frame-src 'self' ${app.provider.issuer}`
+  }
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+afterEach(() => {
+  for (const app of Object.values(apps)) {
+    app.provider.faults.clear()
+    app.setConfig({})
+  }
+})
+
+const orders = (app) => `${app.api.url}orders`
+const resumed = (page) => page.evaluate(() => room.resumed)
+const session = (page) => page.evaluate(() => room.session)
+
+/** How often the provider was asked to log somebody in. */
+const trips = (app) => app.ledger.authorizationRequests().length
+
+/** Loads the app anew: the only tab's worker ends with the page. */
+async function reload(page, app, path = '/') {
+  await page.goto('about:blank')
+  await page.goto(app.site.origin + path)
+}
+
+/** Waits until the page that `connect()` ends in has started; there may be a trip in between. */
+const settled = (page) => page.waitForFunction(() => globalThis.room, null, { polling: 20 })
+
+/** Waits until the page has a session. */
+const signedIn = (page) => page.waitForFunction(() => globalThis.room?.session, null, { polling: 20 })
+
+/** Signs in, on a page that may just be on a trip of its own. */
+async function signIn(page) {
+  await settled(page)
+  return signInOn(page)
+}
+
+/** Lets the attempt of before be long ago. */
+const forgetAttempt = (page) => page.evaluate(() => sessionStorage.clear())
+
+test('resumed: null where there is no session, and after a login', time, async () => {
+  const app = apps.none
+  const page = await app.open()
+  await booted(page)
+  assert.equal(await resumed(page), null)
+  await signIn(page)
+  assert.equal(await resumed(page), null)
+})
+
+test('resumed: vault, where another tab keeps it', time, async () => {
+  const app = apps.none
+  const page = await app.open()
+  await signIn(page)
+  const other = await app.open('/', page.context())
+  await booted(other)
+  assert.equal(await resumed(other), 'vault')
+})
+
+test('resumed: storage, where it was sealed', time, async () => {
+  const app = apps.none
+  const page = await app.open()
+  await signIn(page)
+  await reload(page, app)
+  await booted(page)
+  assert.equal(await resumed(page), 'storage')
+})
+
+for (const kind of ['redirect', 'dedicated']) {
+  test(
+    `redirect: a reload of the only tab brings the session back, to the same address, ${kind}`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await app.open()
+      await signIn(page)
+      await forgetAttempt(page)
+      const before = trips(app)
+      const path = '/?list=open&q=%20#third'
+      await page.goto('about:blank')
+      const entries = await page.evaluate(() => history.length)
+      await page.goto(app.site.origin + path)
+      await settled(page)
+      assert.deepEqual(await booted(page), { value: { returnTo: path } })
+      assert.equal(await resumed(page), 'redirect')
+      assert.equal((await session(page)).claims.sub, 'alice')
+      assert.equal(page.url(), app.site.origin + path)
+      assert.equal(trips(app) - before, 1)
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      // The trip has left no entry behind: one for the app, none for the provider.
+      assert.equal(await page.evaluate(() => history.length), entries + 1)
+    },
+  )
+}
+
+test('redirect: who is not signed in at the provider stays signed out, after one trip', time, async () => {
+  const app = apps.redirect
+  const before = trips(app)
+  const page = await app.open('/#here')
+  await settled(page)
+  assert.deepEqual(await booted(page), { value: { returnTo: '/#here' } })
+  assert.equal(await session(page), null)
+  assert.equal(await resumed(page), null)
+  assert.equal(page.url(), `${app.site.origin}/#here`)
+  // However often it is loaded.
+  for (let n = 0; n < 4; n++) {
+    await reload(page, app)
+    assert.deepEqual(await booted(page), { value: null })
+  }
+  assert.equal(trips(app) - before, 1)
+})
+
+/** How many trips an app makes that loads itself anew at each start, eight times, without a session to be found. */
+async function tripsInCircle(forgetting = '') {
+  const app = apps.redirect
+  const page = await app.open()
+  await signIn(page)
+  await forgetAttempt(page)
+  const before = trips(app)
+  const usual = app.site.files['/page.js']
+  // The worker ends with each page, and the session with it.
+  app.site.files['/page.js'] = `${usual}
+boot.then(() => {
+  const loads = Number(new URLSearchParams(location.search).get('loads') ?? 0)
+  ${forgetting}
+  if (loads < 8) location.replace('/?loads=' + (loads + 1))
+})`
+  try {
+    await reload(page, app)
+    await page.waitForURL(/loads=8/)
+    await settled(page)
+  } finally {
+    app.site.files['/page.js'] = usual
+  }
+  return trips(app) - before
+}
+
+test('redirect: an app that loads itself anew at each start makes one trip', time, async () => {
+  assert.equal(await tripsInCircle(), 1)
+})
+
+test('redirect: one that also clears its tab’s storage makes a few', time, async () => {
+  // And one before anybody had signed in.
+  assert.equal((await tripsInCircle('sessionStorage.clear()')) + 1, 6)
+})
+
+test('redirect: a control: one that clears all storage makes one at each start', time, async () => {
+  assert.equal(await tripsInCircle('sessionStorage.clear(), localStorage.clear()'), 9)
+})
+
+test('redirect: a failed attempt is the last one for five minutes', time, async () => {
+  const app = apps.redirect
+  const page = await app.open()
+  await settled(page)
+  const before = trips(app)
+  const age = (seconds) =>
+    page.evaluate((by) => {
+      const attempt = JSON.parse(sessionStorage['strongroom.resume'])
+      sessionStorage['strongroom.resume'] = JSON.stringify({ ...attempt, at: attempt.at - by * 1000 })
+    }, seconds)
+  await age(295)
+  await reload(page, app)
+  await booted(page)
+  assert.equal(trips(app) - before, 0)
+  await age(10)
+  await reload(page, app)
+  await settled(page)
+  assert.equal(trips(app) - before, 1)
+})
+
+test('redirect: no trip where the attempt cannot be written down', time, async () => {
+  const app = apps.redirect
+  const before = trips(app)
+  const context = await app.browser.newContext()
+  await context.addInitScript(() => {
+    Object.defineProperty(Storage.prototype, 'setItem', {
+      value() {
+        throw new DOMException('full', 'QuotaExceededError')
+      },
+    })
+  })
+  const page = await app.open('/', context)
+  assert.deepEqual(await booted(page), { value: null })
+  assert.equal(await session(page), null)
+  assert.equal(trips(app) - before, 0)
+})
+
+test('redirect: no trip after a logout, in new tabs too, until somebody signs in', time, async () => {
+  const app = apps.redirect
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => room.logout())
+  const before = trips(app)
+  await forgetAttempt(page)
+  await reload(page, app)
+  await booted(page)
+  assert.equal(await session(page), null)
+  const other = await app.open('/', page.context())
+  await booted(other)
+  assert.equal(await session(other), null)
+  assert.equal(trips(app) - before, 0)
+  await page.close()
+  // The provider knows her, and asks nothing.
+  await other.evaluate(() => void room.login())
+  await signedIn(other)
+  await forgetAttempt(other)
+  await reload(other, app)
+  await settled(other)
+  assert.equal(await resumed(other), 'redirect')
+})
+
+test('redirect: no trip after the idle limit, which it would lift', time, async () => {
+  const app = apps.redirect
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+const { now } = Date
+let late = 0
+Date.now = () => now() + late
+new BroadcastChannel('late').onmessage = () => (late = 61_000)
+vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
+  // What makes a vault look at the clock.
+  await page.evaluate(() => settle(room.inspect()))
+  await page.waitForFunction(() => room.endReason === 'idle', null, { polling: 20 })
+  const before = trips(app)
+  await forgetAttempt(page)
+  await reload(page, app)
+  await booted(page)
+  assert.equal(await session(page), null)
+  assert.equal(trips(app) - before, 0)
+})
+
+test('redirect: a page that is itself an answer makes no trip', time, async () => {
+  const app = apps.redirect
+  const before = trips(app)
+  const page = await app.open('/callback?error=login_required&state=abc')
+  const { error } = await booted(page)
+  assert.equal(error.code, 'login_unknown')
+  assert.equal(trips(app) - before, 0)
+})
+
+test('redirect: a provider that cannot be reached leaves the page signed out', time, async () => {
+  const app = apps.redirect
+  app.provider.faults.add('discovery', { times: 10, drop: true })
+  const before = trips(app)
+  const page = await app.open()
+  assert.deepEqual(await booted(page), { value: null })
+  assert.equal(trips(app) - before, 0)
+})
+
+for (const kind of ['iframe', 'iframeDedicated']) {
+  test(`iframe: a reload of the only tab brings the session back, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    await forgetAttempt(page)
+    const before = trips(app)
+    await reload(page, app, '/?a#b')
+    assert.deepEqual(await booted(page), { value: null })
+    assert.equal(await resumed(page), 'iframe')
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal(page.url(), `${app.site.origin}/?a#b`)
+    assert.equal(trips(app) - before, 1)
+    assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+  })
+
+  test(
+    `iframe: who is not signed in at the provider stays signed out, after one attempt, ${kind}`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const before = trips(app)
+      const page = await app.open()
+      for (let n = 0; n < 3; n++) {
+        assert.deepEqual(await booted(page), { value: null })
+        assert.equal(await session(page), null)
+        assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+        await reload(page, app)
+      }
+      assert.equal(trips(app) - before, 1)
+    },
+  )
+}
+
+test('iframe: a provider whose page may not be framed is given up, and the page starts', time, async () => {
+  const app = apps.iframe
+  const page = await app.open('/empty')
+  app.provider.faults.add('authorization', {
+    answer: { headers: { 'Content-Security-Policy': "frame-ancestors 'none'" }, body: '<p>No.' },
+  })
+  await page.goto(`${app.site.origin}/`)
+  assert.deepEqual(await booted(page), { value: null })
+  assert.equal(await session(page), null)
+  assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+  // The page can go on.
+  assert.equal((await signInByPopup(page)).value.claims.sub, 'alice')
+})
+
+test('a value that there is not is named', time, async () => {
+  const page = await apps.none.open('/empty')
+  const { error } = await page.evaluate(() => settle(connect(create.shared(), { resume: 'popup' })))
+  assert.equal(error.code, 'unsupported')
+  assert.ok(error.isStrongroomError)
+  assert.match(error.message, /'popup'.*'redirect', 'iframe' or 'none'/)
+})
