@@ -247,9 +247,9 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   const page = await app.open()
   await signIn(page)
   await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
-  // What makes a vault look at the clock.
-  await page.evaluate(() => settle(room.inspect()))
-  await page.waitForFunction(() => room.endReason === 'idle', null, { polling: 20 })
+  // A question makes the vault look at the clock.
+  const isIdle = () => settle(room.inspect()).then(() => room.endReason === 'idle')
+  await page.waitForFunction(isIdle, null, { polling: 20 })
   const before = trips(app)
   await forgetAttempt(page)
   await reload(page, app)
