@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /**
  * Not part of the total: the wasm that is loaded instead of the other if the configuration says
- * `inspect: true`; what errors say, which a page downloads when it has one; and `strongroom/core`, an entry
+ * `inspect: true`; what errors say, which a page downloads when it has one; event sources and sockets; and `strongroom/core`, an entry
  * with a module of its own, which who uses the vault does not download.
  */
 const ROWS = [
@@ -34,6 +34,7 @@ const ROWS = [
   },
   { name: 'wasm with the inspector', files: ['strongroom_full_bg.wasm'] },
   { name: 'words, with the first error', files: ['words.js'] },
+  { name: 'live, with the first socket', files: ['live.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
 ]
 

@@ -50,9 +50,9 @@ const shrink = async (entry) => {
 
 /**
  * What the page imports when there is need: what errors say; the relay of a popup's answer to a dedicated
- * worker; ways back to a session and to a vault.
+ * worker; ways back to a session and to a vault; event sources and sockets.
  */
-const SELDOM = ['words', 'relay', 'resume', 'reconnect']
+const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live']
 
 const asItIs = ({ path }) => ({ path, external: true })
 const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
@@ -72,7 +72,7 @@ await build({
   charset: 'utf8',
   logLevel: 'warning',
 })
-for (const entry of ['index', 'worker', 'core']) await shrink(entry)
+for (const entry of ['index', 'worker', 'core', 'live']) await shrink(entry)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }

@@ -8,6 +8,8 @@
 use crate::error::{Code, Error, Result, quote};
 use crate::form;
 use crate::prelude::*;
+#[cfg(feature = "full")]
+use crate::socket::{self, Place};
 use crate::text;
 use crate::url::Url;
 
@@ -25,6 +27,9 @@ pub struct Rule {
     /// Its path begins and ends with `/`, so that a match ends on a segment's boundary.
     url: Url,
     methods: Vec<String>,
+    /// Where the token of a socket goes, if sockets may be opened.
+    #[cfg(feature = "full")]
+    socket: Option<Place>,
 }
 
 /// Why a rule cannot be used.
@@ -71,7 +76,17 @@ impl Rule {
         Ok(Self {
             url: url.clone(),
             methods: methods.to_vec(),
+            #[cfg(feature = "full")]
+            socket: None,
         })
+    }
+
+    /// The same, and sockets may be opened with the token at this place.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
+        self.socket = socket;
+        self
     }
 
     /// The rule's URL as configured and resolved.
@@ -105,6 +120,13 @@ impl Allowed {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
+    }
+
+    /// What is sent, for people: without the query.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let (bare, _) = text::cut(&self.url, b'?');
+        [&self.method, " ", bare].concat()
     }
 }
 
@@ -161,21 +183,73 @@ impl Rules {
     /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message names
     /// the URL as it was parsed, without user name, password, query and fragment.
     pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
-        self.check(text, method).map_err(|(code, why)| {
-            let shown = Url::parse(text).map(|url| quote(&url.without_query()));
-            let method = match code {
-                Code::MethodNotAllowed => quote(method) + " ",
-                _ => String::new(),
-            };
-            Error::of(code, &[why, ": ", &method, &shown.unwrap_or_default()])
+        self.check(text, |url| self.check_method(url, method))
+            .map_err(|fault| refusal(fault, text, method))
+    }
+
+    /// Decides on a socket: as on a request to the same address in `https`, or `http` on loopback, by the rules
+    /// that say where the token goes.
+    ///
+    /// # Errors
+    /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
+    #[cfg(feature = "full")]
+    pub fn decide_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
+        let text = socket::as_http(text);
+        self.check(&text, |url| self.check_socket(url))
+            .map_err(|fault| refusal(fault, &text, ""))
+    }
+
+    #[cfg(feature = "full")]
+    fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
+        let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
+        let Some(place) = covering.find_map(|rule| rule.socket.as_ref()) else {
+            let why = words!("no rule in apis that covers this URL has webSocket");
+            return Err((Code::UrlNotAllowed, why));
+        };
+        if !place.is_free_in(url) {
+            let why = words!("the URL has the parameter that the token goes to");
+            return Err((Code::UrlNotAllowed, why));
+        }
+        let allowed = Allowed {
+            url: socket::as_ws(url.without_fragment()),
+            method: "GET".to_owned(),
+        };
+        Ok((allowed, place))
+    }
+
+    fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Fault> {
+        let method = normalised_method(method);
+        let (mut is_covered, mut is_allowed) = (false, false);
+        for rule in &self.rules {
+            if rule.covers(url) {
+                is_covered = true;
+                is_allowed |= rule.methods.iter().any(|allowed| allowed == method);
+            }
+        }
+        if !is_covered {
+            return Err((
+                Code::UrlNotAllowed,
+                words!("no rule in apis covers this URL"),
+            ));
+        }
+        if !is_allowed {
+            return Err((
+                Code::MethodNotAllowed,
+                words!("no rule for this URL allows this method"),
+            ));
+        }
+        Ok(Allowed {
+            url: url.without_fragment().to_owned(),
+            method: method.to_owned(),
         })
     }
 
-    fn check(
+    /// Parses a URL, unless it is one that no rule may allow, and lets `decide` have the last word.
+    fn check<T>(
         &self,
         text: &str,
-        method: &str,
-    ) -> core::result::Result<Allowed, (Code, &'static str)> {
+        decide: impl FnOnce(&Url) -> core::result::Result<T, Fault>,
+    ) -> core::result::Result<T, Fault> {
         if text.len() > MAX_URL {
             return Err((
                 Code::LimitExceeded,
@@ -204,28 +278,20 @@ impl Rules {
                 "the URL is an endpoint of the authorization server, or not UTF-8"
             ));
         }
-        let method = normalised_method(method);
-        let (mut is_covered, mut is_allowed) = (false, false);
-        for rule in &self.rules {
-            if rule.covers(&url) {
-                is_covered = true;
-                is_allowed |= rule.methods.iter().any(|allowed| allowed == method);
-            }
-        }
-        if !is_covered {
-            return refused(words!("no rule in apis covers this URL"));
-        }
-        if !is_allowed {
-            return Err((
-                Code::MethodNotAllowed,
-                words!("no rule for this URL allows this method"),
-            ));
-        }
-        Ok(Allowed {
-            url: url.without_fragment().to_owned(),
-            method: method.to_owned(),
-        })
+        decide(&url)
     }
+}
+
+/// Why a request is refused.
+type Fault = (Code, &'static str);
+
+fn refusal((code, why): Fault, text: &str, method: &str) -> Error {
+    let shown = Url::parse(text).map(|url| quote(&url.without_query()));
+    let method = match code {
+        Code::MethodNotAllowed => quote(method) + " ",
+        _ => String::new(),
+    };
+    Error::of(code, &[why, ": ", &method, &shown.unwrap_or_default()])
 }
 
 /// Origin and path as a forgiving server reads them: `/%74oken`, `//Token/` and `/token;a=b` are all
@@ -367,11 +433,13 @@ fn is_reserved(name: &str) -> bool {
         || text::pieces(RESERVED_PREFIXES, b' ').any(|prefix| name.starts_with(prefix))
 }
 
-fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+/// RFC 9110 5.6.2.
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

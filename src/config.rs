@@ -8,6 +8,8 @@
 use crate::prelude::*;
 use core::cell::OnceCell;
 
+#[cfg(feature = "full")]
+use crate::allow;
 use crate::allow::{Rule, RuleFault, Rules};
 use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
@@ -15,6 +17,8 @@ use crate::form::Form;
 use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::metadata::{self, Metadata};
+#[cfg(feature = "full")]
+use crate::socket::Place;
 use crate::text;
 use crate::url::Url;
 
@@ -36,6 +40,14 @@ const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge code_challenge_method \
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
+
+const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
+    words!("there is no such option")
+} else {
+    words!(
+        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded"
+    )
+};
 
 const NOT_HTTPS: &str = words!("it must be https; http is for loopback only");
 
@@ -188,7 +200,7 @@ impl<'a> Options<'a> {
             let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
                 words!("a browser cannot keep a client secret; register a public client")
             } else {
-                words!("there is no such option")
+                NO_SUCH_OPTION
             };
             self.record(&["`", self.path, name, "`: ", why]);
         }
@@ -381,7 +393,13 @@ impl<'a> Options<'a> {
         const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown("url methods");
+        self.refuse_unknown(if cfg!(feature = "full") {
+            "url methods webSocket"
+        } else {
+            "url methods"
+        });
+        #[cfg(feature = "full")]
+        let socket = self.socket();
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
         let Some(url) = url else {
@@ -389,6 +407,9 @@ impl<'a> Options<'a> {
             return None;
         };
         let (option, why) = match Rule::new(&url, &methods) {
+            #[cfg(feature = "full")]
+            Ok(rule) => return Some(rule.with_socket(socket)),
+            #[cfg(not(feature = "full"))]
             Ok(rule) => return Some(rule),
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
             Err(RuleFault::NotPlain) => (
@@ -404,6 +425,86 @@ impl<'a> Options<'a> {
         };
         self.refuse(option, why);
         None
+    }
+
+    /// Where the token of a socket goes.
+    #[cfg(feature = "full")]
+    fn socket(&self) -> Option<Place> {
+        const OPTION: &str = "webSocket";
+        const WHY: &str = words!("it must be an object such as { token: 'protocol' }");
+        let value = self.object.get(OPTION)?;
+        let Some(object) = value.as_object() else {
+            self.refuse(OPTION, WHY);
+            return None;
+        };
+        let path = [self.path, OPTION, "."].concat();
+        let options = Options {
+            object,
+            path: &path,
+            fault: self.fault,
+        };
+        options.place()
+    }
+
+    #[cfg(feature = "full")]
+    fn place(&self) -> Option<Place> {
+        match self.object.str("token") {
+            Some("protocol") => {
+                self.refuse_unknown("token prefix encoding");
+                let why = words!(
+                    "it must be a text of characters that a sub-protocol's name may have (RFC 9110 5.6.2)"
+                );
+                let prefix = self.optional_text("prefix", "", why);
+                if !prefix.is_empty() && !allow::is_token(prefix) {
+                    self.refuse("prefix", why);
+                }
+                let encoding = self.object.get("encoding").map(Value::as_str);
+                if !matches!(encoding, None | Some(Some("base64url"))) {
+                    self.refuse("encoding", words!("it must be 'base64url', or be left out"));
+                }
+                Some(Place::Protocol {
+                    prefix: prefix.to_owned(),
+                    is_encoded: encoding.is_some(),
+                })
+            }
+            Some("message") => {
+                self.refuse_unknown("token message");
+                let why = words!("it must be a text with {token} in it, once");
+                let place = Place::message(self.text("message", why));
+                if place.is_none() {
+                    self.refuse("message", why);
+                }
+                place
+            }
+            Some("query") => {
+                self.refuse_unknown("token parameter");
+                let why = words!("it must be the name of a parameter");
+                let parameter = self.optional_text("parameter", "access_token", why);
+                if parameter.is_empty() {
+                    self.refuse("parameter", why);
+                }
+                Some(Place::Query {
+                    parameter: parameter.to_owned(),
+                })
+            }
+            _ => {
+                self.refuse(
+                    "token",
+                    words!("it must be 'protocol', 'message' or 'query'"),
+                );
+                None
+            }
+        }
+    }
+
+    /// A text that may be left out.
+    #[cfg(feature = "full")]
+    fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
+        if self.object.get(name).is_some() {
+            self.text(name, why)
+        } else {
+            default
+        }
     }
 
     /// A rule over the authorization server would let a page send requests to its endpoints, with a
@@ -701,6 +802,67 @@ mod tests {
         let error = configured(r#"{"clientSecret": "s3cr3t-value"}"#).unwrap_err();
         assert!(error.message().contains("public client"));
         assert!(!error.to_string().contains("s3cr3t-value"));
+    }
+
+    #[test]
+    fn where_a_sockets_token_goes_is_checked_like_everything_else() {
+        let rule = |place: &str| {
+            configured(
+                &[
+                    r#"{"apis": [{"url": "https://api.example.com/v1/", "webSocket": "#,
+                    place,
+                    "}]}",
+                ]
+                .concat(),
+            )
+        };
+        for place in [
+            r#"{"token": "protocol"}"#,
+            r#"{"token": "protocol", "prefix": "bearer.", "encoding": "base64url"}"#,
+            r#"{"token": "message", "message": "Bearer {token}"}"#,
+            r#"{"token": "query"}"#,
+            r#"{"token": "query", "parameter": "jwt"}"#,
+        ] {
+            assert!(rule(place).is_ok(), "{place}");
+        }
+        for (place, expected) in [
+            ("true", "`apis[0].webSocket` is true: it must be an object"),
+            (
+                r#"{"token": "header"}"#,
+                "`apis[0].webSocket.token` is \"header\"",
+            ),
+            ("{}", "`apis[0].webSocket.token` is missing"),
+            (
+                r#"{"token": "protocol", "prefix": "a b"}"#,
+                "`apis[0].webSocket.prefix` is \"a b\"",
+            ),
+            (r#"{"token": "protocol", "prefix": 1}"#, "prefix` is 1"),
+            (
+                r#"{"token": "protocol", "encoding": "hex"}"#,
+                "'base64url', or be left out",
+            ),
+            (
+                r#"{"token": "protocol", "parameter": "a"}"#,
+                "parameter`: there is no such option",
+            ),
+            (r#"{"token": "message"}"#, "message` is missing"),
+            (
+                r#"{"token": "message", "message": "{tokens}"}"#,
+                "{token} in it, once",
+            ),
+            (
+                r#"{"token": "message", "message": "{token}{token}"}"#,
+                "{token} in it, once",
+            ),
+            (
+                r#"{"token": "query", "parameter": ""}"#,
+                "the name of a parameter",
+            ),
+        ] {
+            let error = rule(place).expect_err(place);
+            let message = error.message();
+            assert!(message.contains(expected), "{place}: {message}");
+        }
     }
 
     #[test]

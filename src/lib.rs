@@ -88,6 +88,7 @@
 //! | [`jwt`], [`jwks`], [`id_token`] | an ID token counts after its signature and every claim |
 //! | [`metadata`] | the provider is the configured issuer or nobody |
 //! | [`refresh`] | only a definite verdict ends a session |
+//! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
 //! | [`secret`], [`error`] | secrets show nothing of themselves; errors never hold one |
@@ -117,6 +118,8 @@ pub mod pkce;
 pub mod refresh;
 pub mod secret;
 pub mod session;
+#[cfg(feature = "full")]
+pub mod socket;
 mod text;
 pub mod token;
 pub mod url;

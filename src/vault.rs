@@ -7,6 +7,7 @@
 //! - `callback`: the answer, its exchange for tokens, the beginning of a session.
 //! - `renewal`: the one refresh, and who waits for it.
 //! - `calls`: requests of pages to APIs.
+//! - `sockets`: sockets of pages to APIs.
 //! - `end`: logout, limits, verdicts.
 //! - `keeper`: what vaults that share a store have in common.
 //! - `provider`: its metadata and keys, fetched when first needed.
@@ -25,6 +26,8 @@ mod login;
 mod message;
 mod provider;
 mod renewal;
+#[cfg(feature = "full")]
+mod sockets;
 mod verification;
 
 use crate::prelude::*;
@@ -181,6 +184,8 @@ impl Vault {
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallClosed { call } => self.call_closed(call),
+            #[cfg(feature = "full")]
+            Input::SocketOpened { call, protocol } => self.socket_opened(call, &protocol),
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
         }
@@ -226,7 +231,7 @@ impl Vault {
             }
         };
         let id = message.id;
-        if !matches!(message.request, Request::Fetch(_)) {
+        if !message.request.has_payload() {
             // A page may have sent a body along, of which there is no use.
             self.drop_call(call);
         }
@@ -254,6 +259,8 @@ impl Vault {
             Request::Cancel => self.cancel_login(port, id),
             Request::Callback { url } => self.callback(port, id, &url),
             Request::Fetch(request) => self.fetch((port, id), call, &request, body),
+            #[cfg(feature = "full")]
+            Request::Socket(request) => self.socket((port, id), call, request),
             Request::Abort => self.abort(port, id),
             Request::Logout {
                 provider,

@@ -2,6 +2,7 @@
 //!
 //! - `host`: the loop between the core and everything below.
 //! - `call`: requests to APIs, and their bodies, which go to the page piece by piece.
+//! - `socket`: sockets, and what goes through them.
 //! - `flow`: operations of the core's that take several steps:
 //!   - `provider`: requests to the provider.
 //!   - `seal`: the store of pending logins, and the key it is sealed with.
@@ -15,5 +16,7 @@ pub(crate) mod js;
 mod provider;
 mod seal;
 mod signature;
+#[cfg(feature = "full")]
+mod socket;
 
 pub use host::Host;

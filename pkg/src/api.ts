@@ -18,6 +18,22 @@ export interface Strongroom {
    */
   readonly fetch: (input: RequestInfo | URL, init?: VaultRequestInit) => Promise<Response>
   /**
+   * An `EventSource` (HTML 9.2) whose requests carry the access token, and each new one the token of then. A
+   * redirect is not followed. An `error` event has what happened in `error`: a {@link StrongroomError} if the vault
+   * refused. It is no activity of the user's. See docs/fetch.md.
+   *
+   * @throws TypeError if the URL is none.
+   */
+  eventSource(url: string | URL, init?: EventSourceInit): EventSource
+  /**
+   * A `WebSocket` that the vault opens, with the access token where the rule's `webSocket` says. It is closed with
+   * code 3000 when the session ends (`reason`: why), and with 4009 when a limit is exceeded. An `error` event has
+   * what happened in `error`, if the vault knows. See docs/fetch.md.
+   *
+   * @throws TypeError if the URL is none.
+   */
+  webSocket(url: string | URL, protocols?: string | string[]): WebSocket
+  /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if that fails. `popup` must be called in a

@@ -38,7 +38,27 @@ export interface ApiRule {
   url: string
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]
+  /**
+   * Lets pages open sockets (`room.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
+   * script can set a header of a socket's handshake. It needs strongroom_full_bg.wasm, as `inspect` does.
+   */
+  webSocket?: SocketToken
 }
+
+/** Where a socket's token goes. */
+export type SocketToken =
+  /**
+   * A sub-protocol after those that the page names: `prefix` (default: nothing) and the token, which `encoding:
+   * 'base64url'` encodes once more. The server must choose one of them; which of the page's own, the page is told.
+   */
+  | { token: 'protocol'; prefix?: string; encoding?: 'base64url' }
+  /** The first message: this text, with the token in place of `{token}`. */
+  | { token: 'message'; message: string }
+  /**
+   * A parameter of the query (RFC 6750 2.3), by default `access_token`: for servers that can do nothing else, since
+   * addresses are written to logs.
+   */
+  | { token: 'query'; parameter?: string }
 
 /** Limits of a session, in seconds. */
 export interface SessionLimits {

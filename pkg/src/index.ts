@@ -15,6 +15,7 @@ import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
 import { type Link, type Listener, open } from './port.js'
+import { shell } from './shell.js'
 import { refuse, spell } from './spell.js'
 
 type AnyWorker = SharedWorker | Worker
@@ -88,6 +89,8 @@ export const connect = async (
       return reason
     },
     fetch: (input, init) => vaultFetch(link, input, init),
+    eventSource: (url, init) => shell('eventSource', link, url, init),
+    webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {
       await login(link, options)
       return session!

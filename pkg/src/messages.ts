@@ -34,7 +34,12 @@ export type PageMessage =
   | { t: 'callback'; id: number; url: string }
   /** A request for an API; the payload is its body. Answered by `head`, `network_error` or `error`. */
   | ({ t: 'fetch'; id: number } & RequestHead)
-  /** The page no longer wants call `id`. Not answered. */
+  /**
+   * A socket to an API; the payload is the port that it is passed on by (src/web/socket.rs). Answered there by
+   * `socket`, or by `error`.
+   */
+  | { t: 'socket'; id: number; url: string; protocols: string[] }
+  /** The page no longer wants call or socket `id`. Not answered. */
   | { t: 'abort'; id: number }
   /** End the session everywhere; answered by `done`. */
   | { t: 'logout'; id: number; provider: boolean; returnTo?: string }
@@ -107,6 +112,8 @@ export type VaultMessage =
       /** Whether `[id, chunk]` messages follow. */
       body: boolean
     }
+  /** Socket `id` is open. Sent on its own port. `protocol`: one of the page's own, or nothing. */
+  | { t: 'socket'; id: number; protocol: string }
   /** Call `id` failed as `fetch` fails when the network does. */
   | { t: 'network_error'; id: number }
   /** Operation `id` was refused or failed. */

@@ -15,7 +15,7 @@ type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
 /** A message that starts something; the link gives it its id. */
 export type Question = Without<
-  Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'logout' | 'inspect' }>,
+  Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'socket' | 'logout' | 'inspect' }>,
   'id'
 >
 /** A question with one answer. */
@@ -31,8 +31,8 @@ export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error'
 type Refusal = Extract<VaultMessage, { code: string }> & { id?: number }
 /** What concerns the whole page. */
 export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'expiring' | 'trace' }>
-/** What JSON cannot carry: a request's body. */
-export type Payload = Blob | ArrayBuffer | ReadableStream | undefined
+/** What JSON cannot carry: a request's body, a socket's port. */
+export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
 /** A piece of a body: `null` at its end, `false` where the connection broke. */
 export type Piece = Uint8Array<ArrayBuffer> | null | false
 

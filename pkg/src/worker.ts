@@ -23,8 +23,8 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * says `inspect: true` or `persist: 'sealed'`. The full module serves every configuration, the other one has
-   * no inspector and keeps nothing.
+   * says `inspect: true` or `persist: 'sealed'`, or has a rule with `webSocket`. The full module serves every
+   * configuration, the other one has no inspector, keeps nothing and opens no sockets.
    */
   wasm?: WasmSource
 }
@@ -75,7 +75,9 @@ const start = async (
   config: VaultConfig,
   {
     // Bundlers look for exactly these expressions. The configuration may be missing, which the core is to say.
-    wasm = config?.inspect || config?.session?.persist === 'sealed'
+    wasm = config?.inspect ||
+    config?.session?.persist === 'sealed' ||
+    config?.apis?.some?.((rule) => rule?.webSocket)
       ? new URL('./strongroom_full_bg.wasm', import.meta.url)
       : new URL('./strongroom_bg.wasm', import.meta.url),
   }: VaultOptions,

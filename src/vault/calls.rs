@@ -6,12 +6,13 @@
 
 use super::list;
 use super::message::{FetchRequest, message};
+#[cfg(feature = "full")]
+use super::sockets::Socket;
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::allow::{self, Allowed};
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
-use crate::text;
 
 /// Most calls at once of one page, so that it leaves the others some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
@@ -20,20 +21,23 @@ pub(super) const MAX_CALLS: usize = 1024;
 
 /// A request of a page.
 pub(super) struct Call {
-    call: CallId,
-    port: PortId,
-    id: u64,
-    allowed: Allowed,
+    pub(super) call: CallId,
+    pub(super) port: PortId,
+    pub(super) id: u64,
+    pub(super) allowed: Allowed,
     /// See [`ApiRequest::init`].
-    init: String,
-    body: Body,
-    stage: Stage,
-    was_retried: bool,
+    pub(super) init: String,
+    pub(super) body: Body,
+    pub(super) stage: Stage,
+    pub(super) was_retried: bool,
     /// Sent in a session that is over.
-    is_orphan: bool,
+    pub(super) is_orphan: bool,
+    /// What is opened, if it is no request that is sent.
+    #[cfg(feature = "full")]
+    pub(super) socket: Option<Box<Socket>>,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// For a valid access token.
     Waiting,
     /// With the access token of this generation.
@@ -86,15 +90,7 @@ impl Vault {
     ) -> Result<Box<Call>> {
         let allowed = self.config.rules.decide(&request.url, &request.method)?;
         allow::check_headers(&request.headers())?;
-        let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
-        if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
-            let message = words!("512 calls of this page, or 1024 of all, are under way already");
-            return Err(Error::new(Code::LimitExceeded, message));
-        }
-        if self.calls.iter().any(|c| c.port == port && c.id == id) {
-            let message = words!("a call with this id is under way");
-            return Err(Error::new(Code::MessageInvalid, message));
-        }
+        self.find_room(port, id)?;
         let is_in_doubt = self.is_in_doubt();
         let Some(session) = &mut self.session else {
             return Err(self.no_session());
@@ -115,10 +111,26 @@ impl Vault {
             stage: Stage::Waiting,
             was_retried: false,
             is_orphan: false,
+            #[cfg(feature = "full")]
+            socket: None,
         }))
     }
 
-    fn send_or_wait(&mut self, call: CallId) {
+    /// Whether a page may have one more call under this number.
+    pub(super) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
+        let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
+        if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
+            let message = words!("512 calls of this page, or 1024 of all, are under way already");
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        if self.calls.iter().any(|c| c.port == port && c.id == id) {
+            let message = words!("a call with this id is under way");
+            return Err(Error::new(Code::MessageInvalid, message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_or_wait(&mut self, call: CallId) {
         if self.is_in_doubt() {
             return;
         }
@@ -143,6 +155,10 @@ impl Vault {
     }
 
     fn send_call(&mut self, call: CallId) {
+        #[cfg(feature = "full")]
+        if self.open_socket(call) {
+            return;
+        }
         let Some(session) = &self.session else {
             return;
         };
@@ -160,11 +176,7 @@ impl Vault {
             "call_sent"
         };
         known.stage = Stage::Sent { generation };
-        let detail = is_inspected.then(|| {
-            let url = known.allowed.url();
-            let (bare, _) = text::cut(url, b'?');
-            [known.allowed.method(), " ", bare].concat()
-        });
+        let detail = is_inspected.then(|| known.allowed.described());
         self.outputs.push(Output::Call {
             call,
             port: known.port,
@@ -303,7 +315,7 @@ impl Vault {
         }
     }
 
-    fn deliver(&mut self, call: CallId, text: String) {
+    pub(super) fn deliver(&mut self, call: CallId, text: String) {
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Delivered;
             self.outputs.push(Output::Deliver { call, text });
@@ -343,7 +355,7 @@ impl Vault {
         }
     }
 
-    fn reject_call(&mut self, call: CallId, error: &Error) {
+    pub(super) fn reject_call(&mut self, call: CallId, error: &Error) {
         if let Some(known) = self.forget_call(call) {
             self.post_error(known.port, known.id, error);
             self.drop_call(call);

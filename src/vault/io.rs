@@ -9,6 +9,8 @@ use crate::allow::Allowed;
 use crate::clock::UnixMillis;
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Algorithm;
+#[cfg(feature = "full")]
+use crate::socket::Handshake;
 
 /// A page's connection, numbered by the host.
 pub type PortId = u32;
@@ -137,6 +139,14 @@ pub enum Input<'a> {
         /// Which.
         call: CallId,
     },
+    /// The socket of [`Output::OpenSocket`] is open.
+    #[cfg(feature = "full")]
+    SocketOpened {
+        /// Which.
+        call: CallId,
+        /// The sub-protocol that the server chose, or nothing.
+        protocol: String,
+    },
     /// A timer fired. Early or late does not matter.
     Tick,
     /// The device woke up, came online, or a page became visible.
@@ -237,7 +247,35 @@ pub enum Output {
         /// What to send.
         request: ApiRequest,
     },
-    /// Give the answer that the host holds to the page: first `text`, then its body.
+    /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. What came with the message is
+    /// the port by which the page sends and receives, and is told how the socket was closed; nothing goes through
+    /// before [`Output::Deliver`].
+    #[cfg(feature = "full")]
+    OpenSocket {
+        /// Which.
+        call: CallId,
+        /// What to open it with.
+        handshake: Handshake,
+    },
+    /// Send this by a socket, before all that the page sends.
+    #[cfg(feature = "full")]
+    SendFirst {
+        /// By which.
+        call: CallId,
+        /// What.
+        text: Secret,
+    },
+    /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.
+    #[cfg(feature = "full")]
+    CloseSocket {
+        /// Which.
+        call: CallId,
+        /// The code.
+        code: u16,
+        /// The reason.
+        reason: String,
+    },
+    /// Give the answer that the host holds to the page: first `text`, then its body, or what comes by the socket.
     Deliver {
         /// Which.
         call: CallId,
@@ -284,6 +322,8 @@ impl fmt::Debug for Input<'_> {
             Self::CallAnswered { .. } => "CallAnswered",
             Self::CallFailed { .. } => "CallFailed",
             Self::CallClosed { .. } => "CallClosed",
+            #[cfg(feature = "full")]
+            Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
             Self::Woke => "Woke",
         })
@@ -306,6 +346,12 @@ impl fmt::Debug for Output {
             Self::Unlock => "Unlock",
             Self::Announce => "Announce",
             Self::Call { .. } => "Call",
+            #[cfg(feature = "full")]
+            Self::OpenSocket { .. } => "OpenSocket",
+            #[cfg(feature = "full")]
+            Self::SendFirst { .. } => "SendFirst",
+            #[cfg(feature = "full")]
+            Self::CloseSocket { .. } => "CloseSocket",
             Self::Deliver { .. } => "Deliver",
             Self::Drop { .. } => "Drop",
         })

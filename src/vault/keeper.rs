@@ -671,6 +671,8 @@ impl Vault {
         }
         self.abandon_refresh();
         self.orphan_calls();
+        #[cfg(feature = "full")]
+        self.close_sockets(None);
         self.session = Some(session);
         self.end_reason = None;
         orphaned

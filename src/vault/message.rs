@@ -41,6 +41,9 @@ pub(super) enum Request {
     },
     /// `fetch`
     Fetch(FetchRequest),
+    /// `socket`
+    #[cfg(feature = "full")]
+    Socket(SocketRequest),
     /// `abort`
     Abort,
     /// `logout`
@@ -60,6 +63,18 @@ pub(super) enum Request {
     Bye,
 }
 
+impl Request {
+    /// Whether there is a use of what came with it.
+    pub(super) const fn has_payload(&self) -> bool {
+        match self {
+            Self::Fetch(_) => true,
+            #[cfg(feature = "full")]
+            Self::Socket(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A request for an API, not decided on yet.
 pub(super) struct FetchRequest {
     /// Where to, as the page wrote it.
@@ -70,6 +85,15 @@ pub(super) struct FetchRequest {
     pub background: bool,
     /// The whole message.
     members: Object,
+}
+
+/// A socket, not decided on yet.
+#[cfg(feature = "full")]
+pub(super) struct SocketRequest {
+    /// Where to, as the page wrote it.
+    pub url: String,
+    /// The sub-protocols that the page names.
+    pub protocols: Vec<String>,
 }
 
 /// The members of `RequestInit` among `RequestHead` in `pkg/src/messages.ts`, but for `headers` and
@@ -176,6 +200,8 @@ impl Members<'_> {
                 url: self.required("url"),
             },
             "fetch" => Request::Fetch(self.fetch()),
+            #[cfg(feature = "full")]
+            "socket" => Request::Socket(self.socket()),
             "logout" => Request::Logout {
                 provider: self.flag("provider"),
                 return_to: self.text("returnTo"),
@@ -228,6 +254,21 @@ impl Members<'_> {
             method: self.required("method"),
             background: self.flag("background"),
             members: core::mem::take(self.object),
+        }
+    }
+
+    #[cfg(feature = "full")]
+    fn socket(&mut self) -> SocketRequest {
+        let names = self.object.get("protocols").and_then(Value::as_array);
+        self.are_sound &= names.is_some();
+        let mut protocols = Vec::new();
+        for name in names.unwrap_or_default() {
+            self.are_sound &= name.as_str().is_some();
+            protocols.extend(name.as_str().map(ToOwned::to_owned));
+        }
+        SocketRequest {
+            url: self.required("url"),
+            protocols,
         }
     }
 

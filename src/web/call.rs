@@ -43,6 +43,13 @@ impl Calls {
         });
     }
 
+    /// Takes out what came with a message.
+    #[cfg(feature = "full")]
+    pub(super) fn take_body(&mut self, call: CallId) -> JsValue {
+        let known = self.find(call);
+        known.map_or(JsValue::UNDEFINED, |known| core::mem::take(&mut known.body))
+    }
+
     fn find(&mut self, call: CallId) -> Option<&mut Call> {
         self.0.iter_mut().find(|c| c.call == call)
     }
@@ -94,6 +101,10 @@ impl Host {
 
     /// Gives an answer to its page: the head, with the list of headers, then the body.
     pub(super) fn deliver(&mut self, call: CallId, text: &str) {
+        #[cfg(feature = "full")]
+        if self.deliver_socket(call, text) {
+            return;
+        }
         let Some(known) = self.calls.find(call) else {
             return;
         };
@@ -167,6 +178,8 @@ impl Host {
 
     /// Forgets a call, and stops it if it runs.
     pub(super) fn forget_call(&mut self, call: CallId) {
+        #[cfg(feature = "full")]
+        self.drop_socket(call);
         self.stop(call);
         self.calls.0.retain(|c| c.call != call);
     }

@@ -15,6 +15,8 @@ use super::js;
 use super::provider::Exchange;
 use super::seal::{self, Job};
 use super::signature::Verification;
+#[cfg(feature = "full")]
+use super::socket::Sockets;
 use crate::clock::{Instant, Millis};
 use crate::config::Config;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
@@ -41,10 +43,25 @@ pub(super) enum Event {
     Locked,
     /// Another vault has changed the store.
     Changed,
+    /// The socket of call `id` is open.
+    #[cfg(feature = "full")]
+    SocketOpened,
+    /// A message came by it.
+    #[cfg(feature = "full")]
+    SocketReceived,
+    /// It failed.
+    #[cfg(feature = "full")]
+    SocketFailed,
+    /// It is closed.
+    #[cfg(feature = "full")]
+    SocketClosed,
+    /// Its page sent something.
+    #[cfg(feature = "full")]
+    PageSent,
 }
 
 impl Event {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; if cfg!(feature = "full") { 13 } else { 8 }] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -53,6 +70,16 @@ impl Event {
         Self::Tick,
         Self::Locked,
         Self::Changed,
+        #[cfg(feature = "full")]
+        Self::SocketOpened,
+        #[cfg(feature = "full")]
+        Self::SocketReceived,
+        #[cfg(feature = "full")]
+        Self::SocketFailed,
+        #[cfg(feature = "full")]
+        Self::SocketClosed,
+        #[cfg(feature = "full")]
+        Self::PageSent,
     ];
 }
 
@@ -61,6 +88,8 @@ pub struct Host {
     vault: Vault,
     pub(super) scope: JsValue,
     pub(super) calls: Calls,
+    #[cfg(feature = "full")]
+    pub(super) sockets: Sockets,
     happened: JsValue,
     /// What vaults over one store have in common: `Common` in pkg/src/common.ts.
     common: JsValue,
@@ -110,6 +139,8 @@ impl Host {
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             scope,
             calls: Calls::default(),
+            #[cfg(feature = "full")]
+            sockets: Sockets::default(),
             happened,
             ports: Vec::new(),
             last_port: 0,
@@ -154,6 +185,8 @@ impl Host {
             Event::Locked | Event::Changed if !IS_KEEPER => {}
             Event::Locked => self.report(Input::Locked { op: id }),
             Event::Changed => self.report(Input::Changed),
+            #[cfg(feature = "full")]
+            _ => self.socket_event(*event, id, value),
         }
         if let Some(report) = self.reports.pop() {
             self.handle(report);
@@ -262,6 +295,12 @@ impl Host {
             } => self.send(call, (port, id as f64), &request),
             Output::Deliver { call, text } => self.deliver(call, &text),
             Output::Drop { call } => self.forget_call(call),
+            #[cfg(feature = "full")]
+            Output::OpenSocket { call, handshake } => self.open_socket(call, &handshake),
+            #[cfg(feature = "full")]
+            Output::SendFirst { call, text } => self.send_first(call, text.expose()),
+            #[cfg(feature = "full")]
+            Output::CloseSocket { call, code, reason } => self.close_socket(call, code, &reason),
             _ if !IS_KEEPER => {}
             Output::Persist {
                 op,

@@ -312,7 +312,9 @@ impl Life {
                 Kind::Store | Kind::Take | Kind::Persist | Kind::Load => {
                     self.answer_in(job, &[0, 1, 10, 100]);
                 }
-                Kind::Verify | Kind::Lock | Kind::Changed => self.answer_in(job, &[0, 1]),
+                Kind::Verify | Kind::Lock | Kind::Changed | Kind::Socket => {
+                    self.answer_in(job, &[0, 1]);
+                }
             }
         }
     }

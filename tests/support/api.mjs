@@ -3,6 +3,7 @@ import { sendJson } from './answer.mjs'
 import { readBody } from './body.mjs'
 import { listen } from './listen.mjs'
 import { ROUTES } from './routes.mjs'
+import { startSockets } from './sockets.mjs'
 
 /**
  * One request that arrived, whether or not it was let in.
@@ -49,9 +50,13 @@ export async function startApi({
   const verify = createVerifier({ issuer, provider, audience })
   const state = { orders: [...FIRST_ORDERS], rejected: new Set() }
 
+  const handlers = new Map()
+  const sockets = startSockets({ verify })
+
   const server = await listen({
     port,
     orNext,
+    upgrade: sockets.upgrade,
     async handler(request, response) {
       allowOrigin(request, response, allowedOrigins)
       const entry = note(request, response)
@@ -66,6 +71,10 @@ export async function startApi({
 
   async function answer(request, response, entry) {
     const url = new URL(request.url, server.origin)
+    const [, place, name] = url.pathname.split('/', 3)
+    if (place === 'open' && handlers.has(name)) {
+      return handlers.get(name)({ request, response, url, body: await readBody(request), entry })
+    }
     if (!url.pathname.startsWith('/v1/')) return sendJson(response, 404, { error: 'not_found' })
     const token = /^Bearer (.+)$/.exec(entry.authorization ?? '')?.[1]
     const { claims, problem } = await verify(token)
@@ -75,10 +84,11 @@ export async function startApi({
     // The client went away while it was sending.
     if (!body) return
     entry.bytes = body.length
-    const [name, ...rest] = url.pathname.slice('/v1/'.length).split('/')
-    const route = ROUTES[name]
+    const rest = url.pathname.slice('/v1/'.length).split('/')
+    const segment = rest.shift()
+    const route = segment === 'on' ? handlers.get(rest[0]) : ROUTES[segment]
     if (!route) return sendJson(response, 404, { error: 'not_found' })
-    await route({ request, response, url, rest, body, claims, state, origin: server.origin })
+    await route({ request, response, url, rest, body, claims, entry, state, origin: server.origin })
   }
 
   const origin = publicOrigin ?? server.origin
@@ -96,7 +106,20 @@ export async function startApi({
       requests.length = 0
       preflights.length = 0
     },
-    close: server.close,
+    /** What was opened below `/v1/live`: see sockets.mjs. */
+    sockets: sockets.opened,
+    /**
+     * Answers `/v1/on/<name>`, and `/open/<name>` for clients that cannot show a token: a page's own
+     * `EventSource`.
+     *
+     * @param {string} name
+     * @param {(exchange: object) => unknown} handler What a route of routes.mjs is.
+     */
+    on: (name, handler) => handlers.set(name, handler),
+    async close() {
+      sockets.close()
+      await server.close()
+    },
   }
 }
 

@@ -16,6 +16,7 @@ const PACKAGE = [
   'relay.js',
   'resume.js',
   'reconnect.js',
+  'live.js',
   'worker.js',
   'strongroom_bg.wasm',
   'strongroom_full_bg.wasm',

@@ -5,13 +5,15 @@ import { createServer } from 'node:http'
  *
  * @param {object} options
  * @param {(request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => unknown} options.handler
+ * @param {(request: import('node:http').IncomingMessage, socket: import('node:net').Socket, head: Buffer) => unknown} [options.upgrade]
+ *   For what becomes a WebSocket. Its connections are whoever's who takes them.
  * @param {string} [options.host] The name in the server's origin. Cookies are kept by host name, not by
  *   port, so servers that must not see each other's cookies take different names of loopback.
  * @param {number} [options.port] 0: any free port.
  * @param {boolean} [options.orNext] If the port is taken, try the ones after it.
  * @returns {Promise<{ origin: string, port: number, close(): Promise<void> }>}
  */
-export async function listen({ handler, host = '127.0.0.1', port = 0, orNext = false }) {
+export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, orNext = false }) {
   const server = createServer(async (request, response) => {
     try {
       await handler(request, response)
@@ -21,6 +23,7 @@ export async function listen({ handler, host = '127.0.0.1', port = 0, orNext = f
       response.destroy()
     }
   })
+  if (upgrade) server.on('upgrade', upgrade)
   const taken = await bind(server, port, orNext ? 20 : 1)
   return {
     origin: `http://${host}:${taken}`,

@@ -27,6 +27,7 @@ mod refresh;
 mod refresh_failures;
 mod resumed;
 mod secrecy;
+mod sockets;
 mod stuck_store;
 mod unauthorized;
 #[path = "../world/mod.rs"]

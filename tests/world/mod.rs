@@ -11,6 +11,7 @@ pub(crate) mod invariants;
 pub(crate) mod ledger;
 pub(crate) mod page;
 pub(crate) mod provider;
+pub(crate) mod sockets;
 pub(crate) mod store;
 pub(crate) mod witness;
 
@@ -57,6 +58,8 @@ pub(crate) enum Kind {
     /// Another vault has changed the store.
     Changed,
     Call,
+    /// The handshake of a socket.
+    Socket,
     /// The body of an answer, on its way to the page.
     ResponseBody,
 }
@@ -109,6 +112,7 @@ enum Task {
     Lock(OpId),
     Changed,
     Call(CallId, Box<ApiRequest>),
+    Socket(CallId),
     ResponseBody(CallId),
 }
 
@@ -190,6 +194,7 @@ pub(crate) struct World {
     pub(crate) has_refused_renewed: bool,
     /// Headers and tokens of the calls, as the API saw them.
     pub(crate) seen_by_api: Vec<ApiRequest>,
+    pub(crate) sockets: sockets::Sockets,
     sent: BTreeMap<Endpoint, Vec<String>>,
     last_port: PortId,
     last_call: CallId,
@@ -250,6 +255,7 @@ impl World {
             refused: BTreeSet::new(),
             has_refused_renewed: false,
             seen_by_api: Vec::new(),
+            sockets: sockets::Sockets::default(),
             sent: BTreeMap::new(),
             last_port: 0,
             last_call: 0,
@@ -1043,6 +1049,30 @@ impl World {
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
                 self.job(Kind::Call, Task::Call(call, Box::new(request)));
             }
+            Output::OpenSocket { call, handshake } => {
+                let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
+                self.check_token_in(&[url, protocols].concat());
+                self.sockets.opened.push((self.calls[&call], handshake));
+                self.job(Kind::Socket, Task::Socket(call));
+            }
+            Output::SendFirst { call, text } => {
+                self.check_token_in(text.expose());
+                let first = (self.calls[&call], text.expose().to_owned());
+                self.sockets.first_messages.push(first);
+            }
+            Output::CloseSocket { call, code, reason } => {
+                let request = self.calls[&call];
+                self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
+                // Its page is told by its own port, be it that it never was open.
+                if !self.sockets.open.contains(&call) {
+                    self.ledger.answered(request);
+                }
+                self.sockets.closed.push((request, code, reason));
+            }
+            Output::Deliver { call, text } if self.sockets.has(self.calls[&call]) => {
+                self.sockets.open.insert(call);
+                self.tell(self.calls[&call].port, &text);
+            }
             Output::Deliver { call, text } => {
                 let port = self.calls[&call].port;
                 self.tell(port, &text);
@@ -1050,9 +1080,12 @@ impl World {
             }
             Output::Drop { call } => {
                 let is_its = |task: &Task| match task {
-                    Task::Call(c, _) | Task::ResponseBody(c) => *c == call,
+                    Task::Call(c, _) | Task::Socket(c) | Task::ResponseBody(c) => *c == call,
                     _ => false,
                 };
+                if self.sockets.open.remove(&call) {
+                    self.sockets.dropped.push(call);
+                }
                 self.jobs.retain(|job| !is_its(&job.task));
                 self.calls.remove(&call);
             }
@@ -1269,6 +1302,38 @@ impl World {
                 });
             }
             Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
+            Task::Socket(call) => {
+                let protocol = self.sockets.choose(self.calls[&call]);
+                self.input(Input::SocketOpened { call, protocol });
+            }
+        }
+    }
+
+    /// A page opens a socket.
+    pub(crate) fn socket(&mut self, port: PortId, url: &str, protocols: &[&str]) -> Request {
+        let mut names = String::new();
+        let list: Vec<Value> = protocols.iter().map(|name| Value::from(*name)).collect();
+        Value::from(list).write(&mut names);
+        let members = format!(r#""t":"socket","url":"{url}","protocols":{names}"#);
+        self.ask(port, &members)
+    }
+
+    /// The handshake of a socket fails.
+    pub(crate) fn refuse_socket(&mut self, request: Request) {
+        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.get(call) == Some(&request));
+        let i = self.jobs.iter().position(is_it).expect("it is under way");
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        self.ledger.answered(request);
+        if let Task::Socket(call) = job.task {
+            self.input(Input::CallClosed { call });
+        }
+    }
+
+    /// A token that leaves by a socket is one that may.
+    fn check_token_in(&mut self, text: &str) {
+        if let Some(token) = sockets::token_in(text) {
+            self.watch.call(token, &self.now);
         }
     }
 

@@ -18,6 +18,7 @@ pub(crate) enum Answer {
     Done(Option<String>),
     Settled { return_to: String, popup: bool },
     Head { status: u16, url: String },
+    Socket { protocol: String },
     NetworkError,
     Error { code: String, message: String },
     Inspection(Vec<Value>),
@@ -60,6 +61,9 @@ fn answer(message: &Object) -> Option<Answer> {
         "head" => Answer::Head {
             status: message.get("status")?.as_u64()?.try_into().ok()?,
             url: text("url")?,
+        },
+        "socket" => Answer::Socket {
+            protocol: text("protocol")?,
         },
         "network_error" => Answer::NetworkError,
         "error" => Answer::Error {

@@ -55,6 +55,7 @@ fn package() -> Result<()> {
         "relay.js",
         "resume.js",
         "reconnect.js",
+        "live.js",
         "strongroom_bg.wasm",
         "strongroom_full_bg.wasm",
         "strongroom_core_bg.wasm",

@@ -1,0 +1,136 @@
+/** `EventSource` (HTML 9.2) by the vault's fetch, which adds the access token. */
+import { eventStream } from './eventstream.js'
+import { vaultFetch } from './fetch.js'
+import { errorEvent, furnish } from './furnish.js'
+import type { Link } from './port.js'
+import type { Shell } from './shell.js'
+
+const CONNECTING = 0
+const OPEN = 1
+const CLOSED = 2
+
+/** Milliseconds before connecting again, unless the stream says otherwise. */
+const RETRY = 3000
+/** The longest of them that failures in a row may add up to, unless the stream says more. */
+const LONGEST = 60_000
+
+/** Refusals that may be over next time. All others are final, as is an answer that is no event stream. */
+const PASSING = ['provider_unavailable', 'limit_exceeded', 'page_left']
+
+const isFinal = (error: unknown): boolean => {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'string' && !PASSING.includes(code)
+}
+
+/** The UTF-8 of an id as a header's value, each byte a character. */
+const asHeader = (id: string): string => String.fromCharCode(...new TextEncoder().encode(id))
+
+export const eventSource = (
+  shell: Shell,
+  link: Link,
+  { withCredentials = false }: EventSourceInit = {},
+): void => {
+  const { url } = shell
+  const gone = new AbortController()
+  let { readyState } = shell
+  let lastEventId = ''
+  let delay = RETRY
+  let failures = 0
+
+  const close = () => {
+    readyState = CLOSED
+    gone.abort()
+  }
+
+  const fail = (error: unknown) => {
+    if (readyState === CLOSED) return
+    close()
+    shell.dispatchEvent(errorEvent(error))
+  }
+
+  const reconnect = (error?: unknown) => {
+    if (readyState === CLOSED) return
+    readyState = CONNECTING
+    shell.dispatchEvent(errorEvent(error))
+    const wait = Math.max(delay, Math.min(delay * 2 ** failures, LONGEST))
+    failures++
+    const now = () => {
+      clearTimeout(timer)
+      removeEventListener('online', now)
+      gone.signal.removeEventListener('abort', now)
+      connect()
+    }
+    // A little more, so that a server that comes back does not meet all its clients at once.
+    const timer = setTimeout(now, wait * (1 + Math.random() / 4))
+    addEventListener('online', now)
+    gone.signal.addEventListener('abort', now)
+  }
+
+  const listen = async (response: Response) => {
+    const { origin } = new URL(response.url)
+    let events: [type: string, data: string, id: string][] = []
+    const read = eventStream(
+      {
+        event: (...event) => events.push(event),
+        retry(milliseconds) {
+          delay = milliseconds
+        },
+      },
+      lastEventId,
+    )
+    const reader = response.body?.getReader()
+    for (let piece; (piece = await reader?.read()) && !piece.done;) {
+      read(piece.value)
+      for (const [type, data, id] of events) {
+        if (readyState === CLOSED) return
+        lastEventId = id
+        shell.dispatchEvent(new MessageEvent(type, { data, origin, lastEventId }))
+        // What a listener has put off until it is done comes before the next event.
+        await undefined
+      }
+      events = []
+    }
+  }
+
+  const connect = async () => {
+    if (readyState === CLOSED) return
+    const headers = new Headers({ accept: 'text/event-stream' })
+    if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
+    try {
+      const response = await vaultFetch(link, url, {
+        // Nobody's doing: a source that is open does not keep a session from idling.
+        background: true,
+        cache: 'no-store',
+        credentials: withCredentials ? 'include' : 'same-origin',
+        headers,
+        signal: gone.signal,
+      })
+      const { status } = response
+      const type = response.headers.get('content-type') ?? ''
+      if (status !== 200 || !/^text\/event-stream\s*(;|$)/i.test(type.trim())) {
+        return fail(new TypeError(`the answer is no event stream: status ${status}, type '${type}'`))
+      }
+      failures = 0
+      readyState = OPEN
+      shell.dispatchEvent(new Event('open'))
+      await listen(response)
+      reconnect()
+    } catch (error) {
+      if (isFinal(error)) fail(error)
+      else reconnect(error)
+    }
+  }
+
+  furnish(shell, ['open', 'message', 'error'], {
+    CONNECTING,
+    OPEN,
+    CLOSED,
+    url,
+    withCredentials,
+    get readyState() {
+      return readyState
+    },
+    close,
+  })
+  connect()
+}

@@ -1,0 +1,155 @@
+//! Sockets of pages to APIs: opened with the token of the moment, and closed with the session that they were
+//! opened in.
+//!
+//! A socket waits for a valid token as a call does, and is listed with the calls. What goes through it is none of
+//! this machine's business: the host passes it on. How often a token expires while a socket is open does not
+//! matter either; the API has seen one, and decides for itself how long that is good.
+//!
+//! A handshake that failed tells no script why (WHATWG `WebSockets` 3.1), so that it is not tried again here: a 401
+//! cannot be told from a network that is down.
+
+use crate::prelude::*;
+
+use super::calls::{Call, Stage};
+use super::list;
+use super::message::{SocketRequest, message};
+use super::{Body, CallId, Output, PortId, Vault};
+use crate::error::{Code, Error, Result};
+use crate::session::EndReason;
+use crate::socket::{self, Place};
+
+/// Most sockets of one page at once.
+const MAX_SOCKETS_OF_A_PAGE: usize = 32;
+/// Most sockets at once, over all pages.
+const MAX_SOCKETS: usize = 128;
+
+/// The code that a socket is closed with when its session is over: Unauthorized, of IANA's registry of WebSocket
+/// close codes.
+const SESSION_OVER: u16 = 3000;
+
+/// What makes a call a socket.
+pub(super) struct Socket {
+    place: Place,
+    /// The sub-protocols that the page named.
+    protocols: Vec<String>,
+}
+
+impl Vault {
+    pub(super) fn socket(
+        &mut self,
+        (port, id): (PortId, u64),
+        call: CallId,
+        request: SocketRequest,
+    ) {
+        match self.admit_socket(port, id, call, request) {
+            Ok(admitted) => {
+                self.calls.push(admitted);
+                self.send_or_wait(call);
+            }
+            Err(error) => {
+                self.post_error(port, id, &error);
+                self.drop_call(call);
+            }
+        }
+    }
+
+    fn admit_socket(
+        &mut self,
+        port: PortId,
+        id: u64,
+        call: CallId,
+        request: SocketRequest,
+    ) -> Result<Box<Call>> {
+        let (allowed, place) = self.config.rules.decide_socket(&request.url)?;
+        socket::check_protocols(&request.protocols)?;
+        let place = place.clone();
+        self.find_room(port, id)?;
+        let sockets = || self.calls.iter().filter(|call| call.socket.is_some());
+        let of_this_page = sockets().filter(|call| call.port == port).count();
+        if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
+            let message = words!("32 sockets of this page, or 128 of all, are open already");
+            return Err(Error::new(Code::LimitExceeded, message));
+        }
+        if self.session.is_none() {
+            return Err(self.no_session());
+        }
+        Ok(Box::new(Call {
+            call,
+            port,
+            id,
+            allowed,
+            init: String::new(),
+            body: Body::OneShot,
+            stage: Stage::Waiting,
+            was_retried: false,
+            is_orphan: false,
+            socket: Some(Box::new(Socket {
+                place,
+                protocols: request.protocols,
+            })),
+        }))
+    }
+
+    /// Opens a socket, if this is one.
+    pub(super) fn open_socket(&mut self, call: CallId) -> bool {
+        let is_inspected = self.is_inspected();
+        let (Some(known), Some(session)) = (
+            list::find(&mut self.calls, |c| c.call == call),
+            &self.session,
+        ) else {
+            return false;
+        };
+        let Some(socket) = &known.socket else {
+            return false;
+        };
+        let url = known.allowed.url();
+        let token = session.latest_access_token();
+        match socket.place.handshake(url, &socket.protocols, token) {
+            Ok(handshake) => {
+                let detail = is_inspected.then(|| known.allowed.described());
+                known.stage = Stage::Sent {
+                    generation: session.generation(),
+                };
+                self.outputs.push(Output::OpenSocket { call, handshake });
+                self.trace_call("call_sent", call, None, detail.as_deref());
+            }
+            Err(error) => self.reject_call(call, &error),
+        }
+        true
+    }
+
+    pub(super) fn socket_opened(&mut self, call: CallId, protocol: &str) {
+        let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
+        let (Some(known), Some(session)) = (list::find(&mut self.calls, is_it), &self.session)
+        else {
+            return self.drop_call(call);
+        };
+        let Some(socket) = &known.socket else {
+            return;
+        };
+        let text = message("socket")
+            .number("id", known.id)
+            .text("protocol", socket::visible(protocol, &socket.protocols))
+            .finish();
+        // The token of now: the handshake may have taken longer than its own lived.
+        if let Some(text) = socket.place.first_message(session.latest_access_token()) {
+            self.outputs.push(Output::SendFirst { call, text });
+        }
+        self.trace_call("call_answered", call, Some(101), None);
+        self.deliver(call, text);
+    }
+
+    /// The session is over that these sockets were opened in.
+    pub(super) fn close_sockets(&mut self, reason: Option<EndReason>) {
+        let reason = reason.map_or("replaced", EndReason::as_str);
+        let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, Stage::Waiting);
+        while let Some(known) = list::take(&mut self.calls, is_open) {
+            self.outputs.push(Output::CloseSocket {
+                call: known.call,
+                code: SESSION_OVER,
+                reason: reason.to_owned(),
+            });
+            self.drop_call(known.call);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Sockets, opened here and passed on to their pages. The core says with what, and when a page is told; what goes
+//! through is handed from one end to the other.
+//!
+//! A page has a port of its own for each socket, which came with its request, so that messages overtake neither
+//! the opening nor the close. On it:
+//!
+//! - to the page: a text, first of all: `socket` of pkg/src/messages.ts; `[data]`, a message; a number, how many
+//!   bytes wait to be sent; `null`, an error; an object, the members of a `CloseEvent`, last of all.
+//! - from the page: `[data]`, a message; a number, which asks for one; an object, `code` and `reason` to close with.
+
+use crate::prelude::*;
+use wasm_bindgen::JsValue;
+
+use super::host::{Event, Host};
+use super::js;
+use crate::socket::Handshake;
+use crate::vault::{CallId, Input};
+
+/// Largest message in either direction: bytes, or units of a text.
+const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
+
+/// The bytes that may wait to be sent.
+const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
+
+/// The code that a socket is closed with at such a limit. 1009, which says the same, is not a script's to send.
+const TOO_MUCH: u16 = 4009;
+
+/// The code that pages are told where the platform had none to tell (RFC 6455 7.4.1).
+const ABNORMAL: u16 = 1006;
+
+/// The sockets of all pages.
+#[derive(Default)]
+pub(super) struct Sockets(Vec<Socket>);
+
+struct Socket {
+    call: CallId,
+    socket: JsValue,
+    /// The page's port.
+    port: JsValue,
+}
+
+impl Host {
+    pub(super) fn open_socket(&mut self, call: CallId, handshake: &Handshake) {
+        let port = self.calls.take_body(call);
+        let constructor = js::get(&self.scope, "WebSocket");
+        let protocols = js::literal(handshake.protocols.expose());
+        let args = js::array_of_2(&js::text(handshake.url.expose()), &protocols);
+        let reflect = js::get(&self.scope, "Reflect");
+        // The third says what is constructed, and would have to be left out rather than be missing.
+        let opened = js::call(&reflect, "construct", &[&constructor, &args, &constructor]);
+        let Ok(socket) = opened else {
+            tell_closed(&port, ABNORMAL, "", false);
+            return self.report(Input::CallClosed { call });
+        };
+        js::set(&socket, "binaryType", &js::text("arraybuffer"));
+        for (name, event) in [
+            ("onopen", Event::SocketOpened),
+            ("onmessage", Event::SocketReceived),
+            ("onerror", Event::SocketFailed),
+            ("onclose", Event::SocketClosed),
+        ] {
+            js::set(&socket, name, &self.listener(event, call));
+        }
+        self.sockets.0.push(Socket { call, socket, port });
+    }
+
+    /// Something happened to a socket, or its page sent something.
+    pub(super) fn socket_event(&mut self, event: Event, call: CallId, value: &JsValue) {
+        let Some(known) = self.sockets.find(call) else {
+            return;
+        };
+        match event {
+            Event::SocketOpened => {
+                let protocol = js::get_text(&known.socket, "protocol").unwrap_or_default();
+                self.report(Input::SocketOpened { call, protocol });
+            }
+            Event::SocketReceived => {
+                let data = js::get(value, "data");
+                if size(&self.scope, &data) > MAX_MESSAGE {
+                    return self.break_off(call);
+                }
+                // A text cannot be transferred, and need not be.
+                let transfer = if data.is_string() {
+                    JsValue::UNDEFINED
+                } else {
+                    js::array_of_1(&data)
+                };
+                post(&known.port, &js::array_of_1(&data), &transfer);
+            }
+            Event::SocketFailed => post(&known.port, &JsValue::NULL, &JsValue::UNDEFINED),
+            Event::SocketClosed => {
+                let closed = js::literal("{}");
+                for name in ["code", "reason", "wasClean"] {
+                    js::set(&closed, name, &js::get(value, name));
+                }
+                post(&known.port, &closed, &JsValue::UNDEFINED);
+                self.sockets.forget(call);
+                self.report(Input::CallClosed { call });
+            }
+            _ => self.page_sends(call, &js::get(value, "data")),
+        }
+    }
+
+    fn page_sends(&mut self, call: CallId, message: &JsValue) {
+        let Some(known) = self.sockets.find(call) else {
+            return;
+        };
+        let waiting = js::get(&known.socket, "bufferedAmount");
+        if message.as_f64().is_some() {
+            return post(&known.port, &waiting, &JsValue::UNDEFINED);
+        }
+        let data = js::get(message, "0");
+        if data.is_undefined() {
+            let (code, reason) = (js::get(message, "code"), js::get(message, "reason"));
+            if js::call(&known.socket, "close", &[&code, &reason]).is_err() {
+                // The page's wrapper would not send such a code; this page sends what it likes.
+                self.break_off(call);
+            }
+            return;
+        }
+        let size = size(&self.scope, &data);
+        if size > MAX_MESSAGE || waiting.as_f64().unwrap_or_default() + size > MAX_WAITING {
+            return self.break_off(call);
+        }
+        // What is sent while the socket closes goes nowhere, as it does without a vault.
+        let _ = js::call(&known.socket, "send", &[&data]);
+    }
+
+    /// Sends the vault's own message.
+    pub(super) fn send_first(&mut self, call: CallId, text: &str) {
+        if let Some(known) = self.sockets.find(call) {
+            let _ = js::call(&known.socket, "send", &[&js::text(text)]);
+        }
+    }
+
+    /// Tells the page that its socket is open, if this is one. From then on the page may send.
+    pub(super) fn deliver_socket(&mut self, call: CallId, text: &str) -> bool {
+        let listener = self.listener(Event::PageSent, call);
+        let Some(known) = self.sockets.find(call) else {
+            return false;
+        };
+        post(&known.port, &js::text(text), &JsValue::UNDEFINED);
+        js::set(&known.port, "onmessage", &listener);
+        true
+    }
+
+    pub(super) fn close_socket(&mut self, call: CallId, code: u16, reason: &str) {
+        if let Some(known) = self.sockets.forget(call) {
+            tell_closed(&known.port, code, reason, true);
+            close(&known.socket, &[&code.into(), &js::text(reason)]);
+        }
+    }
+
+    /// A limit is exceeded.
+    fn break_off(&mut self, call: CallId) {
+        self.close_socket(call, TOO_MUCH, "limit_exceeded");
+        self.report(Input::CallClosed { call });
+    }
+
+    /// The page is gone, or wants the socket no more.
+    pub(super) fn drop_socket(&mut self, call: CallId) {
+        if let Some(known) = self.sockets.forget(call) {
+            close(&known.socket, &[]);
+        }
+    }
+}
+
+impl Sockets {
+    fn find(&self, call: CallId) -> Option<&Socket> {
+        self.0.iter().find(|socket| socket.call == call)
+    }
+
+    fn forget(&mut self, call: CallId) -> Option<Socket> {
+        let i = self.0.iter().position(|socket| socket.call == call)?;
+        Some(self.0.swap_remove(i))
+    }
+}
+
+fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {
+    // What came as a port may be none.
+    let _ = js::call(port, "postMessage", &[message, transfer]);
+}
+
+fn tell_closed(port: &JsValue, code: u16, reason: &str, was_clean: bool) {
+    let closed = js::literal("{}");
+    js::set(&closed, "code", &code.into());
+    js::set(&closed, "reason", &js::text(reason));
+    js::set(&closed, "wasClean", &was_clean.into());
+    post(port, &closed, &JsValue::UNDEFINED);
+}
+
+fn close(socket: &JsValue, args: &[&JsValue]) {
+    // A socket can be closed at any time, with these codes.
+    let _ = js::call(socket, "close", args);
+}
+
+/// The bytes of a buffer or blob, or the units of a text. What is none of these is of no size that is allowed.
+fn size(scope: &JsValue, data: &JsValue) -> f64 {
+    // A text has members only as an object.
+    let data = js::call(scope, "Object", &[data]).unwrap_or_default();
+    let of = |name| js::get(&data, name).as_f64();
+    of("byteLength")
+        .or_else(|| of("length"))
+        .or_else(|| of("size"))
+        .unwrap_or(f64::INFINITY)
+}

@@ -1,0 +1,405 @@
+// room.eventSource is EventSource: what is read of a stream is what the browser's own reads of it, and it goes on
+// where that could not begin, with a token, and with the next one when that has expired.
+import assert from 'node:assert/strict'
+import { build } from 'esbuild'
+import { after, before, beforeEach, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { booted, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 40_000 }
+
+let app, page, parse
+
+before(async () => {
+  app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+  page = await app.open()
+  await signIn(page)
+  await page.evaluate(prepare)
+  parse = await loadParser()
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+
+/** The reader of streams by itself, which needs no browser. */
+async function loadParser() {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('../../pkg/src/eventstream.ts', import.meta.url))],
+    format: 'esm',
+    bundle: true,
+    write: false,
+  })
+  const code = Buffer.from(outputFiles[0].contents).toString('base64')
+  return (await import(`data:text/javascript;base64,${code}`)).eventStream
+}
+
+/** Runs in the page. */
+function prepare() {
+  globalThis.make = {
+    plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),
+    vault: (url, init) => room.eventSource(url, init),
+  }
+  /** What is said up to the first error, and of which types; it is closed then. */
+  globalThis.watch = (source, types = []) =>
+    new Promise((resolve) => {
+      const said = []
+      const note = ({ type, data, lastEventId, origin, constructor }) =>
+        said.push([type, data, lastEventId, origin, constructor.name, source.readyState])
+      source.addEventListener('open', () => said.push(['open', source.readyState]))
+      for (const type of ['message', ...types]) source.addEventListener(type, note)
+      source.addEventListener('error', () => {
+        said.push(['error', source.readyState])
+        source.close()
+        resolve([...said, source.readyState])
+      })
+    })
+  globalThis.when = (target, type) =>
+    new Promise((resolve) => target.addEventListener(type, resolve, { once: true }))
+}
+
+const url = (name) => `${app.api.url}on/${name}`
+
+/** Answers `name` with a stream of these pieces, and then as `after` says. */
+function stream(name, pieces, after = (response) => response.end()) {
+  app.api.on(name, async ({ response, request }) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+    for (const piece of pieces) {
+      await new Promise((resolve) => response.write(piece, resolve))
+    }
+    after(response, request)
+  })
+}
+
+/** Streams by what is odd about them: text, or bytes. `types` are those of events besides `message`. */
+const STREAMS = {
+  'one event': { text: 'data: hello\n\n' },
+  'two events': { text: 'data: a\n\ndata: b\n\n' },
+  'several lines of data': { text: 'data: a\ndata: b\ndata:\ndata: c\n\n' },
+  'one space is taken off, and no more': { text: 'data:a\n\ndata: b\n\ndata:  c\n\ndata:\td\n\n' },
+  'a colon in the data': { text: 'data: a: b:c\n\n' },
+  'data without a colon': { text: 'data\n\ndata\ndata\n\n' },
+  'no data, no event': { text: 'event: x\n\ndata: a\n\n', types: ['x'] },
+  'an empty line of data is no data': { text: 'data:\n\ndata: a\n\n' },
+  comments: { text: ': one\n:two\n:\ndata: a\n: three\ndata: b\n\n:end\n\n' },
+  'an event of a name': { text: 'event: x\ndata: a\n\ndata: b\n\n', types: ['x'] },
+  'the last name counts': { text: 'event: x\nevent: y\ndata: a\n\n', types: ['x', 'y'] },
+  'an empty name is none': { text: 'event: x\nevent:\ndata: a\n\n', types: ['x'] },
+  'names that the interface has': {
+    text: 'event: open\ndata: a\n\nevent: message\ndata: b\n\n',
+    types: [],
+  },
+  'an id': { text: 'id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n' },
+  'an id without data': { text: 'id: 7\n\ndata: a\n\n' },
+  'an id is taken back': { text: 'id: 1\ndata: a\n\nid\ndata: b\n\nid:\ndata: c\n\n' },
+  'an id with NUL is none': { text: 'id: 1\ndata: a\n\nid: 2\0\ndata: b\n\n' },
+  'an id that is no ASCII': { text: 'id: ü🎉\ndata: a\n\n' },
+  'fields that are none': { text: 'data: a\nDATA: b\n data: c\ndatax: d\nfoo\nfoo: bar\n\n' },
+  'retry that is none': { text: 'retry: x\nretry: -1\nretry: 1.5\nretry: 1e3\nretry:\ndata: a\n\n' },
+  'lines end with CR': { text: 'data: a\rdata: b\r\rdata: c\r\r' },
+  'lines end with CRLF': { text: 'data: a\r\ndata: b\r\n\r\ndata: c\r\n\r\n' },
+  'lines end with all of them': { text: 'data: a\r\ndata: b\rdata: c\n\r\ndata: d\n\r' },
+  'CR LF LF': { text: 'data: a\r\n\ndata: b\r\r\n' },
+  'other line ends are none': { text: 'data: a\u2028b\u0085c\u000bd\n\n' },
+  'NUL in data': { text: 'data: a\0b\n\n' },
+  'a byte order mark': { text: '\ufeffdata: a\n\n' },
+  'two byte order marks': { text: '\ufeff\ufeffdata: a\n\ndata: b\n\n' },
+  'a byte order mark later': { text: 'data: a\n\n\ufeffdata: b\n\ndata: \ufeffc\n\n' },
+  'what is not finished is no event': { text: 'data: a\n\ndata: b\n' },
+  'what is not finished, not even its line': { text: 'data: a\n\ndata: b' },
+  nothing: { text: '' },
+  'nothing but empty lines': { text: '\n\n\r\r\n' },
+  'characters of several bytes': { text: 'data: grüße 🎉 日本\n\n' },
+  'what is no UTF-8': {
+    bytes: [...Buffer.from('data: a'), 0xff, 0xc3, 0x28, 0xe2, 0x82, ...Buffer.from('\n\n')],
+  },
+  'a character that is cut short': { bytes: [...Buffer.from('data: a\n\ndata: '), 0xf0, 0x9f] },
+  'a long line': { text: `data: ${'x'.repeat(300_000)}\n\n` },
+}
+
+for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.entries(STREAMS)) {
+  test(`${name}: as the browser's own`, time, async () => {
+    stream('case', [Buffer.from(bytes)])
+    const outcome = (which) =>
+      page.evaluate(
+        ([whose, address, named]) => watch(make[whose](address), named),
+        [which, url('case'), types],
+      )
+    const plain = await outcome('plain')
+    assert.equal(plain[0][0], 'open', 'the control: the browser’s own reads it')
+    assert.deepEqual(await outcome('vault'), plain)
+  })
+
+  test(`${name}: wherever its pieces begin`, () => {
+    const read = (pieces) => {
+      const said = []
+      const take = parse(
+        { event: (...event) => said.push(event), retry: (delay) => said.push(delay) },
+        'before',
+      )
+      for (const piece of pieces) take(piece)
+      return said
+    }
+    const octets = Uint8Array.from(bytes)
+    const whole = read([octets])
+    const ends = octets.length > 1000 ? [1, 6, 1000, octets.length - 1] : [...octets.keys()]
+    for (const end of ends) {
+      assert.deepEqual(read([octets.subarray(0, end), octets.subarray(end)]), whole, `cut at ${end}`)
+    }
+    if (octets.length > 1000) return
+    assert.deepEqual(read([...octets.keys()].map((at) => octets.subarray(at, at + 1))), whole, 'byte by byte')
+  })
+}
+
+/** Answers that are no stream, or no stream any more. */
+const ANSWERS = {
+  'status 204, which stops it': (response) => response.writeHead(204).end(),
+  'status 205': (response) => response.writeHead(205).end(),
+  'status 404': (response) => response.writeHead(404, { 'Content-Type': 'text/event-stream' }).end(),
+  'status 500': (response) =>
+    response.writeHead(500, { 'Content-Type': 'text/event-stream' }).end('data: a\n\n'),
+  'status 503': (response) => response.writeHead(503, { 'Content-Type': 'text/event-stream' }).end(),
+  'no type': (response) => response.writeHead(200).end('data: a\n\n'),
+  'another type': (response) => response.writeHead(200, { 'Content-Type': 'text/plain' }).end('data: a\n\n'),
+  'a type that begins like it': (response) =>
+    response.writeHead(200, { 'Content-Type': 'text/event-streams' }).end('data: a\n\n'),
+  'a type with a parameter': (response) =>
+    response.writeHead(200, { 'Content-Type': 'text/event-stream; charset=utf-8' }).end('data: a\n\n'),
+  'a type in capitals': (response) =>
+    response.writeHead(200, { 'Content-Type': 'TEXT/Event-Stream;x=y' }).end('data: a\n\n'),
+  'a connection that breaks at once': (response) => response.destroy(),
+}
+
+for (const [name, act] of Object.entries(ANSWERS)) {
+  test(`${name}: as the browser's own`, time, async () => {
+    app.api.on('answer', ({ response }) => act(response))
+    const outcome = (which) =>
+      page.evaluate(([whose, address]) => watch(make[whose](address)), [which, url('answer')])
+    assert.deepEqual(await outcome('vault'), await outcome('plain'))
+  })
+}
+
+/** What else can be asked of one: code that runs with `make` and the address of a stream that stays open. */
+const INTERFACE = {
+  'its constants': `(() => {
+    const source = make(url)
+    return when(source, 'open').then(() => {
+      source.close()
+      return [source.CONNECTING, source.OPEN, source.CLOSED, source.readyState, source.withCredentials]
+    })
+  })()`,
+  withCredentials: `(async () => {
+    const source = make(url, { withCredentials: true })
+    await when(source, 'open')
+    source.close()
+    return source.withCredentials
+  })()`,
+  'it is connecting at first': `(() => { const source = make(url); const { readyState } = source; source.close(); return [readyState, source.readyState] })()`,
+  'closed at once it says nothing': `(async () => {
+    const source = make(url)
+    const said = []
+    for (const type of ['open', 'message', 'error']) source.addEventListener(type, () => said.push(type))
+    source.close()
+    const other = make(url)
+    await when(other, 'message')
+    other.close()
+    return [said, source.readyState]
+  })()`,
+  'closed by a listener it says no more': `(async () => {
+    const source = make(url)
+    const said = []
+    source.onmessage = ({ data }) => { said.push(data); source.close() }
+    await when(source, 'message')
+    const other = make(url)
+    await when(other, 'message')
+    other.close()
+    return [said, source.readyState]
+  })()`,
+  handlers: `(async () => {
+    const source = make(url)
+    const said = []
+    source.onopen = function () { said.push(this === source) }
+    source.onmessage = ({ data, target }) => said.push(data, target === source)
+    await when(source, 'message')
+    source.onmessage = null
+    source.close()
+    return [said, source.onmessage, typeof source.onopen]
+  })()`,
+}
+
+for (const [name, code] of Object.entries(INTERFACE)) {
+  test(`${name}: as the browser's own`, time, async () => {
+    stream('stays', ['data: first\n\ndata: second\n\n'], () => {})
+    const outcome = (which) =>
+      page.evaluate(`(async (make, url) => await (${code}))(make.${which}, '${url('stays')}')`)
+    assert.deepEqual(await outcome('vault'), await outcome('plain'))
+  })
+}
+
+test('it asks for a stream, past every cache, with the token', time, async () => {
+  stream('asks', ['data: a\n\n'], () => {})
+  await page.evaluate(async (address) => {
+    const source = room.eventSource(address)
+    await when(source, 'message')
+    source.close()
+  }, url('asks'))
+  const [{ headers, claims, closed }] = app.api.requests
+  assert.ok(claims.sub)
+  assert.equal(headers.accept, 'text/event-stream')
+  assert.equal(headers['cache-control'], 'no-cache')
+  assert.equal('last-event-id' in headers, false)
+  // close() frees the connection.
+  await closed
+})
+
+test('it comes back after as long as the stream said, with the last id', time, async () => {
+  let count = 0
+  app.api.on('again', ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.end(++count < 3 ? `retry: 10\nid: ü${count}\ndata: ${count}\n\n` : 'data: last\n\n')
+  })
+  const said = await page.evaluate(
+    (address) =>
+      new Promise((resolve) => {
+        const said = []
+        const source = room.eventSource(address)
+        source.onopen = () => said.push('open')
+        source.onerror = () => said.push(`error ${source.readyState}`)
+        source.onmessage = ({ data, lastEventId }) => {
+          said.push(`${data} ${lastEventId}`)
+          if (data !== 'last') return
+          source.close()
+          resolve(said)
+        }
+      }),
+    url('again'),
+  )
+  assert.deepEqual(said, ['open', '1 ü1', 'error 0', 'open', '2 ü2', 'error 0', 'open', 'last ü2'])
+  const ids = app.api.requests.map(({ headers }) => headers['last-event-id'])
+  const sent = ids.map((id) => id && Buffer.from(id, 'latin1').toString())
+  assert.deepEqual(sent, [undefined, 'ü1', 'ü2'])
+})
+
+test('a network that fails is tried again', time, async () => {
+  let count = 0
+  app.api.on('fails', ({ response }) => {
+    if (++count === 1) {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      return response.write('retry: 10\n\n', () => response.destroy())
+    }
+    if (count < 4) return response.destroy()
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.write('data: there\n\n')
+  })
+  const outcome = await page.evaluate(async (address) => {
+    const source = room.eventSource(address)
+    const errors = []
+    source.onerror = ({ error }) => errors.push([error?.name, source.readyState])
+    const { data } = await when(source, 'message')
+    source.close()
+    return [data, errors]
+  }, url('fails'))
+  assert.equal(outcome[0], 'there')
+  // Browsers try some of these requests again by themselves.
+  assert.ok(outcome[1].length >= 2)
+  for (const error of outcome[1]) assert.deepEqual(error, ['TypeError', 0])
+})
+
+test('what the vault refuses is final, and says why', time, async () => {
+  const outcome = await page.evaluate(async () => {
+    const source = room.eventSource('https://elsewhere.example/')
+    const { error } = await when(source, 'error')
+    return [error.code, source.readyState]
+  })
+  assert.deepEqual(outcome, ['url_not_allowed', 2])
+})
+
+test('a redirect is final, and is not followed', time, async () => {
+  app.api.on('moved', ({ response }) => response.writeHead(302, { Location: '/v1/me' }).end())
+  const outcome = await page.evaluate(async (address) => {
+    const source = room.eventSource(address)
+    const { error } = await when(source, 'error')
+    return [error.code, source.readyState]
+  }, url('moved'))
+  assert.deepEqual(outcome, ['redirect_blocked', 2])
+  assert.equal(app.api.requests.length, 1)
+})
+
+test('an address that is none is refused at once', time, async () => {
+  const name = await page.evaluate(() => {
+    try {
+      room.eventSource('http://[')
+    } catch (error) {
+      return error.name
+    }
+  })
+  assert.equal(name, 'TypeError')
+})
+
+test('a closed room ends it', time, async () => {
+  stream('open', ['data: a\n\n'], () => {})
+  const other = await app.open('/', page.context())
+  await booted(other)
+  await other.evaluate(prepare)
+  const outcome = await other.evaluate(async (address) => {
+    const source = room.eventSource(address)
+    await when(source, 'message')
+    const failed = when(source, 'error')
+    room.close()
+    const { error } = await failed
+    return [error.code, source.readyState]
+  }, url('open'))
+  assert.deepEqual(outcome, ['closed', 2])
+  const [{ closed }] = app.api.requests
+  await closed
+  await other.close()
+})
+
+test('it outlives its token: the next connection has the next one, and so has a socket', time, async () => {
+  const short = await startApp({ provider: { accessTokenSeconds: 2 } })
+  const live = `${short.api.url.replace('http', 'ws')}live/protocol`
+  short.site.connectSrc.push(new URL(live).origin)
+  const webSocket = { token: 'protocol', prefix: 'bearer.' }
+  short.setConfig({ apis: [{ url: short.api.url, webSocket }] })
+  try {
+    const tab = await short.open()
+    await signIn(tab)
+    await tab.evaluate(prepare)
+    short.api.on('short', ({ response, claims }) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      response.write('retry: 10\ndata: here\n\n')
+      // As an API does that watches its tokens.
+      setTimeout(() => response.end(), claims.exp * 1000 - Date.now() + 50)
+    })
+    const said = await tab.evaluate(async (address) => {
+      const source = room.eventSource(address)
+      const errors = []
+      source.onerror = () => errors.push(source.readyState)
+      for (let i = 0; i < 3; i++) await when(source, 'message')
+      source.close()
+      return errors
+    }, `${short.api.url}on/short`)
+    assert.deepEqual(said, [0, 0])
+    // The API's clock counts in whole seconds, so that it may refuse one first: that costs a retry.
+    const admitted = short.api.requests.filter(({ claims }) => claims)
+    const tokens = new Set(admitted.map(({ authorization }) => authorization))
+    assert.deepEqual(
+      [admitted.length, tokens.size],
+      [3, 3],
+      'three connections, each with a token of its own',
+    )
+
+    const { at } = await tab.evaluate(async (address) => {
+      const refreshed = new Promise((resolve) => room.on('change', resolve))
+      const at = room.session.accessTokenExpiresAt
+      while (Date.now() <= at) await new Promise((resolve) => setTimeout(resolve, 50))
+      const socket = room.webSocket(address)
+      await when(socket, 'open')
+      await refreshed
+      return { at }
+    }, live)
+    const [{ claims, problem }] = short.api.sockets
+    assert.equal(problem, null)
+    assert.ok(claims.exp * 1000 > at, 'the socket has a token that was not there before')
+  } finally {
+    await short.close()
+  }
+})

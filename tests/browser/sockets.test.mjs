@@ -1,0 +1,508 @@
+// room.webSocket is WebSocket: each row runs in one page with the page's own WebSocket, which is given the token that
+// the page has not, and with the vault's. What the page sees must be the same, and the token it must not see.
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { booted, signIn, startApp } from '../support/app.mjs'
+import { collect, record, search } from '../support/leak.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 30_000 }
+const WAYS = {
+  protocol: { token: 'protocol', prefix: 'bearer.' },
+  message: { token: 'message', message: '{"token":"{token}"}' },
+  query: { token: 'query' },
+}
+
+let app, page, log, live, nobody
+
+before(async () => {
+  app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+  live = `${app.api.url.replace('http', 'ws')}live/`
+  nobody = `${await nowhere()}/`.replace('http', 'ws')
+  app.site.connectSrc.push(new URL(live).origin, nobody)
+  app.site.pageCsp += ` ${new URL(live).origin} ${nobody}`
+  app.setConfig({ apis: rules() })
+  const context = await app.browser.newContext()
+  log = await record(context)
+  page = await app.open('/', context)
+  await signIn(page)
+  await page.evaluate(prepare)
+})
+
+after(() => app?.close())
+
+beforeEach(() => {
+  app.api.sockets.length = 0
+})
+
+/** The usual rule, and sockets below `/v1/live/` and where nobody is. */
+function rules() {
+  const http = live.replace('ws', 'http')
+  return [
+    ...app.config.apis,
+    { url: http, webSocket: WAYS.query },
+    { url: nobody.replace('ws', 'http'), webSocket: WAYS.query },
+  ]
+}
+
+/** An origin at which nobody listens. */
+async function nowhere() {
+  const server = await listen({ handler() {} })
+  await server.close()
+  return server.origin
+}
+
+/** Runs in the page: the two ways to make a socket, and a record of what it says. */
+function prepare() {
+  globalThis.make = {
+    plain: (token) => (url, protocols) => {
+      const address = new URL(url)
+      address.searchParams.set('access_token', token)
+      return new WebSocket(address, protocols)
+    },
+    vault: () => room.webSocket,
+  }
+  const text = async (data) => {
+    if (typeof data === 'string') return data.length > 100 ? `${data.length} units` : data
+    const kind = Object.prototype.toString.call(data)
+    const bytes = new Uint8Array(data instanceof Blob ? await data.arrayBuffer() : data)
+    return `${kind} ${bytes.length > 20 ? `${bytes.length} bytes` : bytes.join()}`
+  }
+  /** What happens to a socket, in order, until it is closed or `enough` messages have come. */
+  globalThis.watch = (socket, enough = Infinity) => {
+    const said = []
+    return new Promise((resolve) => {
+      const done = async () => resolve(await Promise.all(said))
+      let count = 0
+      socket.addEventListener('open', ({ type }) => said.push(`${type}, state ${socket.readyState}`))
+      socket.addEventListener('message', ({ data, origin }) => {
+        said.push(text(data).then((shown) => `message ${shown} of ${origin}, state ${socket.readyState}`))
+        if (++count === enough) done()
+      })
+      socket.addEventListener('error', ({ type }) => said.push(`${type}, state ${socket.readyState}`))
+      socket.addEventListener('close', ({ code, reason, wasClean }) => {
+        said.push(`close ${code} '${reason}' ${wasClean}, state ${socket.readyState}`)
+        done()
+      })
+    })
+  }
+  globalThis.opened = (socket) =>
+    new Promise((resolve, reject) => {
+      socket.addEventListener('open', () => resolve(socket))
+      socket.addEventListener('close', reject)
+    })
+  globalThis.nameOf = (action) => {
+    try {
+      action()
+      return 'it succeeded'
+    } catch (error) {
+      return [error.name, error instanceof DOMException, error.code]
+    }
+  }
+  /** Waits for an event of this type. */
+  globalThis.when = (socket, type) =>
+    new Promise((resolve) => socket.addEventListener(type, resolve, { once: true }))
+}
+
+/** A row: its name and what is run, with `make`, the address and one of nobody's, in the page. */
+const echo = (send, before = '') => `(async () => {
+  const socket = await opened(make(url))
+  ${before}
+  const said = watch(socket, 1)
+  socket.send(${send})
+  return said
+})()`
+
+const closed = (action, query = '') => `(async () => {
+  const socket = await opened(make(url + '${query}'))
+  const said = watch(socket)
+  ${action}
+  return [socket.readyState, await said]
+})()`
+
+const ROWS = {
+  'a text': echo(`'hello'`),
+  'an empty text': echo(`''`),
+  'a text that is no ASCII': echo(`'grüße 🎉'`),
+  'half a character': echo(`'a\\ud800b'`),
+  'a text with NUL': echo(`'a\\0b'`),
+  'a number, which becomes text': echo('42'),
+  'an object, which becomes text': echo(`{ a: 1 }`),
+  'an ArrayBuffer, as a Blob': echo('Uint8Array.of(1, 2, 3).buffer'),
+  'an ArrayBuffer, as one': echo('Uint8Array.of(1, 2, 3).buffer', `socket.binaryType = 'arraybuffer'`),
+  'an empty ArrayBuffer': echo('new ArrayBuffer(0)', `socket.binaryType = 'arraybuffer'`),
+  'a part of an ArrayBuffer': echo(
+    'Uint8Array.of(1, 2, 3, 4).subarray(1, 3)',
+    `socket.binaryType = 'arraybuffer'`,
+  ),
+  'a DataView': echo(
+    'new DataView(Uint8Array.of(1, 2, 3, 4).buffer, 2)',
+    `socket.binaryType = 'arraybuffer'`,
+  ),
+  'a Blob': echo(`new Blob(['abc'])`, `socket.binaryType = 'arraybuffer'`),
+  'five megabytes': echo('new Uint8Array(5_000_000)', `socket.binaryType = 'arraybuffer'`),
+  'a million characters': echo(`'ü'.repeat(1_000_000)`),
+  'an ArrayBuffer stays the caller’s': `(async () => {
+    const socket = await opened(make(url))
+    const { buffer } = Uint8Array.of(1, 2, 3)
+    socket.send(buffer)
+    const size = buffer.byteLength
+    await when(socket, 'message')
+    return size
+  })()`,
+  'what is changed after it was sent': `(async () => {
+    const socket = await opened(make(url))
+    socket.binaryType = 'arraybuffer'
+    const bytes = Uint8Array.of(1, 2, 3)
+    const said = watch(socket, 1)
+    socket.send(bytes)
+    bytes[0] = 9
+    return said
+  })()`,
+  'five hundred messages of two kinds in order': `(async () => {
+    const socket = await opened(make(url))
+    socket.binaryType = 'arraybuffer'
+    const said = watch(socket, 500)
+    for (let i = 0; i < 500; i++) socket.send(i % 2 ? String(i) : Uint8Array.of(i / 2))
+    return said
+  })()`,
+  'messages before the first handler is late': `(async () => {
+    const socket = make(url + '?quiet')
+    await when(socket, 'open')
+    return [socket.readyState, socket.protocol, socket.extensions, socket.bufferedAmount, socket.binaryType]
+  })()`,
+  'its constants': `(async () => {
+    const socket = await opened(make(url))
+    return [socket.CONNECTING, socket.OPEN, socket.CLOSING, socket.CLOSED]
+  })()`,
+  'its address': `(async () => {
+    const socket = await opened(make(url + '?a=1'))
+    const shown = new URL(socket.url)
+    shown.searchParams.delete('access_token')
+    return shown.href
+  })()`,
+  'a binaryType that is none': `(async () => {
+    const socket = await opened(make(url))
+    const before = socket.binaryType
+    socket.binaryType = 'text'
+    return [before, socket.binaryType]
+  })()`,
+  'it is connecting at first': `[make(url).readyState]`,
+  'it cannot send before it is open': `(async () => {
+    const socket = make(url)
+    await Promise.resolve()
+    return nameOf(() => socket.send('early'))[0] !== 'it succeeded'
+  })()`,
+  'handlers, and listeners in their order': `(async () => {
+    const socket = await opened(make(url))
+    const said = []
+    socket.addEventListener('message', () => said.push('before'))
+    socket.onmessage = function (event) { said.push(this === socket && event.target === socket) }
+    socket.addEventListener('message', () => said.push('after'))
+    socket.onmessage = () => said.push('replaced')
+    socket.send('x')
+    await when(socket, 'message')
+    await Promise.resolve()
+    socket.onmessage = null
+    socket.send('y')
+    await when(socket, 'message')
+    await Promise.resolve()
+    return [said, socket.onmessage, typeof socket.onopen]
+  })()`,
+  'handlers that were set at once': `new Promise((resolve) => {
+    const said = []
+    const socket = make(url)
+    socket.onopen = () => { said.push('open'); socket.send('x') }
+    socket.onmessage = ({ data }) => { said.push(data); socket.close(1000, 'done') }
+    socket.onerror = () => said.push('error')
+    socket.onclose = ({ code, reason }) => resolve([...said, code, reason])
+  })`,
+  'close()': closed('socket.close()'),
+  'close(1000)': closed('socket.close(1000)'),
+  'close with a reason': closed(`socket.close(4321, 'grüße')`),
+  'close(3000)': closed(`socket.close(3000)`),
+  'close twice': closed(`socket.close(4001, 'first'); socket.close(4002, 'second')`),
+  'close with a code that is reserved': closed(
+    `said.code = nameOf(() => socket.close(1001)); socket.close()`,
+  ),
+  'codes and reasons that no script may send': `(async () => {
+    const socket = await opened(make(url))
+    return [
+      ...[999, 1001, 1006, 2999, 5000].map((code) => nameOf(() => socket.close(code))),
+      nameOf(() => socket.close(1000, 'x'.repeat(124))),
+      nameOf(() => socket.close(1000, 'ü'.repeat(62))),
+      socket.readyState,
+    ]
+  })()`,
+  'a reason of 123 bytes': closed(`socket.close(1000, 'x'.repeat(123))`),
+  'what is sent after close() goes nowhere': `(async () => {
+    const socket = await opened(make(url))
+    const said = watch(socket)
+    socket.close()
+    socket.send('12345')
+    const waiting = socket.bufferedAmount
+    return [waiting, await said, socket.bufferedAmount, nameOf(() => socket.send('more'))]
+  })()`,
+  'messages just before close() arrive': `(async () => {
+    const socket = await opened(make(url + '?quiet'))
+    const said = watch(socket)
+    for (let i = 0; i < 50; i++) socket.send('x'.repeat(1000))
+    socket.close(1000)
+    return said
+  })()`,
+  'close() while it connects': `(async () => {
+    const socket = make(url)
+    const said = watch(socket)
+    socket.close()
+    return [socket.readyState, await said]
+  })()`,
+  'close() when it opens': `(async () => {
+    const socket = make(url)
+    const said = watch(socket)
+    socket.onopen = () => socket.close(4000)
+    return said
+  })()`,
+  'a handshake that is refused': `watch(make(url.replace('live', 'dead') + '?'))`,
+  'a server that is not there': `watch(make(nobody))`,
+  'a sub-protocol of the page’s': `(async () => (await opened(make(url, 'chat'))).protocol)()`,
+  'sub-protocols of the page’s': `(async () => (await opened(make(url, ['log', 'chat']))).protocol)()`,
+  'a server that chooses none of the sub-protocols': `watch(make(url + '?choose=none', ['chat']))`,
+  'bufferedAmount comes down to nothing': `(async () => {
+    const socket = await opened(make(url + '?quiet'))
+    socket.send('ü'.repeat(500_000))
+    const atOnce = socket.bufferedAmount
+    while (socket.bufferedAmount) await new Promise((resolve) => setTimeout(resolve))
+    return atOnce
+  })()`,
+}
+
+function run(code, which) {
+  const { value: token } = app.ledger.newest('access_token')
+  return page.evaluate(
+    `(async (make, url, nobody) => await (${code}))(make.${which}('${which === 'plain' ? token : ''}'), '${live}query', '${nobody}')`,
+  )
+}
+
+for (const [name, code] of Object.entries(ROWS)) {
+  test(name, time, async () => {
+    const plain = await run(code, 'plain')
+    assert.deepEqual(await run(code, 'vault'), plain)
+  })
+}
+
+/** Rows in which the server does something to each socket. */
+const SERVED = {
+  'the server closes': ({ socket }) => socket.close(4321, 'grüße'),
+  'the server closes without a code': ({ socket }) => socket.close(),
+  'the connection breaks': ({ socket }) => socket.terminate(),
+  'the server sends, and closes': ({ socket }) => {
+    for (let i = 0; i < 100; i++) socket.send(i % 2 ? `message ${i}` : Buffer.from([i]))
+    socket.close(1000)
+  },
+  'the server sends what is no frame': ({ socket }) => void socket._socket.write(Buffer.from([0x83, 0])),
+}
+
+for (const [name, act] of Object.entries(SERVED)) {
+  test(name, time, async () => {
+    const outcome = async (which) => {
+      const watched = run(
+        `(async () => { const socket = await opened(make(url)); globalThis.said = watch(socket) })()`,
+        which,
+      )
+      await watched
+      act(app.api.sockets.at(-1))
+      return page.evaluate(() => said)
+    }
+    assert.deepEqual(await outcome('vault'), await outcome('plain'))
+  })
+}
+
+test('its address is the page’s own, without the token', time, async () => {
+  const url = await run(`(async () => (await opened(make(url + '?a=1'))).url)()`, 'vault')
+  assert.equal(url, `${live}query?a=1`)
+  const [{ path }] = app.api.sockets
+  assert.match(path, /\?a=1&access_token=ey/)
+})
+
+/** A page with a vault of its own, whose rule says this. */
+async function withRule(webSocket, more = {}) {
+  app.setConfig({ apis: [{ url: app.api.url, webSocket }], ...more })
+  const context = await app.browser.newContext()
+  const recorded = await record(context)
+  const other = await app.open('/', context)
+  await signIn(other)
+  await other.evaluate(prepare)
+  return { other, recorded }
+}
+
+for (const [way, rule] of Object.entries(WAYS)) {
+  test(`by ${way}: the API sees a good token, and the page sees none`, time, async () => {
+    const { other, recorded } = await withRule(rule)
+    const said = await other.evaluate(async (url) => {
+      const socket = room.webSocket(url)
+      const said = watch(socket)
+      await opened(socket)
+      socket.send('hello')
+      await when(socket, 'message')
+      globalThis.kept = socket
+      socket.close(1000)
+      return [socket.protocol, await said]
+    }, live + way)
+    const { origin } = new URL(live)
+    assert.deepEqual(said, [
+      '',
+      ['open, state 1', `message hello of ${origin}, state 1`, "close 1000 '' true, state 3"],
+    ])
+    const [{ claims, messages }] = app.api.sockets
+    assert.ok(claims.sub)
+    assert.deepEqual(messages, ['hello'])
+    const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
+    assert.deepEqual(search(await collect(other, recorded), secrets), [])
+    await other.context().close()
+  })
+}
+
+test('a server that chooses the sub-protocol with the token tells the page nothing', time, async () => {
+  const { other, recorded } = await withRule(WAYS.protocol)
+  const outcome = await other.evaluate(async (url) => {
+    const socket = await opened(room.webSocket(url, ['chat']))
+    return [socket.protocol, Object.keys(socket)]
+  }, `${live}protocol?choose=token`)
+  assert.equal(outcome[0], '')
+  const [{ socket, protocols }] = app.api.sockets
+  // The control: it really was chosen.
+  assert.match(socket.protocol, /^bearer\.ey/)
+  assert.deepEqual([protocols[0], protocols.length], ['chat', 2])
+  const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
+  assert.deepEqual(search(await collect(other, recorded), secrets), [])
+  await other.context().close()
+})
+
+test('logout closes it, with code 3000 and the reason, and the API sees that', time, async () => {
+  const { other } = await withRule(WAYS.protocol)
+  const said = await other.evaluate(async (url) => {
+    const socket = await opened(room.webSocket(url))
+    const said = watch(socket)
+    await room.logout()
+    return said
+  }, `${live}protocol`)
+  assert.deepEqual(said, ["close 3000 'logged_out' true, state 3"])
+  assert.deepEqual(await app.api.sockets[0].closed, { code: 3000, reason: 'logged_out' })
+  const refused = await other.evaluate(async (url) => {
+    const socket = room.webSocket(url)
+    const failed = when(socket, 'error')
+    const said = watch(socket)
+    return [(await failed).error.code, await said]
+  }, `${live}protocol`)
+  assert.deepEqual(refused, ['login_required', ['error, state 3', "close 1006 '' false, state 3"]])
+  assert.equal(app.api.sockets.length, 1)
+  await other.context().close()
+})
+
+test('a page that is closed takes its sockets along', time, async () => {
+  const { other } = await withRule(WAYS.query)
+  const tab = await app.open('/', other.context())
+  await booted(tab)
+  await tab.evaluate(prepare)
+  await tab.evaluate((url) => opened(room.webSocket(url)), `${live}query`)
+  await tab.close()
+  await app.api.sockets[0].closed
+  await other.context().close()
+})
+
+test(
+  'a page that goes into the back-forward cache, or elsewhere, takes its sockets along',
+  time,
+  async () => {
+    const { other } = await withRule(WAYS.query)
+    await other.evaluate((url) => opened(room.webSocket(url)), `${live}query`)
+    await other.goto(`${app.site.origin}/empty`)
+    await app.api.sockets[0].closed
+    await other.context().close()
+  },
+)
+
+test('a limit closes it with code 4009', time, async () => {
+  const said = await run(
+    `(async () => {
+      const socket = await opened(make(url))
+      const said = watch(socket)
+      socket.send(new ArrayBuffer(16 * 1024 * 1024 + 1))
+      return said
+    })()`,
+    'vault',
+  )
+  assert.deepEqual(said, ["close 4009 'limit_exceeded' true, state 3"])
+  assert.equal((await app.api.sockets[0].closed).code, 4009)
+})
+
+test('what a server sends is limited too', time, async () => {
+  await run(`(async () => { globalThis.said = watch(await opened(make(url))) })()`, 'vault')
+  app.api.sockets[0].socket.send(Buffer.alloc(16 * 1024 * 1024 + 1))
+  assert.deepEqual(await page.evaluate(() => said), ["close 4009 'limit_exceeded' true, state 3"])
+})
+
+test('what no rule allows is not opened, and says why', time, async () => {
+  const outcomes = await page.evaluate(
+    async (urls) =>
+      Promise.all(
+        urls.map(async (url) => {
+          const socket = room.webSocket(url)
+          const failed = when(socket, 'error')
+          const said = watch(socket)
+          return [(await failed).error.code, (await said).at(-1)]
+        }),
+      ),
+    [`${app.api.origin}/v2/live`, 'wss://elsewhere.example/v1/live', `${live}query?access_token=mine`],
+  )
+  for (const outcome of outcomes)
+    assert.deepEqual(outcome, ['url_not_allowed', "close 1006 '' false, state 3"])
+  assert.equal(app.api.sockets.length, 0)
+})
+
+test('an address that is none, and sub-protocols that are none', time, async () => {
+  const thrown = await page.evaluate(() => nameOf(() => room.webSocket('http://[')))
+  assert.equal(thrown[0], 'TypeError')
+  const failed = await page.evaluate(
+    (url) =>
+      Promise.all(
+        [['a', 'a'], ['a b'], ''].map(
+          async (names) => (await when(room.webSocket(url, names), 'error')).error?.name,
+        ),
+      ),
+    `${live}query`,
+  )
+  assert.deepEqual(failed, ['SyntaxError', 'SyntaxError', 'SyntaxError'])
+})
+
+test('without webSocket in any rule the smaller module is loaded, which opens none', time, async () => {
+  app.setConfig({})
+  app.site.requests.length = 0
+  const other = await app.open('/', await app.browser.newContext())
+  await signIn(other)
+  const error = await other.evaluate(
+    (url) =>
+      new Promise((resolve) => {
+        room.webSocket(url).onerror = ({ error }) => resolve([error.code, error.message])
+      }),
+    `${live}query`,
+  )
+  assert.equal(error[0], 'url_not_allowed')
+  assert.match(error[1], /webSocket/)
+  const loaded = app.site.requests.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
+  assert.deepEqual(loaded, ['/strongroom/strongroom_bg.wasm'])
+  assert.equal(app.api.sockets.length, 0)
+  await other.context().close()
+})
+
+test('a page that opens none does not load what they need', time, async () => {
+  app.site.requests.length = 0
+  const other = await app.open('/', await app.browser.newContext())
+  await booted(other)
+  assert.equal(app.site.requests.filter(({ path }) => path.endsWith('/live.js')).length, 0)
+  await other.evaluate(() => room.webSocket('ws://127.0.0.1:1/').close())
+  await other.waitForFunction(() =>
+    performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/live.js')),
+  )
+  await other.context().close()
+})

@@ -1,0 +1,109 @@
+import { STATUS_CODES } from 'node:http'
+import { WebSocketServer } from 'ws'
+
+/**
+ * A socket that was opened, or refused.
+ *
+ * @typedef {object} ApiSocket
+ * @property {string} path With the query.
+ * @property {string[]} protocols The sub-protocols that were offered.
+ * @property {import('node:http').IncomingHttpHeaders} headers
+ * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was good.
+ * @property {string | null} problem What was wrong with it.
+ * @property {(string | Buffer)[]} messages What arrived, without the first one if the token was in it.
+ * @property {import('ws').WebSocket} [socket]
+ * @property {Promise<{ code: number, reason: string }>} closed Resolves when it is over.
+ */
+
+/** What stands before the token in a sub-protocol. */
+export const PREFIX = 'bearer.'
+
+/**
+ * The API's sockets. Each wants an access token, in the place that the path says:
+ *
+ * - `/v1/live/protocol`: in a sub-protocol, after `bearer.`
+ * - `/v1/live/message`: in the first message, `{ "token": … }`
+ * - `/v1/live/query`: in the parameter `access_token`
+ *
+ * and sends back what it gets, unless the query has `quiet`. The sub-protocol that it chooses is the first without
+ * the token if there is one; with `?choose=token` it is that with the token, with `?choose=none` none.
+ *
+ * @param {object} options
+ * @param {(token?: string) => Promise<{ claims: object | null, problem: object | null }>} options.verify
+ */
+export function startSockets({ verify }) {
+  /** @type {ApiSocket[]} Oldest first. */
+  const opened = []
+  const server = new WebSocketServer({ noServer: true, handleProtocols: choose, perMessageDeflate: false })
+
+  async function upgrade(request, stream, head) {
+    const url = new URL(request.url, 'ws://api')
+    const [, place] = /^\/v1\/live\/(\w+)$/.exec(url.pathname) ?? []
+    const offered = request.headers['sec-websocket-protocol']?.split(/\s*,\s*/) ?? []
+    const entry = {
+      path: request.url,
+      protocols: offered,
+      headers: request.headers,
+      claims: null,
+      problem: null,
+      messages: [],
+    }
+    opened.push(entry)
+    const tokens = {
+      protocol: () => offered.find((name) => name.startsWith(PREFIX))?.slice(PREFIX.length),
+      query: () => url.searchParams.get('access_token') ?? undefined,
+    }
+    if (!place || !(await admit(entry, tokens[place]))) {
+      const status = place ? 401 : 404
+      stream.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`)
+      return
+    }
+    server.handleUpgrade(request, stream, head, (socket) => converse(entry, socket, url))
+  }
+
+  async function admit(entry, tokenOf) {
+    if (!tokenOf) return true
+    const { claims, problem } = await verify(tokenOf())
+    Object.assign(entry, { claims, problem: problem && (problem.error ?? 'no token') })
+    return !problem
+  }
+
+  function converse(entry, socket, url) {
+    entry.socket = socket
+    entry.closed = new Promise((resolve) => {
+      socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }))
+    })
+    const isEcho = !url.searchParams.has('quiet')
+    let isAuthorised = !!entry.claims
+    socket.on('message', async (data, isBinary) => {
+      if (!isAuthorised) {
+        isAuthorised = true
+        if (!(await admit(entry, () => JSON.parse(data).token))) socket.close(4401, 'unauthorized')
+        return
+      }
+      const message = isBinary ? data : data.toString()
+      entry.messages.push(message)
+      if (isEcho) socket.send(message)
+    })
+    socket.on('error', () => {})
+  }
+
+  return {
+    opened,
+    upgrade,
+    close() {
+      for (const client of server.clients) client.terminate()
+      server.close()
+    },
+  }
+}
+
+function choose(offered, request) {
+  const names = [...offered]
+  const secret = names.find((name) => name.startsWith(PREFIX))
+  const own = names.find((name) => name !== secret)
+  const wanted = new URL(request.url, 'ws://api').searchParams.get('choose')
+  if (wanted === 'token') return secret
+  if (wanted === 'none') return false
+  return own ?? secret ?? false
+}

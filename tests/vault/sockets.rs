@@ -1,0 +1,352 @@
+//! Sockets: allowed by the rules that requests are allowed by, opened with the token of the moment where the rule
+//! says, and closed with their session.
+
+use std::time::Duration;
+
+use crate::world::page::Answer;
+use crate::world::provider::{Endpoint, Fault};
+use crate::world::sockets::{protocols, token_in};
+use crate::world::{Kind, REFRESH, Request, World};
+
+const LIVE: &str = "wss://api.example.com/v1/live";
+
+/// A configuration whose rule has this `webSocket`.
+fn configured(place: &str) -> String {
+    [
+        r#"{"apis":[{"url":"https://api.example.com/v1/","webSocket":"#,
+        place,
+        "}]}",
+    ]
+    .concat()
+}
+
+const PROTOCOL: &str = r#"{"token":"protocol","prefix":"bearer."}"#;
+const MESSAGE: &str = r#"{"token":"message","message":"{\"token\":\"{token}\"}"}"#;
+const QUERY: &str = r#"{"token":"query"}"#;
+
+fn world(place: &str) -> (World, u32) {
+    World::signed_in_with(&configured(place))
+}
+
+fn open(place: &str) -> (World, u32, Request) {
+    let (mut world, page) = world(place);
+    let socket = world.socket(page, LIVE, &[]);
+    world.settle();
+    (world, page, socket)
+}
+
+#[track_caller]
+fn protocol(world: &World, socket: Request) -> &str {
+    match world.answer(socket) {
+        Some(Answer::Socket { protocol }) => protocol,
+        other => panic!("not open but {other:?}"),
+    }
+}
+
+#[test]
+fn a_token_goes_to_the_last_sub_protocol_which_the_page_does_not_see() {
+    let (mut world, page) = world(PROTOCOL);
+    let socket = world.socket(page, LIVE, &["chat"]);
+    world.settle();
+    let (_, handshake) = &world.sockets.opened[0];
+    let names = protocols(handshake);
+    assert_eq!(names[0], "chat");
+    assert!(names[1].starts_with("bearer.at-"), "{}", names.len());
+    assert_eq!(handshake.url.expose(), LIVE);
+    // This server chose that one.
+    assert_eq!(protocol(&world, socket), "");
+    assert_eq!(world.sockets.first_messages, []);
+}
+
+#[test]
+fn a_page_is_told_which_of_its_own_sub_protocols_was_chosen() {
+    let (mut world, page) = world(PROTOCOL);
+    world.sockets.chosen = Some("chat".to_owned());
+    let socket = world.socket(page, LIVE, &["log", "chat"]);
+    world.settle();
+    assert_eq!(protocol(&world, socket), "chat");
+}
+
+#[test]
+fn a_token_goes_to_the_first_message_and_the_page_is_told_after_that() {
+    let (world, _, socket) = open(MESSAGE);
+    let (_, handshake) = &world.sockets.opened[0];
+    assert_eq!(handshake.url.expose(), LIVE);
+    assert!(protocols(handshake).is_empty());
+    let (of, text) = &world.sockets.first_messages[0];
+    assert_eq!(*of, socket);
+    let token = token_in(text).unwrap();
+    assert_eq!(*text, [r#"{"token":""#, token, r#""}"#].concat());
+    assert_eq!(protocol(&world, socket), "");
+}
+
+#[test]
+fn a_first_message_has_the_token_of_when_the_socket_opens() {
+    let (mut world, page) = world(MESSAGE);
+    world.hold(&[Kind::Socket]);
+    world.socket(page, LIVE, &[]);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    let latest = world.seen_by_api[0].authorization.clone();
+    world.release();
+    let (_, text) = &world.sockets.first_messages[0];
+    let token = token_in(text).unwrap();
+    assert_eq!(latest.expose(), ["Bearer ", token].concat());
+}
+
+#[test]
+fn a_token_goes_to_the_query_after_the_pages_own() {
+    let (mut world, page) = world(QUERY);
+    world.socket(page, &[LIVE, "?room=1#x"].concat(), &[]);
+    world.settle();
+    let (_, handshake) = &world.sockets.opened[0];
+    let url = handshake.url.expose();
+    assert!(
+        url.starts_with("wss://api.example.com/v1/live?room=1&access_token=at-"),
+        "{}",
+        url.len()
+    );
+}
+
+#[test]
+fn a_page_may_not_name_the_parameter_that_the_token_goes_to() {
+    let (mut world, page) = world(QUERY);
+    for query in ["?access_token=mine", "?a&access%5Ftoken="] {
+        let socket = world.socket(page, &[LIVE, query].concat(), &[]);
+        assert_eq!(world.code(socket), "url_not_allowed", "{query}");
+    }
+}
+
+#[test]
+fn the_addresses_that_are_allowed_are_those_of_the_rule() {
+    let (mut world, page) = world(PROTOCOL);
+    for url in [
+        "wss://evil.example/v1/live",
+        "wss://api.example.com/v2/live",
+        "wss://api.example.com/v1live",
+        "wss://api.example.com/v1/../v2/live",
+        "wss://api.example.com/v1/%2e%2e/live",
+        "wss://api.example.com:444/v1/live",
+        "wss://me@api.example.com/v1/live",
+        "ws://api.example.com/v1/live",
+        "http://api.example.com/v1/live",
+        "wss://id.example.com/token",
+        "wss:/api.example.com/v1/live",
+        "ftp://api.example.com/v1/live",
+        "/v1/live",
+        "",
+    ] {
+        let socket = world.socket(page, url, &[]);
+        assert_eq!(world.code(socket), "url_not_allowed", "{url}");
+    }
+    for url in [
+        "wss://api.example.com/v1/live",
+        "WSS://API.example.com:443/v1/live",
+        "https://api.example.com/v1/live",
+    ] {
+        let socket = world.socket(page, url, &[]);
+        world.settle();
+        assert_eq!(protocol(&world, socket), "", "{url}");
+    }
+    for (_, handshake) in &world.sockets.opened {
+        assert_eq!(handshake.url.expose(), LIVE);
+    }
+}
+
+#[test]
+fn on_loopback_a_socket_may_do_without_tls() {
+    let rules = r#"{"apis":[{"url":"http://127.0.0.1:1/","webSocket":{"token":"query"}}]}"#;
+    let (mut world, page) = World::signed_in_with(rules);
+    world.socket(page, "ws://127.0.0.1:1/live", &[]);
+    assert_eq!(world.count(Kind::Socket), 1);
+}
+
+#[test]
+fn a_rule_without_web_socket_allows_none() {
+    let (mut world, page) = World::signed_in();
+    let socket = world.socket(page, LIVE, &[]);
+    assert_eq!(world.code(socket), "url_not_allowed");
+    let Some(Answer::Error { message, .. }) = world.answer(socket) else {
+        unreachable!()
+    };
+    assert!(message.contains("webSocket"), "{message}");
+}
+
+#[test]
+fn sub_protocols_that_no_handshake_may_have_are_refused() {
+    let (mut world, page) = world(PROTOCOL);
+    for names in [&["a", "a"][..], &[""], &["a b"], &["a,bearer.x"]] {
+        let socket = world.socket(page, LIVE, names);
+        assert_eq!(world.code(socket), "message_invalid", "{names:?}");
+    }
+    let socket = world.socket(page, LIVE, &["x"; 17]);
+    assert_eq!(world.code(socket), "limit_exceeded");
+    for members in [
+        r#""t":"socket","url":"wss://api.example.com/v1/live""#,
+        r#""t":"socket","protocols":[]"#,
+        r#""t":"socket","url":"wss://api.example.com/v1/live","protocols":[1]"#,
+    ] {
+        let socket = world.ask(page, members);
+        assert_eq!(world.code(socket), "message_invalid", "{members}");
+    }
+    assert_eq!(world.count(Kind::Socket), 0);
+}
+
+#[test]
+fn without_a_session_a_socket_asks_for_a_login() {
+    let mut world = World::with(&configured(PROTOCOL));
+    let page = world.open();
+    let socket = world.socket(page, LIVE, &[]);
+    assert_eq!(world.code(socket), "login_required");
+}
+
+#[test]
+fn a_socket_on_an_expired_token_waits_for_one_refresh() {
+    for place in [PROTOCOL, MESSAGE, QUERY] {
+        let (mut world, page) = world(place);
+        world.expire_access_token();
+        world.hold(&[REFRESH]);
+        let sockets = [1, 2, 3].map(|_| world.socket(page, LIVE, &[]));
+        world.settle();
+        assert_eq!(world.count(Kind::Socket), 0);
+        world.release();
+        assert_eq!(world.count(REFRESH), 1);
+        for socket in sockets {
+            assert_eq!(protocol(&world, socket), "");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_waits_for_a_token_that_does_not_come_is_refused() {
+    let (mut world, page) = world(PROTOCOL);
+    world.expire_access_token();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(503));
+    let socket = world.socket(page, LIVE, &[]);
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.code(socket), "provider_unavailable");
+    assert_eq!(world.count(Kind::Socket), 0);
+}
+
+#[test]
+fn an_open_socket_outlives_its_token() {
+    let (mut world, page, _) = open(PROTOCOL);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(world.sockets.open.len(), 1);
+    assert_eq!(world.count(Kind::Socket), 1);
+}
+
+#[test]
+fn a_logout_closes_the_sockets_that_are_open_and_about_to_be() {
+    let (mut world, page, open) = open(PROTOCOL);
+    world.hold(&[Kind::Socket]);
+    let opening = world.socket(page, LIVE, &[]);
+    world.logout(page);
+    let closed = [open, opening].map(|socket| (socket, 3000, "logged_out".to_owned()));
+    assert_eq!(world.sockets.closed, closed);
+    assert_eq!(world.outstanding(Kind::Socket), 0);
+    assert!(world.sockets.open.is_empty());
+}
+
+#[test]
+fn a_socket_that_waits_is_refused_when_the_session_ends() {
+    let (mut world, page) = world(PROTOCOL);
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.logout(page);
+    assert_eq!(world.code(socket), "session_ended");
+    assert_eq!(world.sockets.closed, []);
+}
+
+#[test]
+fn a_socket_that_opens_after_the_logout_is_told_nobody() {
+    let (mut world, page) = world(MESSAGE);
+    world.hold(&[Kind::Socket]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.logout(page);
+    world.release();
+    assert_eq!(world.answers(socket), []);
+    assert_eq!(world.sockets.first_messages, []);
+}
+
+#[test]
+fn the_idle_limit_closes_sockets_and_a_socket_is_no_activity() {
+    let (mut world, page, socket) = open(PROTOCOL);
+    world.advance(Duration::from_secs(1700));
+    let other = world.socket(page, LIVE, &[]);
+    world.settle();
+    world.advance(Duration::from_secs(101));
+    assert_eq!(world.reason(page), Some("idle"));
+    let closed = [socket, other].map(|socket| (socket, 3000, "idle".to_owned()));
+    assert_eq!(world.sockets.closed, closed);
+}
+
+#[test]
+fn another_login_closes_the_sockets_of_the_session_before() {
+    let (mut world, page, socket) = open(PROTOCOL);
+    world.sign_in(page);
+    assert_eq!(
+        world.sockets.closed,
+        [(socket, 3000, "replaced".to_owned())]
+    );
+}
+
+#[test]
+fn a_page_that_leaves_takes_its_sockets_along_and_no_others() {
+    let (mut world, page, _) = open(PROTOCOL);
+    let other = world.open();
+    world.socket(other, LIVE, &[]);
+    world.settle();
+    assert_eq!(world.sockets.open.len(), 2);
+    world.leave(page);
+    assert_eq!(world.sockets.open.len(), 1);
+    assert_eq!(world.sockets.dropped.len(), 1);
+}
+
+#[test]
+fn a_socket_that_is_given_up_while_it_opens_is_stopped() {
+    let (mut world, page) = world(PROTOCOL);
+    world.hold(&[Kind::Socket]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.give_up(socket, "abort");
+    assert_eq!(world.outstanding(Kind::Socket), 0);
+}
+
+#[test]
+fn a_handshake_that_fails_is_not_tried_again() {
+    let (mut world, page) = world(PROTOCOL);
+    world.hold(&[Kind::Socket]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.refuse_socket(socket);
+    world.release();
+    assert_eq!(world.count(Kind::Socket), 1);
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn a_page_has_32_sockets_at_most_and_all_of_them_128() {
+    let (mut world, page) = world(PROTOCOL);
+    let mut pages = vec![page];
+    pages.extend((0..4).map(|_| world.open()));
+    for &page in &pages[..4] {
+        for _ in 0..32 {
+            let socket = world.socket(page, LIVE, &[]);
+            world.settle();
+            assert_eq!(protocol(&world, socket), "");
+        }
+        let more = world.socket(page, LIVE, &[]);
+        assert_eq!(world.code(more), "limit_exceeded");
+    }
+    let of_another = world.socket(pages[4], LIVE, &[]);
+    assert_eq!(world.code(of_another), "limit_exceeded");
+    world.leave(pages[0]);
+    let socket = world.socket(pages[4], LIVE, &[]);
+    world.settle();
+    assert_eq!(protocol(&world, socket), "");
+}
