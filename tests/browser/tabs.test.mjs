@@ -1,9 +1,9 @@
 // Several tabs on one vault, in a SharedWorker: what one of them does reaches all, and what becomes of one
 // harms none.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { after, before, beforeEach, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { crash } from '../support/device.mjs'
 
 const time = { timeout: 90_000 }
 const TABS = 8
@@ -75,15 +75,6 @@ const ports = (page) =>
     })
   })
 
-/** Crashes a tab, and with it the process that it is in. */
-async function crash(page) {
-  const crashed = once(page, 'crash')
-  const devtools = await page.context().newCDPSession(page)
-  // There is nobody left to answer.
-  devtools.send('Page.crash').catch(() => {})
-  await crashed
-}
-
 test(
   `${TABS} tabs × ${CALLS} calls on an expired token: one refresh, ${TABS * CALLS} answers`,
   time,
@@ -146,6 +137,39 @@ test('a tab that is closed in the middle of a refresh harms none', time, async (
   assert.deepEqual(await Promise.all(waiting), [200, 200])
   assert.equal(app.ledger.refreshes().length - before, 1)
 })
+
+for (const persist of ['memory', 'sealed']) {
+  test(`the only tab is left during a refresh: the successor is adopted, ${persist}`, time, async () => {
+    const own = await startApp({
+      provider: { accessTokenSeconds: 2 },
+      config: { session: { persist } },
+    })
+    try {
+      const page = await own.open()
+      await signIn(page)
+      await own.ledger.accessTokenExpired()
+      own.provider.settings.accessTokenSeconds = 60
+      let answer
+      const hold = new Promise((resolve) => (answer = resolve))
+      own.provider.faults.add('token', { hold })
+      void call(page, `${own.api.url}orders`).catch(() => {})
+      await own.provider.faults.taken()
+      await page.goto('about:blank')
+      const answered = own.ledger.until(({ type }) => type === 'token_request')
+      answer()
+      assert.equal((await answered).outcome, 'issued')
+      await page.goto(own.site.origin)
+      await booted(page)
+      assert.equal((await call(page, `${own.api.url}orders`)).value.status, 200)
+      assert.deepEqual(
+        own.ledger.refreshes().map(({ presented, issued }) => [presented, issued]),
+        [[1, 2]],
+      )
+    } finally {
+      await own.close()
+    }
+  })
+}
 
 test('a tab that crashes harms none; its port is closed, and its calls are stopped', time, async () => {
   const [first, second, third] = await tabs(3)

@@ -1,4 +1,5 @@
-/** What happens to a user's device: it goes offline, it sleeps, its clock is wrong. */
+/** What happens to a user's device: it goes offline, it sleeps, its clock is wrong, its browser crashes. */
+import { once } from 'node:events'
 
 /** How long a device sleeps is up to the test; what is stopped must be started again. */
 const STOP = 'SIGSTOP'
@@ -39,16 +40,21 @@ const workers = new WeakMap()
 
 /** @returns {Promise<((method: string, params: object) => Promise<object>)[]>} A way to each worker. */
 async function attachToWorkers(page) {
+  const session = await page.context().browser().newBrowserCDPSession()
+  const targets = await sharedWorkers(session, page)
+  if (!targets.length) throw new Error('no shared worker to take off the network')
+  return Promise.all(targets.map(({ targetId }) => attach(session, targetId)))
+}
+
+/** The shared workers of a page's browser session. */
+async function sharedWorkers(session, page) {
   const own = await page.context().newCDPSession(page)
   const { browserContextId } = (await own.send('Target.getTargetInfo')).targetInfo
   await own.detach()
-  const session = await page.context().browser().newBrowserCDPSession()
   const { targetInfos } = await session.send('Target.getTargets')
-  const targets = targetInfos.filter(
+  return targetInfos.filter(
     (target) => target.type === 'shared_worker' && target.browserContextId === browserContextId,
   )
-  if (!targets.length) throw new Error('no shared worker to take off the network')
-  return Promise.all(targets.map(({ targetId }) => attach(session, targetId)))
 }
 
 async function attach(session, targetId) {
@@ -104,4 +110,22 @@ export function setClocks(page, ahead) {
       channel.postMessage(data)
     })
   }, ahead)
+}
+
+/** Crashes a tab, and with it the process that it is in. */
+export async function crash(page) {
+  const crashed = once(page, 'crash')
+  const devtools = await page.context().newCDPSession(page)
+  // There is nobody left to answer.
+  devtools.send('Page.crash').catch(() => {})
+  await crashed
+}
+
+/** Kills the workers of a page's browser session; dedicated ones by `terminate()`, which the page has to keep. */
+export async function killWorkers(page) {
+  const session = await page.context().browser().newBrowserCDPSession()
+  for (const { targetId } of await sharedWorkers(session, page)) {
+    await session.send('Target.closeTarget', { targetId })
+  }
+  await session.detach()
 }

@@ -19,6 +19,7 @@
 export class Faults {
   /** @type {{ endpoint: string, fault: Fault, left: number }[]} */
   #queue = []
+  #watchers = []
 
   /**
    * @param {'token' | 'revocation' | 'discovery' | 'jwks' | 'authorization' | '*' | string} endpoint
@@ -32,10 +33,16 @@ export class Faults {
     this.#queue = []
   }
 
+  /** Resolves when the next fault befalls a request. */
+  taken() {
+    return new Promise((resolve) => this.#watchers.push(resolve))
+  }
+
   /** @returns {Fault | undefined} The fault that befalls a request at this endpoint; counts it. */
   take(endpoint) {
     const entry = this.#queue.find((queued) => queued.endpoint === '*' || queued.endpoint === endpoint)
     if (entry && --entry.left <= 0) this.#queue.splice(this.#queue.indexOf(entry), 1)
+    if (entry) for (const resolve of this.#watchers.splice(0)) resolve()
     return entry?.fault
   }
 }

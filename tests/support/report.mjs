@@ -18,3 +18,9 @@ export function createReport(title, columns) {
     },
   }
 }
+
+/** Rows as a Markdown table, the first being its head. */
+export function markdownTable([head, ...rows]) {
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+}

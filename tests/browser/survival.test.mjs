@@ -1,0 +1,164 @@
+// What a session survives, by how its vault is set up: the tables of docs/sessions.md, made from what was
+// seen. `UPDATE_DOCS=1` writes them there.
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { after, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { killWorkers } from '../support/device.mjs'
+import { markdownTable } from '../support/report.mjs'
+
+const time = { timeout: 120_000 }
+const DOCS = new URL('../../docs/sessions.md', import.meta.url)
+const ENGINE = 'Chromium'
+
+/**
+ * A page in the back-forward cache keeps its worker alive, and no page can count on being there. So the cache is
+ * off, which is the driver's default, but for what is about it.
+ */
+const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
+const sealed = { session: { persist: 'sealed' } }
+
+const orders = (app) => `${app.api.url}orders`
+
+/** The columns. Each is an app of its own. */
+const SETUPS = [
+  { name: 'memory, `SharedWorker`', extendedLifetime: false },
+  { name: 'memory, `extendedLifetime`', extendedLifetime: true },
+  { name: 'memory, `Worker`', kind: 'dedicated' },
+  { name: 'sealed, `SharedWorker`', extendedLifetime: false, config: sealed },
+  { name: 'sealed, `extendedLifetime`', extendedLifetime: true, config: sealed },
+  { name: 'sealed, `Worker`', kind: 'dedicated', config: sealed },
+]
+
+const openAnew = ({ app, page }) => app.open('/', page.context())
+
+/** Goes elsewhere and comes to a fresh page of the app. */
+const leaveAndReturn = async ({ app, page }) => {
+  await page.goto(app.provider.issuer)
+  await page.goto(`${app.site.origin}/`)
+  return page
+}
+
+/** A tab is left while the token endpoint is about to answer, having rotated. */
+const leaveDuringRefresh = (leewaySeconds) => async (scene) => {
+  const { app, page } = scene
+  Object.assign(app.provider.settings, { leewaySeconds })
+  await app.ledger.accessTokenExpired()
+  const since = app.proxies.provider.requests.length
+  app.proxies.provider.faults.add('token', { when: 'after', delay: 1500 })
+  const rotated = app.ledger.until(({ type }) => type === 'token_request')
+  void call(page, orders(app)).catch(() => {})
+  await rotated
+  await page.goto('about:blank')
+  await app.proxies.provider.requests[since].closed
+  return leaveAndReturn(scene)
+}
+
+/**
+ * The rows: what happens to the only tab of somebody who is signed in. Each resolves with the page to look at
+ * afterwards.
+ *
+ * @type {{ what: string, cached?: boolean, lifetime?: number, happen: (scene: object) => Promise<object> }[]}
+ *   `cached`: whether the browser may keep pages that are left in its back-forward cache, which keeps their
+ *   workers alive as well. `lifetime`: of an access token, in seconds.
+ */
+const EVENTS = [
+  { what: 'another tab is opened', happen: openAnew },
+  { what: 'the only tab is reloaded', happen: async ({ page }) => (await page.reload(), page) },
+  {
+    what: 'a tab is reloaded while another one is open',
+    async happen(scene) {
+      await booted(await openAnew(scene))
+      await scene.page.reload()
+      return scene.page
+    },
+  },
+  {
+    what: 'the only tab is closed, and the app opened again',
+    async happen(scene) {
+      // The browser session lives on in a tab of something else.
+      await scene.page.context().newPage()
+      await scene.page.close()
+      return openAnew(scene)
+    },
+  },
+  {
+    what: 'left, and back from the back-forward cache',
+    cached: true,
+    async happen({ page, app }) {
+      await page.evaluate(() => void (globalThis.mark = 'the same'))
+      await page.goto(app.provider.issuer)
+      await page.goBack({ waitUntil: 'commit' })
+      assert.equal(await page.evaluate(() => globalThis.mark), 'the same', 'the page was not in the cache')
+      return page
+    },
+  },
+  { what: 'left for another site, and back to a fresh page', cached: true, happen: leaveAndReturn },
+  { what: 'the same, the page not being in the cache', happen: leaveAndReturn },
+  {
+    what: 'left during a refresh, provider with leeway',
+    lifetime: 1,
+    happen: leaveDuringRefresh(60),
+  },
+  { what: 'left during a refresh, provider without leeway', lifetime: 1, happen: leaveDuringRefresh(0) },
+  {
+    what: 'the worker is killed, and the tab reloaded',
+    async happen({ page }) {
+      await killWorkers(page)
+      await page.reload()
+      return page
+    },
+  },
+]
+
+async function see(app, { what, lifetime = 60, happen }) {
+  app.provider.settings.accessTokenSeconds = lifetime
+  const page = await app.open()
+  await signIn(page)
+  const logins = app.ledger.authorizationRequests().length
+  const seen = await happen({ app, page })
+  await booted(seen)
+  const { value, error } = await call(seen, orders(app))
+  if (value) assert.equal(value.status, 200, what)
+  else assert.match(error.code, /^(login_required|session_ended)$/, what)
+  assert.equal(app.ledger.authorizationRequests().length, logins, what)
+  await page.context().close()
+  app.proxies.provider.faults.clear()
+  return value ? 'kept' : 'lost'
+}
+
+const columns = []
+
+for (const { name, ...options } of SETUPS) {
+  test(`${name}: what a session survives`, time, async () => {
+    const apps = new Map()
+    for (const cached of [false, true]) {
+      apps.set(cached, await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options }))
+    }
+    try {
+      const seen = []
+      for (const event of EVENTS) seen.push(await see(apps.get(event.cached ?? false), event))
+      columns.push([name, ...seen])
+    } finally {
+      for (const app of apps.values()) await app.close()
+    }
+  })
+}
+
+const table = () => {
+  const names = ['what happens', ...EVENTS.map(({ what }) => what)]
+  return markdownTable(names.map((name, row) => [name, ...columns.map((column) => column[row])]))
+}
+
+after(() => console.log(`\n${ENGINE}\n\n${table()}\n`))
+
+test('docs/sessions.md says what was seen', async () => {
+  assert.equal(columns.length, SETUPS.length, 'not everything was seen')
+  const docs = await readFile(DOCS, 'utf8')
+  const marks = [`<!-- seen in ${ENGINE} -->\n\n`, `\n\n<!-- end -->`]
+  const start = docs.indexOf(marks[0]) + marks[0].length
+  const end = docs.indexOf(marks[1], start)
+  assert.ok(start >= marks[0].length && end >= start, `docs/sessions.md has no table for ${ENGINE}`)
+  if (process.env.UPDATE_DOCS) await writeFile(DOCS, docs.slice(0, start) + table() + docs.slice(end))
+  else assert.equal(docs.slice(start, end), table(), 'UPDATE_DOCS=1 writes what was seen')
+})
