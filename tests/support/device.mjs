@@ -121,7 +121,7 @@ export async function crash(page) {
   await crashed
 }
 
-/** Kills the workers of a page's browser session; dedicated ones by `terminate()`, which the page has to keep. */
+/** Kills the shared workers of a page's browser session; dedicated ones go with their page. */
 export async function killWorkers(page) {
   const session = await page.context().browser().newBrowserCDPSession()
   for (const { targetId } of await sharedWorkers(session, page)) {
