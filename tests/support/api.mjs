@@ -142,6 +142,8 @@ function allowOrigin(request, response, allowedOrigins) {
 }
 
 function answerPreflight(request, response) {
+  // For who wants to see one fail.
+  if (request.url.endsWith('?preflight=no')) return response.writeHead(403).end()
   response.writeHead(204, {
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
     'Access-Control-Allow-Headers': request.headers['access-control-request-headers'] ?? '',

@@ -1,0 +1,195 @@
+// room.fetch and plain fetch side by side in one page: where they differ is printed, and must be what docs/fetch.md
+// allows, no more and no less.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { signIn, startApp } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+import { BEHAVIOURS } from './fetch_behaviours.mjs'
+
+const time = { timeout: 240_000 }
+
+let app, page, addresses
+
+before(async () => {
+  app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+  const nobody = `${await nowhere()}/`
+  // Another name of loopback is another origin, which the vault's rules cover and the page's policy does not.
+  const elsewhere = `${app.api.origin.replace('127.0.0.1', 'localhost')}/v1/`
+  app.site.connectSrc.push(nobody, new URL(elsewhere).origin)
+  app.site.pageCsp += ` ${nobody} data: blob:`
+  app.setConfig({ apis: [...app.config.apis, { url: nobody }, { url: elsewhere }] })
+  addresses = { api: app.api.url, nobody, elsewhere: `${elsewhere}on/raw`, site: app.site.origin }
+  serve(app.api)
+  page = await app.open()
+  await signIn(page)
+  await page.evaluate(prepare, { token: app.ledger.newest('access_token').value, addresses })
+})
+after(() => app?.close())
+
+/** An origin at which nobody listens. */
+async function nowhere() {
+  const server = await listen({ handler() {} })
+  await server.close()
+  return server.origin
+}
+
+/** What the API answers to these cases. */
+function serve(api) {
+  const counts = new Map()
+
+  /** As the query says; `header`: `Name: value`. */
+  api.on('raw', async ({ request, response, url }) => {
+    const asked = (name) => url.searchParams.get(name)
+    if (asked('hangup')) return response.destroy()
+    if (asked('garbage')) return void response.socket.end('what?\r\n\r\n')
+    if (asked('wait')) await sleep(Number(asked('wait')))
+    if (response.destroyed) return
+    const origin = asked('origin')
+    if (origin !== null) response.removeHeader('Access-Control-Allow-Origin')
+    if (origin) response.setHeader('Access-Control-Allow-Origin', origin)
+    if (asked('credentials')) response.removeHeader('Access-Control-Allow-Credentials')
+    if (asked('expose') === 'none') response.removeHeader('Access-Control-Expose-Headers')
+    if (asked('expose') === '*') response.setHeader('Access-Control-Expose-Headers', '*')
+    for (const header of url.searchParams.getAll('header')) {
+      const [name, value] = header.split(/:(.*)/s)
+      if (value !== undefined) response.appendHeader(name, value.trim() && value)
+    }
+    if (!response.hasHeader('cache-control')) response.setHeader('Cache-Control', 'no-store')
+    let body = asked('base64') ? Buffer.from(asked('base64'), 'base64') : Buffer.from(asked('body') ?? '')
+    if (asked('size')) body = Buffer.alloc(Number(asked('size')), 'x')
+    if (asked('gzip')) {
+      body = gzipSync(body)
+      response.setHeader('Content-Encoding', 'gzip')
+    }
+    if (asked('count')) {
+      counts.set(request.url, (counts.get(request.url) ?? 0) + 1)
+      body = Buffer.from(String(counts.get(request.url)))
+    }
+    const status = Number(asked('status') ?? 200)
+    const isEmpty = [204, 205, 304].includes(status) || !body.length
+    if (!isEmpty) response.setHeader('Content-Length', body.length)
+    response.writeHead(status, asked('reason') ?? undefined)
+    if (asked('cut')) return response.write(body.subarray(0, Number(asked('cut'))), () => response.destroy())
+    if (asked('stall')) return void response.write(body.subarray(0, body.length / 2))
+    response.end(isEmpty ? undefined : body)
+  })
+
+  /** What arrived. */
+  api.on('mirror', ({ request, response, body }) => {
+    const { authorization, ...headers } = request.headers
+    const custom = Object.entries(headers).filter(([name]) => /^x-/.test(name))
+    const hex = body.subarray(0, 20).toString('hex')
+    const seen = { method: request.method, path: request.url, headers, custom, length: body.length, hex }
+    const text = JSON.stringify({ ...seen, body: body.length < 10_000 ? body.toString() : null })
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+    response.end(text)
+  })
+}
+
+/** Runs in the page. */
+function prepare({ token, addresses }) {
+  const failure = async (promise) => {
+    try {
+      await promise
+      return 'it succeeded'
+    } catch (error) {
+      return { name: error?.name, isTypeError: error instanceof TypeError, code: error?.code }
+    }
+  }
+  const fetches = {
+    async plain(...args) {
+      const request = new Request(...args)
+      if (!request.headers.has('authorization') && /^http/.test(request.url)) {
+        request.headers.set('authorization', `Bearer ${token}`)
+      }
+      return fetch(request)
+    },
+    vault: room.fetch,
+    planted: async (...args) => {
+      const response = await room.fetch(...args)
+      return new Proxy(response, {
+        get: (target, name) => (name === 'status' ? target.status + 1 : Reflect.get(target, name, target)),
+      })
+    },
+  }
+  const tools = {
+    ...addresses,
+    failure,
+    mirror: `${addresses.api}on/mirror`,
+    raw: ({ header = [], ...options }) =>
+      `${addresses.api}on/raw?${new URLSearchParams([...Object.entries(options), ...header.map((line) => ['header', line])])}`,
+    read: async (response) => ({
+      status: response.status,
+      statusText: response.statusText,
+      ok: response.ok,
+      type: response.type,
+      redirected: response.redirected,
+      headers: [...response.headers].filter(([name]) => !['date', 'keep-alive'].includes(name)),
+      text: await response.text(),
+    }),
+    sent: (response) => response.json(),
+    seen: async () => Number(await (await fetches.plain(`${addresses.api}on/seen`)).text()),
+    bytes: (size) => new Uint8Array(size),
+  }
+  /** A case that hangs is a difference, or a mistake in the case. */
+  const late = () => new Promise((resolve) => setTimeout(resolve, 10_000, 'nothing in ten seconds'))
+  globalThis.run = async (code, which) => {
+    const names = Object.keys(tools)
+    const action = Reflect.construct(async function () {}.constructor, [
+      'fetch',
+      'which',
+      ...names,
+      `return await (${code})`,
+    ])
+    try {
+      const outcome = action(fetches[which], which, ...Object.values(tools))
+      return await Promise.race([outcome, late()])
+    } catch (error) {
+      return { rejects: error?.name, code: error?.code }
+    }
+  }
+}
+
+/** The cases that docs/fetch.md allows to differ: the first column of its table, in backticks. */
+async function allowed() {
+  const text = await readFile(new URL('../../docs/fetch.md', import.meta.url), 'utf8')
+  const [, table] = text.split('| case | `fetch` | `room.fetch` |')
+  assert.ok(table, 'docs/fetch.md has no table of differences')
+  const rows = table.split('\n\n')[0].matchAll(/^\| `([^`]+)` \|/gm)
+  return [...rows].map(([, id]) => id)
+}
+
+async function differences(cases, which) {
+  const found = new Map()
+  for (const [id, code] of cases) {
+    const plain = await page.evaluate(([text]) => run(text, 'plain'), [code])
+    const vault = await page.evaluate(([text, whose]) => run(text, whose), [code, which])
+    if (!isDeepStrictEqual(plain, vault)) found.set(id, { plain, vault })
+  }
+  return found
+}
+
+const CASES = Object.entries(BEHAVIOURS).flatMap(([group, cases]) =>
+  Object.entries(cases).map(([name, code]) => [`${group}: ${name}`, code]),
+)
+
+test('they differ where docs/fetch.md says so, and nowhere else', time, async (t) => {
+  app.api.on('seen', ({ response }) => response.end(String(app.api.requests.length)))
+  const found = await differences(CASES, 'vault')
+  t.diagnostic(`${CASES.length} behaviours, ${found.size} differ`)
+  for (const [id, { plain, vault }] of found) {
+    t.diagnostic(`${id}\n    fetch:      ${JSON.stringify(plain)}\n    room.fetch: ${JSON.stringify(vault)}`)
+  }
+  assert.ok(CASES.length >= 100)
+  assert.deepEqual([...found.keys()].sort(), (await allowed()).sort())
+})
+
+test('the control: a difference that is planted is found', time, async () => {
+  const some = CASES.filter(([id]) => /^basic: (a response has|status 404|it is bound)/.test(id))
+  const found = await differences(some, 'planted')
+  assert.deepEqual([...found.keys()], ['basic: a response has status, text and body', 'basic: status 404'])
+})
