@@ -78,8 +78,9 @@ pub fn is_valid(text: &[u8]) -> bool {
 }
 
 /// The 24 bits of four characters, and [`INVALID`] among others if one is none of the alphabet.
-// Optimised for size alone, a call for each four characters would double the time.
-#[inline(always)]
+// In `strongroom/core` a call for each four characters would double the time; elsewhere it is less code.
+#[cfg_attr(feature = "core", inline(always))]
+#[cfg_attr(not(feature = "core"), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {
     let [a, b, c, d] = quad.map(|byte| SEXTETS[usize::from(byte)]);
     let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);

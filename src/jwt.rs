@@ -303,6 +303,18 @@ impl<'a> Parts<'a> {
 
 /// What is before the first dot, and behind it.
 fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    // For speed, which is only `strongroom/core`'s matter.
+    let start = if cfg!(feature = "core") {
+        before_dot(text)
+    } else {
+        0
+    };
+    let dot = start + text[start..].iter().position(|byte| *byte == b'.')?;
+    Some((&text[..dot], &text[dot + 1..]))
+}
+
+/// How many characters there are before the eight that have the first dot.
+fn before_dot(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (eights, _) = text.as_chunks();
     let eight = eights.iter().position(|eight| {
@@ -310,9 +322,7 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
         let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
         zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
     });
-    let start = eight.unwrap_or(eights.len()) * 8;
-    let dot = start + text[start..].iter().position(|byte| *byte == b'.')?;
-    Some((&text[..dot], &text[dot + 1..]))
+    eight.unwrap_or(eights.len()) * 8
 }
 
 fn object(part: &[u8]) -> Result<Object, Malformed> {

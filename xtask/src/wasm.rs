@@ -68,10 +68,13 @@ const MODULES: [Module; 3] = [
 /// done so with those that are called once.
 /// `--dealign` takes the hints on alignment away, which no engine heeds: equal instructions then are
 /// equal bytes.
-const SMALLEST: [&str; 11] = [
+const SMALLEST: [&str; 14] = [
     "--flatten",
     "--rereloop",
     "-Oz",
+    "-Oz",
+    "--flatten",
+    "--dfo",
     "-Oz",
     "--low-memory-unused",
     "--one-caller-inline-max-function-size",
