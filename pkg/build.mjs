@@ -61,7 +61,7 @@ await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['index', 'worker', 'core', ...SELDOM].map((entry) => `src/${entry}.ts`),
+  entryPoints: ['index', 'worker', 'core', 'escrow', ...SELDOM].map((entry) => `src/${entry}.ts`),
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],

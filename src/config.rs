@@ -77,6 +77,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether sessions are kept, sealed, in a store that vaults share.
     pub keeps: bool,
+    /// Whether a service worker has the key in escrow with which they are sealed.
+    pub is_escrowed: bool,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
     /// The provider's metadata, if it is not to be discovered.
@@ -131,13 +133,19 @@ impl Config {
         options.refuse_unknown(OPTIONS);
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
+        let mut rules = options.rules(&base, &issuer, metadata.as_ref());
+        if options.is_escrowed() {
+            // Where the vault asks for the key.
+            rules.forbid(&[base.href()]);
+        }
         let config = Self {
-            rules: options.rules(&base, &issuer, metadata.as_ref()),
+            rules,
             client_id: options.client_id(),
             redirect_uri: options.redirect_uri(base),
             scope: options.scope(),
             limits: options.limits(),
             keeps: options.keeps(),
+            is_escrowed: options.is_escrowed(),
             claims: options.claims(),
             id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
@@ -551,14 +559,19 @@ impl<'a> Options<'a> {
         let persist = session.object.get("persist").map(Value::as_str);
         let why = match persist {
             None | Some(Some("memory")) => return false,
-            Some(Some("sealed")) if cfg!(feature = "full") => return true,
-            Some(Some("sealed")) => {
+            Some(Some("sealed" | "escrow")) if cfg!(feature = "full") => return true,
+            Some(Some("sealed" | "escrow")) => {
                 words!("this module keeps nothing; load strongroom_full_bg.wasm instead")
             }
-            Some(_) => words!("it must be 'memory' or 'sealed'"),
+            Some(_) => words!("it must be 'memory', 'sealed' or 'escrow'"),
         };
         session.refuse("persist", why);
         false
+    }
+
+    fn is_escrowed(&self) -> bool {
+        let session = || self.object.get("session")?.as_object()?.str("persist");
+        cfg!(feature = "full") && session() == Some("escrow")
     }
 
     fn claims(&self) -> Vec<String> {
@@ -759,7 +772,7 @@ mod tests {
             (r#"{"session": {"absolute": "1h"}}"#, "`session.absolute`"),
             (
                 r#"{"session": {"persist": "disk"}}"#,
-                "'memory' or 'sealed'",
+                "'memory', 'sealed' or 'escrow'",
             ),
             (r#"{"session": {"idel": 60}}"#, "`session.idel`"),
             (r#"{"claims": "email"}"#, "`claims` is \"email\""),

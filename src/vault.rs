@@ -9,6 +9,7 @@
 //! - `calls`: requests of pages to APIs.
 //! - `sockets`: sockets of pages to APIs.
 //! - `end`: logout, limits, verdicts.
+//! - `escrow`: the key of what is kept, when somebody else has it.
 //! - `keeper`: what vaults that share a store have in common.
 //! - `provider`: its metadata and keys, fetched when first needed.
 //! - `verification`: an ID token on its way to being believed.
@@ -18,6 +19,8 @@
 mod callback;
 mod calls;
 mod end;
+#[cfg(feature = "full")]
+mod escrow;
 mod inspect;
 mod io;
 mod keeper;
@@ -67,6 +70,8 @@ pub struct Vault {
     calls: List<calls::Call>,
     ending: end::Ending,
     keeper: keeper::Keeper,
+    #[cfg(feature = "full")]
+    escrow: escrow::Escrow,
     operations: Vec<Operation>,
     last_op: OpId,
     fingerprint_salt: [u8; 16],
@@ -126,6 +131,8 @@ impl Vault {
             calls: Vec::new(),
             ending: end::Ending::default(),
             keeper: keeper::Keeper::default(),
+            #[cfg(feature = "full")]
+            escrow: escrow::Escrow::default(),
             operations: Vec::new(),
             last_op: 0,
             fingerprint_salt,
@@ -204,6 +211,8 @@ impl Vault {
         let mut next = self.renewal.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
         self.keeper_due().map(&mut consider);
+        #[cfg(feature = "full")]
+        self.hand_over_due().map(&mut consider);
         for operation in &self.operations {
             operation.deadline.map(&mut consider);
         }
@@ -239,6 +248,8 @@ impl Vault {
             return self.hello(port, version);
         }
         if matches!(message.request, Request::Bye) {
+            #[cfg(feature = "full")]
+            self.hand_key_over();
             self.disconnected(port);
             return self.outputs.push(Output::Close { port });
         }
@@ -267,7 +278,11 @@ impl Vault {
                 return_to,
             } => self.logout(port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
-            Request::Active => self.user_is_active(),
+            Request::Active => {
+                #[cfg(feature = "full")]
+                self.user_is_there();
+                self.user_is_active();
+            }
             Request::Woke => self.woke(),
         }
     }
@@ -285,6 +300,8 @@ impl Vault {
             self.evict();
         }
         self.ports.push(port);
+        #[cfg(feature = "full")]
+        self.user_is_there();
         if !self.is_loading() {
             self.greet(port);
         }
@@ -295,7 +312,8 @@ impl Vault {
         ready.number("version", PROTOCOL);
         // Still loading: this page had to wait for what the store has.
         if self.is_loading() && self.session.is_some() {
-            ready.text("from", "storage");
+            let is_escrowed = self.config.is_escrowed;
+            ready.text("from", if is_escrowed { "escrow" } else { "storage" });
         }
         let text = self.session_message(&mut ready);
         self.post(port, text);
@@ -352,6 +370,8 @@ impl Vault {
     }
 
     fn woke(&mut self) {
+        #[cfg(feature = "full")]
+        self.user_is_there();
         self.renewal.schedule.hurry();
         self.tick();
     }
@@ -371,6 +391,8 @@ impl Vault {
         self.expire_logins();
         self.retry_revocations();
         self.keep_on_time();
+        #[cfg(feature = "full")]
+        self.hand_over_on_time();
         if self.renewal.due().is_some_and(is_over) {
             self.start_refresh();
         }

@@ -5,11 +5,14 @@
 //! - `socket`: sockets, and what goes through them.
 //! - `flow`: operations of the core's that take several steps:
 //!   - `provider`: requests to the provider.
-//!   - `seal`: the store of pending logins, and the key it is sealed with.
+//!   - `seal`: the store of pending logins and of sessions, and the key it is sealed with.
+//!   - `escrow`: the key of sessions, when a service worker has it.
 //!   - `signature`: verification by WebCrypto.
 //! - `js`: what all of them need of the platform.
 
 mod call;
+#[cfg(feature = "full")]
+mod escrow;
 mod flow;
 mod host;
 pub(crate) mod js;

@@ -72,7 +72,7 @@ export type Resumed =
   | 'vault'
   /** It was kept (`persist: 'sealed'`), and this page's worker began with it. */
   | 'storage'
-  /** It was kept, and a service worker had its key (`persist: 'escrow'`). */
+  /** The same, and a service worker had its key (`persist: 'escrow'`). */
   | 'escrow'
   /** The provider knew the user, and was asked by a trip there and back. */
   | 'redirect'

@@ -70,9 +70,11 @@ export interface SessionLimits {
    * Where the session is kept. `'memory'` (default): in the worker, for as long as it lives. `'sealed'`: also in
    * IndexedDB, encrypted by a key that is not extractable, so that it survives reloads, and dedicated workers of
    * several tabs share it. That keeps it out of disks, backups and other origins' reach, not out of the reach of
-   * script in this origin, which can use the key. It needs strongroom_full_bg.wasm, as `inspect` does.
+   * script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted by a key that is in the
+   * memory of a service worker of yours, which gives it to the vault and nobody else: see `strongroom/escrow`. It
+   * survives a reload, not the browser. Both need strongroom_full_bg.wasm, as `inspect` does.
    */
-  persist?: 'memory' | 'sealed'
+  persist?: 'memory' | 'sealed' | 'escrow'
 }
 
 /** The members of RFC 8414 / OpenID Connect Discovery that strongroom reads. */

@@ -235,6 +235,9 @@ pub enum Output {
     Unlock,
     /// Tell the other vaults over this store that it has changed: [`Input::Changed`].
     Announce,
+    /// Give the key that sessions are sealed with to the service worker that has it in escrow, once more. The
+    /// outcome need not be reported.
+    HandKeyOver,
     /// Send a page's request to an API with the access token, and report [`Input::CallAnswered`] or
     /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
     Call {
@@ -345,6 +348,7 @@ impl fmt::Debug for Output {
             Self::Lock { .. } => "Lock",
             Self::Unlock => "Unlock",
             Self::Announce => "Announce",
+            Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
             #[cfg(feature = "full")]
             Self::OpenSocket { .. } => "OpenSocket",

@@ -10,6 +10,8 @@ use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
 use super::call::Calls;
+#[cfg(feature = "full")]
+use super::escrow::Escrow;
 use super::flow::{Flow, Next};
 use super::js;
 use super::provider::Exchange;
@@ -95,6 +97,9 @@ pub struct Host {
     common: JsValue,
     /// Under which name the session is kept.
     session_name: String,
+    /// The key of kept sessions, if it is in escrow.
+    #[cfg(feature = "full")]
+    pub(super) escrow: Option<Escrow>,
     /// Which operation waits for the lock, or waited last.
     lock_op: OpId,
     ports: Vec<(PortId, JsValue)>,
@@ -134,6 +139,8 @@ impl Host {
     pub fn new(config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
         let host = Self {
             session_name: session_name(&config),
+            #[cfg(feature = "full")]
+            escrow: config.is_escrowed.then(|| Escrow::new(&scope)),
             common,
             lock_op: 0,
             vault: Vault::new(config, Box::new(PlatformEntropy)),
@@ -308,11 +315,13 @@ impl Host {
                 expires_at,
             } => {
                 let name = self.session_name.clone();
-                self.begin(op, Flow::Seal(Job::put(name, state, expires_at)));
+                let job = Job::put(name, state, expires_at);
+                self.begin(op, Flow::Seal(self.of_session(job)));
             }
             Output::Load { op } => {
                 let name = self.session_name.clone();
-                self.begin(op, Flow::Seal(Job::load(name)));
+                let job = Job::load(name);
+                self.begin(op, Flow::Seal(self.of_session(job)));
             }
             Output::Lock { op } => {
                 self.lock_op = op;
@@ -321,7 +330,22 @@ impl Host {
             }
             Output::Unlock => self.common("unlock", &[]),
             Output::Announce => self.common("tell", &[]),
+            #[cfg(feature = "full")]
+            Output::HandKeyOver => self.hand_key_over(),
+            #[cfg(not(feature = "full"))]
+            Output::HandKeyOver => {}
         }
+    }
+
+    /// Where its key is in escrow, a session takes another way than a login.
+    #[cfg_attr(
+        not(feature = "full"),
+        expect(clippy::unused_self, reason = "it has no escrow")
+    )]
+    fn of_session(&self, job: Job) -> Job {
+        #[cfg(feature = "full")]
+        let job = job.of_session(self);
+        job
     }
 
     fn common(&self, name: &str, args: &[&JsValue]) {
@@ -340,7 +364,7 @@ impl Host {
             Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
         });
         let next = next.or_else(|error| match &mut flow {
-            Flow::Seal(job) => job.begin_anew(&self.scope, error),
+            Flow::Seal(job) => job.begin_anew(self, error),
             _ => Err(error),
         });
         let end = match next {

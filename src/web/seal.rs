@@ -4,12 +4,14 @@
 //! The seal keeps secrets out of disks and backups. It does not keep them from scripts of the same
 //! origin, which could ask the browser to use the key. Of a login they would find what is good for ten
 //! minutes and only together with its authorization code; a session is kept only where the
-//! configuration asks for it.
+//! configuration asks for it. Its key may be elsewhere: see `escrow`.
 
 use crate::prelude::*;
 use crate::text;
 use wasm_bindgen::JsValue;
 
+#[cfg(feature = "full")]
+use super::escrow;
 use super::flow::Next;
 use super::host::{Event, Host};
 use super::js;
@@ -20,7 +22,7 @@ use crate::vault::{Input, Loaded, OpId, Taken};
 const DATABASE: &str = "strongroom";
 const VERSION: f64 = 1.0;
 const KEYS: &str = "keys";
-const LOGINS: &str = "logins";
+pub(super) const LOGINS: &str = "logins";
 /// The name of the one key.
 const SEAL: &str = "seal";
 /// The member of a record that is its key.
@@ -35,12 +37,15 @@ const MAX_SEALED: usize = 1024 * 1024;
 ///
 /// The database is open for no longer than that: nobody can delete one that is open.
 pub(super) struct Job {
-    name: String,
+    pub(super) name: String,
     work: Work,
-    stage: Stage,
-    database: JsValue,
-    key: JsValue,
-    is_second_try: bool,
+    pub(super) stage: Stage,
+    pub(super) database: JsValue,
+    pub(super) key: JsValue,
+    pub(super) is_second_try: bool,
+    /// Its key is in escrow, not in the store.
+    #[cfg(feature = "full")]
+    pub(super) is_escrowed: bool,
 }
 
 enum Work {
@@ -53,7 +58,7 @@ enum Work {
 }
 
 /// What the last step was, and what is to be kept of it.
-enum Stage {
+pub(super) enum Stage {
     Begun,
     Opened,
     KeyRead,
@@ -72,6 +77,9 @@ enum Stage {
     /// With the record that was there.
     Marked(JsValue),
     Unsealed,
+    /// On the way to a key in escrow: with the record that it is for.
+    #[cfg(feature = "full")]
+    Key(escrow::Stage, JsValue),
 }
 
 /// Fills a new database.
@@ -96,7 +104,7 @@ impl Job {
     }
 
     /// Where sessions are not kept, this is a constant.
-    const fn is_load(&self) -> bool {
+    pub(super) const fn is_load(&self) -> bool {
         cfg!(feature = "full") && matches!(self.work, Work::Load)
     }
 
@@ -108,6 +116,8 @@ impl Job {
             database: JsValue::UNDEFINED,
             key: JsValue::UNDEFINED,
             is_second_try: false,
+            #[cfg(feature = "full")]
+            is_escrowed: false,
         }
     }
 
@@ -118,7 +128,11 @@ impl Job {
     }
 
     /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
-    pub(super) fn begin_anew(&mut self, scope: &JsValue, error: JsValue) -> Result<Next, JsValue> {
+    pub(super) fn begin_anew(&mut self, host: &mut Host, error: JsValue) -> Result<Next, JsValue> {
+        #[cfg(feature = "full")]
+        if self.is_escrowed {
+            return self.look_for_another_key(host, error);
+        }
         // Not where it is merely full, or busy: other vaults have their session there.
         let is_broken = !matches!(self.stage, Stage::RecordsRead(..) | Stage::RecordStored);
         if self.is_second_try || !is_broken || !matches!(self.work, Work::Put(..)) {
@@ -127,7 +141,7 @@ impl Job {
         self.is_second_try = true;
         self.stage = Stage::Begun;
         self.end();
-        request(scope, "deleteDatabase").map(Next::When)
+        request(&host.scope, "deleteDatabase").map(Next::When)
     }
 
     /// What to report when a step fails.
@@ -157,9 +171,15 @@ impl Job {
     pub(super) fn advance(
         &mut self,
         op: OpId,
-        host: &Host,
+        host: &mut Host,
         value: JsValue,
     ) -> Result<Next, JsValue> {
+        #[cfg(feature = "full")]
+        if self.is_escrowed
+            && let Some(next) = self.advance_to_key(op, host, &value)?
+        {
+            return Ok(next);
+        }
         let scope = &host.scope;
         let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
             Stage::Begun => (open_database(host)?, Stage::Opened),
@@ -167,6 +187,9 @@ impl Job {
                 self.database = value;
                 (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
             }
+            // Of jobs whose key is in escrow.
+            #[cfg(feature = "full")]
+            Stage::Key(..) => return Err(JsValue::UNDEFINED),
             // Of two workers that make a key at once, the first keeps its own.
             Stage::KeyRead | Stage::KeyReadAgain(..) if can_open(&value) => {
                 self.with_key(scope, value)?
@@ -226,14 +249,18 @@ impl Job {
     }
 
     /// An object store in a transaction of its own.
-    fn open(&self, name: &str) -> Result<JsValue, JsValue> {
+    pub(super) fn open(&self, name: &str) -> Result<JsValue, JsValue> {
         let name = js::text(name);
         let args = [&name, &js::text("readwrite")];
         let transaction = js::call(&self.database, "transaction", &args)?;
         js::call(&transaction, "objectStore", &[&name])
     }
 
-    fn with_key(&mut self, scope: &JsValue, key: JsValue) -> Result<(JsValue, Stage), JsValue> {
+    pub(super) fn with_key(
+        &mut self,
+        scope: &JsValue,
+        key: JsValue,
+    ) -> Result<(JsValue, Stage), JsValue> {
         self.key = key;
         let Work::Put(value, expires_at) = &self.work else {
             let logins = self.open(LOGINS)?;
@@ -252,7 +279,7 @@ impl Job {
         Ok((sealing?, Stage::Sealed(record)))
     }
 
-    fn unseal(&self, scope: &JsValue, record: &JsValue) -> Result<JsValue, JsValue> {
+    pub(super) fn unseal(&self, scope: &JsValue, record: &JsValue) -> Result<JsValue, JsValue> {
         let parameters = self.parameters(&js::get(record, "iv"));
         let args = [&parameters, &self.key, &js::get(record, "sealed")];
         js::call(&js::subtle(scope), "decrypt", &args)
@@ -268,7 +295,7 @@ impl Job {
     }
 }
 
-const fn loaded(op: OpId, loaded: Loaded) -> Input<'static> {
+pub(super) const fn loaded(op: OpId, loaded: Loaded) -> Input<'static> {
     Input::Loaded { op, loaded }
 }
 
@@ -283,7 +310,7 @@ fn request(scope: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     js::call(&factory, name, &args)
 }
 
-fn open_database(host: &Host) -> Result<JsValue, JsValue> {
+pub(super) fn open_database(host: &Host) -> Result<JsValue, JsValue> {
     let request = request(&host.scope, "open")?;
     let on_upgrade = host.listener(Event::Upgrade, 0);
     js::set(&request, "onupgradeneeded", &on_upgrade);
@@ -303,7 +330,7 @@ fn can_open(key: &JsValue) -> bool {
     opens.is_ok_and(|opens| opens.is_truthy())
 }
 
-fn read(store: &JsValue, name: &str) -> Result<JsValue, JsValue> {
+pub(super) fn read(store: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     js::call(store, "get", &[&js::text(name)])
 }
 

@@ -17,6 +17,7 @@ const PACKAGE = [
   'resume.js',
   'reconnect.js',
   'live.js',
+  'escrow.js',
   'worker.js',
   'strongroom_bg.wasm',
   'strongroom_full_bg.wasm',

@@ -91,9 +91,11 @@ export async function startSite({
     routes,
     workers,
     connectSrc,
+    /** The paths that may become service workers. */
+    serviceWorkers: [],
     /** The policy of everything that is no worker. */
     pageCsp: '',
-    /** @type {{ at: number, method: string, path: string, status: number }[]} */
+    /** @type {{ at: number, method: string, path: string, query: string, status: number }[]} */
     requests: [],
     override,
     close: async () => {},
@@ -114,15 +116,21 @@ export async function startSite({
   }
 
   async function handler(request, response) {
-    const { pathname } = new URL(request.url, 'http://site')
+    const { pathname, search: query } = new URL(request.url, 'http://site')
     const answer = await prepare(request, pathname)
-    site.requests.push({ at: Date.now(), method: request.method, path: pathname, status: answer.status })
+    site.requests.push({
+      at: Date.now(),
+      method: request.method,
+      path: pathname,
+      query,
+      status: answer.status,
+    })
     response.writeHead(answer.status, answer.headers)
     response.end(request.method === 'HEAD' ? undefined : answer.body)
   }
 
   async function prepare(request, pathname) {
-    const refusal = refuse(request)
+    const refusal = refuse(request, pathname, site)
     if (refusal) return refusal
     const path = routes[pathname] ?? pathname
     const body = await find(site, path)
@@ -146,9 +154,9 @@ const NOT_FOUND = {
   body: 'Not found.\n',
 }
 
-function refuse(request) {
+function refuse(request, pathname, { serviceWorkers }) {
   // A service worker in front of the vault would see its requests with the tokens in them.
-  if (request.headers['service-worker'] === 'script') {
+  if (request.headers['service-worker'] === 'script' && !serviceWorkers.includes(pathname)) {
     return { ...NOT_FOUND, status: 403, body: 'This site has no service worker.\n' }
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -13,6 +13,7 @@ mod activity;
 mod callback;
 mod calls;
 mod end;
+mod escrow;
 mod forged_logins;
 mod interleavings;
 mod keeping;

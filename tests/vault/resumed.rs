@@ -41,3 +41,12 @@ fn a_session_in_memory_comes_from_nowhere_else() {
     world.settle();
     assert_eq!(from(&world, page), None);
 }
+
+#[test]
+fn a_session_whose_key_was_in_escrow_says_so() {
+    let (mut world, _) = World::signed_in_with(r#"{"session":{"persist":"escrow"}}"#);
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(from(&world, page), Some("escrow"));
+}

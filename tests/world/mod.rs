@@ -204,6 +204,8 @@ pub(crate) struct World {
     delayed: BTreeSet<JobId>,
     frozen: Option<usize>,
     pub(crate) live: bool,
+    /// How often the key in escrow was handed over.
+    pub(crate) hand_overs: u32,
 }
 
 impl World {
@@ -265,6 +267,7 @@ impl World {
             delayed: BTreeSet::new(),
             frozen: None,
             live: false,
+            hand_overs: 0,
         }
     }
 
@@ -1022,6 +1025,7 @@ impl World {
                 assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
                 self.lock = None;
             }
+            Output::HandKeyOver => self.hand_overs += 1,
             Output::Announce => {
                 let here = self.turn;
                 for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {

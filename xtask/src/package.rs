@@ -51,6 +51,8 @@ fn package() -> Result<()> {
         "worker.d.ts",
         "core.js",
         "core.d.ts",
+        "escrow.js",
+        "escrow.d.ts",
         "words.js",
         "relay.js",
         "resume.js",

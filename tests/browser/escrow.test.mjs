@@ -1,0 +1,334 @@
+// `persist: 'escrow'`: a session outlives its worker, and its key is where no script of a page can use it.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated']
+const ADDRESS = '/auth.worker.js?strongroom-escrow'
+
+const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
+escrow('/auth.worker.js')
+addEventListener('install', () => skipWaiting())
+addEventListener('message', ({ source }) => source.postMessage('heard'))`
+
+const apps = {}
+
+before(async () => {
+  for (const kind of KINDS) apps[kind] = await start({ kind, persist: 'escrow' })
+  apps.sealed = await start({ kind: 'shared', persist: 'sealed' })
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+
+async function start({ kind, persist, config = {} }) {
+  const app = await startApp({
+    kind,
+    config: { session: { persist }, ...config },
+    extendedLifetime: false,
+    plainFetch: true,
+    provider: { accessTokenSeconds: 60 },
+  })
+  app.site.pageCsp = app.site.pageCsp.replace(
+    "worker-src 'self'",
+    "worker-src 'self' blob:; frame-src 'self'",
+  )
+  app.site.serviceWorkers.push('/sw.js')
+  app.site.files['/sw.js'] = SERVICE_WORKER
+  return app
+}
+
+const orders = (app) => `${app.api.url}orders`
+const session = (page) => page.evaluate(() => room.session)
+const resumed = (page) => page.evaluate(() => room.resumed)
+
+/** A browser session with the app's service worker in it, and a page of the app. */
+async function open(app) {
+  const page = await app.open('/empty')
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    await navigator.serviceWorker.ready
+  })
+  await page.goto(`${app.site.origin}/`)
+  return page
+}
+
+async function openSignedIn(app) {
+  const page = await open(app)
+  assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
+  return page
+}
+
+const reload = (page, app) => page.goto(`${app.site.origin}/?${Math.random()}`).then(() => booted(page))
+
+/** Stops all service workers, as the browser does with those that have been idle for half a minute. */
+async function stopServiceWorkers(page) {
+  const devtools = await page.context().newCDPSession(page)
+  const stopped = new Promise((resolve) =>
+    devtools.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
+      if (versions.some(({ runningStatus }) => runningStatus === 'stopped')) resolve()
+    }),
+  )
+  await devtools.send('ServiceWorker.enable')
+  await devtools.send('ServiceWorker.stopAllWorkers')
+  await stopped
+  await devtools.detach()
+}
+
+for (const kind of KINDS) {
+  test(`a reload of the only tab keeps the session, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await openSignedIn(app)
+    const asked = app.ledger.entries.length
+    for (let n = 0; n < 3; n++) {
+      assert.deepEqual(await reload(page, app), { value: null })
+      assert.equal(await resumed(page), 'escrow')
+      assert.equal((await session(page)).claims.sub, 'alice')
+    }
+    assert.equal(app.ledger.entries.length, asked, 'the provider was asked for something')
+    assert.equal((await call(page, orders(app))).value.status, 200)
+  })
+
+  test(
+    `a service worker that was stopped meanwhile gets the key when the page leaves, ${kind}`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await openSignedIn(app)
+      await stopServiceWorkers(page)
+      // Somebody is there, as somebody is who reloads a page.
+      await page.keyboard.press('Shift')
+      await reload(page, app)
+      assert.equal(await resumed(page), 'escrow')
+    },
+  )
+
+  test(
+    `a service worker that was stopped when nobody was there leaves a clean start, ${kind}`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await openSignedIn(app)
+      const { origin } = app.site
+      await page.goto(`${origin}/empty`)
+      await stopServiceWorkers(page)
+      await page.goto(`${origin}/`)
+      assert.deepEqual(await booted(page), { value: null })
+      assert.equal(await session(page), null)
+      assert.equal(await resumed(page), null)
+      assert.equal(await page.evaluate(() => room.endReason), null)
+      assert.equal((await call(page, orders(app))).error.code, 'login_required')
+      await startLogin(page)
+      await giveConsent(page)
+      await page.waitForURL(/\/callback/)
+      await booted(page)
+      await reload(page, app)
+      assert.equal(await resumed(page), 'escrow')
+    },
+  )
+
+  test(
+    `without a service worker the session is the worker’s, and nothing goes to the server, ${kind}`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const page = await app.open()
+      const before = app.site.requests.length
+      await signIn(page)
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })))
+      await page.goto(`${app.site.origin}/`)
+      await booted(page)
+      assert.equal(await session(page), null)
+      const since = app.site.requests.slice(before)
+      assert.deepEqual(
+        since.filter(({ method }) => method !== 'GET'),
+        [],
+      )
+      assert.deepEqual(
+        since.filter(({ query }) => query.includes('escrow')),
+        [],
+      )
+    },
+  )
+}
+
+test('a control: a request for the address that is let go to the server is seen there', time, async () => {
+  const app = apps.shared
+  const page = await app.open('/empty')
+  await page.evaluate((address) => fetch(address).then(() => {}), ADDRESS)
+  assert.ok(app.site.requests.at(-1).query.includes('escrow'))
+})
+
+test('a logout ends it for workers to come', time, async () => {
+  const app = apps.shared
+  const page = await openSignedIn(app)
+  await page.evaluate(() => room.logout())
+  await reload(page, app)
+  assert.equal(await session(page), null)
+  assert.equal(await page.evaluate(() => room.endReason), 'logged_out')
+})
+
+test('a second tab with a worker of its own joins the session, and both refresh once', time, async () => {
+  const app = apps.dedicated
+  const first = await openSignedIn(app)
+  const second = await app.open('/', first.context())
+  await booted(second)
+  assert.equal((await session(second)).claims.sub, 'alice')
+  const outcomes = await Promise.all([first, second].map((page) => call(page, orders(app))))
+  assert.deepEqual(
+    outcomes.map(({ value }) => value.status),
+    [200, 200],
+  )
+})
+
+/** Opens what is in the database with the key that lies there, as script of the page can. */
+const openStored = () =>
+  new Promise((resolve) => {
+    const opening = indexedDB.open('strongroom')
+    opening.onsuccess = () => {
+      const db = opening.result
+      const transaction = db.transaction([...db.objectStoreNames])
+      const keys = transaction.objectStore('keys').getAll()
+      const records = transaction.objectStore('logins').getAll()
+      transaction.oncomplete = async () => {
+        const record = records.result.find(({ name }) => name.startsWith('session '))
+        const additionalData = new TextEncoder().encode(record.name)
+        const texts = []
+        for (const key of keys.result) {
+          const algorithm = { name: 'AES-GCM', iv: record.iv, additionalData }
+          const plain = crypto.subtle.decrypt(algorithm, key, record.sealed)
+          texts.push(await plain.then((text) => new TextDecoder().decode(text)).catch((error) => error.name))
+        }
+        db.close()
+        resolve({ keys: keys.result.length, texts })
+      }
+    }
+  })
+
+test('script of the page cannot open what is stored; with `sealed` it can', time, async () => {
+  const page = await openSignedIn(apps.shared)
+  const found = await page.evaluate(openStored)
+  assert.ok(found.keys >= 1)
+  assert.deepEqual([...new Set(found.texts)], ['OperationError'])
+
+  const control = await openSignedIn(apps.sealed)
+  const { texts } = await control.evaluate(openStored)
+  assert.ok(texts.some((text) => text.includes(apps.sealed.ledger.newest('refresh_token').value)))
+})
+
+/** Ways in which script of a page may ask for the key. Each resolves with the answer's status and length. */
+const ATTEMPTS = {
+  'fetch in the page': (address) => ask(address),
+  'fetch in the page, with a key of its own': (address) =>
+    ask(address, { method: 'PUT', body: new Uint8Array(32) }),
+  'a frame that goes to the address': async (address) => {
+    const frame = document.createElement('iframe')
+    frame.src = address
+    document.body.append(frame)
+    await new Promise((resolve) => (frame.onload = resolve))
+    const { length } = frame.contentDocument?.body.innerText ?? ''
+    frame.remove()
+    return { status: performance.getEntriesByName(address).at(-1).responseStatus, length }
+  },
+  'fetch in a frame at the address of the worker': async (address) => {
+    const frame = document.createElement('iframe')
+    frame.src = '/auth.worker.js'
+    document.body.append(frame)
+    await new Promise((resolve) => (frame.onload = resolve))
+    const found = await ask(address, {}, frame.contentWindow)
+    frame.remove()
+    return found
+  },
+  'a worker that is a blob': (address) => {
+    const source = `(${ask})('${address}').then((found) => postMessage(found))`
+    const worker = new Worker(URL.createObjectURL(new Blob([source])))
+    return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
+  },
+  'a worker at another address': (address) => {
+    const worker = new Worker(`/other.worker.js?${encodeURIComponent(address)}`)
+    return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
+  },
+  'a worker at the address of the vault’s with a query': (address) => {
+    const worker = new Worker(`/auth.worker.js?${encodeURIComponent(address)}`)
+    return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
+  },
+}
+
+/** Asks for the key; in whatever it is run. */
+const ask = (address, init = {}, scope = globalThis) =>
+  scope.fetch(address, { mode: 'same-origin', cache: 'only-if-cached', ...init }).then(
+    async (response) => ({ status: response.status, length: (await response.arrayBuffer()).byteLength }),
+    () => ({ status: 0, length: 0 }),
+  )
+const asking = `const ask = ${ask}
+ask(decodeURIComponent(location.search.slice(1)) || '${ADDRESS}').then((found) => postMessage(found))`
+
+test('nobody but the vault is given the key', time, async (t) => {
+  const app = apps.shared
+  const page = await openSignedIn(app)
+  app.site.files['/other.worker.js'] = asking
+  const { files } = app.site
+  const vault = files['/auth.worker.js']
+  files['/auth.worker.js'] = asking
+  // As an app whose policy is weak: what is tried must not fail for another reason.
+  const { pageCsp } = app.site
+  app.site.pageCsp = "default-src 'self'; script-src 'self' 'unsafe-eval'; worker-src 'self' blob:"
+  const other = await app.open('/empty', page.context())
+  const url = app.site.origin + ADDRESS
+  try {
+    for (const [name, attempt] of Object.entries(ATTEMPTS)) {
+      await t.test(name, time, async () => {
+        const found = await other.evaluate(
+          ([how, helper, address]) => {
+            globalThis.ask = Function(`return ${helper}`)()
+            return Function(`return ${how}`)()(address)
+          },
+          [`${attempt}`, `${ask}`, url],
+        )
+        assert.deepEqual(found, { status: 403, length: 0 })
+      })
+    }
+    await t.test('a message to the service worker', time, async () => {
+      const heard = await other.evaluate(async () => {
+        const { active } = await navigator.serviceWorker.ready
+        return new Promise((resolve) => {
+          navigator.serviceWorker.onmessage = ({ data }) => resolve(data)
+          active.postMessage('key')
+        })
+      })
+      // The app's own listener, and nothing else.
+      assert.equal(heard, 'heard')
+    })
+    await t.test('a control: a worker at the vault’s own address is given it', time, async () => {
+      const found = await other.evaluate(() => {
+        const worker = new Worker('/auth.worker.js')
+        return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
+      })
+      assert.deepEqual(found, { status: 200, length: 32 })
+    })
+  } finally {
+    files['/auth.worker.js'] = vault
+    app.site.pageCsp = pageCsp
+  }
+  // None of it has harmed the session.
+  await other.close()
+  await reload(page, app)
+  assert.equal(await resumed(page), 'escrow')
+})
+
+test('room.fetch() does not go there, whatever the rules allow', time, async () => {
+  const app = await start({
+    kind: 'shared',
+    persist: 'escrow',
+    config: { apis: [{ url: '/', methods: ['GET', 'PUT'] }] },
+  })
+  try {
+    const page = await openSignedIn(app)
+    const there = await call(page, app.site.origin + ADDRESS)
+    assert.equal(there.error.code, 'url_not_allowed')
+    // A control: the rule does cover the site.
+    assert.equal((await call(page, `${app.site.origin}/empty.html`)).value.status, 200)
+  } finally {
+    await app.close()
+  }
+})
