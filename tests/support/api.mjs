@@ -18,6 +18,7 @@ import { startSockets } from './sockets.mjs'
  * @property {number} status What was answered; 0 before that.
  * @property {number} bytes The body's length.
  * @property {boolean} aborted Whether the client went away before the answer was complete.
+ * @property {() => void} break Cuts the connection.
  * @property {Promise<void>} closed Resolves when the exchange is over, completed or aborted.
  */
 
@@ -163,6 +164,7 @@ function note(request, response) {
     status: 0,
     bytes: 0,
     aborted: false,
+    break: () => response.destroy(),
   }
   entry.closed = new Promise((resolve) => {
     response.on('close', () => {

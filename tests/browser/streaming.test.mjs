@@ -1,0 +1,280 @@
+// Bodies of any size: what nobody reads stays with the server, what nobody wants is stopped there, and what is sent
+// again after a 401 is what was sent before.
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 90_000 }
+const MB = 1024 * 1024
+/** Far less than a body, and more than the kernel's and the browser's own buffers hold. */
+const MOST = 64 * MB
+const BLOCK = Buffer.alloc(64 * 1024, 'endless ')
+
+let app, page
+/** The last endless answer: what the network has taken of it. */
+let flow
+
+before(async () => {
+  app = await startApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+  app.api.on('endless', endless)
+  page = await app.open()
+  await signIn(page)
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+
+/** Writes as long as somebody takes it. */
+function endless({ response, entry }) {
+  const { socket } = response
+  const before = socket.bytesWritten
+  flow = { entry, taken: () => socket.bytesWritten - socket.writableLength - before }
+  response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-store' })
+  const write = () => {
+    while (!response.destroyed && response.write(BLOCK));
+  }
+  response.on('drain', write)
+  write()
+}
+
+/** Waits until the network has taken nothing for a second; gives what it has taken. */
+async function stalled() {
+  for (let before = -1; ;) {
+    const taken = flow.taken()
+    if (taken === before) return taken
+    before = taken
+    await sleep(1000)
+  }
+}
+
+const url = () => `${app.api.url}on/endless`
+
+/** Runs in the page: reads that many bytes of `held`, which is a reader. */
+const read = (size) =>
+  page.evaluate(async (wanted) => {
+    let seen = 0
+    while (seen < wanted) seen += (await held.read()).value.length
+    return seen
+  }, size)
+
+test('a reader that stops stops the server, after a bounded amount', time, async (t) => {
+  await page.evaluate(async (address) => {
+    globalThis.held = (await room.fetch(address)).body.getReader()
+  }, url())
+  await read(1)
+  const first = await stalled()
+  assert.ok(first < MOST, `${first} bytes were taken although nobody read`)
+
+  // The control: it goes on with the reader, whatever the size.
+  const seen = await read(256 * MB)
+  const second = await stalled()
+  assert.ok(seen >= 256 * MB && second >= seen)
+  const ahead = second - seen
+  assert.ok(ahead < MOST, `${ahead} bytes were taken ahead of the reader`)
+  t.diagnostic(
+    `nobody read: ${(first / MB).toFixed(1)} MB taken; after ${seen / MB} MB: ${(ahead / MB).toFixed(1)} MB ahead`,
+  )
+
+  await page.evaluate(() => held.cancel())
+  await flow.entry.closed
+  assert.ok(flow.entry.aborted)
+})
+
+test('the browser’s own takes as much', time, async (t) => {
+  await page.evaluate(
+    async ([address, token]) => {
+      const response = await fetch(address, { headers: { authorization: `Bearer ${token}` } })
+      globalThis.held = response.body.getReader()
+      await held.read()
+    },
+    [url(), app.ledger.newest('access_token').value],
+  )
+  t.diagnostic(`${((await stalled()) / MB).toFixed(1)} MB taken`)
+  await page.evaluate(() => held.cancel())
+  await flow.entry.closed
+})
+
+test('a response that nobody reads at all holds the server back', time, async () => {
+  await page.evaluate(async (address) => {
+    globalThis.unread = await room.fetch(address)
+  }, url())
+  assert.ok((await stalled()) < MOST)
+  await page.evaluate(() => unread.body.cancel())
+  await flow.entry.closed
+})
+
+test('a clone that nobody reads holds nothing back, as in the platform', time, async () => {
+  await page.evaluate(async (address) => {
+    const response = await room.fetch(address)
+    globalThis.clone = response.clone()
+    globalThis.held = response.body.getReader()
+  }, url())
+  assert.ok((await read(32 * MB)) >= 32 * MB)
+  await page.evaluate(() => Promise.all([held.cancel(), clone.body.cancel()]))
+  await flow.entry.closed
+})
+
+/** How a page lets go of an answer that is on its way. */
+const ENDS = {
+  'an abort before the body is read': () =>
+    page.evaluate(async (address) => {
+      const controller = new AbortController()
+      await room.fetch(address, { signal: controller.signal })
+      controller.abort()
+    }, url()),
+  'an abort while the body is read': () =>
+    page.evaluate(async (address) => {
+      const controller = new AbortController()
+      const { body } = await room.fetch(address, { signal: controller.signal })
+      const reader = body.getReader()
+      await reader.read()
+      controller.abort()
+      await reader.closed.catch(() => {})
+    }, url()),
+  'a reader that cancels': () =>
+    page.evaluate(async (address) => {
+      const reader = (await room.fetch(address)).body.getReader()
+      await reader.read()
+      await reader.cancel()
+    }, url()),
+  'a loop that is left': () =>
+    page.evaluate(async (address) => {
+      for await (const _ of (await room.fetch(address)).body) break
+    }, url()),
+  'a pipe whose end breaks': () =>
+    page.evaluate(async (address) => {
+      const { body } = await room.fetch(address)
+      const write = () => {
+        throw new Error('full')
+      }
+      await body.pipeTo(new WritableStream({ write })).catch(() => {})
+    }, url()),
+  'a room that is closed': async () => {
+    const tab = await other()
+    await tab.evaluate(() => room.close())
+  },
+  'a page that goes elsewhere': async () => {
+    const tab = await other()
+    await tab.goto(`${app.site.origin}/empty`)
+  },
+  'a page that is closed': async () => (await other()).close(),
+}
+
+/** Another tab, which reads. */
+async function other() {
+  const tab = await app.open('/', page.context())
+  await booted(tab)
+  await tab.evaluate(async (address) => {
+    const reader = (await room.fetch(address)).body.getReader()
+    await reader.read()
+  }, url())
+  return tab
+}
+
+for (const [name, end] of Object.entries(ENDS)) {
+  test(`${name} frees the connection, as the server sees`, time, async () => {
+    await end()
+    const { entry } = flow
+    await entry.closed
+    assert.equal(entry.aborted, true)
+  })
+}
+
+test('a server that breaks off ends the reading, and the call is forgotten', time, async () => {
+  await page.evaluate(async (address) => {
+    globalThis.held = (await room.fetch(address)).body.getReader()
+    await held.read()
+  }, url())
+  app.api.requests[0].break()
+  const name = await page.evaluate(async () => {
+    try {
+      for (;;) await held.read()
+    } catch (error) {
+      return error.name
+    }
+  })
+  assert.equal(name, 'TypeError')
+})
+
+test('an upload that is aborted is aborted at the server', time, async () => {
+  await page.evaluate(async (address) => {
+    const controller = new AbortController()
+    const body = new Blob([new Uint8Array(64 * 1024 * 1024)])
+    const sent = room.fetch(address, { method: 'POST', body, signal: controller.signal })
+    setTimeout(() => controller.abort(), 20)
+    await sent.catch(() => {})
+  }, `${app.api.url}upload`)
+  const [request] = app.api.requests
+  await request?.closed
+  assert.ok(!request || request.aborted || request.bytes < 64 * MB)
+})
+
+/** Bodies that can be sent twice, each of which the API refuses once. */
+const BODIES = {
+  text: `'grüße'`,
+  Blob: `new Blob([pattern(100_000)], { type: 'a/b' })`,
+  File: `new File([pattern(1000)], 'x.bin', { type: 'a/b' })`,
+  ArrayBuffer: 'pattern(1000).buffer',
+  'a view': 'pattern(1000).subarray(10, 20)',
+  URLSearchParams: `new URLSearchParams([['a', '1'], ['a', '2']])`,
+  'FormData with files and a key twice': `(() => {
+    const form = new FormData()
+    form.append('a', '1')
+    form.append('a', '2')
+    form.append('f', new File([pattern(70_000)], 'a.bin'))
+    form.append('f', new File(['x'], 'b.txt', { type: 'text/plain' }))
+    return form
+  })()`,
+}
+
+for (const [name, body] of Object.entries(BODIES)) {
+  test(`after a 401 it is sent again whole: ${name}`, time, async () => {
+    // A vault renews only so often for a 401.
+    const tab = await app.open()
+    await signIn(tab)
+    app.api.clear()
+    const seen = (path) =>
+      tab.evaluate(`(async () => {
+        const pattern = (size) => Uint8Array.from({ length: size }, (_, i) => (i * 31) % 251)
+        const body = ${body}
+        const response = await room.fetch('${app.api.url}${path}', { method: 'POST', body })
+        const { length, sha256 } = await response.json()
+        return { status: response.status, length, sha256: body instanceof FormData ? null : sha256 }
+      })()`)
+    const once = await seen(`reject-once/${encodeURIComponent(name)}`)
+    assert.equal(once.status, 200)
+    assert.deepEqual(once, await seen('echo'), 'what arrived the second time is what arrives at once')
+    const statuses = app.api.requests.map(({ status }) => status)
+    assert.deepEqual(statuses.slice(0, 2), [401, 200])
+    await tab.context().close()
+  })
+}
+
+test('after a 401 a Request with a body is sent again, and is used up', time, async () => {
+  const tab = await app.open()
+  await signIn(tab)
+  const outcome = await tab.evaluate(async (address) => {
+    const request = new Request(address, { method: 'POST', body: 'once' })
+    const clone = request.clone()
+    const response = await room.fetch(request)
+    return [response.status, (await response.json()).length, request.bodyUsed, clone.bodyUsed]
+  }, `${app.api.url}reject-once/request`)
+  assert.deepEqual(outcome, [200, 4, true, false])
+})
+
+test('a download of half a gigabyte arrives whole', time, async () => {
+  app.api.on('large', async ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': 512 * MB })
+    for (let left = 512 * MB; left && !response.destroyed; left -= BLOCK.length) {
+      if (!response.write(BLOCK)) await new Promise((resolve) => response.once('drain', resolve))
+    }
+    response.end()
+  })
+  const size = await page.evaluate(async (address) => {
+    let size = 0
+    for await (const piece of (await room.fetch(address)).body) size += piece.length
+    return size
+  }, `${app.api.url}on/large`)
+  assert.equal(size, 512 * MB)
+  assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+})
