@@ -98,6 +98,26 @@ export interface Events {
 export interface VaultRequestInit extends RequestInit {
   /** Not the user's doing (a poll): does not count as activity. */
   background?: boolean
+  /**
+   * Is called with each piece of the answer as it comes, after it was put where `response.body` reads it, and when
+   * the body was handed over: see {@link Progress}.
+   */
+  onProgress?: (progress: Progress) => void
+}
+
+/**
+ * How far a call is, in bytes.
+ *
+ * `download`: what has come, decompressed; `total` is what `Content-Length` says, as long as that can be right.
+ *
+ * `upload`: what was handed over to the network. No script is told what of that has left the device. Of a stream
+ * (`duplex: 'half'`) it is each piece; of everything else there is one call, when the answer begins.
+ */
+export interface Progress {
+  type: 'upload' | 'download'
+  loaded: number
+  /** `null` if it is not known. */
+  total: number | null
 }
 
 /** Options of {@link Strongroom.login}. */

@@ -1,9 +1,13 @@
 /** `fetch`, carried out by the vault: the request's side. src/response.ts builds the answer. */
 import type { VaultRequestInit } from './api.js'
-import { unsupported } from './error.js'
 import { listen } from './listen.js'
 import type { Asker, Link, Payload } from './port.js'
 import { type Body, openBody, toResponse } from './response.js'
+import { refuse } from './spell.js'
+
+/** Texts of src/words.ts. */
+const NO_TOKEN = '\ue000'
+const NO_STREAMS = '\ue001'
 
 /**
  * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with
@@ -17,7 +21,7 @@ export const vaultFetch = async (
   const request = new Request(input, init)
   const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
   signal.throwIfAborted()
-  if (mode !== 'cors') throw unsupported(`a request of mode '${mode}' cannot carry a token`)
+  if (mode !== 'cors') return refuse('unsupported', NO_TOKEN + mode)
   const body = await readBody(request, init?.body)
   signal.throwIfAborted()
 
@@ -80,7 +84,7 @@ const readBody = async (request: Request, body: BodyInit | null | undefined): Pr
   if (body instanceof ReadableStream) {
     // Engines without streamed uploads would send its name instead.
     if ('duplex' in request) return body
-    throw unsupported('this browser cannot send a stream as a body')
+    return refuse('unsupported', NO_STREAMS)
   }
   // Not every engine has Request.body; where it is missing, those with a body are all but these two.
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return

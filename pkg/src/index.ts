@@ -88,7 +88,12 @@ export const connect = async (
     get endReason() {
       return reason
     },
-    fetch: (input, init) => vaultFetch(link, input, init),
+    fetch: async (input, init) =>
+      vaultFetch(
+        init?.onProgress ? (await import('./live.js')).watched(link, init.onProgress) : link,
+        input,
+        init,
+      ),
     eventSource: (url, init) => shell('eventSource', link, url, init),
     webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {

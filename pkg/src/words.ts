@@ -16,8 +16,15 @@ const BY_CODE: Record<string, string> = {
   worker_timeout: 'the worker did not answer within % s',
 }
 
-/** Puts the texts where the core left a character for each (src/words.rs). */
-export const spell = (message: string): string => message.replace(/\p{Co}/gu, (coded) => texts[coded] ?? '…')
+/** The page's own texts, by the character that src/fetch.ts leaves for each; the core's are of another plane. */
+const OWN: Record<string, string> = {
+  '\ue000': "a token needs a request of mode 'cors', which this is not: ",
+  '\ue001': 'this browser cannot send a stream as a body',
+}
+
+/** Puts the texts where the core (src/words.rs) and the page left a character for each. */
+export const spell = (message: string): string =>
+  message.replace(/\p{Co}/gu, (coded) => texts[coded] ?? OWN[coded] ?? '…')
 
 /** What happened, and what to do. */
 export const sentences = (code: string, message: string): string => {

@@ -1,0 +1,114 @@
+// onProgress: what has come and what was handed over, in bytes, without changing what comes.
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 40_000 }
+
+let app, page
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 3600 } })
+  app.api.on('unknown', ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'text/plain' })
+    response.write('one ', () => response.end('two'))
+  })
+  app.api.on('squeezed', ({ response }) => {
+    const body = gzipSync(Buffer.alloc(100_000, 'x'))
+    response.writeHead(200, { 'Content-Encoding': 'gzip', 'Content-Length': body.length })
+    response.end(body)
+  })
+  page = await app.open()
+  await signIn(page)
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+
+/** What was told of a call, and how many bytes came of it. */
+const told = (path, body = 'undefined') =>
+  page.evaluate(`(async () => {
+    const told = []
+    const body = ${body}
+    const init = body === undefined ? {} : { method: 'POST', body }
+    const response = await room.fetch('${app.api.url}${path}', { ...init, onProgress: (progress) => told.push(progress) })
+    const { byteLength } = await response.arrayBuffer()
+    return { told, byteLength, url: response.url }
+  })()`)
+
+test('of a download: each piece, up to its length', time, async () => {
+  const { told: calls, byteLength, url } = await told('bytes?size=5000000')
+  assert.equal(byteLength, 5_000_000)
+  assert.equal(url, `${app.api.url}bytes?size=5000000`)
+  assert.ok(calls.length > 1, 'in pieces')
+  let before = 0
+  for (const { type, loaded, total } of calls) {
+    assert.deepEqual([type, total], ['download', 5_000_000])
+    assert.ok(loaded > before)
+    before = loaded
+  }
+  assert.equal(before, 5_000_000)
+})
+
+test('of a download without a length: no total', time, async () => {
+  const { told: calls } = await told('on/unknown')
+  assert.deepEqual(calls.at(-1), { type: 'download', loaded: 7, total: null })
+})
+
+test('of a download that was compressed: what came out, and no total once that is more', time, async () => {
+  const { told: calls, byteLength } = await told('on/squeezed')
+  assert.equal(byteLength, 100_000)
+  assert.deepEqual(calls.at(-1), { type: 'download', loaded: 100_000, total: null })
+})
+
+for (const [name, body, size] of [
+  ['a text', `'grüße'`, 7],
+  ['a Blob', 'new Blob([new Uint8Array(1000)])', 1000],
+  ['a view', 'new Uint8Array(1000).subarray(10)', 990],
+]) {
+  test(`of an upload: all of it when the answer begins: ${name}`, time, async () => {
+    const { told: calls } = await told('upload', body)
+    assert.deepEqual(calls[0], { type: 'upload', loaded: size, total: size })
+    assert.ok(calls.slice(1).every(({ type }) => type === 'download'))
+    assert.equal(app.api.requests[0].bytes, size)
+  })
+}
+
+test('of an upload as a form: with what stands around it', time, async () => {
+  const { told: calls } = await told(
+    'upload',
+    `(() => { const form = new FormData(); form.append('a', 'b'); return form })()`,
+  )
+  assert.equal(calls[0].loaded, app.api.requests[0].bytes)
+})
+
+test('of a call without bodies: nothing', time, async () => {
+  const { told: calls } = await told('status/204')
+  assert.deepEqual(calls, [])
+})
+
+test('it is refused as ever', time, async () => {
+  const { error } = await page.evaluate(() =>
+    settle(room.fetch('https://elsewhere.example/', { onProgress() {} })),
+  )
+  assert.deepEqual([error.code, error.isStrongroomError], ['url_not_allowed', true])
+  const aborted = await page.evaluate(
+    (url) => settle(room.fetch(url, { onProgress() {}, signal: AbortSignal.abort(new RangeError('mine')) })),
+    `${app.api.url}me`,
+  )
+  assert.equal(aborted.error.name, 'RangeError')
+})
+
+test('what it throws harms nobody, and is reported', time, async () => {
+  const errors = []
+  page.on('pageerror', ({ message }) => errors.push(message))
+  const outcome = await page.evaluate(async (url) => {
+    const onProgress = ({ type }) => {
+      throw new Error(type)
+    }
+    const response = await room.fetch(url, { method: 'POST', body: 'x', onProgress })
+    return (await response.json()).length
+  }, `${app.api.url}echo`)
+  assert.equal(outcome, 1)
+  assert.deepEqual(errors, ['upload', 'download'])
+})
