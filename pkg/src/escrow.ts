@@ -11,15 +11,7 @@
  * @module
  */
 
-/** What this file needs of a service worker's global scope. */
-interface Scope {
-  clients: { get(id: string): Promise<{ type: string; url: string } | undefined> }
-}
-interface FetchEvent extends Event {
-  readonly request: Request
-  readonly clientId: string
-  respondWith(answer: Promise<Response>): void
-}
+declare const self: ServiceWorkerGlobalScope
 
 /** What follows the address of the vault's worker: a vault's own requests; and the header of the answers. */
 const NAME = 'strongroom-escrow'
@@ -44,7 +36,7 @@ export const escrow = (vault: string | URL): void => {
   let key: ArrayBuffer | undefined
 
   const answer = async ({ request, clientId }: FetchEvent): Promise<Response> => {
-    const client = await (globalThis as unknown as Scope).clients.get(clientId)
+    const client = await self.clients.get(clientId)
     if (!client || !/^(shared)?worker$/.test(client.type) || client.url !== href) return say(403)
     if (request.method !== 'PUT') return key ? say(200, key) : say(204)
     const given = await request.arrayBuffer()
@@ -52,11 +44,11 @@ export const escrow = (vault: string | URL): void => {
     key = given
     return say(204)
   }
-  addEventListener('fetch', (event) => {
-    if ((event as FetchEvent).request.url !== address) return
+  self.addEventListener('fetch', (event) => {
+    if (event.request.url !== address) return
     // No other listener is to see the key.
     event.stopImmediatePropagation()
-    ;(event as FetchEvent).respondWith(answer(event as FetchEvent))
+    event.respondWith(answer(event))
   })
 }
 

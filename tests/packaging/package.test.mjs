@@ -86,12 +86,12 @@ test('has the inspector in one of the two modules only', async () => {
 test('awaits nothing at the top level', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  for (const entry of ['index', 'worker', 'core']) {
+  for (const entry of ['index', 'worker', 'core', 'escrow']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
 })
 
-for (const entry of ['strongroom', 'strongroom/worker', 'strongroom/core']) {
+for (const entry of ['strongroom', 'strongroom/worker', 'strongroom/core', 'strongroom/escrow']) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `
       const names = () => Reflect.ownKeys(globalThis).map(String)
