@@ -1,5 +1,6 @@
 /** The vault in a real browser against plain `fetch` from the same page to the same API. */
 import { startChromium } from './chromium.mjs'
+import { watchMemory } from './memory.mjs'
 import { startBenchSite } from './site.mjs'
 import { percentile, ratios, spread } from './stats.mjs'
 import { megabytesPerSecond, milliseconds, speedRatio, timeRatio } from './table.mjs'
@@ -8,14 +9,17 @@ import { Visits } from './visits.mjs'
 const MB = 1024 * 1024
 
 const SMALL = { runs: 9, pairs: 60 }
-const LARGE = { size: 16 * MB, bodies: 15 }
+const SIZES = [MB, 16 * MB]
+const LARGE = { sizes: SIZES.join(' '), bodies: 15 }
+const PARALLEL = { requests: 64, bursts: 15 }
 const CROWD = { tabs: 8, calls: 50, runs: 3 }
+const STREAMS = [MB, 1024 * MB]
 const ROUNDS = 9
 const TRIPS = 5
 
 const NOTES = [
   'The one worker that serves all tabs runs in the process of the tab that started it ("only tab"); to any other tab bodies are copied from process to process ("second tab").',
-  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. 16 MB: ${LARGE.bodies} pairs in turns.`,
+  `JSON: ${SMALL.runs} runs of ${SMALL.pairs} pairs in turns, each request timed by itself; the only tab's clock ticks every 100 µs, the second's, cross-origin isolated, every 5 µs. Bodies: ${LARGE.bodies} pairs of each size in turns; ${PARALLEL.requests} at once: ${PARALLEL.bursts} pairs of bursts in turns, each timed to its last answer.`,
 ]
 
 /** Seconds that an access token lasts: enough for a crowd's calls, through the vault and again without. */
@@ -39,27 +43,35 @@ export async function measureBrowser(progress) {
 
 async function measureAll(bench) {
   const { servers, visits, progress } = bench
-  const comparisons = { measures: 'small large', ...SMALL, ...LARGE }
+  const comparisons = { measures: 'small parallel large', ...SMALL, ...LARGE, ...PARALLEL }
   servers.settings.accessTokenSeconds = LONG_LIVED
-  progress('small request and 16 MB body, the only tab')
-  const { small, large } = await visits.signIn({ vault: 'new', ...comparisons })
+  progress('requests and bodies, the only tab')
+  const only = await visits.signIn({ vault: 'new', ...comparisons })
   servers.settings.accessTokenSeconds = SHORT_LIVED
   await visits.signIn({ vault: 'shared' })
   progress(`${CROWD.tabs} tabs × ${CROWD.calls} calls on an expired token`)
   const crowd = await crowdRows(bench)
   servers.settings.accessTokenSeconds = LONG_LIVED
   await servers.ledger.accessTokenExpired()
-  progress('small request and 16 MB body, the second tab')
+  progress('requests and bodies, the second tab')
   const second = await visits.open('tab', comparisons)
   progress('start of a page')
   const start = await startRows(bench)
   progress('way back from the provider')
   const trip = await tripRows(bench)
+  progress('messages of a call')
+  const messages = await messageRows(bench)
+  progress('1 GB through a slow reader')
+  const memory = await memoryRows(bench)
   const rows = [
-    ...smallRows(small, 'only tab'),
+    ...smallRows(only.small, 'only tab'),
     ...smallRows(second.small, 'second tab'),
-    ...largeRows(large, 'only tab'),
+    parallelRow(only.parallel, 'only tab'),
+    parallelRow(second.parallel, 'second tab'),
+    ...largeRows(only.large, 'only tab'),
     ...largeRows(second.large, 'second tab'),
+    ...messages,
+    ...memory,
     ...crowd,
     ...start,
     ...trip,
@@ -83,21 +95,67 @@ function smallRows({ times, bytes }, where) {
   })
 }
 
+function parallelRow([own, plain], where) {
+  return {
+    what: `${PARALLEL.requests} requests at once, ${where}`,
+    own: milliseconds(spread(own)),
+    peer: `plain fetch ${milliseconds(spread(plain))}`,
+    ratio: timeRatio(ratios(own, plain)),
+  }
+}
+
 function largeRows(large, where) {
-  const speeds = (times) => times.map((ms) => (LARGE.size / MB / ms) * 1000)
-  return [
-    ['whole', 'arrayBuffer()', { gate: 0.75, aim: 0.95 }],
-    ['pieces', 'piece by piece', {}],
-  ].map(([read, how, bounds]) => {
-    const [own, plain] = large[read].map(speeds)
+  const ways = [
+    [MB, 'whole', 'arrayBuffer()', {}],
+    [16 * MB, 'whole', 'arrayBuffer()', { gate: 0.75, aim: 0.95 }],
+    [16 * MB, 'pieces', 'piece by piece', {}],
+  ]
+  return ways.map(([size, read, how, bounds]) => {
+    const speeds = (times) => times.map((ms) => (size / MB / ms) * 1000)
+    const [own, plain] = large[size][read].map(speeds)
     return {
-      what: `16 MB, ${how}, ${where}`,
+      what: `${size / MB} MB, ${how}, ${where}`,
       own: megabytesPerSecond(spread(own)),
       peer: `plain fetch ${megabytesPerSecond(spread(plain))}`,
       ratio: speedRatio(ratios(own, plain)),
       ...bounds,
     }
   })
+}
+
+async function messageRows({ visits }) {
+  const counts = await visits.open('messages')
+  return counts.map(([what, { sent, received }]) => ({
+    what: `messages between page and vault: ${what}`,
+    own: `${sent} + ${received}`,
+  }))
+}
+
+/** What the browser's pages and workers take while one of them reads slowly, at its worst. */
+async function memoryRows({ servers }) {
+  if (process.platform !== 'linux') return []
+  const peak = async (way, size) => {
+    // Of its own: what earlier pages took is given back by and by.
+    const chromium = await startChromium()
+    try {
+      const visits = new Visits(servers, chromium)
+      await visits.signIn({ vault: 'shared' })
+      const bytes = await watchMemory(chromium.pid, () => visits.open('stream', { way, size }))
+      return `${Math.round(bytes / MB)} MB`
+    } finally {
+      await chromium.close()
+    }
+  }
+  const rows = []
+  for (const size of STREAMS) {
+    const [own, plain] = [await peak('vault', size), await peak('plain', size)]
+    rows.push({
+      what: `${size / MB} MB, slow reader: peak memory of all pages and workers`,
+      own,
+      peer: `plain fetch ${plain}`,
+    })
+  }
+  return rows
 }
 
 async function crowdRows({ visits, servers: { ledger } }) {
@@ -133,9 +191,10 @@ async function crowdRows({ visits, servers: { ledger } }) {
 }
 
 async function startRows({ visits }) {
+  await visits.signIn({ vault: 'sealed' })
   const samples = await visits.open('start', { rounds: ROUNDS })
   const times = (kind, key) => samples.filter((sample) => sample.kind === kind).map((sample) => sample[key])
-  const [running, plain] = [times('running', 'firstByte'), times('plain', 'firstByte')]
+  const [running, kept, plain] = ['running', 'kept', 'plain'].map((kind) => times(kind, 'firstByte'))
   return [
     { what: 'page start to handshake, new worker', own: milliseconds(spread(times('fresh', 'handshake'))) },
     {
@@ -147,6 +206,12 @@ async function startRows({ visits }) {
       own: milliseconds(spread(running)),
       peer: `page with a token ${milliseconds(spread(plain))}`,
       ratio: timeRatio(ratios(running, plain)),
+    },
+    {
+      what: 'page start to first authorised byte, new worker, sealed session',
+      own: milliseconds(spread(kept)),
+      peer: `page with a token ${milliseconds(spread(plain))}`,
+      ratio: timeRatio(ratios(kept, plain)),
     },
   ]
 }

@@ -35,6 +35,8 @@ export async function startChromium() {
   const { Browser: version } = await (await ask('version')).json()
 
   return {
+    /** Of its first process. */
+    pid: child.pid,
     version: version.replace(/^\w+\//, 'Chromium '),
     /** Opens a tab in front of the others; returns what closes it. */
     async open(url) {

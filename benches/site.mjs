@@ -5,7 +5,9 @@ import { build } from 'esbuild'
 import { startServers } from '../tests/support/servers.mjs'
 import { startCollector } from './collector.mjs'
 
-const PAGES = ['tab', 'crowd', 'start', 'login']
+const PAGES = ['tab', 'crowd', 'start', 'login', 'messages', 'stream']
+
+const WORKERS = ['auth.worker', 'sealed.worker']
 
 const html = (name) => `<!doctype html>
 <html lang="en">
@@ -26,7 +28,7 @@ const ISOLATION = {
 }
 
 export async function startBenchSite() {
-  const servers = await startServers()
+  const servers = await startServers({ site: { workers: WORKERS.map((name) => `/${name}.js`) } })
   const { site, api, provider, ledger } = servers
   const token = () => ledger.newest('access_token').value
   const collector = await startCollector({ origin: site.origin, token })
@@ -57,7 +59,7 @@ async function bundle({ servers: { api, provider, clientId }, collector }) {
   }
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
-    entryPoints: [...PAGES, 'auth.worker'].map((name) => `pages/${name}.js`),
+    entryPoints: [...PAGES, ...WORKERS].map((name) => `pages/${name}.js`),
     outdir: 'out',
     bundle: true,
     write: false,
@@ -71,10 +73,13 @@ async function bundle({ servers: { api, provider, clientId }, collector }) {
     },
     logLevel: 'warning',
   })
-  const wasm = await readFile(new URL('../pkg/dist/strongroom_bg.wasm', import.meta.url))
+  const modules = ['strongroom_bg.wasm', 'strongroom_full_bg.wasm'].map(async (name) => [
+    `/${name}`,
+    await readFile(new URL(`../pkg/dist/${name}`, import.meta.url)),
+  ])
   return {
     ...Object.fromEntries(PAGES.map((name) => [`/${name}.html`, html(name)])),
     ...Object.fromEntries(outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents])),
-    '/strongroom_bg.wasm': wasm,
+    ...Object.fromEntries(await Promise.all(modules)),
   }
 }

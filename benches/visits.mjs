@@ -38,7 +38,8 @@ export class Visits {
    * its worker.
    *
    * @param {object} parameters
-   * @param {'shared' | 'new'} parameters.vault Whether it is the one that all tabs share.
+   * @param {'shared' | 'new' | 'sealed'} parameters.vault The one that all tabs share, one of its own, or one that
+   *   keeps its session.
    * @param {string} [parameters.measures] What to compare afterwards, with what that needs.
    */
   async signIn(parameters) {

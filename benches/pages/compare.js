@@ -28,10 +28,10 @@ const READERS = {
   },
 }
 
-/** Large bodies, read as a whole and piece by piece. */
-async function large(room, { size, bodies }) {
+/** Bodies of each size, read as a whole and piece by piece. */
+async function large(room, { sizes, bodies }) {
   const plain = await plainFetch()
-  const measure = async (read) => {
+  const measure = async (size, read) => {
     const receive = (fetcher) => async () => {
       const bytes = await read(await fetcher(`${API}bytes?size=${size}`))
       if (bytes !== Number(size)) throw new Error(`${bytes} of ${size} bytes came`)
@@ -40,10 +40,25 @@ async function large(room, { size, bodies }) {
     await inTurns(2, both)
     return inTurns(bodies, both)
   }
-  return { whole: await measure(READERS.whole), pieces: await measure(READERS.pieces) }
+  const found = {}
+  for (const size of sizes.split(' ')) {
+    found[size] = { whole: await measure(size, READERS.whole), pieces: await measure(size, READERS.pieces) }
+  }
+  return found
 }
 
-const MEASURES = { small, large }
+/** Many small requests at once, timed until the last is answered. */
+async function parallel(room, { requests, bursts }) {
+  const burst = (fetcher) => async () => {
+    const one = async (n) => (await fetcher(`${API}orders?call=${n}`)).arrayBuffer()
+    await Promise.all(Array.from({ length: Number(requests) }, (_, n) => one(n)))
+  }
+  const both = [burst(room.fetch), burst(await plainFetch())]
+  await inTurns(2, both)
+  return inTurns(bursts, both)
+}
+
+const MEASURES = { small, large, parallel }
 
 /** @param {{ measures: string }} parameters Names, with spaces between, and what those need. */
 export async function compare(room, { measures, ...parameters }) {

@@ -4,13 +4,14 @@
  * with comparisons: as the tab that started the worker.
  */
 import { compare } from './compare.js'
-import { connectNew, connectShared, parameters, report } from './room.js'
+import { connectNew, connectSealed, connectShared, parameters, report } from './room.js'
 
 const isBack = location.pathname === '/callback'
 if (!isBack) sessionStorage.setItem('trip', JSON.stringify(parameters))
 const trip = JSON.parse(sessionStorage.getItem('trip'))
 
-const room = await (trip.vault === 'new' ? connectNew(`${trip.id} ${isBack}`) : connectShared())
+const VAULTS = { new: connectNew, sealed: connectSealed, shared: connectShared }
+const room = await VAULTS[trip.vault](`${trip.id} ${isBack}`)
 if (isBack) report(arrive, trip.id)
 else room.login()
 

@@ -7,6 +7,10 @@ const WORKER = '/auth.worker.js'
 export const connectShared = () =>
   connect(new SharedWorker(WORKER, { type: 'module', extendedLifetime: true }))
 
+/** A vault that begins with the session that was kept, if it is one that nobody has started before. */
+export const connectSealed = (name) =>
+  connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
+
 /** A vault that nobody has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 

@@ -4,7 +4,7 @@
  *
  * The page navigates to itself for each sample, the kinds in turns.
  */
-import { connectNew, connectShared, parameters, report, tokenFromBench } from './room.js'
+import { connectNew, connectSealed, connectShared, parameters, report, tokenFromBench } from './room.js'
 
 const ORDERS = `${API}orders`
 
@@ -22,6 +22,12 @@ const KINDS = {
   /** A worker that another tab has started, with a session. */
   async running() {
     const room = await connectShared()
+    const handshake = performance.now()
+    return { handshake, firstByte: await firstByte(await room.fetch(ORDERS)) }
+  },
+  /** A worker that has yet to load all that, and to take the session out of the store. */
+  async kept({ count }) {
+    const room = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
     return { handshake, firstByte: await firstByte(await room.fetch(ORDERS)) }
   },

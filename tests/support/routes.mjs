@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sendJson, sha256 } from './answer.mjs'
 
-const MAX_BYTES = 64 * 1024 * 1024
+const MAX_BYTES = 1024 * 1024 * 1024
 const BLOCK = Buffer.alloc(64 * 1024, 'strongroom ')
 
 /**

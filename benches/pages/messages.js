@@ -1,0 +1,44 @@
+/** How many messages cross between page and vault for a call: those that the page sends, and those it gets. */
+import { connectShared, report } from './room.js'
+
+const MB = 1024 * 1024
+const SIZES = [MB, 16 * MB]
+
+let sent = 0
+let received = 0
+const { postMessage } = MessagePort.prototype
+MessagePort.prototype.postMessage = function (...message) {
+  sent += 1
+  return postMessage.apply(this, message)
+}
+const handler = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage')
+Object.defineProperty(MessagePort.prototype, 'onmessage', {
+  ...handler,
+  set(listener) {
+    const counting = (event) => {
+      received += 1
+      listener(event)
+    }
+    handler.set.call(this, listener && counting)
+  },
+})
+
+report(async () => {
+  const room = await connectShared()
+  const count = async (url, read) => {
+    // What the vault tells all pages, say of a renewal, is no part of a call.
+    await room.fetch(`${API}orders`).then((response) => response.text())
+    sent = received = 0
+    await read(await room.fetch(url))
+    return { url, sent, received }
+  }
+  const counts = [
+    ['a small answer', await count(`${API}orders`, (response) => response.text())],
+    ['an answer without a body', await count(`${API}status/204`, () => {})],
+  ]
+  for (const size of SIZES) {
+    const whole = (response) => response.arrayBuffer()
+    counts.push([`${size / MB} MB`, await count(`${API}bytes?size=${size}`, whole)])
+  }
+  return counts
+})
