@@ -1,7 +1,7 @@
 /**
  * strongroom beside what people use today, measured in one run:
  *
- *   cargo xtask bench [--only core|browser|size] [--markdown]
+ *   cargo xtask bench [--only core|browser|peers|size] [--markdown]
  *
  * Every number is the median of several runs, with the lowest and the highest in brackets; every ratio is
  * the median of the ratios within one round, where both sides took turns. ✓ and ✗ say whether the project's
@@ -9,7 +9,7 @@
  */
 import { parseArgs } from 'node:util'
 import { describeMachine } from './machine.mjs'
-import { comparisonTable } from './table.mjs'
+import { comparisonTable, table } from './table.mjs'
 
 const { values: options } = parseArgs({
   options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
@@ -26,6 +26,12 @@ const SECTIONS = {
     const { rows, notes, version } = await measureBrowser(progress)
     const body = [comparisonTable(rows, options), ...notes].join('\n\n')
     return { title: 'The vault in a SharedWorker, in headless Chromium', body, version }
+  },
+  async peers() {
+    const { measurePeers } = await import('./peers.mjs')
+    const { head, rows, notes, version } = await measurePeers(progress)
+    const body = [table(head, rows, options), ...notes].join('\n\n')
+    return { title: 'Beside other libraries, in headless Chromium', body, version }
   },
   async size() {
     const { downloadTable, measureOwn, measurePeers } = await import('./downloads.mjs')

@@ -5,16 +5,17 @@ import { listen } from '../tests/support/listen.mjs'
 const PATIENCE = 90_000
 
 /**
- * Starts the server that pages under measurement report to, and that hands them the access token which
- * `token()` returns.
+ * Starts the server that pages under measurement report to. It hands them the access token which
+ * `token()` returns, and tell them when it has expired.
  */
-export async function startCollector({ origin, token }) {
+export async function startCollector({ origin, token, expired }) {
   const waiting = new Map()
   const server = await listen({
     async handler(request, response) {
       const { pathname, searchParams } = new URL(request.url, 'http://collector')
       response.setHeader('Access-Control-Allow-Origin', origin)
       if (pathname === '/token') return response.end(token())
+      if (pathname === '/expired') return response.end(String(await expired()))
       const body = await readBody(request)
       response.end()
       waiting.get(searchParams.get('id'))?.(JSON.parse(body))

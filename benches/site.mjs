@@ -35,7 +35,7 @@ export async function startBenchSite() {
   // As production pages have it, and: these may call the API themselves, and the bench.
   site.pageCsp = site.pageCsp.concat(`; connect-src ${api.origin} ${new URL(collector.url).origin}`)
   site.routes['/callback'] = '/login.html'
-  Object.assign(site.files, await bundle({ servers, collector }))
+  Object.assign(site.files, await bundle(PAGES, WORKERS, define({ servers, collector })), await modules())
   site.override('/tab.html', { headers: ISOLATION })
   return {
     ...servers,
@@ -48,8 +48,8 @@ export async function startBenchSite() {
   }
 }
 
-/** Pages and worker, bundled and minified as an app's are. */
-async function bundle({ servers: { api, provider, clientId }, collector }) {
+/** What pages and workers know: put in their place when they are bundled, as an app's addresses are. */
+export function define({ servers: { api, provider, clientId }, collector }) {
   const config = {
     issuer: provider.issuer,
     clientId,
@@ -57,29 +57,36 @@ async function bundle({ servers: { api, provider, clientId }, collector }) {
     scope: 'openid profile email offline_access orders',
     apis: [{ url: api.url }],
   }
+  return {
+    CONFIG: JSON.stringify(config),
+    API: JSON.stringify(api.url),
+    BENCH: JSON.stringify(collector.url),
+  }
+}
+
+/** Pages and workers, bundled and minified as an app's are. */
+export async function bundle(pages, workers, defined) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
-    entryPoints: [...PAGES, ...WORKERS].map((name) => `pages/${name}.js`),
+    entryPoints: [...pages, ...workers].map((name) => `pages/${name}.js`),
     outdir: 'out',
     bundle: true,
     write: false,
     minify: true,
     format: 'esm',
     target: 'es2022',
-    define: {
-      CONFIG: JSON.stringify(config),
-      API: JSON.stringify(api.url),
-      BENCH: JSON.stringify(collector.url),
-    },
+    define: defined,
     logLevel: 'warning',
   })
-  const modules = ['strongroom_bg.wasm', 'strongroom_full_bg.wasm'].map(async (name) => [
-    `/${name}`,
-    await readFile(new URL(`../pkg/dist/${name}`, import.meta.url)),
-  ])
   return {
-    ...Object.fromEntries(PAGES.map((name) => [`/${name}.html`, html(name)])),
+    ...Object.fromEntries(pages.map((name) => [`/${name}.html`, html(name)])),
     ...Object.fromEntries(outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents])),
-    ...Object.fromEntries(await Promise.all(modules)),
   }
+}
+
+/** The core, where the worker looks for it. */
+export async function modules() {
+  const names = ['strongroom_bg.wasm', 'strongroom_full_bg.wasm']
+  const read = (name) => readFile(new URL(`../pkg/dist/${name}`, import.meta.url))
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [`/${name}`, await read(name)])))
 }

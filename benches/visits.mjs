@@ -7,11 +7,14 @@ const UNWATCHED_AFTER = 500
 export class Visits {
   #servers
   #chromium
+  #login
   #last = 0
 
-  constructor(servers, chromium) {
+  /** @param {string} [login] The page that signs in. */
+  constructor(servers, chromium, login = 'login') {
     this.#servers = servers
     this.#chromium = chromium
+    this.#login = login
   }
 
   /** Opens a page in a tab of its own, and closes it when it has reported. */
@@ -46,7 +49,7 @@ export class Visits {
     const id = this.#nextId()
     const result = this.#servers.collector.result(id)
     await this.#chromium.drive(async (page) => {
-      await page.goto(this.#address('login', { id, ...parameters }))
+      await page.goto(this.#address(this.#login, { id, ...parameters }))
       const consent = page.locator('button[value=allow]')
       await page.locator('#username').or(consent).waitFor()
       if (!(await consent.count())) await giveCredentials(page)
@@ -54,6 +57,14 @@ export class Visits {
       await consent.evaluate((button, ms) => void setTimeout(() => button.click(), ms), UNWATCHED_AFTER)
     })
     return result
+  }
+
+  /** Opens more tabs of the page that signs in, as soon as the next one that does says that it is ready. */
+  async opensWhenReady(count, parameters) {
+    await this.#servers.collector.result(`${this.#last + 1} ready`).catch(() => {})
+    for (let tab = 1; tab <= count; tab++) {
+      await this.#chromium.open(this.#address(this.#login, { tab, ...parameters }))
+    }
   }
 
   #address(name, parameters) {

@@ -22,8 +22,9 @@ import { answerOf, Faults, waitFor } from './faults.mjs'
  * Its origin is the server's public address: `Host` is passed on as it came.
  *
  * @param {(path: string) => string} [nameOf] What a path is called in `faults` and `requests`.
+ * @param {Record<string, string>} [renamed] Paths under which the server is asked for others of its own.
  */
-export async function startProxy(nameOf = (path) => path) {
+export async function startProxy(nameOf = (path) => path, renamed = {}) {
   const faults = new Faults()
   /** @type {WireRequest[]} But for CORS preflights, oldest first. */
   const requests = []
@@ -86,7 +87,7 @@ export async function startProxy(nameOf = (path) => path) {
       hostname,
       port,
       method: request.method,
-      path: request.url,
+      path: request.url.replace(/^[^?]*/, (path) => renamed[path] ?? path),
       headers: request.headers,
       agent: false,
     })

@@ -1,0 +1,89 @@
+/**
+ * Libraries that do the same work: sign in, and call an API with a token. Each is set up as its documentation
+ * has it for keeping tokens away from the page as far as it can.
+ *
+ * @typedef {object} Contender
+ * @property {() => unknown} login Leaves for the provider.
+ * @property {() => Promise<unknown>} callback Back from it.
+ * @property {() => Promise<boolean>} join In another tab: whether there is a session there, too.
+ * @property {typeof fetch} fetch
+ */
+import { createAuth0Client } from '@auth0/auth0-spa-js'
+import { OidcClient, TokenAutomaticRenewMode } from '@axa-fr/oidc-client'
+import { connectShared, tokenFromBench } from './room.js'
+
+const { clientId: client, issuer, scope } = CONFIG
+/** Without the slash that its identifier ends in. */
+const PROVIDER = issuer.replace(/\/$/, '')
+const CALLBACK = `${location.origin}/callback`
+
+/** @type {Record<string, () => Promise<Contender>>} */
+export const CONTENDERS = {
+  async strongroom() {
+    const room = await connectShared()
+    return {
+      login: () => room.login(),
+      callback: () => room.handleCallback(),
+      join: async () => room.session !== null,
+      fetch: room.fetch,
+    }
+  },
+
+  /** Refresh tokens in a worker, access tokens in the page's memory: its worker mode. */
+  async auth0() {
+    const auth0 = await createAuth0Client({
+      domain: PROVIDER,
+      clientId: client,
+      useRefreshTokens: true,
+      cacheLocation: 'memory',
+      authorizationParams: { redirect_uri: CALLBACK, scope, prompt: 'consent' },
+    })
+    return {
+      login: () => auth0.loginWithRedirect(),
+      callback: () => auth0.handleRedirectCallback(),
+      join: () => auth0.isAuthenticated(),
+      async fetch(url) {
+        const token = await auth0.getTokenSilently()
+        return fetch(url, { headers: { Authorization: `Bearer ${token}` } })
+      },
+    }
+  },
+
+  /** All tokens in a service worker, which adds them to the page's requests. */
+  async axa() {
+    const oidc = OidcClient.getOrCreate(() => fetch)({
+      client_id: client,
+      redirect_uri: CALLBACK,
+      scope,
+      authority: PROVIDER,
+      service_worker_relative_url: '/OidcServiceWorker.js',
+      service_worker_only: true,
+      token_automatic_renew_mode: TokenAutomaticRenewMode.AutomaticOnlyWhenFetchExecuted,
+      token_renew_mode: 'access_token_invalid',
+      refresh_time_before_tokens_expiration_in_second: 0,
+      preload_user_info: false,
+      extras: { prompt: 'consent' },
+    })
+    return {
+      login: () => oidc.loginAsync('/'),
+      callback: () => oidc.loginCallbackAsync(),
+      join: async () => (await oidc.tryKeepExistingSessionAsync()) !== false && !!oidc.tokens,
+      fetch: oidc.fetchWithTokens(fetch),
+    }
+  },
+
+  /** No library: the token comes from the bench. */
+  async plain() {
+    const room = await connectShared()
+    let token
+    return {
+      login: () => room.login(),
+      async callback() {
+        await room.handleCallback()
+        token = await tokenFromBench()
+      },
+      join: async () => ((token = await tokenFromBench()), true),
+      fetch: (url) => fetch(url, { headers: { Authorization: `Bearer ${token}` } }),
+    }
+  },
+}
