@@ -41,7 +41,7 @@ const ROWS = [
 /** What an app imports of each, bundled as pkg/build.mjs bundles ours. */
 const PEERS = [
   { name: 'auth0-spa-js', code: `export { createAuth0Client } from '@auth0/auth0-spa-js'` },
-  { name: '@axa-fr/oidc-client', code: `export { OidcClient } from '@axa-fr/oidc-client'` },
+  { name: '@axa-fr/oidc-client, page', code: `export { OidcClient } from '@axa-fr/oidc-client'` },
   { name: 'oidc-client-ts', code: `export { UserManager } from 'oidc-client-ts'` },
 ]
 

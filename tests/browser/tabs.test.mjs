@@ -2,7 +2,7 @@
 // harms none.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
-import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { crash } from '../support/device.mjs'
 
 const time = { timeout: 90_000 }
@@ -186,6 +186,29 @@ test('a tab that crashes harms none; its port is closed, and its calls are stopp
   assert.deepEqual(await Promise.all([first, third].map(status)), [200, 200])
   assert.equal((await session(third)).claims.sub, 'alice')
 })
+
+test(
+  'the tab crashes that started the worker: the others hear of it, and go on with another',
+  time,
+  async () => {
+    const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
+    try {
+      const first = await own.open()
+      // By a popup, since a trip to the provider may end in another process than the worker's.
+      await signInByPopup(first)
+      const second = await own.open('/', first.context())
+      await booted(second)
+      const calling = call(second, `${own.api.url}slow?ms=60000`)
+      await crash(first)
+      assert.equal((await calling).error.code, 'vault_crashed')
+      await second.evaluate(() => room.reconnect())
+      assert.equal(await second.evaluate(() => room.session.claims.sub), 'alice')
+      assert.equal((await call(second, `${own.api.url}orders`)).value.status, 200)
+    } finally {
+      await own.close()
+    }
+  },
+)
 
 test('control: without Web Locks nobody hears of a crash', time, async () => {
   const [first] = await tabs(1)
