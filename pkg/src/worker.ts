@@ -100,7 +100,7 @@ const accept = (port: MessagePort) => {
   let lock = 0
   port.addEventListener('message', ({ data }) => {
     hear(port, data)
-    if (lock || !(data % 1)) return
+    if (lock || typeof data !== 'number' || !(data % 1)) return
     navigator.locks.request(lockName((lock = data)), () => sayBye(port))
   })
   if (over) refuse(port, over)

@@ -159,7 +159,10 @@ vault(${JSON.stringify(config)})`
 const send = async (make) => {
   const { port1, port2 } = new MessageChannel()
   create.shared().port.postMessage('strongroom', [port2])
-  const answered = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(JSON.parse(data[0]))))
+  const answered = new Promise((resolve) => {
+    // The name of the worker's lock comes unasked.
+    port1.onmessage = ({ data }) => Array.isArray(data) && resolve(JSON.parse(data[0]))
+  })
   port1.postMessage(new Function(`return ${make}`)())
   return answered
 }
