@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { killWorkers } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
@@ -29,18 +30,8 @@ after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 const orders = (app) => `${app.api.url}orders`
 const session = (page) => page.evaluate(() => room.session)
 
-/** Ends the shared worker from outside, as the system does when memory is short. */
-async function kill({ browser }, page) {
-  const ofPage = await page.context().newCDPSession(page)
-  const { browserContextId } = (await ofPage.send('Target.getTargetInfo')).targetInfo
-  await ofPage.detach()
-  const devtools = await browser.newBrowserCDPSession()
-  const { targetInfos } = await devtools.send('Target.getTargets', { filter: [{ type: 'shared_worker' }] })
-  const own = targetInfos.filter((target) => target.browserContextId === browserContextId)
-  assert.equal(own.length, 1)
-  await devtools.send('Target.closeTarget', { targetId: own[0].targetId })
-  await devtools.detach()
-}
+/** From outside, as the system does when memory is short. */
+const kill = (app, page) => killWorkers(page)
 
 const told = (how) => (app, page) => page.evaluate((way) => new BroadcastChannel('end').postMessage(way), how)
 

@@ -2,15 +2,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { openWithEscrow, serveEscrow, stopServiceWorkers } from '../support/escrow.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
 const ADDRESS = '/auth.worker.js?strongroom-escrow'
-
-const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
-escrow('/auth.worker.js')
-addEventListener('install', () => skipWaiting())
-addEventListener('message', ({ source }) => source.postMessage('heard'))`
 
 const apps = {}
 
@@ -32,8 +28,7 @@ async function start({ kind, persist, config = {} }) {
     "worker-src 'self'",
     "worker-src 'self' blob:; frame-src 'self'",
   )
-  app.site.serviceWorkers.push('/sw.js')
-  app.site.files['/sw.js'] = SERVICE_WORKER
+  serveEscrow(app)
   return app
 }
 
@@ -41,38 +36,13 @@ const orders = (app) => `${app.api.url}orders`
 const session = (page) => page.evaluate(() => room.session)
 const resumed = (page) => page.evaluate(() => room.resumed)
 
-/** A browser session with the app's service worker in it, and a page of the app. */
-async function open(app) {
-  const page = await app.open('/empty')
-  await page.evaluate(async () => {
-    await navigator.serviceWorker.register('/sw.js', { type: 'module' })
-    await navigator.serviceWorker.ready
-  })
-  await page.goto(`${app.site.origin}/`)
-  return page
-}
-
 async function openSignedIn(app) {
-  const page = await open(app)
+  const page = await openWithEscrow(app)
   assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
   return page
 }
 
 const reload = (page, app) => page.goto(`${app.site.origin}/?${Math.random()}`).then(() => booted(page))
-
-/** Stops all service workers, as the browser does with those that have been idle for half a minute. */
-async function stopServiceWorkers(page) {
-  const devtools = await page.context().newCDPSession(page)
-  const stopped = new Promise((resolve) =>
-    devtools.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
-      if (versions.some(({ runningStatus }) => runningStatus === 'stopped')) resolve()
-    }),
-  )
-  await devtools.send('ServiceWorker.enable')
-  await devtools.send('ServiceWorker.stopAllWorkers')
-  await stopped
-  await devtools.detach()
-}
 
 for (const kind of KINDS) {
   test(`a reload of the only tab keeps the session, ${kind}`, time, async () => {

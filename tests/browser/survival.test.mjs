@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 import { markdownTable } from '../support/report.mjs'
 
 const time = { timeout: 120_000 }
@@ -17,6 +18,7 @@ const ENGINE = 'Chromium'
  */
 const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
 const sealed = { session: { persist: 'sealed' } }
+const escrow = { session: { persist: 'escrow' } }
 
 const orders = (app) => `${app.api.url}orders`
 
@@ -28,6 +30,8 @@ const SETUPS = [
   { name: 'sealed, `SharedWorker`', extendedLifetime: false, config: sealed },
   { name: 'sealed, `extendedLifetime`', extendedLifetime: true, config: sealed },
   { name: 'sealed, `Worker`', kind: 'dedicated', config: sealed },
+  { name: 'escrow, `SharedWorker`', extendedLifetime: false, config: escrow },
+  { name: 'escrow, `Worker`', kind: 'dedicated', config: escrow },
 ]
 
 const openAnew = ({ app, page }) => app.open('/', page.context())
@@ -113,7 +117,8 @@ const EVENTS = [
 
 async function see(app, { what, lifetime = 60, happen }) {
   app.provider.settings.accessTokenSeconds = lifetime
-  const page = await app.open()
+  const isEscrowed = app.config.session?.persist === 'escrow'
+  const page = await (isEscrowed ? openWithEscrow(app) : app.open())
   await signIn(page)
   const logins = app.ledger.authorizationRequests().length
   const seen = await happen({ app, page })
@@ -133,7 +138,9 @@ for (const { name, ...options } of SETUPS) {
   test(`${name}: what a session survives`, time, async () => {
     const apps = new Map()
     for (const cached of [false, true]) {
-      apps.set(cached, await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options }))
+      const app = await startApp({ proxied: true, launch: cached ? WITH_CACHE : {}, ...options })
+      serveEscrow(app)
+      apps.set(cached, app)
     }
     try {
       const seen = []

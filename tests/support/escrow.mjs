@@ -1,0 +1,36 @@
+/** An app whose service worker has the vault's key in escrow. */
+const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
+escrow('/auth.worker.js')
+addEventListener('install', () => skipWaiting())
+addEventListener('message', ({ source }) => source.postMessage('heard'))`
+
+/** Gives an app of `startApp()` its service worker. */
+export function serveEscrow({ site }) {
+  site.serviceWorkers.push('/sw.js')
+  site.files['/sw.js'] = SERVICE_WORKER
+}
+
+/** Opens a page of the app in a browser session of its own, after its service worker. */
+export async function openWithEscrow(app) {
+  const page = await app.open('/empty')
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    await navigator.serviceWorker.ready
+  })
+  await page.goto(`${app.site.origin}/`)
+  return page
+}
+
+/** Stops all service workers, as the browser does with those that have been idle for half a minute. */
+export async function stopServiceWorkers(page) {
+  const devtools = await page.context().newCDPSession(page)
+  const stopped = new Promise((resolve) =>
+    devtools.on('ServiceWorker.workerVersionUpdated', ({ versions }) => {
+      if (versions.some(({ runningStatus }) => runningStatus === 'stopped')) resolve()
+    }),
+  )
+  await devtools.send('ServiceWorker.enable')
+  await devtools.send('ServiceWorker.stopAllWorkers')
+  await stopped
+  await devtools.detach()
+}
