@@ -42,6 +42,10 @@ struct Socket {
 impl Host {
     pub(super) fn open_socket(&mut self, call: CallId, handshake: &Handshake) {
         let port = self.calls.take_body(call);
+        // What came may be anything; nothing can be set on what is no object.
+        if js::get(&port, "postMessage").is_undefined() {
+            return self.report(Input::CallClosed { call });
+        }
         let constructor = js::get(&self.scope, "WebSocket");
         let protocols = js::literal(handshake.protocols.expose());
         let args = js::array_of_2(&js::text(handshake.url.expose()), &protocols);

@@ -76,7 +76,8 @@ function prepare() {
       let count = 0
       socket.addEventListener('open', ({ type }) => said.push(`${type}, state ${socket.readyState}`))
       socket.addEventListener('message', ({ data, origin }) => {
-        said.push(text(data).then((shown) => `message ${shown} of ${origin}, state ${socket.readyState}`))
+        const { readyState } = socket
+        said.push(text(data).then((shown) => `message ${shown} of ${origin}, state ${readyState}`))
         if (++count === enough) done()
       })
       socket.addEventListener('error', ({ type }) => said.push(`${type}, state ${socket.readyState}`))
@@ -473,6 +474,69 @@ test('an address that is none, and sub-protocols that are none', time, async () 
     `${live}query`,
   )
   assert.deepEqual(failed, ['SyntaxError', 'SyntaxError', 'SyntaxError'])
+})
+
+/** What a page may send by a socket's port that its wrapper would not; code that makes it. */
+const GARBAGE = {
+  nothing: 'undefined',
+  null: 'null',
+  'a text': "'close'",
+  true: 'true',
+  'an empty list': '[]',
+  'a list of nothing': '[undefined]',
+  'a list of null': '[null]',
+  'a list of an object': '[{}]',
+  'what says it has a size': '[{ size: 1 }]',
+  'a number that is none': '[NaN]',
+  'a map': '[new Map()]',
+  'a list that contains itself': '(() => { const list = []; list.push(list); return list })()',
+  'a code that is none': "{ code: 'x', reason: {} }",
+  'a code that is reserved': '{ code: 1006 }',
+  'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
+}
+
+/** Runs in a page: a socket by a port of its own, whose port is `payload`; what comes by it. */
+const raw = async ({ url, garbage, payload = 'port' }) => {
+  // At once: later the page's policy forbids it.
+  const make = new Function(`return ${payload === 'port' ? garbage : payload}`)
+  const { port1, port2 } = new MessageChannel()
+  const own = new MessageChannel()
+  create.shared().port.postMessage('strongroom', [port2])
+  const heard = []
+  const said = new Promise((resolve) => {
+    port1.onmessage = ({ data: [text] }) =>
+      text[0] === '{' && JSON.parse(text).id === 7 && resolve(JSON.parse(text))
+    own.port1.onmessage = ({ data }) => {
+      heard.push(typeof data === 'object' ? data?.code : JSON.parse(data).t)
+      if (typeof data === 'object') return resolve(heard)
+      own.port1.postMessage(make())
+      own.port1.postMessage({ code: 1000 })
+    }
+  })
+  port1.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+  const message = JSON.stringify({ t: 'socket', id: 7, url, protocols: [] })
+  if (payload === 'port') port1.postMessage([message, own.port2], [own.port2])
+  else port1.postMessage([message, make()])
+  return payload === 'port' ? said : null
+}
+
+test('whatever a page sends by a socket’s port, it harms at most that socket', time, async () => {
+  const empty = await app.open('/empty', page.context())
+  const said = {}
+  for (const [name, garbage] of Object.entries(GARBAGE)) {
+    said[name] = await empty.evaluate(raw, { url: `${live}query`, garbage })
+  }
+  for (const [name, [first, code]] of Object.entries(said)) {
+    assert.equal(first, 'socket', name)
+    assert.ok([1000, 1005, 4009].includes(code), `${name}: ${code}`)
+  }
+  for (const payload of ['undefined', 'null', '{}', 'new Blob()', "'x'", '{ postMessage: 1 }']) {
+    await empty.evaluate(raw, { url: `${live}query`, payload })
+  }
+  assert.deepEqual(await page.evaluate(() => failures), [])
+  const outcome = await run(ROWS['a text'], 'vault')
+  assert.deepEqual(outcome, await run(ROWS['a text'], 'plain'))
+  await empty.close()
 })
 
 test('without webSocket in any rule the smaller module is loaded, which opens none', time, async () => {
