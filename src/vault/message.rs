@@ -167,17 +167,16 @@ impl PageMessage {
         let mut members = Members {
             object,
             are_sound: true,
+            why: words!(
+                "the message is of no known type, or a member is missing or of a wrong type"
+            ),
         };
         let request = members.request();
         if members.are_sound {
             Ok(Self { id, request })
         } else {
-            Err(Unreadable {
-                id,
-                why: words!(
-                    "the message is of no known type, or a member is missing or of a wrong type"
-                ),
-            })
+            let Members { why, .. } = members;
+            Err(Unreadable { id, why })
         }
     }
 }
@@ -187,6 +186,8 @@ impl PageMessage {
 struct Members<'a> {
     object: &'a mut Object,
     are_sound: bool,
+    /// What to say if they are not.
+    why: &'static str,
 }
 
 impl Members<'_> {
@@ -224,6 +225,9 @@ impl Members<'_> {
             Some("popup") => true,
             mode => {
                 self.are_sound &= mode == Some("redirect");
+                self.why = words!(
+                    "login option mode must be 'redirect' or 'popup', or another option is of a wrong type"
+                );
                 false
             }
         };
@@ -346,6 +350,13 @@ mod tests {
             fetch.init(),
             r#"{"headers":[["accept","*/*"]],"keepalive":true,"cache":"no-store"}"#
         );
+    }
+
+    #[test]
+    fn a_mode_that_there_is_not_is_answered_with_those_that_there_are() {
+        let text = r#"{"t":"login","id":3,"mode":"pop"}"#;
+        let Unreadable { why, .. } = PageMessage::parse(text).err().unwrap();
+        assert!(why.contains("mode must be 'redirect' or 'popup'"), "{why}");
     }
 
     #[test]

@@ -248,6 +248,14 @@ test('returnTo of another origin is refused at once', time, async () => {
   for (const { error } of outcomes) assert.ok(error.isTypeError, error.message)
 })
 
+test('message_invalid: a mode that there is not is answered with those that there are', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login({ mode: 'pop' })))
+  assert.equal(error.code, 'message_invalid')
+  assert.match(error.message, /mode must be 'redirect' or 'popup'/)
+})
+
 test('login_cancelled: given up by a signal', time, async () => {
   const page = await app.open()
   await booted(page)
