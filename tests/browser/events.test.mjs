@@ -403,3 +403,46 @@ test('it outlives its token: the next connection has the next one, and so has a 
     await short.close()
   }
 })
+
+test(
+  'a page that comes back from the back-forward cache has its source again, and not its socket',
+  time,
+  async () => {
+    const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
+    const cached = await startApp({ launch, provider: { accessTokenSeconds: 3600 } })
+    try {
+      const live = `${cached.api.url.replace('http', 'ws')}live/query`
+      cached.site.connectSrc.push(new URL(live).origin)
+      cached.setConfig({ apis: [{ url: cached.api.url, webSocket: { token: 'query' } }] })
+      cached.api.on('stays', ({ response }) => {
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+        response.write('retry: 10\ndata: here\n\n')
+      })
+      const tab = await cached.open()
+      await signIn(tab)
+      await tab.evaluate(prepare)
+      await tab.evaluate(
+        async ([stream, socket]) => {
+          const said = []
+          const source = room.eventSource(stream)
+          source.onerror = ({ error }) => said.push(`source ${error.code} ${source.readyState}`)
+          await when(source, 'message')
+          const talk = room.webSocket(socket)
+          await when(talk, 'open')
+          talk.onerror = ({ error }) => said.push(`socket ${error.code}`)
+          talk.onclose = ({ code }) => said.push(`socket ${code}`)
+          globalThis.back = when(source, 'message').then(() => said)
+        },
+        [`${cached.api.url}on/stays`, live],
+      )
+      await tab.goto(`${cached.site.origin}/empty`)
+      // What was open is closed when the page is left, not when it comes back.
+      await Promise.all([cached.api.requests[0].closed, cached.api.sockets[0].closed])
+      await tab.goBack({ waitUntil: 'commit' })
+      const said = await tab.evaluate(() => back)
+      assert.deepEqual(said.sort(), ['socket 1006', 'socket page_left', 'source page_left 0'])
+    } finally {
+      await cached.close()
+    }
+  },
+)

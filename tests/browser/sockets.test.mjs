@@ -2,7 +2,7 @@
 // the page has not, and with the vault's. What the page sees must be the same, and the token it must not see.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
-import { booted, signIn, startApp } from '../support/app.mjs'
+import { booted, signIn, signInByPopup, startApp } from '../support/app.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 import { listen } from '../support/listen.mjs'
 
@@ -398,6 +398,32 @@ test('logout closes it, with code 3000 and the reason, and the API sees that', t
   assert.deepEqual(refused, ['login_required', ['error, state 3', "close 1006 '' false, state 3"]])
   assert.equal(app.api.sockets.length, 1)
   await other.context().close()
+})
+
+test('in a dedicated worker it is the same', time, async () => {
+  const own = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
+  try {
+    const address = `${own.api.url.replace('http', 'ws')}live/`
+    own.site.connectSrc.push(new URL(address).origin)
+    own.setConfig({ apis: [{ url: own.api.url, webSocket: WAYS.query }] })
+    const tab = await own.open()
+    await signInByPopup(tab)
+    await tab.evaluate(prepare)
+    const said = await tab.evaluate(async (url) => {
+      const socket = await opened(room.webSocket(url))
+      const said = watch(socket)
+      socket.send('hello')
+      await when(socket, 'message')
+      await room.logout()
+      return said
+    }, `${address}query`)
+    assert.deepEqual(said, [
+      `message hello of ${new URL(address).origin}, state 1`,
+      "close 3000 'logged_out' true, state 3",
+    ])
+  } finally {
+    await own.close()
+  }
 })
 
 test('a page that is closed takes its sockets along', time, async () => {
