@@ -28,7 +28,8 @@ const NAMES = {
 }
 
 const NOTES = [
-  `Each in a browser of its own, ${ROUNDS} rounds in turns: the median of the rounds, the lowest and the highest.`,
+  `Each in a browser of its own, ${ROUNDS} rounds in turns: the median of the rounds, the lowest and the highest. The storm: once.`,
+  'Each has come back from the provider by a redirect. With `extendedLifetime` strongroom’s worker has stayed meanwhile where it was started, which may be another process than the page is in by then: compare with "second tab" above.',
   'auth0-spa-js keeps refresh tokens in its worker; access tokens are in the page, which calls the API itself. A session is its tab’s: another tab has none without a login of its own, so that it cannot take part in a storm.',
 ]
 
