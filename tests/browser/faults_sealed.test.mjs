@@ -1,0 +1,115 @@
+// Bad networks where each tab has a vault of its own, and one store is common to all: one of them renews, the
+// others take what it got, whatever happens to it.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { createReport } from '../support/report.mjs'
+
+const time = { timeout: 60_000 }
+const TABS = 3
+const CALLS = 10
+/** Seconds that an access token lasts. */
+const LIFETIME = 2
+
+const report = createReport(`${TABS} tabs with a worker each, ${CALLS} calls of each`, [
+  'the calls',
+  'the session',
+  'token requests',
+])
+
+let app
+let proxies
+
+before(async () => {
+  app = await startApp({
+    kind: 'dedicated',
+    proxied: true,
+    provider: { accessTokenSeconds: LIFETIME },
+    config: { session: { persist: 'sealed' } },
+  })
+  proxies = app.proxies
+})
+after(async () => {
+  await app?.close()
+  report.print()
+})
+afterEach(() => {
+  proxies.provider.faults.clear()
+  Object.assign(app.provider.settings, { leewaySeconds: 0, accessTokenSeconds: LIFETIME })
+})
+
+/** Tabs of somebody signed in whose access token has expired. */
+async function expired() {
+  const first = await app.open()
+  await signIn(first)
+  const others = Array.from({ length: TABS - 1 }, () => app.open('/', first.context()))
+  const tabs = [first, ...(await Promise.all(others))]
+  await Promise.all(tabs.map(booted))
+  await app.ledger.accessTokenExpired()
+  // What is issued from now on lasts: no second renewal is to be counted.
+  app.provider.settings.accessTokenSeconds = 60
+  const since = proxies.provider.requests.length
+  const count = () =>
+    proxies.provider.requests.slice(since).filter(({ endpoint }) => endpoint === 'token').length
+  return { tabs, count }
+}
+
+const outcome = async (page) => {
+  const { value, error } = await call(page, `${app.api.url}orders`)
+  return value?.status ?? error.code ?? error.name
+}
+
+const callAll = async (tabs) => {
+  const calls = tabs.flatMap((tab) => Array.from({ length: CALLS }, () => outcome(tab)))
+  return [...new Set(await Promise.all(calls))]
+}
+
+const CASES = [
+  { what: 'nothing goes wrong', most: 1 },
+  { what: '503 twice, then fine', fault: { times: 2, answer: { status: 503, body: 'Busy' } }, most: 3 },
+  {
+    what: 'the answer is lost after the rotation, provider with leeway',
+    fault: { drop: true, when: 'after' },
+    leewaySeconds: 60,
+    most: 3,
+  },
+  {
+    what: 'the answer is cut in the middle, provider with leeway',
+    fault: { cutAfter: 100 },
+    leewaySeconds: 60,
+    most: 2,
+  },
+]
+
+for (const { what, fault, leewaySeconds = 0, most } of CASES) {
+  test(`${what}: every call succeeds, one vault at a time asks`, time, async () => {
+    app.provider.settings.leewaySeconds = leewaySeconds
+    const { tabs, count } = await expired()
+    if (fault) proxies.provider.faults.add('token', fault)
+    const came = await callAll(tabs)
+    report.add(what, came.join(), 'goes on', count())
+    assert.deepEqual(came, [200])
+    assert.ok(count() <= most, `${count()} token requests`)
+    assert.equal(app.ledger.familyRevoked(), false)
+  })
+}
+
+test(
+  'the tab that renews is closed before the answer: another one does, provider with leeway',
+  time,
+  async () => {
+    app.provider.settings.leewaySeconds = 60
+    const { tabs, count } = await expired()
+    const [first, ...others] = tabs
+    proxies.provider.faults.add('token', { when: 'after', hold: new Promise(() => {}) })
+    const rotated = app.ledger.until(({ type }) => type === 'token_request')
+    void outcome(first).catch(() => {})
+    await rotated
+    const calling = callAll(others)
+    await first.close()
+    const came = await calling
+    report.add('the tab that renews is closed, provider with leeway', came.join(), 'goes on', count())
+    assert.deepEqual(came, [200])
+    assert.equal(count(), 2)
+  },
+)
