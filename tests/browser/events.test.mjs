@@ -353,6 +353,30 @@ test('a closed room ends it', time, async () => {
   await other.close()
 })
 
+test('where live.js is missing, sources and sockets say so', time, async () => {
+  const other = await app.open('/empty', page.context())
+  await other.route('**/live.js', (route) => route.fulfill({ status: 404 }))
+  await other.goto(`${app.site.origin}/`)
+  await booted(other)
+  const outcome = await other.evaluate(
+    (address) =>
+      Promise.all(
+        [room.eventSource(address), room.webSocket(address)].map(
+          (shell) =>
+            new Promise((resolve) => {
+              shell.onerror = ({ error }) => resolve([error.name, shell.readyState])
+            }),
+        ),
+      ),
+    url('case'),
+  )
+  assert.deepEqual(outcome, [
+    ['TypeError', 2],
+    ['TypeError', 2],
+  ])
+  await other.close()
+})
+
 test('it outlives its token: the next connection has the next one, and so has a socket', time, async () => {
   const short = await startApp({ provider: { accessTokenSeconds: 2 } })
   const live = `${short.api.url.replace('http', 'ws')}live/protocol`
