@@ -2,8 +2,8 @@
 export interface Common {
   /** Begins to listen to the others of this name. */
   open(name: string, changed: () => void): void
-  /** Waits for the lock. It is free again when this worker is gone, too. */
-  lock(granted: () => void): void
+  /** Waits for the lock, unless the browser gives none. It is free again when this worker is gone, too. */
+  lock(granted: () => void, refused: () => void): void
   /** Waits no longer. A lock that was granted before is given back by `unlock()`. */
   giveUp(): void
   unlock(): void
@@ -23,7 +23,7 @@ export const openCommon = (): Common => {
       channel = new BroadcastChannel(name)
       channel.onmessage = changed
     },
-    lock(granted) {
+    lock(granted, refused) {
       waiting = new AbortController()
       const held = () =>
         new Promise<void>((resolve) => {
@@ -31,7 +31,9 @@ export const openCommon = (): Common => {
           release = resolve
           granted()
         })
-      navigator.locks.request(channel.name, { signal: waiting.signal }, held).catch(() => {})
+      // By name, since giving up is a refusal too.
+      const fail = ({ name }: Error) => name === 'AbortError' || refused()
+      navigator.locks.request(channel.name, waiting, held).catch(fail)
     },
     giveUp: () => waiting?.abort(),
     unlock: () => release?.(),

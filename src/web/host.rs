@@ -21,6 +21,7 @@ use super::signature::Verification;
 use super::socket::Sockets;
 use crate::clock::{Instant, Millis};
 use crate::config::Config;
+use crate::http::Outcome;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
 
 /// Whether this build can keep sessions.
@@ -45,6 +46,8 @@ pub(super) enum Event {
     Locked,
     /// Another vault has changed the store.
     Changed,
+    /// The browser does not give the lock that operation `id` waits for.
+    Refused,
     /// The socket of call `id` is open.
     #[cfg(feature = "full")]
     SocketOpened,
@@ -63,7 +66,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; if cfg!(feature = "full") { 13 } else { 8 }] = [
+    const ALL: [Self; if cfg!(feature = "full") { 14 } else { 9 }] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -72,6 +75,7 @@ impl Event {
         Self::Tick,
         Self::Locked,
         Self::Changed,
+        Self::Refused,
         #[cfg(feature = "full")]
         Self::SocketOpened,
         #[cfg(feature = "full")]
@@ -189,9 +193,13 @@ impl Host {
                 self.timer = JsValue::UNDEFINED;
                 self.report(Input::Tick);
             }
-            Event::Locked | Event::Changed if !IS_KEEPER => {}
+            Event::Locked | Event::Refused | Event::Changed if !IS_KEEPER => {}
             Event::Locked => self.report(Input::Locked { op: id }),
             Event::Changed => self.report(Input::Changed),
+            Event::Refused => self.report(Input::Answered {
+                op: id,
+                outcome: Outcome::Failed,
+            }),
             #[cfg(feature = "full")]
             _ => self.socket_event(*event, id, value),
         }
@@ -326,7 +334,8 @@ impl Host {
             Output::Lock { op } => {
                 self.lock_op = op;
                 let granted = self.listener(Event::Locked, op);
-                self.common("lock", &[&granted]);
+                let refused = self.listener(Event::Refused, op);
+                self.common("lock", &[&granted, &refused]);
             }
             Output::Unlock => self.common("unlock", &[]),
             Output::Announce => self.common("tell", &[]),
@@ -349,7 +358,7 @@ impl Host {
     }
 
     fn common(&self, name: &str, args: &[&JsValue]) {
-        // Where the platform has no locks, the wait for one is given up in time.
+        // What the platform has not is given up in time.
         let _ = js::call(&self.common, name, args);
     }
 

@@ -218,6 +218,37 @@ test('storage_lost: what was kept does not open', time, async () => {
   assert.equal(await status(again, app), 200)
 })
 
+test(
+  'a browser that gives no locks is not waited for: logins and logouts are through at once',
+  time,
+  async () => {
+    const app = apps.dedicated
+    // Time stands still in this worker: whatever waits for a time limit waits for ever.
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+const { request } = LockManager.prototype
+let asked = 0
+LockManager.prototype.request = async function (name, ...rest) {
+  if (!name.startsWith('session ')) return request.call(this, name, ...rest)
+  asked += 1
+  throw new DOMException('denied', 'SecurityError')
+}
+new BroadcastChannel('asked').onmessage = ({ target }) => target.postMessage(asked)
+globalThis.setTimeout = () => 1
+vault(${JSON.stringify(app.config)})`)
+    const page = await app.open()
+    await signIn(page)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    await page.evaluate(() => room.logout())
+    const asked = await page.evaluate(() => {
+      const channel = new BroadcastChannel('asked')
+      channel.postMessage('?')
+      return new Promise((resolve) => (channel.onmessage = ({ data }) => resolve(data)))
+    })
+    assert.ok(asked >= 1, 'the lock was not asked for')
+    app.setConfig({})
+  },
+)
+
 test('in the module without it, it is refused', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
