@@ -1,4 +1,5 @@
 /** `EventSource` (HTML 9.2) by the vault's fetch, which adds the access token. */
+import type { Strongroom } from './api.js'
 import { eventStream } from './eventstream.js'
 import { vaultFetch } from './fetch.js'
 import { errorEvent, furnish } from './furnish.js'
@@ -29,9 +30,11 @@ export const eventSource = (
   shell: Shell,
   link: Link,
   { withCredentials = false }: EventSourceInit = {},
+  room: Strongroom,
 ): void => {
   const { url } = shell
-  const gone = new AbortController()
+  let user: string | undefined
+  let connection = new AbortController()
   let { readyState } = shell
   let lastEventId = ''
   let delay = RETRY
@@ -39,12 +42,13 @@ export const eventSource = (
 
   const close = () => {
     readyState = CLOSED
-    gone.abort()
+    connection.abort()
   }
 
   const fail = (error: unknown) => {
     if (readyState === CLOSED) return
     close()
+    stopListening()
     shell.dispatchEvent(errorEvent(error))
   }
 
@@ -57,13 +61,13 @@ export const eventSource = (
     const now = () => {
       clearTimeout(timer)
       removeEventListener('online', now)
-      gone.signal.removeEventListener('abort', now)
+      connection.signal.removeEventListener('abort', now)
       connect()
     }
     // A little more, so that a server that comes back does not meet all its clients at once.
     const timer = setTimeout(now, wait * (1 + Math.random() / 4))
     addEventListener('online', now)
-    gone.signal.addEventListener('abort', now)
+    connection.signal.addEventListener('abort', now)
   }
 
   const listen = async (response: Response) => {
@@ -93,7 +97,10 @@ export const eventSource = (
   }
 
   const connect = async () => {
-    if (readyState === CLOSED) return
+    if (readyState === CLOSED) return stopListening()
+    user = room.session?.claims.sub
+    connection = new AbortController()
+    const { signal } = connection
     const headers = new Headers({ accept: 'text/event-stream' })
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
@@ -103,7 +110,7 @@ export const eventSource = (
         cache: 'no-store',
         credentials: withCredentials ? 'include' : 'same-origin',
         headers,
-        signal: gone.signal,
+        signal,
       })
       const { status } = response
       const type = response.headers.get('content-type') ?? ''
@@ -116,11 +123,17 @@ export const eventSource = (
       await listen(response)
       reconnect()
     } catch (error) {
+      if (signal.aborted) return connect()
       if (isFinal(error)) fail(error)
       else reconnect(error)
     }
   }
 
+  // What comes was for the user of then. Asked again, the vault says that nobody is signed in; whoever is signed in
+  // by then gets a stream of their own.
+  const stopListening = room.on('change', ({ session }) => {
+    if (session?.claims.sub !== user) connection.abort()
+  })
   furnish(shell, ['open', 'message', 'error'], {
     CONNECTING,
     OPEN,

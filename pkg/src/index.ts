@@ -94,7 +94,7 @@ export const connect = async (
         input,
         init,
       ),
-    eventSource: (url, init) => shell('eventSource', link, url, init),
+    eventSource: (url, init) => shell('eventSource', link, url, init, room),
     webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {
       await login(link, options)

@@ -2,6 +2,7 @@
  * An event source or a socket before it is one. What makes it whole is in a file of its own, which a page loads
  * with its first of these: src/live.ts.
  */
+import type { Strongroom } from './api.js'
 import type { Link } from './port.js'
 
 /** What there is at once: a state, an address, and a way to give it up. */
@@ -19,6 +20,7 @@ export const shell = (
   link: Link,
   url: string | URL,
   options: unknown,
+  room?: Strongroom,
 ): never => {
   const target: Shell = Object.assign(new EventTarget(), {
     url: new URL(url, location.href).href,
@@ -28,7 +30,7 @@ export const shell = (
     },
   })
   import('./live.js').then(
-    (live) => live[kind](target, link, options as never),
+    (live) => live[kind](target, link, options as never, room as never),
     (error) => {
       target.close()
       const failed = new ErrorEvent('error', { error })

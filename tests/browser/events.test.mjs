@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { build } from 'esbuild'
 import { after, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { booted, signIn, startApp } from '../support/app.mjs'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { booted, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
 
@@ -351,6 +352,41 @@ test('a closed room ends it', time, async () => {
   const [{ closed }] = app.api.requests
   await closed
   await other.close()
+})
+
+test('it is for its user: another one gets a stream of their own, and a logout ends it', time, async () => {
+  stream('mine', ['data: a\n\n'], () => {})
+  const context = await app.browser.newContext()
+  const tab = await app.open('/', context)
+  await signIn(tab)
+  await tab.evaluate(prepare)
+  const other = await app.open('/', context)
+  const heard = (type) =>
+    tab.evaluate(async (awaited) => {
+      const { error } = await when(source, awaited)
+      return [error?.code, source.readyState]
+    }, type)
+  await tab.evaluate(async (address) => {
+    globalThis.source = room.eventSource(address)
+    await when(source, 'message')
+  }, url('mine'))
+
+  const again = heard('message')
+  await startLogin(other, { prompt: 'login' })
+  await giveConsent(other, ACCOUNTS[1])
+  await again
+  const users = app.api.requests.map(({ claims }) => claims.sub)
+  assert.deepEqual(users, [ACCOUNTS[0].username, ACCOUNTS[1].username])
+  await app.api.requests[0].closed
+
+  const ended = heard('error')
+  await other.waitForURL(/\/callback/)
+  await booted(other)
+  await other.evaluate(() => room.logout())
+  assert.deepEqual(await ended, ['login_required', 2])
+  await app.api.requests[1].closed
+  assert.equal(app.api.requests.length, 2, 'it was not asked for again')
+  await context.close()
 })
 
 test('where live.js is missing, sources and sockets say so', time, async () => {
