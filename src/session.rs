@@ -161,8 +161,7 @@ impl Session {
         (self.requested.elapsed(now) < self.lifetime()).then_some(&self.tokens.access_token)
     }
 
-    /// The access token, whatever its age: for a call that waited for it. It may have expired on its
-    /// way here, and then the API has the last word.
+    /// The access token, whatever its age: for who knows it.
     #[must_use]
     pub const fn latest_access_token(&self) -> &Secret {
         &self.tokens.access_token
@@ -184,6 +183,12 @@ impl Session {
     #[must_use]
     pub const fn original(&self) -> &IdToken {
         &self.original
+    }
+
+    /// When the session began.
+    #[must_use]
+    pub const fn beginning(&self) -> &Instant {
+        &self.started
     }
 
     /// Whether the session began after that moment.
@@ -225,19 +230,31 @@ impl Session {
         self.touches += 1;
     }
 
+    /// It was not kept: the same count is another vault's to give.
+    pub fn uncount_activity(&mut self) {
+        self.touches = self.touches.saturating_sub(1);
+    }
+
     /// The user did something in another vault too. What was kept before counts for nothing: a clock
     /// that was set back makes it look later than it was.
     pub fn hear_of_activity(&mut self, kept: &Self, now: &Instant) {
         if kept.touches > self.touches {
             self.touches = kept.touches;
-            self.share_activity(kept, now);
+            if kept.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
+                self.last_activity = kept.last_activity;
+            }
         }
     }
 
-    /// The later of what the user did here and there.
-    pub fn share_activity(&mut self, other: &Self, now: &Instant) {
-        if other.last_activity.elapsed(now) < self.last_activity.elapsed(now) {
-            self.last_activity = other.last_activity;
+    /// Takes the place of `ours`, which was here all the time: its moments are better than those that were
+    /// read, which count by the wall clock. The session began when it seems longer ago, and the user was
+    /// active when it seems less long ago.
+    pub fn succeed(&mut self, ours: &Self, now: &Instant) {
+        if ours.started.elapsed(now) >= self.started.elapsed(now) {
+            self.started = ours.started;
+        }
+        if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
+            self.last_activity = ours.last_activity;
         }
     }
 

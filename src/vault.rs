@@ -104,6 +104,8 @@ enum Purpose {
     Lock,
     Read,
     Write,
+    /// That a session has ended, beside it.
+    Mark,
 }
 
 impl Vault {
@@ -163,13 +165,16 @@ impl Vault {
                 Some(Purpose::StoreLogin) => self.login_stored(op, ok),
                 Some(Purpose::PersistRefresh) => self.refresh_persisted(op, ok),
                 Some(Purpose::Write) if keeper::IS_BUILT_IN => self.state_written(op, ok),
+                Some(Purpose::Mark) if keeper::IS_BUILT_IN => self.marked(ok),
                 _ => {}
             },
-            Input::Taken { op, taken } => {
-                if self.finish(op).is_some() {
-                    self.login_taken(op, &taken);
+            Input::Taken { op, taken } => match self.finish(op) {
+                Some(purpose @ (Purpose::Look | Purpose::Read)) if keeper::IS_BUILT_IN => {
+                    self.mark_taken(purpose, &taken);
                 }
-            }
+                Some(_) => self.login_taken(op, &taken),
+                None => {}
+            },
             Input::Verified { op, valid } => match self.finish(op) {
                 Some(Purpose::VerifyLogin) => self.login_verified(op, valid),
                 Some(Purpose::VerifyRefresh) => self.refresh_verified(op, valid),
@@ -177,11 +182,11 @@ impl Vault {
             },
             Input::Loaded { .. } | Input::Locked { .. } | Input::Changed
                 if !keeper::IS_BUILT_IN => {}
-            Input::Loaded { op, loaded } => match self.finish(op) {
-                Some(Purpose::Look) => self.looked(&loaded),
-                Some(Purpose::Read) => self.read(&loaded),
-                _ => {}
-            },
+            Input::Loaded { op, loaded } => {
+                if let Some(purpose) = self.finish(op) {
+                    self.loaded(purpose, &loaded);
+                }
+            }
             Input::Locked { op } => match self.finish(op) {
                 Some(_) => self.locked(),
                 // It was given up meanwhile.
@@ -360,8 +365,8 @@ impl Vault {
             Purpose::StoreLogin => self.login_stored(op, false),
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             _ if !keeper::IS_BUILT_IN => {}
-            Purpose::Look => self.looked(&Loaded::Unavailable),
-            Purpose::Read => self.read(&Loaded::Unavailable),
+            Purpose::Look | Purpose::Read => self.not_read(purpose),
+            Purpose::Mark => self.marked(false),
             Purpose::Write => self.state_written(op, false),
             Purpose::PersistRefresh => self.refresh_persisted(op, false),
             Purpose::Lock => self.not_locked(),

@@ -47,6 +47,8 @@ pub(super) enum Stage {
     /// The API said 401; this is what to tell the page if that stands.
     Held {
         head: String,
+        /// Which token it was said to.
+        generation: u64,
     },
     Delivered,
 }
@@ -91,14 +93,11 @@ impl Vault {
         let allowed = self.config.rules.decide(&request.url, &request.method)?;
         allow::check_headers(&request.headers())?;
         self.find_room(port, id)?;
-        let is_in_doubt = self.is_in_doubt();
-        let Some(session) = &mut self.session else {
+        if self.session.is_none() {
             return Err(self.no_session());
-        };
-        // In doubt it may be too late for that.
-        if !request.background && !is_in_doubt {
-            session.touch(&self.now);
-            self.note_activity();
+        }
+        if !request.background {
+            self.touch();
         }
         let init = request.init();
         Ok(Box::new(Call {
@@ -192,13 +191,21 @@ impl Vault {
 
     /// Takes up the calls that waited: there may be a token now, or it is time to get one.
     pub(super) fn resume_calls(&mut self) {
+        let current = self
+            .session
+            .as_ref()
+            .map(crate::session::Session::generation);
         for call in self.waiting_calls() {
-            let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Waiting);
-            if list::find(&mut self.calls, is_it).is_some() {
+            // Those with a 401 in hand need another token than the one that was refused.
+            let can_go = |c: &Call| match c.stage {
+                Stage::Held { generation, .. } => Some(generation) < current,
+                _ => true,
+            };
+            if self.calls.iter().any(|c| c.call == call && can_go(c)) {
                 self.send_or_wait(call);
             }
         }
-        // The refresh that those with a 401 in hand waited for may have been another vault's.
+        // The refresh that they waited for may have been another vault's.
         let is_held = |c: &Call| matches!(c.stage, Stage::Held { .. });
         if !self.is_in_doubt()
             && self.calls.iter().any(|c| is_held(c))
@@ -208,8 +215,17 @@ impl Vault {
         }
     }
 
-    /// Sends every call that waited for a token.
+    /// Sends every call that waited for a token, unless that expired on its way or the session is in doubt.
     pub(super) fn release_calls(&mut self) {
+        let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
+        let has_token = self.session.as_ref().is_some_and(has_token);
+        if self.keeps() && (self.is_in_doubt() || !has_token) {
+            return self.resume_calls();
+        }
+        if !has_token {
+            // What comes releases them.
+            return self.start_refresh();
+        }
         for call in self.waiting_calls() {
             self.send_call(call);
         }
@@ -225,7 +241,7 @@ impl Vault {
                 continue;
             };
             match core::mem::replace(&mut known.stage, Stage::Waiting) {
-                Stage::Held { head } if waiters == Waiters::All => self.deliver(call, head),
+                Stage::Held { head, .. } if waiters == Waiters::All => self.deliver(call, head),
                 Stage::Waiting if is_usable => self.send_call(call),
                 _ => self.reject_call(call, error),
             }
@@ -305,7 +321,10 @@ impl Vault {
             return self.deliver(call, head);
         }
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
-            known.stage = Stage::Held { head };
+            known.stage = Stage::Held { head, generation };
+        }
+        if self.is_in_doubt() {
+            return;
         }
         if is_renewed {
             return self.send_call(call);

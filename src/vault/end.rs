@@ -99,18 +99,21 @@ impl Vault {
 
     /// The user does something in a page. A token that is about to expire is renewed before it is needed.
     pub(super) fn user_is_active(&mut self) {
-        if self.is_in_doubt() {
-            return;
-        }
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        session.touch(&self.now);
-        let is_stale = session.is_stale(&self.now);
-        self.note_activity();
-        if is_stale {
+        let is_stale = |session: &Session| session.is_stale(&self.now);
+        let is_stale = self.session.as_ref().is_some_and(is_stale);
+        if self.touch() && is_stale {
             self.start_refresh();
         }
+    }
+
+    /// The user did something. Gives whether it counts: when it is in doubt whether the session is alive, it
+    /// may be too late for that.
+    pub(super) fn touch(&mut self) -> bool {
+        let counts = self.note_activity();
+        if let Some(session) = self.session.as_mut().filter(|_| counts) {
+            session.touch(&self.now);
+        }
+        counts
     }
 
     /// Ends the session. Gives the operation that revokes its refresh token, if one does.
@@ -237,12 +240,23 @@ impl Vault {
     /// Revokes a refresh token, if the provider can.
     pub(super) fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
         if self.keeps() && !self.need_metadata() {
-            self.ending.waiting.push(refresh_token.clone());
+            let is_it = |token: &Secret| token.expose() == refresh_token.expose();
+            if !self.ending.waiting.iter().any(is_it) {
+                self.ending.waiting.push(refresh_token.clone());
+            }
         }
         let metadata = self.provider.metadata.as_ref()?;
         let endpoint = metadata.revocation_endpoint.as_deref()?;
         let client_id = &self.config.client_id;
         let request = token::revocation_request(endpoint, client_id, refresh_token);
+        if self.keeps() {
+            // Of a session that ended here and is met once more in the store.
+            let form = |request: &HttpRequest| request.form.as_ref().map(|f| f.expose().to_owned());
+            let is_it = |r: &Revocation| form(&r.request) == form(&request);
+            if self.ending.revocations.iter().any(|r| is_it(r)) {
+                return None;
+            }
+        }
         let op = self.send(Purpose::Revoke, request.clone());
         self.ending.revocations.push(Box::new(Revocation {
             request,

@@ -37,6 +37,14 @@ impl Vault {
         false
     }
 
+    /// Sees to it that the keys are there, or on their way.
+    pub(super) fn need_keys(&mut self) -> bool {
+        if self.provider.keys.is_none() {
+            self.fetch_keys();
+        }
+        self.provider.keys.is_some()
+    }
+
     /// Fetches the keys, whether or not some are there.
     pub(super) fn fetch_keys(&mut self) {
         let Some(metadata) = &self.provider.metadata else {
@@ -95,6 +103,7 @@ impl Vault {
         };
         self.resume_login_verifications(failure.as_ref());
         self.resume_refresh_verification(failure.as_ref());
+        self.queue_refresh();
     }
 }
 

@@ -23,6 +23,8 @@ use crate::token::{self, TokenSet};
 pub(super) struct Renewal {
     pub(super) schedule: Schedule,
     stage: Stage,
+    /// The last attempt failed before it was sent: for want of metadata, or of the lock.
+    was_not_sent: bool,
     /// Refreshes whose session was logged out while they were under way: what they bring is revoked.
     to_revoke: Vec<OpId>,
     /// The generation whose token an API refused though it was new: no refresh will please it.
@@ -41,8 +43,8 @@ const WINDOW: Millis = Millis::from_secs(10);
 enum Stage {
     #[default]
     Idle,
-    /// It waits for the provider's metadata, which a session that was kept does not bring along.
-    NeedsMetadata,
+    /// It waits for the provider's metadata, or keys, which a session that was kept does not bring along.
+    NeedsProvider,
     /// It waits for the lock, to renew this generation.
     Queued(u64),
     Sent(OpId, Instant),
@@ -90,28 +92,43 @@ impl Vault {
         if !self.keeps() {
             return self.send_refresh();
         }
-        let generation = session.generation();
-        if self.need_metadata() {
-            self.renewal.stage = Stage::Queued(generation);
-            self.want_lock();
-        } else {
-            self.renewal.stage = Stage::NeedsMetadata;
+        self.renewal.stage = Stage::NeedsProvider;
+        // Between the answer and the store's having it a worker's death loses the successor: nothing is
+        // fetched then that can be fetched now.
+        if self.need_metadata() && self.need_keys() {
+            self.queue_refresh();
         }
     }
 
     /// Takes up a refresh that waited for metadata.
     pub(super) fn resume_refresh(&mut self) {
-        if self.keeps() && matches!(self.renewal.stage, Stage::NeedsMetadata) {
-            self.renewal.stage = Stage::Idle;
-            self.start_refresh();
+        if self.keeps() && self.refresh_needs_provider() && self.need_keys() {
+            self.queue_refresh();
         }
+    }
+
+    /// Takes up a refresh that waited for keys. If they are not to be had, they are asked for once more when
+    /// there is an ID token to verify.
+    pub(super) fn queue_refresh(&mut self) {
+        if !self.keeps() || !self.refresh_needs_provider() {
+            return;
+        }
+        if let Some(session) = &self.session {
+            self.renewal.stage = Stage::Queued(session.generation());
+            self.want_lock();
+        }
+    }
+
+    const fn refresh_needs_provider(&self) -> bool {
+        matches!(self.renewal.stage, Stage::NeedsProvider)
     }
 
     /// There is no metadata, or no lock, for the time being.
     pub(super) fn refresh_not_locked(&mut self) {
-        let is_waiting = matches!(self.renewal.stage, Stage::NeedsMetadata | Stage::Queued(_));
+        let is_waiting = matches!(self.renewal.stage, Stage::NeedsProvider | Stage::Queued(_));
         if self.keeps() && is_waiting {
             self.renewal.stage = Stage::Idle;
+            self.renewal.was_not_sent = true;
             self.transient(words!("the session's store is busy or does not work"));
         }
     }
@@ -146,6 +163,10 @@ impl Vault {
             &self.config.client_id,
             refresh_token,
         );
+        if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
+            // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
+            self.renewal.schedule.reset();
+        }
         self.renewal.schedule.started();
         let op = self.send(Purpose::Refresh, request);
         self.renewal.stage = Stage::Sent(op, self.now);
@@ -346,9 +367,16 @@ impl Vault {
             return self.revoke_unused(&tokens);
         };
         session.renew(tokens, id_token, requested);
-        self.renewal.schedule.reset();
+        let is_good = session.access_token(&self.now).is_some();
         self.trace_generation("refresh_completed");
-        self.release_calls();
+        if is_good {
+            self.renewal.schedule.reset();
+            self.release_calls();
+        } else {
+            // As often as for any other failure: where tokens live no longer than their way here takes,
+            // each attempt would bring the next.
+            self.transient(words!("the new access token expired on its way"));
+        }
         self.broadcast_session();
     }
 
@@ -366,7 +394,7 @@ impl Vault {
         let stage = core::mem::take(&mut self.renewal.stage);
         self.abandon_refresh();
         match stage {
-            Stage::Idle | Stage::NeedsMetadata | Stage::Queued(_) => None,
+            Stage::Idle | Stage::NeedsProvider | Stage::Queued(_) => None,
             Stage::Sent(op, _) => {
                 self.renewal.to_revoke.push(op);
                 None

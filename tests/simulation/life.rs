@@ -1,4 +1,4 @@
-//! One short life of a vault: users sign in, open and close tabs and call an API, while the network,
+//! One short life of one vault, or of several over one store: users sign in, open and close tabs and call an API, while the network,
 //! the provider, the device's clocks and its storage fail. Then the faults stop, and whatever the
 //! provider still honours must work again. A seed decides everything.
 //!
@@ -6,7 +6,7 @@
 //! everything. The agenda is kept by the provider's clock, the only one here that neither stops nor
 //! jumps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ const MAX_PAGES: usize = 5;
 /// patience than that.
 const RECOVERY: u64 = (75 + 10 + 15) * SECOND;
 
+/// Where sessions are kept: what could not be read or written is tried again after a minute at most, and a
+/// lock is waited for as long as that takes.
+const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
+
 /// How far the clocks may be apart, with something to spare, where the provider does not tell its time.
 const TOLERANCE: u64 = 50 * SECOND;
 
@@ -49,6 +53,38 @@ enum Todo {
     },
     Leave(PortId),
     SetClock(i64),
+    /// The pages of this vault are frozen no longer.
+    Thaw(usize),
+    /// Who is no vault gives the lock back.
+    FreeLock,
+}
+
+/// Where a life takes place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// One vault that all pages share, and that keeps nothing.
+    Memory,
+    /// Vaults over one store.
+    Store { vaults: usize },
+}
+
+/// How a session is found when nothing goes wrong any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Working,
+    NeedsUser,
+    Nothing,
+}
+
+/// A vault's worker, as the browser treats it.
+#[derive(Default)]
+struct Worker {
+    alarm: Option<Alarm>,
+    /// How often a timer fired lately, and since when.
+    ticks: (u32, u64),
+    throttled_until: u64,
+    /// What waits for it to thaw.
+    frozen: Vec<Todo>,
 }
 
 /// When the host's timer fires, and for when it was set.
@@ -66,16 +102,16 @@ pub(crate) struct Life {
     last_entry: u64,
     pages: Vec<PortId>,
     calls: Vec<Request>,
-    alarm: Option<Alarm>,
-    /// How often a timer fired lately, and since when.
-    ticks: (u32, u64),
+    home: Home,
+    workers: Vec<Worker>,
+    /// Who waits for the lock, in order.
+    lock_queue: VecDeque<JobId>,
     /// What goes wrong with a request once the provider gets it.
     fates: BTreeMap<JobId, Fate>,
     lifetime: u64,
     /// How many of a hundred requests to the provider meet a fault.
     faults: usize,
     offline_until: u64,
-    throttled_until: u64,
     /// The longest that the provider asked to wait.
     longest_wait: u64,
 }
@@ -113,8 +149,24 @@ impl Life {
         let absolute = dice
             .pick(&[600, 3600, 43_200, 43_200, 43_200, 43_200])
             .max(idle);
-        let session = format!(r#"{{"session":{{"idle":{idle},"absolute":{absolute}}}}}"#);
+        let home = match dice.roll(10) {
+            0..4 => Home::Memory,
+            4..6 => Home::Store { vaults: 1 },
+            _ => Home::Store {
+                vaults: 2 + dice.roll(3),
+            },
+        };
+        let (persist, vaults) = match home {
+            Home::Memory => ("memory", 1),
+            Home::Store { vaults } => ("sealed", vaults),
+        };
+        let session = format!(
+            r#"{{"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}}}}"#
+        );
         let mut world = World::seeded(&session, seed);
+        for _ in 1..vaults {
+            world.add_vault();
+        }
         let seconds = dice.pick(&[10, 60, 60, 300, 300, 3600]);
         let provider = &mut world.provider;
         provider.lifetime = Duration::from_secs(seconds);
@@ -138,12 +190,12 @@ impl Life {
             last_entry: 0,
             pages: Vec::new(),
             calls: Vec::new(),
-            alarm: None,
-            ticks: (0, 0),
+            home,
+            workers: (0..vaults).map(|_| Worker::default()).collect(),
+            lock_queue: VecDeque::new(),
             fates: BTreeMap::new(),
             lifetime: seconds * SECOND,
             offline_until: 0,
-            throttled_until: 0,
             longest_wait: 0,
         }
     }
@@ -159,6 +211,10 @@ impl Life {
             self.faults,
         );
         self.tell(&circumstances);
+        self.tell(&match self.home {
+            Home::Memory => "one vault, which keeps nothing".to_owned(),
+            Home::Store { vaults } => format!("{vaults} vaults over one store"),
+        });
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
             let gap = self.gap();
@@ -175,6 +231,9 @@ impl Life {
 
     fn begin(&mut self) {
         let page = self.open();
+        for vault in 1..self.workers.len() {
+            self.open_in(vault);
+        }
         if self.dice.roll(5) != 0 {
             let faults = std::mem::take(&mut self.faults);
             self.login_now(page);
@@ -198,8 +257,10 @@ impl Life {
         let end = self.now() + millis;
         loop {
             self.plan_new_jobs();
+            self.hand_over_lock();
             let todo = self.agenda.first_key_value().map(|(&(time, _), _)| time);
-            let tick = self.next_alarm();
+            let alarm = self.next_alarm();
+            let tick = alarm.map(|(time, _)| time);
             let next = todo.unwrap_or(u64::MAX).min(tick.unwrap_or(u64::MAX));
             if next > end {
                 break;
@@ -209,10 +270,13 @@ impl Life {
                 (Some(tick), Some(todo)) if tick == todo => self.dice.roll(2) == 0,
                 (tick, todo) => todo.is_none_or(|todo| tick.is_some_and(|tick| tick < todo)),
             };
-            if tick_is_first {
-                self.tick();
-            } else if let Some((_, todo)) = self.agenda.pop_first() {
-                self.do_it(todo);
+            match alarm {
+                Some((_, vault)) if tick_is_first => self.tick(vault),
+                _ => {
+                    if let Some((_, todo)) = self.agenda.pop_first() {
+                        self.do_it(todo);
+                    }
+                }
             }
         }
         self.pass_to(end);
@@ -223,17 +287,27 @@ impl Life {
         self.world.pass(Millis(passed));
     }
 
+    /// When a host's timer fires, and whose.
+    fn next_alarm(&mut self) -> Option<(u64, usize)> {
+        let vaults = 0..self.workers.len();
+        let alarms = vaults.filter_map(|vault| Some((self.next_alarm_of(vault)?, vault)));
+        alarms.collect::<Vec<_>>().into_iter().min()
+    }
+
     /// When the host's timer fires: late if the browser throttles timers, and too early where the
     /// vault has more time than it had when the timer was set.
-    fn next_alarm(&mut self) -> Option<u64> {
-        let due = self.world.next_tick()?;
+    fn next_alarm_of(&mut self, vault: usize) -> Option<u64> {
+        if self.world.is_frozen(vault) {
+            return None;
+        }
+        let due = self.world.tick_due(vault)?;
         let now = self.world.now.monotonic;
-        let alarm = match self.alarm {
+        let alarm = match self.workers[vault].alarm {
             Some(alarm) if alarm.due <= due => alarm,
             _ => {
-                let late = self.lateness();
+                let late = self.lateness(vault);
                 let fires = due.max(now) + late;
-                *self.alarm.insert(Alarm { due, fires })
+                *self.workers[vault].alarm.insert(Alarm { due, fires })
             }
         };
         if alarm.fires.saturating_sub(due) > Millis::from_secs(1) {
@@ -242,8 +316,8 @@ impl Life {
         Some(self.now() + alarm.fires.saturating_sub(now).0)
     }
 
-    fn lateness(&mut self) -> Millis {
-        if self.throttled_until > self.now() {
+    fn lateness(&mut self, vault: usize) -> Millis {
+        if self.workers[vault].throttled_until > self.now() {
             self.tally.fault("timer late");
             Millis(self.dice.pick(&[900, 5 * SECOND, MINUTE, 4 * MINUTE]))
         } else {
@@ -251,13 +325,15 @@ impl Life {
         }
     }
 
-    fn tick(&mut self) {
-        let Some(Alarm { due, .. }) = self.alarm.take() else {
+    fn tick(&mut self, vault: usize) {
+        let now = self.now();
+        let worker = &mut self.workers[vault];
+        let Some(Alarm { due, .. }) = worker.alarm.take() else {
             return;
         };
-        let (ticks, since) = self.ticks;
-        self.ticks = if self.now() > since + 10 * SECOND {
-            (1, self.now())
+        let (ticks, since) = worker.ticks;
+        worker.ticks = if now > since + 10 * SECOND {
+            (1, now)
         } else {
             (ticks + 1, since)
         };
@@ -265,12 +341,29 @@ impl Life {
             format!("it asked for {ticks} ticks within 10 s")
         });
         let late = self.world.now.monotonic.saturating_sub(due);
-        self.world.timer_fires(late);
+        self.world.timer_of(vault, late);
     }
 
     fn do_it(&mut self, todo: Todo) {
+        if let Some(vault) = self.reaches(&todo)
+            && self.world.is_frozen(vault)
+        {
+            if let Todo::AnswerArrives(job) = todo
+                && self.world.kind_of(job) == Some(Kind::Lock)
+            {
+                // The lock is as good as taken: nobody asks a frozen tab.
+                if self.world.waits_for_lock(job) {
+                    return self.lock_queue.push_back(job);
+                }
+                self.world.grant_lock(job);
+            }
+            return self.workers[vault].frozen.push(todo);
+        }
         match todo {
             Todo::ProviderActs(job) => self.provider_acts(job),
+            Todo::AnswerArrives(job) if self.world.waits_for_lock(job) => {
+                self.lock_queue.push_back(job);
+            }
             Todo::AnswerArrives(job) => {
                 self.provider_acts(job);
                 self.world.answer_arrives(job);
@@ -279,6 +372,35 @@ impl Life {
             Todo::SignIn { login, popup } => self.user_comes_back(login, popup),
             Todo::Leave(page) => self.close(page),
             Todo::SetClock(seconds) => self.set_clock_by(seconds),
+            Todo::Thaw(vault) => self.thaw(vault),
+            Todo::FreeLock => {
+                self.tell("the lock is given back by who is no vault");
+                self.world.seize_lock(false);
+            }
+        }
+    }
+
+    /// Which vault this is news for.
+    fn reaches(&self, todo: &Todo) -> Option<usize> {
+        match todo {
+            Todo::AnswerArrives(job) | Todo::NetworkFails(job) => self.world.vault_of(*job),
+            Todo::Leave(page) => Some(self.world.home(*page)),
+            Todo::SignIn { login, .. } => Some(self.world.home(login.port)),
+            Todo::ProviderActs(_) | Todo::SetClock(_) | Todo::Thaw(_) | Todo::FreeLock => None,
+        }
+    }
+
+    /// Who waited the longest gets the lock, if it is free.
+    fn hand_over_lock(&mut self) {
+        while let Some(&job) = self.lock_queue.front() {
+            let is_over = self.world.kind_of(job).is_none();
+            if !is_over && self.world.waits_for_lock(job) {
+                return;
+            }
+            self.lock_queue.pop_front();
+            if !is_over {
+                return self.do_it(Todo::AnswerArrives(job));
+            }
         }
     }
 
@@ -309,7 +431,21 @@ impl Life {
                     self.tally.fault("storage stuck");
                     self.answer_in(job, &[12 * SECOND, 30 * SECOND]);
                 }
+                Kind::Persist | Kind::Load if self.is_kept_badly() => {
+                    self.tally.fault("storage stuck");
+                    if self.dice.roll(2) == 0 {
+                        self.world.land_late(job);
+                    }
+                    self.answer_in(job, &[2 * SECOND, 12 * SECOND, 30 * SECOND]);
+                }
+                Kind::Changed if self.faults > 0 && self.dice.roll(10) == 0 => {
+                    self.tally.fault("other vaults told late");
+                    self.answer_in(job, &[SECOND, 30 * SECOND, 3 * MINUTE]);
+                }
                 Kind::Store | Kind::Take | Kind::Persist | Kind::Load => {
+                    if self.dice.roll(2) == 0 {
+                        self.world.read_now(job);
+                    }
                     self.answer_in(job, &[0, 1, 10, 100]);
                 }
                 Kind::Verify | Kind::Lock | Kind::Changed | Kind::Socket => {
@@ -317,6 +453,10 @@ impl Life {
                 }
             }
         }
+    }
+
+    fn is_kept_badly(&mut self) -> bool {
+        self.home != Home::Memory && self.faults > 0 && self.dice.roll(40) == 0
     }
 
     fn answer_in(&mut self, job: JobId, delays: &[u64]) {
@@ -466,13 +606,14 @@ impl Life {
                 }
             }
             66..69 => self.abort(),
-            69 => self.kill_worker(),
+            69 => self.kill_worker(page),
             70..73 => self.sleep(),
             73..75 => self.wall_clock_jumps(),
             75..77 => {
                 let millis = self.dice.pick(&[MINUTE, 20 * MINUTE]);
-                self.throttled_until = self.now() + millis;
-                self.alarm = None;
+                let until = self.now() + millis;
+                let worker = &mut self.workers[self.world.home(page)];
+                (worker.throttled_until, worker.alarm) = (until, None);
                 self.tell("the browser throttles timers");
             }
             77..80 => {
@@ -486,7 +627,7 @@ impl Life {
                 self.world.provider.withdraw_access_tokens();
             }
             82 => {
-                if let Some(family) = self.world.watch.family() {
+                if let Some(family) = self.world.watch.family_in(self.world.home(page)) {
                     self.tally.fault("grant revoked");
                     self.tell("an administrator revokes the grant");
                     self.world.provider.revoke_family(family);
@@ -506,6 +647,73 @@ impl Life {
                 self.run(millis);
             }
             94..97 => self.disturb_refresh(),
+            _ if self.home == Home::Memory => {}
+            97 => self.freeze(page),
+            98 => self.seize_lock(),
+            _ => self.lose_record(),
+        }
+    }
+
+    /// A page and its worker are frozen, as tabs in the background are.
+    fn freeze(&mut self, page: PortId) {
+        let awake = |vault: &usize| !self.world.is_frozen(*vault);
+        if (0..self.workers.len()).filter(awake).count() < 2 {
+            return;
+        }
+        let vault = self.world.home(page);
+        let millis = self.dice.pick(&[SECOND, 7 * SECOND, MINUTE, 20 * MINUTE]);
+        self.tally.fault(if self.is_refreshing() {
+            "tab frozen in mid-refresh"
+        } else {
+            "tab frozen"
+        });
+        self.tell(&format!("vault {vault} is frozen for {millis} ms"));
+        self.plan_new_jobs();
+        self.world.freeze(vault);
+        self.world.watch.hinder();
+        let time = self.now() + millis;
+        self.at(time, Todo::Thaw(vault));
+    }
+
+    fn thaw(&mut self, vault: usize) {
+        if !self.world.is_frozen(vault) {
+            return;
+        }
+        self.tell(&format!("vault {vault} thaws"));
+        self.world.thaw_one(vault);
+        self.workers[vault].alarm = None;
+        let now = self.now();
+        for todo in std::mem::take(&mut self.workers[vault].frozen) {
+            // Queues of different sources: in no order.
+            let time = now + self.dice.pick(&[0, 0, 1, 5]);
+            self.at(time, todo);
+        }
+    }
+
+    /// Script of this origin takes the lock.
+    fn seize_lock(&mut self) {
+        if self.world.lock_holder().is_none() {
+            self.tally.fault("lock never given back");
+            self.tell("who is no vault takes the lock");
+            self.world.seize_lock(true);
+            self.world.watch.hinder();
+            let time = self.now() + self.dice.pick(&[2 * SECOND, 20 * SECOND, 2 * MINUTE]);
+            self.at(time, Todo::FreeLock);
+        }
+    }
+
+    fn lose_record(&mut self) {
+        match self.dice.roll(3) {
+            0 => {
+                self.tally.fault("storage cleared");
+                self.tell("the site's data are cleared");
+                self.world.store.clear();
+            }
+            1 => {
+                self.tally.fault("record damaged");
+                self.tell("what the store has does not open any more");
+                self.world.store.is_damaged = true;
+            }
             _ => {}
         }
     }
@@ -520,8 +728,14 @@ impl Life {
         let millis = self.dice.roll(700) as u64;
         self.run(millis);
         let page = self.some_page();
-        match self.dice.roll(6) {
-            0 => self.kill_worker(),
+        match self
+            .dice
+            .roll(if self.home == Home::Memory { 6 } else { 9 })
+        {
+            6 => self.freeze(page),
+            7 => self.close_tab(page),
+            8 => self.log_out_everywhere(),
+            0 => self.kill_worker(page),
             1 => self.close(page),
             2 => self.sleep(),
             3 => {
@@ -560,19 +774,57 @@ impl Life {
     }
 
     fn open(&mut self) -> PortId {
-        if self.pages.len() == MAX_PAGES {
-            return self.some_page();
+        let awake = |vault: &usize| !self.world.is_frozen(*vault);
+        let awake: Vec<usize> = (0..self.workers.len()).filter(awake).collect();
+        let vault = self.dice.pick(&awake);
+        self.open_in(vault)
+    }
+
+    fn open_in(&mut self, vault: usize) -> PortId {
+        let its: Vec<PortId> = self.pages_of(vault);
+        if its.len() == MAX_PAGES {
+            return self.dice.pick(&its);
         }
-        let page = self.world.open();
+        let page = self.world.open_in(vault);
         self.pages.push(page);
+        if self.home != Home::Memory && self.dice.roll(4) == 0 {
+            // It does not wait for `ready`.
+            self.fetch(page);
+        }
         page
     }
 
+    fn pages_of(&self, vault: usize) -> Vec<PortId> {
+        let is_its = |page: &&PortId| self.world.home(**page) == vault;
+        self.pages.iter().filter(is_its).copied().collect()
+    }
+
     fn some_page(&mut self) -> PortId {
-        if self.pages.is_empty() {
+        let is_awake = |page: &&PortId| !self.world.is_frozen(self.world.home(**page));
+        let awake: Vec<PortId> = self.pages.iter().filter(is_awake).copied().collect();
+        if awake.is_empty() {
             return self.open();
         }
-        self.dice.pick(&self.pages)
+        self.dice.pick(&awake)
+    }
+
+    /// Two users of one session, or one with two tabs, are through with it.
+    fn log_out_everywhere(&mut self) {
+        for vault in 0..self.workers.len() {
+            if !self.world.is_frozen(vault)
+                && let Some(page) = self.pages_of(vault).first()
+            {
+                self.world.logout(*page);
+            }
+        }
+    }
+
+    /// A tab with a worker of its own is closed.
+    fn close_tab(&mut self, page: PortId) {
+        let vault = self.world.home(page);
+        self.tally.fault("tab closed with its worker");
+        self.end_worker(vault);
+        self.open_in(vault);
     }
 
     fn close(&mut self, page: PortId) {
@@ -653,10 +905,14 @@ impl Life {
         let address = address.clone();
         self.world.provider.subject = self.dice.pick(&["alice", "alice", "bob"]).to_owned();
         let answer = self.world.provider.sign_in(&address);
-        if !popup {
+        let page = if popup {
+            // Its answer goes to the tab that opened it.
+            let vault = self.world.home(login.port);
+            self.open_in(vault)
+        } else {
             self.close(login.port);
-        }
-        let page = self.open();
+            self.open()
+        };
         self.world.callback(page, &answer);
         if self.dice.roll(20) == 0 {
             self.world.callback(page, &answer);
@@ -667,27 +923,45 @@ impl Life {
         }
     }
 
-    /// The worker ends at whatever it was doing. What was on its way to the provider may arrive. The
-    /// pages notice, and connect to another worker.
-    fn kill_worker(&mut self) {
+    /// The pages notice, and connect to another worker.
+    fn kill_worker(&mut self, page: PortId) {
+        let vault = self.world.home(page);
         self.tally.fault(if self.is_refreshing() {
             "worker killed in mid-refresh"
         } else {
             "worker killed"
         });
+        for _ in 0..self.end_worker(vault) {
+            self.open_in(vault);
+        }
+    }
+
+    /// The worker ends at whatever it was doing. What was on its way to the provider may arrive, and what
+    /// was on its way to the store may land. Gives how many pages it had.
+    fn end_worker(&mut self, vault: usize) -> usize {
         self.plan_new_jobs();
-        let on_their_way: Vec<JobId> = self.agenda.values().filter_map(Todo::acts).collect();
+        let is_its = |job: &JobId| self.world.vault_of(*job) == Some(vault);
+        let jobs = self.agenda.values().filter_map(Todo::acts).filter(is_its);
+        let on_their_way: Vec<JobId> = jobs.collect();
+        let jobs = self.agenda.values().filter_map(Todo::writes).filter(is_its);
+        let writes: Vec<JobId> = jobs.collect();
         for job in on_their_way {
             if self.dice.roll(2) == 0 {
                 self.provider_acts(job);
             }
         }
-        self.world.restart();
-        self.alarm = None;
-        self.calls.clear();
-        for _ in std::mem::take(&mut self.pages) {
-            self.open();
+        for job in writes {
+            if self.dice.roll(2) == 0 {
+                self.world.write_lands(job);
+            }
         }
+        self.tell(&format!("the worker of vault {vault} is killed"));
+        self.world.kill(vault);
+        self.workers[vault] = Worker::default();
+        let its = self.pages_of(vault);
+        self.pages.retain(|page| !its.contains(page));
+        self.calls.retain(|call| !its.contains(&call.port));
+        its.len()
     }
 
     /// The monotonic clock stands still meanwhile, on some devices. Requests on their way reach the
@@ -747,18 +1021,26 @@ impl Life {
 
     fn faults_stop(&mut self) {
         self.tell("from here on nothing goes wrong");
+        for vault in 0..self.workers.len() {
+            self.thaw(vault);
+            self.workers[vault].throttled_until = 0;
+            self.workers[vault].alarm = None;
+        }
         // Nobody comes or goes either.
         let is_a_users = |todo: &Todo| {
             matches!(
                 todo,
-                Todo::SignIn { .. } | Todo::Leave(_) | Todo::SetClock(_)
+                Todo::SignIn { .. }
+                    | Todo::Leave(_)
+                    | Todo::SetClock(_)
+                    | Todo::Thaw(_)
+                    | Todo::FreeLock
             )
         };
         self.agenda.retain(|_, todo| !is_a_users(todo));
         self.faults = 0;
         self.offline_until = 0;
-        self.throttled_until = 0;
-        self.alarm = None;
+        self.world.seize_lock(false);
         self.fates.clear();
         self.world.provider.repair();
         self.world.store.is_full = false;
@@ -766,9 +1048,71 @@ impl Life {
         self.world.persists = true;
     }
 
-    /// What the provider honours works again soon, and where there is nothing, a login works.
+    /// What the provider honours works again soon in every vault, and where there is nothing, a login works.
     fn recovers(&mut self) {
-        let page = self.some_page();
+        let mut found = Vec::new();
+        for vault in 0..self.workers.len() {
+            let page = self.open_in(vault);
+            self.run(SECOND);
+            found.push(self.works_again(page));
+        }
+        if found.iter().all(|found| *found == Found::Working) {
+            self.tally.kept += 1;
+        } else {
+            self.tally.need_the_user += u64::from(found.contains(&Found::NeedsUser));
+            let apart = self.world.now.wall.abs_diff(self.now());
+            if !self.world.provider.tells_time && apart > TOLERANCE {
+                self.tally.clocks_apart += 1;
+                return;
+            }
+            let vault = self.dice.roll(self.workers.len());
+            self.login_works(vault);
+            self.login_appears(vault);
+        }
+        self.run(MINUTE);
+        let families = self.families();
+        let is_same = families.iter().all(|family| *family == families[0]);
+        Invariant::Agreement.holds_if(is_same, || format!("families {families:?}"));
+    }
+
+    /// The families of the sessions that the pages of each vault were told of.
+    fn families(&self) -> Vec<Option<usize>> {
+        let vaults = 0..self.workers.len();
+        let watch = &self.world.watch;
+        vaults.map(|vault| watch.family_in(vault)).collect()
+    }
+
+    /// What began in one vault is in all of them soon, or as soon as one that has the lock tries again
+    /// what it could not write.
+    fn login_appears(&mut self, vault: usize) {
+        let end = self.now() + STORE_RECOVERY;
+        loop {
+            let families = self.families();
+            if families[vault].is_none() {
+                // It was over before: some tokens live for seconds, and some users are idle as soon.
+                self.login_works(vault);
+            }
+            if families.iter().all(|family| *family == families[vault]) {
+                break;
+            }
+            Invariant::Recovery.holds_if(self.now() < end, || {
+                format!("a login in vault {vault}, and families {families:?}")
+            });
+            self.run(SECOND);
+        }
+        for vault in 0..self.workers.len() {
+            let page = self.pages_of(vault)[0];
+            let found = self.works_again(page);
+            // Without refresh tokens it may be over by now, and the next one on its way.
+            let is_short =
+                !self.world.provider.issues_refresh_tokens || self.families().contains(&None);
+            Invariant::Recovery.holds_if(found == Found::Working || is_short, || {
+                format!("vault {vault} has nothing of a login")
+            });
+        }
+    }
+
+    fn works_again(&mut self, page: PortId) -> Found {
         let begun = self.now();
         loop {
             let (patience, pause) = self.patience();
@@ -782,14 +1126,10 @@ impl Life {
             }
             match self.world.answer(call) {
                 Some(Answer::Head { status: 200, .. }) if page_has_session => {
-                    self.tally.kept += 1;
-                    return;
+                    return Found::Working;
                 }
-                _ if self.needs_the_user(page) => {
-                    self.tally.need_the_user += 1;
-                    break;
-                }
-                _ if self.world.session(page).is_none() => break,
+                _ if self.needs_the_user(page) => return Found::NeedsUser,
+                _ if self.world.session(page).is_none() => return Found::Nothing,
                 None => Invariant::Settles.is_broken("a call waits though nothing goes wrong"),
                 answer => {
                     let answer = format!("{answer:?}");
@@ -798,16 +1138,15 @@ impl Life {
             }
             self.run(pause);
         }
-        let apart = self.world.now.wall.abs_diff(self.now());
-        if !self.world.provider.tells_time && apart > TOLERANCE {
-            self.tally.clocks_apart += 1;
-            return;
-        }
+    }
+
+    fn login_works(&mut self, vault: usize) {
         let end = self.now() + RECOVERY;
         loop {
             // Not one that has begun as many logins as it may.
-            let page = self.world.open();
+            let page = self.world.open_in(vault);
             self.pages.push(page);
+            self.run(SECOND);
             self.login_now(page);
             let call = self.call(page, "orders", false, Body::Replayable);
             self.run(5 * SECOND);
@@ -829,17 +1168,21 @@ impl Life {
     /// How long it may take until things work again, and how often to try.
     fn patience(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
+        let recovery = match self.home {
+            Home::Memory => RECOVERY,
+            Home::Store { .. } => RECOVERY + STORE_RECOVERY,
+        };
         // A token that was renewed because of a 401, and is then refused as well, is not renewed because
         // of another 401, of whichever API, before it expires.
         let is_stuck = self.world.has_refused_renewed || !self.world.provider.issues_refresh_tokens;
         if is_stuck {
             let expired = self.lifetime + 30 * SECOND;
             (
-                RECOVERY.max(told).max(expired),
+                recovery.max(told).max(expired),
                 SECOND.max(self.lifetime / 60),
             )
         } else {
-            (RECOVERY.max(told), SECOND)
+            (recovery.max(told), SECOND)
         }
     }
 
@@ -870,6 +1213,13 @@ impl Todo {
     fn acts(&self) -> Option<JobId> {
         match self {
             Self::ProviderActs(job) => Some(*job),
+            _ => None,
+        }
+    }
+
+    fn writes(&self) -> Option<JobId> {
+        match self {
+            Self::AnswerArrives(job) => Some(*job),
             _ => None,
         }
     }

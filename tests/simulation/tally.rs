@@ -45,6 +45,7 @@ impl Tally {
                 &mut self.ends.lost_beyond_leeway,
                 other.ends.lost_beyond_leeway,
             ),
+            (&mut self.ends.lost_with_worker, other.ends.lost_with_worker),
         ] {
             *sum += more;
         }
@@ -85,6 +86,11 @@ impl fmt::Display for Tally {
             f,
             "  allowed losses: {} (the answer was really lost, and the provider gives no leeway)",
             ends.lost_without_leeway
+        )?;
+        writeln!(
+            f,
+            "  lost with a worker: {} (it was killed between the provider's rotation and the store's write)",
+            ends.lost_with_worker
         )?;
         write!(
             f,

@@ -10,7 +10,9 @@ use strongroom::clock::{Instant, Millis};
 use strongroom::config::Limits;
 use strongroom::http::Outcome;
 use strongroom::json::Value;
+use strongroom::vault::{Loaded, OpId, Taken};
 
+use super::kept::{Kept, Record};
 use super::provider::Endpoint;
 
 macro_rules! invariants {
@@ -49,6 +51,10 @@ invariants! {
         "no refresh is sent before the time that the provider told to wait, nor after it asked for the user";
     ValidatedLogin = "validated_login",
         "a session begins with an ID token that was issued for its login and rightly signed, and with nothing else";
+    UnderLock = "under_lock",
+        "what vaults share is written, and a refresh of it is sent, only by the vault that has the lock";
+    EndStays = "end_stays",
+        "a session whose end was stored is over in every vault that has looked since";
     Limits = "limits",
         "idle and absolute limits hold to the second";
     ExpiredToken = "expired_token",
@@ -88,8 +94,16 @@ const ENOUGH_LEEWAY: Millis = Millis::from_secs(5);
 
 /// Tokens as the vault was told of them.
 struct Issued {
-    requested: Instant,
+    /// When it was asked for, as its vault may count it.
+    requested: Vec<Instant>,
     lifetime: Millis,
+}
+
+impl Issued {
+    fn age(&self, now: &Instant) -> Millis {
+        let ages = self.requested.iter().map(|at| at.elapsed(now));
+        ages.min().unwrap_or(Millis::MAX)
+    }
 }
 
 /// A session by the rules.
@@ -131,33 +145,51 @@ pub(crate) struct Ends {
     pub(crate) lost_without_leeway: u64,
     /// The successor was really lost, and faults or sleep outlasted the leeway.
     pub(crate) lost_beyond_leeway: u64,
+    /// The successor was with a worker that was killed before the store had it.
+    pub(crate) lost_with_worker: u64,
+}
+
+/// Why a successor was lost, for whose want a consumed refresh token came again.
+#[derive(Clone, Copy)]
+enum Loss {
+    NoLeeway,
+    BeyondLeeway,
+    WithWorker,
+}
+
+/// Who knows that a refresh token, or a code, must not be sent any more.
+#[derive(Default)]
+struct Knowers {
+    vaults: BTreeSet<usize>,
+    /// So does every vault that reads the store.
+    store: bool,
 }
 
 pub(crate) struct Watch {
     limits: Limits,
-    /// It is told of the sessions of one vault that keeps nothing. What several vaults, or one after the
-    /// other, make of a session that is kept is another account; of them it sees tokens only.
-    has_sessions: bool,
+    /// The account of sessions that are kept. That of one vault which keeps nothing is below.
+    kept: Option<Kept>,
     pub(crate) ends: Ends,
     /// How many sessions began.
     pub(crate) logins: u64,
-    tokens: HashMap<String, Issued>,
+    /// Access tokens that vaults have.
+    tokens: HashMap<(usize, String), Issued>,
     /// Refresh tokens and codes that must not be sent any more.
-    dead: HashSet<String>,
-    /// Refresh tokens whose successor was issued and has not arrived.
-    lost: HashSet<String>,
+    dead: HashMap<String, Knowers>,
+    /// Refresh tokens whose successor was issued and is not there.
+    lost: HashMap<String, Trouble>,
+    /// Those of them whose successor was with a worker that is gone.
+    lost_with_worker: HashSet<String>,
     /// Families whose session another login has taken the place of: nobody needs them any more.
     replaced: HashSet<usize>,
     /// Families that the provider revoked because a consumed token came again, and its leeway.
-    reused: HashMap<usize, Millis>,
-    /// Tokens that the vault has, and may not use yet.
-    unpersisted: Vec<String>,
+    reused: HashMap<usize, Loss>,
+    /// Tokens that vaults have, and may not use yet.
+    unpersisted: BTreeMap<usize, Vec<String>>,
     /// Sessions that logins may have begun: by family, and not seen by a page yet.
     begun: HashMap<usize, Session>,
     /// The login whose ID token was found good just now.
     adopting: Option<usize>,
-    /// New tokens are adopted just now, and what waited for them is released.
-    releases: bool,
     session: Option<Session>,
     /// Of a session that began when no page was there to be told.
     unseen: Option<Session>,
@@ -166,64 +198,92 @@ pub(crate) struct Watch {
     /// The session must end with the input that is being handled.
     must_end: Option<&'static str>,
     /// No refresh of the family before so long after that moment.
-    told_to_wait: Option<(usize, Instant, Millis)>,
-    needs_user: Option<usize>,
-    /// Failed refreshes since the last that worked.
+    told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
+    needs_user: BTreeMap<usize, usize>,
+    /// Since the last refresh that worked.
+    trouble: Trouble,
+}
+
+/// Why a vault may not be as prompt as it would be.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    /// Failed refreshes.
     failures: u32,
-    /// The network or the device was slow since the last refresh that worked.
+    /// The network, the store or the device was slow.
     is_hindered: bool,
 }
 
 impl Watch {
-    pub(crate) fn new(limits: Limits, has_sessions: bool) -> Self {
+    pub(crate) fn new(limits: Limits, keeps: bool) -> Self {
         Self {
             limits,
-            has_sessions,
+            kept: keeps.then(|| Kept::new(limits)),
             ends: Ends::default(),
             logins: 0,
             tokens: HashMap::new(),
-            dead: HashSet::new(),
-            lost: HashSet::new(),
+            dead: HashMap::new(),
+            lost: HashMap::new(),
+            lost_with_worker: HashSet::new(),
             replaced: HashSet::new(),
             reused: HashMap::new(),
-            unpersisted: Vec::new(),
+            unpersisted: BTreeMap::new(),
             begun: HashMap::new(),
             adopting: None,
-            releases: false,
             session: None,
             unseen: None,
             justified: BTreeSet::new(),
             must_end: None,
-            told_to_wait: None,
-            needs_user: None,
-            failures: 0,
-            is_hindered: false,
+            told_to_wait: BTreeMap::new(),
+            needs_user: BTreeMap::new(),
+            trouble: Trouble::default(),
         }
     }
 
-    /// The worker is gone, with all it knew.
-    pub(crate) fn restarted(&mut self) {
-        let fresh = Self::new(self.limits, self.has_sessions);
-        *self = Self {
-            ends: std::mem::take(&mut self.ends),
-            logins: self.logins,
-            tokens: std::mem::take(&mut self.tokens),
-            dead: std::mem::take(&mut self.dead),
-            lost: std::mem::take(&mut self.lost),
-            reused: std::mem::take(&mut self.reused),
-            replaced: std::mem::take(&mut self.replaced),
-            ..fresh
-        };
+    /// A worker is gone, with all it knew.
+    pub(crate) fn killed(&mut self, vault: usize) {
+        self.tokens.retain(|(holder, _), _| *holder != vault);
+        self.unpersisted.remove(&vault);
+        self.told_to_wait.remove(&vault);
+        self.needs_user.remove(&vault);
+        for (token, knowers) in &mut self.dead {
+            let knew = knowers.vaults.remove(&vault);
+            if knew && knowers.vaults.is_empty() && !knowers.store {
+                self.lost.insert(token.clone(), self.trouble);
+                self.lost_with_worker.insert(token.clone());
+            }
+        }
+        self.hinder();
+        if let Some(kept) = &mut self.kept {
+            return kept.killed(vault);
+        }
+        self.begun.clear();
+        (self.session, self.unseen, self.must_end) = (None, None, None);
+        self.justified.clear();
+        self.trouble = Trouble::default();
+    }
+
+    /// A worker is killed that may have had the successor of this token on its way.
+    pub(crate) fn lost_on_its_way(&mut self, sent: &str) {
+        if self.lost.contains_key(sent) {
+            self.lost_with_worker.insert(sent.to_owned());
+        }
     }
 
     /// Something kept the vault from being as prompt as it would be.
     pub(crate) fn hinder(&mut self) {
-        self.is_hindered = true;
+        self.note_trouble(|trouble| trouble.is_hindered = true);
+    }
+
+    fn note_trouble(&mut self, note: impl Fn(&mut Trouble)) {
+        note(&mut self.trouble);
+        self.lost.values_mut().for_each(note);
     }
 
     /// A control: everything that was issued counts as consumed.
     pub(crate) fn count_as_dead<'a>(&mut self, secrets: impl Iterator<Item = &'a str>) {
-        self.dead.extend(secrets.map(str::to_owned));
+        for secret in secrets {
+            self.dead.entry(secret.to_owned()).or_default().store = true;
+        }
     }
 
     /// The family of the session that pages know of.
@@ -231,12 +291,28 @@ impl Watch {
         self.session.map(|session| session.family)
     }
 
+    /// The families of the sessions that pages know of.
+    pub(crate) fn families(&self) -> BTreeSet<usize> {
+        match &self.kept {
+            Some(kept) => kept.families(),
+            None => self.family().into_iter().collect(),
+        }
+    }
+
+    /// That of this vault's pages.
+    pub(crate) fn family_in(&self, vault: usize) -> Option<usize> {
+        match &self.kept {
+            Some(kept) => kept.told(vault),
+            None => self.family(),
+        }
+    }
+
     // Inputs
 
     /// Before the vault handles anything.
-    pub(crate) fn before(&mut self, now: &Instant) {
-        if !self.has_sessions {
-            return;
+    pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
+        if let Some(kept) = &mut self.kept {
+            return kept.before(vault, now, holds_lock);
         }
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
@@ -251,9 +327,18 @@ impl Watch {
 
     /// After the vault handled it. `has_pages`: somebody could be told. `next_tick`: when the vault
     /// wants to be woken.
-    pub(crate) fn after(&mut self, now: &Instant, has_pages: bool, next_tick: Option<Millis>) {
+    pub(crate) fn after(
+        &mut self,
+        vault: usize,
+        now: &Instant,
+        has_pages: bool,
+        next_tick: Option<Millis>,
+        is_tick: bool,
+    ) {
         self.adopting = None;
-        self.releases = false;
+        if let Some(kept) = &mut self.kept {
+            return kept.after(vault, now, has_pages, next_tick, is_tick);
+        }
         let must_end = self.must_end.take();
         let Some(session) = self.session.filter(|_| has_pages) else {
             return;
@@ -301,14 +386,20 @@ impl Watch {
     }
 
     /// A page made a request that counts as the user's doing.
-    pub(crate) fn touched(&mut self, now: &Instant) {
+    pub(crate) fn touched(&mut self, vault: usize, now: &Instant) {
+        if let Some(kept) = &mut self.kept {
+            return kept.touched(vault, now);
+        }
         for session in [&mut self.session, &mut self.unseen].into_iter().flatten() {
             session.last_activity = *now;
         }
     }
 
     /// A page logs out.
-    pub(crate) fn logs_out(&mut self) {
+    pub(crate) fn logs_out(&mut self, vault: usize, time: u64) {
+        if let Some(kept) = &mut self.kept {
+            return kept.logs_out(vault, time);
+        }
         self.require_end(Some("logged_out"));
     }
 
@@ -320,7 +411,7 @@ impl Watch {
         sent: &str,
         family: Option<usize>,
         outcome: &Outcome,
-        (requested, now): (&Instant, &Instant),
+        (vault, requested, now): (usize, &Instant, &Instant),
     ) {
         match (endpoint, read(outcome)) {
             (
@@ -331,7 +422,7 @@ impl Watch {
                     lifetime,
                 },
             ) => {
-                self.learn(access_token, requested, lifetime);
+                self.learn(vault, access_token, requested, lifetime);
                 let has_refresh_token = refresh_token.is_some();
                 let session = family.map(|family| Session {
                     family,
@@ -350,29 +441,37 @@ impl Watch {
                     lifetime,
                 },
             ) => {
-                self.learn(access_token.clone(), requested, lifetime);
-                self.unpersisted = vec![access_token];
+                self.learn(vault, access_token.clone(), requested, lifetime);
+                let mut unpersisted = vec![access_token];
                 if let Some(successor) = refresh_token {
-                    self.dead.insert(sent.to_owned());
+                    self.dies(sent, vault);
                     self.lost.remove(sent);
-                    self.unpersisted.push(successor);
+                    self.lost_with_worker.remove(sent);
+                    unpersisted.push(successor);
                 }
-                (self.failures, self.is_hindered) = (0, false);
-                self.told_to_wait = None;
+                self.unpersisted.insert(vault, unpersisted);
+                self.trouble = Trouble::default();
+                self.told_to_wait
+                    .retain(|_, (waiting, ..)| Some(*waiting) != family);
             }
             (Endpoint::Refresh, reading) => {
-                self.failures += 1;
+                self.note_trouble(|trouble| trouble.failures += 1);
                 let Some(family) = family else { return };
-                self.failed(sent, family, reading, now);
+                self.failed(sent, family, reading, (vault, now));
             }
             _ => {}
         }
     }
 
-    fn learn(&mut self, access_token: String, requested: &Instant, lifetime: Millis) {
-        let requested = *requested;
+    fn dies(&mut self, secret: &str, vault: usize) {
+        let knowers = self.dead.entry(secret.to_owned()).or_default();
+        knowers.vaults.insert(vault);
+    }
+
+    fn learn(&mut self, vault: usize, access_token: String, requested: &Instant, lifetime: Millis) {
+        let requested = vec![*requested];
         self.tokens.insert(
-            access_token,
+            (vault, access_token),
             Issued {
                 requested,
                 lifetime,
@@ -381,11 +480,20 @@ impl Watch {
     }
 
     /// The table of section 4 of the design.
-    fn failed(&mut self, sent: &str, family: usize, reading: Reading, now: &Instant) {
+    fn failed(
+        &mut self,
+        sent: &str,
+        family: usize,
+        reading: Reading,
+        (vault, now): (usize, &Instant),
+    ) {
         match reading {
             Reading::Refused(code) => match code.as_str() {
                 "invalid_grant" => {
-                    self.dead.insert(sent.to_owned());
+                    self.dies(sent, vault);
+                    if let Some(kept) = &mut self.kept {
+                        return kept.verdict(vault, family, "provider_ended");
+                    }
                     if self.unseen.is_some_and(|session| session.family == family) {
                         self.justified.insert("provider_ended");
                     }
@@ -394,35 +502,143 @@ impl Watch {
                     }
                 }
                 "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
-                    self.needs_user = Some(family);
+                    self.needs_user.insert(vault, family);
                 }
                 "temporarily_unavailable" | "server_error" | "slow_down" => {}
-                _ => self.told_to_wait = Some((family, *now, Millis::from_secs(60))),
+                _ => {
+                    let wait = Millis::from_secs(60);
+                    self.told_to_wait.insert(vault, (family, *now, wait));
+                }
             },
-            Reading::Wait(wait) => self.told_to_wait = Some((family, *now, wait)),
+            Reading::Wait(wait) => {
+                self.told_to_wait.insert(vault, (family, *now, wait));
+            }
             Reading::Tokens { .. } | Reading::Nothing => {}
         }
     }
 
     /// The time of a refresh was over before its answer came.
     pub(crate) fn timed_out(&mut self) {
-        self.failures += 1;
-        self.is_hindered = true;
+        self.note_trouble(|trouble| trouble.failures += 1);
+        self.hinder();
     }
 
     /// The store answered, whether or not it worked.
-    pub(crate) fn persisted(&mut self) {
-        self.unpersisted.clear();
-        self.releases = true;
+    pub(crate) fn persisted(&mut self, vault: usize, ok: bool) {
+        self.unpersisted.remove(&vault);
+        if let Some(kept) = self.kept.as_mut().filter(|_| ok) {
+            kept.told_written(vault);
+        }
+    }
+
+    /// A vault asks for this to be written; `family` is that of the access token in it.
+    pub(crate) fn writes(
+        &mut self,
+        vault: usize,
+        state: &str,
+        family: Option<usize>,
+        now: &Instant,
+        has_lock: bool,
+    ) {
+        Invariant::UnderLock.holds_if(has_lock, || "it is written without".to_owned());
+        let Some(kept) = &mut self.kept else { return };
+        let mut tokens = self.tokens.iter();
+        let token = tokens.find(|((holder, token), _)| *holder == vault && state.contains(token));
+        let token =
+            token.map(|((_, token), issued)| (token.clone(), issued.age(now), issued.lifetime));
+        kept.writes(vault, state, family, now, token);
+    }
+
+    /// What a vault asked to be written is in the store, or is not. It may not know yet.
+    pub(crate) fn written(&mut self, vault: usize, state: &str, works: bool) {
+        if works && state.contains("\"refresh_token\"") {
+            // What is consumed in favour of this is known to whoever reads it.
+            let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
+            for knowers in self.dead.values_mut().filter(is_known) {
+                knowers.store = true;
+            }
+        }
+        self.unpersisted.remove(&vault);
+        if let Some(kept) = &mut self.kept {
+            kept.written(vault, works);
+        }
+    }
+
+    /// What the store has by this account.
+    pub(crate) fn stored_record(&self) -> Option<Record> {
+        self.kept.as_ref().and_then(Kept::record)
+    }
+
+    /// That a session of this number has ended is written beside it.
+    pub(crate) fn marked(&mut self, sid: &str) {
+        if let Some(kept) = &mut self.kept {
+            kept.marked(sid);
+        }
+    }
+
+    /// A vault asks whether that is written of the session that it has read.
+    pub(crate) fn asks_for_mark(&mut self, vault: usize, op: OpId) {
+        if let Some(kept) = &mut self.kept {
+            kept.asks_for_mark(vault, op);
+        }
+    }
+
+    /// A vault learns whether that is written of the session that it has read.
+    pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
+        if let Some(kept) = &mut self.kept {
+            kept.mark_read(vault, op, taken, now);
+        }
+    }
+
+    /// A vault gets what it asked the store for.
+    pub(crate) fn loaded(
+        &mut self,
+        vault: usize,
+        loaded: &Loaded,
+        record: Option<Record>,
+        now: &Instant,
+    ) {
+        let found = record
+            .as_ref()
+            .filter(|_| matches!(loaded, Loaded::Found(_)));
+        if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
+            // Of what it knew and what it reads, either counts: the store's age of it is by the wall clock.
+            let issued = self.tokens.entry((vault, token)).or_insert(Issued {
+                requested: Vec::new(),
+                lifetime,
+            });
+            issued.requested.push(requested);
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.loaded(vault, loaded, record.as_ref(), now);
+        }
     }
 
     /// The signature of an ID token was checked.
-    pub(crate) fn verified(&mut self, facts: &IdTokenFacts, valid: bool, now: &Instant) {
+    pub(crate) fn verified(
+        &mut self,
+        vault: usize,
+        facts: &IdTokenFacts,
+        valid: bool,
+        now: &Instant,
+        time: u64,
+    ) {
         if !valid {
             return;
         }
+        if let Some(kept) = &mut self.kept {
+            if facts.is_login
+                && let Some(begun) = self.begun.get(&facts.family)
+            {
+                let times = (&begun.started, now);
+                let family = facts.family;
+                kept.begins(vault, family, times, begun.ends_with_token, time);
+            } else if facts.is_of_another_user {
+                kept.verdict(vault, facts.family, "security");
+            }
+            return;
+        }
         if facts.is_login {
-            self.releases = true;
             self.adopting = Some(facts.family);
             if let Some(begun) = self.begun.get_mut(&facts.family) {
                 begun.last_activity = *now;
@@ -439,7 +655,7 @@ impl Watch {
 
     /// Nobody was told of the session that may have begun: the next page will be.
     pub(crate) fn nobody_told(&mut self) {
-        if !self.has_sessions {
+        if self.kept.is_some() {
             return;
         }
         if let Some(family) = self.adopting {
@@ -457,22 +673,27 @@ impl Watch {
         sent: &str,
         family: Option<usize>,
         in_flight: usize,
-        now: &Instant,
+        (vault, now, has_lock): (usize, &Instant, bool),
     ) {
         let what = format!("{endpoint:?} of family {family:?}");
         Invariant::SingleFlight.holds_if(in_flight == 0, || what.clone());
-        Invariant::Consumed.holds_if(!self.dead.contains(sent), || what.clone());
+        let is_known = |knowers: &Knowers| knowers.store || !knowers.vaults.is_empty();
+        let is_dead = self.dead.get(sent).is_some_and(is_known);
+        Invariant::Consumed.holds_if(!is_dead, || what.clone());
         if endpoint == Endpoint::Exchange {
-            self.dead.insert(sent.to_owned());
+            self.dead.entry(sent.to_owned()).or_default().store = true;
             return;
         }
-        let is_persisted = !self.unpersisted.iter().any(|token| token == sent);
-        Invariant::PersistedFirst.holds_if(is_persisted, || what.clone());
-        Invariant::ProviderHeeded.holds_if(self.needs_user != family || family.is_none(), || {
+        if self.kept.is_some() {
+            Invariant::UnderLock.holds_if(has_lock, || what.clone());
+        }
+        Invariant::PersistedFirst.holds_if(self.may_use(vault, sent), || what.clone());
+        let needs_user = self.needs_user.get(&vault).copied();
+        Invariant::ProviderHeeded.holds_if(needs_user != family || family.is_none(), || {
             format!("{what}, which needs the user")
         });
         // Once it was over, it is over, even if a clock is set back.
-        if let Some((waiting, since, wait)) = self.told_to_wait.take()
+        if let Some((waiting, since, wait)) = self.told_to_wait.remove(&vault)
             && Some(waiting) == family
         {
             let waited = since.elapsed(now);
@@ -482,28 +703,50 @@ impl Watch {
                     waited.0, wait.0
                 )
             });
-            // It is over, though a clock that is set back later should say otherwise.
-            self.told_to_wait = None;
         }
     }
 
+    fn may_use(&self, vault: usize, secret: &str) -> bool {
+        let unpersisted = self.unpersisted.get(&vault);
+        unpersisted.is_none_or(|tokens| !tokens.iter().any(|token| token == secret))
+    }
+
     /// The vault sends a page's call to an API.
-    pub(crate) fn call(&mut self, access_token: &str, now: &Instant) {
-        let is_persisted = !self.unpersisted.iter().any(|token| token == access_token);
-        Invariant::PersistedFirst.holds_if(is_persisted, || "a call".to_owned());
-        let Some(issued) = self.tokens.get(access_token) else {
-            Invariant::OwnAnswer.is_broken("a call carries what is no access token");
+    pub(crate) fn call(
+        &mut self,
+        vault: usize,
+        access_token: &str,
+        family: Option<usize>,
+        now: &Instant,
+    ) {
+        let may_use = self.may_use(vault, access_token);
+        Invariant::PersistedFirst.holds_if(may_use, || "a call".to_owned());
+        let Some(issued) = self.tokens.get(&(vault, access_token.to_owned())) else {
+            Invariant::OwnAnswer.is_broken("a call carries what is no access token of its vault");
         };
-        // One that waited may find that the new token expired on its way: the API has the last word.
-        let age = issued.requested.elapsed(now);
-        Invariant::ExpiredToken.holds_if(age < issued.lifetime || self.releases, || {
+        let age = issued.age(now);
+        Invariant::ExpiredToken.holds_if(age < issued.lifetime, || {
             format!("it is {} ms old and lives {} ms", age.0, issued.lifetime.0)
         });
+        if let (Some(kept), Some(family)) = (&mut self.kept, family) {
+            kept.call(vault, family, now);
+        }
     }
 
     /// A page is told of a session that began at `started_at`, by the wall clock.
-    pub(crate) fn told_session(&mut self, started_at: u64) {
-        if !self.has_sessions {
+    pub(crate) fn told_session(
+        &mut self,
+        vault: usize,
+        started_at: u64,
+        name: Option<&str>,
+        wants_user: bool,
+    ) {
+        if !wants_user {
+            self.needs_user.remove(&vault);
+        }
+        if let Some(kept) = &mut self.kept {
+            let family = name.and_then(|name| name.parse().ok()).unwrap();
+            self.logins += u64::from(kept.told_session(vault, family));
             return;
         }
         if let Some(family) = self.adopting
@@ -528,14 +771,18 @@ impl Watch {
         self.unseen = None;
         self.justified.clear();
         self.must_end = None;
-        self.told_to_wait = None;
-        self.needs_user = None;
-        (self.failures, self.is_hindered) = (0, false);
+        self.told_to_wait.clear();
+        self.needs_user.clear();
+        self.trouble = Trouble::default();
     }
 
     /// A page is told that there is no session.
-    pub(crate) fn told_no_session(&mut self, reason: Option<&str>) {
-        if !self.has_sessions {
+    pub(crate) fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
+        if let Some(kept) = &mut self.kept {
+            let reason = reason.unwrap_or("no reason");
+            if let Some(family) = kept.told_none(vault, reason) {
+                self.count_end(family, reason);
+            }
             return;
         }
         // A login that nobody saw the end of may have failed.
@@ -547,36 +794,49 @@ impl Watch {
         Invariant::DefiniteVerdict.holds_if(self.justified.contains(reason), || {
             format!("it ended for {reason} without one")
         });
+        self.count_end(session.family, reason);
+        self.justified.clear();
+    }
+
+    fn count_end(&mut self, family: usize, reason: &str) {
         *self.ends.by_reason.entry(reason.to_owned()).or_default() += 1;
         if reason == "provider_ended" {
-            match self.reused.get(&session.family) {
+            match self.reused.get(&family) {
                 None => {}
-                Some(&Millis::ZERO) => self.ends.lost_without_leeway += 1,
-                Some(_) => self.ends.lost_beyond_leeway += 1,
+                Some(Loss::NoLeeway) => self.ends.lost_without_leeway += 1,
+                Some(Loss::BeyondLeeway) => self.ends.lost_beyond_leeway += 1,
+                Some(Loss::WithWorker) => self.ends.lost_with_worker += 1,
             }
         }
-        self.justified.clear();
     }
 
     // What the provider knows
 
     /// A refresh token was consumed; its successor is on its way.
     pub(crate) fn rotated(&mut self, sent: &str) {
-        self.lost.insert(sent.to_owned());
+        self.lost.insert(sent.to_owned(), self.trouble);
     }
 
     /// A consumed refresh token came again, and its family is revoked.
     pub(crate) fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
-        let was_lost = self.lost.contains(sent);
-        Invariant::NeedlessReuse.holds_if(was_lost, || format!("family {family}"));
+        let Some(&trouble) = self.lost.get(sent) else {
+            Invariant::NeedlessReuse.is_broken(format!("family {family}"));
+        };
         let should_have_been_in_time = leeway >= ENOUGH_LEEWAY
-            && self.failures <= 1
-            && !self.is_hindered
+            && trouble.failures <= 1
+            && !trouble.is_hindered
             && !self.replaced.contains(&family);
         Invariant::NeedlessReuse.holds_if(!should_have_been_in_time, || {
             format!("family {family}, {} ms of leeway were not used", leeway.0)
         });
-        self.reused.insert(family, leeway);
+        let loss = if self.lost_with_worker.contains(sent) {
+            Loss::WithWorker
+        } else if leeway == Millis::ZERO {
+            Loss::NoLeeway
+        } else {
+            Loss::BeyondLeeway
+        };
+        self.reused.insert(family, loss);
     }
 }
 

@@ -8,6 +8,7 @@
 pub(crate) mod api;
 pub(crate) mod dice;
 pub(crate) mod invariants;
+pub(crate) mod kept;
 pub(crate) mod ledger;
 pub(crate) mod page;
 pub(crate) mod provider;
@@ -23,11 +24,14 @@ use strongroom::clock::{Instant, Millis, UnixMillis};
 use strongroom::config::Config;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
-use strongroom::vault::{ApiRequest, Body, CallId, Input, OpId, Output, PortId, Vault};
+use strongroom::vault::{
+    ApiRequest, Body, CallId, Input, Loaded, OpId, Output, PortId, Taken, Vault,
+};
 
 pub(crate) use api::API;
 use dice::Dice;
 use invariants::{Invariant, Watch, in_words};
+use kept::Record;
 use ledger::Ledger;
 use page::Page;
 pub(crate) use page::{Answer, Request};
@@ -108,7 +112,8 @@ enum Task {
         signature: Vec<u8>,
     },
     Persist(OpId, Option<Secret>),
-    Load(OpId, Option<strongroom::vault::Loaded>),
+    /// With what was read already, if it was, and what the account of it is.
+    Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
     Call(CallId, Box<ApiRequest>),
@@ -156,6 +161,11 @@ pub(crate) struct World {
     turn: usize,
     /// Which vault has the lock over the store.
     lock: Option<usize>,
+    /// A vault that got the lock and does not know yet: it is frozen.
+    granted: Option<JobId>,
+    /// By how much the monotonic clock of each vault's worker is ahead of the world's: it begins with the
+    /// worker.
+    ahead: Vec<u64>,
     /// Which vault a page is connected to.
     homes: BTreeMap<PortId, usize>,
     config: String,
@@ -171,8 +181,8 @@ pub(crate) struct World {
     greeted: BTreeSet<PortId>,
     /// The pages that the vault let go of, in order.
     closed: Vec<PortId>,
-    /// Whose session it is, as the pages of a vault were last told.
-    told_user: BTreeMap<usize, String>,
+    /// Whose session it is, as each page was last told.
+    told_user: BTreeMap<PortId, String>,
     /// When the session began, as each page was last told.
     told_beginning: BTreeMap<PortId, Option<u64>>,
     /// Whose session it was when pages asked for something.
@@ -202,10 +212,12 @@ pub(crate) struct World {
     pub(crate) reads_early: bool,
     held_in: Vec<(usize, Kind)>,
     delayed: BTreeSet<JobId>,
-    frozen: Option<usize>,
-    pub(crate) live: bool,
     /// How often the key in escrow was handed over.
     pub(crate) hand_overs: u32,
+    /// Vaults whose pages are frozen: nothing reaches them.
+    frozen: BTreeSet<usize>,
+    /// Writes that land though they are given up.
+    land_late: BTreeSet<JobId>,
 }
 
 impl World {
@@ -221,20 +233,24 @@ impl World {
     /// A world with other random numbers.
     pub(crate) fn seeded(changes: &str, seed: u64) -> Self {
         let config = configuration(changes);
+        let mut provider = Provider::new();
+        provider.names_families = parse(&config).keeps;
         Self {
             now: BEGINNING,
-            provider: Provider::new(),
+            provider,
             store: Store::default(),
             persists: true,
             events: Vec::new(),
             moments: Vec::new(),
             ledger: Ledger::default(),
             witness: Witness::default(),
-            watch: Watch::new(parse(&config).limits, !parse(&config).keeps),
+            watch: Watch::new(parse(&config).limits, parse(&config).keeps),
             story: None,
             vaults: vec![vault(&config, seed)],
             turn: 0,
             lock: None,
+            granted: None,
+            ahead: vec![ahead(&config, &BEGINNING)],
             homes: BTreeMap::new(),
             config,
             last_seed: seed,
@@ -265,9 +281,9 @@ impl World {
             reads_early: false,
             held_in: Vec::new(),
             delayed: BTreeSet::new(),
-            frozen: None,
-            live: false,
             hand_overs: 0,
+            frozen: BTreeSet::new(),
+            land_late: BTreeSet::new(),
         }
     }
 
@@ -313,12 +329,45 @@ impl World {
             .retain(|_, request| !gone.contains(&request.port));
         self.greeted.retain(|port| !gone.contains(port));
         self.told_beginning.retain(|port, _| !gone.contains(port));
+        self.told_user.retain(|port, _| !gone.contains(port));
+        let is_rotated = |job: &&Job| job.kind == REFRESH && job.vault == which;
+        for job in self.jobs.iter().filter(is_rotated) {
+            if let Task::Send(_, request) = &job.task {
+                self.watch
+                    .lost_on_its_way(&form_of(request)["refresh_token"]);
+            }
+        }
         self.jobs.retain(|job| job.vault != which);
-        self.told_user.remove(&which);
         self.lock = self.lock.filter(|holder| *holder != which);
-        self.watch.restarted();
+        self.frozen.remove(&which);
+        self.watch.killed(which);
         self.last_seed += 1;
         self.vaults[which] = vault(&self.config, self.last_seed);
+        self.ahead[which] = ahead(&self.config, &self.now);
+    }
+
+    /// The time as this vault's worker reads it.
+    fn time_of(&self, vault: usize) -> Instant {
+        Instant {
+            monotonic: self.now.monotonic + Millis(self.ahead[vault]),
+            wall: self.now.wall,
+        }
+    }
+
+    /// When this vault wants to be woken, by the world's clock.
+    pub(crate) fn tick_due(&self, vault: usize) -> Option<Millis> {
+        let due = self.vaults[vault].next_tick(self.time_of(vault))?;
+        Some(due.saturating_sub(Millis(self.ahead[vault])))
+    }
+
+    /// How many vaults there are.
+    pub(crate) fn vaults(&self) -> usize {
+        self.vaults.len()
+    }
+
+    /// Which vault a page is connected to.
+    pub(crate) fn home(&self, port: PortId) -> usize {
+        self.homes[&port]
     }
 
     /// Workers that start from now on have another configuration.
@@ -330,6 +379,7 @@ impl World {
     pub(crate) fn add_vault(&mut self) -> usize {
         self.last_seed += 1;
         self.vaults.push(vault(&self.config, self.last_seed));
+        self.ahead.push(ahead(&self.config, &self.now));
         self.vaults.len() - 1
     }
 
@@ -405,7 +455,7 @@ impl World {
     /// A page uses the number of a request, whether or not it did so before.
     pub(crate) fn ask_again(&mut self, request: Request, members: &str, body: Body) {
         self.ledger.asked(request);
-        let user = self.told_user.get(&self.homes[&request.port]).cloned();
+        let user = self.told_user.get(&request.port).cloned();
         self.asked_as.insert(request, user);
         self.story(|world| {
             let Request { port, id } = request;
@@ -600,11 +650,78 @@ impl World {
             .collect();
         self.delayed.extend(ids);
     }
-    pub(crate) fn freeze(&mut self, v: usize) {
-        self.frozen = Some(v);
+    pub(crate) fn freeze(&mut self, vault: usize) {
+        self.frozen.insert(vault);
     }
+
+    pub(crate) fn is_frozen(&self, vault: usize) -> bool {
+        self.frozen.contains(&vault)
+    }
+
     pub(crate) fn thaw(&mut self) {
-        self.frozen = None;
+        self.frozen.clear();
+    }
+
+    /// Nothing hinders this vault any more, and what the lock's grant was is told to it.
+    pub(crate) fn thaw_one(&mut self, vault: usize) {
+        self.frozen.remove(&vault);
+    }
+
+    /// A frozen vault may get the lock: it does not know, and nobody else can have it.
+    pub(crate) fn grant_lock(&mut self, id: JobId) {
+        if let Some(i) = self.place_of(id)
+            && self.lock.is_none()
+        {
+            self.lock = Some(self.jobs[i].vault);
+            self.granted = Some(id);
+        }
+    }
+
+    /// What is read is read now, and is on its way for some time.
+    pub(crate) fn read_now(&mut self, id: JobId) {
+        let (loaded, record) = (self.store.session(), self.watch.stored_record());
+        if let Some(i) = self.place_of(id)
+            && let Task::Load(_, early @ None) = &mut self.jobs[i].task
+        {
+            *early = Some((loaded, record));
+        }
+    }
+
+    /// If this write is given up, it lands all the same.
+    pub(crate) fn land_late(&mut self, id: JobId) {
+        self.land_late.insert(id);
+    }
+
+    /// A write lands, and its vault is not told yet.
+    pub(crate) fn write_lands(&mut self, id: JobId) {
+        if let Some(i) = self.place_of(id)
+            && let Task::Persist(_, Some(state)) = &self.jobs[i].task
+        {
+            let (vault, state) = (self.jobs[i].vault, state.clone());
+            self.write(vault, state);
+        }
+    }
+
+    fn write(&mut self, vault: usize, state: Secret) -> bool {
+        let text = state.expose().to_owned();
+        let works = self.persists && self.store.put_session(state);
+        self.watch.written(vault, &text, works);
+        works
+    }
+
+    /// Somebody who is none of the vaults has the lock, or gives it back.
+    pub(crate) fn seize_lock(&mut self, takes: bool) {
+        const NOBODY: usize = usize::MAX;
+        if takes && self.lock.is_none() {
+            self.lock = Some(NOBODY);
+        } else if !takes && self.lock == Some(NOBODY) {
+            self.lock = None;
+        }
+    }
+
+    /// Which vault a job is of.
+    pub(crate) fn vault_of(&self, id: JobId) -> Option<usize> {
+        Some(self.jobs[self.place_of(id)?].vault)
     }
     pub(crate) fn tick_of(&mut self, v: usize) {
         self.turn = v;
@@ -640,14 +757,24 @@ impl World {
         }
     }
 
+    /// Whether it waits for a lock that another has.
+    fn is_locked_out(&self, job: &Job) -> bool {
+        job.kind == Kind::Lock && self.lock.is_some() && self.granted != Some(job.id)
+    }
+
+    /// The same of this job.
+    pub(crate) fn waits_for_lock(&self, id: JobId) -> bool {
+        self.place_of(id)
+            .is_some_and(|i| self.is_locked_out(&self.jobs[i]))
+    }
+
     fn can_go(&self, job: &Job) -> bool {
-        let is_locked = job.kind == Kind::Lock && self.lock.is_some();
-        !is_locked
+        !self.is_locked_out(job)
             && !job.is_silent
             && !self.held.contains(&job.kind)
             && !self.held_in.contains(&(job.vault, job.kind))
             && !self.delayed.contains(&job.id)
-            && self.frozen != Some(job.vault)
+            && !self.frozen.contains(&job.vault)
     }
 
     /// Answers the first request of this kind and nothing else.
@@ -722,7 +849,7 @@ impl World {
             return;
         };
         if let Task::Call(call, _) = self.jobs[i].task {
-            self.jobs.remove(i);
+            self.turn = self.jobs.remove(i).vault;
             return self.input(Input::CallFailed { call });
         }
         self.jobs[i].acted_at.get_or_insert(self.now);
@@ -743,6 +870,12 @@ impl World {
 
     /// A timer of the vault's fires, so long after it should have.
     pub(crate) fn timer_fires(&mut self, late: Millis) {
+        self.timer_of(self.turn, late);
+    }
+
+    /// A timer of this vault fires, so long after it should have.
+    pub(crate) fn timer_of(&mut self, vault: usize, late: Millis) {
+        self.turn = vault;
         if late > PROMPT {
             self.watch.hinder();
         }
@@ -780,7 +913,7 @@ impl World {
         let i = choose(self.jobs.len());
         let job = &self.jobs[i];
         let may_act = matches!(job.task, Task::Send(..)) && job.outcome.is_none();
-        if job.is_silent || job.kind == Kind::Lock && self.lock.is_some() {
+        if job.is_silent || self.is_locked_out(job) {
             return;
         }
         if may_act && choose(2) == 0 {
@@ -805,13 +938,9 @@ impl World {
         let end = self.now.monotonic + Millis::from(duration);
         let mut ticks_now = 0;
         let next = |world: &Self| {
-            let ticks = world
-                .vaults
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| world.frozen != Some(*i))
-                .map(|(_, vault)| vault.next_tick(world.now));
-            ticks.flatten().min().filter(|tick| *tick <= end)
+            let awake = (0..world.vaults.len()).filter(|vault| !world.frozen.contains(vault));
+            let ticks = awake.filter_map(|vault| world.tick_due(vault));
+            ticks.min().filter(|tick| *tick <= end)
         };
         while let Some(tick) = next(self) {
             ticks_now = if tick > self.now.monotonic {
@@ -883,7 +1012,7 @@ impl World {
     /// Every vault gets its own of these.
     fn each(&mut self, input: impl Fn() -> Input<'static>) {
         for vault in 0..self.vaults.len() {
-            if self.frozen == Some(vault) {
+            if self.frozen.contains(&vault) {
                 continue;
             }
             self.turn = vault;
@@ -893,24 +1022,27 @@ impl World {
 
     pub(crate) fn input(&mut self, input: Input<'_>) {
         self.witness.debugged(format!("{input:?}"));
-        self.watch.before(&self.now);
+        let turn = self.turn;
+        let now = self.time_of(turn);
+        let holds_lock = self.lock == Some(turn);
+        let is_tick = matches!(input, Input::Tick);
+        self.watch.before(turn, &now, holds_lock);
         if let Input::Message { port, text, .. } = &input
             && text.contains(r#""t":"logout""#)
             && self.greeted.contains(port)
         {
-            self.watch.logs_out();
+            self.watch.logs_out(turn, self.true_time);
         }
         let is_active = matches!(&input, Input::Message { port, text, .. }
             if text.contains(r#""t":"active""#) && self.greeted.contains(port));
-        let turn = self.turn;
-        self.vaults[turn].handle(self.now, input);
+        self.vaults[turn].handle(now, input);
         while let Some(output) = self.vaults[turn].poll() {
             self.carry_out(output);
         }
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
         let touching = self.touching.take();
         if is_active || touching.is_some_and(|call| is_admitted(self, call)) {
-            self.watch.touched(&self.now);
+            self.watch.touched(turn, &now);
         }
         if self.greeted.is_empty() {
             self.watch.nobody_told();
@@ -922,15 +1054,9 @@ impl World {
         Invariant::Agreement.holds_if(told.all(|other| Some(other) == first), || {
             format!("{:?}", self.told_beginning)
         });
-        let next_tick = self.vaults[turn].next_tick(self.now);
-        self.watch
-            .after(&self.now, !self.greeted.is_empty(), next_tick);
-    }
-
-    /// When the vault wants to be woken.
-    pub(crate) fn next_tick(&self) -> Option<Millis> {
-        let ticks = self.vaults.iter().map(|vault| vault.next_tick(self.now));
-        ticks.flatten().min()
+        let has_pages = self.greeted.iter().any(|port| self.homes[port] == turn);
+        let next_tick = self.vaults[turn].next_tick(now);
+        self.watch.after(turn, &now, has_pages, next_tick, is_tick);
     }
 
     /// Tells those who read along, if there are any.
@@ -941,10 +1067,11 @@ impl World {
         let line = what(self);
         let since = |now, then| Duration::from_millis(now - then).as_secs_f64();
         let time = since(self.now.monotonic.0, BEGINNING.monotonic.0);
-        let line = format!("{time:>11.3} v{} {line}", self.turn);
-        if self.live {
-            eprintln!("{line}");
-        }
+        let line = if self.vaults.len() > 1 {
+            format!("{time:>11.3} v{} {line}", self.turn)
+        } else {
+            format!("{time:>11.3} {line}")
+        };
         self.story.get_or_insert_default().push(line);
     }
 
@@ -981,16 +1108,48 @@ impl World {
                 if let Some(i) = self.jobs.iter().position(is_it) {
                     let job = self.jobs.remove(i);
                     self.story(|_| format!("vault gives up: {:?}", job.kind));
-                    if job.kind == REFRESH {
-                        self.watch.timed_out();
+                    self.watch.hinder();
+                    match job.task {
+                        Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(),
+                        Task::Persist(_, Some(state)) if self.land_late.contains(&job.id) => {
+                            self.story(|_| "what was given up is stored all the same".to_owned());
+                            self.write(turn, state);
+                        }
+                        Task::Persist(_, Some(state)) => {
+                            self.watch.written(turn, state.expose(), false);
+                        }
+                        Task::Persist(_, None) => self.watch.persisted(turn, false),
+                        Task::Take(op, key) => {
+                            if key.starts_with("ended ") {
+                                let now = self.time_of(turn);
+                                let taken = Taken::Unavailable;
+                                self.watch.mark_read(turn, op, &taken, &now);
+                            }
+                        }
+                        Task::Load(..) => {
+                            let now = self.time_of(turn);
+                            self.watch.loaded(turn, &Loaded::Unavailable, None, &now);
+                        }
+                        // It was granted in the same moment: the host gives it back.
+                        Task::Lock(_) if self.granted == Some(job.id) => {
+                            (self.granted, self.lock) = (None, None);
+                        }
+                        _ => {}
                     }
                 }
             }
             Output::Store { op, key, value, .. } => {
-                self.learn_secrets_of_login(&value);
+                if !key.starts_with("ended ") {
+                    self.learn_secrets_of_login(&value);
+                }
                 self.job(Kind::Store, Task::Store(op, key, value));
             }
-            Output::Take { op, key } => self.job(Kind::Take, Task::Take(op, key)),
+            Output::Take { op, key } => {
+                if key.starts_with("ended ") {
+                    self.watch.asks_for_mark(self.turn, op);
+                }
+                self.job(Kind::Take, Task::Take(op, key));
+            }
             Output::Verify {
                 op,
                 jwk,
@@ -1007,17 +1166,21 @@ impl World {
                 },
             ),
             Output::Persist { op, state, .. } => {
-                assert!(
-                    state
-                        .as_ref()
-                        .is_none_or(|state| state.expose().contains("logged_out"))
-                        || self.lock == Some(self.turn),
-                    "the store is written without the lock"
-                );
+                if let Some(state) = &state {
+                    let has_lock = self.lock == Some(self.turn);
+                    let access_token = access_token_in(state.expose());
+                    let family =
+                        access_token.and_then(|token| self.provider.family_of_access(&token));
+                    let now = self.time_of(self.turn);
+                    self.watch
+                        .writes(self.turn, state.expose(), family, &now, has_lock);
+                }
                 self.job(Kind::Persist, Task::Persist(op, state));
             }
             Output::Load { op } => {
-                let early = self.reads_early.then(|| self.store.session());
+                let early = self
+                    .reads_early
+                    .then(|| (self.store.session(), self.watch.stored_record()));
                 self.job(Kind::Load, Task::Load(op, early));
             }
             Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
@@ -1045,10 +1208,12 @@ impl World {
                 Invariant::OwnAnswer.holds_if(is_its, || format!("page {port}, request {id}"));
                 let authorization = request.authorization.expose();
                 let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
-                self.watch.call(token, &self.now);
+                let family = self.provider.family_of_access(token);
+                let now = self.time_of(self.turn);
+                self.watch.call(self.turn, token, family, &now);
                 let user = self.provider.user_of(authorization);
                 let asked_as = &self.asked_as[&Request { port, id }];
-                let told = self.told_user.get(&self.turn).map(String::as_str);
+                let told = self.told_user.get(&port).map(String::as_str);
                 let is_users = user == told && user == asked_as.as_deref();
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
                 self.job(Kind::Call, Task::Call(call, Box::new(request)));
@@ -1127,17 +1292,19 @@ impl World {
             let claims = session.and_then(|s| s.get("claims")?.as_object());
             let home = self.homes[&port];
             match claims.and_then(|claims| claims.str("sub")) {
-                Some(user) => self.told_user.insert(home, user.to_owned()),
-                None => self.told_user.remove(&home),
+                Some(user) => self.told_user.insert(port, user.to_owned()),
+                None => self.told_user.remove(&port),
             };
             let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
             self.told_beginning.insert(port, beginning);
+            let name = claims.and_then(|claims| claims.str("name"));
+            let wants_user = session.and_then(|s| s.str("state")) == Some("interaction_required");
             match beginning {
-                Some(started_at) => self.watch.told_session(started_at),
-                None => self.watch.told_no_session(message.str("reason")),
+                Some(started_at) => self.watch.told_session(home, started_at, name, wants_user),
+                None => self.watch.told_no_session(home, message.str("reason")),
             }
             let reason = message.str("reason").unwrap_or("none");
-            what = match self.told_user.get(&home) {
+            what = match self.told_user.get(&port) {
                 Some(user) => format!("{t}: {user}'s session"),
                 None => format!("{t}: no session, reason {reason}"),
             };
@@ -1223,6 +1390,7 @@ impl World {
             return;
         }
         let Job {
+            id,
             vault,
             kind,
             task,
@@ -1231,7 +1399,12 @@ impl World {
             acted_at,
             ..
         } = self.jobs.remove(i);
-        if acted_at.is_some_and(|acted_at| acted_at.elapsed(&self.now) > PROMPT) {
+        let waited = |since: &Instant| since.elapsed(&self.now) > PROMPT;
+        let is_of_store = matches!(
+            kind,
+            Kind::Lock | Kind::Load | Kind::Take | Kind::Persist | Kind::Verify
+        );
+        if acted_at.as_ref().is_some_and(waited) || is_of_store && waited(&asked_at) {
             self.watch.hinder();
         }
         self.turn = vault;
@@ -1256,11 +1429,18 @@ impl World {
                 self.input(Input::Answered { op, outcome });
             }
             Task::Store(op, key, value) => {
-                let ok = self.store.put(key, value);
+                let ok = self.store.put(key.clone(), value);
+                if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
+                    self.watch.marked(sid);
+                }
                 self.input(Input::Stored { op, ok });
             }
             Task::Take(op, key) => {
                 let taken = self.store.take(&key);
+                if key.starts_with("ended ") {
+                    let now = self.time_of(vault);
+                    self.watch.mark_read(vault, op, &taken, &now);
+                }
                 self.input(Input::Taken { op, taken });
             }
             Task::Verify {
@@ -1269,27 +1449,37 @@ impl World {
                 signing_input,
                 signature,
             } => {
-                let valid = provider::verify(&jwk, signing_input.expose(), &signature);
+                let valid = self
+                    .provider
+                    .verify(&jwk, signing_input.expose(), &signature);
                 let facts = self.provider.id_token_facts(signing_input.expose());
                 if let Some(facts) = facts {
-                    self.watch.verified(facts, valid, &self.now);
+                    let now = self.time_of(vault);
+                    self.watch
+                        .verified(vault, facts, valid, &now, self.true_time);
                 }
                 self.input(Input::Verified { op, valid });
             }
             Task::Persist(op, state) => {
                 let ok = match state {
-                    Some(state) => self.persists && self.store.put_session(state),
+                    Some(state) => self.write(vault, state),
                     None => self.persists,
                 };
-                self.watch.persisted();
+                self.watch.persisted(vault, ok);
                 self.input(Input::Stored { op, ok });
             }
             Task::Load(op, early) => {
-                let loaded = early.unwrap_or_else(|| self.store.session());
+                let early =
+                    early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
+                let (loaded, record) = early;
+                let now = self.time_of(vault);
+                self.watch.loaded(vault, &loaded, record, &now);
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
-                assert_eq!(self.lock, None, "one lock is granted twice");
+                if self.granted.take_if(|granted| *granted == id).is_none() {
+                    assert_eq!(self.lock, None, "one lock is granted twice");
+                }
                 self.lock = Some(vault);
                 self.input(Input::Locked { op });
             }
@@ -1337,7 +1527,9 @@ impl World {
     /// A token that leaves by a socket is one that may.
     fn check_token_in(&mut self, text: &str) {
         if let Some(token) = sockets::token_in(text) {
-            self.watch.call(token, &self.now);
+            let family = self.provider.family_of_access(token);
+            let now = self.time_of(self.turn);
+            self.watch.call(self.turn, token, family, &now);
         }
     }
 
@@ -1367,8 +1559,10 @@ impl World {
             _ => false,
         };
         let in_flight = self.jobs.iter().filter(is_of_family).count();
+        let now = self.time_of(self.turn);
+        let from = (self.turn, &now, self.lock == Some(self.turn));
         self.watch
-            .token_request(endpoint, secret, family, in_flight, &self.now);
+            .token_request(endpoint, secret, family, in_flight, from);
     }
 
     fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
@@ -1377,8 +1571,13 @@ impl World {
         let secret = form.get("refresh_token").or_else(|| form.get("code"));
         let sent = secret.map_or("", String::as_str);
         let family = self.provider.family_of(sent);
-        self.watch
-            .replied(endpoint, sent, family, outcome, (&asked_at, &self.now));
+        let now = self.time_of(self.turn);
+        let requested = Instant {
+            monotonic: asked_at.monotonic + Millis(self.ahead[self.turn]),
+            wall: asked_at.wall,
+        };
+        let to = (self.turn, &requested, &now);
+        self.watch.replied(endpoint, sent, family, outcome, to);
     }
 
     /// A request to the provider, for people.
@@ -1423,7 +1622,7 @@ impl Drop for World {
         self.held.clear();
         self.held_in.clear();
         self.delayed.clear();
-        self.frozen = None;
+        self.frozen.clear();
         self.provider.repair();
         // Longer than a login may take, which is the longest that anything may wait.
         self.advance(Duration::from_secs(660));
@@ -1450,6 +1649,22 @@ pub(crate) fn fetch_members(fetch: &Fetch<'_>) -> String {
 fn type_of(members: &str) -> &str {
     let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
     rest.split('"').next().unwrap_or_default()
+}
+
+/// A worker's own clock begins with it, and counts from long ago: see `src/web/host.rs`.
+fn ahead(config: &str, now: &Instant) -> u64 {
+    const LONG_AGO: u64 = 1 << 40;
+    if parse(config).keeps {
+        LONG_AGO - now.monotonic.0
+    } else {
+        0
+    }
+}
+
+/// The access token in what is kept, if it is a session that goes on.
+fn access_token_in(state: &str) -> Option<String> {
+    let state = Value::parse(state).ok()?;
+    Some(state.as_object()?.str("access_token")?.to_owned())
 }
 
 fn vault(config: &str, seed: u64) -> Vault {

@@ -109,6 +109,8 @@ pub(crate) struct Provider {
     pub(crate) dates_off: BTreeMap<Endpoint, i64>,
     /// A claim of ID tokens.
     pub(crate) name: Option<&'static str>,
+    /// The name in ID tokens is that of the family, so that pages tell sessions apart.
+    pub(crate) names_families: bool,
     /// Whether refreshing brings an ID token.
     pub(crate) id_token_on_refresh: bool,
     pub(crate) flaw: Option<Flaw>,
@@ -128,6 +130,8 @@ pub(crate) struct Provider {
     access_tokens: HashMap<String, (usize, u64)>,
     /// The families of codes and refresh tokens.
     family_of: HashMap<String, usize>,
+    /// What was signed, by which key, and the signature.
+    signed: HashMap<String, (usize, Vec<u8>)>,
     /// ID tokens, by what was signed.
     id_tokens: HashMap<String, IdTokenFacts>,
     count: u64,
@@ -146,6 +150,7 @@ impl Provider {
             tells_time: false,
             dates_off: BTreeMap::new(),
             name: Some("Alice"),
+            names_families: false,
             id_token_on_refresh: true,
             flaw: None,
             signing_key: 0,
@@ -158,6 +163,7 @@ impl Provider {
             families: Vec::new(),
             access_tokens: HashMap::new(),
             family_of: HashMap::new(),
+            signed: HashMap::new(),
             id_tokens: HashMap::new(),
             count: 0,
         }
@@ -236,6 +242,21 @@ impl Provider {
     /// The family of a refresh token, or of a code that was redeemed.
     pub(crate) fn family_of(&self, secret: &str) -> Option<usize> {
         self.family_of.get(secret).copied()
+    }
+
+    /// The family of an access token.
+    pub(crate) fn family_of_access(&self, access_token: &str) -> Option<usize> {
+        Some(self.access_tokens.get(access_token)?.0)
+    }
+
+    /// Verifies a signature as the browser does. One that the provider made itself is known to be good,
+    /// which saves half of a simulated life's time.
+    pub(crate) fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
+        let is_own = self.signed.get(input).is_some_and(|(signer, made)| {
+            let point = keys()[*signer].public_key().as_ref();
+            made == signature && jwk.contains(&base64url::encode(&point[1..33]))
+        });
+        is_own || verify(jwk, input, signature)
     }
 
     /// What was issued as this ID token.
@@ -451,7 +472,9 @@ impl Provider {
         if is_login {
             claims.push(("nonce", family.nonce.as_str().into()));
         }
-        if let Some(name) = self.name {
+        if self.names_families {
+            claims.push(("name", i.to_string().as_str().into()));
+        } else if let Some(name) = self.name {
             claims.push(("name", name.into()));
         }
         if let Some(Flaw::Claim(name, value)) = &self.flaw {
@@ -489,6 +512,8 @@ impl Provider {
         let signature = keys()[signer]
             .sign(&SystemRandom::new(), input.as_bytes())
             .unwrap();
+        self.signed
+            .insert(input.clone(), (signer, signature.as_ref().to_vec()));
         let token = [input, base64url::encode(signature.as_ref())].join(".");
         self.issued.push(token.clone());
         token
@@ -525,8 +550,7 @@ pub(crate) fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
     params(request.form.as_ref().map_or("", Secret::expose))
 }
 
-/// Verifies a signature as the browser does.
-pub(crate) fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
+fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
     let jwk = Value::parse(jwk).unwrap();
     let member = |name| base64url::decode(jwk.as_object().unwrap().str(name).unwrap()).unwrap();
     let point = [vec![4], member("x"), member("y")].concat();

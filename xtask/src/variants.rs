@@ -112,8 +112,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a poll in the background counts as activity",
         noticed_by: "limits",
         file: "vault/calls.rs",
-        find: "if !request.background && !is_in_doubt {",
-        replace: "if (BROKEN || !request.background) && !is_in_doubt {",
+        find: "if !request.background {",
+        replace: "if BROKEN || !request.background {",
     },
     Variant {
         name: "the absolute limit does not count sleep",
@@ -158,9 +158,80 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "calls of one user go out with the token of the next",
         noticed_by: "own_answer",
-        file: "vault/keeper.rs",
+        file: "vault/keeper/meet.rs",
         find: "self.give_up_calls(Waiters::SessionEnded, &error);",
         replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
+    },
+    Variant {
+        name: "a successor that has expired on its way is sent",
+        noticed_by: "expired_token",
+        file: "vault/renewal.rs",
+        find: "let is_good = session",
+        replace: "let is_good = BROKEN || session",
+    },
+    Variant {
+        name: "a kept session is refreshed without the lock",
+        noticed_by: "under_lock",
+        file: "vault/renewal.rs",
+        find: "self.renewal.stage = Stage::Queued(session.generation());
+            self.want_lock();",
+        replace: "self.renewal.stage = Stage::Queued(session.generation());
+            if BROKEN { self.send_refresh(); } else { self.want_lock(); }",
+    },
+    Variant {
+        name: "new tokens are adopted before the store has them",
+        noticed_by: "persisted_first",
+        file: "vault/renewal.rs",
+        find: "self.keep(op, state);",
+        replace: "self.keep(op, state);
+                if BROKEN { self.adopt_renewed(op); }",
+    },
+    Variant {
+        name: "the store is not looked at before a refresh",
+        noticed_by: "consumed",
+        file: "vault/keeper/lock.rs",
+        find: "self.load(Purpose::Read);",
+        replace: "if BROKEN {
+            self.keeper.lock = Lock::Held;
+            return self.proceed();
+        }
+        self.load(Purpose::Read);",
+    },
+    Variant {
+        name: "what another vault renewed is not taken up",
+        noticed_by: "consumed",
+        file: "vault/keeper/meet.rs",
+        find: "if theirs.generation() <= ours.generation() {",
+        replace: "if BROKEN || theirs.generation() <= ours.generation() {",
+    },
+    Variant {
+        name: "the lock is given back before the store has the successor",
+        noticed_by: "consumed",
+        file: "vault/keeper/lock.rs",
+        find: "if !self.keeper.is_behind && self.keeper.ended.is_none() {",
+        replace: "if BROKEN || (!self.keeper.is_behind && self.keeper.ended.is_none()) {",
+    },
+    Variant {
+        name: "a logout that did not wait for the lock is not looked for",
+        noticed_by: "end_stays",
+        file: "vault/keeper/look.rs",
+        find: "Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
+        replace: "Taken::Found(_) | Taken::Used if BROKEN => Stored::Session(session),
+            Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
+    },
+    Variant {
+        name: "a session idles out though the user is active in another tab",
+        noticed_by: "limits",
+        file: "vault/keeper/activity.rs",
+        find: "|| knows_all {",
+        replace: "|| knows_all || BROKEN {",
+    },
+    Variant {
+        name: "a login that is faster than the first look is kept from the pages",
+        noticed_by: "own_answer",
+        file: "vault/keeper.rs",
+        find: "self.stop_loading();",
+        replace: "if !BROKEN { self.stop_loading(); }",
     },
     Variant {
         name: "one page is not told of the session",

@@ -1,0 +1,105 @@
+//! Activity of the user is kept within fifteen seconds, and no vault ends a session for want of activity
+//! before it has looked into the store: the user may have been active in another tab.
+
+use super::lock::Lock;
+use crate::clock::Millis;
+use crate::session::EndReason;
+use crate::vault::Vault;
+
+/// Activity of the user is kept so long after it happened, unless something else is kept before.
+const DELAY: Millis = Millis::from_secs(15);
+
+/// What this vault knows of it.
+#[derive(Default)]
+pub(super) struct Activity {
+    /// When it is kept at the latest.
+    pub(super) flush_at: Option<Millis>,
+    /// There is some to be kept.
+    pub(super) is_new: bool,
+    /// The write that is under way counts it.
+    pub(super) is_counted: bool,
+    doubt: Option<Doubt>,
+}
+
+/// The idle limit is reached as far as this vault knows: another one may know better.
+#[derive(Default)]
+struct Doubt {
+    /// The user did something meanwhile, which counts if it was not too late for that.
+    was_touched: bool,
+}
+
+impl Vault {
+    /// Whether calls have to wait until it is known if the session is still alive.
+    pub(in crate::vault) const fn is_in_doubt(&self) -> bool {
+        self.keeps() && self.keeper.activity.doubt.is_some()
+    }
+
+    /// Whether the session's end has to wait for a look at the store.
+    pub(in crate::vault) fn doubts(&mut self, reason: EndReason) -> bool {
+        // Under the lock, once the store was read, nobody else can know of anything later.
+        let knows_all = matches!(self.keeper.lock, Lock::Held | Lock::Writing(_));
+        if !self.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
+            return false;
+        }
+        self.keeper.activity.doubt.get_or_insert_default();
+        if !matches!(self.keeper.lock, Lock::Reading(_)) {
+            self.look();
+        }
+        true
+    }
+
+    /// Whether a look at the store is about to tell if the session is still alive.
+    pub(in crate::vault) const fn awaits_verdict(&self) -> bool {
+        let is_looking =
+            self.keeper.looks.is_open() || matches!(self.keeper.lock, Lock::Reading(_));
+        self.is_in_doubt() && is_looking
+    }
+
+    /// Idle or not: now it is known.
+    pub(super) fn settle_doubt(&mut self) {
+        let doubt = self.keeper.activity.doubt.take();
+        let limits = &self.config.limits;
+        let session = self.session.as_ref();
+        if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.now)) {
+            self.end_session(reason);
+        } else if let Some(doubt) = doubt {
+            if doubt.was_touched {
+                self.user_is_active();
+            }
+            self.resume_calls();
+        }
+    }
+
+    /// The user did something. Gives whether that counts already.
+    pub(in crate::vault) const fn note_activity(&mut self) -> bool {
+        if !self.keeps() {
+            return true;
+        }
+        if let Some(doubt) = &mut self.keeper.activity.doubt {
+            doubt.was_touched = true;
+            return false;
+        }
+        if self.keeper.activity.flush_at.is_none() {
+            let at = self.now.monotonic.0.saturating_add(DELAY.0);
+            self.keeper.activity.flush_at = Some(Millis(at));
+        }
+        true
+    }
+
+    /// Activity was kept with the session, or could not be and others may count theirs before.
+    pub(super) fn activity_written(&mut self, ok: bool) {
+        let was_counted = core::mem::take(&mut self.keeper.activity.is_counted);
+        if let Some(session) = self.session.as_mut().filter(|_| was_counted && !ok) {
+            session.uncount_activity();
+            self.keeper.activity.is_new = true;
+        }
+    }
+
+    pub(super) fn flush_activity(&mut self) {
+        if self.keeper.activity.flush_at.take().is_some() && self.session.is_some() {
+            self.keeper.activity.is_new = true;
+            self.keeper.wants += 1;
+            self.keeper.wants_save = true;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What is done under the lock that all vaults over one store share.
+
+use super::back_off;
+use super::look::{Reading, Stored};
+use crate::Secret;
+use crate::clock::{Millis, UnixMillis};
+use crate::session;
+use crate::vault::{OpId, Output, Purpose, Vault};
+
+/// How long the lock is waited for: another vault's refresh may take its time.
+const PATIENCE: Millis = Millis::from_secs(30);
+
+/// How long a page's login or logout waits for the lock. Whoever has it may be a tab that is frozen, or somebody who
+/// never gives it back.
+const PAGE_PATIENCE: Millis = Millis::from_secs(5);
+
+/// The lock, as this vault has it or has it not.
+#[derive(Default)]
+pub(super) enum Lock {
+    #[default]
+    Free,
+    Asked(OpId),
+    /// It is held, and the store is being read.
+    Reading(Reading),
+    /// It is held, and nothing of the store is under way.
+    Held,
+    /// It is held, and the store is being written.
+    Writing(OpId),
+}
+
+impl Vault {
+    /// Sees to it that what is wanted is done under the lock.
+    pub(in crate::vault) fn want_lock(&mut self) {
+        match self.keeper.lock {
+            Lock::Free => {
+                let deadline = self.now.monotonic + PATIENCE;
+                let op = self.begin_operation(Purpose::Lock, Some(deadline));
+                self.keeper.lock = Lock::Asked(op);
+                self.outputs.push(Output::Lock { op });
+            }
+            Lock::Held => self.proceed(),
+            // What is under way comes to it.
+            Lock::Asked(_) | Lock::Reading(_) | Lock::Writing(_) => {}
+        }
+    }
+
+    /// A page waits for what is to be done under the lock.
+    pub(super) fn shorten_wait(&mut self) {
+        if let Lock::Asked(asked) = self.keeper.lock {
+            let at = self.now.monotonic + PAGE_PATIENCE;
+            if let Some(operation) = self.operations.iter_mut().find(|o| o.op == asked) {
+                operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
+            }
+        }
+    }
+
+    /// The lock was granted.
+    pub(in crate::vault) fn locked(&mut self) {
+        self.keeper.looks.is_old = self.keeper.looks.is_open();
+        self.keeper.lock = Lock::Reading(Reading::default());
+        self.load(Purpose::Read);
+    }
+
+    /// The lock was not granted in time.
+    pub(in crate::vault) fn not_locked(&mut self) {
+        self.keeper.lock = Lock::Free;
+        if self.end_without_lock() {
+            self.refresh_not_locked();
+        } else {
+            self.try_later();
+        }
+    }
+
+    /// The store was read under the lock.
+    pub(super) fn read(&mut self, stored: Stored) {
+        self.keeper.lock = Lock::Held;
+        if matches!(stored, Stored::Unavailable) {
+            if self.refresh_is_queued() && !self.keeper.is_known {
+                // The store never had it, and so has no other vault.
+                return self.send_refresh();
+            }
+            // Who knows what another vault has written there.
+            self.try_later();
+            self.unlock();
+            return self.settle_doubt();
+        }
+        self.reconcile(stored);
+        self.settle_doubt();
+        self.proceed();
+    }
+
+    /// Does the next thing that needs the lock, or gives it back.
+    pub(in crate::vault) fn proceed(&mut self) {
+        let is_held = matches!(self.keeper.lock, Lock::Held);
+        if !self.keeps() || !is_held || self.refresh_is_sent() {
+            return;
+        }
+        self.keeper.retry_at = None;
+        let is_writable = self.keeper.failures == 0;
+        if let Some(ended) = &mut self.keeper.ended {
+            let token = ended.token.take();
+            let ended = session::ended(&ended.sid, ended.reason, &self.config);
+            if let Some(token) = token {
+                self.revoke(&token);
+            }
+            return self.write(ended);
+        }
+        if self.refresh_is_queued() && (!self.keeper.wants_save || !is_writable) {
+            return self.send_refresh();
+        }
+        match &mut self.session {
+            Some(session) if self.keeper.wants_save => {
+                // Now that the store's own count is known.
+                if core::mem::take(&mut self.keeper.activity.is_new) {
+                    session.count_activity();
+                    self.keeper.activity.is_counted = true;
+                }
+                let kept = session.kept(&self.config, &self.now);
+                self.write(kept);
+            }
+            _ => self.unlock(),
+        }
+    }
+
+    fn write(&mut self, state: Secret) {
+        let op = self.begin_limited(Purpose::Write);
+        self.keep(op, state);
+    }
+
+    /// The refresh token that the store may have is consumed.
+    pub(in crate::vault) fn fall_behind(&mut self) {
+        self.keeper.is_behind |= self.keeper.is_known;
+    }
+
+    /// Until when what is written now may be of use.
+    pub(super) fn kept_until(&self) -> UnixMillis {
+        self.now.wall.saturating_add(self.config.limits.absolute.0)
+    }
+
+    /// Asks for `state` to be kept.
+    pub(in crate::vault) fn keep(&mut self, op: OpId, state: Secret) {
+        self.keeper.lock = Lock::Writing(op);
+        self.keeper.wants_when_written = self.keeper.wants;
+        let expires_at = self.kept_until();
+        self.outputs.push(Output::Persist {
+            op,
+            state: Some(state),
+            expires_at,
+        });
+    }
+
+    /// The store was written, or could not be.
+    pub(in crate::vault) fn written(&mut self, op: OpId, ok: bool) {
+        if !matches!(self.keeper.lock, Lock::Writing(written) if written == op) {
+            return;
+        }
+        self.keeper.lock = Lock::Held;
+        if ok {
+            self.activity_written(true);
+            self.keeper.failures = 0;
+            self.keeper.is_behind = false;
+            self.logouts_kept();
+            self.logins_kept();
+            if self.keeper.wants == self.keeper.wants_when_written {
+                self.keeper.ended = None;
+                self.keeper.wants_save = false;
+                self.keeper.is_known = self.session.is_some();
+            }
+            self.outputs.push(Output::Announce);
+        } else {
+            self.keeper.wants_save |= self.session.is_some();
+            self.try_later();
+            // As long as what the store has is not consumed, others may go on from that.
+            if !self.keeper.is_behind && self.keeper.ended.is_none() {
+                self.activity_written(false);
+                self.unlock();
+            }
+        }
+    }
+
+    /// After [`Vault::written`]: goes on, unless it has to be tried again first.
+    pub(in crate::vault) fn proceed_after_writing(&mut self) {
+        if self.keeper.retry_at.is_none() || self.refresh_is_queued() {
+            self.proceed();
+        }
+    }
+
+    pub(super) fn try_later(&mut self) {
+        let wait = back_off(self.keeper.failures);
+        self.keeper.failures += 1;
+        self.logouts_kept();
+        self.logins_kept();
+        let is_wanted = self.keeper.wants_save || self.keeper.ended.is_some();
+        self.keeper.retry_at = is_wanted.then(|| self.now.monotonic + wait);
+        self.refresh_not_locked();
+    }
+
+    fn unlock(&mut self) {
+        self.keeper.lock = Lock::Free;
+        self.outputs.push(Output::Unlock);
+        if core::mem::take(&mut self.keeper.looks.after_lock) {
+            self.look();
+        }
+    }
+}

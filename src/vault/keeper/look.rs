@@ -1,0 +1,235 @@
+//! Reading the store, under the lock and without.
+//!
+//! There are two things to read: what was persisted last, and, if that is a session, whether its end was
+//! written beside it (see `end`).
+
+use super::back_off;
+use super::end::mark_of;
+use super::lock::Lock;
+use crate::Secret;
+use crate::clock::Millis;
+use crate::prelude::*;
+use crate::session::{self, EndReason, Kept, Session};
+use crate::vault::{Output, Purpose, Taken, Vault};
+
+/// How long a look at the store may take: a page waits for the first one.
+const PATIENCE: Millis = Millis::from_secs(3);
+
+/// What was found in the store.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// What was persisted last.
+    Found(Secret),
+    /// Nothing ever was, or it was cleared.
+    Nothing,
+    /// Something that does not open.
+    Damaged,
+    /// The store does not work.
+    Unavailable,
+}
+
+/// What the store has.
+pub(super) enum Stored {
+    /// A session that goes on.
+    Session(Box<Session>),
+    /// A session that has ended, though it was persisted after that.
+    Overwritten(Box<Session>),
+    /// The session of this number has ended.
+    Ended(String, EndReason),
+    Nothing,
+    /// Something that does not open, or was written for others.
+    Unreadable,
+    /// It does not work.
+    Unavailable,
+}
+
+/// A reading of the store that is under way.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// The session that was found, while it is looked up whether its end was written.
+    session: Option<Box<Session>>,
+}
+
+/// Looks at the store without the lock.
+#[derive(Default)]
+pub(super) struct Looks {
+    /// One that is under way.
+    open: Option<Reading>,
+    /// There was a change meanwhile.
+    again: bool,
+    /// The lock was this vault's meanwhile: what is found may be older than what was read or written
+    /// under the lock.
+    pub(super) is_old: bool,
+    /// There was a change while the lock was this vault's: only an end can have been written.
+    pub(super) after_lock: bool,
+    /// When to look again, since the store did not work, and how often that was so.
+    pub(super) retry_at: Option<Millis>,
+    failed: u32,
+    /// The store was looked at; until then no page is greeted.
+    has_looked: bool,
+}
+
+impl Looks {
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
+
+impl Vault {
+    /// With the first input: the store may have a session.
+    pub(in crate::vault) fn begin_keeping(&mut self) {
+        if self.keeps() && !self.keeper.looks.has_looked {
+            self.look();
+        }
+    }
+
+    /// Whether pages have to wait for what the store has.
+    pub(in crate::vault) const fn is_loading(&self) -> bool {
+        self.keeps() && !self.keeper.looks.has_looked
+    }
+
+    /// Another vault has changed what is kept.
+    pub(in crate::vault) fn changed_elsewhere(&mut self) {
+        if !self.keeps() {
+            return;
+        }
+        // Who wrote has had the lock, and may have given it back.
+        self.keeper.retry_at = self.keeper.retry_at.map(|_| self.now.monotonic);
+        if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh_is_sent() {
+            self.keeper.looks.again = self.keeper.looks.is_open();
+            self.look();
+        } else {
+            self.keeper.looks.after_lock = true;
+        }
+    }
+
+    pub(super) fn look(&mut self) {
+        if self.keeper.looks.open.is_none() {
+            self.keeper.looks.open = Some(Reading::default());
+            self.load(Purpose::Look);
+        }
+    }
+
+    /// Begins to read. The reading itself is noted by whoever asks for it.
+    pub(super) fn load(&mut self, purpose: Purpose) {
+        let op = self.begin_operation(purpose, Some(self.reading_deadline(purpose)));
+        self.outputs.push(Output::Load { op });
+    }
+
+    fn reading_deadline(&self, purpose: Purpose) -> Millis {
+        let patience = match purpose {
+            Purpose::Look => PATIENCE,
+            _ => self.config.request_timeout,
+        };
+        self.now.monotonic + patience
+    }
+
+    fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
+        match (&mut self.keeper.lock, purpose) {
+            (_, Purpose::Look) => self.keeper.looks.open.as_mut(),
+            (Lock::Reading(reading), _) => Some(reading),
+            _ => None,
+        }
+    }
+
+    /// What was persisted last was read.
+    pub(in crate::vault) fn loaded(&mut self, purpose: Purpose, loaded: &Loaded) {
+        let session = match self.stored(loaded) {
+            Stored::Session(session) => session,
+            stored => return self.has_read(purpose, stored),
+        };
+        let key = mark_of(session.sid());
+        let op = self.begin_operation(purpose, Some(self.reading_deadline(purpose)));
+        self.outputs.push(Output::Take { op, key });
+        if let Some(reading) = self.reading(purpose) {
+            // As it was read: its ages are counted from there.
+            reading.session = Some(session);
+        }
+    }
+
+    /// It was looked up whether the end of a session was written.
+    pub(in crate::vault) fn mark_taken(&mut self, purpose: Purpose, taken: &Taken) {
+        let Some(session) = self.reading(purpose).and_then(|r| r.session.take()) else {
+            return;
+        };
+        let stored = match taken {
+            Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
+            Taken::Absent => Stored::Session(session),
+            Taken::Unavailable => Stored::Unavailable,
+        };
+        self.has_read(purpose, stored);
+    }
+
+    /// The time for reading is over.
+    pub(in crate::vault) fn not_read(&mut self, purpose: Purpose) {
+        self.has_read(purpose, Stored::Unavailable);
+    }
+
+    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
+        match purpose {
+            Purpose::Look => self.looked(stored),
+            _ => self.read(stored),
+        }
+    }
+
+    fn stored(&self, loaded: &Loaded) -> Stored {
+        match loaded {
+            Loaded::Found(text) => match session::restore(text.expose(), &self.config, &self.now) {
+                Some(Kept::Session(session)) => Stored::Session(session),
+                Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
+                None => Stored::Unreadable,
+            },
+            Loaded::Nothing => Stored::Nothing,
+            Loaded::Damaged => Stored::Unreadable,
+            Loaded::Unavailable => Stored::Unavailable,
+        }
+    }
+
+    /// The store was looked at without the lock.
+    fn looked(&mut self, stored: Stored) {
+        self.keeper.looks.open = None;
+        let was_loading = self.is_loading();
+        let is_unavailable = matches!(stored, Stored::Unavailable);
+        let is_old = core::mem::take(&mut self.keeper.looks.is_old);
+        match self.keeper.lock {
+            Lock::Free | Lock::Asked(_) if !is_old => {
+                self.reconcile(stored);
+                self.settle_doubt();
+                self.mark_end();
+            }
+            // Under the lock it is this vault that knows best, but for an end that did not wait for it.
+            Lock::Held | Lock::Writing(_) | Lock::Reading(_) => {
+                self.heed_end(stored);
+                self.keeper.looks.after_lock = true;
+            }
+            Lock::Free => self.keeper.looks.again = true,
+            Lock::Asked(_) => self.keeper.looks.after_lock = true,
+        }
+        self.keeper.looks.retry_at = None;
+        if was_loading {
+            self.greet_all();
+        }
+        self.keeper.looks.has_looked = true;
+        if core::mem::take(&mut self.keeper.looks.again) {
+            self.changed_elsewhere();
+        } else if is_unavailable {
+            let wait = back_off(self.keeper.looks.failed);
+            self.keeper.looks.retry_at = Some(self.now.monotonic + wait);
+            self.keeper.looks.failed += 1;
+        }
+    }
+
+    /// There is a session by a login, whatever the store has: pages need not wait to be told of it.
+    pub(super) fn stop_loading(&mut self) {
+        if self.is_loading() {
+            self.keeper.looks.has_looked = true;
+            self.greet_all();
+        }
+    }
+
+    fn greet_all(&mut self) {
+        for i in 0..self.ports.len() {
+            self.greet(self.ports[i]);
+        }
+    }
+}

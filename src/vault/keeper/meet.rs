@@ -1,0 +1,153 @@
+//! What this vault holds and what the store has are brought together.
+//!
+//! Of one session the later generation counts, of two sessions the one in the store, unless that is the
+//! older one because this vault's could not be written yet.
+
+use super::look::Stored;
+use crate::Secret;
+use crate::error::{Code, Error};
+use crate::session::{EndReason, Session};
+use crate::vault::Vault;
+use crate::vault::calls::Waiters;
+
+impl Vault {
+    pub(super) fn reconcile(&mut self, stored: Stored) {
+        match stored {
+            Stored::Session(theirs) => self.meet(*theirs),
+            Stored::Overwritten(theirs) => self.meet_overwritten(&theirs),
+            Stored::Ended(sid, reason) => self.meet_end(&sid, reason),
+            // It was cleared or replaced: who knows which refresh token is the last.
+            Stored::Nothing | Stored::Unreadable if self.keeper.is_known => {
+                self.end_elsewhere(EndReason::StorageLost);
+            }
+            Stored::Nothing => {}
+            // What might have been there is not to be had. What this vault holds goes on.
+            Stored::Unreadable | Stored::Unavailable => {
+                if self.session.is_none() {
+                    self.end_reason.get_or_insert(EndReason::StorageLost);
+                }
+            }
+        }
+        if !self.has_end_to_keep() {
+            self.logouts_kept();
+        }
+    }
+
+    /// The lock is this vault's: only an end may have been written, and that for good.
+    pub(super) fn heed_end(&mut self, stored: Stored) {
+        let is_ours = |sid: &str| self.session.as_ref().is_some_and(|ours| ours.sid() == sid);
+        match stored {
+            Stored::Overwritten(theirs) if is_ours(theirs.sid()) => {
+                self.end_session(EndReason::LoggedOut);
+                self.end_none_but(&theirs);
+            }
+            Stored::Ended(sid, reason) if is_ours(&sid) => self.end_elsewhere(reason),
+            _ => {}
+        }
+    }
+
+    /// The store has a session. One that is over already is ended by whoever asked for this.
+    fn meet(&mut self, mut theirs: Session) {
+        self.config.rules.forbid_too(theirs.take_endpoints());
+        if self.is_over(&theirs) {
+            return;
+        }
+        match &mut self.session {
+            Some(ours) if ours.sid() == theirs.sid() => {
+                self.keeper.is_known = true;
+                if theirs.generation() <= ours.generation() {
+                    return ours.hear_of_activity(&theirs, &self.now);
+                }
+                theirs.succeed(ours, &self.now);
+                self.session = Some(theirs);
+                self.abandon_refresh();
+                self.trace_generation("refresh_completed");
+            }
+            // Begun here after the one in the store.
+            Some(_) if !self.keeper.is_known => return,
+            _ => {
+                self.keeper.is_known = true;
+                self.replace_session(theirs);
+                self.trace_generation("session_restored");
+            }
+        }
+        let limits = &self.config.limits;
+        let session = self.session.as_ref();
+        if session.is_some_and(|s| s.limit_reached(limits, &self.now).is_none()) {
+            self.broadcast_session();
+            self.release_calls();
+        }
+    }
+
+    fn meet_end(&mut self, sid: &str, reason: EndReason) {
+        let ours = self.session.as_ref().map(Session::sid);
+        if ours.is_none() {
+            self.end_reason.get_or_insert(reason);
+            self.keeper.ended.take_if(|ended| ended.sid == sid);
+        } else if ours == Some(sid) || self.keeper.is_known {
+            self.end_elsewhere(reason);
+            if reason == EndReason::LoggedOut {
+                self.cancel_callbacks();
+            }
+        }
+    }
+
+    /// Somebody logged out, and somebody else who had the lock wrote the session once more. Its refresh
+    /// token may be another than the one that was revoked.
+    fn meet_overwritten(&mut self, theirs: &Session) {
+        if self.is_over(theirs) {
+            return;
+        }
+        match &self.session {
+            Some(ours) if ours.sid() == theirs.sid() => {
+                self.end_session(EndReason::LoggedOut);
+                self.end_none_but(theirs);
+            }
+            // Begun here after that one.
+            Some(_) if !self.keeper.is_known => return,
+            Some(_) => self.end_elsewhere(EndReason::LoggedOut),
+            None => {
+                self.end_reason.get_or_insert(EndReason::LoggedOut);
+                let token = theirs.refresh_token().cloned();
+                self.note_end(theirs, EndReason::LoggedOut, token);
+                self.end_none_but(theirs);
+            }
+        }
+        self.cancel_callbacks();
+    }
+
+    fn end_elsewhere(&mut self, reason: EndReason) {
+        if self.close_session(reason).is_some() {
+            self.keeper.is_known = false;
+            self.keeper.wants_save = false;
+            self.logins_kept();
+        }
+    }
+
+    /// Waiting calls whose session was taken over are not sent in the name of another user.
+    pub(in crate::vault) fn replace_session(&mut self, session: Session) -> Option<Secret> {
+        let mut orphaned = None;
+        if self.keeps() {
+            self.keeper.activity.is_counted = false;
+            if self.refresh_is_sent() {
+                // Its answer is dropped, and until the new session is written the store has what it consumed.
+                self.fall_behind();
+            }
+        }
+        if let Some(before) = self.session.take()
+            && before.original().subject() != session.original().subject()
+        {
+            let successor = self.end_refresh();
+            let error = Error::new(Code::SessionEnded, words!("another user has signed in"));
+            self.give_up_calls(Waiters::SessionEnded, &error);
+            orphaned = successor.or(before.refresh_token().cloned());
+        }
+        self.abandon_refresh();
+        self.orphan_calls();
+        #[cfg(feature = "full")]
+        self.close_sockets(None);
+        self.session = Some(session);
+        self.end_reason = None;
+        orphaned
+    }
+}

@@ -1,0 +1,649 @@
+//! What must hold of sessions that are kept, in all vaults over one store together.
+//!
+//! An account by the rules of `docs/sessions.md`, of what each vault can know: what it was told by the
+//! provider and by its own pages, and what it has read in the store. Ages are counted as each vault's
+//! worker can count them, since its clock begins with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use strongroom::clock::{Instant, Millis, UnixMillis};
+use strongroom::config::Limits;
+use strongroom::json::Value;
+use strongroom::vault::{Loaded, OpId, Taken};
+
+use super::invariants::Invariant;
+
+/// Activity is stored within fifteen seconds, and writing takes a moment.
+const STORED_WITHIN: Millis = Millis::from_secs(16);
+
+/// A vault that has reached the idle limit looks into the store, for so long at most.
+const LOOKS_WITHIN: Millis = Millis::from_secs(15);
+
+/// What the store has, by this account.
+#[derive(Clone)]
+pub(crate) struct Record {
+    family: Option<usize>,
+    sid: String,
+    ended: Option<&'static str>,
+    /// How many ends were written by the time it was read.
+    ends: usize,
+    kept_at: UnixMillis,
+    /// Since the beginning, at least and at most.
+    age: (Millis, Millis),
+    /// Since activity that whoever reads this must heed.
+    certain: Millis,
+    /// Since the latest activity that it may tell of, at least and at most.
+    possible: (Millis, Millis),
+    /// Which activity that others must heed this tells of.
+    news: u64,
+    token: Option<(String, Millis, Millis)>,
+    ends_with_token: bool,
+}
+
+/// Moments of which a vault may go by any. They are one, or nearly so, unless clocks were set: what was
+/// read in the store counts by the wall clock, and which of two moments is the later one may change then.
+#[derive(Clone)]
+struct Moments(Vec<Instant>);
+
+impl Moments {
+    fn shortest(&self, now: &Instant) -> Millis {
+        let all = self.0.iter().map(|at| at.elapsed(now));
+        all.min().unwrap_or(Millis::MAX)
+    }
+
+    fn longest(&self, now: &Instant) -> Millis {
+        let all = self.0.iter().map(|at| at.elapsed(now));
+        all.max().unwrap_or(Millis::ZERO)
+    }
+
+    fn or(&mut self, at: Instant) {
+        if !self.0.contains(&at) {
+            self.0.push(at);
+        }
+    }
+}
+
+/// A session, as one vault can know it.
+#[derive(Clone)]
+struct Holding {
+    started: Moments,
+    /// The last activity.
+    active: Moments,
+    /// The last that others must be able to read of.
+    shared: Instant,
+    /// What its own pages did and the store was not told yet.
+    touches: Vec<Instant>,
+    news: u64,
+    /// When the access token of a session without refresh token was asked for, and how long it lives.
+    ends_with_token: Option<(Moments, Millis)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    told: Option<usize>,
+    holdings: HashMap<usize, Holding>,
+    /// When it last got an answer from the store.
+    looked_at: Option<Instant>,
+    /// For what reasons its session may end.
+    justified: BTreeSet<&'static str>,
+    must_end: Option<&'static str>,
+    /// Since when it has known that the idle limit is reached.
+    idle_since: Option<Instant>,
+    /// How often its timer fired since then.
+    ticks: u32,
+    write: Option<Record>,
+    /// Sessions of which it knows that the store has had them.
+    shared: HashSet<usize>,
+    /// The user did something when it was in doubt whether the session is alive.
+    touched_in_doubt: bool,
+    /// Sessions that it has read of, and does not know yet whether their end was marked.
+    reading: Option<(Record, Instant)>,
+    marks: HashMap<OpId, (Record, Instant)>,
+    /// The ends that it has read.
+    ends_read: HashSet<usize>,
+}
+
+pub(crate) struct Kept {
+    limits: Limits,
+    vaults: BTreeMap<usize, Seen>,
+    stored: Option<Record>,
+    /// Sessions that began with a good ID token, and when by the provider's clock.
+    begun: HashMap<usize, u64>,
+    /// When somebody logged out, by the provider's clock.
+    logouts: Vec<u64>,
+    /// Families whose end was written in the place of the session.
+    ended: Vec<usize>,
+    /// Families whose end was written beside it.
+    marked: HashSet<usize>,
+    news: u64,
+    /// Families of which a page was told that they are over.
+    over: HashSet<usize>,
+    /// Families of which a page was told.
+    known: HashSet<usize>,
+    sids: HashMap<String, usize>,
+}
+
+/// Since when it was, if it is so long ago now. A wall clock that was set back makes nothing younger.
+fn before(now: &Instant, kept_at: UnixMillis, age: Millis) -> Instant {
+    let age = Millis(now.wall.saturating_sub(kept_at)) + age;
+    Instant {
+        monotonic: now.monotonic.saturating_sub(age),
+        wall: now.wall.saturating_sub(age.0),
+    }
+}
+
+/// What has passed by both clocks: neither sleep nor a clock that was set is time in which a vault could act.
+fn passed_on_both(since: &Instant, now: &Instant) -> Millis {
+    let monotonic = now.monotonic.saturating_sub(since.monotonic);
+    monotonic.min(Millis(now.wall.saturating_sub(since.wall)))
+}
+
+impl Holding {
+    fn begun(requested: Instant, now: Instant) -> Self {
+        Self {
+            started: Moments(vec![requested]),
+            active: Moments(vec![now]),
+            shared: now,
+            touches: Vec::new(),
+            news: 0,
+            ends_with_token: None,
+        }
+    }
+}
+
+impl Kept {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            vaults: BTreeMap::new(),
+            stored: None,
+            begun: HashMap::new(),
+            logouts: Vec::new(),
+            ended: Vec::new(),
+            marked: HashSet::new(),
+            news: 0,
+            over: HashSet::new(),
+            known: HashSet::new(),
+            sids: HashMap::new(),
+        }
+    }
+
+    fn seen(&mut self, vault: usize) -> &mut Seen {
+        self.vaults.entry(vault).or_default()
+    }
+
+    /// The family of the session that a vault's pages know of.
+    pub(crate) fn told(&self, vault: usize) -> Option<usize> {
+        self.vaults.get(&vault)?.told
+    }
+
+    /// The families of the sessions that pages know of.
+    pub(crate) fn families(&self) -> BTreeSet<usize> {
+        self.vaults.values().filter_map(|seen| seen.told).collect()
+    }
+
+    pub(crate) fn record(&self) -> Option<Record> {
+        let mut record = self.stored.clone()?;
+        record.ends = self.ended.len();
+        Some(record)
+    }
+
+    pub(crate) fn killed(&mut self, vault: usize) {
+        self.vaults.remove(&vault);
+    }
+
+    // Inputs
+
+    pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
+        let limits = self.limits;
+        let seen = self.seen(vault);
+        let Some(holding) = seen.told.and_then(|family| seen.holdings.get(&family)) else {
+            return;
+        };
+        let (started, active) = (&holding.started, &holding.active);
+        let may_be_absolute = started.longest(now) >= limits.absolute;
+        let is_absolute = started.shortest(now) >= limits.absolute;
+        let may_be_idle = active.longest(now) + STORED_WITHIN >= limits.idle;
+        let is_idle = active.shortest(now) >= limits.idle;
+        let is_expired = holding
+            .ends_with_token
+            .as_ref()
+            .is_some_and(|(since, life)| since.longest(now) >= *life);
+        let is_shared = seen
+            .told
+            .is_some_and(|family| seen.shared.contains(&family));
+        if may_be_idle && (holds_lock || !is_shared) {
+            // Else it has to look into the store first.
+            seen.justified.insert("idle");
+        }
+        if may_be_absolute {
+            seen.justified.insert("absolute");
+        }
+        if is_absolute {
+            seen.must_end = seen.must_end.or(Some("absolute"));
+        } else if is_expired {
+            seen.justified.insert("expired");
+            // Of two limits the idle one comes first.
+            let ends = holding.ends_with_token.as_ref();
+            let is_sure = ends.is_some_and(|(since, life)| since.shortest(now) >= *life);
+            if is_sure && !may_be_idle && !may_be_absolute {
+                seen.must_end = seen.must_end.or(Some("expired"));
+            }
+        }
+        if !is_idle || seen.idle_since.is_none() {
+            (seen.idle_since, seen.ticks) = (is_idle.then_some(*now), 0);
+        }
+    }
+
+    pub(crate) fn after(
+        &mut self,
+        vault: usize,
+        now: &Instant,
+        has_pages: bool,
+        next_tick: Option<Millis>,
+        is_tick: bool,
+    ) {
+        let limits = self.limits;
+        let seen = self.seen(vault);
+        let must_end = seen.must_end.take();
+        if !has_pages {
+            // The next page is told of whatever there is by then.
+            (seen.told, seen.idle_since) = (None, None);
+        }
+        let Some(family) = seen.told else {
+            return;
+        };
+        if let Some(reason) = must_end {
+            let invariant = match reason {
+                "absolute" | "expired" => Invariant::Limits,
+                _ => Invariant::DefiniteVerdict,
+            };
+            invariant.is_broken(format!("{reason}, and the session goes on"));
+        }
+        let waits = seen
+            .idle_since
+            .map_or(Millis::ZERO, |since| passed_on_both(&since, now));
+        seen.ticks += u32::from(is_tick);
+        // What it waited for may have been answered while nothing reached it.
+        let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN;
+        Invariant::Limits.holds_if(has_time, || {
+            format!("it is idle, and goes on {} ms later", waits.0)
+        });
+        let holding = &seen.holdings[&family];
+        let left = |passed: Millis, limit: Millis| limit.saturating_sub(passed);
+        let absolute = left(holding.started.shortest(now), limits.absolute);
+        let end = absolute.min(left(holding.active.shortest(now), limits.idle));
+        let is_timed = next_tick.is_some_and(|tick| tick <= now.monotonic + end + LOOKS_WITHIN);
+        Invariant::Limits.holds_if(is_timed, || {
+            "no timer is set for the session's end".to_owned()
+        });
+    }
+
+    pub(crate) fn touched(&mut self, vault: usize, now: &Instant) {
+        let idle = self.limits.idle;
+        let seen = self.seen(vault);
+        if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
+            // Too late for that, unless another vault knows better.
+            seen.touched_in_doubt = holding.active.longest(now) >= idle;
+            if seen.touched_in_doubt {
+                holding.active.or(*now);
+            } else {
+                holding.active = Moments(vec![*now]);
+                holding.touches.push(*now);
+            }
+        }
+    }
+
+    pub(crate) fn logs_out(&mut self, vault: usize, time: u64) {
+        self.logouts.push(time);
+        let seen = self.seen(vault);
+        seen.justified.insert("logged_out");
+        seen.must_end = Some("logged_out");
+    }
+
+    /// A vault was told something that ends this family's session.
+    pub(crate) fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
+        let seen = self.seen(vault);
+        if seen.told == Some(family) {
+            seen.justified.insert(reason);
+            seen.must_end = seen.must_end.or(Some(reason));
+        }
+    }
+
+    /// The ID token of a login was found good.
+    pub(crate) fn begins(
+        &mut self,
+        vault: usize,
+        family: usize,
+        (requested, now): (&Instant, &Instant),
+        ends_with_token: Option<(Instant, Millis)>,
+        time: u64,
+    ) {
+        self.begun.insert(family, time);
+        let holding = Holding {
+            ends_with_token: ends_with_token.map(|(since, life)| (Moments(vec![since]), life)),
+            ..Holding::begun(*requested, *now)
+        };
+        self.seen(vault).holdings.insert(family, holding);
+    }
+
+    /// A vault asks for this to be written.
+    pub(crate) fn writes(
+        &mut self,
+        vault: usize,
+        state: &str,
+        family: Option<usize>,
+        now: &Instant,
+        token: Option<(String, Millis, Millis)>,
+    ) {
+        let state = Value::parse(state).unwrap();
+        let state = state.as_object().unwrap();
+        let sid = state.str("sid").unwrap().to_owned();
+        let ended = state.str("ended").map(reason);
+        if let Some(family) = family {
+            self.sids.insert(sid.clone(), family);
+        }
+        let family = family.or_else(|| self.sids.get(&sid).copied());
+        let mut record = Record {
+            family,
+            sid,
+            ended,
+            ends: 0,
+            kept_at: now.wall,
+            age: (Millis::ZERO, Millis::ZERO),
+            certain: Millis::ZERO,
+            possible: (Millis::ZERO, Millis::ZERO),
+            news: 0,
+            token,
+            ends_with_token: state.str("refresh_token").is_none(),
+        };
+        let news = self.news + 1;
+        let seen = self.seen(vault);
+        let holding = family.and_then(|family| seen.holdings.get_mut(&family));
+        if let Some(holding) = holding {
+            let is_due = |touch: &&Instant| touch.elapsed(now) >= STORED_WITHIN;
+            if let Some(touch) = holding.touches.iter().rfind(is_due) {
+                (holding.shared, holding.news) = (*touch, news);
+            }
+            holding.touches.retain(|touch| !is_due(&touch));
+            record.age = (holding.started.shortest(now), holding.started.longest(now));
+            record.certain = holding.shared.elapsed(now);
+            record.possible = (holding.active.shortest(now), holding.active.longest(now));
+            record.news = holding.news;
+        }
+        seen.write = Some(record);
+        self.news = news;
+    }
+
+    /// What was to be written is there, or is not.
+    pub(crate) fn written(&mut self, vault: usize, works: bool) {
+        let write = self.seen(vault).write.take();
+        if let Some(record) = write.filter(|_| works) {
+            if let (Some(family), Some(_)) = (record.family, record.ended) {
+                self.ended.push(family);
+            }
+            self.stored = Some(record);
+        }
+    }
+
+    /// A vault is told that what it asked to be written is there.
+    pub(crate) fn told_written(&mut self, vault: usize) {
+        let stored = self.stored.as_ref().and_then(|record| record.family);
+        self.seen(vault).shared.extend(stored);
+    }
+
+    /// That a session has ended is written beside it.
+    pub(crate) fn marked(&mut self, sid: &str) {
+        if let Some(family) = self.sids.get(sid) {
+            self.marked.insert(*family);
+        }
+    }
+
+    /// A vault asks whether the end is marked of the session that it has read just now.
+    pub(crate) fn asks_for_mark(&mut self, vault: usize, op: OpId) {
+        let seen = self.seen(vault);
+        let reading = seen.reading.take();
+        seen.marks.extend(reading.map(|reading| (op, reading)));
+    }
+
+    /// A vault learns whether the end is marked of the session that it has read.
+    pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
+        let mut read = None;
+        let seen = self.seen(vault);
+        if let Some((record, read_at)) = seen.marks.remove(&op) {
+            if let (Taken::Absent, Some(family)) = (taken, record.family) {
+                seen.hears(&record, family, &read_at);
+                read = Some(family);
+            }
+        }
+        if !matches!(taken, Taken::Unavailable) {
+            let marked = self.marked.clone();
+            self.seen(vault).ends_read.extend(marked);
+        }
+        let limits = self.limits;
+        let seen = self.seen(vault);
+        let told = seen.told.and_then(|family| seen.holdings.get_mut(&family));
+        if let Some(holding) = told
+            && holding.active.shortest(now) < limits.idle
+        {
+            seen.idle_since = None;
+            if std::mem::take(&mut seen.touched_in_doubt) {
+                holding.active.or(*now);
+                holding.touches.push(*now);
+            }
+        }
+        // That of its own session, or of one that has taken its place.
+        let families = seen.told.into_iter().chain(read);
+        for holding in families.filter_map(|family| seen.holdings.get(&family)) {
+            let ends = holding.ends_with_token.as_ref();
+            if holding.active.longest(now) + STORED_WITHIN >= limits.idle {
+                seen.justified.insert("idle");
+            }
+            if holding.started.longest(now) >= limits.absolute {
+                seen.justified.insert("absolute");
+            }
+            if ends.is_some_and(|(since, life)| since.longest(now) >= *life) {
+                seen.justified.insert("expired");
+            }
+        }
+    }
+
+    /// A vault gets what it asked the store for.
+    pub(crate) fn loaded(
+        &mut self,
+        vault: usize,
+        loaded: &Loaded,
+        record: Option<&Record>,
+        now: &Instant,
+    ) {
+        let known = record.map_or(0, |record| record.ends).min(self.ended.len());
+        let ended = self.ended[..known].to_vec();
+        if !matches!(loaded, Loaded::Found(_) | Loaded::Unavailable) {
+            // Who cleared it has cleared what it said of ends, too.
+            self.ended.clear();
+            self.marked.clear();
+        }
+        let limits = self.limits;
+        let seen = self.seen(vault);
+        seen.looked_at = Some(*now);
+        let record = match loaded {
+            Loaded::Found(_) => record,
+            Loaded::Nothing | Loaded::Damaged => {
+                seen.justified.insert("storage_lost");
+                None
+            }
+            Loaded::Unavailable => None,
+        };
+        if let Some(record) = record {
+            seen.ends_read.extend(ended);
+            match (record.ended, record.family) {
+                (Some(reason), _) => {
+                    seen.justified.insert(reason);
+                }
+                (None, _) => seen.reading = Some((record.clone(), *now)),
+            }
+        }
+        let Some(holding) = seen.told.and_then(|family| seen.holdings.get(&family)) else {
+            return;
+        };
+        if holding.active.longest(now) + STORED_WITHIN >= limits.idle {
+            seen.justified.insert("idle");
+        }
+    }
+
+    // Outputs
+
+    /// A page is told of a session. Gives whether it is the first.
+    pub(crate) fn told_session(&mut self, vault: usize, family: usize) -> bool {
+        Invariant::ValidatedLogin.holds_if(self.begun.contains_key(&family), || {
+            format!("the session of family {family} out of nowhere")
+        });
+        let seen = self.seen(vault);
+        let is_over = seen.ends_read.contains(&family);
+        Invariant::EndStays.holds_if(!is_over, || format!("family {family}"));
+        Invariant::ValidatedLogin.holds_if(seen.holdings.contains_key(&family), || {
+            format!("family {family}, of which the vault cannot know")
+        });
+        if seen.told.replace(family) != Some(family) {
+            seen.justified.clear();
+            seen.must_end = None;
+            seen.idle_since = None;
+        }
+        self.known.insert(family)
+    }
+
+    /// A page is told that there is none. Gives the family of the one that there was, if this is news.
+    pub(crate) fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
+        let logouts = self.logouts.last().copied();
+        let begun = &self.begun;
+        let seen = self.vaults.entry(vault).or_default();
+        let family = seen.told.take()?;
+        let was_logged_out = reason == "logged_out" && logouts >= begun.get(&family).copied();
+        let is_justified = was_logged_out || seen.justified.contains(reason);
+        let looked = || {
+            let since = seen.looked_at.map(|at| at.monotonic);
+            let h = seen.holdings.get(&family).map(|h| {
+                (
+                    h.ends_with_token.is_some(),
+                    h.started.0.clone(),
+                    h.active.0.clone(),
+                    h.news,
+                )
+            });
+            format!(
+                "v{vault} family {family} ended for {reason} without one; looked at {since:?} {h:?} {:?}",
+                seen.justified
+            )
+        };
+        let invariant = match reason {
+            "idle" | "absolute" => Invariant::Limits,
+            _ => Invariant::DefiniteVerdict,
+        };
+        invariant.holds_if(is_justified, looked);
+        seen.justified.clear();
+        seen.must_end = None;
+        seen.idle_since = None;
+        self.over.insert(family).then_some(family)
+    }
+
+    /// A vault sends a call in the session of this family.
+    pub(crate) fn call(&mut self, vault: usize, family: usize, now: &Instant) {
+        let limits = self.limits;
+        let seen = self.seen(vault);
+        Invariant::OwnAnswer.holds_if(seen.told == Some(family), || {
+            format!(
+                "a call in the session of family {family}, told was {:?}",
+                seen.told
+            )
+        });
+        let holding = &seen.holdings[&family];
+        let is_alive = holding.started.shortest(now) < limits.absolute
+            && holding.active.shortest(now) < limits.idle;
+        Invariant::Limits.holds_if(is_alive, || "a call after the end".to_owned());
+    }
+}
+
+impl Seen {
+    /// It reads of a session in the store.
+    fn hears(&mut self, record: &Record, family: usize, now: &Instant) {
+        let at = |age| before(now, record.kept_at, age);
+        self.shared.insert(family);
+        let token = record.token.as_ref();
+        let ends_with_token = token
+            .filter(|_| record.ends_with_token)
+            .map(|(_, age, lifetime)| (Moments(vec![at(*age)]), *lifetime));
+        let Some(known) = self.holdings.get_mut(&family) else {
+            let holding = Holding {
+                started: Moments(vec![at(record.age.0), at(record.age.1)]),
+                active: Moments(vec![
+                    at(record.certain),
+                    at(record.possible.0),
+                    at(record.possible.1),
+                ]),
+                shared: at(record.certain),
+                touches: Vec::new(),
+                news: record.news,
+                ends_with_token,
+            };
+            self.holdings.insert(family, holding);
+            return;
+        };
+        for started in [at(record.age.0), at(record.age.1)] {
+            if started.elapsed(now) > known.started.shortest(now) {
+                known.started.or(started);
+            }
+        }
+        if let (Some((since, _)), Some((other, _))) = (&mut known.ends_with_token, ends_with_token)
+        {
+            other.0.into_iter().for_each(|at| since.or(at));
+        }
+        let certain = at(record.certain);
+        if record.news > known.news {
+            known.news = record.news;
+            known.shared = certain;
+            let is_later = |at: &Instant| at.elapsed(now) <= certain.elapsed(now);
+            if known.active.longest(now) > certain.elapsed(now) {
+                known.active.0.retain(is_later);
+                known.active.or(certain);
+            }
+        }
+        for possible in [at(record.possible.0), at(record.possible.1)] {
+            if possible.elapsed(now) < known.active.longest(now) {
+                known.active.or(possible);
+            }
+        }
+    }
+}
+
+impl Record {
+    /// The access token in it, when it was asked for, and how long it lives.
+    pub(crate) fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
+        let (token, age, lifetime) = self.token.as_ref()?;
+        Some((token.clone(), before(now, self.kept_at, *age), *lifetime))
+    }
+
+    pub(crate) fn family(&self) -> Option<usize> {
+        self.family
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(crate) fn sid(&self) -> &str {
+        &self.sid
+    }
+}
+
+fn reason(name: &str) -> &'static str {
+    const ALL: [&str; 7] = [
+        "logged_out",
+        "provider_ended",
+        "expired",
+        "idle",
+        "absolute",
+        "security",
+        "storage_lost",
+    ];
+    ALL.into_iter().find(|known| *known == name).unwrap()
+}
