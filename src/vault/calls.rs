@@ -154,6 +154,11 @@ impl Vault {
     }
 
     fn send_call(&mut self, call: CallId) {
+        let is_good = |s: &crate::session::Session| s.access_token(&self.now).is_some();
+        if !self.session.as_ref().is_some_and(is_good) {
+            // It expired on its way here. What comes in its place releases the call.
+            return self.start_refresh();
+        }
         #[cfg(feature = "full")]
         if self.open_socket(call) {
             return;
@@ -215,16 +220,13 @@ impl Vault {
         }
     }
 
-    /// Sends every call that waited for a token, unless that expired on its way or the session is in doubt.
+    /// Sends every call that waited for a token.
     pub(super) fn release_calls(&mut self) {
-        let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
-        let has_token = self.session.as_ref().is_some_and(has_token);
-        if self.keeps() && (self.is_in_doubt() || !has_token) {
-            return self.resume_calls();
-        }
-        if !has_token {
-            // What comes releases them.
-            return self.start_refresh();
+        if self.keeps() {
+            let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
+            if self.is_in_doubt() || !self.session.as_ref().is_some_and(has_token) {
+                return self.resume_calls();
+            }
         }
         for call in self.waiting_calls() {
             self.send_call(call);

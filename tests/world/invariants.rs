@@ -595,12 +595,10 @@ impl Watch {
         &mut self,
         vault: usize,
         loaded: &Loaded,
-        record: Option<Record>,
+        record: Option<&Record>,
         now: &Instant,
     ) {
-        let found = record
-            .as_ref()
-            .filter(|_| matches!(loaded, Loaded::Found(_)));
+        let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
         if let Some((token, requested, lifetime)) = found.and_then(|record| record.token(now)) {
             // Of what it knew and what it reads, either counts: the store's age of it is by the wall clock.
             let issued = self.tokens.entry((vault, token)).or_insert(Issued {
@@ -610,7 +608,7 @@ impl Watch {
             issued.requested.push(requested);
         }
         if let Some(kept) = &mut self.kept {
-            kept.loaded(vault, loaded, record.as_ref(), now);
+            kept.loaded(vault, loaded, record, now);
         }
     }
 

@@ -410,11 +410,11 @@ impl Kept {
     pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         let mut read = None;
         let seen = self.seen(vault);
-        if let Some((record, read_at)) = seen.marks.remove(&op) {
-            if let (Taken::Absent, Some(family)) = (taken, record.family) {
-                seen.hears(&record, family, &read_at);
-                read = Some(family);
-            }
+        if let Some((record, read_at)) = seen.marks.remove(&op)
+            && let (Taken::Absent, Some(family)) = (taken, record.family)
+        {
+            seen.hears(&record, family, &read_at);
+            read = Some(family);
         }
         if !matches!(taken, Taken::Unavailable) {
             let marked = self.marked.clone();

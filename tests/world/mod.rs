@@ -1119,12 +1119,10 @@ impl World {
                             self.watch.written(turn, state.expose(), false);
                         }
                         Task::Persist(_, None) => self.watch.persisted(turn, false),
-                        Task::Take(op, key) => {
-                            if key.starts_with("ended ") {
-                                let now = self.time_of(turn);
-                                let taken = Taken::Unavailable;
-                                self.watch.mark_read(turn, op, &taken, &now);
-                            }
+                        Task::Take(op, key) if key.starts_with("ended ") => {
+                            let now = self.time_of(turn);
+                            let taken = Taken::Unavailable;
+                            self.watch.mark_read(turn, op, &taken, &now);
                         }
                         Task::Load(..) => {
                             let now = self.time_of(turn);
@@ -1473,7 +1471,7 @@ impl World {
                     early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
                 let (loaded, record) = early;
                 let now = self.time_of(vault);
-                self.watch.loaded(vault, &loaded, record, &now);
+                self.watch.loaded(vault, &loaded, record.as_ref(), &now);
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
