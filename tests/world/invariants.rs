@@ -453,6 +453,8 @@ impl Watch {
                 self.trouble = Trouble::default();
                 self.told_to_wait
                     .retain(|_, (waiting, ..)| Some(*waiting) != family);
+                self.needs_user
+                    .retain(|_, waiting| Some(*waiting) != family);
             }
             (Endpoint::Refresh, reading) => {
                 self.note_trouble(|trouble| trouble.failures += 1);
@@ -732,16 +734,7 @@ impl Watch {
     }
 
     /// A page is told of a session that began at `started_at`, by the wall clock.
-    pub(crate) fn told_session(
-        &mut self,
-        vault: usize,
-        started_at: u64,
-        name: Option<&str>,
-        wants_user: bool,
-    ) {
-        if !wants_user {
-            self.needs_user.remove(&vault);
-        }
+    pub(crate) fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
         if let Some(kept) = &mut self.kept {
             let family = name.and_then(|name| name.parse().ok()).unwrap();
             self.logins += u64::from(kept.told_session(vault, family));

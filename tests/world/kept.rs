@@ -37,7 +37,9 @@ pub(crate) struct Record {
     /// Which activity that others must heed this tells of.
     news: u64,
     token: Option<(String, Millis, Millis)>,
-    ends_with_token: bool,
+    /// Of a session without refresh token: since its access token was asked for, at least and at most, and
+    /// how long that lives.
+    ends_with_token: Option<(Millis, Millis, Millis)>,
 }
 
 /// Moments of which a vault may go by any. They are one, or nearly so, unless clocks were set: what was
@@ -355,7 +357,7 @@ impl Kept {
             possible: (Millis::ZERO, Millis::ZERO),
             news: 0,
             token,
-            ends_with_token: state.str("refresh_token").is_none(),
+            ends_with_token: None,
         };
         let news = self.news + 1;
         let seen = self.seen(vault);
@@ -370,6 +372,9 @@ impl Kept {
             record.certain = holding.shared.elapsed(now);
             record.possible = (holding.active.shortest(now), holding.active.longest(now));
             record.news = holding.news;
+            let ends = holding.ends_with_token.as_ref();
+            record.ends_with_token =
+                ends.map(|(since, life)| (since.shortest(now), since.longest(now), *life));
         }
         seen.write = Some(record);
         self.news = news;
@@ -568,10 +573,9 @@ impl Seen {
     fn hears(&mut self, record: &Record, family: usize, now: &Instant) {
         let at = |age| before(now, record.kept_at, age);
         self.shared.insert(family);
-        let token = record.token.as_ref();
-        let ends_with_token = token
-            .filter(|_| record.ends_with_token)
-            .map(|(_, age, lifetime)| (Moments(vec![at(*age)]), *lifetime));
+        let ends_with_token = record
+            .ends_with_token
+            .map(|(least, most, life)| (Moments(vec![at(least), at(most)]), life));
         let Some(known) = self.holdings.get_mut(&family) else {
             let holding = Holding {
                 started: Moments(vec![at(record.age.0), at(record.age.1)]),

@@ -1296,9 +1296,8 @@ impl World {
             let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
             self.told_beginning.insert(port, beginning);
             let name = claims.and_then(|claims| claims.str("name"));
-            let wants_user = session.and_then(|s| s.str("state")) == Some("interaction_required");
             match beginning {
-                Some(started_at) => self.watch.told_session(home, started_at, name, wants_user),
+                Some(started_at) => self.watch.told_session(home, started_at, name),
                 None => self.watch.told_no_session(home, message.str("reason")),
             }
             let reason = message.str("reason").unwrap_or("none");
