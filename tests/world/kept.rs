@@ -267,7 +267,7 @@ impl Kept {
             .map_or(Millis::ZERO, |since| passed_on_both(&since, now));
         seen.ticks += u32::from(is_tick);
         // What it waited for may have been answered while nothing reached it.
-        let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN;
+        let has_time = seen.ticks < 4 || waits < LOOKS_WITHIN && seen.ticks < 200;
         Invariant::Limits.holds_if(has_time, || {
             format!("it is idle, and goes on {} ms later", waits.0)
         });
