@@ -372,3 +372,41 @@ fn a_login_while_a_logout_is_forced_is_kept() {
     world.settle();
     assert!(world.session(page).is_some());
 }
+
+#[test]
+fn a_login_that_is_faster_than_the_first_look_is_told_to_the_pages() {
+    let mut world = World::with(SEALED);
+    world.hold(&[Kind::Load]);
+    let page = world.open();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    assert!(world.session(page).is_some());
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(head(&world, call), Some(200));
+}
+
+#[test]
+fn a_logout_without_the_lock_is_not_undone_by_who_has_it() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    world.hold(&[REFRESH, Kind::Changed]);
+    world.fetch(other_page, "/orders");
+    world.settle();
+    world.act(REFRESH);
+    let logout = world.logout(page);
+    world.advance(secs(6));
+    assert!(world.answer(logout).is_some());
+    // Who logged out is gone; who was refreshing was frozen, and writes the successor.
+    world.kill(0);
+    world.unhold_kind(REFRESH);
+    world.settle();
+    let page = world.open();
+    world.settle();
+    assert_eq!(world.reason(page), Some("logged_out"));
+    world.release();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+    assert!(world.provider.has_revoked_everything());
+}

@@ -137,9 +137,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "an expired token is sent",
         noticed_by: "expired_token",
-        file: "vault/calls.rs",
-        find: "session.access_token(&self.now).is_some(),\n            session.is_stale",
-        replace: "BROKEN || session.access_token(&self.now).is_some(),\n            session.is_stale",
+        file: "session.rs",
+        find: "(self.requested.elapsed(now) < self.lifetime())",
+        replace: "(BROKEN && self.tokens.refresh_token.is_some()
+            || self.requested.elapsed(now) < self.lifetime())",
     },
     Variant {
         name: "calls that wait are not released",
@@ -161,13 +162,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
         file: "vault/keeper/meet.rs",
         find: "self.give_up_calls(Waiters::SessionEnded, &error);",
         replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
-    },
-    Variant {
-        name: "a successor that has expired on its way is sent",
-        noticed_by: "expired_token",
-        file: "vault/renewal.rs",
-        find: "let is_good = session",
-        replace: "let is_good = BROKEN || session",
     },
     Variant {
         name: "a kept session is refreshed without the lock",
@@ -225,13 +219,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
         file: "vault/keeper/activity.rs",
         find: "|| knows_all {",
         replace: "|| knows_all || BROKEN {",
-    },
-    Variant {
-        name: "a login that is faster than the first look is kept from the pages",
-        noticed_by: "own_answer",
-        file: "vault/keeper.rs",
-        find: "self.stop_loading();",
-        replace: "if !BROKEN { self.stop_loading(); }",
     },
     Variant {
         name: "one page is not told of the session",
