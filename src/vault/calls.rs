@@ -154,8 +154,10 @@ impl Vault {
     }
 
     fn send_call(&mut self, call: CallId) {
-        let is_good = |s: &crate::session::Session| s.access_token(&self.now).is_some();
-        if !self.session.as_ref().is_some_and(is_good) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        if session.access_token(&self.now).is_none() {
             // It expired on its way here. What comes in its place releases the call.
             return self.start_refresh();
         }
@@ -163,6 +165,7 @@ impl Vault {
         if self.open_socket(call) {
             return;
         }
+        #[cfg(feature = "full")]
         let Some(session) = &self.session else {
             return;
         };
