@@ -250,8 +250,14 @@ impl Job {
 
     /// An object store in a transaction of its own.
     pub(super) fn open(&self, name: &str) -> Result<JsValue, JsValue> {
+        // A look at what is kept keeps nobody waiting, and is possible where a disk is full.
+        let mode = match self.work {
+            #[cfg(feature = "full")]
+            Work::Load if name == LOGINS => "readonly",
+            _ => "readwrite",
+        };
         let name = js::text(name);
-        let args = [&name, &js::text("readwrite")];
+        let args = [&name, &js::text(mode)];
         let transaction = js::call(&self.database, "transaction", &args)?;
         js::call(&transaction, "objectStore", &[&name])
     }
