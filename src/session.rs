@@ -309,9 +309,10 @@ impl Session {
         );
     }
 
-    /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`.
+    /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`. `is_kept`: whether the store takes it, if
+    /// it is to.
     #[must_use]
-    pub fn view(&self, config: &Config) -> String {
+    pub fn view(&self, config: &Config, is_kept: Option<bool>) -> String {
         let state = if self.interaction_required {
             "interaction_required"
         } else {
@@ -320,8 +321,11 @@ impl Session {
         let (_, access_token_expires_at) = self.access_token_times();
         let expires_at = after(self.started.wall, config.limits.absolute);
         let idle_expires_at = after(self.last_activity.wall, config.limits.idle);
-        Writer::object()
-            .json("claims", &self.visible_claims(config))
+        let mut view = Writer::object();
+        if let Some(is_kept) = is_kept {
+            view.flag("kept", is_kept);
+        }
+        view.json("claims", &self.visible_claims(config))
             .json("scopes", &self.scopes())
             .text("state", state)
             .number("startedAt", self.started.wall)

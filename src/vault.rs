@@ -476,7 +476,10 @@ impl Vault {
 
     /// Ends a message with what a page may know of the session.
     fn session_message(&self, message: &mut Writer) -> String {
-        let view = self.session.as_ref().map(|s| s.view(&self.config));
+        let view = self
+            .session
+            .as_ref()
+            .map(|s| s.view(&self.config, self.is_kept()));
         let reason = self.end_reason.map(EndReason::as_str);
         message
             .json("session", view.as_deref().unwrap_or("null"))

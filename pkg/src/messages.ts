@@ -133,6 +133,11 @@ export interface Session {
   scopes: string[]
   /** `interaction_required`: the provider wants the user before it issues another access token. */
   state: 'active' | 'interaction_required'
+  /**
+   * With `persist`: `false` as long as the browser's storage does not take the session, because it is full or
+   * denied. The session goes on, and is gone with its worker.
+   */
+  kept?: boolean
   startedAt: number
   /** When the absolute limit ends the session, whatever happens. */
   expiresAt: number

@@ -56,6 +56,8 @@ pub(super) struct Keeper {
     wants: u32,
     wants_when_written: u32,
     failures: u32,
+    /// The store did not take what was last written.
+    is_refused: bool,
     /// When to try again what could not be written or locked.
     retry_at: Option<Millis>,
 }
@@ -71,6 +73,11 @@ impl Vault {
     /// Whether sessions are kept.
     pub(super) const fn keeps(&self) -> bool {
         IS_BUILT_IN && self.config.keeps
+    }
+
+    /// Whether the store takes the session, if sessions are kept.
+    pub(super) fn is_kept(&self) -> Option<bool> {
+        self.keeps().then_some(!self.keeper.is_refused)
     }
 
     /// A number for a new session.

@@ -1,7 +1,7 @@
 // `persist: 'sealed'`: a session outlives its worker, and dedicated workers of several tabs share one.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
@@ -248,6 +248,27 @@ vault(${JSON.stringify(app.config)})`)
     app.setConfig({})
   },
 )
+
+test('a disk that is full: the session goes on, and the page is told that it is not kept', time, async () => {
+  const app = apps.dedicated
+  const { origin } = app.site
+  const page = await app.open('/empty')
+  const devtools = await page.context().newCDPSession(page)
+  // Before the browser has looked how much room there is.
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 })
+  await page.goto(`${origin}/`)
+  await signInByPopup(page)
+  assert.equal((await session(page)).kept, false)
+  assert.equal(await status(page, app), 200)
+  await app.ledger.accessTokenExpired()
+  assert.equal(await status(page, app), 200)
+  const kept = page.waitForFunction(() => room.session.kept, null, { polling: 20, timeout: 40_000 })
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin })
+  await kept
+  await page.goto(`${origin}/`)
+  await booted(page)
+  assert.equal((await session(page)).claims.sub, 'alice')
+})
 
 test('in the module without it, it is refused', time, async () => {
   const app = apps.dedicated

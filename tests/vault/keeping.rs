@@ -148,6 +148,27 @@ fn a_successor_that_cannot_be_stored_is_used_and_the_lock_is_not_given_back() {
 }
 
 #[test]
+fn a_page_is_told_while_the_store_does_not_take_its_session() {
+    let (mut world, page) = signed_in();
+    let kept = |world: &World| world.session(page)?.get("kept")?.as_bool();
+    assert_eq!(kept(&world), Some(true));
+    world.store.is_full = true;
+    world.advance(Duration::from_secs(301));
+    assert_eq!(status(&mut world, page), Some(200));
+    assert_eq!(kept(&world), Some(false));
+    world.store.is_full = false;
+    world.advance(Duration::from_secs(120));
+    world.settle();
+    assert_eq!(kept(&world), Some(true));
+}
+
+#[test]
+fn a_page_is_told_nothing_of_keeping_where_nothing_is_kept() {
+    let (world, page) = World::signed_in();
+    assert!(world.session(page).unwrap().get("kept").is_none());
+}
+
+#[test]
 fn a_logout_ends_the_session_in_all_vaults_and_revokes_its_last_refresh_token() {
     let (mut world, page, other_page) = two_vaults();
     world.expire_access_token();

@@ -75,6 +75,7 @@ impl Vault {
     pub(super) fn read(&mut self, stored: Stored) {
         self.keeper.lock = Lock::Held;
         if matches!(stored, Stored::Unavailable) {
+            self.store_refused(true);
             if self.refresh_is_queued() && !self.keeper.is_known {
                 // The store never had it, and so has no other vault.
                 return self.send_refresh();
@@ -155,6 +156,7 @@ impl Vault {
             return;
         }
         self.keeper.lock = Lock::Held;
+        self.store_refused(!ok);
         if ok {
             self.activity_written(true);
             self.keeper.failures = 0;
@@ -174,6 +176,16 @@ impl Vault {
             if !self.keeper.is_behind && self.keeper.ended.is_none() {
                 self.activity_written(false);
                 self.unlock();
+            }
+        }
+    }
+
+    /// Tells pages whether their session is kept, where that has changed.
+    fn store_refused(&mut self, is_refused: bool) {
+        if self.keeper.is_refused != is_refused {
+            self.keeper.is_refused = is_refused;
+            if self.session.is_some() {
+                self.broadcast_session();
             }
         }
     }
