@@ -509,7 +509,10 @@ impl Kept {
         Invariant::ValidatedLogin.holds_if(seen.holdings.contains_key(&family), || {
             format!("family {family}, of which the vault cannot know")
         });
-        if seen.told.replace(family) != Some(family) {
+        let before = seen.told.replace(family);
+        if before != Some(family) {
+            // What has taken its place is all that the vault holds now.
+            before.and_then(|before| seen.holdings.remove(&before));
             seen.justified.clear();
             seen.must_end = None;
             seen.idle_since = None;
@@ -545,6 +548,7 @@ impl Kept {
             _ => Invariant::DefiniteVerdict,
         };
         invariant.holds_if(is_justified, looked);
+        seen.holdings.remove(&family);
         seen.justified.clear();
         seen.must_end = None;
         seen.idle_since = None;
@@ -592,8 +596,10 @@ impl Seen {
             self.holdings.insert(family, holding);
             return;
         };
+        // Without a page it is not told what the vault did with a session: it may read of it as of a new one.
+        let may_be_new = self.told != Some(family);
         for started in [at(record.age.0), at(record.age.1)] {
-            if started.elapsed(now) > known.started.shortest(now) {
+            if may_be_new || started.elapsed(now) > known.started.shortest(now) {
                 known.started.or(started);
             }
         }
@@ -606,13 +612,16 @@ impl Seen {
             known.news = record.news;
             known.shared = certain;
             let is_later = |at: &Instant| at.elapsed(now) <= certain.elapsed(now);
-            if known.active.longest(now) > certain.elapsed(now) {
+            if !may_be_new && known.active.longest(now) > certain.elapsed(now) {
                 known.active.0.retain(is_later);
                 known.active.or(certain);
             }
         }
+        if may_be_new {
+            known.active.or(certain);
+        }
         for possible in [at(record.possible.0), at(record.possible.1)] {
-            if possible.elapsed(now) < known.active.longest(now) {
+            if may_be_new || possible.elapsed(now) < known.active.longest(now) {
                 known.active.or(possible);
             }
         }
