@@ -62,7 +62,7 @@ codes! {
     /// The user, or the provider for them, refused the request at the authorization endpoint.
     LoginDenied = "login_denied", "Offer to sign in again.";
     /// The provider answered the authorization request with another error.
-    LoginFailed = "login_failed", "See the provider's error code in the message.";
+    LoginFailed = "login_failed", "Look that error code up; most often the scope or the client's registration is at fault.";
     /// The callback's `state` belongs to no login that was begun here.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.
@@ -99,7 +99,7 @@ codes! {
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
     /// The request needs something that this version or browser cannot do.
-    Unsupported = "unsupported", "See the message for what is missing.";
+    Unsupported = "unsupported", "Change what the message names, or do without.";
     /// The browser's storage refused to keep what must survive.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     /// Nobody signed in within the login's time limit.
@@ -107,7 +107,7 @@ codes! {
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
     #[cfg(not(target_arch = "wasm32"))]
-    WorkerFailed = "worker_failed", "Check the worker's URL, its type 'module', and the page's worker-src.";
+    WorkerFailed = "worker_failed", "Check the worker's URL, those of its imports, its type 'module', and the page's worker-src.";
     /// The worker did not answer the handshake in time.
     #[cfg(not(target_arch = "wasm32"))]
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
@@ -119,7 +119,7 @@ codes! {
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";
     /// The vault stopped because of a fault of its own, or its worker was ended; its secrets are gone.
     #[cfg(not(target_arch = "wasm32"))]
-    VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; please report a fault of its own.";
+    VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
     /// The browser blocked the popup window.
     #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";
