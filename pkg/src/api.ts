@@ -56,8 +56,8 @@ export interface Strongroom {
   inspect(): Promise<Holding[]>
   /**
    * Starts another vault after `failed`, and goes on with it: listeners stay, and hear of its session, if it
-   * has one, by `change`. Needs a function that makes the worker, as `connect()` takes it. Does nothing as
-   * long as the vault is there, and after `close()`.
+   * has one, by `change`. Event sources and sockets do not go on. Needs a function that makes the worker, as
+   * `connect()` takes it. Does nothing as long as the vault is there, and after `close()`.
    *
    * @throws {@link StrongroomError} As `connect()`.
    */
@@ -172,8 +172,9 @@ export interface ConnectOptions {
    * browsers keep cookies from frames of another, and only where the policies of page and redirect URI let it in.
    *
    * Whatever comes of it, `connect()` does not reject for it: see `session` and `resumed`. After a login that
-   * brought nothing there is no other for five minutes in this tab, and none after `logout()`, after a limit of
-   * the session or after `security`, until somebody signs in. Pass the same at the page of the redirect URI.
+   * brought nothing there is no other for five minutes in this tab, though somebody signs in meanwhile. After
+   * `logout()`, after a limit of the session and after `security` there is none until somebody signs in. Pass
+   * the same at the page of the redirect URI.
    */
   resume?: 'redirect' | 'iframe' | 'none'
 }

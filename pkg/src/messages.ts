@@ -135,7 +135,7 @@ export interface Session {
   state: 'active' | 'interaction_required'
   /**
    * With `persist`: `false` as long as the browser's storage does not take the session, because it is full or
-   * denied. The session goes on, and is gone with its worker.
+   * denied, or because no service worker takes its key in escrow. The session goes on, and is gone with its worker.
    */
   kept?: boolean
   startedAt: number
