@@ -138,7 +138,7 @@ export interface LoginOptions {
   maxAge?: number
   /** Gives the login up. */
   signal?: AbortSignal
-  /** Seconds a popup login may take. Default 600. */
+  /** Seconds a popup login may take, also if the user has closed the popup, which goes unnoticed. Default 600. */
   timeout?: number
 }
 
