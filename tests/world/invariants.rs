@@ -598,6 +598,7 @@ impl Watch {
         vault: usize,
         loaded: &Loaded,
         record: Option<&Record>,
+        is_old: bool,
         now: &Instant,
     ) {
         let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
@@ -610,7 +611,7 @@ impl Watch {
             issued.requested.push(requested);
         }
         if let Some(kept) = &mut self.kept {
-            kept.loaded(vault, loaded, record, now);
+            kept.loaded(vault, loaded, record, is_old, now);
         }
     }
 

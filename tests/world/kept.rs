@@ -80,6 +80,16 @@ struct Holding {
     ends_with_token: Option<(Moments, Millis)>,
 }
 
+/// A session that was found in the store.
+struct Reading {
+    record: Record,
+    at: Instant,
+    /// The lock became this vault's meanwhile: that another session is there says nothing.
+    is_old: bool,
+    /// Families whose end was written before.
+    ended: Vec<usize>,
+}
+
 #[derive(Default)]
 struct Seen {
     told: Option<usize>,
@@ -96,11 +106,11 @@ struct Seen {
     write: Option<Record>,
     /// Sessions of which it knows that the store has had them.
     shared: HashSet<usize>,
-    /// The user did something when it was in doubt whether the session is alive.
-    touched_in_doubt: bool,
+    /// When the user last did something while it was in doubt, perhaps, whether the session is alive.
+    touched_in_doubt: Option<Instant>,
     /// Sessions that it has read of, and does not know yet whether their end was marked.
-    reading: Option<(Record, Instant)>,
-    marks: HashMap<OpId, (Record, Instant)>,
+    reading: Option<Reading>,
+    marks: HashMap<OpId, Reading>,
     /// The ends that it has read.
     ends_read: HashSet<usize>,
 }
@@ -205,7 +215,7 @@ impl Kept {
         let (started, active) = (&holding.started, &holding.active);
         let may_be_absolute = started.longest(now) >= limits.absolute;
         let is_absolute = started.shortest(now) >= limits.absolute;
-        let may_be_idle = active.longest(now) + STORED_WITHIN >= limits.idle;
+        let may_be_idle = active.longest(now) >= limits.idle;
         let is_idle = active.shortest(now) >= limits.idle;
         let is_expired = holding
             .ends_with_token
@@ -286,8 +296,9 @@ impl Kept {
         let seen = self.seen(vault);
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
             // Too late for that, unless another vault knows better.
-            seen.touched_in_doubt = holding.active.longest(now) >= idle;
-            if seen.touched_in_doubt {
+            let is_in_doubt = holding.active.longest(now) >= idle;
+            seen.touched_in_doubt = is_in_doubt.then_some(*now);
+            if is_in_doubt {
                 holding.active.or(*now);
             } else {
                 holding.active = Moments(vec![*now]);
@@ -415,13 +426,25 @@ impl Kept {
     pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         let mut read = None;
         let seen = self.seen(vault);
-        if let Some((record, read_at)) = seen.marks.remove(&op)
-            && let (Taken::Absent, Some(family)) = (taken, record.family)
+        let reading = seen.marks.remove(&op);
+        let mut is_old = false;
+        if let Some(Reading {
+            record,
+            at,
+            ended,
+            is_old: may_be_old,
+        }) = reading
         {
-            seen.hears(&record, family, &read_at);
-            read = Some(family);
+            is_old = may_be_old && record.family != seen.told;
+            if let (Taken::Absent, Some(family)) = (taken, record.family) {
+                seen.hears(&record, family, &at);
+                read = Some(family);
+            }
+            if !is_old && !matches!(taken, Taken::Unavailable) {
+                seen.ends_read.extend(ended);
+            }
         }
-        if !matches!(taken, Taken::Unavailable) {
+        if !is_old && !matches!(taken, Taken::Unavailable) {
             let marked = self.marked.clone();
             self.seen(vault).ends_read.extend(marked);
         }
@@ -432,16 +455,17 @@ impl Kept {
             && holding.active.shortest(now) < limits.idle
         {
             seen.idle_since = None;
-            if std::mem::take(&mut seen.touched_in_doubt) {
+            if let Some(touched) = seen.touched_in_doubt.take() {
+                // It counts from then on, or from now if it really was in doubt.
                 holding.active.or(*now);
-                holding.touches.push(*now);
+                holding.touches.push(touched);
             }
         }
         // That of its own session, or of one that has taken its place.
         let families = seen.told.into_iter().chain(read);
         for holding in families.filter_map(|family| seen.holdings.get(&family)) {
             let ends = holding.ends_with_token.as_ref();
-            if holding.active.longest(now) + STORED_WITHIN >= limits.idle {
+            if holding.active.longest(now) >= limits.idle {
                 seen.justified.insert("idle");
             }
             if holding.started.longest(now) >= limits.absolute {
@@ -459,6 +483,7 @@ impl Kept {
         vault: usize,
         loaded: &Loaded,
         record: Option<&Record>,
+        is_old: bool,
         now: &Instant,
     ) {
         let known = record.map_or(0, |record| record.ends).min(self.ended.len());
@@ -480,18 +505,27 @@ impl Kept {
             Loaded::Unavailable => None,
         };
         if let Some(record) = record {
-            seen.ends_read.extend(ended);
             match (record.ended, record.family) {
                 (Some(reason), _) => {
+                    if !is_old || record.family == seen.told {
+                        seen.ends_read.extend(ended);
+                    }
                     seen.justified.insert(reason);
                 }
-                (None, _) => seen.reading = Some((record.clone(), *now)),
+                (None, _) => {
+                    seen.reading = Some(Reading {
+                        record: record.clone(),
+                        at: *now,
+                        is_old,
+                        ended,
+                    });
+                }
             }
         }
         let Some(holding) = seen.told.and_then(|family| seen.holdings.get(&family)) else {
             return;
         };
-        if holding.active.longest(now) + STORED_WITHIN >= limits.idle {
+        if holding.active.longest(now) >= limits.idle {
             seen.justified.insert("idle");
         }
     }

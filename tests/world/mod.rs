@@ -163,6 +163,8 @@ pub(crate) struct World {
     lock: Option<usize>,
     /// A vault that got the lock and does not know yet: it is frozen.
     granted: Option<JobId>,
+    /// What was the last job when a vault was told that it has the lock.
+    locked_at: BTreeMap<usize, JobId>,
     /// By how much the monotonic clock of each vault's worker is ahead of the world's: it begins with the
     /// worker.
     ahead: Vec<u64>,
@@ -250,6 +252,7 @@ impl World {
             turn: 0,
             lock: None,
             granted: None,
+            locked_at: BTreeMap::new(),
             ahead: vec![ahead(&config, &BEGINNING)],
             homes: BTreeMap::new(),
             config,
@@ -1126,7 +1129,8 @@ impl World {
                         }
                         Task::Load(..) => {
                             let now = self.time_of(turn);
-                            self.watch.loaded(turn, &Loaded::Unavailable, None, &now);
+                            self.watch
+                                .loaded(turn, &Loaded::Unavailable, None, false, &now);
                         }
                         // It was granted in the same moment: the host gives it back.
                         Task::Lock(_) if self.granted == Some(job.id) => {
@@ -1470,7 +1474,9 @@ impl World {
                     early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
                 let (loaded, record) = early;
                 let now = self.time_of(vault);
-                self.watch.loaded(vault, &loaded, record.as_ref(), &now);
+                let is_old = self.locked_at.get(&vault).is_some_and(|last| id <= *last);
+                self.watch
+                    .loaded(vault, &loaded, record.as_ref(), is_old, &now);
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
@@ -1478,6 +1484,7 @@ impl World {
                     assert_eq!(self.lock, None, "one lock is granted twice");
                 }
                 self.lock = Some(vault);
+                self.locked_at.insert(vault, self.last_job);
                 self.input(Input::Locked { op });
             }
             Task::Changed => self.input(Input::Changed),
