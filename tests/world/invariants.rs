@@ -54,9 +54,9 @@ invariants! {
     UnderLock = "under_lock",
         "what vaults share is written, and a refresh of it is sent, only by the vault that has the lock";
     EndStays = "end_stays",
-        "a session whose end was stored is over in every vault that has looked since";
+        "a session whose end was stored is over in every vault that has seen since what the store has";
     Limits = "limits",
-        "idle and absolute limits hold to the second";
+        "idle and absolute limits hold to the second, and activity counts in other vaults once it is sixteen seconds old";
     ExpiredToken = "expired_token",
         "no call is sent with a token that the vault knows to be expired";
     Settles = "settles",
