@@ -386,7 +386,7 @@ impl Vault {
         }
     }
 
-    fn forget_call(&mut self, call: CallId) -> Option<Box<Call>> {
+    pub(super) fn forget_call(&mut self, call: CallId) -> Option<Box<Call>> {
         list::take(&mut self.calls, |c| c.call == call)
     }
 

@@ -23,9 +23,9 @@ const MAX_SOCKETS_OF_A_PAGE: usize = 32;
 /// Most sockets at once, over all pages.
 const MAX_SOCKETS: usize = 128;
 
-/// The code that a socket is closed with when its session is over: Unauthorized, of IANA's registry of WebSocket
-/// close codes.
-const SESSION_OVER: u16 = 3000;
+/// The code that a socket is closed with when its session is over, or its token before it was sent: Unauthorized, of
+/// IANA's registry of WebSocket close codes.
+const UNAUTHORIZED: u16 = 3000;
 
 /// What makes a call a socket.
 pub(super) struct Socket {
@@ -133,6 +133,11 @@ impl Vault {
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
         if let Some(text) = socket.place.first_message(session.latest_access_token()) {
+            if session.access_token(&self.now).is_none() {
+                // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
+                self.forget_call(call);
+                return self.close_socket(call, "token_expired");
+            }
             self.outputs.push(Output::SendFirst { call, text });
         }
         self.trace_call("call_answered", call, Some(101), None);
@@ -144,12 +149,16 @@ impl Vault {
         let reason = reason.map_or("replaced", EndReason::as_str);
         let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, Stage::Waiting);
         while let Some(known) = list::take(&mut self.calls, is_open) {
-            self.outputs.push(Output::CloseSocket {
-                call: known.call,
-                code: SESSION_OVER,
-                reason: reason.to_owned(),
-            });
-            self.drop_call(known.call);
+            self.close_socket(known.call, reason);
         }
+    }
+
+    fn close_socket(&mut self, call: CallId, reason: &str) {
+        self.outputs.push(Output::CloseSocket {
+            call,
+            code: UNAUTHORIZED,
+            reason: reason.to_owned(),
+        });
+        self.drop_call(call);
     }
 }

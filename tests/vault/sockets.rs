@@ -97,6 +97,35 @@ fn a_first_message_has_the_token_of_when_the_socket_opens() {
 }
 
 #[test]
+fn a_token_that_expired_during_the_handshake_is_no_first_message() {
+    let (mut world, page) = world(MESSAGE);
+    world.hold(&[Kind::Socket]);
+    let slow = world.socket(page, LIVE, &[]);
+    world.expire_access_token();
+    world.release();
+    assert_eq!(world.sockets.first_messages, []);
+    let closed = [(slow, 3000, "token_expired".to_owned())];
+    assert_eq!(world.sockets.closed, closed);
+    // The next one waits for a new token.
+    let next = world.socket(page, LIVE, &[]);
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(protocol(&world, next), "");
+}
+
+#[test]
+fn a_token_that_was_good_for_the_handshake_may_expire_during_it() {
+    for place in [PROTOCOL, QUERY] {
+        let (mut world, page) = world(place);
+        world.hold(&[Kind::Socket]);
+        let slow = world.socket(page, LIVE, &[]);
+        world.expire_access_token();
+        world.release();
+        assert_eq!(protocol(&world, slow), "");
+    }
+}
+
+#[test]
 fn a_token_goes_to_the_query_after_the_pages_own() {
     let (mut world, page) = world(QUERY);
     world.socket(page, &[LIVE, "?room=1#x"].concat(), &[]);
