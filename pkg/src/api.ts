@@ -172,7 +172,7 @@ export interface ConnectOptions {
    * browsers keep cookies from frames of another, and only where the policies of page and redirect URI let it in.
    *
    * Whatever comes of it, `connect()` does not reject for it: see `session` and `resumed`. After a login that
-   * brought nothing there is no other for five minutes in this tab, though somebody signs in meanwhile. After
+   * brought nothing there is no other for five minutes in this tab, unless somebody signs in. After
    * `logout()`, after a limit of the session and after `security` there is none until somebody signs in. Pass
    * the same at the page of the redirect URI.
    */

@@ -26,7 +26,7 @@ interface Attempt {
   returnTo: string
   /** Which answer is its. */
   state?: string | null
-  /** It brought a session. */
+  /** It brought a session, or the user signed in after it. */
   isDone?: boolean
 }
 
@@ -68,6 +68,8 @@ export const resume = async (
     )
   }
   heedEnds(room)
+  heedLogins(room)
+  if (parent !== window && isForAnotherPage(new URL(location.href))) return deliver(room)
   const isBegun = underWay
   if (!isBegun) {
     if (isAnswer(new URL(location.href))) {
@@ -156,6 +158,28 @@ const heedEnds = (room: Strongroom) => {
   }
   room.on('change', heed)
   heed()
+}
+
+/** A session, by whatever way: the next attempt need not wait as it would after one that brought nothing. */
+const heedLogins = (room: Strongroom) => {
+  const heed = () => {
+    const last = room.session && lastAttempt()
+    if (last && !last.isDone) write({ ...last, isDone: true })
+  }
+  room.on('change', heed)
+  heed()
+}
+
+/** Whether a login began in a page that did not leave for it. A frame in which it did is an app like any other. */
+const isForAnotherPage = (url: URL) => isAnswer(url) && url.searchParams.get('state')!.endsWith('.p')
+
+/**
+ * In the frame of `ask`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
+ * the answer is, the page around has it.
+ */
+const deliver = (room: Strongroom): Promise<never> => {
+  room.handleCallback().catch(() => {})
+  return new Promise(() => {})
 }
 
 /** Takes the page to the provider, in the place of this entry of the history. Resolves only if it stays. */

@@ -195,6 +195,15 @@ test('redirect: a failed attempt is the last one for five minutes', time, async 
   assert.equal(trips(app) - before, 1)
 })
 
+test('redirect: who signs in after a failed attempt is resumed at the next reload', time, async () => {
+  const app = apps.redirect
+  const page = await app.open()
+  await signIn(page)
+  await reload(page, app)
+  await signedIn(page)
+  assert.equal(await resumed(page), 'redirect')
+})
+
 test('redirect: no trip where the attempt cannot be written down', time, async () => {
   const app = apps.redirect
   const before = trips(app)
@@ -299,7 +308,14 @@ for (const kind of ['iframe', 'iframeDedicated']) {
     async () => {
       const app = apps[kind]
       const before = trips(app)
-      const page = await app.open()
+      const page = await app.open('/empty')
+      let framed = 0
+      await page.exposeFunction('startedInFrame', () => framed++)
+      await page.addInitScript(() => {
+        if (parent === window) return
+        Object.defineProperty(globalThis, 'room', { set: () => startedInFrame() })
+      })
+      await page.goto(app.site.origin)
       for (let n = 0; n < 3; n++) {
         assert.deepEqual(await booted(page), { value: null })
         assert.equal(await session(page), null)
@@ -307,6 +323,7 @@ for (const kind of ['iframe', 'iframeDedicated']) {
         await reload(page, app)
       }
       assert.equal(trips(app) - before, 1)
+      assert.equal(framed, 0, 'the app has not started in the frame')
     },
   )
 }
