@@ -26,7 +26,7 @@ interface Attempt {
   returnTo: string
   /** Which answer is its. */
   state?: string | null
-  /** It brought a session, or the user signed in after it. */
+  /** It brought a session. */
   isDone?: boolean
 }
 
@@ -85,6 +85,7 @@ export const resume = async (
   const done = underWay!
   await done
   if (underWay === done) underWay = undefined
+  if (!isBegun && room.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
   // Behind the announcement of a session that another connection of this page has brought.
   if (isBegun) await link.query({ t: 'inspect' }).catch(() => {})
   return room.session ? how : undefined
@@ -101,7 +102,7 @@ const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Tool
     return { returnTo }
   })
   if (!result) return
-  write({ at: Date.now(), returnTo, isDone: !!room.session })
+  write({ at: Date.now(), returnTo })
   history.replaceState(history.state, '', result.returnTo)
   // For the app's own handleCallback(), which is to take its router there.
   handled.set(location.href, Promise.resolve(result))
@@ -160,11 +161,11 @@ const heedEnds = (room: Strongroom) => {
   heed()
 }
 
-/** A session, by whatever way: the next attempt need not wait as it would after one that brought nothing. */
+/** Forgets an attempt that is over when somebody has signed in. One that brought the session is written down again. */
 const heedLogins = (room: Strongroom) => {
   const heed = () => {
     const last = room.session && lastAttempt()
-    if (last && !last.isDone) write({ ...last, isDone: true })
+    if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
   }
   room.on('change', heed)
   heed()
