@@ -148,6 +148,30 @@ fn a_successor_that_cannot_be_stored_is_used_and_the_lock_is_not_given_back() {
 }
 
 #[test]
+fn the_lock_is_given_back_when_the_store_that_could_not_be_read_takes_the_successor() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    world.settle();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.store.is_unavailable = true;
+    world.callback(page, &answer);
+    world.settle();
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    world.store.is_unavailable = false;
+    world.release();
+    assert_eq!(world.lock_holder(), None);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    assert_eq!(status(&mut world, other_page), Some(200));
+}
+
+#[test]
 fn a_page_is_told_while_the_store_does_not_take_its_session() {
     let (mut world, page) = signed_in();
     let kept = |world: &World| world.session(page)?.get("kept")?.as_bool();

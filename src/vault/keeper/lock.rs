@@ -160,6 +160,8 @@ impl Vault {
         if ok {
             self.activity_written(true);
             self.keeper.failures = 0;
+            // Of a reading before that failed: nothing has to be waited for any more.
+            self.keeper.retry_at = None;
             self.keeper.is_behind = false;
             self.logouts_kept();
             self.logins_kept();
