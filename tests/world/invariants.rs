@@ -771,6 +771,9 @@ impl Watch {
     /// A page is told that there is no session.
     pub(crate) fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         if let Some(kept) = &mut self.kept {
+            // What it was told of that session it has let go of, too, should another vault have kept it alive.
+            self.told_to_wait.remove(&vault);
+            self.needs_user.remove(&vault);
             let reason = reason.unwrap_or("no reason");
             if let Some(family) = kept.told_none(vault, reason) {
                 self.count_end(family, reason);

@@ -1438,6 +1438,9 @@ impl World {
             }
             Task::Take(op, key) => {
                 let taken = self.store.take(&key);
+                if matches!(taken, Taken::Unavailable) {
+                    self.watch.hinder();
+                }
                 if key.starts_with("ended ") {
                     let now = self.time_of(vault);
                     self.watch.mark_read(vault, op, &taken, &now);
@@ -1473,6 +1476,9 @@ impl World {
                 let early =
                     early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
                 let (loaded, record) = early;
+                if matches!(loaded, Loaded::Unavailable) {
+                    self.watch.hinder();
+                }
                 let now = self.time_of(vault);
                 let is_old = self.locked_at.get(&vault).is_some_and(|last| id <= *last);
                 self.watch
