@@ -7,6 +7,7 @@
 
 use crate::error::{Code, Error, Result, quote};
 use crate::form;
+use crate::http::is_token;
 use crate::prelude::*;
 #[cfg(feature = "full")]
 use crate::socket::{self, Place};
@@ -431,15 +432,6 @@ const RESERVED_PREFIXES: &str = "proxy- sec- x-forwarded- x-original- x-rewrite-
 fn is_reserved(name: &str) -> bool {
     text::has_word(RESERVED, name)
         || text::pieces(RESERVED_PREFIXES, b' ').any(|prefix| name.starts_with(prefix))
-}
-
-/// RFC 9110 5.6.2.
-pub(crate) fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token_byte)
-}
-
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::prelude::*;
 use crate::clock::{Millis, UnixMillis};
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::form::{self, Form};
+use crate::form::{self, Form, with_query};
 use crate::json::{self, Value, Writer};
 use crate::metadata::Metadata;
 use crate::pkce::{self, Pkce};
@@ -148,16 +148,6 @@ pub fn begin(
             created_at: now,
         }),
     })
-}
-
-/// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
-pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
-    let separator = match text::cut(endpoint, b'?').1 {
-        None => "?",
-        Some("") => "",
-        Some(_) => "&",
-    };
-    [endpoint, separator, query].concat()
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {

@@ -5,21 +5,20 @@
 //! since a misspelt limit is a limit that does not hold. The shape is documented for users in
 //! `pkg/src/config.ts`.
 
+mod apis;
+
 use crate::prelude::*;
 use core::cell::OnceCell;
 
-#[cfg(feature = "full")]
-use crate::allow;
-use crate::allow::{Rule, RuleFault, Rules};
+use crate::allow::Rules;
 use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
-use crate::metadata::{self, Metadata};
-#[cfg(feature = "full")]
-use crate::socket::Place;
+use crate::metadata::Metadata;
 use crate::text;
+use crate::token::is_scope_token;
 use crate::url::Url;
 
 /// Longest configuration that is read, in bytes of JSON.
@@ -365,177 +364,6 @@ impl<'a> Options<'a> {
         scope.to_owned()
     }
 
-    fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
-        const WHY: &str =
-            words!("it must be a list of rules such as { url: 'https://api.example.com/v1/' }");
-        let mut rules = Vec::new();
-        let items = self.object.get("apis").and_then(Value::as_array);
-        let Some(items) = items.filter(|items| items.len() <= 100) else {
-            self.refuse("apis", WHY);
-            return Rules::default();
-        };
-        let mut option = String::new();
-        for (i, item) in items.iter().enumerate() {
-            option.clear();
-            option.push_str("apis[");
-            json::write_number(&mut option, i as u64);
-            option.push(']');
-            let Some(object) = item.as_object() else {
-                self.refuse_value(&option, item, WHY);
-                continue;
-            };
-            option.push('.');
-            let options = Options {
-                object,
-                path: &option,
-                fault: self.fault,
-            };
-            rules.extend(options.rule(base));
-        }
-        let rules = Rules::new(rules);
-        self.refuse_rules_over_provider(&rules, issuer, metadata);
-        rules
-    }
-
-    fn rule(&self, base: &Url) -> Option<Rule> {
-        const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
-        const METHODS_WHY: &str =
-            words!("it must be a list of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown(if cfg!(feature = "full") {
-            "url methods webSocket"
-        } else {
-            "url methods"
-        });
-        #[cfg(feature = "full")]
-        let socket = self.socket();
-        let url = Url::parse_with_base(self.text("url", URL_WHY), base);
-        let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
-        let Some(url) = url else {
-            self.refuse("url", URL_WHY);
-            return None;
-        };
-        let (option, why) = match Rule::new(&url, &methods) {
-            #[cfg(feature = "full")]
-            Ok(rule) => return Some(rule.with_socket(socket)),
-            #[cfg(not(feature = "full"))]
-            Ok(rule) => return Some(rule),
-            Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
-            Err(RuleFault::NotPlain) => (
-                "url",
-                words!("it must have no user name, query or fragment"),
-            ),
-            Err(RuleFault::NoTrailingSlash) => ("url", words!("its path must end in `/`")),
-            Err(RuleFault::UnusablePath) => (
-                "url",
-                words!("its path has an escaped dot, slash or control character"),
-            ),
-            Err(RuleFault::Method) => ("methods", METHODS_WHY),
-        };
-        self.refuse(option, why);
-        None
-    }
-
-    /// Where the token of a socket goes.
-    #[cfg(feature = "full")]
-    fn socket(&self) -> Option<Place> {
-        const OPTION: &str = "webSocket";
-        const WHY: &str = words!("it must be an object such as { token: 'protocol' }");
-        let value = self.object.get(OPTION)?;
-        let Some(object) = value.as_object() else {
-            self.refuse(OPTION, WHY);
-            return None;
-        };
-        let path = [self.path, OPTION, "."].concat();
-        let options = Options {
-            object,
-            path: &path,
-            fault: self.fault,
-        };
-        options.place()
-    }
-
-    #[cfg(feature = "full")]
-    fn place(&self) -> Option<Place> {
-        match self.object.str("token") {
-            Some("protocol") => {
-                self.refuse_unknown("token prefix encoding");
-                let why = words!(
-                    "it must be a text of characters that a sub-protocol's name may have (RFC 9110 5.6.2)"
-                );
-                let prefix = self.optional_text("prefix", "", why);
-                if !prefix.is_empty() && !allow::is_token(prefix) {
-                    self.refuse("prefix", why);
-                }
-                let encoding = self.object.get("encoding").map(Value::as_str);
-                if !matches!(encoding, None | Some(Some("base64url"))) {
-                    self.refuse("encoding", words!("it must be 'base64url', or be left out"));
-                }
-                Some(Place::Protocol {
-                    prefix: prefix.to_owned(),
-                    is_encoded: encoding.is_some(),
-                })
-            }
-            Some("message") => {
-                self.refuse_unknown("token message");
-                let why = words!("it must be a text with {token} in it, once");
-                let place = Place::message(self.text("message", why));
-                if place.is_none() {
-                    self.refuse("message", why);
-                }
-                place
-            }
-            Some("query") => {
-                self.refuse_unknown("token parameter");
-                let why = words!("it must be the name of a parameter");
-                let parameter = self.optional_text("parameter", "access_token", why);
-                if parameter.is_empty() {
-                    self.refuse("parameter", why);
-                }
-                Some(Place::Query {
-                    parameter: parameter.to_owned(),
-                })
-            }
-            _ => {
-                self.refuse(
-                    "token",
-                    words!("it must be 'protocol', 'message' or 'query'"),
-                );
-                None
-            }
-        }
-    }
-
-    /// A text that may be left out.
-    #[cfg(feature = "full")]
-    fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
-        if self.object.get(name).is_some() {
-            self.text(name, why)
-        } else {
-            default
-        }
-    }
-
-    /// A rule over the authorization server would let a page send requests to its endpoints, with a
-    /// token and with the vault's origin.
-    fn refuse_rules_over_provider(&self, rules: &Rules, issuer: &str, metadata: Option<&Metadata>) {
-        let discovery = metadata::discovery_url(issuer);
-        let mut own = metadata.map(Metadata::endpoints).unwrap_or_default();
-        own.push(issuer);
-        own.push(&discovery);
-        for text in own {
-            let url = Url::parse(text);
-            if let Some(rule) = url.as_ref().and_then(|url| rules.covering(url)) {
-                self.record(&[
-                    words!("`apis` has the rule "),
-                    rule.url().href(),
-                    words!(", which covers the authorization server ("),
-                    text,
-                    words!("): name the API's own path"),
-                ]);
-            }
-        }
-    }
-
     fn limits(&self) -> Limits {
         const YEAR: u64 = 365 * 24 * 3600;
         const HALF_HOUR: u64 = 1800;
@@ -662,14 +490,6 @@ fn shown(value: &Value) -> String {
     text
 }
 
-/// RFC 6749 3.3.
-pub(crate) fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -677,7 +497,7 @@ mod tests {
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
 
     /// A sound configuration with `changes` laid over it; `null` removes an option.
-    fn configured(changes: &str) -> Result<Config> {
+    pub(super) fn configured(changes: &str) -> Result<Config> {
         let base = r#"{
             "issuer": "https://id.example.com",
             "clientId": "spa",
@@ -815,67 +635,6 @@ mod tests {
         let error = configured(r#"{"clientSecret": "s3cr3t-value"}"#).unwrap_err();
         assert!(error.message().contains("public client"));
         assert!(!error.to_string().contains("s3cr3t-value"));
-    }
-
-    #[test]
-    fn where_a_sockets_token_goes_is_checked_like_everything_else() {
-        let rule = |place: &str| {
-            configured(
-                &[
-                    r#"{"apis": [{"url": "https://api.example.com/v1/", "webSocket": "#,
-                    place,
-                    "}]}",
-                ]
-                .concat(),
-            )
-        };
-        for place in [
-            r#"{"token": "protocol"}"#,
-            r#"{"token": "protocol", "prefix": "bearer.", "encoding": "base64url"}"#,
-            r#"{"token": "message", "message": "Bearer {token}"}"#,
-            r#"{"token": "query"}"#,
-            r#"{"token": "query", "parameter": "jwt"}"#,
-        ] {
-            assert!(rule(place).is_ok(), "{place}");
-        }
-        for (place, expected) in [
-            ("true", "`apis[0].webSocket` is true: it must be an object"),
-            (
-                r#"{"token": "header"}"#,
-                "`apis[0].webSocket.token` is \"header\"",
-            ),
-            ("{}", "`apis[0].webSocket.token` is missing"),
-            (
-                r#"{"token": "protocol", "prefix": "a b"}"#,
-                "`apis[0].webSocket.prefix` is \"a b\"",
-            ),
-            (r#"{"token": "protocol", "prefix": 1}"#, "prefix` is 1"),
-            (
-                r#"{"token": "protocol", "encoding": "hex"}"#,
-                "'base64url', or be left out",
-            ),
-            (
-                r#"{"token": "protocol", "parameter": "a"}"#,
-                "parameter`: there is no such option",
-            ),
-            (r#"{"token": "message"}"#, "message` is missing"),
-            (
-                r#"{"token": "message", "message": "{tokens}"}"#,
-                "{token} in it, once",
-            ),
-            (
-                r#"{"token": "message", "message": "{token}{token}"}"#,
-                "{token} in it, once",
-            ),
-            (
-                r#"{"token": "query", "parameter": ""}"#,
-                "the name of a parameter",
-            ),
-        ] {
-            let error = rule(place).expect_err(place);
-            let message = error.message();
-            assert!(message.contains(expected), "{place}: {message}");
-        }
     }
 
     #[test]

@@ -103,6 +103,16 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     }
 }
 
+/// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
+pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
+    let separator = match text::cut(endpoint, b'?').1 {
+        None => "?",
+        Some("") => "",
+        Some(_) => "&",
+    };
+    [endpoint, separator, query].concat()
+}
+
 const fn hex_digit(byte: u8) -> u8 {
     match byte {
         b'0'..=b'9' => byte - b'0',

@@ -63,6 +63,15 @@ impl HttpReply {
     }
 }
 
+/// RFC 9110 5.6.2.
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

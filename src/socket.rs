@@ -7,10 +7,9 @@
 
 use crate::prelude::*;
 
-use crate::allow::{is_token, is_token_byte};
-use crate::authorize::with_query;
 use crate::error::{Code, Error, Result};
-use crate::form::{self, Form};
+use crate::form::{self, Form, with_query};
+use crate::http::{is_token, is_token_byte};
 use crate::json;
 use crate::text;
 use crate::url::Url;

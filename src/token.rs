@@ -8,7 +8,6 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::clock::Millis;
-use crate::config::is_scope_token;
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
 use crate::json::{self, Object, Value};
@@ -131,6 +130,14 @@ fn error_code(reply: &HttpReply) -> Option<String> {
     let value = parse_object(reply).ok()?;
     let code = value.as_object()?.str("error")?;
     is_error_code(code).then(|| code.to_owned())
+}
+
+/// RFC 6749 3.3.
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
 }
 
 /// RFC 6749 5.2 allows more; the codes that there are have this form. A code goes into messages to
