@@ -227,7 +227,7 @@ impl Host {
         } else {
             Body::Replayable
         };
-        if !payload.is_undefined() {
+        if !payload.is_undefined() && !js::is_list(&payload) {
             self.calls.keep_body(call, payload);
         }
         self.handle(Input::Message {

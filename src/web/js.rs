@@ -113,6 +113,13 @@ fn to_text(value: &JsValue) -> Option<String> {
     value.is_string().then(|| slice(value, 0, MAX_TEXT))
 }
 
+/// Whether this is a list, of which the platform would make a text where it wants one. A list of a list of a list, each
+/// twice in the next, is a few bytes on its way here, and half a gigabyte of text.
+pub(super) fn is_list(value: &JsValue) -> bool {
+    // What has none of its own, though it is a list, becomes a short text.
+    !get(value, "join").is_undefined()
+}
+
 /// Sets the member `name` of an object.
 pub(super) fn set(object: &JsValue, name: &str, value: &JsValue) {
     reflect_set(object, name, value);

@@ -116,7 +116,10 @@ impl Host {
         let data = js::get(message, "0");
         if data.is_undefined() {
             let (code, reason) = (js::get(message, "code"), js::get(message, "reason"));
-            if js::call(&known.socket, "close", &[&code, &reason]).is_err() {
+            if js::is_list(&code)
+                || js::is_list(&reason)
+                || js::call(&known.socket, "close", &[&code, &reason]).is_err()
+            {
                 // The page's wrapper would not send such a code; this page sends what it likes.
                 self.break_off(call);
             }
@@ -202,6 +205,9 @@ fn close(socket: &JsValue, args: &[&JsValue]) {
 fn size(scope: &JsValue, data: &JsValue) -> f64 {
     // A text has members only as an object.
     let data = js::call(scope, "Object", &[data]).unwrap_or_default();
+    if js::is_list(&data) {
+        return f64::INFINITY;
+    }
     let of = |name| js::get(&data, name).as_f64();
     of("byteLength")
         .or_else(|| of("length"))

@@ -231,6 +231,33 @@ for (const [name, make] of Object.entries(MESSAGES)) {
   })
 }
 
+/** Runs in the page: a call whose body is a list, of lists, of lists, each twice in the next. */
+const sendNested = async (url) => {
+  let list = []
+  for (let depth = 0; depth < 28; depth++) list = [list, list]
+  const { port1, port2 } = new MessageChannel()
+  create.shared().port.postMessage('strongroom', [port2])
+  const answered = new Promise((resolve) => {
+    port1.onmessage = ({ data: [text] }) => text?.includes('"id":7') && resolve(JSON.parse(text))
+  })
+  port1.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+  const message = { t: 'fetch', id: 7, url, method: 'POST', headers: [] }
+  const start = performance.now()
+  port1.postMessage([JSON.stringify(message), list])
+  const { status } = await answered
+  return { status, took: performance.now() - start }
+}
+
+test('a body that is a list of lists does not become half a gigabyte of text', time, async () => {
+  const app = apps.shared
+  app.setConfig({})
+  const page = await app.open()
+  await signInByPopup(page)
+  const { took, status } = await page.evaluate(sendNested, `${app.api.url}orders`)
+  assert.ok(took < 4000, `${took} ms`)
+  assert.ok(status >= 200)
+})
+
 // The platform.
 
 /** The worker's file; its `fetch` throws at once for the API, and says how deep in calls it was. */

@@ -502,6 +502,13 @@ test('an address that is none, and sub-protocols that are none', time, async () 
   assert.deepEqual(failed, ['SyntaxError', 'SyntaxError', 'SyntaxError'])
 })
 
+/** Few bytes, which as a text are half a gigabyte: each list is twice in the next. */
+const NESTED = `(() => {
+  let list = []
+  for (let depth = 0; depth < 28; depth++) list = [list, list]
+  return list
+})()`
+
 /** What a page may send by a socket's port that its wrapper would not; code that makes it. */
 const GARBAGE = {
   nothing: 'undefined',
@@ -516,6 +523,10 @@ const GARBAGE = {
   'a number that is none': '[NaN]',
   'a map': '[new Map()]',
   'a list that contains itself': '(() => { const list = []; list.push(list); return list })()',
+  'lists in lists, without end': `[${NESTED}]`,
+  'lists in lists that say they have a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
+  'a code of lists': `{ code: ${NESTED} }`,
+  'a reason of lists': `{ code: 4000, reason: ${NESTED} }`,
   'a code that is none': "{ code: 'x', reason: {} }",
   'a code that is reserved': '{ code: 1006 }',
   'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
@@ -550,7 +561,9 @@ test('whatever a page sends by a socket’s port, it harms at most that socket',
   const empty = await app.open('/empty', page.context())
   const said = {}
   for (const [name, garbage] of Object.entries(GARBAGE)) {
+    const start = performance.now()
     said[name] = await empty.evaluate(raw, { url: `${live}query`, garbage })
+    assert.ok(performance.now() - start < 4000, `${name} kept the vault busy`)
   }
   for (const [name, [first, code]] of Object.entries(said)) {
     assert.equal(first, 'socket', name)
