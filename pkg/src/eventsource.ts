@@ -14,6 +14,9 @@ const CLOSED = 2
 const RETRY = 3000
 /** The longest of them that failures in a row may add up to, unless the stream says more. */
 const LONGEST = 60_000
+/** The shortest wait after a failure, and the longest that a timer can be set to: a longer one is none. */
+const LEAST = 1000
+const MOST = 2 ** 31 - 1
 
 /** Refusals that may be over next time. All others are final, as is an answer that is no event stream. */
 const PASSING = ['provider_unavailable', 'limit_exceeded', 'page_left']
@@ -23,8 +26,12 @@ const isFinal = (error: unknown): boolean => {
   return typeof code === 'string' && !PASSING.includes(code)
 }
 
+/** The longest id that goes back to the server: with a header that it refuses the vault refuses the call. */
+const LONGEST_ID = 8192
+
 /** The UTF-8 of an id as a header's value, each byte a character. */
-const asHeader = (id: string): string => String.fromCharCode(...new TextEncoder().encode(id))
+const asHeader = (id: string): string =>
+  Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte)).join('')
 
 export const eventSource = (
   shell: Shell,
@@ -56,7 +63,8 @@ export const eventSource = (
     if (readyState === CLOSED) return
     readyState = CONNECTING
     shell.dispatchEvent(errorEvent(error))
-    const wait = Math.max(delay, Math.min(delay * 2 ** failures, LONGEST))
+    const patience = failures && Math.min(Math.max(delay, LEAST) * 2 ** failures, LONGEST)
+    const wait = Math.max(delay, patience) * (1 + Math.random() / 4)
     failures++
     const now = () => {
       clearTimeout(timer)
@@ -65,7 +73,7 @@ export const eventSource = (
       connect()
     }
     // A little more, so that a server that comes back does not meet all its clients at once.
-    const timer = setTimeout(now, wait * (1 + Math.random() / 4))
+    const timer = setTimeout(now, Math.min(wait, MOST))
     addEventListener('online', now)
     connection.signal.addEventListener('abort', now)
   }
@@ -102,6 +110,9 @@ export const eventSource = (
     connection = new AbortController()
     const { signal } = connection
     const headers = new Headers({ accept: 'text/event-stream' })
+    if (lastEventId.length > LONGEST_ID) {
+      return fail(new TypeError(`the last event has an id of more than ${LONGEST_ID} characters`))
+    }
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
       const response = await vaultFetch(link, url, {

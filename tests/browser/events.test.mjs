@@ -279,6 +279,55 @@ test('it comes back after as long as the stream said, with the last id', time, a
   assert.deepEqual(sent, [undefined, 'ü1', 'ü2'])
 })
 
+/** How often a source asks, within a second and a half, of which each answer is this stream and its end. */
+async function timesAsked(stream, then = ({ response }) => response.destroy()) {
+  let count = 0
+  app.api.on('hasty', (exchange) => {
+    if (count++ && then) return then(exchange)
+    exchange.response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    exchange.response.end(stream)
+  })
+  await page.evaluate(async (address) => {
+    const source = room.eventSource(address)
+    await new Promise((resolve) => setTimeout(resolve, 1500))
+    source.close()
+  }, url('hasty'))
+  return count
+}
+
+test('a wait that is longer than timers can be set to is long', time, async () => {
+  for (const retry of ['2147483648', '99999999999', '9'.repeat(400)]) {
+    assert.equal(await timesAsked(`retry: ${retry}\ndata: x\n\n`, null), 1, retry)
+  }
+})
+
+test('a stream that wants no wait at all gets one where the server fails', time, async () => {
+  const count = await timesAsked('retry: 0\ndata: x\n\n')
+  // Browsers try some requests again by themselves.
+  assert.ok(count <= 5, `${count} requests`)
+  // A control: while the server answers it has its way.
+  assert.ok((await timesAsked('retry: 0\ndata: x\n\n', null)) > 5)
+})
+
+test('an id of any length ends its source, and nothing else', time, async () => {
+  app.api.on('named', ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.end(`retry: 1\nid: ${'x'.repeat(1 << 20)}\ndata: x\n\n`)
+  })
+  const said = await page.evaluate(
+    async ([address, slow]) => {
+      const other = room.fetch(slow).then(({ status }) => status)
+      const source = room.eventSource(address)
+      const error = await new Promise((resolve) => {
+        source.onerror = ({ error }) => error && resolve(error)
+      })
+      return [error.name, source.readyState, await other]
+    },
+    [url('named'), `${app.api.url}slow?ms=1500`],
+  )
+  assert.deepEqual(said, ['TypeError', 2, 200])
+})
+
 test('a network that fails is tried again', time, async () => {
   let count = 0
   app.api.on('fails', ({ response }) => {
