@@ -32,7 +32,7 @@ interface Attempt {
 
 /** In sessionStorage: the last attempt of this tab. */
 const ATTEMPT = 'strongroom.resume'
-/** In localStorage: the session ended so that only the user may begin another one. */
+/** In localStorage: when a session ended so that only the user may begin another one. */
 const ENDED = 'strongroom.ended'
 /** In localStorage: when the last attempts of all tabs were. An app may clear what its tab had written down. */
 const RECENT = 'strongroom.recent'
@@ -83,7 +83,8 @@ export const resume = async (
     }
   }
   const done = underWay!
-  await done
+  // An address that cannot be shown is no reason not to start.
+  await done.catch(() => {})
   if (underWay === done) underWay = undefined
   if (!isBegun && room.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
   // Behind the announcement of a session that another connection of this page has brought.
@@ -151,8 +152,11 @@ const write = (attempt: Attempt): boolean => {
 const heedEnds = (room: Strongroom) => {
   const heed = () => {
     try {
-      if (room.session) localStorage.removeItem(ENDED)
-      else if (FINAL.includes(room.endReason!)) localStorage.setItem(ENDED, room.endReason!)
+      const { session, endReason } = room
+      if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
+      // A session that had begun before may be another worker's, and is nobody's signing in.
+      else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
+        localStorage.removeItem(ENDED)
     } catch {
       // Then there is no attempt either.
     }

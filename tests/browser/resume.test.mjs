@@ -245,6 +245,41 @@ test('redirect: no trip after a logout, in new tabs too, until somebody signs in
   assert.equal(await resumed(other), 'redirect')
 })
 
+test('redirect: no trip after a logout, though another tab’s own session goes on', time, async () => {
+  const app = apps.dedicated
+  const context = await app.browser.newContext()
+  await context.addInitScript(() => {
+    globalThis.Worker = class extends Worker {
+      constructor(...args) {
+        super(...args)
+        globalThis.worker = this
+      }
+    }
+  })
+  const page = await app.open('/', context)
+  await signIn(page)
+  const other = await app.open('/', context)
+  await signedIn(other)
+  await page.evaluate(() => room.logout())
+  const before = trips(app)
+  // The other tab looks at its session once more, which is nobody's signing in.
+  const isThere = () => connect(worker, { resume: 'redirect' }).then(({ session }) => !!session)
+  assert.equal(await other.evaluate(isThere), true)
+  await forgetAttempt(page)
+  await reload(page, app)
+  await booted(page)
+  assert.equal(await session(page), null)
+  assert.equal(trips(app) - before, 0)
+  // A control: after a login there may be one.
+  await page.evaluate(() => void room.login())
+  await signedIn(page)
+  await forgetAttempt(page)
+  await reload(page, app)
+  await settled(page)
+  assert.equal(await resumed(page), 'redirect')
+  await context.close()
+})
+
 test('redirect: no trip after the idle limit, which it would lift', time, async () => {
   const app = apps.redirect
   app.setWorker(`import { vault } from '/strongroom/worker.js'
