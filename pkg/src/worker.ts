@@ -170,8 +170,10 @@ if ('WorkerGlobalScope' in globalThis) {
   alive = new Promise((held) => {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))
-    // Without locks, or when a page's script takes this one away, pages see a little less.
-    navigator.locks?.request(name, hold).catch(() => {})
+    const take = (): unknown =>
+      // Script of a page can take it away, and pages would take this worker for gone, however often they came back.
+      navigator.locks?.request(name, hold).catch((e) => e.name === 'AbortError' && take())
+    take()
   })
   addEventListener('message', meet)
   addEventListener('connect', (event) => {

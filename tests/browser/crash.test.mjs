@@ -156,6 +156,37 @@ test(
   },
 )
 
+/** What script of a page can do with the locks of the origin: take each away, and give it back. Runs in the page. */
+const stealLocks = async () => {
+  const { held } = await navigator.locks.query()
+  const names = held.map(({ name }) => name).filter((name) => /^[0-9a-f-]{36}$/.test(name))
+  for (const name of names) await navigator.locks.request(name, { steal: true }, () => {})
+  return names.length
+}
+
+test('a page whose worker’s lock was stolen comes back once at most', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => {
+    globalThis.times = 0
+    room.on('failed', () => times++ < 50 && room.reconnect())
+  })
+  const other = await app.open('/empty', page.context())
+  assert.equal(await other.evaluate(stealLocks), 1)
+  // Who is first, the page or the worker, is not known.
+  const isAnswered = (url) =>
+    room.fetch(url).then(
+      ({ status }) => status === 200,
+      () => false,
+    )
+  await page.waitForFunction(isAnswered, `${app.api.url}slow?ms=1500`, { polling: 100 })
+  assert.ok((await page.evaluate(() => times)) <= 1)
+  // A control: the lock is held, and was another's.
+  assert.equal(await other.evaluate(stealLocks), 1)
+  await page.context().close()
+})
+
 test('unsupported: reconnect() where connect() was given a worker', time, async () => {
   const app = apps.dedicated
   const page = await app.open('/empty')
