@@ -3,7 +3,8 @@
 //! script of a page cannot use it.
 //!
 //! It goes there and back by `fetch`, to an address at which nothing is served. Such a request is for the service
-//! worker or for nobody: `only-if-cached` keeps it off the network.
+//! worker or for nobody: `only-if-cached` keeps it off the network. The answer has to name the question, because
+//! script of a page can put one with a key that it knows where a service worker answers out of caches.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -12,16 +13,17 @@ use super::flow;
 use super::host::{Event, Host};
 use super::js;
 use super::seal::{self, Job, LOGINS};
+use crate::base64url;
 use crate::vault::{Loaded, OpId};
 
 /// AES-256.
 const KEY: usize = 32;
 
-/// By which the answers of an escrow are told from whatever else a worker's file may be answered with.
+/// The header by which the answers of an escrow are told from whatever else a worker's file may be answered with: they
+/// have that of the request.
 const MARK: &str = "strongroom-escrow";
 
-const REQUEST: &str =
-    r#"{"mode":"same-origin","cache":"only-if-cached","keepalive":true,"method":"#;
+const REQUEST: &str = r#"{"mode":"same-origin","cache":"only-if-cached","keepalive":true,"headers":{"strongroom-escrow":""#;
 
 /// What this vault knows of its escrow.
 pub(super) struct Escrow {
@@ -35,7 +37,8 @@ pub(super) struct Escrow {
 
 /// What the last step was.
 pub(super) enum Stage {
-    Asked,
+    /// With what the answer has to name.
+    Asked(String),
     Read,
     HandedOver,
     Imported,
@@ -68,7 +71,13 @@ impl Escrow {
         match &self.key {
             Some(key) if !anew => import(scope, key),
             _ if self.is_absent => Ok(Next::None),
-            _ => Ok(Next::When(self.ask(scope, "GET", None)?, Stage::Asked)),
+            _ => {
+                let mut nonce = [0; 16];
+                js::fill_random(&mut nonce);
+                let nonce = base64url::encode(&nonce);
+                let promise = self.ask(scope, "GET", &nonce, None)?;
+                Ok(Next::When(promise, Stage::Asked(nonce)))
+            }
         }
     }
 
@@ -81,8 +90,8 @@ impl Escrow {
         makes: bool,
     ) -> Result<Next, JsValue> {
         match stage {
-            Stage::Asked => {
-                let is_escrow = js::header(value, MARK).is_some();
+            Stage::Asked(nonce) => {
+                let is_escrow = js::header(value, MARK).as_ref() == Some(nonce);
                 match js::status(value) {
                     200 if is_escrow => {
                         let reading = js::call(value, "arrayBuffer", &[])?;
@@ -114,7 +123,7 @@ impl Escrow {
 
     fn make_key(&mut self, scope: &JsValue) -> Result<Next, JsValue> {
         js::fill_random(self.key.insert([0; KEY]));
-        let promise = self.ask(scope, "PUT", self.key.as_ref())?;
+        let promise = self.ask(scope, "PUT", "", self.key.as_ref())?;
         Ok(Next::When(promise, Stage::HandedOver))
     }
 
@@ -122,9 +131,10 @@ impl Escrow {
         &self,
         scope: &JsValue,
         method: &str,
+        nonce: &str,
         key: Option<&[u8; KEY]>,
     ) -> Result<JsValue, JsValue> {
-        let init = js::parse(&[REQUEST, "\"", method, "\"}"].concat())?;
+        let init = js::parse(&[REQUEST, nonce, "\"},\"method\":\"", method, "\"}"].concat())?;
         if let Some(key) = key {
             js::set(&init, "body", &js::octets(key));
         }
@@ -156,7 +166,7 @@ impl Host {
             return;
         };
         if escrow.key.is_some()
-            && let Ok(promise) = escrow.ask(&self.scope, "PUT", escrow.key.as_ref())
+            && let Ok(promise) = escrow.ask(&self.scope, "PUT", "", escrow.key.as_ref())
         {
             // Nobody waits for step 0.
             let _ = js::call(&promise, "catch", &[&self.listener(Event::Failed, 0)]);

@@ -286,6 +286,140 @@ test('nobody but the vault is given the key', time, async (t) => {
   assert.equal(await resumed(page), 'escrow')
 })
 
+/** A service worker that answers out of its caches and keeps there what it fetches, as those of apps that work offline. */
+const CACHING = `addEventListener('fetch', (event) => {
+  const { request } = event
+  const fetchAndKeep = async () => {
+    const response = await fetch(request)
+    if (request.method === 'GET') await (await caches.open('kept')).put(request, response.clone())
+    return response
+  }
+  event.respondWith(caches.match(request.url).then((found) => found ?? fetchAndKeep()))
+})`
+
+/** An app with a caching service worker in which escrow() comes first, or is for another address. */
+async function startCaching({ kind, vault = '/auth.worker.js' }) {
+  const app = await start({ kind, persist: 'escrow' })
+  // It may ask whom the vault asks.
+  app.site.workers.push('/sw.js')
+  app.site.files['/sw.js'] = `import { escrow } from '/strongroom/escrow.js'
+escrow('${vault}')
+${CACHING}
+addEventListener('install', () => skipWaiting())`
+  return app
+}
+
+/** Puts something into a cache. Runs in the page. */
+const plant = async ([address, body, headers = {}]) => {
+  const cache = await caches.open('kept')
+  await cache.put(address, new Response(body, { headers: { 'Content-Type': 'text/javascript', ...headers } }))
+}
+
+/** The access tokens in the caches' requests. Runs in the page. */
+const keptTokens = async () => {
+  const cache = await caches.open('kept')
+  const requests = await cache.keys()
+  return requests.map(({ headers }) => headers.get('authorization')).filter(Boolean)
+}
+
+/** A worker's file, of an attacker's, that says so. */
+const PLANTED = `new BroadcastChannel('planted').postMessage('ran')
+addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
+self.postMessage?.('ran')`
+
+/** Makes a worker at this address, and waits for it to say that it is the planted one. Runs in the page. */
+const isPlanted = ([kind, address]) =>
+  new Promise((resolve) => {
+    new BroadcastChannel('planted').onmessage = () => resolve(true)
+    if (kind === 'shared') new SharedWorker(address, { type: 'module', name: 'another' })
+    else new Worker(address, { type: 'module' })
+    setTimeout(resolve, 2000, false)
+  })
+
+for (const kind of KINDS) {
+  test(
+    `what script puts into a cache does not become the vault, nor is a token found there, ${kind}`,
+    time,
+    async () => {
+      const app = await startCaching({ kind })
+      try {
+        const page = await openSignedIn(app)
+        assert.equal((await call(page, orders(app))).value.status, 200)
+        assert.deepEqual(await page.evaluate(keptTokens), [])
+        // After a stop the service worker knows no vault any more.
+        await stopServiceWorkers(page)
+        assert.equal((await call(page, orders(app))).value.status, 200)
+        assert.deepEqual(await page.evaluate(keptTokens), [])
+
+        const { origin } = app.site
+        const files = ['/auth.worker.js', '/strongroom/worker.js', '/auth.worker.js#']
+        for (const path of files) await page.evaluate(plant, [origin + path, PLANTED])
+        for (const path of ['/auth.worker.js', '/auth.worker.js#x']) {
+          assert.equal(await page.evaluate(isPlanted, [kind, path]), false, path)
+        }
+        await page.keyboard.press('Shift')
+        await reload(page, app)
+        assert.equal(await resumed(page), 'escrow')
+        // A control: the service worker does answer other addresses out of the cache.
+        await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
+        assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js']), true)
+      } finally {
+        await app.close()
+      }
+    },
+  )
+}
+
+test('a control: in a service worker without escrow a token is found in a cache', time, async () => {
+  const app = await startCaching({ kind: 'shared' })
+  app.site.files['/sw.js'] = `${CACHING}
+addEventListener('install', () => skipWaiting())`
+  try {
+    const page = await openSignedIn(app)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    const [token] = await page.evaluate(keptTokens)
+    assert.equal(token, `Bearer ${app.ledger.newest('access_token').value}`)
+  } finally {
+    await app.close()
+  }
+})
+
+test('a vault takes no key out of a cache', time, async () => {
+  // Its service worker is for a vault at another address, and answers this one’s question as any other.
+  const app = await startCaching({ kind: 'shared', vault: '/another.worker.js' })
+  app.site.files['/sw.js'] = app.site.files['/sw.js'].replace(
+    "if (request.method === 'GET')",
+    "if (request.method === 'GET' && !request.headers.has('authorization'))",
+  )
+  try {
+    const page = await openWithEscrow(app)
+    const planted = [app.site.origin + ADDRESS, 'k'.repeat(32), { 'strongroom-escrow': '1' }]
+    await page.evaluate(plant, planted)
+    // A control: who asks as a page does is answered by it.
+    const found = await page.evaluate(`(${ask})('${ADDRESS}')`)
+    assert.deepEqual(found, { status: 200, length: 32 })
+    await page.reload()
+    await signIn(page)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    const records = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const opening = indexedDB.open('strongroom')
+          opening.onsuccess = () => {
+            const all = opening.result.transaction('logins').objectStore('logins').getAllKeys()
+            all.onsuccess = () => resolve(all.result)
+          }
+        }),
+    )
+    assert.deepEqual(
+      records.filter((name) => name.startsWith('session ')),
+      [],
+    )
+  } finally {
+    await app.close()
+  }
+})
+
 test('room.fetch() does not go there, whatever the rules allow', time, async () => {
   const app = await start({
     kind: 'shared',
