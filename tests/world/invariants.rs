@@ -12,6 +12,7 @@ use strongroom::http::Outcome;
 use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
+use super::JobId;
 use super::kept::{Kept, Record};
 use super::provider::Endpoint;
 
@@ -592,13 +593,20 @@ impl Watch {
         }
     }
 
+    /// A vault is told that it has the lock. What it asked for up to then is older.
+    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId) {
+        if let Some(kept) = &mut self.kept {
+            kept.locked(vault, last_job);
+        }
+    }
+
     /// A vault gets what it asked the store for.
     pub(crate) fn loaded(
         &mut self,
         vault: usize,
         loaded: &Loaded,
         record: Option<&Record>,
-        is_old: bool,
+        job: JobId,
         now: &Instant,
     ) {
         let found = record.filter(|_| matches!(loaded, Loaded::Found(_)));
@@ -611,7 +619,7 @@ impl Watch {
             issued.requested.push(requested);
         }
         if let Some(kept) = &mut self.kept {
-            kept.loaded(vault, loaded, record, is_old, now);
+            kept.loaded(vault, loaded, record, job, now);
         }
     }
 

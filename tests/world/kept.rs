@@ -11,6 +11,7 @@ use strongroom::config::Limits;
 use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
+use super::JobId;
 use super::invariants::Invariant;
 
 /// Activity is stored within fifteen seconds, and writing takes a moment.
@@ -84,8 +85,8 @@ struct Holding {
 struct Reading {
     record: Record,
     at: Instant,
-    /// The lock became this vault's meanwhile: that another session is there says nothing.
-    is_old: bool,
+    /// When it was asked for.
+    job: JobId,
     /// Families whose end was written before.
     ended: Vec<usize>,
 }
@@ -111,6 +112,8 @@ struct Seen {
     /// Sessions that it has read of, and does not know yet whether their end was marked.
     reading: Option<Reading>,
     marks: HashMap<OpId, Reading>,
+    /// What it had asked for when it last was told that it has the lock.
+    locked_at: JobId,
     /// The ends that it has read.
     ends_read: HashSet<usize>,
 }
@@ -432,10 +435,10 @@ impl Kept {
             record,
             at,
             ended,
-            is_old: may_be_old,
+            job,
         }) = reading
         {
-            is_old = may_be_old && record.family != seen.told;
+            is_old = seen.is_old(job, &record);
             if let (Taken::Absent, Some(family)) = (taken, record.family) {
                 seen.hears(&record, family, &at);
                 read = Some(family);
@@ -477,13 +480,17 @@ impl Kept {
         }
     }
 
+    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId) {
+        self.seen(vault).locked_at = last_job;
+    }
+
     /// A vault gets what it asked the store for.
     pub(crate) fn loaded(
         &mut self,
         vault: usize,
         loaded: &Loaded,
         record: Option<&Record>,
-        is_old: bool,
+        job: JobId,
         now: &Instant,
     ) {
         let known = record.map_or(0, |record| record.ends).min(self.ended.len());
@@ -507,7 +514,7 @@ impl Kept {
         if let Some(record) = record {
             match (record.ended, record.family) {
                 (Some(reason), _) => {
-                    if !is_old || record.family == seen.told {
+                    if !seen.is_old(job, record) {
                         seen.ends_read.extend(ended);
                     }
                     seen.justified.insert(reason);
@@ -516,7 +523,7 @@ impl Kept {
                     seen.reading = Some(Reading {
                         record: record.clone(),
                         at: *now,
-                        is_old,
+                        job,
                         ended,
                     });
                 }
@@ -607,6 +614,11 @@ impl Kept {
 }
 
 impl Seen {
+    /// Whether the lock became this vault's since it asked: that another session is there says nothing then.
+    fn is_old(&self, job: JobId, record: &Record) -> bool {
+        job <= self.locked_at && record.family != self.told
+    }
+
     /// It reads of a session in the store.
     fn hears(&mut self, record: &Record, family: usize, now: &Instant) {
         let at = |age| before(now, record.kept_at, age);

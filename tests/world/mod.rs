@@ -163,8 +163,6 @@ pub(crate) struct World {
     lock: Option<usize>,
     /// A vault that got the lock and does not know yet: it is frozen.
     granted: Option<JobId>,
-    /// What was the last job when a vault was told that it has the lock.
-    locked_at: BTreeMap<usize, JobId>,
     /// By how much the monotonic clock of each vault's worker is ahead of the world's: it begins with the
     /// worker.
     ahead: Vec<u64>,
@@ -252,7 +250,6 @@ impl World {
             turn: 0,
             lock: None,
             granted: None,
-            locked_at: BTreeMap::new(),
             ahead: vec![ahead(&config, &BEGINNING)],
             homes: BTreeMap::new(),
             config,
@@ -1130,7 +1127,7 @@ impl World {
                         Task::Load(..) => {
                             let now = self.time_of(turn);
                             self.watch
-                                .loaded(turn, &Loaded::Unavailable, None, false, &now);
+                                .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
                         }
                         // It was granted in the same moment: the host gives it back.
                         Task::Lock(_) if self.granted == Some(job.id) => {
@@ -1480,9 +1477,7 @@ impl World {
                     self.watch.hinder();
                 }
                 let now = self.time_of(vault);
-                let is_old = self.locked_at.get(&vault).is_some_and(|last| id <= *last);
-                self.watch
-                    .loaded(vault, &loaded, record.as_ref(), is_old, &now);
+                self.watch.loaded(vault, &loaded, record.as_ref(), id, &now);
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
@@ -1490,7 +1485,7 @@ impl World {
                     assert_eq!(self.lock, None, "one lock is granted twice");
                 }
                 self.lock = Some(vault);
-                self.locked_at.insert(vault, self.last_job);
+                self.watch.locked(vault, self.last_job);
                 self.input(Input::Locked { op });
             }
             Task::Changed => self.input(Input::Changed),
