@@ -312,6 +312,10 @@ impl Watch {
 
     /// Before the vault handles anything.
     pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
+        // Once it was over, it is over, even if a clock is set back.
+        let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.elapsed(now) < *wait;
+        self.told_to_wait
+            .retain(|who, told| *who != vault || waits(told));
         if let Some(kept) = &mut self.kept {
             return kept.before(vault, now, holds_lock);
         }
@@ -701,12 +705,9 @@ impl Watch {
         Invariant::ProviderHeeded.holds_if(needs_user != family || family.is_none(), || {
             format!("{what}, which needs the user")
         });
-        // Once it was over, it is over, even if a clock is set back.
-        if let Some((waiting, since, wait)) = self.told_to_wait.remove(&vault)
-            && Some(waiting) == family
-        {
-            let waited = since.elapsed(now);
-            Invariant::ProviderHeeded.holds_if(waited >= wait, || {
+        if let Some((waiting, since, wait)) = self.told_to_wait.remove(&vault) {
+            Invariant::ProviderHeeded.holds_if(Some(waiting) != family, || {
+                let waited = since.elapsed(now);
                 format!(
                     "{what}, {} of {} ms after it was told to wait",
                     waited.0, wait.0
