@@ -597,10 +597,18 @@ impl Watch {
         }
     }
 
-    /// A vault is told that it has the lock. What it asked for up to then is older.
-    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId) {
+    /// A vault was told that it has the lock, and reads the store by this job. What it had asked for before is
+    /// older.
+    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         if let Some(kept) = &mut self.kept {
-            kept.locked(vault, last_job);
+            kept.locked(vault, last_job, read);
+        }
+    }
+
+    /// It has the lock no longer.
+    pub(crate) fn unlocked(&mut self, vault: usize) {
+        if let Some(kept) = &mut self.kept {
+            kept.unlocked(vault);
         }
     }
 

@@ -112,8 +112,10 @@ struct Seen {
     /// Sessions that it has read of, and does not know yet whether their end was marked.
     reading: Option<Reading>,
     marks: HashMap<OpId, Reading>,
-    /// What it had asked for when it last was told that it has the lock.
+    holds_lock: bool,
+    /// The last that it had asked for when it was told that it has the lock, and what it read by then.
     locked_at: JobId,
+    read: Option<JobId>,
     /// The ends that it has read.
     ends_read: HashSet<usize>,
 }
@@ -480,8 +482,13 @@ impl Kept {
         }
     }
 
-    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId) {
-        self.seen(vault).locked_at = last_job;
+    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
+        let seen = self.seen(vault);
+        (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
+    }
+
+    pub(crate) fn unlocked(&mut self, vault: usize) {
+        self.seen(vault).holds_lock = false;
     }
 
     /// A vault gets what it asked the store for.
@@ -614,9 +621,11 @@ impl Kept {
 }
 
 impl Seen {
-    /// Whether the lock became this vault's since it asked: that another session is there says nothing then.
+    /// Whether this is a look, and the lock is this vault's or was so since: it goes by what it read under the lock
+    /// then, and that another session is there says nothing.
     fn is_old(&self, job: JobId, record: &Record) -> bool {
-        job <= self.locked_at && record.family != self.told
+        let is_look = self.read != Some(job);
+        is_look && (self.holds_lock || job <= self.locked_at) && record.family != self.told
     }
 
     /// It reads of a session in the store.

@@ -1186,6 +1186,7 @@ impl World {
             Output::Unlock => {
                 assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
                 self.lock = None;
+                self.watch.unlocked(self.turn);
             }
             Output::HandKeyOver => self.hand_overs += 1,
             Output::Announce => {
@@ -1485,8 +1486,13 @@ impl World {
                     assert_eq!(self.lock, None, "one lock is granted twice");
                 }
                 self.lock = Some(vault);
-                self.watch.locked(vault, self.last_job);
+                let last_job = self.last_job;
                 self.input(Input::Locked { op });
+                let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
+                let read = self.jobs.iter().rfind(is_read).map(|job| job.id);
+                if self.lock == Some(vault) {
+                    self.watch.locked(vault, last_job, read);
+                }
             }
             Task::Changed => self.input(Input::Changed),
             Task::Call(call, request) => {
