@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use strongroom::vault::Input;
+
 use super::keeping::{SEALED, head, two_vaults_with};
 use crate::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, World};
 
@@ -42,6 +44,33 @@ fn logout_is_stored_before_it_is_done() {
         !done || world.session(page).is_none(),
         "logout was answered, and the session is back"
     );
+}
+
+#[test]
+fn a_look_from_before_a_logout_does_not_bring_the_session_back() {
+    let (mut world, page, _) = two_vaults_with(SEALED);
+    world.expire_access_token();
+    world.hold(&[REFRESH, Kind::Load]);
+    world.fetch(page, "/orders");
+    world.settle();
+    world.unhold_kind(Kind::Load);
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    // It looks while its own refresh is under way, and what it reads comes after its own logout was written.
+    world.reads_early = true;
+    world.hold(&[Kind::Load]);
+    world.say(page, r#"{"t":"active"}"#);
+    world.input(Input::Changed);
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.lock_holder(), None);
+    world.release();
+    let told = world.page(page).of_type("session");
+    let signed_in = told.map(|m| m.get("session").is_some_and(|s| s.as_object().is_some()));
+    let signed_in: Vec<bool> = signed_in.collect();
+    assert_eq!(signed_in.last(), Some(&false));
+    let ends = signed_in.windows(2).filter(|pair| pair[0] && !pair[1]);
+    assert_eq!(ends.count(), 1, "{signed_in:?}");
 }
 
 #[test]

@@ -156,6 +156,8 @@ impl Vault {
             return;
         }
         self.keeper.lock = Lock::Held;
+        // What a look that is under way finds may be from before.
+        self.keeper.looks.is_old |= self.keeper.looks.is_open();
         self.store_refused(!ok);
         if ok {
             self.activity_written(true);
