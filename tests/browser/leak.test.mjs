@@ -153,16 +153,16 @@ const CODE_MAY_BE_IN = ['heap', 'messages sent', 'performance', 'addresses']
  */
 const ENGINES_OWN = /ReadableByteStreamController::QueueEntry|WrapperTypeInfo/
 
-function findLeaks(places) {
-  return search(places, app.ledger.secrets()).filter(
+function findLeaks(places, { ledger } = app) {
+  return search(places, ledger.secrets()).filter(
     ({ kind, place }) => !(kind === 'authorization_code' && CODE_MAY_BE_IN.includes(place)),
   )
 }
 
-async function assertClean(tabs, step) {
+async function assertClean(tabs, step, of = app) {
   for (const { page, log } of tabs) {
     const places = await collect(page, log)
-    assert.deepEqual(findLeaks(places), [], step)
+    assert.deepEqual(findLeaks(places, of), [], step)
     assert.deepEqual(
       places.unread.filter((where) => !ENGINES_OWN.test(where)),
       [],
@@ -295,6 +295,40 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 3
     assert.ok(first.log['messages received'].length > 50, 'the recorder heard nothing')
   })
   await page.context().close()
+})
+
+// Coming back.
+
+test('nor after coming back without the user', { timeout: 120_000 }, async () => {
+  const returning = await startApp({
+    resume: 'redirect',
+    // Without offline_access: the provider would want consent for that.
+    config: { scope: 'openid profile orders', inspect: true },
+    extendedLifetime: false,
+    launch: { args: HEAP_ARGS },
+  })
+  try {
+    const context = await returning.browser.newContext()
+    const tab = { log: await record(context), page: await returning.open('/', context) }
+    const { page } = tab
+    await page.waitForFunction(() => globalThis.room, null, { polling: 20 })
+    await assertClean([tab], 'there was no session', returning)
+    await signIn(page)
+    await page.evaluate(() => sessionStorage.clear())
+    await page.goto('about:blank')
+    await page.goto(`${returning.site.origin}/?list=open`)
+    await page.waitForFunction(() => globalThis.room?.session, null, { polling: 20 })
+    assert.equal(await page.evaluate(() => room.resumed), 'redirect')
+    assert.equal((await call(page, `${returning.api.url}me`)).value.status, 200)
+    await assertClean([tab], 'it came back', returning)
+    // A control: a code that is written down with the attempt is found.
+    const { value } = returning.ledger.newest('authorization_code')
+    await page.evaluate((code) => (sessionStorage['strongroom.resume'] += code), value)
+    const [finding] = findLeaks(await collect(page, tab.log), returning)
+    assert.deepEqual([finding?.kind, finding?.place], ['authorization_code', 'sessionStorage'])
+  } finally {
+    await returning.close()
+  }
 })
 
 const groupKinds = () => {
