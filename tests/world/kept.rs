@@ -466,6 +466,13 @@ impl Kept {
                 holding.touches.push(touched);
             }
         }
+        if let Some(family) = read.filter(|read| seen.told != Some(*read))
+            && seen.touched_in_doubt.is_some()
+            && let Some(holding) = seen.holdings.get_mut(&family)
+        {
+            // It counts for the session that takes the place of the one that was in doubt.
+            holding.active.or(*now);
+        }
         // That of its own session, or of one that has taken its place.
         let families = seen.told.into_iter().chain(read);
         for holding in families.filter_map(|family| seen.holdings.get(&family)) {
@@ -564,6 +571,7 @@ impl Kept {
             seen.justified.clear();
             seen.must_end = None;
             seen.idle_since = None;
+            seen.touched_in_doubt = None;
         }
         self.known.insert(family)
     }
