@@ -367,8 +367,14 @@ impl Vault {
             _ if !keeper::IS_BUILT_IN => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
-            Purpose::Write => self.state_written(op, false),
-            Purpose::PersistRefresh => self.refresh_persisted(op, false),
+            Purpose::Write => {
+                self.not_written();
+                self.state_written(op, false);
+            }
+            Purpose::PersistRefresh => {
+                self.not_written();
+                self.refresh_persisted(op, false);
+            }
             Purpose::Lock => self.not_locked(),
             _ => {}
         }

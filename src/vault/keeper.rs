@@ -44,6 +44,8 @@ pub(super) struct Keeper {
     activity: activity::Activity,
     /// The store has had the session.
     is_known: bool,
+    /// The store did not say whether it has the session.
+    may_be_known: bool,
     /// The store may have a refresh token that is consumed.
     is_behind: bool,
     wants_save: bool,

@@ -47,6 +47,34 @@ fn logout_is_stored_before_it_is_done() {
 }
 
 #[test]
+fn the_lock_is_kept_where_a_login_that_was_not_stored_in_time_may_have_been() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.new_jobs();
+    world.hold(&[Kind::Persist]);
+    world.callback(page, &answer);
+    world.settle();
+    for (job, kind) in world.new_jobs() {
+        if kind == Kind::Persist {
+            world.land_late(job);
+        }
+    }
+    world.advance(secs(10)); // It is given up, and lands.
+    world.store.is_unavailable = true;
+    world.expire_access_token();
+    world.unhold_kind(Kind::Persist);
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert!(world.lock_holder().is_some());
+    world.store.is_unavailable = false;
+    world.advance(secs(120));
+    assert_eq!(world.lock_holder(), None);
+}
+
+#[test]
 fn a_look_from_before_a_logout_does_not_bring_the_session_back() {
     let (mut world, page, _) = two_vaults_with(SEALED);
     world.expire_access_token();

@@ -130,7 +130,7 @@ impl Vault {
 
     /// The refresh token that the store may have is consumed.
     pub(in crate::vault) fn fall_behind(&mut self) {
-        self.keeper.is_behind |= self.keeper.is_known;
+        self.keeper.is_behind |= self.keeper.is_known || self.keeper.may_be_known;
     }
 
     /// Until when what is written now may be of use.
@@ -150,6 +150,11 @@ impl Vault {
         });
     }
 
+    /// The store did not answer in time: what was to be written may land all the same.
+    pub(in crate::vault) const fn not_written(&mut self) {
+        self.keeper.may_be_known = true;
+    }
+
     /// The store was written, or could not be.
     pub(in crate::vault) fn written(&mut self, op: OpId, ok: bool) {
         if !matches!(self.keeper.lock, Lock::Writing(written) if written == op) {
@@ -165,6 +170,7 @@ impl Vault {
             // Of a reading before that failed: nothing has to be waited for any more.
             self.keeper.retry_at = None;
             self.keeper.is_behind = false;
+            self.keeper.may_be_known = false;
             self.logouts_kept();
             self.logins_kept();
             if self.keeper.wants == self.keeper.wants_when_written {
