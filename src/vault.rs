@@ -368,10 +368,12 @@ impl Vault {
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
             Purpose::Write => {
+                #[cfg(feature = "full")]
                 self.not_written();
                 self.state_written(op, false);
             }
             Purpose::PersistRefresh => {
+                #[cfg(feature = "full")]
                 self.not_written();
                 self.refresh_persisted(op, false);
             }

@@ -45,6 +45,7 @@ pub(super) struct Keeper {
     /// The store has had the session.
     is_known: bool,
     /// The store did not say whether it has the session.
+    #[cfg(feature = "full")]
     may_be_known: bool,
     /// The store may have a refresh token that is consumed.
     is_behind: bool,

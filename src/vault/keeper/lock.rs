@@ -130,7 +130,11 @@ impl Vault {
 
     /// The refresh token that the store may have is consumed.
     pub(in crate::vault) fn fall_behind(&mut self) {
-        self.keeper.is_behind |= self.keeper.is_known || self.keeper.may_be_known;
+        self.keeper.is_behind |= self.keeper.is_known;
+        #[cfg(feature = "full")]
+        {
+            self.keeper.is_behind |= self.keeper.may_be_known;
+        }
     }
 
     /// Until when what is written now may be of use.
@@ -151,6 +155,7 @@ impl Vault {
     }
 
     /// The store did not answer in time: what was to be written may land all the same.
+    #[cfg(feature = "full")]
     pub(in crate::vault) const fn not_written(&mut self) {
         self.keeper.may_be_known = true;
     }
@@ -170,7 +175,10 @@ impl Vault {
             // Of a reading before that failed: nothing has to be waited for any more.
             self.keeper.retry_at = None;
             self.keeper.is_behind = false;
-            self.keeper.may_be_known = false;
+            #[cfg(feature = "full")]
+            {
+                self.keeper.may_be_known = false;
+            }
             self.logouts_kept();
             self.logins_kept();
             if self.keeper.wants == self.keeper.wants_when_written {
