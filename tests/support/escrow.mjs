@@ -10,9 +10,9 @@ export function serveEscrow({ site }) {
   site.files['/sw.js'] = SERVICE_WORKER
 }
 
-/** Opens a page of the app in a browser session of its own, after its service worker. */
-export async function openWithEscrow(app) {
-  const page = await app.open('/empty')
+/** Opens a page of the app, in a browser session of its own or in `context`, after its service worker. */
+export async function openWithEscrow(app, context) {
+  const page = await app.open('/empty', context)
   await page.evaluate(async () => {
     await navigator.serviceWorker.register('/sw.js', { type: 'module' })
     await navigator.serviceWorker.ready
