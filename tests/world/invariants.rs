@@ -605,6 +605,13 @@ impl Watch {
         }
     }
 
+    /// What a vault wanted to write is there, or is not.
+    pub(crate) fn wrote(&mut self, vault: usize, last_job: JobId) {
+        if let Some(kept) = &mut self.kept {
+            kept.wrote(vault, last_job);
+        }
+    }
+
     /// It has the lock no longer.
     pub(crate) fn unlocked(&mut self, vault: usize) {
         if let Some(kept) = &mut self.kept {

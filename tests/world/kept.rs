@@ -113,7 +113,8 @@ struct Seen {
     reading: Option<Reading>,
     marks: HashMap<OpId, Reading>,
     holds_lock: bool,
-    /// The last that it had asked for when it was told that it has the lock, and what it read by then.
+    /// The last that it had asked for when it was told that it has the lock, or had written, and what it reads by
+    /// under the lock.
     locked_at: JobId,
     read: Option<JobId>,
     /// The ends that it has read.
@@ -494,6 +495,11 @@ impl Kept {
         (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
     }
 
+    /// The store was written for this vault, or was not: a look that was asked for by then may be from before.
+    pub(crate) fn wrote(&mut self, vault: usize, last_job: JobId) {
+        self.seen(vault).locked_at = last_job;
+    }
+
     pub(crate) fn unlocked(&mut self, vault: usize) {
         self.seen(vault).holds_lock = false;
     }
@@ -629,11 +635,15 @@ impl Kept {
 }
 
 impl Seen {
-    /// Whether this is a look, and the lock is this vault's or was so since: it goes by what it read under the lock
-    /// then, and that another session is there says nothing.
+    /// Whether this is a look, and the lock is this vault's: it goes by what it read under the lock then, and that
+    /// another session is there says nothing. Or it was so since, or the store was written: it looks once more.
     fn is_old(&self, job: JobId, record: &Record) -> bool {
         let is_look = self.read != Some(job);
-        is_look && (self.holds_lock || job <= self.locked_at) && record.family != self.told
+        if self.holds_lock {
+            is_look && record.family != self.told
+        } else {
+            is_look && job <= self.locked_at
+        }
     }
 
     /// It reads of a session in the store.

@@ -1112,10 +1112,12 @@ impl World {
                     match job.task {
                         Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(),
                         Task::Persist(_, Some(state)) if self.land_late.contains(&job.id) => {
+                            self.watch.wrote(turn, self.last_job);
                             self.story(|_| "what was given up is stored all the same".to_owned());
                             self.write(turn, state);
                         }
                         Task::Persist(_, Some(state)) => {
+                            self.watch.wrote(turn, self.last_job);
                             self.watch.written(turn, state.expose(), false);
                         }
                         Task::Persist(_, None) => self.watch.persisted(turn, false),
@@ -1468,6 +1470,7 @@ impl World {
                     None => self.persists,
                 };
                 self.watch.persisted(vault, ok);
+                self.watch.wrote(vault, self.last_job);
                 self.input(Input::Stored { op, ok });
             }
             Task::Load(op, early) => {
