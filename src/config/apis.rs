@@ -184,7 +184,7 @@ impl<'a> Options<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use super::super::tests::configured;
 
