@@ -193,6 +193,9 @@ test('unsupported: reconnect() where connect() was given a worker', time, async 
   const { error } = await page.evaluate(async () => {
     const room = await connect(create.dedicated())
     const failed = new Promise((resolve) => room.on('failed', resolve))
+    // Until the page waits for the worker's lock, which it hears of a moment after the vault is ready.
+    while (!(await navigator.locks.query()).pending.length)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     new BroadcastChannel('end').postMessage('close')
     await failed
     return settle(room.reconnect())
