@@ -293,7 +293,11 @@ impl Kept {
         let end = absolute.min(left(holding.active.shortest(now), limits.idle));
         let is_timed = next_tick.is_some_and(|tick| tick <= now.monotonic + end + LOOKS_WITHIN);
         Invariant::Limits.holds_if(is_timed, || {
-            "no timer is set for the session's end".to_owned()
+            let (started, active) = (&holding.started.0, &holding.active.0);
+            format!(
+                "no timer is set for the session's end: v{vault} family {family}, it is {now:?}, \
+                 the timer {next_tick:?}, the end in {end:?}, began {started:?}, active {active:?}"
+            )
         });
     }
 
@@ -456,18 +460,23 @@ impl Kept {
         }
         let limits = self.limits;
         let seen = self.seen(vault);
+        let is_another = read.is_some() && read != seen.told;
         let told = seen.told.and_then(|family| seen.holdings.get_mut(&family));
         if let Some(holding) = told
             && holding.active.shortest(now) < limits.idle
         {
             seen.idle_since = None;
-            if let Some(touched) = seen.touched_in_doubt.take() {
+            if let Some(touched) = seen.touched_in_doubt {
                 // It counts from then on, or from now if it really was in doubt.
                 holding.active.or(*now);
                 holding.touches.push(touched);
             }
+            if !is_another {
+                // Else it counts for that one, and of two looks only the later one may be heeded.
+                seen.touched_in_doubt = None;
+            }
         }
-        if let Some(family) = read.filter(|read| seen.told != Some(*read))
+        if let Some(family) = read.filter(|_| is_another)
             && seen.touched_in_doubt.is_some()
             && let Some(holding) = seen.holdings.get_mut(&family)
         {
@@ -630,7 +639,13 @@ impl Kept {
         let holding = &seen.holdings[&family];
         let is_alive = holding.started.shortest(now) < limits.absolute
             && holding.active.shortest(now) < limits.idle;
-        Invariant::Limits.holds_if(is_alive, || "a call after the end".to_owned());
+        Invariant::Limits.holds_if(is_alive, || {
+            let (started, active) = (&holding.started.0, &holding.active.0);
+            format!(
+                "a call after the end: v{vault} family {family}, it is {now:?}, began {started:?}, \
+                 active {active:?}"
+            )
+        });
     }
 }
 
