@@ -447,7 +447,7 @@ impl Kept {
         {
             is_old = seen.is_old(job, &record);
             if let (Taken::Absent, Some(family)) = (taken, record.family) {
-                seen.hears(&record, family, &at);
+                seen.hears(&record, family, &at, now);
                 read = Some(family);
             }
             if !is_old && !matches!(taken, Taken::Unavailable) {
@@ -661,9 +661,10 @@ impl Seen {
         }
     }
 
-    /// It reads of a session in the store.
-    fn hears(&mut self, record: &Record, family: usize, now: &Instant) {
-        let at = |age| before(now, record.kept_at, age);
+    /// It has read of a session in the store. Ages count from when that was read; which of two moments is the
+    /// later one is seen now, and the clock may have been set between the two.
+    fn hears(&mut self, record: &Record, family: usize, read_at: &Instant, now: &Instant) {
+        let at = |age| before(read_at, record.kept_at, age);
         self.shared.insert(family);
         let ends_with_token = record
             .ends_with_token
