@@ -384,11 +384,12 @@ impl Kept {
         let seen = self.seen(vault);
         let holding = family.and_then(|family| seen.holdings.get_mut(&family));
         if let Some(holding) = holding {
-            let is_due = |touch: &&Instant| touch.elapsed(now) >= STORED_WITHIN;
-            if let Some(touch) = holding.touches.iter().rfind(is_due) {
-                (holding.shared, holding.news) = (*touch, news);
+            let is_due = |touch: &Instant| touch.elapsed(now) >= STORED_WITHIN;
+            if let Some(latest) = holding.touches.iter().rposition(is_due) {
+                (holding.shared, holding.news) = (holding.touches[latest], news);
+                // Those before it count for nothing, however long ago they seem when a clock was set.
+                holding.touches.drain(..=latest);
             }
-            holding.touches.retain(|touch| !is_due(&touch));
             record.age = (holding.started.shortest(now), holding.started.longest(now));
             record.certain = holding.shared.elapsed(now);
             record.possible = (holding.active.shortest(now), holding.active.longest(now));
@@ -710,7 +711,8 @@ impl Seen {
             known.active.or(certain);
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
-            if may_be_new || possible.elapsed(now) < known.active.longest(now) {
+            // As long ago: the vault may know of one in between, by a clock that was set.
+            if may_be_new || possible.elapsed(now) <= known.active.longest(now) {
                 known.active.or(possible);
             }
         }
