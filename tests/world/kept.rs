@@ -107,6 +107,9 @@ struct Seen {
     write: Option<Record>,
     /// Sessions of which it knows that the store has had them.
     shared: HashSet<usize>,
+    /// The idle limit seemed to be reached since the store was last read: a clock that was set back does not end
+    /// the doubt.
+    is_in_doubt: bool,
     /// When the user last did something while it was in doubt, perhaps, whether the session is alive.
     touched_in_doubt: Option<Instant>,
     /// Sessions that it has read of, and does not know yet whether their end was marked.
@@ -234,6 +237,7 @@ impl Kept {
             // Else it has to look into the store first.
             seen.justified.insert("idle");
         }
+        seen.is_in_doubt |= may_be_idle;
         if may_be_absolute {
             seen.justified.insert("absolute");
         }
@@ -306,9 +310,9 @@ impl Kept {
         let seen = self.seen(vault);
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
             // Too late for that, unless another vault knows better.
-            let is_in_doubt = holding.active.longest(now) >= idle;
-            seen.touched_in_doubt = is_in_doubt.then_some(*now);
-            if is_in_doubt {
+            let may_be_idle = holding.active.longest(now) >= idle;
+            seen.touched_in_doubt = (may_be_idle || seen.is_in_doubt).then_some(*now);
+            if may_be_idle {
                 holding.active.or(*now);
             } else {
                 holding.active = Moments(vec![*now]);
@@ -474,7 +478,7 @@ impl Kept {
             }
             if !is_another {
                 // Else it counts for that one, and of two looks only the later one may be heeded.
-                seen.touched_in_doubt = None;
+                (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
             }
         }
         if let Some(family) = read.filter(|_| is_another)
@@ -587,7 +591,7 @@ impl Kept {
             seen.justified.clear();
             seen.must_end = None;
             seen.idle_since = None;
-            seen.touched_in_doubt = None;
+            (seen.touched_in_doubt, seen.is_in_doubt) = (None, false);
         }
         self.known.insert(family)
     }
