@@ -247,6 +247,8 @@ impl Vault {
             };
             match core::mem::replace(&mut known.stage, Stage::Waiting) {
                 Stage::Held { head, .. } if waiters == Waiters::All => self.deliver(call, head),
+                // What it waits for is whether the session is alive.
+                Stage::Waiting if is_usable && self.is_in_doubt() => {}
                 Stage::Waiting if is_usable => self.send_call(call),
                 _ => self.reject_call(call, error),
             }
