@@ -70,7 +70,18 @@ impl Vault {
         request: &FetchRequest,
         body: Body,
     ) {
-        match self.admit(port, id, call, request, body) {
+        let admitted = self.admit(port, id, call, request, body);
+        self.begin_call((port, id), call, admitted);
+    }
+
+    /// Begins a call, or tells its page why not.
+    pub(super) fn begin_call(
+        &mut self,
+        (port, id): (PortId, u64),
+        call: CallId,
+        admitted: Result<Box<Call>>,
+    ) {
+        match admitted {
             Ok(admitted) => {
                 self.calls.push(admitted);
                 self.send_or_wait(call);

@@ -41,16 +41,8 @@ impl Vault {
         call: CallId,
         request: SocketRequest,
     ) {
-        match self.admit_socket(port, id, call, request) {
-            Ok(admitted) => {
-                self.calls.push(admitted);
-                self.send_or_wait(call);
-            }
-            Err(error) => {
-                self.post_error(port, id, &error);
-                self.drop_call(call);
-            }
-        }
+        let admitted = self.admit_socket(port, id, call, request);
+        self.begin_call((port, id), call, admitted);
     }
 
     fn admit_socket(
