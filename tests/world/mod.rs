@@ -627,29 +627,35 @@ impl World {
         self.settle();
     }
 
+    /// Who has the lock.
     pub(crate) fn lock_holder(&self) -> Option<usize> {
         self.lock
     }
-    pub(crate) fn hold_in(&mut self, v: usize, k: Kind) {
-        self.held_in.push((v, k));
+
+    /// Answers to this kind are held back from one vault.
+    pub(crate) fn hold_in(&mut self, vault: usize, kind: Kind) {
+        self.held_in.push((vault, kind));
     }
+
+    /// Ends what `hold_in` and `delay_pending_loads` began; what waits is answered.
     pub(crate) fn unhold(&mut self) {
         self.held_in.clear();
         self.delayed.clear();
         self.settle();
     }
-    pub(crate) fn unhold_kind(&mut self, k: Kind) {
-        self.held.remove(&k);
+
+    /// Ends what `hold` began for this kind, without answering anything yet.
+    pub(crate) fn unhold_kind(&mut self, kind: Kind) {
+        self.held.remove(&kind);
     }
+
+    /// Holds back the answers to the reads that are under way, and to no later ones.
     pub(crate) fn delay_pending_loads(&mut self) {
-        let ids: Vec<_> = self
-            .jobs
-            .iter()
-            .filter(|j| j.kind == Kind::Load)
-            .map(|j| j.id)
-            .collect();
-        self.delayed.extend(ids);
+        let loads = self.jobs.iter().filter(|job| job.kind == Kind::Load);
+        self.delayed.extend(loads.map(|job| job.id));
     }
+
+    /// Nothing that happens reaches this vault, as in a tab that the browser has frozen.
     pub(crate) fn freeze(&mut self, vault: usize) {
         self.frozen.insert(vault);
     }
