@@ -159,6 +159,12 @@ fn passed_on_both(since: &Instant, now: &Instant) -> Millis {
     monotonic.min(Millis(now.wall.saturating_sub(since.wall)))
 }
 
+/// Each of the two clocks calls another of two moments the later one.
+fn clock_was_set(one: &Instant, other: &Instant) -> bool {
+    one.monotonic.cmp(&other.monotonic) == one.wall.cmp(&other.wall).reverse()
+        && one.wall != other.wall
+}
+
 impl Holding {
     fn begun(requested: Instant, now: Instant) -> Self {
         Self {
@@ -718,6 +724,13 @@ impl Seen {
             // As long ago: the vault may know of one in between, by a clock that was set.
             if may_be_new || possible.elapsed(now) <= known.active.longest(now) {
                 known.active.or(possible);
+            }
+            // Later now, and not once the clock is set right: others are told of neither for certain.
+            let is_replaced = |touch: &Instant| {
+                possible.elapsed(now) <= touch.elapsed(now) && clock_was_set(touch, &possible)
+            };
+            if let Some(latest) = known.touches.iter().rposition(is_replaced) {
+                known.touches.drain(..=latest);
             }
         }
     }
