@@ -178,6 +178,18 @@ fn no_busy_loop_in_doubt() {
 }
 
 #[test]
+fn a_login_settles_whether_the_session_before_it_is_alive() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.hold(&[Kind::Load]);
+    world.pass(strongroom::clock::Millis::from_secs(1801));
+    world.timer_fires(strongroom::clock::Millis::ZERO);
+    world.sign_in(page);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(head(&world, call), Some(200));
+}
+
+#[test]
 fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));

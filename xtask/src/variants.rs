@@ -214,6 +214,17 @@ pub(crate) const VARIANTS: &[Variant] = &[
             Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
     },
     Variant {
+        name: "a logout is not stored",
+        noticed_by: "consumed",
+        file: "vault/keeper/lock.rs",
+        find: "return self.write(ended);",
+        replace: "if BROKEN {
+                self.keeper.ended = None;
+                return self.unlock();
+            }
+            return self.write(ended);",
+    },
+    Variant {
         name: "a session idles out though the user is active in another tab",
         noticed_by: "limits",
         file: "vault/keeper/activity.rs",

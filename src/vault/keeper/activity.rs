@@ -21,6 +21,14 @@ pub(super) struct Activity {
     doubt: Option<Doubt>,
 }
 
+impl Activity {
+    /// There is another session, of which nothing is in doubt.
+    pub(super) fn forget(&mut self) {
+        self.is_counted = false;
+        self.doubt = None;
+    }
+}
+
 /// The idle limit is reached as far as this vault knows: another one may know better.
 #[derive(Default)]
 struct Doubt {

@@ -128,7 +128,7 @@ impl Vault {
     pub(in crate::vault) fn replace_session(&mut self, session: Session) -> Option<Secret> {
         let mut orphaned = None;
         if self.keeps() {
-            self.keeper.activity.is_counted = false;
+            self.keeper.activity.forget();
             if self.refresh_is_sent() {
                 // Its answer is dropped, and until the new session is written the store has what it consumed.
                 self.fall_behind();
