@@ -2,8 +2,17 @@
 import type { Progress } from './api.js'
 import type { Link, Payload } from './port.js'
 
-/** A link that tells of the calls that are made by it. */
-export const watched = (link: Link, onProgress: (progress: Progress) => void): Link => ({
+/**
+ * A link that tells of the calls that are made by it.
+ *
+ * @throws TypeError if there is nobody to tell, as the platform says of any callback that is none.
+ */
+export const watched = (link: Link, onProgress: (progress: Progress) => void): Link => {
+  if (typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
+  return watch(link, onProgress)
+}
+
+const watch = (link: Link, onProgress: (progress: Progress) => void): Link => ({
   ...link,
   ask(asker, question, payload) {
     // What it throws is its own affair, as with the listener of an event.

@@ -99,6 +99,15 @@ test('it is refused as ever', time, async () => {
   assert.equal(aborted.error.name, 'RangeError')
 })
 
+test('what is no function is refused, and nothing is sent', time, async () => {
+  const { error } = await page.evaluate(
+    (url) => settle(room.fetch(url, { onProgress: 5 })),
+    `${app.api.url}me`,
+  )
+  assert.deepEqual([error.name, error.message], ['TypeError', 'onProgress is not a function'])
+  assert.equal(app.api.requests.length, 0)
+})
+
 test('what it throws harms nobody, and is reported', time, async () => {
   const errors = []
   page.on('pageerror', ({ message }) => errors.push(message))
