@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
         // Plain http, to this device, is for issuers that are there themselves.
-        let is_plain_http = self.is_https && !text.starts_with("https:");
+        let is_plain_http = self.is_https && !text.starts_with("https://");
         if !is_plain || is_plain_http || !url::is_trustworthy(text) {
             self.refuse(&[
                 name,
@@ -410,6 +410,8 @@ mod tests {
                 "https://id.example.com/t\\n",
                 "https://id.exa\\tmple.com/t",
                 "https:\\\\\\\\id.example.com/t",
+                "https:/id.example.com/t",
+                "https:id.example.com/t",
                 "https://id.example.com\\\\@evil.test/t",
                 "https://аpi.example.com/t",
                 "javascript:alert(1)",

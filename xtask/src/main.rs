@@ -1,5 +1,5 @@
-//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | bench |
-//! size`.
+//! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | fuzz |
+//! bench | size`.
 //!
 //! Each command installs what it needs on first use and does nothing twice. What cannot be installed
 //! is named, with the words that install it.
@@ -10,6 +10,7 @@
 )]
 
 mod browser;
+mod fuzz;
 mod install;
 mod names;
 mod package;
@@ -63,6 +64,14 @@ enum Command {
         #[arg(long, conflicts_with_all = ["sessions", "seed"])]
         controls: bool,
     },
+    /// Let libFuzzer look for input from which the core does what it must not. Needs a C++ compiler.
+    Fuzz {
+        /// What kind of input; each in turn when left out.
+        target: Option<String>,
+        /// For how long, each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measure side by side with other libraries, in Node and in a real browser.
     Bench {
         /// Handed to benches/bench.mjs as they are.
@@ -98,6 +107,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Test { kind } => test::run(*kind),
         Command::Simulate { controls: true, .. } => simulation::controls(),
         Command::Simulate { sessions, seed, .. } => simulation::run(*sessions, *seed),
+        Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Bench { options } => bench(options),
         Command::Size { peers } => {
             package::build()?;

@@ -1,0 +1,78 @@
+//! Hostile input of every kind, as a few seconds of each run of the tests can have it; `cargo xtask fuzz`
+//! goes on for as long as one likes. What must hold is in `targets/`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+#[path = "../world/dice.rs"]
+mod dice;
+mod mutation;
+#[allow(
+    unreachable_pub,
+    reason = "the same file is a module of the library in `fuzz`"
+)]
+mod targets;
+
+use dice::Dice;
+use mutation::mutated;
+use std::panic::catch_unwind;
+use targets::{ALL, Target};
+
+/// Mutations of each target. A target that takes long for one takes fewer.
+const MUTATIONS: usize = 4000;
+
+fn target(name: &str) -> &'static Target {
+    ALL.iter().find(|target| target.name == name).unwrap()
+}
+
+/// Runs a target over its seeds and what becomes of them, the same at each run.
+fn run(name: &str, mutations: usize) {
+    let target = target(name);
+    let seeds: Vec<&[u8]> = target.seeds().map(str::as_bytes).collect();
+    assert!(seeds.len() >= 8, "{name} begins with too little");
+    let mut dice = Dice::new(1);
+    let check = |input: &[u8]| {
+        let shown = String::from_utf8_lossy(input);
+        assert!(
+            catch_unwind(|| (target.check)(input)).is_ok(),
+            "{name} fails for\n{shown}"
+        );
+    };
+    check(b"");
+    seeds.iter().for_each(|seed| check(seed));
+    for _ in 0..mutations {
+        let (seed, other) = (dice.pick(&seeds), dice.pick(&seeds));
+        check(&mutated(seed, other, &mut dice));
+    }
+}
+
+macro_rules! mutations_of {
+    ($($name:ident: $mutations:expr),+ $(,)?) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name), $mutations);
+        })+
+
+        #[test]
+        fn every_target_is_run() {
+            let run = [$(stringify!($name)),+];
+            assert!(ALL.iter().map(|target| target.name).eq(run));
+        }
+    };
+}
+
+mutations_of! {
+    callback: MUTATIONS,
+    egress: MUTATIONS,
+    form: MUTATIONS,
+    id_token: MUTATIONS,
+    json: MUTATIONS,
+    jwks: MUTATIONS,
+    jwt: MUTATIONS,
+    kept: MUTATIONS,
+    metadata: MUTATIONS,
+    token_reply: MUTATIONS,
+    vault: MUTATIONS / 8,
+}

@@ -1,0 +1,112 @@
+//! Inputs near others, by rolls of dice that a seed repeats.
+
+use crate::dice::Dice;
+
+/// What parsers treat in a way of its own, or compute with.
+const WORDS: &[&str] = &[
+    "\"",
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    ".",
+    "..",
+    "/",
+    "//",
+    "%",
+    "%2e",
+    "%2f",
+    "%5c",
+    "%00",
+    "%25",
+    "@",
+    "#",
+    "?",
+    "&",
+    "=",
+    ";",
+    "\n",
+    "\r\n",
+    "\t",
+    " ",
+    "\0",
+    "\u{7f}",
+    "\u{feff}",
+    "\u{202e}",
+    "é",
+    "。",
+    "\\u0000",
+    "\\ud800",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "1e400",
+    "1.5",
+    "9007199254740993",
+    "18446744073709551615",
+    "18446744073709551616",
+    "none",
+    "ES256",
+    "HS256",
+    "\"exp\":1",
+    "\"kid\":\"../x\"",
+    "\"crit\":[]",
+    "https://",
+    "http://",
+    "javascript:",
+    "evil.test",
+    "api.example.com",
+    "127.0.0.1",
+    "[::1]",
+    "__proto__",
+    "invalid_grant",
+    "Bearer",
+    "DPoP",
+];
+
+/// A neighbour of `input`, with something of `other` in it now and then.
+pub(crate) fn mutated(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut octets = input.to_vec();
+    for _ in 0..=dice.roll(4) {
+        mutate(&mut octets, other, dice);
+    }
+    octets
+}
+
+fn mutate(octets: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
+    let at = dice.roll(octets.len() + 1);
+    let end = at + dice.roll((octets.len() - at).min(16) + 1);
+    match dice.roll(8) {
+        0 => flip(octets, at, dice),
+        1 => drop(octets.drain(at..end)),
+        2 => {
+            let copy = octets[at..end].to_vec();
+            insert(octets, at, &copy.repeat(1 + dice.roll(4)));
+        }
+        3 => {
+            let from = dice.roll(other.len() + 1);
+            let to = from + dice.roll(other.len() - from + 1);
+            insert(octets, at, &other[from..to]);
+        }
+        4 => insert(octets, at, &[u8::try_from(dice.roll(256)).unwrap()]),
+        5 => octets.truncate(at),
+        _ => {
+            octets.drain(at..end);
+            insert(octets, at, dice.pick(WORDS).as_bytes());
+        }
+    }
+}
+
+fn flip(octets: &mut [u8], at: usize, dice: &mut Dice) {
+    if let Some(octet) = octets.get_mut(at) {
+        *octet ^= 1 << dice.roll(8);
+    }
+}
+
+fn insert(octets: &mut Vec<u8>, at: usize, more: &[u8]) {
+    octets.splice(at..at, more.iter().copied());
+}

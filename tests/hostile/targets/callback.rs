@@ -1,0 +1,115 @@
+//! The address that a page came back to: an answer is found at the redirect URI and nowhere else, has
+//! each parameter once, and its code is in nothing that is said.
+
+use super::assert_presentable;
+use std::sync::LazyLock;
+use strongroom::authorize::{Answer, Pending};
+use strongroom::config::Config;
+use strongroom::{Code, Secret, base64url, pkce};
+
+const ISSUER: &str = "https://id.example.com";
+
+fn config() -> &'static Config {
+    static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+        let json = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+            "scope":"openid","apis":[],"metadata":{"issuer":"https://id.example.com",
+            "authorization_endpoint":"https://id.example.com/authorize",
+            "token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks",
+            "authorization_response_iss_parameter_supported":true}}"#;
+        Config::parse(json, "https://app.example.com/auth.worker.js").unwrap()
+    });
+    &CONFIG
+}
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let url = url::Url::parse(text).ok();
+    let params: Vec<(String, String)> = url
+        .iter()
+        .flat_map(|url| url.query_pairs())
+        .map(|(n, v)| (n.into(), v.into()))
+        .collect();
+    let all = |name: &str| {
+        params
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
+            .collect::<Vec<_>>()
+    };
+    let codes = all("code");
+    let is_told = |message: &str| {
+        codes
+            .iter()
+            .any(|code| code.len() > 30 && message.contains(code))
+    };
+    let answer = match Answer::parse(config(), text) {
+        Ok(answer) => answer,
+        Err(error) => {
+            assert!(matches!(
+                error.code(),
+                Code::CallbackInvalid | Code::RedirectUriMismatch
+            ));
+            // A code in the path is the user's own doing.
+            let is_in_path = codes
+                .iter()
+                .any(|code| url.as_ref().is_some_and(|u| u.path().contains(code)));
+            assert!(is_in_path || !is_told(error.message()), "{error}");
+            return;
+        }
+    };
+    let url = url.unwrap();
+    assert_eq!(
+        url.origin().ascii_serialization(),
+        "https://app.example.com"
+    );
+    assert_eq!(url.path(), "/callback");
+    let [state] = all("state")[..] else {
+        panic!("not one state: {text}");
+    };
+    assert_eq!(
+        answer.key,
+        base64url::encode(&pkce::sha256(state.as_bytes()))
+    );
+    assert_eq!(codes.len() + all("error").len(), 1, "{text}");
+    assert!(!is_told(&format!("{answer:?}")));
+    let pending = Pending {
+        issuer: ISSUER.to_owned(),
+        nonce: Secret::from("n"),
+        code_verifier: Secret::from("v"),
+        return_to: "/".to_owned(),
+        popup: false,
+        max_age: None,
+        created_at: 0,
+    };
+    let metadata = config().metadata.as_ref().unwrap();
+    match answer.code(&pending, metadata) {
+        Ok(code) => {
+            assert_eq!(codes, [code.expose()]);
+            assert_eq!(all("iss"), [ISSUER]);
+        }
+        Err(error) if error.code() == Code::IssuerMismatch => {
+            assert_ne!(all("iss"), [ISSUER]);
+            assert_presentable(error.message());
+        }
+        Err(error) => {
+            assert_eq!(all("iss"), [ISSUER]);
+            assert_eq!(all("error").len(), 1);
+            assert_presentable(error.message());
+        }
+    }
+    is_stored_as_it_was(&pending, text);
+}
+
+/// A pending login with hostile text in it is read back as it was written.
+fn is_stored_as_it_was(pending: &Pending, text: &str) {
+    let pending = Pending {
+        return_to: text.to_owned(),
+        ..pending.clone()
+    };
+    let stored = pending.to_json();
+    let read = Pending::from_json(stored.expose()).unwrap();
+    assert_eq!(read.return_to, text);
+    assert_eq!(read.to_json().expose(), stored.expose());
+}

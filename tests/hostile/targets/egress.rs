@@ -1,0 +1,188 @@
+//! Addresses against rules: what is allowed lies below the rule's path however forgiving the server is
+//! that reads it, and what is sent is what was decided on.
+
+use super::assert_presentable;
+use strongroom::allow::{MAX_URL, Rule, Rules, check_headers};
+use strongroom::socket::Place;
+use strongroom::url::Url;
+
+const PREFIX: &str = "https://api.example.com/v1/";
+/// An endpoint of the authorization server that lies below the rule's path.
+const FORBIDDEN: &str = "https://api.example.com/v1/oauth/token";
+
+fn rules() -> Rules {
+    let methods = ["GET", "POST"].map(str::to_owned);
+    let place = Place::Query {
+        parameter: "access_token".to_owned(),
+    };
+    let rule = Rule::new(&Url::parse(PREFIX).unwrap(), &methods).unwrap();
+    let mut rules = Rules::new(vec![rule.with_socket(Some(place))]);
+    rules.forbid(&[FORBIDDEN]);
+    rules
+}
+
+/// An address, and in further lines a method and the names and values of headers.
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let mut lines = text.split('\n');
+    let address = lines.next().unwrap_or_default();
+    let method = lines.next().unwrap_or("GET");
+    let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
+    let rules = rules();
+    for text in [text, address] {
+        match rules.decide(text, method) {
+            Ok(allowed) => {
+                assert!(text.len() <= MAX_URL);
+                is_below_the_rule(text, allowed.url());
+                assert!(["GET", "POST"].contains(&allowed.method()));
+                assert!(method.eq_ignore_ascii_case(allowed.method()));
+                // What is sent is allowed, and is sent as it is.
+                assert_eq!(rules.decide(allowed.url(), method).unwrap(), allowed);
+                let described = allowed.described();
+                assert!(!described.contains(['?', '#']), "{described}");
+            }
+            Err(error) => {
+                assert_presentable(error.message());
+                is_silent_on_secrets(text, error.message());
+            }
+        }
+        if let Ok((allowed, _)) = rules.decide_socket(text) {
+            let url = url::Url::parse(allowed.url()).unwrap();
+            let is_taken = url.query_pairs().any(|(name, _)| name == "access_token");
+            assert!(!is_taken, "{url}");
+            let url = allowed.url().strip_prefix("wss://").unwrap();
+            let begins_with_wss = text
+                .get(..6)
+                .is_some_and(|s| s.eq_ignore_ascii_case("wss://"));
+            let rest = if begins_with_wss {
+                &text[6..]
+            } else {
+                &text[8..]
+            };
+            is_below_the_rule(&["https://", rest].concat(), &["https://", url].concat());
+        }
+    }
+    if check_headers(&headers).is_ok() {
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            let is_reserved = [
+                "authorization",
+                "dpop",
+                "cookie",
+                "host",
+                "x-http-method-override",
+            ]
+            .contains(&name.as_str());
+            assert!(
+                !is_reserved && !name.starts_with("proxy-") && !name.starts_with("sec-"),
+                "{name}"
+            );
+            assert!(!value.contains(['\r', '\n', '\0']));
+        }
+    }
+}
+
+fn is_below_the_rule(text: &str, sent: &str) {
+    // Another parser reads both alike, whatever it takes for the base.
+    let parsed = url::Url::parse(text).unwrap();
+    for base in [
+        "https://evil.test/a/b",
+        "http://api.example.com/",
+        "https://api.example.com/v2/x",
+    ] {
+        let base = url::Url::parse(base).unwrap();
+        assert_eq!(base.join(text).unwrap(), parsed, "{text}");
+    }
+    let mut plain = parsed.clone();
+    plain.set_fragment(None);
+    if text.starts_with("https") {
+        assert_eq!(plain.as_str(), sent);
+    }
+    let url = url::Url::parse(sent).unwrap();
+    assert_eq!(url.as_str(), sent);
+    assert_eq!(url.scheme(), "https");
+    assert_eq!(url.host_str(), Some("api.example.com"));
+    assert_eq!(url.port(), None);
+    assert!(url.username().is_empty() && url.password().is_none());
+    assert!(sent.starts_with(PREFIX), "{sent}");
+    assert!(
+        sent.bytes().all(|b| b.is_ascii_graphic() && b != b'\\'),
+        "{sent}"
+    );
+    let path = forgiving(url.path());
+    assert!(
+        path.starts_with("/v1/") || path == "/v1",
+        "{sent} may be read as {path}"
+    );
+    assert_ne!(
+        path.trim_end_matches(['/', ' ']),
+        "/v1/oauth/token",
+        "{sent}"
+    );
+}
+
+/// A path as the most forgiving of servers reads it: escapes undone over and over, backslashes turned,
+/// parameters dropped, dots walked.
+fn forgiving(path: &str) -> String {
+    let mut octets = path.as_bytes().to_vec();
+    loop {
+        let decoded = decode(&octets);
+        if decoded == octets {
+            break;
+        }
+        octets = decoded;
+    }
+    let text = String::from_utf8_lossy(&octets)
+        .to_ascii_lowercase()
+        .replace('\\', "/");
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in text.split('/') {
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            other => segments.push(other),
+        }
+    }
+    ["/", &segments.join("/")].concat()
+}
+
+fn decode(octets: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| octets.get(at).and_then(|b| (*b as char).to_digit(16));
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < octets.len() {
+        match (octets[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                at += 3;
+            }
+            (octet, ..) => {
+                out.push(octet);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// A refusal names no user, password, query or fragment.
+fn is_silent_on_secrets(text: &str, message: &str) {
+    let Ok(url) = url::Url::parse(text) else {
+        return;
+    };
+    for part in [url.password(), url.query(), url.fragment()]
+        .into_iter()
+        .flatten()
+    {
+        // Short ones are in some word.
+        let is_elsewhere =
+            url.path().contains(part) || url.host_str().is_some_and(|h| h.contains(part));
+        let is_long = part.len() > 30;
+        assert!(
+            !is_long || is_elsewhere || !message.contains(part),
+            "{message}"
+        );
+    }
+}

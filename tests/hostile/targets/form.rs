@@ -1,0 +1,37 @@
+//! Forms and base64url, against other implementations of the same standards.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use strongroom::{base64url, form};
+
+pub fn check(input: &[u8]) {
+    let written = base64url::encode(input);
+    assert_eq!(written, Base64UrlUnpadded::encode_string(input));
+    assert_eq!(base64url::decode(&written).as_deref(), Some(input));
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let octets = base64url::decode(text);
+    assert_eq!(octets, Base64UrlUnpadded::decode_vec(text).ok(), "{text}");
+    assert_eq!(base64url::is_valid(input), octets.is_some());
+    if let Some(octets) = octets {
+        assert_eq!(base64url::encode(&octets), text);
+    }
+    // It reads octets that are no text as U+FFFD; here they are refused.
+    let others = url::form_urlencoded::parse(input).map(|(n, v)| (n.into_owned(), v.into_owned()));
+    let others: Vec<(String, String)> = others.collect();
+    match form::parse(text) {
+        Some(parameters) => {
+            assert_eq!(parameters, others);
+            let mut again = form::Form::new();
+            for (name, value) in &parameters {
+                again.push(name, value);
+            }
+            assert_eq!(form::parse(&again.finish()), Some(parameters));
+        }
+        None => assert!(
+            others
+                .iter()
+                .any(|(n, v)| n.contains('\u{fffd}') || v.contains('\u{fffd}'))
+        ),
+    }
+}

@@ -1,0 +1,156 @@
+//! ID tokens, as the JSON of a header and of claims: one is accepted only if every rule of OpenID
+//! Connect Core 3.1.3.7 and 12.2, written down here once more, is kept.
+
+use super::assert_presentable;
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+use strongroom::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use strongroom::jwks::Algorithm;
+use strongroom::{Code, Secret, base64url};
+
+const NOW: u64 = 1_800_000_000;
+const TOLERANCE: u64 = 30;
+const ACCESS_TOKEN: &str = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+const NONCE: &str = "the-nonce-of-the-login";
+const ISSUER: &str = "https://id.example.com";
+const LOGIN: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,
+    "iat":1800000000,"auth_time":1799999000,"nonce":"the-nonce-of-the-login"}"#;
+
+/// `header`, a line break, `claims`.
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let (header, claims) = text
+        .split_once('\n')
+        .unwrap_or((r#"{"alg":"ES256"}"#, text));
+    let token = written(header, claims);
+    let parse = || Unverified::parse(&token, &Algorithm::ALL);
+    let unverified = match parse() {
+        Ok(unverified) => unverified,
+        Err(error) => {
+            assert_eq!(error.code(), Code::IdTokenInvalid);
+            return assert_presentable(error.message());
+        }
+    };
+    let has_hash = unverified.algorithm().name().ends_with("256");
+    assert!(format!("{unverified:?}").len() < 100);
+    let login = unverified.signature_checked(true, &expected(None));
+    let original = original();
+    let refresh = parse()
+        .unwrap()
+        .signature_checked(true, &expected(Some(&original)));
+    for occasion in [None, Some(&original)] {
+        let forged = parse()
+            .unwrap()
+            .signature_checked(false, &expected(occasion));
+        assert!(matches!(forged, Err(Rejected::Invalid(_))));
+    }
+    let others = serde_json::from_str::<Value>(claims);
+    let others = others.as_ref().ok().and_then(Value::as_object);
+    let rules = |rule: fn(&Map<String, Value>, bool) -> bool| others.map(|c| rule(c, has_hash));
+    // Where the other reader gives up, at a number that it cannot hold, there is nothing to compare.
+    if let Some(is_right) = rules(is_right_at_login) {
+        assert_eq!(login.is_ok(), is_right, "at login: {login:?}");
+    }
+    if let Some(is_right) = rules(is_right_on_refresh) {
+        assert_eq!(refresh.is_ok(), is_right, "on refresh: {refresh:?}");
+    }
+    if let Some(is_other) = rules(|c, _| !is_of_the_same_user(c)) {
+        assert_eq!(matches!(refresh, Err(Rejected::OtherUser(_))), is_other);
+    }
+    for checked in [login, refresh] {
+        if let Err(Rejected::Invalid(error) | Rejected::OtherUser(error)) = checked {
+            assert_presentable(error.message());
+            assert!(!error.message().contains(NONCE) && !error.message().contains("jHkWE"));
+        }
+    }
+}
+
+fn written(header: &str, claims: &str) -> String {
+    let [header, claims] = [header, claims].map(|part| base64url::encode(part.as_bytes()));
+    [&header, ".", &claims, ".c2lnbmF0dXJl"].concat()
+}
+
+fn original() -> IdToken {
+    let token = written(r#"{"alg":"ES256"}"#, LOGIN);
+    let unverified = Unverified::parse(&token, &Algorithm::ALL).unwrap();
+    unverified.signature_checked(true, &expected(None)).unwrap()
+}
+
+fn expected(original: Option<&IdToken>) -> Expected<'_> {
+    static SECRETS: LazyLock<(Secret, Secret)> =
+        LazyLock::new(|| (Secret::from(NONCE), Secret::from(ACCESS_TOKEN)));
+    let (nonce, access_token) = &*SECRETS;
+    Expected {
+        issuer: ISSUER,
+        client_id: "spa",
+        now_seconds: NOW,
+        tolerance_seconds: TOLERANCE,
+        access_token,
+        occasion: original.map_or(
+            Occasion::CodeExchange {
+                nonce,
+                max_age_seconds: None,
+            },
+            |original| Occasion::Refresh { original },
+        ),
+    }
+}
+
+fn is_right_at_login(claims: &Map<String, Value>, has_hash: bool) -> bool {
+    is_right(claims, has_hash) && claims.get("nonce").and_then(Value::as_str) == Some(NONCE)
+}
+
+fn is_right_on_refresh(claims: &Map<String, Value>, has_hash: bool) -> bool {
+    is_right(claims, has_hash)
+        && claims["sub"] == "joe"
+        && claims["iat"].as_u64().unwrap() >= NOW - TOLERANCE
+        && claims
+            .get("auth_time")
+            .is_none_or(|time| *time == 1_799_999_000)
+        && claims.get("nonce").is_none_or(|nonce| nonce == NONCE)
+        && !claims.contains_key("azp")
+}
+
+fn is_of_the_same_user(claims: &Map<String, Value>) -> bool {
+    let text = |name| claims.get(name).and_then(Value::as_str);
+    // What is no issuer and no user at all is a fault of the token, and nobody else's.
+    match (text("iss"), text("sub")) {
+        (None, _) | (Some(ISSUER), None) => true,
+        (Some(ISSUER), Some(sub)) => sub == "joe" || sub.is_empty() || sub.len() > 255,
+        _ => false,
+    }
+}
+
+fn is_right(claims: &Map<String, Value>, has_hash: bool) -> bool {
+    let text = |name| claims.get(name).and_then(Value::as_str);
+    let time = |name| {
+        claims
+            .get(name)
+            .and_then(Value::as_u64)
+            .filter(|s| *s <= 253_402_300_799)
+    };
+    let is_past = |name| time(name).is_some_and(|time| time <= NOW + TOLERANCE);
+    let is_past_if_any = |name| claims.get(name).is_none() || is_past(name);
+    let is_meant = match claims.get("aud") {
+        Some(Value::String(one)) => one == "spa",
+        Some(Value::Array(all)) => {
+            all.iter().all(Value::is_string)
+                && all.iter().any(|one| one == "spa")
+                && (all.iter().all(|one| one == "spa") || text("azp").is_some())
+        }
+        _ => false,
+    };
+    text("iss") == Some(ISSUER)
+        && text("sub").is_some_and(|sub| (1..=255).contains(&sub.len()))
+        && is_meant
+        && claims.get("azp").is_none_or(|azp| azp == "spa")
+        && time("exp").is_some_and(|exp| NOW < exp + TOLERANCE)
+        && is_past("iat")
+        && is_past_if_any("nbf")
+        && is_past_if_any("auth_time")
+        && claims
+            .get("at_hash")
+            .is_none_or(|hash| hash.is_string() && (!has_hash || hash == "77QmUPtjPfzWtF2AnpK9RQ"))
+}

@@ -1,0 +1,99 @@
+//! JSON: what is accepted is JSON to another reader too and means the same, and is written as it is
+//! read.
+
+use serde_json::Value as Other;
+use strongroom::json::{self, Object, Value};
+
+/// What is refused here and read by others, and why.
+const STRICTER: &[&str] = &[
+    "a member name is repeated",
+    "nested too deeply",
+    "too many members",
+];
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let value = match Value::parse(text) {
+        Ok(value) => value,
+        Err(error) => {
+            assert!(error.at <= text.len());
+            if let Ok(other) = serde_json::from_str::<Other>(text) {
+                let is_known = STRICTER.iter().any(|why| error.reason.contains(why));
+                assert!(is_known, "{}: refused, but it is {other}", error.reason);
+            }
+            assert!(json::members(text, |_, _| {}).is_err());
+            return;
+        }
+    };
+    is_json_to_others(text, &value);
+    is_written_as_it_is_read(&value);
+    depends_on_nothing_around_it(text, &value);
+    members_are_those_of_the_value(text, &value);
+    assert!(!format!("{value:?}").contains(|c: char| c.is_ascii_digit()));
+}
+
+fn is_json_to_others(text: &str, value: &Value) {
+    match serde_json::from_str::<Other>(text) {
+        Ok(other) => assert!(is_same(value, &other), "{other}"),
+        // A number beyond what it can hold is JSON all the same.
+        Err(_) => drop(serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap()),
+    }
+}
+
+fn is_same(value: &Value, other: &Other) -> bool {
+    match (value, other) {
+        (Value::Null, Other::Null) => true,
+        (Value::Bool(a), Other::Bool(b)) => a == b,
+        (Value::Number(a), Other::Number(b)) => match value.as_u64() {
+            Some(number) => b.as_u64() == Some(number),
+            None => !a.bytes().all(|digit| digit.is_ascii_digit()) || b.as_u64().is_none(),
+        },
+        (Value::String(a), Other::String(b)) => a == b,
+        (Value::Array(a), Other::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Other::Object(b)) => {
+            let has_same = |(name, a)| b.get(name).is_some_and(|b| is_same(a, b));
+            a.iter().count() == b.len() && a.iter().all(has_same)
+        }
+        _ => false,
+    }
+}
+
+fn is_written_as_it_is_read(value: &Value) {
+    let mut written = String::new();
+    value.write(&mut written);
+    let again = Value::parse(&written).unwrap();
+    assert!(again == *value, "{written}");
+    let mut twice = String::new();
+    again.write(&mut twice);
+    assert_eq!(written, twice);
+}
+
+fn depends_on_nothing_around_it(text: &str, value: &Value) {
+    let spaced = format!("\n\t {text}\r ");
+    assert!(Value::parse(&spaced).unwrap() == *value);
+    for more in ["x", ",", "]", "}", "\"", "\0", "\u{feff}", "{}"] {
+        assert!(
+            Value::parse(&[text, more].concat()).is_err(),
+            "{more:?} after it"
+        );
+    }
+    assert!(Value::parse(&["\u{feff}", text].concat()).is_err());
+}
+
+fn members_are_those_of_the_value(text: &str, value: &Value) {
+    let mut shown = Object::new();
+    let read = json::members(text, |name, json| {
+        shown.push(name, Value::parse(json).unwrap());
+    });
+    match value.as_object() {
+        Some(object) => {
+            assert!(read.is_ok());
+            assert!(shown == *object);
+        }
+        None => assert!(read.is_err()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Sessions as they are kept: what is read is written as it was, a session is no younger than it was
+//! when it was kept, and a page's view of it has no token.
+
+use std::sync::LazyLock;
+use strongroom::clock::{Instant, Millis};
+use strongroom::config::Config;
+use strongroom::json::Value;
+use strongroom::session::{Kept, restore};
+
+fn config() -> &'static Config {
+    static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+        let json = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+            "scope":"openid","apis":[],"session":{"persist":"sealed"}}"#;
+        Config::parse(json, "https://app.example.com/auth.worker.js").unwrap()
+    });
+    &CONFIG
+}
+
+const NOW: Instant = Instant {
+    monotonic: Millis(5_000_000),
+    wall: 1_800_000_000_000,
+};
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let Some(kept) = restore(text, config(), &NOW) else {
+        return;
+    };
+    let value = Value::parse(text).unwrap();
+    let object = value.as_object().unwrap();
+    assert_eq!(object.str("issuer"), Some("https://id.example.com"));
+    assert_eq!(object.str("client_id"), Some("spa"));
+    let Kept::Session(session) = kept else {
+        assert!(object.str("ended").is_some());
+        return;
+    };
+    assert_eq!(Some(session.sid()), object.str("sid"));
+    // A limit that was reached when it was kept, by what is written there, is reached now.
+    let number = |name| object.get(name).and_then(Value::as_u64).unwrap();
+    let limits = &config().limits;
+    let is_over = number("age") >= limits.absolute.0 || number("idle") >= limits.idle.0;
+    let reached = session.limit_reached(limits, &NOW);
+    // Ages that this clock cannot have seen are counted by the other.
+    assert!(!is_over || reached.is_some(), "{}", number("age"));
+    let again = session.kept(config(), &NOW);
+    let Some(Kept::Session(twin)) = restore(again.expose(), config(), &NOW) else {
+        panic!("what was written is not read");
+    };
+    assert_eq!(twin.kept(config(), &NOW).expose(), again.expose());
+    assert_eq!(twin.limit_reached(limits, &NOW), reached);
+    let view = session.view(config(), Some(true));
+    session.for_each_token(|_, token| {
+        let token = token.expose();
+        // A short one may be a word in it, and a forged record may call anything a scope.
+        let is_scope = object
+            .str("scope")
+            .is_some_and(|scope| scope.contains(token));
+        assert!(
+            token.len() < 20 || is_scope || !view.contains(token),
+            "{view}"
+        );
+    });
+    assert!(format!("{session:?}").len() < 4000);
+}

@@ -1,0 +1,76 @@
+//! A provider's metadata: it is the configured issuer's or nobody's, and each endpoint in it is one
+//! that tokens may travel to, and that no page can have called.
+
+use super::assert_presentable;
+use strongroom::Code;
+use strongroom::allow::{Rule, Rules};
+use strongroom::metadata::{MAX_LEN, Metadata};
+use strongroom::url::Url;
+
+const ISSUER: &str = "https://id.example.com";
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let metadata = match Metadata::parse(text, ISSUER) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            assert!(matches!(
+                error.code(),
+                Code::MetadataInvalid | Code::IssuerMismatch
+            ));
+            return assert_presentable(error.message());
+        }
+    };
+    assert!(text.len() <= MAX_LEN);
+    assert_eq!(metadata.issuer, ISSUER);
+    assert!(!metadata.id_token_signing_algorithms.is_empty());
+    let endpoints = metadata.endpoints();
+    for needed in [&metadata.token_endpoint, &metadata.authorization_endpoint] {
+        assert!(
+            endpoints.contains(&needed.as_str()),
+            "{needed} is not among them"
+        );
+    }
+    for endpoint in endpoints {
+        is_for_tokens(endpoint);
+        is_out_of_reach(endpoint, &metadata);
+    }
+    is_for_tokens(&metadata.jwks_uri);
+}
+
+fn is_for_tokens(endpoint: &str) {
+    let url = url::Url::parse(endpoint).unwrap();
+    assert_eq!(url.scheme(), "https", "{endpoint}");
+    assert!(
+        url.username().is_empty() && url.password().is_none(),
+        "{endpoint}"
+    );
+    assert_eq!(url.fragment(), None, "{endpoint}");
+    // Whoever sends it need not parse it as this parser does.
+    assert!(endpoint.bytes().all(|b| b.is_ascii_graphic()), "{endpoint}");
+    assert!(
+        endpoint.starts_with("https://") && !endpoint.contains('\\'),
+        "{endpoint}"
+    );
+}
+
+/// Though a rule covers all of its origin.
+fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
+    let origin = Url::parse(endpoint)
+        .and_then(|url| Url::parse_with_base("/", &url))
+        .unwrap();
+    let methods = ["GET", "POST"].map(str::to_owned);
+    let mut rules = Rules::new(vec![Rule::new(&origin, &methods).unwrap()]);
+    rules.forbid(&metadata.endpoints());
+    for written in [
+        endpoint.to_owned(),
+        endpoint.replace("://", "://%"),
+        [endpoint, "?x"].concat(),
+        [endpoint, "#"].concat(),
+    ] {
+        let decision = rules.decide(&written, "POST");
+        assert!(decision.is_err(), "{written}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Answers of the token endpoint: tokens are sound in every member or there are none, nothing ends a
+//! session but `invalid_grant`, and what is said of an answer quotes nothing of it.
+
+use std::time::Duration;
+
+use strongroom::Secret;
+use strongroom::clock::Millis;
+use strongroom::http::{HttpReply, Outcome};
+use strongroom::refresh::{Verdict, verdict};
+use strongroom::token::{self, Answer, MAX_LIFETIME, MAX_TOKEN, TokenSet};
+
+/// A first line with the status, `Retry-After` if there is a second word, and the `Content-Type`; then
+/// the body.
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let (head, body) = text
+        .split_once('\n')
+        .unwrap_or(("200 - application/json", text));
+    let mut words = head.splitn(3, ' ');
+    let status = words
+        .next()
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(200);
+    let retry_after = words.next().and_then(|word| word.parse().ok());
+    let content_type = words.next();
+    let reply = HttpReply {
+        status,
+        content_type: content_type.map(str::to_owned),
+        retry_after: retry_after.map(Millis),
+        date: None,
+        body: Some(Secret::from(body)),
+    };
+    let is_json = content_type.is_some_and(|named| {
+        let essence = named.split(';').next().unwrap().trim().to_ascii_lowercase();
+        essence == "application/json"
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    });
+    let other = serde_json::from_str::<serde_json::Value>(body).ok();
+    let error = other.as_ref().and_then(|o| o.get("error")?.as_str());
+    let answer = token::read(&reply);
+    let shown = format!("{answer:?}");
+    match &answer {
+        Answer::Tokens(tokens) => {
+            assert!(status == 200 && is_json);
+            are_sound(tokens, other.as_ref());
+            let expiry = format!("{:?}", Duration::from(tokens.expires_in));
+            assert!(
+                !expiry.is_empty() && !shown.contains(tokens.access_token.expose())
+                    || tokens.access_token.expose().len() < 12
+            );
+        }
+        Answer::Refused(code) => {
+            assert!((400..500).contains(&status) && is_json);
+            assert_eq!(Some(code.as_str()), error);
+            assert!(code.len() <= 40 && code.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()));
+        }
+        Answer::Wait(after) => {
+            assert!(status == 429 || (status == 503 && after.is_some()));
+        }
+        Answer::ServerFault => assert!(status == 408 || (500..600).contains(&status)),
+        Answer::Unusable(why) => assert!(why.len() < 100),
+    }
+    let verdict = verdict(&Outcome::Reply(reply));
+    let is_end = matches!(verdict, Verdict::Ended);
+    let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
+    let is_said = says_so && is_json && error == Some("invalid_grant");
+    // A body that the other reader cannot hold, or of which it overlooks what is refused here, is no verdict.
+    assert!(!is_end || is_said);
+}
+
+fn are_sound(tokens: &TokenSet, other: Option<&serde_json::Value>) {
+    let all = [
+        ("access_token", Some(&tokens.access_token)),
+        ("refresh_token", tokens.refresh_token.as_ref()),
+        ("id_token", tokens.id_token.as_ref()),
+    ];
+    for (name, token) in all {
+        let Some(token) = token.map(Secret::expose) else {
+            continue;
+        };
+        assert!((1..=MAX_TOKEN).contains(&token.len()), "{name}");
+        assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{name}");
+        // What goes into a header or a form is what the provider said.
+        if let Some(other) = other {
+            assert_eq!(other[name].as_str(), Some(token));
+        }
+    }
+    assert!(tokens.expires_in <= MAX_LIFETIME);
+    if let Some(other) = other {
+        assert!(
+            other["token_type"]
+                .as_str()
+                .unwrap()
+                .eq_ignore_ascii_case("bearer")
+        );
+        assert!(other.get("error").is_none());
+    }
+    if let Some(scope) = &tokens.scope {
+        assert!(
+            scope
+                .bytes()
+                .all(|b| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\')
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! A whole vault under hostile pages, a hostile provider and a hostile API: whatever they say, no page
+//! is told a secret, nothing is sent with a token but what a rule allows, nothing goes anywhere but to
+//! the provider and the API, and the vault goes on answering.
+//!
+//! The input is a script. A line is a message of the hostile page, unless it begins with
+//!
+//! - `<`: what the provider answers next: a status, a `Content-Type`, and the body, between spaces;
+//! - `*`: what the API answers next: a status, and `WWW-Authenticate`;
+//! - `~`: milliseconds that pass;
+//! - `>`: a message of a page that is signed in and means well.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use strongroom::Secret;
+use strongroom::base64url;
+use strongroom::clock::{Instant, Millis};
+use strongroom::config::Config;
+use strongroom::http::{HttpReply, HttpRequest, Outcome};
+use strongroom::json::{Object, Value};
+use strongroom::vault::{
+    Body, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
+};
+
+const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
+    "scope":"openid offline_access","inspect":true,
+    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"webSocket":{"token":"query","parameter":"t"}}],
+    "metadata":{"issuer":"https://id.example.com",
+        "authorization_endpoint":"https://id.example.com/authorize",
+        "token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks",
+        "revocation_endpoint":"https://id.example.com/revoke",
+        "end_session_endpoint":"https://id.example.com/end"}}"#;
+
+/// Every secret has this in it, and nothing else has.
+const CANARY: &str = "5ecre7";
+
+const GOOD: PortId = 1;
+const HOSTILE: PortId = 2;
+
+/// Lines beyond these would only be more of the same.
+const MAX_LINES: usize = 64;
+
+pub fn check(input: &[u8]) {
+    let script = String::from_utf8_lossy(input);
+    // What a page says itself is no secret.
+    let harmless = |line: &str| line.replace(CANARY, "");
+    let mut host = Host::signed_in();
+    host.say(HOSTILE, r#"{"t":"hello","version":1}"#);
+    for line in script.split('\n').take(MAX_LINES) {
+        match line.as_bytes().first() {
+            Some(b'<') => host.provider_answers.push_back(line[1..].to_owned()),
+            Some(b'*') => host.api_answers.push_back(harmless(&line[1..])),
+            Some(b'~') => host.pass(line[1..].parse().unwrap_or(1000)),
+            Some(b'>') => host.say(GOOD, &harmless(&line[1..])),
+            _ => host.say(HOSTILE, &harmless(line)),
+        }
+    }
+    host.still_answers();
+}
+
+/// The octets that it gives out are told apart by all that is made of them.
+struct Counter(u8);
+
+impl Entropy for Counter {
+    fn fill(&mut self, octets: &mut [u8]) {
+        self.0 = self.0.wrapping_add(1);
+        octets.fill(self.0);
+    }
+}
+
+struct Host {
+    vault: Vault,
+    now: Instant,
+    last_call: u32,
+    store: BTreeMap<String, Secret>,
+    provider_answers: VecDeque<String>,
+    api_answers: VecDeque<String>,
+    issued: u32,
+    nonce: String,
+    /// How much was told to whom.
+    told: BTreeMap<PortId, Vec<String>>,
+}
+
+impl Host {
+    fn signed_in() -> Self {
+        let config = Config::parse(CONFIG, "https://app.example.com/auth.worker.js").unwrap();
+        let mut host = Self {
+            vault: Vault::new(config, Box::new(Counter(0))),
+            now: Instant {
+                monotonic: Millis(5000),
+                wall: 1_800_000_000_000,
+            },
+            last_call: 0,
+            store: BTreeMap::new(),
+            provider_answers: VecDeque::new(),
+            api_answers: VecDeque::new(),
+            issued: 0,
+            nonce: String::new(),
+            told: BTreeMap::new(),
+        };
+        host.say(GOOD, r#"{"t":"hello","version":1}"#);
+        host.say(GOOD, r#"{"t":"login","id":1,"mode":"redirect"}"#);
+        let state = host.last_parameter("state");
+        host.nonce = host.last_parameter("nonce");
+        let answer = format!(
+            r#"{{"t":"callback","id":2,"url":"https://app.example.com/callback?code={CANARY}-code&state={state}"}}"#
+        );
+        host.say(GOOD, &answer);
+        let settled = host.told[&GOOD]
+            .iter()
+            .any(|text| text.contains(r#""t":"settled""#));
+        assert!(settled, "{:?}", host.told);
+        host
+    }
+
+    /// A parameter of the address that the good page was last sent to.
+    fn last_parameter(&self, name: &str) -> String {
+        let navigate = self.told[&GOOD].last().unwrap();
+        let navigate = Value::parse(navigate).unwrap();
+        let url = navigate.as_object().and_then(|m| m.str("url")).unwrap();
+        let url = url::Url::parse(url).unwrap();
+        let found = url.query_pairs().find(|(n, _)| n == name).unwrap();
+        found.1.into_owned()
+    }
+
+    fn say(&mut self, port: PortId, text: &str) {
+        self.last_call += 1;
+        let call = self.last_call;
+        self.handle(Input::Message {
+            port,
+            call,
+            text,
+            body: Body::Replayable,
+        });
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let millis = millis.min(1 << 40);
+        self.now.monotonic = self.now.monotonic + Millis(millis);
+        self.now.wall += millis;
+        self.handle(Input::Tick);
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.vault.handle(self.now, input);
+        // Answers lead to more of them; a vault that asks without end is stopped by the limit.
+        for _ in 0..10_000 {
+            let Some(output) = self.vault.poll() else {
+                return;
+            };
+            if let Some(input) = self.carry_out(output) {
+                self.vault.handle(self.now, input);
+            }
+        }
+        panic!("the vault asks for more and more");
+    }
+
+    fn carry_out(&mut self, output: Output) -> Option<Input<'static>> {
+        let shown = format!("{output:?}");
+        assert!(shown.bytes().all(|b| b.is_ascii_alphanumeric()), "{shown}");
+        match output {
+            Output::Post { port, text } => self.tell(port, text),
+            Output::Deliver { call, text } => {
+                self.tell(GOOD, text);
+                return Some(Input::CallClosed { call });
+            }
+            Output::Send { op, request } => return Some(self.provider(op, &request)),
+            Output::Store { op, key, value, .. } => {
+                assert!(
+                    base64url::is_valid(key.as_bytes()) && key.len() == 43,
+                    "{key}"
+                );
+                self.store.insert(key, value);
+                return Some(Input::Stored { op, ok: true });
+            }
+            Output::Take { op, key } => {
+                let taken = self.store.remove(&key).map_or(Taken::Absent, Taken::Found);
+                return Some(Input::Taken { op, taken });
+            }
+            Output::Verify { op, signature, .. } => {
+                let valid = signature == b"signature";
+                return Some(Input::Verified { op, valid });
+            }
+            Output::Persist { op, state, .. } => {
+                assert!(state.is_none());
+                return Some(Input::Stored { op, ok: true });
+            }
+            Output::Load { op } => {
+                let loaded = Loaded::Unavailable;
+                return Some(Input::Loaded { op, loaded });
+            }
+            Output::Lock { op } => return Some(Input::Locked { op }),
+            Output::Call { call, request, .. } => {
+                let url = request.allowed.url();
+                assert!(url.starts_with("https://api.example.com/v1/"), "{url}");
+                assert!(["GET", "POST"].contains(&request.allowed.method()));
+                let token = request
+                    .authorization
+                    .expose()
+                    .strip_prefix("Bearer ")
+                    .unwrap();
+                assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{token}");
+                Value::parse(&request.init).unwrap();
+                return Some(self.api(call, url));
+            }
+            Output::OpenSocket { call, handshake } => {
+                let url = handshake.url.expose();
+                assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");
+                return Some(Input::SocketOpened {
+                    call,
+                    protocol: String::new(),
+                });
+            }
+            Output::Close { .. }
+            | Output::Cancel { .. }
+            | Output::Unlock
+            | Output::Announce
+            | Output::HandKeyOver
+            | Output::SendFirst { .. }
+            | Output::CloseSocket { .. }
+            | Output::Drop { .. } => {}
+        }
+        None
+    }
+
+    /// Whatever a page is told is JSON with a type, and has no secret in it.
+    fn tell(&mut self, port: PortId, text: String) {
+        let message = Value::parse(&text).unwrap();
+        let message: &Object = message.as_object().unwrap();
+        assert!(message.str("t").is_some(), "{text}");
+        assert!(!text.contains(CANARY), "{text}");
+        let encoded = base64url::encode(CANARY.as_bytes());
+        assert!(!text.contains(&encoded[..encoded.len() - 1]), "{text}");
+        if message.str("t") == Some("error") {
+            super::assert_presentable(message.str("message").unwrap());
+        }
+        self.told.entry(port).or_default().push(text);
+    }
+
+    fn provider(&mut self, op: OpId, request: &HttpRequest) -> Input<'static> {
+        let path = request.url.strip_prefix("https://id.example.com/").unwrap();
+        assert!(["token", "jwks", "revoke"].contains(&path), "{path}");
+        assert_eq!(request.form.is_some(), path != "jwks");
+        let scripted = self.provider_answers.pop_front();
+        let (status, content_type, body) = match &scripted {
+            Some(line) => {
+                let mut words = line.splitn(3, ' ');
+                let status = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                let content_type = words.next().unwrap_or_default();
+                let body = words.next().unwrap_or_default().to_owned();
+                (status, content_type, body)
+            }
+            None => (200, "application/json", self.usual_answer(path)),
+        };
+        let reply = HttpReply {
+            status,
+            content_type: Some(content_type.to_owned()),
+            retry_after: (status == 429).then_some(Millis(1000)),
+            date: None,
+            body: Some(Secret::new(body)),
+        };
+        let outcome = match status {
+            0 => Outcome::Failed,
+            _ => Outcome::Reply(reply),
+        };
+        Input::Answered { op, outcome }
+    }
+
+    fn usual_answer(&mut self, path: &str) -> String {
+        match path {
+            "token" => {
+                self.issued += 1;
+                let n = self.issued;
+                let id_token = self.id_token();
+                format!(
+                    r#"{{"access_token":"{CANARY}-at-{n}","token_type":"Bearer","expires_in":300,
+                        "refresh_token":"{CANARY}-rt-{n}","id_token":"{id_token}"}}"#
+                )
+            }
+            "jwks" => {
+                let x = base64url::encode(&[7; 32]);
+                format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{x}","y":"{x}"}}]}}"#)
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn id_token(&self) -> String {
+        let (iat, nonce) = (self.now.wall / 1000, &self.nonce);
+        let claims = format!(
+            r#"{{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":{},"iat":{iat},"nonce":"{nonce}"}}"#,
+            iat + 300
+        );
+        let parts = [r#"{"alg":"ES256"}"#, &claims, "signature"];
+        parts
+            .map(|part| base64url::encode(part.as_bytes()))
+            .join(".")
+    }
+
+    fn api(&mut self, call: u32, url: &str) -> Input<'static> {
+        let scripted = self
+            .api_answers
+            .pop_front()
+            .unwrap_or_else(|| "200".to_owned());
+        let (status, challenge) = scripted.split_once(' ').unwrap_or((&scripted, ""));
+        let status = status.parse().unwrap_or(200);
+        if status == 1 {
+            return Input::CallFailed { call };
+        }
+        let head = ResponseHead {
+            status,
+            status_text: String::new(),
+            url: url.to_owned(),
+            redirected: false,
+            has_body: true,
+            www_authenticate: Some(challenge.to_owned()),
+        };
+        Input::CallAnswered { call, head }
+    }
+
+    /// Whoever comes is greeted, and whoever asks is answered.
+    fn still_answers(&mut self) {
+        const NEW: PortId = 3;
+        self.say(NEW, r#"{"t":"hello","version":1}"#);
+        let told = &self.told[&NEW];
+        assert!(told[0].contains(r#""t":"ready""#), "{told:?}");
+        let fetch =
+            r#"{"t":"fetch","id":9,"url":"https://evil.test/","method":"GET","headers":[]}"#;
+        self.say(NEW, fetch);
+        let answer = self.told[&NEW].last().unwrap();
+        assert!(
+            answer.contains(r#""id":9"#) && answer.contains(r#""code""#),
+            "{answer}"
+        );
+    }
+}
