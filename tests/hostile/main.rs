@@ -9,11 +9,13 @@
 #[path = "../world/dice.rs"]
 mod dice;
 mod mutation;
+mod replies;
 #[allow(
     unreachable_pub,
     reason = "the same file is a module of the library in `fuzz`"
 )]
 mod targets;
+mod tokens;
 
 use dice::Dice;
 use mutation::mutated;

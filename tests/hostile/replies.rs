@@ -1,0 +1,187 @@
+//! Answers of the token endpoint that are not what RFC 6749 5.1 and 5.2 have it say: what is refused,
+//! what is forgiven because providers do it, and what is kept.
+
+use strongroom::Secret;
+use strongroom::clock::Millis;
+use strongroom::http::HttpReply;
+use strongroom::token::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME};
+
+fn answer(status: u16, content_type: &str, body: &str) -> Answer {
+    token::read(&HttpReply {
+        status,
+        content_type: Some(content_type.to_owned()),
+        retry_after: None,
+        date: None,
+        body: Some(Secret::from(body)),
+    })
+}
+
+/// The usual answer with one member in place of the usual one, or beside them.
+fn issued(name: &str, value: &str) -> Answer {
+    let usual = [("access_token", r#""at""#), ("token_type", r#""Bearer""#)];
+    let others = usual.into_iter().filter(|(usual, _)| *usual != name);
+    let changed = Some((name, value)).filter(|(_, value)| !value.is_empty());
+    let members = others.chain(changed);
+    let members: Vec<String> = members.map(|(n, v)| format!("\"{n}\":{v}")).collect();
+    answer(
+        200,
+        "application/json",
+        &format!("{{{}}}", members.join(",")),
+    )
+}
+
+#[track_caller]
+fn assert_useless(answer: &Answer, what: &str) {
+    assert!(matches!(answer, Answer::Unusable(_)), "{what}: {answer:?}");
+}
+
+#[test]
+fn a_control_the_usual_answer_is_accepted() {
+    assert!(matches!(issued("x", "1"), Answer::Tokens(_)));
+}
+
+#[test]
+fn a_type_of_token_that_nobody_asked_for_is_refused() {
+    for token_type in [
+        "",
+        "\"mac\"",
+        "1",
+        "null",
+        "[\"Bearer\"]",
+        "\"Bearer \"",
+        "\"N_A\"",
+        "\"DPoP\"",
+        "\"dPoP\"",
+    ] {
+        assert_useless(&issued("token_type", token_type), token_type);
+    }
+    for token_type in ["\"bearer\"", "\"BEARER\""] {
+        assert!(
+            matches!(issued("token_type", token_type), Answer::Tokens(_)),
+            "{token_type}"
+        );
+    }
+}
+
+#[test]
+fn a_lifetime_is_believed_within_bounds() {
+    let lifetime = |value: &str| match issued("expires_in", value) {
+        Answer::Tokens(tokens) => Some(tokens.expires_in),
+        _ => None,
+    };
+    for (value, expected) in [
+        ("3600", Some(Millis::from_secs(3600))),
+        ("\"3600\"", Some(Millis::from_secs(3600))),
+        ("-1", Some(Millis::ZERO)),
+        ("0", Some(Millis::ZERO)),
+        ("1000000000000000000", Some(MAX_LIFETIME)),
+        ("", Some(DEFAULT_LIFETIME)),
+        ("\"abc\"", None),
+        ("1.5", None),
+        ("1e18", None),
+        ("{}", None),
+    ] {
+        assert_eq!(lifetime(value), expected, "{value}");
+    }
+}
+
+#[test]
+fn a_token_is_of_characters_that_can_be_sent() {
+    for name in ["access_token", "refresh_token", "id_token"] {
+        for token in [
+            "\"\"",
+            "1",
+            "\"a\\r\\nX-Other: 1\"",
+            "\"a b\"",
+            "\"\\u0000\"",
+            "\"\\u007f\"",
+            "\"é\"",
+            "[]",
+        ] {
+            assert_useless(&issued(name, token), &format!("{name} {token}"));
+        }
+    }
+    for scope in [
+        "1",
+        "\"a\\\"b\"",
+        "\"a\\\\b\"",
+        "\"a\\u0000\"",
+        "\"é\"",
+        "[\"openid\"]",
+    ] {
+        assert_useless(&issued("scope", scope), scope);
+    }
+}
+
+#[test]
+fn what_is_left_out_is_told_from_what_is_empty() {
+    let Answer::Tokens(tokens) = issued("scope", "\"openid\"") else {
+        panic!("refused");
+    };
+    assert_eq!(tokens.scope.as_deref(), Some("openid"));
+    assert!(tokens.refresh_token.is_none() && tokens.id_token.is_none());
+    assert_useless(&issued("access_token", ""), "no access token");
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_no_answer() {
+    let good = r#"{"access_token":"at","token_type":"Bearer"}"#;
+    let json = "application/json";
+    for (status, content_type, body) in [
+        (200, json, "[]"),
+        (200, json, "null"),
+        (200, json, "{}"),
+        (200, json, &good[..20]),
+        (200, json, &[good, good].concat()),
+        (200, json, &["\u{feff}", good].concat()),
+        (200, json, &good.replace('{', r#"{"access_token":"other","#)),
+        (
+            200,
+            json,
+            &good.replace('{', r#"{"error":"invalid_grant","#),
+        ),
+        (200, "text/html", "<html>please accept our terms"),
+        (200, "text/html", good),
+        (200, "text/plain", good),
+        (
+            200,
+            "application/x-www-form-urlencoded",
+            "access_token=at&token_type=Bearer",
+        ),
+        (201, json, good),
+        (204, json, ""),
+        (206, json, good),
+        (302, json, good),
+        (307, json, good),
+    ] {
+        assert_useless(
+            &answer(status, content_type, body),
+            &format!("{status} {content_type} {body}"),
+        );
+    }
+    assert!(matches!(
+        answer(200, "application/json;charset=UTF-8", good),
+        Answer::Tokens(_)
+    ));
+}
+
+#[test]
+fn an_error_is_a_code_and_nothing_of_it_is_repeated_but_that() {
+    for error in [
+        "\"invalid grant\"",
+        "\"a\\u0007\"",
+        "\"é\"",
+        "\"\\\"\"",
+        "\"\"",
+        "1",
+        "\"INVALID_GRANT\"",
+        "\"at-0123456789abcdef\"",
+    ] {
+        let answer = answer(400, "application/json", &format!(r#"{{"error":{error}}}"#));
+        assert_useless(&answer, error);
+    }
+    let body =
+        r#"{"error":"invalid_grant","error_description":"secret","error_uri":"https://evil.test"}"#;
+    let told = format!("{:?}", answer(400, "application/json", body));
+    assert_eq!(told, "Refused(\"invalid_grant\")");
+}
