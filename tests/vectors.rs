@@ -4,17 +4,20 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256};
+use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use strongroom::id_token::Unverified;
 use strongroom::json::{Object, Value};
 use strongroom::jwks::{Algorithm, Jwks};
-use strongroom::jwt::{self, Jwt, Status};
+use strongroom::jwt::{self, Jwt, Malformed, Status};
 use strongroom::pkce::{self, Pkce};
 use strongroom::{Code, base64url};
 
 const RFC_7515: &str = include_str!("vectors/rfc7515.json");
+const RFC_7519: &str = include_str!("vectors/rfc7519.json");
 const RFC_7636: &str = include_str!("vectors/rfc7636.json");
+const RFC_7638: &str = include_str!("vectors/rfc7638.json");
+const RFC_8037: &str = include_str!("vectors/rfc8037.json");
 const RFC_9449: &str = include_str!("vectors/rfc9449.json");
 const OPENID_CONNECT_CORE: &str = include_str!("vectors/openid-connect-core.json");
 
@@ -50,9 +53,43 @@ fn verify(jwk_json: &str, input: &str, signature: &[u8]) -> bool {
             UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
                 .verify(input.as_bytes(), signature)
         }
+        Some("OKP") => {
+            UnparsedPublicKey::new(&ED25519, member("x")).verify(input.as_bytes(), signature)
+        }
         kty => panic!("unexpected key type {kty:?}"),
     };
     verified.is_ok()
+}
+
+/// RFC 7638 section 3: the required members, by the order of their names, without white space.
+fn thumbprint(jwk: &Object) -> String {
+    let required: &[&str] = match jwk.str("kty") {
+        Some("RSA") => &["e", "kty", "n"],
+        Some("EC") => &["crv", "kty", "x", "y"],
+        _ => &["crv", "kty", "x"],
+    };
+    let members = required
+        .iter()
+        .map(|name| format!("\"{name}\":\"{}\"", jwk.str(name).unwrap()));
+    let canonical = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    base64url::encode(&pkce::sha256(canonical.as_bytes()))
+}
+
+#[test]
+fn every_file_names_its_source() {
+    for file in [
+        RFC_7515,
+        RFC_7519,
+        RFC_7636,
+        RFC_7638,
+        RFC_8037,
+        RFC_9449,
+        OPENID_CONNECT_CORE,
+    ] {
+        let source = object(file).str("source").unwrap().to_owned();
+        let is_known = source.starts_with("RFC ") || source.starts_with("OpenID Connect Core");
+        assert!(is_known && source.contains(", "), "{source}");
+    }
 }
 
 #[test]
@@ -98,6 +135,47 @@ fn rfc_7515_hmac_example_is_no_id_token() {
 }
 
 #[test]
+fn rfc_7519_example_is_read_and_the_unsecured_one_is_not() {
+    let examples = object(RFC_7519);
+    let claims = Jwt::parse(examples.str("3.1").unwrap()).unwrap();
+    let is_root = claims.claims().get("http://example.com/is_root").unwrap();
+    assert_eq!(is_root.as_bool(), Some(true));
+    let unsecured = examples.str("6.1").unwrap();
+    assert_eq!(Jwt::parse(unsecured).unwrap_err(), Malformed::Unsigned);
+    assert_eq!(
+        jwt::status(unsecured, 0, 0),
+        Status::Malformed(Malformed::Unsigned)
+    );
+    assert!(Unverified::parse(unsecured, &Algorithm::ALL).is_err());
+}
+
+#[test]
+fn rfc_7638_thumbprints() {
+    let examples = [
+        (object(RFC_7638), "thumbprint"),
+        (object(RFC_8037), "thumbprint"),
+        (object(RFC_9449), "jkt"),
+    ];
+    for (example, name) in examples {
+        let jwk = example.get("jwk").unwrap().as_object().unwrap();
+        assert_eq!(Some(thumbprint(jwk).as_str()), example.str(name));
+    }
+}
+
+#[test]
+fn rfc_8037_signature_is_by_the_key_that_is_selected_though_its_payload_is_no_token() {
+    let example = object(RFC_8037);
+    let jws = example.str("jws").unwrap();
+    assert_eq!(Jwt::parse(jws).unwrap_err(), Malformed::NotJsonObject);
+    let (input, signature) = jws.rsplit_once('.').unwrap();
+    let signature = base64url::decode(signature).unwrap();
+    let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
+    let key = keys.select(Algorithm::EdDsa, None).unwrap().public_json();
+    assert!(verify(key, input, &signature));
+    assert!(!verify(key, &input[1..], &signature));
+}
+
+#[test]
 fn rfc_7636_appendix_b() {
     let example = object(RFC_7636);
     let octets = example.get("octets").unwrap().as_array().unwrap();
@@ -111,16 +189,30 @@ fn rfc_7636_appendix_b() {
 }
 
 #[test]
-fn rfc_9449_proof_verifies_but_is_no_id_token() {
+fn rfc_9449_proofs_verify_but_are_no_id_tokens() {
     let example = object(RFC_9449);
-    let proof = example.str("proof").unwrap();
-    let error = Unverified::parse(proof, &Algorithm::ALL).unwrap_err();
-    assert!(error.message().contains("'dpop+jwt'"), "{error}");
-
-    let proof = Jwt::parse(proof).unwrap();
     let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
     let key = keys.select(Algorithm::Es256, None).unwrap().public_json();
-    assert!(verify(key, proof.signing_input(), proof.signature()));
+    for name in ["proof", "proof_at_refresh", "proof_at_resource"] {
+        let proof = example.str(name).unwrap();
+        let error = Unverified::parse(proof, &Algorithm::ALL).unwrap_err();
+        assert!(error.message().contains("'dpop+jwt'"), "{error}");
+        let proof = Jwt::parse(proof).unwrap();
+        assert!(verify(key, proof.signing_input(), proof.signature()));
+    }
+}
+
+#[test]
+fn rfc_9449_hash_of_the_access_token() {
+    let example = object(RFC_9449);
+    let token = example.str("opaque_access_token").unwrap();
+    let hash = base64url::encode(&pkce::sha256(token.as_bytes()));
+    assert_eq!(Some(hash.as_str()), example.str("ath"));
+    let proof = Jwt::parse(example.str("proof_at_resource").unwrap()).unwrap();
+    assert_eq!(proof.claims().str("ath"), Some(hash.as_str()));
+    let cnf = Jwt::parse(example.str("access_token").unwrap()).unwrap();
+    let cnf = cnf.claims().get("cnf").unwrap().as_object().unwrap();
+    assert_eq!(cnf.str("jkt"), example.str("jkt"));
 }
 
 #[test]
@@ -142,11 +234,11 @@ fn rfc_9449_access_token_is_in_its_time_from_nbf_to_exp() {
 }
 
 #[test]
-fn openid_connect_core_at_hash() {
+fn openid_connect_core_hashes() {
     let example = object(OPENID_CONNECT_CORE);
-    let hash = pkce::sha256(example.str("access_token").unwrap().as_bytes());
-    assert_eq!(
-        Some(base64url::encode(&hash[..16]).as_str()),
-        example.str("at_hash")
-    );
+    for (of, is) in [("access_token", "at_hash"), ("code", "c_hash")] {
+        let hash = pkce::sha256(example.str(of).unwrap().as_bytes());
+        let left = base64url::encode(&hash[..16]);
+        assert_eq!(Some(left.as_str()), example.str(is));
+    }
 }
