@@ -8,6 +8,7 @@
 
 #[path = "../world/dice.rs"]
 mod dice;
+mod extremes;
 mod mutation;
 mod replies;
 #[allow(

@@ -40,11 +40,16 @@ pub(crate) fn run(target: Option<&str>, seconds: u32) -> Result<()> {
         bail!("there is no such target; there are {}", known.join(", "));
     }
     let built = build()?;
-    for name in chosen {
-        println!("fuzz {name} for {seconds} s");
-        fuzz(&built, name, seconds)?;
+    // One that fails does not keep the others from being tried.
+    let failures: Vec<String> = chosen
+        .into_iter()
+        .filter_map(|name| fuzz(&built, name, seconds).err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    if failures.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    bail!("{}", failures.join("\n"))
 }
 
 /// The targets are those that have seeds.
@@ -93,6 +98,7 @@ fn host() -> Result<String> {
 }
 
 fn fuzz(built: &Path, name: &str, seconds: u32) -> Result<()> {
+    println!("fuzz {name} for {seconds} s");
     let folder = |kind: &str| -> Result<PathBuf> {
         let folder = paths::target("fuzz").join(kind).join(name);
         fs::create_dir_all(&folder)?;

@@ -186,3 +186,38 @@ fn is_silent_on_secrets(text: &str, message: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod controls {
+    use super::is_below_the_rule;
+    use std::panic::catch_unwind;
+
+    fn is_noticed(text: &str) -> bool {
+        let sent = url::Url::parse(text).map(String::from).unwrap_or_default();
+        catch_unwind(|| is_below_the_rule(text, &sent)).is_err()
+    }
+
+    #[test]
+    fn an_address_that_should_not_have_been_allowed_is_noticed() {
+        for text in [
+            "https://api.example.com/v1/..%2fadmin",
+            "https://api.example.com/v1/%252e%252e/admin",
+            "https://api.example.com/v1/..;/admin",
+            "https://api.example.com/v1/..%5cadmin",
+            "https://api.example.com/v1/%25%32%65./admin",
+            "https://api.example.com/v1/../admin",
+            "https://api.example.com/v1evil/",
+            "https://api.example.com:444/v1/",
+            "https://api.example.com.evil.test/v1/",
+            "http://api.example.com/v1/",
+            "https://u@api.example.com/v1/",
+            "https:/api.example.com/v1/",
+            "//api.example.com/v1/",
+            "https://api.example.com/v1/oauth/token",
+            "https://api.example.com/v1/OAuth//%74oken;x",
+        ] {
+            assert!(is_noticed(text), "{text}");
+        }
+        assert!(!is_noticed("https://api.example.com/v1/a%20b/../c?d=e"));
+    }
+}
