@@ -8,7 +8,6 @@
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
-use zeroize::Zeroize;
 
 /// Arrays and objects may be nested this deep.
 pub const MAX_DEPTH: usize = 32;
@@ -52,11 +51,11 @@ impl core::fmt::Debug for Value {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Object(Vec<(String, Value)>);
 
+#[cfg(not(target_arch = "wasm32"))]
 impl Drop for Value {
-    #[inline(never)]
     fn drop(&mut self) {
         if let Self::String(text) = self {
-            text.zeroize();
+            zeroize::Zeroize::zeroize(text);
         }
     }
 }

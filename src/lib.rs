@@ -108,6 +108,8 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod form;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
 pub mod http;
 pub mod id_token;
 pub mod json;

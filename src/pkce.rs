@@ -4,7 +4,7 @@
 //! and goes nowhere but to the token endpoint.
 
 use crate::prelude::*;
-use crate::{Secret, base64url};
+use crate::{Secret, base64url, secret};
 use zeroize::Zeroize;
 
 /// The value of `code_challenge_method` (RFC 7636 section 4.3).
@@ -59,7 +59,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     padded.extend_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
     let (blocks, _) = padded.as_chunks();
     sha2::block_api::compress256(&mut state, blocks);
-    padded.zeroize();
+    secret::wipe(&mut padded);
     let mut digest = [0; 32];
     for (octets, word) in digest.chunks_exact_mut(4).zip(state) {
         octets.copy_from_slice(&word.to_be_bytes());

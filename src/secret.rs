@@ -6,6 +6,7 @@
 
 use crate::prelude::*;
 use core::fmt;
+#[cfg(not(target_arch = "wasm32"))]
 use zeroize::Zeroize;
 
 /// A text that is wiped on drop and shows nothing of itself, not even its length.
@@ -62,12 +63,19 @@ impl fmt::Debug for Secret {
     }
 }
 
+// In the wasm modules the allocator wipes all that is dropped: see src/heap.rs.
+#[cfg(not(target_arch = "wasm32"))]
 impl Drop for Secret {
-    // Out of line: the loop that wipes would otherwise stand wherever a secret goes out of scope.
-    #[inline(never)]
     fn drop(&mut self) {
         self.0.zeroize();
     }
+}
+
+/// Wipes octets that are about to be dropped.
+pub(crate) fn wipe(octets: &mut Vec<u8>) {
+    #[cfg(not(target_arch = "wasm32"))]
+    octets.zeroize();
+    let _ = octets;
 }
 
 #[cfg(test)]

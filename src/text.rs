@@ -2,7 +2,7 @@
 //! which is more than a kilobyte in the module for browsers.
 
 use crate::prelude::*;
-use zeroize::Zeroize;
+use crate::secret;
 
 /// What stands before the first `mark`, and after it, if there is one.
 pub(crate) fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
@@ -40,7 +40,7 @@ pub(crate) fn from_octets(mut octets: Vec<u8>) -> Option<String> {
         rest = tail;
     }
     let is_text = rest.is_empty();
-    octets.zeroize();
+    secret::wipe(&mut octets);
     is_text.then_some(text)
 }
 

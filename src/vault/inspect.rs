@@ -13,7 +13,7 @@ use crate::clock::UnixMillis;
 use crate::error::{Code, Error};
 use crate::json::Writer;
 use crate::prelude::*;
-use crate::{Secret, pkce};
+use crate::{Secret, pkce, secret};
 
 /// Whether this build has an inspector.
 const IS_BUILT_IN: bool = cfg!(feature = "full");
@@ -123,7 +123,7 @@ impl Vault {
         let mut salted = self.fingerprint_salt.to_vec();
         salted.extend_from_slice(token.expose().as_bytes());
         let hash = pkce::sha256(&salted);
-        zeroize::Zeroize::zeroize(&mut salted);
+        secret::wipe(&mut salted);
         let digit = |i: usize| {
             let nibble = hash[i / 2] >> if i.is_multiple_of(2) { 4 } else { 0 } & 15;
             char::from_digit(u32::from(nibble), 16).unwrap_or('0')

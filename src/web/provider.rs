@@ -5,7 +5,6 @@ use crate::prelude::*;
 use crate::text;
 
 use wasm_bindgen::JsValue;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::flow::Next;
 use super::js;
@@ -44,7 +43,7 @@ enum Stage {
 struct Answer {
     reply: HttpReply,
     reader: JsValue,
-    octets: Zeroizing<Vec<u8>>,
+    octets: Vec<u8>,
 }
 
 impl Exchange {
@@ -78,7 +77,7 @@ impl Exchange {
                 let answer = Answer {
                     reply,
                     reader,
-                    octets: Zeroizing::default(),
+                    octets: Vec::new(),
                 };
                 let promise = answer.read()?;
                 self.stage = Stage::Reading(answer);
@@ -147,7 +146,7 @@ impl Answer {
         let piece = js::get(read, "value");
         if piece.is_undefined() {
             // Without a body, too, if it is not UTF-8.
-            let octets = core::mem::take(&mut *self.octets);
+            let octets = core::mem::take(&mut self.octets);
             self.reply.body = text::from_octets(octets).map(Secret::new);
             return true;
         }
@@ -158,19 +157,8 @@ impl Answer {
             let _ = js::call(&self.reader, "cancel", &[]);
             return true;
         }
-        grow(&mut self.octets, total);
+        self.octets.resize(total, 0);
         js::copy_octets(&mut self.octets[length..], &piece);
         false
     }
-}
-
-/// Grows `bytes` without leaving a copy of its content behind, as `Vec::resize` may.
-fn grow(bytes: &mut Vec<u8>, length: usize) {
-    if bytes.capacity() < length {
-        let mut larger = Vec::with_capacity(length.next_power_of_two());
-        larger.extend_from_slice(bytes);
-        bytes.zeroize();
-        *bytes = larger;
-    }
-    bytes.resize(length, 0);
 }
