@@ -143,7 +143,11 @@ mod tests {
             unsafe { heap.release(block, of(size)) };
             let word = size_of::<*mut u8>();
             assert!(octets(block, word, size.max(word)).iter().all(|&o| o == 0));
-            assert_eq!(octets(block, 0, word), vec![0; word], "the only one of its size");
+            assert_eq!(
+                octets(block, 0, word),
+                vec![0; word],
+                "the only one of its size"
+            );
         }
     }
 
@@ -174,7 +178,11 @@ mod tests {
             if dice.is_multiple_of(3) && !in_use.is_empty() {
                 let i = (dice >> 8) as usize % in_use.len();
                 let (block, layout, octet) = in_use.swap_remove(i);
-                assert!(octets(block, 0, Layout::size(&layout)).iter().all(|o| o == &octet));
+                assert!(
+                    octets(block, 0, Layout::size(&layout))
+                        .iter()
+                        .all(|o| o == &octet)
+                );
                 unsafe { heap.release(block, layout) };
             } else if in_use.len() < 200 {
                 let layout = of(1 + (dice >> 16) as usize % 2000);
@@ -199,9 +207,15 @@ mod tests {
     fn what_can_never_be_had_is_null() {
         let mut arena = arena(64);
         let mut heap = arena.heap();
-        assert!(heap.allocate(Layout::from_size_align(1, 4096).unwrap()).is_null());
+        assert!(
+            heap.allocate(Layout::from_size_align(1, 4096).unwrap())
+                .is_null()
+        );
         let most = isize::MAX as usize;
-        assert!(heap.allocate(Layout::from_size_align(most, 1).unwrap()).is_null());
+        assert!(
+            heap.allocate(Layout::from_size_align(most, 1).unwrap())
+                .is_null()
+        );
     }
 
     #[test]

@@ -14,7 +14,10 @@ struct Pages;
 
 impl Memory for Pages {
     fn reach(&mut self, end: *mut u8) -> bool {
-        let missing = end.addr().div_ceil(65_536).saturating_sub(wasm32::memory_size::<0>());
+        let missing = end
+            .addr()
+            .div_ceil(65_536)
+            .saturating_sub(wasm32::memory_size::<0>());
         wasm32::memory_grow::<0>(missing) != usize::MAX
     }
 }

@@ -1,12 +1,12 @@
 //! Sentences for people, which the module for browsers is built without.
 //!
 //! Most pages never see an error, so the texts of errors are not downloaded before there is one. With
-//! the feature `coded`, `words!` leaves one private-use character in the text's place, by which the
-//! page finds the text in a file of its own (pkg/src/words.ts); the text itself goes to a section of
+//! the feature `coded`, `words!` leaves a control character and a printable one in the text's place, by which
+//! the page finds the text in a file of its own (pkg/src/words.ts); the text itself goes to a section of
 //! the module that `cargo xtask build` takes out and makes that file of. Values stay as they are:
-//! "the value of " and " has a line break or NUL" are two characters, with the header's name between.
+//! "the value of " and " has a line break or NUL" are two codes, with the header's name between.
 //!
-//! Text from outside cannot pose as one of ours: `quote` in [`error`](crate::error) lets no such
+//! Text from outside cannot pose as one of ours: `quote` in [`error`](crate::error) lets no control
 //! character through.
 
 /// A sentence for people, or a part of one.
@@ -17,12 +17,13 @@ macro_rules! words {
     };
 }
 
-/// A sentence for people, or a part of one: here the character that stands for it.
+/// A sentence for people, or a part of one: here the code that stands for it. It is a literal: the build reads the
+/// sources for them.
 #[cfg(feature = "coded")]
 macro_rules! words {
     ($text:expr) => {{
         keep!($text);
-        const CODED: [u8; 4] = $crate::words::coded($text);
+        const CODED: [u8; 2] = $crate::words::coded($text);
         const WORDS: &str = $crate::words::as_str(&CODED);
         WORDS
     }};
@@ -40,28 +41,61 @@ macro_rules! keep {
     };
 }
 
-/// The character for `text`, in UTF-8: of the private-use plane at U+F0000, by a hash of the text (FNV-1a,
-/// 32 bits, its halves folded by XOR). Should two texts share one, the build fails.
+/// The hashes of all texts, eight hexadecimal digits each, from `cargo xtask build`. Without them, as when the code is
+/// only checked, all texts have one code.
 #[cfg(feature = "coded")]
-pub(crate) const fn coded(text: &str) -> [u8; 4] {
-    let text = text.as_bytes();
+const HASHES: Option<&str> = option_env!("STRONGROOM_WORDS");
+
+/// The code for `text`: by its place among all texts, since neighbours often stand side by side in the module, and
+/// what counts up compresses better than a hash.
+#[cfg(feature = "coded")]
+pub(crate) const fn coded(text: &str) -> [u8; 2] {
+    let Some(hashes) = HASHES else {
+        return *b"\x01!";
+    };
+    let hash = hash(text.as_bytes());
+    let (hashes, _) = hashes.as_bytes().as_chunks::<8>();
+    let mut i = 0;
+    while i < hashes.len() {
+        if from_hex(&hashes[i]) == hash {
+            // xtask/src/words.rs computes the same.
+            return [1 + (i / 94) as u8, b'!' + (i % 94) as u8];
+        }
+        i += 1;
+    }
+    panic!("words! takes a literal, and `cargo xtask build` has to know it")
+}
+
+/// FNV-1a.
+#[cfg(feature = "coded")]
+const fn hash(text: &[u8]) -> u32 {
     let mut hash = 0x811C_9DC5_u32;
     let mut i = 0;
     while i < text.len() {
         hash = (hash ^ text[i] as u32).wrapping_mul(0x0100_0193);
         i += 1;
     }
-    let mut utf8 = [0; 4];
-    match char::from_u32(0xF_0000 + ((hash ^ (hash >> 16)) & 0xFFFF)) {
-        Some(c) => c.encode_utf8(&mut utf8),
-        None => unreachable!(),
-    };
-    utf8
+    hash
 }
 
 #[cfg(feature = "coded")]
-pub(crate) const fn as_str(utf8: &'static [u8; 4]) -> &'static str {
-    match core::str::from_utf8(utf8) {
+const fn from_hex(digits: &[u8; 8]) -> u32 {
+    let mut number = 0;
+    let mut i = 0;
+    while i < digits.len() {
+        let digit = match digits[i] {
+            letter @ b'a'..=b'f' => letter - b'a' + 10,
+            digit => digit - b'0',
+        };
+        number = number << 4 | digit as u32;
+        i += 1;
+    }
+    number
+}
+
+#[cfg(feature = "coded")]
+pub(crate) const fn as_str(code: &'static [u8; 2]) -> &'static str {
+    match core::str::from_utf8(code) {
         Ok(text) => text,
         Err(_) => unreachable!(),
     }

@@ -17,4 +17,4 @@ export class StrongroomError extends Error {
 export const unsupported = (what: string): StrongroomError => new StrongroomError('unsupported', `${what}.`)
 
 /** A message of the core's without its texts. */
-export const unspelt = (message: string): string => message.replace(/\p{Co}/gu, '…')
+export const unspelt = (message: string): string => message.replace(/[\x01-\x07]./g, '…')

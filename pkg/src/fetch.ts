@@ -6,8 +6,8 @@ import { type Body, openBody, toResponse } from './response.js'
 import { refuse } from './spell.js'
 
 /** Texts of src/words.ts. */
-const NO_TOKEN = '\ue000'
-const NO_STREAMS = '\ue001'
+const NO_TOKEN = '\x07a'
+const NO_STREAMS = '\x07b'
 
 /**
  * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with

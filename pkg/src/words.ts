@@ -16,15 +16,15 @@ const BY_CODE: Record<string, string> = {
   worker_timeout: 'the worker did not answer within % s',
 }
 
-/** The page's own texts, by the character that src/fetch.ts leaves for each; the core's are of another plane. */
+/** The page's own texts, by the code that src/fetch.ts leaves for each; the core's begin with others. */
 const OWN: Record<string, string> = {
-  '\ue000': "a token needs a request of mode 'cors', which this is not: ",
-  '\ue001': 'this browser cannot send a stream as a body',
+  '\x07a': "a token needs a request of mode 'cors', which this is not: ",
+  '\x07b': 'this browser cannot send a stream as a body',
 }
 
-/** Puts the texts where the core (src/words.rs) and the page left a character for each. */
+/** Puts the texts where the core (src/words.rs) and the page left a code for each. */
 export const spell = (message: string): string =>
-  message.replace(/\p{Co}/gu, (coded) => texts[coded] ?? OWN[coded] ?? '…')
+  message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')
 
 /** What happened, and what to do. */
 export const sentences = (code: string, message: string): string => {

@@ -26,13 +26,18 @@ static VAULT: Slot = Slot(Cell::new(None));
 /// An object with `code`, which is `config_invalid`, and `message`.
 #[wasm_bindgen]
 pub fn start(
-    config_json: &str,
-    base_url: &str,
+    config_json: &JsValue,
+    base_url: &JsValue,
     scope: JsValue,
     happened: JsValue,
     common: JsValue,
 ) -> Result<(), JsValue> {
-    match Config::parse(config_json, base_url) {
+    // As texts they would need glue of their own.
+    let [config_json, base_url] = [config_json, base_url].map(js::to_text);
+    match Config::parse(
+        &config_json.unwrap_or_default(),
+        &base_url.unwrap_or_default(),
+    ) {
         Ok(config) => {
             let host = Host::new(config, scope, happened, common);
             VAULT.0.set(Some(Box::leak(Box::new(host))));

@@ -109,7 +109,8 @@ pub(crate) fn get_text(value: &JsValue, name: &str) -> Option<String> {
     to_text(&get(value, name))
 }
 
-fn to_text(value: &JsValue) -> Option<String> {
+/// A text.
+pub(crate) fn to_text(value: &JsValue) -> Option<String> {
     value.is_string().then(|| slice(value, 0, MAX_TEXT))
 }
 

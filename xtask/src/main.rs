@@ -11,6 +11,7 @@
 
 mod browser;
 mod fuzz;
+mod glue;
 mod install;
 mod names;
 mod package;

@@ -12,7 +12,10 @@ use wasm_bindgen_cli_support::Output;
 const KEPT: [&str; 1] = ["memory"];
 
 /// What wasm-bindgen's own support for catching panics exports, and a glue without it never asks for.
-const DROPPED: [&str; 2] = ["__abort_handler", "__instance_terminated"];
+const DROPPED: &[&str] = &["__abort_handler", "__instance_terminated"];
+
+/// What a glue that was reduced never asks for either.
+const DROPPED_IF_REDUCED: &[&str] = &["__wbindgen_free", "__wbindgen_realloc"];
 
 /// What the glue has to call otherwise: from and to.
 #[derive(Default)]
@@ -23,7 +26,7 @@ pub(crate) struct Names {
 }
 
 /// Gives the module's imports and exports short names, and puts them in the order of these.
-pub(crate) fn shorten(output: &mut Output) -> Names {
+pub(crate) fn shorten(output: &mut Output, is_reduced: bool) -> Names {
     let mut names = Names::default();
     let module = output.wasm_mut();
     let mut imports: Vec<_> = module.imports.iter().cloned().collect();
@@ -53,7 +56,7 @@ pub(crate) fn shorten(output: &mut Output) -> Names {
             continue;
         }
         module.exports.delete(export.id());
-        if is_in(&DROPPED) {
+        if is_in(DROPPED) || is_reduced && is_in(DROPPED_IF_REDUCED) {
             continue;
         }
         let to = short(names.exports.len());

@@ -5,7 +5,7 @@ use crate::paths::{at, target};
 use crate::process::{cargo, node};
 use crate::progress::{Output, step, unchanged};
 use crate::stamp::Stamp;
-use crate::{names, words};
+use crate::{glue, names, words};
 use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ struct Module {
     name: &'static str,
     /// The name of its glue; that of a module before it if it has none of its own.
     glue: &'static str,
+    /// Whether bytes count for its glue more than speed.
+    is_reduced: bool,
     wasm_opt: &'static [&'static str],
 }
 
@@ -36,6 +38,7 @@ const MODULES: [Module; 3] = [
         profile: "release",
         name: "strongroom",
         glue: "strongroom",
+        is_reduced: true,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -44,6 +47,7 @@ const MODULES: [Module; 3] = [
         profile: "full",
         name: "strongroom_full",
         glue: "strongroom",
+        is_reduced: true,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -52,6 +56,7 @@ const MODULES: [Module; 3] = [
         profile: "speed",
         name: "strongroom_core",
         glue: "strongroom_core",
+        is_reduced: false,
         wasm_opt: &["-O3"],
     },
 ];
@@ -93,23 +98,27 @@ pub(crate) fn features() -> impl Iterator<Item = &'static str> {
 /// Writes `pkg/glue`.
 pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;
-    MODULES.iter().try_for_each(Module::build)?;
+    let texts = words::all()?;
+    let hashes = words::hashes(&texts);
+    MODULES
+        .iter()
+        .try_for_each(|module| module.build(&hashes))?;
     // There is one file of texts, and each module may have some that no other has.
-    let mut texts = Vec::new();
+    let mut sections = Vec::new();
     for module in &MODULES {
-        texts.extend(words::split(&fs::read(module.compiled())?)?.1);
+        sections.extend(words::split(&fs::read(module.compiled())?)?.1);
     }
-    words::write(&texts)
+    words::write(&texts, &sections)
 }
 
 impl Module {
-    fn build(&self) -> Result<()> {
+    fn build(&self, words: &str) -> Result<()> {
         let Self {
             label, wasm_opt, ..
         } = self;
         // Cargo itself knows best whether anything changed.
         step(&format!("{label}: cargo rustc"), Output::Loud, || {
-            self.compile()
+            self.compile(words)
         })?;
 
         let mut inputs = vec![self.compiled(), at("package-lock.json"), at("xtask/src")];
@@ -150,12 +159,13 @@ impl Module {
 
     /// `cargo build` would skip link-time optimisation for a library that is also an rlib;
     /// `cargo rustc` with the one crate type does not.
-    fn compile(&self) -> Result<()> {
+    fn compile(&self, words: &str) -> Result<()> {
         cargo()
             .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
             .args(["--no-default-features", "--features", self.features])
             .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
             .args(["--profile", self.profile])
+            .env(words::VARIABLE, words)
             .run()
     }
 
@@ -176,10 +186,14 @@ impl Module {
             .remove_name_section(true)
             .remove_producers_section(true)
             .generate_output()?;
-        let names = names::shorten(&mut output);
+        let names = names::shorten(&mut output, self.is_reduced);
         output.emit(&folder)?;
         let glue = folder.join(format!("{}.js", self.name));
-        let shortened = names.apply(&fs::read_to_string(&glue)?)?;
+        let mut script = fs::read_to_string(&glue)?;
+        if self.is_reduced {
+            script = glue::reduce(&script)?;
+        }
+        let shortened = names.apply(&script)?;
         if self.shares_glue() {
             self.check_glue(&shortened)?;
             fs::copy(folder.join(format!("{}_bg.wasm", self.name)), self.file())?;

@@ -1,9 +1,18 @@
-//! The texts that the core was compiled without (see `src/words.rs`) become `pkg/glue/words.js`.
+//! The texts that the core is compiled without (see `src/words.rs`): the core gets their codes, and they become
+//! `pkg/glue/words.js`.
 
 use crate::paths::at;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
+
+/// The variable by which the core learns of the texts that there are.
+pub(crate) const VARIABLE: &str = "STRONGROOM_WORDS";
+
+/// Codes are a control character below those that JSON has letters for, and one of so many printable ones.
+const PRINTABLE: usize = 94;
+const MOST: usize = 6 * PRINTABLE;
 
 const SECTION: &[u8] = b"strongroom.words";
 
@@ -42,25 +51,115 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((number, &bytes[end + 1..]))
 }
 
-/// Writes the texts for `pkg/src/words.ts`: by character, and advice by code.
-pub(crate) fn write(texts: &[String]) -> Result<()> {
+/// Every text of the sources, in their order.
+pub(crate) fn all() -> Result<Vec<String>> {
+    let mut texts = Vec::new();
+    read_folder(&at("src"), &mut texts)?;
+    let mut hashes: Vec<u32> = texts.iter().map(|text| hash(text)).collect();
+    hashes.sort_unstable();
+    if let Some(twice) = hashes.windows(2).find(|pair| pair[0] == pair[1]) {
+        let same = texts.iter().filter(|text| hash(text) == twice[0]);
+        bail!(
+            "these texts have one hash; word one of them otherwise: {:?}",
+            same.collect::<Vec<_>>()
+        );
+    }
+    if texts.len() > MOST {
+        bail!("{} texts are more than there are codes for", texts.len());
+    }
+    Ok(texts)
+}
+
+fn read_folder(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut entries = entries.collect::<Result<Vec<_>>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() {
+            read_folder(&entry, texts)?;
+        } else {
+            let found = literals(&fs::read_to_string(&entry)?)
+                .with_context(|| format!("in {}", entry.display()))?;
+            for text in found {
+                if !texts.contains(&text) {
+                    texts.push(text);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The literals of all `words!("…")`.
+fn literals(source: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for after in source.split("words!(").skip(1) {
+        if let Some(literal) = after.trim_start().strip_prefix('"') {
+            found.push(unescaped(literal)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The value of a literal, from after its first quote.
+fn unescaped(literal: &str) -> Result<String> {
+    let mut text = String::new();
+    let mut rest = literal.chars();
+    loop {
+        match rest.next().context("a literal has no end")? {
+            '"' => return Ok(text),
+            '\\' => match rest.next() {
+                Some(c @ ('"' | '\\')) => text.push(c),
+                Some('n') => text.push('\n'),
+                Some('\n') => rest = rest.as_str().trim_start().chars(),
+                other => bail!("an escape that this program does not know: {other:?}"),
+            },
+            c => text.push(c),
+        }
+    }
+}
+
+/// What the core is told of these texts.
+pub(crate) fn hashes(texts: &[String]) -> String {
+    texts
+        .iter()
+        .map(|text| format!("{:08x}", hash(text)))
+        .collect()
+}
+
+/// FNV-1a; `src/words.rs` computes the same when it compiles.
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// What stands for the `i`th text.
+fn code(i: usize) -> String {
+    let [lead, letter] = [1 + i / PRINTABLE, usize::from(b'!') + i % PRINTABLE];
+    [lead, letter]
+        .map(|octet| char::from(octet as u8))
+        .iter()
+        .collect()
+}
+
+/// Writes the texts for `pkg/src/words.ts`: by code, and advice by the error's code. Of `all` those that are in
+/// `sections`.
+pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     let mut advice = BTreeMap::new();
-    let mut by_character = BTreeMap::new();
-    for text in texts {
-        if let Some((code, sentence)) = text.split_once('\n') {
-            advice.insert(code.to_owned(), sentence);
+    let mut by_code = BTreeMap::new();
+    for text in sections {
+        if let Some((error, sentence)) = text.split_once('\n') {
+            advice.insert(error.to_owned(), sentence);
             continue;
         }
-        let other = by_character.insert(character(text).to_string(), text.as_str());
-        if let Some(other) = other.filter(|other| other != text) {
-            bail!(
-                "one character would stand for {text:?} and for {other:?}: word one of them otherwise"
-            );
-        }
+        let i = all.iter().position(|known| known == text);
+        let i = i.with_context(|| format!("{text:?} is in a module, but not in the sources"))?;
+        by_code.insert(code(i), text.as_str());
     }
     let script = format!(
         "export const texts = {}\nexport const advice = {}\n",
-        object(&by_character),
+        object(&by_code),
         object(&advice)
     );
     fs::write(at("pkg/glue/words.js"), script)?;
@@ -69,14 +168,6 @@ pub(crate) fn write(texts: &[String]) -> Result<()> {
         "export const texts: Record<string, string>\nexport const advice: Record<string, string>\n",
     )?;
     Ok(())
-}
-
-/// The character for a text; `src/words.rs` computes the same when it compiles.
-fn character(text: &str) -> char {
-    let hash = text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    char::from_u32(0xF_0000 + ((hash ^ (hash >> 16)) & 0xFFFF)).expect("a plane of characters")
 }
 
 /// A JavaScript object, one member a line. What Rust escapes in these texts, JavaScript reads the same.
@@ -107,6 +198,31 @@ mod tests {
         let (without, texts) = split(&module).unwrap();
         assert_eq!(without, [magic, other, code].concat());
         assert_eq!(texts, ["is past", "is missing"]);
+    }
+
+    #[test]
+    fn literals_are_found_with_what_they_say() {
+        let source = r#"a(words!("one")); b(words!(
+            "two \"quoted\" \
+             lines"
+        )) words!(NAMED)"#;
+        assert_eq!(literals(source).unwrap(), ["one", "two \"quoted\" lines"]);
+        assert!(literals(r#"words!("\u{e9}")"#).is_err());
+        assert!(literals(r#"words!("open"#).is_err());
+    }
+
+    #[test]
+    fn no_two_texts_have_one_code() {
+        let codes: std::collections::BTreeSet<_> = (0..MOST).map(code).collect();
+        assert_eq!(codes.len(), MOST);
+        assert_eq!(
+            [code(0), code(93), code(94)],
+            ["\u{1}!", "\u{1}~", "\u{2}!"]
+        );
+        assert!(
+            codes.iter().all(|code| code.as_bytes()[0] < 7),
+            "7 is for the page's own"
+        );
     }
 
     #[test]
