@@ -8,6 +8,8 @@ use crate::prelude::*;
 
 use crate::clock::{Millis, UnixMillis};
 use crate::config::Config;
+#[cfg(feature = "full")]
+use crate::dpop::PublicKey;
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form, with_query};
 use crate::json::{self, Value, Writer};
@@ -70,6 +72,9 @@ pub struct Pending {
     pub max_age: Option<u64>,
     /// When it began.
     pub created_at: UnixMillis,
+    /// What its tokens are to be bound to (RFC 9449), if anything.
+    #[cfg(feature = "full")]
+    pub key: Option<PublicKey>,
 }
 
 /// A login about to begin.
@@ -146,8 +151,23 @@ pub fn begin(
             popup: params.popup,
             max_age: params.max_age,
             created_at: now,
+            #[cfg(feature = "full")]
+            key: None,
         }),
     })
+}
+
+#[cfg(feature = "full")]
+impl Begun {
+    /// The same, with an authorization code that is bound to this key (RFC 9449 10).
+    #[must_use]
+    pub fn bound_to(mut self, key: PublicKey) -> Self {
+        let mut form = Form::new();
+        form.push("dpop_jkt", key.thumbprint());
+        self.url = with_query(&self.url, &form.finish());
+        self.pending.key = Some(key);
+        self
+    }
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
@@ -212,7 +232,12 @@ impl Pending {
     /// The text to store, sealed by the host.
     #[must_use]
     pub fn to_json(&self) -> Secret {
-        let text = Writer::object()
+        let mut text = Writer::object();
+        #[cfg(feature = "full")]
+        if let Some(key) = &self.key {
+            text.json("dpop", key.jwk());
+        }
+        let text = text
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
             .text("code_verifier", self.code_verifier.expose())
@@ -245,6 +270,10 @@ impl Pending {
             popup,
             max_age,
             created_at,
+            #[cfg(feature = "full")]
+            key: object
+                .get("dpop")
+                .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?)),
         }))
     }
 

@@ -18,15 +18,24 @@ use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::metadata::Metadata;
 use crate::text;
-use crate::token::is_scope_token;
+use crate::token::{Scheme, is_scope_token};
 use crate::url::Url;
 
 /// Longest configuration that is read, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists are texts: a table of addresses and lengths compresses badly.
-const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance idTokenSignedResponseAlg \
-    inspect issuer metadata redirectUri requestTimeout scope session";
+macro_rules! options {
+    () => {
+        "apis authorizationParams claims clientId clockTolerance idTokenSignedResponseAlg inspect issuer metadata \
+         redirectUri requestTimeout scope session"
+    };
+}
+const OPTIONS: &str = if cfg!(feature = "full") {
+    concat!(options!(), " dpop")
+} else {
+    options!()
+};
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -92,9 +101,22 @@ pub struct Config {
     pub request_timeout: Millis,
     /// Whether pages are told what happens inside and what is held, without values.
     pub inspect: bool,
+    /// Whether tokens have to be bound to a key (RFC 9449).
+    #[cfg(feature = "full")]
+    pub dpop: bool,
 }
 
 impl Config {
+    /// How access tokens are presented.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        #[cfg(feature = "full")]
+        if self.dpop {
+            return Scheme::Dpop;
+        }
+        Scheme::Bearer
+    }
+
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
     ///
     /// # Errors
@@ -151,6 +173,8 @@ impl Config {
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
             inspect: options.inspect(),
+            #[cfg(feature = "full")]
+            dpop: options.boolean("dpop"),
             issuer,
             metadata,
         };
@@ -461,7 +485,8 @@ impl<'a> Options<'a> {
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
-            if text::has_word(PROTOCOL_PARAMS, name) {
+            if text::has_word(PROTOCOL_PARAMS, name) || cfg!(feature = "full") && name == "dpop_jkt"
+            {
                 params.refuse(name, words!("the flow sets this parameter itself"));
             }
             form.push(name, params.text(name, WHY));

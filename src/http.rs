@@ -6,6 +6,8 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::clock::{Millis, UnixMillis};
+#[cfg(feature = "full")]
+use crate::dpop::Unsigned;
 use crate::text;
 
 /// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
@@ -20,6 +22,9 @@ pub struct HttpRequest {
     pub form: Option<Secret>,
     /// Whether it must outlive the page (Fetch `keepalive`): a rotated refresh token is on its way.
     pub keepalive: bool,
+    /// What the header `DPoP` is to be made of (RFC 9449 5).
+    #[cfg(feature = "full")]
+    pub proof: Option<Unsigned>,
 }
 
 /// The provider's answer.
@@ -35,6 +40,9 @@ pub struct HttpReply {
     pub date: Option<UnixMillis>,
     /// The body. `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
+    /// `DPoP-Nonce` (RFC 9449 8), if readable.
+    #[cfg(feature = "full")]
+    pub dpop_nonce: Option<String>,
 }
 
 /// How a request to the provider ended.
@@ -44,6 +52,9 @@ pub enum Outcome {
     Reply(HttpReply),
     /// There was none: no network, CORS, a broken connection. What was sent may have arrived.
     Failed,
+    /// It was not sent: the key that its proof is to be signed with is gone.
+    #[cfg(feature = "full")]
+    KeyLost,
 }
 
 impl HttpReply {
@@ -84,6 +95,8 @@ pub(crate) mod tests {
             retry_after: None,
             date: None,
             body: Some(Secret::from(body)),
+            #[cfg(feature = "full")]
+            dpop_nonce: None,
         }
     }
 

@@ -88,6 +88,7 @@
 //! | [`jwt`], [`jwks`], [`id_token`] | an ID token counts after its signature and every claim |
 //! | [`metadata`] | the provider is the configured issuer or nobody |
 //! | [`refresh`] | only a definite verdict ends a session |
+//! | [`dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
 //! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
@@ -106,6 +107,8 @@ pub mod authorize;
 pub mod base64url;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "full")]
+pub mod dpop;
 pub mod error;
 pub mod form;
 #[cfg(any(target_arch = "wasm32", test))]

@@ -10,7 +10,7 @@ use crate::prelude::*;
 
 use crate::clock::{Instant, Millis};
 use crate::http::Outcome;
-use crate::token::{self, Answer, TokenSet};
+use crate::token::{self, Answer, Scheme, TokenSet};
 
 /// What an answer to a refresh request means.
 #[derive(Debug)]
@@ -31,11 +31,11 @@ pub enum Verdict {
 
 /// Reads the outcome of a refresh request.
 #[must_use]
-pub fn verdict(outcome: &Outcome) -> Verdict {
+pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
     let Outcome::Reply(reply) = outcome else {
         return Verdict::Transient(words!("there was no answer"));
     };
-    match token::read(reply) {
+    match token::read(reply, scheme) {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
         Answer::Refused(code) => refused(code),
         Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
@@ -52,6 +52,10 @@ fn refused(code: String) -> Verdict {
         }
         "temporarily_unavailable" | "server_error" | "slow_down" => {
             Verdict::Transient(words!("the provider is unavailable for the moment"))
+        }
+        // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
+        "use_dpop_nonce" if cfg!(feature = "full") => {
+            Verdict::Transient(words!("the provider goes on asking for another DPoP nonce"))
         }
         // `invalid_client`, `unauthorized_client`, `invalid_scope`, and what nobody has heard of.
         _ => Verdict::Misconfigured(code),

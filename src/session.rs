@@ -10,6 +10,8 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::clock::{Instant, Millis, UnixMillis};
 use crate::config::{Config, Limits};
+#[cfg(feature = "full")]
+use crate::dpop::PublicKey;
 use crate::id_token::IdToken;
 use crate::json::{self, Writer};
 use crate::refresh;
@@ -96,6 +98,9 @@ pub struct Session {
     interaction_required: bool,
     /// The provider's endpoints, if it was kept: its vault may not have the metadata yet.
     endpoints: Vec<String>,
+    /// What its tokens are bound to, if anything.
+    #[cfg(feature = "full")]
+    key: Option<PublicKey>,
 }
 
 impl Session {
@@ -124,7 +129,31 @@ impl Session {
             touches: 0,
             interaction_required: false,
             endpoints: Vec::new(),
+            #[cfg(feature = "full")]
+            key: None,
         }
+    }
+
+    /// The same, with tokens that are bound to this key (RFC 9449).
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The key that its tokens are bound to, if they are.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
+    }
+
+    /// The name of that key.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn key_name(&self) -> Option<String> {
+        Some(self.key.as_ref()?.thumbprint().to_owned())
     }
 
     /// Where no call may go.

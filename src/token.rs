@@ -23,6 +23,28 @@ pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 /// The longest life that is believed.
 pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
+/// How an access token is presented, and what its `token_type` has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// By whoever has it (RFC 6750).
+    Bearer,
+    /// Together with a proof of the possession of a key (RFC 9449 7.1).
+    #[cfg(feature = "full")]
+    Dpop,
+}
+
+impl Scheme {
+    /// The name of the scheme in `Authorization`, and the `token_type`, whose letter case does not matter.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            #[cfg(feature = "full")]
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
 /// The exchange of an authorization code (RFC 6749 4.1.3).
 #[must_use]
 pub fn code_request(
@@ -66,13 +88,15 @@ fn post(endpoint: &str, mut form: Form) -> HttpRequest {
         url: endpoint.to_owned(),
         form: Some(Secret::new(form.finish())),
         keepalive: true,
+        #[cfg(feature = "full")]
+        proof: None,
     }
 }
 
 /// Tokens as they were issued (RFC 6749 5.1).
 #[derive(Clone, Debug)]
 pub struct TokenSet {
-    /// The access token; a Bearer token (RFC 6750).
+    /// The access token, of the [`Scheme`] that was asked for.
     pub access_token: Secret,
     /// How long it lives from now on.
     pub expires_in: Millis,
@@ -100,11 +124,12 @@ pub enum Answer {
     Unusable(&'static str),
 }
 
-/// Reads an answer of the token endpoint.
+/// Reads an answer of the token endpoint. Tokens of another scheme than `scheme` are none: those that are not bound to
+/// a key, for instance, where they are to be (RFC 9449 5).
 #[must_use]
-pub fn read(reply: &HttpReply) -> Answer {
+pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
     match reply.status {
-        200 => match tokens(reply) {
+        200 => match tokens(reply, scheme) {
             Ok(tokens) => Answer::Tokens(tokens),
             Err(why) => Answer::Unusable(why),
         },
@@ -147,7 +172,7 @@ pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-fn tokens(reply: &HttpReply) -> Result<Box<TokenSet>, &'static str> {
+fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static str> {
     let value = parse_object(reply)?;
     let object = value.as_object().ok_or(words!("not a JSON object"))?;
     let mut reader = Reader {
@@ -158,8 +183,14 @@ fn tokens(reply: &HttpReply) -> Result<Box<TokenSet>, &'static str> {
         reader.refuse(words!("a 200 with an error in it"));
     }
     match object.str("token_type") {
-        Some(name) if name.eq_ignore_ascii_case("bearer") => {}
-        Some(_) => reader.refuse(words!("token_type is not Bearer")),
+        Some(name) if name.eq_ignore_ascii_case(scheme.name()) => {}
+        Some(_) => reader.refuse(match scheme {
+            Scheme::Bearer => words!("token_type is not Bearer"),
+            #[cfg(feature = "full")]
+            Scheme::Dpop => words!(
+                "token_type is not DPoP, though the configuration asks for it: does the provider support DPoP, and for this client?"
+            ),
+        }),
         None => reader.refuse(words!("token_type is missing")),
     }
     let access_token = reader.token("access_token");
@@ -258,7 +289,7 @@ mod tests {
     use crate::http::tests::json_reply;
 
     fn answer(status: u16, body: &str) -> Answer {
-        read(&json_reply(status, body))
+        read(&json_reply(status, body), Scheme::Bearer)
     }
 
     fn issued(members: &str) -> Option<Box<TokenSet>> {
@@ -344,6 +375,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_to_be_bound_to_a_key_is_of_type_dpop_in_any_letter_case() {
+        for (token_type, accepted) in [
+            ("\"DPoP\"", true),
+            ("\"dpop\"", true),
+            ("\"Bearer\"", false),
+            ("null", false),
+        ] {
+            let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
+            let read = read(&json_reply(200, &body), Scheme::Dpop);
+            let is_tokens = matches!(read, Answer::Tokens(_));
+            assert_eq!(is_tokens, accepted, "{token_type}");
+        }
+    }
+
+    #[test]
     fn tokens_with_characters_that_no_token_has_are_refused() {
         for token in [
             "\"\"",
@@ -388,12 +434,15 @@ mod tests {
             content_type: Some("text/html".to_owned()),
             ..json_reply(200, good)
         };
-        assert!(matches!(read(&html), Answer::Unusable(_)));
+        assert!(matches!(read(&html, Scheme::Bearer), Answer::Unusable(_)));
         let too_large = HttpReply {
             body: None,
             ..json_reply(200, good)
         };
-        assert!(matches!(read(&too_large), Answer::Unusable(_)));
+        assert!(matches!(
+            read(&too_large, Scheme::Bearer),
+            Answer::Unusable(_)
+        ));
     }
 
     #[test]
@@ -423,7 +472,7 @@ mod tests {
             retry_after: Some(Millis::from_secs(7)),
             ..json_reply(503, "")
         };
-        assert!(matches!(read(&later), Answer::Wait(Some(d)) if d.as_secs() == 7));
+        assert!(matches!(read(&later, Scheme::Bearer), Answer::Wait(Some(d)) if d.as_secs() == 7));
         assert!(matches!(answer(429, ""), Answer::Wait(None)));
     }
 }

@@ -9,6 +9,7 @@
 //! - `calls`: requests of pages to APIs.
 //! - `sockets`: sockets of pages to APIs.
 //! - `end`: logout, limits, verdicts.
+//! - `dpop`: proofs of the possession of the key that tokens are bound to.
 //! - `escrow`: the key of what is kept, when somebody else has it.
 //! - `keeper`: what vaults that share a store have in common.
 //! - `provider`: its metadata and keys, fetched when first needed.
@@ -18,6 +19,8 @@
 
 mod callback;
 mod calls;
+#[cfg(feature = "full")]
+mod dpop;
 mod end;
 #[cfg(feature = "full")]
 mod escrow;
@@ -72,6 +75,8 @@ pub struct Vault {
     keeper: keeper::Keeper,
     #[cfg(feature = "full")]
     escrow: escrow::Escrow,
+    #[cfg(feature = "full")]
+    dpop: dpop::Dpop,
     operations: Vec<Operation>,
     last_op: OpId,
     fingerprint_salt: [u8; 16],
@@ -92,6 +97,8 @@ struct Operation {
 enum Purpose {
     Metadata,
     Keys,
+    #[cfg(feature = "full")]
+    MakeKey,
     StoreLogin,
     TakeLogin,
     Exchange,
@@ -135,6 +142,8 @@ impl Vault {
             keeper: keeper::Keeper::default(),
             #[cfg(feature = "full")]
             escrow: escrow::Escrow::default(),
+            #[cfg(feature = "full")]
+            dpop: dpop::Dpop::default(),
             operations: Vec::new(),
             last_op: 0,
             fingerprint_salt,
@@ -158,6 +167,10 @@ impl Vault {
             Input::Answered { op, outcome } => {
                 if let Some(purpose) = self.finish(op) {
                     self.note_server_time(purpose, &outcome);
+                    #[cfg(feature = "full")]
+                    if self.is_proven_again(op, purpose, &outcome) {
+                        return;
+                    }
                     self.answered(op, purpose, &outcome);
                 }
             }
@@ -197,11 +210,21 @@ impl Vault {
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallClosed { call } => self.call_closed(call),
             #[cfg(feature = "full")]
+            Input::KeyMade { op, key } => {
+                if self.finish(op).is_some() {
+                    self.key_made(op, key);
+                }
+            }
+            #[cfg(feature = "full")]
+            Input::CallUnsigned { call } => self.call_unsigned(call),
+            #[cfg(feature = "full")]
             Input::SocketOpened { call, protocol } => self.socket_opened(call, &protocol),
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
         }
         self.warn();
+        #[cfg(feature = "full")]
+        self.discard_keys();
     }
 
     /// The next thing for the host to do.
@@ -364,6 +387,8 @@ impl Vault {
             // Only when their time is over: the store is stuck.
             Purpose::StoreLogin => self.login_stored(op, false),
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
+            #[cfg(feature = "full")]
+            Purpose::MakeKey => self.key_made(op, None),
             _ if !keeper::IS_BUILT_IN => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
@@ -399,6 +424,8 @@ impl Vault {
         {
             let Operation { op, purpose, .. } = self.operations.swap_remove(i);
             self.outputs.push(Output::Cancel { op });
+            #[cfg(feature = "full")]
+            self.is_proven_again(op, purpose, &Outcome::Failed);
             self.answered(op, purpose, &Outcome::Failed);
         }
         self.expire_logins();
@@ -434,6 +461,17 @@ impl Vault {
             deadline,
         });
         self.last_op
+    }
+
+    /// Goes on with an operation that was over: as long as it might have taken from the beginning.
+    #[cfg(feature = "full")]
+    fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
+        let deadline = Some(self.now.monotonic + self.config.request_timeout);
+        self.operations.push(Operation {
+            op,
+            purpose,
+            deadline,
+        });
     }
 
     /// Ends an operation: what it was for, unless it is over already or was never asked for.

@@ -8,9 +8,12 @@
 //!   - `seal`: the store of pending logins and of sessions, and the key it is sealed with.
 //!   - `escrow`: the key of sessions, when a service worker has it.
 //!   - `signature`: verification by WebCrypto.
+//! - `dpop`: the keys that tokens are bound to, and signatures with them.
 //! - `js`: what all of them need of the platform.
 
 mod call;
+#[cfg(feature = "full")]
+mod dpop;
 #[cfg(feature = "full")]
 mod escrow;
 mod flow;

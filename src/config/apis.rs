@@ -37,6 +37,9 @@ impl<'a> Options<'a> {
                 path: &option,
                 fault: self.fault,
             };
+            #[cfg(feature = "full")]
+            rules.extend(options.rule(base, self.boolean("dpop")));
+            #[cfg(not(feature = "full"))]
             rules.extend(options.rule(base));
         }
         let rules = Rules::new(rules);
@@ -44,7 +47,7 @@ impl<'a> Options<'a> {
         rules
     }
 
-    fn rule(&self, base: &Url) -> Option<Rule> {
+    fn rule(&self, base: &Url, #[cfg(feature = "full")] binds_to_key: bool) -> Option<Rule> {
         const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
@@ -54,7 +57,7 @@ impl<'a> Options<'a> {
             "url methods"
         });
         #[cfg(feature = "full")]
-        let socket = self.socket();
+        let socket = self.socket(binds_to_key);
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
         let Some(url) = url else {
@@ -84,10 +87,17 @@ impl<'a> Options<'a> {
 
     /// Where the token of a socket goes.
     #[cfg(feature = "full")]
-    fn socket(&self) -> Option<Place> {
+    fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = words!("it must be an object such as { token: 'protocol' }");
         let value = self.object.get(OPTION)?;
+        if binds_to_key {
+            // RFC 9449 7.1 has a header for the proof, and no browser lets one be set here.
+            self.refuse(
+                OPTION,
+                words!("with dpop there are no sockets: a browser cannot send a proof with one"),
+            );
+        }
         let Some(object) = value.as_object() else {
             self.refuse(OPTION, WHY);
             return None;

@@ -7,6 +7,8 @@ use super::{EndReason, Session};
 use crate::Secret;
 use crate::clock::{Instant, Millis, UnixMillis};
 use crate::config::Config;
+#[cfg(feature = "full")]
+use crate::dpop::PublicKey;
 use crate::id_token::IdToken;
 use crate::json::{Object, Value, Writer};
 use crate::prelude::*;
@@ -73,7 +75,12 @@ impl Session {
         let refresh_token = text(refresh_token.or(self.tokens.refresh_token.as_ref()));
         let scope = tokens.scope.as_deref().or(self.tokens.scope.as_deref());
         let latest = text(latest.map(IdToken::token));
-        let kept = beginning(&self.sid, config)
+        let mut kept = beginning(&self.sid, config);
+        #[cfg(feature = "full")]
+        if let Some(key) = &self.key {
+            kept.json("dpop", key.jwk());
+        }
+        let kept = kept
             .number("generation", generation)
             .number("kept_at", now.wall)
             .number("age", self.started.elapsed(now).0)
@@ -134,6 +141,14 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         id_token: None,
         scope: object.str("scope").map(ToOwned::to_owned),
     };
+    #[cfg(feature = "full")]
+    let key = object
+        .get("dpop")
+        .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
+    #[cfg(feature = "full")]
+    if key.is_some() != config.dpop {
+        return None;
+    }
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     Some(Kept::Session(Box::new(Session {
@@ -154,6 +169,8 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
                 .filter_map(|e| Some(e.as_str()?.to_owned()))
                 .collect()
         },
+        #[cfg(feature = "full")]
+        key,
     })))
 }
 

@@ -8,12 +8,14 @@ use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::authorize::{self, Answer, Pending};
 use crate::clock::Instant;
+#[cfg(feature = "full")]
+use crate::dpop::PublicKey;
 use crate::error::{Code, Error, Result};
 use crate::http::Outcome;
 use crate::id_token::Occasion;
 use crate::prelude::*;
 use crate::session::Session;
-use crate::token::{self, TokenSet};
+use crate::token::{self, Scheme, TokenSet};
 
 /// Most callbacks that may be under way at once.
 const MAX_CALLBACKS: usize = 32;
@@ -34,6 +36,17 @@ enum Stage {
     Taking(OpId, Answer),
     Exchanging(OpId, Box<Pending>, Instant),
     Verifying(Box<Pending>, Box<Verification>),
+}
+
+#[cfg(feature = "full")]
+impl Callback {
+    /// What the tokens will be bound to.
+    pub(super) fn key(&self) -> Option<&PublicKey> {
+        match &self.stage {
+            Stage::Exchanging(_, pending, _) | Stage::Verifying(pending, _) => pending.key.as_ref(),
+            Stage::NeedsMetadata(_) | Stage::Taking(..) => None,
+        }
+    }
 }
 
 impl Stage {
@@ -129,6 +142,9 @@ impl Vault {
             &code,
             &pending.code_verifier,
         );
+        #[cfg(feature = "full")]
+        let op = self.send_proven(Purpose::Exchange, request, pending.key.clone());
+        #[cfg(not(feature = "full"))]
         let op = self.send(Purpose::Exchange, request);
         Ok(Stage::Exchanging(op, pending, self.now))
     }
@@ -157,6 +173,12 @@ impl Vault {
             return Err(Error::new(code, why));
         };
         pending.check_age(self.now.wall)?;
+        #[cfg(feature = "full")]
+        if pending.key.is_some() != self.config.dpop {
+            let message =
+                words!("the login was begun with another `dpop` than the one configured now");
+            return Err(Error::new(Code::LoginUnknown, message));
+        }
         // Script of this origin can write to the store, and sign with its key.
         pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
         if pending.issuer != self.config.issuer {
@@ -176,11 +198,13 @@ impl Vault {
         let Stage::Exchanging(_, pending, requested) = callback.stage else {
             return;
         };
-        let verification = exchanged(outcome).and_then(|tokens| match self.unverified(&tokens) {
-            Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
-            Err(error) => {
-                self.refuse_grant(&tokens);
-                Err(error)
+        let verification = exchanged(outcome, self.config.scheme()).and_then(|tokens| {
+            match self.unverified(&tokens) {
+                Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
+                Err(error) => {
+                    self.refuse_grant(&tokens);
+                    Err(error)
+                }
             }
         });
         match verification {
@@ -258,6 +282,8 @@ impl Vault {
             (tokens, Ok(id_token)) => {
                 let sid = self.new_sid();
                 let session = Session::begin(id_token, tokens, &self.config, requested, sid);
+                #[cfg(feature = "full")]
+                let session = session.bound_to(pending.key.clone());
                 self.adopt_session(session);
                 self.settle_when_kept(Login {
                     page: callback.page,
@@ -324,14 +350,18 @@ fn cancelled() -> Error {
 }
 
 /// The tokens of a code exchange.
-fn exchanged(outcome: &Outcome) -> Result<Box<TokenSet>> {
+fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
+    #[cfg(feature = "full")]
+    if matches!(outcome, Outcome::KeyLost) {
+        return Err(super::dpop::key_lost(Code::StorageUnavailable));
+    }
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(words!(
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };
-    Err(match token::read(reply) {
+    Err(match token::read(reply, scheme) {
         token::Answer::Tokens(tokens) => return Ok(tokens),
         token::Answer::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,

@@ -4,6 +4,8 @@
 //! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
 //! all if nothing better comes.
 
+#[cfg(feature = "full")]
+use super::dpop::Proven;
 use super::list;
 use super::message::{FetchRequest, message};
 #[cfg(feature = "full")]
@@ -35,6 +37,8 @@ pub(super) struct Call {
     /// What is opened, if it is no request that is sent.
     #[cfg(feature = "full")]
     pub(super) socket: Option<Box<Socket>>,
+    #[cfg(feature = "full")]
+    pub(super) proven: Proven,
 }
 
 pub(super) enum Stage {
@@ -123,6 +127,8 @@ impl Vault {
             is_orphan: false,
             #[cfg(feature = "full")]
             socket: None,
+            #[cfg(feature = "full")]
+            proven: Proven::default(),
         }))
     }
 
@@ -177,12 +183,15 @@ impl Vault {
             return;
         }
         #[cfg(feature = "full")]
+        let proof = self.prove_call(call);
+        #[cfg(feature = "full")]
         let Some(session) = &self.session else {
             return;
         };
         let generation = session.generation();
         let token = session.latest_access_token();
-        let authorization = Secret::new(["Bearer ", token.expose()].concat());
+        let authorization = [self.config.scheme().name(), " ", token.expose()].concat();
+        let authorization = Secret::new(authorization);
         let is_inspected = self.is_inspected();
         let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
             return;
@@ -202,6 +211,8 @@ impl Vault {
             request: ApiRequest {
                 allowed: known.allowed.clone(),
                 authorization,
+                #[cfg(feature = "full")]
+                proof,
                 init: known.init.clone(),
             },
         });
@@ -285,6 +296,10 @@ impl Vault {
     }
 
     pub(super) fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
+        #[cfg(feature = "full")]
+        if self.is_call_proven_again(call, head) {
+            return;
+        }
         let Some(known) = self.calls.iter().find(|c| c.call == call) else {
             return self.drop_call(call);
         };
@@ -322,6 +337,8 @@ impl Vault {
             places.any(|place| place == error.as_bytes())
         };
         let wants_more = says("insufficient_scope") || says("insufficient_user_authentication");
+        #[cfg(feature = "full")]
+        let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
         let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
         let is_renewed_already = session.generation() > generation;
         let can_renew = session.refresh_token().is_some()

@@ -7,6 +7,8 @@ use super::keeper::Loaded;
 use crate::Secret;
 use crate::allow::Allowed;
 use crate::clock::UnixMillis;
+#[cfg(feature = "full")]
+use crate::dpop::{PublicKey, Unsigned};
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Algorithm;
 #[cfg(feature = "full")]
@@ -46,6 +48,9 @@ pub struct ResponseHead {
     pub has_body: bool,
     /// `WWW-Authenticate`, if the API exposes it.
     pub www_authenticate: Option<String>,
+    /// `DPoP-Nonce` (RFC 9449 8), if the API exposes it.
+    #[cfg(feature = "full")]
+    pub dpop_nonce: Option<String>,
 }
 
 /// What became of a stored login that was to be taken out.
@@ -139,6 +144,20 @@ pub enum Input<'a> {
         /// Which.
         call: CallId,
     },
+    /// The end of [`Output::MakeKey`].
+    #[cfg(feature = "full")]
+    KeyMade {
+        /// Which.
+        op: OpId,
+        /// The public half; `None` if the platform makes no such keys.
+        key: Option<PublicKey>,
+    },
+    /// [`Output::Call`] was not sent: the key that its proof is to be signed with is gone.
+    #[cfg(feature = "full")]
+    CallUnsigned {
+        /// Which.
+        call: CallId,
+    },
     /// The socket of [`Output::OpenSocket`] is open.
     #[cfg(feature = "full")]
     SocketOpened {
@@ -179,6 +198,19 @@ pub enum Output {
         /// Which.
         op: OpId,
     },
+    /// Make a key pair for ES256 that is not extractable, keep the private half under its thumbprint, and report
+    /// [`Input::KeyMade`].
+    #[cfg(feature = "full")]
+    MakeKey {
+        /// The operation's number.
+        op: OpId,
+    },
+    /// Forget all keys but those with these thumbprints.
+    #[cfg(feature = "full")]
+    KeepKeys {
+        /// Which.
+        names: Vec<String>,
+    },
     /// Seal and store a pending login, and report [`Input::Stored`].
     Store {
         /// The operation's number.
@@ -189,6 +221,9 @@ pub enum Output {
         value: Secret,
         /// When it may be thrown away.
         expires_at: UnixMillis,
+        /// The key to store along with it, and to have again when it is taken out, by its thumbprint.
+        #[cfg(feature = "full")]
+        key_pair: Option<String>,
     },
     /// Take a pending login out of the store, for good, and report [`Input::Taken`].
     Take {
@@ -220,6 +255,9 @@ pub enum Output {
         state: Option<Secret>,
         /// When it may be thrown away.
         expires_at: UnixMillis,
+        /// The key to store along with it, and to have again when it is loaded, by its thumbprint.
+        #[cfg(feature = "full")]
+        key_pair: Option<String>,
     },
     /// Read what was persisted last, and report [`Input::Loaded`].
     Load {
@@ -299,6 +337,9 @@ pub struct ApiRequest {
     pub allowed: Allowed,
     /// The value of `Authorization`.
     pub authorization: Secret,
+    /// What the header `DPoP` is to be made of (RFC 9449 7.1), each time that it is sent.
+    #[cfg(feature = "full")]
+    pub proof: Option<Unsigned>,
     /// What the page chose of Fetch's `RequestInit`, as JSON: `headers`, a list of pairs, to which
     /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
     pub init: String,
@@ -326,6 +367,10 @@ impl fmt::Debug for Input<'_> {
             Self::CallFailed { .. } => "CallFailed",
             Self::CallClosed { .. } => "CallClosed",
             #[cfg(feature = "full")]
+            Self::KeyMade { .. } => "KeyMade",
+            #[cfg(feature = "full")]
+            Self::CallUnsigned { .. } => "CallUnsigned",
+            #[cfg(feature = "full")]
             Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
             Self::Woke => "Woke",
@@ -340,6 +385,10 @@ impl fmt::Debug for Output {
             Self::Close { .. } => "Close",
             Self::Send { .. } => "Send",
             Self::Cancel { .. } => "Cancel",
+            #[cfg(feature = "full")]
+            Self::MakeKey { .. } => "MakeKey",
+            #[cfg(feature = "full")]
+            Self::KeepKeys { .. } => "KeepKeys",
             Self::Store { .. } => "Store",
             Self::Take { .. } => "Take",
             Self::Verify { .. } => "Verify",

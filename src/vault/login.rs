@@ -8,6 +8,8 @@ use super::message::message;
 use super::{OpId, Output, PortId, Purpose, Vault};
 use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
 use crate::clock::Millis;
+#[cfg(feature = "full")]
+use crate::dpop::PublicKey;
 use crate::error::{Code, Error, Result};
 use zeroize::Zeroize;
 
@@ -37,6 +39,9 @@ struct Login {
 
 enum Stage {
     NeedsMetadata,
+    /// The host makes the key that its tokens are to be bound to.
+    #[cfg(feature = "full")]
+    MakingKey(OpId),
     Storing {
         op: OpId,
         url: String,
@@ -118,10 +123,50 @@ impl Vault {
     /// Takes up the logins that waited for metadata.
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
+            #[cfg(feature = "full")]
+            let login = match self.make_key(login) {
+                Some(login) => login,
+                None => continue,
+            };
             match self.authorization_request(&login.params) {
                 Ok(begun) => self.begin_login(login, begun),
                 Err(error) => self.post_error(login.port, login.id, &error),
             }
+        }
+    }
+
+    /// Gives the login back if it needs no key.
+    #[cfg(feature = "full")]
+    fn make_key(&mut self, mut login: Box<Login>) -> Option<Box<Login>> {
+        if !self.config.dpop {
+            return Some(login);
+        }
+        let op = self.begin_limited(Purpose::MakeKey);
+        self.outputs.push(Output::MakeKey { op });
+        login.stage = Stage::MakingKey(op);
+        self.logins.under_way.push(login);
+        None
+    }
+
+    /// Takes up the login that waited for its key.
+    #[cfg(feature = "full")]
+    pub(super) fn key_made(&mut self, op: OpId, key: Option<PublicKey>) {
+        let is_it = |login: &Login| matches!(login.stage, Stage::MakingKey(o) if o == op);
+        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
+            return;
+        };
+        let begun = match key {
+            Some(key) => self
+                .authorization_request(&login.params)
+                .map(|begun| begun.bound_to(key)),
+            None => Err(Error::new(
+                Code::Unsupported,
+                words!("this browser makes no keys for ES256, which dpop needs"),
+            )),
+        };
+        match begun {
+            Ok(begun) => self.begin_login(login, begun),
+            Err(error) => self.post_error(login.port, login.id, &error),
         }
     }
 
@@ -153,6 +198,8 @@ impl Vault {
                 key: key.clone(),
                 value: pending.to_json(),
                 expires_at: self.now.wall.saturating_add(LIFETIME.0),
+                #[cfg(feature = "full")]
+                key_pair: pending.key.as_ref().map(|key| key.thumbprint().to_owned()),
             });
             login.stage = Stage::Storing { op, url };
         }

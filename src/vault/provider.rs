@@ -59,6 +59,8 @@ impl Vault {
             return;
         }
         let request = HttpRequest {
+            #[cfg(feature = "full")]
+            proof: None,
             url,
             form: None,
             keepalive: false,
@@ -121,9 +123,6 @@ fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> 
         Err(Error::of(Code::ProviderUnavailable, &message))
     };
     match outcome {
-        Outcome::Failed => unavailable(words!(
-            "no answer (is it up, and does its CORS allow this origin?)"
-        )),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = words!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());
@@ -133,5 +132,8 @@ fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> 
             Some(text) => Ok(text),
             None => unavailable(words!("the answer is not JSON")),
         },
+        _ => unavailable(words!(
+            "no answer (is it up, and does its CORS allow this origin?)"
+        )),
     }
 }

@@ -168,6 +168,12 @@ impl Vault {
             self.renewal.schedule.reset();
         }
         self.renewal.schedule.started();
+        #[cfg(feature = "full")]
+        let op = {
+            let key = session.key().cloned();
+            self.send_proven(Purpose::Refresh, request, key)
+        };
+        #[cfg(not(feature = "full"))]
         let op = self.send(Purpose::Refresh, request);
         self.renewal.stage = Stage::Sent(op, self.now);
         self.trace_generation("refresh_started");
@@ -194,12 +200,17 @@ impl Vault {
     }
 
     pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let verdict = refresh::verdict(outcome);
+        let verdict = refresh::verdict(outcome, self.config.scheme());
         let requested = match self.renewal.stage {
             Stage::Sent(sent, requested) if sent == op => requested,
             _ => return self.orphan_answered(op, verdict),
         };
         self.renewal.stage = Stage::Idle;
+        #[cfg(feature = "full")]
+        if matches!(outcome, Outcome::KeyLost) {
+            self.end_without_key();
+            return self.proceed();
+        }
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
@@ -339,6 +350,8 @@ impl Vault {
                 op,
                 state: None,
                 expires_at: 0,
+                #[cfg(feature = "full")]
+                key_pair: None,
             }),
         }
     }

@@ -75,6 +75,7 @@ impl Vault {
             stage: Stage::Waiting,
             was_retried: false,
             is_orphan: false,
+            proven: super::dpop::Proven::default(),
             socket: Some(Box::new(Socket {
                 place,
                 protocols: request.protocols,

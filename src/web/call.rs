@@ -27,6 +27,9 @@ struct Call {
     page: (PortId, f64),
     body: JsValue,
     controller: JsValue,
+    /// The value of its header `DPoP`.
+    #[cfg(feature = "full")]
+    proof: JsValue,
     response: JsValue,
     reader: JsValue,
     credit: u32,
@@ -41,6 +44,14 @@ impl Calls {
             body,
             ..Call::default()
         });
+    }
+
+    /// Keeps a call's proof until it is sent.
+    #[cfg(feature = "full")]
+    pub(super) fn prove(&mut self, call: CallId, proof: &str) {
+        if let Some(call) = self.find(call) {
+            call.proof = js::text(proof);
+        }
     }
 
     /// Takes out what came with a message.
@@ -73,6 +84,18 @@ impl Host {
         known.page = page;
         known.response = JsValue::UNDEFINED;
         known.controller = js::abort_controller();
+        #[cfg(feature = "full")]
+        if self.signs_first(call, request) {
+            return;
+        }
+        self.fetch(call, request);
+    }
+
+    /// A call has its proof, if it needs one.
+    pub(super) fn fetch(&mut self, call: CallId, request: &ApiRequest) {
+        let Some(known) = self.calls.find(call) else {
+            return;
+        };
         match fetch(&self.scope, request, known) {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
             Err(_) => self.report(Input::CallFailed { call }),
@@ -84,7 +107,12 @@ impl Host {
         if let Some(call) = self.calls.find(call) {
             js::abort(&call.controller);
         }
-        self.forget_step(|step| matches!(step, Step::Answer(c) | Step::Piece(c) if *c == call));
+        self.forget_step(|step| match step {
+            Step::Answer(c) | Step::Piece(c) => *c == call,
+            #[cfg(feature = "full")]
+            Step::Sign(c, _) => *c == call,
+            Step::Flow(..) => false,
+        });
     }
 
     /// A call was answered, or failed.
@@ -194,6 +222,10 @@ fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, 
         "set",
         &[&js::text("authorization"), &authorization],
     )?;
+    #[cfg(feature = "full")]
+    if call.proof.is_string() {
+        js::call(&headers, "set", &[&js::text("dpop"), &call.proof])?;
+    }
     js::set(&init, "headers", &headers);
     js::set(&init, "method", &js::text(request.allowed.method()));
     js::set(&init, "body", &call.body);
@@ -216,5 +248,7 @@ fn head(response: &JsValue) -> ResponseHead {
         redirected: js::get(response, "redirected").is_truthy(),
         has_body: js::body(response).is_truthy(),
         www_authenticate: js::header(response, "www-authenticate"),
+        #[cfg(feature = "full")]
+        dpop_nonce: js::header(response, "dpop-nonce"),
     }
 }

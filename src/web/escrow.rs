@@ -222,6 +222,10 @@ impl Job {
                 (escrow.find_key(scope, false)?, JsValue::UNDEFINED)
             }
             seal::Stage::RecordRead(_) if !js::get(value, "sealed").is_undefined() => {
+                if self.lacks_key_pair(value) {
+                    let damaged = seal::loaded(op, Loaded::Damaged);
+                    return Ok(Some(flow::Next::Done(damaged)));
+                }
                 (escrow.find_key(scope, self.is_second_try)?, value.clone())
             }
             seal::Stage::Key(stage, record) => {

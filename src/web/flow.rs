@@ -2,6 +2,8 @@
 
 use wasm_bindgen::JsValue;
 
+#[cfg(feature = "full")]
+use super::dpop::Making;
 use super::provider::Exchange;
 use super::seal::Job;
 use super::signature::Verification;
@@ -17,6 +19,9 @@ pub(super) enum Flow {
     Seal(Job),
     /// The verification of a signature.
     Verification(Verification),
+    /// A key pair on its way.
+    #[cfg(feature = "full")]
+    Making(Making),
 }
 
 /// How an operation goes on.
@@ -34,6 +39,8 @@ impl Flow {
             Self::Exchange(exchange) => exchange.end(),
             Self::Seal(job) => job.end(),
             Self::Verification(_) => {}
+            #[cfg(feature = "full")]
+            Self::Making(_) => {}
         }
     }
 
@@ -46,6 +53,8 @@ impl Flow {
             },
             Self::Seal(job) => job.failed(op),
             Self::Verification(_) => Input::Verified { op, valid: false },
+            #[cfg(feature = "full")]
+            Self::Making(_) => Input::KeyMade { op, key: None },
         }
     }
 }

@@ -11,6 +11,8 @@ use wasm_bindgen::JsValue;
 
 use super::call::Calls;
 #[cfg(feature = "full")]
+use super::dpop::{Keys, Making};
+#[cfg(feature = "full")]
 use super::escrow::Escrow;
 use super::flow::{Flow, Next};
 use super::js;
@@ -22,6 +24,8 @@ use super::socket::Sockets;
 use crate::clock::{Instant, Millis};
 use crate::config::Config;
 use crate::http::Outcome;
+#[cfg(feature = "full")]
+use crate::vault::ApiRequest;
 use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
 
 /// Whether this build can keep sessions.
@@ -96,6 +100,8 @@ pub struct Host {
     pub(super) calls: Calls,
     #[cfg(feature = "full")]
     pub(super) sockets: Sockets,
+    #[cfg(feature = "full")]
+    pub(super) keys: Keys,
     happened: JsValue,
     /// What vaults over one store have in common: `Common` in pkg/src/common.ts.
     common: JsValue,
@@ -121,6 +127,9 @@ pub struct Host {
 pub(super) enum Step {
     /// An operation of the core's.
     Flow(OpId, Flow),
+    /// A call: the signature of its proof.
+    #[cfg(feature = "full")]
+    Sign(CallId, Box<ApiRequest>),
     /// A call: the head of its answer.
     Answer(CallId),
     /// A call: the next piece of its body.
@@ -152,6 +161,8 @@ impl Host {
             calls: Calls::default(),
             #[cfg(feature = "full")]
             sockets: Sockets::default(),
+            #[cfg(feature = "full")]
+            keys: Keys::default(),
             happened,
             ports: Vec::new(),
             last_port: 0,
@@ -286,7 +297,18 @@ impl Host {
                 key,
                 value,
                 expires_at,
-            } => self.begin(op, Flow::Seal(Job::put(key, value, expires_at))),
+                #[cfg(feature = "full")]
+                key_pair,
+            } => {
+                let job = Job::put(key, value, expires_at);
+                #[cfg(feature = "full")]
+                let job = job.with_key_pair(key_pair, &self.keys);
+                self.begin(op, Flow::Seal(job));
+            }
+            #[cfg(feature = "full")]
+            Output::MakeKey { op } => self.begin(op, Flow::Making(Making::default())),
+            #[cfg(feature = "full")]
+            Output::KeepKeys { names } => self.keys.keep(&names),
             Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(key))),
             Output::Verify {
                 op,
@@ -321,9 +343,13 @@ impl Host {
                 op,
                 state: Some(state),
                 expires_at,
+                #[cfg(feature = "full")]
+                key_pair,
             } => {
                 let name = self.session_name.clone();
                 let job = Job::put(name, state, expires_at);
+                #[cfg(feature = "full")]
+                let job = job.with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(self.of_session(job)));
             }
             Output::Load { op } => {
@@ -368,7 +394,9 @@ impl Host {
 
     fn advance(&mut self, op: OpId, mut flow: Flow, value: Result<JsValue, JsValue>) {
         let next = value.and_then(|value| match &mut flow {
-            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
+            Flow::Exchange(exchange) => exchange.advance(op, self, &value),
+            #[cfg(feature = "full")]
+            Flow::Making(making) => making.advance(op, self, &value),
             Flow::Seal(job) => job.advance(op, self, value),
             Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
         });
@@ -411,6 +439,8 @@ impl Host {
         };
         match self.waiting.swap_remove(i).1 {
             Step::Flow(op, flow) => self.advance(op, flow, value),
+            #[cfg(feature = "full")]
+            Step::Sign(call, request) => self.signed(call, &request, value),
             Step::Answer(call) => self.answered(call, value),
             Step::Piece(call) => self.received(call, value),
         }

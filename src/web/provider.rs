@@ -6,7 +6,10 @@ use crate::text;
 
 use wasm_bindgen::JsValue;
 
+#[cfg(feature = "full")]
+use super::dpop;
 use super::flow::Next;
+use super::host::Host;
 use super::js;
 use crate::Secret;
 use crate::clock::Millis;
@@ -35,6 +38,9 @@ pub(super) struct Exchange {
 
 enum Stage {
     Begun(HttpRequest),
+    /// Its proof is being signed.
+    #[cfg(feature = "full")]
+    Signing(HttpRequest),
     Sent,
     Reading(Answer),
 }
@@ -62,11 +68,32 @@ impl Exchange {
     pub(super) fn advance(
         &mut self,
         op: OpId,
-        scope: &JsValue,
+        host: &Host,
         value: &JsValue,
     ) -> Result<Next, JsValue> {
         let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
-            Stage::Begun(request) => send(scope, &request, &self.controller)?,
+            #[cfg(feature = "full")]
+            Stage::Begun(request) if request.proof.is_some() => {
+                let Some(signing) = sign(host, &request) else {
+                    let outcome = Outcome::KeyLost;
+                    return Ok(Next::Done(Input::Answered { op, outcome }));
+                };
+                self.stage = Stage::Signing(request);
+                signing?
+            }
+            #[cfg(feature = "full")]
+            Stage::Signing(request) => {
+                let init = init(&request, &self.controller);
+                if let Some(proof) = &request.proof {
+                    let proof = proof.signed(&dpop::signature(value));
+                    let headers = js::get(&init, "headers");
+                    js::set(&headers, "dpop", &js::text(proof.expose()));
+                }
+                fetch(&host.scope, &request, &init)?
+            }
+            Stage::Begun(request) => {
+                fetch(&host.scope, &request, &init(&request, &self.controller))?
+            }
             Stage::Sent => {
                 let reply = head(value);
                 let body = js::body(value);
@@ -101,14 +128,24 @@ fn answered(op: OpId, reply: HttpReply) -> Next {
     Next::Done(Input::Answered { op, outcome })
 }
 
-fn send(scope: &JsValue, request: &HttpRequest, controller: &JsValue) -> Result<JsValue, JsValue> {
+/// Begins to sign a request's proof. `None` if the key for it is gone.
+#[cfg(feature = "full")]
+fn sign(host: &Host, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
+    host.keys.sign(&host.scope, request.proof.as_ref()?)
+}
+
+fn init(request: &HttpRequest, controller: &JsValue) -> JsValue {
     let init = js::literal(if request.form.is_some() { POST } else { GET });
     if let Some(form) = &request.form {
         js::set(&init, "body", &js::text(form.expose()));
     }
     js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
     js::set(&init, "signal", &js::get(controller, "signal"));
-    js::call(scope, "fetch", &[&js::text(&request.url), &init])
+    init
+}
+
+fn fetch(scope: &JsValue, request: &HttpRequest, init: &JsValue) -> Result<JsValue, JsValue> {
+    js::call(scope, "fetch", &[&js::text(&request.url), init])
 }
 
 /// An answer without its body.
@@ -119,6 +156,8 @@ fn head(response: &JsValue) -> HttpReply {
         retry_after: js::header(response, "retry-after").and_then(|text| retry_after(&text)),
         date: js::header(response, "date").and_then(|text| milliseconds(&text)),
         body: None,
+        #[cfg(feature = "full")]
+        dpop_nonce: js::header(response, "dpop-nonce"),
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) struct Job {
     /// Its key is in escrow, not in the store.
     #[cfg(feature = "full")]
     pub(super) is_escrowed: bool,
+    /// What is, or was, stored along: see `dpop`.
+    #[cfg(feature = "full")]
+    pub(super) key_pair: Option<(String, JsValue)>,
 }
 
 enum Work {
@@ -118,6 +121,8 @@ impl Job {
             is_second_try: false,
             #[cfg(feature = "full")]
             is_escrowed: false,
+            #[cfg(feature = "full")]
+            key_pair: None,
         }
     }
 
@@ -222,6 +227,10 @@ impl Job {
                 if js::get(&value, "sealed").is_undefined() {
                     return Ok(Next::Done(loaded(op, Loaded::Nothing)));
                 }
+                #[cfg(feature = "full")]
+                if self.lacks_key_pair(&value) {
+                    return Ok(Next::Done(loaded(op, Loaded::Damaged)));
+                }
                 (self.unseal(scope, &value)?, Stage::Unsealed)
             }
             Stage::RecordRead(_) if value.is_undefined() => return Ok(taken(op, Taken::Absent)),
@@ -234,9 +243,15 @@ impl Job {
                 let marked = js::call(&logins, "put", &[&mark])?;
                 (marked, Stage::Marked(value))
             }
-            Stage::Marked(record) => (self.unseal(scope, &record)?, Stage::Unsealed),
+            Stage::Marked(record) => {
+                #[cfg(feature = "full")]
+                self.lacks_key_pair(&record);
+                (self.unseal(scope, &record)?, Stage::Unsealed)
+            }
             Stage::Unsealed => {
                 let text = unsealed(&value);
+                #[cfg(feature = "full")]
+                self.hand_over_key_pair(&mut host.keys);
                 return Ok(if self.is_load() {
                     Next::Done(loaded(op, text.map_or(Loaded::Damaged, Loaded::Found)))
                 } else {
@@ -277,6 +292,8 @@ impl Job {
         let iv = js::octets(&iv);
         let record = record(&self.name, &JsValue::from_f64(*expires_at as f64));
         js::set(&record, "iv", &iv);
+        #[cfg(feature = "full")]
+        self.put_key_pair(&record);
         let plain = js::octets(value.expose().as_bytes());
         let args = [&self.parameters(&iv), &self.key, &plain];
         let sealing = js::call(&js::subtle(scope), "encrypt", &args);

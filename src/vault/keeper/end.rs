@@ -103,6 +103,8 @@ impl Vault {
                 key: mark_of(&sid),
                 value: Secret::new(sid),
                 expires_at: self.kept_until(),
+                #[cfg(feature = "full")]
+                key_pair: None,
             });
         }
     }

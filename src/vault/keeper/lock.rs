@@ -151,6 +151,8 @@ impl Vault {
             op,
             state: Some(state),
             expires_at,
+            #[cfg(feature = "full")]
+            key_pair: self.session.as_ref().and_then(session::Session::key_name),
         });
     }
 

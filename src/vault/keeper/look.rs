@@ -124,6 +124,18 @@ impl Vault {
         self.now.monotonic + patience
     }
 
+    /// Sessions that were found in the store and are not looked up yet.
+    #[cfg(feature = "full")]
+    pub(in crate::vault) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
+        let under_lock = match &self.keeper.lock {
+            Lock::Reading(reading) => Some(reading),
+            _ => None,
+        };
+        let readings = [self.keeper.looks.open.as_ref(), under_lock];
+        let sessions = readings.into_iter().flatten();
+        sessions.filter_map(|reading| reading.session.as_deref())
+    }
+
     fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
         match (&mut self.keeper.lock, purpose) {
             (_, Purpose::Look) => self.keeper.looks.open.as_mut(),
