@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn of(reply: HttpReply) -> Verdict {
-        verdict(&Outcome::Reply(reply))
+        verdict(&Outcome::Reply(reply), Scheme::Bearer)
     }
 
     fn refusal(code: &str) -> Verdict {
@@ -239,7 +239,10 @@ mod tests {
             refusal("temporarily_unavailable"),
             Verdict::Transient(_)
         ));
-        assert!(matches!(verdict(&Outcome::Failed), Verdict::Transient(_)));
+        assert!(matches!(
+            verdict(&Outcome::Failed, Scheme::Bearer),
+            Verdict::Transient(_)
+        ));
         for status in [500, 502, 503, 504, 408] {
             assert!(matches!(of(json_reply(status, "")), Verdict::Transient(_)));
         }

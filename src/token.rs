@@ -34,7 +34,17 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The name of the scheme in `Authorization`, and the `token_type`, whose letter case does not matter.
+    /// What stands before a token in `Authorization`.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer ",
+            #[cfg(feature = "full")]
+            Self::Dpop => "DPoP ",
+        }
+    }
+
+    /// The `token_type`, whose letter case does not matter.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

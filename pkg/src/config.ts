@@ -20,6 +20,18 @@ export interface VaultConfig {
   idTokenSignedResponseAlg?: 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
   /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
   authorizationParams?: Record<string, string>
+  /**
+   * Bind the tokens to a key (DPoP, RFC 9449): they are of no use to whoever gets hold of them without it. The key
+   * pair is made in the vault's worker for each login, by WebCrypto (ES256), and is not extractable; every token
+   * request and every call carries a fresh proof that is signed with it. Nonces are handled. With `true` there is no
+   * falling back: an answer with Bearer tokens is refused (`token_response_invalid`). Default false.
+   *
+   * The provider must support it (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
+   * Their CORS must let the request headers `DPoP` and `Authorization` in, and expose `DPoP-Nonce` and
+   * `WWW-Authenticate` if they want nonces. Sockets cannot carry a proof: `webSocket` in a rule is refused. It needs
+   * strongroom_full_bg.wasm, as `inspect` does.
+   */
+  dpop?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
   /** Seconds a request to the provider may take. Default 10. */

@@ -23,8 +23,8 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * says `inspect: true`, `persist: 'sealed'` or `'escrow'`, or has a rule with `webSocket`. The full module serves
-   * every configuration, the other one has no inspector, keeps nothing and opens no sockets.
+   * says `inspect: true`, `dpop: true`, `persist: 'sealed'` or `'escrow'`, or has a rule with `webSocket`. The full module serves
+   * every configuration, the other one has no inspector and no DPoP, keeps nothing and opens no sockets.
    */
   wasm?: WasmSource
 }
@@ -76,6 +76,7 @@ const start = async (
   {
     // Bundlers look for exactly these expressions. The configuration may be missing, which the core is to say.
     wasm = config?.inspect ||
+    config?.dpop ||
     (config?.session?.persist ?? 'memory') !== 'memory' ||
     config?.apis?.some?.((rule) => rule?.webSocket)
       ? new URL('./strongroom_full_bg.wasm', import.meta.url)

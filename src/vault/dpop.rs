@@ -14,6 +14,7 @@ use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
+use crate::text;
 use crate::token::{self, Answer, Scheme};
 use crate::url::Url;
 
@@ -172,6 +173,7 @@ impl Vault {
         if !self.config.dpop {
             return false;
         }
+        let has_session = self.session.is_some();
         let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
         let Some(known) = list::find(&mut self.calls, is_it) else {
             return false;
@@ -181,7 +183,7 @@ impl Vault {
         let nonce = self.dpop.api_nonces.of(url);
         // Of an API that does not expose what it asks for, another nonce says it.
         let asks = match &head.www_authenticate {
-            Some(challenge) => challenge.contains("use_dpop_nonce"),
+            Some(challenge) => text::contains(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
         let may_help = head.status == 401
@@ -189,7 +191,7 @@ impl Vault {
             && nonce.is_some()
             && nonce != known.proven.nonce.as_deref()
             && known.body == Body::Replayable;
-        if !may_help || known.proven.was_repeated || known.is_orphan {
+        if !may_help || known.proven.was_repeated || known.is_orphan || !has_session {
             return false;
         }
         known.proven.was_repeated = true;

@@ -123,6 +123,12 @@ fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> 
         Err(Error::of(Code::ProviderUnavailable, &message))
     };
     match outcome {
+        Outcome::Failed => unavailable(words!(
+            "no answer (is it up, and does its CORS allow this origin?)"
+        )),
+        // Nothing has to be proven here.
+        #[cfg(feature = "full")]
+        Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = words!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());
@@ -132,8 +138,5 @@ fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> 
             Some(text) => Ok(text),
             None => unavailable(words!("the answer is not JSON")),
         },
-        _ => unavailable(words!(
-            "no answer (is it up, and does its CORS allow this origin?)"
-        )),
     }
 }

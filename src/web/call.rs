@@ -46,14 +46,6 @@ impl Calls {
         });
     }
 
-    /// Keeps a call's proof until it is sent.
-    #[cfg(feature = "full")]
-    pub(super) fn prove(&mut self, call: CallId, proof: &str) {
-        if let Some(call) = self.find(call) {
-            call.proof = js::text(proof);
-        }
-    }
-
     /// Takes out what came with a message.
     #[cfg(feature = "full")]
     pub(super) fn take_body(&mut self, call: CallId) -> JsValue {
@@ -88,15 +80,26 @@ impl Host {
         if self.signs_first(call, request) {
             return;
         }
-        self.fetch(call, request);
-    }
-
-    /// A call has its proof, if it needs one.
-    pub(super) fn fetch(&mut self, call: CallId, request: &ApiRequest) {
+        #[cfg(feature = "full")]
         let Some(known) = self.calls.find(call) else {
             return;
         };
-        match fetch(&self.scope, request, known) {
+        let promise = fetch(&self.scope, request, known);
+        self.sent(call, promise);
+    }
+
+    /// A call has its proof.
+    #[cfg(feature = "full")]
+    pub(super) fn send_proven(&mut self, call: CallId, request: &ApiRequest, proof: &str) {
+        if let Some(known) = self.calls.find(call) {
+            known.proof = js::text(proof);
+            let promise = fetch(&self.scope, request, known);
+            self.sent(call, promise);
+        }
+    }
+
+    fn sent(&mut self, call: CallId, promise: Result<JsValue, JsValue>) {
+        match promise {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
             Err(_) => self.report(Input::CallFailed { call }),
         }
@@ -107,12 +110,9 @@ impl Host {
         if let Some(call) = self.calls.find(call) {
             js::abort(&call.controller);
         }
-        self.forget_step(|step| match step {
-            Step::Answer(c) | Step::Piece(c) => *c == call,
-            #[cfg(feature = "full")]
-            Step::Sign(c, _) => *c == call,
-            Step::Flow(..) => false,
-        });
+        #[cfg(feature = "full")]
+        self.forget_step(|step| matches!(step, Step::Sign(c, _) if *c == call));
+        self.forget_step(|step| matches!(step, Step::Answer(c) | Step::Piece(c) if *c == call));
     }
 
     /// A call was answered, or failed.

@@ -135,8 +135,7 @@ impl Host {
             return self.report(Input::CallFailed { call });
         };
         let proof = proof.signed(&signature(&signed));
-        self.calls.prove(call, proof.expose());
-        self.fetch(call, request);
+        self.send_proven(call, request, proof.expose());
     }
 }
 

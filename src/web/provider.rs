@@ -83,17 +83,14 @@ impl Exchange {
             }
             #[cfg(feature = "full")]
             Stage::Signing(request) => {
-                let init = init(&request, &self.controller);
-                if let Some(proof) = &request.proof {
-                    let proof = proof.signed(&dpop::signature(value));
-                    let headers = js::get(&init, "headers");
-                    js::set(&headers, "dpop", &js::text(proof.expose()));
-                }
-                fetch(&host.scope, &request, &init)?
+                let proof = request.proof.as_ref();
+                let proof = proof.map(|proof| proof.signed(&dpop::signature(value)));
+                send(&host.scope, &request, &self.controller, proof.as_ref())?
             }
-            Stage::Begun(request) => {
-                fetch(&host.scope, &request, &init(&request, &self.controller))?
-            }
+            #[cfg(feature = "full")]
+            Stage::Begun(request) => send(&host.scope, &request, &self.controller, None)?,
+            #[cfg(not(feature = "full"))]
+            Stage::Begun(request) => send(&host.scope, &request, &self.controller)?,
             Stage::Sent => {
                 let reply = head(value);
                 let body = js::body(value);
@@ -134,18 +131,24 @@ fn sign(host: &Host, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> 
     host.keys.sign(&host.scope, request.proof.as_ref()?)
 }
 
-fn init(request: &HttpRequest, controller: &JsValue) -> JsValue {
+fn send(
+    scope: &JsValue,
+    request: &HttpRequest,
+    controller: &JsValue,
+    #[cfg(feature = "full")] proof: Option<&Secret>,
+) -> Result<JsValue, JsValue> {
     let init = js::literal(if request.form.is_some() { POST } else { GET });
     if let Some(form) = &request.form {
         js::set(&init, "body", &js::text(form.expose()));
     }
+    #[cfg(feature = "full")]
+    if let Some(proof) = proof {
+        let headers = js::get(&init, "headers");
+        js::set(&headers, "dpop", &js::text(proof.expose()));
+    }
     js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
     js::set(&init, "signal", &js::get(controller, "signal"));
-    init
-}
-
-fn fetch(scope: &JsValue, request: &HttpRequest, init: &JsValue) -> Result<JsValue, JsValue> {
-    js::call(scope, "fetch", &[&js::text(&request.url), init])
+    js::call(scope, "fetch", &[&js::text(&request.url), &init])
 }
 
 /// An answer without its body.

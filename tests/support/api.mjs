@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, errors, jwtVerify } from 'jose'
 import { sendJson } from './answer.mjs'
 import { readBody } from './body.mjs'
+import { DpopVerifier } from './dpop.mjs'
 import { listen } from './listen.mjs'
 import { ROUTES } from './routes.mjs'
 import { startSockets } from './sockets.mjs'
@@ -34,6 +35,7 @@ import { startSockets } from './sockets.mjs'
  * @param {string[]} options.allowedOrigins Who may call it from a browser (CORS).
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
+ * @param {boolean} [options.dpop] Tokens must be bound to a key, and each request proven (RFC 9449).
  */
 export async function startApi({
   issuer,
@@ -43,7 +45,9 @@ export async function startApi({
   allowedOrigins,
   port = 0,
   orNext = false,
+  dpop = false,
 }) {
+  const proofs = new DpopVerifier()
   /** @type {ApiRequest[]} Everything that arrived but preflights, oldest first. */
   const requests = []
   /** @type {ApiRequest[]} CORS preflights. */
@@ -77,10 +81,22 @@ export async function startApi({
       return handlers.get(name)({ request, response, url, body: await readBody(request), entry })
     }
     if (!url.pathname.startsWith('/v1/')) return sendJson(response, 404, { error: 'not_found' })
-    const token = /^Bearer (.+)$/.exec(entry.authorization ?? '')?.[1]
-    const { claims, problem } = await verify(token)
+    const scheme = dpop ? 'DPoP' : 'Bearer'
+    const [, named, token] = /^(\w+) (.+)$/.exec(entry.authorization ?? '') ?? []
+    const { claims, problem } = await verify(named === scheme ? token : undefined)
     entry.claims = claims
-    if (problem) return refuse(response, problem)
+    if (dpop && proofs.nonce) response.setHeader('DPoP-Nonce', proofs.nonce)
+    if (problem) return refuse(response, scheme, problem)
+    const error =
+      dpop &&
+      (await proofs.check({
+        proof: request.headers.dpop,
+        method: request.method,
+        url: (publicOrigin ?? server.origin) + request.url,
+        accessToken: token,
+        jkt: claims.cnf?.jkt,
+      }))
+    if (error) return refuse(response, scheme, { error })
     const body = await readBody(request).catch(() => null)
     // The client went away while it was sending.
     if (!body) return
@@ -102,6 +118,8 @@ export async function startApi({
     port: server.port,
     requests,
     preflights,
+    /** What proofs it wants, and which it got. */
+    dpop: proofs,
     /** Forgets the requests so far. */
     clear() {
       requests.length = 0
@@ -131,7 +149,7 @@ const FIRST_ORDERS = [
 ]
 
 /** Which exposed headers a page needs to read beyond the safelisted ones. */
-const EXPOSED = ['WWW-Authenticate', 'ETag', 'X-Request-Id', 'X-Rows']
+const EXPOSED = ['WWW-Authenticate', 'ETag', 'X-Request-Id', 'X-Rows', 'DPoP-Nonce']
 
 function allowOrigin(request, response, allowedOrigins) {
   const { origin } = request.headers
@@ -203,8 +221,8 @@ async function discoverKeys(provider) {
   return new URL((await response.json()).jwks_uri)
 }
 
-function refuse(response, problem) {
+function refuse(response, scheme, problem) {
   const parameters = Object.entries(problem).map(([name, value]) => `, ${name}="${value}"`)
-  response.setHeader('WWW-Authenticate', `Bearer realm="orders"${parameters.join('')}`)
+  response.setHeader('WWW-Authenticate', `${scheme} realm="orders"${parameters.join('')}`)
   sendJson(response, 401, problem)
 }

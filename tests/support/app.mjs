@@ -101,6 +101,7 @@ vault(${JSON.stringify(config)})
  * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
  * @param {import('playwright-core').LaunchOptions} [options.launch]
  * @param {object} [options.provider] More options of `startProvider()`.
+ * @param {object} [options.api] More options of `startApi()`.
  * @param {boolean} [options.proxied] See `startServers()`.
  */
 export async function startApp({
@@ -113,9 +114,13 @@ export async function startApp({
   extendedLifetime = true,
   launch,
   provider,
+  api: apiOptions,
   proxied,
 } = {}) {
-  const [servers, browser] = await Promise.all([startServers({ provider, proxied }), launchBrowser(launch)])
+  const [servers, browser] = await Promise.all([
+    startServers({ provider, api: apiOptions, proxied }),
+    launchBrowser(launch),
+  ])
   const { site, api } = servers
   const usual = {
     issuer: servers.provider.issuer,

@@ -50,6 +50,7 @@ export const ENDPOINTS = {
  * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
  * @param {('ES256' | 'RS256' | 'PS256' | 'EdDSA')[]} [options.algorithms] For each a signing key is made;
  *   access tokens are signed with the first.
+ * @param {boolean | 'nonce'} [options.dpop] It binds tokens to keys (RFC 9449); `'nonce'`: and wants nonces.
  */
 export async function startProvider({
   audience,
@@ -63,12 +64,16 @@ export async function startProvider({
   leewaySeconds = 0,
   publicOrigin,
   algorithms = ['ES256'],
+  dpop = false,
 }) {
   /** What a test may change while the provider runs. */
   const settings = { accessTokenSeconds, refreshTokenSeconds, leewaySeconds }
   const ledger = new Ledger()
   const faults = new Faults()
   const bookkeeper = new Bookkeeper(ledger)
+  /** @type {string[]} The proofs that token requests came with. */
+  const proofs = []
+  const nonceSecret = randomBytes(32)
   const cookieKeys = [randomBytes(32).toString('hex')]
   const adapter = createStore({ leewaySeconds: () => settings.leewaySeconds })
 
@@ -97,6 +102,7 @@ export async function startProvider({
     const endpoint = ENDPOINTS[ctx.path]
     const fault = ctx.method === 'OPTIONS' ? undefined : faults.take(endpoint)
     const request = { at: Date.now(), endpoint, fault: null }
+    if (ctx.get('DPoP')) proofs.push(ctx.get('DPoP'))
     if (fault) await waitFor(fault)
     const changed = fault && (fault.drop || fault.answer)
     if (changed && fault.when !== 'after') {
@@ -134,6 +140,7 @@ export async function startProvider({
       enabledJWA: { idTokenSigningAlgValues: algorithms },
       features: {
         devInteractions: { enabled: false },
+        dPoP: { enabled: Boolean(dpop), nonceSecret, requireNonce: () => dpop === 'nonce' },
         revocation: {
           enabled: true,
           allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
@@ -179,6 +186,7 @@ export async function startProvider({
     ledger,
     faults,
     settings,
+    proofs,
     changeKeys,
     close: server.close,
   }

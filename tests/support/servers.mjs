@@ -24,6 +24,7 @@ export const OWN_CLIENT_ID = 'my-app'
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
+ * @param {object} [options.api] More options of `startApi()`.
  * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`,
  *   by whose faults a test disturbs what the browser sends to them. The API asks the provider directly.
  */
@@ -34,6 +35,7 @@ export async function startServers({
   provider = {},
   site = {},
   client = {},
+  api: apiOptions = {},
   proxied = false,
 } = {}) {
   const proxies = proxied
@@ -69,6 +71,7 @@ export async function startServers({
     publicOrigin: proxies.api?.origin,
     audience: AUDIENCE,
     allowedOrigins,
+    ...apiOptions,
   })
   proxies.provider?.forwardTo(providerServer.origin)
   proxies.api?.forwardTo(api.address)

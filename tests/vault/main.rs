@@ -12,6 +12,7 @@
 mod activity;
 mod callback;
 mod calls;
+mod dpop;
 mod end;
 mod escrow;
 mod forged_logins;

@@ -3,20 +3,43 @@
 
 use strongroom::vault::{ApiRequest, ResponseHead};
 
+use super::dpop::Checker;
 use super::provider::Provider;
 
 pub(crate) const API: &str = "https://api.example.com/v1";
 
+/// Another one, on an origin of its own.
+pub(crate) const OTHER_API: &str = "https://other.example.com/v1";
+
 /// Answers a request; `None` for a network failure.
-pub(crate) fn answer(provider: &Provider, now: u64, request: &ApiRequest) -> Option<ResponseHead> {
+pub(crate) fn answer(
+    provider: &Provider,
+    now: u64,
+    request: &ApiRequest,
+    proof: Option<&str>,
+    checker: &mut Checker,
+) -> Option<ResponseHead> {
     let url = request.allowed.url();
-    let path = url.strip_prefix(API).unwrap();
+    let path = url.strip_prefix(API).or(url.strip_prefix(OTHER_API));
+    let path = path.unwrap();
     // What stands after it only tells calls apart.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
-    let token = authorization.strip_prefix("Bearer ").unwrap();
+    let (scheme, token) = authorization.split_once(' ').unwrap();
     let is_accepted = provider.accepts(token, now);
+    let proven = (scheme == "DPoP").then(|| {
+        let target = (request.allowed.method(), url);
+        let proof = checker.check(proof, target, Some(token), now)?;
+        let is_its = provider.key_of(token) == Some(&proof.jkt);
+        is_its.then_some(()).ok_or("invalid_token")
+    });
+    let is_accepted = is_accepted && (proven.is_some() || provider.key_of(token).is_none());
+    let challenge = match proven {
+        Some(Err(error)) => Some(format!(r#"DPoP error="{error}""#)),
+        _ => None,
+    };
     let (status, challenge) = match path {
+        _ if challenge.is_some() => (401, challenge.as_deref()),
         "/unreachable" => return None,
         "/redirect" => (0, None),
         "/never" => (401, Some(r#"Bearer error="invalid_token""#)),
@@ -35,6 +58,9 @@ pub(crate) fn answer(provider: &Provider, now: u64, request: &ApiRequest) -> Opt
         url: url.to_owned(),
         redirected: false,
         has_body: true,
-        www_authenticate: challenge.map(str::to_owned),
+        www_authenticate: challenge
+            .map(str::to_owned)
+            .filter(|_| !checker.hides_challenge),
+        dpop_nonce: checker.header(),
     })
 }

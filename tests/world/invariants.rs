@@ -419,6 +419,10 @@ impl Watch {
         (vault, requested, now): (usize, &Instant, &Instant),
     ) {
         match (endpoint, read(outcome)) {
+            // RFC 9449 8: the code is as good as before.
+            (Endpoint::Exchange, Reading::Refused(code)) if is_about_proof(&code) => {
+                self.dead.remove(sent);
+            }
             (
                 Endpoint::Exchange,
                 Reading::Tokens {
@@ -486,6 +490,13 @@ impl Watch {
         );
     }
 
+    /// The key that a session's tokens are bound to is gone, and it was needed.
+    pub(crate) fn key_lost(&mut self, vault: usize, family: usize) {
+        if let Some(kept) = &mut self.kept {
+            kept.verdict(vault, family, "storage_lost");
+        }
+    }
+
     /// The table of section 4 of the design.
     fn failed(
         &mut self,
@@ -512,6 +523,7 @@ impl Watch {
                     self.needs_user.insert(vault, family);
                 }
                 "temporarily_unavailable" | "server_error" | "slow_down" => {}
+                code if is_about_proof(code) => {}
                 _ => {
                     let wait = Millis::from_secs(60);
                     self.told_to_wait.insert(vault, (family, *now, wait));
@@ -859,6 +871,11 @@ impl Watch {
     }
 }
 
+/// Whether a refusal is about the proof, and not about what came with it.
+fn is_about_proof(code: &str) -> bool {
+    matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
+}
+
 fn read(outcome: &Outcome) -> Reading {
     let Outcome::Reply(reply) = outcome else {
         return Reading::Nothing;
@@ -903,6 +920,7 @@ pub(crate) fn in_words(outcome: &Outcome) -> String {
         (Reading::Refused(code), _) => format!("refused, {code}"),
         (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
         (Reading::Nothing, Outcome::Failed) => "the network failed".to_owned(),
+        (Reading::Nothing, Outcome::KeyLost) => "not sent: its key is gone".to_owned(),
         (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
     }
 }

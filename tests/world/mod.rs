@@ -7,6 +7,7 @@
 
 pub(crate) mod api;
 pub(crate) mod dice;
+pub(crate) mod dpop;
 pub(crate) mod invariants;
 pub(crate) mod kept;
 pub(crate) mod ledger;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use strongroom::Secret;
 use strongroom::clock::{Instant, Millis, UnixMillis};
 use strongroom::config::Config;
+use strongroom::dpop::Unsigned;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
 use strongroom::vault::{
@@ -56,6 +58,7 @@ pub(crate) enum Kind {
     Store,
     Take,
     Verify,
+    MakeKey,
     Persist,
     Load,
     Lock,
@@ -102,8 +105,10 @@ struct Job {
 }
 
 enum Task {
-    Send(OpId, HttpRequest),
-    Store(OpId, String, Secret),
+    /// With its proof, if it has one.
+    Send(OpId, HttpRequest, Option<String>),
+    MakeKey(OpId),
+    Store(OpId, String, Secret, Option<dpop::Named>),
     Take(OpId, String),
     Verify {
         op: OpId,
@@ -111,12 +116,13 @@ enum Task {
         signing_input: Secret,
         signature: Vec<u8>,
     },
-    Persist(OpId, Option<Secret>),
+    Persist(OpId, Option<Secret>, Option<dpop::Named>),
     /// With what was read already, if it was, and what the account of it is.
     Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
-    Call(CallId, Box<ApiRequest>),
+    /// With its proof, if it has one; without one that it should have, it is not sent.
+    Call(CallId, Box<ApiRequest>, Option<String>),
     Socket(CallId),
     ResponseBody(CallId),
 }
@@ -204,6 +210,12 @@ pub(crate) struct World {
     pub(crate) has_refused_renewed: bool,
     /// Headers and tokens of the calls, as the API saw them.
     pub(crate) seen_by_api: Vec<ApiRequest>,
+    /// The private keys of each vault's worker.
+    pub(crate) keys: Vec<dpop::Keys>,
+    /// Whether the platform can make some.
+    pub(crate) makes_keys: bool,
+    /// What APIs want of proofs, by their addresses.
+    pub(crate) checkers: BTreeMap<&'static str, dpop::Checker>,
     pub(crate) sockets: sockets::Sockets,
     sent: BTreeMap<Endpoint, Vec<String>>,
     last_port: PortId,
@@ -273,6 +285,9 @@ impl World {
             refused: BTreeSet::new(),
             has_refused_renewed: false,
             seen_by_api: Vec::new(),
+            keys: vec![dpop::Keys::default()],
+            makes_keys: true,
+            checkers: BTreeMap::new(),
             sockets: sockets::Sockets::default(),
             sent: BTreeMap::new(),
             last_port: 0,
@@ -332,7 +347,7 @@ impl World {
         self.told_user.retain(|port, _| !gone.contains(port));
         let is_rotated = |job: &&Job| job.kind == REFRESH && job.vault == which;
         for job in self.jobs.iter().filter(is_rotated) {
-            if let Task::Send(_, request) = &job.task {
+            if let Task::Send(_, request, _) = &job.task {
                 self.watch
                     .lost_on_its_way(&form_of(request)["refresh_token"]);
             }
@@ -343,6 +358,7 @@ impl World {
         self.watch.killed(which);
         self.last_seed += 1;
         self.vaults[which] = vault(&self.config, self.last_seed);
+        self.keys[which].clear();
         self.ahead[which] = ahead(&self.config, &self.now);
     }
 
@@ -380,6 +396,7 @@ impl World {
         self.last_seed += 1;
         self.vaults.push(vault(&self.config, self.last_seed));
         self.ahead.push(ahead(&self.config, &self.now));
+        self.keys.push(dpop::Keys::default());
         self.vaults.len() - 1
     }
 
@@ -701,16 +718,16 @@ impl World {
     /// A write lands, and its vault is not told yet.
     pub(crate) fn write_lands(&mut self, id: JobId) {
         if let Some(i) = self.place_of(id)
-            && let Task::Persist(_, Some(state)) = &self.jobs[i].task
+            && let Task::Persist(_, Some(state), key) = &self.jobs[i].task
         {
-            let (vault, state) = (self.jobs[i].vault, state.clone());
-            self.write(vault, state);
+            let (vault, state, key) = (self.jobs[i].vault, state.clone(), key.clone());
+            self.write(vault, state, key);
         }
     }
 
-    fn write(&mut self, vault: usize, state: Secret) -> bool {
+    fn write(&mut self, vault: usize, state: Secret, key: Option<dpop::Named>) -> bool {
         let text = state.expose().to_owned();
-        let works = self.persists && self.store.put_session(state);
+        let works = self.persists && self.store.put_session(state, key);
         self.watch.written(vault, &text, works);
         works
     }
@@ -803,14 +820,14 @@ impl World {
         let i = self.job_of_call(request);
         let job = self.jobs.remove(i);
         self.turn = job.vault;
-        if let Task::Call(call, _) = job.task {
+        if let Task::Call(call, ..) = job.task {
             self.input(Input::CallFailed { call });
         }
     }
 
     #[track_caller]
     fn job_of_call(&self, request: Request) -> usize {
-        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, _) if self.calls.get(call) == Some(&request));
+        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, ..) if self.calls.get(call) == Some(&request));
         self.jobs
             .iter()
             .position(is_it)
@@ -854,7 +871,7 @@ impl World {
         let Some(i) = self.place_of(id) else {
             return;
         };
-        if let Task::Call(call, _) = self.jobs[i].task {
+        if let Task::Call(call, ..) = self.jobs[i].task {
             self.turn = self.jobs.remove(i).vault;
             return self.input(Input::CallFailed { call });
         }
@@ -1095,16 +1112,22 @@ impl World {
                 let endpoint = Provider::endpoint_of(&request);
                 self.story(|world| format!("vault asks provider: {}", world.describe(&request)));
                 self.check_request(endpoint, &request);
-                self.job(Kind::Provider(endpoint), Task::Send(op, request));
+                let proof = self.sign(request.proof.as_ref());
+                let is_unsigned = request.proof.is_some() && proof.is_none();
+                self.job(Kind::Provider(endpoint), Task::Send(op, request, proof));
+                if is_unsigned && let Some(job) = self.jobs.last_mut() {
+                    job.outcome = Some(Outcome::KeyLost);
+                }
             }
             Output::Cancel { op } => {
                 let turn = self.turn;
                 let is_it = |job: &Job| {
                     let its = match &job.task {
-                        Task::Send(op, _)
+                        Task::Send(op, ..)
+                        | Task::MakeKey(op)
                         | Task::Store(op, ..)
                         | Task::Take(op, _)
-                        | Task::Persist(op, _)
+                        | Task::Persist(op, ..)
                         | Task::Load(op, _)
                         | Task::Lock(op) => *op,
                         _ => return false,
@@ -1117,16 +1140,16 @@ impl World {
                     self.watch.hinder();
                     match job.task {
                         Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(),
-                        Task::Persist(_, Some(state)) if self.land_late.contains(&job.id) => {
+                        Task::Persist(_, Some(state), key) if self.land_late.contains(&job.id) => {
                             self.watch.wrote(turn, self.last_job);
                             self.story(|_| "what was given up is stored all the same".to_owned());
-                            self.write(turn, state);
+                            self.write(turn, state, key);
                         }
-                        Task::Persist(_, Some(state)) => {
+                        Task::Persist(_, Some(state), _) => {
                             self.watch.wrote(turn, self.last_job);
                             self.watch.written(turn, state.expose(), false);
                         }
-                        Task::Persist(_, None) => self.watch.persisted(turn, false),
+                        Task::Persist(_, None, _) => self.watch.persisted(turn, false),
                         Task::Take(op, key) if key.starts_with("ended ") => {
                             let now = self.time_of(turn);
                             let taken = Taken::Unavailable;
@@ -1145,11 +1168,20 @@ impl World {
                     }
                 }
             }
-            Output::Store { op, key, value, .. } => {
+            Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
+            Output::KeepKeys { names } => self.keys[self.turn].keep(&names),
+            Output::Store {
+                op,
+                key,
+                value,
+                key_pair,
+                ..
+            } => {
                 if !key.starts_with("ended ") {
                     self.learn_secrets_of_login(&value);
                 }
-                self.job(Kind::Store, Task::Store(op, key, value));
+                let pair = self.keys[self.turn].named(key_pair);
+                self.job(Kind::Store, Task::Store(op, key, value, pair));
             }
             Output::Take { op, key } => {
                 if key.starts_with("ended ") {
@@ -1172,7 +1204,12 @@ impl World {
                     signature,
                 },
             ),
-            Output::Persist { op, state, .. } => {
+            Output::Persist {
+                op,
+                state,
+                key_pair,
+                ..
+            } => {
                 if let Some(state) = &state {
                     let has_lock = self.lock == Some(self.turn);
                     let access_token = access_token_in(state.expose());
@@ -1182,7 +1219,8 @@ impl World {
                     self.watch
                         .writes(self.turn, state.expose(), family, &now, has_lock);
                 }
-                self.job(Kind::Persist, Task::Persist(op, state));
+                let pair = self.keys[self.turn].named(key_pair);
+                self.job(Kind::Persist, Task::Persist(op, state, pair));
             }
             Output::Load { op } => {
                 let early = self
@@ -1215,7 +1253,7 @@ impl World {
                 let is_its = self.calls.get(&call) == Some(&Request { port, id });
                 Invariant::OwnAnswer.holds_if(is_its, || format!("page {port}, request {id}"));
                 let authorization = request.authorization.expose();
-                let token = authorization.strip_prefix("Bearer ").unwrap_or_default();
+                let (_, token) = authorization.split_once(' ').unwrap_or_default();
                 let family = self.provider.family_of_access(token);
                 let now = self.time_of(self.turn);
                 self.watch.call(self.turn, token, family, &now);
@@ -1224,7 +1262,8 @@ impl World {
                 let told = self.told_user.get(&port).map(String::as_str);
                 let is_users = user == told && user == asked_as.as_deref();
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
-                self.job(Kind::Call, Task::Call(call, Box::new(request)));
+                let proof = self.sign(request.proof.as_ref());
+                self.job(Kind::Call, Task::Call(call, Box::new(request), proof));
             }
             Output::OpenSocket { call, handshake } => {
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
@@ -1257,7 +1296,7 @@ impl World {
             }
             Output::Drop { call } => {
                 let is_its = |task: &Task| match task {
-                    Task::Call(c, _) | Task::Socket(c) | Task::ResponseBody(c) => *c == call,
+                    Task::Call(c, ..) | Task::Socket(c) | Task::ResponseBody(c) => *c == call,
                     _ => false,
                 };
                 if self.sockets.open.remove(&call) {
@@ -1267,6 +1306,13 @@ impl World {
                 self.calls.remove(&call);
             }
         }
+    }
+
+    /// Signs a proof, as the host does; nobody else may ever see it.
+    fn sign(&mut self, proof: Option<&Unsigned>) -> Option<String> {
+        let proof = self.keys[self.turn].sign(proof?)?;
+        self.witness.secret(&proof);
+        Some(proof)
     }
 
     fn job(&mut self, kind: Kind, task: Task) {
@@ -1352,7 +1398,7 @@ impl World {
 
     fn act_on(&mut self, i: usize) {
         let job = &mut self.jobs[i];
-        let Task::Send(_, request) = &job.task else {
+        let Task::Send(_, request, proof) = &job.task else {
             panic!("the provider has no part in this");
         };
         if job.asked_at.elapsed(&self.now) > PROMPT {
@@ -1360,7 +1406,10 @@ impl World {
         }
         job.acted_at = Some(self.now);
         let (rotations, reuses) = (self.provider.rotations(), self.provider.reuses);
-        match self.provider.answer(self.true_time, request) {
+        match self
+            .provider
+            .answer(self.true_time, request, proof.as_deref())
+        {
             Some(outcome) => job.outcome = Some(outcome),
             None => job.is_silent = true,
         }
@@ -1378,7 +1427,7 @@ impl World {
         self.learn_issued_secrets();
         self.story(|world| {
             let job = &world.jobs[i];
-            let Task::Send(_, request) = &job.task else {
+            let Task::Send(_, request, _) = &job.task else {
                 return String::new();
             };
             let outcome = job
@@ -1417,11 +1466,11 @@ impl World {
         self.turn = vault;
         self.events.push(Event::Answered(kind));
         self.story(|world| match (&task, &outcome) {
-            (Task::Send(_, request), Some(outcome)) => {
+            (Task::Send(_, request, _), Some(outcome)) => {
                 let (what, outcome) = (Provider::endpoint_of(request), in_words(outcome));
                 format!("vault learns of {what:?}: {outcome}")
             }
-            (Task::Call(call, _), _) => {
+            (Task::Call(call, ..), _) => {
                 let Request { port, id } = world.calls[call];
                 format!("the API answers page {port}'s request {id}")
             }
@@ -1430,13 +1479,22 @@ impl World {
             _ => format!("{kind:?} is over"),
         });
         match task {
-            Task::Send(op, request) => {
+            Task::Send(op, request, _) => {
                 let outcome = outcome.unwrap();
+                let sent = form_of(&request).remove("refresh_token");
+                let family = sent.and_then(|token| self.provider.family_of(&token));
+                if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
+                    self.watch.key_lost(vault, family);
+                }
                 self.replied(&request, &outcome, asked_at);
                 self.input(Input::Answered { op, outcome });
             }
-            Task::Store(op, key, value) => {
-                let ok = self.store.put(key.clone(), value);
+            Task::MakeKey(op) => {
+                let key = self.makes_keys.then(|| self.keys[vault].make());
+                self.input(Input::KeyMade { op, key });
+            }
+            Task::Store(op, key, value, pair) => {
+                let ok = self.store.put_with(key.clone(), value, pair);
                 if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
                     self.watch.marked(sid);
                 }
@@ -1444,6 +1502,7 @@ impl World {
             }
             Task::Take(op, key) => {
                 let taken = self.store.take(&key);
+                self.keys[vault].insert(self.store.key_of(&key));
                 if matches!(taken, Taken::Unavailable) {
                     self.watch.hinder();
                 }
@@ -1470,9 +1529,9 @@ impl World {
                 }
                 self.input(Input::Verified { op, valid });
             }
-            Task::Persist(op, state) => {
+            Task::Persist(op, state, key) => {
                 let ok = match state {
-                    Some(state) => self.write(vault, state),
+                    Some(state) => self.write(vault, state, key),
                     None => self.persists,
                 };
                 self.watch.persisted(vault, ok);
@@ -1488,6 +1547,7 @@ impl World {
                 }
                 let now = self.time_of(vault);
                 self.watch.loaded(vault, &loaded, record.as_ref(), id, &now);
+                self.keys[vault].insert(self.store.key_of_session());
                 self.input(Input::Loaded { op, loaded });
             }
             Task::Lock(op) => {
@@ -1504,9 +1564,21 @@ impl World {
                 }
             }
             Task::Changed => self.input(Input::Changed),
-            Task::Call(call, request) => {
+            Task::Call(call, request, None) if request.proof.is_some() => {
+                let authorization = request.authorization.expose();
+                let (_, token) = authorization.split_once(' ').unwrap();
+                if let Some(family) = self.provider.family_of_access(token) {
+                    self.watch.key_lost(vault, family);
+                }
+                self.input(Input::CallUnsigned { call });
+            }
+            Task::Call(call, request, proof) => {
                 let api_time = self.true_time.saturating_add_signed(self.api_ahead);
-                let answer = api::answer(&self.provider, api_time, &request);
+                let is_other = request.allowed.url().starts_with(api::OTHER_API);
+                let api = if is_other { api::OTHER_API } else { API };
+                let checker = self.checkers.entry(api).or_default();
+                let proof = proof.as_deref();
+                let answer = api::answer(&self.provider, api_time, &request, proof, checker);
                 self.seen_by_api.push(*request);
                 let is_refused = answer.as_ref().is_some_and(|head| head.status == 401);
                 self.has_refused_renewed |= is_refused && !self.refused.insert(call);
@@ -1556,7 +1628,7 @@ impl World {
     fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
         let is_same = |job: &Job| {
             job.vault == self.turn
-                && matches!(&job.task, Task::Send(_, other)
+                && matches!(&job.task, Task::Send(_, other, _)
                 if Provider::endpoint_of(other) == endpoint && form_of(other) == form_of(request))
         };
         Invariant::SingleFlight.holds_if(!self.jobs.iter().any(is_same), || {
@@ -1572,7 +1644,7 @@ impl World {
         let secret = form.get("refresh_token").unwrap_or_else(|| &form["code"]);
         let family = self.provider.family_of(secret);
         let is_of_family = |job: &&Job| match &job.task {
-            Task::Send(_, other) if job.kind == REFRESH => {
+            Task::Send(_, other, _) if job.kind == REFRESH => {
                 family.is_some()
                     && self.provider.family_of(&form_of(other)["refresh_token"]) == family
             }

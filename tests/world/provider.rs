@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::dpop::Checker;
 use super::invariants::IdTokenFacts;
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -80,6 +81,8 @@ struct Family {
     refresh_token: Option<String>,
     consumed: Vec<(String, u64)>,
     is_revoked: bool,
+    /// The thumbprint of the key that its tokens are bound to, if they are.
+    jkt: Option<String>,
 }
 
 /// What was agreed to at the authorization endpoint.
@@ -87,6 +90,7 @@ struct Consent {
     challenge: String,
     nonce: String,
     subject: String,
+    jkt: Option<String>,
 }
 
 pub(crate) struct Provider {
@@ -120,6 +124,10 @@ pub(crate) struct Provider {
     pub(crate) published_keys: Vec<usize>,
     /// How many consumed refresh tokens came again too late.
     pub(crate) reuses: u32,
+    /// What it wants of proofs, where it gets any (RFC 9449).
+    pub(crate) dpop: Checker,
+    /// It has never heard of DPoP, and issues Bearer tokens whatever is asked for.
+    pub(crate) ignores_dpop: bool,
     /// Every secret that was issued.
     pub(crate) issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
@@ -156,6 +164,8 @@ impl Provider {
             signing_key: 0,
             published_keys: vec![0],
             reuses: 0,
+            dpop: Checker::default(),
+            ignores_dpop: false,
             issued: Vec::new(),
             faults: HashMap::new(),
             outages: HashMap::new(),
@@ -199,6 +209,7 @@ impl Provider {
             challenge: params["code_challenge"].clone(),
             nonce: params["nonce"].clone(),
             subject: self.subject.clone(),
+            jkt: params.get("dpop_jkt").cloned(),
         };
         self.consents.insert(code.clone(), consent);
         answer_url(&[("code", &code), ("state", &params["state"])])
@@ -216,9 +227,15 @@ impl Provider {
 
     /// Whose access token is in this `Authorization`.
     pub(crate) fn user_of(&self, authorization: &str) -> Option<&str> {
-        let access_token = authorization.strip_prefix("Bearer ")?;
+        let (_, access_token) = authorization.split_once(' ')?;
         let &(family, _) = self.access_tokens.get(access_token)?;
         Some(&self.families[family].subject)
+    }
+
+    /// The thumbprint of the key that this access token is bound to.
+    pub(crate) fn key_of(&self, access_token: &str) -> Option<&str> {
+        let &(family, _) = self.access_tokens.get(access_token)?;
+        self.families[family].jkt.as_deref()
     }
 
     /// The API no longer accepts the newest access token, though its time is not over.
@@ -303,11 +320,16 @@ impl Provider {
     }
 
     /// Answers a request; `None` if nothing will ever come.
-    pub(crate) fn answer(&mut self, now: u64, request: &HttpRequest) -> Option<Outcome> {
+    pub(crate) fn answer(
+        &mut self,
+        now: u64,
+        request: &HttpRequest,
+        proof: Option<&str>,
+    ) -> Option<Outcome> {
         let endpoint = Self::endpoint_of(request);
         let once = self.faults.get_mut(&endpoint).and_then(VecDeque::pop_front);
         let Some(fault) = once.or_else(|| self.outages.get(&endpoint).copied()) else {
-            let mut reply = self.act(now, endpoint, request);
+            let mut reply = self.act(now, endpoint, request, proof);
             let off = self.dates_off.get(&endpoint).copied();
             let off = off.or(self.tells_time.then_some(0));
             reply.date = off.map(|off| now.saturating_add_signed(off));
@@ -317,7 +339,7 @@ impl Provider {
             Fault::Silence => return None,
             Fault::LostBefore => Outcome::Failed,
             Fault::LostAfter => {
-                self.act(now, endpoint, request);
+                self.act(now, endpoint, request, proof);
                 Outcome::Failed
             }
             Fault::Status(status) => Outcome::Reply(reply(status, "")),
@@ -330,13 +352,13 @@ impl Provider {
                 ..reply(200, "<html>sign in to the hotel's network</html>")
             }),
             Fault::Truncated => {
-                let whole = self.act(now, endpoint, request);
+                let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
                 Outcome::Reply(reply(whole.status, half))
             }
             Fault::Padded => {
-                let whole = self.act(now, endpoint, request);
+                let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let padding: String = (0..512).map(|i| format!(r#","x{i}":0"#)).collect();
                 let padded = text.expose().replacen('}', &[&padding, "}"].concat(), 1);
@@ -360,22 +382,67 @@ impl Provider {
         })
     }
 
-    fn act(&mut self, now: u64, endpoint: Endpoint, request: &HttpRequest) -> HttpReply {
+    fn act(
+        &mut self,
+        now: u64,
+        endpoint: Endpoint,
+        request: &HttpRequest,
+        proof: Option<&str>,
+    ) -> HttpReply {
         match endpoint {
             Endpoint::Discovery => reply(200, &metadata(self.base)),
             Endpoint::Keys => reply(200, &key_set(&self.published_keys)),
-            Endpoint::Exchange => self.exchange(now, &form_of(request)),
-            Endpoint::Refresh => self.refresh(now, &form_of(request)["refresh_token"]),
+            Endpoint::Exchange | Endpoint::Refresh => self.token(now, endpoint, request, proof),
             Endpoint::Revoke => self.revoke(&form_of(request)["token"]),
         }
     }
 
-    fn exchange(&mut self, now: u64, form: &BTreeMap<String, String>) -> HttpReply {
+    fn token(
+        &mut self,
+        now: u64,
+        endpoint: Endpoint,
+        request: &HttpRequest,
+        proof: Option<&str>,
+    ) -> HttpReply {
+        let proven = proof.map(|proof| {
+            let target = ("POST", request.url.as_str());
+            self.dpop.check(Some(proof), target, None, now)
+        });
+        let jkt = match proven.transpose() {
+            Ok(proof) => proof.map(|proof| proof.jkt),
+            Err(code) => {
+                let nonce = self.dpop.header();
+                return HttpReply {
+                    dpop_nonce: nonce,
+                    ..refusal(code)
+                };
+            }
+        };
+        let form = form_of(request);
+        let reply = match endpoint {
+            Endpoint::Exchange => self.exchange(now, &form, jkt),
+            _ => self.refresh(now, &form["refresh_token"], jkt.as_deref()),
+        };
+        HttpReply {
+            dpop_nonce: self.dpop.header(),
+            ..reply
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        now: u64,
+        form: &BTreeMap<String, String>,
+        jkt: Option<String>,
+    ) -> HttpReply {
         let Some(consent) = self.consents.remove(&form["code"]) else {
             return refusal("invalid_grant");
         };
         let hash = pkce::sha256(form["code_verifier"].as_bytes());
-        if base64url::encode(&hash) != consent.challenge || form["redirect_uri"] != REDIRECT_URI {
+        if base64url::encode(&hash) != consent.challenge
+            || form["redirect_uri"] != REDIRECT_URI
+            || consent.jkt.is_some() && consent.jkt != jkt
+        {
             return refusal("invalid_grant");
         }
         self.family_of
@@ -388,14 +455,15 @@ impl Provider {
             refresh_token: None,
             consumed: Vec::new(),
             is_revoked: false,
+            jkt: jkt.filter(|_| !self.ignores_dpop),
         });
         self.issue(now, self.families.len() - 1, true)
     }
 
-    fn refresh(&mut self, now: u64, sent: &str) -> HttpReply {
+    fn refresh(&mut self, now: u64, sent: &str, jkt: Option<&str>) -> HttpReply {
         let is_current = |family: &Family| family.refresh_token.as_deref() == Some(sent);
         if let Some(i) = self.families.iter().position(is_current) {
-            if self.families[i].is_revoked {
+            if self.families[i].is_revoked || self.families[i].jkt.as_deref() != jkt {
                 return refusal("invalid_grant");
             }
             if self.rotates {
@@ -435,7 +503,9 @@ impl Provider {
         self.access_tokens.insert(access_token.clone(), (i, end));
         let mut object = Object::new();
         object.push("access_token", access_token.as_str().into());
-        object.push("token_type", "Bearer".into());
+        let is_bound = self.families[i].jkt.is_some() && !self.ignores_dpop;
+        let token_type = if is_bound { "DPoP" } else { "Bearer" };
+        object.push("token_type", token_type.into());
         object.push("expires_in", self.lifetime.as_secs().into());
         if self.issues_refresh_tokens && (is_login || self.rotates) {
             let refresh_token = self.secret("rt");
@@ -618,6 +688,7 @@ fn reply(status: u16, body: &str) -> HttpReply {
         retry_after: None,
         date: None,
         body: Some(Secret::from(body)),
+        dpop_nonce: None,
     }
 }
 

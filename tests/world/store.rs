@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use strongroom::Secret;
 use strongroom::vault::{Loaded, Taken};
 
+use super::dpop::Named;
+
 #[derive(Default)]
 pub(crate) struct Store {
     /// Nothing can be written.
@@ -13,6 +15,9 @@ pub(crate) struct Store {
     pub(crate) is_unavailable: bool,
     /// What was taken out leaves a mark.
     records: HashMap<String, Option<Secret>>,
+    /// The private keys that lie beside them.
+    keys: HashMap<String, Named>,
+    session_key: Option<Named>,
     /// The session that vaults share.
     session: Option<Secret>,
     /// The session is there and does not open.
@@ -26,6 +31,30 @@ impl Store {
             self.records.insert(key, Some(value));
         }
         works
+    }
+
+    /// The same, with a private key beside it.
+    pub(crate) fn put_with(&mut self, key: String, value: Secret, pair: Option<Named>) -> bool {
+        let works = self.put(key.clone(), value);
+        if let Some(pair) = pair.filter(|_| works) {
+            self.keys.insert(key, pair);
+        }
+        works
+    }
+
+    /// The private key beside a record, whether or not that was taken.
+    pub(crate) fn key_of(&self, key: &str) -> Option<&Named> {
+        self.keys.get(key)
+    }
+
+    pub(crate) fn key_of_session(&self) -> Option<&Named> {
+        self.session_key.as_ref()
+    }
+
+    /// The browser has lost the private keys, and nothing else.
+    pub(crate) fn lose_keys(&mut self) {
+        self.keys.clear();
+        self.session_key = None;
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Taken {
@@ -53,9 +82,10 @@ impl Store {
             .collect()
     }
 
-    pub(crate) fn put_session(&mut self, session: Secret) -> bool {
+    pub(crate) fn put_session(&mut self, session: Secret, key: Option<Named>) -> bool {
         let works = !self.is_full && !self.is_unavailable;
         if works {
+            self.session_key = key;
             self.session = Some(session);
             self.is_damaged = false;
         }
@@ -75,5 +105,6 @@ impl Store {
     pub(crate) fn clear(&mut self) {
         self.records.clear();
         self.session = None;
+        self.lose_keys();
     }
 }

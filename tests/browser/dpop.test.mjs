@@ -1,0 +1,229 @@
+/** DPoP (RFC 9449) with a certified provider and an API that verifies each proof with jose. */
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { decodeJwt, decodeProtectedHeader } from 'jose'
+import { startApi } from '../support/api.mjs'
+import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { collect, record, search } from '../support/leak.mjs'
+import { AUDIENCE } from '../support/servers.mjs'
+
+const time = { timeout: 120_000 }
+
+let app
+let other
+
+before(async () => {
+  // A worker of its own ends with its page: what goes on after a reload was stored.
+  app = await startApp({
+    kind: 'dedicated',
+    config: { dpop: true, session: { persist: 'sealed' } },
+    provider: { dpop: 'nonce' },
+    api: { dpop: true },
+  })
+  other = await startApi({
+    issuer: app.provider.issuer,
+    audience: AUDIENCE,
+    allowedOrigins: [app.site.origin],
+    dpop: true,
+  })
+  app.site.connectSrc.push(other.origin)
+  app.setConfig({ apis: [...app.config.apis, { url: other.url }] })
+}, time)
+
+after(async () => {
+  await app?.close()
+  await other?.close()
+})
+
+const orders = (api = app.api) => `${api.url}orders`
+const status = async (page, url = orders()) => (await call(page, url)).value?.status
+const nonces = (api) => api.dpop.proofs.map(({ nonce }) => nonce)
+
+async function signedIn() {
+  const page = await app.open()
+  for (const api of [app.api, other]) {
+    api.clear()
+    Object.assign(api.dpop, { nonce: null, proofs: [] })
+  }
+  app.provider.proofs.length = 0
+  await signIn(page)
+  return page
+}
+
+/** Public members of the keys in proofs. */
+const keysIn = (proofs) => new Set(proofs.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))
+
+test('login, call and refresh are proven by one key, whose public half alone is shown', time, async () => {
+  const page = await signedIn()
+  assert.equal(await status(page), 200)
+  await app.ledger.accessTokenExpired()
+  assert.equal(await status(page), 200)
+  // The provider asks for a nonce first, and takes the one it gave afterwards.
+  const [first, ...rest] = app.provider.proofs.map((proof) => decodeJwt(proof))
+  assert.equal(first.nonce, undefined)
+  assert.equal(rest.length, 2)
+  assert.ok(rest.every(({ nonce }) => nonce))
+  const shown = [...app.provider.proofs, ...app.api.dpop.proofs.map(({ proof }) => proof)]
+  const [jwk, ...others] = keysIn(shown)
+  assert.deepEqual(others, [])
+  assert.deepEqual(Object.keys(JSON.parse(jwk)).sort(), ['crv', 'kty', 'x', 'y'])
+  assert.ok(app.api.requests.every(({ authorization }) => authorization.startsWith('DPoP ')))
+})
+
+test('the authorization code is bound to the key too', time, async () => {
+  await signedIn()
+  const asked = app.ledger.entries.findLast(({ type }) => type === 'authorization_request')
+  const access = app.ledger.tokens('access_token').at(-1)
+  assert.equal(asked.parameters.dpop_jkt, decodeJwt(access.value).cnf.jkt)
+})
+
+test('a popup login has a key as well', time, async () => {
+  const page = await app.open()
+  await signInByPopup(page)
+  assert.equal(await status(page), 200)
+})
+
+test('after a reload the session goes on with its key', time, async () => {
+  const page = await signedIn()
+  assert.equal(await status(page), 200)
+  await app.ledger.accessTokenExpired()
+  await page.goto('about:blank')
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  assert.equal(await status(page), 200)
+  assert.equal(keysIn(app.api.dpop.proofs.map(({ proof }) => proof)).size, 1)
+})
+
+test('each API gives nonces of its own, and changes them', time, async () => {
+  const page = await signedIn()
+  Object.assign(app.api.dpop, { nonce: 'first-1' })
+  Object.assign(other.dpop, { nonce: 'second-1' })
+  assert.equal(await status(page), 200)
+  assert.equal(await status(page, orders(other)), 200)
+  assert.equal(await status(page), 200)
+  app.api.dpop.nonce = 'first-2'
+  assert.equal(await status(page), 200)
+  assert.equal(await status(page, orders(other)), 200)
+  assert.deepEqual(nonces(app.api), [undefined, 'first-1', 'first-1', 'first-1', 'first-2'])
+  assert.deepEqual(nonces(other), [undefined, 'second-1', 'second-1'])
+})
+
+test('a body is sent again with the proof that the API wants', time, async () => {
+  const page = await signedIn()
+  app.api.dpop.nonce = 'for-a-body'
+  const { value } = await call(page, orders(), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ item: 'rope', quantity: 1 }),
+  })
+  assert.equal(value?.status, 201)
+  assert.equal(app.api.requests.length, 2)
+})
+
+test('an address is proven as it is sent', time, async () => {
+  const page = await signedIn()
+  const url = `${app.api.url}orders?q=%7e%2F#x`
+  assert.equal(await status(page, url), 200)
+  const [{ htu }] = app.api.dpop.proofs
+  assert.equal(htu, orders())
+})
+
+test('a redirect takes neither token nor proof along', time, async () => {
+  const page = await signedIn()
+  const { error } = await call(page, `${app.api.url}redirect?to=${encodeURIComponent(orders(other))}`)
+  assert.equal(error?.code, 'redirect_blocked')
+  assert.equal(app.api.requests.length, 1)
+  assert.deepEqual(other.requests, [])
+})
+
+test('a control: the API refuses a token without its proof, and a proof that comes twice', time, async () => {
+  const page = await signedIn()
+  assert.equal(await status(page), 200)
+  const { headers } = app.api.requests[0]
+  const send = async (changed) => {
+    const sent = { authorization: headers.authorization, dpop: headers.dpop, ...changed }
+    return (await fetch(orders(), { headers: sent })).status
+  }
+  const bearer = headers.authorization.replace('DPoP', 'Bearer')
+  assert.deepEqual(
+    [await send({}), await send({ dpop: '' }), await send({ authorization: bearer })],
+    [401, 401, 401],
+  )
+})
+
+test('no proof, no token and no private key is in the page', time, async () => {
+  const context = await app.browser.newContext()
+  const log = await record(context)
+  const page = await app.open('/', context)
+  await signIn(page)
+  assert.equal(await status(page), 200)
+  assert.equal(await status(page, orders(other)), 200)
+  const proofs = [
+    ...app.provider.proofs,
+    ...[app.api, other].flatMap(({ dpop }) => dpop.proofs.map(({ proof }) => proof)),
+  ]
+  assert.ok(proofs.length >= 3)
+  // The header of all proofs is the same, and public; what follows is each one's own.
+  const secrets = proofs.map((proof) => ({ kind: 'proof', value: proof.slice(proof.indexOf('.') + 1) }))
+  const places = await collect(page, log)
+  assert.deepEqual(search(places, [...secrets, ...app.ledger.secrets()]).filter(isNoCallback), [])
+  // A control: the same search finds a proof that is there.
+  const planted = search({ ...places, dom: [`<p>${proofs[0]}</p>`] }, secrets)
+  assert.ok(planted.some(({ place }) => place === 'dom'))
+  // The key lies in the store, where it can be used though not read: docs/sessions.md says so.
+  assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: false }])
+})
+
+/** A code passes through the address of the callback, whichever way it is bound. */
+const isNoCallback = ({ kind }) => kind !== 'authorization_code'
+
+const keysInStore = () =>
+  new Promise((resolve) => {
+    const opening = indexedDB.open('strongroom')
+    opening.onsuccess = () => {
+      const records = opening.result.transaction('logins').objectStore('logins').getAll()
+      records.onsuccess = () => {
+        opening.result.close()
+        const keys = records.result.map(({ dpop }) => dpop).filter(Boolean)
+        resolve(keys.map(({ type, extractable }) => ({ type, extractable })))
+      }
+    }
+  })
+
+test('a session whose key was taken out of the store ends with a reason', time, async () => {
+  const page = await signedIn()
+  await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open('strongroom')
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction('logins', 'readwrite')
+          const logins = transaction.objectStore('logins')
+          logins.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+            if (!cursor) return
+            const { dpop: _, ...rest } = cursor.value
+            cursor.update(rest)
+            cursor.continue()
+          }
+          transaction.oncomplete = () => resolve(opening.result.close())
+        }
+      }),
+  )
+  await page.goto('about:blank')
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  const [session, reason] = await page.evaluate(() => [room.session, room.endReason])
+  assert.deepEqual([session, reason], [null, 'storage_lost'])
+})
+
+test('a provider that issues Bearer tokens is refused', time, async () => {
+  const plain = await startApp({ config: { dpop: true } })
+  try {
+    const page = await plain.open()
+    const { error } = await signIn(page)
+    assert.equal(error?.code, 'token_response_invalid')
+    assert.match(error.message, /DPoP/)
+  } finally {
+    await plain.close()
+  }
+})

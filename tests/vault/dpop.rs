@@ -1,0 +1,602 @@
+//! DPoP (RFC 9449): whatever is sent with a token, or for one, has a fresh proof by the session's key. What servers
+//! want in it is given to them once; what is not bound to the key is not accepted; without the key there is no
+//! session.
+
+use std::time::Duration;
+
+use strongroom::vault::Body;
+
+use crate::world::api::OTHER_API;
+use crate::world::dpop::{Checker, Proof};
+use crate::world::{API, EXCHANGE, Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
+
+const BOUND: &str = r#"{ "dpop": true }"#;
+const SEALED: &str = r#"{ "dpop": true, "session": { "persist": "sealed" } }"#;
+const TWO_APIS: &str = r#"{ "dpop": true, "apis": [
+    { "url": "https://api.example.com/v1/" }, { "url": "https://other.example.com/v1/" }
+] }"#;
+
+fn bound() -> (World, u32) {
+    World::signed_in_with(BOUND)
+}
+
+fn call(world: &mut World, page: u32) -> Request {
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    call
+}
+
+fn call_other(world: &mut World, page: u32) -> Request {
+    let url = [OTHER_API, "/orders"].concat();
+    let fetch = Fetch {
+        url: &url,
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.settle();
+    call
+}
+
+/// What the API wants.
+fn api(world: &mut World) -> &mut Checker {
+    world.checkers.entry(API).or_default()
+}
+
+fn other_api(world: &mut World) -> &mut Checker {
+    world.checkers.entry(OTHER_API).or_default()
+}
+
+fn shown_to_api(world: &mut World) -> Vec<Proof> {
+    api(world).proofs.clone()
+}
+
+fn nonces(proofs: &[Proof]) -> Vec<Option<&str>> {
+    proofs.iter().map(|proof| proof.nonce.as_deref()).collect()
+}
+
+// What is sent
+
+#[test]
+fn a_login_a_call_and_a_refresh_are_proven_by_one_key() {
+    let (mut world, page) = bound();
+    assert_eq!(
+        {
+            let c = call(&mut world, page);
+            world.status(c)
+        },
+        200
+    );
+    world.expire_access_token();
+    assert_eq!(
+        {
+            let c = call(&mut world, page);
+            world.status(c)
+        },
+        200
+    );
+    let mut proofs = world.provider.dpop.proofs.clone();
+    assert_eq!(proofs.len(), 2, "the exchange and the refresh");
+    proofs.extend(shown_to_api(&mut world));
+    assert_eq!(proofs.len(), 4);
+    assert!(proofs.iter().all(|proof| proof.jkt == proofs[0].jkt));
+    let scheme = |request: &strongroom::vault::ApiRequest| {
+        request.authorization.expose().starts_with("DPoP ")
+    };
+    assert!(world.seen_by_api.iter().all(scheme));
+}
+
+#[test]
+fn without_the_option_nothing_is_proven() {
+    let (mut world, page) = World::signed_in();
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.provider.dpop.proofs.len(), 0);
+    assert!(world.seen_by_api[0].proof.is_none());
+    assert_eq!(world.count(Kind::MakeKey), 0);
+}
+
+#[test]
+fn the_authorization_code_is_bound_to_the_key() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&url);
+    world.callback(page, &answer);
+    world.settle();
+    let jkt = &world.provider.dpop.proofs[0].jkt;
+    assert!(url.contains(&["dpop_jkt=", jkt].concat()), "{url}");
+}
+
+#[test]
+fn each_login_has_a_key_of_its_own() {
+    let (mut world, page) = bound();
+    world.sign_in(page);
+    let proofs = &world.provider.dpop.proofs;
+    assert_ne!(proofs[0].jkt, proofs[1].jkt);
+    let new = proofs[1].jkt.clone();
+    call(&mut world, page);
+    assert_eq!(shown_to_api(&mut world)[0].jkt, new);
+}
+
+#[test]
+fn a_proof_has_the_providers_time_where_that_is_known() {
+    let mut world = World::with(BOUND);
+    world.provider.tells_time = true;
+    world.set_clock_by(-86_400);
+    let page = world.open();
+    world.sign_in(page);
+    call(&mut world, page);
+    let true_time = world.true_time / 1000;
+    assert_eq!(shown_to_api(&mut world)[0].iat, true_time);
+}
+
+#[test]
+fn a_call_that_is_sent_again_has_another_proof() {
+    let (mut world, page) = bound();
+    world.provider.withdraw_access_tokens();
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    let proofs = shown_to_api(&mut world);
+    assert_eq!(proofs.len(), 2);
+    assert_ne!(proofs[0].jti, proofs[1].jti);
+    assert_ne!(proofs[0].ath, proofs[1].ath);
+}
+
+#[test]
+fn a_refresh_that_is_tried_again_has_another_proof() {
+    let (mut world, page) = bound();
+    world
+        .provider
+        .fault(Endpoint::Refresh, &[Fault::LostBefore]);
+    world.expire_access_token();
+    let call = call(&mut world, page);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_revocation_needs_no_proof() {
+    let (mut world, page) = bound();
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.count(REVOKE), 1);
+    assert!(world.provider.has_revoked_everything());
+    assert_eq!(world.provider.dpop.proofs.len(), 1, "that of the login");
+}
+
+// Nonces
+
+#[test]
+fn a_nonce_that_the_provider_asks_for_is_given_to_it_at_once() {
+    let mut world = World::with(BOUND);
+    world.provider.dpop.nonce = Some("one".to_owned());
+    let page = world.open();
+    let callback = world.sign_in(page);
+    assert!(
+        world.session(page).is_some(),
+        "{:?}",
+        world.answer(callback)
+    );
+    assert_eq!(nonces(&world.provider.dpop.proofs), [None, Some("one")]);
+    assert_eq!(world.count(EXCHANGE), 2);
+}
+
+#[test]
+fn the_newest_nonce_counts_also_from_an_answer_that_asked_for_none() {
+    let mut world = World::with(BOUND);
+    world.provider.dpop.header = Some("next".to_owned());
+    let page = world.open();
+    world.sign_in(page);
+    world.provider.dpop.nonce = Some("next".to_owned());
+    world.expire_access_token();
+    call(&mut world, page);
+    assert_eq!(nonces(&world.provider.dpop.proofs), [None, Some("next")]);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_refresh_is_sent_once_more_with_the_same_token_and_the_nonce() {
+    let (mut world, page) = bound();
+    world.provider.dpop.nonce = Some("new".to_owned());
+    world.expire_access_token();
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    let sent = world.refresh_tokens_sent_to(Endpoint::Refresh);
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1]);
+    assert_eq!(world.moments(REFRESH), [Duration::ZERO, Duration::ZERO]);
+}
+
+#[test]
+fn a_provider_that_asks_again_and_again_is_asked_again_later() {
+    let (mut world, page) = bound();
+    // What it says is never what it wants.
+    world.provider.dpop.nonce = Some("wanted".to_owned());
+    world.provider.dpop.header = Some("other".to_owned());
+    world.expire_access_token();
+    call(&mut world, page);
+    assert_eq!(world.count(REFRESH), 2, "once more at once");
+    assert!(world.session(page).is_some());
+    world.provider.dpop.header = None;
+    world.advance(Duration::from_secs(60));
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_nonce_that_cannot_be_read_is_not_tried_for_in_vain() {
+    let mut world = World::with(BOUND);
+    world.provider.dpop.nonce = Some("wanted".to_owned());
+    // Two headers, as fetch joins them.
+    world.provider.dpop.header = Some("one, two".to_owned());
+    let page = world.open();
+    let callback = world.sign_in(page);
+    assert_eq!(world.code(callback), "client_rejected");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn a_nonce_that_an_api_asks_for_is_given_to_it_at_once_and_remembered() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    for _ in 0..2 {
+        let call = call(&mut world, page);
+        assert_eq!(world.status(call), 200);
+    }
+    let proofs = shown_to_api(&mut world);
+    assert_eq!(nonces(&proofs), [None, Some("one"), Some("one")]);
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn an_api_that_changes_its_nonce_with_each_answer_is_asked_once_a_call() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("n0".to_owned());
+    call(&mut world, page);
+    for i in 1..4 {
+        let (now, next) = (format!("n{}", i - 1), format!("n{i}"));
+        api(&mut world).nonce = Some(now);
+        api(&mut world).header = Some(next);
+        call(&mut world, page);
+    }
+    let proofs = shown_to_api(&mut world);
+    let told = [None, Some("n0"), Some("n0"), Some("n1"), Some("n2")];
+    assert_eq!(nonces(&proofs), told);
+}
+
+#[test]
+fn each_api_and_the_provider_have_nonces_of_their_own() {
+    let (mut world, page) = World::signed_in_with(TWO_APIS);
+    world.provider.dpop.nonce = Some("provider".to_owned());
+    api(&mut world).nonce = Some("first".to_owned());
+    other_api(&mut world).nonce = Some("second".to_owned());
+    for round in 0..2 {
+        call(&mut world, page);
+        call_other(&mut world, page);
+        if round == 0 {
+            world.expire_access_token();
+        }
+    }
+    let of_first = shown_to_api(&mut world);
+    assert_eq!(nonces(&of_first), [None, Some("first"), Some("first")]);
+    let of_second = other_api(&mut world).proofs.clone();
+    assert_eq!(nonces(&of_second), [None, Some("second"), Some("second")]);
+    let of_provider = nonces(&world.provider.dpop.proofs);
+    assert_eq!(of_provider, [None, None, Some("provider")]);
+}
+
+#[test]
+fn an_api_that_is_never_content_gets_one_more_attempt() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("wanted".to_owned());
+    api(&mut world).header = Some("other".to_owned());
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 401);
+    assert_eq!(world.seen_by_api.len(), 2);
+    assert_eq!(world.count(REFRESH), 0, "a new token would not please it");
+}
+
+#[test]
+fn a_stream_cannot_be_sent_again_and_its_401_is_the_answer() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    let fetch = Fetch {
+        method: "POST",
+        body: Body::OneShot,
+        ..Fetch::default()
+    };
+    let first = world.fetch_as(page, &fetch);
+    world.settle();
+    assert_eq!(world.status(first), 401);
+    let second = world.fetch_as(page, &fetch);
+    world.settle();
+    assert_eq!(world.status(second), 200, "the nonce is known by now");
+}
+
+#[test]
+fn where_the_challenge_cannot_be_read_another_nonce_says_it() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    api(&mut world).hides_challenge = true;
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn a_new_nonce_and_a_new_token_may_be_wanted_by_one_call() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    world.provider.withdraw_access_tokens();
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.seen_by_api.len(), 3);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_call_is_not_sent_again_in_the_session_of_another() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    world.hold(&[Kind::Call]);
+    let call = call(&mut world, page);
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(page);
+    world.release();
+    assert_eq!(world.status(call), 401);
+    assert_eq!(world.seen_by_api.len(), 1);
+}
+
+#[test]
+fn a_call_whose_session_ended_meanwhile_is_not_sent_again() {
+    let (mut world, page) = bound();
+    api(&mut world).nonce = Some("one".to_owned());
+    world.hold(&[Kind::Call]);
+    call(&mut world, page);
+    world.logout(page);
+    world.settle();
+    world.release();
+    assert_eq!(world.seen_by_api.len(), 1);
+}
+
+// What is not accepted
+
+#[test]
+fn tokens_that_are_not_bound_are_discarded() {
+    let mut world = World::with(BOUND);
+    world.provider.ignores_dpop = true;
+    let page = world.open();
+    let callback = world.sign_in(page);
+    assert_eq!(world.code(callback), "token_response_invalid");
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn a_refresh_that_brings_tokens_that_are_not_bound_brings_none() {
+    let (mut world, page) = bound();
+    world.provider.rotates = false;
+    world.provider.ignores_dpop = true;
+    world.expire_access_token();
+    let refused = call(&mut world, page);
+    world.advance(Duration::from_secs(30));
+    assert_eq!(world.code(refused), "provider_unavailable");
+    assert!(world.session(page).is_some());
+    assert_eq!(world.seen_by_api.len(), 0);
+}
+
+#[test]
+fn a_proof_that_was_refused_is_made_again_once_the_providers_time_is_known() {
+    let mut world = World::with(BOUND);
+    world.provider.tells_time = true;
+    world.provider.dpop.tolerance = Some(60);
+    world.set_clock_by(3600);
+    let page = world.open();
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    assert_eq!(world.count(EXCHANGE), 2);
+}
+
+#[test]
+fn a_proof_that_was_refused_for_no_reason_to_be_seen_is_not_made_again() {
+    let mut world = World::with(BOUND);
+    world.provider.dpop.tolerance = Some(60);
+    world.set_clock_by(3600);
+    let page = world.open();
+    let callback = world.sign_in(page);
+    assert_eq!(world.code(callback), "client_rejected");
+    assert_eq!(world.count(EXCHANGE), 1);
+}
+
+#[test]
+fn a_proof_that_the_provider_refuses_does_not_end_the_session() {
+    let (mut world, page) = bound();
+    world.provider.dpop.tolerance = Some(60);
+    world.expire_access_token();
+    world.set_clock_by(120);
+    let refused = call(&mut world, page);
+    assert_eq!(world.code(refused), "client_rejected");
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_proof_that_an_api_refuses_is_its_answer_and_no_reason_for_a_refresh() {
+    let (mut world, page) = bound();
+    api(&mut world).tolerance = Some(60);
+    world.set_clock_by(120);
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 401);
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+// The key
+
+#[test]
+fn where_no_key_can_be_made_a_login_says_so() {
+    let mut world = World::with(BOUND);
+    world.makes_keys = false;
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "unsupported");
+}
+
+#[test]
+fn a_key_that_is_never_made_is_not_waited_for_for_ever() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    world.hold(&[Kind::MakeKey]);
+    let login = world.login(page, "redirect");
+    world.advance(Duration::from_secs(11));
+    assert_eq!(world.code(login), "unsupported");
+}
+
+#[test]
+fn the_key_is_forgotten_when_the_session_ends() {
+    let (mut world, page) = bound();
+    assert_eq!(world.keys[0].names().len(), 1);
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.keys[0].names(), Vec::<&str>::new());
+}
+
+#[test]
+fn the_key_of_the_session_before_is_forgotten() {
+    let (mut world, page) = bound();
+    let before = world.keys[0].names()[0].to_owned();
+    world.sign_in(page);
+    assert_eq!(world.keys[0].names().len(), 1);
+    assert_ne!(world.keys[0].names()[0], before);
+}
+
+#[test]
+fn the_key_of_a_login_that_nobody_finishes_is_forgotten() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    world.begin_login(page, "redirect");
+    assert_eq!(world.keys[0].names().len(), 1);
+    world.advance(Duration::from_secs(700));
+    assert_eq!(world.keys[0].names().len(), 0);
+}
+
+#[test]
+fn a_login_by_redirect_goes_on_in_another_worker() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&url);
+    world.restart();
+    let page = world.open();
+    world.callback(page, &answer);
+    world.settle();
+    assert!(world.session(page).is_some());
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn a_login_whose_key_is_gone_fails_before_its_code_is_sent() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&url);
+    world.restart();
+    world.store.lose_keys();
+    let page = world.open();
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(callback), "storage_unavailable");
+    assert_eq!(world.provider.dpop.proofs.len(), 0);
+}
+
+#[test]
+fn a_login_that_was_begun_without_a_key_is_not_finished_with_one() {
+    let mut world = World::new();
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&url);
+    world.reconfigure(BOUND);
+    world.restart();
+    let page = world.open();
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(callback), "login_unknown");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn a_session_that_was_kept_goes_on_with_its_key() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    let jkt = world.keys[0].names()[0].to_owned();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+    let first = call(&mut world, page);
+    assert_eq!(world.status(first), 200);
+    world.expire_access_token();
+    let second = call(&mut world, page);
+    assert_eq!(world.status(second), 200);
+    assert!(
+        shown_to_api(&mut world)
+            .iter()
+            .all(|proof| proof.jkt == jkt)
+    );
+    assert_eq!(world.provider.dpop.proofs[1].jkt, jkt);
+}
+
+#[test]
+fn two_workers_over_one_store_have_one_key() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    let other = world.add_vault();
+    let page = world.open_in(other);
+    world.settle();
+    let call = call(&mut world, page);
+    assert_eq!(world.status(call), 200);
+    assert_eq!(world.keys[0].names(), world.keys[other].names());
+}
+
+#[test]
+fn a_session_whose_key_is_gone_ends_when_it_is_used() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    world.restart();
+    world.store.lose_keys();
+    let page = world.open();
+    world.settle();
+    let call = call(&mut world, page);
+    assert_eq!(world.code(call), "session_ended");
+    assert_eq!(world.reason(page), Some("storage_lost"));
+    assert_eq!(
+        world.seen_by_api.len(),
+        0,
+        "nothing goes out without a proof"
+    );
+}
+
+#[test]
+fn a_session_whose_key_is_gone_ends_when_it_is_renewed() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    world.restart();
+    world.store.lose_keys();
+    let page = world.open();
+    world.expire_access_token();
+    let call = call(&mut world, page);
+    assert_eq!(world.code(call), "session_ended");
+    assert_eq!(world.reason(page), Some("storage_lost"));
+    assert_eq!(world.provider.dpop.proofs.len(), 1, "that of the login");
+}
+
+#[test]
+fn a_session_that_was_kept_without_a_key_does_not_go_on_as_one_with() {
+    for (before, after) in [
+        (r#"{"session":{"persist":"sealed"}}"#, SEALED),
+        (SEALED, r#"{"session":{"persist":"sealed"}}"#),
+    ] {
+        let (mut world, _) = World::signed_in_with(before);
+        world.reconfigure(after);
+        world.restart();
+        let page = world.open();
+        world.settle();
+        assert!(world.session(page).is_none());
+        assert_eq!(world.reason(page), Some("storage_lost"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Keys as a host has them, and proofs as a server reads them (RFC 9449 4.3): with signatures that are real.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
+};
+use strongroom::dpop::{PublicKey, Unsigned};
+use strongroom::json::{Object, Value};
+use strongroom::{base64url, pkce};
+
+/// A private key and its name.
+pub(crate) type Named = (String, Rc<EcdsaKeyPair>);
+
+/// The private keys of one worker.
+#[derive(Clone, Default)]
+pub(crate) struct Keys(BTreeMap<String, Rc<EcdsaKeyPair>>);
+
+impl Keys {
+    pub(crate) fn make(&mut self) -> PublicKey {
+        let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
+        let point = pair.public_key().as_ref();
+        let coordinate = |at: usize| base64url::encode(&point[at..at + 32]);
+        let key = PublicKey::new(&coordinate(1), &coordinate(33)).unwrap();
+        self.0.insert(key.thumbprint().to_owned(), Rc::new(pair));
+        key
+    }
+
+    pub(crate) fn insert(&mut self, key: Option<&Named>) {
+        self.0.extend(key.cloned());
+    }
+
+    pub(crate) fn named(&self, name: Option<String>) -> Option<Named> {
+        let name = name?;
+        let key = self.0.get(&name)?.clone();
+        Some((name, key))
+    }
+
+    pub(crate) fn keep(&mut self, names: &[String]) {
+        self.0.retain(|name, _| names.contains(name));
+    }
+
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The proof, if its key is here.
+    pub(crate) fn sign(&self, proof: &Unsigned) -> Option<String> {
+        let input = proof.signing_input.expose().as_bytes();
+        let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
+        Some(
+            proof
+                .signed(signature.unwrap().as_ref())
+                .expose()
+                .to_owned(),
+        )
+    }
+}
+
+/// What a proof says, its signature and type having been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) jkt: String,
+    pub(crate) jti: String,
+    pub(crate) htm: String,
+    pub(crate) htu: String,
+    pub(crate) iat: u64,
+    pub(crate) ath: Option<String>,
+    pub(crate) nonce: Option<String>,
+}
+
+pub(crate) fn read(proof: &str) -> Proof {
+    let (input, signature) = proof.rsplit_once('.').unwrap();
+    let (header, claims) = input.split_once('.').unwrap();
+    let part = |part: &str| -> Object {
+        let text = String::from_utf8(base64url::decode(part).unwrap()).unwrap();
+        Value::parse(&text).unwrap().as_object().unwrap().clone()
+    };
+    let (header, claims) = (part(header), part(claims));
+    assert_eq!(header.str("typ"), Some("dpop+jwt"));
+    assert_eq!(header.str("alg"), Some("ES256"));
+    let jwk = header.get("jwk").unwrap().as_object().unwrap();
+    let names: Vec<&str> = jwk.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["crv", "kty", "x", "y"], "only the public half");
+    let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
+    let point = [vec![4], member("x"), member("y")].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(input.as_bytes(), &base64url::decode(signature).unwrap())
+        .expect("the proof is signed by the key in it");
+    let text = |name| claims.str(name).map(str::to_owned);
+    Proof {
+        jkt: PublicKey::from_jwk(jwk).unwrap().thumbprint().to_owned(),
+        jti: text("jti").unwrap(),
+        htm: text("htm").unwrap(),
+        htu: text("htu").unwrap(),
+        iat: claims.get("iat").unwrap().as_u64().unwrap(),
+        ath: text("ath"),
+        nonce: text("nonce"),
+    }
+}
+
+/// What a server says of a request: the error (RFC 9449 5, 7.1, 8), if there is one.
+pub(crate) type Verdict = Result<Proof, &'static str>;
+
+/// A server that wants proofs.
+#[derive(Default)]
+pub(crate) struct Checker {
+    /// The nonce that must be in a proof, if one must; it is in every answer's header.
+    pub(crate) nonce: Option<String>,
+    /// What was shown here, in order.
+    pub(crate) proofs: Vec<Proof>,
+    /// The header `DPoP-Nonce`, if it is another than the right one.
+    pub(crate) header: Option<String>,
+    /// By how many seconds a proof's moment may be off.
+    pub(crate) tolerance: Option<u64>,
+    /// `WWW-Authenticate` is not exposed.
+    pub(crate) hides_challenge: bool,
+    seen: BTreeSet<String>,
+}
+
+impl Checker {
+    /// Checks a proof for this method and address, at this time; `access_token` is the one that came along.
+    pub(crate) fn check(
+        &mut self,
+        proof: Option<&str>,
+        (method, url): (&str, &str),
+        access_token: Option<&str>,
+        now: u64,
+    ) -> Verdict {
+        let proof = read(proof.ok_or("invalid_dpop_proof")?);
+        self.proofs.push(proof.clone());
+        assert!(self.seen.insert(proof.jti.clone()), "a proof comes twice");
+        let bare = url.split(['?', '#']).next().unwrap();
+        assert_eq!((&*proof.htm, &*proof.htu), (method, bare));
+        let ath = access_token.map(|token| base64url::encode(&pkce::sha256(token.as_bytes())));
+        assert_eq!(proof.ath, ath);
+        let is_off = proof.iat.abs_diff(now / 1000) > self.tolerance.unwrap_or(u64::MAX);
+        if self.nonce.is_some() && proof.nonce != self.nonce {
+            Err("use_dpop_nonce")
+        } else if is_off {
+            Err("invalid_dpop_proof")
+        } else {
+            Ok(proof)
+        }
+    }
+
+    /// The header `DPoP-Nonce` of any answer.
+    pub(crate) fn header(&self) -> Option<String> {
+        self.header.clone().or_else(|| self.nonce.clone())
+    }
+}
