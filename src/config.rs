@@ -545,6 +545,29 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_bound_to_a_key_where_that_is_asked_for() {
+        assert!(!configured("{}").unwrap().dpop);
+        assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
+        let bound = configured(r#"{"dpop":true}"#).unwrap();
+        assert_eq!(bound.scheme(), Scheme::Dpop);
+        for (changes, option) in [
+            (r#"{"dpop":1}"#, "`dpop`"),
+            (r#"{"dpop":"optional"}"#, "`dpop`"),
+            (
+                r#"{"authorizationParams":{"dpop_jkt":"x"}}"#,
+                "`authorizationParams.dpop_jkt`",
+            ),
+            (
+                r#"{"dpop":true,"apis":[{"url":"https://a.test/","webSocket":{"token":"message","message":"{token}"}}]}"#,
+                "`apis[0].webSocket`",
+            ),
+        ] {
+            let error = configured(changes).unwrap_err();
+            assert!(error.message().starts_with(option), "{error}");
+        }
+    }
+
+    #[test]
     fn the_least_configuration_gets_the_documented_defaults() {
         let config = configured("{}").unwrap();
         assert_eq!(

@@ -113,7 +113,7 @@ codes! {
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration has inspect, persist or webSocket), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration has inspect, dpop, persist or webSocket), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";

@@ -6,12 +6,13 @@
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
+use strongroom::dpop::{self, JTI, PublicKey, Unsigned, Use};
 use strongroom::id_token::Unverified;
 use strongroom::json::{Object, Value};
 use strongroom::jwks::{Algorithm, Jwks};
 use strongroom::jwt::{self, Jwt, Malformed, Status};
 use strongroom::pkce::{self, Pkce};
-use strongroom::{Code, base64url};
+use strongroom::{Code, Secret, base64url};
 
 const RFC_7515: &str = include_str!("vectors/rfc7515.json");
 const RFC_7519: &str = include_str!("vectors/rfc7519.json");
@@ -213,6 +214,39 @@ fn rfc_9449_hash_of_the_access_token() {
     let cnf = Jwt::parse(example.str("access_token").unwrap()).unwrap();
     let cnf = cnf.claims().get("cnf").unwrap().as_object().unwrap();
     assert_eq!(cnf.str("jkt"), example.str("jkt"));
+}
+
+#[test]
+fn rfc_9449_thumbprint_of_the_key() {
+    let example = object(RFC_9449);
+    let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap());
+    assert_eq!(Some(key.unwrap().thumbprint()), example.str("jkt"));
+}
+
+#[test]
+fn rfc_9449_proof_for_a_protected_resource_has_the_tokens_hash() {
+    let example = object(RFC_9449);
+    let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
+    let access_token = Secret::from(example.str("opaque_access_token").unwrap());
+    let purpose = Use {
+        method: "GET",
+        url: "https://resource.example.org/protectedresource",
+        access_token: Some(&access_token),
+        nonce: None,
+        issued_at: 1_562_262_618,
+        jti: [0; JTI],
+    };
+    let proof = Unsigned::new(&key, &purpose).signed(&[0; 64]);
+    let proof = Jwt::parse(proof.expose()).unwrap();
+    assert_eq!(proof.claims().str("ath"), example.str("ath"));
+}
+
+#[test]
+fn rfc_9449_nonces_are_nonces() {
+    let example = object(RFC_9449);
+    for nonce in example.get("nonces").unwrap().as_array().unwrap() {
+        assert!(dpop::is_nonce(nonce.as_str().unwrap()));
+    }
 }
 
 #[test]
