@@ -1,4 +1,5 @@
-//! DPoP (RFC 9449): tokens that are good only together with a private key, which never leaves the host.
+//! Proofs of possession (`DPoP`, RFC 9449): tokens that are good only together with a private key, which never leaves
+//! the host.
 //!
 //! The host makes an ES256 key pair that is not extractable and tells its [`PublicKey`]. What is sent with a
 //! token carries a proof: a JWT that names method, address, moment and token, signed by that key. The core

@@ -27,12 +27,6 @@ pub(crate) fn has_word(words: &str, word: &str) -> bool {
     pieces(words, b' ').any(|one| one == word)
 }
 
-/// Whether `part` is somewhere in a text.
-pub(crate) fn contains(text: &str, part: &str) -> bool {
-    let mut places = text.as_bytes().windows(part.len());
-    places.any(|place| place == part.as_bytes())
-}
-
 /// The text that these octets are in UTF-8 (RFC 3629), if they are one. They are wiped: most hold a secret.
 ///
 /// Scalar by scalar. The standard library's validation is made for speed, which a few kilobytes do not need, and

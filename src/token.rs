@@ -33,28 +33,6 @@ pub enum Scheme {
     Dpop,
 }
 
-impl Scheme {
-    /// What stands before a token in `Authorization`.
-    #[must_use]
-    pub const fn prefix(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer ",
-            #[cfg(feature = "full")]
-            Self::Dpop => "DPoP ",
-        }
-    }
-
-    /// The `token_type`, whose letter case does not matter.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-            #[cfg(feature = "full")]
-            Self::Dpop => "DPoP",
-        }
-    }
-}
-
 /// The exchange of an authorization code (RFC 6749 4.1.3).
 #[must_use]
 pub fn code_request(
@@ -192,8 +170,13 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
     if object.get("error").is_some() {
         reader.refuse(words!("a 200 with an error in it"));
     }
+    let token_type = match scheme {
+        Scheme::Bearer => "bearer",
+        #[cfg(feature = "full")]
+        Scheme::Dpop => "dpop",
+    };
     match object.str("token_type") {
-        Some(name) if name.eq_ignore_ascii_case(scheme.name()) => {}
+        Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
             Scheme::Bearer => words!("token_type is not Bearer"),
             #[cfg(feature = "full")]

@@ -149,6 +149,17 @@ impl Vault {
         Ok(Stage::Exchanging(op, pending, self.now))
     }
 
+    /// The code is sent once more, under the same number: its tokens are no older than that.
+    #[cfg(feature = "full")]
+    pub(super) fn exchange_sent_again(&mut self, op: OpId) {
+        for callback in &mut self.callbacks {
+            match &mut callback.stage {
+                Stage::Exchanging(o, _, requested) if *o == op => *requested = self.now,
+                _ => {}
+            }
+        }
+    }
+
     fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Box<Pending>> {
         let remembered = self.logins.recall(key);
         let was_used = self.logins.mark_used(key);

@@ -14,7 +14,6 @@ use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
-use crate::text;
 use crate::token::{self, Answer, Scheme};
 use crate::url::Url;
 
@@ -141,6 +140,8 @@ impl Vault {
         }
         sent.was_repeated = true;
         self.resume_operation(op, purpose);
+        self.exchange_sent_again(op);
+        self.refresh_sent_again(op);
         self.send_with_proof(sent);
         true
     }
@@ -183,7 +184,7 @@ impl Vault {
         let nonce = self.dpop.api_nonces.of(url);
         // Of an API that does not expose what it asks for, another nonce says it.
         let asks = match &head.www_authenticate {
-            Some(challenge) => text::contains(challenge, "use_dpop_nonce"),
+            Some(challenge) => challenge.contains("use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
         let may_help = head.status == 401

@@ -124,9 +124,8 @@ impl Vault {
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
             #[cfg(feature = "full")]
-            let login = match self.make_key(login) {
-                Some(login) => login,
-                None => continue,
+            let Some(login) = self.make_key(login) else {
+                continue;
             };
             match self.authorization_request(&login.params) {
                 Ok(begun) => self.begin_login(login, begun),

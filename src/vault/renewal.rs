@@ -179,6 +179,15 @@ impl Vault {
         self.trace_generation("refresh_started");
     }
 
+    /// The refresh is sent once more, under the same number.
+    #[cfg(feature = "full")]
+    pub(super) fn refresh_sent_again(&mut self, op: OpId) {
+        match &mut self.renewal.stage {
+            Stage::Sent(o, requested) if *o == op => *requested = self.now,
+            _ => {}
+        }
+    }
+
     /// Whether a call should wait for the refresh, which is started if need be.
     ///
     /// # Errors

@@ -84,22 +84,20 @@ impl Host {
         let Some(known) = self.calls.find(call) else {
             return;
         };
-        let promise = fetch(&self.scope, request, known);
-        self.sent(call, promise);
+        match fetch(&self.scope, request, known) {
+            Ok(promise) => self.when(&promise, Step::Answer(call)),
+            Err(_) => self.report(Input::CallFailed { call }),
+        }
     }
 
     /// A call has its proof.
     #[cfg(feature = "full")]
     pub(super) fn send_proven(&mut self, call: CallId, request: &ApiRequest, proof: &str) {
-        if let Some(known) = self.calls.find(call) {
-            known.proof = js::text(proof);
-            let promise = fetch(&self.scope, request, known);
-            self.sent(call, promise);
-        }
-    }
-
-    fn sent(&mut self, call: CallId, promise: Result<JsValue, JsValue>) {
-        match promise {
+        let Some(known) = self.calls.find(call) else {
+            return;
+        };
+        known.proof = js::text(proof);
+        match fetch(&self.scope, request, known) {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
             Err(_) => self.report(Input::CallFailed { call }),
         }

@@ -7,9 +7,8 @@ use crate::text;
 use wasm_bindgen::JsValue;
 
 #[cfg(feature = "full")]
-use super::dpop;
+use super::dpop::{self, Keys};
 use super::flow::Next;
-use super::host::Host;
 use super::js;
 use crate::Secret;
 use crate::clock::Millis;
@@ -68,13 +67,14 @@ impl Exchange {
     pub(super) fn advance(
         &mut self,
         op: OpId,
-        host: &Host,
+        scope: &JsValue,
+        #[cfg(feature = "full")] keys: &Keys,
         value: &JsValue,
     ) -> Result<Next, JsValue> {
         let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
             #[cfg(feature = "full")]
             Stage::Begun(request) if request.proof.is_some() => {
-                let Some(signing) = sign(host, &request) else {
+                let Some(signing) = sign(scope, keys, &request) else {
                     let outcome = Outcome::KeyLost;
                     return Ok(Next::Done(Input::Answered { op, outcome }));
                 };
@@ -85,12 +85,12 @@ impl Exchange {
             Stage::Signing(request) => {
                 let proof = request.proof.as_ref();
                 let proof = proof.map(|proof| proof.signed(&dpop::signature(value)));
-                send(&host.scope, &request, &self.controller, proof.as_ref())?
+                send(scope, &request, &self.controller, proof.as_ref())?
             }
             #[cfg(feature = "full")]
-            Stage::Begun(request) => send(&host.scope, &request, &self.controller, None)?,
+            Stage::Begun(request) => send(scope, &request, &self.controller, None)?,
             #[cfg(not(feature = "full"))]
-            Stage::Begun(request) => send(&host.scope, &request, &self.controller)?,
+            Stage::Begun(request) => send(scope, &request, &self.controller)?,
             Stage::Sent => {
                 let reply = head(value);
                 let body = js::body(value);
@@ -127,8 +127,8 @@ fn answered(op: OpId, reply: HttpReply) -> Next {
 
 /// Begins to sign a request's proof. `None` if the key for it is gone.
 #[cfg(feature = "full")]
-fn sign(host: &Host, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
-    host.keys.sign(&host.scope, request.proof.as_ref()?)
+fn sign(scope: &JsValue, keys: &Keys, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
+    keys.sign(scope, request.proof.as_ref()?)
 }
 
 fn send(

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::world::dice::Dice;
-use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
+use crate::world::{API, Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
 
 const SEEDS: u64 = 150;
 const STEPS: u32 = 150;
@@ -39,8 +39,13 @@ const FAULTS: &[Fault] = &[
 const PATHS: &[&str] = &["/orders", "/orders", "/never", "/redirect", "/unreachable"];
 
 fn live(seed: u64) -> World {
+    live_with(r#"{"inspect":true}"#, seed, &mut |_, _| {})
+}
+
+/// The same with another configuration, and something more that may happen at each step.
+fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut Dice)) -> World {
     let mut dice = Dice::new(seed);
-    let mut world = World::seeded(r#"{"inspect":true}"#, seed);
+    let mut world = World::seeded(changes, seed);
     world.provider.leeway = Duration::from_secs(5 * u64::from(dice.roll(2) == 0));
     world.provider.rotates = dice.roll(8) != 0;
     world.provider.issues_refresh_tokens = dice.roll(8) != 0;
@@ -52,6 +57,7 @@ fn live(seed: u64) -> World {
     }
     for _ in 0..STEPS {
         let page = dice.pick(&pages);
+        happen(&mut world, &mut dice);
         match dice.roll(40) {
             0..4 => logins.push(world.login(page, dice.pick(&["redirect", "popup"]))),
             4..8 if !logins.is_empty() => {
@@ -110,6 +116,28 @@ fn what_must_hold_holds_in_any_order() {
         let end = catch_unwind(AssertUnwindSafe(|| drop(live(seed))));
         assert!(end.is_ok(), "seed {seed}");
     }
+}
+
+#[test]
+fn it_holds_where_tokens_are_bound_to_a_key_and_servers_want_nonces() {
+    let mut proven = 0;
+    for seed in 0..SEEDS / 2 {
+        let happen = &mut |world: &mut World, dice: &mut Dice| {
+            let nonce = dice.pick(&["one", "two", "three"]).to_owned();
+            match dice.roll(12) {
+                0 => world.provider.dpop.nonce = Some(nonce),
+                1 => world.checkers.entry(API).or_default().nonce = Some(nonce),
+                2 => world.checkers.entry(API).or_default().hides_challenge = dice.roll(2) == 0,
+                _ => {}
+            }
+        };
+        let end = catch_unwind(AssertUnwindSafe(|| {
+            let world = live_with(r#"{"inspect":true,"dpop":true}"#, seed, happen);
+            proven += world.checkers[API].proofs.len();
+        }));
+        assert!(end.is_ok(), "seed {seed}");
+    }
+    assert!(proven > 200, "{proven} calls were proven");
 }
 
 #[test]

@@ -46,12 +46,16 @@ pub(crate) const VARIANTS: &[Variant] = &[
                 op,
                 state: None,
                 expires_at: 0,
+                #[cfg(feature = \"full\")]
+                key_pair: None,
             }),
         }",
         replace: "            None => self.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,
+                #[cfg(feature = \"full\")]
+                key_pair: None,
             }),
         }
         if BROKEN { self.refresh_persisted(op, true); }",
