@@ -180,9 +180,9 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
         Some(_) => reader.refuse(match scheme {
             Scheme::Bearer => words!("token_type is not Bearer"),
             #[cfg(feature = "full")]
-            Scheme::Dpop => words!(
-                "token_type is not DPoP, though the configuration asks for it: does the provider support DPoP, and for this client?"
-            ),
+            Scheme::Dpop => {
+                words!("token_type is not DPoP: does the provider support it, for this client?")
+            }
         }),
         None => reader.refuse(words!("token_type is missing")),
     }

@@ -292,17 +292,22 @@ impl Host {
                     _ => {}
                 }
             }
+            #[cfg(not(feature = "full"))]
             Output::Store {
                 op,
                 key,
                 value,
                 expires_at,
-                #[cfg(feature = "full")]
+            } => self.begin(op, Flow::Seal(Job::put(key, value, expires_at))),
+            #[cfg(feature = "full")]
+            Output::Store {
+                op,
+                key,
+                value,
+                expires_at,
                 key_pair,
             } => {
-                let job = Job::put(key, value, expires_at);
-                #[cfg(feature = "full")]
-                let job = job.with_key_pair(key_pair, &self.keys);
+                let job = Job::put(key, value, expires_at).with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(job));
             }
             #[cfg(feature = "full")]
@@ -394,7 +399,10 @@ impl Host {
 
     fn advance(&mut self, op: OpId, mut flow: Flow, value: Result<JsValue, JsValue>) {
         let next = value.and_then(|value| match &mut flow {
-            Flow::Exchange(exchange) => exchange.advance(op, self, &value),
+            #[cfg(feature = "full")]
+            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &self.keys, &value),
+            #[cfg(not(feature = "full"))]
+            Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
             #[cfg(feature = "full")]
             Flow::Making(making) => making.advance(op, self, &value),
             Flow::Seal(job) => job.advance(op, self, value),

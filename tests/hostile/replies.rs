@@ -4,16 +4,18 @@
 use strongroom::Secret;
 use strongroom::clock::Millis;
 use strongroom::http::HttpReply;
-use strongroom::token::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME};
+use strongroom::token::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme};
 
 fn answer(status: u16, content_type: &str, body: &str) -> Answer {
-    token::read(&HttpReply {
+    let reply = HttpReply {
         status,
         content_type: Some(content_type.to_owned()),
         retry_after: None,
         date: None,
         body: Some(Secret::from(body)),
-    })
+        dpop_nonce: None,
+    };
+    token::read(&reply, Scheme::Bearer)
 }
 
 /// The usual answer with one member in place of the usual one, or beside them.

@@ -82,6 +82,7 @@ pub fn check(input: &[u8]) {
         popup: false,
         max_age: None,
         created_at: 0,
+        key: None,
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -7,7 +7,7 @@ use strongroom::Secret;
 use strongroom::clock::Millis;
 use strongroom::http::{HttpReply, Outcome};
 use strongroom::refresh::{Verdict, verdict};
-use strongroom::token::{self, Answer, MAX_LIFETIME, MAX_TOKEN, TokenSet};
+use strongroom::token::{self, Answer, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenSet};
 
 /// A first line with the status, `Retry-After` if there is a second word, and the `Content-Type`; then
 /// the body.
@@ -31,6 +31,7 @@ pub fn check(input: &[u8]) {
         retry_after: retry_after.map(Millis),
         date: None,
         body: Some(Secret::from(body)),
+        dpop_nonce: None,
     };
     let is_json = content_type.is_some_and(|named| {
         let essence = named.split(';').next().unwrap().trim().to_ascii_lowercase();
@@ -39,7 +40,10 @@ pub fn check(input: &[u8]) {
     });
     let other = serde_json::from_str::<serde_json::Value>(body).ok();
     let error = other.as_ref().and_then(|o| o.get("error")?.as_str());
-    let answer = token::read(&reply);
+    let answer = token::read(&reply, Scheme::Bearer);
+    if let (Answer::Tokens(_), Answer::Tokens(_)) = (&answer, token::read(&reply, Scheme::Dpop)) {
+        panic!("tokens that anybody may use are bound to a key");
+    }
     let shown = format!("{answer:?}");
     match &answer {
         Answer::Tokens(tokens) => {
@@ -62,7 +66,7 @@ pub fn check(input: &[u8]) {
         Answer::ServerFault => assert!(status == 408 || (500..600).contains(&status)),
         Answer::Unusable(why) => assert!(why.len() < 100),
     }
-    let verdict = verdict(&Outcome::Reply(reply));
+    let verdict = verdict(&Outcome::Reply(reply), Scheme::Bearer);
     let is_end = matches!(verdict, Verdict::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");

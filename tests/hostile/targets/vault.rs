@@ -210,7 +210,9 @@ impl Host {
                     protocol: String::new(),
                 });
             }
+            Output::MakeKey { op } => return Some(Input::KeyMade { op, key: None }),
             Output::Close { .. }
+            | Output::KeepKeys { .. }
             | Output::Cancel { .. }
             | Output::Unlock
             | Output::Announce
@@ -259,6 +261,7 @@ impl Host {
             retry_after: (status == 429).then_some(Millis(1000)),
             date: None,
             body: Some(Secret::new(body)),
+            dpop_nonce: None,
         };
         let outcome = match status {
             0 => Outcome::Failed,
@@ -315,6 +318,7 @@ impl Host {
             redirected: false,
             has_body: true,
             www_authenticate: Some(challenge.to_owned()),
+            dpop_nonce: None,
         };
         Input::CallAnswered { call, head }
     }
