@@ -1,5 +1,5 @@
 //! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | fuzz |
-//! bench | size`.
+//! supply | bench | size`.
 //!
 //! Each command installs what it needs on first use and does nothing twice. What cannot be installed
 //! is named, with the words that install it.
@@ -20,6 +20,7 @@ mod process;
 mod progress;
 mod simulation;
 mod stamp;
+mod supply;
 mod test;
 mod variants;
 mod wasm;
@@ -73,6 +74,16 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Check all that comes from elsewhere, also what takes a while or needs the network: licences, sources and
+    /// known faults of the crates (installs cargo-deny), signatures of the npm packages, each module built twice.
+    Supply,
+    /// Compile the core and write pkg/glue: a part of `build`, for the copy that `supply` compares with.
+    #[command(hide = true)]
+    Modules {
+        /// Only the module of this name.
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Measure side by side with other libraries, in Node and in a real browser.
     Bench {
         /// Handed to benches/bench.mjs as they are.
@@ -84,6 +95,9 @@ enum Command {
         /// Also bundle and measure other libraries.
         #[arg(long)]
         peers: bool,
+        /// Say what it consists of instead: each source, each crate, each of our own modules.
+        #[arg(long, conflicts_with = "peers")]
+        what: bool,
     },
 }
 
@@ -109,8 +123,14 @@ fn run(command: &Command) -> Result<()> {
         Command::Simulate { controls: true, .. } => simulation::controls(),
         Command::Simulate { sessions, seed, .. } => simulation::run(*sessions, *seed),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
+        Command::Supply => supply::run(),
+        Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),
-        Command::Size { peers } => {
+        Command::Size { what: true, .. } => {
+            package::build()?;
+            process::node(&["benches/what.mjs"]).run()
+        }
+        Command::Size { peers, .. } => {
             package::build()?;
             size(if *peers { &["--peers"] } else { &[] })
         }

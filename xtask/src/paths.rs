@@ -1,12 +1,18 @@
 //! Where things are: everything is relative to the repository's root, wherever cargo was called.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// Names another root: that of a copy, which is built to be compared.
+pub(crate) const ROOT: &str = "STRONGROOM_ROOT";
 
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or_else(|| Path::new("."))
+    static OTHER: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os(ROOT).map(PathBuf::from));
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let root = OTHER.as_deref().or_else(own);
+    root.unwrap_or_else(|| Path::new("."))
 }
 
 /// `relative`, from the root.

@@ -3,7 +3,7 @@
 use crate::paths::at;
 use crate::process::{cargo, node};
 use crate::progress::seconds;
-use crate::{browser, install, package, simulation, wasm};
+use crate::{browser, install, package, simulation, supply, wasm};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Simulation,
     /// The download budget, and that its gate can fail.
     Size,
+    /// What comes from elsewhere: lockfiles, crates, licences; and that the same sources give the same module.
+    Supply,
     /// The packed tarball in projects of its users, built and run in a real browser.
     Packaging,
     /// Worker, page, a certified OpenID provider and a real browser.
@@ -51,6 +53,7 @@ fn run_kind(kind: Kind) -> Result<()> {
         Kind::Native => cargo().args(["test", "--quiet", "--workspace"]).run(),
         Kind::Simulation => simulation::run(None, None).and_then(|()| simulation::controls()),
         Kind::Size => size(),
+        Kind::Supply => supply(),
         Kind::Packaging => in_browser("tests/packaging"),
         Kind::Browser => in_browser("tests/browser"),
         Kind::Demo => crate::demo_check(),
@@ -110,6 +113,12 @@ fn size() -> Result<()> {
     package::build()?;
     node_tests("tests/size")?.run()?;
     crate::size(&[])
+}
+
+fn supply() -> Result<()> {
+    package::build()?;
+    node_tests("tests/supply")?.run()?;
+    supply::what_is_there()
 }
 
 fn in_browser(folder: &str) -> Result<()> {

@@ -111,6 +111,22 @@ pub(crate) fn build() -> Result<()> {
     words::write(&texts, &sections)
 }
 
+/// Writes the modules in `pkg/glue` without the texts: all of them, or one.
+pub(crate) fn modules(only: Option<&str>) -> Result<()> {
+    let mut modules = MODULES.iter();
+    modules.try_for_each(|module| match only {
+        Some(label) if label != module.label => Ok(()),
+        _ => module.build(),
+    })
+}
+
+/// The names of the modules, each with its file.
+pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
+    MODULES
+        .iter()
+        .map(|module| (module.label, format!("pkg/glue/{}_bg.wasm", module.name)))
+}
+
 impl Module {
     fn build(&self, words: &str) -> Result<()> {
         let Self {

@@ -1,0 +1,144 @@
+/**
+ * What a download consists of: octets of each source in the scripts, of each crate, and of each module of ours, in
+ * the wasm. `cargo xtask size --what` runs it.
+ *
+ * The functions' names are gone from what is downloaded, so those of the module before wasm-opt are counted: a
+ * function that was inlined counts where it went.
+ */
+import { build } from 'esbuild'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { table } from './table.mjs'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
+
+/** Octets of each source in an entry. */
+async function script(entry) {
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`pkg/src/${entry}.ts`],
+    bundle: true,
+    // What is loaded only if it is needed is apart.
+    external: ['./words.js', './relay.js', './resume.js', './reconnect.js', './live.js'],
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    metafile: true,
+    write: false,
+  })
+  const [{ inputs }] = Object.values(metafile.outputs)
+  return Object.entries(inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput])
+}
+
+/** The path in a function's name, such as `['strongroom', 'vault', 'login', …]`. */
+function path(name) {
+  const mangled = /^_ZN(.*)E$/.exec(name)?.[1]
+  if (!mangled) return [name]
+  const parts = []
+  for (let rest = mangled; rest;) {
+    const [digits] = /^\d+/.exec(rest) ?? ['']
+    if (!digits) break
+    parts.push(rest.slice(digits.length, digits.length + Number(digits)))
+    rest = rest.slice(digits.length + Number(digits))
+  }
+  // An implementation for a type counts where the type is, or, where that is Rust's own or any, where the trait is.
+  const [type, trait] = (parts[0] ?? '')
+    .split('$u20$as$u20$')
+    .map((text) => /[\w.]*\.\.[\w.]*/.exec(text)?.[0])
+  return type || trait ? (type ?? trait).split('..') : parts
+}
+
+/** Which row of the table a function belongs to. */
+function owner(name) {
+  if (/^__wbindgen|_[0-9a-f]{16}$/.test(name)) return 'the boundary, made by wasm-bindgen'
+  if (/^mem(cmp|cpy|move|set)$/.test(name)) return 'Rust: compiler_builtins'
+  const [crate, module] = path(name)
+  if (crate === 'strongroom') return module ? `strongroom: ${module}` : 'strongroom'
+  if (/^(core|alloc|compiler_builtins)$/.test(crate)) return `Rust: ${crate}`
+  return /^\w+$/.test(crate) && name.startsWith('_ZN') ? crate : 'other'
+}
+
+/** Octets of each owner's functions, and of what is no code. */
+async function wasm(profile) {
+  const bytes = await readFile(`${target}/wasm32-unknown-unknown/${profile}/strongroom.wasm`)
+  const module = new WebAssembly.Module(bytes)
+  const imported = WebAssembly.Module.imports(module).filter(({ kind }) => kind === 'function').length
+  const names = functionNames(Buffer.from(WebAssembly.Module.customSections(module, 'name')[0]))
+  const sizes = new Map()
+  const add = (key, size) => sizes.set(key, (sizes.get(key) ?? 0) + size)
+  const reader = at(bytes, 8)
+  while (reader.offset < bytes.length) {
+    const id = reader.byte()
+    const length = reader.number()
+    const end = reader.offset + length
+    if (id === 10) {
+      const count = reader.number()
+      for (let i = 0; i < count; i++) {
+        const size = reader.number()
+        const name = names.get(imported + i) ?? ''
+        // wasm-bindgen reads those, and takes them out.
+        if (!name.startsWith('__wbindgen_describe')) add(owner(name), size)
+        reader.offset += size
+      }
+    } else if (id === 11) {
+      add('constants', length)
+    } else if (id !== 0) {
+      add('types, imports, exports', length)
+    }
+    reader.offset = end
+  }
+  return [...sizes]
+}
+
+/** The names of functions, by their numbers (WebAssembly Core, appendix A.4.1). */
+function functionNames(section) {
+  const names = new Map()
+  const reader = at(section, 0)
+  while (reader.offset < section.length) {
+    const id = reader.byte()
+    const end = reader.number() + reader.offset
+    for (let left = id === 1 ? reader.number() : 0; left > 0; left--) {
+      const index = reader.number()
+      const length = reader.number()
+      names.set(index, section.toString('utf8', reader.offset, reader.offset + length))
+      reader.offset += length
+    }
+    reader.offset = end
+  }
+  return names
+}
+
+/** Reads octets and numbers (LEB128, unsigned). */
+const at = (bytes, offset) => ({
+  offset,
+  byte() {
+    return bytes[this.offset++]
+  },
+  number() {
+    let value = 0
+    for (let shift = 1; ; shift *= 128) {
+      const octet = this.byte()
+      value += (octet & 127) * shift
+      if (octet < 128) return value
+    }
+  },
+})
+
+const parts = [
+  ['index.js', await script('index')],
+  ['worker.js', await script('worker')],
+  ['strongroom_bg.wasm, before wasm-opt', await wasm('release')],
+  ['strongroom_full_bg.wasm, before wasm-opt', await wasm('full')],
+]
+for (const [name, rows] of parts) {
+  const total = rows.reduce((sum, [, size]) => sum + size, 0)
+  const cells = rows
+    .sort(([, a], [, b]) => b - a)
+    .map(([what, size]) => [what, `${size}`, percent(size / total)])
+  console.log(`${table([name, 'octets', ''], [...cells, ['all', `${total}`, '']], { numbers: true })}\n`)
+}
+
+function percent(share) {
+  return `${(share * 100).toFixed(1)} %`
+}

@@ -1,0 +1,81 @@
+// What comes from elsewhere is written down with its digest, and what is written down is what is asked for.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+
+const root = new URL('../../', import.meta.url)
+const read = (path) => readFile(new URL(path, root), 'utf8')
+const json = async (path) => JSON.parse(await read(path))
+
+/** The packages of a Cargo.lock. */
+const crates = (lock) =>
+  lock
+    .split('[[package]]')
+    .slice(1)
+    .map((entry) => Object.fromEntries([...entry.matchAll(/^(\w+) = "(.*)"$/gm)].map(([, k, v]) => [k, v])))
+
+/** What is wrong with one of them: those that are not ours come from crates.io, and have a digest. */
+const unlocked = ({ name, source, checksum }) => {
+  const isOurs = ['strongroom', 'strongroom-fuzz', 'xtask'].includes(name)
+  if (isOurs) return source !== undefined
+  return (
+    source !== 'registry+https://github.com/rust-lang/crates.io-index' || !/^[0-9a-f]{64}$/.test(checksum)
+  )
+}
+
+test('every crate is from crates.io, with its digest', async () => {
+  const all = crates(await read('Cargo.lock'))
+  assert.ok(all.length > 50)
+  assert.deepEqual(all.filter(unlocked), [])
+})
+
+test('a control: one that is from elsewhere, or has no digest, is noticed', () => {
+  const source = 'source = "registry+https://github.com/rust-lang/crates.io-index"'
+  const checksum = `checksum = "${'0'.repeat(64)}"`
+  const found = (...lines) =>
+    crates(['[[package]]', 'name = "x"', ...lines].join('\n')).filter(unlocked).length
+  assert.equal(found(source, checksum), 0)
+  assert.equal(found(source), 1)
+  assert.equal(found('source = "git+https://evil.test/x"', checksum), 1)
+  assert.equal(found(checksum), 1)
+})
+
+/** What is wrong with an entry of package-lock.json. */
+const unpinned = ([path, { integrity, resolved }]) =>
+  path !== '' &&
+  (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
+    (resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/')))
+
+test('every npm package is from the registry, with its digest', async () => {
+  const { packages, lockfileVersion } = await json('package-lock.json')
+  assert.equal(lockfileVersion, 3)
+  assert.ok(Object.keys(packages).length > 50)
+  assert.deepEqual(Object.entries(packages).filter(unpinned), [])
+})
+
+test('a control: one that is from elsewhere, or has no digest, is noticed', () => {
+  const integrity = `sha512-${'A'.repeat(86)}==`
+  assert.ok(!unpinned(['node_modules/x', { integrity }]))
+  assert.ok(unpinned(['node_modules/x', {}]))
+  assert.ok(unpinned(['node_modules/x', { integrity: `sha1-${'A'.repeat(27)}=` }]))
+  assert.ok(unpinned(['node_modules/x', { integrity, resolved: 'https://evil.test/x.tgz' }]))
+})
+
+test('package-lock.json is of this package.json, whose versions are exact', async () => {
+  const { devDependencies, dependencies } = await json('package.json')
+  const { packages } = await json('package-lock.json')
+  assert.equal(dependencies, undefined)
+  assert.deepEqual(packages[''].devDependencies, devDependencies)
+  for (const [name, version] of Object.entries(devDependencies)) {
+    assert.match(version, /^\d+\.\d+\.\d+$/, name)
+    assert.equal(packages[`node_modules/${name}`].version, version)
+  }
+})
+
+test('the tools are installed without running a script of theirs', async () => {
+  const install = await read('xtask/src/install.rs')
+  const packaging = await read('tests/packaging/tarball.mjs')
+  const calls = `${install}${packaging}`.split('\n').filter((line) => /\["ci"|npm\(\w+, 'install'/.test(line))
+  assert.equal(calls.length, 2)
+  for (const call of calls) assert.match(call, /--ignore-scripts/)
+})

@@ -1,0 +1,229 @@
+//! `cargo xtask supply`, and the part of it that each run of the tests has: what comes from elsewhere is what
+//! it is taken for, and what is built here is built of nothing but the sources.
+//!
+//! What cannot be checked on a machine, because a registry or a database is out of its reach, is said, and is
+//! no success.
+
+use crate::paths;
+use crate::process::{cargo, program};
+use crate::progress::{Output, step};
+use crate::stamp::Stamp;
+use crate::{package, wasm};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The version that deny.toml was written for.
+const DENY_VERSION: &str = "0.20.2";
+
+/// What needs neither installing nor a network: for the tests. The module that everybody downloads is built
+/// a second time; once that was the same, not again until something changes.
+pub(crate) fn what_is_there() -> Result<()> {
+    match deny() {
+        Some(deny) => check_with(&deny)?,
+        None => println!(
+            "  not checked: licences, sources and duplicates of the crates, for want of cargo-deny; `cargo xtask supply` installs it"
+        ),
+    }
+    same_twice("vault")
+}
+
+/// Everything.
+pub(crate) fn run() -> Result<()> {
+    package::build()?;
+    let deny = deny().map_or_else(install_deny, Ok)?;
+    check_with(&deny)?;
+    let mut unchecked = Vec::new();
+    if !program(&deny).args(["check", "advisories"]).succeeds() {
+        unchecked.push("known faults of the crates: `cargo deny check advisories` failed, or its database is out of reach");
+    }
+    for what in [["audit"].as_slice(), &["audit", "signatures"]] {
+        if !program("npm").args(what).succeeds() {
+            unchecked.push(match what {
+                [_] => "known faults of the npm packages: `npm audit` failed, or the registry does not answer it",
+                _ => "signatures of the npm packages: `npm audit signatures` failed, or the registry does not answer it",
+            });
+        }
+    }
+    for (label, _) in wasm::files() {
+        same_twice(label)?;
+    }
+    if unchecked.is_empty() {
+        return Ok(());
+    }
+    bail!("not found to be in order:\n  {}", unchecked.join("\n  "))
+}
+
+/// cargo-deny, from PATH or as it was installed here.
+fn deny() -> Option<PathBuf> {
+    let known = [PathBuf::from("cargo-deny"), installed_deny()];
+    known
+        .into_iter()
+        .find(|path| program(path).args(["--version"]).succeeds())
+}
+
+fn installed_deny() -> PathBuf {
+    paths::target("tools").join("bin/cargo-deny")
+}
+
+fn install_deny() -> Result<PathBuf> {
+    let install = || {
+        cargo()
+            .args(["install", "cargo-deny", "--locked", "--debug"])
+            .args(["--version", DENY_VERSION, "--root"])
+            .args([paths::target("tools")])
+            .run_quietly()
+    };
+    let title = "cargo install cargo-deny, which takes some minutes";
+    step(title, Output::Quiet, install)?;
+    Ok(installed_deny())
+}
+
+fn check_with(deny: &Path) -> Result<()> {
+    step("cargo deny", Output::Quiet, || {
+        program(deny)
+            .args(["--offline", "check", "licenses", "bans", "sources"])
+            .run_quietly()
+    })
+    .context("deny.toml says what a crate may be")
+}
+
+/// Builds a module once more, from a copy of the sources in another place, with another home of cargo, and
+/// demands the same octets.
+fn same_twice(label: &str) -> Result<()> {
+    let (_, file) = wasm::files()
+        .find(|(known, _)| *known == label)
+        .context("there is no such module")?;
+    let sources = sources()?;
+    let inputs: Vec<PathBuf> = sources.iter().map(|path| paths::at(path)).collect();
+    let rustc = program("rustc").args(["--version", "--verbose"]).read()?;
+    let stamp = Stamp::of(&format!("twice-{label}"), &inputs, &[&rustc])?;
+    if stamp.is_fresh(&[paths::at(&file)]) {
+        println!(
+            "  ✓ {label}: the same from another place, as it was when its sources last changed"
+        );
+        return Ok(());
+    }
+    // A path of another length, so that one that is in the module moves what comes after it.
+    let copy = paths::target("twice/in/another/place");
+    fs::remove_dir_all(&copy).ok();
+    for path in &sources {
+        let to = copy.join(path);
+        fs::create_dir_all(to.parent().context("a file has a folder")?)?;
+        fs::copy(paths::at(path), to)?;
+    }
+    link(&paths::at("node_modules"), &copy.join("node_modules"))?;
+    let title = format!("{label}: built a second time, in another place");
+    step(&title, Output::Quiet, || {
+        let itself = std::env::current_exe()?;
+        program(itself)
+            .args(["modules", "--only", label])
+            .env(paths::ROOT, &copy)
+            .env("CARGO_TARGET_DIR", copy.join("target"))
+            .env("CARGO_HOME", other_home(&copy)?)
+            .run_quietly()
+    })?;
+    let [one, other] = [paths::at(&file), copy.join(&file)].map(fs::read);
+    if let Some(at) = first_difference(&one?, &other?) {
+        bail!(
+            "{file} is another one when it is built in {}: from octet {at} on",
+            copy.display()
+        );
+    }
+    fs::remove_dir_all(&copy).ok();
+    stamp.write()
+}
+
+/// All that the modules are made of: what git knows of, as it is now.
+fn sources() -> Result<Vec<String>> {
+    let known = program("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "--",
+            "Cargo.*",
+            ".cargo",
+            "rust-toolchain.toml",
+            "package*.json",
+        ])
+        // The manifests name a test and binaries, which have to be there.
+        .args(["README.md", "src", "xtask", "fuzz", "tests/simulation"])
+        .read()
+        .context("which files are sources is asked of git")?;
+    let known: Vec<String> = known.lines().map(str::to_owned).collect();
+    if !known.iter().any(|path| path == "src/lib.rs") {
+        bail!("git knows of no src/lib.rs");
+    }
+    // One that was deleted is known until that is committed.
+    let there = known.into_iter().filter(|path| paths::at(path).is_file());
+    Ok(there.collect())
+}
+
+/// A home of cargo at another path, with the same crates in it.
+fn other_home(copy: &Path) -> Result<PathBuf> {
+    let home = copy.join("home-of-cargo");
+    fs::create_dir_all(&home)?;
+    let usual = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let usual = usual.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let registry = usual.context("cargo has a home")?.join("registry");
+    if registry.is_dir() {
+        link(&registry, &home.join("registry"))?;
+    }
+    Ok(home)
+}
+
+#[cfg(unix)]
+fn link(from: &Path, to: &Path) -> Result<()> {
+    Ok(std::os::unix::fs::symlink(from, to)?)
+}
+
+#[cfg(windows)]
+fn link(from: &Path, to: &Path) -> Result<()> {
+    Ok(std::os::windows::fs::symlink_dir(from, to)?)
+}
+
+fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
+    if one == other {
+        return None;
+    }
+    let same = one.iter().zip(other).take_while(|(a, b)| a == b);
+    Some(same.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::WASM_TARGET;
+    use std::collections::BTreeSet;
+
+    /// The crates that are compiled into the core's modules for browsers, with their versions.
+    fn crates_in_modules() -> String {
+        let tree = cargo()
+            .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])
+            .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
+            .args(["--no-default-features", "--features", "vault,coded,full"])
+            .args(["--format", "{p}"]);
+        tree.read().unwrap()
+    }
+
+    #[test]
+    fn a_module_that_differs_is_noticed() {
+        assert_eq!(first_difference(b"abc", b"abc"), None);
+        assert_eq!(first_difference(b"abc", b"abd"), Some(2));
+        assert_eq!(first_difference(b"abc", b"abcd"), Some(3));
+        assert_eq!(first_difference(b"", b"a"), Some(0));
+    }
+
+    #[test]
+    fn docs_list_every_crate_that_is_in_a_module_and_no_other() {
+        let document = fs::read_to_string(paths::at("docs/supply-chain.md")).unwrap();
+        let rows = document
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let listed: BTreeSet<&str> = rows.collect();
+        let tree = crates_in_modules();
+        let found = tree.lines().filter_map(|line| line.split(' ').next());
+        let found: BTreeSet<&str> = found.filter(|name| *name != "strongroom").collect();
+        assert!(found.len() > 3, "{tree}");
+        assert_eq!(listed, found);
+    }
+}
