@@ -113,10 +113,11 @@ pub(crate) fn build() -> Result<()> {
 
 /// Writes the modules in `pkg/glue` without the texts: all of them, or one.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
+    let hashes = words::hashes(&words::all()?);
     let mut modules = MODULES.iter();
     modules.try_for_each(|module| match only {
         Some(label) if label != module.label => Ok(()),
-        _ => module.build(),
+        _ => module.build(&hashes),
     })
 }
 
