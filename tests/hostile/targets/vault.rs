@@ -75,6 +75,8 @@ struct Host {
     provider_answers: VecDeque<String>,
     api_answers: VecDeque<String>,
     issued: u32,
+    /// What its tokens end in.
+    ending: String,
     nonce: String,
     /// How much was told to whom.
     told: BTreeMap<PortId, Vec<String>>,
@@ -82,7 +84,11 @@ struct Host {
 
 impl Host {
     fn signed_in() -> Self {
-        let config = Config::parse(CONFIG, "https://app.example.com/auth.worker.js").unwrap();
+        Self::with(CONFIG, "")
+    }
+
+    fn with(config: &str, ending: &str) -> Self {
+        let config = Config::parse(config, "https://app.example.com/auth.worker.js").unwrap();
         let mut host = Self {
             vault: Vault::new(config, Box::new(Counter(0))),
             now: Instant {
@@ -94,6 +100,7 @@ impl Host {
             provider_answers: VecDeque::new(),
             api_answers: VecDeque::new(),
             issued: 0,
+            ending: ending.to_owned(),
             nonce: String::new(),
             told: BTreeMap::new(),
         };
@@ -274,7 +281,7 @@ impl Host {
         match path {
             "token" => {
                 self.issued += 1;
-                let n = self.issued;
+                let n = format!("{}{}", self.issued, self.ending);
                 let id_token = self.id_token();
                 format!(
                     r#"{{"access_token":"{CANARY}-at-{n}","token_type":"Bearer","expires_in":300,
@@ -342,7 +349,7 @@ impl Host {
 
 #[cfg(test)]
 mod controls {
-    use super::{CANARY, GOOD, Host};
+    use super::{CANARY, CONFIG, GOOD, Host};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use strongroom::base64url;
 
@@ -358,6 +365,37 @@ mod controls {
         assert!(!tells(&base64url::encode(
             format!("{CANARY}-at-1").as_bytes()
         )));
+    }
+
+    #[test]
+    fn how_long_a_token_is_changes_nothing_that_a_page_is_told() {
+        let config = CONFIG.replace(r#""inspect":true,"#, "");
+        let told = |config: &str, length: usize| {
+            let mut host = Host::with(config, &"x".repeat(length));
+            let fetch = r#""url":"https://api.example.com/v1/a","method":"GET","headers":[]}"#;
+            host.say(GOOD, &[r#"{"t":"fetch","id":7,"#, fetch].concat());
+            host.pass(400_000);
+            host.say(GOOD, &[r#"{"t":"fetch","id":8,"#, fetch].concat());
+            for answer in [
+                "500 text/html x",
+                "400 application/json {\"error\":\"invalid_grant\"}",
+            ] {
+                host.pass(400_000);
+                host.provider_answers.push_back(answer.to_owned());
+                host.say(GOOD, &[r#"{"t":"fetch","id":9,"#, fetch].concat());
+            }
+            host.say(GOOD, r#"{"t":"inspect","id":10}"#);
+            host.say(GOOD, r#"{"t":"logout","id":11,"provider":false}"#);
+            assert!(host.issued >= 2);
+            host.told
+        };
+        let short = told(&config, 1);
+        assert!(short[&GOOD].len() > 8);
+        for length in [2, 100, 16_000] {
+            assert_eq!(told(&config, length), short, "{length}");
+        }
+        // A control: where a page is shown fingerprints of tokens, another token is another one.
+        assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
     }
 
     #[test]
