@@ -14,7 +14,7 @@ use crate::socket::{self, Place};
 use crate::text;
 use crate::url::Url;
 
-/// Longest URL that is looked at, in bytes.
+/// Longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;
 
 /// Most headers a page may set on a request, and the bytes they may have together.
@@ -251,12 +251,6 @@ impl Rules {
         text: &str,
         decide: impl FnOnce(&Url) -> core::result::Result<T, Fault>,
     ) -> core::result::Result<T, Fault> {
-        if text.len() > MAX_URL {
-            return Err((
-                Code::LimitExceeded,
-                words!("the URL is longer than 8192 bytes"),
-            ));
-        }
         let refused = |why| Err((Code::UrlNotAllowed, why));
         if !is_plainly_written(text) {
             return refused(words!(
@@ -266,6 +260,13 @@ impl Rules {
         let Some(url) = Url::parse(text) else {
             return refused(words!("the URL cannot be parsed"));
         };
+        // As it is sent: a quotation mark becomes three bytes, another letter may become six.
+        if url.href().len() > MAX_URL {
+            return Err((
+                Code::LimitExceeded,
+                words!("the URL is longer than 8192 bytes"),
+            ));
+        }
         if url.has_userinfo() {
             return refused(words!("the URL has a user name or password"));
         }
@@ -462,6 +463,15 @@ mod tests {
             sent("https://api.example.com/x/../v1/a"),
             "https://api.example.com/v1/a"
         );
+    }
+
+    #[test]
+    fn the_length_that_counts_is_that_of_what_is_sent() {
+        let quoted = |marks: usize| ["https://api.example.com/v1/", &"\"".repeat(marks)].concat();
+        let longest = (MAX_URL - quoted(0).len()) / "%22".len();
+        assert_eq!(decide(&quoted(longest)).map(|_| ()), Ok(()));
+        let error = decide(&quoted(longest + 1)).unwrap_err();
+        assert_eq!(error.code(), Code::LimitExceeded);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(twin.kept(config(), &NOW).expose(), again.expose());
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
     let view = session.view(config(), Some(true));
+    let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();
         // A short one may be a word in it, and a forged record may call anything a scope.
