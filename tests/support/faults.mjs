@@ -12,9 +12,9 @@
  * @property {boolean} [drop] Cut the connection instead of answering.
  * @property {Record<string, string>} [add] Headers for the server's own answer. Only a proxy can do that.
  * @property {number} [cutAfter] Cut it after so many bytes of the body. Only a proxy can do that.
- * @property {{ status?: number, headers?: Record<string, string>, body?: string | object, cors?: boolean }} [answer]
- *   Answer this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON. With
- *   `cors: false` a page may not read it, as with what is answered by somebody else than the server.
+ * @property {{ status?: number, headers?: Record<string, string>, body?: string | object | (() => import('node:stream').Readable), cors?: boolean }} [answer]
+ *   Answer this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON, as is what comes
+ *   of a stream that a function makes, which only the provider's own faults can. With `cors: false` a page may not read it, as with what is answered by somebody else than the server.
  */
 export class Faults {
   /** @type {{ endpoint: string, fault: Fault, left: number }[]} */
@@ -77,6 +77,6 @@ export function answerOf({ answer: { status = 200, headers = {}, body = '', cors
   return {
     status,
     headers: { 'Content-Type': type, ...(cors && readable), ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
+    body: typeof body === 'string' ? body : typeof body === 'function' ? body() : JSON.stringify(body),
   }
 }

@@ -1,0 +1,150 @@
+// The reader of event streams, which needs no browser: hostile streams, cut wherever that may be, are read as
+// somebody reads them who has the whole text before them and the standard beside it (HTML 9.2.6).
+import assert from 'node:assert/strict'
+import { build } from 'esbuild'
+import { before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+let eventStream
+
+before(async () => {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('../../pkg/src/eventstream.ts', import.meta.url))],
+    format: 'esm',
+    bundle: true,
+    write: false,
+  })
+  const code = Buffer.from(outputFiles[0].contents).toString('base64')
+  ;({ eventStream } = await import(`data:text/javascript;base64,${code}`))
+})
+
+/** Numbers that a seed repeats (mulberry32). */
+function dice(seed) {
+  let state = seed
+  return (sides) => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) % sides
+  }
+}
+
+/** What streams are made of: fields, ends of lines, and what is easily mistaken for either. */
+const PIECES = [
+  'data',
+  'data:',
+  'data: ',
+  'data:  x',
+  'event:',
+  'event: a\n',
+  'id',
+  'id:',
+  'id: 7\n',
+  'id: \0\n',
+  'retry:',
+  'retry: 1\n',
+  'retry: 1x\n',
+  ':',
+  ': ',
+  ' ',
+  '\n',
+  '\n\n',
+  '\r',
+  '\r\n',
+  '\r\r',
+  '\n\r',
+  '\0',
+  '\ufeff',
+  'é',
+  '🎉',
+  '\u2028',
+  'DATA:x',
+  'x',
+  '1',
+  'x'.repeat(300),
+].map((text) => Buffer.from(text))
+// Beginnings and middles of characters that are not whole.
+const BROKEN = [[0xff], [0xc3], [0xe2, 0x82], [0xf0, 0x9f, 0x8e], [0x80], [0xef, 0xbb]].map((octets) =>
+  Buffer.from(octets),
+)
+
+/** HTML 9.2.6, sentence by sentence, over the whole stream. */
+function reference(octets, firstId) {
+  const said = []
+  let [data, type, id] = ['', '', firstId]
+  const text = new TextDecoder().decode(octets)
+  // What is left of a character at the end is no end of a line.
+  const lines = text.split(/\r\n|\n|\r/)
+  lines.pop()
+  for (const line of lines) {
+    if (line === '') {
+      if (data !== '')
+        said.push([type === '' ? 'message' : type, data.endsWith('\n') ? data.slice(0, -1) : data, id])
+      data = type = ''
+      continue
+    }
+    if (line.startsWith(':')) continue
+    const [, name, rest] = line.includes(':') ? /^([^:]*):(.*)$/su.exec(line) : [null, line, '']
+    const value = rest.startsWith(' ') ? rest.slice(1) : rest
+    if (name === 'event') type = value
+    if (name === 'data') data += value + '\n'
+    if (name === 'id' && !value.includes('\0')) id = value
+    if (name === 'retry' && value !== '' && [...value].every((c) => c >= '0' && c <= '9'))
+      said.push(Number(value))
+  }
+  return said
+}
+
+function read(pieces, firstId) {
+  const said = []
+  const take = eventStream(
+    { event: (...event) => said.push(event), retry: (delay) => said.push(delay) },
+    firstId,
+  )
+  for (const piece of pieces) take(piece)
+  return said
+}
+
+function cut(octets, roll) {
+  const pieces = []
+  for (let at = 0; at < octets.length;) {
+    const end = Math.min(octets.length, at + roll(roll(4) === 0 ? 40 : 5))
+    pieces.push(octets.subarray(at, end))
+    at = end
+  }
+  return pieces
+}
+
+test('six thousand streams, each cut in three ways', { timeout: 60_000 }, () => {
+  let events = 0
+  for (let seed = 0; seed < 6000; seed++) {
+    const roll = dice(seed)
+    const pieces = Array.from({ length: 1 + roll(24) }, () => {
+      const from = roll(12) === 0 ? BROKEN : PIECES
+      return from[roll(from.length)]
+    })
+    const octets = new Uint8Array(Buffer.concat(pieces))
+    const expected = reference(octets, 'first')
+    events += expected.length
+    for (const whole of [[octets], cut(octets, roll), cut(octets, roll)]) {
+      assert.deepEqual(read(whole, 'first'), expected, `seed ${seed}`)
+    }
+  }
+  assert.ok(events > 1500, `${events} events are too few to mean anything`)
+})
+
+test('a control: another reading is noticed', () => {
+  const octets = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
+  assert.deepEqual(reference(octets, ''), [['message', 'a', '']])
+  assert.deepEqual(read([octets.subarray(0, 8), octets.subarray(8)], ''), [['message', 'a', '']])
+  // One that takes CR and LF for two ends of lines, if they come apart, says the same here and not there.
+  assert.notDeepEqual(reference(new Uint8Array(Buffer.from('data: a\r\n\rdata: b\n\n')), ''), [
+    ['message', 'a\nb', ''],
+  ])
+})
+
+test('a megabyte of one line, byte by byte, takes no more than a moment', { timeout: 60_000 }, () => {
+  const octets = new Uint8Array(1024 * 1024).fill(120)
+  const take = eventStream({ event: () => assert.fail('no event'), retry: () => assert.fail('no retry') }, '')
+  for (let at = 0; at < octets.length; at++) take(octets.subarray(at, at + 1))
+})

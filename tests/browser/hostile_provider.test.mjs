@@ -1,0 +1,100 @@
+// Answers of a provider, or of somebody in its place, that are made to cost the reader dearly: they are not read to
+// their end, the login fails with a code, and the next one succeeds.
+import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
+import { after, afterEach, before, test } from 'node:test'
+import { createGzip } from 'node:zlib'
+import { signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startApp({ config: { requestTimeout: 2 } })
+})
+after(() => app?.close())
+afterEach(() => app.provider.faults.clear())
+
+const MEGABYTE = 1024 * 1024
+
+/** A stream, and what became of it: how much was taken from it, and when it was given up. */
+function watched(chunks) {
+  const source = { octets: 0 }
+  source.ended = new Promise((resolve) => {
+    source.make = () => {
+      const stream = Readable.from(chunks(), { objectMode: false, highWaterMark: 64 * 1024 })
+      stream.on('data', (chunk) => (source.octets += chunk.length))
+      stream.on('close', () => resolve(stream.readableEnded ? 'read' : 'given up'))
+      return stream.pause()
+    }
+  })
+  return source
+}
+
+/** JSON that goes on for so long, or for ever. */
+function* text(octets = Infinity) {
+  yield '{"access_token":"'
+  const chunk = Buffer.alloc(64 * 1024, 'a')
+  for (let sent = 0; sent < octets; sent += chunk.length) yield chunk
+  yield '","token_type":"Bearer"}'
+}
+
+async function* drops() {
+  yield '{'
+  for (;;) {
+    yield ' '
+    await new Promise((next) => setTimeout(next, 100))
+  }
+}
+
+const ANSWERS = {
+  'ten megabytes': { chunks: () => text(10 * MEGABYTE), code: 'token_response_invalid' },
+  'more and more': { chunks: () => text(), code: 'token_response_invalid' },
+  'a drop now and then': { chunks: drops, code: 'provider_unavailable' },
+}
+
+for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
+  test(`the token endpoint answers with ${name}`, time, async () => {
+    const source = watched(chunks)
+    const page = await app.open()
+    const headers = { 'Content-Type': 'application/json' }
+    app.provider.faults.add('token', { answer: { headers, body: source.make } })
+    const { error } = await signIn(page)
+    assert.equal(error.code, code)
+    assert.equal(await source.ended, 'given up')
+    // What the browser and the network had taken ahead is more than the core was given.
+    assert.ok(source.octets < 64 * MEGABYTE, `${source.octets} octets were taken`)
+    assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
+  })
+}
+
+test('the token endpoint answers with a gigabyte that was compressed to one megabyte', time, async () => {
+  const source = watched(() => text(1024 * MEGABYTE))
+  const page = await app.open()
+  const headers = { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }
+  const body = () => source.make().pipe(createGzip())
+  app.provider.faults.add('token', { answer: { headers, body } })
+  const { error } = await signIn(page)
+  assert.equal(error.code, 'token_response_invalid')
+  assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
+})
+
+test('keys and metadata that are too long are none', time, async () => {
+  for (const endpoint of ['discovery', 'jwks']) {
+    const context = await app.browser.newContext()
+    const page = await app.open('/', context)
+    const headers = { 'Content-Type': 'application/json' }
+    app.provider.faults.add(endpoint, {
+      times: 10,
+      answer: { headers, body: () => Readable.from(text(2 * MEGABYTE)) },
+    })
+    const { error } = endpoint === 'discovery' ? await login(page) : await signIn(page)
+    assert.ok(['metadata_invalid', 'provider_unavailable'].includes(error.code), error.code)
+    app.provider.faults.clear()
+    await context.close()
+  }
+})
+
+/** The outcome of a login that does not get as far as the provider's page. */
+const login = (page) => page.evaluate(() => boot.then(() => settle(room.login())))
