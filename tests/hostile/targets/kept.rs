@@ -54,14 +54,11 @@ pub fn check(input: &[u8]) {
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();
-        // A short one may be a word in it, and a forged record may call anything a scope.
-        let is_scope = object
-            .str("scope")
-            .is_some_and(|scope| scope.contains(token));
-        assert!(
-            token.len() < 20 || is_scope || !view.contains(token),
-            "{view}"
-        );
+        // A short one may be a word in it, and a forged record may call anything a scope, or an address.
+        let is_elsewhere = text.matches(token).count() > 1;
+        if token.len() >= 20 && !is_elsewhere {
+            assert!(!view.contains(token), "{view}");
+            assert!(!shown.contains(token), "{shown}");
+        }
     });
-    assert!(format!("{session:?}").len() < 4000);
 }
