@@ -38,7 +38,9 @@ pub(crate) fn run() -> Result<()> {
         unchecked.push("known faults of the crates: `cargo deny check advisories` failed, or its database is out of reach");
     }
     for what in [["audit"].as_slice(), &["audit", "signatures"]] {
-        if !program("npm").args(what).succeeds() {
+        // A registry that does not answer is not waited for.
+        let npm = program("npm").args(["--fetch-timeout=30000", "--fetch-retries=0"]);
+        if !npm.args(what).succeeds() {
             unchecked.push(match what {
                 [_] => "known faults of the npm packages: `npm audit` failed, or the registry does not answer it",
                 _ => "signatures of the npm packages: `npm audit signatures` failed, or the registry does not answer it",
