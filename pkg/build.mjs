@@ -96,6 +96,7 @@ const PACKED = [
   'LICENSE-APACHE',
   'docs/errors.md',
   'docs/fetch.md',
+  'docs/login.md',
   'docs/sessions.md',
   'docs/decisions.md',
 ]

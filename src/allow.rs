@@ -31,6 +31,9 @@ pub struct Rule {
     /// Where the token of a socket goes, if sockets may be opened.
     #[cfg(feature = "full")]
     socket: Option<Place>,
+    /// Whether what the API wants beyond a token is told to the page as such.
+    #[cfg(feature = "full")]
+    steps_up: bool,
 }
 
 /// Why a rule cannot be used.
@@ -79,6 +82,8 @@ impl Rule {
             methods: methods.to_vec(),
             #[cfg(feature = "full")]
             socket: None,
+            #[cfg(feature = "full")]
+            steps_up: false,
         })
     }
 
@@ -87,6 +92,14 @@ impl Rule {
     #[must_use]
     pub fn with_socket(mut self, socket: Option<Place>) -> Self {
         self.socket = socket;
+        self
+    }
+
+    /// The same, and pages are told what the API wants beyond a token: see [`crate::challenge`].
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_step_up(mut self, steps_up: bool) -> Self {
+        self.steps_up = steps_up;
         self
     }
 
@@ -108,6 +121,8 @@ impl Rule {
 pub struct Allowed {
     url: String,
     method: String,
+    #[cfg(feature = "full")]
+    steps_up: bool,
 }
 
 impl Allowed {
@@ -121,6 +136,13 @@ impl Allowed {
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
+    }
+
+    /// Whether its page is told what the API wants beyond a token.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn steps_up(&self) -> bool {
+        self.steps_up
     }
 
     /// What is sent, for people: without the query.
@@ -214,6 +236,7 @@ impl Rules {
         let allowed = Allowed {
             url: socket::as_ws(url.without_fragment()),
             method: "GET".to_owned(),
+            steps_up: false,
         };
         Ok((allowed, place))
     }
@@ -242,6 +265,11 @@ impl Rules {
         Ok(Allowed {
             url: url.without_fragment().to_owned(),
             method: method.to_owned(),
+            #[cfg(feature = "full")]
+            steps_up: self
+                .rules
+                .iter()
+                .any(|rule| rule.steps_up && rule.covers(url)),
         })
     }
 

@@ -10,6 +10,8 @@ use crate::clock::{Millis, UnixMillis};
 use crate::config::Config;
 #[cfg(feature = "full")]
 use crate::dpop::PublicKey;
+#[cfg(feature = "full")]
+use crate::error::quote;
 use crate::error::{Code, Error, Result};
 use crate::form::{self, Form, with_query};
 use crate::json::{self, Value, Writer};
@@ -53,6 +55,15 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
+    /// Parameters that the configuration lets pages add.
+    #[cfg(feature = "full")]
+    pub more: Vec<(String, String)>,
+    /// Scopes that the configuration lets pages add, separated by spaces.
+    #[cfg(feature = "full")]
+    pub scope: Option<String>,
+    /// The user signs in on another device.
+    #[cfg(feature = "full")]
+    pub device: bool,
 }
 
 /// A login that waits for its answer.
@@ -75,6 +86,15 @@ pub struct Pending {
     /// What its tokens are to be bound to (RFC 9449), if anything.
     #[cfg(feature = "full")]
     pub key: Option<PublicKey>,
+    /// The scopes that were asked for, if they were more than the configuration's.
+    #[cfg(feature = "full")]
+    pub scope: Option<String>,
+    /// What of it an API may have demanded, as `Demand::login` of [`crate::challenge`] writes it.
+    #[cfg(feature = "full")]
+    pub demand: Option<String>,
+    /// It is on another device: nothing was sent that an ID token could repeat. Never so of one that was stored.
+    #[cfg(feature = "full")]
+    pub is_device: bool,
 }
 
 /// A login about to begin.
@@ -86,6 +106,12 @@ pub struct Begun {
     pub key: String,
     /// What to remember.
     pub pending: Box<Pending>,
+    /// The parameters in the URL, for providers that get them otherwise.
+    #[cfg(feature = "full")]
+    pub parameters: String,
+    /// The `state` among them.
+    #[cfg(feature = "full")]
+    pub state: String,
 }
 
 /// Makes an authorization request.
@@ -101,7 +127,7 @@ pub fn begin(
 ) -> Result<Begun> {
     // All that the page may have got wrong comes first: from then on nothing can fail.
     let return_to = return_to(config, params.return_to.as_deref())?;
-    let prompt = prompt(config, params.prompt.as_deref());
+    let prompt = prompt(config, params.prompt.as_deref())?;
     let optional = [
         ("prompt", prompt.as_deref()),
         ("login_hint", params.login_hint.as_deref()),
@@ -119,6 +145,14 @@ pub fn begin(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
+    #[cfg(feature = "full")]
+    add_more(config, &params.more, &mut chosen)?;
+    #[cfg(feature = "full")]
+    let more_scope = scope(config, params.scope.as_deref())?;
+    #[cfg(feature = "full")]
+    let scope = more_scope.as_deref().unwrap_or(&config.scope);
+    #[cfg(not(feature = "full"))]
+    let scope = &config.scope;
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
     let mut verifier = [0; 32];
@@ -133,16 +167,25 @@ pub fn begin(
     form.push("response_type", "code")
         .push("client_id", &config.client_id)
         .push("redirect_uri", config.redirect_uri.href())
-        .push("scope", &config.scope)
+        .push("scope", scope)
         .push("state", &state)
         .push("nonce", &nonce)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
+    #[cfg(feature = "full")]
+    if config.flows.answers_in_fragment {
+        form.push("response_mode", "fragment");
+    }
     form.push_encoded(&chosen.finish());
     form.push_encoded(&config.authorization_params);
+    let parameters = form.finish();
     Ok(Begun {
-        url: with_query(&metadata.authorization_endpoint, &form.finish()),
+        url: with_query(&metadata.authorization_endpoint, &parameters),
         key: storage_key(&state),
+        #[cfg(feature = "full")]
+        parameters,
+        #[cfg(feature = "full")]
+        state,
         pending: Box::new(Pending {
             issuer: config.issuer.clone(),
             nonce: Secret::new(nonce),
@@ -153,6 +196,12 @@ pub fn begin(
             created_at: now,
             #[cfg(feature = "full")]
             key: None,
+            #[cfg(feature = "full")]
+            scope: more_scope,
+            #[cfg(feature = "full")]
+            demand: demand(params),
+            #[cfg(feature = "full")]
+            is_device: false,
         }),
     })
 }
@@ -164,10 +213,78 @@ impl Begun {
     pub fn bound_to(mut self, key: PublicKey) -> Self {
         let mut form = Form::new();
         form.push("dpop_jkt", key.thumbprint());
-        self.url = with_query(&self.url, &form.finish());
+        let more = form.finish();
+        self.url = with_query(&self.url, &more);
+        self.parameters = [&self.parameters, "&", &more].concat();
         self.pending.key = Some(key);
         self
     }
+}
+
+/// The scopes to ask for, if a page wants more than the configuration names.
+#[cfg(feature = "full")]
+pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
+    let mut scope = config.scope.clone();
+    for one in text::pieces(checked("scope", more.unwrap_or_default())?, b' ') {
+        if one.is_empty() || text::has_word(&scope, one) {
+            continue;
+        }
+        if !config.may_ask(one) {
+            let message = [
+                words!("login option scope has "),
+                &quote(one),
+                words!(", which is neither in scope nor among loginScopes in the worker's file"),
+            ];
+            return Err(Error::of(Code::MessageInvalid, &message));
+        }
+        scope.push(' ');
+        scope.push_str(one);
+    }
+    Ok((scope.len() > config.scope.len()).then_some(scope))
+}
+
+/// What of these options an API may have demanded.
+#[cfg(feature = "full")]
+fn demand(params: &LoginParams) -> Option<String> {
+    use crate::challenge::Demand;
+    let demand = match params {
+        LoginParams {
+            scope: Some(scope), ..
+        } => Demand::Scope(scope.clone()),
+        LoginParams {
+            acr_values,
+            max_age,
+            prompt,
+            ..
+        } => {
+            if acr_values.is_none() && max_age.is_none() && prompt.as_deref() != Some("login") {
+                return None;
+            }
+            Demand::StepUp {
+                acr_values: acr_values.clone(),
+                max_age: *max_age,
+            }
+        }
+    };
+    Some(demand.login())
+}
+
+/// Adds what pages may add. No name comes twice: a page's object has each once, and none of them is the flow's own
+/// or fixed by the configuration.
+#[cfg(feature = "full")]
+fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
+    for (name, value) in more {
+        if !config.flows.login_params.contains(name) {
+            let message = [
+                words!("login option params has "),
+                &quote(name),
+                words!(", which is not among loginParams in the worker's file"),
+            ];
+            return Err(Error::of(Code::MessageInvalid, &message));
+        }
+        chosen.push(name, checked(name, value)?);
+    }
+    Ok(())
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
@@ -184,21 +301,32 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
     }
 }
 
+/// What a `prompt` may say besides `none`, which stands alone (OIDC Core 3.1.2.1, Initiating User Registration 1.0).
+/// Anything else would get the user an error page of the provider's, or be ignored there.
+const PROMPTS: &str = "login consent select_account create";
+
 /// OIDC Core 11: `offline_access` is ignored without consent, so consent is asked for unless the
 /// page rules out any interaction.
-fn prompt(config: &Config, chosen: Option<&str>) -> Option<String> {
+fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     let offline = text::has_word(&config.scope, "offline_access");
-    match chosen {
-        None if offline => Some("consent".to_owned()),
-        None => None,
-        Some(prompt) => {
-            let mut prompt = prompt.to_owned();
-            if offline && !text::has_word(&prompt, "none") && !text::has_word(&prompt, "consent") {
-                prompt.push_str(" consent");
-            }
-            Some(prompt)
+    let Some(chosen) = chosen else {
+        return Ok(offline.then(|| "consent".to_owned()));
+    };
+    let mut prompt = chosen.to_owned();
+    if chosen != "none" {
+        if !text::pieces(chosen, b' ').all(|one| text::has_word(PROMPTS, one)) {
+            return Err(Error::new(
+                Code::MessageInvalid,
+                words!(
+                    "login option prompt must be none, or one or more of login, consent, select_account and create, separated by single spaces"
+                ),
+            ));
+        }
+        if offline && !text::has_word(chosen, "consent") {
+            prompt.push_str(" consent");
         }
     }
+    Ok(Some(prompt))
 }
 
 /// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
@@ -229,15 +357,43 @@ fn storage_key(state: &str) -> String {
 }
 
 impl Pending {
+    /// A login on another device (RFC 8628), which the user has finished there.
+    #[cfg(feature = "full")]
+    pub(crate) fn of_device(
+        config: &Config,
+        params: &LoginParams,
+        now: UnixMillis,
+        key: Option<PublicKey>,
+    ) -> Self {
+        Self {
+            issuer: config.issuer.clone(),
+            nonce: Secret::default(),
+            code_verifier: Secret::default(),
+            return_to: "/".to_owned(),
+            popup: true,
+            max_age: None,
+            created_at: now,
+            key,
+            scope: scope(config, params.scope.as_deref()).unwrap_or_default(),
+            demand: None,
+            is_device: true,
+        }
+    }
+
     /// The text to store, sealed by the host.
     #[must_use]
     pub fn to_json(&self) -> Secret {
-        let mut text = Writer::object();
+        let mut writer = Writer::object();
         #[cfg(feature = "full")]
-        if let Some(key) = &self.key {
-            text.json("dpop", key.jwk());
+        {
+            writer
+                .optional_text("scope", self.scope.as_deref())
+                .optional_text("demand", self.demand.as_deref());
+            if let Some(key) = &self.key {
+                writer.json("dpop", key.jwk());
+            }
         }
-        let text = text
+        let text = writer
             .text("issuer", &self.issuer)
             .text("nonce", self.nonce.expose())
             .text("code_verifier", self.code_verifier.expose())
@@ -274,6 +430,12 @@ impl Pending {
             key: object
                 .get("dpop")
                 .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?)),
+            #[cfg(feature = "full")]
+            scope: object.str("scope").map(str::to_owned),
+            #[cfg(feature = "full")]
+            demand: object.str("demand").map(str::to_owned),
+            #[cfg(feature = "full")]
+            is_device: false,
         }))
     }
 
@@ -304,7 +466,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads the answer in the query of `url`, the address of the page that the user came back to.
+    /// Reads the answer in the query of `url`, the address of the page that the user came back to, or in its
+    /// fragment if that is where the provider was asked to put it. The other part counts for nothing.
     ///
     /// # Errors
     /// [`Code::RedirectUriMismatch`] if that is not the redirect URI; [`Code::CallbackInvalid`] for
@@ -322,7 +485,15 @@ impl Answer {
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
-        let Some(params) = form::parse(url.query()) else {
+        #[cfg(feature = "full")]
+        let answer = if config.flows.answers_in_fragment {
+            url.fragment()
+        } else {
+            url.query()
+        };
+        #[cfg(not(feature = "full"))]
+        let answer = url.query();
+        let Some(params) = form::parse(answer) else {
             return Err(invalid(words!("the query is not UTF-8")));
         };
         let names = ["state", "code", "error", "iss"];
@@ -389,7 +560,7 @@ fn one_each<'a, const N: usize>(
 }
 
 /// An error answer of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6).
-fn refusal(error: &str) -> Error {
+pub(crate) fn refusal(error: &str) -> Error {
     let code = match error {
         "access_denied" => Code::LoginDenied,
         "login_required"
@@ -452,6 +623,7 @@ mod tests {
     #[test]
     fn a_request_has_what_the_specifications_ask_for() {
         let params = sent(&LoginParams::default());
+        assert_eq!(value(&params, "response_mode"), None);
         for (name, expected) in [
             ("tenant", "1"),
             ("response_type", "code"),
@@ -497,6 +669,119 @@ mod tests {
         assert_eq!(prompt("none"), "none");
         assert_eq!(prompt("login"), "login consent");
         assert_eq!(prompt("consent"), "consent");
+        assert_eq!(prompt("select_account"), "select_account consent");
+        assert_eq!(prompt("login consent"), "login consent");
+    }
+
+    #[test]
+    fn a_prompt_that_no_provider_knows_is_refused() {
+        for prompt in [
+            "",
+            " ",
+            "None",
+            "none login",
+            "login none",
+            "login  consent",
+            "login ",
+            "login,consent",
+            "login&client_id=evil",
+            "password",
+        ] {
+            let params = LoginParams {
+                prompt: Some(prompt.to_owned()),
+                ..LoginParams::default()
+            };
+            let error = start(&params).expect_err(prompt);
+            assert_eq!(error.code(), Code::MessageInvalid, "{prompt:?}");
+        }
+        for prompt in [
+            "create",
+            "login select_account",
+            "select_account create consent",
+        ] {
+            let params = LoginParams {
+                prompt: Some(prompt.to_owned()),
+                ..LoginParams::default()
+            };
+            assert!(start(&params).is_ok(), "{prompt}");
+        }
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn a_page_adds_only_what_the_configuration_lets_it_add() {
+        let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
+        let metadata = config.metadata.as_ref().unwrap();
+        let begun = |more: &[(&str, &str)]| {
+            let params = LoginParams {
+                more: more
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+                ..LoginParams::default()
+            };
+            begin(&config, metadata, &params, &[7; ENTROPY], 0)
+        };
+        let url = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")])
+            .unwrap()
+            .url;
+        let params = form::parse(url.split_once('?').unwrap().1).unwrap();
+        assert_eq!(value(&params, "kc_idp_hint"), Some("a&client_id=b"));
+        assert_eq!(value(&params, "display"), Some("popup"));
+        assert_eq!(value(&params, "client_id"), Some("spa"));
+        for name in [
+            "client_id",
+            "redirect_uri",
+            "state",
+            "nonce",
+            "scope",
+            "code_challenge",
+            "response_type",
+            "request_uri",
+            "audience",
+            "KC_IDP_HINT",
+            "",
+        ] {
+            let error = begun(&[("display", "page"), (name, "x")]).expect_err(name);
+            assert_eq!(error.code(), Code::MessageInvalid, "{name}");
+        }
+        assert!(begun(&[("display", "a\nb")]).is_err());
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn the_answer_is_read_where_the_provider_was_asked_to_put_it_and_nowhere_else() {
+        let config = config(r#","responseMode":"fragment""#);
+        let metadata = config.metadata.as_ref().unwrap();
+        let params = LoginParams::default();
+        let begun = begin(&config, metadata, &params, &[7; ENTROPY], 0).unwrap();
+        let sent = form::parse(begun.url.split_once('?').unwrap().1).unwrap();
+        assert_eq!(value(&sent, "response_mode"), Some("fragment"));
+        let parse =
+            |rest: &str| Answer::parse(&config, &["https://app.test/callback", rest].concat());
+        let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
+        let code = good.code(&begun.pending, metadata).unwrap();
+        assert_eq!(code.expose(), "abc");
+        // What else is in the query, be it an answer that somebody put there, counts for nothing.
+        let both = parse("?code=evil&state=t#code=abc&state=s&iss=https://id.test").unwrap();
+        assert_eq!(both.code(&begun.pending, metadata).unwrap().expose(), "abc");
+        for wrong in [
+            "?code=abc&state=s",
+            "#",
+            "#code=abc",
+            "#code=abc&state=s&state=t",
+            "#code=%ff&state=s",
+            "#id_token=a&access_token=b&state=s",
+        ] {
+            let error = parse(wrong).expect_err(wrong);
+            assert_eq!(error.code(), Code::CallbackInvalid, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_the_fragment_counts_for_nothing_unless_it_was_asked_for() {
+        let error = parse("#code=abc&state=s").unwrap_err();
+        assert_eq!(error.code(), Code::CallbackInvalid);
     }
 
     #[test]
@@ -623,7 +908,10 @@ mod tests {
             "code=a&state=s&iss=https://evil.test",
             "code=a&state=s&iss=https://id.test/",
             "code=a&state=s",
+            "code=a&state=s&iss=",
+            "code=a&state=s&iss=https://ID.test",
             "error=access_denied&state=s&iss=https://evil.test",
+            "error=access_denied&state=s",
         ] {
             let error = code_of(query).unwrap_err();
             assert_eq!(error.code(), Code::IssuerMismatch, "{query}");

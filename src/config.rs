@@ -6,6 +6,8 @@
 //! `pkg/src/config.ts`.
 
 mod apis;
+#[cfg(feature = "full")]
+mod flows;
 
 use crate::prelude::*;
 use core::cell::OnceCell;
@@ -15,27 +17,26 @@ use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::form::Form;
 use crate::json::{self, Object, Value};
+#[cfg(feature = "full")]
 use crate::jwks::Algorithm;
 use crate::metadata::Metadata;
 use crate::text;
 use crate::token::{Scheme, is_scope_token};
 use crate::url::Url;
+#[cfg(feature = "full")]
+pub use flows::Flows;
 
 /// Longest configuration that is read, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists are texts: a table of addresses and lengths compresses badly.
-macro_rules! options {
-    () => {
-        "apis authorizationParams claims clientId clockTolerance idTokenSignedResponseAlg inspect issuer metadata \
-         redirectUri requestTimeout scope session"
-    };
-}
-const OPTIONS: &str = if cfg!(feature = "full") {
-    concat!(options!(), " dpop")
-} else {
-    options!()
-};
+const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance \
+    issuer metadata redirectUri requestTimeout scope session";
+
+/// Those of the larger module besides.
+#[cfg(feature = "full")]
+const MORE_OPTIONS: &str =
+    "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode";
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -53,7 +54,20 @@ const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
     words!("there is no such option")
 } else {
     words!(
-        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded"
+        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded (a flow other than the code flow with PKCE is no option: RFC 9700 2.1.2 and 2.4)"
+    )
+};
+
+#[cfg(feature = "full")]
+const NOT_AN_ALGORITHM: &str = words!(
+    "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
+);
+
+const NOT_KEPT: &str = if cfg!(feature = "full") {
+    words!("it must be 'memory', 'sealed' or 'escrow'")
+} else {
+    words!(
+        "it must be 'memory', 'sealed' or 'escrow', and this module keeps nothing; load strongroom_full_bg.wasm instead"
     )
 };
 
@@ -92,14 +106,19 @@ pub struct Config {
     /// The provider's metadata, if it is not to be discovered.
     pub metadata: Option<Metadata>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
+    #[cfg(feature = "full")]
     pub id_token_alg: Option<Algorithm>,
     /// More parameters for the authorization request, encoded.
     pub authorization_params: String,
+    /// How users sign in.
+    #[cfg(feature = "full")]
+    pub flows: Flows,
     /// By how much the provider's clock may differ.
     pub clock_tolerance: Millis,
     /// How long a request to the provider may take.
     pub request_timeout: Millis,
     /// Whether pages are told what happens inside and what is held, without values.
+    #[cfg(feature = "full")]
     pub inspect: bool,
     /// Whether tokens have to be bound to a key (RFC 9449).
     #[cfg(feature = "full")]
@@ -168,11 +187,15 @@ impl Config {
             keeps: options.keeps(),
             is_escrowed: options.is_escrowed(),
             claims: options.claims(),
+            #[cfg(feature = "full")]
             id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
+            #[cfg(feature = "full")]
+            flows: options.flows(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-            inspect: options.inspect(),
+            #[cfg(feature = "full")]
+            inspect: options.boolean("inspect"),
             #[cfg(feature = "full")]
             dpop: options.boolean("dpop"),
             issuer,
@@ -182,6 +205,16 @@ impl Config {
             None => Ok(config),
             Some(error) => Err(error),
         }
+    }
+}
+
+#[cfg(feature = "full")]
+impl Config {
+    /// Whether a login may ask for this scope.
+    #[must_use]
+    pub fn may_ask(&self, scope: &str) -> bool {
+        let more = &self.flows.login_scopes;
+        text::has_word(&self.scope, scope) || more.iter().any(|one| one == scope)
     }
 }
 
@@ -223,9 +256,19 @@ impl<'a> Options<'a> {
     }
 
     fn refuse_unknown(&self, known: &str) {
-        for (name, _) in self.object.iter() {
-            if text::has_word(known, name) {
+        for (name, value) in self.object.iter() {
+            // What is switched off need not be known here: the larger module may have it.
+            if text::has_word(known, name) || matches!(value, Value::Bool(false)) {
                 continue;
+            }
+            #[cfg(feature = "full")]
+            if self.path.is_empty() {
+                if text::has_word(MORE_OPTIONS, name) {
+                    continue;
+                }
+                if let Some(why) = flows::refusal(name) {
+                    self.record(&["`", name, "`: ", why]);
+                }
             }
             // The value is not shown: it may well be a secret that does not belong here.
             let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
@@ -270,6 +313,7 @@ impl<'a> Options<'a> {
         texts
     }
 
+    #[cfg(feature = "full")]
     fn boolean(&self, name: &str) -> bool {
         match self.object.get(name) {
             None | Some(Value::Bool(false)) => false,
@@ -279,17 +323,6 @@ impl<'a> Options<'a> {
                 false
             }
         }
-    }
-
-    fn inspect(&self) -> bool {
-        let inspect = self.boolean("inspect");
-        if inspect && !cfg!(feature = "full") {
-            self.refuse(
-                "inspect",
-                words!("this module has no inspector; load strongroom_full_bg.wasm instead"),
-            );
-        }
-        inspect
     }
 
     #[inline(never)]
@@ -409,15 +442,11 @@ impl<'a> Options<'a> {
     fn keeps(&self) -> bool {
         let session = self.nested("session", "session.", "");
         let persist = session.object.get("persist").map(Value::as_str);
-        let why = match persist {
+        match persist {
             None | Some(Some("memory")) => return false,
             Some(Some("sealed" | "escrow")) if cfg!(feature = "full") => return true,
-            Some(Some("sealed" | "escrow")) => {
-                words!("this module keeps nothing; load strongroom_full_bg.wasm instead")
-            }
-            Some(_) => words!("it must be 'memory', 'sealed' or 'escrow'"),
-        };
-        session.refuse("persist", why);
+            Some(_) => session.refuse("persist", NOT_KEPT),
+        }
         false
     }
 
@@ -464,6 +493,7 @@ impl<'a> Options<'a> {
         }
     }
 
+    #[cfg(feature = "full")]
     fn id_token_alg(&self) -> Option<Algorithm> {
         const OPTION: &str = "idTokenSignedResponseAlg";
         let algorithm = self
@@ -472,10 +502,7 @@ impl<'a> Options<'a> {
             .as_str()
             .and_then(Algorithm::from_name);
         if algorithm.is_none() {
-            self.refuse(
-                OPTION,
-                words!("it must be ES256, RS256, PS256 or EdDSA; `none` and HMAC are not accepted in a browser"),
-            );
+            self.refuse(OPTION, NOT_AN_ALGORITHM);
         }
         algorithm
     }

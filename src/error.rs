@@ -96,6 +96,15 @@ codes! {
     MethodNotAllowed = "method_not_allowed", "Add the method to the rule's methods in the worker's file; a worker that runs keeps its old file.";
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets what authorises the request.";
+    /// The API wants the user to authenticate in another way, or more recently (RFC 9470).
+    #[cfg(feature = "full")]
+    StepUpRequired = "step_up_required", "Ask the user, call login() with the error's login, and repeat the request.";
+    /// The API wants a token of more scope (RFC 6750 3.1).
+    #[cfg(feature = "full")]
+    InsufficientScope = "insufficient_scope", "Ask the user, call login() with the error's login, and repeat the request; if it has none, add the scope to loginScopes in the worker's file.";
+    /// The API refuses with the same words what the user has just signed in for.
+    #[cfg(feature = "full")]
+    StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
     /// The request needs something that this version or browser cannot do.
@@ -113,7 +122,7 @@ codes! {
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration has inspect, dpop, persist or webSocket), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration asks for what only that can do), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";

@@ -10,8 +10,10 @@ use crate::error::quote;
 use crate::json::{Object, Value};
 use crate::jwks::Algorithm;
 use crate::jwt::{Jwt, seconds};
+#[cfg(not(feature = "full"))]
+use crate::pkce;
 use crate::prelude::*;
-use crate::{Code, Error, Result, Secret, base64url, pkce};
+use crate::{Code, Error, Result, Secret, base64url};
 use core::cell::OnceCell;
 use core::fmt;
 
@@ -45,6 +47,9 @@ pub enum Occasion<'a> {
         /// The `max_age` of the authorization request, in seconds, if it asked for one.
         max_age_seconds: Option<u64>,
     },
+    /// A device code was redeemed (RFC 8628 3.5): there was no authorization request, and no `nonce`.
+    #[cfg(feature = "full")]
+    DeviceGrant,
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
         /// The ID token of the login, however many refreshes ago that was.
@@ -172,6 +177,8 @@ impl Unverified {
                 nonce,
                 max_age_seconds,
             } => check.code_exchange(nonce, max_age_seconds),
+            #[cfg(feature = "full")]
+            Occasion::DeviceGrant => {}
             Occasion::Refresh { original } => check.refresh(original),
         }
         match check.fault.into_inner() {
@@ -250,6 +257,8 @@ impl<'a> Check<'a> {
         let error = Error::of(Code::IssuerMismatch, &message);
         self.reject(match self.expected.occasion {
             Occasion::CodeExchange { .. } => Rejected::Invalid(error),
+            #[cfg(feature = "full")]
+            Occasion::DeviceGrant => Rejected::Invalid(error),
             Occasion::Refresh { .. } => Rejected::OtherUser(error),
         });
     }
@@ -314,17 +323,16 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// OpenID Connect Core 1.0 section 3.1.3.8. With `EdDSA` the hash would be SHA-512, of which
-    /// this is the only use: 3 KB of wasm are not carried along for a check that a token straight
-    /// from the token endpoint does not depend on.
+    /// OpenID Connect Core 1.0 section 3.1.3.8. The algorithms of the smaller module all go with SHA-256.
     fn access_token_hash(&self, algorithm: Algorithm) {
         let Some(at_hash) = self.text("at_hash") else {
             return;
         };
-        if algorithm == Algorithm::EdDsa {
-            return;
-        }
-        let hash = pkce::sha256(self.expected.access_token.expose().as_bytes());
+        let access_token = self.expected.access_token.expose().as_bytes();
+        #[cfg(feature = "full")]
+        let hash = algorithm.hash(access_token);
+        #[cfg(not(feature = "full"))]
+        let (hash, _) = (pkce::sha256(access_token), algorithm);
         if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
             self.wrong("at_hash", words!("is not that of the access token"));
         }
@@ -525,7 +533,7 @@ mod tests {
     #[test]
     fn the_header_must_name_an_allowed_algorithm() {
         for alg in [
-            "HS256", "HS384", "HS512", "RS384", "es256", "ES256 ", "PS256", "dir", "",
+            "HS256", "HS384", "HS512", "RS384", "ES512", "es256", "ES256 ", "PS256", "dir", "",
         ] {
             let token = token(&format!(r#"{{"alg":"{alg}"}}"#), &claims(&[]));
             let allowed = [Algorithm::Es256, Algorithm::Rs256];
@@ -743,10 +751,10 @@ mod tests {
         assert!(login_at(&[("auth_time", "0")], None, NOW).is_ok());
     }
 
-    #[test]
-    fn at_hash_is_left_unchecked_only_where_it_would_be_sha_512() {
-        let changes = [("at_hash", r#""anything""#)];
-        let token = token(r#"{"alg":"EdDSA"}"#, &claims(&changes));
+    fn login_with_hash(alg: Algorithm, at_hash: &str) -> Checked {
+        let at_hash = format!("\"{at_hash}\"");
+        let header = format!(r#"{{"alg":"{}"}}"#, alg.name());
+        let token = token(&header, &claims(&[("at_hash", &at_hash)]));
         let expected = Expected {
             issuer: ISSUER,
             client_id: "spa",
@@ -759,7 +767,30 @@ mod tests {
             },
         };
         let unverified = Unverified::parse(&token, &Algorithm::ALL).unwrap();
-        assert!(unverified.signature_checked(true, &expected).is_ok());
+        unverified.signature_checked(true, &expected)
+    }
+
+    /// Computed with another library: `ring`.
+    #[cfg(feature = "full")]
+    #[test]
+    fn at_hash_is_half_of_the_hash_that_goes_with_the_algorithm() {
+        use ring::digest::{SHA256, SHA384, SHA512, digest};
+        for alg in Algorithm::ALL {
+            for hash in [&SHA256, &SHA384, &SHA512] {
+                let whole = digest(hash, ACCESS_TOKEN.as_bytes());
+                let half = base64url::encode(&whole.as_ref()[..hash.output_len() / 2]);
+                let its = match alg.name() {
+                    "EdDSA" => 512,
+                    name => name[2..].parse::<usize>().unwrap(),
+                };
+                let checked = login_with_hash(alg, &half);
+                if hash.output_len() * 8 == its {
+                    assert!(checked.is_ok(), "{alg:?}");
+                } else {
+                    assert_invalid(checked, "at_hash is not that of the access token");
+                }
+            }
+        }
     }
 
     #[test]

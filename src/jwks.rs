@@ -17,7 +17,8 @@ pub const MAX_KEYS: usize = 100;
 /// RSA moduli: RFC 7518 section 3.3 asks for 2048 bits or more; the upper limit bounds the work.
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=16384;
 
-/// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
+/// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864): all that
+/// WebCrypto verifies, of which the smaller module for browsers knows the first three.
 ///
 /// All are asymmetric: an HMAC cannot come from an issuer that shares no secret with a public client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,30 @@ pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
     Ps256,
     /// Ed25519, under its name `Ed25519` or the older `EdDSA`.
+    #[cfg(feature = "full")]
     EdDsa,
+    /// ECDSA on P-384 with SHA-384.
+    #[cfg(feature = "full")]
+    Es384,
+    /// ECDSA on P-521 with SHA-512.
+    #[cfg(feature = "full")]
+    Es512,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    #[cfg(feature = "full")]
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    #[cfg(feature = "full")]
+    Rs512,
+    /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
+    #[cfg(feature = "full")]
+    Ps384,
+    /// RSASSA-PSS with SHA-512, MGF1 with SHA-512 and a salt of 64 bytes.
+    #[cfg(feature = "full")]
+    Ps512,
 }
+
+/// How many algorithms there are.
+const COUNT: usize = if cfg!(feature = "full") { 10 } else { 3 };
 
 /// A kind of public key: which members of the JWK carry it and how long they are.
 struct Kind {
@@ -48,13 +71,28 @@ static P256: Kind = Kind {
     kty: "EC",
     crv: "P-256",
     members: &["x", "y"],
-    check: all_of_32_bytes,
+    check: all_of::<32>,
 };
+#[cfg(feature = "full")]
+static P384: Kind = Kind {
+    kty: "EC",
+    crv: "P-384",
+    members: &["x", "y"],
+    check: all_of::<48>,
+};
+#[cfg(feature = "full")]
+static P521: Kind = Kind {
+    kty: "EC",
+    crv: "P-521",
+    members: &["x", "y"],
+    check: all_of::<66>,
+};
+#[cfg(feature = "full")]
 static ED25519: Kind = Kind {
     kty: "OKP",
     crv: "Ed25519",
     members: &["x"],
-    check: all_of_32_bytes,
+    check: all_of::<32>,
 };
 static RSA: Kind = Kind {
     kty: "RSA",
@@ -63,20 +101,62 @@ static RSA: Kind = Kind {
     check: is_sound_rsa,
 };
 
-static KINDS: [&Kind; 3] = [&P256, &ED25519, &RSA];
+static KINDS: [&Kind; if cfg!(feature = "full") { 5 } else { 2 }] = [
+    &P256,
+    &RSA,
+    #[cfg(feature = "full")]
+    &ED25519,
+    #[cfg(feature = "full")]
+    &P384,
+    #[cfg(feature = "full")]
+    &P521,
+];
 
-/// Each name of each algorithm, its first name first, and the kind of key that goes with it.
-static ALGORITHMS: [(Algorithm, &str, &Kind); 5] = [
+/// The algorithms in their order, each with its name and the kind of key that goes with it; second names
+/// come behind.
+static ALGORITHMS: [(Algorithm, &str, &Kind); COUNT + cfg!(feature = "full") as usize] = [
     (Algorithm::Es256, "ES256", &P256),
     (Algorithm::Rs256, "RS256", &RSA),
     (Algorithm::Ps256, "PS256", &RSA),
+    #[cfg(feature = "full")]
     (Algorithm::EdDsa, "EdDSA", &ED25519),
+    #[cfg(feature = "full")]
+    (Algorithm::Es384, "ES384", &P384),
+    #[cfg(feature = "full")]
+    (Algorithm::Es512, "ES512", &P521),
+    #[cfg(feature = "full")]
+    (Algorithm::Rs384, "RS384", &RSA),
+    #[cfg(feature = "full")]
+    (Algorithm::Rs512, "RS512", &RSA),
+    #[cfg(feature = "full")]
+    (Algorithm::Ps384, "PS384", &RSA),
+    #[cfg(feature = "full")]
+    (Algorithm::Ps512, "PS512", &RSA),
+    #[cfg(feature = "full")]
     (Algorithm::EdDsa, "Ed25519", &ED25519),
 ];
 
 impl Algorithm {
     /// Every algorithm that this crate accepts.
-    pub const ALL: [Self; 4] = [Self::Es256, Self::Rs256, Self::Ps256, Self::EdDsa];
+    pub const ALL: [Self; COUNT] = [
+        Self::Es256,
+        Self::Rs256,
+        Self::Ps256,
+        #[cfg(feature = "full")]
+        Self::EdDsa,
+        #[cfg(feature = "full")]
+        Self::Es384,
+        #[cfg(feature = "full")]
+        Self::Es512,
+        #[cfg(feature = "full")]
+        Self::Rs384,
+        #[cfg(feature = "full")]
+        Self::Rs512,
+        #[cfg(feature = "full")]
+        Self::Ps384,
+        #[cfg(feature = "full")]
+        Self::Ps512,
+    ];
 
     /// The algorithm called `name`, which is case-sensitive (RFC 7515 section 4.1.1).
     #[must_use]
@@ -90,6 +170,18 @@ impl Algorithm {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().1
+    }
+
+    /// The hash that goes with it: the ID token's `at_hash` is half of one (OIDC Core 3.1.3.8).
+    #[cfg(feature = "full")]
+    pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
+        use sha2::{Digest, Sha256, Sha384, Sha512};
+        match self {
+            Self::Es256 | Self::Rs256 | Self::Ps256 => Sha256::digest(bytes).to_vec(),
+            Self::Es384 | Self::Rs384 | Self::Ps384 => Sha384::digest(bytes).to_vec(),
+            // RFC 8032 5.1: Ed25519 is made with it.
+            Self::EdDsa | Self::Es512 | Self::Rs512 | Self::Ps512 => Sha512::digest(bytes).to_vec(),
+        }
     }
 
     fn kind(self) -> &'static Kind {
@@ -263,8 +355,9 @@ fn is_for_verifying(object: &Object) -> bool {
     usage && operations
 }
 
-fn all_of_32_bytes(members: &[Vec<u8>]) -> bool {
-    members.iter().all(|member| member.len() == 32)
+/// Coordinates and keys have the length of their curve, leading zeros included (RFC 7518 6.2.1.2).
+fn all_of<const LEN: usize>(members: &[Vec<u8>]) -> bool {
+    members.iter().all(|member| member.len() == LEN)
 }
 
 /// RFC 7518 section 6.3.1: modulus and exponent without leading zeros. An exponent of 1 would make
@@ -318,10 +411,42 @@ mod tests {
         }
         assert_eq!(Algorithm::from_name("Ed25519"), Some(Algorithm::EdDsa));
         for name in [
-            "", "none", "None", "NONE", "HS256", "HS512", "es256", "ES256 ", "RS1", "RS384",
-            "ES384", "EDDSA", "Ed448", "A256GCM", "dir",
+            "", "none", "None", "NONE", "HS256", "HS384", "HS512", "es256", "ES256 ", "RS1",
+            "RS385", "ES256K", "EDDSA", "Ed448", "A256GCM", "dir",
         ] {
             assert_eq!(Algorithm::from_name(name), None, "{name}");
+        }
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn each_curve_has_its_algorithm_and_no_other() {
+        let point = |crv: &str, len: usize| {
+            let [x, y] = [1, 2].map(|octet| base64url::encode(&vec![octet; len]));
+            format!(r#"{{"kty":"EC","crv":"{crv}","x":"{x}","y":"{y}"}}"#)
+        };
+        let keys = set(&[ec(""), point("P-384", 48), point("P-521", 66)]);
+        for (alg, crv) in [
+            (Algorithm::Es256, "P-256"),
+            (Algorithm::Es384, "P-384"),
+            (Algorithm::Es512, "P-521"),
+        ] {
+            assert_eq!(keys.select(alg, None).unwrap().kind.crv, crv);
+        }
+        for (crv, len) in [("P-384", 32), ("P-384", 49), ("P-521", 64), ("P-521", 65)] {
+            assert!(set(&[point(crv, len)]).keys.is_empty(), "{crv} {len}");
+        }
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn a_key_with_an_algorithm_of_its_own_is_for_that_alone() {
+        let of = |alg: &str| rsa(&modulus(2048), &[1, 0, 1], &format!(r#","alg":"{alg}""#));
+        let names = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+        let keys = set(&names.map(of));
+        for name in names {
+            let alg = Algorithm::from_name(name).unwrap();
+            assert_eq!(keys.select(alg, None).unwrap().alg, Some(alg));
         }
     }
 
@@ -407,6 +532,8 @@ mod tests {
             ec(r#","d":null"#),
             ec(r#","kid":1"#),
             ec(r#","alg":"ES384""#),
+            ec(r#","alg":"ES512""#),
+            ec(r#","alg":"HS256""#),
             ec(r#","alg":"RS256""#),
             ec(r#","alg":"none""#),
             ec(r#","alg":1"#),

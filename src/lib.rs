@@ -84,9 +84,12 @@
 //! | [`config`] | a configuration is checked whole, once, and then fixed |
 //! | [`allow`] | a request carries a token only if a rule allows its parsed URL and method |
 //! | [`authorize`] | a login is a transaction of its own, good for one answer within ten minutes |
+//! | [`pushed`] | a login's request may be handed to the provider itself, and its reference is for that login |
+//! | [`device`] | signing in on another device: what is asked with stays in the vault |
 //! | [`pkce`], [`token`] | what is sent to the token endpoint, and which answers are tokens |
 //! | [`jwt`], [`jwks`], [`id_token`] | an ID token counts after its signature and every claim |
 //! | [`metadata`] | the provider is the configured issuer or nobody |
+//! | [`challenge`] | an API that wants another authentication, or more scope, is understood or not at all |
 //! | [`refresh`] | only a definite verdict ends a session |
 //! | [`dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
 //! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
@@ -105,8 +108,12 @@ mod prelude;
 pub mod allow;
 pub mod authorize;
 pub mod base64url;
+#[cfg(feature = "full")]
+pub mod challenge;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "full")]
+pub mod device;
 #[cfg(feature = "full")]
 pub mod dpop;
 pub mod error;
@@ -120,6 +127,8 @@ pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
+#[cfg(feature = "full")]
+pub mod pushed;
 pub mod refresh;
 pub mod secret;
 pub mod session;

@@ -13,6 +13,16 @@ use core::cell::OnceCell;
 /// A longer discovery document is refused, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
 
+const NO_ALGORITHM: &str = if cfg!(feature = "full") {
+    words!(
+        " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
+    )
+} else {
+    words!(
+        " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_full_bg.wasm is loaded"
+    )
+};
+
 /// What this crate uses of a provider's metadata. Every endpoint is an absolute `https` URL, or
 /// `http` on this very device, without user information and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +39,15 @@ pub struct Metadata {
     pub revocation_endpoint: Option<String>,
     /// Where the user is sent to log out (OpenID Connect RP-Initiated Logout 1.0).
     pub end_session_endpoint: Option<String>,
+    /// Where authorization requests are pushed (RFC 9126 5).
+    #[cfg(feature = "full")]
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Whether they must be.
+    #[cfg(feature = "full")]
+    pub require_pushed_authorization_requests: bool,
+    /// Where logins on other devices begin (RFC 8628 4).
+    #[cfg(feature = "full")]
+    pub device_authorization_endpoint: Option<String>,
     /// Whether an authorization response without `iss` must be refused (RFC 9207 section 2.4).
     pub authorization_response_iss_parameter_supported: bool,
     /// The algorithms that ID tokens may be signed with: those of
@@ -85,6 +104,15 @@ impl Metadata {
             jwks_uri: reader.endpoint("jwks_uri"),
             revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
             end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
+            #[cfg(feature = "full")]
+            pushed_authorization_request_endpoint: reader
+                .optional_endpoint("pushed_authorization_request_endpoint"),
+            #[cfg(feature = "full")]
+            require_pushed_authorization_requests: reader
+                .flag("require_pushed_authorization_requests"),
+            #[cfg(feature = "full")]
+            device_authorization_endpoint: reader
+                .optional_endpoint("device_authorization_endpoint"),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
             id_token_signing_algorithms: reader.signing_algorithms(),
@@ -105,6 +133,10 @@ impl Metadata {
         ];
         endpoints.extend(self.revocation_endpoint.as_deref());
         endpoints.extend(self.end_session_endpoint.as_deref());
+        #[cfg(feature = "full")]
+        endpoints.extend(self.pushed_authorization_request_endpoint.as_deref());
+        #[cfg(feature = "full")]
+        endpoints.extend(self.device_authorization_endpoint.as_deref());
         endpoints
     }
 }
@@ -241,10 +273,7 @@ impl<'a> Reader<'a> {
             }
         }
         if known.is_empty() {
-            self.refuse(&[
-                NAME,
-                words!(" contains none of ES256, RS256, PS256 and EdDSA"),
-            ]);
+            self.refuse(&[NAME, NO_ALGORITHM]);
         }
         known
     }
@@ -304,6 +333,12 @@ mod tests {
                 jwks_uri: "https://keys.example.com/k?v=1".to_owned(),
                 revocation_endpoint: None,
                 end_session_endpoint: None,
+                #[cfg(feature = "full")]
+                pushed_authorization_request_endpoint: None,
+                #[cfg(feature = "full")]
+                require_pushed_authorization_requests: false,
+                #[cfg(feature = "full")]
+                device_authorization_endpoint: None,
                 authorization_response_iss_parameter_supported: false,
                 id_token_signing_algorithms: Algorithm::ALL.to_vec(),
             }
@@ -392,6 +427,10 @@ mod tests {
             "jwks_uri",
             "revocation_endpoint",
             "end_session_endpoint",
+            #[cfg(feature = "full")]
+            "pushed_authorization_request_endpoint",
+            #[cfg(feature = "full")]
+            "device_authorization_endpoint",
         ] {
             for bad in [
                 "",

@@ -71,7 +71,7 @@ pub fn revocation_request(endpoint: &str, client_id: &str, refresh_token: &Secre
     post(endpoint, form)
 }
 
-fn post(endpoint: &str, mut form: Form) -> HttpRequest {
+pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
     HttpRequest {
         url: endpoint.to_owned(),
         form: Some(Secret::new(form.finish())),

@@ -104,6 +104,13 @@ impl Url {
         self.part(self.query_start + 1, self.fragment_start)
     }
 
+    /// The fragment without its `#`.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn fragment(&self) -> &str {
+        self.part(self.fragment_start + 1, self.href.len())
+    }
+
     /// Path, query and fragment: the URL within its origin.
     #[must_use]
     pub fn relative(&self) -> &str {

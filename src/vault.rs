@@ -4,10 +4,13 @@
 //! ([`Output`]), until [`Vault::poll`] has no more:
 //!
 //! - `login`: the authorization request, and who waits for it.
+//! - `pushed`: a login whose request goes to the provider itself first.
+//! - `device`: a login on another device.
 //! - `callback`: the answer, its exchange for tokens, the beginning of a session.
 //! - `renewal`: the one refresh, and who waits for it.
 //! - `calls`: requests of pages to APIs.
 //! - `sockets`: sockets of pages to APIs.
+//! - `step_up`: calls whose API wants another authentication, or more scope.
 //! - `end`: logout, limits, verdicts.
 //! - `dpop`: proofs of the possession of the key that tokens are bound to.
 //! - `escrow`: the key of what is kept, when somebody else has it.
@@ -20,6 +23,8 @@
 mod callback;
 mod calls;
 #[cfg(feature = "full")]
+mod device;
+#[cfg(feature = "full")]
 mod dpop;
 mod end;
 #[cfg(feature = "full")]
@@ -31,9 +36,13 @@ mod list;
 mod login;
 mod message;
 mod provider;
+#[cfg(feature = "full")]
+mod pushed;
 mod renewal;
 #[cfg(feature = "full")]
 mod sockets;
+#[cfg(feature = "full")]
+mod step_up;
 mod verification;
 
 use crate::prelude::*;
@@ -77,6 +86,8 @@ pub struct Vault {
     escrow: escrow::Escrow,
     #[cfg(feature = "full")]
     dpop: dpop::Dpop,
+    #[cfg(feature = "full")]
+    stepped_up: Option<step_up::SteppedUp>,
     operations: Vec<Operation>,
     last_op: OpId,
     fingerprint_salt: [u8; 16],
@@ -99,6 +110,12 @@ enum Purpose {
     Keys,
     #[cfg(feature = "full")]
     MakeKey,
+    #[cfg(feature = "full")]
+    Push,
+    #[cfg(feature = "full")]
+    AskDevice,
+    #[cfg(feature = "full")]
+    PollDevice,
     StoreLogin,
     TakeLogin,
     Exchange,
@@ -144,6 +161,8 @@ impl Vault {
             escrow: escrow::Escrow::default(),
             #[cfg(feature = "full")]
             dpop: dpop::Dpop::default(),
+            #[cfg(feature = "full")]
+            stepped_up: None,
             operations: Vec::new(),
             last_op: 0,
             fingerprint_salt,
@@ -383,6 +402,12 @@ impl Vault {
             Purpose::Keys => self.keys_answered(outcome),
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
+            #[cfg(feature = "full")]
+            Purpose::Push => self.login_pushed(op, outcome),
+            #[cfg(feature = "full")]
+            Purpose::AskDevice => self.device_asked(op, outcome),
+            #[cfg(feature = "full")]
+            Purpose::PollDevice => self.device_polled(op, outcome),
             Purpose::Revoke => self.revocation_answered(op, outcome),
             // Only when their time is over: the store is stuck.
             Purpose::StoreLogin => self.login_stored(op, false),
@@ -429,6 +454,8 @@ impl Vault {
             self.answered(op, purpose, &Outcome::Failed);
         }
         self.expire_logins();
+        #[cfg(feature = "full")]
+        self.poll_devices();
         self.retry_revocations();
         self.keep_on_time();
         #[cfg(feature = "full")]

@@ -4,16 +4,25 @@ import { unsupported } from './error.js'
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
 const ANSWER = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri', 'session_state']
 
-/** Is this the answer to an authorization request, by its shape? */
-export const isAnswer = ({ searchParams: query }: URL): boolean =>
-  query.has('state') && (query.has('code') || query.has('error'))
+/** An answer comes in the query, or in the fragment; which of them counts is the vault's to know. */
+const answerOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.replace('#', '&'))
 
-/** The address without the answer in it; what else is in its query is kept to the letter. */
+/** The `state` of an answer, or of an authorization request. */
+export const stateOf = (url: URL): string | null => answerOf(url).get('state')
+
+/** Is this the answer to an authorization request, by its shape? */
+export const isAnswer = (url: URL): boolean => {
+  const answer = answerOf(url)
+  return answer.has('state') && (answer.has('code') || answer.has('error'))
+}
+
+/** The address without the answer in it; what else is in its query and fragment is kept to the letter. */
 export const withoutAnswer = (url: URL): URL => {
   const clean = new URL(url)
-  const parts = url.search.slice(1).split('&')
-  const isOfAnswer = (part: string) => ANSWER.some((name) => new URLSearchParams(part).has(name))
-  clean.search = parts.filter((part) => !isOfAnswer(part)).join('&')
+  const isOther = (part: string) => !ANSWER.some((name) => new URLSearchParams(part).has(name))
+  for (const part of ['search', 'hash'] as const) {
+    clean[part] = url[part].slice(1).split('&').filter(isOther).join('&')
+  }
   return clean
 }
 

@@ -1,7 +1,7 @@
 /** The public interface of `strongroom`, the page's side. */
-import type { EndReason, Holding, Session, TraceEvent } from './messages.js'
+import type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from './messages.js'
 
-export type { EndReason, Holding, Session, TraceEvent } from './messages.js'
+export type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from './messages.js'
 
 /** A connection from one page to its vault. */
 export interface Strongroom {
@@ -37,7 +37,8 @@ export interface Strongroom {
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if that fails. `popup` must be called in a
-   * click handler and resolves with the session.
+   * click handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
+   * told what the user types in elsewhere, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
@@ -122,20 +123,41 @@ export interface Progress {
 
 /** Options of {@link Strongroom.login}. */
 export interface LoginOptions {
-  /** How the user gets to the provider. Default `'redirect'`. */
-  mode?: 'redirect' | 'popup'
+  /**
+   * How the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
+   * configuration; of the other options it heeds `scope`, `signal` and `timeout`.
+   */
+  mode?: 'redirect' | 'popup' | 'device'
+  /** With `mode: 'device'`: is called once, with what the user is to be shown. */
+  onCode?: (code: DeviceCode) => void
   /** A path within the app to come back to, with its query and fragment. Default: where the page is. */
   returnTo?: string
-  /** OpenID Connect Core 3.1.2.1: `none`, `login`, `consent`, `select_account`. */
+  /**
+   * OpenID Connect Core 3.1.2.1: `none` alone, or one or more of `login`, `consent`, `select_account` and `create`
+   * (Initiating User Registration 1.0), separated by spaces. Anything else is refused. With `offline_access` in
+   * the configured scope `consent` is added, but not to `none` (section 11).
+   */
   prompt?: string
   /** The user's identifier, if known. */
   loginHint?: string
   /** Preferred languages, such as `de fr`. */
   uiLocales?: string
-  /** Requested authentication context classes. */
+  /**
+   * Requested authentication context classes, the preferred one first. A wish (OpenID Connect Core 3.1.2.1): a
+   * provider may sign the user in otherwise, and says in `acr` how, which is in `session.claims` if the
+   * configuration's `claims` names it. Who needs one for sure has the API check it, and `stepUp` in its rule.
+   */
   acrValues?: string
-  /** Seconds since the last active sign-in that are still good enough. */
+  /**
+   * Seconds since the last active sign-in that are still good enough. The ID token's `auth_time` is held against it
+   * (3.1.3.7), with `clockTolerance`: a provider that does not say, or ignored it, fails the login with
+   * `id_token_invalid`.
+   */
   maxAge?: number
+  /** Scopes to ask for besides the configured ones; the configuration's `loginScopes` must name them. */
+  scope?: string
+  /** Other parameters for the authorization request; the configuration's `loginParams` must name them. */
+  params?: Record<string, string>
   /** Gives the login up. */
   signal?: AbortSignal
   /** Seconds a popup login may take, also if the user has closed the popup, which goes unnoticed. Default 600. */
@@ -182,6 +204,12 @@ export interface ConnectOptions {
 /** The shape of `StrongroomError`: every refusal carries a stable `code` (docs/errors.md). */
 export interface StrongroomErrorLike extends Error {
   readonly code: string
+  /**
+   * With `step_up_required` and `insufficient_scope`: options of the login that the API asks for (RFC 9470), for
+   * `room.login({ mode: 'popup', ...error.login })`. Call it in a click handler, and repeat the request after it. Not
+   * there if the configuration lets no page ask for that scope.
+   */
+  readonly login?: Demand
 }
 
 declare global {

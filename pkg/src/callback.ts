@@ -1,5 +1,5 @@
 /** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
-import { isAnswer, withoutAnswer } from './address.js'
+import { isAnswer, stateOf, withoutAnswer } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Link } from './port.js'
 
@@ -34,7 +34,7 @@ export const handleCallback = (link: Link, address: string | URL = location.href
 /** `notOurs` is called if the answer is for another library on this page. */
 const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   // The state of a popup's login ends in .p
-  const ofPopup = url.searchParams.get('state')!.endsWith('.p')
+  const ofPopup = stateOf(url)!.endsWith('.p')
   if (ofPopup && !link.shared && (await (await import('./relay.js')).passAnswer(url))) return leave()
   const settled = await link.query({ t: 'callback', url: url.href }).catch((error) => {
     // The opener is told as well.

@@ -16,8 +16,23 @@ export interface VaultConfig {
   claims?: string[]
   /** The provider's metadata (RFC 8414), instead of discovery. */
   metadata?: ProviderMetadata
-  /** The ID token's signing algorithm. Default: what the metadata offers, asymmetric only. */
-  idTokenSignedResponseAlg?: 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
+  /**
+   * The ID token's signing algorithm. Default: what the metadata offers of RS256, PS256 and ES256. Naming one here
+   * loads strongroom_full_bg.wasm, which knows all of these; where that is loaded for another reason, all that the
+   * metadata offers are accepted. `none` and HMAC (HS256, …) never are.
+   */
+  idTokenSignedResponseAlg?:
+    | 'RS256'
+    | 'RS384'
+    | 'RS512'
+    | 'PS256'
+    | 'PS384'
+    | 'PS512'
+    | 'ES256'
+    | 'ES384'
+    | 'ES512'
+    | 'EdDSA'
+    | 'Ed25519'
   /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
   authorizationParams?: Record<string, string>
   /**
@@ -32,6 +47,24 @@ export interface VaultConfig {
    * strongroom_full_bg.wasm, as `inspect` does.
    */
   dpop?: boolean
+  /**
+   * Hands authorization requests to the provider itself, so that the user's browser gets only a reference to them
+   * (pushed authorization requests, RFC 9126). A login fails with `unsupported` if the provider's metadata has no
+   * `pushed_authorization_request_endpoint`. Needs strongroom_full_bg.wasm, as do the options below; where that is
+   * loaded anyway, a provider that says `require_pushed_authorization_requests` gets them without being asked.
+   */
+  par?: boolean
+  /**
+   * Where the provider puts its answer. `'fragment'` keeps the code out of servers' logs (OAuth 2.0 Multiple Response
+   * Type Encoding Practices 2.1); then an answer in the query counts for nothing. Default `'query'`.
+   */
+  responseMode?: 'query' | 'fragment'
+  /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */
+  loginParams?: string[]
+  /** Scopes that pages may ask for besides `scope`, by `login({ scope })`. Default: none. */
+  loginScopes?: string[]
+  /** Allows `login({ mode: 'device' })`: signing in on another device (RFC 8628). */
+  deviceFlow?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
   /** Seconds a request to the provider may take. Default 10. */
@@ -55,6 +88,13 @@ export interface ApiRule {
    * script can set a header of a socket's handshake. It needs strongroom_full_bg.wasm, as `inspect` does.
    */
   webSocket?: SocketToken
+  /**
+   * Reads `WWW-Authenticate` of answers that refuse a call, and rejects it with `step_up_required` if the API wants
+   * another or more recent authentication (RFC 9470), or with `insufficient_scope` if it wants more scope (RFC 6750
+   * 3.1), with a login that satisfies it. The API must let the header be read
+   * (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs strongroom_full_bg.wasm.
+   */
+  stepUp?: boolean
 }
 
 /** Where a socket's token goes. */
@@ -97,6 +137,9 @@ export interface ProviderMetadata {
   jwks_uri: string
   revocation_endpoint?: string
   end_session_endpoint?: string
+  pushed_authorization_request_endpoint?: string
+  require_pushed_authorization_requests?: boolean
+  device_authorization_endpoint?: string
   authorization_response_iss_parameter_supported?: boolean
   id_token_signing_alg_values_supported?: string[]
   code_challenge_methods_supported?: string[]

@@ -1,9 +1,13 @@
+import type { Demand } from './messages.js'
+
 /**
  * A refusal, or a failure that is not the network's. `message` says what happened and what to do, and never
  * holds a secret.
  */
 export class StrongroomError extends Error {
   override readonly name = 'StrongroomError'
+  /** With `step_up_required` and `insufficient_scope`: options of the login that the API asks for. */
+  declare login?: Demand
   /** What programs match on: never renamed, never reused. docs/errors.md lists all. */
   readonly code: string
 

@@ -2,13 +2,14 @@
 import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
 import { listen } from './listen.js'
+import type { DeviceCode } from './messages.js'
 import type { Link } from './port.js'
 import { refuse } from './spell.js'
 
 /** Begins a login. Resolves when it is done; in redirect mode the page is gone by then. */
 export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
   new Promise((resolve) => {
-    const { signal, timeout = 600, mode = 'redirect', returnTo, ...parameters } = options
+    const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, ...parameters } = options
     const cancelled = () => refuse('login_cancelled')
     if (signal?.aborted) return resolve(cancelled())
 
@@ -37,8 +38,10 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     const id = link.ask(
       {
         answer(message) {
-          if (message.t !== 'navigate') return end()
-          go(webUrl(message.url)).catch(fail)
+          if (message.t === 'done') return end()
+          // Where to go, or what the user is to type in elsewhere.
+          const { url } = message as { url?: string }
+          url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
           return true
         },
         fail,

@@ -26,7 +26,7 @@ export const lockName = (name: number): string => `strongroom ${name}`
 export type PageMessage =
   /** First on every port; answered by `ready` or `failed`. A second one changes nothing. */
   | { t: 'hello'; version: number }
-  /** Begin a login; answered by `navigate`, then, in popup mode, by `done`. */
+  /** Begin a login; answered by `navigate`, then, in popup mode, by `done`; in device mode by `device` and `done`. */
   | ({ t: 'login'; id: number } & LoginParameters)
   /** Give up login `id`. */
   | { t: 'cancel'; id: number }
@@ -53,17 +53,37 @@ export type PageMessage =
   | { t: 'bye' }
 
 /** The parameters of an authorization request that a page may choose. */
-export interface LoginParameters {
-  mode: 'redirect' | 'popup'
+export interface LoginParameters extends Demand {
+  mode: 'redirect' | 'popup' | 'device'
   /** Where the user was: a path within the app, handed back by `handleCallback()`. */
   returnTo?: string
-  /** OpenID Connect Core 3.1.2.1. */
-  prompt?: string
   loginHint?: string
   uiLocales?: string
+  /** What the configuration's `loginParams` lets pages add. */
+  params?: Record<string, string>
+}
+
+/** What an API may want of a login (RFC 9470, RFC 6750 3.1). */
+export interface Demand {
+  /** OpenID Connect Core 3.1.2.1. */
+  prompt?: string
   acrValues?: string
   /** Seconds. */
   maxAge?: number
+  /** Scopes besides those of the configuration, which must name them in `loginScopes`. */
+  scope?: string
+}
+
+/** What a user needs to sign in on another device (RFC 8628 3.2). */
+export interface DeviceCode {
+  /** To be typed in. */
+  userCode: string
+  /** Where. */
+  verificationUri: string
+  /** The same address with the code in it: for a QR code. */
+  verificationUriComplete?: string
+  /** Until when, in milliseconds since the Unix epoch. */
+  expiresAt: number
 }
 
 /** The head of a request, as `Request` normalised it. */
@@ -95,6 +115,8 @@ export type VaultMessage =
   | { t: 'failed'; code: string; message: string }
   /** Where login `id` goes: the provider's authorization endpoint, or the error page of none. */
   | { t: 'navigate'; id: number; url: string }
+  /** What the user of login `id` is to type in on another device. */
+  | ({ t: 'device'; id: number } & DeviceCode)
   /** A callback was dealt with. `popup`: it belongs to another page's popup, close this one. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
@@ -116,8 +138,8 @@ export type VaultMessage =
   | { t: 'socket'; id: number; protocol: string }
   /** Call `id` failed as `fetch` fails when the network does. */
   | { t: 'network_error'; id: number }
-  /** Operation `id` was refused or failed. */
-  | { t: 'error'; id: number; code: string; message: string }
+  /** Operation `id` was refused or failed. `login`: which login would help. */
+  | { t: 'error'; id: number; code: string; message: string; login?: Demand }
   /** Operation `id` is complete. `url`: where to send the user for the provider's own logout. */
   | { t: 'done'; id: number; url: string | null }
   /** What the vault holds: kinds, ages and fingerprints, never values. */

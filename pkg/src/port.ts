@@ -8,7 +8,7 @@
  */
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
-import { lockName, PROTOCOL, type PageMessage, type VaultMessage } from './messages.js'
+import { lockName, PROTOCOL, type Demand, type PageMessage, type VaultMessage } from './messages.js'
 import { inWords } from './spell.js'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
@@ -28,7 +28,7 @@ export type AnswerTo<T extends Query['t']> = Extract<
 /** What answers a question, but for `error`. */
 export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
 /** What refuses a question, or all of them. */
-type Refusal = Extract<VaultMessage, { code: string }> & { id?: number }
+type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand }
 /** What concerns the whole page. */
 export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'expiring' | 'trace' }>
 /** What JSON cannot carry: a request's body, a socket's port. */
@@ -132,11 +132,13 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       for (const asker of askers.values()) error.then(asker.fail)
       askers.clear()
     }
-    const refuse = ({ t, id, code, message }: Refusal) => {
+    const refuse = ({ t, id, code, message, login }: Refusal) => {
       if (t === 'failed') return link.end(code, message)
       const asker = askers.get(id)
       if (id && !asker) return
       const error = inWords(code, message)
+      // Before anybody hears of it.
+      if (login) error.then((refusal) => (refusal.login = login))
       if (asker) error.then(asker.fail)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
       else {

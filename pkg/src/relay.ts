@@ -3,10 +3,10 @@
  * the answer to it by a BroadcastChannel, since the provider may have cut the popup off from its opener.
  * The answer's code is useless without the verifier, which is in the opener's vault.
  */
+import { stateOf } from './address.js'
 import type { Link } from './port.js'
 
 const open = () => new BroadcastChannel('strongroom')
-const stateOf = (url: URL) => url.searchParams.get('state')
 
 /** In the opener: waits for the answer to this authorization request and passes it to the vault. */
 export const awaitAnswer = (link: Link, request: URL, fail: (error: unknown) => void): (() => void) => {

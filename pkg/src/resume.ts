@@ -5,7 +5,7 @@
  * It cannot go round in circles: an attempt is written down in this tab before it begins, and there is none where
  * that cannot be done, nor soon after another, nor at a page that is itself an answer of the provider.
  */
-import { isAnswer, ownPath, webUrl } from './address.js'
+import { isAnswer, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
 import { listen } from './listen.js'
 import type { Link } from './port.js'
@@ -74,7 +74,7 @@ export const resume = async (
   if (!isBegun) {
     if (isAnswer(new URL(location.href))) {
       const attempt = lastAttempt()
-      if (!attempt?.state || attempt.state !== new URL(location.href).searchParams.get('state')) return
+      if (!attempt?.state || attempt.state !== stateOf(new URL(location.href))) return
       underWay = takeAnswer(room, attempt, handled)
     } else {
       if (document.prerendering) await shown()
@@ -176,7 +176,7 @@ const heedLogins = (room: Strongroom) => {
 }
 
 /** Whether a login began in a page that did not leave for it. A frame in which it did is an app like any other. */
-const isForAnotherPage = (url: URL) => isAnswer(url) && url.searchParams.get('state')!.endsWith('.p')
+const isForAnotherPage = (url: URL) => isAnswer(url) && stateOf(url)!.endsWith('.p')
 
 /**
  * In the frame of `ask`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
@@ -197,7 +197,7 @@ const leave = (link: Link): Promise<void> =>
         answer(message) {
           if (message.t !== 'navigate') return resolve()
           const url = webUrl(message.url)
-          const attempt = { at: Date.now(), returnTo, state: url.searchParams.get('state') }
+          const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
           if (!write(attempt)) return resolve()
           location.replace(url)
           return true

@@ -23,11 +23,17 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * says `inspect: true`, `dpop: true`, `persist: 'sealed'` or `'escrow'`, or has a rule with `webSocket`. The full module serves
-   * every configuration, the other one has no inspector and no DPoP, keeps nothing and opens no sockets.
+   * says `inspect: true`, `persist: 'sealed'` or `'escrow'`, or asks for anything else of which its documentation
+   * says that it needs that module. The full module serves every configuration.
    */
   wasm?: WasmSource
 }
+
+/**
+ * What only the full module can do, by the configuration's JSON: every option that is `true`, and some others. The
+ * metadata's own have an underscore. A text that looks like one of these loads the full module in vain.
+ */
+const NEEDS_FULL = /"([^_"]+":true|persist":"[^m]|(\w+Alg|responseMode|login\w+|webSocket)":)/
 
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>
@@ -71,20 +77,13 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
   )
 }
 
-const start = async (
-  config: VaultConfig,
-  {
-    // Bundlers look for exactly these expressions. The configuration may be missing, which the core is to say.
-    wasm = config?.inspect ||
-    config?.dpop ||
-    (config?.session?.persist ?? 'memory') !== 'memory' ||
-    config?.apis?.some?.((rule) => rule?.webSocket)
-      ? new URL('./strongroom_full_bg.wasm', import.meta.url)
-      : new URL('./strongroom_bg.wasm', import.meta.url),
-  }: VaultOptions,
-) => {
+const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   // At once: what the caller does with the object afterwards is of no effect.
   const json = JSON.stringify(config) ?? 'null'
+  // Bundlers look for exactly these expressions.
+  wasm ??= NEEDS_FULL.test(json)
+    ? new URL('./strongroom_full_bg.wasm', import.meta.url)
+    : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
   attempt(() => {
     const happened = (event: number, id: number, value: unknown) =>

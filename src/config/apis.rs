@@ -52,7 +52,7 @@ impl<'a> Options<'a> {
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(if cfg!(feature = "full") {
-            "url methods webSocket"
+            "url methods webSocket stepUp"
         } else {
             "url methods"
         });
@@ -66,7 +66,10 @@ impl<'a> Options<'a> {
         };
         let (option, why) = match Rule::new(&url, &methods) {
             #[cfg(feature = "full")]
-            Ok(rule) => return Some(rule.with_socket(socket)),
+            Ok(rule) => {
+                let steps_up = self.boolean("stepUp");
+                return Some(rule.with_socket(socket).with_step_up(steps_up));
+            }
             #[cfg(not(feature = "full"))]
             Ok(rule) => return Some(rule),
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),

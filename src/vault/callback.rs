@@ -30,7 +30,7 @@ pub(super) struct Callback {
     is_cancelled: bool,
 }
 
-enum Stage {
+pub(super) enum Stage {
     /// Before the login is taken out of the store: without the provider it would be used up in vain.
     NeedsMetadata(Answer),
     Taking(OpId, Answer),
@@ -46,6 +46,16 @@ impl Callback {
             Stage::Exchanging(_, pending, _) | Stage::Verifying(pending, _) => pending.key.as_ref(),
             Stage::NeedsMetadata(_) | Stage::Taking(..) => None,
         }
+    }
+
+    /// One that no page asked for: tokens that came otherwise, and are to be verified.
+    pub(super) fn of_nobody(key: String, stage: Stage) -> Box<Self> {
+        Box::new(Self {
+            page: None,
+            key,
+            stage,
+            is_cancelled: false,
+        })
     }
 }
 
@@ -227,7 +237,7 @@ impl Vault {
         }
     }
 
-    fn advance_callback(&mut self, mut callback: Box<Callback>) {
+    pub(super) fn advance_callback(&mut self, mut callback: Box<Callback>) {
         let Stage::Verifying(_, verification) = &mut callback.stage else {
             return;
         };
@@ -246,7 +256,7 @@ impl Vault {
 
     /// Revokes what a failed login brought: nobody will ever use it. Not beside a session, since many
     /// providers would revoke that, of the same grant, along with it.
-    fn refuse_grant(&mut self, tokens: &TokenSet) {
+    pub(super) fn refuse_grant(&mut self, tokens: &TokenSet) {
         if self.session.is_none() {
             self.revoke_unused(tokens);
         }
@@ -284,13 +294,29 @@ impl Vault {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
         };
+        #[cfg(feature = "full")]
+        let occasion = if pending.is_device {
+            Occasion::DeviceGrant
+        } else {
+            occasion
+        };
         let requested = verification.requested;
         match verification.conclude(self, valid, occasion) {
             (tokens, Ok(_)) if callback.is_cancelled => {
                 self.refuse_grant(&tokens);
                 self.fail_callback(callback.page, &callback.key, &cancelled());
             }
-            (tokens, Ok(id_token)) => {
+            #[cfg_attr(
+                not(feature = "full"),
+                expect(unused_mut, reason = "only the larger module asks for more")
+            )]
+            (mut tokens, Ok(id_token)) => {
+                #[cfg(feature = "full")]
+                {
+                    // RFC 6749 5.1: left out when it is what was asked for.
+                    tokens.scope = tokens.scope.take().or_else(|| pending.scope.clone());
+                    self.note_step_up(&pending);
+                }
                 let sid = self.new_sid();
                 let session = Session::begin(id_token, tokens, &self.config, requested, sid);
                 #[cfg(feature = "full")]

@@ -325,6 +325,10 @@ impl Vault {
                 let known = self.renewal.refused_generation;
                 self.renewal.refused_generation = known.max(Some(generation));
             }
+            #[cfg(feature = "full")]
+            if self.steps_up(call, head) {
+                return;
+            }
             self.deliver(call, text);
         }
     }

@@ -236,8 +236,8 @@ impl Vault {
             for session in self.sessions_being_read() {
                 keep(session.key());
             }
-            for pending in self.logins.pending() {
-                keep(pending.key.as_ref());
+            for key in self.logins.keys() {
+                keep(Some(key));
             }
             for callback in &self.callbacks {
                 keep(callback.key());

@@ -33,7 +33,10 @@ pub(super) fn salt(entropy: &mut dyn Entropy) -> [u8; 16] {
 impl Vault {
     /// Whether somebody may want to know.
     pub(super) const fn is_inspected(&self) -> bool {
-        IS_BUILT_IN && self.config.inspect
+        #[cfg(feature = "full")]
+        return self.config.inspect;
+        #[cfg(not(feature = "full"))]
+        false
     }
 
     /// Something happened that concerns no call.

@@ -3,6 +3,8 @@
 
 use crate::prelude::*;
 
+#[cfg(feature = "full")]
+use super::device::Device;
 use super::list::{self, List};
 use super::message::message;
 use super::{OpId, Output, PortId, Purpose, Vault};
@@ -28,24 +30,33 @@ pub(super) struct Logins {
     used: Vec<String>,
 }
 
-struct Login {
-    port: PortId,
-    id: u64,
-    params: LoginParams,
+pub(super) struct Login {
+    pub(super) port: PortId,
+    pub(super) id: u64,
+    pub(super) params: LoginParams,
     /// When the page is told that nothing came.
-    deadline: Millis,
-    stage: Stage,
+    pub(super) deadline: Millis,
+    pub(super) stage: Stage,
+    /// What the tokens of a login on another device are to be bound to.
+    #[cfg(feature = "full")]
+    pub(super) key: Option<PublicKey>,
 }
 
-enum Stage {
+pub(super) enum Stage {
     NeedsMetadata,
     /// The host makes the key that its tokens are to be bound to.
     #[cfg(feature = "full")]
     MakingKey(OpId),
+    /// The provider gets the request before the page is told where to go.
+    #[cfg(feature = "full")]
+    Pushing(OpId, Box<Begun>),
     Storing {
         op: OpId,
         url: String,
     },
+    /// The user is at another device.
+    #[cfg(feature = "full")]
+    AtDevice(Device),
     /// A popup is at the provider; its opener waits.
     AtProvider {
         key: String,
@@ -61,6 +72,16 @@ impl Login {
 impl Logins {
     pub(super) fn forget_port(&mut self, port: PortId) {
         self.under_way.retain(|login| login.port != port);
+    }
+
+    #[cfg(feature = "full")]
+    pub(super) fn put(&mut self, login: Box<Login>) {
+        self.under_way.push(login);
+    }
+
+    #[cfg(feature = "full")]
+    pub(super) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
+        list::take(&mut self.under_way, is_it)
     }
 
     /// The pending login called `key`, if it is in memory. It is there no longer then.
@@ -81,6 +102,19 @@ impl Logins {
         false
     }
 
+    /// The keys that tokens will be bound to.
+    #[cfg(feature = "full")]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        let under_way = self
+            .under_way
+            .iter()
+            .filter_map(|login| match &login.stage {
+                Stage::Pushing(_, begun) => begun.pending.key.as_ref(),
+                _ => login.key.as_ref(),
+            });
+        under_way.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
+    }
+
     pub(super) fn pending(&self) -> impl Iterator<Item = &Pending> {
         self.remembered.iter().map(|(_, pending)| &**pending)
     }
@@ -88,6 +122,10 @@ impl Logins {
     pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for login in &self.under_way {
             see(login.deadline);
+            #[cfg(feature = "full")]
+            if let Stage::AtDevice(device) = &login.stage {
+                device.due().map(&mut *see);
+            }
         }
     }
 
@@ -114,6 +152,8 @@ impl Vault {
             params,
             deadline: self.now.monotonic + LIFETIME + Millis(1),
             stage: Stage::NeedsMetadata,
+            #[cfg(feature = "full")]
+            key: None,
         }));
         if self.need_metadata() {
             self.resume_logins();
@@ -121,16 +161,40 @@ impl Vault {
     }
 
     /// Takes up the logins that waited for metadata.
+    #[cfg(feature = "full")]
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
-            #[cfg(feature = "full")]
-            let Some(login) = self.make_key(login) else {
-                continue;
-            };
+            if let Some(login) = self.make_key(login) {
+                self.begin_with_key(login, None);
+            }
+        }
+    }
+
+    /// Takes up the logins that waited for metadata.
+    #[cfg(not(feature = "full"))]
+    pub(super) fn resume_logins(&mut self) {
+        while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
             match self.authorization_request(&login.params) {
                 Ok(begun) => self.begin_login(login, begun),
                 Err(error) => self.post_error(login.port, login.id, &error),
             }
+        }
+    }
+
+    /// Begins a login whose key is there, if it needs one.
+    #[cfg(feature = "full")]
+    fn begin_with_key(&mut self, mut login: Box<Login>, key: Option<PublicKey>) {
+        if login.params.device {
+            login.key = key;
+            return self.begin_device(login);
+        }
+        let bound = |begun: Begun| match key {
+            Some(key) => begun.bound_to(key),
+            None => begun,
+        };
+        match self.authorization_request(&login.params).map(bound) {
+            Ok(begun) => self.push_or_begin_login(login, begun),
+            Err(error) => self.post_error(login.port, login.id, &error),
         }
     }
 
@@ -154,19 +218,14 @@ impl Vault {
         let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
             return;
         };
-        let begun = match key {
-            Some(key) => self
-                .authorization_request(&login.params)
-                .map(|begun| begun.bound_to(key)),
-            None => Err(Error::new(
-                Code::Unsupported,
-                words!("this browser makes no keys for ES256, which dpop needs"),
-            )),
-        };
-        match begun {
-            Ok(begun) => self.begin_login(login, begun),
-            Err(error) => self.post_error(login.port, login.id, &error),
+        if key.is_some() {
+            return self.begin_with_key(login, key);
         }
+        let error = Error::new(
+            Code::Unsupported,
+            words!("this browser makes no keys for ES256, which dpop needs"),
+        );
+        self.post_error(login.port, login.id, &error);
     }
 
     fn authorization_request(&mut self, params: &LoginParams) -> Result<Begun> {
@@ -185,8 +244,10 @@ impl Vault {
 
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
-    fn begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
-        let Begun { url, key, pending } = begun;
+    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
+        let Begun {
+            url, key, pending, ..
+        } = begun;
         if login.params.popup {
             self.navigate(&login, &url);
             login.stage = Stage::AtProvider { key: key.clone() };

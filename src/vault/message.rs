@@ -221,12 +221,16 @@ impl Members<'_> {
     }
 
     fn login(&mut self) -> LoginParams {
+        #[cfg(feature = "full")]
+        let device = self.object.str("mode") == Some("device");
         let popup = match self.object.str("mode") {
             Some("popup") => true,
+            #[cfg(feature = "full")]
+            Some("device") => false,
             mode => {
                 self.are_sound &= mode == Some("redirect");
                 self.why = words!(
-                    "login option mode must be 'redirect' or 'popup', or another option is of a wrong type"
+                    "login option mode must be 'redirect' or 'popup' (or 'device', with deviceFlow: true in the worker's file), or another option is of a wrong type"
                 );
                 false
             }
@@ -239,7 +243,31 @@ impl Members<'_> {
             ui_locales: self.text("uiLocales"),
             acr_values: self.text("acrValues"),
             max_age: self.number("maxAge"),
+            #[cfg(feature = "full")]
+            more: self.more(),
+            #[cfg(feature = "full")]
+            scope: self.text("scope"),
+            #[cfg(feature = "full")]
+            device,
         }
+    }
+
+    /// `params`: an object of texts.
+    #[cfg(feature = "full")]
+    fn more(&mut self) -> Vec<(String, String)> {
+        let mut more = Vec::new();
+        let Some(value) = self.object.get("params") else {
+            return more;
+        };
+        self.are_sound &= value.as_object().is_some();
+        for (name, value) in value.as_object().into_iter().flat_map(Object::iter) {
+            self.are_sound &= value.as_str().is_some();
+            more.push((
+                name.to_owned(),
+                value.as_str().unwrap_or_default().to_owned(),
+            ));
+        }
+        more
     }
 
     fn fetch(&mut self) -> FetchRequest {

@@ -73,11 +73,14 @@ impl Vault {
             let message = words!("the token endpoint answered without an ID token");
             return Err(Error::new(Code::TokenResponseInvalid, message));
         };
-        let announced = self.provider.metadata.as_ref();
-        let allowed = match (&self.config.id_token_alg, announced) {
-            (Some(alg), _) => core::slice::from_ref(alg),
-            (None, Some(metadata)) => &metadata.id_token_signing_algorithms,
-            (None, None) => &[],
+        let allowed = match &self.provider.metadata {
+            Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
+            None => &[],
+        };
+        #[cfg(feature = "full")]
+        let allowed = match &self.config.id_token_alg {
+            Some(alg) => core::slice::from_ref(alg),
+            None => allowed,
         };
         Unverified::parse(id_token.expose(), allowed)
     }

@@ -79,9 +79,27 @@ fn parameters(algorithm: Algorithm) -> JsValue {
         Algorithm::Es256 => "ECDSA",
         Algorithm::Rs256 => "RSASSA-PKCS1-v1_5",
         Algorithm::Ps256 => "RSA-PSS",
+        #[cfg(feature = "full")]
         Algorithm::EdDsa => "Ed25519",
+        #[cfg(feature = "full")]
+        Algorithm::Es384 | Algorithm::Es512 => "ECDSA",
+        #[cfg(feature = "full")]
+        Algorithm::Rs384 | Algorithm::Rs512 => "RSASSA-PKCS1-v1_5",
+        #[cfg(feature = "full")]
+        Algorithm::Ps384 | Algorithm::Ps512 => "RSA-PSS",
     };
-    let parameters = js::literal(r#"{"hash":"SHA-256","namedCurve":"P-256","saltLength":32}"#);
+    let sizes = match algorithm {
+        #[cfg(feature = "full")]
+        Algorithm::Es384 | Algorithm::Rs384 | Algorithm::Ps384 => {
+            r#"{"hash":"SHA-384","namedCurve":"P-384","saltLength":48}"#
+        }
+        #[cfg(feature = "full")]
+        Algorithm::Es512 | Algorithm::Rs512 | Algorithm::Ps512 => {
+            r#"{"hash":"SHA-512","namedCurve":"P-521","saltLength":64}"#
+        }
+        _ => r#"{"hash":"SHA-256","namedCurve":"P-256","saltLength":32}"#,
+    };
+    let parameters = js::literal(sizes);
     js::set(&parameters, "name", &js::text(name));
     parameters
 }

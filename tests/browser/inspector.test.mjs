@@ -62,8 +62,7 @@ test('config_invalid: a module without the inspector is told to inspect', time, 
   app.setWorker(workerWith({ inspect: true }, LEAN))
   const { error } = await booted(await app.open())
   assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /`inspect` is true: this module has no inspector/)
-  assert.match(error.message, /strongroom_full_bg\.wasm/)
+  assert.match(error.message, /`inspect`: there is no such option, or it needs strongroom_full_bg\.wasm/)
 })
 
 test('the full module inspects nothing unless it is told to', time, async () => {

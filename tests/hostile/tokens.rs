@@ -180,7 +180,7 @@ fn a_public_key_is_no_secret_to_sign_with() {
 #[test]
 fn a_key_is_for_its_own_algorithm() {
     let header = |alg: &str, kid: &str| format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#);
-    for alg in ["RS256", "PS256", "EdDSA"] {
+    for alg in ["RS256", "PS512", "EdDSA", "ES384", "ES512"] {
         assert_refused([of(&header(alg, "ec"), CLAIMS)], "Unknown");
     }
     // The RSA key has no kid, and is the only one: so it is selected, and is not who signed.
@@ -189,7 +189,7 @@ fn a_key_is_for_its_own_algorithm() {
         "signature is not by the issuer's key",
     );
     for alg in [
-        "ES512", "ES256K", "RS1", "Es256", "ES256 ", "ECDH-ES", "dir", "A128GCM",
+        "ES257", "ES256K", "RS1", "Es256", "ES256 ", "ECDH-ES", "dir", "A128GCM",
     ] {
         assert_refused([of(&header(alg, "ec"), CLAIMS)], "is not allowed");
     }

@@ -102,6 +102,7 @@ vault(${JSON.stringify(config)})
  * @param {import('playwright-core').LaunchOptions} [options.launch]
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
+ * @param {object} [options.client] More metadata of the client.
  * @param {boolean} [options.proxied] See `startServers()`.
  */
 export async function startApp({
@@ -115,10 +116,11 @@ export async function startApp({
   launch,
   provider,
   api: apiOptions,
+  client,
   proxied,
 } = {}) {
   const [servers, browser] = await Promise.all([
-    startServers({ provider, api: apiOptions, proxied }),
+    startServers({ provider, api: apiOptions, client, proxied }),
     launchBrowser(launch),
   ])
   const { site, api } = servers
@@ -183,9 +185,9 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
 }
 
 /** Signs in by redirect; resolves when the app has its session, with the callback's outcome. */
-export async function signIn(page, options = {}) {
+export async function signIn(page, options = {}, account) {
   await startLogin(page, options)
-  await giveConsent(page)
+  await giveConsent(page, account)
   await page.waitForURL(/\/callback/)
   return booted(page)
 }

@@ -40,7 +40,8 @@ export class Bookkeeper {
 
   #code(ctx) {
     const location = URL.parse(ctx.response.get('Location'))
-    const value = location?.searchParams.get('code')
+    const inFragment = new URLSearchParams(location?.hash.slice(1))
+    const value = location?.searchParams.get('code') ?? inFragment.get('code')
     if (value) this.#issue({ kind: 'authorization_code', value, expiresAt: Date.now() + 60_000 })
   }
 

@@ -51,7 +51,9 @@ async function takeAnswer(ctx, provider, details, ledger) {
   const account = authenticate(form.username, form.password)
   if (!account) return showStep(ctx, provider, details, form)
   ledger.record({ type: 'sign_in', at: Date.now(), account: account.username })
-  return finish(ctx, provider, { login: { accountId: account.username } }, false)
+  // Who was to choose has chosen.
+  const chosen = details.prompt.name === 'select_account' ? { select_account: {} } : {}
+  return finish(ctx, provider, { login: { accountId: account.username }, ...chosen }, false)
 }
 
 async function finish(ctx, provider, result, mergeWithLastSubmission) {
@@ -77,7 +79,7 @@ async function showStep(ctx, provider, details, rejected) {
     app: client.clientName ?? client.clientId,
     origins: client.redirectUris.map((uri) => new URL(uri).origin),
   }
-  const body = details.prompt.name === 'login' ? login(view, details, rejected) : consent(view, details)
+  const body = details.prompt.name === 'consent' ? consent(view, details) : login(view, details, rejected)
   // A form's redirects count as the form's action: the answer goes to the app.
   sendPage(ctx, { ...body, formAction: view.origins, status: rejected ? 401 : 200 })
 }

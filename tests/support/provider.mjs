@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
-import { Provider } from 'oidc-provider'
+import { interactionPolicy, Provider } from 'oidc-provider'
 import { findAccount } from './accounts.mjs'
 import { Bookkeeper } from './bookkeeper.mjs'
 import { readForm } from './body.mjs'
@@ -10,6 +10,7 @@ import { Ledger } from './ledger.mjs'
 import { listen } from './listen.mjs'
 import { escape, sendPage } from './pages.mjs'
 import { createStore } from './store.mjs'
+import { devicePages } from './device_pages.mjs'
 
 const DAY_SECONDS = 24 * 60 * 60
 
@@ -48,8 +49,10 @@ export const ENDPOINTS = {
  * @param {number} [options.leewaySeconds] How long a rotated refresh token is still accepted. Default 0:
  *   reuse revokes the family at once.
  * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
- * @param {('ES256' | 'RS256' | 'PS256' | 'EdDSA')[]} [options.algorithms] For each a signing key is made;
- *   access tokens are signed with the first.
+ * @param {string[]} [options.algorithms] Of JWS; for each a signing key is made. Access tokens are signed with the
+ *   first, ID tokens with the client's.
+ * @param {boolean} [options.wantsPushed] Whether authorization requests must be pushed (RFC 9126); they may be.
+ * @param {boolean} [options.deviceFlow] Whether users can sign in on another device (RFC 8628).
  * @param {boolean | 'nonce'} [options.dpop] It binds tokens to keys (RFC 9449); `'nonce'`: and wants nonces.
  */
 export async function startProvider({
@@ -65,6 +68,8 @@ export async function startProvider({
   publicOrigin,
   algorithms = ['ES256'],
   dpop = false,
+  wantsPushed = false,
+  deviceFlow = false,
 }) {
   /** What a test may change while the provider runs. */
   const settings = { accessTokenSeconds, refreshTokenSeconds, leewaySeconds }
@@ -141,6 +146,8 @@ export async function startProvider({
       features: {
         devInteractions: { enabled: false },
         dPoP: { enabled: Boolean(dpop), nonceSecret, requireNonce: () => dpop === 'nonce' },
+        pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: wantsPushed },
+        deviceFlow: { enabled: deviceFlow, ...devicePages },
         revocation: {
           enabled: true,
           allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
@@ -172,7 +179,7 @@ export async function startProvider({
         RefreshToken: () => settings.refreshTokenSeconds,
         Session: DAY_SECONDS,
       },
-      interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
+      interactions: { url: (_ctx, { uid }) => `/interaction/${uid}`, policy: policy() },
       renderError,
     }
   }
@@ -206,6 +213,13 @@ export function publicClient(metadata) {
     id_token_signed_response_alg: 'ES256',
     ...metadata,
   }
+}
+
+/** Sign-in and consent, and a choice of account for who asks for one (OpenID Connect Core 3.1.2.1). */
+function policy() {
+  const prompts = interactionPolicy.base()
+  prompts.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0)
+  return prompts
 }
 
 async function generateSigningKey(alg) {

@@ -12,6 +12,7 @@
 mod activity;
 mod callback;
 mod calls;
+mod device;
 mod dpop;
 mod end;
 mod escrow;
@@ -25,11 +26,13 @@ mod logout;
 mod nothing_hangs;
 mod pages;
 mod provider_time;
+mod pushed;
 mod refresh;
 mod refresh_failures;
 mod resumed;
 mod secrecy;
 mod sockets;
+mod step_up;
 mod stuck_store;
 mod unauthorized;
 #[path = "../world/mod.rs"]

@@ -48,6 +48,10 @@ pub(crate) fn answer(
             401,
             Some(r#"Bearer error="insufficient_user_authentication""#),
         ),
+        "/demanding" if provider.api_demands.is_some() => {
+            let (status, challenge) = provider.api_demands.unwrap();
+            (status, Some(challenge))
+        }
         "/forbidden" => (403, Some(r#"Bearer error="insufficient_scope""#)),
         _ if is_accepted => (200, None),
         _ => (401, Some(r#"Bearer error="invalid_token""#)),

@@ -592,6 +592,15 @@ impl World {
         }
     }
 
+    /// The options of the login that a refused call was offered, as JSON.
+    pub(crate) fn offered_login(&self, request: Request) -> Option<String> {
+        let errors = self.pages[&request.port].of_type("error");
+        let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id);
+        let mut text = String::new();
+        errors.rev().find(is_its)?.get("login")?.write(&mut text);
+        Some(text)
+    }
+
     /// The code of the error that a request was answered with.
     #[track_caller]
     pub(crate) fn code(&self, request: Request) -> &str {
@@ -1389,6 +1398,8 @@ impl World {
             // The opener of a popup waits for the end of the login.
             is_final = !state.ends_with(".p");
         }
+        // A login on another device goes on.
+        is_final &= !matches!(answer, Answer::Device { .. });
         let was_asked = id == 0 || self.asked_as.contains_key(&Request { port, id });
         Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
         if is_final {
@@ -1658,9 +1669,14 @@ impl World {
     }
 
     fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
-        let endpoint = Provider::endpoint_of(request);
+        let endpoint = match Provider::endpoint_of(request) {
+            // What it brings is what a code brings.
+            Endpoint::PollDevice => Endpoint::Exchange,
+            endpoint => endpoint,
+        };
         let form = form_of(request);
-        let secret = form.get("refresh_token").or_else(|| form.get("code"));
+        let mut secrets = ["refresh_token", "code", "device_code"].iter();
+        let secret = secrets.find_map(|name| form.get(*name));
         let sent = secret.map_or("", String::as_str);
         let family = self.provider.family_of(sent);
         let now = self.time_of(self.turn);

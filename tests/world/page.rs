@@ -15,12 +15,27 @@ pub(crate) struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Navigate(String),
+    /// What the user is to type in on another device.
+    Device {
+        user_code: String,
+    },
     Done(Option<String>),
-    Settled { return_to: String, popup: bool },
-    Head { status: u16, url: String },
-    Socket { protocol: String },
+    Settled {
+        return_to: String,
+        popup: bool,
+    },
+    Head {
+        status: u16,
+        url: String,
+    },
+    Socket {
+        protocol: String,
+    },
     NetworkError,
-    Error { code: String, message: String },
+    Error {
+        code: String,
+        message: String,
+    },
     Inspection(Vec<Value>),
 }
 
@@ -53,6 +68,9 @@ fn answer(message: &Object) -> Option<Answer> {
     let text = |name| message.str(name).map(str::to_owned);
     Some(match message.str("t").unwrap() {
         "navigate" => Answer::Navigate(text("url")?),
+        "device" => Answer::Device {
+            user_code: text("userCode")?,
+        },
         "done" => Answer::Done(text("url")),
         "settled" => Answer::Settled {
             return_to: text("returnTo")?,

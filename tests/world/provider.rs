@@ -31,6 +31,9 @@ pub(crate) enum Endpoint {
     Exchange,
     Refresh,
     Revoke,
+    Push,
+    AskDevice,
+    PollDevice,
 }
 
 /// What goes wrong with one request.
@@ -103,6 +106,18 @@ pub(crate) struct Provider {
     pub(crate) rotates: bool,
     /// For how long a consumed refresh token is forgiven.
     pub(crate) leeway: Duration,
+    /// What the API answers to calls of `/demanding`: a status and `WWW-Authenticate`.
+    pub(crate) api_demands: Option<(u16, &'static str)>,
+    /// Whether users can sign in on another device.
+    pub(crate) knows_devices: bool,
+    /// The device codes that are good, each with whether its user has signed in.
+    pub(crate) devices: BTreeMap<String, bool>,
+    /// Whether authorization requests can be pushed, and whether they must be.
+    pub(crate) takes_pushed: bool,
+    pub(crate) wants_pushed: bool,
+    /// Requests that were pushed, by their references.
+    pub(crate) pushed: BTreeMap<String, String>,
+    references: u32,
     /// The path that its endpoints have in common, but for the discovery document.
     pub(crate) base: &'static str,
     /// The `scope` member of token replies.
@@ -153,6 +168,13 @@ impl Provider {
             issues_refresh_tokens: true,
             rotates: true,
             leeway: Duration::ZERO,
+            api_demands: None,
+            knows_devices: false,
+            devices: BTreeMap::new(),
+            takes_pushed: false,
+            wants_pushed: false,
+            pushed: BTreeMap::new(),
+            references: 0,
             base: "",
             scope: None,
             tells_time: false,
@@ -199,7 +221,13 @@ impl Provider {
     /// The user signs in at the address of an authorization request: where they are sent then.
     pub(crate) fn sign_in(&mut self, url: &str) -> String {
         let (_, query) = url.split_once('?').unwrap();
-        let params = params(query);
+        let mut params = params(query);
+        assert!(!self.wants_pushed || params.contains_key("request_uri"));
+        if let Some(reference) = params.get("request_uri") {
+            assert_eq!(params["client_id"], CLIENT_ID);
+            let pushed = self.pushed.remove(reference);
+            params = self::params(&pushed.expect("a request_uri is for one login"));
+        }
         assert_eq!(params["client_id"], CLIENT_ID);
         assert_eq!(params["redirect_uri"], REDIRECT_URI);
         assert_eq!(params["response_type"], "code");
@@ -310,9 +338,12 @@ impl Provider {
             "/.well-known/openid-configuration" => Endpoint::Discovery,
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
+            "/par" => Endpoint::Push,
+            "/device" => Endpoint::AskDevice,
             "/token" => match form_of(request)["grant_type"].as_str() {
                 "authorization_code" => Endpoint::Exchange,
                 "refresh_token" => Endpoint::Refresh,
+                "urn:ietf:params:oauth:grant-type:device_code" => Endpoint::PollDevice,
                 other => panic!("no such grant_type: {other}"),
             },
             _ => panic!("the provider has no such endpoint: {path}"),
@@ -390,11 +421,78 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         match endpoint {
-            Endpoint::Discovery => reply(200, &metadata(self.base)),
+            Endpoint::Discovery => reply(200, &self.metadata()),
+            Endpoint::Push => self.push(request),
+            Endpoint::AskDevice => self.ask_device(),
             Endpoint::Keys => reply(200, &key_set(&self.published_keys)),
-            Endpoint::Exchange | Endpoint::Refresh => self.token(now, endpoint, request, proof),
+            Endpoint::Exchange | Endpoint::Refresh | Endpoint::PollDevice => {
+                self.token(now, endpoint, request, proof)
+            }
             Endpoint::Revoke => self.revoke(&form_of(request)["token"]),
         }
+    }
+
+    fn metadata(&self) -> String {
+        let mut metadata = metadata(self.base);
+        if self.takes_pushed {
+            let endpoint = [ISSUER, self.base, "/par"].concat();
+            metadata.pop();
+            metadata.push_str(&format!(
+                r#","pushed_authorization_request_endpoint":"{endpoint}","require_pushed_authorization_requests":{}}}"#,
+                self.wants_pushed
+            ));
+        }
+        if self.knows_devices {
+            let endpoint = [ISSUER, self.base, "/device"].concat();
+            metadata.pop();
+            metadata.push_str(&format!(
+                r#","device_authorization_endpoint":"{endpoint}"}}"#
+            ));
+        }
+        metadata
+    }
+
+    fn ask_device(&mut self) -> HttpReply {
+        let device_code = self.secret("dc");
+        self.devices.insert(device_code.clone(), false);
+        let user_code = format!("CODE-{}", self.devices.len());
+        reply(
+            200,
+            &format!(
+                r#"{{"device_code":"{device_code}","user_code":"{user_code}",
+                "verification_uri":"{ISSUER}/activate","expires_in":600,"interval":5}}"#
+            ),
+        )
+    }
+
+    /// The users of all device codes sign in.
+    pub(crate) fn sign_in_on_devices(&mut self) {
+        for is_through in self.devices.values_mut() {
+            *is_through = true;
+        }
+    }
+
+    fn poll_device(&mut self, now: u64, device_code: &str, jkt: Option<String>) -> HttpReply {
+        match self.devices.get(device_code) {
+            None => refusal("invalid_grant"),
+            Some(false) => refusal("authorization_pending"),
+            Some(true) => {
+                self.devices.remove(device_code);
+                self.family_of
+                    .insert(device_code.to_owned(), self.families.len());
+                self.begin_family(now, self.subject.clone(), String::new(), jkt)
+            }
+        }
+    }
+
+    /// References are no secrets: pages see them.
+    fn push(&mut self, request: &HttpRequest) -> HttpReply {
+        self.references += 1;
+        let reference = format!("urn:ietf:params:oauth:request_uri:{}", self.references);
+        let answer = format!(r#"{{"request_uri":"{reference}","expires_in":60}}"#);
+        let sent = request.form.as_ref().unwrap().expose().to_owned();
+        self.pushed.insert(reference, sent);
+        reply(201, &answer)
     }
 
     fn token(
@@ -421,6 +519,7 @@ impl Provider {
         let form = form_of(request);
         let reply = match endpoint {
             Endpoint::Exchange => self.exchange(now, &form, jkt),
+            Endpoint::PollDevice => self.poll_device(now, &form["device_code"], jkt),
             _ => self.refresh(now, &form["refresh_token"], jkt.as_deref()),
         };
         HttpReply {
@@ -447,9 +546,19 @@ impl Provider {
         }
         self.family_of
             .insert(form["code"].clone(), self.families.len());
+        self.begin_family(now, consent.subject, consent.nonce, jkt)
+    }
+
+    fn begin_family(
+        &mut self,
+        now: u64,
+        subject: String,
+        nonce: String,
+        jkt: Option<String>,
+    ) -> HttpReply {
         self.families.push(Family {
-            subject: consent.subject,
-            nonce: consent.nonce,
+            subject,
+            nonce,
             login_at: now / 1000,
             access_token: String::new(),
             refresh_token: None,
@@ -539,7 +648,7 @@ impl Provider {
             ("auth_time", family.login_at.into()),
             ("at_hash", base64url::encode(&hash[..16]).into()),
         ];
-        if is_login {
+        if is_login && !family.nonce.is_empty() {
             claims.push(("nonce", family.nonce.as_str().into()));
         }
         if self.names_families {

@@ -83,6 +83,9 @@ pub fn check(input: &[u8]) {
         max_age: None,
         created_at: 0,
         key: None,
+        scope: None,
+        demand: None,
+        is_device: false,
     };
     let metadata = config().metadata.as_ref().unwrap();
     match answer.code(&pending, metadata) {

@@ -1,0 +1,203 @@
+//! What a configuration may say about the way users sign in, beyond the code flow as it is by default.
+//!
+//! Few do: the module without the Cargo feature `full` knows none of these options.
+
+use super::{Options, PROTOCOL_PARAMS};
+use crate::json::Value;
+use crate::prelude::*;
+use crate::text;
+use crate::token::is_scope_token;
+
+/// Most parameters that pages may be allowed to add.
+const MAX_PARAMS: usize = 16;
+
+/// How users sign in.
+#[derive(Clone, Debug, Default)]
+pub struct Flows {
+    /// Authorization requests are pushed (RFC 9126), or there is no login. Without it they are pushed where the
+    /// provider's metadata says that they must be.
+    pub pushes: bool,
+    /// The provider is to answer in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type Encoding
+    /// Practices 2.1), and an answer in its query counts for nothing.
+    pub answers_in_fragment: bool,
+    /// Users may sign in on another device (RFC 8628).
+    pub has_device: bool,
+    /// The scopes that pages may ask for besides those of the configuration.
+    pub login_scopes: Vec<String>,
+    /// The names of parameters that pages may add to an authorization request.
+    pub login_params: Vec<String>,
+}
+
+/// Why a configuration cannot have an option of this name, if there is more to say than that it is unknown.
+pub(super) fn refusal(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "responsetype" | "response_type" | "implicit" => Some(words!(
+            "there is only the authorization code flow with PKCE: the implicit flow puts tokens into addresses, and nothing ties them to this client (RFC 9700 2.1.2)"
+        )),
+        "granttype" | "grant_type" | "username" | "password" => Some(words!(
+            "there is only the authorization code flow with PKCE: the password grant shows the user's password to the app, and knows no second factor (RFC 9700 2.4)"
+        )),
+        _ => None,
+    }
+}
+
+impl Options<'_> {
+    pub(super) fn flows(&self) -> Flows {
+        Flows {
+            pushes: self.boolean("par"),
+            answers_in_fragment: self.answers_in_fragment(),
+            has_device: self.boolean("deviceFlow"),
+            login_scopes: self.login_scopes(),
+            login_params: self.login_params(),
+        }
+    }
+
+    fn answers_in_fragment(&self) -> bool {
+        const OPTION: &str = "responseMode";
+        match self.object.get(OPTION).map(Value::as_str) {
+            None | Some(Some("query")) => false,
+            Some(Some("fragment")) => true,
+            Some(_) => {
+                let why = words!(
+                    "it must be 'query' or 'fragment': answers by form_post would go to a server, and none that is signed (JARM) is read"
+                );
+                self.refuse(OPTION, why);
+                false
+            }
+        }
+    }
+
+    fn login_scopes(&self) -> Vec<String> {
+        const OPTION: &str = "loginScopes";
+        const WHY: &str = words!("it must be a list of scopes (RFC 6749 3.3)");
+        if self.object.get(OPTION).is_none() {
+            return Vec::new();
+        }
+        let scopes = self.texts(OPTION, "", WHY);
+        if !scopes.iter().all(|scope| is_scope_token(scope)) {
+            self.refuse(OPTION, WHY);
+        }
+        scopes
+    }
+
+    fn login_params(&self) -> Vec<String> {
+        const OPTION: &str = "loginParams";
+        const WHY: &str = words!("it must be a list of at most 16 names of parameters");
+        if self.object.get(OPTION).is_none() {
+            return Vec::new();
+        }
+        let names = self.texts(OPTION, "", WHY);
+        let is_fixed = |name: &String| {
+            let fixed = self.object.get("authorizationParams");
+            fixed
+                .and_then(Value::as_object)
+                .is_some_and(|fixed| fixed.get(name).is_some())
+        };
+        if names.len() > MAX_PARAMS || names.iter().any(String::is_empty) {
+            self.refuse(OPTION, WHY);
+        }
+        for name in &names {
+            if text::has_word(PROTOCOL_PARAMS, name) {
+                let why =
+                    words!("the flow sets one of these itself, or login() has an option for it");
+                self.refuse(OPTION, why);
+            }
+            if is_fixed(name) {
+                let why =
+                    words!("one of these is in authorizationParams, where pages cannot change it");
+                self.refuse(OPTION, why);
+            }
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::configured;
+
+    #[test]
+    fn what_is_left_out_is_off() {
+        let flows = configured("{}").unwrap().flows;
+        assert!(!flows.pushes && !flows.answers_in_fragment && flows.login_params.is_empty());
+    }
+
+    #[test]
+    fn each_option_is_read() {
+        let flows = configured(
+            r#"{"par": true, "responseMode": "fragment", "loginScopes": ["orders:write"],
+                "loginParams": ["kc_idp_hint", "display"]}"#,
+        );
+        let flows = flows.unwrap().flows;
+        assert_eq!(flows.login_scopes, ["orders:write"]);
+        assert!(flows.pushes && flows.answers_in_fragment);
+        assert_eq!(flows.login_params, ["kc_idp_hint", "display"]);
+    }
+
+    #[test]
+    fn what_would_undo_a_rule_is_refused() {
+        for (options, expected) in [
+            (r#"{"par": 1}"#, "`par` is 1"),
+            (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
+            (r#"{"responseMode": "jwt"}"#, "JARM"),
+            (r#"{"responseMode": "query.jwt"}"#, "JARM"),
+            (r#"{"loginScopes": "a"}"#, "a list of scopes"),
+            (r#"{"loginScopes": ["a b"]}"#, "a list of scopes"),
+            (r#"{"loginScopes": [""]}"#, "a list of scopes"),
+            (r#"{"loginParams": "display"}"#, "a list of at most 16"),
+            (r#"{"loginParams": [1]}"#, "a list of at most 16"),
+            (r#"{"loginParams": ["a", ""]}"#, "a list of at most 16"),
+            (
+                r#"{"loginParams": ["state"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["client_id"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["redirect_uri"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["nonce"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["scope"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["prompt"]}"#,
+                "login() has an option for it",
+            ),
+            (
+                r#"{"loginParams": ["audience"], "authorizationParams": {"audience": "a"}}"#,
+                "in authorizationParams",
+            ),
+        ] {
+            let error = configured(options).expect_err(options);
+            assert!(error.message().contains(expected), "{options}: {error}");
+        }
+        let many = format!(r#"{{"loginParams": [{}]}}"#, vec![r#""a""#; 17].join(","));
+        assert!(configured(&many).is_err());
+    }
+
+    #[test]
+    fn flows_that_there_are_not_are_refused_with_the_reason_and_its_section() {
+        for (name, section) in [
+            ("responseType", "RFC 9700 2.1.2"),
+            ("response_type", "RFC 9700 2.1.2"),
+            ("implicit", "RFC 9700 2.1.2"),
+            ("grantType", "RFC 9700 2.4"),
+            ("grant_type", "RFC 9700 2.4"),
+            ("username", "RFC 9700 2.4"),
+            ("password", "RFC 9700 2.4"),
+        ] {
+            let error = configured(&format!(r#"{{"{name}": "s3cret"}}"#)).expect_err(name);
+            assert!(error.message().contains(section), "{name}: {error}");
+            assert!(!error.message().contains("s3cret"));
+        }
+    }
+}

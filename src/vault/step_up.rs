@@ -1,0 +1,98 @@
+//! An API that wants more than the session has, another authentication (RFC 9470) or more scope: its page is told, and
+//! with what a login would get it.
+//!
+//! Nothing is tried again here. The page asks its user, begins that login, and calls once more. An API that refuses
+//! with the same words right after such a login would be asked for ever by a page that does not stop to think, so
+//! that page is told that another login is of no use.
+
+use super::calls::Call;
+use super::message::message;
+use super::{CallId, ResponseHead, Vault};
+use crate::authorize::Pending;
+use crate::challenge::{self, Demand};
+use crate::clock::{Instant, Millis};
+use crate::error::Code;
+use crate::prelude::*;
+use crate::text;
+
+/// For so long after a login that an API had asked for, the same demand is not passed on.
+const FRESH: Millis = Millis::from_secs(60);
+
+/// What the login of this session was asked for.
+pub(super) struct SteppedUp {
+    login: String,
+    at: Instant,
+}
+
+impl Vault {
+    /// Somebody has signed in.
+    pub(super) fn note_step_up(&mut self, pending: &Pending) {
+        self.stepped_up = pending.demand.as_ref().map(|login| SteppedUp {
+            login: login.clone(),
+            at: self.now,
+        });
+    }
+
+    /// Refuses a call if what its API wants is a matter of another login. Gives whether it did.
+    pub(super) fn steps_up(&mut self, call: CallId, head: &ResponseHead) -> bool {
+        let Some(known) = self.calls.iter().find(|c| c.call == call) else {
+            return false;
+        };
+        let is_ours = known.allowed.steps_up() && !known.is_orphan && self.session.is_some();
+        let header = head.www_authenticate.as_deref().unwrap_or_default();
+        let Some(demand) = challenge::demand(head.status, header).filter(|_| is_ours) else {
+            return false;
+        };
+        let (code, why) = match demand {
+            Demand::StepUp { .. } => (
+                Code::StepUpRequired,
+                words!("the API wants the user to authenticate in another way, or more recently"),
+            ),
+            Demand::Scope(_) => (
+                Code::InsufficientScope,
+                words!("the API wants a token of more scope"),
+            ),
+        };
+        let login = demand.login();
+        if self.has_just_done(&login) {
+            let why = words!("the API wants what the user has just signed in for");
+            self.refuse_demanding(call, Code::StepUpFailed, why, None);
+        } else {
+            let login = Some(login).filter(|_| self.may_ask(&demand));
+            self.refuse_demanding(call, code, why, login.as_deref());
+        }
+        true
+    }
+
+    /// Whether pages may ask for all of it.
+    fn may_ask(&self, demand: &Demand) -> bool {
+        match demand {
+            Demand::StepUp { .. } => true,
+            Demand::Scope(scope) => {
+                !scope.is_empty() && text::pieces(scope, b' ').all(|one| self.config.may_ask(one))
+            }
+        }
+    }
+
+    fn has_just_done(&self, login: &str) -> bool {
+        let done = self.stepped_up.as_ref();
+        done.is_some_and(|done| done.login == login && done.at.elapsed(&self.now) < FRESH)
+    }
+
+    fn refuse_demanding(&mut self, call: CallId, code: Code, why: &str, login: Option<&str>) {
+        let Some(known) = self.forget_call(call) else {
+            return;
+        };
+        let Call { port, id, .. } = *known;
+        let mut error = message("error");
+        error
+            .number("id", id)
+            .text("code", code.as_str())
+            .text("message", why);
+        if let Some(login) = login {
+            error.json("login", login);
+        }
+        self.post(port, error.finish());
+        self.drop_call(call);
+    }
+}

@@ -1,0 +1,171 @@
+// What goes to the authorization endpoint and comes back, besides the code flow as it is by default: pushed requests,
+// answers in the fragment, what a page may choose and what it may not.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { booted, call, giveConsent, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 60 } })
+})
+after(() => app?.close())
+afterEach(() => app.setConfig({}))
+
+const session = (page) => page.evaluate(() => room.session)
+const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
+const login = (page, options) => page.evaluate((given) => settle(room.login(given)), options)
+
+test('a pushed request: the address has a reference, and the session comes all the same', time, async () => {
+  app.setConfig({ par: true })
+  const page = await app.open()
+  const { value } = await signIn(page, { returnTo: '/inbox' })
+  assert.deepEqual(value, { returnTo: '/inbox' })
+  assert.deepEqual(Object.keys(lastRequest()).sort(), ['client_id', 'request_uri', 'state'])
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  await page.context().close()
+})
+
+test('a pushed request in a popup', time, async () => {
+  app.setConfig({ par: true })
+  const page = await app.open()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  assert.ok(lastRequest().request_uri)
+  await page.context().close()
+})
+
+test('an answer in the fragment is taken out of the address, and becomes a session', time, async () => {
+  app.setConfig({ responseMode: 'fragment' })
+  const page = await app.open()
+  const [seen, since] = [[], app.site.requests.length]
+  page.on('framenavigated', (frame) => seen.push(frame.url()))
+  const { value } = await signIn(page, { returnTo: '/inbox?a=1#top' })
+  assert.deepEqual(value, { returnTo: '/inbox?a=1#top' })
+  assert.equal(lastRequest().response_mode, 'fragment')
+  assert.ok(seen.some((url) => /\/callback#.*code=/.test(url)))
+  assert.equal(page.url(), `${app.site.origin}/callback`)
+  // No server has seen the code.
+  assert.ok(app.site.requests.slice(since).every(({ query }) => !query.includes('code=')))
+  await page.context().close()
+})
+
+test('an answer in the fragment of a popup', time, async () => {
+  app.setConfig({ responseMode: 'fragment', par: true })
+  const page = await app.open()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  await page.context().close()
+})
+
+test('another account: select_account, and the session is that user’s', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  assert.equal((await session(page)).claims.sub, 'alice')
+  const before = app.ledger.tokens('refresh_token').at(-1).family
+  await signIn(page, { prompt: 'select_account' }, ACCOUNTS[1])
+  assert.equal(lastRequest().prompt, 'select_account consent')
+  assert.equal((await session(page)).claims.sub, 'bob')
+  const { value } = await call(page, `${app.api.url}me`)
+  assert.equal(JSON.parse(value.text).sub, 'bob')
+  // The first user's grant is over: nobody is left who could end it.
+  assert.equal(app.ledger.familyRevoked(before), true)
+  await page.context().close()
+})
+
+test('the same account chosen again is a session of that user, and ends nothing', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await signIn(page, { prompt: 'select_account', loginHint: 'alice' })
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  await page.context().close()
+})
+
+test(
+  'loginHint, uiLocales, acrValues and maxAge reach the provider, and maxAge is checked',
+  time,
+  async () => {
+    const page = await app.open()
+    const wishes = { loginHint: 'alice', uiLocales: 'de fr', maxAge: 1000 }
+    await startLogin(page, wishes)
+    assert.equal(await page.inputValue('#username'), 'alice')
+    const { login_hint, ui_locales, max_age } = lastRequest()
+    assert.deepEqual(
+      { login_hint, ui_locales, max_age },
+      { login_hint: 'alice', ui_locales: 'de fr', max_age: '1000' },
+    )
+    await giveConsent(page)
+    await page.waitForURL(/\/callback/)
+    assert.deepEqual(await booted(page), { value: { returnTo: '/' } })
+    await page.context().close()
+  },
+)
+
+test('what no provider understands, and what the page may not choose, goes nowhere', time, async () => {
+  app.setConfig({ loginParams: ['display'], loginScopes: ['orders'] })
+  const page = await app.open()
+  await booted(page)
+  const before = app.ledger.authorizationRequests().length
+  for (const options of [
+    { prompt: 'none login' },
+    { prompt: 'password' },
+    { params: { client_id: 'another' } },
+    { params: { redirect_uri: 'https://evil.example/' } },
+    { params: { state: 'x', display: 'popup' } },
+    { params: { display: 1 } },
+    { params: 'display=popup' },
+    { scope: 'admin' },
+    { mode: 'password' },
+    { mode: 'device' },
+    { maxAge: -1 },
+    { maxAge: 1.5 },
+  ]) {
+    const { error } = await login(page, options)
+    const code = options.mode === 'device' ? 'unsupported' : 'message_invalid'
+    assert.equal(error.code, code, JSON.stringify(options))
+  }
+  assert.equal(app.ledger.authorizationRequests().length, before)
+  await page.context().close()
+})
+
+test('a parameter that the configuration lets pages add', time, async () => {
+  app.setConfig({ loginParams: ['display'] })
+  const page = await app.open()
+  await startLogin(page, { params: { display: 'popup' } })
+  assert.equal(lastRequest().display, 'popup')
+  await page.context().close()
+})
+
+test('an answer of another issuer, or without the announced iss, is refused', time, async () => {
+  const changes = {
+    'another issuer': { iss: 'https://evil.example' },
+    'nearly the same': { iss: `${app.provider.issuer}/` },
+    none: { iss: null },
+    'an error of none': { iss: null, code: null, error: 'access_denied' },
+  }
+  for (const [name, change] of Object.entries(changes)) {
+    const page = await app.open()
+    const exchanges = app.ledger.tokenRequests().length
+    await startLogin(page)
+    // Before the page's own script: as if the provider had answered so.
+    await page.addInitScript((changed) => {
+      const url = new URL(location.href)
+      if (!url.searchParams.has('state')) return
+      for (const [parameter, value] of Object.entries(changed)) {
+        if (value === null) url.searchParams.delete(parameter)
+        else url.searchParams.set(parameter, value)
+      }
+      history.replaceState(null, '', url)
+    }, change)
+    await giveConsent(page)
+    await page.waitForURL(/\/callback/)
+    const { error } = await booted(page)
+    assert.equal(error.code, 'issuer_mismatch', name)
+    assert.equal(app.ledger.tokenRequests().length, exchanges)
+    await page.context().close()
+  }
+})

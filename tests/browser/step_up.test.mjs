@@ -1,0 +1,142 @@
+// An API that wants another authentication (RFC 9470) or more scope (RFC 6750 3.1): the page is told what would
+// satisfy it, and after the user has done that the request goes out once more.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, beforeEach, test } from 'node:test'
+import { sendJson } from '../support/answer.mjs'
+import { giveConsent, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+const STRONGER = [401, 'Bearer error="insufficient_user_authentication", acr_values="phr", max_age="600"']
+const WIDER = [403, 'Bearer error="insufficient_scope", scope="orders"']
+
+let app
+let demand
+const bodies = []
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 60 } })
+  const { apis } = app.config
+  app.setConfig({
+    apis: [{ ...apis[0], stepUp: true }],
+    scope: 'openid profile offline_access',
+    loginScopes: ['orders'],
+  })
+  app.api.on('guarded', ({ request, response, body, claims }) => {
+    bodies.push(`${request.method} ${body}`)
+    if (!demand) return sendJson(response, 200, { scope: claims.scope })
+    const [status, challenge] = demand
+    sendJson(response, status, {}, { 'WWW-Authenticate': challenge })
+  })
+})
+after(() => app?.close())
+beforeEach(() => {
+  bodies.length = 0
+})
+
+const url = () => `${app.api.url}on/guarded`
+const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
+
+/** Calls the API, keeps the error, and says what it offers. */
+const refused = (page, init) =>
+  page.evaluate(
+    async ([address, options]) => {
+      globalThis.request = [address, options]
+      globalThis.refusal = await room.fetch(address, options).then(
+        () => null,
+        (error) => error,
+      )
+      const { code, message, login } = refusal
+      return { code, message, login }
+    },
+    [url(), init],
+  )
+
+/** Does what the error offers, in a click, as a person would. */
+const stepUp = async (page) => {
+  await page.evaluate(() => {
+    const button = document.createElement('button')
+    button.textContent = 'Confirm that it is you'
+    button.onclick = () => {
+      const again = async () => {
+        await room.login({ mode: 'popup', ...refusal.login })
+        const response = await room.fetch(...request)
+        return [response.status, await response.text()]
+      }
+      globalThis.steppedUp = settle(again())
+    }
+    document.body.replaceChildren(button)
+  })
+  const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('button')])
+  return popup
+}
+
+const finish = async (page, popup) => {
+  const closed = once(popup, 'close')
+  await giveConsent(popup)
+  await closed
+  return page.evaluate(() => steppedUp)
+}
+
+test('another authentication: asked for, done, and the same request is answered', time, async () => {
+  demand = STRONGER
+  const page = await app.open()
+  await signIn(page)
+  const init = { method: 'POST', body: '{"order":1}' }
+  const offered = await refused(page, init)
+  assert.equal(offered.code, 'step_up_required')
+  assert.match(offered.message, /the error's login/)
+  assert.deepEqual(offered.login, { acrValues: 'phr', maxAge: 600 })
+  const popup = await stepUp(page)
+  await popup.waitForSelector('form')
+  const { acr_values, max_age } = lastRequest()
+  assert.deepEqual({ acr_values, max_age }, { acr_values: 'phr', max_age: '600' })
+  demand = undefined
+  const { value } = await finish(page, popup)
+  assert.equal(value[0], 200)
+  assert.deepEqual(bodies, ['POST {"order":1}', 'POST {"order":1}'])
+  await page.context().close()
+})
+
+test('more scope: asked for beside the configured one, granted, and in the token', time, async () => {
+  demand = WIDER
+  const page = await app.open()
+  await signIn(page)
+  const offered = await refused(page)
+  assert.equal(offered.code, 'insufficient_scope')
+  assert.deepEqual(offered.login, { scope: 'orders' })
+  const popup = await stepUp(page)
+  await popup.waitForSelector('form')
+  assert.equal(lastRequest().scope, 'openid profile offline_access orders')
+  demand = undefined
+  const { value } = await finish(page, popup)
+  assert.match(JSON.parse(value[1]).scope, /\borders\b/)
+  assert.ok((await page.evaluate(() => room.session.scopes)).includes('orders'))
+  await page.context().close()
+})
+
+test('an API that is not satisfied with what it asked for: no circle', time, async () => {
+  demand = STRONGER
+  const page = await app.open()
+  await signIn(page)
+  await refused(page)
+  const { error } = await finish(page, await stepUp(page))
+  assert.equal(error.code, 'step_up_failed')
+  const again = await refused(page)
+  assert.deepEqual([again.code, again.login], ['step_up_failed', undefined])
+  await page.context().close()
+})
+
+test('a user who closes the matter: the request is refused, the session stays', time, async () => {
+  demand = STRONGER
+  const page = await app.open()
+  await signIn(page)
+  await refused(page)
+  const popup = await stepUp(page)
+  await popup.click('button[value=deny]')
+  const { error } = await page.evaluate(() => steppedUp)
+  assert.equal(error.code, 'login_denied')
+  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  await page.context().close()
+})

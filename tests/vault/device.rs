@@ -1,0 +1,303 @@
+//! A login on another device (RFC 8628): the page shows a code, the vault asks until the user is through.
+
+use std::time::Duration;
+
+use crate::world::{Answer, Endpoint, Fault, Kind, Request, World};
+
+const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
+const POLL: Kind = Kind::Provider(Endpoint::PollDevice);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn world() -> (World, u32) {
+    let mut world = World::with(r#"{"deviceFlow":true}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    (world, page)
+}
+
+/// A page that shows a code.
+fn shown() -> (World, u32, Request) {
+    let (mut world, page) = world();
+    let login = world.login(page, "device");
+    world.settle();
+    let expected = Answer::Device {
+        user_code: "CODE-1".to_owned(),
+    };
+    assert_eq!(world.answer(login), Some(&expected));
+    (world, page, login)
+}
+
+#[test]
+fn a_user_who_signs_in_elsewhere_is_signed_in_here() {
+    let (mut world, page, login) = shown();
+    world.advance(12 * SECOND);
+    assert!(world.session(page).is_none());
+    world.provider.sign_in_on_devices();
+    world.advance(5 * SECOND);
+    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    assert!(world.session(page).is_some());
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn the_page_is_told_what_to_show_and_not_what_is_asked_with() {
+    let (world, page, _) = shown();
+    let told: Vec<_> = world.page(page).of_type("device").collect();
+    let names: Vec<&str> = told[0].iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        ["t", "id", "userCode", "verificationUri", "expiresAt"]
+    );
+    // That the device code is in no message is checked at the end of every world.
+}
+
+#[test]
+fn the_provider_is_asked_no_more_often_than_it_wants() {
+    let (mut world, ..) = shown();
+    world.advance(4 * SECOND);
+    assert_eq!(world.count(POLL), 0);
+    world.advance(60 * SECOND);
+    let moments = world.moments(POLL);
+    assert!(moments.len() >= 10, "{moments:?}");
+    let is_apart = |pair: &[Duration]| pair[1] - pair[0] >= 5 * SECOND;
+    assert!(moments.windows(2).all(is_apart), "{moments:?}");
+}
+
+#[test]
+fn a_provider_that_says_slow_down_is_asked_less_often_from_then_on() {
+    let (mut world, ..) = shown();
+    let slow_down = Fault::Refused("slow_down");
+    world
+        .provider
+        .fault(Endpoint::PollDevice, &[slow_down, slow_down]);
+    world.advance(Duration::from_secs(120));
+    let moments = world.moments(POLL);
+    let waits: Vec<u64> = moments
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert_eq!(waits[0], 10, "{waits:?}");
+    assert!(waits[1..].iter().all(|wait| *wait == 15), "{waits:?}");
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_asked_half_as_often_each_time_and_not_given_up() {
+    let (mut world, page, _) = shown();
+    let lost = [Fault::LostBefore, Fault::Status(500), Fault::Html];
+    world.provider.fault(Endpoint::PollDevice, &lost);
+    world.advance(Duration::from_secs(100));
+    let moments = world.moments(POLL);
+    let waits: Vec<u64> = moments
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert_eq!(waits[..3], [10, 20, 40], "{waits:?}");
+    world.provider.sign_in_on_devices();
+    world.advance(Duration::from_secs(60));
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn each_end_has_its_code() {
+    for (fault, code) in [
+        ("access_denied", "login_denied"),
+        ("expired_token", "login_expired"),
+        ("invalid_grant", "code_rejected"),
+        ("invalid_client", "client_rejected"),
+    ] {
+        let (mut world, page, login) = shown();
+        world
+            .provider
+            .fault(Endpoint::PollDevice, &[Fault::Refused(fault)]);
+        world.advance(Duration::from_secs(30));
+        assert_eq!(world.code(login), code);
+        assert_eq!(world.count(POLL), 1, "nothing is asked after {fault}");
+        assert!(world.session(page).is_none());
+    }
+}
+
+#[test]
+fn a_code_that_nobody_types_in_expires_by_itself() {
+    let (mut world, _, login) = shown();
+    world.advance(Duration::from_secs(599));
+    assert!(matches!(world.answer(login), Some(Answer::Device { .. })));
+    world.advance(2 * SECOND);
+    assert_eq!(world.code(login), "login_expired");
+    let asked = world.count(POLL);
+    world.advance(Duration::from_secs(100));
+    assert_eq!(world.count(POLL), asked);
+}
+
+#[test]
+fn a_login_that_is_given_up_is_asked_after_no_more() {
+    let (mut world, page, login) = shown();
+    world.give_up(login, "cancel");
+    world.provider.sign_in_on_devices();
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.count(POLL), 0);
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn what_comes_after_a_login_was_given_up_is_revoked() {
+    for leaves in [false, true] {
+        let (mut world, page, login) = shown();
+        let other = world.open();
+        world.provider.sign_in_on_devices();
+        world.hold(&[POLL]);
+        world.advance(6 * SECOND);
+        assert_eq!(world.outstanding(POLL), 1);
+        if leaves {
+            world.leave(page);
+        } else {
+            world.give_up(login, "cancel");
+        }
+        world.release();
+        world.settle();
+        assert!(world.session(other).is_none());
+        assert!(world.provider.has_revoked_everything(), "leaves: {leaves}");
+    }
+}
+
+#[test]
+fn a_logout_while_the_tokens_are_verified_is_not_undone() {
+    let (mut world, page, login) = shown();
+    world.provider.sign_in_on_devices();
+    world.hold(&[Kind::Verify]);
+    world.advance(6 * SECOND);
+    assert_eq!(world.outstanding(Kind::Verify), 1);
+    world.logout(page);
+    world.release();
+    assert_eq!(world.code(login), "login_cancelled");
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn an_id_token_is_checked_as_after_any_login() {
+    for (flaw, code) in [
+        (crate::world::Flaw::Signature, "id_token_invalid"),
+        (crate::world::Flaw::UnknownKey, "id_token_invalid"),
+        (
+            crate::world::Flaw::Claim("aud", "other".into()),
+            "id_token_invalid",
+        ),
+        (crate::world::Flaw::Missing, "token_response_invalid"),
+    ] {
+        let (mut world, page, login) = shown();
+        world.provider.flaw = Some(flaw.clone());
+        world.provider.sign_in_on_devices();
+        world.advance(6 * SECOND);
+        assert_eq!(world.code(login), code, "{flaw:?}");
+        assert!(world.session(page).is_none());
+        assert!(world.provider.has_revoked_everything());
+    }
+}
+
+#[test]
+fn codes_that_cannot_be_had_fail_the_login() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(503), "provider_unavailable"),
+        (Fault::Refused("unauthorized_client"), "client_rejected"),
+        (Fault::Html, "login_failed"),
+        (Fault::Truncated, "login_failed"),
+    ] {
+        let (mut world, page) = world();
+        world.provider.fault(Endpoint::AskDevice, &[fault]);
+        let login = world.login(page, "device");
+        world.advance(10 * SECOND);
+        assert_eq!(world.code(login), code, "{fault:?}");
+    }
+}
+
+#[test]
+fn it_has_to_be_configured_and_the_provider_has_to_know_it() {
+    for (config, knows) in [("{}", true), (r#"{"deviceFlow":true}"#, false)] {
+        let mut world = World::with(config);
+        world.provider.knows_devices = knows;
+        let page = world.open();
+        let login = world.login(page, "device");
+        world.settle();
+        assert_eq!(world.code(login), "unsupported", "{config}");
+        assert_eq!(world.count(ASK), 0);
+    }
+}
+
+#[test]
+fn a_page_may_not_ask_for_scopes_beyond_the_configuration() {
+    let mut world = World::with(r#"{"deviceFlow":true,"loginScopes":["write"]}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    let ask = |world: &mut World, scope: &str| {
+        let members = format!(r#""t":"login","mode":"device","scope":"{scope}""#);
+        let login = world.ask(page, &members);
+        world.settle();
+        login
+    };
+    let login = ask(&mut world, "admin");
+    assert_eq!(world.code(login), "message_invalid");
+    let login = ask(&mut world, "write");
+    assert!(matches!(world.answer(login), Some(Answer::Device { .. })));
+}
+
+#[test]
+fn it_works_for_sessions_that_are_kept() {
+    let mut world = World::with(r#"{"deviceFlow":true,"session":{"persist":"sealed"}}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    world.settle();
+    let login = world.login(page, "device");
+    world.settle();
+    world.provider.sign_in_on_devices();
+    world.advance(6 * SECOND);
+    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_page_cannot_reach_the_endpoint_itself() {
+    let mut world =
+        World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"deviceFlow":true}"#);
+    world.provider.knows_devices = true;
+    world.provider.base = crate::world::provider::BASE;
+    let page = world.open();
+    world.sign_in(page);
+    let call = world.fetch_as(
+        page,
+        &crate::world::Fetch {
+            url: "https://id.example.com/oauth/device",
+            ..crate::world::Fetch::default()
+        },
+    );
+    world.settle();
+    assert_eq!(world.code(call), "url_not_allowed");
+}
+
+#[test]
+fn tokens_are_bound_to_a_key_where_that_is_configured() {
+    let mut world = World::with(r#"{"deviceFlow":true,"dpop":true}"#);
+    world.provider.knows_devices = true;
+    let page = world.open();
+    let login = world.login(page, "device");
+    world.settle();
+    world.advance(12 * SECOND);
+    world.provider.sign_in_on_devices();
+    world.advance(6 * SECOND);
+    assert_eq!(world.answer(login), Some(&Answer::Done(None)));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert!(
+        world.seen_by_api[0]
+            .authorization
+            .expose()
+            .starts_with("DPoP ")
+    );
+}

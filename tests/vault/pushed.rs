@@ -1,0 +1,169 @@
+//! A pushed authorization request (RFC 9126): the provider gets it before the page is told where to go, and the
+//! page's address holds a reference that is good for one login.
+
+use std::time::Duration;
+
+use crate::world::provider::params;
+use crate::world::{Answer, Endpoint, Fault, Kind, World};
+
+const PUSH: Kind = Kind::Provider(Endpoint::Push);
+
+fn world(config: &str) -> World {
+    let mut world = World::with(config);
+    world.provider.takes_pushed = true;
+    world
+}
+
+fn query(address: &str) -> std::collections::BTreeMap<String, String> {
+    params(address.split_once('?').unwrap().1)
+}
+
+#[test]
+fn a_configuration_that_asks_for_it_has_each_login_pushed() {
+    let mut world = world(r#"{"par":true,"authorizationParams":{"audience":"x"}}"#);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let in_address = query(&address);
+    let names: Vec<&str> = in_address.keys().map(String::as_str).collect();
+    assert_eq!(names, ["client_id", "request_uri", "state"]);
+    let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
+    assert_eq!(pushed["audience"], "x");
+    assert_eq!(pushed["code_challenge_method"], "S256");
+    assert_eq!(pushed["state"], in_address["state"]);
+    assert!(!pushed.contains_key("code_verifier"));
+}
+
+#[test]
+fn a_pushed_login_becomes_a_session() {
+    for mode in ["redirect", "popup"] {
+        let mut world = world(r#"{"par":true}"#);
+        let page = world.open();
+        let address = world.begin_login(page, mode);
+        let answer = world.provider.sign_in(&address);
+        world.callback(page, &answer);
+        world.settle();
+        assert!(world.session(page).is_some(), "{mode}");
+    }
+}
+
+#[test]
+fn a_provider_that_insists_gets_its_way_without_being_configured() {
+    let mut world = world("{}");
+    world.provider.wants_pushed = true;
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(world.count(PUSH), 1);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_provider_that_merely_can_is_not_bothered() {
+    let mut world = world("{}");
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(world.count(PUSH), 0);
+}
+
+#[test]
+fn a_configuration_that_asks_for_it_is_not_satisfied_with_less() {
+    let mut world = World::with(r#"{"par":true}"#);
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "unsupported");
+}
+
+#[test]
+fn no_reference_is_used_for_two_logins() {
+    let mut world = world(r#"{"par":true}"#);
+    let page = world.open();
+    let [one, other] = [(), ()].map(|()| query(&world.begin_login(page, "redirect")));
+    assert_ne!(one["request_uri"], other["request_uri"]);
+    assert_ne!(one["state"], other["state"]);
+    assert_eq!(world.count(PUSH), 2);
+}
+
+#[test]
+fn the_page_is_told_where_to_go_after_the_provider_has_the_request() {
+    let mut world = world(r#"{"par":true}"#);
+    let page = world.open();
+    world.hold(&[PUSH]);
+    let login = world.login(page, "popup");
+    world.settle();
+    assert_eq!(world.answer(login), None);
+    world.release();
+    assert!(matches!(world.answer(login), Some(Answer::Navigate(_))));
+}
+
+#[test]
+fn a_push_that_fails_is_told_by_its_cause() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(500), "provider_unavailable"),
+        (Fault::Busy(429, Some(1)), "provider_unavailable"),
+        (Fault::Refused("invalid_request"), "login_failed"),
+        (Fault::Refused("access_denied"), "login_denied"),
+        (Fault::Refused("unauthorized_client"), "client_rejected"),
+        (Fault::Html, "login_failed"),
+        (Fault::Truncated, "login_failed"),
+        (Fault::Echo, "client_rejected"),
+    ] {
+        let mut world = world(r#"{"par":true}"#);
+        world.provider.fault(Endpoint::Push, &[fault]);
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.advance(Duration::from_secs(10));
+        assert_eq!(world.code(login), code, "{fault:?}");
+        assert_eq!(world.count(Kind::Store), 0);
+        // The next one is another matter.
+        world.begin_login(page, "redirect");
+    }
+}
+
+#[test]
+fn a_login_that_is_given_up_meanwhile_leads_nowhere() {
+    let mut world = world(r#"{"par":true}"#);
+    let page = world.open();
+    world.hold(&[PUSH]);
+    let login = world.login(page, "popup");
+    world.settle();
+    world.give_up(login, "cancel");
+    world.release();
+    assert_eq!(world.answers(login), []);
+}
+
+#[test]
+fn a_page_cannot_reach_the_endpoint_itself() {
+    let mut world = World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"par":true}"#);
+    world.provider.takes_pushed = true;
+    world.provider.base = crate::world::provider::BASE;
+    let page = world.open();
+    world.sign_in(page);
+    let call = world.fetch_as(
+        page,
+        &crate::world::Fetch {
+            url: "https://id.example.com/oauth/par",
+            ..crate::world::Fetch::default()
+        },
+    );
+    world.settle();
+    assert_eq!(world.code(call), "url_not_allowed");
+}
+
+#[test]
+fn the_key_that_a_code_is_to_be_bound_to_is_among_what_is_pushed() {
+    let mut world = world(r#"{"par":true,"dpop":true}"#);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let in_address = query(&address);
+    assert!(!in_address.contains_key("dpop_jkt"));
+    let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
+    assert!(pushed.contains_key("dpop_jkt"));
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}

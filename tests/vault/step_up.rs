@@ -1,0 +1,197 @@
+//! An API that wants another authentication (RFC 9470), or more scope (RFC 6750 3.1): its page is told which login
+//! gets it, and nothing goes round in circles.
+
+use std::time::Duration;
+
+use crate::world::provider::params;
+use crate::world::{Fetch, Kind, REFRESH, Request, World};
+
+const RULE: &str = r#"{"apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true}],
+    "loginScopes":["orders:write"]}"#;
+
+const STRONGER: (u16, &str) = (
+    401,
+    r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age=300"#,
+);
+const WIDER: (u16, &str) = (
+    403,
+    r#"Bearer error="insufficient_scope", scope="orders:write""#,
+);
+
+fn demanding(config: &str, demand: (u16, &'static str)) -> (World, u32, Request) {
+    let (mut world, page) = World::signed_in_with(config);
+    world.provider.api_demands = Some(demand);
+    let call = world.fetch(page, "/demanding");
+    world.settle();
+    (world, page, call)
+}
+
+/// The login that the page was offered, up to the provider and back.
+fn satisfy(world: &mut World, page: u32, call: Request, mode: &str) -> String {
+    let options = world.offered_login(call).unwrap();
+    let members = format!(
+        r#""t":"login","mode":"{mode}",{}"#,
+        &options[1..options.len() - 1]
+    );
+    let login = world.ask(page, &members);
+    world.settle();
+    let address = world.address(login);
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    address
+}
+
+fn call(world: &mut World, page: u32) -> Request {
+    let call = world.fetch(page, "/demanding");
+    world.settle();
+    call
+}
+
+#[test]
+fn an_api_that_wants_another_authentication_gets_it_by_the_login_that_the_page_is_offered() {
+    let (mut world, page, refused) = demanding(RULE, STRONGER);
+    assert_eq!(world.code(refused), "step_up_required");
+    let offered = world.offered_login(refused);
+    assert_eq!(
+        offered.as_deref(),
+        Some(r#"{"acrValues":"phr","maxAge":300}"#)
+    );
+    let address = satisfy(&mut world, page, refused, "popup");
+    let asked = params(address.split_once('?').unwrap().1);
+    assert_eq!(asked["acr_values"], "phr");
+    assert_eq!(asked["max_age"], "300");
+    world.provider.api_demands = None;
+    let again = call(&mut world, page);
+    assert_eq!(world.status(again), 200);
+}
+
+#[test]
+fn an_api_that_wants_more_scope_gets_it_by_the_login_that_the_page_is_offered() {
+    let (mut world, page, refused) = demanding(RULE, WIDER);
+    assert_eq!(world.code(refused), "insufficient_scope");
+    let address = satisfy(&mut world, page, refused, "redirect");
+    let asked = params(address.split_once('?').unwrap().1);
+    assert_eq!(asked["scope"], "openid profile offline_access orders:write");
+    let mut scopes = String::new();
+    let session = world.session(page).unwrap();
+    session.get("scopes").unwrap().write(&mut scopes);
+    assert!(scopes.contains("orders:write"), "{scopes}");
+}
+
+#[test]
+fn neither_costs_a_refresh_or_a_second_try() {
+    for demand in [STRONGER, WIDER] {
+        let (world, ..) = demanding(RULE, demand);
+        assert_eq!(world.count(REFRESH), 0);
+        assert_eq!(world.count(Kind::Call), 1);
+    }
+}
+
+#[test]
+fn without_the_rules_word_the_page_gets_the_answer_as_it_is() {
+    for demand in [STRONGER, WIDER] {
+        let (world, _, call) = demanding("{}", demand);
+        assert_eq!(world.status(call), demand.0);
+    }
+}
+
+#[test]
+fn a_demand_that_no_login_can_be_asked_for_comes_without_one() {
+    for demand in [
+        (403, r#"Bearer error="insufficient_scope", scope="admin""#),
+        (
+            403,
+            r#"Bearer error="insufficient_scope", scope="orders:write admin""#,
+        ),
+        (403, r#"Bearer error="insufficient_scope""#),
+    ] {
+        let (world, _, call) = demanding(RULE, demand);
+        assert_eq!(world.code(call), "insufficient_scope", "{demand:?}");
+        assert_eq!(world.offered_login(call), None, "{demand:?}");
+    }
+}
+
+#[test]
+fn a_page_cannot_ask_for_scopes_that_no_configuration_names() {
+    let (mut world, page) = World::signed_in_with(RULE);
+    for scope in ["admin", "orders:write admin", "orders:write\\nadmin"] {
+        let members = format!(r#""t":"login","mode":"popup","scope":"{scope}""#);
+        let login = world.ask(page, &members);
+        world.settle();
+        assert_eq!(world.code(login), "message_invalid", "{scope}");
+    }
+}
+
+#[test]
+fn an_api_that_is_not_satisfied_with_what_it_asked_for_ends_the_circle() {
+    for (demand, code) in [
+        (STRONGER, "step_up_required"),
+        (WIDER, "insufficient_scope"),
+    ] {
+        for mode in ["popup", "redirect"] {
+            let (mut world, page, refused) = demanding(RULE, demand);
+            assert_eq!(world.code(refused), code);
+            satisfy(&mut world, page, refused, mode);
+            let again = call(&mut world, page);
+            assert_eq!(world.code(again), "step_up_failed", "{code} {mode}");
+            assert_eq!(world.offered_login(again), None);
+            // What it wants a minute later may well be something that has grown old since.
+            world.advance(Duration::from_secs(60));
+            let later = call(&mut world, page);
+            assert_eq!(world.code(later), code, "{mode}");
+        }
+    }
+}
+
+#[test]
+fn another_demand_after_a_login_is_another_matter() {
+    let (mut world, page, refused) = demanding(RULE, STRONGER);
+    satisfy(&mut world, page, refused, "popup");
+    world.provider.api_demands = Some(WIDER);
+    let other = call(&mut world, page);
+    assert_eq!(world.code(other), "insufficient_scope");
+}
+
+#[test]
+fn a_login_that_nobody_demanded_stands_in_no_demands_way() {
+    let (mut world, page) = World::signed_in_with(RULE);
+    world.sign_in(page);
+    world.provider.api_demands = Some(STRONGER);
+    let refused = call(&mut world, page);
+    assert_eq!(world.code(refused), "step_up_required");
+}
+
+#[test]
+fn what_is_malformed_is_handed_to_the_page_as_it_is() {
+    for demand in [
+        (
+            401,
+            r#"Bearer error="insufficient_user_authentication", max_age="soon""#,
+        ),
+        (401, r#"Basic error="insufficient_user_authentication""#),
+        (403, r#"Bearer error="insufficient_scope" scope="a""#),
+        (403, r#"Bearer error="insufficient_user_authentication""#),
+        (403, ""),
+    ] {
+        let (world, _, call) = demanding(RULE, demand);
+        assert_eq!(world.status(call), demand.0, "{demand:?}");
+    }
+}
+
+#[test]
+fn a_call_of_a_session_that_is_over_gets_the_answer_as_it_is() {
+    let (mut world, page) = World::signed_in_with(RULE);
+    world.provider.api_demands = Some(STRONGER);
+    world.hold(&[Kind::Call]);
+    let call = world.fetch_as(
+        page,
+        &Fetch {
+            url: "https://api.example.com/v1/demanding",
+            ..Fetch::default()
+        },
+    );
+    world.sign_in(page);
+    world.release();
+    assert_eq!(world.status(call), 401);
+}
