@@ -15,9 +15,9 @@ pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const NODE: (u32, u32) = (20, 19);
 
 #[cfg(windows)]
-const NPM: &str = "npm.cmd";
+pub(crate) const NPM: &str = "npm.cmd";
 #[cfg(not(windows))]
-const NPM: &str = "npm";
+pub(crate) const NPM: &str = "npm";
 
 /// Adds the wasm target to the toolchain if it is not there.
 pub(crate) fn wasm_target() -> Result<()> {

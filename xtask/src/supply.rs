@@ -8,7 +8,7 @@ use crate::paths;
 use crate::process::{cargo, program};
 use crate::progress::{Output, step};
 use crate::stamp::Stamp;
-use crate::{package, wasm};
+use crate::{install, package, wasm};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub(crate) fn run() -> Result<()> {
     }
     for what in [["audit"].as_slice(), &["audit", "signatures"]] {
         // A registry that does not answer is not waited for.
-        let npm = program("npm").args(["--fetch-timeout=30000", "--fetch-retries=0"]);
+        let npm = program(install::NPM).args(["--fetch-timeout=30000", "--fetch-retries=0"]);
         if !npm.args(what).succeeds() {
             unchecked.push(match what {
                 [_] => "known faults of the npm packages: `npm audit` failed, or the registry does not answer it",

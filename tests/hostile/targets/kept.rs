@@ -2,6 +2,7 @@
 //! when it was kept, and a page's view of it has no token.
 
 use std::sync::LazyLock;
+use strongroom::authorize::Pending;
 use strongroom::clock::{Instant, Millis};
 use strongroom::config::Config;
 use strongroom::json::Value;
@@ -25,6 +26,7 @@ pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
     };
+    is_a_login_that_waits_or_none(text);
     let Some(kept) = restore(text, config(), &NOW) else {
         return;
     };
@@ -61,4 +63,27 @@ pub fn check(input: &[u8]) {
             assert!(!shown.contains(token), "{shown}");
         }
     });
+}
+
+/// A pending login lies in the store as well.
+fn is_a_login_that_waits_or_none(text: &str) {
+    let Some(pending) = Pending::from_json(text) else {
+        return;
+    };
+    let written = pending.to_json();
+    let again = Pending::from_json(written.expose()).unwrap();
+    assert_eq!(again.to_json().expose(), written.expose());
+    let shown = format!("{pending:?}");
+    for secret in [&pending.nonce, &pending.code_verifier] {
+        let secret = secret.expose();
+        let is_elsewhere = text.matches(secret).count() > 1;
+        assert!(
+            secret.len() < 20 || is_elsewhere || !shown.contains(secret),
+            "{shown}"
+        );
+    }
+    // One that is refused for its age at one moment is refused at each later one.
+    let is_over = |now| pending.check_age(now).is_err();
+    let past = pending.created_at.saturating_add(600_001);
+    assert!(past == u64::MAX || is_over(past));
 }
