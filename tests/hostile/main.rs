@@ -68,6 +68,7 @@ macro_rules! mutations_of {
 
 mutations_of! {
     callback: MUTATIONS,
+    challenge: MUTATIONS,
     egress: MUTATIONS,
     form: MUTATIONS,
     id_token: MUTATIONS,

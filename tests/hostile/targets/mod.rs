@@ -7,6 +7,7 @@
 //! a verdict does not depend on what follows or came before, and that no secret is in what is said.
 
 pub mod callback;
+pub mod challenge;
 pub mod egress;
 pub mod form;
 pub mod id_token;
@@ -41,6 +42,7 @@ macro_rules! targets {
 
 targets![
     callback,
+    challenge,
     egress,
     form,
     id_token,
