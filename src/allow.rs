@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result, quote};
 use crate::form;
 use crate::http::is_token;
 use crate::prelude::*;
+use crate::reflection::Scope;
 #[cfg(feature = "full")]
 use crate::socket::{self, Place};
 use crate::text;
@@ -28,6 +29,7 @@ pub struct Rule {
     /// Its path begins and ends with `/`, so that a match ends on a segment's boundary.
     url: Url,
     methods: Vec<String>,
+    reflection: Scope,
     /// Where the token of a socket goes, if sockets may be opened.
     #[cfg(feature = "full")]
     socket: Option<Place>,
@@ -80,11 +82,19 @@ impl Rule {
         Ok(Self {
             url: url.clone(),
             methods: methods.to_vec(),
+            reflection: Scope::default(),
             #[cfg(feature = "full")]
             socket: None,
             #[cfg(feature = "full")]
             steps_up: false,
         })
+    }
+
+    /// The same, and so much of answers is searched for the token.
+    #[must_use]
+    pub const fn with_reflection(mut self, reflection: Scope) -> Self {
+        self.reflection = reflection;
+        self
     }
 
     /// The same, and sockets may be opened with the token at this place.
@@ -123,6 +133,7 @@ pub struct Allowed {
     method: String,
     #[cfg(feature = "full")]
     steps_up: bool,
+    reflection: Scope,
 }
 
 impl Allowed {
@@ -143,6 +154,12 @@ impl Allowed {
     #[must_use]
     pub const fn steps_up(&self) -> bool {
         self.steps_up
+    }
+
+    /// What of the answer is searched for the token.
+    #[must_use]
+    pub const fn reflection(&self) -> Scope {
+        self.reflection
     }
 
     /// What is sent, for people: without the query.
@@ -237,17 +254,19 @@ impl Rules {
             url: socket::as_ws(url.without_fragment()),
             method: "GET".to_owned(),
             steps_up: false,
+            reflection: Scope::All,
         };
         Ok((allowed, place))
     }
 
     fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Fault> {
         let method = normalised_method(method);
-        let (mut is_covered, mut is_allowed) = (false, false);
+        let (mut is_covered, mut allowing) = (false, None);
         for rule in &self.rules {
             if rule.covers(url) {
                 is_covered = true;
-                is_allowed |= rule.methods.iter().any(|allowed| allowed == method);
+                let is_allowed = rule.methods.iter().any(|allowed| allowed == method);
+                allowing = allowing.or(is_allowed.then_some(rule));
             }
         }
         if !is_covered {
@@ -256,12 +275,12 @@ impl Rules {
                 words!("no rule in apis covers this URL"),
             ));
         }
-        if !is_allowed {
+        let Some(rule) = allowing else {
             return Err((
                 Code::MethodNotAllowed,
                 words!("no rule for this URL allows this method"),
             ));
-        }
+        };
         Ok(Allowed {
             url: url.without_fragment().to_owned(),
             method: method.to_owned(),
@@ -270,6 +289,7 @@ impl Rules {
                 .rules
                 .iter()
                 .any(|rule| rule.steps_up && rule.covers(url)),
+            reflection: rule.reflection,
         })
     }
 

@@ -647,6 +647,10 @@ mod tests {
                 "`apis[0].methods` is",
             ),
             (
+                r#"{"apis": [{"url": "https://a.test/", "reflection": true}]}"#,
+                "`apis[0].reflection` is",
+            ),
+            (
                 r#"{"apis": [{"url": "https://a.test/", "method": "GET"}]}"#,
                 "`apis[0].method`: there is no such option",
             ),

@@ -107,6 +107,8 @@ codes! {
     StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
+    /// The API's answer has the access token in it that its request was sent with.
+    TokenReflected = "token_reflected", "Mend the API: it must not send back what authorised a request. Where it must, set reflection in its rule.";
     /// The request needs something that this version or browser cannot do.
     Unsupported = "unsupported", "Change what the message names, or do without.";
     /// The browser's storage refused to keep what must survive.

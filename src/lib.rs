@@ -129,6 +129,7 @@ pub mod metadata;
 pub mod pkce;
 #[cfg(feature = "full")]
 pub mod pushed;
+pub mod reflection;
 pub mod refresh;
 pub mod secret;
 pub mod session;

@@ -227,6 +227,7 @@ impl Vault {
             Input::Changed => self.changed_elsewhere(),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
             Input::CallFailed { call } => self.call_failed(call),
+            Input::CallReflected { call } => self.call_reflected(call),
             Input::CallClosed { call } => self.call_closed(call),
             #[cfg(feature = "full")]
             Input::KeyMade { op, key } => {

@@ -84,6 +84,14 @@ export interface ApiRule {
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]
   /**
+   * What of an answer is searched for the access token that its request was sent with, in which case the call fails
+   * with `token_reflected`: an API that echoes its request would hand the token to the page. `'refuse'` (default):
+   * headers and body, and messages of sockets. `'headers'`: the headers, for large downloads where the search is too
+   * slow. `'allow'`: nothing. Of several rules that allow a request the first counts. docs/deployment.md has what is
+   * found and what is not.
+   */
+  reflection?: 'refuse' | 'headers' | 'allow'
+  /**
    * Lets pages open sockets (`room.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
    * script can set a header of a socket's handshake. It needs strongroom_full_bg.wasm, as `inspect` does.
    */

@@ -7,6 +7,7 @@ use crate::http::is_token;
 use crate::json::{self, Value};
 use crate::metadata::{self, Metadata};
 use crate::prelude::*;
+use crate::reflection::Scope;
 #[cfg(feature = "full")]
 use crate::socket::Place;
 use crate::url::Url;
@@ -52,10 +53,11 @@ impl<'a> Options<'a> {
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(if cfg!(feature = "full") {
-            "url methods webSocket stepUp"
+            "url methods reflection webSocket stepUp"
         } else {
-            "url methods"
+            "url methods reflection"
         });
+        let reflection = self.reflection();
         #[cfg(feature = "full")]
         let socket = self.socket(binds_to_key);
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
@@ -68,10 +70,14 @@ impl<'a> Options<'a> {
             #[cfg(feature = "full")]
             Ok(rule) => {
                 let steps_up = self.boolean("stepUp");
-                return Some(rule.with_socket(socket).with_step_up(steps_up));
+                return Some(
+                    rule.with_reflection(reflection)
+                        .with_socket(socket)
+                        .with_step_up(steps_up),
+                );
             }
             #[cfg(not(feature = "full"))]
-            Ok(rule) => return Some(rule),
+            Ok(rule) => return Some(rule.with_reflection(reflection)),
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
             Err(RuleFault::NotPlain) => (
                 "url",
@@ -86,6 +92,18 @@ impl<'a> Options<'a> {
         };
         self.refuse(option, why);
         None
+    }
+
+    fn reflection(&self) -> Scope {
+        const OPTION: &str = "reflection";
+        match self.object.get(OPTION).map(Value::as_str) {
+            None | Some(Some("refuse")) => return Scope::All,
+            Some(Some("headers")) => return Scope::Headers,
+            Some(Some("allow")) => return Scope::Nothing,
+            Some(_) => {}
+        }
+        self.refuse(OPTION, words!("it must be 'refuse', 'headers' or 'allow'"));
+        Scope::All
     }
 
     /// Where the token of a socket goes.

@@ -397,6 +397,13 @@ impl Vault {
         self.drop_call(call);
     }
 
+    /// What of the answer the page has not got, it does not get.
+    pub(super) fn call_reflected(&mut self, call: CallId) {
+        let message = words!("the API's answer has the access token in it");
+        self.reject_call(call, &Error::new(Code::TokenReflected, message));
+        self.drop_call(call);
+    }
+
     pub(super) fn call_closed(&mut self, call: CallId) {
         self.forget_call(call);
         self.drop_call(call);

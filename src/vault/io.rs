@@ -139,6 +139,11 @@ pub enum Input<'a> {
         /// Which.
         call: CallId,
     },
+    /// The answer to [`Output::Call`] has the token in it: [`crate::reflection`].
+    CallReflected {
+        /// Which.
+        call: CallId,
+    },
     /// The body of a delivered call is through, or nobody wants the rest.
     CallClosed {
         /// Which.
@@ -365,6 +370,7 @@ impl fmt::Debug for Input<'_> {
             Self::Changed => "Changed",
             Self::CallAnswered { .. } => "CallAnswered",
             Self::CallFailed { .. } => "CallFailed",
+            Self::CallReflected { .. } => "CallReflected",
             Self::CallClosed { .. } => "CallClosed",
             #[cfg(feature = "full")]
             Self::KeyMade { .. } => "KeyMade",

@@ -6,6 +6,8 @@ use wasm_bindgen::JsValue;
 
 use super::host::{Host, Step, is_stream};
 use super::js;
+use crate::reflection::{Guard, Scope};
+use crate::text;
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
 /// Pieces of a body that may be under way to a page that has asked for none yet. The page asks for
@@ -34,6 +36,9 @@ struct Call {
     reader: JsValue,
     credit: u32,
     is_reading: bool,
+    /// Looks for the token in the answer: in the body, too, if that is to be searched.
+    guard: Option<Box<Guard>>,
+    is_body_guarded: bool,
 }
 
 impl Calls {
@@ -76,6 +81,8 @@ impl Host {
         known.page = page;
         known.response = JsValue::UNDEFINED;
         known.controller = js::abort_controller();
+        known.guard = guard(request);
+        known.is_body_guarded = request.allowed.reflection() == Scope::All;
         #[cfg(feature = "full")]
         if self.signs_first(call, request) {
             return;
@@ -119,8 +126,15 @@ impl Host {
             return self.report(Input::CallFailed { call });
         };
         let head = head(&response);
-        if let Some(call) = self.calls.find(call) {
-            call.response = response;
+        if let Some(known) = self.calls.find(call) {
+            if known
+                .guard
+                .as_ref()
+                .is_some_and(|guard| is_in_head(&self.scope, guard, &response))
+            {
+                return self.report(Input::CallReflected { call });
+            }
+            known.response = response;
         }
         self.report(Input::CallAnswered { call, head });
     }
@@ -137,13 +151,14 @@ impl Host {
         let response = core::mem::take(&mut known.response);
         known.body = JsValue::UNDEFINED;
         known.credit = WINDOW;
+        if !known.is_body_guarded {
+            known.guard = None;
+        }
         let stream = js::body(&response);
         known.reader = js::call(&stream, "getReader", &[]).unwrap_or_default();
         let (port, has_body) = (known.page.0, known.reader.is_truthy());
 
-        let array = js::get(&self.scope, "Array");
-        let headers = js::call(&array, "from", &[&js::get(&response, "headers")]);
-        let message = js::array_of_2(&js::text(text), &headers.unwrap_or_default());
+        let message = js::array_of_2(&js::text(text), &headers(&self.scope, &response));
         self.post(port, &message, &JsValue::UNDEFINED);
         if has_body {
             self.pump(call);
@@ -185,18 +200,39 @@ impl Host {
         };
         known.is_reading = false;
         let (port, id) = (known.page.0, JsValue::from_f64(known.page.1));
-        let last = match piece {
-            Ok(piece) => {
-                let octets = js::get(&piece, "value");
-                if octets.is_undefined() {
-                    JsValue::NULL
-                } else {
-                    let transfer = js::array_of_1(&js::get(&octets, "buffer"));
-                    self.post(port, &js::array_of_2(&id, &octets), &transfer);
-                    return self.pump(call);
-                }
+        let is_whole = piece.is_ok();
+        let mut octets = js::get(&piece.unwrap_or_default(), "value");
+        let is_last = octets.is_undefined();
+        if let Some(guard) = &mut known.guard {
+            let length = js::byte_length(&octets);
+            let taken = guard.take(length);
+            if !is_last {
+                js::copy_octets(taken, &octets);
             }
-            Err(_) => JsValue::FALSE,
+            let Some(mut free) = guard.free() else {
+                return self.report(Input::CallReflected { call });
+            };
+            if is_last {
+                free = guard.octets().len();
+            }
+            if free != length || guard.octets().len() != length {
+                octets = js::octets(guard.octets().get(..free).unwrap_or_default());
+            }
+            guard.forget(free);
+        }
+        let is_empty = js::byte_length(&octets) == 0;
+        known.credit += u32::from(is_empty);
+        if !is_empty && is_whole {
+            let transfer = js::array_of_1(&js::get(&octets, "buffer"));
+            self.post(port, &js::array_of_2(&id, &octets), &transfer);
+        }
+        if !is_last {
+            return self.pump(call);
+        }
+        let last = if is_whole {
+            JsValue::NULL
+        } else {
+            JsValue::FALSE
         };
         self.post(port, &js::array_of_2(&id, &last), &JsValue::UNDEFINED);
         self.report(Input::CallClosed { call });
@@ -234,6 +270,29 @@ fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, 
     // A redirect is never followed: fetch would take the page's headers along.
     js::set(&init, "redirect", &js::text("manual"));
     js::call(scope, "fetch", &[&js::text(request.allowed.url()), &init])
+}
+
+/// Who looks for the request's token, if anybody is to.
+fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
+    if request.allowed.reflection() == Scope::Nothing {
+        return None;
+    }
+    let (_, token) = text::cut(request.authorization.expose(), b' ');
+    Guard::new(token?).map(Box::new)
+}
+
+/// Whether the token is in the headers or the reason phrase.
+fn is_in_head(scope: &JsValue, guard: &Guard, response: &JsValue) -> bool {
+    let head = js::array_of_2(&headers(scope, response), &js::get(response, "statusText"));
+    let head = js::call(&head, "join", &[]).unwrap_or_default();
+    js::to_text(&head).is_some_and(|head| guard.is_in(head.as_bytes()))
+}
+
+/// A list of pairs.
+fn headers(scope: &JsValue, response: &JsValue) -> JsValue {
+    let array = js::get(scope, "Array");
+    let headers = js::call(&array, "from", &[&js::get(response, "headers")]);
+    headers.unwrap_or_default()
 }
 
 fn head(response: &JsValue) -> ResponseHead {

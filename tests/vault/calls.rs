@@ -303,6 +303,23 @@ fn a_redirect_is_blocked() {
 }
 
 #[test]
+fn an_answer_with_the_token_in_it_is_refused_once_and_not_asked_for_again() {
+    let (mut world, page) = World::signed_in();
+    world.hold(&[Kind::Call]);
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    world.reflect_token(call);
+    world.unhold();
+    world.settle();
+    assert_eq!(world.code(call), "token_reflected");
+    assert_eq!(world.answers(call).len(), 1);
+    assert_eq!(world.count(REFRESH), 0);
+    let next = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(next), 200);
+}
+
+#[test]
 fn a_network_failure_is_told_as_fetch_tells_it() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/unreachable");

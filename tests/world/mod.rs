@@ -834,6 +834,17 @@ impl World {
         }
     }
 
+    /// The host finds the token in the answer to this call.
+    #[track_caller]
+    pub(crate) fn reflect_token(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        if let Task::Call(call, _) = job.task {
+            self.input(Input::CallReflected { call });
+        }
+    }
+
     #[track_caller]
     fn job_of_call(&self, request: Request) -> usize {
         let is_it = |job: &Job| matches!(&job.task, Task::Call(call, ..) if self.calls.get(call) == Some(&request));

@@ -1,0 +1,396 @@
+//! An answer that has the access token in it does not reach the page.
+//!
+//! An API that echoes what it is sent, a debug page, `TRACE` by another name, would hand script the token that the
+//! vault keeps from it. So the headers and the body of an answer are searched for the token that its request was sent
+//! with: as it is, and in base64 or base64url (RFC 4648 4 and 5) in each of the three places that it can have among
+//! groups of three octets, and so also as a part of the whole `Authorization` header.
+//!
+//! Where a token has characters that are written otherwise in JSON, in URLs or in the other base64, what is looked for
+//! is its longest part without them. A JWT has none, and is looked for whole.
+//!
+//! Of a body nothing is let through that may be the beginning of such a text, before it is known what follows.
+//!
+//! What is not found: less of the token than that, a token that was encrypted, compressed, hashed, written in hex or
+//! with line breaks, or encoded twice. It is a net for mistakes, not a wall against an API that wants to give tokens
+//! away.
+//!
+//! Searched by Horspool's method for several texts: tokens are long, and most octets are never looked at.
+
+use crate::base64url;
+use crate::prelude::*;
+
+/// Shortest token that is looked for, in characters. What is shorter may be any word, and no secret: RFC 6749 10.10
+/// asks for what cannot be guessed.
+pub const SHORTEST: usize = 16;
+
+/// What of an answer is searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Its headers and its body.
+    #[default]
+    All,
+    /// Its headers.
+    Headers,
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks for a token in one answer.
+pub struct Guard {
+    /// What is looked for.
+    forms: Vec<String>,
+    /// So many octets of each form end where the search looks: those of the shortest, if they are not too many.
+    window: usize,
+    /// By the octet there: how far to go on, and in the highest bit whether a form's window ends with it.
+    skips: [u8; 256],
+    /// The end of what came, which may be the beginning of a form.
+    octets: Vec<u8>,
+}
+
+const IS_LAST: u8 = 1 << 7;
+const LONGEST_WINDOW: usize = 127;
+
+impl Guard {
+    /// Looks for `token`, unless that is too short to be looked for.
+    #[must_use]
+    pub fn new(token: &str) -> Option<Self> {
+        if token.len() < SHORTEST {
+            return None;
+        }
+        let forms = forms(token);
+        let lengths = forms.iter().map(String::len);
+        let window = lengths.fold(LONGEST_WINDOW, usize::min);
+        let mut skips = [window as u8; 256];
+        for form in &forms {
+            for (octet, to_end) in form.bytes().zip((0..window).rev()) {
+                let skip = &mut skips[usize::from(octet)];
+                *skip = if to_end == 0 {
+                    *skip | IS_LAST
+                } else {
+                    *skip & IS_LAST | (*skip & !IS_LAST).min(to_end as u8)
+                };
+            }
+        }
+        Some(Self {
+            forms,
+            window,
+            skips,
+            octets: Vec::new(),
+        })
+    }
+
+    /// Whether the token is in `text`.
+    #[must_use]
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let mut end = self.window - 1;
+        while let Some(&last) = text.get(end) {
+            let skip = self.skips[usize::from(last)];
+            if skip & IS_LAST != 0 {
+                let rest = text.get(end + 1 - self.window..).unwrap_or_default();
+                if self
+                    .forms
+                    .iter()
+                    .any(|form| rest.starts_with(form.as_bytes()))
+                {
+                    return true;
+                }
+            }
+            end += usize::from(skip & !IS_LAST);
+        }
+        false
+    }
+
+    /// The place for the next piece of the body, which has so many octets.
+    pub fn take(&mut self, length: usize) -> &mut [u8] {
+        let held = self.octets.len();
+        self.octets.resize(held + length, 0);
+        self.octets.get_mut(held..).unwrap_or_default()
+    }
+
+    /// How many octets of those that were taken may go on, from the first; `None` if the token is there. What is left
+    /// may be the beginning of it.
+    #[must_use]
+    pub fn free(&self) -> Option<usize> {
+        let free = self.octets.len() - self.beginning_at_end();
+        (!self.is_in(&self.octets)).then_some(free)
+    }
+
+    /// What was taken and has not gone on.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// So many octets have gone on.
+    pub fn forget(&mut self, count: usize) {
+        self.octets.drain(..count);
+    }
+
+    /// How many octets at the end of what is there begin a form. It is not a whole one.
+    fn beginning_at_end(&self) -> usize {
+        let longest = self.forms.iter().map(String::len).fold(0, usize::max);
+        let from = self.octets.len().saturating_sub(longest);
+        let mut tail = self.octets.get(from..).unwrap_or_default();
+        while let Some((first, rest)) = tail.split_first() {
+            let begins = |form: &String| {
+                let form = form.as_bytes();
+                form.first() == Some(first) && form.starts_with(tail)
+            };
+            if self.forms.iter().any(begins) {
+                break;
+            }
+            tail = rest;
+        }
+        tail.len()
+    }
+}
+
+fn forms(token: &str) -> Vec<String> {
+    let mut forms = vec![longest_part(token, "-._")];
+    let mut octets = Vec::new();
+    for _ in 0..3 {
+        let from = (octets.len() * 8).div_ceil(6);
+        octets.extend_from_slice(token.as_bytes());
+        // The characters that are made of the token's bits alone.
+        let text = base64url::encode(&octets);
+        let text = text.get(from..octets.len() * 8 / 6).unwrap_or_default();
+        forms.push(longest_part(text, ""));
+        octets.truncate(octets.len() - token.len());
+        octets.push(0);
+    }
+    forms
+}
+
+/// The longest part of letters, digits and what is in `kept`, unless that is short: then all.
+fn longest_part(text: &str, kept: &str) -> String {
+    let is_kept = |octet: u8| octet.is_ascii_alphanumeric() || kept.as_bytes().contains(&octet);
+    let mut longest = "";
+    let mut start = 0;
+    for (i, octet) in text.bytes().enumerate() {
+        if !is_kept(octet) {
+            start = i + 1;
+        }
+        let part = text.get(start..=i).unwrap_or_default();
+        if part.len() > longest.len() {
+            longest = part;
+        }
+    }
+    let whole = if longest.len() < SHORTEST {
+        text
+    } else {
+        longest
+    };
+    whole.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+
+    const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTcwMH0.4Ki2-_YQ0aXhQz";
+    /// A token with all that is written otherwise somewhere (RFC 6749 A.12).
+    const OPAQUE: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Lj/p+E_?N>e==";
+
+    /// All that was let through of a body that came in these pieces, and whether it was broken off.
+    fn through<'a>(token: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
+        let mut guard = Guard::new(token).unwrap();
+        let mut given = Vec::new();
+        for piece in pieces {
+            guard.take(piece.len()).copy_from_slice(piece);
+            let Some(free) = guard.free() else {
+                return (given, true);
+            };
+            given.extend_from_slice(&guard.octets()[..free]);
+            guard.forget(free);
+        }
+        given.extend_from_slice(guard.octets());
+        (given, false)
+    }
+
+    fn written(token: &str) -> Vec<(&'static str, String)> {
+        let header = format!("Bearer {token}");
+        let pair = format!("alice:{token}!");
+        let odd = format!("x{token}");
+        let json = token.replace('/', "\\/");
+        let net = token
+            .replace('+', "\\u002B")
+            .replace('?', "\\u003F")
+            .replace('>', "\\u003E");
+        let mut forms = vec![
+            ("as it is", token.to_owned()),
+            ("base64", Base64::encode_string(token.as_bytes())),
+            (
+                "base64 of the header",
+                Base64::encode_string(header.as_bytes()),
+            ),
+            (
+                "base64 behind one octet",
+                Base64::encode_string(odd.as_bytes()),
+            ),
+            (
+                "base64 behind six octets",
+                Base64::encode_string(pair.as_bytes()),
+            ),
+            (
+                "base64url",
+                Base64UrlUnpadded::encode_string(token.as_bytes()),
+            ),
+            (
+                "base64url of the header",
+                Base64UrlUnpadded::encode_string(header.as_bytes()),
+            ),
+            (
+                "base64url behind one octet",
+                Base64UrlUnpadded::encode_string(odd.as_bytes()),
+            ),
+            ("JSON with escaped slashes", json),
+            ("JSON with numbers", net.clone()),
+            (
+                "JSON with numbers in lower case",
+                net.replace("002B", "002b")
+                    .replace("003F", "003f")
+                    .replace("003E", "003e"),
+            ),
+        ];
+        let percent = |kept: &'static str| {
+            token.chars().map(move |c| match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' => c.to_string(),
+                c if kept.contains(c) => c.to_string(),
+                c => format!("%{:02X}", c as u32),
+            })
+        };
+        forms.push(("percent-encoded", percent("-._~").collect()));
+        forms.push(("of a form", percent("-._").collect()));
+        let lower = percent("-._~").map(|c| {
+            if c.len() == 3 {
+                c.to_ascii_lowercase()
+            } else {
+                c
+            }
+        });
+        forms.push(("percent-encoded in lower case", lower.collect()));
+        forms
+    }
+
+    /// What may stand before the part that nobody writes otherwise and no neighbour changes, in octets of a form.
+    const BEFORE: usize = 13;
+
+    #[test]
+    fn a_token_is_found_wherever_a_body_is_cut_and_none_of_it_gets_through() {
+        for token in [JWT, OPAQUE] {
+            for (how, form) in written(token) {
+                let body = format!("{{\"seen\":\"{form}\"}}");
+                let most = body.find(&form).unwrap() + BEFORE;
+                for cut in 0..=body.len() {
+                    let (head, tail) = body.as_bytes().split_at(cut);
+                    let (given, is_broken) = through(token, [head, tail]);
+                    assert!(is_broken, "{how}, cut at {cut}");
+                    assert!(given.len() <= most, "{how}, cut at {cut}: {given:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_octet_by_octet() {
+        for token in [JWT, OPAQUE] {
+            for (how, form) in written(token) {
+                let body = ["say: ", &form].concat();
+                let (given, is_broken) = through(token, body.as_bytes().chunks(1));
+                assert!(is_broken, "{how}");
+                assert!(given.len() <= 5 + BEFORE, "{how}: {given:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_token_gets_through_unchanged() {
+        let almost = |token: &str| {
+            let (most, last) = token.split_at(token.len() - 1);
+            let other = if last == "z" { "y" } else { "z" };
+            [most, other].concat()
+        };
+        for body in [
+            String::new(),
+            almost(JWT),
+            JWT[..JWT.len() - 1].to_owned(),
+            JWT[..30].repeat(40),
+            ["eyJhbGciOiJFUzI1NiJ9.", JWT].concat().replace("Qz", "Q"),
+            "e".repeat(500),
+            "z".repeat(500),
+            JWT.to_ascii_lowercase(),
+        ] {
+            for size in [1, 2, 3, 7, 64, 1000] {
+                let (given, is_broken) = through(JWT, body.as_bytes().chunks(size));
+                assert!(!is_broken, "{body} by {size}");
+                assert_eq!(given, body.as_bytes(), "by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_back_that_no_token_begins_with() {
+        let mut guard = Guard::new(JWT).unwrap();
+        for (piece, free, held) in [
+            ("\"e}", 3, ""),
+            ("\":e", 2, "e"),
+            ("y", 0, "ey"),
+            ("!", 3, ""),
+            ("{}", 2, ""),
+        ] {
+            guard.take(piece.len()).copy_from_slice(piece.as_bytes());
+            assert_eq!(guard.free(), Some(free), "{piece}");
+            guard.forget(free);
+            assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_search_finds_what_a_plain_search_finds() {
+        let mut dice = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |n: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % n
+        };
+        for _ in 0..3000 {
+            // Of two letters, so that there are many near misses.
+            let mut text: Vec<u8> = (0..below(200)).map(|_| b'a' + below(2) as u8).collect();
+            let token: String = (0..16 + below(10))
+                .map(|_| char::from(b'a' + below(2) as u8))
+                .collect();
+            if below(3) == 0 {
+                let at = below(text.len() as u64 + 1) as usize;
+                text.splice(at..at, token.bytes());
+            }
+            let guard = Guard::new(&token).unwrap();
+            let plainly = text
+                .windows(token.len())
+                .any(|place| place == token.as_bytes());
+            assert_eq!(
+                guard.is_in(&text),
+                plainly,
+                "{token} in {}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_be_any_word_is_not_looked_for() {
+        assert!(Guard::new("fifteen-letters").is_none());
+        assert!(Guard::new("sixteen--letters").is_some());
+    }
+
+    #[test]
+    fn long_tokens_are_found_too() {
+        let token = "0123456789abcdef".repeat(200);
+        for (how, form) in written(&token) {
+            let body = [&"-".repeat(5000), &*form].concat();
+            let (given, is_broken) = through(&token, body.as_bytes().chunks(1024));
+            assert!(is_broken && given.len() <= 5000 + BEFORE, "{how}");
+        }
+    }
+}

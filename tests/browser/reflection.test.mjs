@@ -1,0 +1,190 @@
+// An API that sends back what authorised its request: the page does not get the token. The detector of the leak test
+// says what a page got, and finds the token where a rule lets it through.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { sendJson, sha256 } from '../support/answer.mjs'
+import { call, signIn, startApp } from '../support/app.mjs'
+import { search } from '../support/leak.mjs'
+
+const time = { timeout: 30_000 }
+
+let app
+let page
+const tokens = new Set()
+
+const tokenOf = ({ authorization }) => authorization.replace('Bearer ', '')
+
+before(async () => {
+  app = await startApp({ provider: { accessTokenSeconds: 3600 } })
+  const { api } = app
+  const text = (response, body) => response.writeHead(200, { 'Content-Type': 'text/plain' }).end(body)
+  for (const [name, write] of Object.entries(FORMS)) {
+    api.on(name, ({ response, entry }) => {
+      tokens.add(tokenOf(entry))
+      text(response, `You sent: ${write(tokenOf(entry))}.`)
+    })
+  }
+  api.on('echo', ({ request, response }) => sendJson(response, 200, request.headers))
+  api.on('header', ({ response, entry }) => {
+    sendJson(response, 200, {}, { 'X-Request-Id': `for-${tokenOf(entry)}` })
+  })
+  api.on('encoded-header', ({ response, entry }) => {
+    sendJson(response, 200, {}, { 'X-Request-Id': btoa(entry.authorization) })
+  })
+  api.on('refused', ({ response, entry }) => {
+    sendJson(response, 403, { error: `not with ${entry.authorization}` })
+  })
+  app.setConfig({ apis: [{ url: api.url, methods: ['GET', 'POST'] }] })
+  page = await app.open()
+  await signIn(page)
+})
+after(() => app?.close())
+
+const FORMS = {
+  plain: (token) => token,
+  base64: (token) => btoa(token),
+  'base64-of-the-header': (token) => btoa(`Bearer ${token}`),
+  'base64-one-on': (token) => btoa(`x${token}`),
+  'base64-two-on': (token) => btoa(`xy${token}`),
+  base64url: (token) => Buffer.from(`{"t":"${token}"}`).toString('base64url'),
+}
+
+const url = (name) => `${app.api.url}on/${name}`
+const found = (...texts) =>
+  search(
+    { page: texts },
+    [...tokens].map((value) => ({ kind: 'access token', value })),
+  )
+
+for (const name of Object.keys(FORMS)) {
+  test(`token_reflected: the body has the token: ${name}`, time, async () => {
+    const { error } = await call(page, url(name))
+    assert.equal(error?.code, 'token_reflected')
+    assert.deepEqual(found(JSON.stringify(error)), [])
+  })
+}
+
+for (const name of ['echo', 'header', 'encoded-header', 'refused']) {
+  test(`token_reflected: ${name}`, time, async () => {
+    const { error } = await call(page, url(name))
+    assert.equal(error?.code, 'token_reflected')
+  })
+}
+
+test('a response whose headers have the token is never given to the page', time, async () => {
+  const outcome = await page.evaluate(
+    (address) => settle(room.fetch(address).then(() => 'a response')),
+    url('header'),
+  )
+  assert.equal(outcome.error?.code, 'token_reflected')
+})
+
+test('a token that comes in two pieces: the first of them is not given to the page', time, async () => {
+  let goOn
+  const isRead = new Promise((resolve) => (goOn = resolve))
+  app.api.on('slow', async ({ response, entry }) => {
+    const token = tokenOf(entry)
+    tokens.add(token)
+    response.writeHead(200, { 'Content-Type': 'text/plain' })
+    response.write(`before ${token.slice(0, -5)}`)
+    await isRead
+    response.end(`${token.slice(-5)} after`)
+  })
+  app.api.on('read', ({ response }) => {
+    goOn()
+    sendJson(response, 200, {})
+  })
+  const { given, error } = await page.evaluate(
+    async ([slow, read]) => {
+      const response = await room.fetch(slow)
+      let given = ''
+      const decoder = new TextDecoder()
+      try {
+        for await (const piece of response.body) {
+          given += decoder.decode(piece)
+          await room.fetch(read)
+        }
+        return { given }
+      } catch (error) {
+        return { given, error: { code: error.code, message: error.message } }
+      }
+    },
+    [url('slow'), url('read')],
+  )
+  assert.equal(error?.code, 'token_reflected')
+  assert.equal(given, 'before ')
+  assert.match(error.message, /has the access token in it/)
+})
+
+test('a token that was begun and not ended reaches the page after all', time, async () => {
+  app.api.on('begun', ({ response, entry }) => {
+    response.writeHead(200, { 'Content-Type': 'text/plain' })
+    response.write(tokenOf(entry).slice(0, 30))
+    setImmediate(() => response.end())
+  })
+  const { value } = await call(page, url('begun'))
+  assert.match(value.text, /^eyJ.{27}$/)
+})
+
+test('what only looks like a token arrives unharmed, however it is cut', time, async () => {
+  const body = Buffer.from(`${'eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln '.repeat(40_000)}eyJ`)
+  app.api.on('lookalikes', async ({ response }) => {
+    response.writeHead(200, { 'Content-Type': 'application/octet-stream' })
+    for (let at = 0; at < body.length; at += 9973) {
+      if (!response.write(body.subarray(at, at + 9973))) {
+        await new Promise((resolve) => response.once('drain', resolve))
+      }
+    }
+    response.end()
+  })
+  const got = await page.evaluate(async (address) => {
+    const bytes = await (await room.fetch(address)).arrayBuffer()
+    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+    return [bytes.byteLength, [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('')]
+  }, url('lookalikes'))
+  assert.deepEqual(got, [body.length, sha256(body)])
+})
+
+test('a session goes on after a token was reflected', time, async () => {
+  assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
+})
+
+/** Another app, whose rules say so. */
+async function withRules(apis) {
+  app.setConfig({ apis })
+  const other = await app.open()
+  await signIn(other)
+  return other
+}
+
+test("reflection: 'headers' searches no body", time, async () => {
+  const other = await withRules([{ url: app.api.url, reflection: 'headers' }])
+  const { value } = await call(other, url('plain'))
+  assert.match(value?.text, /^You sent: eyJ/)
+  assert.equal((await call(other, url('header'))).error?.code, 'token_reflected')
+  await other.context().close()
+})
+
+test(
+  "a control: with reflection: 'allow' the page has the token, and the search of the leak test finds it",
+  time,
+  async () => {
+    const other = await withRules([{ url: app.api.url, reflection: 'allow' }])
+    for (const name of Object.keys(FORMS)) {
+      const { value } = await call(other, url(name))
+      assert.notDeepEqual(found(value?.text ?? ''), [], name)
+    }
+    assert.equal((await call(other, url('header'))).value?.status, 200)
+    await other.context().close()
+  },
+)
+
+test('of two rules the first counts', time, async () => {
+  const other = await withRules([
+    { url: `${app.api.url}on/`, reflection: 'allow' },
+    { url: app.api.url, methods: ['GET', 'POST'] },
+  ])
+  assert.equal((await call(other, url('plain'))).value?.status, 200)
+  assert.equal((await call(other, url('plain'), { method: 'POST' })).error?.code, 'token_reflected')
+  await other.context().close()
+})
