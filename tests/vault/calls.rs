@@ -309,7 +309,7 @@ fn an_answer_with_the_token_in_it_is_refused_once_and_not_asked_for_again() {
     let call = world.fetch(page, "/orders");
     world.settle();
     world.reflect_token(call);
-    world.unhold();
+    world.release();
     world.settle();
     assert_eq!(world.code(call), "token_reflected");
     assert_eq!(world.answers(call).len(), 1);

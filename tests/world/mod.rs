@@ -840,7 +840,7 @@ impl World {
         let i = self.job_of_call(request);
         let job = self.jobs.remove(i);
         self.turn = job.vault;
-        if let Task::Call(call, _) = job.task {
+        if let Task::Call(call, ..) = job.task {
             self.input(Input::CallReflected { call });
         }
     }
