@@ -160,15 +160,17 @@ fn sources() -> Result<Vec<String>> {
     Ok(there.collect())
 }
 
-/// A home of cargo at another path, with the same crates in it.
+/// A home of cargo at another path, with the same crates and settings in it.
 fn other_home(copy: &Path) -> Result<PathBuf> {
     let home = copy.join("home-of-cargo");
     fs::create_dir_all(&home)?;
     let usual = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let usual = usual.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let registry = usual.context("cargo has a home")?.join("registry");
-    if registry.is_dir() {
-        link(&registry, &home.join("registry"))?;
+    let usual = usual.context("cargo has a home")?;
+    for name in ["registry", "config.toml", "config"] {
+        if usual.join(name).exists() {
+            link(&usual.join(name), &home.join(name))?;
+        }
     }
     Ok(home)
 }
@@ -180,7 +182,11 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(windows)]
 fn link(from: &Path, to: &Path) -> Result<()> {
-    Ok(std::os::windows::fs::symlink_dir(from, to)?)
+    Ok(if from.is_dir() {
+        std::os::windows::fs::symlink_dir(from, to)?
+    } else {
+        std::os::windows::fs::symlink_file(from, to)?
+    })
 }
 
 fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {

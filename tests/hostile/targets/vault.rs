@@ -22,12 +22,13 @@ use strongroom::vault::{
 };
 
 const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/callback",
-    "scope":"openid offline_access","inspect":true,
-    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"webSocket":{"token":"query","parameter":"t"}}],
+    "scope":"openid offline_access","inspect":true,"deviceFlow":true,
+    "apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true,"webSocket":{"token":"query","parameter":"t"}}],
     "metadata":{"issuer":"https://id.example.com",
         "authorization_endpoint":"https://id.example.com/authorize",
         "token_endpoint":"https://id.example.com/token","jwks_uri":"https://id.example.com/jwks",
         "revocation_endpoint":"https://id.example.com/revoke",
+        "device_authorization_endpoint":"https://id.example.com/device",
         "end_session_endpoint":"https://id.example.com/end"}}"#;
 
 /// Every secret has this in it, and nothing else has.
@@ -249,7 +250,10 @@ impl Host {
 
     fn provider(&mut self, op: OpId, request: &HttpRequest) -> Input<'static> {
         let path = request.url.strip_prefix("https://id.example.com/").unwrap();
-        assert!(["token", "jwks", "revoke"].contains(&path), "{path}");
+        assert!(
+            ["token", "jwks", "revoke", "device"].contains(&path),
+            "{path}"
+        );
         assert_eq!(request.form.is_some(), path != "jwks");
         let scripted = self.provider_answers.pop_front();
         let (status, content_type, body) = match &scripted {
@@ -292,6 +296,10 @@ impl Host {
                 let x = base64url::encode(&[7; 32]);
                 format!(r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{x}","y":"{x}"}}]}}"#)
             }
+            "device" => format!(
+                r#"{{"device_code":"{CANARY}-dc","user_code":"CODE","expires_in":600,"interval":5,
+                    "verification_uri":"https://id.example.com/type-it-in"}}"#
+            ),
             _ => String::new(),
         }
     }
@@ -408,5 +416,30 @@ mod controls {
             .find(|text| text.contains(r#""t":"head""#));
         assert!(head.unwrap().contains(r#""status":200"#));
         host.still_answers();
+    }
+
+    #[test]
+    fn what_the_scripts_are_about_is_reached() {
+        let mut host = Host::signed_in();
+        host.say(GOOD, r#"{"t":"login","id":7,"mode":"device"}"#);
+        host.pass(6000);
+        let challenge = r#"401 Bearer error="insufficient_user_authentication", max_age="5""#;
+        host.api_answers.push_back(challenge.to_owned());
+        let fetch = r#"{"t":"fetch","id":8,"url":"https://api.example.com/v1/a","method":"GET","headers":[]}"#;
+        host.say(GOOD, fetch);
+        let socket =
+            r#"{"t":"socket","id":9,"url":"wss://api.example.com/v1/live","protocols":[]}"#;
+        host.say(GOOD, socket);
+        host.say(GOOD, r#"{"t":"inspect","id":10}"#);
+        let told = host.told[&GOOD].join("\n");
+        for text in [
+            r#""CODE""#,
+            r#""code":"step_up_required""#,
+            r#""t":"socket","id":9"#,
+            r#""t":"inspection""#,
+            r#""event":"call_sent""#,
+        ] {
+            assert!(told.contains(text), "{text} is not in\n{told}");
+        }
     }
 }
