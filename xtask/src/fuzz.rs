@@ -2,7 +2,7 @@
 //!
 //! It needs a C++ compiler, for libFuzzer's own code, and nothing else: the options by which rustc
 //! counts what is reached are those of `cargo fuzz`, and work in a stable compiler where no sanitizer
-//! is asked for. The core has no unsafe code that one could watch.
+//! is asked for. Natively the core has no unsafe code that one could watch.
 //!
 //! What was found to reach something new stays in `target/fuzz/corpus`, and the next run begins with it.
 //! An input that fails is kept in `target/fuzz/failed`, and belongs into the target's seeds once the
