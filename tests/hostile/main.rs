@@ -77,6 +77,7 @@ mutations_of! {
     jwt: MUTATIONS,
     kept: MUTATIONS,
     metadata: MUTATIONS,
+    reflection: MUTATIONS,
     token_reply: MUTATIONS,
     vault: MUTATIONS / 8,
 }

@@ -16,6 +16,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod kept;
 pub mod metadata;
+pub mod reflection;
 pub mod token_reply;
 pub mod vault;
 
@@ -51,6 +52,7 @@ targets![
     jwt,
     kept,
     metadata,
+    reflection,
     token_reply,
     vault,
 ];
