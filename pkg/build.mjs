@@ -49,10 +49,10 @@ const shrink = async (entry) => {
 }
 
 /**
- * What the page imports when there is need: what errors say; the relay of a popup's answer to a dedicated
- * worker; ways back to a session and to a vault; event sources and sockets.
+ * What the page imports when there is need: what errors say; what only popups need; ways back to a session and to a
+ * vault; event sources and sockets; the way to a vault on an origin of its own.
  */
-const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live']
+const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame']
 
 const asItIs = ({ path }) => ({ path, external: true })
 const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
@@ -61,7 +61,9 @@ await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['index', 'worker', 'core', 'escrow', ...SELDOM].map((entry) => `src/${entry}.ts`),
+  entryPoints: ['index', 'worker', 'core', 'escrow', 'vault-frame', ...SELDOM].map(
+    (entry) => `src/${entry}.ts`,
+  ),
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],
@@ -85,7 +87,7 @@ const packReadme = (text) =>
   text
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
     .replace(/\[([^\]]+)\]\((?!https?:)([^)]+)\)/g, (link, label, path) => {
-      const source = /^pkg\/src\/(\w+)\.ts$/.exec(path)
+      const source = /^pkg\/src\/([\w-]+)\.ts$/.exec(path)
       if (source) return `[${label}](dist/${source[1]}.d.ts)`
       return PACKED.includes(path) ? link : label
     })
@@ -98,6 +100,7 @@ const PACKED = [
   'docs/fetch.md',
   'docs/login.md',
   'docs/sessions.md',
+  'docs/vault-origin.md',
   'docs/decisions.md',
 ]
 await mkdir(at('./docs'), { recursive: true })

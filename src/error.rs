@@ -122,6 +122,15 @@ codes! {
     /// The worker did not answer the handshake in time.
     #[cfg(not(target_arch = "wasm32"))]
     WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
+    /// The vault's frame was not shown, or something else than a vault's frame was.
+    #[cfg(not(target_arch = "wasm32"))]
+    FrameBlocked = "frame_blocked", "Look at the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";
+    /// Nothing came from the address of the vault's frame in time.
+    #[cfg(not(target_arch = "wasm32"))]
+    FrameTimeout = "frame_timeout", "Open the frame's address by itself; if it is there, try again later.";
+    /// The vault's frame does not serve pages of this origin.
+    #[cfg(not(target_arch = "wasm32"))]
+    OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as the message has it, if it is an app of yours.";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
     WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration asks for what only that can do), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";

@@ -180,17 +180,22 @@ pub fn is_trustworthy(text: &str) -> bool {
     Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())
 }
 
-/// Whether a serialised host names this device: `localhost`, 127.0.0.0/8 or `[::1]`.
+/// Whether a serialised host names this device: `localhost` and all names below it (RFC 6761 6.3),
+/// 127.0.0.0/8 or `[::1]`.
 fn is_loopback(host: &str) -> bool {
-    for name in ["localhost", "[::1]"] {
-        let port = host.strip_prefix(name);
-        if port.is_some_and(|port| port.is_empty() || port.starts_with(':')) {
-            return true;
-        }
+    let bytes = host.as_bytes();
+    let port = bytes.iter().rposition(|b| !b.is_ascii_digit());
+    let name = match port.filter(|&i| bytes.get(i) == Some(&b':')) {
+        Some(colon) => host.get(..colon).unwrap_or_default(),
+        None => host,
+    };
+    if let Some(below) = name.strip_suffix("localhost") {
+        return below.is_empty() || below.ends_with('.');
     }
     // The parser has normalised every spelling of an IPv4 address to four decimal numbers, and
     // refuses what merely ends like one; `127.0.0.1.evil.test` has letters.
-    host.starts_with("127.") && host.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b':'))
+    name == "[::1]"
+        || name.starts_with("127.") && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.'))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -222,6 +227,8 @@ mod tests {
         for text in [
             "https://id.example.com/token",
             "http://localhost:4401/token",
+            "http://vault.app.localhost:4401/token",
+            "http://app.localhost/",
             "http://127.0.0.1/token",
             "http://127.1/token",
             "http://[::1]:8080/",
@@ -231,6 +238,8 @@ mod tests {
         for text in [
             "http://id.example.com/token",
             "http://localhost.evil.test/",
+            "http://evil-localhost/",
+            "http://localhost9/",
             "http://127.0.0.1.evil.test/",
             "http://128.0.0.1/",
             "https://user@id.example.com/",

@@ -1,6 +1,6 @@
 // First: it has to be there before the first port.
 import './recorder.js'
-import { connect, type Holding, type Strongroom } from 'strongroom'
+import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
 import { showBoundary } from './boundary.js'
 import { byId } from './dom.js'
 import { setUpCalls } from './calls.js'
@@ -12,7 +12,7 @@ import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
   setUpSearch()
-  const room = await connect(startWorker())
+  const room = await (FRAME ? connectFrame(FRAME) : connect(startWorker()))
   Object.assign(window, { room })
   setUpTimeline(room)
   setUpSession(room)

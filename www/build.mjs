@@ -12,7 +12,7 @@ import { build } from 'esbuild'
 import { CLIENT_ID } from '../tests/support/servers.mjs'
 
 /** Where `cargo xtask demo` listens, unless something else does. */
-export const PORTS = { site: 4400, provider: 4401, api: 4402 }
+export const PORTS = { site: 4400, provider: 4401, api: 4402, vault: 4403 }
 
 const at = (path) => new URL(path, import.meta.url)
 const pkg = at('../pkg/dist/')
@@ -21,12 +21,16 @@ const pkg = at('../pkg/dist/')
  * @param {object} addresses
  * @param {string} addresses.issuer
  * @param {string} addresses.api The API's base URL, ending in `/`.
- * @returns {Promise<Record<string, string | Uint8Array>>} The site's files, by path.
+ * @param {string} [addresses.app] The app's origin, and
+ * @param {string} [addresses.vault] the vault's, if it has one of its own.
+ * @returns {Promise<{ site: Files, vault: Files }>} The files of each origin, by path.
+ *
+ * @typedef {Record<string, string | Uint8Array>} Files
  */
-export async function buildSite({ issuer, api }) {
+export async function buildSite({ issuer, api, app = '', vault }) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
-    entryPoints: ['app.ts', 'auth.worker.ts'],
+    entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts'],
     outdir: 'dist',
     bundle: true,
     write: false,
@@ -37,24 +41,32 @@ export async function buildSite({ issuer, api }) {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
       API: JSON.stringify(api),
+      APP: JSON.stringify(app),
+      FRAME: JSON.stringify(vault ? `${vault}/frame.html` : ''),
     },
     logLevel: 'warning',
   })
   const files = Object.fromEntries(
     outputFiles.map(({ path, contents }) => [`/${path.split('/').at(-1)}`, contents]),
   )
-  for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg'])
+  for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
   // The one with the inspector, which auth.worker.ts asks for.
   files['/strongroom_full_bg.wasm'] = await readFile(new URL('strongroom_full_bg.wasm', pkg))
-  return files
+  const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
+  const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
+  const ofVault = ['/auth.worker.js', '/strongroom_full_bg.wasm']
+  const pages = ['/frame.html', '/frame.js', '/callback.html', '/callback.js']
+  return vault
+    ? { site: take(ofApp), vault: take([...ofVault, ...pages]) }
+    : { site: take([...ofApp, ...ofVault]), vault: {} }
 }
 
 async function main() {
   const tsc = fileURLToPath(at('../node_modules/typescript/bin/tsc'))
   const check = promisify(execFile)(process.execPath, [tsc, '--project', fileURLToPath(at('.'))])
   const [issuer, api] = [PORTS.provider, PORTS.api].map((port) => `http://127.0.0.1:${port}`)
-  const files = await buildSite({ issuer, api: `${api}/v1/` })
+  const { site: files } = await buildSite({ issuer, api: `${api}/v1/` })
   await rm(at('dist'), { recursive: true, force: true })
   await mkdir(at('dist'))
   for (const [path, bytes] of Object.entries(files)) await writeFile(at(`dist${path}`), bytes)

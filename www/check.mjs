@@ -12,7 +12,8 @@ import { Steps } from './steps.mjs'
 const MANY = 10
 
 const steps = new Steps()
-const demo = await startDemo({ provider: { accessTokenSeconds: 5 } })
+const vaultOrigin = process.argv.includes('--vault-origin')
+const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin })
 const browser = await launchBrowser()
 
 try {

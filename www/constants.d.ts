@@ -2,6 +2,10 @@
 declare const ISSUER: string
 declare const CLIENT_ID: string
 declare const API: string
+/** The vault's frame, if the vault has an origin of its own; else empty. */
+declare const FRAME: string
+/** The app's origin. */
+declare const APP: string
 
 /** Trusted Types, as far as the demo uses them; TypeScript's DOM library has no types for them. */
 interface Window {

@@ -5,14 +5,20 @@ import { buildSite } from './build.mjs'
 const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-worker`
 
 /**
- * Starts the whole demo: provider, API and the site with its files.
+ * Starts the whole demo: provider, API and the site with its files. With `vaultOrigin` the vault has an origin of its
+ * own, and the site no worker.
  *
  * @param {Parameters<typeof startServers>[0]} [options]
  */
 export async function startDemo(options = {}) {
-  const servers = await startServers(options)
-  const { site, provider, api } = servers
+  const workers = options.vaultOrigin ? { site: { workers: [] } } : {}
+  const servers = await startServers({ ...workers, ...options })
+  const { site, vault, provider, api } = servers
   site.pageCsp += TRUSTED_TYPES
-  Object.assign(site.files, await buildSite({ issuer: provider.issuer, api: api.url }))
+  if (vault) site.pageCsp += `; frame-src ${vault.origin}`
+  const addresses = { issuer: provider.issuer, api: api.url, app: site.origin, vault: vault?.origin }
+  const files = await buildSite(addresses)
+  Object.assign(site.files, files.site)
+  if (vault) Object.assign(vault.files, files.vault)
   return servers
 }

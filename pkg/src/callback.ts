@@ -13,6 +13,8 @@ export const handleCallback = (link: Link, address: string | URL = location.href
   const url = new URL(address, location.href)
   const before = handled.get(url.href)
   if (before) return before
+  const { at } = link
+  if ('callback' in at) return at.callback(link, url)
   if (!isAnswer(url)) return Promise.resolve(null)
 
   const clean = withoutAnswer(url).href
@@ -34,25 +36,11 @@ export const handleCallback = (link: Link, address: string | URL = location.href
 /** `notOurs` is called if the answer is for another library on this page. */
 const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   // The state of a popup's login ends in .p
-  const ofPopup = stateOf(url)!.endsWith('.p')
-  if (ofPopup && !link.shared && (await (await import('./relay.js')).passAnswer(url))) return leave()
-  const settled = await link.query({ t: 'callback', url: url.href }).catch((error) => {
-    // The opener is told as well.
-    if (ofPopup) window.close()
-    throw error
-  })
-  if (settled.callback) {
-    return settled.popup ? leave() : { returnTo: settled.returnTo ?? '/' }
+  if (stateOf(url)!.endsWith('.p')) {
+    return (await import('./relay.js')).settle(link, url, notOurs)
   }
+  const settled = await link.query({ t: 'callback', url: url.href })
+  if (settled.callback) return { returnTo: settled.returnTo ?? '/' }
   notOurs()
   return null
-}
-
-/**
- * Closes the popup. A page that goes on after this has a window that scripts may not close. One in a frame
- * does not go on: the page around it, which resumes its session by it, takes the frame away.
- */
-const leave = (): Promise<null> => {
-  window.close()
-  return new Promise((resolve) => parent === window && setTimeout(resolve, 1000, null))
 }

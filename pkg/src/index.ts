@@ -18,6 +18,7 @@ import { type Link, type Listener, open } from './port.js'
 import { shell } from './shell.js'
 import { refuse, spell } from './spell.js'
 
+/** Or a way to one: src/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
 
 export type * from './api.js'
@@ -39,7 +40,7 @@ export const connect = async (
   { timeout = 10, resume }: ConnectOptions = {},
 ): Promise<Strongroom> => {
   const resuming = resume && import('./resume.js')
-  let running = typeof worker === 'function' ? worker() : worker
+  let running: Link['at'] = typeof worker === 'function' ? worker() : worker
   let link: Link
   let from: Resumed | undefined
   let hasFailed = false
@@ -126,3 +127,16 @@ export const connect = async (
   if (resuming) resumed = (await (await resuming).resume(room, link!, resume, { handled, refuse })) ?? resumed
   return room
 }
+
+/**
+ * Connects the page to a vault on an origin of its own, as `connect()` does to one of this origin: script of this
+ * origin then reaches neither the vault's storage nor its worker nor an authorization code.
+ *
+ * A hidden frame is put into the page, once for each address. Leave it there. The time limit counts for the frame, and
+ * then for the worker.
+ *
+ * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
+ * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
+ */
+export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
+  (await import('./connect-frame.js')).connectFrame(url, options, { connect, refuse })

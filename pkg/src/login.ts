@@ -9,7 +9,7 @@ import { refuse } from './spell.js'
 /** Begins a login. Resolves when it is done; in redirect mode the page is gone by then. */
 export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
   new Promise((resolve) => {
-    const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, ...parameters } = options
+    const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
     const cancelled = () => refuse('login_cancelled')
     if (signal?.aborted) return resolve(cancelled())
 
@@ -29,11 +29,12 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     }
     const fail = (error: unknown) => end(Promise.reject(error))
     const go = async (url: URL) => {
-      const relay = popup && !link.shared && (await import('./relay.js'))
+      if (!popup) return location.assign(url)
+      const { follow } = await import('./relay.js')
       // It still shows a page of this origin, so no provider makes it look closed.
-      if (popup?.closed) return giveUp(cancelled())
-      if (relay) stops.push(relay.awaitAnswer(link, url, (error) => giveUp(Promise.reject(error))))
-      ;(popup ?? window).location.assign(url)
+      if (popup.closed) return giveUp(cancelled())
+      stops.push(follow(link, url, giveUp, detectClose && popup, cancelled))
+      popup.location.assign(url)
     }
     const id = link.ask(
       {

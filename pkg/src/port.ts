@@ -6,6 +6,7 @@
  * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
  * since its answer went nowhere. A page that is gone for good is told nothing.
  */
+import type { CallbackResult } from './api.js'
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
 import { lockName, PROTOCOL, type Demand, type PageMessage, type VaultMessage } from './messages.js'
@@ -46,10 +47,28 @@ export interface Asker {
   piece?(piece: Piece): void
 }
 
+/** A worker on another origin, behind a frame of that origin: src/connect-frame.ts. */
+export interface FrameDoor extends EventTarget {
+  postMessage(message: 'strongroom', ports: [MessagePort]): void
+  /** Those of the worker's origin. */
+  locks: {
+    request(name: string, options: object, granted?: () => unknown): Promise<unknown>
+  }
+  /** The `state` in the page's address, if it says that there is an answer on the worker's origin. */
+  answered(): string | null
+  /** What `handleCallback()` does. */
+  callback(link: Link, url: URL): Promise<CallbackResult | null>
+  /** Passes the answer to a popup's login to the vault. `look` tells whether it is there. */
+  awaitAnswer(
+    state: string,
+    fail: (error: unknown) => void,
+  ): { stop: () => void; look: () => Promise<boolean> }
+}
+
 /** An open port, after its handshake. */
 export interface Link {
-  /** Whether tabs share this vault, so that a popup's page reaches the same one. */
-  shared: boolean
+  /** Where the vault is. A popup's page reaches the same one if it has a port. */
+  at: SharedWorker | Worker | FrameDoor
   /** The lock that the vault's worker holds for as long as it lives. */
   lock?: string
   /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
@@ -80,7 +99,7 @@ export interface Listener {
  * A worker that fails to load says so by an `error` event only, and one that runs something else says
  * nothing at all: hence the time limit, in seconds.
  */
-export const open = (worker: SharedWorker | Worker, timeout: number, listener: Listener): Promise<Link> =>
+export const open = (worker: Link['at'], timeout: number, listener: Listener): Promise<Link> =>
   new Promise((resolve, reject) => {
     const askers = new Map<number, Asker>()
     let last = 0
@@ -90,6 +109,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     let timer: ReturnType<typeof setTimeout>
     let watching: AbortController | undefined
     let stopWaiting: (() => void) | undefined
+    const { locks = navigator.locks } = worker as Partial<FrameDoor>
 
     const send = (message: PageMessage, payload?: Payload) => {
       // All but a blob, which is passed on by reference.
@@ -97,7 +117,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       port.postMessage([JSON.stringify(message), payload], transfer)
     }
     const link: Link = {
-      shared: 'port' in worker,
+      at: worker,
       more: (id) => port.postMessage(id),
       ask(asker, question, payload) {
         const id = ++last
@@ -163,7 +183,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
     const watch = (name: string) => {
       watching = new AbortController()
       const gone = () => link.end('vault_crashed')
-      navigator.locks.request((link.lock = name), watching, gone).catch(() => {})
+      locks.request((link.lock = name), watching, gone).catch(() => {})
     }
     const receive = ({ data }: MessageEvent) => {
       if (typeof data === 'string') return watch(data)
@@ -194,7 +214,7 @@ export const open = (worker: SharedWorker | Worker, timeout: number, listener: L
       // one, whose name is no call's number. It is given back by hand, or the page would not be cached.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
-      navigator.locks?.request(lockName(name), () => (port1.postMessage(name), held))
+      locks?.request(lockName(name), () => (port1.postMessage(name), held))
       // A page that is prerendered gets its worker when it is shown.
       if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', wait)
       else wait()

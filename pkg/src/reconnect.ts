@@ -1,7 +1,8 @@
 /** Another worker in the place of one whose vault has failed. A file of its own: most pages never need it. */
+import type { FrameDoor, Link } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
-type AnyWorker = SharedWorker | Worker
+type AnyWorker = Link['at']
 
 /** Seconds to wait for a worker that ends by itself; a shared one does so a second after its vault. */
 const PATIENCE = 3
@@ -13,7 +14,7 @@ const PATIENCE = 3
  */
 export const renew = async (
   before: AnyWorker,
-  make: AnyWorker | (() => AnyWorker),
+  make: AnyWorker | (() => AnyWorker | Promise<AnyWorker>),
   lock: string | undefined,
   refuse: typeof Refuse,
 ): Promise<AnyWorker> => {
@@ -25,6 +26,7 @@ export const renew = async (
   }
   if ('terminate' in before) before.terminate()
   const signal = AbortSignal.timeout(PATIENCE * 1000)
-  if (lock) await navigator.locks.request(lock, { signal }, () => {}).catch(() => {})
+  const { locks = navigator.locks } = before as Partial<FrameDoor>
+  if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
   return make()
 }

@@ -69,12 +69,22 @@ export const resume = async (
   }
   heedEnds(room)
   heedLogins(room)
-  if (parent !== window && isForAnotherPage(new URL(location.href))) return deliver(room)
+  const { at } = link
+  const isFramed = 'answered' in at
+  if (isFramed && how === 'iframe') {
+    return refuse(
+      'unsupported',
+      "connectFrame() cannot resume by 'iframe': nobody may put the vault's callback page into a frame. Use 'redirect'",
+    )
+  }
+  const here = new URL(location.href)
+  if (parent !== window && isForAnotherPage(here)) return deliver(room)
   const isBegun = underWay
   if (!isBegun) {
-    if (isAnswer(new URL(location.href))) {
+    const state = isFramed ? at.answered() : isAnswer(here) ? stateOf(here) : null
+    if (state !== null) {
       const attempt = lastAttempt()
-      if (!attempt?.state || attempt.state !== stateOf(new URL(location.href))) return
+      if (!attempt?.state || attempt.state !== state) return
       underWay = takeAnswer(room, attempt, handled)
     } else {
       if (document.prerendering) await shown()
@@ -229,7 +239,10 @@ const ask = (link: Link): Promise<void> =>
       end()
     }
     const go = async (url: URL) => {
-      if (!link.shared) stop = (await import('./relay.js')).awaitAnswer(link, url, giveUp)
+      if (!('port' in link.at)) {
+        const fail = (failure: Promise<never>) => failure.catch(giveUp)
+        stop = (await import('./relay.js')).follow(link, url, fail)
+      }
       frame.hidden = true
       frame.src = url.href
       document.documentElement.append(frame)

@@ -14,6 +14,7 @@ const BY_CODE: Record<string, string> = {
   popup_blocked: 'the browser opened no window',
   worker_failed: "the worker's script could not be loaded or run",
   worker_timeout: 'the worker did not answer within % s',
+  origin_not_allowed: "% is not among the `apps` of the vault's frame",
 }
 
 /** The page's own texts, by the code that src/fetch.ts leaves for each; the core's begin with others. */

@@ -227,8 +227,11 @@ impl Vault {
         let mut form = Form::new();
         form.push("client_id", &self.config.client_id);
         if let Some(return_to) = return_to {
-            let Some(url) = Url::parse_within(return_to, &self.config.redirect_uri) else {
-                let message = words!("logout option returnTo is not an address of this app");
+            // Which addresses are the app's, the provider knows: it has them registered. An app whose vault is on
+            // another origin is not on the redirect URI's.
+            let url = Url::parse_with_base(return_to, &self.config.redirect_uri);
+            let Some(url) = url.filter(Url::is_trustworthy) else {
+                let message = words!("logout option returnTo is no https address");
                 return Err(Error::new(Code::MessageInvalid, message));
             };
             form.push("post_logout_redirect_uri", url.href());

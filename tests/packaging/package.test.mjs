@@ -25,9 +25,9 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
-    /^dist\/\w+\.(js|d\.ts)$/,
+    /^dist\/[\w-]+\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(errors|fetch|login|sessions|decisions)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
@@ -86,12 +86,18 @@ test('has the inspector in one of the two modules only', async () => {
 test('awaits nothing at the top level', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  for (const entry of ['index', 'worker', 'core', 'escrow']) {
+  for (const entry of ['index', 'worker', 'core', 'escrow', 'vault-frame']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
 })
 
-for (const entry of ['strongroom', 'strongroom/worker', 'strongroom/core', 'strongroom/escrow']) {
+for (const entry of [
+  'strongroom',
+  'strongroom/worker',
+  'strongroom/core',
+  'strongroom/escrow',
+  'strongroom/vault-frame',
+]) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `
       const names = () => Reflect.ownKeys(globalThis).map(String)
@@ -121,7 +127,9 @@ for (const part of ['page', 'worker']) {
   }
 }
 
-const README_CODE = {
+const GUIDE = 'docs/vault-origin.md'
+
+const DOCUMENTED_CODE = {
   'recipe for the demo': {
     lib: 'worker',
     has: "clientId: 'my-app'",
@@ -129,11 +137,15 @@ const README_CODE = {
   },
   worker: { lib: 'worker', has: "from 'strongroom/worker'", before: '' },
   page: { lib: 'page', has: "from 'strongroom'", before: '' },
+  'worker of the vault’s origin': { in: GUIDE, lib: 'worker', has: 'vault({', before: '' },
+  'frame of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultFrame({', before: '' },
+  'callback page of the vault’s origin': { in: GUIDE, lib: 'page', has: 'vaultCallback({', before: '' },
+  'page with a vault on an origin of its own': { in: GUIDE, lib: 'page', has: 'connectFrame(', before: '' },
 }
 
-for (const [part, { lib, has, before }] of Object.entries(README_CODE)) {
-  test(`the readme's ${part} is what its types allow`, async () => {
-    const blocks = (await readFile(`${root}README.md`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)
+for (const [part, { in: document = 'README.md', lib, has, before }] of Object.entries(DOCUMENTED_CODE)) {
+  test(`${document}: the ${part} is what its types allow`, async () => {
+    const blocks = (await readFile(`${root}${document}`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)
     const [, code] = [...blocks].find(([, text]) => text.includes(has))
     await writeFile(`${project}/readme.${lib}.ts`, `${before}\n${code}`)
     const config = { extends: `./tsconfig.${lib}.json`, files: [`readme.${lib}.ts`] }

@@ -218,7 +218,9 @@ function createVerifier({ issuer, provider, audience }) {
 
 async function discoverKeys(provider) {
   const response = await fetch(`${provider}/.well-known/openid-configuration`)
-  return new URL((await response.json()).jwks_uri)
+  // At that very server: not every name of it is one that Node finds.
+  const { pathname } = new URL((await response.json()).jwks_uri)
+  return new URL(pathname, provider)
 }
 
 function refuse(response, scheme, problem) {

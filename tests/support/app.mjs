@@ -17,6 +17,8 @@ const PACKAGE = [
   'resume.js',
   'reconnect.js',
   'live.js',
+  'connect-frame.js',
+  'vault-frame.js',
   'escrow.js',
   'worker.js',
   'strongroom_bg.wasm',
@@ -41,7 +43,7 @@ const htmlWith = (script) => `<!doctype html>
 
 /** What every page of the app has: the package, and a way to tell a test how something ended. */
 const tools = (extendedLifetime) => `
-import { connect, StrongroomError } from '/strongroom/index.js'
+import { connect, connectFrame, StrongroomError } from '/strongroom/index.js'
 
 const create = {
   shared: () => new SharedWorker('${WORKER}', { type: 'module', extendedLifetime: ${extendedLifetime} }),
@@ -60,18 +62,18 @@ const describe = (error) => ({
 const settle = (promise) =>
   Promise.resolve(promise).then((value) => ({ value }), (error) => ({ error: describe(error) }))
 
-Object.assign(globalThis, { connect, create, describe, settle })
+Object.assign(globalThis, { connect, connectFrame, create, describe, settle })
 `
 
 /**
  * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
  * with what went wrong; `room` is the connection; `changes` and `failures` are the events so far.
  */
-const pageScript = ({ kind, timeout, resume }) => `
+const pageScript = ({ kind, timeout, resume, frame }) => `
 import '/tools.js'
 
 const start = async () => {
-  const room = await connect(create.${kind}, ${JSON.stringify({ timeout, resume })})
+  const room = await ${frame ? `connectFrame('${frame}'` : `connect(create.${kind}`}, ${JSON.stringify({ timeout, resume })})
   room.on('change', (change) => changes.push(change))
   room.on('failed', (error) => failures.push(describe(error)))
   globalThis.room = room
@@ -86,6 +88,17 @@ globalThis.boot = settle(start())
 const workerScript = (config) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(config)})
+`
+
+/** The scripts of the vault's origin, as docs/vault-origin.md has them. */
+const frameScript = ({ kind, apps, extendedLifetime }) => `
+import { vaultFrame } from '/strongroom/vault-frame.js'
+${tools(extendedLifetime).match(/const create[^]*?\n}\n/)[0]}
+vaultFrame({ apps: ${JSON.stringify(apps)}, worker: create.${kind} })
+`
+const callbackScript = (app) => `
+import { vaultCallback } from '/strongroom/vault-frame.js'
+vaultCallback({ app: ${JSON.stringify(app)} })
 `
 
 /**
@@ -104,6 +117,8 @@ vault(${JSON.stringify(config)})
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.client] More metadata of the client.
  * @param {boolean} [options.proxied] See `startServers()`.
+ * @param {object} [options.site] More options of `startSite()`.
+ * @param {boolean} [options.vaultOrigin] The vault has an origin of its own: see `startServers()`.
  */
 export async function startApp({
   kind = 'shared',
@@ -118,12 +133,17 @@ export async function startApp({
   api: apiOptions,
   client,
   proxied,
+  site: siteOptions,
+  vaultOrigin,
 } = {}) {
   const [servers, browser] = await Promise.all([
-    startServers({ provider, api: apiOptions, client, proxied }),
+    startServers({ provider, api: apiOptions, proxied, client, site: siteOptions, vaultOrigin }),
     launchBrowser(launch),
   ])
-  const { site, api } = servers
+  const { site, api, vault } = servers
+  /** Where the worker's file is. */
+  const home = vault ?? site
+  const frame = vault && `${vault.origin}/frame.html`
   const usual = {
     issuer: servers.provider.issuer,
     clientId: servers.clientId,
@@ -134,14 +154,28 @@ export async function startApp({
   }
   site.routes['/empty'] = '/empty.html'
   site.pageCsp = csp(plainFetch ? ["'self'", api.origin] : [])
+  if (vault) site.pageCsp += `; frame-src ${vault.origin}`
   Object.assign(site.files, {
     '/index.html': htmlWith('/page.js'),
     '/empty.html': htmlWith('/tools.js'),
-    '/page.js': pageScript({ kind, timeout, resume }),
+    '/page.js': pageScript({ kind, timeout, resume, frame }),
     '/tools.js': tools(extendedLifetime),
-    [WORKER]: script ?? workerScript(usual),
   })
-  for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
+  home.files[WORKER] = script ?? workerScript(usual)
+  if (vault) {
+    Object.assign(vault.files, {
+      '/frame.html': htmlWith('/frame.js'),
+      '/frame.js': frameScript({ kind, apps: [site.origin], extendedLifetime }),
+      '/callback.html': htmlWith('/callback.js'),
+      '/callback.js': callbackScript(`${site.origin}/callback`),
+    })
+    // The worker is not bundled here: see docs/vault-origin.md.
+    vault.headers['/strongroom/worker.js'] = { 'Cross-Origin-Embedder-Policy': 'require-corp' }
+  }
+  for (const name of PACKAGE) {
+    const file = await readFile(new URL(name, dist))
+    for (const { files } of [site, home]) files[`/strongroom/${name}`] = file
+  }
 
   return {
     ...servers,
@@ -149,10 +183,10 @@ export async function startApp({
     config: usual,
     /** Replaces the worker's file for workers that start from now on. */
     setWorker(text) {
-      site.files[WORKER] = text
+      home.files[WORKER] = text
     },
     setConfig(changed) {
-      site.files[WORKER] = workerScript({ ...usual, ...changed })
+      home.files[WORKER] = workerScript({ ...usual, ...changed })
     },
     /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
     async open(path = '/', context) {
@@ -188,7 +222,8 @@ export async function giveConsent(page, { username, password } = ACCOUNTS[0]) {
 export async function signIn(page, options = {}, account) {
   await startLogin(page, options)
   await giveConsent(page, account)
-  await page.waitForURL(/\/callback/)
+  // A vault's origin has a page of that name as well.
+  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
   return booted(page)
 }
 

@@ -72,7 +72,13 @@ export async function startProvider({
   deviceFlow = false,
 }) {
   /** What a test may change while the provider runs. */
-  const settings = { accessTokenSeconds, refreshTokenSeconds, leewaySeconds }
+  const settings = {
+    accessTokenSeconds,
+    refreshTokenSeconds,
+    leewaySeconds,
+    /** On every answer, and every page for the user. */
+    headers: {},
+  }
   const ledger = new Ledger()
   const faults = new Faults()
   const bookkeeper = new Bookkeeper(ledger)
@@ -104,6 +110,7 @@ export async function startProvider({
   }
 
   async function inFront(ctx, next) {
+    ctx.set(settings.headers)
     const endpoint = ENDPOINTS[ctx.path]
     const fault = ctx.method === 'OPTIONS' ? undefined : faults.take(endpoint)
     const request = { at: Date.now(), endpoint, fault: null }

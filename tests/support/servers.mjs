@@ -2,6 +2,7 @@ import { startApi } from './api.mjs'
 import { ENDPOINTS, publicClient, startProvider } from './provider.mjs'
 import { startProxy } from './proxy.mjs'
 import { startSite } from './site.mjs'
+import { VAULT_HOSTS, vaultHeaders } from './vault_origin.mjs'
 
 /** The API's identifier in access tokens (RFC 8707); a name, not an address. */
 export const AUDIENCE = 'urn:strongroom:demo:orders'
@@ -17,7 +18,7 @@ export const OWN_CLIENT_ID = 'my-app'
  * no files yet: put them into `site.files`.
  *
  * @param {object} [options]
- * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
+ * @param {{ site?: number, provider?: number, api?: number, vault?: number }} [options.ports] Default: any free ones.
  * @param {boolean} [options.orNext] If a port is taken, try the ones after it.
  * @param {string[]} [options.apps] Origins of other apps: the provider has a client for them, whose redirect
  *   URI is `/callback`, and the API lets them in.
@@ -25,6 +26,8 @@ export const OWN_CLIENT_ID = 'my-app'
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
  * @param {object} [options.api] More options of `startApi()`.
+ * @param {boolean} [options.vaultOrigin] The vault has an origin of its own, `vault`, whose pages have the headers of
+ *   docs/vault-origin.md: the redirect URI is there, and the site's origin is none that provider and API let in.
  * @param {boolean} [options.proxied] Provider and API are behind proxies, `proxies.provider` and `proxies.api`,
  *   by whose faults a test disturbs what the browser sends to them. The API asks the provider directly.
  */
@@ -36,14 +39,18 @@ export async function startServers({
   site = {},
   client = {},
   api: apiOptions = {},
+  vaultOrigin = false,
   proxied = false,
 } = {}) {
   const proxies = proxied
     ? { provider: await startProxy((path) => ENDPOINTS[path] ?? 'other'), api: await startProxy(() => 'api') }
     : {}
-  const siteServer = await startSite({ port: ports.site, orNext, ...site })
+  const host = vaultOrigin ? { host: VAULT_HOSTS.app } : {}
+  const siteServer = await startSite({ port: ports.site, orNext, ...host, ...site })
+  const vault = vaultOrigin ? await startVaultSite({ port: ports.vault, orNext }) : undefined
   const { origin } = siteServer
-  const allowedOrigins = [origin, ...apps]
+  const home = vault ?? siteServer
+  const allowedOrigins = [home.origin, ...apps]
   const providerServer = await startProvider({
     port: ports.provider,
     orNext,
@@ -54,7 +61,7 @@ export async function startServers({
       publicClient({
         client_id: CLIENT_ID,
         client_name: 'the strongroom demo',
-        redirect_uris: [`${origin}/callback`],
+        redirect_uris: [`${home.origin}/callback`],
         post_logout_redirect_uris: [`${origin}/`],
         ...client,
       }),
@@ -67,7 +74,7 @@ export async function startServers({
     port: ports.api,
     orNext,
     issuer,
-    provider: providerServer.origin,
+    provider: `http://127.0.0.1:${providerServer.port}`,
     publicOrigin: proxies.api?.origin,
     audience: AUDIENCE,
     allowedOrigins,
@@ -75,9 +82,11 @@ export async function startServers({
   })
   proxies.provider?.forwardTo(providerServer.origin)
   proxies.api?.forwardTo(api.address)
-  siteServer.connectSrc.push(issuer, api.origin)
+  home.connectSrc.push(issuer, api.origin)
+  if (vault) vault.headers = vaultHeaders({ app: origin, issuer, api: api.origin })
   return {
     site: siteServer,
+    vault,
     provider: providerServer,
     api,
     proxies,
@@ -85,10 +94,14 @@ export async function startServers({
     clientId: CLIENT_ID,
     async close() {
       await Promise.all(Object.values(proxies).map((proxy) => proxy.close()))
-      await Promise.all([siteServer.close(), providerServer.close(), api.close()])
+      await Promise.all([siteServer, vault, providerServer, api].map((server) => server?.close()))
     },
   }
 }
+
+/** The vault's origin: two pages, and the worker. */
+const startVaultSite = (options) =>
+  startSite({ host: VAULT_HOSTS.vault, routes: { '/callback': '/callback.html' }, ...options })
 
 const ownClient = (apps) =>
   publicClient({

@@ -38,7 +38,7 @@ export function pageCsp(origin, workers) {
   return policy({
     'default-src': "'none'",
     'script-src': "'self'",
-    'worker-src': workers.map((path) => origin + path).join(' '),
+    'worker-src': workers.map((path) => origin + path).join(' ') || "'none'",
     'style-src': "'self'",
     'img-src': "'self' data:",
     'base-uri': "'none'",
@@ -60,12 +60,13 @@ export function workerCsp(connectSrc) {
 }
 
 /**
- * Starts a static server at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: another
+ * Starts a static server, by default at `http://localhost:PORT`. The provider and the API are at `127.0.0.1`: another
  * host, so that their cookies are kept apart from the site's as they would be in production.
  *
  * Everything in the returned object may be changed while it runs.
  *
  * @param {object} [options]
+ * @param {string} [options.host] Its name of loopback.
  * @param {number} [options.port]
  * @param {boolean} [options.orNext]
  * @param {Record<string, string | Uint8Array>} [options.files] By path, such as `/index.html`.
@@ -75,6 +76,7 @@ export function workerCsp(connectSrc) {
  * @param {string[]} [options.connectSrc] Whom the workers may talk to: origins.
  */
 export async function startSite({
+  host = 'localhost',
   port = 0,
   orNext = false,
   files = {},
@@ -95,6 +97,8 @@ export async function startSite({
     serviceWorkers: [],
     /** The policy of everything that is no worker. */
     pageCsp: '',
+    /** More headers, or others, by path: of what is there. A header of `null` is left out. */
+    headers: {},
     /** @type {{ at: number, method: string, path: string, query: string, status: number }[]} */
     requests: [],
     override,
@@ -135,10 +139,13 @@ export async function startSite({
     const path = routes[pathname] ?? pathname
     const body = await find(site, path)
     const plain = body === undefined ? NOT_FOUND : { status: 200, headers: headersFor(site, path), body }
-    return change(plain, overrides.get(pathname) ?? overrides.get(path))
+    return change(
+      change(plain, { headers: site.headers[path] }),
+      overrides.get(pathname) ?? overrides.get(path),
+    )
   }
 
-  const server = await listen({ port, orNext, host: 'localhost', handler })
+  const server = await listen({ port, orNext, host, handler })
   const { origin } = server
   return Object.assign(site, {
     origin,

@@ -197,9 +197,21 @@ fn the_providers_own_logout_needs_no_id_token() {
 }
 
 #[test]
+fn the_providers_own_logout_may_lead_to_another_origin_that_is_registered_there() {
+    let (mut world, page) = World::signed_in();
+    let return_to = "https://www.example.com/bye";
+    let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"{return_to}""#);
+    let logout = world.ask(page, &members);
+    world.settle();
+    let address = world.address(logout);
+    let params = params(address.split_once('?').unwrap().1);
+    assert_eq!(params["post_logout_redirect_uri"], return_to);
+}
+
+#[test]
 fn a_logout_that_may_not_lead_where_it_wants_is_a_logout_all_the_same() {
     let (mut world, page) = World::signed_in();
-    let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"https://evil.example/""#);
+    let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"http://app.example.com/""#);
     let logout = world.ask(page, &members);
     world.settle();
     assert_eq!(world.code(logout), "message_invalid");

@@ -47,6 +47,9 @@ enum Command {
         /// Drive the demo in a headless browser instead, and fail at the first step that fails.
         #[arg(long)]
         check: bool,
+        /// The vault on an origin of its own, another one than the app's.
+        #[arg(long)]
+        vault_origin: bool,
     },
     /// Run the tests: all of them, or one kind.
     Test {
@@ -114,10 +117,16 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     match command {
         Command::Build => package::build(),
-        Command::Demo { check: true } => demo_check(),
-        Command::Demo { check: false } => {
+        Command::Demo {
+            check: true,
+            vault_origin,
+        } => demo_check(demo_options(*vault_origin)),
+        Command::Demo {
+            check: false,
+            vault_origin,
+        } => {
             package::build()?;
-            process::become_node(&["www/serve.mjs"])
+            process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin)].concat())
         }
         Command::Test { kind } => test::run(*kind),
         Command::Simulate { controls: true, .. } => simulation::controls(),
@@ -137,10 +146,20 @@ fn run(command: &Command) -> Result<()> {
     }
 }
 
-fn demo_check() -> Result<()> {
+/// What the demo's scripts are told.
+const fn demo_options(vault_origin: bool) -> &'static [&'static str] {
+    if vault_origin {
+        &["--vault-origin"]
+    } else {
+        &[]
+    }
+}
+
+fn demo_check(options: &[&str]) -> Result<()> {
     let browser = browser::find_or_install()?;
     package::build()?;
     process::node(&["www/check.mjs"])
+        .args(options)
         .env(browser::VARIABLE, browser)
         .run()
 }

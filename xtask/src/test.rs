@@ -56,7 +56,9 @@ fn run_kind(kind: Kind) -> Result<()> {
         Kind::Supply => supply(),
         Kind::Packaging => in_browser("tests/packaging"),
         Kind::Browser => in_browser("tests/browser"),
-        Kind::Demo => crate::demo_check(),
+        Kind::Demo => [false, true]
+            .into_iter()
+            .try_for_each(|vault_origin| crate::demo_check(crate::demo_options(vault_origin))),
     };
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
     println!("test {name} {verdict} in {}\n", seconds(start.elapsed()));

@@ -1,0 +1,90 @@
+/**
+ * Answers of the provider on their way from the callback page to the vault's frame. Both are of the vault's origin,
+ * but in some browsers (WebKit) what they store is kept apart, since one is a page by itself and the other is in a
+ * page of the app's. A cookie that the page by itself has set the frame can read in all of them: it is of this host
+ * alone (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute, and neither the app's origin nor another
+ * one of the same site can read or set it.
+ */
+
+/** Seconds in which the app's page has to fetch an answer. */
+const LIFETIME = 60
+
+/** Most answers that wait at once: more would be somebody who wants the browser to drop cookies. */
+const MAX_ANSWERS = 8
+
+/** Most browsers keep 4096 bytes of a cookie. */
+const MAX_COOKIE = 4000
+
+/** Rings when there is an answer, where the browser lets the frame hear it. */
+const BELL = 'strongroom answer'
+
+const SECURE_PREFIX = '__Host-strongroom.'
+/** On plain http, which is loopback, where the browser takes no such cookie from it. */
+const PLAIN_PREFIX = 'strongroom.'
+
+/** The `state` of a login, as src/authorize.rs makes them; the mark of a popup's is .p */
+export const isState = (text: unknown): text is string =>
+  typeof text === 'string' && /^[\w-]{16,128}(\.p)?$/.test(text)
+
+const prefixes = (): string[] =>
+  location.protocol === 'https:' ? [SECURE_PREFIX] : [SECURE_PREFIX, PLAIN_PREFIX]
+
+const attributes = (prefix: string) => `Path=/; SameSite=Strict${prefix === SECURE_PREFIX ? '; Secure' : ''}`
+
+const read = (name: string): string | undefined =>
+  document.cookie
+    .split('; ')
+    .find((cookie) => cookie.startsWith(`${name}=`))
+    ?.slice(name.length + 1)
+
+const forget = (prefix: string, name: string) => {
+  document.cookie = `${name}=; Max-Age=0; ${attributes(prefix)}`
+}
+
+/**
+ * In the callback page: keeps the answer for the frame. `path` is where the provider sent it, with query and fragment.
+ * Returns whether the browser took it.
+ */
+export const keep = (state: string, path: string): boolean => {
+  const value = encodeURIComponent(path)
+  for (const prefix of prefixes()) {
+    const waiting = document.cookie.split('; ').filter((cookie) => cookie.startsWith(prefix))
+    if (waiting.length >= MAX_ANSWERS) {
+      for (const cookie of waiting) forget(prefix, cookie.split('=', 1)[0]!)
+    }
+    const name = prefix + state
+    if (name.length + value.length > MAX_COOKIE) return false
+    document.cookie = `${name}=${value}; Max-Age=${LIFETIME}; ${attributes(prefix)}`
+    if (read(name) !== value) continue
+    const bell = new BroadcastChannel(BELL)
+    bell.postMessage(0)
+    bell.close()
+    return true
+  }
+  return false
+}
+
+/** In the frame: the address at which the answer to this login arrived, once. */
+export const take = (state: string): string | undefined => {
+  for (const prefix of prefixes()) {
+    const value = read(prefix + state)
+    if (!value) continue
+    // Where a frame cannot write cookies it goes by itself: the vault takes no answer twice.
+    forget(prefix, prefix + state)
+    const url = new URL(location.origin + decodeURIComponent(value))
+    return url.origin === location.origin ? url.href : undefined
+  }
+  return undefined
+}
+
+/** In the frame: calls `look` whenever there may be an answer, until the function that it returns is called. */
+export const watch = (look: () => void): (() => void) => {
+  const bell = new BroadcastChannel(BELL)
+  bell.onmessage = look
+  // For browsers in which nothing else crosses over.
+  const timer = setInterval(look, 500)
+  return () => {
+    bell.close()
+    clearInterval(timer)
+  }
+}

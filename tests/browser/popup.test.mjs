@@ -1,0 +1,146 @@
+// Logins by popup need no opener: neither side's Cross-Origin-Opener-Policy ends one. A popup that was closed is a
+// login given up, as far as a page can tell that.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, clickLogin, giveConsent, signInByPopup, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+const ISOLATING = { 'Cross-Origin-Opener-Policy': 'same-origin' }
+
+const apps = {}
+const KINDS = {
+  'a shared worker': {},
+  'a dedicated worker': { kind: 'dedicated' },
+  'an origin of its own': { vaultOrigin: true },
+}
+
+before(async () => {
+  for (const [name, options] of Object.entries(KINDS)) apps[name] = await startApp(options)
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+afterEach(() => {
+  for (const { provider } of Object.values(apps)) {
+    provider.settings.headers = {}
+    provider.faults.clear()
+  }
+})
+
+/** Serves the app's pages with more headers, until the function that it returns is called. */
+const serve = ({ site }, headers) => site.override('/index.html', { headers })
+
+/** Opens a page and begins a login there, by a click; resolves with page and popup. */
+async function openPopup(app, options) {
+  const page = await app.open()
+  await booted(page)
+  // What the page itself sees of its popup.
+  await page.evaluate(() => {
+    const { open } = window
+    window.open = (...args) => (globalThis.popup = open(...args))
+  })
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page, options)])
+  return { page, popup }
+}
+
+const outcome = (page) => page.evaluate(() => login)
+const looksClosed = (page) => page.waitForFunction(() => popup.closed, null, { polling: 20 })
+
+for (const kind of Object.keys(KINDS)) {
+  for (const [who, headers] of [
+    ['the provider', { ofProvider: ISOLATING }],
+    ['the app', { ofApp: ISOLATING }],
+    ['both', { ofProvider: ISOLATING, ofApp: ISOLATING }],
+  ]) {
+    test(
+      `COOP same-origin of ${who}, a vault in ${kind}: signed in, and never taken for cancelled`,
+      time,
+      async () => {
+        const app = apps[kind]
+        app.provider.settings.headers = headers.ofProvider ?? {}
+        const release = serve(app, headers.ofApp ?? {})
+        try {
+          const { page, popup } = await openPopup(app)
+          await popup.waitForSelector('#username')
+          // So it looks from now on, though the user is about to sign in.
+          await looksClosed(page)
+          const closed = popup.waitForEvent('close')
+          await giveConsent(popup)
+          assert.equal((await outcome(page)).value.claims.sub, 'alice')
+          await closed
+          assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+        } finally {
+          release()
+        }
+      },
+    )
+  }
+
+  test(`detectClose, a vault in ${kind}: a popup that the user closes is login_cancelled`, time, async () => {
+    const { page, popup } = await openPopup(apps[kind], { detectClose: true })
+    await popup.waitForSelector('#username')
+    await popup.close()
+    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+  })
+
+  test(`detectClose, a vault in ${kind}: a popup that closes after its login is none`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    // The popup is gone long before the code is exchanged.
+    app.provider.faults.add('token', { delay: 2000 })
+    const { value } = await signInByPopup(page, { detectClose: true })
+    assert.equal(value.claims.sub, 'alice')
+  })
+
+  test(
+    `without detectClose, a vault in ${kind}: a popup that was closed ends nothing, and another login can begin`,
+    time,
+    async () => {
+      const app = apps[kind]
+      const { page, popup } = await openPopup(app)
+      await popup.waitForSelector('#username')
+      await popup.close()
+      await looksClosed(page)
+      // Another one can begin meanwhile.
+      const { value } = await signInByPopup(page)
+      assert.equal(value.claims.sub, 'alice')
+    },
+  )
+
+  test(
+    `a vault in ${kind}: a popup that is closed before it left for the provider is login_cancelled`,
+    time,
+    async () => {
+      const app = apps[kind]
+      app.provider.faults.add('discovery', { delay: 1000 })
+      const { page, popup } = await openPopup(app)
+      await popup.close()
+      assert.equal((await outcome(page)).error.code, 'login_cancelled')
+    },
+  )
+}
+
+test(
+  'detectClose where a policy cuts the popup off takes the user’s signing in for giving up',
+  time,
+  async () => {
+    const app = apps['a shared worker']
+    app.provider.settings.headers = ISOLATING
+    const { page } = await openPopup(app, { detectClose: true })
+    // Why it is not the default.
+    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+  },
+)
+
+test('app pages with same-origin-allow-popups see a popup close', time, async () => {
+  const app = apps['a shared worker']
+  const release = serve(app, { 'Cross-Origin-Opener-Policy': 'same-origin-allow-popups' })
+  try {
+    const { page, popup } = await openPopup(app, { detectClose: true })
+    await popup.waitForSelector('#username')
+    assert.equal(await page.evaluate(() => popup.closed), false)
+    await popup.close()
+    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+  } finally {
+    release()
+  }
+})

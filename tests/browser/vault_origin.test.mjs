@@ -1,0 +1,350 @@
+// A vault on an origin of its own: all that a vault in the app's origin does, through the frame, with the headers of
+// docs/vault-origin.md.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import {
+  booted,
+  call,
+  clickLogin,
+  giveConsent,
+  signIn,
+  signInByPopup,
+  startApp,
+  startLogin,
+} from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+let orders
+
+before(async () => {
+  // Without offline_access: the provider would want consent for that, so that no login is silent.
+  const config = { scope: 'openid profile orders' }
+  app = await startApp({ vaultOrigin: true, config, provider: { accessTokenSeconds: 60 } })
+  orders = `${app.api.url}orders`
+})
+after(() => app?.close())
+beforeEach(() => app.api.clear())
+afterEach(() => {
+  app.provider.faults.clear()
+  app.setConfig({})
+})
+
+const session = (page) => page.evaluate(() => room.session)
+const ended = (page) => page.waitForFunction(() => room.session === null)
+const trips = () => app.ledger.authorizationRequests().length
+const cookies = async (page) => (await page.context().cookies(app.vault.origin)).map(({ name }) => name)
+
+test(
+  'login by redirect: the code goes to the vault’s origin, and the user comes back to the app',
+  time,
+  async () => {
+    const page = await app.open('/?tab=2#part')
+    const addresses = []
+    page.on('framenavigated', (frame) => frame === page.mainFrame() && addresses.push(frame.url()))
+    const outcome = await signIn(page, { returnTo: '/inbox?open=7#top' })
+    assert.deepEqual(outcome, { value: { returnTo: '/inbox?open=7#top' } })
+    assert.equal(page.url(), `${app.site.origin}/callback`)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal((await call(page, orders)).value.status, 200)
+    const ofApp = addresses.filter((address) => address.startsWith(app.site.origin))
+    assert.ok(!ofApp.some((address) => /code=/.test(address)), ofApp.join('\n'))
+    assert.ok(app.vault.requests.some(({ path, query }) => path === '/callback' && /code=/.test(query)))
+  },
+)
+
+test('provider and API hear of the vault’s origin alone', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await call(page, orders)
+  const exchange = app.ledger.tokenRequests().at(-1)
+  assert.equal(exchange.origin, app.vault.origin)
+  assert.equal(app.api.requests.at(-1).headers.origin, app.vault.origin)
+})
+
+test('the answer’s cookie is the vault host’s alone, and gone when it was used', time, async () => {
+  const page = await app.open()
+  await startLogin(page)
+  const release = app.site.override('/page.js', { body: '' })
+  try {
+    await giveConsent(page)
+    await page.waitForURL(`${app.site.origin}/callback**`)
+    const context = page.context()
+    const [cookie] = (await context.cookies(app.vault.origin)).filter(({ name }) => /strongroom/.test(name))
+    const { name, path, secure, sameSite, domain, expires } = cookie
+    assert.match(name, /^__Host-strongroom\./)
+    assert.deepEqual(
+      { path, secure, sameSite, domain },
+      { path: '/', secure: true, sameSite: 'Strict', domain: new URL(app.vault.origin).hostname },
+    )
+    assert.ok(expires * 1000 < Date.now() + 61_000)
+    assert.equal(await page.evaluate(() => document.cookie), '')
+    assert.deepEqual(
+      (await context.cookies(app.site.origin)).filter(({ name }) => /strongroom/.test(name)),
+      [],
+    )
+  } finally {
+    release()
+  }
+  await page.reload()
+  assert.deepEqual(await booted(page), { value: { returnTo: '/' } })
+  assert.deepEqual(
+    (await cookies(page)).filter((name) => /strongroom/.test(name)),
+    [],
+  )
+})
+
+test('start-up code that runs twice finishes one login', time, async () => {
+  const page = await app.open()
+  await startLogin(page)
+  const usual = app.site.files['/page.js']
+  const twice =
+    'const again = room.handleCallback(); const first = await room.handleCallback(); return [first, await again]'
+  const release = app.site.override('/page.js', {
+    body: usual.replace('return room.handleCallback()', twice),
+  })
+  const exchanges = () => app.ledger.tokenRequests().length
+  const before = exchanges()
+  try {
+    await giveConsent(page)
+    await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+    assert.deepEqual(await booted(page), { value: [{ returnTo: '/' }, { returnTo: '/' }] })
+  } finally {
+    release()
+  }
+  assert.equal(exchanges() - before, 1)
+})
+
+test('login by popup, which goes no further than the vault’s origin', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const asked = app.site.requests.length
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  assert.equal((await call(page, orders)).value.status, 200)
+  assert.equal(page.url(), `${app.site.origin}/`)
+  assert.deepEqual(
+    app.site.requests.slice(asked).filter(({ path }) => path === '/callback'),
+    [],
+  )
+})
+
+test('login_denied comes back from a redirect and from a popup', time, async () => {
+  const page = await app.open()
+  await startLogin(page)
+  await page.click('button[value=deny]')
+  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+  assert.equal((await booted(page)).error.code, 'login_denied')
+  const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+  await popup.click('button[value=deny]')
+  assert.equal((await page.evaluate(() => login)).error.code, 'login_denied')
+})
+
+test('two tabs log in at once, each to its own place', time, async () => {
+  const first = await app.open()
+  const second = await app.open('/', first.context())
+  await startLogin(first, { returnTo: '/first', prompt: 'login consent' })
+  await startLogin(second, { returnTo: '/second', prompt: 'login consent' })
+  const through = async (page) => {
+    await giveConsent(page)
+    await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+    return (await booted(page)).value
+  }
+  assert.deepEqual(await through(second), { returnTo: '/second' })
+  assert.deepEqual(await through(first), { returnTo: '/first' })
+})
+
+test('a second tab and a reload have the session, without the provider', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const before = trips()
+  const second = await app.open('/', page.context())
+  await booted(second)
+  assert.deepEqual((await session(second)).claims, (await session(page)).claims)
+  await second.close()
+  await page.goto(`${app.site.origin}/`)
+  await page.reload()
+  await booted(page)
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal(await page.evaluate(() => room.resumed), 'vault')
+  assert.equal((await call(page, orders)).value.status, 200)
+  assert.equal(trips(), before)
+})
+
+test('logout ends the session in all tabs', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const second = await app.open('/', page.context())
+  await booted(second)
+  await second.evaluate(() => room.logout())
+  await Promise.all([ended(page), ended(second)])
+  assert.equal(await page.evaluate(() => room.endReason), 'logged_out')
+  assert.equal((await call(page, orders)).error.code, 'login_required')
+})
+
+test('logout at the provider comes back to the app', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => void room.logout({ provider: true, returnTo: '/' }))
+  await page.waitForURL(/\/session\/end/)
+  await page.click('button[name=logout]')
+  await page.waitForURL(`${app.site.origin}/`)
+  await booted(page)
+  assert.equal(await session(page), null)
+})
+
+test('the provider ends the session: all tabs hear of it with the reason', time, async () => {
+  const page = await app.open()
+  app.setConfig({ scope: 'openid profile offline_access orders' })
+  const context = await app.browser.newContext()
+  const first = await app.open('/', context)
+  await signIn(first)
+  const second = await app.open('/', context)
+  await booted(second)
+  app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_grant' } } })
+  await call(first, `${app.api.url}reject`)
+  await Promise.all([ended(first), ended(second)])
+  for (const tab of [first, second]) {
+    assert.equal(await tab.evaluate(() => room.endReason), 'provider_ended')
+  }
+  await page.close()
+})
+
+test('a page that is left ends its calls, and the vault goes on for the others', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const second = await app.open('/', page.context())
+  await booted(second)
+  await second.evaluate(async (url) => {
+    const { body } = await room.fetch(url)
+    await body.getReader().read()
+  }, `${app.api.url}stream?n=1000&interval=100`)
+  const { closed, ...entry } = app.api.requests.at(-1)
+  await second.goto('about:blank')
+  await closed
+  assert.match(entry.path, /stream/)
+  assert.equal((await call(page, orders)).value.status, 200)
+})
+
+test('a vault that has gone is noticed in the app, and another one is met', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const outcome = await page.evaluate(async () => {
+    const failed = new Promise((resolve) => room.on('failed', resolve))
+    // With its frame goes the only client of the worker.
+    document.querySelector('iframe').remove()
+    const { code } = await failed
+    await room.reconnect()
+    return { code, session: room.session, frames: document.querySelectorAll('iframe').length }
+  })
+  assert.deepEqual(outcome, { code: 'vault_crashed', session: null, frames: 1 })
+  assert.equal((await call(page, orders)).error.code, 'login_required')
+})
+
+test('several rooms of a page share one frame', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  const outcome = await page.evaluate(
+    async ([url, frame]) => {
+      const rooms = await Promise.all([connectFrame(frame), connectFrame(frame)])
+      const statuses = await Promise.all(rooms.map((each) => each.fetch(url).then(({ status }) => status)))
+      rooms[0].close()
+      const open = await rooms[1].fetch(url)
+      return { statuses, open: open.status, frames: document.querySelectorAll('iframe').length }
+    },
+    [orders, `${app.vault.origin}/frame.html`],
+  )
+  assert.deepEqual(outcome, { statuses: [200, 200], open: 200, frames: 1 })
+})
+
+test('a page that is cross-origin isolated can use it, by popup as well', time, async () => {
+  const isolated = {
+    headers: {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+    },
+  }
+  const release = app.site.override('/index.html', isolated)
+  try {
+    const page = await app.open()
+    assert.equal(await page.evaluate(() => crossOriginIsolated), true)
+    const { value } = await signInByPopup(page)
+    assert.equal(value.claims.sub, 'alice')
+    assert.equal((await call(page, orders)).value.status, 200)
+  } finally {
+    release()
+  }
+})
+
+test('it opens no window and moves no page: its sandbox does not let it', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const frame = page.frames().find((each) => each.url().startsWith(app.vault.origin))
+  const outcome = await frame.evaluate(() => {
+    const opened = window.open('about:blank')
+    try {
+      top.location = 'about:blank'
+      return { opened, moved: true }
+    } catch (error) {
+      return { opened, moved: error.name }
+    }
+  })
+  assert.deepEqual(outcome, { opened: null, moved: 'SecurityError' })
+})
+
+test('resume by redirect: the provider’s session brings one, without the user', time, async () => {
+  const resuming = app.site.files['/page.js'].replace('{"timeout":10}', '{"resume":"redirect"}')
+  const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
+  // The only tab's worker ends with its page.
+  const releaseFrame = app.vault.override('/frame.js', { body: brief })
+  const page = await app.open()
+  await signIn(page)
+  await page.goto('about:blank')
+  const before = trips()
+  const releasePage = app.site.override('/page.js', { body: resuming })
+  try {
+    await page.goto(`${app.site.origin}/?list=open#third`)
+    await page.waitForFunction(() => globalThis.room?.session)
+    assert.deepEqual(await booted(page), { value: { returnTo: '/?list=open#third' } })
+    assert.equal(await page.evaluate(() => room.resumed), 'redirect')
+    assert.equal(page.url(), `${app.site.origin}/?list=open#third`)
+    assert.equal(trips() - before, 1)
+  } finally {
+    releasePage()
+    releaseFrame()
+  }
+})
+
+test(
+  'a sealed session comes back to the only tab, and script of the app’s origin has no database',
+  time,
+  async () => {
+    app.setConfig({ session: { persist: 'sealed' } })
+    const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
+    const release = app.vault.override('/frame.js', { body: brief })
+    try {
+      const page = await app.open()
+      await signIn(page)
+      await page.goto('about:blank')
+      await page.goto(`${app.site.origin}/`)
+      await booted(page)
+      assert.equal(await page.evaluate(() => room.resumed), 'storage')
+      assert.equal((await call(page, orders)).value.status, 200)
+      assert.deepEqual(await page.evaluate(() => indexedDB.databases()), [])
+    } finally {
+      release()
+    }
+  },
+)
+
+test('resume by a hidden frame is refused: it would have to show the callback page', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(
+    (frame) => settle(connectFrame(frame, { resume: 'iframe' })),
+    `${app.vault.origin}/frame.html`,
+  )
+  assert.equal(error.code, 'unsupported')
+  assert.ok(error.isStrongroomError)
+})

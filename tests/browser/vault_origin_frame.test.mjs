@@ -1,0 +1,531 @@
+// Who the vault's frame and its callback page serve, and what they say to everybody else. The headers and the scripts
+// each do it by themselves: where one is tested, the other is taken away.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+import { startSite } from '../support/site.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+/** Another origin of the same site, one of another site, and a server that never answers. */
+let sibling
+let stranger
+let silent
+let frame
+
+before(async () => {
+  app = await startApp({ vaultOrigin: true, timeout: 4 })
+  frame = `${app.vault.origin}/frame.html`
+  app.site.pageCsp = app.site.pageCsp.replace('frame-src', "frame-src 'self'")
+  const { files, routes } = app.site
+  const start = async (host) => {
+    const site = await startSite({ host, files, routes })
+    site.pageCsp = ''
+    return site
+  }
+  sibling = await start('other.strongroom.localhost')
+  stranger = await start('evil.localhost')
+  silent = await listen({ handler: () => {} })
+})
+after(() => Promise.all([app, sibling, stranger, silent].map((server) => server?.close())))
+
+/** Takes the frame's own policy away, so that only its script refuses. */
+const withoutPolicy = () =>
+  app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
+
+/** A page with the package and no room. */
+async function openEmpty(origin = app.site.origin) {
+  const page = await (await app.browser.newContext()).newPage()
+  page.setDefaultTimeout(15_000)
+  await page.goto(`${origin}/empty.html`)
+  await page.waitForFunction(() => globalThis.connectFrame)
+  return page
+}
+
+/** What becomes of `connectFrame()`: its code, or `connected`. */
+const attempt = async (page, url = frame, options = { timeout: 4 }) => {
+  const { error } = await page.evaluate(
+    ([address, given]) => settle(connectFrame(address, given).then(() => 0)),
+    [url, options],
+  )
+  return error ?? { code: 'connected' }
+}
+
+test('an origin on the list is served', time, async () => {
+  assert.equal((await attempt(await openEmpty())).code, 'connected')
+})
+
+for (const [name, site] of [
+  ['another origin of the same site', () => sibling],
+  ['an origin of another site', () => stranger],
+]) {
+  test(`the browser does not show the frame to ${name}`, time, async () => {
+    const { code } = await attempt(await openEmpty(site().origin))
+    assert.equal(code, 'frame_blocked')
+  })
+
+  test(`the frame does not serve ${name}`, time, async () => {
+    const release = withoutPolicy()
+    try {
+      const { origin } = site()
+      const { code, message } = await attempt(await openEmpty(origin))
+      assert.equal(code, 'origin_not_allowed')
+      assert.ok(message.startsWith(`${origin} is not among the \`apps\``), message)
+    } finally {
+      release()
+    }
+  })
+}
+
+test('an app that the frame’s file does not name is told so', time, async () => {
+  const files = app.vault.files['/frame.js'].replace(app.site.origin, 'https://www.example.com')
+  const release = app.vault.override('/frame.js', { body: files })
+  try {
+    const { code, message } = await attempt(await openEmpty())
+    assert.equal(code, 'origin_not_allowed')
+    assert.match(message, /Add the origin to apps in the frame's file/)
+  } finally {
+    release()
+  }
+})
+
+/** Runs in the page: puts the vault's frame into it, by hand, and resolves with what says hello to it. */
+const byHand = async (page, url = frame) =>
+  page
+    .evaluate((address) => {
+      const element = document.createElement('iframe')
+      element.src = address
+      document.body.append(element)
+      globalThis.target = element
+      globalThis.vault = new URL(address).origin
+      /** A port on which whatever comes back is kept. */
+      globalThis.channel = () => {
+        const { port1, port2 } = new MessageChannel()
+        const heard = []
+        port1.onmessage = ({ data }) => heard.push(data)
+        return { port: port1, far: port2, heard }
+      }
+      globalThis.until = async (condition) => {
+        while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      return new Promise((resolve) => (element.onload = resolve))
+    }, url)
+    .then(() => page)
+
+test('a page of no origin is refused', time, async () => {
+  const release = withoutPolicy()
+  try {
+    const page = await openEmpty(stranger.origin)
+    await page.evaluate((address) => {
+      const html = `<iframe src="${address}"></iframe><script>
+        onload = () => {
+          const { port1, port2 } = new MessageChannel()
+          port1.onmessage = ({ data }) => parent.postMessage(data, '*')
+          frames[0].postMessage('strongroom frame 1', '${new URL(address).origin}', [port2])
+        }
+      </script>`
+      const element = document.createElement('iframe')
+      element.src = `data:text/html,${encodeURIComponent(html)}`
+      globalThis.told = new Promise((resolve) => {
+        addEventListener('message', ({ data }) => resolve(data))
+      })
+      document.body.append(element)
+    }, frame)
+    const refused = { t: 'refused', code: 'origin_not_allowed', message: 'null' }
+    assert.deepEqual(await page.evaluate(() => told), refused)
+  } finally {
+    release()
+  }
+})
+
+test(
+  'a window that is not around the frame is not heard, though its origin is on the list',
+  time,
+  async () => {
+    Object.assign(app.site.files, {
+      '/other.html': '<!doctype html><script src="/other.js"></script>',
+      '/other.js': "hail = (to, origin, port) => to.postMessage('strongroom frame 1', origin, [port])",
+    })
+    const page = await byHand(await openEmpty())
+    const heard = await page.evaluate(async () => {
+      const own = document.createElement('iframe')
+      own.src = '/other.html'
+      const loaded = new Promise((resolve) => (own.onload = resolve))
+      document.body.append(own)
+      await loaded
+      const [other, mine] = [channel(), channel()]
+      own.contentWindow.hail(target.contentWindow, vault, other.far)
+      target.contentWindow.postMessage('strongroom frame 1', vault, [mine.far])
+      await until(() => mine.heard.length)
+      return [other.heard, mine.heard]
+    })
+    assert.deepEqual(heard, [[], [{ t: 'here' }]])
+  },
+)
+
+test('one port for each load: a second one is not answered', time, async () => {
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const [first, second] = [channel(), channel()]
+    for (const { far } of [first, second])
+      target.contentWindow.postMessage('strongroom frame 1', vault, [far])
+    await until(() => first.heard.length)
+    first.port.postMessage({ t: 'look', id: 1 })
+    await until(() => first.heard.length > 1)
+    return [first.heard, second.heard]
+  })
+  assert.deepEqual(heard, [[{ t: 'here' }, { t: 'looked', id: 1, isThere: true }], []])
+})
+
+test('other messages, and hellos with more or fewer ports, are not answered', time, async () => {
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const post = (data, ports) => target.contentWindow.postMessage(data, vault, ports)
+    const silent = [channel(), channel(), channel(), channel()]
+    const [a, b, c, d] = silent.map(({ far }) => far)
+    post('strongroom frame 1')
+    post('strongroom frame 1', [a, b])
+    post('strongroom', [c])
+    post({ toString: () => 0, t: 'strongroom frame 1' }.t + ' ', [d])
+    post(['strongroom frame 1'])
+    const good = channel()
+    post('strongroom frame 1', [good.far])
+    await until(() => good.heard.length)
+    return [silent.flatMap(({ heard }) => heard), good.heard]
+  })
+  assert.deepEqual(heard, [[], [{ t: 'here' }]])
+})
+
+test('garbage on the port is not answered, and harms nothing', time, async () => {
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const { port, far, heard } = channel()
+    target.contentWindow.postMessage('strongroom frame 1', vault, [far])
+    await until(() => heard.length)
+    const id = 7
+    const state = 'a'.repeat(32)
+    const garbage = [
+      null,
+      0,
+      '',
+      [],
+      {},
+      'connect',
+      new Map(),
+      { t: null },
+      { t: 'constructor', id },
+      { t: '__proto__', id },
+      { t: ['look'] },
+      { t: 'lock', id },
+      { t: 'lock', id, name: 7 },
+      { t: 'lock', id: 'x', name: 'strongroom 0.5' },
+      { t: 'callback', id },
+      { t: 'callback', id, state: '../../' + state },
+      { t: 'callback', id, state: `${state}; a=b` },
+      { t: 'callback', id, state: { length: 32 } },
+      { t: 'await', id, state: 'a'.repeat(4000) },
+      { t: 'await', state },
+      { t: 'connect' },
+      { t: 'unlock', id: 99 },
+      { t: 'forget', id: 99 },
+    ]
+    for (const message of garbage) port.postMessage(message)
+    port.postMessage({ t: 'look', id: 1 })
+    await until(() => heard.length > 1)
+    return heard
+  })
+  assert.deepEqual(heard, [{ t: 'here' }, { t: 'looked', id: 1, isThere: true }])
+})
+
+test('of the vault origin’s locks a page gets its own and the worker’s, not the vault’s', time, async () => {
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const { port, far, heard } = channel()
+    target.contentWindow.postMessage('strongroom frame 1', vault, [far])
+    await until(() => heard.length)
+    const names = [
+      'session https://id.example.com spa',
+      'strongroom',
+      'strongroom x',
+      'strongroom 0.25',
+      crypto.randomUUID(),
+    ]
+    names.forEach((name, id) => port.postMessage({ t: 'lock', id, name }))
+    await until(() => heard.length > 2)
+    return heard.slice(1).map(({ t, id }) => `${t} ${names[id].length === 36 ? 'worker' : names[id]}`)
+  })
+  assert.deepEqual(heard.sort(), ['granted strongroom 0.25', 'granted worker'])
+})
+
+test(
+  'an answer for a login that is not waiting: login_unknown, and nothing of it comes to the app',
+  time,
+  async () => {
+    const page = await byHand(await openEmpty())
+    const heard = await page.evaluate(async () => {
+      const { port, far, heard } = channel()
+      target.contentWindow.postMessage('strongroom frame 1', vault, [far])
+      await until(() => heard.length)
+      port.postMessage({ t: 'callback', id: 1, state: 'a'.repeat(32) })
+      await until(() => heard.length > 1)
+      return heard[1]
+    })
+    assert.equal(heard.code, 'login_unknown')
+  },
+)
+
+// What goes wrong on the way to the frame, each with its own code.
+
+test('frame_blocked at once, where the page’s own policy forbids the frame', time, async () => {
+  const before = app.site.pageCsp
+  app.site.pageCsp = before.replace(/frame-src .*/, "frame-src 'none'")
+  try {
+    const { code, message } = await attempt(await openEmpty(), frame, { timeout: 600 })
+    assert.equal(code, 'frame_blocked')
+    assert.match(message, /frame-src/)
+  } finally {
+    app.site.pageCsp = before
+  }
+})
+
+for (const [name, change] of [
+  ['frame-ancestors names another app', { headers: { 'Content-Security-Policy': "frame-ancestors 'none'" } }],
+  ['X-Frame-Options', { headers: { 'X-Frame-Options': 'DENY', 'Content-Security-Policy': null } }],
+  ['another page is there', { body: '<p>Hello', headers: {} }],
+  ['nothing is there', { status: 404, body: 'Not found', headers: {} }],
+]) {
+  test(`frame_blocked: ${name}`, time, async () => {
+    const release = app.vault.override('/frame.html', change)
+    try {
+      assert.equal((await attempt(await openEmpty(), frame, { timeout: 2 })).code, 'frame_blocked')
+    } finally {
+      release()
+    }
+  })
+}
+
+for (const header of ['Cross-Origin-Embedder-Policy', 'Cross-Origin-Resource-Policy']) {
+  test(`frame_blocked in an isolated page: the frame is served without ${header}`, time, async () => {
+    const isolate = {
+      headers: {
+        'Cross-Origin-Opener-Policy': 'same-origin',
+        'Cross-Origin-Embedder-Policy': 'require-corp',
+      },
+    }
+    const releases = [
+      app.site.override('/empty.html', isolate),
+      app.vault.override('/frame.html', { headers: { [header]: null } }),
+    ]
+    try {
+      assert.equal((await attempt(await openEmpty(), frame, { timeout: 2 })).code, 'frame_blocked')
+    } finally {
+      for (const release of releases) release()
+    }
+  })
+}
+
+test('frame_timeout: nothing comes', time, async () => {
+  const before = app.site.pageCsp
+  app.site.pageCsp = `${before} ${silent.origin}`
+  try {
+    const { code } = await attempt(await openEmpty(), `${silent.origin}/frame.html`, { timeout: 1 })
+    assert.equal(code, 'frame_timeout')
+  } finally {
+    app.site.pageCsp = before
+  }
+})
+
+test('worker_failed: the worker’s file is not there', time, async () => {
+  const release = app.vault.override('/auth.worker.js', { status: 404, body: 'Not found' })
+  try {
+    const page = await openEmpty()
+    assert.equal((await attempt(page)).code, 'worker_failed')
+    release()
+    assert.equal((await attempt(page)).code, 'connected')
+    assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
+  } finally {
+    release()
+  }
+})
+
+test('after a failure the next attempt begins anew', time, async () => {
+  const page = await openEmpty()
+  const release = app.vault.override('/frame.html', { status: 503, body: 'Busy' })
+  assert.equal((await attempt(page, frame, { timeout: 1 })).code, 'frame_blocked')
+  release()
+  assert.equal((await attempt(page)).code, 'connected')
+  assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
+})
+
+test('a frame of the page’s own origin is refused: it would protect nothing', time, async () => {
+  const { code } = await attempt(await openEmpty(), '/frame.html')
+  assert.equal(code, 'unsupported')
+})
+
+// What the scripts of the vault's origin are told.
+
+const BAD = {
+  'no list': { apps: 'https://app.example.com' },
+  'an empty list': { apps: [] },
+  'a path': { apps: ['https://app.example.com/'] },
+  'a wildcard': { apps: ['https://*.example.com'] },
+  'any origin': { apps: ['*'] },
+  'no origin': { apps: ['null'] },
+  'plain http': { apps: ['http://app.example.com'] },
+  'a number': { apps: [7] },
+  'no worker': { apps: ['https://app.example.com'], worker: null },
+}
+test('config_invalid: what is no list of origins', time, async () => {
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(`${app.vault.origin}/callback.html#nothing`)
+  for (const [name, options] of Object.entries(BAD)) {
+    const release = app.vault.override('/frame.js', {
+      body: `import { vaultFrame } from '/strongroom/vault-frame.js'
+        const given = ${JSON.stringify(options)}
+        try { vaultFrame({ worker: () => {}, ...given }) } catch ({ code }) { globalThis.outcome = code }
+        globalThis.outcome ??= 'accepted'`,
+    })
+    await page.goto(frame)
+    await page.waitForFunction(() => globalThis.outcome)
+    assert.equal(await page.evaluate(() => outcome), 'config_invalid', name)
+    release()
+  }
+})
+
+test('config_invalid: the vault’s own origin on the list, and a second call', time, async () => {
+  const page = await (await app.browser.newContext()).newPage()
+  const outcomeOf = async (body) => {
+    const release = app.vault.override('/frame.js', { body })
+    await page.goto('about:blank')
+    await page.goto(frame)
+    await page.waitForFunction(() => globalThis.outcome)
+    release()
+    return page.evaluate(() => outcome)
+  }
+  const call = (apps) => `vaultFrame({ apps: ${apps}, worker: () => {} })`
+  const body = (...calls) => `import { vaultFrame } from '/strongroom/vault-frame.js'
+    try { ${calls.join(';')}; globalThis.outcome = 'accepted' } catch ({ code }) { globalThis.outcome = code }`
+  const good = call("['https://app.example.com', 'http://localhost:3000']")
+  assert.equal(await outcomeOf(body(good)), 'accepted')
+  assert.equal(await outcomeOf(body(good, good)), 'config_invalid')
+  assert.equal(await outcomeOf(body(call('[location.origin]'))), 'config_invalid')
+})
+
+// The callback page.
+
+test('the callback page is shown in no frame, not even the app’s', time, async () => {
+  const page = await openEmpty()
+  const loaded = await page.evaluate(
+    (address) => {
+      const element = document.createElement('iframe')
+      element.src = address
+      document.body.append(element)
+      return new Promise((resolve) => (element.onload = () => resolve(true)))
+    },
+    `${app.vault.origin}/callback?code=secret&state=${'a'.repeat(32)}`,
+  )
+  assert.ok(loaded)
+  assert.deepEqual(await page.context().cookies(app.vault.origin), [])
+  assert.ok(!app.vault.requests.some(({ path, at }) => path === '/callback.js' && at > Date.now() - 100))
+})
+
+test('in a frame, without its policy, the callback page does nothing', time, async () => {
+  const release = app.vault.override('/callback', { headers: { 'Content-Security-Policy': null } })
+  try {
+    const page = await openEmpty()
+    await page.evaluate(
+      (address) => {
+        const element = document.createElement('iframe')
+        element.src = address
+        document.body.append(element)
+        return new Promise((resolve) => (element.onload = resolve))
+      },
+      `${app.vault.origin}/callback?code=secret&state=${'a'.repeat(32)}`,
+    )
+    assert.deepEqual(await page.context().cookies(app.vault.origin), [])
+  } finally {
+    release()
+  }
+})
+
+/** Opens the callback page by hand; resolves where it goes on, with the cookies that it has set. */
+async function openCallback(answer, context) {
+  const page = await (context ?? (await app.browser.newContext())).newPage()
+  await page.goto(`${app.vault.origin}/callback${answer}`)
+  await page.waitForURL(`${app.site.origin}/**`)
+  const cookies = await page.context().cookies(app.vault.origin)
+  return { page, url: page.url(), cookies }
+}
+
+test('an answer that nobody here has asked for is login_unknown', time, async () => {
+  const { page } = await openCallback(`?code=theirs&state=${'b'.repeat(32)}`)
+  assert.equal((await booted(page)).error.code, 'login_unknown')
+})
+
+test(
+  'an answer that was opened in another browser is login_unknown there, and still good here',
+  time,
+  async () => {
+    const page = await app.open()
+    await startLogin(page)
+    const release = app.vault.override('/callback', { body: '<p>Nobody runs here' })
+    await giveConsent(page)
+    await page.waitForURL(`${app.vault.origin}/callback**`)
+    release()
+    const answer = new URL(page.url()).search
+    const elsewhere = await openCallback(answer)
+    assert.equal((await booted(elsewhere.page)).error.code, 'login_unknown')
+    const here = await openCallback(answer, page.context())
+    assert.deepEqual(await booted(here.page), { value: { returnTo: '/' } })
+  },
+)
+
+test('an answer in the fragment leaves no code in the app’s address', time, async () => {
+  const state = 'c'.repeat(32)
+  const { cookies, page } = await openCallback(`#code=secret&state=${state}`)
+  assert.match(decodeURIComponent(cookies[0]?.value ?? ''), /^\/callback#code=secret/)
+  await booted(page)
+  assert.doesNotMatch(page.url(), /secret/)
+})
+
+test('what is no answer goes on to the app, without a cookie and without a fragment', time, async () => {
+  for (const answer of [
+    '',
+    '?code=x',
+    '?code=x&state=',
+    '?state=abc',
+    `?code=x&state=${'d'.repeat(200)}`,
+    '?code=x&state=a%3Bb%3Dc',
+    '#x',
+  ]) {
+    const { url, cookies, page } = await openCallback(answer)
+    assert.equal(url, `${app.site.origin}/callback`, answer)
+    assert.deepEqual(cookies, [], answer)
+    await page.context().close()
+  }
+})
+
+test('an answer that no cookie can carry is lost, with the reason', time, async () => {
+  const { page, cookies } = await openCallback(`?code=${'x'.repeat(5000)}&state=${'e'.repeat(32)}`)
+  assert.deepEqual(cookies, [])
+  assert.equal((await booted(page)).error.code, 'login_unknown')
+})
+
+test('answers that nobody fetches do not pile up', time, async () => {
+  const context = await app.browser.newContext()
+  // The app does not fetch them.
+  const release = app.site.override('/page.js', { body: '' })
+  try {
+    let most = 0
+    for (let n = 0; n < 20; n++) {
+      const { cookies, page } = await openCallback(`?code=x&state=${String(n).padStart(32, '0')}`, context)
+      most = Math.max(most, cookies.length)
+      await page.close()
+    }
+    assert.ok(most > 1 && most <= 8, `${most}`)
+  } finally {
+    release()
+  }
+})

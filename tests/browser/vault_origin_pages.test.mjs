@@ -1,0 +1,98 @@
+// Pages of an app whose vault is on an origin of its own: what is in them, how they come back, how they end, and
+// where there are dedicated workers only.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { collect, search } from '../support/leak.mjs'
+
+const time = { timeout: 90_000 }
+
+const apps = {}
+
+before(async () => {
+  const vaultOrigin = true
+  const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
+  apps.shared = await startApp({ vaultOrigin, launch })
+  apps.dedicated = await startApp({ vaultOrigin, kind: 'dedicated' })
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+
+const orders = ({ api }) => `${api.url}orders`
+const session = (page) => page.evaluate(() => room.session)
+
+for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
+  test(`nothing that the provider issued is in the app’s page, code included: ${mode}`, time, async () => {
+    const app = apps.shared
+    const page = await app.open()
+    const addresses = []
+    page.on('framenavigated', (frame) => addresses.push(frame.url()))
+    await login(page)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    const ofApp = addresses.filter((address) => address.startsWith(app.site.origin))
+    const places = { ...(await collect(page, {})), addresses: ofApp }
+    const secrets = app.ledger.secrets()
+    assert.ok(secrets.some(({ kind }) => kind === 'authorization_code'))
+    assert.deepEqual(search(places, secrets), [])
+    // It would be found.
+    await page.evaluate((text) => (globalThis.planted = { text }), `${secrets[0].value} `)
+    assert.notDeepEqual(search(await collect(page, {}), secrets), [])
+  })
+}
+
+test('a page comes back from the back-forward cache, with its frame, and goes on', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => void (globalThis.mark = 'the same'))
+  await page.goto(`${app.site.origin}/empty`)
+  await page.goBack({ waitUntil: 'commit' })
+  assert.equal(await page.evaluate(() => globalThis.mark), 'the same', 'the page was not in the cache')
+  assert.equal((await call(page, orders(app))).value.status, 200)
+  assert.deepEqual(await page.evaluate(() => failures), [])
+})
+
+test('a tab that crashes harms none', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  const other = await app.open('/', page.context())
+  await booted(other)
+  const crashed = new Promise((resolve) => other.on('crash', resolve))
+  const devtools = await page.context().newCDPSession(other)
+  void devtools.send('Page.crash').catch(() => {})
+  await crashed
+  assert.equal((await call(page, orders(app))).value.status, 200)
+})
+
+for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
+  test(
+    `dedicated workers, a login by ${mode}: the answer finds its way to the tab’s own vault`,
+    time,
+    async () => {
+      const app = apps.dedicated
+      const page = await app.open()
+      const other = await app.open('/', page.context())
+      await booted(other)
+      await login(page)
+      assert.equal((await session(page)).claims.sub, 'alice')
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      assert.equal(await session(other), null)
+    },
+  )
+}
+
+test('dedicated workers: what ends in one page is noticed there, and another one is met', time, async () => {
+  const app = apps.dedicated
+  const trap = `${app.vault.files['/auth.worker.js']}
+    new BroadcastChannel('trap').onmessage = () => close()`
+  app.setWorker(trap)
+  const page = await app.open()
+  await signIn(page)
+  const frame = page.frames().find((each) => each.url().startsWith(app.vault.origin))
+  await frame.evaluate(() => new BroadcastChannel('trap').postMessage(0))
+  await page.waitForFunction(() => failures.length)
+  assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
+  await page.evaluate(() => room.reconnect())
+  assert.equal(await session(page), null)
+  assert.equal((await call(page, orders(app))).error.code, 'login_required')
+})

@@ -1,0 +1,40 @@
+/** The vault's origin as docs/vault-origin.md sets it up: names and headers. */
+import { readFileSync } from 'node:fs'
+
+/** Two names of this machine, which are of one site: browsers know all names below `localhost`. */
+export const VAULT_HOSTS = { app: 'app.strongroom.localhost', vault: 'vault.strongroom.localhost' }
+
+const GUIDE = new URL('../../docs/vault-origin.md', import.meta.url)
+
+/** The names that the guide has for these origins. */
+const NAMES = {
+  app: 'https://app.example.com',
+  issuer: 'https://id.example.com',
+  api: 'https://api.example.com',
+}
+
+/** Paths of the guide that are served from a file of another name. */
+const FILES = { '/callback': '/callback.html' }
+
+/**
+ * The headers of the guide, by path, with these origins in the place of its own.
+ *
+ * @param {{ app: string, issuer: string, api: string }} origins
+ * @returns {Record<string, Record<string, string>>}
+ */
+export function vaultHeaders(origins) {
+  const [, block] = /```\n(\/frame\.html\n[^]*?)```/.exec(readFileSync(GUIDE, 'utf8'))
+  const headers = {}
+  let path
+  for (const line of block.trimEnd().split('\n')) {
+    if (line.startsWith('/')) headers[(path = FILES[line] ?? line)] = {}
+    else {
+      const [name, value] = line.trim().split(/: (.*)/)
+      headers[path][name] = Object.entries(NAMES).reduce(
+        (text, [role, origin]) => text.replaceAll(origin, origins[role]),
+        value,
+      )
+    }
+  }
+  return headers
+}
