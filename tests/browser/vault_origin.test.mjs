@@ -141,6 +141,18 @@ test('login_denied comes back from a redirect and from a popup', time, async () 
   assert.equal((await page.evaluate(() => login)).error.code, 'login_denied')
 })
 
+for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
+  test(`a pushed request, and its answer in the fragment: ${mode}`, time, async () => {
+    app.setConfig({ par: true, responseMode: 'fragment' })
+    const page = await app.open()
+    const { error } = await login(page)
+    assert.equal(error, undefined)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal(app.vault.requests.at(-1).query.includes('code='), false)
+    assert.doesNotMatch(page.url(), /code=/)
+  })
+}
+
 test('two tabs log in at once, each to its own place', time, async () => {
   const first = await app.open()
   const second = await app.open('/', first.context())
