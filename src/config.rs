@@ -35,8 +35,7 @@ const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance \
 
 /// Those of the larger module besides.
 #[cfg(feature = "full")]
-const MORE_OPTIONS: &str =
-    "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode";
+const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode reasons";
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -120,6 +119,9 @@ pub struct Config {
     /// Whether pages are told what happens inside and what is held, without values.
     #[cfg(feature = "full")]
     pub inspect: bool,
+    /// Whether pages are told more of why the provider ends a session or wants the user.
+    #[cfg(feature = "full")]
+    pub tells_reasons: bool,
     /// Whether tokens have to be bound to a key (RFC 9449).
     #[cfg(feature = "full")]
     pub dpop: bool,
@@ -198,6 +200,8 @@ impl Config {
             inspect: options.boolean("inspect"),
             #[cfg(feature = "full")]
             dpop: options.boolean("dpop"),
+            #[cfg(feature = "full")]
+            tells_reasons: options.boolean("reasons"),
             issuer,
             metadata,
         };

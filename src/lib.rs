@@ -91,6 +91,7 @@
 //! | [`metadata`] | the provider is the configured issuer or nobody |
 //! | [`challenge`] | an API that wants another authentication, or more scope, is understood or not at all |
 //! | [`refresh`] | only a definite verdict ends a session |
+//! | [`reasons`] | why a refresh token was refused is told as far as the provider tells, and never in its words |
 //! | [`dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
 //! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
@@ -129,6 +130,8 @@ pub mod metadata;
 pub mod pkce;
 #[cfg(feature = "full")]
 pub mod pushed;
+#[cfg(feature = "full")]
+pub mod reasons;
 pub mod reflection;
 pub mod refresh;
 pub mod secret;

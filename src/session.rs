@@ -36,6 +36,21 @@ pub enum EndReason {
     Security,
     /// What was kept of it is gone or cannot be read.
     StorageLost,
+    /// The provider refused the refresh token, and let on that it had expired.
+    #[cfg(feature = "full")]
+    RefreshExpired,
+    /// The same, that it was revoked.
+    #[cfg(feature = "full")]
+    Revoked,
+    /// The same, that one that was consumed had come again.
+    #[cfg(feature = "full")]
+    ReuseDetected,
+    /// The same, that the user had withdrawn their consent.
+    #[cfg(feature = "full")]
+    ConsentWithdrawn,
+    /// The same, that it wants a second factor by now.
+    #[cfg(feature = "full")]
+    MfaRequired,
 }
 
 impl EndReason {
@@ -50,11 +65,21 @@ impl EndReason {
             Self::Absolute => "absolute",
             Self::Security => "security",
             Self::StorageLost => "storage_lost",
+            #[cfg(feature = "full")]
+            Self::RefreshExpired => "refresh_expired",
+            #[cfg(feature = "full")]
+            Self::Revoked => "revoked",
+            #[cfg(feature = "full")]
+            Self::ReuseDetected => "reuse_detected",
+            #[cfg(feature = "full")]
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            #[cfg(feature = "full")]
+            Self::MfaRequired => "mfa_required",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        const ALL: [EndReason; 7] = [
+        const ALL: [EndReason; if cfg!(feature = "full") { 12 } else { 7 }] = [
             EndReason::LoggedOut,
             EndReason::ProviderEnded,
             EndReason::Expired,
@@ -62,6 +87,16 @@ impl EndReason {
             EndReason::Absolute,
             EndReason::Security,
             EndReason::StorageLost,
+            #[cfg(feature = "full")]
+            EndReason::RefreshExpired,
+            #[cfg(feature = "full")]
+            EndReason::Revoked,
+            #[cfg(feature = "full")]
+            EndReason::ReuseDetected,
+            #[cfg(feature = "full")]
+            EndReason::ConsentWithdrawn,
+            #[cfg(feature = "full")]
+            EndReason::MfaRequired,
         ];
         ALL.into_iter().find(|reason| reason.as_str() == name)
     }
@@ -69,6 +104,17 @@ impl EndReason {
     /// Whether the refresh token is still good and should be revoked.
     #[must_use]
     pub const fn calls_for_revocation(self) -> bool {
+        #[cfg(feature = "full")]
+        if matches!(
+            self,
+            Self::RefreshExpired
+                | Self::Revoked
+                | Self::ReuseDetected
+                | Self::ConsentWithdrawn
+                | Self::MfaRequired
+        ) {
+            return false;
+        }
         !matches!(
             self,
             Self::ProviderEnded | Self::Expired | Self::StorageLost
@@ -96,6 +142,9 @@ pub struct Session {
     /// How often activity was kept: which of two vaults knows of the later one.
     touches: u64,
     interaction_required: bool,
+    /// The error code by which the provider said so, if pages are told.
+    #[cfg(feature = "full")]
+    needs: Option<String>,
     /// The provider's endpoints, if it was kept: its vault may not have the metadata yet.
     endpoints: Vec<String>,
     /// What its tokens are bound to, if anything.
@@ -128,6 +177,8 @@ impl Session {
             last_activity: requested,
             touches: 0,
             interaction_required: false,
+            #[cfg(feature = "full")]
+            needs: None,
             endpoints: Vec::new(),
             #[cfg(feature = "full")]
             key: None,
@@ -178,6 +229,10 @@ impl Session {
         self.requested = requested;
         self.generation += 1;
         self.interaction_required = false;
+        #[cfg(feature = "full")]
+        {
+            self.needs = None;
+        }
     }
 
     fn lifetime(&self) -> Millis {
@@ -241,6 +296,13 @@ impl Session {
     /// The provider wants the user before it issues another access token.
     pub fn require_interaction(&mut self) {
         self.interaction_required = true;
+    }
+
+    /// The same, and pages are told by which error code.
+    #[cfg(feature = "full")]
+    pub fn require(&mut self, code: String) {
+        self.interaction_required = true;
+        self.needs = Some(code);
     }
 
     /// The user did something.
@@ -353,6 +415,10 @@ impl Session {
         let mut view = Writer::object();
         if let Some(is_kept) = is_kept {
             view.flag("kept", is_kept);
+        }
+        #[cfg(feature = "full")]
+        if let Some(needs) = &self.needs {
+            view.text("needs", needs);
         }
         view.json("claims", &self.visible_claims(config))
             .json("scopes", &self.scopes())

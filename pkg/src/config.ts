@@ -63,6 +63,12 @@ export interface VaultConfig {
   loginParams?: string[]
   /** Scopes that pages may ask for besides `scope`, by `login({ scope })`. Default: none. */
   loginScopes?: string[]
+  /**
+   * Tell pages why the provider ended a session, as far as it lets on (`refresh_expired`, `revoked`,
+   * `reuse_detected`, `consent_withdrawn`, `mfa_required` in place of `provider_ended`), and by which error code it
+   * wants the user (`session.needs`). See docs/sessions.md. Default false.
+   */
+  reasons?: boolean
   /** Allows `login({ mode: 'device' })`: signing in on another device (RFC 8628). */
   deviceFlow?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */

@@ -155,6 +155,8 @@ export interface Session {
   scopes: string[]
   /** `interaction_required`: the provider wants the user before it issues another access token. */
   state: 'active' | 'interaction_required'
+  /** With `interaction_required` and `reasons: true`: the error code by which the provider said so. */
+  needs?: string
   /**
    * With `persist`: `false` as long as the browser's storage does not take the session, because it is full or
    * denied, or because no service worker takes its key in escrow. The session goes on, and is gone with its worker.
@@ -185,6 +187,16 @@ export type EndReason =
   | 'security'
   /** What was kept of the session (`persist: 'sealed'`) is gone or cannot be read. */
   | 'storage_lost'
+  /** With `reasons: true` in place of `provider_ended`, where the provider lets on which it is: it had expired, */
+  | 'refresh_expired'
+  /** or was revoked, */
+  | 'revoked'
+  /** or one that was consumed had come again, */
+  | 'reuse_detected'
+  /** or the user has withdrawn their consent, */
+  | 'consent_withdrawn'
+  /** or a second factor is wanted by now. */
+  | 'mfa_required'
 
 /** One thing that the vault holds. */
 export interface Holding {

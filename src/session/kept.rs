@@ -163,6 +163,8 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         last_activity: ago("idle")?,
         touches: number(object, "touches")?,
         interaction_required: object.get("interaction_required")?.as_bool()?,
+        #[cfg(feature = "full")]
+        needs: None,
         endpoints: {
             let endpoints = object.get("endpoints")?.as_array()?.iter();
             endpoints

@@ -14,6 +14,8 @@ use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
 use crate::prelude::*;
+#[cfg(feature = "full")]
+use crate::reasons;
 use crate::refresh::{self, Patience, Schedule, Verdict};
 use crate::session::EndReason;
 use crate::token::{self, TokenSet};
@@ -223,11 +225,23 @@ impl Vault {
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
-                self.end_session(EndReason::ProviderEnded);
+                #[cfg(feature = "full")]
+                let reason = if self.config.tells_reasons {
+                    reasons::reason(outcome)
+                } else {
+                    EndReason::ProviderEnded
+                };
+                #[cfg(not(feature = "full"))]
+                let reason = EndReason::ProviderEnded;
+                self.end_session(reason);
             }
             Verdict::InteractionRequired(code) => {
                 if let Some(session) = &mut self.session {
                     session.require_interaction();
+                    #[cfg(feature = "full")]
+                    if self.config.tells_reasons {
+                        session.require(code.clone());
+                    }
                 }
                 self.trace("refresh_failed", Some(&code));
                 self.broadcast_session();

@@ -27,6 +27,7 @@ mod nothing_hangs;
 mod pages;
 mod provider_time;
 mod pushed;
+mod reasons;
 mod refresh;
 mod refresh_failures;
 mod resumed;

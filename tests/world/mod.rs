@@ -1374,7 +1374,10 @@ impl World {
             let name = claims.and_then(|claims| claims.str("name"));
             match beginning {
                 Some(started_at) => self.watch.told_session(home, started_at, name),
-                None => self.watch.told_no_session(home, message.str("reason")),
+                None => {
+                    self.watch
+                        .told_no_session(home, message.str("reason").map(plain_reason));
+                }
             }
             let reason = message.str("reason").unwrap_or("none");
             what = match self.told_user.get(&port) {
@@ -1729,6 +1732,16 @@ impl World {
         let login = login.as_object().unwrap();
         self.witness.secret(login.str("code_verifier").unwrap());
         self.witness.secret_in_requests(login.str("nonce").unwrap());
+    }
+}
+
+/// A provider that says more ends a session no less.
+fn plain_reason(reason: &str) -> &str {
+    match reason {
+        "refresh_expired" | "revoked" | "reuse_detected" | "consent_withdrawn" | "mfa_required" => {
+            "provider_ended"
+        }
+        other => other,
     }
 }
 

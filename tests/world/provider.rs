@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Padded,
     /// An error answer (RFC 6749 5.2).
     Refused(&'static str),
+    /// `invalid_grant`, with this description.
+    RefusedSaying(&'static str),
     /// An error answer that says everything that the request said.
     Echo,
     /// An error answer whose error code is the code or token that the request carried.
@@ -409,6 +411,10 @@ impl Provider {
                 let sent = secrets.iter().find_map(|name| form.get(*name)).unwrap();
                 Outcome::Reply(refusal(sent))
             }
+            Fault::RefusedSaying(why) => Outcome::Reply(reply(
+                400,
+                &format!(r#"{{"error":"invalid_grant","error_description":"{why}"}}"#),
+            )),
             Fault::Refused(code) => Outcome::Reply(refusal(code)),
         })
     }

@@ -1,0 +1,76 @@
+//! Why a provider ended a session, or wants the user, is told as far as the provider tells: to pages whose configuration
+//! asks for it, and never in the provider's words.
+
+use crate::world::{Endpoint, Fault, World};
+
+const ASKED: &str = r#"{"reasons":true}"#;
+
+fn ended(config: &str, why: &'static str) -> (World, u32) {
+    let (mut world, page) = World::signed_in_with(config);
+    let fault = Fault::RefusedSaying(why);
+    world.provider.fault(Endpoint::Refresh, &[fault]);
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.code(call), "session_ended");
+    (world, page)
+}
+
+#[test]
+fn each_reason_that_the_provider_lets_on_is_told() {
+    for (why, reason) in [
+        ("Token is not active", "refresh_expired"),
+        ("Refresh Token has been revoked", "revoked"),
+        (
+            "Maximum allowed refresh token reuse exceeded",
+            "reuse_detected",
+        ),
+        ("The user has not consented", "consent_withdrawn"),
+        ("you must use multi-factor authentication", "mfa_required"),
+        ("grant request is invalid", "provider_ended"),
+    ] {
+        let (world, page) = ended(ASKED, why);
+        assert_eq!(world.reason(page), Some(reason), "{why}");
+        let messages = &world.page(page).messages;
+        assert!(!format!("{messages:?}").contains(why));
+    }
+}
+
+#[test]
+fn nobody_is_told_who_did_not_ask() {
+    let (world, page) = ended("{}", "Refresh Token has been revoked");
+    assert_eq!(world.reason(page), Some("provider_ended"));
+}
+
+#[test]
+fn what_is_refused_already_is_not_revoked_once_more() {
+    let (world, _) = ended(ASKED, "Maximum allowed refresh token reuse exceeded");
+    assert_eq!(world.count(crate::world::REVOKE), 0);
+}
+
+#[test]
+fn a_session_that_needs_the_user_says_what_for() {
+    for code in [
+        "mfa_required",
+        "consent_required",
+        "login_required",
+        "interaction_required",
+    ] {
+        for (config, needs) in [(ASKED, Some(code)), ("{}", None)] {
+            let (mut world, page) = World::signed_in_with(config);
+            world
+                .provider
+                .fault(Endpoint::Refresh, &[Fault::Refused(code)]);
+            world.expire_access_token();
+            let call = world.fetch(page, "/orders");
+            world.settle();
+            assert_eq!(world.code(call), "interaction_required");
+            let session = world.session(page).unwrap();
+            assert_eq!(session.str("state"), Some("interaction_required"));
+            assert_eq!(session.str("needs"), needs, "{code} {config}");
+            // Once the user has been there it is forgotten.
+            world.sign_in(page);
+            assert_eq!(world.session(page).unwrap().str("needs"), None);
+        }
+    }
+}
