@@ -98,10 +98,10 @@ codes! {
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets what authorises the request.";
     /// The API wants the user to authenticate in another way, or more recently (RFC 9470).
     #[cfg(feature = "full")]
-    StepUpRequired = "step_up_required", "Ask the user, call login() with the error's login, and repeat the request.";
+    StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API wants a token of more scope (RFC 6750 3.1).
     #[cfg(feature = "full")]
-    InsufficientScope = "insufficient_scope", "Ask the user, call login() with the error's login, and repeat the request; if it has none, add the scope to loginScopes in the worker's file.";
+    InsufficientScope = "insufficient_scope", "Ask the user, then call the error's stepUp(); if it has none, add the scope to loginScopes in the worker's file.";
     /// The API refuses with the same words what the user has just signed in for.
     #[cfg(feature = "full")]
     StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";

@@ -213,11 +213,17 @@ export interface ConnectOptions {
 export interface StrongroomErrorLike extends Error {
   readonly code: string
   /**
-   * With `step_up_required` and `insufficient_scope`: options of the login that the API asks for (RFC 9470), for
-   * `room.login({ mode: 'popup', ...error.login })`. Call it in a click handler, and repeat the request after it. Not
+   * With `step_up_required` and `insufficient_scope`: options of the login that the API asks for (RFC 9470). Not
    * there if the configuration lets no page ask for that scope.
    */
   readonly login?: Demand
+  /**
+   * With `login`, on errors of {@link Strongroom.fetch}: signs in as the API asks, by default in a popup, so call it
+   * in a click handler, and sends the request again. Rejects as `login` and `fetch` do; with a `TypeError` if the
+   * request's body is used up (of a `Request`, or a stream). With `mode: 'redirect'` it leaves the page, and the
+   * request is lost.
+   */
+  readonly stepUp?: (options?: LoginOptions) => Promise<Response>
 }
 
 declare global {

@@ -94,7 +94,15 @@ export const connect = async (
         init?.onProgress ? (await import('./live.js')).watched(link, init.onProgress) : link,
         input,
         init,
-      ),
+      ).catch((error) => {
+        if (error instanceof StrongroomError && error.login) {
+          error.stepUp = async (options) => {
+            await room.login({ mode: 'popup', ...error.login, ...options })
+            return room.fetch(input, init)
+          }
+        }
+        throw error
+      }),
     eventSource: (url, init) => shell('eventSource', link, url, init, room),
     webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {

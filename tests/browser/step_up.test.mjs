@@ -42,13 +42,12 @@ const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 const refused = (page, init) =>
   page.evaluate(
     async ([address, options]) => {
-      globalThis.request = [address, options]
       globalThis.refusal = await room.fetch(address, options).then(
         () => null,
         (error) => error,
       )
-      const { code, message, login } = refusal
-      return { code, message, login }
+      const { code, message, login, stepUp } = refusal
+      return { code, message, login, offers: typeof stepUp }
     },
     [url(), init],
   )
@@ -59,12 +58,8 @@ const stepUp = async (page) => {
     const button = document.createElement('button')
     button.textContent = 'Confirm that it is you'
     button.onclick = () => {
-      const again = async () => {
-        await room.login({ mode: 'popup', ...refusal.login })
-        const response = await room.fetch(...request)
-        return [response.status, await response.text()]
-      }
-      globalThis.steppedUp = settle(again())
+      const answer = refusal.stepUp().then(async (response) => [response.status, await response.text()])
+      globalThis.steppedUp = settle(answer)
     }
     document.body.replaceChildren(button)
   })
@@ -86,7 +81,8 @@ test('another authentication: asked for, done, and the same request is answered'
   const init = { method: 'POST', body: '{"order":1}' }
   const offered = await refused(page, init)
   assert.equal(offered.code, 'step_up_required')
-  assert.match(offered.message, /the error's login/)
+  assert.match(offered.message, /stepUp\(\)/)
+  assert.equal(offered.offers, 'function')
   assert.deepEqual(offered.login, { acrValues: 'phr', maxAge: 600 })
   const popup = await stepUp(page)
   await popup.waitForSelector('form')
@@ -124,7 +120,23 @@ test('an API that is not satisfied with what it asked for: no circle', time, asy
   const { error } = await finish(page, await stepUp(page))
   assert.equal(error.code, 'step_up_failed')
   const again = await refused(page)
-  assert.deepEqual([again.code, again.login], ['step_up_failed', undefined])
+  assert.deepEqual([again.code, again.login, again.offers], ['step_up_failed', undefined, 'undefined'])
+  await page.context().close()
+})
+
+test('a body that is used up: signed in, and the request rejects as fetch does', time, async () => {
+  demand = STRONGER
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(async (address) => {
+    const request = new Request(address, { method: 'POST', body: 'once' })
+    globalThis.refusal = await room.fetch(request).catch((error) => error)
+  }, url())
+  const popup = await stepUp(page)
+  demand = undefined
+  const { error } = await finish(page, popup)
+  assert.equal(error.isTypeError, true)
+  assert.equal(bodies.length, 1)
   await page.context().close()
 })
 
