@@ -13,6 +13,11 @@ const REASONS: Record<EndReason, string> = {
   absolute: 'The session reached its longest time.',
   storage_lost: 'What was kept of the session is gone.',
   security: 'The session was ended because the provider answered for someone else.',
+  refresh_expired: 'The provider’s session has expired.',
+  revoked: 'The provider revoked the session.',
+  reuse_detected: 'The provider ended the session: a refresh token came to it twice.',
+  consent_withdrawn: 'The consent was withdrawn.',
+  mfa_required: 'The provider wants a second factor.',
 }
 
 export function setUpSession(room: Strongroom): void {
