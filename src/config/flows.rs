@@ -98,7 +98,7 @@ impl Options<'_> {
             self.refuse(OPTION, WHY);
         }
         for name in &names {
-            if text::has_word(PROTOCOL_PARAMS, name) {
+            if text::has_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
                 let why =
                     words!("the flow sets one of these itself, or login() has an option for it");
                 self.refuse(OPTION, why);
@@ -154,6 +154,10 @@ mod tests {
             ),
             (
                 r#"{"loginParams": ["client_id"]}"#,
+                "the flow sets one of these itself",
+            ),
+            (
+                r#"{"loginParams": ["dpop_jkt"]}"#,
                 "the flow sets one of these itself",
             ),
             (
