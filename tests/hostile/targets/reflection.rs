@@ -27,8 +27,8 @@ pub fn check(input: &[u8]) {
     if !is_broken_off {
         assert_eq!(given, body);
     }
-    // Of base64 the last character may have bits of what stands behind the token.
-    for needle in [token, &encoded[..encoded.len() - 1]] {
+    // Where the token ends within a character of base64, that has bits of what stands behind it.
+    for needle in [token, &encoded[..token.len() * 8 / 6]] {
         let is_in = |text: &[u8]| text.windows(needle.len()).any(|at| at == needle.as_bytes());
         assert!(!is_in(&given), "{needle} got through");
         assert!(is_broken_off || !is_in(&body));
