@@ -83,7 +83,7 @@ enum Command {
     /// Compile the core and write pkg/glue: a part of `build`, for the copy that `supply` compares with.
     #[command(hide = true)]
     Modules {
-        /// Only the module of this name.
+        /// Only the module of this name, which must not need another's glue.
         #[arg(long)]
         only: Option<String>,
     },

@@ -25,7 +25,7 @@ pub(crate) fn what_is_there() -> Result<()> {
             "  not checked: licences, sources and duplicates of the crates, for want of cargo-deny; `cargo xtask supply` installs it"
         ),
     }
-    same_twice("vault")
+    same_twice(Some("vault"))
 }
 
 /// Everything.
@@ -47,9 +47,7 @@ pub(crate) fn run() -> Result<()> {
             });
         }
     }
-    for (label, _) in wasm::files() {
-        same_twice(label)?;
-    }
+    same_twice(None)?;
     if unchecked.is_empty() {
         return Ok(());
     }
@@ -90,17 +88,25 @@ fn check_with(deny: &Path) -> Result<()> {
     .context("deny.toml says what a crate may be")
 }
 
-/// Builds a module once more, from a copy of the sources in another place, with another home of cargo, and
-/// demands the same octets.
-fn same_twice(label: &str) -> Result<()> {
-    let (_, file) = wasm::files()
-        .find(|(known, _)| *known == label)
-        .context("there is no such module")?;
+/// Builds the modules, or one of them, once more, from a copy of the sources in another place, with another home
+/// of cargo, and demands the same octets.
+fn same_twice(only: Option<&str>) -> Result<()> {
+    let label = only.unwrap_or("all modules");
+    let is_wanted = |known: &str| only.is_none_or(|only| only == known);
+    let files: Vec<String> = wasm::files()
+        .filter(|(known, _)| is_wanted(known))
+        .map(|(_, file)| file)
+        .collect();
     let sources = sources()?;
     let inputs: Vec<PathBuf> = sources.iter().map(|path| paths::at(path)).collect();
     let rustc = program("rustc").args(["--version", "--verbose"]).read()?;
-    let stamp = Stamp::of(&format!("twice-{label}"), &inputs, &[&rustc])?;
-    if stamp.is_fresh(&[paths::at(&file)]) {
+    let stamp = Stamp::of(
+        &format!("twice-{}", only.unwrap_or("all")),
+        &inputs,
+        &[&rustc],
+    )?;
+    let built: Vec<PathBuf> = files.iter().map(|file| paths::at(file)).collect();
+    if stamp.is_fresh(&built) {
         println!(
             "  ✓ {label}: the same from another place, as it was when its sources last changed"
         );
@@ -119,18 +125,21 @@ fn same_twice(label: &str) -> Result<()> {
     step(&title, Output::Quiet, || {
         let itself = std::env::current_exe()?;
         program(itself)
-            .args(["modules", "--only", label])
+            .args(["modules"])
+            .args(only.into_iter().flat_map(|label| ["--only", label]))
             .env(paths::ROOT, &copy)
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .env("CARGO_HOME", other_home(&copy)?)
             .run_quietly()
     })?;
-    let [one, other] = [paths::at(&file), copy.join(&file)].map(fs::read);
-    if let Some(at) = first_difference(&one?, &other?) {
-        bail!(
-            "{file} is another one when it is built in {}: from octet {at} on",
-            copy.display()
-        );
+    for file in files {
+        let [one, other] = [paths::at(&file), copy.join(&file)].map(fs::read);
+        if let Some(at) = first_difference(&one?, &other?) {
+            bail!(
+                "{file} is another one when it is built in {}: from octet {at} on; or the sources changed meanwhile",
+                copy.display()
+            );
+        }
     }
     fs::remove_dir_all(&copy).ok();
     stamp.write()
