@@ -41,8 +41,10 @@ pub struct Guard {
     forms: Vec<String>,
     /// So many octets of each form end where the search looks: those of the shortest, if they are not too many.
     window: usize,
-    /// By the octet there: how far to go on, and in the highest bit whether a form's window ends with it.
+    /// By the two octets there: how far to go on, and in the highest bit whether a form's window ends with them.
     skips: [u8; 256],
+    /// The octets that a form begins with.
+    begins: [bool; 256],
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
 }
@@ -60,10 +62,15 @@ impl Guard {
         let forms = forms(token);
         let lengths = forms.iter().map(String::len);
         let window = lengths.fold(LONGEST_WINDOW, usize::min);
-        let mut skips = [window as u8; 256];
+        let last = window - 1;
+        let mut skips = [last as u8; 256];
+        let mut begins = [false; 256];
         for form in &forms {
-            for (octet, to_end) in form.bytes().zip((0..window).rev()) {
-                let skip = &mut skips[usize::from(octet)];
+            for first in form.bytes().take(1) {
+                begins[usize::from(first)] = true;
+            }
+            for (pair, to_end) in form.as_bytes().windows(2).zip((0..last).rev()) {
+                let skip = &mut skips[slot(pair[0], pair[1])];
                 *skip = if to_end == 0 {
                     *skip | IS_LAST
                 } else {
@@ -75,6 +82,7 @@ impl Guard {
             forms,
             window,
             skips,
+            begins,
             octets: Vec::new(),
         })
     }
@@ -82,11 +90,14 @@ impl Guard {
     /// Whether the token is in `text`.
     #[must_use]
     pub fn is_in(&self, text: &[u8]) -> bool {
-        let mut end = self.window - 1;
-        while let Some(&last) = text.get(end) {
-            let skip = self.skips[usize::from(last)];
+        let mut start = 0;
+        while let Some(place) = text.get(start..start + self.window) {
+            let [.., a, b] = *place else {
+                break;
+            };
+            let skip = self.skips[slot(a, b)];
             if skip & IS_LAST != 0 {
-                let rest = text.get(end + 1 - self.window..).unwrap_or_default();
+                let rest = text.get(start..).unwrap_or_default();
                 if self
                     .forms
                     .iter()
@@ -95,7 +106,7 @@ impl Guard {
                     return true;
                 }
             }
-            end += usize::from(skip & !IS_LAST);
+            start += usize::from(skip & !IS_LAST);
         }
         false
     }
@@ -132,17 +143,19 @@ impl Guard {
         let from = self.octets.len().saturating_sub(longest);
         let mut tail = self.octets.get(from..).unwrap_or_default();
         while let Some((first, rest)) = tail.split_first() {
-            let begins = |form: &String| {
-                let form = form.as_bytes();
-                form.first() == Some(first) && form.starts_with(tail)
-            };
-            if self.forms.iter().any(begins) {
+            let begins = |form: &String| form.as_bytes().starts_with(tail);
+            if self.begins[usize::from(*first)] && self.forms.iter().any(begins) {
                 break;
             }
             tail = rest;
         }
         tail.len()
     }
+}
+
+/// Where in a table of 256 two octets are. One alone is near the end of some form, whatever it is.
+const fn slot(a: u8, b: u8) -> usize {
+    (a.wrapping_mul(31) ^ b) as usize
 }
 
 fn forms(token: &str) -> Vec<String> {
