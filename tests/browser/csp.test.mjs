@@ -1,0 +1,175 @@
+// The headers of docs/deployment.md, served as they are written there.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { after, before, test } from 'node:test'
+import { build } from 'esbuild'
+import { call, signIn, startApp } from '../support/app.mjs'
+import { listen } from '../support/listen.mjs'
+
+const time = { timeout: 30_000 }
+const at = (path) => new URL(`../../${path}`, import.meta.url)
+
+let app
+let guide
+let elsewhere
+const seenElsewhere = []
+
+before(async () => {
+  elsewhere = await listen({
+    handler(request, response) {
+      seenElsewhere.push(request.url)
+      response.writeHead(200, { 'Access-Control-Allow-Origin': '*', 'Access-Control-Allow-Headers': '*' })
+      response.end()
+    },
+  })
+  guide = await readFile(at('docs/deployment.md'), 'utf8')
+  app = await startApp({ provider: { accessTokenSeconds: 3600 } })
+  const { site } = app
+  site.files['/auth.worker.js'] = await bundled()
+  site.files['/strongroom_bg.wasm'] = site.files['/strongroom/strongroom_bg.wasm']
+  site.files['/tools.js'] = site.files['/tools.js'].replace(
+    "shared: () => new SharedWorker('/auth.worker.js', { type: 'module'",
+    `shared: () => new SharedWorker(workerUrl(), { type: 'module'`,
+  )
+  site.files['/tools.js'] += `\n${workerUrl()}`
+})
+after(() => Promise.all([app?.close(), elsewhere?.close()]))
+
+/** The worker's file as a bundler makes it; it says what `eval` does there, and has a rule too many. */
+async function bundled() {
+  const config = { ...app.config, apis: [...app.config.apis, { url: `${elsewhere.origin}/` }] }
+  const contents = `import { vault } from './worker.js'
+vault(${JSON.stringify(config)})
+const channel = new BroadcastChannel('csp')
+channel.onmessage = () => {
+  try { channel.postMessage((0, eval)('"it ran"')) } catch (error) { channel.postMessage(error.name) }
+}`
+  const stdin = { contents, resolveDir: fileURLToPath(at('pkg/dist')) }
+  const { outputFiles } = await build({ stdin, bundle: true, format: 'esm', write: false })
+  return outputFiles[0].text
+}
+
+/** The policy of the guide, as a function. */
+function workerUrl() {
+  const code = /```js\n(const file = [\s\S]*?)const worker = new SharedWorker\((.*?), \{/.exec(guide)
+  assert.ok(code, 'the guide has the code that makes the address')
+  return `${code[1]}\nfunction workerUrl() { return ${code[2]} }`
+}
+
+/** The headers of a block of the guide, for these servers. */
+function headers(block) {
+  const lines = new RegExp(`\`\`\`http ${block}\\n([\\s\\S]*?)\`\`\``).exec(guide)?.[1]
+  assert.ok(lines, `the guide has headers of: ${block}`)
+  const names = {
+    'https://app.example.com': app.site.origin,
+    'https://id.example.com': new URL(app.provider.issuer).origin,
+    'https://api.example.com': app.api.origin,
+  }
+  const here = lines.trim().replace(/https:\/\/\w+\.example\.com/g, (origin) => names[origin])
+  return Object.fromEntries(here.split('\n').map((line) => line.split(/: (.*)/).slice(0, 2)))
+}
+
+/** Opens the app, served so, and signs in. */
+async function openServed(page = {}, worker = {}) {
+  const served = { ...headers('page'), ...page }
+  const restore = [
+    app.site.override('/index.html', { headers: served }),
+    app.site.override('/auth.worker.js', { headers: { ...headers('worker'), ...worker } }),
+  ]
+  const opened = await app.open()
+  await opened.evaluate(() => {
+    globalThis.violations = []
+    addEventListener('securitypolicyviolation', (event) => violations.push(event.effectiveDirective))
+  })
+  const close = async () => {
+    await opened.context().close()
+    for (const undo of restore) undo()
+  }
+  return { page: opened, close }
+}
+
+test('login, calls and logout under the headers of the guide', time, async () => {
+  const { page, close } = await openServed()
+  await signIn(page)
+  assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
+  await page.evaluate(() => room.logout())
+  assert.equal(await page.evaluate(() => room.session), null)
+  await close()
+})
+
+test('under them no text becomes code in the page, and no other file a worker', time, async () => {
+  const { page, close } = await openServed()
+  await signIn(page)
+  const names = await page.evaluate(async () => {
+    // What the test runs itself may use eval, as a debugger does; not what comes later.
+    await new Promise((later) => setTimeout(later))
+    const outcome = (action) => {
+      try {
+        return String(action())
+      } catch (error) {
+        return error.name
+      }
+    }
+    return {
+      html: outcome(() => (document.body.innerHTML = '<img src=x onerror=alert(1)>')),
+      code: outcome(() => (0, eval)('1')),
+      wasm: outcome(() => new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))),
+      worker: outcome(() => new SharedWorker('/page.js')),
+      another: outcome(() => trustedTypes.createPolicy('other', {})),
+    }
+  })
+  assert.deepEqual(names, {
+    html: 'TypeError',
+    code: 'EvalError',
+    wasm: 'CompileError',
+    worker: 'TypeError',
+    another: 'TypeError',
+  })
+  await close()
+})
+
+test('under them the worker runs WebAssembly and no text', time, async () => {
+  const { page, close } = await openServed()
+  await signIn(page)
+  const answer = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const channel = new BroadcastChannel('csp')
+        channel.onmessage = ({ data }) => resolve(data)
+        channel.postMessage('')
+      }),
+  )
+  assert.equal(answer, 'EvalError')
+  await close()
+})
+
+test('the worker’s connect-src is a second egress limit: a rule too many sends nothing', time, async () => {
+  seenElsewhere.length = 0
+  const { page, close } = await openServed()
+  await signIn(page)
+  const { error } = await call(page, `${elsewhere.origin}/me`)
+  assert.ok(error?.isTypeError, JSON.stringify(error))
+  assert.deepEqual(seenElsewhere, [])
+  await close()
+})
+
+test('a control: without the worker’s header that rule sends the token', time, async () => {
+  seenElsewhere.length = 0
+  const { page, close } = await openServed({}, { 'Content-Security-Policy': null })
+  await signIn(page)
+  assert.equal((await call(page, `${elsewhere.origin}/me`)).value?.status, 200)
+  assert.deepEqual([...new Set(seenElsewhere)], ['/me'])
+  await close()
+})
+
+test('a page that is cross-origin isolated', time, async () => {
+  const isolated = headers('isolated')
+  const { page, close } = await openServed(isolated, {
+    'Cross-Origin-Embedder-Policy': isolated['Cross-Origin-Embedder-Policy'],
+  })
+  await signIn(page)
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true)
+  assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
+  await close()
+})
