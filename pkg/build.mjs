@@ -97,6 +97,7 @@ const PACKED = [
   'LICENSE-MIT',
   'LICENSE-APACHE',
   'docs/errors.md',
+  'docs/deployment.md',
   'docs/fetch.md',
   'docs/login.md',
   'docs/sessions.md',
