@@ -50,9 +50,9 @@ const shrink = async (entry) => {
 
 /**
  * What the page imports when there is need: what errors say; what only popups need; ways back to a session and to a
- * vault; event sources and sockets; the way to a vault on an origin of its own.
+ * vault; event sources and sockets; the way to a vault on an origin of its own; forms that the engine cannot read.
  */
-const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame']
+const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'form']
 
 const asItIs = ({ path }) => ({ path, external: true })
 const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)

@@ -88,5 +88,9 @@ const readBody = async (request: Request, body: BodyInit | null | undefined): Pr
   }
   // Not every engine has Request.body; where it is missing, those with a body are all but these two.
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
-  return body instanceof Blob || body instanceof FormData ? request.blob() : request.arrayBuffer()
+  if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
+  return request.blob().catch(async (error) => {
+    if (body instanceof Blob) throw error
+    return (await import('./form.js')).formBlob(body, request.headers.get('content-type')!)
+  })
 }

@@ -36,6 +36,14 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
       stops.push(follow(link, url, giveUp, detectClose && popup, cancelled))
       popup.location.assign(url)
     }
+    const question = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
+    // In the same turn as the click, or the browser would block it; and first, since Firefox hears messages while it
+    // opens a window.
+    const popup = mode === 'popup' ? window.open('', '_blank', 'popup,width=480,height=640') : null
+    // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
+    // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
+    if (popup) popup.opener = null
+    else if (mode === 'popup') return resolve(refuse('popup_blocked'))
     const id = link.ask(
       {
         answer(message) {
@@ -47,23 +55,12 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
         },
         fail,
       },
-      { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) },
+      question,
     )
-    const timer = setTimeout(() => giveUp(refuse('timeout', `${timeout}`)), timeout * 1000)
+    const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 
-    let popup: Window | null = null
-    // There is no vault to sign in to.
-    if (!id) return
-    if (mode === 'popup') {
-      // In the same turn as the click, or the browser would block it.
-      popup = window.open('', '_blank', 'popup,width=480,height=640')
-      if (!popup) giveUp(refuse('popup_blocked'))
-      // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
-      // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
-      else popup.opener = null
-      return
-    }
+    if (popup) return
     // Back by the browser's button, without an answer. The user may yet go forward: nothing is cancelled.
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return

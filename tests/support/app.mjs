@@ -19,6 +19,7 @@ const PACKAGE = [
   'live.js',
   'connect-frame.js',
   'vault-frame.js',
+  'form.js',
   'escrow.js',
   'worker.js',
   'strongroom_bg.wasm',
@@ -102,7 +103,7 @@ vaultCallback({ app: ${JSON.stringify(app)} })
 `
 
 /**
- * Starts servers, browser and app.
+ * Starts the servers and the app, for whichever browser.
  *
  * @param {object} [options]
  * @param {'shared' | 'dedicated'} [options.kind] The worker's kind.
@@ -112,7 +113,6 @@ vaultCallback({ app: ${JSON.stringify(app)} })
  * @param {'redirect' | 'iframe' | 'none'} [options.resume] How pages come back to a session.
  * @param {boolean} [options.plainFetch] Whether the page's policy lets it call the API by itself.
  * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
- * @param {import('playwright-core').LaunchOptions} [options.launch]
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.client] More metadata of the client.
@@ -120,7 +120,7 @@ vaultCallback({ app: ${JSON.stringify(app)} })
  * @param {object} [options.site] More options of `startSite()`.
  * @param {boolean} [options.vaultOrigin] The vault has an origin of its own: see `startServers()`.
  */
-export async function startApp({
+export async function serveApp({
   kind = 'shared',
   config = {},
   script,
@@ -128,7 +128,6 @@ export async function startApp({
   resume,
   plainFetch = false,
   extendedLifetime = true,
-  launch,
   provider,
   api: apiOptions,
   client,
@@ -136,10 +135,14 @@ export async function startApp({
   site: siteOptions,
   vaultOrigin,
 } = {}) {
-  const [servers, browser] = await Promise.all([
-    startServers({ provider, api: apiOptions, proxied, client, site: siteOptions, vaultOrigin }),
-    launchBrowser(launch),
-  ])
+  const servers = await startServers({
+    provider,
+    api: apiOptions,
+    proxied,
+    client,
+    site: siteOptions,
+    vaultOrigin,
+  })
   const { site, api, vault } = servers
   /** Where the worker's file is. */
   const home = vault ?? site
@@ -179,7 +182,6 @@ export async function startApp({
 
   return {
     ...servers,
-    browser,
     config: usual,
     /** Replaces the worker's file for workers that start from now on. */
     setWorker(text) {
@@ -188,16 +190,29 @@ export async function startApp({
     setConfig(changed) {
       home.files[WORKER] = workerScript({ ...usual, ...changed })
     },
+  }
+}
+
+/**
+ * Starts servers, app and a Chromium.
+ *
+ * @param {Parameters<typeof serveApp>[0] & { launch?: import('playwright-core').LaunchOptions }} [options]
+ */
+export async function startApp({ launch, ...options } = {}) {
+  const [app, browser] = await Promise.all([serveApp(options), launchBrowser(launch)])
+  return {
+    ...app,
+    browser,
     /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
     async open(path = '/', context) {
       const page = await (context ?? (await browser.newContext())).newPage()
       page.setDefaultTimeout(15_000)
-      await page.goto(site.origin + path)
+      await page.goto(app.site.origin + path)
       return page
     },
     async close() {
       await browser.close()
-      await servers.close()
+      await app.close()
     },
   }
 }

@@ -2,7 +2,17 @@ import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { chromium } from 'playwright-core'
 
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome']
+/** What tests start, by the variable that names it and by its usual names. */
+const PROGRAMS = {
+  chromium: {
+    variable: 'CHROME_PATH',
+    names: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'],
+  },
+  firefox: { variable: 'FIREFOX_PATH', names: ['firefox-esr', 'firefox'] },
+  webkit: { variable: 'WEBKIT_DRIVER_PATH', names: ['WebKitWebDriver'] },
+  screen: { variable: 'XVFB_PATH', names: ['Xvfb'] },
+  bus: { variable: 'DBUS_RUN_SESSION_PATH', names: ['dbus-run-session'] },
+}
 
 /** Chromium's own services talk to the network; a test's browser talks to loopback only. */
 export const ARGS = [
@@ -15,14 +25,22 @@ export const ARGS = [
   '--disable-sync',
 ]
 
-/** The browser's executable: `CHROME_PATH`, or the first of the usual names on `PATH`. */
-export function findBrowser() {
+/**
+ * An executable: what its variable says, or the first of its usual names on `PATH`.
+ *
+ * @param {keyof typeof PROGRAMS} program
+ */
+export function findProgram(program) {
+  const { variable, names } = PROGRAMS[program]
   const folders = (process.env.PATH ?? '').split(delimiter)
-  const candidates = folders.flatMap((folder) => NAMES.map((name) => join(folder, name)))
-  const found = process.env.CHROME_PATH ?? candidates.find((candidate) => existsSync(candidate))
-  if (!found) throw new Error('no Chromium or Chrome on PATH: install one, or set CHROME_PATH')
+  const candidates = folders.flatMap((folder) => names.map((name) => join(folder, name)))
+  const found = process.env[variable] ?? candidates.find((candidate) => existsSync(candidate))
+  if (!found) throw new Error(`no ${names.join(' or ')} on PATH: install it, or set ${variable}`)
   return found
 }
+
+/** The Chromium's executable. */
+export const findBrowser = () => findProgram('chromium')
 
 /**
  * Starts a Chromium.

@@ -20,6 +20,7 @@ mod process;
 mod progress;
 mod simulation;
 mod stamp;
+mod suite;
 mod supply;
 mod test;
 mod variants;
@@ -56,6 +57,9 @@ enum Command {
         /// Which kind; all of them in this order when left out.
         #[arg(value_enum)]
         kind: Option<test::Kind>,
+        /// The browser engines for the kind `engines`; all three when left out.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        engines: Vec<browser::Engine>,
     },
     /// Let the core live through thousands of short lives in which everything fails that can.
     Simulate {
@@ -128,7 +132,7 @@ fn run(command: &Command) -> Result<()> {
             package::build()?;
             process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin)].concat())
         }
-        Command::Test { kind } => test::run(*kind),
+        Command::Test { kind, engines } => test::run(*kind, engines),
         Command::Simulate { controls: true, .. } => simulation::controls(),
         Command::Simulate { sessions, seed, .. } => simulation::run(*sessions, *seed),
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
@@ -156,21 +160,15 @@ const fn demo_options(vault_origin: bool) -> &'static [&'static str] {
 }
 
 fn demo_check(options: &[&str]) -> Result<()> {
-    let browser = browser::find_or_install()?;
+    let check = browser::with_chromium(process::node(&["www/check.mjs"]))?;
     package::build()?;
-    process::node(&["www/check.mjs"])
-        .args(options)
-        .env(browser::VARIABLE, browser)
-        .run()
+    check.args(options).run()
 }
 
 fn bench(options: &[String]) -> Result<()> {
-    let browser = browser::find_or_install()?;
+    let bench = browser::with_chromium(process::node(&["benches/bench.mjs"]))?;
     package::build()?;
-    process::node(&["benches/bench.mjs"])
-        .args(options)
-        .env(browser::VARIABLE, browser)
-        .run()
+    bench.args(options).run()
 }
 
 fn size(options: &[&str]) -> Result<()> {

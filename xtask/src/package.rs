@@ -62,6 +62,7 @@ fn package() -> Result<()> {
         "connect-frame.js",
         "vault-frame.js",
         "vault-frame.d.ts",
+        "form.js",
         "strongroom_bg.wasm",
         "strongroom_full_bg.wasm",
         "strongroom_core_bg.wasm",

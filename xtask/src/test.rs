@@ -1,12 +1,12 @@
 //! The kinds of tests, in the order in which a mistake shows soonest.
 
-use crate::paths::at;
+use crate::browser::{Engine, with_engines};
 use crate::process::{cargo, node};
 use crate::progress::seconds;
-use crate::{browser, install, package, simulation, supply, wasm};
-use anyhow::{Context, Result, bail};
+use crate::suite::{AtOnce, Suite};
+use crate::{install, package, simulation, supply, wasm};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use std::fs;
 use std::time::Instant;
 
 /// One kind of tests.
@@ -27,24 +27,49 @@ pub(crate) enum Kind {
     Packaging,
     /// Worker, page, a certified OpenID provider and a real browser.
     Browser,
+    /// What a session goes through in each of the three browser engines (`--engines`).
+    Engines,
     /// The demo, driven in a real browser.
     Demo,
 }
 
 /// Runs one kind, or all of them until one fails.
-pub(crate) fn run(kind: Option<Kind>) -> Result<()> {
+pub(crate) fn run(kind: Option<Kind>, engines: &[Engine]) -> Result<()> {
     let kinds = kind
         .as_ref()
         .map_or(Kind::value_variants(), std::slice::from_ref);
+    let engines = if engines.is_empty() {
+        Engine::value_variants()
+    } else {
+        engines
+    };
     let start = Instant::now();
-    kinds.iter().try_for_each(|kind| run_kind(*kind))?;
+    kinds.iter().try_for_each(|kind| run_kind(*kind, engines))?;
     if kinds.len() > 1 {
-        println!("all tests passed in {}", seconds(start.elapsed()));
+        println!(
+            "all tests passed in {}{}",
+            seconds(start.elapsed()),
+            but_for(engines)
+        );
     }
     Ok(())
 }
 
-fn run_kind(kind: Kind) -> Result<()> {
+/// That an engine was left out is no failure, and is not passed over in silence.
+fn but_for(engines: &[Engine]) -> String {
+    let left_out = Engine::value_variants()
+        .iter()
+        .filter(|engine| !engines.contains(engine))
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
+    if left_out.is_empty() {
+        String::new()
+    } else {
+        format!("; NOT tested in {}", left_out.join(", "))
+    }
+}
+
+fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
     let name = format!("{kind:?}").to_lowercase();
     println!("test {name}");
     let start = Instant::now();
@@ -54,14 +79,23 @@ fn run_kind(kind: Kind) -> Result<()> {
         Kind::Simulation => simulation::run(None, None).and_then(|()| simulation::controls()),
         Kind::Size => size(),
         Kind::Supply => supply(),
-        Kind::Packaging => in_browser("tests/packaging"),
-        Kind::Browser => in_browser("tests/browser"),
+        Kind::Packaging => in_browsers("tests/packaging", AtOnce::One, &[Engine::Chromium]),
+        Kind::Browser => in_browsers("tests/browser", AtOnce::Two, &[Engine::Chromium]),
+        Kind::Engines => in_browsers("tests/engines", AtOnce::Two, engines),
         Kind::Demo => [false, true]
             .into_iter()
             .try_for_each(|vault_origin| crate::demo_check(crate::demo_options(vault_origin))),
     };
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
-    println!("test {name} {verdict} in {}\n", seconds(start.elapsed()));
+    let exceptions = if matches!(kind, Kind::Engines) {
+        but_for(engines)
+    } else {
+        String::new()
+    };
+    println!(
+        "test {name} {verdict} in {}{exceptions}\n",
+        seconds(start.elapsed())
+    );
     result.with_context(|| format!("`cargo xtask test {name}`"))
 }
 
@@ -113,37 +147,27 @@ fn lint() -> Result<()> {
 
 fn size() -> Result<()> {
     package::build()?;
-    node_tests("tests/size")?.run()?;
+    Suite::of("tests/size")?.run(AtOnce::One, Ok)?;
     crate::size(&[])
 }
 
 fn supply() -> Result<()> {
     package::build()?;
-    node_tests("tests/supply")?.run()?;
+    Suite::of("tests/supply")?.run(AtOnce::One, Ok)?;
     supply::what_is_there()
 }
 
-fn in_browser(folder: &str) -> Result<()> {
-    let tests = node_tests(folder)?.env(browser::VARIABLE, browser::find_or_install()?);
+/// The tests of `folder`, which are told which engines to open, and where those are.
+fn in_browsers(folder: &str, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
+    let suite = Suite::of(folder)?;
+    // Before the build: whatever is missing shows at once.
+    with_engines(node(&[]), engines)?;
     package::build()?;
-    tests.run()
-}
-
-/// Node's runner on all `*.test.mjs` of `folder`. It would pass without a word if there were none.
-fn node_tests(folder: &str) -> Result<crate::process::Process> {
-    let mut files = fs::read_dir(at(folder))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".test.mjs"))
-        .map(|name| format!("{folder}/{name}"))
+    let names = engines
+        .iter()
+        .map(|engine| engine.to_string().to_lowercase())
         .collect::<Vec<_>>();
-    if files.is_empty() {
-        bail!(
-            "{folder} has no *.test.mjs: there is nothing to run, which is not the same as passing"
-        );
-    }
-    files.sort();
-    // One file at a time: they share the machine's browser and measure time.
-    Ok(node(&["--test", "--test-concurrency=1", "--test-reporter=spec"]).args(files))
+    suite.run(at_once, |process| {
+        with_engines(process.env("ENGINES", names.join(",")), engines)
+    })
 }

@@ -1,0 +1,175 @@
+/** Where a token may go: the vault's rules, as this engine reads addresses, and the worker's own policy. */
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { booted, call, signIn } from '../../support/engines/app.mjs'
+import { listen } from '../../support/listen.mjs'
+
+const VECTORS = JSON.parse(await readFile(new URL('../../vectors/egress.json', import.meta.url)))
+
+const STATUSES = [301, 302, 303, 307, 308]
+
+/** Headers of the page's that must not go where it did not say. */
+const OWN = { 'X-Api-Key': 'configured by the app', 'X-Trace': 'abc' }
+
+/** A server of another origin, which lets everybody in, and remembers. */
+async function startElsewhere(app) {
+  const requests = []
+  const server = await listen({
+    handler(request, response) {
+      requests.push({ method: request.method, url: request.url, headers: request.headers })
+      response.writeHead(200, {
+        'Access-Control-Allow-Origin': '*',
+        'Access-Control-Allow-Headers': '*',
+        'Access-Control-Allow-Methods': '*',
+      })
+      response.end('{}')
+    },
+  })
+  const { close } = app
+  app.elsewhere = { origin: server.origin, requests }
+  app.close = () => Promise.all([close(), server.close()])
+}
+
+/** The vault's verdicts on addresses and methods as they are, past what the page's own parser makes of them. */
+async function verdicts(tab, asked) {
+  return tab.evaluate(
+    (list) =>
+      new Promise((resolve) => {
+        const { port1: port, port2 } = new MessageChannel()
+        const codes = new Map()
+        port.onmessage = ({ data: [text] }) => {
+          const { id, code } = JSON.parse(text)
+          if (id === undefined || id === null) return
+          codes.set(id, code ?? 'no error')
+          if (codes.size === list.length) resolve(list.map((_, index) => codes.get(index + 1)))
+        }
+        create.shared().port.postMessage('strongroom', [port2])
+        port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+        list.forEach(({ url, method }, index) =>
+          port.postMessage([JSON.stringify({ t: 'fetch', id: index + 1, url, method, headers: [] }), []]),
+        )
+      }),
+    asked,
+  )
+}
+
+const rules = {
+  name: `the vault’s verdict on ${VECTORS.urls.length} hostile addresses and ${VECTORS.methods.length} methods is that of \`cargo test\``,
+  async see({ app, visit }) {
+    const { prefix, methods } = VECTORS.rule
+    app.setConfig({ apis: [{ url: prefix, methods }] })
+    const { tab } = await visit()
+    await booted(tab)
+    const asked = [
+      ...VECTORS.urls.map(({ url, expect }) => ({ url, method: 'GET', expect })),
+      ...VECTORS.methods.map(({ method, expect }) => ({ url: `${prefix}a`, method, expect })),
+    ]
+    const codes = await verdicts(tab, asked)
+    // What the rules let through is refused next because nobody is signed in.
+    const seen = asked.map(({ url, method }, index) => ({
+      url,
+      method,
+      expect: codes[index] === 'login_required' ? 'allow' : 'deny',
+    }))
+    assert.deepEqual(seen, asked)
+    assert.ok(
+      codes.every((code) => /^(login_required|url_not_allowed|method_not_allowed)$/.test(code)),
+      `${new Set(codes)}`,
+    )
+  },
+}
+
+const redirects = {
+  name: `redirects of the API (${STATUSES.join(', ')}) are blocked: another origin gets no request`,
+  async see({ app, visit }) {
+    app.setConfig({})
+    const { tab } = await visit()
+    await signIn(tab)
+    app.site.connectSrc.push(app.elsewhere.origin)
+    const to = encodeURIComponent(`${app.elsewhere.origin}/taken`)
+    for (const status of STATUSES) {
+      app.api.clear()
+      const { error } = await call(tab, `${app.api.url}redirect?status=${status}&to=${to}`, { headers: OWN })
+      assert.equal(error?.code, 'redirect_blocked', `${status}`)
+      assert.equal(app.api.requests.length, 1)
+      assert.ok(app.api.requests[0].authorization)
+    }
+    assert.deepEqual(app.elsewhere.requests, [])
+  },
+}
+
+/** What the test before relies on: that a redirect which is followed would be seen. */
+const followed = {
+  name: 'control: what the page’s own `fetch` sends along when it follows such a redirect',
+  async see({ app, visit }) {
+    const { tab } = await visit('/empty')
+    app.elsewhere.requests.length = 0
+    const to = encodeURIComponent(`${app.elsewhere.origin}/taken`)
+    app.api.on('away', ({ response }) => {
+      response.writeHead(302, { Location: decodeURIComponent(to) })
+      response.end()
+    })
+    await tab.evaluate(
+      (url, headers) => fetch(url, { headers: { ...headers, Authorization: 'Bearer x' } }).catch(() => {}),
+      `${app.api.origin}/open/away`,
+      OWN,
+    )
+    const { headers } = app.elsewhere.requests.find(({ method }) => method === 'GET') ?? {}
+    assert.ok(headers, 'the redirect was not followed, so nothing was shown')
+    assert.equal(headers['x-api-key'], OWN['X-Api-Key'])
+    return headers.authorization ? 'its headers and `Authorization`' : 'its headers, without `Authorization`'
+  },
+}
+
+const policy = {
+  name: 'the worker’s `connect-src` stops what a rule allows: nothing is sent',
+  async see({ app, visit }) {
+    app.elsewhere.requests.length = 0
+    app.site.connectSrc = app.site.connectSrc.filter((origin) => origin !== app.elsewhere.origin)
+    app.setConfig({ apis: [...app.config.apis, { url: `${app.elsewhere.origin}/` }] })
+    const stopped = await visit()
+    await signIn(stopped.tab)
+    const { error } = await call(stopped.tab, `${app.elsewhere.origin}/me`, { headers: OWN })
+    assert.equal(error?.isTypeError, true)
+    assert.deepEqual(app.elsewhere.requests, [])
+    // A control: it is the policy that stops it.
+    app.site.connectSrc.push(app.elsewhere.origin)
+    const free = await visit()
+    await signIn(free.tab)
+    assert.equal((await call(free.tab, `${app.elsewhere.origin}/me`)).value?.status, 200)
+    assert.ok(app.elsewhere.requests.some(({ headers }) => headers.authorization))
+  },
+}
+
+const pagePolicy = {
+  name: 'the page’s policy needs no `connect-src`, and keeps its own `fetch` from the API',
+  async see({ app, visit }) {
+    app.setConfig({})
+    const before = app.site.pageCsp
+    app.site.pageCsp = before.replace(/connect-src [^;]*/, "connect-src 'none'")
+    try {
+      const { tab } = await visit()
+      await signIn(tab)
+      assert.equal((await call(tab, `${app.api.url}orders`)).value.status, 200)
+      app.api.clear()
+      const { error } = await tab.evaluate((url) => settle(fetch(url)), `${app.api.url}orders`)
+      assert.equal(error.isTypeError, true)
+      assert.deepEqual(app.api.requests, [])
+    } finally {
+      app.site.pageCsp = before
+    }
+  },
+}
+
+/** @type {import('../suite.mjs').Group[]} */
+export const egress = [
+  {
+    name: 'egress',
+    app: { plainFetch: true, provider: { accessTokenSeconds: 3600 } },
+    async prepare(app) {
+      await startElsewhere(app)
+      app.site.pageCsp += ` ${app.elsewhere.origin}`
+    },
+    capabilities: [rules, redirects, followed, policy, pagePolicy],
+  },
+]

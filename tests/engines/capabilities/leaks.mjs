@@ -1,0 +1,117 @@
+/** No token, code or verifier can be found in the page, by a detector that finds one that is planted there. */
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { booted, call, signIn, signInByRedirect } from '../../support/engines/app.mjs'
+import { PLANTS, collect, watch } from '../../support/engines/leak.mjs'
+import { search } from '../../support/leak.mjs'
+
+const canary = () => ({ kind: 'canary', value: randomBytes(96).toString('base64url') })
+
+/** A code comes to the page in its address, and the page hands it to the vault. */
+const CODE_MAY_BE_IN = ['messages', 'performance', 'addresses']
+
+const findLeaks = (places, ledger) =>
+  search(places, ledger.secrets()).filter(
+    ({ kind, place }) => !(kind === 'authorization_code' && CODE_MAY_BE_IN.includes(place)),
+  )
+
+const detector = {
+  name: 'the leak test’s detector finds what is planted, in each place',
+  async see({ app, visit }) {
+    const { tab } = await visit()
+    for (const [name, { place, plant }] of Object.entries(PLANTS)) {
+      await tab.goto(`${app.site.origin}/`)
+      await booted(tab)
+      const planted = canary()
+      await tab.evaluate(plant, planted.value)
+      const found = search(await collect(tab, app), [planted]).map((finding) => finding.place)
+      assert.ok(found.includes(place), `${name}: found in ${[...new Set(found)]}`)
+    }
+    assert.deepEqual(search(await collect(tab, app), [canary()]), [])
+  },
+  timeout: 120_000,
+}
+
+/** Uses what a page can use, and keeps all that it learns. Runs in the page. */
+async function use(api) {
+  globalThis.kept ??= []
+  const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())
+  await read(await room.fetch(`${api}me`))
+  await read(await room.fetch(`${api}upload`, { method: 'PUT', body: new Blob(['x']) }))
+  await read(await room.fetch(`${api}stream?n=3&interval=20`))
+  await read(await room.fetch(`${api}reject`))
+  await read(await room.fetch(`${api}reject-once/${Math.random()}`))
+  const attempts = [
+    () => room.fetch('https://attacker.example/'),
+    () => room.fetch(`${api}redirect`),
+    () => room.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
+    () => room.fetch(`${api}me`, { method: 'TRACK' }),
+    async () => (await room.fetch(`${api}broken`)).text(),
+    () => room.handleCallback(`${location.origin}/callback?code=a&state=b`),
+    () => room.login({ returnTo: 'https://attacker.example/' }),
+  ]
+  for (const attempt of attempts) {
+    const { error } = await settle(attempt())
+    kept.push(JSON.stringify(error))
+  }
+  kept.push(JSON.stringify(room.session))
+  return kept.length
+}
+
+const clean = {
+  name: 'no token, code or verifier in the page: storage, messages, console, cookies, addresses, globals',
+  timeout: 120_000,
+  async see({ app, engine, visit }) {
+    const { tab } = await visit()
+    const step = async (name, action) => {
+      await action()
+      assert.deepEqual(findLeaks(await collect(tab, app), app.ledger), [], name)
+    }
+    await step('before a login', () => booted(tab))
+    await step('a login', () =>
+      // See the first row.
+      engine.name === 'webkit' ? signIn(tab) : signInByRedirect(tab),
+    )
+    await step('calls and errors', async () => assert.ok((await tab.evaluate(use, app.api.url)) > 10))
+    await step('a refresh', async () => {
+      await app.ledger.accessTokenExpired()
+      assert.equal((await call(tab, `${app.api.url}me`)).value.status, 200)
+    })
+    await step('logout', () => tab.evaluate(() => room.logout()))
+    await step('a login by popup', async () => {
+      assert.equal((await signIn(tab)).value.claims.sub, 'alice')
+      await tab.evaluate(use, app.api.url)
+    })
+    // The search was for what matters, and is able to find it.
+    const kinds = new Set(app.ledger.secrets().map(({ kind }) => kind))
+    for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code', 'code_verifier']) {
+      assert.ok(kinds.has(kind), kind)
+    }
+    const { value } = app.ledger.newest('refresh_token')
+    await tab.evaluate((token) => void (globalThis.planted = { token }), value)
+    const [finding] = findLeaks(await collect(tab, app), app.ledger)
+    assert.equal(finding?.kind, 'refresh_token')
+    assert.ok(app.watched.messages.length > 20, `the recorder heard nothing in ${engine.name}`)
+  },
+}
+
+/** @type {import('../suite.mjs').Group[]} */
+export const leaks = [
+  {
+    name: 'leak test',
+    app: { config: { inspect: true }, provider: { accessTokenSeconds: 4 } },
+    prepare: watch,
+    capabilities: [
+      detector,
+      clean,
+      {
+        name: 'the page’s heap is searched as well',
+        see: async () => 'by `tests/browser/leak.test.mjs`',
+        notAutomated: {
+          firefox: 'no protocol gives a test the heap of a page in Firefox',
+          webkit: 'no protocol gives a test the heap of a page in WebKitGTK',
+        },
+      },
+    ],
+  },
+]

@@ -1,0 +1,103 @@
+/** Event sources and sockets of the room. */
+import assert from 'node:assert/strict'
+import { signIn } from '../../support/engines/app.mjs'
+
+async function signedIn({ visit }) {
+  const { tab } = await visit()
+  await signIn(tab)
+  return tab
+}
+
+const WAYS = {
+  protocol: { token: 'protocol', prefix: 'bearer.' },
+  message: { token: 'message', message: '{"token":"{token}"}' },
+  query: { token: 'query' },
+}
+
+const socketOf = (way) => ({
+  name: `\`room.webSocket\`, token in the ${{ protocol: 'sub-protocol', message: 'first message', query: 'query' }[way]}`,
+  async see(scene) {
+    const { app } = scene
+    app.setConfig({
+      apis: [...app.config.apis, { url: `${app.api.url}live/`, webSocket: WAYS[way] }],
+    })
+    app.api.sockets.length = 0
+    const tab = await signedIn(scene)
+    const url = `${app.api.url.replace('http', 'ws')}live/${way}`
+    const seen = await tab.evaluate(async (address) => {
+      const socket = room.webSocket(address, 'chat')
+      await new Promise((resolve, reject) => {
+        socket.onopen = resolve
+        socket.onclose = ({ code, reason }) => reject(new Error(`${code} ${reason}`))
+      })
+      const received = []
+      const enough = new Promise((resolve) => {
+        socket.onmessage = async ({ data }) => {
+          received.push(typeof data === 'string' ? data : [...new Uint8Array(await data.arrayBuffer())])
+          if (received.length === 2) resolve()
+        }
+      })
+      socket.send('hello')
+      socket.send(new Uint8Array([1, 2, 3]))
+      await enough
+      const closed = new Promise((resolve) => (socket.onclose = resolve))
+      await room.logout()
+      const { code, reason } = await closed
+      return { received, url: socket.url, protocol: socket.protocol, code, reason }
+    }, url)
+    assert.deepEqual(seen, {
+      received: ['hello', [1, 2, 3]],
+      url,
+      protocol: 'chat',
+      code: 3000,
+      reason: 'logged_out',
+    })
+    const [opened] = app.api.sockets
+    assert.equal(opened.claims.sub, 'alice')
+  },
+})
+
+const capabilities = [
+  {
+    name: '`room.eventSource`, which goes on with `Last-Event-ID` and the next token',
+    async see(scene) {
+      const { app } = scene
+      const tab = await signedIn(scene)
+      app.api.on('news', ({ request, response }) => {
+        const last = Number(request.headers['last-event-id'] ?? 0)
+        response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+        response.end(`retry: 10\nid: ${last + 1}\nevent: price\ndata: ${last + 1}\n\n`)
+      })
+      const seen = await tab.evaluate(
+        (url) =>
+          new Promise((resolve) => {
+            const source = room.eventSource(url)
+            const events = []
+            source.addEventListener('price', ({ data, lastEventId }) => {
+              events.push([data, lastEventId])
+              if (events.length < 3) return
+              source.close()
+              resolve(events)
+            })
+          }),
+        `${app.api.url}on/news`,
+      )
+      assert.deepEqual(seen, [
+        ['1', '1'],
+        ['2', '2'],
+        ['3', '3'],
+      ])
+    },
+  },
+  ...Object.keys(WAYS).map(socketOf),
+]
+
+/** @type {import('../suite.mjs').Group[]} */
+export const live = [
+  {
+    name: 'event sources and sockets',
+    app: { provider: { accessTokenSeconds: 3600 } },
+    prepare: (app) => app.site.connectSrc.push(app.api.origin.replace('http', 'ws')),
+    capabilities,
+  },
+]

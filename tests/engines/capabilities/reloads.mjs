@@ -1,0 +1,104 @@
+/** What the session of somebody in one tab survives, by how the vault is set up. */
+import assert from 'node:assert/strict'
+import { booted, call, signIn } from '../../support/engines/app.mjs'
+import { waitFor } from '../../support/engines/driver.mjs'
+import { serveEscrow } from '../../support/escrow.mjs'
+
+const orders = (app) => `${app.api.url}orders`
+
+/** `kept`, or `lost` if the user has to sign in again. */
+async function became({ app }, tab) {
+  await booted(tab)
+  const { value, error } = await call(tab, orders(app))
+  if (value) assert.equal(value.status, 200)
+  else assert.equal(error.code, 'login_required')
+  return value ? 'kept' : 'lost'
+}
+
+/** A reload of the page that has the session: signed in by a popup, so that it was never left. */
+async function reload(scene) {
+  const { tab } = await scene.visit()
+  await signIn(tab)
+  await tab.reload()
+  return became(scene, tab)
+}
+
+const reloadWithEscrow = async (scene) => {
+  const { tab } = await scene.visit('/empty')
+  await tab.evaluate(async () => {
+    await navigator.serviceWorker.register('/sw.js', { type: 'module' })
+    await navigator.serviceWorker.ready
+  })
+  await tab.goto(`${scene.app.site.origin}/`)
+  await signIn(tab)
+  await tab.reload()
+  return became(scene, tab)
+}
+
+const usual = { provider: { accessTokenSeconds: 3600 } }
+const group = (name, app, see, prepare) => ({
+  name,
+  app: { ...usual, ...app },
+  prepare,
+  capabilities: [{ name, see }],
+})
+
+const sealed = { session: { persist: 'sealed' } }
+const escrow = { session: { persist: 'escrow' } }
+const tell = (app) => serveEscrow(app)
+
+/** @type {import('../suite.mjs').Group[]} */
+export const reloads = [
+  {
+    name: 'reloads with another tab',
+    app: { ...usual, extendedLifetime: false },
+    capabilities: [
+      {
+        name: 'reload while another tab is open, memory',
+        async see(scene) {
+          const { tab, another } = await scene.visit()
+          await signIn(tab)
+          const second = await another()
+          await booted(second)
+          await second.reload()
+          assert.equal(await became(scene, second), 'kept')
+          return 'kept'
+        },
+      },
+      { name: 'reload of the only tab: memory, `SharedWorker`', see: reload },
+      {
+        name: 'left, and back from the back-forward cache: memory, `SharedWorker`',
+        async see(scene) {
+          const { tab } = await scene.visit()
+          await signIn(tab)
+          await tab.evaluate(() => void (globalThis.mark = 'the same'))
+          await tab.goto(`${scene.app.site.origin}/empty`)
+          await tab.back()
+          await waitFor(tab, () => location.pathname === '/' && typeof boot === 'object')
+          const isCached = await tab.evaluate(() => globalThis.mark === 'the same')
+          return isCached ? became(scene, tab) : 'not in the cache'
+        },
+      },
+    ],
+  },
+  group('reload of the only tab: memory, `extendedLifetime`', { extendedLifetime: true }, reload),
+  group('reload of the only tab: memory, `Worker`', { kind: 'dedicated' }, reload),
+  group(
+    'reload of the only tab: sealed, `SharedWorker`',
+    { extendedLifetime: false, config: sealed },
+    reload,
+  ),
+  group('reload of the only tab: sealed, `Worker`', { kind: 'dedicated', config: sealed }, reload),
+  group(
+    'reload of the only tab: escrow, `SharedWorker`',
+    { extendedLifetime: false, config: escrow },
+    reloadWithEscrow,
+    tell,
+  ),
+  group(
+    'reload of the only tab: escrow, `Worker`',
+    { kind: 'dedicated', config: escrow },
+    reloadWithEscrow,
+    tell,
+  ),
+]

@@ -1,0 +1,126 @@
+/**
+ * One suite for all engines. Each capability is a test, and a row of the table in docs/browsers.md; each engine
+ * runs in a file of its own, and answers for its own column.
+ *
+ * @typedef {object} Capability
+ * @property {string} name The row's.
+ * @property {(scene: Scene) => Promise<string | void>} [see] Throws if the engine has not what every engine must
+ *   have. What it resolves with is the cell, where engines may differ; otherwise that is `yes`.
+ * @property {Record<string, string>} [not] What an engine does instead, by the engine's name: its cell is `no`.
+ * @property {Record<string, string>} [notAutomated] Why it cannot be tried in an engine, by the engine's name.
+ *   Both are listed below the table.
+ * @property {number} [timeout] In milliseconds.
+ *
+ * @typedef {object} Group What shares an app.
+ * @property {Parameters<typeof serveApp>[0]} [app]
+ * @property {(app: object) => unknown} [prepare] Changes the app before anything is opened.
+ * @property {Capability[]} capabilities
+ *
+ * @typedef {object} Scene
+ * @property {object} app From `serveApp()`.
+ * @property {import('../support/engines/driver.mjs').Engine} engine
+ * @property {(path?: string) => Promise<Visit>} visit Opens the app in a browser session of its own, for this test.
+ * @property {() => Promise<import('../support/engines/driver.mjs').Tab>} user A page in which somebody is signed in, one
+ *   for all tests of the group.
+ *
+ * @typedef {object} Visit
+ * @property {import('../support/engines/driver.mjs').Tab} tab It knows its `session`.
+ * @property {(path?: string) => Promise<import('../support/engines/driver.mjs').Tab>} another Another tab of it.
+ */
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { serveApp } from '../support/app.mjs'
+import { signIn } from '../support/engines/app.mjs'
+import { ENGINES } from '../support/engines/index.mjs'
+import { compareColumn } from './table.mjs'
+import { bodies } from './capabilities/bodies.mjs'
+import { egress } from './capabilities/egress.mjs'
+import { leaks } from './capabilities/leaks.mjs'
+import { live } from './capabilities/live.mjs'
+import { logins } from './capabilities/logins.mjs'
+import { reloads } from './capabilities/reloads.mjs'
+import { tabs } from './capabilities/tabs.mjs'
+
+/** @type {Group[]} In the table's order. */
+const GROUPS = [...logins, ...tabs, ...reloads, ...bodies, ...live, ...egress, ...leaks]
+
+const TIMEOUT = 60_000
+
+/** Runs the suite in the engine of this name. */
+export function suite(name) {
+  const { title, start } = ENGINES[name]
+  /** Cells by row. */
+  const column = new Map()
+  let engine
+
+  before(async () => {
+    engine = await start()
+  })
+  after(async () => {
+    console.log(`${title} ${engine?.version}`)
+    await engine?.close()
+  })
+
+  for (const group of GROUPS) {
+    describe(group.name, () => {
+      let app
+      let common
+      before(async () => {
+        app = await serveApp(group.app)
+        await group.prepare?.(app)
+        common = createVisits(engine, app)
+      })
+      after(async () => {
+        await common?.close()
+        await app?.close()
+      })
+      for (const capability of group.capabilities) {
+        const { not, notAutomated } = capability
+        const reason = not?.[name] ?? notAutomated?.[name]
+        if (reason) {
+          column.set(capability.name, { cell: not?.[name] ? 'no' : 'not automated', reason })
+          continue
+        }
+        test(capability.name, { timeout: capability.timeout ?? TIMEOUT }, async () => {
+          app.api.clear()
+          const own = createVisits(engine, app)
+          try {
+            const cell = await capability.see({ app, engine, visit: own.visit, user: common.user })
+            column.set(capability.name, { cell: cell ?? 'yes' })
+          } finally {
+            await own.close()
+          }
+        })
+      }
+    })
+  }
+
+  test(`docs/browsers.md says what was seen in ${title}`, async () => {
+    const rows = GROUPS.flatMap(({ capabilities }) => capabilities.map((capability) => capability.name))
+    assert.deepEqual([...column.keys()].sort(), [...rows].sort(), 'not everything was seen')
+    await compareColumn(title, engine.version, rows, column)
+  })
+}
+
+/** Browser sessions that end together. */
+function createVisits(engine, app) {
+  const sessions = []
+  let user
+  const visit = async (path = '/') => {
+    const session = await engine.newSession()
+    sessions.push(session)
+    const another = async (where = '/') =>
+      Object.assign(await session.open(app.site.origin + where), { session })
+    return { tab: await another(path), another }
+  }
+  const signedIn = async () => {
+    const { tab } = await visit()
+    await signIn(tab)
+    return tab
+  }
+  return {
+    visit,
+    user: () => (user ??= signedIn()),
+    close: () => Promise.all(sessions.map((session) => session.close())),
+  }
+}

@@ -1,0 +1,87 @@
+/** The table of docs/browsers.md: one row a capability, one column an engine, each written by what was seen in it. */
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { ENGINES } from '../support/engines/index.mjs'
+import { markdownTable } from '../support/report.mjs'
+
+const DOCS = new URL('../../docs/browsers.md', import.meta.url)
+const TITLES = Object.values(ENGINES).map(({ title }) => title)
+
+/** What is between two comments. */
+const part = (text, name) => {
+  const marks = [`<!-- ${name} -->\n\n`, '\n\n<!-- end -->']
+  const start = text.indexOf(marks[0]) + marks[0].length
+  const end = text.indexOf(marks[1], start)
+  assert.ok(start >= marks[0].length && end >= start, `docs/browsers.md has no part ${name}`)
+  return { start, end, text: text.slice(start, end) }
+}
+
+const replace = (text, name, by) => {
+  const { start, end } = part(text, name)
+  return text.slice(0, start) + by + text.slice(end)
+}
+
+/** The table as it is in the docs: rows by name, cells by title. */
+function readTable(text) {
+  const [head, , ...lines] = text.split('\n').map((line) => line.slice(2, -2).split(' | '))
+  const titles = head.slice(1).map((title) => title.split(' ')[0])
+  return new Map(
+    lines.map(([name, ...cells]) => [name, Object.fromEntries(titles.map((title, n) => [title, cells[n]]))]),
+  )
+}
+
+/**
+ * Compares what was seen in an engine with the docs, or writes it there if `UPDATE_DOCS` is set.
+ *
+ * @param {string} title The engine's.
+ * @param {string} version
+ * @param {string[]} rows All names, in order.
+ * @param {Map<string, { cell: string, reason?: string }>} column What was seen, by name.
+ */
+export function compareColumn(title, version, rows, column) {
+  // Read and written without a pause, since another engine's file may do the same at this moment.
+  const docs = readFileSync(DOCS, 'utf8')
+  const known = readTable(part(docs, 'what the engines do').text)
+  const versions = new Map(TITLES.map((each) => [each, versionOf(docs, each)]))
+  const major = version
+    .split('.')
+    .slice(0, title === 'WebKit' ? 2 : 1)
+    .join('.')
+  const seen = rows.map((name) => column.get(name).cell)
+  const reasons = rows.flatMap((name) => {
+    const { reason } = column.get(name)
+    return reason ? [`- ${title}: ${name}. ${reason}.`] : []
+  })
+  const others = part(docs, 'what does not hold, and what is not automated')
+    .text.split('\n')
+    .filter((line) => !line.startsWith(`- ${title}: `))
+  if (process.env.UPDATE_DOCS) {
+    versions.set(title, major)
+    const head = ['', ...TITLES.map((each) => `${each} ${versions.get(each)}`.trim())]
+    const body = rows.map((name, row) => [
+      name,
+      ...TITLES.map((each) => (each === title ? seen[row] : (known.get(name)?.[each] ?? '?'))),
+    ])
+    const list = [...others.filter((line) => line !== 'None.'), ...reasons].sort().join('\n') || 'None.'
+    const written = replace(docs, 'what the engines do', markdownTable([head, ...body]))
+    writeFileSync(DOCS, replace(written, 'what does not hold, and what is not automated', list))
+    return
+  }
+  const hint = 'UPDATE_DOCS=1 writes what was seen'
+  assert.deepEqual([...known.keys()], rows, hint)
+  assert.deepEqual(
+    Object.fromEntries(rows.map((name) => [name, known.get(name)[title]])),
+    Object.fromEntries(rows.map((name, row) => [name, seen[row]])),
+    hint,
+  )
+  const listed = part(docs, 'what does not hold, and what is not automated')
+    .text.split('\n')
+    .filter((line) => line.startsWith(`- ${title}: `))
+  assert.deepEqual(listed, [...reasons].sort(), hint)
+}
+
+/** The version that the table's head names. */
+const versionOf = (docs, title) => {
+  const [head] = part(docs, 'what the engines do').text.split('\n')
+  return new RegExp(`\\| ${title} ([\\d.]+)`).exec(head)?.[1] ?? ''
+}

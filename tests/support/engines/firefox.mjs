@@ -1,0 +1,192 @@
+/** Firefox by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/), which it speaks by itself. */
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import WebSocket from 'ws'
+import { end, expression, poll, start } from './driver.mjs'
+import { findProgram } from '../browser.mjs'
+
+/** Besides those that Firefox sets by itself when it is driven: it talks to loopback only. */
+const PREFERENCES = {
+  'browser.aboutwelcome.enabled': false,
+  'browser.shell.checkDefaultBrowser': false,
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'network.trr.mode': 5,
+  'toolkit.telemetry.enabled': false,
+}
+
+/** @returns {Promise<import('./driver.mjs').Engine>} */
+export async function startFirefox() {
+  const profile = await mkdtemp(join(tmpdir(), 'strongroom-'))
+  const lines = Object.entries(PREFERENCES).map(([name, value]) => `user_pref("${name}", ${value});\n`)
+  await writeFile(join(profile, 'user.js'), lines.join(''))
+  const args = ['--headless', '--no-remote', '--profile', profile, '--remote-debugging-port=0', 'about:blank']
+  const child = start(findProgram('firefox'), args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const client = await connect(await addressOf(child))
+  const { capabilities } = await client.send('session.new', { capabilities: {} })
+  await client.send('session.subscribe', {
+    events: ['log.entryAdded', 'browsingContext.contextCreated', 'browsingContext.contextDestroyed'],
+  })
+  return {
+    name: 'firefox',
+    client,
+    version: capabilities.browserVersion,
+    newSession: () => newSession(client),
+    async close() {
+      client.send('browser.close').catch(() => {})
+      await end(child)
+      client.close()
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}
+
+/** Firefox chooses a port, and says which. */
+async function addressOf(child) {
+  const said = []
+  for await (const line of createInterface(child.stderr)) {
+    said.push(line)
+    const address = /WebDriver BiDi listening on (ws:\S+)/.exec(line)?.[1]
+    if (!address) continue
+    // Whatever else it says is nobody's; a full pipe would stop it.
+    child.stderr.resume()
+    return `${address}/session`
+  }
+  throw new Error(`Firefox did not start:\n${said.join('\n')}`)
+}
+
+/** Commands and their answers, and events, over one WebSocket. */
+async function connect(address) {
+  const socket = new WebSocket(address, { perMessageDeflate: false, maxPayload: 0 })
+  await once(socket, 'open')
+  const waiting = new Map()
+  const listeners = new Set()
+  let last = 0
+  socket.on('message', (data) => {
+    const message = JSON.parse(data)
+    if (message.type === 'event') return listeners.forEach((listener) => listener(message))
+    const { resolve, reject, method } = waiting.get(message.id) ?? {}
+    waiting.delete(message.id)
+    if (message.type === 'success') resolve?.(message.result)
+    else reject?.(new Error(`${method}: ${message.error}: ${message.message}`))
+  })
+  socket.on('close', () => {
+    for (const { reject } of waiting.values()) reject(new Error('Firefox is closed'))
+  })
+  return {
+    send: (method, params = {}) =>
+      new Promise((resolve, reject) => {
+        waiting.set(++last, { resolve, reject, method })
+        socket.send(JSON.stringify({ id: last, method, params }))
+      }),
+    /** @param {(event: { method: string, params: object }) => void} listener */
+    listen(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close: () => socket.terminate(),
+  }
+}
+
+async function newSession(client) {
+  const { userContext } = await client.send('browser.createUserContext')
+  return {
+    async open(url) {
+      const { context } = await client.send('browsingContext.create', { type: 'tab', userContext })
+      const tab = tabOf(client, context)
+      await tab.goto(url)
+      return tab
+    },
+    async openedBy(begin) {
+      let forget
+      const opened = new Promise((resolve) => {
+        forget = client.listen(({ method, params }) => {
+          const isOwn = params.userContext === userContext && params.parent === null
+          if (method === 'browsingContext.contextCreated' && isOwn) resolve(params.context)
+        })
+      })
+      await begin()
+      const context = await opened
+      forget()
+      return tabOf(client, context)
+    },
+    close: () => client.send('browser.removeUserContext', { userContext }).then(() => {}),
+  }
+}
+
+function tabOf(client, context) {
+  const log = []
+  const closed = new Promise((resolve) => {
+    const forget = client.listen(({ method, params }) => {
+      if (method === 'log.entryAdded' && params.source.context === context) log.push(textOf(params))
+      if (method !== 'browsingContext.contextDestroyed' || params.context !== context) return
+      forget()
+      resolve()
+    })
+  })
+  const send = (method, params) => client.send(method, { context, ...params })
+
+  async function run(text) {
+    const answer = await client.send('script.evaluate', {
+      expression: text,
+      target: { context },
+      awaitPromise: true,
+      userActivation: false,
+    })
+    if (answer.type === 'exception') throw new Error(answer.exceptionDetails.text)
+    return answer.result.value
+  }
+
+  return {
+    context,
+    console: log,
+    closed,
+    // As JSON, since the protocol's own values are told apart by type.
+    async evaluate(script, ...parameters) {
+      const text = await run(`(async () => JSON.stringify(await ${expression(script, parameters)}))()`)
+      return text === undefined ? undefined : JSON.parse(text)
+    },
+    goto: async (url) => void (await send('browsingContext.navigate', { url, wait: 'complete' })),
+    reload: async () => void (await send('browsingContext.reload', { wait: 'complete' })),
+    back: async () => void (await send('browsingContext.traverseHistory', { delta: -1 })),
+    url: () => run('location.href'),
+    async click(selector) {
+      const locator = { type: 'css', value: selector }
+      const node = await poll(async () => {
+        const { nodes } = await send('browsingContext.locateNodes', { locator }).catch(() => ({ nodes: [] }))
+        return nodes[0]
+      }, selector)
+      await run(`document.querySelector(${JSON.stringify(selector)}).scrollIntoView({ block: 'center' })`)
+      const origin = { type: 'element', element: { sharedId: node.sharedId } }
+      await send('input.performActions', {
+        actions: [
+          {
+            type: 'pointer',
+            id: 'mouse',
+            actions: [
+              { type: 'pointerMove', x: 0, y: 0, origin },
+              { type: 'pointerDown', button: 0 },
+              { type: 'pointerUp', button: 0 },
+            ],
+          },
+        ],
+      })
+    },
+    async cookies() {
+      const { hostname } = new URL(await run('location.href'))
+      const { cookies } = await client.send('storage.getCookies', {
+        filter: { domain: hostname },
+        partition: { type: 'context', context },
+      })
+      return cookies.map(({ value, ...cookie }) => ({ ...cookie, value: value.value }))
+    },
+    close: () => send('browsingContext.close').then(() => {}),
+  }
+}
+
+const textOf = ({ text, args = [], stackTrace }) =>
+  [text, JSON.stringify(args), JSON.stringify(stackTrace ?? null)].join('\n')

@@ -1,0 +1,171 @@
+//! The test files of a folder, each in a process of its own.
+
+use crate::paths::at;
+use crate::process::{Process, node};
+use crate::progress::seconds;
+use anyhow::{Context, Result, bail};
+use std::collections::VecDeque;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+/// The files that take longest, the longest first: what is begun last should be short. A file is no worse for
+/// not being here.
+const LONG: [&str; 1] = ["webkit.test.mjs"];
+
+/// How many files are run at the same time.
+#[derive(Clone, Copy)]
+pub(crate) enum AtOnce {
+    One,
+    /// Browser and servers wait for each other much of the time, so two take little longer than one. Files
+    /// share nothing: each has its own browser, profile, servers and ports.
+    Two,
+}
+
+/// What a folder has.
+pub(crate) struct Suite {
+    files: VecDeque<String>,
+}
+
+impl Suite {
+    /// All `*.test.mjs` of `folder`. Node's runner would pass without a word if there were none.
+    pub(crate) fn of(folder: &str) -> Result<Self> {
+        let mut names = fs::read_dir(at(folder))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".test.mjs"))
+            .collect::<Vec<_>>();
+        if names.is_empty() {
+            bail!(
+                "{folder} has no *.test.mjs: there is nothing to run, which is not the same as passing"
+            );
+        }
+        names.sort_by_key(|name| (place(name), name.clone()));
+        let files = names
+            .iter()
+            .map(|name| format!("{folder}/{name}"))
+            .collect();
+        Ok(Self { files })
+    }
+
+    /// Runs all files, though one of them fails; `prepare` gives each process what it needs.
+    pub(crate) fn run(
+        self,
+        at_once: AtOnce,
+        prepare: impl Fn(Process) -> Result<Process> + Sync,
+    ) -> Result<()> {
+        let all = self.files.len();
+        let left = Mutex::new(self.files);
+        let failed = Mutex::new(Vec::new());
+        let next = || {
+            left.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front()
+        };
+        let work = || {
+            while let Some(file) = next() {
+                if run_file(&file, &prepare).is_err() {
+                    failed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(file);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            if matches!(at_once, AtOnce::Two) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !failed.is_empty() {
+            bail!(
+                "{} of {all} files failed: {}",
+                failed.len(),
+                failed.join(", ")
+            );
+        }
+        Ok(())
+    }
+}
+
+fn place(name: &str) -> usize {
+    LONG.iter()
+        .position(|long| *long == name)
+        .unwrap_or(LONG.len())
+}
+
+/// A line for a file that passes, and all that it said for one that fails.
+fn run_file(file: &str, prepare: &impl Fn(Process) -> Result<Process>) -> Result<()> {
+    let start = Instant::now();
+    let process = prepare(node(&["--test", "--test-reporter=spec"]).args([file]))
+        .with_context(|| file.to_owned());
+    let result = process.and_then(Process::read);
+    let took = seconds(start.elapsed());
+    match &result {
+        Ok(said) => {
+            println!("  ✓ {file}  {}  {took}", counts(said));
+            for line in remarks(said) {
+                println!("      {line}");
+            }
+        }
+        Err(error) => println!("  ✗ {file}  {took}\n{error:#}"),
+    }
+    result.map(drop)
+}
+
+/// How many tests there were, and those that were left out, by name.
+fn counts(said: &str) -> String {
+    let number = |what: &str| {
+        said.lines().find_map(|line| {
+            line.strip_prefix("ℹ ")?
+                .strip_prefix(what)?
+                .trim()
+                .parse::<u32>()
+                .ok()
+        })
+    };
+    match (number("pass "), number("skipped "), number("todo ")) {
+        (Some(passed), Some(0), Some(0)) => format!("{passed} passed"),
+        (Some(passed), skipped, todo) => format!(
+            "{passed} passed, {} SKIPPED",
+            skipped.unwrap_or_default() + todo.unwrap_or_default()
+        ),
+        _ => "no summary".to_owned(),
+    }
+}
+
+/// The lines that say what was measured, and not what passed, nor that the provider would like another Node.
+fn remarks(said: &str) -> impl Iterator<Item = &str> {
+    said.lines().filter(|line| {
+        let word = line.trim_start();
+        !word.is_empty()
+            && !word.starts_with(['✔', 'ℹ', '▶', '✖'])
+            && !word.starts_with("oidc-provider WARNING: Unsupported runtime")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{counts, remarks};
+
+    const SAID: &str = "✔ one (2.1ms)\n▶ two\n  ✔ three (1ms)\n400 calls, 1 refresh\nℹ tests 3\nℹ pass 3\nℹ fail 0\nℹ skipped 0\nℹ todo 0";
+
+    #[test]
+    fn a_line_for_a_file_says_how_many_tests_it_has() {
+        assert_eq!(counts(SAID), "3 passed");
+        assert_eq!(
+            counts(&SAID.replace("skipped 0", "skipped 2")),
+            "3 passed, 2 SKIPPED"
+        );
+        assert_eq!(counts("not what a test runner says"), "no summary");
+    }
+
+    #[test]
+    fn what_a_test_measured_is_kept() {
+        assert_eq!(remarks(SAID).collect::<Vec<_>>(), ["400 calls, 1 refresh"]);
+    }
+}
