@@ -177,6 +177,7 @@ impl Host {
 impl Job {
     /// It is about a session: its key may be in escrow.
     pub(super) fn of_session(mut self, host: &Host) -> Self {
+        self.is_session = true;
         self.is_escrowed = host.escrow.is_some();
         self
     }

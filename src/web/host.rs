@@ -298,7 +298,7 @@ impl Host {
                 key,
                 value,
                 expires_at,
-            } => self.begin(op, Flow::Seal(Job::put(key, value, expires_at))),
+            } => self.begin(op, Flow::Seal(Job::put(&key, value, expires_at))),
             #[cfg(feature = "full")]
             Output::Store {
                 op,
@@ -307,14 +307,14 @@ impl Host {
                 expires_at,
                 key_pair,
             } => {
-                let job = Job::put(key, value, expires_at).with_key_pair(key_pair, &self.keys);
+                let job = Job::put(&key, value, expires_at).with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(job));
             }
             #[cfg(feature = "full")]
             Output::MakeKey { op } => self.begin(op, Flow::Making(Making::default())),
             #[cfg(feature = "full")]
             Output::KeepKeys { names } => self.keys.keep(&names),
-            Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(key))),
+            Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(&key))),
             Output::Verify {
                 op,
                 algorithm,
@@ -352,14 +352,14 @@ impl Host {
                 key_pair,
             } => {
                 let name = self.session_name.clone();
-                let job = Job::put(name, state, expires_at);
+                let job = Job::put_session(name, state, expires_at);
                 #[cfg(feature = "full")]
                 let job = job.with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(self.of_session(job)));
             }
             Output::Load { op } => {
                 let name = self.session_name.clone();
-                let job = Job::load(name);
+                let job = Job::load_session(name);
                 self.begin(op, Flow::Seal(self.of_session(job)));
             }
             Output::Lock { op } => {

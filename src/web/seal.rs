@@ -1,13 +1,16 @@
-//! What must survive a full-page redirect, or its worker, in IndexedDB, sealed with AES-256-GCM by a
-//! key that is not extractable.
+//! What must survive a full-page redirect, or its worker, in IndexedDB, sealed with AES-256-GCM.
 //!
-//! The seal keeps secrets out of disks and backups. It does not keep them from scripts of the same
-//! origin, which could ask the browser to use the key. Of a login they would find what is good for ten
-//! minutes and only together with its authorization code; a session is kept only where the
-//! configuration asks for it. Its key may be elsewhere: see `escrow`.
+//! A login is sealed by a key that is made of its `state`, and is nowhere: the provider brings the state back. So
+//! there is nothing to store it with, which a shared worker of `WebKit` could not do. Script of this origin can open
+//! the record if it saw the address that the page was sent to, and would find what is good for ten minutes and only
+//! together with the authorization code.
+//!
+//! A session is kept only where the configuration asks for it, sealed by a key that is not extractable, which keeps it
+//! out of disks and backups, though not from scripts of the same origin, which could ask the browser to use the key.
+//! It may be elsewhere: see `escrow`.
 
 use crate::prelude::*;
-use crate::text;
+use crate::{base64url, pkce, text};
 use wasm_bindgen::JsValue;
 
 #[cfg(feature = "full")]
@@ -23,7 +26,8 @@ const DATABASE: &str = "strongroom";
 const VERSION: f64 = 1.0;
 const KEYS: &str = "keys";
 pub(super) const LOGINS: &str = "logins";
-/// The name of the one key.
+/// The name of the one key of sessions.
+#[cfg(feature = "full")]
 const SEAL: &str = "seal";
 /// The member of a record that is its key.
 const NAME: &str = "name";
@@ -37,7 +41,13 @@ const MAX_SEALED: usize = 1024 * 1024;
 ///
 /// The database is open for no longer than that: nobody can delete one that is open.
 pub(super) struct Job {
+    /// The record's.
     pub(super) name: String,
+    /// The key of a login.
+    secret: [u8; 32],
+    /// It is a session's, whose key has to be found.
+    #[cfg(feature = "full")]
+    pub(super) is_session: bool,
     work: Work,
     pub(super) stage: Stage,
     pub(super) database: JsValue,
@@ -64,11 +74,16 @@ enum Work {
 pub(super) enum Stage {
     Begun,
     Opened,
+    KeyImported,
+    #[cfg(feature = "full")]
     KeyRead,
+    #[cfg(feature = "full")]
     KeyMade,
     /// With the object store and the key that was made.
+    #[cfg(feature = "full")]
     KeyReadAgain(JsValue, JsValue),
     /// With that key.
+    #[cfg(feature = "full")]
     KeyStored(JsValue),
     /// With the record, which still lacks what was sealed.
     Sealed(JsValue),
@@ -94,16 +109,29 @@ pub(super) fn create(database: &JsValue) {
 }
 
 impl Job {
-    pub(super) fn put(name: String, value: Secret, expires_at: UnixMillis) -> Self {
-        Self::new(name, Work::Put(value, expires_at))
+    /// Keeps a login, or whatever else has a `key` that is known to those only who may read it.
+    pub(super) fn put(key: &str, value: Secret, expires_at: UnixMillis) -> Self {
+        Self::of_login(key, Work::Put(value, expires_at))
     }
 
-    pub(super) fn load(name: String) -> Self {
-        Self::new(name, Work::Load)
+    pub(super) fn take(key: &str) -> Self {
+        Self::of_login(key, Work::Take)
     }
 
-    pub(super) fn take(name: String) -> Self {
-        Self::new(name, Work::Take)
+    /// The record's name does not tell what opens it.
+    fn of_login(key: &str, work: Work) -> Self {
+        let name = base64url::encode(&pkce::sha256(key.as_bytes()));
+        let secret = pkce::sha256([&name, key].concat().as_bytes());
+        Self::new(name, secret, work)
+    }
+
+    /// Keeps a session, which the host says it is.
+    pub(super) const fn put_session(name: String, value: Secret, expires_at: UnixMillis) -> Self {
+        Self::new(name, [0; 32], Work::Put(value, expires_at))
+    }
+
+    pub(super) const fn load_session(name: String) -> Self {
+        Self::new(name, [0; 32], Work::Load)
     }
 
     /// Where sessions are not kept, this is a constant.
@@ -111,9 +139,12 @@ impl Job {
         cfg!(feature = "full") && matches!(self.work, Work::Load)
     }
 
-    fn new(name: String, work: Work) -> Self {
+    const fn new(name: String, secret: [u8; 32], work: Work) -> Self {
         Self {
             name,
+            secret,
+            #[cfg(feature = "full")]
+            is_session: false,
             work,
             stage: Stage::Begun,
             database: JsValue::UNDEFINED,
@@ -188,26 +219,37 @@ impl Job {
         let scope = &host.scope;
         let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
             Stage::Begun => (open_database(host)?, Stage::Opened),
-            Stage::Opened => {
+            #[cfg(feature = "full")]
+            Stage::Opened if self.is_session => {
                 self.database = value;
                 (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
             }
+            Stage::Opened => {
+                self.database = value;
+                (import_key(scope, &self.secret)?, Stage::KeyImported)
+            }
+            Stage::KeyImported => self.with_key(scope, value)?,
             // Of jobs whose key is in escrow.
             #[cfg(feature = "full")]
             Stage::Key(..) => return Err(JsValue::UNDEFINED),
             // Of two workers that make a key at once, the first keeps its own.
+            #[cfg(feature = "full")]
             Stage::KeyRead | Stage::KeyReadAgain(..) if can_open(&value) => {
                 self.with_key(scope, value)?
             }
+            #[cfg(feature = "full")]
             Stage::KeyRead => (make_key(scope)?, Stage::KeyMade),
+            #[cfg(feature = "full")]
             Stage::KeyMade => {
                 let keys = self.open(KEYS)?;
                 (read(&keys, SEAL)?, Stage::KeyReadAgain(keys, value))
             }
+            #[cfg(feature = "full")]
             Stage::KeyReadAgain(keys, made) => (
                 js::call(&keys, "put", &[&made, &js::text(SEAL)])?,
                 Stage::KeyStored(made),
             ),
+            #[cfg(feature = "full")]
             Stage::KeyStored(made) => self.with_key(scope, made)?,
             Stage::Sealed(record) => {
                 js::set(&record, "sealed", &value);
@@ -340,14 +382,36 @@ pub(super) fn open_database(host: &Host) -> Result<JsValue, JsValue> {
     Ok(request)
 }
 
+const USAGES: &str = r#"["encrypt","decrypt"]"#;
+
+/// What is made into a key stays here.
+fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, JsValue> {
+    let octets = js::octets(secret);
+    let algorithm = js::text("AES-GCM");
+    let usages = js::literal(USAGES);
+    let args = [
+        &js::text("raw"),
+        &octets,
+        &algorithm,
+        &JsValue::FALSE,
+        &usages,
+    ];
+    let importing = js::call(&js::subtle(scope), "importKey", &args);
+    // It has a copy (Web Cryptography API 14.3.9).
+    js::wipe(&octets);
+    importing
+}
+
+#[cfg(feature = "full")]
 fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
     let algorithm = js::literal(r#"{"name":"AES-GCM","length":256}"#);
-    let usages = js::literal(r#"["encrypt","decrypt"]"#);
+    let usages = js::literal(USAGES);
     let args = [&algorithm, &JsValue::FALSE, &usages];
     js::call(&js::subtle(scope), "generateKey", &args)
 }
 
 /// Whether this is a key that opens what it seals. That it seals is seen when it does.
+#[cfg(feature = "full")]
 fn can_open(key: &JsValue) -> bool {
     let opens = js::call(&js::get(key, "usages"), "includes", &[&js::text("decrypt")]);
     opens.is_ok_and(|opens| opens.is_truthy())

@@ -7,8 +7,9 @@
  * @property {(scene: Scene) => Promise<string | void>} [see] Throws if the engine has not what every engine must
  *   have. What it resolves with is the cell, where engines may differ; otherwise that is `yes`.
  * @property {Record<string, string>} [not] What an engine does instead, by the engine's name: its cell is `no`.
+ * @property {Record<string, string>} [varies] The same for what is now so, now otherwise.
  * @property {Record<string, string>} [notAutomated] Why it cannot be tried in an engine, by the engine's name.
- *   Both are listed below the table.
+ *   All three are listed below the table.
  * @property {number} [timeout] In milliseconds.
  *
  * @typedef {object} Group What shares an app.
@@ -34,6 +35,7 @@ import { signIn } from '../support/engines/app.mjs'
 import { ENGINES } from '../support/engines/index.mjs'
 import { compareColumn } from './table.mjs'
 import { bodies } from './capabilities/bodies.mjs'
+import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
 import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
@@ -42,7 +44,7 @@ import { reloads } from './capabilities/reloads.mjs'
 import { tabs } from './capabilities/tabs.mjs'
 
 /** @type {Group[]} In the table's order. */
-const GROUPS = [...logins, ...tabs, ...reloads, ...bodies, ...live, ...egress, ...leaks]
+const GROUPS = [...logins, ...tabs, ...reloads, ...dpop, ...bodies, ...live, ...egress, ...leaks]
 
 const TIMEOUT = 60_000
 
@@ -75,10 +77,9 @@ export function suite(name) {
         await app?.close()
       })
       for (const capability of group.capabilities) {
-        const { not, notAutomated } = capability
-        const reason = not?.[name] ?? notAutomated?.[name]
-        if (reason) {
-          column.set(capability.name, { cell: not?.[name] ? 'no' : 'not automated', reason })
+        const exception = exceptionOf(capability, name)
+        if (exception) {
+          column.set(capability.name, exception)
           continue
         }
         test(capability.name, { timeout: capability.timeout ?? TIMEOUT }, async () => {
@@ -100,6 +101,13 @@ export function suite(name) {
     assert.deepEqual([...column.keys()].sort(), [...rows].sort(), 'not everything was seen')
     await compareColumn(title, engine.version, rows, column)
   })
+}
+
+/** Why a capability is not tried in an engine, and what its cell says then. */
+function exceptionOf({ not, varies, notAutomated }, engine) {
+  const cells = Object.entries({ no: not, varies, 'not automated': notAutomated })
+  const [cell, reasons] = cells.find(([, by]) => by?.[engine]) ?? []
+  return cell && { cell, reason: reasons[engine] }
 }
 
 /** Browser sessions that end together. */

@@ -50,7 +50,7 @@ export function compareColumn(title, version, rows, column) {
   const seen = rows.map((name) => column.get(name).cell)
   const reasons = rows.flatMap((name) => {
     const { reason } = column.get(name)
-    return reason ? [`- ${title}: ${name}. ${reason}.`] : []
+    return reason ? [`- ${title}: *${name}*: ${reason}.`] : []
   })
   const others = part(docs, 'what does not hold, and what is not automated')
     .text.split('\n')

@@ -50,6 +50,16 @@ impl Suite {
         Ok(Self { files })
     }
 
+    /// Those of these names.
+    pub(crate) fn only(mut self, names: &[String]) -> Result<Self> {
+        let named = |file: &String| names.iter().any(|name| file.ends_with(&format!("/{name}")));
+        self.files.retain(named);
+        if self.files.len() != names.len() {
+            bail!("there should be files for {}", names.join(", "));
+        }
+        Ok(self)
+    }
+
     /// Runs all files, though one of them fails; `prepare` gives each process what it needs.
     pub(crate) fn run(
         self,

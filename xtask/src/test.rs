@@ -81,7 +81,7 @@ fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
         Kind::Supply => supply(),
         Kind::Packaging => in_browsers("tests/packaging", AtOnce::One, &[Engine::Chromium]),
         Kind::Browser => in_browsers("tests/browser", AtOnce::Two, &[Engine::Chromium]),
-        Kind::Engines => in_browsers("tests/engines", AtOnce::Two, engines),
+        Kind::Engines => in_engines(engines),
         Kind::Demo => [false, true]
             .into_iter()
             .try_for_each(|vault_origin| crate::demo_check(crate::demo_options(vault_origin))),
@@ -157,17 +157,23 @@ fn supply() -> Result<()> {
     supply::what_is_there()
 }
 
-/// The tests of `folder`, which are told which engines to open, and where those are.
+/// The tests of `folder`, which are told where these engines are.
 fn in_browsers(folder: &str, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
-    let suite = Suite::of(folder)?;
+    run_in_browsers(Suite::of(folder)?, at_once, engines)
+}
+
+/// Each engine has a file of its own.
+fn in_engines(engines: &[Engine]) -> Result<()> {
+    let files = engines
+        .iter()
+        .map(|engine| format!("{engine}.test.mjs").to_lowercase());
+    let suite = Suite::of("tests/engines")?.only(&files.collect::<Vec<_>>())?;
+    run_in_browsers(suite, AtOnce::Two, engines)
+}
+
+fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<()> {
     // Before the build: whatever is missing shows at once.
     with_engines(node(&[]), engines)?;
     package::build()?;
-    let names = engines
-        .iter()
-        .map(|engine| engine.to_string().to_lowercase())
-        .collect::<Vec<_>>();
-    suite.run(at_once, |process| {
-        with_engines(process.env("ENGINES", names.join(",")), engines)
-    })
+    suite.run(at_once, |process| with_engines(process, engines))
 }

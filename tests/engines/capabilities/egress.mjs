@@ -161,6 +161,22 @@ const pagePolicy = {
   },
 }
 
+const reflection = {
+  name: 'an answer that has its request’s token in it does not reach the page',
+  async see({ app, visit }) {
+    app.setConfig({})
+    app.api.on('mirror', ({ request, response }) => {
+      response.writeHead(200, { 'Content-Type': 'text/plain' })
+      response.end(`You sent ${request.headers.authorization}.`)
+    })
+    const { tab } = await visit()
+    await signIn(tab)
+    const { error } = await call(tab, `${app.api.url}on/mirror`)
+    assert.equal(error?.code, 'token_reflected')
+    assert.ok(app.api.requests.at(-1).authorization)
+  },
+}
+
 /** @type {import('../suite.mjs').Group[]} */
 export const egress = [
   {
@@ -170,6 +186,6 @@ export const egress = [
       await startElsewhere(app)
       app.site.pageCsp += ` ${app.elsewhere.origin}`
     },
-    capabilities: [rules, redirects, followed, policy, pagePolicy],
+    capabilities: [rules, redirects, followed, policy, pagePolicy, reflection],
   },
 ]

@@ -68,10 +68,7 @@ const clean = {
       assert.deepEqual(findLeaks(await collect(tab, app), app.ledger), [], name)
     }
     await step('before a login', () => booted(tab))
-    await step('a login', () =>
-      // See the first row.
-      engine.name === 'webkit' ? signIn(tab) : signInByRedirect(tab),
-    )
+    await step('a login by redirect', () => signInByRedirect(tab))
     await step('calls and errors', async () => assert.ok((await tab.evaluate(use, app.api.url)) > 10))
     await step('a refresh', async () => {
       await app.ledger.accessTokenExpired()
@@ -108,8 +105,8 @@ export const leaks = [
         name: 'the page’s heap is searched as well',
         see: async () => 'by `tests/browser/leak.test.mjs`',
         notAutomated: {
-          firefox: 'no protocol gives a test the heap of a page in Firefox',
-          webkit: 'no protocol gives a test the heap of a page in WebKitGTK',
+          firefox: 'No protocol gives a test the heap of a page in Firefox',
+          webkit: 'No protocol gives a test the heap of a page in WebKitGTK',
         },
       },
     ],

@@ -4,11 +4,6 @@ import { booted, call, ended, session, signIn, signInByRedirect } from '../../su
 
 const orders = (app) => `${app.api.url}orders`
 
-const NO_KEYS = {
-  webkit:
-    'A `SharedWorker` of WebKitGTK cannot store the key that seals a login while the page is away: `storage_unavailable`. A popup, or `new Worker(…)`, can sign in',
-}
-
 /** @type {import('../suite.mjs').Group[]} */
 export const logins = [
   {
@@ -17,7 +12,6 @@ export const logins = [
     capabilities: [
       {
         name: 'login by redirect, and back to a clean address',
-        not: NO_KEYS,
         async see({ app, visit }) {
           const { tab } = await visit('/?tab=2#part')
           const outcome = await signInByRedirect(tab, { loginHint: 'alice', returnTo: '/inbox?open=7#top' })

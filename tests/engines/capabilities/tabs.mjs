@@ -33,7 +33,7 @@ async function signedInTabs({ visit }, count) {
  */
 const HOSTED = {
   webkit:
-    'WebKitGTK may end a `SharedWorker` when one of its tabs, or a popup, is closed; the other tabs hear `vault_crashed`. Take `new Worker(…)` and `sealed` there, with which it holds',
+    'WebKitGTK may end a `SharedWorker` when one of its tabs, or a popup, is closed; the other tabs hear `vault_crashed`. With `new Worker(…)` each tab has one of its own',
 }
 
 const capabilities = [
