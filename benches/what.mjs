@@ -20,7 +20,9 @@ async function script(entry) {
     entryPoints: [`pkg/src/${entry}.ts`],
     bundle: true,
     // What is loaded only if it is needed is apart.
-    external: ['./words.js', './relay.js', './resume.js', './reconnect.js', './live.js'],
+    external: ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame'].map(
+      (name) => `./${name}.js`,
+    ),
     format: 'esm',
     target: 'es2022',
     minify: true,
