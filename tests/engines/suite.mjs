@@ -42,9 +42,20 @@ import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
 import { reloads } from './capabilities/reloads.mjs'
 import { tabs } from './capabilities/tabs.mjs'
+import { vaultOrigin } from './capabilities/vault_origin.mjs'
 
 /** @type {Group[]} In the table's order. */
-const GROUPS = [...logins, ...tabs, ...reloads, ...dpop, ...bodies, ...live, ...egress, ...leaks]
+const GROUPS = [
+  ...logins,
+  ...tabs,
+  ...reloads,
+  ...dpop,
+  ...bodies,
+  ...live,
+  ...egress,
+  ...leaks,
+  ...vaultOrigin,
+]
 
 const TIMEOUT = 60_000
 
