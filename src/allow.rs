@@ -242,7 +242,8 @@ impl Rules {
     #[cfg(feature = "full")]
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
         let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
-        let Some(place) = covering.find_map(|rule| rule.socket.as_ref()) else {
+        let with_socket = covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection)));
+        let Some((place, reflection)) = with_socket else {
             let why = words!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));
         };
@@ -254,7 +255,7 @@ impl Rules {
             url: socket::as_ws(url.without_fragment()),
             method: "GET".to_owned(),
             steps_up: false,
-            reflection: Scope::All,
+            reflection,
         };
         Ok((allowed, place))
     }

@@ -55,6 +55,8 @@ pub struct Handshake {
     pub url: Secret,
     /// The sub-protocols, maybe with the token among them: a JSON list of texts.
     pub protocols: Secret,
+    /// The token, if messages are to be searched for it: see [`crate::reflection`].
+    pub token: Option<Secret>,
 }
 
 impl Place {
@@ -113,6 +115,7 @@ impl Place {
         Ok(Handshake {
             url: url.into(),
             protocols: list.into(),
+            token: None,
         })
     }
 

@@ -310,6 +310,8 @@ pub enum Output {
         call: CallId,
         /// What.
         text: Secret,
+        /// The token that is in it.
+        token: Secret,
     },
     /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.
     #[cfg(feature = "full")]

@@ -15,6 +15,7 @@ use super::list;
 use super::message::{SocketRequest, message};
 use super::{Body, CallId, Output, PortId, Vault};
 use crate::error::{Code, Error, Result};
+use crate::reflection::Scope;
 use crate::session::EndReason;
 use crate::socket::{self, Place};
 
@@ -98,7 +99,10 @@ impl Vault {
         let url = known.allowed.url();
         let token = session.latest_access_token();
         match socket.place.handshake(url, &socket.protocols, token) {
-            Ok(handshake) => {
+            Ok(mut handshake) => {
+                if known.allowed.reflection() == Scope::All {
+                    handshake.token = Some(token.clone());
+                }
                 let detail = is_inspected.then(|| known.allowed.described());
                 known.stage = Stage::Sent {
                     generation: session.generation(),
@@ -131,7 +135,8 @@ impl Vault {
                 self.forget_call(call);
                 return self.close_socket(call, "token_expired");
             }
-            self.outputs.push(Output::SendFirst { call, text });
+            let token = session.latest_access_token().clone();
+            self.outputs.push(Output::SendFirst { call, text, token });
         }
         self.trace_call("call_answered", call, Some(101), None);
         self.deliver(call, text);

@@ -340,7 +340,9 @@ impl Host {
             #[cfg(feature = "full")]
             Output::OpenSocket { call, handshake } => self.open_socket(call, &handshake),
             #[cfg(feature = "full")]
-            Output::SendFirst { call, text } => self.send_first(call, text.expose()),
+            Output::SendFirst { call, text, token } => {
+                self.send_first(call, text.expose(), token.expose());
+            }
             #[cfg(feature = "full")]
             Output::CloseSocket { call, code, reason } => self.close_socket(call, code, &reason),
             _ if !IS_KEEPER => {}

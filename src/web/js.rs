@@ -114,6 +114,12 @@ pub(crate) fn to_text(value: &JsValue) -> Option<String> {
     value.is_string().then(|| slice(value, 0, MAX_TEXT))
 }
 
+/// A text of whatever length: the caller knows that it is not too long.
+#[cfg(feature = "full")]
+pub(super) fn whole_text(value: &JsValue) -> Option<String> {
+    value.is_string().then(|| slice(value, 0, u32::MAX))
+}
+
 /// Whether this is a list, of which the platform would make a text where it wants one. A list of a list of a list, each
 /// twice in the next, is a few bytes on its way here, and half a gigabyte of text.
 pub(super) fn is_list(value: &JsValue) -> bool {

@@ -13,6 +13,7 @@ use wasm_bindgen::JsValue;
 
 use super::host::{Event, Host};
 use super::js;
+use crate::reflection::Guard;
 use crate::socket::Handshake;
 use crate::vault::{CallId, Input};
 
@@ -24,6 +25,9 @@ const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 
 /// The code that a socket is closed with at such a limit. 1009, which says the same, is not a script's to send.
 const TOO_MUCH: u16 = 4009;
+
+/// The code that a socket is closed with when a message has the token in it.
+const REFLECTED: u16 = 4010;
 
 /// The code that pages are told where the platform had none to tell (RFC 6455 7.4.1).
 const ABNORMAL: u16 = 1006;
@@ -37,6 +41,8 @@ struct Socket {
     socket: JsValue,
     /// The page's port.
     port: JsValue,
+    /// Looks for the token in what comes.
+    guard: Option<Guard>,
 }
 
 impl Host {
@@ -65,7 +71,13 @@ impl Host {
         ] {
             js::set(&socket, name, &self.listener(event, call));
         }
-        self.sockets.0.push(Socket { call, socket, port });
+        let token = handshake.token.as_ref();
+        self.sockets.0.push(Socket {
+            call,
+            socket,
+            port,
+            guard: token.and_then(|token| Guard::new(token.expose())),
+        });
     }
 
     /// Something happened to a socket, or its page sent something.
@@ -82,6 +94,14 @@ impl Host {
                 let data = js::get(value, "data");
                 if size(&self.scope, &data) > MAX_MESSAGE {
                     return self.break_off(call);
+                }
+                if known
+                    .guard
+                    .as_ref()
+                    .is_some_and(|guard| is_in(guard, &data))
+                {
+                    self.close_socket(call, REFLECTED, "token_reflected");
+                    return self.report(Input::CallClosed { call });
                 }
                 // A text cannot be transferred, and need not be.
                 let transfer = if data.is_string() {
@@ -134,8 +154,10 @@ impl Host {
     }
 
     /// Sends the vault's own message.
-    pub(super) fn send_first(&mut self, call: CallId, text: &str) {
-        if let Some(known) = self.sockets.find(call) {
+    pub(super) fn send_first(&mut self, call: CallId, text: &str, token: &str) {
+        if let Some(known) = self.sockets.0.iter_mut().find(|socket| socket.call == call) {
+            // It may be another one than that of the handshake.
+            known.guard = known.guard.take().and_then(|_| Guard::new(token));
             let _ = js::call(&known.socket, "send", &[&js::text(text)]);
         }
     }
@@ -181,6 +203,16 @@ impl Sockets {
         let i = self.0.iter().position(|socket| socket.call == call)?;
         Some(self.0.swap_remove(i))
     }
+}
+
+/// Whether the token is in a message: a text or an `ArrayBuffer`.
+fn is_in(guard: &Guard, data: &JsValue) -> bool {
+    if let Some(text) = js::whole_text(data) {
+        return guard.is_in(text.as_bytes());
+    }
+    let mut octets = vec![0; js::byte_length(data)];
+    js::copy_octets(&mut octets, &js::view(data));
+    guard.is_in(&octets)
 }
 
 fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {

@@ -296,3 +296,102 @@ test('however many calls fail at once, the stack does not grow', time, async () 
   assert.equal(depths.length, 400)
   assert.equal(Math.max(...depths), Math.min(...depths))
 })
+
+// Messages by the thousand, from a port of their own. The seed decides on all of them.
+
+/** Runs in a page: says hello by another port, then `count` messages that dice made; what was answered. */
+const sendAtRandom = async ({ seed, count, apiUrl }) => {
+  let state = seed
+  const below = (n) => {
+    // Mulberry32.
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) % n
+  }
+  const one = (list) => list[below(list.length)]
+  const odd = (depth = 0) =>
+    one([
+      () => undefined,
+      () => null,
+      () => below(3) === 0,
+      () => below(2 ** 31) - 2 ** 30,
+      // No fraction: by one a page names its lock, and is gone when that is free.
+      () => one([NaN, Infinity, -0, 2 ** 53, 1e300, 10n]),
+      () => one(['', '\0', '\u0001!', '\ud800', '{}', 'a'.repeat(below(3000)), '[['.repeat(100)]),
+      () => one([new Date(), /x/, new Error('x'), new Map([[1, 2]]), new Set([1]), new Blob(['x'])]),
+      () => new Uint8Array(below(100)),
+      () => new ArrayBuffer(below(100)),
+      () => (depth > 3 ? [] : Array.from({ length: below(5) }, () => odd(depth + 1))),
+      () =>
+        depth > 3 ? {} : Object.fromEntries(Array.from({ length: below(4) }, (_, i) => [i, odd(depth + 1)])),
+    ])()
+  // All but what would end the session or this port, which a page may do.
+  const types =
+    'login cancel callback fetch fetch fetch socket abort active woke inspect device more x'.split(' ')
+  const members = {
+    id: () => one([0, 1, 2, below(50), -1, 2 ** 53, '1', null]),
+    url: () =>
+      one([apiUrl, `${apiUrl}me`, 'https://x.test/', 'https://y.test/', '', 'x'.repeat(9000), odd()]),
+    method: () => one(['GET', 'GET', 'GET', 'POST', 'CONNECT', '', odd()]),
+    headers: () => one([[], [], [], [['a', 'b']], [['authorization', 'x']], [['a']], odd()]),
+    mode: () => one(['silent', 'iframe', odd()]),
+    cache: () => one(['no-store', 'no-store', 'x', odd()]),
+    keepalive: () => one([true, false, odd()]),
+    protocols: () => odd(),
+    background: () => one([true, false, odd()]),
+  }
+  const text = () => {
+    const message = { t: one(types) }
+    for (const [name, value] of Object.entries(members)) if (below(4)) message[name] = value()
+    const json = JSON.stringify(message, (_, value) => (typeof value === 'bigint' ? 1 : value))
+    const cut = below(json.length)
+    return one([json, json, json, json.slice(0, cut), `${json.slice(0, cut)}${odd()}${json.slice(cut)}`])
+  }
+  const { port1: port, port2 } = new MessageChannel()
+  const answers = []
+  let isOver
+  const over = new Promise((resolve) => (isOver = resolve))
+  port.onmessage = ({ data }) => {
+    answers.push(data)
+    if (/"id":999999\b/.test(data?.[0])) isOver()
+  }
+  create.shared().port.postMessage('strongroom', [port2])
+  port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+  for (let i = 0; i < count; i++) {
+    try {
+      port.postMessage(one([() => [text(), odd()], () => [text()], () => odd(), () => [odd(), odd()]])())
+    } catch (error) {
+      // Not everything can be cloned.
+      if (error.name !== 'DataCloneError') throw error
+    }
+  }
+  // Answered last, since a port keeps its order.
+  port.postMessage([JSON.stringify({ t: 'inspect', id: 999_999 })])
+  await over
+  return JSON.stringify(answers)
+}
+
+for (const seed of [1, 2, 3, 4]) {
+  test(
+    `a thousand messages at random, seed ${seed}, leave the session of another page as it was`,
+    time,
+    async () => {
+      const app = apps.shared
+      const page = await app.open()
+      await signIn(page)
+      const other = await app.open('/empty', page.context())
+      const answers = await other.evaluate(sendAtRandom, { seed, count: 1000, apiUrl: app.api.url })
+      assert.match(answers, /message_invalid/)
+      assert.match(answers, /url_not_allowed/)
+      assert.doesNotMatch(answers, /vault_crashed/)
+      for (const kind of ['access_token', 'refresh_token']) {
+        const { value } = app.ledger.newest(kind)
+        assert.ok(!answers.includes(value), 'a token was answered')
+      }
+      assert.deepEqual(await page.evaluate(() => failures), [])
+      assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
+      await page.context().close()
+    },
+  )
+}

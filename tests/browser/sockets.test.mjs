@@ -379,6 +379,49 @@ test('a server that chooses the sub-protocol with the token tells the page nothi
   await other.context().close()
 })
 
+for (const way of Object.keys(WAYS)) {
+  test(
+    `by ${way}: a message with the token in it closes it with code 4010, and the page gets none of it`,
+    time,
+    async () => {
+      const { other, recorded } = await withRule(WAYS[way])
+      const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
+      for (const write of [String, btoa, Buffer.from]) {
+        const length = app.api.sockets.length
+        await other.evaluate(async (url) => {
+          const socket = room.webSocket(url)
+          globalThis.said = watch(socket)
+          await opened(socket)
+          socket.send('hello')
+          await when(socket, 'message')
+        }, live + way)
+        app.api.sockets[length].socket.send(write(`You are ${secrets[0].value}.`))
+        const said = await other.evaluate(() => said)
+        assert.equal(said.at(-1), "close 4010 'token_reflected' true, state 3")
+        assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
+      }
+      assert.deepEqual(search(await collect(other, recorded), secrets), [])
+      await other.context().close()
+    },
+  )
+}
+
+test("a control: with reflection: 'allow' the page gets that message", time, async () => {
+  const apis = [{ url: app.api.url, webSocket: WAYS.query, reflection: 'allow' }]
+  const { other } = await withRule(WAYS.query, { apis })
+  const { value } = app.ledger.newest('access_token')
+  const got = await other.evaluate(
+    async ([url, text]) => {
+      const socket = await opened(room.webSocket(url))
+      socket.send(text)
+      return (await when(socket, 'message')).data
+    },
+    [`${live}query`, value],
+  )
+  assert.equal(got, value)
+  await other.context().close()
+})
+
 test('logout closes it, with code 3000 and the reason, and the API sees that', time, async () => {
   const { other } = await withRule(WAYS.protocol)
   const said = await other.evaluate(async (url) => {

@@ -1291,7 +1291,7 @@ impl World {
                 self.sockets.opened.push((self.calls[&call], handshake));
                 self.job(Kind::Socket, Task::Socket(call));
             }
-            Output::SendFirst { call, text } => {
+            Output::SendFirst { call, text, .. } => {
                 self.check_token_in(text.expose());
                 let first = (self.calls[&call], text.expose().to_owned());
                 self.sockets.first_messages.push(first);
