@@ -79,9 +79,8 @@ fn is_public_and_fits(json: &str, algorithm: Algorithm, kid: Option<&str>, publi
                 .get("alg")
                 .is_none_or(|alg| Algorithm::from_name(alg.as_str().unwrap()) == Some(algorithm))
     };
-    assert_eq!(
-        published.iter().filter(is_it).count(),
-        1,
+    assert!(
+        published.iter().any(|one| is_it(&one)),
         "{json} under {kid:?}"
     );
     // Read alone it is the same key.
