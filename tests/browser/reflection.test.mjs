@@ -116,6 +116,29 @@ test('a token that comes in two pieces: the first of them is not given to the pa
   assert.match(error.message, /has the access token in it/)
 })
 
+test('an event stream with the token in it breaks off, and is not opened again', time, async () => {
+  let count = 0
+  app.api.on('events', ({ response, entry }) => {
+    count++
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    response.write('data: hello\n\n')
+    response.write(`data: you are ${tokenOf(entry)}\n\n`)
+  })
+  const said = await page.evaluate(
+    (address) =>
+      new Promise((resolve) => {
+        const said = []
+        const source = room.eventSource(address)
+        source.onmessage = ({ data }) => said.push(data)
+        source.onerror = ({ error }) => resolve([...said, error?.code, source.readyState])
+      }),
+    url('events'),
+  )
+  assert.deepEqual(found(JSON.stringify(said)), [])
+  assert.deepEqual(said.slice(-2), ['token_reflected', 2])
+  assert.equal(count, 1)
+})
+
 test('a token that was begun and not ended reaches the page after all', time, async () => {
   app.api.on('begun', ({ response, entry }) => {
     response.writeHead(200, { 'Content-Type': 'text/plain' })
