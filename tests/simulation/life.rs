@@ -448,7 +448,7 @@ impl Life {
                     }
                     self.answer_in(job, &[0, 1, 10, 100]);
                 }
-                Kind::Verify | Kind::Lock | Kind::Changed | Kind::Socket => {
+                Kind::Verify | Kind::MakeKey | Kind::Lock | Kind::Changed | Kind::Socket => {
                     self.answer_in(job, &[0, 1]);
                 }
             }
