@@ -11,6 +11,8 @@ use crate::http::is_token;
 use crate::prelude::*;
 use crate::reflection::Scope;
 #[cfg(feature = "full")]
+use crate::resource::Target;
+#[cfg(feature = "full")]
 use crate::socket::{self, Place};
 use crate::text;
 use crate::url::Url;
@@ -36,7 +38,17 @@ pub struct Rule {
     /// Whether what the API wants beyond a token is told to the page as such.
     #[cfg(feature = "full")]
     steps_up: bool,
+    /// What the token is for, by its place among [`Rules::targets`], if the rule has tokens of its own.
+    #[cfg(feature = "full")]
+    target: Which,
 }
+
+/// Which of a session's access tokens goes along: that of a [`Target`], or the login's own.
+#[cfg(feature = "full")]
+pub type Which = Option<usize>;
+/// There is but one.
+#[cfg(not(feature = "full"))]
+pub type Which = ();
 
 /// Why a rule cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +99,8 @@ impl Rule {
             socket: None,
             #[cfg(feature = "full")]
             steps_up: false,
+            #[cfg(feature = "full")]
+            target: None,
         })
     }
 
@@ -94,6 +108,14 @@ impl Rule {
     #[must_use]
     pub const fn with_reflection(mut self, reflection: Scope) -> Self {
         self.reflection = reflection;
+        self
+    }
+
+    /// The same, with tokens of its own.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn with_target(mut self, target: Which) -> Self {
+        self.target = target;
         self
     }
 
@@ -134,6 +156,8 @@ pub struct Allowed {
     #[cfg(feature = "full")]
     steps_up: bool,
     reflection: Scope,
+    #[cfg(feature = "full")]
+    target: Which,
 }
 
 impl Allowed {
@@ -162,6 +186,18 @@ impl Allowed {
         self.reflection
     }
 
+    /// Which token goes along.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn which(&self) -> Which {
+        self.target
+    }
+
+    /// Which token goes along.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn which(&self) -> Which {}
+
     /// What is sent, for people: without the query.
     #[must_use]
     pub fn described(&self) -> String {
@@ -176,6 +212,8 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Origin and path of the authorization server's endpoints, escapes undone.
     forbidden: Vec<String>,
+    #[cfg(feature = "full")]
+    targets: Vec<Target>,
 }
 
 impl Rules {
@@ -185,7 +223,37 @@ impl Rules {
         Self {
             rules,
             forbidden: Vec::new(),
+            #[cfg(feature = "full")]
+            targets: Vec::new(),
         }
+    }
+
+    /// The same, with what rules' own tokens are for.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// The resources that they name, each once.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn resources(&self) -> Vec<&str> {
+        let mut resources = Vec::new();
+        for resource in self.targets.iter().filter_map(|t| t.resource.as_deref()) {
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
+    }
+
+    /// What rules' own tokens are for.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     /// Never to be sent to, whatever the rules say: the authorization server's endpoints.
@@ -242,8 +310,9 @@ impl Rules {
     #[cfg(feature = "full")]
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
         let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
-        let with_socket = covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection)));
-        let Some((place, reflection)) = with_socket else {
+        let with_socket = covering
+            .find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
+        let Some((place, reflection, target)) = with_socket else {
             let why = words!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));
         };
@@ -256,6 +325,7 @@ impl Rules {
             method: "GET".to_owned(),
             steps_up: false,
             reflection,
+            target,
         };
         Ok((allowed, place))
     }
@@ -291,6 +361,8 @@ impl Rules {
                 .iter()
                 .any(|rule| rule.steps_up && rule.covers(url)),
             reflection: rule.reflection,
+            #[cfg(feature = "full")]
+            target: rule.target,
         })
     }
 

@@ -177,6 +177,11 @@ pub fn begin(
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
+    // RFC 8707 2.1: all that a token may be asked for later.
+    #[cfg(feature = "full")]
+    for resource in config.rules.resources() {
+        form.push("resource", resource);
+    }
     form.push_encoded(&config.authorization_params);
     let parameters = form.finish();
     Ok(Begun {

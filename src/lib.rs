@@ -93,6 +93,7 @@
 //! | [`refresh`] | only a definite verdict ends a session |
 //! | [`reasons`] | why a refresh token was refused is told as far as the provider tells, and never in its words |
 //! | [`dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
+//! | [`resource`] | several APIs have their own access tokens from one refresh token |
 //! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
@@ -134,6 +135,8 @@ pub mod pushed;
 pub mod reasons;
 pub mod reflection;
 pub mod refresh;
+#[cfg(feature = "full")]
+pub mod resource;
 pub mod secret;
 pub mod session;
 #[cfg(feature = "full")]

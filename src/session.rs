@@ -8,6 +8,7 @@ mod kept;
 use crate::prelude::*;
 
 use crate::Secret;
+use crate::allow::Which;
 use crate::clock::{Instant, Millis, UnixMillis};
 use crate::config::{Config, Limits};
 #[cfg(feature = "full")]
@@ -150,6 +151,22 @@ pub struct Session {
     /// What its tokens are bound to, if anything.
     #[cfg(feature = "full")]
     key: Option<PublicKey>,
+    /// The generation in which the login's own access token was issued; later ones may be other tokens'.
+    #[cfg(feature = "full")]
+    issued: u64,
+    /// Access tokens of rules that have their own, by their places in the configuration. They are not kept.
+    #[cfg(feature = "full")]
+    others: Vec<(usize, Other)>,
+}
+
+/// An access token of a rule's own.
+#[cfg(feature = "full")]
+#[derive(Clone, Debug)]
+struct Other {
+    access_token: Secret,
+    expires_in: Millis,
+    requested: Instant,
+    issued: u64,
 }
 
 impl Session {
@@ -182,6 +199,10 @@ impl Session {
             endpoints: Vec::new(),
             #[cfg(feature = "full")]
             key: None,
+            #[cfg(feature = "full")]
+            issued: 1,
+            #[cfg(feature = "full")]
+            others: Vec::new(),
         }
     }
 
@@ -228,11 +249,126 @@ impl Session {
         }
         self.requested = requested;
         self.generation += 1;
+        #[cfg(feature = "full")]
+        {
+            self.issued = self.generation;
+        }
         self.interaction_required = false;
         #[cfg(feature = "full")]
         {
             self.needs = None;
         }
+    }
+
+    /// Adopts the answer to a refresh for a token of a rule's own.
+    #[cfg(feature = "full")]
+    pub fn renew_other(
+        &mut self,
+        target: usize,
+        tokens: &TokenSet,
+        id_token: Option<IdToken>,
+        requested: Instant,
+    ) {
+        let other = Other {
+            access_token: tokens.access_token.clone(),
+            expires_in: tokens.expires_in,
+            requested,
+            issued: self.generation + 1,
+        };
+        let own = Box::new(self.beside(tokens));
+        let (own_requested, issued) = (self.requested, self.issued);
+        self.renew(own, id_token, own_requested);
+        self.issued = issued;
+        self.others.retain(|(of, _)| *of != target);
+        self.others.push((target, other));
+    }
+
+    /// The session's tokens when others than the login's own access token were issued.
+    #[cfg(feature = "full")]
+    fn beside(&self, tokens: &TokenSet) -> TokenSet {
+        TokenSet {
+            refresh_token: tokens.refresh_token.clone(),
+            id_token: None,
+            ..(*self.tokens).clone()
+        }
+    }
+
+    #[cfg(feature = "full")]
+    fn other(&self, target: usize) -> Option<&Other> {
+        let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
+        Some(other)
+    }
+
+    /// The access token for this target, unless it has expired or was never issued.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn access_token_of(&self, which: Which, now: &Instant) -> Option<&Secret> {
+        let Some(target) = which else {
+            return self.access_token(now);
+        };
+        let other = self.other(target)?;
+        (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
+    }
+
+    /// The access token for this target, whatever its age, if one was ever issued.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn latest_access_token_of(&self, which: Which) -> Option<&Secret> {
+        match which {
+            None => Some(self.latest_access_token()),
+            Some(target) => Some(&self.other(target)?.access_token),
+        }
+    }
+
+    /// Whether it is time to get a new access token for this target.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn is_stale_of(&self, which: Which, now: &Instant) -> bool {
+        let Some(target) = which else {
+            return self.is_stale(now);
+        };
+        self.other(target).is_none_or(|other| {
+            let lifetime = other.expires_in;
+            other.requested.elapsed(now) + refresh::leeway(lifetime) >= lifetime
+        })
+    }
+
+    /// The generation in which the access token for this target was issued; 0 before there was one.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn issued(&self, which: Which) -> u64 {
+        match which {
+            None => self.issued,
+            Some(target) => self.other(target).map_or(0, |other| other.issued),
+        }
+    }
+
+    /// The access token, unless it has expired.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub fn access_token_of(&self, (): Which, now: &Instant) -> Option<&Secret> {
+        self.access_token(now)
+    }
+
+    /// The access token, whatever its age.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn latest_access_token_of(&self, (): Which) -> Option<&Secret> {
+        Some(self.latest_access_token())
+    }
+
+    /// Whether it is time to get a new access token.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub fn is_stale_of(&self, (): Which, now: &Instant) -> bool {
+        self.is_stale(now)
+    }
+
+    /// The generation in which the access token was issued.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn issued(&self, (): Which) -> u64 {
+        self.generation
     }
 
     fn lifetime(&self) -> Millis {
@@ -347,6 +483,8 @@ impl Session {
         if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
             self.last_activity = ours.last_activity;
         }
+        #[cfg(feature = "full")]
+        self.others.clone_from(&ours.others);
     }
 
     /// The limit that the session has reached, if any.

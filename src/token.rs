@@ -11,6 +11,8 @@ use crate::clock::Millis;
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
 use crate::json::{self, Object, Value};
+#[cfg(feature = "full")]
+use crate::resource::Target;
 use crate::text;
 
 /// Longest token that is accepted, in bytes.
@@ -54,11 +56,29 @@ pub fn code_request(
 /// A refresh (RFC 6749 6). No `scope`: the grant's own scopes are kept.
 #[must_use]
 pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
+    post(endpoint, refresh_form(client_id, refresh_token))
+}
+
+/// The same for an access token of a rule's own (RFC 8707 2.2).
+#[cfg(feature = "full")]
+#[must_use]
+pub fn target_request(
+    endpoint: &str,
+    client_id: &str,
+    refresh_token: &Secret,
+    target: &Target,
+) -> HttpRequest {
+    let mut form = refresh_form(client_id, refresh_token);
+    target.push_to(&mut form);
+    post(endpoint, form)
+}
+
+fn refresh_form(client_id: &str, refresh_token: &Secret) -> Form {
     let mut form = Form::new();
     form.push("grant_type", "refresh_token")
         .push("refresh_token", refresh_token.expose())
         .push("client_id", client_id);
-    post(endpoint, form)
+    form
 }
 
 /// The revocation of a refresh token, and with it of its grant (RFC 7009 2.1).

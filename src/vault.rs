@@ -11,6 +11,7 @@
 //! - `calls`: requests of pages to APIs.
 //! - `sockets`: sockets of pages to APIs.
 //! - `step_up`: calls whose API wants another authentication, or more scope.
+//! - `targets`: access tokens of APIs that have their own.
 //! - `end`: logout, limits, verdicts.
 //! - `dpop`: proofs of the possession of the key that tokens are bound to.
 //! - `escrow`: the key of what is kept, when somebody else has it.
@@ -43,6 +44,8 @@ mod renewal;
 mod sockets;
 #[cfg(feature = "full")]
 mod step_up;
+#[cfg(feature = "full")]
+mod targets;
 mod verification;
 
 use crate::prelude::*;
@@ -462,7 +465,7 @@ impl Vault {
         #[cfg(feature = "full")]
         self.hand_over_on_time();
         if self.renewal.due().is_some_and(is_over) {
-            self.start_refresh();
+            self.retry_refresh();
         }
     }
 

@@ -9,6 +9,8 @@ use crate::metadata::{self, Metadata};
 use crate::prelude::*;
 use crate::reflection::Scope;
 #[cfg(feature = "full")]
+use crate::resource::{Target, is_audience, is_narrower, is_resource};
+#[cfg(feature = "full")]
 use crate::socket::Place;
 use crate::url::Url;
 
@@ -17,6 +19,8 @@ impl<'a> Options<'a> {
         const WHY: &str =
             words!("it must be a list of rules such as { url: 'https://api.example.com/v1/' }");
         let mut rules = Vec::new();
+        #[cfg(feature = "full")]
+        let (mut targets, scope) = (Vec::new(), self.object.str("scope").unwrap_or_default());
         let items = self.object.get("apis").and_then(Value::as_array);
         let Some(items) = items.filter(|items| items.len() <= 100) else {
             self.refuse("apis", WHY);
@@ -39,11 +43,17 @@ impl<'a> Options<'a> {
                 fault: self.fault,
             };
             #[cfg(feature = "full")]
-            rules.extend(options.rule(base, self.boolean("dpop")));
+            {
+                let rule = options.rule(base, self.boolean("dpop"));
+                let which = options.target(scope, &mut targets);
+                rules.extend(rule.map(|rule| rule.with_target(which)));
+            }
             #[cfg(not(feature = "full"))]
             rules.extend(options.rule(base));
         }
         let rules = Rules::new(rules);
+        #[cfg(feature = "full")]
+        let rules = rules.with_targets(targets);
         self.refuse_rules_over_provider(&rules, issuer, metadata);
         rules
     }
@@ -53,7 +63,7 @@ impl<'a> Options<'a> {
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(if cfg!(feature = "full") {
-            "url methods reflection webSocket stepUp"
+            "audience methods reflection resource scope stepUp url webSocket"
         } else {
             "url methods reflection"
         });
@@ -104,6 +114,46 @@ impl<'a> Options<'a> {
         }
         self.refuse(OPTION, words!("it must be 'refuse', 'headers' or 'allow'"));
         Scope::All
+    }
+
+    /// What the rule's own tokens are for, if it has any: its place among all of those.
+    #[cfg(feature = "full")]
+    fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
+        let target = Target {
+            resource: self.identifier(
+                "resource",
+                is_resource,
+                words!("it must be an absolute URI without fragment (RFC 8707 2)"),
+            ),
+            audience: self.identifier(
+                "audience",
+                is_audience,
+                words!("it must be the name by which the provider knows the API"),
+            ),
+            scope: self.identifier(
+                "scope",
+                |narrower| is_narrower(narrower, scope),
+                words!("it must be a list of scopes, separated by single spaces, that are all in the login's `scope`"),
+            ),
+        };
+        if target.is_default() {
+            return None;
+        }
+        let known = targets.iter().position(|known| *known == target);
+        Some(known.unwrap_or_else(|| {
+            targets.push(target);
+            targets.len() - 1
+        }))
+    }
+
+    #[cfg(feature = "full")]
+    fn identifier(&self, name: &str, is_one: impl Fn(&str) -> bool, why: &str) -> Option<String> {
+        let value = self.object.get(name)?;
+        let text = value.as_str().filter(|text| is_one(text));
+        if text.is_none() {
+            self.refuse(name, why);
+        }
+        text.map(ToOwned::to_owned)
     }
 
     /// Where the token of a socket goes.

@@ -37,11 +37,15 @@ impl Session {
     #[must_use]
     pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
         let latest = self.latest.as_ref();
+        #[cfg(feature = "full")]
+        let generation = (self.generation, self.issued);
+        #[cfg(not(feature = "full"))]
+        let generation = self.generation;
         self.write(
             &self.tokens,
             latest,
             &self.requested,
-            self.generation,
+            generation,
             config,
             now,
         )
@@ -58,7 +62,26 @@ impl Session {
         now: &Instant,
     ) -> Secret {
         let latest = id_token.or(self.latest.as_ref());
-        self.write(tokens, latest, requested, self.generation + 1, config, now)
+        let generation = self.generation + 1;
+        #[cfg(feature = "full")]
+        let generation = (generation, generation);
+        self.write(tokens, latest, requested, generation, config, now)
+    }
+
+    /// The session as [`Session::renew_other`] with the same arguments would make it.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn kept_renewed_other(
+        &self,
+        tokens: &TokenSet,
+        id_token: Option<&IdToken>,
+        config: &Config,
+        now: &Instant,
+    ) -> Secret {
+        let latest = id_token.or(self.latest.as_ref());
+        let generation = (self.generation + 1, self.issued);
+        let tokens = self.beside(tokens);
+        self.write(&tokens, latest, &self.requested, generation, config, now)
     }
 
     fn write(
@@ -66,7 +89,8 @@ impl Session {
         tokens: &TokenSet,
         latest: Option<&IdToken>,
         requested: &Instant,
-        generation: u64,
+        #[cfg(feature = "full")] (generation, issued): (u64, u64),
+        #[cfg(not(feature = "full"))] generation: u64,
         config: &Config,
         now: &Instant,
     ) -> Secret {
@@ -80,6 +104,8 @@ impl Session {
         if let Some(key) = &self.key {
             kept.json("dpop", key.jwk());
         }
+        #[cfg(feature = "full")]
+        kept.number("issued", issued);
         let kept = kept
             .number("generation", generation)
             .number("kept_at", now.wall)
@@ -173,6 +199,10 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         },
         #[cfg(feature = "full")]
         key,
+        #[cfg(feature = "full")]
+        issued: number(object, "issued")?,
+        #[cfg(feature = "full")]
+        others: Vec::new(),
     })))
 }
 

@@ -12,7 +12,7 @@ use super::message::{FetchRequest, message};
 use super::sockets::Socket;
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
-use crate::allow::{self, Allowed};
+use crate::allow::{self, Allowed, Which};
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
 use crate::token::Scheme;
@@ -151,33 +151,46 @@ impl Vault {
         if self.is_in_doubt() {
             return;
         }
+        let which = self.which(call);
         let Some(session) = &self.session else {
             return;
         };
         let (has_token, is_stale) = (
-            session.access_token(&self.now).is_some(),
-            session.is_stale(&self.now),
+            session.access_token_of(which, &self.now).is_some(),
+            session.is_stale_of(which, &self.now),
         );
         if has_token {
             self.send_call(call);
             if is_stale {
-                self.start_refresh();
+                self.start_refresh_of(which);
             }
             return;
         }
-        match self.await_refresh() {
+        match self.await_refresh_of(which) {
             Ok(()) => self.trace_call("call_waiting", call, None, None),
             Err(error) => self.reject_call(call, &error),
         }
     }
 
+    /// Which token goes along with a call.
+    #[cfg(feature = "full")]
+    pub(super) fn which(&self, call: CallId) -> Which {
+        let known = self.calls.iter().find(|c| c.call == call)?;
+        known.allowed.which()
+    }
+
+    #[cfg(not(feature = "full"))]
+    #[expect(clippy::unused_self, reason = "there is but one")]
+    const fn which(&self, _: CallId) -> Which {}
+
     fn send_call(&mut self, call: CallId) {
+        let which = self.which(call);
         let Some(session) = &self.session else {
             return;
         };
-        if session.access_token(&self.now).is_none() {
+        if session.access_token_of(which, &self.now).is_none() {
             // It expired on its way here. What comes in its place releases the call.
-            return self.start_refresh();
+            return self.start_refresh_of(which);
         }
         #[cfg(feature = "full")]
         if self.open_socket(call) {
@@ -189,8 +202,10 @@ impl Vault {
         let Some(session) = &self.session else {
             return;
         };
-        let generation = session.generation();
-        let token = session.latest_access_token();
+        let generation = session.issued(which);
+        let Some(token) = session.latest_access_token_of(which) else {
+            return;
+        };
         let scheme = match self.config.scheme() {
             Scheme::Bearer => "Bearer ",
             #[cfg(feature = "full")]
@@ -226,14 +241,13 @@ impl Vault {
 
     /// Takes up the calls that waited: there may be a token now, or it is time to get one.
     pub(super) fn resume_calls(&mut self) {
-        let current = self
-            .session
-            .as_ref()
-            .map(crate::session::Session::generation);
         for call in self.waiting_calls() {
+            let session = self.session.as_ref();
             // Those with a 401 in hand need another token than the one that was refused.
             let can_go = |c: &Call| match c.stage {
-                Stage::Held { generation, .. } => Some(generation) < current,
+                Stage::Held { generation, .. } => {
+                    Some(generation) < session.map(|s| s.issued(c.allowed.which()))
+                }
                 _ => true,
             };
             if self.calls.iter().any(|c| c.call == call && can_go(c)) {
@@ -242,16 +256,29 @@ impl Vault {
         }
         // The refresh that they waited for may have been another vault's.
         let is_held = |c: &Call| matches!(c.stage, Stage::Held { .. });
-        if !self.is_in_doubt()
-            && self.calls.iter().any(|c| is_held(c))
-            && let Err(error) = self.await_refresh()
-        {
-            self.give_up_calls(Waiters::All, &error);
+        let held = self.calls.iter().filter(|c| is_held(c));
+        let held: Vec<Which> = held.map(|c| c.allowed.which()).collect();
+        for which in held {
+            if !self.is_in_doubt()
+                && let Err(error) = self.await_refresh_of(which)
+            {
+                self.give_up_calls_for(which, &error);
+            }
         }
+    }
+
+    /// No token will come for the time being.
+    #[cfg(not(feature = "full"))]
+    fn give_up_calls_for(&mut self, (): Which, error: &Error) {
+        self.give_up_calls(Waiters::All, error);
     }
 
     /// Sends every call that waited for a token.
     pub(super) fn release_calls(&mut self) {
+        #[cfg(feature = "full")]
+        if !self.config.rules.targets().is_empty() {
+            return self.resume_calls();
+        }
         if self.keeps() {
             let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
             if self.is_in_doubt() || !self.session.as_ref().is_some_and(has_token) {
@@ -265,10 +292,17 @@ impl Vault {
 
     /// No token will come for the time being.
     pub(super) fn give_up_calls(&mut self, waiters: Waiters, error: &Error) {
-        // While the old token is good, nobody needs a new one.
-        let is_usable = |s: &crate::session::Session| s.access_token(&self.now).is_some();
-        let is_usable = self.session.as_ref().is_some_and(is_usable);
-        for call in self.waiting_calls() {
+        let waiting = self.waiting_calls();
+        self.give_up(&waiting, waiters, error);
+    }
+
+    pub(super) fn give_up(&mut self, calls: &[CallId], waiters: Waiters, error: &Error) {
+        for &call in calls {
+            // While the old token is good, nobody needs a new one.
+            let which = self.which(call);
+            let is_usable =
+                |s: &crate::session::Session| s.access_token_of(which, &self.now).is_some();
+            let is_usable = self.session.as_ref().is_some_and(is_usable);
             let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
                 continue;
             };
@@ -349,7 +383,7 @@ impl Vault {
         #[cfg(feature = "full")]
         let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
         let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
-        let is_renewed_already = session.generation() > generation;
+        let is_renewed_already = session.issued(call.allowed.which()) > generation;
         let can_renew = session.refresh_token().is_some()
             && !session.interaction_required()
             && self.renewal.refused_generation != Some(generation);
@@ -357,8 +391,9 @@ impl Vault {
     }
 
     fn hold(&mut self, call: CallId, generation: u64, head: String) {
+        let which = self.which(call);
         let is_renewed = |s: &crate::session::Session| {
-            s.generation() > generation && s.access_token(&self.now).is_some()
+            s.issued(which) > generation && s.access_token_of(which, &self.now).is_some()
         };
         let is_renewed = self.session.as_ref().is_some_and(is_renewed);
         if !is_renewed && !self.renewal.admits_401(&self.now) {
@@ -373,8 +408,8 @@ impl Vault {
         if is_renewed {
             return self.send_call(call);
         }
-        if let Err(error) = self.await_refresh() {
-            self.give_up_calls(Waiters::All, &error);
+        if let Err(error) = self.await_refresh_of(which) {
+            self.give_up_calls_for(which, &error);
         }
     }
 

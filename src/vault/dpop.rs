@@ -159,7 +159,7 @@ impl Vault {
             &Use {
                 method: known.allowed.method(),
                 url,
-                access_token: Some(session.latest_access_token()),
+                access_token: session.latest_access_token_of(known.allowed.which()),
                 nonce,
                 issued_at,
                 jti,

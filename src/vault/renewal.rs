@@ -9,6 +9,7 @@ use super::calls::Waiters;
 use super::verification::Verification;
 use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
+use crate::allow::Which;
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::http::Outcome;
@@ -31,6 +32,12 @@ pub(super) struct Renewal {
     to_revoke: Vec<OpId>,
     /// The generation whose token an API refused though it was new: no refresh will please it.
     pub(super) refused_generation: Option<u64>,
+    /// What the refresh under way, or the next attempt, is for.
+    #[cfg(feature = "full")]
+    pub(super) target: Which,
+    /// Targets for which the provider refused a token, why, and when.
+    #[cfg(feature = "full")]
+    pub(super) refused_targets: Vec<(usize, Error, Instant)>,
     /// How many refreshes began because of a 401, since when.
     for_401: u32,
     for_401_since: Instant,
@@ -76,7 +83,7 @@ impl Renewal {
         self.for_401 <= MAX_FOR_401
     }
 
-    const fn is_under_way(&self) -> bool {
+    pub(super) const fn is_under_way(&self) -> bool {
         !matches!(self.stage, Stage::Idle)
     }
 }
@@ -84,6 +91,30 @@ impl Renewal {
 impl Vault {
     /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
     pub(super) fn start_refresh(&mut self) {
+        #[cfg(feature = "full")]
+        self.aim_refresh(None);
+        self.begin_refresh();
+    }
+
+    /// There is but one token to get.
+    #[cfg(not(feature = "full"))]
+    pub(super) fn start_refresh_of(&mut self, (): Which) {
+        self.start_refresh();
+    }
+
+    /// Tries once more what could not be done.
+    #[cfg(not(feature = "full"))]
+    pub(super) fn retry_refresh(&mut self) {
+        self.start_refresh();
+    }
+
+    /// Whether a call should wait for the refresh.
+    #[cfg(not(feature = "full"))]
+    pub(super) fn await_refresh_of(&mut self, (): Which) -> Result<(), Error> {
+        self.await_refresh()
+    }
+
+    pub(super) fn begin_refresh(&mut self) {
         let may_start = !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.now);
         let Some(session) = &self.session else {
             return;
@@ -160,11 +191,17 @@ impl Vault {
         let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
             return self.proceed();
         };
-        let request = token::refresh_request(
-            &metadata.token_endpoint,
-            &self.config.client_id,
-            refresh_token,
-        );
+        let (endpoint, client_id) = (&metadata.token_endpoint, &self.config.client_id);
+        #[cfg(feature = "full")]
+        let request = match self.renewal.target {
+            Some(i) => {
+                let target = &self.config.rules.targets()[i];
+                token::target_request(endpoint, client_id, refresh_token, target)
+            }
+            None => token::refresh_request(endpoint, client_id, refresh_token),
+        };
+        #[cfg(not(feature = "full"))]
+        let request = token::refresh_request(endpoint, client_id, refresh_token);
         if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
             // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
             self.renewal.schedule.reset();
@@ -201,7 +238,13 @@ impl Vault {
         if session.interaction_required() {
             return Err(interaction_required());
         }
-        self.start_refresh();
+        #[cfg(feature = "full")]
+        self.aim_refresh(None);
+        self.await_begun_refresh()
+    }
+
+    pub(super) fn await_begun_refresh(&mut self) -> Result<(), Error> {
+        self.begin_refresh();
         let is_patient = self.renewal.schedule.patience(&self.now) == Patience::Wait;
         if self.renewal.is_under_way() || is_patient {
             Ok(())
@@ -222,6 +265,10 @@ impl Vault {
             self.end_without_key();
             return self.proceed();
         }
+        #[cfg(feature = "full")]
+        let Some(verdict) = self.refusal_of_target(verdict) else {
+            return self.proceed();
+        };
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
@@ -357,6 +404,10 @@ impl Vault {
         };
         let kept = self.keeps().then(|| {
             let id_token = id_token.as_ref();
+            #[cfg(feature = "full")]
+            if self.renewal.target.is_some() {
+                return session.kept_renewed_other(&tokens, id_token, &self.config, &self.now);
+            }
             session.kept_renewed(&tokens, id_token, &requested, &self.config, &self.now)
         });
         // What a store gives no answer to is adopted in the end.
@@ -402,8 +453,20 @@ impl Vault {
         let Some(session) = &mut self.session else {
             return self.revoke_unused(&tokens);
         };
-        session.renew(tokens, id_token, requested);
-        let is_good = session.access_token(&self.now).is_some();
+        #[cfg(feature = "full")]
+        let is_good = {
+            let which = self.renewal.target;
+            match which {
+                Some(target) => session.renew_other(target, &tokens, id_token, requested),
+                None => session.renew(tokens, id_token, requested),
+            }
+            session.access_token_of(which, &self.now).is_some()
+        };
+        #[cfg(not(feature = "full"))]
+        let is_good = {
+            session.renew(tokens, id_token, requested);
+            session.access_token(&self.now).is_some()
+        };
         self.trace_generation("refresh_completed");
         if is_good {
             self.renewal.schedule.reset();
@@ -465,7 +528,7 @@ fn unavailable() -> Error {
     )
 }
 
-fn interaction_required() -> Error {
+pub(super) fn interaction_required() -> Error {
     Error::new(
         Code::InteractionRequired,
         words!("the provider wants the user before it issues another access token"),

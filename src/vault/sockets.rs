@@ -97,7 +97,10 @@ impl Vault {
             return false;
         };
         let url = known.allowed.url();
-        let token = session.latest_access_token();
+        let which = known.allowed.which();
+        let Some(token) = session.latest_access_token_of(which) else {
+            return false;
+        };
         match socket.place.handshake(url, &socket.protocols, token) {
             Ok(mut handshake) => {
                 if known.allowed.reflection() == Scope::All {
@@ -105,7 +108,7 @@ impl Vault {
                 }
                 let detail = is_inspected.then(|| known.allowed.described());
                 known.stage = Stage::Sent {
-                    generation: session.generation(),
+                    generation: session.issued(which),
                 };
                 self.outputs.push(Output::OpenSocket { call, handshake });
                 self.trace_call("call_sent", call, None, detail.as_deref());
@@ -129,8 +132,10 @@ impl Vault {
             .text("protocol", socket::visible(protocol, &socket.protocols))
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
-        if let Some(text) = socket.place.first_message(session.latest_access_token()) {
-            if session.access_token(&self.now).is_none() {
+        let which = known.allowed.which();
+        let token = session.latest_access_token_of(which);
+        if let Some(text) = token.and_then(|token| socket.place.first_message(token)) {
+            if session.access_token_of(which, &self.now).is_none() {
                 // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
                 self.forget_call(call);
                 return self.close_socket(call, "token_expired");

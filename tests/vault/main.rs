@@ -30,6 +30,7 @@ mod pushed;
 mod reasons;
 mod refresh;
 mod refresh_failures;
+mod resources;
 mod resumed;
 mod secrecy;
 mod sockets;

@@ -26,7 +26,8 @@ pub(crate) fn answer(
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     let authorization = request.authorization.expose();
     let (scheme, token) = authorization.split_once(' ').unwrap();
-    let is_accepted = provider.accepts(token, now);
+    let is_accepted =
+        provider.accepts(token, now) && provider.resource_of(token) == checker.resource;
     let proven = (scheme == "DPoP").then(|| {
         let target = (request.allowed.method(), url);
         let proof = checker.check(proof, target, Some(token), now)?;

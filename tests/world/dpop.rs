@@ -122,6 +122,8 @@ pub(crate) struct Checker {
     pub(crate) header: Option<String>,
     /// By how many seconds a proof's moment may be off.
     pub(crate) tolerance: Option<u64>,
+    /// The resource that access tokens have to be for (RFC 8707), if they have to.
+    pub(crate) resource: Option<&'static str>,
     /// `WWW-Authenticate` is not exposed.
     pub(crate) hides_challenge: bool,
     seen: BTreeSet<String>,

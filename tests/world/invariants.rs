@@ -876,6 +876,17 @@ fn is_about_proof(code: &str) -> bool {
     matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
 }
 
+/// Whether a refusal concerns what was asked for, if that was something of its own.
+pub(crate) fn is_refusal_of_target(outcome: &Outcome) -> bool {
+    let of_session = [
+        "invalid_grant",
+        "temporarily_unavailable",
+        "server_error",
+        "slow_down",
+    ];
+    matches!(read(outcome), Reading::Refused(code) if !of_session.contains(&code.as_str()))
+}
+
 fn read(outcome: &Outcome) -> Reading {
     let Outcome::Reply(reply) = outcome else {
         return Reading::Nothing;

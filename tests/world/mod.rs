@@ -37,8 +37,9 @@ use kept::Record;
 use ledger::Ledger;
 use page::Page;
 pub(crate) use page::{Answer, Request};
+pub(crate) use provider::params;
 pub(crate) use provider::{Endpoint, Fault, Flaw};
-use provider::{Provider, form_of, params};
+use provider::{Provider, form_of};
 use store::Store;
 use witness::Witness;
 
@@ -1699,6 +1700,11 @@ impl World {
             wall: asked_at.wall,
         };
         let to = (self.turn, &requested, &now);
+        let is_for_target = form.contains_key("resource") || form.contains_key("audience");
+        if is_for_target && invariants::is_refusal_of_target(outcome) {
+            // RFC 8707 2: that is about this resource, and says nothing of the session.
+            return;
+        }
         self.watch.replied(endpoint, sent, family, outcome, to);
     }
 

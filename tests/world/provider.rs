@@ -88,6 +88,8 @@ struct Family {
     is_revoked: bool,
     /// The thumbprint of the key that its tokens are bound to, if they are.
     jkt: Option<String>,
+    /// The newest access tokens for resources, by those.
+    of_resources: BTreeMap<String, String>,
 }
 
 /// What was agreed to at the authorization endpoint.
@@ -145,6 +147,10 @@ pub(crate) struct Provider {
     pub(crate) dpop: Checker,
     /// It has never heard of DPoP, and issues Bearer tokens whatever is asked for.
     pub(crate) ignores_dpop: bool,
+    /// The resources that it knows (RFC 8707).
+    pub(crate) resources: Vec<&'static str>,
+    /// What was asked for with each refresh: resource, audience, scope.
+    pub(crate) asked_for: Vec<[Option<String>; 3]>,
     /// Every secret that was issued.
     pub(crate) issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
@@ -190,6 +196,8 @@ impl Provider {
             reuses: 0,
             dpop: Checker::default(),
             ignores_dpop: false,
+            resources: Vec::new(),
+            asked_for: Vec::new(),
             issued: Vec::new(),
             faults: HashMap::new(),
             outages: HashMap::new(),
@@ -251,7 +259,12 @@ impl Provider {
             .get(access_token)
             .is_some_and(|&(family, end)| {
                 let family = &self.families[family];
-                now < end && !family.is_revoked && family.access_token == access_token
+                let is_newest = family.access_token == access_token
+                    || family
+                        .of_resources
+                        .values()
+                        .any(|newest| newest == access_token);
+                now < end && !family.is_revoked && is_newest
             })
     }
 
@@ -266,6 +279,14 @@ impl Provider {
     pub(crate) fn key_of(&self, access_token: &str) -> Option<&str> {
         let &(family, _) = self.access_tokens.get(access_token)?;
         self.families[family].jkt.as_deref()
+    }
+
+    /// The resource that an access token is for, if it is for one.
+    pub(crate) fn resource_of(&self, access_token: &str) -> Option<&str> {
+        let &(family, _) = self.access_tokens.get(access_token)?;
+        let mut of_resources = self.families[family].of_resources.iter();
+        let (resource, _) = of_resources.find(|(_, newest)| *newest == access_token)?;
+        Some(resource)
     }
 
     /// The API no longer accepts the newest access token, though its time is not over.
@@ -526,7 +547,17 @@ impl Provider {
         let reply = match endpoint {
             Endpoint::Exchange => self.exchange(now, &form, jkt),
             Endpoint::PollDevice => self.poll_device(now, &form["device_code"], jkt),
-            _ => self.refresh(now, &form["refresh_token"], jkt.as_deref()),
+            _ => {
+                let named = |name| form.get(name).cloned();
+                let asked = [named("resource"), named("audience"), named("scope")];
+                self.asked_for.push(asked);
+                let resource = named("resource").or(named("audience"));
+                let is_known = |resource: &String| self.resources.contains(&resource.as_str());
+                if !resource.as_ref().is_none_or(is_known) {
+                    return refusal("invalid_target");
+                }
+                self.refresh(now, &form["refresh_token"], jkt.as_deref(), resource)
+            }
         };
         HttpReply {
             dpop_nonce: self.dpop.header(),
@@ -571,11 +602,18 @@ impl Provider {
             consumed: Vec::new(),
             is_revoked: false,
             jkt: jkt.filter(|_| !self.ignores_dpop),
+            of_resources: BTreeMap::new(),
         });
-        self.issue(now, self.families.len() - 1, true)
+        self.issue(now, self.families.len() - 1, true, None)
     }
 
-    fn refresh(&mut self, now: u64, sent: &str, jkt: Option<&str>) -> HttpReply {
+    fn refresh(
+        &mut self,
+        now: u64,
+        sent: &str,
+        jkt: Option<&str>,
+        resource: Option<String>,
+    ) -> HttpReply {
         let is_current = |family: &Family| family.refresh_token.as_deref() == Some(sent);
         if let Some(i) = self.families.iter().position(is_current) {
             if self.families[i].is_revoked || self.families[i].jkt.as_deref() != jkt {
@@ -584,7 +622,7 @@ impl Provider {
             if self.rotates {
                 self.families[i].consumed.push((sent.to_owned(), now));
             }
-            return self.issue(now, i, false);
+            return self.issue(now, i, false, resource);
         }
         let consumed = |family: &Family| family.consumed.iter().any(|(token, _)| token == sent);
         let Some(i) = self.families.iter().position(consumed) else {
@@ -594,7 +632,7 @@ impl Provider {
             token == sent && u128::from(now - at) < self.leeway.as_millis()
         });
         if is_forgiven && !self.families[i].is_revoked {
-            return self.issue(now, i, false);
+            return self.issue(now, i, false, resource);
         }
         // What was revoked for another reason is not revoked for this one.
         self.reuses += u32::from(!self.families[i].is_revoked);
@@ -612,7 +650,7 @@ impl Provider {
         reply(200, "")
     }
 
-    fn issue(&mut self, now: u64, i: usize, is_login: bool) -> HttpReply {
+    fn issue(&mut self, now: u64, i: usize, is_login: bool, resource: Option<String>) -> HttpReply {
         let access_token = self.secret("at");
         let end = now + u64::try_from(self.lifetime.as_millis()).unwrap();
         self.access_tokens.insert(access_token.clone(), (i, end));
@@ -631,12 +669,19 @@ impl Provider {
         if let Some(scope) = self.scope {
             object.push("scope", scope.into());
         }
-        self.families[i].access_token = access_token;
+        let is_for_resource = resource.is_some();
+        match resource {
+            Some(resource) => {
+                let newest = &mut self.families[i].of_resources;
+                newest.insert(resource, access_token);
+            }
+            None => self.families[i].access_token = access_token,
+        }
         let is_missing = matches!(self.flaw, Some(Flaw::Missing));
         if let (true, Some(Flaw::Claim("sub", Value::String(user)))) = (is_login, &self.flaw) {
             self.families[i].subject.clone_from(user);
         }
-        if !is_missing && (is_login || self.id_token_on_refresh) {
+        if !is_missing && (is_login || self.id_token_on_refresh && !is_for_resource) {
             object.push("id_token", self.id_token(now, i, is_login).into());
         }
         reply(200, &text(&object))

@@ -1,0 +1,420 @@
+//! Several APIs with access tokens of their own from one refresh token (RFC 8707): each is fetched when a call first
+//! needs it, for what its rule names, by the one refresh that there is at a time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::world::api::OTHER_API;
+use crate::world::dice::Dice;
+use crate::world::{
+    API, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
+};
+
+const ORDERS: &str = "https://api.example.com/";
+const BILLS: &str = "urn:bills";
+
+const APIS: &str = r#""scope": "openid offline_access orders bills", "apis": [
+    { "url": "https://api.example.com/v1/", "resource": "https://api.example.com/", "scope": "orders" },
+    { "url": "https://other.example.com/v1/", "resource": "urn:bills", "scope": "bills" }
+]"#;
+
+/// One API with the login's own token, and another with one of its own.
+const ONE_OF_TWO: &str = r#""scope": "openid offline_access bills", "apis": [
+    { "url": "https://api.example.com/v1/" },
+    { "url": "https://other.example.com/v1/", "resource": "urn:bills" }
+]"#;
+
+fn with(apis: &str, more: &str) -> (World, u32) {
+    let (mut world, page) = World::signed_in_with(&["{", apis, more, "}"].concat());
+    world.provider.resources = vec![ORDERS, BILLS];
+    if apis == APIS {
+        world.checkers.entry(API).or_default().resource = Some(ORDERS);
+    }
+    world.checkers.entry(OTHER_API).or_default().resource = Some(BILLS);
+    (world, page)
+}
+
+fn two() -> (World, u32) {
+    with(APIS, "")
+}
+
+fn begin(world: &mut World, page: u32, api: &str) -> Request {
+    let url = [api, "/orders"].concat();
+    let fetch = Fetch {
+        url: &url,
+        ..Fetch::default()
+    };
+    world.fetch_as(page, &fetch)
+}
+
+fn call(world: &mut World, page: u32, api: &str) -> Request {
+    let call = begin(world, page, api);
+    world.settle();
+    call
+}
+
+#[track_caller]
+fn assert_fine(world: &mut World, page: u32, api: &str) {
+    let call = call(world, page, api);
+    assert_eq!(world.status(call), 200);
+}
+
+fn asked_for(world: &World) -> Vec<(Option<&str>, Option<&str>)> {
+    let asked = world.provider.asked_for.iter();
+    asked
+        .map(|[resource, _, scope]| (resource.as_deref(), scope.as_deref()))
+        .collect()
+}
+
+#[test]
+fn each_api_gets_a_token_for_its_resource_and_its_scopes_when_it_is_first_called() {
+    let (mut world, page) = two();
+    assert_eq!(world.count(REFRESH), 0);
+    for _ in 0..2 {
+        assert_fine(&mut world, page, API);
+        assert_fine(&mut world, page, OTHER_API);
+    }
+    let asked = [(Some(ORDERS), Some("orders")), (Some(BILLS), Some("bills"))];
+    assert_eq!(asked_for(&world), asked);
+}
+
+#[test]
+fn the_authorization_request_names_all_resources() {
+    let mut world = World::with(&["{", APIS, "}"].concat());
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let (_, query) = url.split_once('?').unwrap();
+    let named: Vec<_> = strongroom::form::parse(query)
+        .unwrap()
+        .into_iter()
+        .filter(|(name, _)| name == "resource")
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(named, [ORDERS, BILLS]);
+    let answer = world.provider.sign_in(&url);
+    world.callback(page, &answer);
+    world.settle();
+    assert!(params(query).contains_key("code_challenge"));
+}
+
+#[test]
+fn an_api_without_a_resource_has_the_logins_own_token() {
+    let (mut world, page) = with(ONE_OF_TWO, "");
+    assert_fine(&mut world, page, API);
+    assert_eq!(world.count(REFRESH), 0);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_fine(&mut world, page, API);
+    assert_eq!(asked_for(&world), [(Some(BILLS), None)]);
+    let used: Vec<&str> = world
+        .seen_by_api
+        .iter()
+        .map(|request| request.authorization.expose())
+        .collect();
+    assert_eq!(used[0], used[2]);
+    assert_ne!(used[0], used[1]);
+}
+
+#[test]
+fn an_audience_is_asked_for_by_that_name() {
+    let apis = r#""apis": [{ "url": "https://other.example.com/v1/", "audience": "urn:bills" }]"#;
+    let (mut world, page) = with(apis, "");
+    assert_fine(&mut world, page, OTHER_API);
+    let asked = [None, Some(BILLS.to_owned()), None];
+    assert_eq!(world.provider.asked_for, [asked]);
+}
+
+#[test]
+fn rules_that_name_the_same_share_a_token() {
+    let apis = r#""apis": [
+        { "url": "https://other.example.com/v1/", "resource": "urn:bills" },
+        { "url": "https://api.example.com/v1/", "resource": "urn:bills" }
+    ]"#;
+    let (mut world, page) = with(apis, "");
+    world.checkers.entry(API).or_default().resource = Some(BILLS);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_fine(&mut world, page, API);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn a_refresh_for_one_api_waits_for_that_for_another_and_sends_its_successor() {
+    let (mut world, page) = two();
+    world.hold(&[REFRESH]);
+    let first = begin(&mut world, page, API);
+    let second = begin(&mut world, page, OTHER_API);
+    world.settle();
+    assert_eq!(world.outstanding(REFRESH), 1);
+    world.release();
+    assert_eq!((world.status(first), world.status(second)), (200, 200));
+    let sent = world.refresh_tokens_sent_to(Endpoint::Refresh);
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0], sent[1]);
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
+fn the_successor_is_persisted_before_the_token_is_used() {
+    let (mut world, page) = two();
+    world.events.clear();
+    begin(&mut world, page, API);
+    world.settle();
+    let order = [
+        Event::Asked(REFRESH),
+        Event::Answered(REFRESH),
+        Event::Asked(Kind::Persist),
+        Event::Answered(Kind::Persist),
+        Event::Asked(Kind::Call),
+    ];
+    assert_eq!(world.events[..order.len()], order);
+}
+
+#[test]
+fn many_calls_to_both_apis_on_expired_tokens_are_one_refresh_each() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    world.expire_access_token();
+    let before = world.count(REFRESH);
+    let calls: Vec<Request> = (0..20)
+        .map(|i| begin(&mut world, page, [API, OTHER_API][i % 2]))
+        .collect();
+    world.settle();
+    assert!(calls.iter().all(|call| world.status(*call) == 200));
+    assert_eq!(world.count(REFRESH), before + 2);
+}
+
+#[test]
+fn each_token_has_its_own_expiry() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    world.advance(Duration::from_secs(200));
+    assert_fine(&mut world, page, OTHER_API);
+    world.advance(Duration::from_secs(150));
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(world.count(REFRESH), 2);
+    assert_fine(&mut world, page, API);
+    assert_eq!(world.count(REFRESH), 3);
+}
+
+#[test]
+fn a_401_brings_a_new_token_for_that_api_and_for_no_other() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    world.provider.withdraw_access_tokens();
+    assert_fine(&mut world, page, OTHER_API);
+    let asked = asked_for(&world);
+    assert_eq!(asked.last(), Some(&(Some(BILLS), Some("bills"))));
+    assert_eq!(asked.len(), 3);
+}
+
+#[test]
+fn a_401_of_one_api_is_not_answered_by_the_token_of_another() {
+    let (mut world, page) = with(ONE_OF_TWO, "");
+    assert_fine(&mut world, page, API);
+    world.provider.withdraw_access_tokens();
+    world.hold(&[REFRESH]);
+    let held = call(&mut world, page, API);
+    let other = call(&mut world, page, OTHER_API);
+    world.release();
+    assert_eq!((world.status(held), world.status(other)), (200, 200));
+    assert_eq!(asked_for(&world), [(None, None), (Some(BILLS), None)]);
+}
+
+#[test]
+fn invalid_target_fails_the_call_and_not_the_session() {
+    let (mut world, page) = two();
+    world.provider.resources = vec![BILLS];
+    let refused = call(&mut world, page, API);
+    assert_eq!(world.code(refused), "client_rejected");
+    assert!(world.session(page).is_some());
+    assert_fine(&mut world, page, OTHER_API);
+    let again = call(&mut world, page, API);
+    assert_eq!(world.code(again), "client_rejected");
+    assert_eq!(world.count(REFRESH), 2, "it is not asked for again at once");
+    world.provider.resources = vec![ORDERS, BILLS];
+    world.advance(Duration::from_secs(61));
+    assert_fine(&mut world, page, API);
+}
+
+#[test]
+fn what_waits_for_another_token_is_not_refused_along() {
+    let (mut world, page) = two();
+    world.provider.resources = vec![BILLS];
+    world.hold(&[REFRESH]);
+    let refused = begin(&mut world, page, API);
+    let fine = begin(&mut world, page, OTHER_API);
+    world.release();
+    assert_eq!(world.code(refused), "client_rejected");
+    assert_eq!(world.status(fine), 200);
+}
+
+#[test]
+fn consent_that_is_wanted_for_one_api_fails_its_calls_alone() {
+    let (mut world, page) = with(ONE_OF_TWO, "");
+    let fault = Fault::Refused("consent_required");
+    world.provider.fault(Endpoint::Refresh, &[fault]);
+    let refused = call(&mut world, page, OTHER_API);
+    assert_eq!(world.code(refused), "interaction_required");
+    let state = world.session(page).unwrap().str("state").unwrap();
+    assert_eq!(state, "active");
+    assert_fine(&mut world, page, API);
+}
+
+#[test]
+fn invalid_grant_ends_the_session_whichever_token_was_asked_for() {
+    let (mut world, page) = two();
+    world.provider.revoke_family(0);
+    let refused = call(&mut world, page, API);
+    assert_eq!(world.code(refused), "session_ended");
+    assert_eq!(world.reason(page), Some("provider_ended"));
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
+    let (mut world, page) = two();
+    world.provider.leeway = Duration::from_secs(10);
+    world.provider.fault(Endpoint::Refresh, &[Fault::LostAfter]);
+    let call = call(&mut world, page, API);
+    world.advance(Duration::from_secs(5));
+    assert_eq!(world.status(call), 200);
+    let sent = world.refresh_tokens_sent_to(Endpoint::Refresh);
+    assert_eq!(sent[0], sent[1]);
+}
+
+#[test]
+fn without_a_refresh_token_there_is_no_token_for_a_resource() {
+    let mut world = World::with(&["{", APIS, "}"].concat());
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    world.sign_in(page);
+    let refused = call(&mut world, page, API);
+    assert_eq!(world.code(refused), "unsupported");
+}
+
+#[test]
+fn at_the_end_the_one_refresh_token_is_revoked() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.count(REVOKE), 1);
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn a_token_of_the_session_before_is_not_used_in_the_next() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    world.provider.subject = "bob".to_owned();
+    world.sign_in(page);
+    assert_fine(&mut world, page, API);
+    assert_eq!(world.count(REFRESH), 2);
+}
+
+#[test]
+fn they_are_bound_to_the_key_like_any_other() {
+    let (mut world, page) = with(APIS, r#", "dpop": true"#);
+    world.provider.dpop.nonce = Some("one".to_owned());
+    world.checkers.entry(OTHER_API).or_default().nonce = Some("two".to_owned());
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    let asked = asked_for(&world);
+    assert_eq!(asked.len(), 2);
+}
+
+#[test]
+fn a_session_that_was_kept_fetches_them_anew() {
+    let (mut world, page) = with(APIS, r#", "session": { "persist": "sealed" }"#);
+    assert_fine(&mut world, page, API);
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_some());
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(world.count(REFRESH), 3);
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
+fn two_workers_over_one_store_rotate_one_refresh_token() {
+    let (mut world, page) = with(APIS, r#", "session": { "persist": "sealed" }"#);
+    let other = world.add_vault();
+    let there = world.open_in(other);
+    world.settle();
+    let calls = [
+        begin(&mut world, page, API),
+        begin(&mut world, there, API),
+        begin(&mut world, page, OTHER_API),
+        begin(&mut world, there, OTHER_API),
+    ];
+    world.settle();
+    for call in calls {
+        assert_eq!(world.status(call), 200);
+    }
+    assert_eq!(world.provider.reuses, 0);
+}
+
+#[test]
+fn the_logins_own_token_is_not_taken_for_new_when_another_was_fetched() {
+    let (mut world, page) = with(ONE_OF_TWO, r#", "session": { "persist": "sealed" }"#);
+    assert_fine(&mut world, page, OTHER_API);
+    world.restart();
+    let page = world.open();
+    world.settle();
+    world.provider.withdraw_access_tokens();
+    assert_fine(&mut world, page, API);
+}
+
+#[test]
+fn what_must_hold_holds_in_any_order() {
+    let mut refreshes = 0;
+    for seed in 0..60 {
+        let end = catch_unwind(AssertUnwindSafe(|| refreshes += live(seed)));
+        assert!(end.is_ok(), "seed {seed}");
+    }
+    assert!(refreshes > 200, "{refreshes} refreshes");
+}
+
+/// A life in which anything may happen in any order. Gives how many refreshes there were.
+fn live(seed: u64) -> usize {
+    let mut dice = Dice::new(seed);
+    let apis = dice.pick(&[APIS, ONE_OF_TWO]);
+    let (mut world, page) = with(apis, "");
+    world.provider.leeway = Duration::from_secs(dice.pick(&[0, 10]));
+    let mut calls: Vec<Request> = Vec::new();
+    for _ in 0..150 {
+        match dice.roll(24) {
+            0..9 => calls.push(begin(&mut world, page, dice.pick(&[API, OTHER_API]))),
+            9 if !calls.is_empty() => world.give_up(dice.pick(&calls), "abort"),
+            10 => {
+                let faults = [
+                    Fault::LostBefore,
+                    Fault::Status(500),
+                    Fault::Busy(429, Some(3)),
+                    Fault::Html,
+                    Fault::Refused("invalid_target"),
+                    Fault::Refused("consent_required"),
+                ];
+                world
+                    .provider
+                    .fault(Endpoint::Refresh, &[dice.pick(&faults)]);
+            }
+            11 => world.provider.withdraw_access_tokens(),
+            12 if dice.roll(4) == 0 => {
+                world.sign_in(page);
+            }
+            13 if dice.roll(8) == 0 => {
+                world.logout(page);
+            }
+            14 => world.provider.resources = dice.pick(&[vec![ORDERS, BILLS], vec![BILLS]]),
+            15 => world.provider.flaw = dice.pick(&[None, None, Some(Flaw::Signature)]),
+            16..18 => world.pass_time(Duration::from_millis(dice.pick(&[1, 700, 61_000, 300_000]))),
+            _ => world.answer_any(&mut |sides| dice.roll(sides)),
+        }
+    }
+    // What it leaves open is answered, or the world says so at its end.
+    world.count(REFRESH)
+}
