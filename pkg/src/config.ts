@@ -98,6 +98,17 @@ export interface ApiRule {
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
+   * The API's identifier (RFC 8707): an absolute URI. With it, `audience` or `scope` the API gets access tokens of its
+   * own, for that and no more: they are fetched with the session's refresh token when a call first needs one, and
+   * rules that name the same share them. All resources are named at login. Without any of the three a rule has the
+   * login's own access token. They need strongroom_full_bg.wasm, as `inspect` does, and a refresh token.
+   */
+  resource?: string
+  /** The same, by the parameter `audience` that some providers have instead. It is not sent at login. */
+  audience?: string
+  /** The scopes of the API's own access tokens (RFC 6749 6): some of the login's. Default: the provider's choice. */
+  scope?: string
+  /**
    * Lets pages open sockets (`room.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
    * script can set a header of a socket's handshake. It needs strongroom_full_bg.wasm, as `inspect` does.
    */

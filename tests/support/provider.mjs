@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
-import { interactionPolicy, Provider } from 'oidc-provider'
+import { errors, interactionPolicy, Provider } from 'oidc-provider'
 import { findAccount } from './accounts.mjs'
 import { Bookkeeper } from './bookkeeper.mjs'
 import { readForm } from './body.mjs'
@@ -53,6 +53,9 @@ export const ENDPOINTS = {
  *   first, ID tokens with the client's.
  * @param {boolean} [options.wantsPushed] Whether authorization requests must be pushed (RFC 9126); they may be.
  * @param {boolean} [options.deviceFlow] Whether users can sign in on another device (RFC 8628).
+ * @param {Record<string, string>} [options.resources] More resources (RFC 8707) that tokens may be asked for, and
+ *   their scopes. Others that are named are unknown then, and one that is not named is the first of those asked for
+ *   at the authorization endpoint.
  * @param {boolean | 'nonce'} [options.dpop] It binds tokens to keys (RFC 9449); `'nonce'`: and wants nonces.
  */
 export async function startProvider({
@@ -67,6 +70,7 @@ export async function startProvider({
   leewaySeconds = 0,
   publicOrigin,
   algorithms = ['ES256'],
+  resources,
   dpop = false,
   wantsPushed = false,
   deviceFlow = false,
@@ -166,15 +170,19 @@ export async function startProvider({
         },
         resourceIndicators: {
           enabled: true,
-          defaultResource: () => audience,
+          defaultResource: (_ctx, _client, oneOf) => oneOf?.[0] ?? audience,
           useGrantedResource: () => true,
-          getResourceServerInfo: () => ({
-            audience,
-            scope: 'openid profile email offline_access orders',
-            accessTokenFormat: 'jwt',
-            accessTokenTTL: settings.accessTokenSeconds,
-            jwt: { sign: { alg: algorithms[0] } },
-          }),
+          getResourceServerInfo(_ctx, resource) {
+            const scope = resources?.[resource]
+            if (resources && !scope) throw new errors.InvalidTarget()
+            return {
+              audience: resources ? resource : audience,
+              scope: scope ?? 'openid profile email offline_access orders',
+              accessTokenFormat: 'jwt',
+              accessTokenTTL: settings.accessTokenSeconds,
+              jwt: { sign: { alg: algorithms[0] } },
+            }
+          },
         },
       },
       ttl: {

@@ -382,10 +382,19 @@ fn what_must_hold_holds_in_any_order() {
 fn live(seed: u64) -> usize {
     let mut dice = Dice::new(seed);
     let apis = dice.pick(&[APIS, ONE_OF_TWO]);
-    let (mut world, page) = with(apis, "");
+    let is_kept = dice.roll(2) == 0;
+    let kept = r#", "session": { "persist": "sealed" }"#;
+    let (mut world, page) = with(apis, if is_kept { kept } else { "" });
+    let mut pages = vec![page];
+    if is_kept {
+        let other = world.add_vault();
+        pages.push(world.open_in(other));
+        world.settle();
+    }
     world.provider.leeway = Duration::from_secs(dice.pick(&[0, 10]));
     let mut calls: Vec<Request> = Vec::new();
     for _ in 0..150 {
+        let page = dice.pick(&pages);
         match dice.roll(24) {
             0..9 => calls.push(begin(&mut world, page, dice.pick(&[API, OTHER_API]))),
             9 if !calls.is_empty() => world.give_up(dice.pick(&calls), "abort"),
