@@ -46,9 +46,10 @@ pub struct Rule {
 /// Which of a session's access tokens goes along: that of a [`Target`], or the login's own.
 #[cfg(feature = "full")]
 pub type Which = Option<usize>;
-/// There is but one.
+/// Which of a session's access tokens goes along: there is but one.
 #[cfg(not(feature = "full"))]
-pub type Which = ();
+#[derive(Clone, Copy, Debug)]
+pub struct Which;
 
 /// Why a rule cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +197,9 @@ impl Allowed {
     /// Which token goes along.
     #[cfg(not(feature = "full"))]
     #[must_use]
-    pub const fn which(&self) -> Which {}
+    pub const fn which(&self) -> Which {
+        Which
+    }
 
     /// What is sent, for people: without the query.
     #[must_use]

@@ -346,28 +346,28 @@ impl Session {
     /// The access token, unless it has expired.
     #[cfg(not(feature = "full"))]
     #[must_use]
-    pub fn access_token_of(&self, (): Which, now: &Instant) -> Option<&Secret> {
+    pub fn access_token_of(&self, _: Which, now: &Instant) -> Option<&Secret> {
         self.access_token(now)
     }
 
     /// The access token, whatever its age.
     #[cfg(not(feature = "full"))]
     #[must_use]
-    pub const fn latest_access_token_of(&self, (): Which) -> Option<&Secret> {
+    pub const fn latest_access_token_of(&self, _: Which) -> Option<&Secret> {
         Some(self.latest_access_token())
     }
 
     /// Whether it is time to get a new access token.
     #[cfg(not(feature = "full"))]
     #[must_use]
-    pub fn is_stale_of(&self, (): Which, now: &Instant) -> bool {
+    pub fn is_stale_of(&self, _: Which, now: &Instant) -> bool {
         self.is_stale(now)
     }
 
     /// The generation in which the access token was issued.
     #[cfg(not(feature = "full"))]
     #[must_use]
-    pub const fn issued(&self, (): Which) -> u64 {
+    pub const fn issued(&self, _: Which) -> u64 {
         self.generation
     }
 

@@ -181,7 +181,9 @@ impl Vault {
 
     #[cfg(not(feature = "full"))]
     #[expect(clippy::unused_self, reason = "there is but one")]
-    const fn which(&self, _: CallId) -> Which {}
+    const fn which(&self, _: CallId) -> Which {
+        Which
+    }
 
     fn send_call(&mut self, call: CallId) {
         let which = self.which(call);
@@ -269,7 +271,7 @@ impl Vault {
 
     /// No token will come for the time being.
     #[cfg(not(feature = "full"))]
-    fn give_up_calls_for(&mut self, (): Which, error: &Error) {
+    fn give_up_calls_for(&mut self, _: Which, error: &Error) {
         self.give_up_calls(Waiters::All, error);
     }
 

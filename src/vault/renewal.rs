@@ -98,7 +98,7 @@ impl Vault {
 
     /// There is but one token to get.
     #[cfg(not(feature = "full"))]
-    pub(super) fn start_refresh_of(&mut self, (): Which) {
+    pub(super) fn start_refresh_of(&mut self, _: Which) {
         self.start_refresh();
     }
 
@@ -110,7 +110,7 @@ impl Vault {
 
     /// Whether a call should wait for the refresh.
     #[cfg(not(feature = "full"))]
-    pub(super) fn await_refresh_of(&mut self, (): Which) -> Result<(), Error> {
+    pub(super) fn await_refresh_of(&mut self, _: Which) -> Result<(), Error> {
         self.await_refresh()
     }
 
