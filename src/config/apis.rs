@@ -329,4 +329,56 @@ mod tests {
             assert!(message.contains(expected), "{place}: {message}");
         }
     }
+    #[test]
+    fn what_a_rules_own_token_is_for_is_checked_and_told_apart() {
+        let config = configured(
+            r#"{"scope": "openid a b", "apis": [
+                {"url": "https://a.test/", "resource": "urn:a"},
+                {"url": "https://b.test/", "resource": "urn:b", "scope": "a"},
+                {"url": "https://c.test/", "resource": "urn:a"},
+                {"url": "https://d.test/", "audience": "orders"},
+                {"url": "https://e.test/", "scope": "a"},
+                {"url": "https://f.test/"}
+            ]}"#,
+        );
+        let rules = config.unwrap().rules;
+        let which = |url| rules.decide(url, "GET").unwrap().which();
+        assert_eq!(which("https://a.test/"), which("https://c.test/"));
+        assert_eq!(which("https://b.test/"), Some(1));
+        assert_eq!(which("https://e.test/"), Some(3));
+        assert_eq!(which("https://f.test/"), None);
+        assert_eq!(rules.targets().len(), 4);
+        assert_eq!(rules.resources(), ["urn:a", "urn:b"]);
+        for (option, expected) in [
+            (
+                r#""resource": "orders""#,
+                "`apis[0].resource` is \"orders\"",
+            ),
+            (
+                r#""resource": "urn:a#b""#,
+                "an absolute URI without fragment",
+            ),
+            (r#""resource": ["urn:a"]"#, "`apis[0].resource`"),
+            (r#""audience": """#, "`apis[0].audience` is \"\""),
+            (r#""scope": "openid admin""#, "`apis[0].scope` is"),
+            (r#""scope": 1"#, "`apis[0].scope` is 1"),
+        ] {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, option, "}]}"].concat();
+            let error = configured(&rule).expect_err(option);
+            assert!(error.message().contains(expected), "{option}: {error}");
+        }
+    }
+
+    #[test]
+    fn of_several_rules_the_first_that_allows_the_method_says_which_token() {
+        let config = configured(
+            r#"{"apis": [
+                {"url": "https://a.test/x/", "methods": ["POST"], "resource": "urn:a"},
+                {"url": "https://a.test/", "methods": ["GET", "POST"], "resource": "urn:b"}
+            ]}"#,
+        );
+        let rules = config.unwrap().rules;
+        let which = |method| rules.decide("https://a.test/x/y", method).unwrap().which();
+        assert_eq!((which("POST"), which("GET")), (Some(0), Some(1)));
+    }
 }
