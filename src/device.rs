@@ -57,6 +57,9 @@ pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
     form.push("client_id", &config.client_id)
         .push("scope", scope)
         .push_encoded(&config.authorization_params);
+    for resource in config.rules.resources() {
+        form.push("resource", resource);
+    }
     token::post(endpoint, form)
 }
 
