@@ -313,8 +313,8 @@ impl Rules {
     #[cfg(feature = "full")]
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
         let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
-        let with_socket = covering
-            .find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
+        let with_socket =
+            covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
         let Some((place, reflection, target)) = with_socket else {
             let why = words!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));

@@ -133,14 +133,15 @@ impl Vault {
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
         let which = known.allowed.which();
-        let token = session.latest_access_token_of(which);
-        if let Some(text) = token.and_then(|token| socket.place.first_message(token)) {
+        if let Some(token) = session.latest_access_token_of(which)
+            && let Some(text) = socket.place.first_message(token)
+        {
             if session.access_token_of(which, &self.now).is_none() {
                 // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
                 self.forget_call(call);
                 return self.close_socket(call, "token_expired");
             }
-            let token = session.latest_access_token().clone();
+            let token = token.clone();
             self.outputs.push(Output::SendFirst { call, text, token });
         }
         self.trace_call("call_answered", call, Some(101), None);
