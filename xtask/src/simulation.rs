@@ -117,7 +117,12 @@ fn write_copy(copy: &Path) -> Result<()> {
 /// A file of the package as it is in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
-        let text = replaced(name, text, "members = [\"fuzz\", \"xtask\"]", "members = []")?;
+        let text = replaced(
+            name,
+            text,
+            "members = [\"fuzz\", \"xtask\"]",
+            "members = []",
+        )?;
         // Or Cargo would take the two for one package and build each in the other's place.
         return replaced(name, &text, "\nversion = \"", "\nversion = \"9");
     }
