@@ -27,7 +27,7 @@ test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
     /^dist\/[\w-]+\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(deployment|errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
