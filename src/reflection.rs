@@ -8,7 +8,9 @@
 //! Where a token has characters that are written otherwise in JSON, in URLs or in the other base64, what is looked for
 //! is its longest part without them. A JWT has none, and is looked for whole.
 //!
-//! Of a body nothing is let through that may be the beginning of such a text, before it is known what follows.
+//! Of a body nothing is let through that may be the beginning of such a text, before it is known what follows. What may
+//! be one is told by the characters that tokens are made of, and not by this token: where a body is cut is seen by the
+//! page, which would learn from it how the token begins.
 //!
 //! What is not found: less of the token than that, a token that was encrypted, compressed, hashed, written in hex or
 //! with line breaks, or encoded twice. It is a net for mistakes, not a wall against an API that wants to give tokens
@@ -18,6 +20,7 @@
 
 use crate::base64url;
 use crate::prelude::*;
+use crate::token::MAX_TOKEN;
 
 /// Shortest token that is looked for, in characters. What is shorter may be any word, and no secret: RFC 6749 10.10
 /// asks for what cannot be guessed.
@@ -43,14 +46,17 @@ pub struct Guard {
     window: usize,
     /// By the two octets there: how far to go on, and in the highest bit whether a form's window ends with them.
     skips: [u8; 256],
-    /// The octets that a form begins with.
-    begins: [bool; 256],
+    /// Whether the forms are of letters, digits and `-._` alone.
+    is_plain: bool,
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
 }
 
 const IS_LAST: u8 = 1 << 7;
 const LONGEST_WINDOW: usize = 127;
+
+/// Most octets that are held back: those of the longest token in base64.
+const MOST_HELD: usize = MAX_TOKEN.div_ceil(3) * 4;
 
 impl Guard {
     /// Looks for `token`, unless that is too short to be looked for.
@@ -64,11 +70,8 @@ impl Guard {
         let window = lengths.fold(LONGEST_WINDOW, usize::min);
         let last = window - 1;
         let mut skips = [last as u8; 256];
-        let mut begins = [false; 256];
+        let is_plain = forms.iter().all(|form| form.bytes().all(is_plain));
         for form in &forms {
-            for first in form.bytes().take(1) {
-                begins[usize::from(first)] = true;
-            }
             for (pair, to_end) in form.as_bytes().windows(2).zip((0..last).rev()) {
                 let skip = &mut skips[slot(pair[0], pair[1])];
                 *skip = if to_end == 0 {
@@ -82,7 +85,7 @@ impl Guard {
             forms,
             window,
             skips,
-            begins,
+            is_plain,
             octets: Vec::new(),
         })
     }
@@ -122,7 +125,7 @@ impl Guard {
     /// may be the beginning of it.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
-        let free = self.octets.len() - self.beginning_at_end();
+        let free = self.octets.len() - self.held();
         (!self.is_in(&self.octets)).then_some(free)
     }
 
@@ -137,20 +140,17 @@ impl Guard {
         self.octets.drain(..count);
     }
 
-    /// How many octets at the end of what is there begin a form. It is not a whole one.
-    fn beginning_at_end(&self) -> usize {
-        let longest = self.forms.iter().map(String::len).fold(0, usize::max);
-        let from = self.octets.len().saturating_sub(longest);
-        let mut tail = self.octets.get(from..).unwrap_or_default();
-        while let Some((first, rest)) = tail.split_first() {
-            let begins = |form: &String| form.as_bytes().starts_with(tail);
-            if self.begins[usize::from(*first)] && self.forms.iter().any(begins) {
-                break;
-            }
-            tail = rest;
-        }
-        tail.len()
+    /// How many octets at the end of what is there may begin a form, whatever the token is.
+    fn held(&self) -> usize {
+        let may_be = |octet: &&u8| is_plain(**octet) || !self.is_plain && octet.is_ascii_graphic();
+        let end = self.octets.iter().rev().take(MOST_HELD);
+        end.take_while(may_be).count()
     }
+}
+
+/// What is written as it is everywhere, and what of base64url JWTs have besides.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || b"-._".contains(&octet)
 }
 
 /// Where in a table of 256 two octets are. One alone is near the end of some form, whatever it is.
@@ -343,19 +343,34 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_back_that_no_token_begins_with() {
-        let mut guard = Guard::new(JWT).unwrap();
-        for (piece, free, held) in [
-            ("\"e}", 3, ""),
-            ("\":e", 2, "e"),
-            ("y", 0, "ey"),
-            ("!", 3, ""),
-            ("{}", 2, ""),
-        ] {
-            guard.take(piece.len()).copy_from_slice(piece.as_bytes());
-            assert_eq!(guard.free(), Some(free), "{piece}");
-            guard.forget(free);
-            assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
+    fn where_a_body_is_cut_says_nothing_of_the_token() {
+        let other = "4Ki2-_YQ0aXhQzeyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhb";
+        for token in [JWT, other] {
+            let mut guard = Guard::new(token).unwrap();
+            for (piece, free, held) in [
+                ("\"e}", 3, ""),
+                ("\":e", 2, "e"),
+                ("y", 0, "ey"),
+                ("!", 3, ""),
+                ("!eyJhbGciOi", 1, "eyJhbGciOi"),
+                ("!4Ki2-_", 11, "4Ki2-_"),
+                ("\n", 7, ""),
+                ("{}", 2, ""),
+            ] {
+                guard.take(piece.len()).copy_from_slice(piece.as_bytes());
+                assert_eq!(guard.free(), Some(free), "{piece}");
+                guard.forget(free);
+                assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_more_is_held_back_than_the_longest_token_has_in_base64() {
+        for token in [JWT, "~a~b~c~d~e~f~g~h~i"] {
+            let mut guard = Guard::new(token).unwrap();
+            guard.take(100_000).fill(b'x');
+            assert_eq!(guard.free(), Some(100_000 - MOST_HELD));
         }
     }
 
