@@ -38,12 +38,13 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     }
     const question = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
     // In the same turn as the click, or the browser would block it; and first, since Firefox hears messages while it
-    // opens a window.
-    const popup = mode === 'popup' ? window.open('', '_blank', 'popup,width=480,height=640') : null
+    // opens a window. A vault that is gone needs none.
+    const opens = mode === 'popup' && !link.isOver()
+    const popup = opens ? window.open('', '_blank', 'popup,width=480,height=640') : null
     // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
     // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
     if (popup) popup.opener = null
-    else if (mode === 'popup') return resolve(refuse('popup_blocked'))
+    else if (opens) return resolve(refuse('popup_blocked'))
     const id = link.ask(
       {
         answer(message) {

@@ -71,6 +71,8 @@ export interface Link {
   at: SharedWorker | Worker | FrameDoor
   /** The lock that the vault's worker holds for as long as it lives. */
   lock?: string
+  /** Whether it has ended: then whatever is asked fails. */
+  isOver(): boolean
   /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
   ask(asker: Asker, question: Question, payload?: Payload): number
   /** Sends a question that has one answer. */
@@ -118,6 +120,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
     }
     const link: Link = {
       at: worker,
+      isOver: () => !!over,
       more: (id) => port.postMessage(id),
       ask(asker, question, payload) {
         const id = ++last
