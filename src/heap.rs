@@ -58,7 +58,8 @@ impl<M: Memory> Heap<M> {
     /// A block, or null.
     pub(crate) fn allocate(&mut self, layout: Layout) -> *mut u8 {
         let class = class(layout);
-        let Some(first) = self.free.get_mut(class as usize) else {
+        let first = self.free.get_mut(class as usize);
+        let Some(first) = first.filter(|_| layout.align() <= 1 << SMALLEST) else {
             return ptr::null_mut();
         };
         let block = *first;
@@ -68,7 +69,7 @@ impl<M: Memory> Heap<M> {
             return block;
         }
         let (block, end) = (self.top, self.top.wrapping_add(1 << class));
-        if end < block || layout.align() > 1 << SMALLEST || !self.memory.reach(end) {
+        if end < block || !self.memory.reach(end) {
             return ptr::null_mut();
         }
         self.top = end;

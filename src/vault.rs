@@ -135,6 +135,18 @@ enum Purpose {
     Mark,
 }
 
+impl Purpose {
+    /// Whether it is a request to the token endpoint that tokens may come of.
+    const fn brings_tokens(self) -> bool {
+        match self {
+            Self::Exchange | Self::Refresh => true,
+            #[cfg(feature = "full")]
+            Self::PollDevice => true,
+            _ => false,
+        }
+    }
+}
+
 impl Vault {
     /// A vault without a session.
     #[must_use]
@@ -478,7 +490,7 @@ impl Vault {
     fn note_server_time(&mut self, purpose: Purpose, outcome: &Outcome) {
         if let Outcome::Reply(reply) = outcome
             && let Some(date) = reply.date
-            && matches!(purpose, Purpose::Exchange | Purpose::Refresh)
+            && purpose.brings_tokens()
         {
             self.clock_offset = date.cast_signed() - self.now.wall.cast_signed();
         }

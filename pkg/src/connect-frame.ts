@@ -44,7 +44,13 @@ export const connectFrame = async (
   const enter = async () => {
     const known = frames.get(href)
     const isGood = known && (!frame || (await known.catch(() => {})) !== frame)
-    if (!isGood) frames.set(href, embed(href, timeout, refuse))
+    if (!isGood) {
+      frame?.element.remove()
+      const made = embed(href, timeout, refuse)
+      frames.set(href, made)
+      // The next attempt begins anew.
+      made.catch(() => frames.get(href) === made && frames.delete(href))
+    }
     return (frame = await frames.get(href)!)
   }
   try {

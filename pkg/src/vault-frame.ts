@@ -57,7 +57,7 @@ const MAX_OPEN = 64
 const PATIENCE = 1
 
 /** The lock that a page holds (messages.ts); the one by which pages see that the worker is gone. */
-const PAGE_LOCK = /^strongroom 0\.\d+(e-\d+)?$/
+const PAGE_LOCK = /^strongroom \d(\.\d+)?(e-\d+)?$/
 const WORKER_LOCK = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 
 const invalid = (what: string) => new StrongroomError('config_invalid', `${what}.`)

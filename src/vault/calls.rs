@@ -322,7 +322,12 @@ impl Vault {
     /// is sent again with the token of another session.
     pub(super) fn orphan_calls(&mut self) {
         for call in &mut self.calls {
-            call.is_orphan |= matches!(call.stage, Stage::Sent { .. });
+            match &mut call.stage {
+                Stage::Sent { .. } => call.is_orphan = true,
+                // Whichever token the new session has is another than the one that was refused.
+                Stage::Held { generation, .. } => *generation = 0,
+                _ => {}
+            }
         }
     }
 

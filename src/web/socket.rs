@@ -117,6 +117,15 @@ impl Host {
                 for name in ["code", "reason", "wasClean"] {
                     js::set(&closed, name, &js::get(value, name));
                 }
+                let reason = js::get(value, "reason");
+                if known
+                    .guard
+                    .as_ref()
+                    .is_some_and(|guard| is_in(guard, &reason))
+                {
+                    js::set(&closed, "code", &REFLECTED.into());
+                    js::set(&closed, "reason", &js::text("token_reflected"));
+                }
                 post(&known.port, &closed, &JsValue::UNDEFINED);
                 self.sockets.forget(call);
                 self.report(Input::CallClosed { call });
