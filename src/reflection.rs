@@ -50,6 +50,8 @@ pub struct Guard {
     is_plain: bool,
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
+    /// So many of `octets` count: making room anew for each piece would be to fill it twice.
+    count: usize,
 }
 
 const IS_LAST: u8 = 1 << 7;
@@ -87,6 +89,7 @@ impl Guard {
             skips,
             is_plain,
             octets: Vec::new(),
+            count: 0,
         })
     }
 
@@ -116,34 +119,38 @@ impl Guard {
 
     /// The place for the next piece of the body, which has so many octets.
     pub fn take(&mut self, length: usize) -> &mut [u8] {
-        let held = self.octets.len();
-        self.octets.resize(held + length, 0);
-        self.octets.get_mut(held..).unwrap_or_default()
+        let held = self.count;
+        self.count += length;
+        if self.octets.len() < self.count {
+            self.octets.resize(self.count, 0);
+        }
+        self.octets.get_mut(held..self.count).unwrap_or_default()
     }
 
     /// How many octets of those that were taken may go on, from the first; `None` if the token is there. What is left
     /// may be the beginning of it.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
-        let free = self.octets.len() - self.held();
-        (!self.is_in(&self.octets)).then_some(free)
+        let free = self.count - self.held();
+        (!self.is_in(self.octets())).then_some(free)
     }
 
     /// What was taken and has not gone on.
     #[must_use]
     pub fn octets(&self) -> &[u8] {
-        &self.octets
+        self.octets.get(..self.count).unwrap_or_default()
     }
 
     /// So many octets have gone on.
     pub fn forget(&mut self, count: usize) {
-        self.octets.drain(..count);
+        self.octets.copy_within(count..self.count, 0);
+        self.count -= count;
     }
 
     /// How many octets at the end of what is there may begin a form, whatever the token is.
     fn held(&self) -> usize {
         let may_be = |octet: &&u8| is_plain(**octet) || !self.is_plain && octet.is_ascii_graphic();
-        let end = self.octets.iter().rev().take(MOST_HELD);
+        let end = self.octets().iter().rev().take(MOST_HELD);
         end.take_while(may_be).count()
     }
 }
