@@ -83,6 +83,18 @@ impl Vault {
             );
             return Err(Error::new(Code::Unsupported, why));
         };
+        let params = &login.params;
+        if params.prompt.is_some()
+            || params.acr_values.is_some()
+            || params.max_age.is_some()
+            || !params.more.is_empty()
+        {
+            // RFC 8628 3.1 has no such parameters: what was asked for would not be so.
+            let why = words!(
+                "login({ mode: 'device' }) takes no prompt, acrValues, maxAge or params: ask for them in another mode"
+            );
+            return Err(Error::new(Code::MessageInvalid, why));
+        }
         let more = authorize::scope(&self.config, login.params.scope.as_deref())?;
         let scope = more.as_deref().unwrap_or(&self.config.scope);
         let request = device::request(endpoint, &self.config, scope);

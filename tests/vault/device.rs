@@ -55,6 +55,22 @@ fn the_page_is_told_what_to_show_and_not_what_is_asked_with() {
 }
 
 #[test]
+fn what_this_flow_cannot_ask_for_is_refused() {
+    for option in [
+        r#""prompt":"login""#,
+        r#""acrValues":"gold""#,
+        r#""maxAge":5"#,
+    ] {
+        let (mut world, page) = world();
+        let login = [r#""t":"login","mode":"device","#, option].concat();
+        let login = world.ask(page, &login);
+        world.settle();
+        assert_eq!(world.code(login), "message_invalid", "{option}");
+        assert_eq!(world.count(ASK), 0);
+    }
+}
+
+#[test]
 fn the_provider_is_asked_no_more_often_than_it_wants() {
     let (mut world, ..) = shown();
     world.advance(4 * SECOND);
