@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use super::flow;
 use super::host::{Event, Host};
 use super::js;
-use super::seal::{self, Job, LOGINS};
+use super::seal::{self, Job, LOGINS, import_key};
 use crate::base64url;
 use crate::vault::{Loaded, OpId};
 
@@ -143,20 +143,8 @@ impl Escrow {
 }
 
 fn import(scope: &JsValue, key: &[u8; KEY]) -> Result<Next, JsValue> {
-    let octets = js::octets(key);
-    let algorithm = js::text("AES-GCM");
-    let usages = js::literal(r#"["encrypt","decrypt"]"#);
-    let args = [
-        &js::text("raw"),
-        &octets,
-        &algorithm,
-        &JsValue::FALSE,
-        &usages,
-    ];
-    let importing = js::call(&js::subtle(scope), "importKey", &args);
-    // It has a copy (Web Cryptography API 14.3.9).
-    js::wipe(&octets);
-    Ok(Next::When(importing?, Stage::Imported))
+    let importing = import_key(scope, key)?;
+    Ok(Next::When(importing, Stage::Imported))
 }
 
 impl Host {

@@ -385,7 +385,7 @@ pub(super) fn open_database(host: &Host) -> Result<JsValue, JsValue> {
 const USAGES: &str = r#"["encrypt","decrypt"]"#;
 
 /// What is made into a key stays here.
-fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, JsValue> {
+pub(super) fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, JsValue> {
     let octets = js::octets(secret);
     let algorithm = js::text("AES-GCM");
     let usages = js::literal(USAGES);
