@@ -169,8 +169,8 @@ export async function collect(page, log) {
   }
 }
 
-/** Runs in the page. */
-async function readPage() {
+/** Reads each place that script can read. Runs in the page, by itself. */
+export async function readPage() {
   const latin1 = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join('')
 
   const write = async (value) => {

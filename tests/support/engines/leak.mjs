@@ -4,6 +4,7 @@
  */
 import { listen } from '../listen.mjs'
 import { readBody } from '../body.mjs'
+import { readPage } from '../leak.mjs'
 
 /** Runs in each page of the app before its own scripts. */
 function recorder(server) {
@@ -122,67 +123,16 @@ export async function watch(app) {
  * @returns {Promise<Record<string, string[]>>} Texts by where they are from; bytes as Latin-1.
  */
 export async function collect(tab, app) {
+  await tab.evaluate(() => recorderForTheTest.settled())
   const inPage = await tab.evaluate(readPage)
+  const globals = await tab.evaluate(() => recorderForTheTest.globals())
   const cookies = JSON.stringify(await tab.cookies())
   return {
     ...app.watched,
     ...inPage,
+    globals,
     cookies: [...inPage.cookies, cookies],
     console: [...app.watched.console, ...(tab.console ?? [])],
-  }
-}
-
-/** Runs in the page. */
-async function readPage() {
-  const latin1 = (buffer) => Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join('')
-  const write = async (value) => {
-    if (value instanceof Blob) return latin1(await value.arrayBuffer())
-    if (value instanceof ArrayBuffer) return latin1(value)
-    if (ArrayBuffer.isView(value)) return latin1(value.buffer)
-    if (typeof value !== 'object' || value === null) return String(value)
-    const parts = Object.entries(value).map(async ([key, member]) => `${key} ${await write(member)}`)
-    return (await Promise.all(parts)).join('\n')
-  }
-  const done = (request) =>
-    new Promise((resolve, reject) => {
-      request.onsuccess = () => resolve(request.result)
-      request.onerror = () => reject(request.error)
-    })
-  const readDatabase = async ({ name }) => {
-    const database = await done(indexedDB.open(name))
-    const texts = []
-    for (const store of database.objectStoreNames) {
-      const source = database.transaction(store).objectStore(store)
-      const [keys, values] = await Promise.all([done(source.getAllKeys()), done(source.getAll())])
-      texts.push(await write([name, store, keys, values]))
-    }
-    database.close()
-    return texts
-  }
-  const readCache = async (name) => {
-    const cache = await caches.open(name)
-    const answers = (await cache.keys()).map(async (request) => {
-      const answer = await cache.match(request)
-      return [request.url, ...[...answer.headers].flat(), latin1(await answer.arrayBuffer())].join('\n')
-    })
-    return Promise.all(answers)
-  }
-  const readRoot = (root) => [
-    root.documentElement?.outerHTML ?? root.innerHTML,
-    ...[...root.querySelectorAll('input, textarea')].map(({ value }) => value),
-    ...[...root.querySelectorAll('*')].flatMap(({ shadowRoot }) => (shadowRoot ? readRoot(shadowRoot) : [])),
-  ]
-  await recorderForTheTest.settled()
-  return {
-    localStorage: [JSON.stringify(localStorage)],
-    sessionStorage: [JSON.stringify(sessionStorage)],
-    indexedDB: (await Promise.all((await indexedDB.databases()).map(readDatabase))).flat(),
-    caches: (await Promise.all((await caches.keys()).map(readCache))).flat(),
-    cookies: [document.cookie],
-    address: [location.href, document.referrer, window.name, JSON.stringify(history.state)],
-    performance: [JSON.stringify(performance.getEntries())],
-    dom: readRoot(document),
-    globals: await recorderForTheTest.globals(),
   }
 }
 
