@@ -43,7 +43,7 @@ export async function measureBrowser(progress) {
 
 async function measureAll(bench) {
   const { servers, visits, progress } = bench
-  const comparisons = { measures: 'small parallel large', ...SMALL, ...LARGE, ...PARALLEL }
+  const comparisons = { measures: 'small parallel large guard', ...SMALL, ...LARGE, ...PARALLEL }
   servers.settings.accessTokenSeconds = LONG_LIVED
   progress('requests and bodies, the only tab')
   const only = await visits.signIn({ vault: 'new', ...comparisons })
@@ -70,6 +70,8 @@ async function measureAll(bench) {
     parallelRow(second.parallel, 'second tab'),
     ...largeRows(only.large, 'only tab'),
     ...largeRows(second.large, 'second tab'),
+    guardRow(only.guard, 'only tab'),
+    guardRow(second.guard, 'second tab'),
     ...messages,
     ...memory,
     ...crowd,
@@ -121,6 +123,17 @@ function largeRows(large, where) {
       ...bounds,
     }
   })
+}
+
+/** What the search for the token costs. */
+function guardRow(times, where) {
+  const [own, peer] = times.map((side) => side.map((ms) => ((16 * MB) / MB / ms) * 1000))
+  return {
+    what: `16 MB, searched for the token, ${where}`,
+    own: megabytesPerSecond(spread(own)),
+    peer: `not searched ${megabytesPerSecond(spread(peer))}`,
+    ratio: speedRatio(ratios(own, peer)),
+  }
 }
 
 async function messageRows({ visits }) {

@@ -9,6 +9,9 @@ const PAGES = ['tab', 'crowd', 'start', 'login', 'messages', 'stream']
 
 const WORKERS = ['auth.worker', 'sealed.worker']
 
+/** Where bodies are not searched for the token. */
+const UNSEARCHED = 'bytes/unsearched/'
+
 const html = (name) => `<!doctype html>
 <html lang="en">
   <meta charset="utf-8">
@@ -55,11 +58,12 @@ export function define({ servers: { api, provider, clientId }, collector }) {
     clientId,
     redirectUri: '/callback',
     scope: 'openid profile email offline_access orders',
-    apis: [{ url: api.url }],
+    apis: [{ url: `${api.url}${UNSEARCHED}`, reflection: 'headers' }, { url: api.url }],
   }
   return {
     CONFIG: JSON.stringify(config),
     API: JSON.stringify(api.url),
+    UNSEARCHED: JSON.stringify(UNSEARCHED),
     BENCH: JSON.stringify(collector.url),
   }
 }

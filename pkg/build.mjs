@@ -25,7 +25,11 @@ import { minify } from 'vite'
 const at = (path) => new URL(path, import.meta.url)
 
 /** Which modules an entry loads one of. */
-const MODULES = { worker: ['strongroom', 'strongroom_full'], core: ['strongroom_core'] }
+const MODULES = {
+  worker: ['strongroom', 'strongroom_full'],
+  core: ['strongroom_core'],
+  edge: ['strongroom_edge'],
+}
 
 /** Copies a module to dist, beside the entry that loads it. */
 const copyModule = async (entry, module) => {
@@ -50,9 +54,14 @@ const shrink = async (entry) => {
 
 /**
  * What the page imports when there is need: what errors say; what only popups need; ways back to a session and to a
- * vault; event sources and sockets; the way to a vault on an origin of its own; forms that the engine cannot read.
+ * vault; event sources and sockets; the way to a vault on an origin of its own, and to a token handler; forms that the
+ * engine cannot read.
  */
-const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'form']
+const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'edge-room', 'form']
+
+/** What runs on a server. */
+const ADAPTERS = ['hono', 'next', 'sveltekit', 'astro'].map((framework) => `edge/${framework}`)
+const EDGE = ['edge', 'edge.workerd', 'edge.light', 'edge/node', 'edge/conformance', ...ADAPTERS]
 
 const asItIs = ({ path }) => ({ path, external: true })
 const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
@@ -61,12 +70,14 @@ await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 await build({
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['index', 'worker', 'core', 'escrow', 'vault-frame', ...SELDOM].map(
+  entryPoints: ['index', 'worker', 'core', 'escrow', 'vault-frame', ...EDGE, ...SELDOM].map(
     (entry) => `src/${entry}.ts`,
   ),
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],
+  // A module that a platform imports is beside the file that does; what Node has, it has.
+  external: ['*.wasm', '*.wasm?module', 'node:*'],
   format: 'esm',
   target: 'es2022',
   minify: true,

@@ -38,6 +38,25 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The plain base64 of `bytes`, with padding (RFC 4648 section 4).
+#[cfg(feature = "edge")]
+#[must_use]
+pub fn encode_plain(bytes: &[u8]) -> String {
+    let url = encode(bytes);
+    let mut text = String::with_capacity(url.len().next_multiple_of(4));
+    for c in url.chars() {
+        text.push(match c {
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        });
+    }
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
+}
+
 /// The bytes that `text` stands for, or `None` if it is not the one right spelling of any.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {

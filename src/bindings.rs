@@ -7,5 +7,7 @@
 
 #[cfg(feature = "core")]
 pub mod core;
+#[cfg(feature = "edge")]
+pub mod edge;
 #[cfg(feature = "vault")]
 pub mod vault;

@@ -17,6 +17,10 @@ const MAX_PARTS: usize = 64;
 /// Longest value that is passed on, in bytes.
 const MAX_VALUE: usize = 1024;
 
+/// The schemes that a call is authorised by. A challenge of each may be there, but not two: which of them is meant
+/// nobody could say.
+const OURS: [&str; 2] = ["bearer", "dpop"];
+
 /// What an API wants before it serves a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {
@@ -64,7 +68,8 @@ impl Demand {
 }
 
 /// What an answer with this status and this `WWW-Authenticate` asks for. Several headers are one, with commas between
-/// (RFC 9110 5.3), and the first challenge counts that asks for something.
+/// (RFC 9110 5.3), and the first challenge counts that asks for something. One with two challenges of a scheme that
+/// calls are authorised by asks for nothing.
 #[must_use]
 pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let error = match status {
@@ -73,9 +78,12 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
         _ => return None,
     };
     let challenges = parse(header)?;
+    let of = |scheme: &str| challenges.iter().filter(|c| c.scheme == scheme).count();
+    if OURS.iter().any(|scheme| of(scheme) > 1) {
+        return None;
+    }
     let challenge = challenges.iter().find(|challenge| {
-        let is_ours = ["bearer", "dpop"].contains(&challenge.scheme.as_str());
-        is_ours && challenge.get("error") == Some(error)
+        OURS.contains(&&*challenge.scheme) && challenge.get("error") == Some(error)
     })?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
@@ -121,6 +129,8 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
     let mut rest = Rest(header.as_bytes());
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut parts = 0;
+    // What stands behind a scheme without a comma is its own.
+    let mut needs_parameter = false;
     loop {
         // RFC 9110 5.6.1: empty elements of a list count for nothing.
         rest.skip(b" \t,");
@@ -128,6 +138,9 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
             return Some(challenges);
         }
         parts += 1;
+        if parts > MAX_PARTS {
+            return None;
+        }
         let name = rest.token()?.to_ascii_lowercase();
         let had_space = rest.skip(b" \t");
         if rest.eat(b'=') {
@@ -138,6 +151,9 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
                 return None;
             }
             parameters.push((name, value));
+            needs_parameter = false;
+        } else if needs_parameter {
+            return None;
         } else {
             challenges.push(Challenge {
                 scheme: name,
@@ -145,12 +161,12 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
             });
             let has_more = had_space && !rest.0.is_empty() && rest.0[0] != b',';
             if has_more && !rest.token68() {
+                needs_parameter = true;
                 continue;
             }
         }
         rest.skip(b" \t");
-        let is_through = rest.0.is_empty() || rest.0[0] == b',';
-        if !is_through || parts > MAX_PARTS {
+        if !rest.0.is_empty() && rest.0[0] != b',' {
             return None;
         }
     }
@@ -319,6 +335,20 @@ mod tests {
             format!("Bearer2 {wanted}"),
             format!("Bearer {wanted}, {wanted}"),
             format!("Bearer {wanted}, error=x"),
+            format!("Bearer error=x, {wanted}"),
+            format!("Bearer {wanted}, ERROR=insufficient_user_authentication"),
+            format!("Bearer {wanted}, max_age=5, max_age=6"),
+            // Which of two would count?
+            format!("DPoP {wanted}, DPoP {wanted}"),
+            format!("DPoP {wanted}, max_age=5, dpop error=\"invalid_token\""),
+            format!("Bearer error=\"invalid_token\", Bearer {wanted}"),
+            format!("Bearer, Basic realm=x, bearer {wanted}"),
+            // A scheme is followed by a comma or by what is its own.
+            format!("Basic Bearer {wanted}"),
+            format!("Bearer DPoP, Bearer {wanted}"),
+            format!("{}Bearer {wanted}", "a ".repeat(2 * MAX_PARTS)),
+            format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS)),
+            format!("Bearer {wanted}{}", ", a=b".repeat(MAX_PARTS)),
             format!("Bearer {wanted} max_age=5"),
             format!("Bearer {wanted}; max_age=5"),
             format!("Bearer {wanted}, max_age=\"5"),
@@ -359,6 +389,19 @@ mod tests {
             let header = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
             assert_eq!(demand(403, &header), None, "{header}");
         }
+    }
+
+    #[test]
+    fn as_many_challenges_and_parameters_as_are_read() {
+        let wanted = r#"error="insufficient_user_authentication""#;
+        // The scheme and the parameter are two of them.
+        let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 2));
+        assert_eq!(demand(401, &header), step_up(None, None));
+        let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 1));
+        assert_eq!(demand(401, &header), None);
+        // Those of other schemes may well come twice.
+        let header = format!("Basic realm=a, Basic realm=b, Bearer {wanted}, DPoP algs=ES256");
+        assert_eq!(demand(401, &header), step_up(None, None));
     }
 
     #[test]

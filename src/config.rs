@@ -14,7 +14,7 @@ use core::cell::OnceCell;
 
 use crate::allow::Rules;
 use crate::clock::Millis;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, short};
 use crate::form::Form;
 use crate::json::{self, Object, Value};
 #[cfg(feature = "full")]
@@ -37,6 +37,10 @@ const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance \
 #[cfg(feature = "full")]
 const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode reasons";
 
+/// Those of them that are switches, a rule's too: where they are off the smaller module will do.
+#[cfg(not(feature = "full"))]
+const SWITCHES: &str = "deviceFlow dpop inspect par reasons stepUp";
+
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
@@ -53,7 +57,7 @@ const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
     words!("there is no such option")
 } else {
     words!(
-        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded (a flow other than the code flow with PKCE is no option: RFC 9700 2.1.2 and 2.4)"
+        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded (a flow other than the code flow with PKCE is no option: RFC 9700 2.1.2 and 2.4; nor is a client secret, which a browser cannot keep: register a public client)"
     )
 };
 
@@ -225,11 +229,11 @@ impl Config {
 /// The options in one object. A fault does not end the reading: the first is kept, a stand-in takes
 /// the option's place, and [`Config::parse`] looks once at the end. A way out at each option would
 /// need code of its own to drop all that was read before.
-struct Options<'a> {
-    object: &'a Object,
+pub(crate) struct Options<'a> {
+    pub(crate) object: &'a Object,
     /// What stands in front of an option's name in messages: nothing, `session.`, `apis[0].`.
-    path: &'a str,
-    fault: &'a OnceCell<Error>,
+    pub(crate) path: &'a str,
+    pub(crate) fault: &'a OnceCell<Error>,
 }
 
 impl<'a> Options<'a> {
@@ -240,7 +244,7 @@ impl<'a> Options<'a> {
 
     /// Records that the option called `name` is missing, or what it is, and what it should be.
     #[inline(never)]
-    fn refuse(&self, name: &str, why: &str) {
+    pub(crate) fn refuse(&self, name: &str, why: &str) {
         match self.object.get(name) {
             Some(value) => self.refuse_value(name, value, why),
             None => self.record(&["`", self.path, name, words!("` is missing: "), why]),
@@ -260,9 +264,12 @@ impl<'a> Options<'a> {
     }
 
     fn refuse_unknown(&self, known: &str) {
-        for (name, value) in self.object.iter() {
-            // What is switched off need not be known here: the larger module may have it.
-            if text::has_word(known, name) || matches!(value, Value::Bool(false)) {
+        for (name, _value) in self.object.iter() {
+            if text::has_word(known, name) {
+                continue;
+            }
+            #[cfg(not(feature = "full"))]
+            if matches!(_value, Value::Bool(false)) && text::has_word(SWITCHES, name) {
                 continue;
             }
             #[cfg(feature = "full")]
@@ -275,6 +282,9 @@ impl<'a> Options<'a> {
                 }
             }
             // The value is not shown: it may well be a secret that does not belong here.
+            #[cfg(not(feature = "full"))]
+            let why = NO_SUCH_OPTION;
+            #[cfg(feature = "full")]
             let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
                 words!("a browser cannot keep a client secret; register a public client")
             } else {
@@ -296,7 +306,7 @@ impl<'a> Options<'a> {
     }
 
     /// A list of texts, `default` if it is left out.
-    fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut texts = Vec::new();
         let Some(value) = self.object.get(name) else {
             for text in text::pieces(default, b' ') {
@@ -318,7 +328,7 @@ impl<'a> Options<'a> {
     }
 
     #[cfg(feature = "full")]
-    fn boolean(&self, name: &str) -> bool {
+    pub(crate) fn boolean(&self, name: &str) -> bool {
         match self.object.get(name) {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
@@ -330,7 +340,7 @@ impl<'a> Options<'a> {
     }
 
     #[inline(never)]
-    fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Millis {
+    pub(crate) fn seconds(&self, name: &str, default: u64, [least, most]: [u64; 2]) -> Millis {
         let Some(value) = self.object.get(name) else {
             return Millis::from_secs(default);
         };
@@ -346,7 +356,7 @@ impl<'a> Options<'a> {
     }
 
     /// The options in an object that may be left out.
-    fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
+    pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
     where
         'a: 'b,
     {
@@ -362,7 +372,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn issuer(&self) -> String {
+    pub(crate) fn issuer(&self) -> String {
         const WHY: &str = words!(
             "it must be the provider's issuer identifier, an https URL without query or fragment"
         );
@@ -409,7 +419,7 @@ impl<'a> Options<'a> {
         url
     }
 
-    fn scope(&self) -> String {
+    pub(crate) fn scope(&self) -> String {
         const WHY: &str =
             words!("it must be a list of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
@@ -459,7 +469,7 @@ impl<'a> Options<'a> {
         cfg!(feature = "full") && session() == Some("escrow")
     }
 
-    fn claims(&self) -> Vec<String> {
+    pub(crate) fn claims(&self) -> Vec<String> {
         let named = self.texts(
             "claims",
             DEFAULT_CLAIMS,
@@ -482,7 +492,7 @@ impl<'a> Options<'a> {
         claims
     }
 
-    fn metadata(&self, issuer: &str) -> Option<Metadata> {
+    pub(crate) fn metadata(&self, issuer: &str) -> Option<Metadata> {
         let value = self.object.get("metadata")?;
         let Some(document) = value.as_object() else {
             self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));
@@ -498,7 +508,7 @@ impl<'a> Options<'a> {
     }
 
     #[cfg(feature = "full")]
-    fn id_token_alg(&self) -> Option<Algorithm> {
+    pub(crate) fn id_token_alg(&self) -> Option<Algorithm> {
         const OPTION: &str = "idTokenSignedResponseAlg";
         let algorithm = self
             .object
@@ -511,7 +521,7 @@ impl<'a> Options<'a> {
         algorithm
     }
 
-    fn authorization_params(&self) -> String {
+    pub(crate) fn authorization_params(&self) -> String {
         const WHY: &str = words!("it must be an object of strings such as { audience: '…' }");
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
@@ -526,24 +536,15 @@ impl<'a> Options<'a> {
     }
 }
 
-fn fault(message: &[&str]) -> Error {
+pub(crate) fn fault(message: &[&str]) -> Error {
     Error::of(Code::ConfigInvalid, message)
 }
 
 /// A value as JSON, cut short for a message.
 fn shown(value: &Value) -> String {
-    const SHOWN: usize = 80;
     let mut text = String::new();
     value.write(&mut text);
-    if text.len() > SHOWN {
-        let mut end = SHOWN;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+    short(&text)
 }
 
 #[cfg(test)]
@@ -694,6 +695,15 @@ mod tests {
             (r#"{"requestTimeout": 0}"#, "from 1 to 120"),
             (r#"{"inspect": "yes"}"#, "true or false"),
             (
+                r#"{"inspekt": false}"#,
+                "`inspekt`: there is no such option",
+            ),
+            (r#"{"session": {"idel": false}}"#, "`session.idel`"),
+            (
+                r#"{"apis": [{"url": "https://a.test/", "stepup": false}]}"#,
+                "`apis[0].stepup`",
+            ),
+            (
                 r#"{"clientid": "x"}"#,
                 "`clientid`: there is no such option",
             ),
@@ -711,6 +721,15 @@ mod tests {
                 error.message()
             );
         }
+    }
+
+    #[test]
+    fn what_only_the_larger_module_can_do_may_be_switched_off_in_both() {
+        let config = configured(
+            r#"{"deviceFlow":false,"dpop":false,"inspect":false,"par":false,"reasons":false,
+                "apis":[{"url":"https://a.test/","stepUp":false}]}"#,
+        );
+        assert!(config.is_ok(), "{config:?}");
     }
 
     #[test]

@@ -113,6 +113,27 @@ codes! {
     Unsupported = "unsupported", "Change what the message names, or do without.";
     /// The browser's storage refused to keep what must survive.
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
+    /// A request that only script of the app may send is from elsewhere.
+    #[cfg(feature = "edge")]
+    CrossSiteRequest = "cross_site_request", "Send it with room.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
+    /// A cookie of the handler's is not what the handler wrote.
+    #[cfg(feature = "edge")]
+    CookieInvalid = "cookie_invalid", "Nothing, if it is rare: it counts as none. If it is not, look for another app on the same host with the same cookie.name.";
+    /// Something is sealed with a key that is not configured.
+    #[cfg(feature = "edge")]
+    KeyUnknown = "key_unknown", "Keep a replaced key at the end of cookie.keys for as long as session.absolute.";
+    /// The coordinator cannot be reached or does not keep what it is given.
+    #[cfg(feature = "edge")]
+    CoordinatorUnavailable = "coordinator_unavailable", "Look at the coordinator: sessions are kept, but none can be refreshed without it.";
+    /// A session's cookie came that had been replaced long before.
+    #[cfg(feature = "edge")]
+    SessionReplayed = "session_replayed", "Find out how a copy of the cookie got out: the session was ended everywhere.";
+    /// A logout token is not acceptable (OpenID Connect Back-Channel Logout 1.0 section 2.6).
+    #[cfg(feature = "edge")]
+    LogoutTokenInvalid = "logout_token_invalid", "Compare issuer and client.id with the provider's; if it is forged, nothing happened.";
+    /// An upstream did not answer.
+    #[cfg(feature = "edge")]
+    UpstreamUnavailable = "upstream_unavailable", "Look at the route's upstream.";
     /// Nobody signed in within the login's time limit.
     #[cfg(not(target_arch = "wasm32"))]
     Timeout = "timeout", "Try again.";
@@ -146,6 +167,9 @@ codes! {
     /// The page was left while this was under way, and came back from the back-forward cache.
     #[cfg(not(target_arch = "wasm32"))]
     PageLeft = "page_left", "Try again.";
+    /// The token handler did not answer, or what answered is none.
+    #[cfg(not(target_arch = "wasm32"))]
+    HandlerUnreachable = "handler_unreachable", "Look at the path that was passed to connect(), and at the handler's log.";
     /// The room was closed by `close()`.
     #[cfg(not(target_arch = "wasm32"))]
     Closed = "closed", "Call connect() again.";
@@ -219,8 +243,14 @@ impl core::error::Error for Error {}
 /// `?` for each that is not printable ASCII. Never for a secret.
 #[must_use]
 pub(crate) fn quote(text: &str) -> String {
+    ["'", &short(text), "'"].concat()
+}
+
+/// The same without the quotes.
+#[must_use]
+pub(crate) fn short(text: &str) -> String {
     const LONGEST: usize = 60;
-    let mut out = String::from("'");
+    let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
         if i == LONGEST {
             out.push_str("...");
@@ -228,7 +258,6 @@ pub(crate) fn quote(text: &str) -> String {
         }
         out.push(if matches!(c, ' '..='~') { c } else { '?' });
     }
-    out.push('\'');
     out
 }
 

@@ -45,6 +45,14 @@ impl Form {
     }
 }
 
+/// A text as it stands in a form.
+#[cfg(feature = "edge")]
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    encode(&mut out, text);
+    out
+}
+
 #[inline(never)]
 fn encode(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

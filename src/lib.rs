@@ -97,6 +97,7 @@
 //! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
+//! | [`edge`] | on a server: one refresh for all isolates, and the browser has a sealed cookie |
 //! | [`secret`], [`error`] | secrets show nothing of themselves; errors never hold one |
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
@@ -118,6 +119,8 @@ pub mod config;
 pub mod device;
 #[cfg(feature = "full")]
 pub mod dpop;
+#[cfg(feature = "edge")]
+pub mod edge;
 pub mod error;
 pub mod form;
 #[cfg(any(target_arch = "wasm32", test))]

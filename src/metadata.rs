@@ -4,7 +4,8 @@
 //! Metadata that was configured instead of discovered goes through the same checks.
 
 use crate::error::quote;
-use crate::json::{Object, Value};
+use crate::http::Outcome;
+use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::prelude::*;
 use crate::{Code, Error, Result, pkce, url};
@@ -97,6 +98,8 @@ impl Metadata {
             reader.fault.get_or_init(mismatch);
         }
         reader.check_pkce();
+        #[cfg(not(feature = "full"))]
+        reader.check_pushed();
         let metadata = Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: reader.endpoint("authorization_endpoint"),
@@ -258,6 +261,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// RFC 9126 5: such a provider refuses every other request, on a page of its own.
+    #[cfg(not(feature = "full"))]
+    fn check_pushed(&self) {
+        if self.flag("require_pushed_authorization_requests") {
+            let why =
+                words!("the provider wants pushed requests: write par: true in the worker's file");
+            let unsupported = || Error::new(Code::Unsupported, why);
+            self.fault.get_or_init(unsupported);
+        }
+    }
+
     fn signing_algorithms(&self) -> Vec<Algorithm> {
         const NAME: &str = "id_token_signing_alg_values_supported";
         let Some(names) = self.strings(NAME) else {
@@ -285,6 +299,44 @@ fn invalid(reason: &[&str]) -> Error {
         &reason.concat(),
     ];
     Error::of(Code::MetadataInvalid, &message)
+}
+
+/// The text of a JSON document of the provider's. `silent`: what is said if there was no answer.
+///
+/// # Errors
+/// [`Code::ProviderUnavailable`], with what the document is, where, and what came in its place.
+pub(crate) fn document<'a>(
+    outcome: &'a Outcome,
+    what: &str,
+    url: &str,
+    silent: &str,
+) -> Result<&'a str> {
+    let unavailable = |why| {
+        let message = [
+            words!("the provider's "),
+            what,
+            words!(" cannot be had from "),
+            &quote(url),
+            ": ",
+            why,
+        ];
+        Err(Error::of(Code::ProviderUnavailable, &message))
+    };
+    match outcome {
+        Outcome::Failed => unavailable(silent),
+        // Nothing has to be proven here.
+        #[cfg(feature = "full")]
+        Outcome::KeyLost => unavailable(""),
+        Outcome::Reply(reply) if reply.status != 200 => {
+            let mut why = words!("status ").to_owned();
+            json::write_number(&mut why, reply.status.into());
+            unavailable(&why)
+        }
+        Outcome::Reply(reply) => match reply.json_text() {
+            Some(text) => Ok(text),
+            None => unavailable(words!("the answer is not JSON")),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,11 @@
 //! with line breaks, or encoded twice. It is a net for mistakes, not a wall against an API that wants to give tokens
 //! away.
 //!
-//! Searched by Horspool's method for several texts: tokens are long, and most octets are never looked at.
+//! How long the search takes does not depend on the token either, but for its length: a page may well have chosen what
+//! is in a body, and can time it. Tokens are long and of few characters, so one octet in as many as the shortest text
+//! has is looked at, and where that one is none of a token's, no text lies across it. Where a run of such characters is
+//! long enough, a hash of so many goes along it (Karp and Rabin), which says nothing before all of them are right. Of
+//! the longer texts that is the end: base64 is found by its last three quarters.
 
 use crate::base64url;
 use crate::prelude::*;
@@ -40,22 +44,31 @@ pub enum Scope {
 
 /// Looks for a token in one answer.
 pub struct Guard {
-    /// What is looked for.
-    forms: Vec<String>,
-    /// So many octets of each form end where the search looks: those of the shortest, if they are not too many.
+    /// The length of the shortest form.
     window: usize,
-    /// By the two octets there: how far to go on, and in the highest bit whether a form's window ends with them.
-    skips: [u8; 256],
-    /// Whether the forms are of letters, digits and `-._` alone.
-    is_plain: bool,
+    /// What is looked for: the last so many octets of each form, hashed.
+    hashes: [u64; 4],
+    /// What an octet counts for once it is a window behind.
+    power: u64,
+    /// What forms are made of.
+    class: &'static Class,
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
     /// So many of `octets` count: making room anew for each piece would be to fill it twice.
     count: usize,
 }
 
-const IS_LAST: u8 = 1 << 7;
-const LONGEST_WINDOW: usize = 127;
+/// A set of octets, a bit for each.
+type Class = [u64; 4];
+
+/// What is written as it is everywhere, and what of base64url JWTs have besides.
+static PLAIN: Class = class(b"-._");
+
+/// What is the same in base64 and in base64url.
+static LETTERS: Class = class(b"");
+
+/// What a token may have at all (RFC 6749 A.12), but for spaces.
+static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
 
 /// Most octets that are held back: those of the longest token in base64.
 const MOST_HELD: usize = MAX_TOKEN.div_ceil(3) * 4;
@@ -68,26 +81,19 @@ impl Guard {
             return None;
         }
         let forms = forms(token);
-        let lengths = forms.iter().map(String::len);
-        let window = lengths.fold(LONGEST_WINDOW, usize::min);
-        let last = window - 1;
-        let mut skips = [last as u8; 256];
-        let is_plain = forms.iter().all(|form| form.bytes().all(is_plain));
-        for form in &forms {
-            for (pair, to_end) in form.as_bytes().windows(2).zip((0..last).rev()) {
-                let skip = &mut skips[slot(pair[0], pair[1])];
-                *skip = if to_end == 0 {
-                    *skip | IS_LAST
-                } else {
-                    *skip & IS_LAST | (*skip & !IS_LAST).min(to_end as u8)
-                };
-            }
+        let window = forms.iter().map(Vec::len).fold(usize::MAX, usize::min);
+        let mut hashes = [0; 4];
+        for (end, form) in hashes.iter_mut().zip(&forms) {
+            *end = hash(form.get(form.len() - window..).unwrap_or_default());
         }
+        // All others are of letters and digits, or of base64url.
+        let [plainly, ..] = &forms;
+        let is_plain = plainly.iter().all(|octet| may_have(&PLAIN, *octet));
         Some(Self {
-            forms,
             window,
-            skips,
-            is_plain,
+            hashes,
+            power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
+            class: if is_plain { &PLAIN } else { &GRAPHIC },
             octets: Vec::new(),
             count: 0,
         })
@@ -95,26 +101,40 @@ impl Guard {
 
     /// Whether the token is in `text`.
     #[must_use]
-    pub fn is_in(&self, text: &[u8]) -> bool {
-        let mut start = 0;
-        while let Some(place) = text.get(start..start + self.window) {
-            let [.., a, b] = *place else {
-                break;
+    pub fn is_in(&self, mut text: &[u8]) -> bool {
+        while let Some(window) = text.get(..self.window) {
+            let is_other = |octet: &u8| !is_of(self.class, *octet);
+            let passed = if let Some(i) = window.iter().rposition(is_other) {
+                i
+            } else if let Some(length) = self.run(text) {
+                length
+            } else {
+                return true;
             };
-            let skip = self.skips[slot(a, b)];
-            if skip & IS_LAST != 0 {
-                let rest = text.get(start..).unwrap_or_default();
-                if self
-                    .forms
-                    .iter()
-                    .any(|form| rest.starts_with(form.as_bytes()))
-                {
-                    return true;
-                }
-            }
-            start += usize::from(skip & !IS_LAST);
+            text = text.get(passed + 1..).unwrap_or_default();
         }
         false
+    }
+
+    /// How many octets that forms are made of `text` begins with, which are a window at least; `None` if a form is
+    /// among them.
+    fn run(&self, text: &[u8]) -> Option<usize> {
+        let (start, rest) = text.split_at_checked(self.window - 1)?;
+        let [a, b, c, d] = self.hashes;
+        let (mut hash, mut gone) = (hash(start), 0);
+        let mut length = start.len();
+        for (first, next) in text.iter().zip(rest) {
+            if !is_of(self.class, *next) {
+                break;
+            }
+            hash = push(hash, *next).wrapping_sub(gone);
+            gone = self.power.wrapping_mul(u64::from(*first));
+            if (hash == a) | (hash == b) | (hash == c) | (hash == d) {
+                return None;
+            }
+            length += 1;
+        }
+        Some(length)
     }
 
     /// The place for the next piece of the body, which has so many octets.
@@ -149,64 +169,97 @@ impl Guard {
 
     /// How many octets at the end of what is there may begin a form, whatever the token is.
     fn held(&self) -> usize {
-        let may_be = |octet: &&u8| is_plain(**octet) || !self.is_plain && octet.is_ascii_graphic();
         let end = self.octets().iter().rev().take(MOST_HELD);
-        end.take_while(may_be).count()
+        end.take_while(|octet| may_have(self.class, **octet))
+            .count()
     }
 }
 
-/// What is written as it is everywhere, and what of base64url JWTs have besides.
-fn is_plain(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-._".contains(&octet)
-}
-
-/// Where in a table of 256 two octets are. One alone is near the end of some form, whatever it is.
-const fn slot(a: u8, b: u8) -> usize {
-    (a.wrapping_mul(31) ^ b) as usize
-}
-
-fn forms(token: &str) -> Vec<String> {
-    let mut forms = vec![longest_part(token, "-._")];
-    let mut octets = Vec::new();
-    for _ in 0..3 {
-        let from = (octets.len() * 8).div_ceil(6);
-        octets.extend_from_slice(token.as_bytes());
-        // The characters that are made of the token's bits alone.
-        let text = base64url::encode(&octets);
-        let text = text.get(from..octets.len() * 8 / 6).unwrap_or_default();
-        forms.push(longest_part(text, ""));
-        octets.truncate(octets.len() - token.len());
-        octets.push(0);
-    }
-    forms
-}
-
-/// The longest part of letters, digits and what is in `kept`, unless that is short: then all.
-fn longest_part(text: &str, kept: &str) -> String {
-    let is_kept = |octet: u8| octet.is_ascii_alphanumeric() || kept.as_bytes().contains(&octet);
-    let mut longest = "";
-    let mut start = 0;
-    for (i, octet) in text.bytes().enumerate() {
-        if !is_kept(octet) {
-            start = i + 1;
+/// Letters, digits and these.
+const fn class(more: &[u8]) -> Class {
+    let mut class = [0; 4];
+    let mut octet = 0;
+    while octet < 128 {
+        let mut is_in = (octet as u8).is_ascii_alphanumeric();
+        let mut i = 0;
+        while i < more.len() {
+            is_in |= more[i] == octet as u8;
+            i += 1;
         }
-        let part = text.get(start..=i).unwrap_or_default();
+        class[octet >> 6] |= (is_in as u64) << (octet & 63);
+        octet += 1;
+    }
+    class
+}
+
+#[inline(always)]
+fn is_of(class: &Class, octet: u8) -> bool {
+    #[cfg(test)]
+    tests::LOOKED_AT.set(tests::LOOKED_AT.get() + 1);
+    class[usize::from(octet >> 6)] >> (octet & 63) & 1 == 1
+}
+
+/// The same, where there is little to look at.
+#[inline(never)]
+fn may_have(class: &Class, octet: u8) -> bool {
+    is_of(class, octet)
+}
+
+/// Odd, with its bits all over.
+const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The hash of so many octets more: those before count for [`BASE`] times as much.
+fn push(hash: u64, octet: u8) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(octet.into())
+}
+
+fn hash(octets: &[u8]) -> u64 {
+    octets.iter().fold(0, |hash, octet| push(hash, *octet))
+}
+
+fn forms(token: &str) -> [Vec<u8>; 4] {
+    let mut octets = vec![0; 2];
+    octets.extend_from_slice(token.as_bytes());
+    let encoded = |before: usize| {
+        let octets = octets.get(2 - before..).unwrap_or_default();
+        let text = base64url::encode(octets);
+        // The characters that are made of the token's bits alone.
+        let text = text
+            .as_bytes()
+            .get((before * 4).div_ceil(3)..octets.len() * 4 / 3);
+        longest_part(text.unwrap_or_default(), &LETTERS)
+    };
+    [
+        longest_part(token.as_bytes(), &PLAIN),
+        encoded(0),
+        encoded(1),
+        encoded(2),
+    ]
+}
+
+/// The longest part of these characters, unless that is short: then all.
+fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
+    let mut longest: &[u8] = &[];
+    for part in text.split(|octet| !may_have(class, *octet)) {
         if part.len() > longest.len() {
             longest = part;
         }
     }
-    let whole = if longest.len() < SHORTEST {
-        text
-    } else {
-        longest
-    };
-    whole.to_owned()
+    if longest.len() < SHORTEST {
+        longest = text;
+    }
+    longest.to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+
+    thread_local! {
+        /// Octets of texts and tokens that were looked at, each as often as it was.
+        pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
 
     const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTcwMH0.4Ki2-_YQ0aXhQz";
     /// A token with all that is written otherwise somewhere (RFC 6749 A.12).
@@ -370,6 +423,36 @@ mod tests {
                 assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
             }
         }
+    }
+
+    /// How often an octet of `text` is looked at, in search of `token`.
+    fn work(token: &str, text: &str) -> usize {
+        let guard = Guard::new(token).unwrap();
+        let before = LOOKED_AT.get();
+        assert!(!guard.is_in(text.as_bytes()));
+        LOOKED_AT.get() - before
+    }
+
+    #[test]
+    fn how_much_is_looked_at_says_nothing_of_the_token_but_its_length() {
+        let other: String = JWT.chars().rev().collect();
+        let encoded = base64url::encode(JWT.as_bytes());
+        let (almost, _) = JWT.split_at(JWT.len() - 1);
+        for body in [
+            almost.repeat(50),
+            [almost, " "].concat().repeat(50),
+            [&JWT[1..], "\n"].concat().repeat(50),
+            JWT[..20].repeat(50),
+            [&encoded[..60], "."].concat().repeat(50),
+            "eyJhbGciOi ".repeat(50),
+            " ".repeat(2000),
+            "e".repeat(2000),
+        ] {
+            assert_eq!(work(JWT, &body), work(&other, &body), "{body}");
+        }
+        // The control: there is something to see.
+        let blank = " ".repeat(2000);
+        assert!(work(&JWT[..40], &blank) > work(JWT, &blank));
     }
 
     #[test]

@@ -137,6 +137,13 @@ impl Schedule {
         self.can_hurry = false;
     }
 
+    /// Whether the attempt before this one failed: its answer may have been lost, with a successor in it.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// An attempt succeeded, or there is a new session.
     pub fn reset(&mut self) {
         *self = Self::default();

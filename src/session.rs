@@ -79,7 +79,7 @@ impl EndReason {
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         const ALL: [EndReason; if cfg!(feature = "full") { 12 } else { 7 }] = [
             EndReason::LoggedOut,
             EndReason::ProviderEnded,
@@ -536,6 +536,17 @@ impl Session {
             "id_token",
             self.latest.as_ref().unwrap_or(&self.original).token(),
         );
+    }
+
+    /// The access tokens of rules that have their own: each target's place in the configuration, the token, since and
+    /// until when it is good, and the generation that it came with.
+    #[cfg(feature = "full")]
+    pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
+        self.others.iter().map(|(target, other)| {
+            let since = other.requested.wall;
+            let until = after(since, other.expires_in);
+            (*target, &other.access_token, since, until, other.issued)
+        })
     }
 
     /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`. `is_kept`: whether the store takes it, if

@@ -8,6 +8,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::clock::Millis;
+use crate::error::{Code, Error};
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
 use crate::json::{self, Object, Value};
@@ -150,6 +151,32 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
         408 | 500..=599 => Answer::ServerFault,
         _ => Answer::Unusable(words!("a status that a token endpoint does not use")),
     }
+}
+
+/// The tokens that a code was exchanged for.
+///
+/// # Errors
+/// [`Code::CodeRejected`], [`Code::ClientRejected`], [`Code::ProviderUnavailable`] or [`Code::TokenResponseInvalid`], as
+/// the answer is.
+pub(crate) fn exchanged(reply: &HttpReply, scheme: Scheme) -> crate::Result<Box<TokenSet>> {
+    let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
+    Err(match read(reply, scheme) {
+        Answer::Tokens(tokens) => return Ok(tokens),
+        Answer::Refused(code) if code == "invalid_grant" => Error::new(
+            Code::CodeRejected,
+            words!("the token endpoint answered invalid_grant"),
+        ),
+        Answer::Refused(code) => Error::of(
+            Code::ClientRejected,
+            &[words!("the token endpoint answered "), &code],
+        ),
+        Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
+        Answer::ServerFault => unavailable(words!("the token endpoint failed")),
+        Answer::Unusable(why) => Error::of(
+            Code::TokenResponseInvalid,
+            &[words!("the token endpoint's answer is unusable: "), why],
+        ),
+    })
 }
 
 fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {

@@ -117,6 +117,13 @@ impl Url {
         self.part(self.path_start, self.href.len())
     }
 
+    /// Path and query.
+    #[cfg(feature = "edge")]
+    #[must_use]
+    pub fn relative_without_fragment(&self) -> &str {
+        self.part(self.path_start, self.fragment_start)
+    }
+
     /// The serialised URL without its fragment: what is sent.
     #[must_use]
     pub fn without_fragment(&self) -> &str {

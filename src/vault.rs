@@ -297,9 +297,8 @@ impl Vault {
         let message = match PageMessage::parse(text) {
             Ok(message) => message,
             Err(unreadable) => {
-                let error = Error::new(Code::MessageInvalid, unreadable.why);
                 self.drop_call(call);
-                return self.post(port, message::error(unreadable.id, &error));
+                return self.post(port, message::error(unreadable.id, &unreadable.error));
             }
         };
         let id = message.id;

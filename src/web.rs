@@ -21,7 +21,7 @@ mod host;
 pub(crate) mod js;
 mod provider;
 mod seal;
-mod signature;
+pub(crate) mod signature;
 #[cfg(feature = "full")]
 mod socket;
 

@@ -1,4 +1,5 @@
-//! `SECURITY.md` claims nothing without a test: each claim names some, and each that is named is there.
+//! `SECURITY.md` and `docs/conformance.md` claim nothing without a test: each claim names some, and each that is named
+//! is there.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,6 +25,11 @@ const ABSOLUTE: &[&str] = &[
 
 fn document() -> String {
     fs::read_to_string(at("SECURITY.md")).unwrap()
+}
+
+/// What the specifications ask.
+fn conformance() -> String {
+    fs::read_to_string(at("docs/conformance.md")).unwrap()
 }
 
 fn at(path: &str) -> std::path::PathBuf {
@@ -90,6 +96,59 @@ fn claims(document: &str) -> Vec<&str> {
     claims
 }
 
+/// The tests that a document names and that are not there.
+fn missing(document: &str) -> Vec<(&str, &str)> {
+    let named = named(document).into_iter();
+    let is_missing = |(file, name): &(&str, &str)| {
+        let source = fs::read_to_string(at(file));
+        !source.is_ok_and(|source| has_test(file, &source, name))
+    };
+    named.filter(is_missing).collect()
+}
+
+/// All Rust sources below a folder, by their paths.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources.extend(self::sources(&path));
+        } else {
+            let text = fs::read_to_string(&path).unwrap();
+            sources.push((path.display().to_string(), text));
+        }
+    }
+    sources
+}
+
+/// Statements that compare the text of a secret otherwise than by [`strongroom::Secret::matches`].
+fn loose_comparisons(source: &str) -> Vec<String> {
+    let (code, _) = source
+        .split_once("#[cfg(test)]\nmod tests {")
+        .unwrap_or((source, ""));
+    let lines = code.lines().map(str::trim);
+    let code: Vec<&str> = lines.filter(|line| !line.starts_with("//")).collect();
+    // One that is written over several lines counts like any other.
+    let code = code.join(" ").replace(" .", ".");
+    let compares = |statement: &&str| {
+        let sides = ["== ", "!= "].map(|sign| statement.split(sign).collect::<Vec<_>>());
+        sides.iter().any(|sides| {
+            sides.windows(2).any(|pair| {
+                let (left, right) = (pair[0].trim_end(), pair[1]);
+                let term = right.split([' ', ',', ';', '{', '}']).next().unwrap();
+                left.ends_with(".expose()") || term.contains(".expose()")
+            })
+        }) || [".eq(", ".ne(", ".starts_with(", ".ends_with(", ".cmp("]
+            .iter()
+            .any(|how| statement.contains(&[".expose()", how].concat()))
+    };
+    let statements = code.split([';', '{', '}']);
+    statements
+        .filter(compares)
+        .map(|statement| statement.trim().to_owned())
+        .collect()
+}
+
 fn is_carried(claim: &str) -> bool {
     let says_so = ["Not covered", "not covered", "see there"];
     !named(claim).is_empty() || says_so.iter().any(|words| claim.contains(words))
@@ -98,15 +157,36 @@ fn is_carried(claim: &str) -> bool {
 #[test]
 fn every_test_that_is_named_is_there() {
     let document = document();
-    let missing: Vec<_> = named(&document)
-        .into_iter()
-        .filter(|(file, name)| {
-            let source = fs::read_to_string(at(file));
-            !source.is_ok_and(|source| has_test(file, &source, name))
+    assert_eq!(missing(&document), []);
+    assert!(named(&document).len() > 150);
+}
+
+#[test]
+fn every_rule_of_the_specifications_has_a_test_or_a_reason() {
+    let document = conformance();
+    assert_eq!(missing(&document), []);
+    let claims = claims(&document);
+    let bare: Vec<_> = claims.iter().filter(|claim| !is_carried(claim)).collect();
+    assert_eq!(bare, [&""; 0]);
+    // Of each row that is there: no table is left out because its head is another.
+    let rows = document.lines().filter(|line| line.starts_with("| "));
+    let heads = rows.clone().filter(|row| row.starts_with("| section |"));
+    assert_eq!(claims.len(), rows.count() - heads.count());
+    assert!(claims.len() > 80, "{}", claims.len());
+}
+
+#[test]
+fn secrets_are_compared_by_one_function() {
+    let sources = sources(&at("src"));
+    assert!(sources.iter().any(|(_, code)| code.contains(".matches(")));
+    let found: Vec<_> = sources
+        .iter()
+        .flat_map(|(file, code)| {
+            let found = loose_comparisons(code).into_iter();
+            found.map(move |statement| (file.as_str(), statement))
         })
         .collect();
-    assert_eq!(missing, []);
-    assert!(named(&document).len() > 150);
+    assert_eq!(found, []);
 }
 
 #[test]
@@ -155,6 +235,21 @@ fn a_control_what_is_missing_is_found_missing() {
     assert!(!is_carried("It is safe."));
     assert!(!is_carried("It is safe, says `SECURITY.md: safe`."));
     assert!(is_carried("It is safe. `tests/a.rs: b`"));
+    for loose in [
+        "if a.expose() == b.expose() { c() }",
+        "let x = known != token\n    .expose();",
+        "a.expose()\n    .starts_with(b)",
+        "b == a.expose().trim()",
+    ] {
+        assert_eq!(loose_comparisons(loose).len(), 1, "{loose}");
+    }
+    for fine in [
+        "if a.matches(b.expose()) {}",
+        "// a.expose() == b",
+        "a == b",
+    ] {
+        assert_eq!(loose_comparisons(fine), [""; 0], "{fine}");
+    }
     let table = "| a | shown by |\n|---|---|\n| row | `x.rs: y` |\n\n| b | c |\n|---|---|\n| other | d |\n- point\n";
     assert_eq!(claims(table), ["row | `x.rs: y` |", "point"]);
 }

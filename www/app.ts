@@ -12,7 +12,7 @@ import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
   setUpSearch()
-  const room = await (FRAME ? connectFrame(FRAME) : connect(startWorker()))
+  const room = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
   Object.assign(window, { room })
   setUpTimeline(room)
   setUpSession(room)
@@ -38,7 +38,7 @@ async function finishLogin(room: Strongroom): Promise<void> {
 
 /** Shows the state on each change, and once a second since times pass. */
 function keepShowing(room: Strongroom): void {
-  let holdings: Holding[] = []
+  let holdings: Holding[] | null = []
   let asked = false
   const show = () => {
     showSession(room, holdings)
@@ -49,7 +49,7 @@ function keepShowing(room: Strongroom): void {
     asked = true
     await new Promise((resolve) => setTimeout(resolve, 50))
     asked = false
-    holdings = await room.inspect().catch(() => [])
+    holdings = await room.inspect().catch(() => null)
     show()
   }
   room.on('change', () => void look())

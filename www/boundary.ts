@@ -12,11 +12,12 @@ const KINDS: Record<Holding['kind'], string> = {
   pending_login: 'Pending login',
 }
 
-/** Shows both sides as of now. */
-export async function showBoundary(room: Strongroom, holdings: Holding[]): Promise<void> {
+/** Shows both sides as of now. Of what it holds, a token handler tells nothing: `null`. */
+export async function showBoundary(room: Strongroom, holdings: Holding[] | null): Promise<void> {
   const totals = messageTotals()
   byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))
   byId('token-count').textContent = count(tokensInMessages())
+  byId('vault-title').textContent = `What the ${holdings ? 'vault' : 'server'} holds`
   replace(byId('vault-view'), ...vaultView(holdings))
   replace(byId('page-view'), ...(await pageView(room.session, totals)))
 }
@@ -80,7 +81,16 @@ function names(keys: string[]): HTMLElement | string {
   return keys.length ? el('span', {}, ...keys.map(code)) : 'empty'
 }
 
-function vaultView(holdings: Holding[]): HTMLElement[] {
+function vaultView(holdings: Holding[] | null): HTMLElement[] {
+  if (!holdings) {
+    return [
+      el(
+        'p',
+        { class: 'soft' },
+        'It tells no page. The tokens are on the server; this browser has a sealed cookie, which no script can read.',
+      ),
+    ]
+  }
   if (!holdings.length) return [el('p', { class: 'soft' }, 'Nothing yet.')]
   return holdings.map(holding)
 }

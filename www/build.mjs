@@ -23,11 +23,12 @@ const pkg = at('../pkg/dist/')
  * @param {string} addresses.api The API's base URL, ending in `/`.
  * @param {string} [addresses.app] The app's origin, and
  * @param {string} [addresses.vault] the vault's, if it has one of its own.
+ * @param {string} [addresses.handler] Where the token handler is, if there is one in place of a vault: a path.
  * @returns {Promise<{ site: Files, vault: Files }>} The files of each origin, by path.
  *
  * @typedef {Record<string, string | Uint8Array>} Files
  */
-export async function buildSite({ issuer, api, app = '', vault }) {
+export async function buildSite({ issuer, api, app = '', vault, handler = '' }) {
   const { outputFiles } = await build({
     absWorkingDir: fileURLToPath(at('.')),
     entryPoints: ['app.ts', 'auth.worker.ts', 'frame.ts', 'callback.ts'],
@@ -43,6 +44,7 @@ export async function buildSite({ issuer, api, app = '', vault }) {
       API: JSON.stringify(api),
       APP: JSON.stringify(app),
       FRAME: JSON.stringify(vault ? `${vault}/frame.html` : ''),
+      HANDLER: JSON.stringify(handler),
     },
     logLevel: 'warning',
   })
@@ -56,6 +58,7 @@ export async function buildSite({ issuer, api, app = '', vault }) {
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
   const ofVault = ['/auth.worker.js', '/strongroom_full_bg.wasm']
+  if (handler) return { site: take(ofApp), vault: {} }
   const pages = ['/frame.html', '/frame.js', '/callback.html', '/callback.js']
   return vault
     ? { site: take(ofApp), vault: take([...ofVault, ...pages]) }

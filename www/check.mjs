@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict'
 import { launchBrowser } from '../tests/support/browser.mjs'
+import { buildSite } from './build.mjs'
 import { startDemo } from './demo.mjs'
 import { clickCall, connected, openDemo, search, signIn } from './drive.mjs'
 import { Steps } from './steps.mjs'
@@ -12,8 +13,8 @@ import { Steps } from './steps.mjs'
 const MANY = 10
 
 const steps = new Steps()
-const vaultOrigin = process.argv.includes('--vault-origin')
-const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin })
+const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
+const demo = await startDemo({ provider: { accessTokenSeconds: 5 }, vaultOrigin, edge })
 const browser = await launchBrowser()
 
 try {
@@ -32,7 +33,21 @@ async function check(context) {
   let page
   let second
 
-  await steps.run('the page connects to its vault', async () => {
+  if (edge) {
+    await steps.run('the page is the one that has a vault, but for one line', async () => {
+      const lines = async (handler) => {
+        const { site } = await buildSite({ issuer: demo.provider.issuer, api: api.url, handler })
+        return new TextDecoder().decode(site['/app.js']).split('\n')
+      }
+      const [over, usual] = await Promise.all([lines('/auth'), lines('')])
+      // What starts a worker is left out by the bundler.
+      const others = over.filter((line) => !usual.includes(line))
+      assert.equal(others.length, 1, others.join('\n'))
+      return others[0].trim()
+    })
+  }
+
+  await steps.run(`the page connects to its ${edge ? 'token handler' : 'vault'}`, async () => {
     page = await openDemo(context, demo)
     assert.equal(await session(page), null, 'there is a session before anyone signed in')
     return 'no session yet'
@@ -116,6 +131,8 @@ async function check(context) {
     await page.reload()
     await connected(page)
     assert.equal((await session(page)).claims.sub, 'alice')
+    // A handler that is asked who is signed in asks the provider, if the token has expired.
+    if (edge) return 'no login'
     assert.equal(ledger.tokenRequests().length, before)
     return 'no login, no request for tokens'
   })
@@ -130,7 +147,7 @@ async function check(context) {
     return `family 1, after ${ledger.generation(1)} generations`
   })
 
-  await steps.run('a call after that is refused in the vault', async () => {
+  await steps.run(`a call after that is refused ${edge ? 'by the handler' : 'in the vault'}`, async () => {
     api.clear()
     const code = await page.evaluate((url) => room.fetch(url).catch((error) => error.code), `${api.url}me`)
     assert.equal(code, 'login_required')

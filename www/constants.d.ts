@@ -4,6 +4,8 @@ declare const CLIENT_ID: string
 declare const API: string
 /** The vault's frame, if the vault has an origin of its own; else empty. */
 declare const FRAME: string
+/** Where the token handler's endpoints are, if there is one in place of the vault; else empty. */
+declare const HANDLER: string
 /** The app's origin. */
 declare const APP: string
 

@@ -1,16 +1,22 @@
+import { createServer } from 'node:http'
+import { startEdgeSite } from '../tests/support/edge/site.mjs'
 import { startServers } from '../tests/support/servers.mjs'
 import { buildSite } from './build.mjs'
 
 /** Added to the page's policy: only this page's own Trusted Types policy makes scripts out of strings. */
 const TRUSTED_TYPES = `; require-trusted-types-for 'script'; trusted-types auth-worker`
 
+/** Where the token handler's endpoints are. */
+const HANDLER = '/auth'
+
 /**
  * Starts the whole demo: provider, API and the site with its files. With `vaultOrigin` the vault has an origin of its
- * own, and the site no worker.
+ * own, and the site no worker. With `edge` there is no vault, but a token handler in Cloudflare's runtime.
  *
- * @param {Parameters<typeof startServers>[0]} [options]
+ * @param {Parameters<typeof startServers>[0] & { edge?: boolean }} [options]
  */
-export async function startDemo(options = {}) {
+export async function startDemo({ edge = false, ...options } = {}) {
+  if (edge) return startEdgeDemo(options)
   const workers = options.vaultOrigin ? { site: { workers: [] } } : {}
   const servers = await startServers({ ...workers, ...options })
   const { site, vault, provider, api } = servers
@@ -21,4 +27,28 @@ export async function startDemo(options = {}) {
   Object.assign(site.files, files.site)
   if (vault) Object.assign(vault.files, files.vault)
   return servers
+}
+
+/** The same page, on the origin of the token handler. */
+async function startEdgeDemo({ ports = {}, orNext, provider }) {
+  const site = ports.site && (await findFree(ports.site))
+  const servers = await startEdgeSite('workerd', { ports: { ...ports, site }, orNext, provider })
+  servers.site.pageCsp += TRUSTED_TYPES
+  const addresses = { issuer: servers.provider.issuer, api: servers.api.url, handler: HANDLER }
+  const files = await buildSite(addresses)
+  Object.assign(servers.site.files, files.site)
+  return servers
+}
+
+/** The first of twenty ports that nobody listens on. Cloudflare's runtime does not look for one. */
+async function findFree(port, attempts = 20) {
+  for (let candidate = port; candidate < port + attempts; candidate++) {
+    const server = createServer()
+    const isFree = await new Promise((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(candidate, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+    if (isFree) return candidate
+  }
+  throw new Error(`ports ${port} to ${port + attempts - 1} are taken: end what listens there`)
 }

@@ -2,7 +2,8 @@
  * Makes the pictures of the demo again: docs/demo.png (wide) and docs/demo-narrow.png.
  * Run `cargo xtask build` first; then `node www/screenshot.mjs`.
  *
- * `node www/screenshot.mjs some/folder` puts them there instead, light and dark.
+ * `node www/screenshot.mjs some/folder` puts them there instead, light and dark; with `--edge`, of the demo over the
+ * token handler.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,9 +17,11 @@ const SIZES = [
   { name: 'demo-narrow', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, downTo: '#facts' },
 ]
 
-const [folder] = process.argv.slice(2)
+const edge = process.argv.includes('--edge')
+const [folder] = process.argv.slice(2).filter((argument) => argument !== '--edge')
+if (edge && !folder) throw new Error('say where: the pictures in docs are of the demo with a vault')
 const target = folder ?? fileURLToPath(new URL('../docs/', import.meta.url))
-const demo = await startDemo()
+const demo = await startDemo({ edge })
 const browser = await launchBrowser()
 
 try {

@@ -1,6 +1,6 @@
 /**
  * Serves the demo until it is told to stop. `cargo xtask demo` builds the package and runs this. With `--vault-origin`
- * the vault has an origin of its own.
+ * the vault has an origin of its own; with `--edge` there is a token handler in its place.
  */
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
 import { OWN_CLIENT_ID } from '../tests/support/servers.mjs'
@@ -10,9 +10,14 @@ import { startDemo } from './demo.mjs'
 /** Where development servers listen if nobody tells them otherwise. */
 const APPS = [5173, 4173, 3000].flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
 
-const vaultOrigin = process.argv.includes('--vault-origin')
-const demo = await startDemo({ ports: PORTS, orNext: true, apps: APPS, vaultOrigin })
+const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
+const demo = await startDemo({ ports: PORTS, orNext: true, apps: APPS, vaultOrigin, edge })
 const [account] = ACCOUNTS
+
+const own = `\n  your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000`
+const more = edge
+  ? `\n  the handler       ${demo.site.origin}/auth, in workerd`
+  : (vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : '') + own
 
 console.log(`
   strongroom demo   ${demo.site.origin}
@@ -20,8 +25,7 @@ console.log(`
   sign in as        ${account.username}, password ${account.password}
   access tokens     last ${demo.provider.settings.accessTokenSeconds} seconds
   provider          ${demo.provider.issuer}
-  API               ${demo.api.url}${vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : ''}
-  your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000
+  API               ${demo.api.url}${more}
 
   Ctrl-C ends it.
 `)

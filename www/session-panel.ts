@@ -42,7 +42,7 @@ async function attempt(action: Promise<unknown>): Promise<void> {
 }
 
 /** Shows the session as of now; called each second and on each change. */
-export function showSession({ session, endReason }: Strongroom, holdings: Holding[]): void {
+export function showSession({ session, endReason }: Strongroom, holdings: Holding[] | null): void {
   document.body.dataset.state = session ? 'signed-in' : 'signed-out'
   byId('signed-in').hidden = !session
   byId('signed-out').hidden = Boolean(session)
@@ -65,10 +65,10 @@ function nameOf({ claims }: Session): string {
   return String(claims.name ?? claims.sub)
 }
 
-function facts(session: Session, holdings: Holding[]): HTMLElement[] {
-  const generation = holdings.find(({ kind }) => kind === 'refresh_token')?.generation
+function facts(session: Session, holdings: Holding[] | null): HTMLElement[] {
+  const generation = holdings?.find(({ kind }) => kind === 'refresh_token')?.generation
   const rows: [string, HTMLElement | string][] = [
-    ['Refresh token', generation == null ? 'none' : `generation ${generation}`],
+    ['Refresh token', !holdings ? 'on the server' : generation == null ? 'none' : `generation ${generation}`],
     ['Session ends', relative(session.expiresAt)],
     ['Idle limit', relative(session.idleExpiresAt)],
     ['Scopes', el('span', { class: 'scopes' }, ...session.scopes.map(code))],
@@ -77,10 +77,10 @@ function facts(session: Session, holdings: Holding[]): HTMLElement[] {
 }
 
 /** The access token's remaining life, as a ring that empties. */
-function showRing(session: Session, holdings: Holding[]): void {
+function showRing(session: Session, holdings: Holding[] | null): void {
   const now = Date.now()
   const end = session.accessTokenExpiresAt
-  const start = holdings.find(({ kind }) => kind === 'access_token')?.since ?? end - 10_000
+  const start = holdings?.find(({ kind }) => kind === 'access_token')?.since ?? end - 10_000
   const left = Math.max(0, end - now)
   const share = Math.min(1, left / Math.max(1, end - start))
   const seconds = Math.ceil(left / 1000)
@@ -96,7 +96,8 @@ function showRing(session: Session, holdings: Holding[]): void {
     'aria-label',
     left ? `The access token is good for ${seconds} seconds` : 'The access token has expired',
   )
+  const keeper = holdings ? 'vault' : 'server'
   byId('lead').textContent = left
-    ? 'The vault has an access token that this page can use but not read. Call the API, or wait for it to expire.'
-    : 'The access token has expired. The next call waits while the vault uses the refresh token, once.'
+    ? `The ${keeper} has an access token that this page can use but not read. Call the API, or wait for it to expire.`
+    : `The access token has expired. The next call waits while the ${keeper} uses the refresh token, once.`
 }

@@ -64,7 +64,12 @@ function showEvent(event: TraceEvent): void {
       refreshStartedAt = at
       return note('Refresh started', 'the refresh token is on its way to the provider', 'wait', at)
     case 'refresh_completed':
-      return note(rotation(generation), `a new access token, after ${took(at - refreshStartedAt)}`, 'key', at)
+      return note(
+        rotation(generation),
+        refreshStartedAt ? `a new access token, after ${took(at - refreshStartedAt)}` : 'a new access token',
+        'key',
+        at,
+      )
     case 'refresh_failed':
       return note('Refresh failed', [status, detail].filter(Boolean).join(' '), 'bad', at)
     case 'session_ended':
@@ -161,5 +166,5 @@ function addLine(at: number, title: string, detail: string, tone: Tone): Line {
 /** For a call that the vault refused: it has no number. */
 export function noteRefusal(error: unknown): void {
   const { code } = error as { code?: string }
-  if (code) note(`Refused: ${code}`, 'nothing left the vault', 'bad')
+  if (code) note(`Refused: ${code}`, 'nothing was sent', 'bad')
 }

@@ -47,6 +47,18 @@ async function large(room, { sizes, bodies }) {
   return found
 }
 
+/** The largest body, searched for the token and not: the site's configuration has a rule that says so. */
+async function guard(room, { sizes, bodies }) {
+  const size = sizes.split(' ').at(-1)
+  const receive = (path) => async () => {
+    const bytes = await READERS.whole(await room.fetch(`${API}${path}?size=${size}`))
+    if (bytes !== Number(size)) throw new Error(`${bytes} of ${size} bytes came`)
+  }
+  const both = [receive('bytes'), receive(UNSEARCHED)]
+  await inTurns(2, both)
+  return inTurns(bodies, both)
+}
+
 /** Many small requests at once, timed until the last is answered. */
 async function parallel(room, { requests, bursts }) {
   const burst = (fetcher) => async () => {
@@ -58,7 +70,7 @@ async function parallel(room, { requests, bursts }) {
   return inTurns(bursts, both)
 }
 
-const MEASURES = { small, large, parallel }
+const MEASURES = { small, large, guard, parallel }
 
 /** @param {{ measures: string }} parameters Names, with spaces between, and what those need. */
 export async function compare(room, { measures, ...parameters }) {

@@ -7,10 +7,6 @@ import { listen } from './listen.js'
 /** Seconds between reports. */
 const PAUSE = 15
 
-const EVENTS = ['pointerdown', 'keydown', 'wheel', 'touchmove']
-
-const WAKING = ['online', 'visibilitychange']
-
 /**
  * Calls `report` when the user does something, at most every fifteen seconds, and when the device may have been
  * away. Returns what ends it.
@@ -23,7 +19,15 @@ export const watchUser = (report: (what: 'active' | 'woke') => void): (() => voi
     report('active')
   }
   const wake = () => report('woke')
-  const stops = EVENTS.map((type) => listen(window, type, hear, { passive: true, capture: true }))
-  stops.push(...WAKING.map((type) => listen(window, type, wake)))
+  const listeners = {
+    pointerdown: hear,
+    keydown: hear,
+    wheel: hear,
+    touchmove: hear,
+    online: wake,
+    visibilitychange: wake,
+  }
+  const options = { passive: true, capture: true }
+  const stops = Object.entries(listeners).map(([type, listener]) => listen(window, type, listener, options))
   return () => stops.forEach((stop) => stop())
 }

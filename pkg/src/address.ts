@@ -30,7 +30,7 @@ export const withoutAnswer = (url: URL): URL => {
 export const webUrl = (address: string): URL => {
   const url = new URL(address)
   if (/^https?:$/.test(url.protocol)) return url
-  throw unsupported(`a window cannot be sent to a ${url.protocol} address`)
+  throw unsupported(`no window is sent to a ${url.protocol} address`)
 }
 
 /**
@@ -41,7 +41,7 @@ export const ownPath = (address = location.href): string => {
   const url = new URL(address, location.href)
   const { href } = isAnswer(url) ? withoutAnswer(url) : url
   const { origin } = location
-  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
+  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo is no path within ${origin}`)
   // Two slashes would begin a host.
   return href.slice(origin.length).replace(/^\/+/, '/')
 }

@@ -15,6 +15,9 @@ const MAX_ANSWERS = 8
 /** Most browsers keep 4096 bytes of a cookie. */
 const MAX_COOKIE = 4000
 
+/** Bytes of all of them: many a server refuses requests with 8 KB of headers, and each to this host has these. */
+const MAX_ALL = 6000
+
 /** Rings when there is an answer, where the browser lets the frame hear it. */
 const BELL = 'strongroom answer'
 
@@ -41,6 +44,23 @@ const forget = (prefix: string, name: string) => {
   document.cookie = `${name}=; Max-Age=0; ${attributes(prefix)}`
 }
 
+/** Forgets the answers that have waited the longest, until there is room for one more of so many bytes. */
+const makeRoom = (bytes: number) => {
+  const waiting = prefixes().flatMap((prefix) =>
+    document.cookie
+      .split('; ')
+      // The oldest first (RFC 6265 5.4).
+      .filter((cookie) => cookie.startsWith(prefix))
+      .map((cookie) => ({ prefix, cookie })),
+  )
+  let all = waiting.reduce((sum, { cookie }) => sum + cookie.length, bytes)
+  while (waiting.length && (waiting.length >= MAX_ANSWERS || all > MAX_ALL)) {
+    const { prefix, cookie } = waiting.shift()!
+    all -= cookie.length
+    forget(prefix, cookie.split('=', 1)[0]!)
+  }
+}
+
 /**
  * In the callback page: keeps the answer for the frame. `path` is where the provider sent it, with query and fragment.
  * Returns whether the browser took it.
@@ -48,12 +68,9 @@ const forget = (prefix: string, name: string) => {
 export const keep = (state: string, path: string): boolean => {
   const value = encodeURIComponent(path)
   for (const prefix of prefixes()) {
-    const waiting = document.cookie.split('; ').filter((cookie) => cookie.startsWith(prefix))
-    if (waiting.length >= MAX_ANSWERS) {
-      for (const cookie of waiting) forget(prefix, cookie.split('=', 1)[0]!)
-    }
     const name = prefix + state
     if (name.length + value.length > MAX_COOKIE) return false
+    makeRoom(name.length + value.length)
     document.cookie = `${name}=${value}; Max-Age=${LIFETIME}; ${attributes(prefix)}`
     if (read(name) !== value) continue
     const bell = new BroadcastChannel(BELL)

@@ -79,6 +79,8 @@ export type Resumed =
   | 'redirect'
   /** The provider knew the user, and was asked in a hidden frame. */
   | 'iframe'
+  /** The browser had the cookie, and the token handler opened it (`strongroom/edge`). */
+  | 'cookie'
 
 /** What can be listened to with {@link Strongroom.on}. */
 export interface Events {
@@ -125,7 +127,7 @@ export interface Progress {
 export interface LoginOptions {
   /**
    * How the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
-   * configuration; of the other options it heeds `scope`, `signal` and `timeout`.
+   * configuration; of the other options it heeds `scope`, `signal` and `timeout`. A token handler has no `'device'`.
    */
   mode?: 'redirect' | 'popup' | 'device'
   /** With `mode: 'device'`: is called once, with what the user is to be shown. */
@@ -182,7 +184,10 @@ export interface CallbackResult {
 export interface LogoutOptions {
   /** Also end the user's session at the provider (OpenID Connect RP-Initiated Logout): leaves the page. */
   provider?: boolean
-  /** With `provider`: an address registered there, to come back to. */
+  /**
+   * With `provider`: an address registered there, to come back to. Over a token handler its `postLogoutRedirectUri`
+   * counts.
+   */
   returnTo?: string
 }
 

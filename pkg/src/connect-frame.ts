@@ -5,6 +5,7 @@
  * The frame is in the page for as long as the page is there: it keeps the vault's worker, and holds the locks by which
  * worker and page see each other's end, since locks are an origin's own. Calls do not pass through it.
  */
+import { isState } from './answers.js'
 import type { CallbackResult, ConnectOptions, Strongroom } from './api.js'
 import type { connect as Connect } from './index.js'
 import { type FrameSays, HELLO, MARK, type PageSays } from './frame-messages.js'
@@ -12,26 +13,27 @@ import { listen } from './listen.js'
 import type { FrameDoor, Link } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
-/** What index.js has already, or would be here twice. */
-interface Tools {
-  connect: typeof Connect
-  refuse: typeof Refuse
-}
-
 type Question = PageSays extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
 type Answer = Extract<FrameSays, { id: number }>
 
 /** How many milliseconds to wait between attempts to be heard: a page's script may come after its `load` event. */
 const PAUSES = [250, 500, 1000, 2000, 4000]
 
-/** The frames of this page, by their addresses; while they are useful. */
-const frames = new Map<string, Promise<Frame>>()
+/** A frame, and how many rooms, or attempts at one, need it. */
+interface Place {
+  frame: Promise<Frame>
+  users: number
+}
 
-/** See `connectFrame` of index.ts. */
+/** The frames of this page, by their addresses; while they are useful. */
+const places = new Map<string, Place>()
+
+/** See `connectFrame` of index.ts. The last two are index.js's own, or they would be here twice. */
 export const connectFrame = async (
   address: string | URL,
   options: ConnectOptions = {},
-  { connect, refuse }: Tools,
+  connect: typeof Connect,
+  refuse: typeof Refuse,
 ): Promise<Strongroom> => {
   const { timeout = 10 } = options
   const { href, origin } = new URL(address, location.href)
@@ -39,19 +41,21 @@ export const connectFrame = async (
     return refuse('unsupported', `${href} is on the page's own origin, where a frame protects nothing`)
   }
   if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
-  let frame: Frame | undefined
+  let place: Place | undefined
+  /** Whoever is the last takes the frame away. */
+  const leave = () => {
+    const left = place
+    place = undefined
+    if (left && !--left.users) left.frame.then(({ element }) => element.remove()).catch(() => {})
+    return left
+  }
   /** The one that there is, unless it is the one whose vault has failed. */
-  const enter = async () => {
-    const known = frames.get(href)
-    const isGood = known && (!frame || (await known.catch(() => {})) !== frame)
-    if (!isGood) {
-      frame?.element.remove()
-      const made = embed(href, timeout, refuse)
-      frames.set(href, made)
-      // The next attempt begins anew.
-      made.catch(() => frames.get(href) === made && frames.delete(href))
-    }
-    return (frame = await frames.get(href)!)
+  const enter = () => {
+    const failed = leave()
+    let next = places.get(href)
+    if (!next || next === failed) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
+    next.users++
+    return (place = next).frame
   }
   try {
     let next: Frame | undefined = await enter()
@@ -61,13 +65,11 @@ export const connectFrame = async (
       next = undefined
       return made as never
     }
-    const room = await connect(make, options)
-    frame!.isUsed = true
-    return room
+    return await connect(make, options)
   } catch (error) {
+    const left = leave()
     // The next attempt begins anew.
-    frames.delete(href)
-    if (!frame?.isUsed) frame?.element.remove()
+    if (places.get(href) === left) places.delete(href)
     throw error
   }
 }
@@ -138,8 +140,6 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
 /** An accepted frame: for port.ts, a worker that has its locks elsewhere. */
 class Frame extends EventTarget implements FrameDoor {
   readonly element: HTMLIFrameElement
-  /** A room has come of it. */
-  isUsed = false
   readonly #port: MessagePort
   readonly #refuse: typeof Refuse
   readonly #waiting = new Map<number, (answer?: Answer) => void>()
@@ -204,7 +204,10 @@ class Frame extends EventTarget implements FrameDoor {
     const isShown = url.href === location.href
     url.hash = ''
     if (isShown) history.replaceState(history.state, '', url)
-    const result = this.#finish(link, state)
+    // Anybody can make a link to the app with anything behind the mark.
+    const result = isState(state)
+      ? this.#finish(link, state)
+      : this.#refuse('login_unknown', 'the address names no login')
     this.#results.set(state, result).set(url.href, result)
     const done = () => this.#results.delete(url.href)
     result.then(done, done)

@@ -1,9 +1,7 @@
-/** `EventSource` (HTML 9.2) by the vault's fetch, which adds the access token. */
-import type { Strongroom } from './api.js'
+/** `EventSource` (HTML 9.2) by a room's fetch, with which the access token goes along. */
+import type { Strongroom, VaultRequestInit } from './api.js'
 import { eventStream } from './eventstream.js'
-import { vaultFetch } from './fetch.js'
 import { errorEvent, furnish } from './furnish.js'
-import type { Link } from './port.js'
 import type { Shell } from './shell.js'
 
 const CONNECTING = 0
@@ -19,7 +17,7 @@ const LEAST = 1000
 const MOST = 2 ** 31 - 1
 
 /** Refusals that may be over next time. All others are final, as is an answer that is no event stream. */
-const PASSING = ['provider_unavailable', 'limit_exceeded', 'page_left']
+const PASSING = ['provider_unavailable', 'coordinator_unavailable', 'limit_exceeded', 'page_left']
 
 const isFinal = (error: unknown): boolean => {
   const { code } = error as { code?: unknown }
@@ -35,7 +33,7 @@ const asHeader = (id: string): string =>
 
 export const eventSource = (
   shell: Shell,
-  link: Link,
+  send: (url: string, init: VaultRequestInit) => Promise<Response>,
   { withCredentials = false }: EventSourceInit = {},
   room: Strongroom,
 ): void => {
@@ -115,7 +113,7 @@ export const eventSource = (
     }
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
-      const response = await vaultFetch(link, url, {
+      const response = await send(url, {
         // Nobody's doing: a source that is open does not keep a session from idling.
         background: true,
         cache: 'no-store',

@@ -31,14 +31,19 @@ export { StrongroomError }
  *
  * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
  *   in the same turn: a worker that fails to load says so only once. Or a function that makes it, for
- *   `reconnect()`.
+ *   `reconnect()`. Or, with no vault in the browser, the path on this origin where the endpoints of a token handler
+ *   (`strongroom/edge`) are, such as `/auth`: the room has the same interface, and docs/edge.md says what differs.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
- *   as `config_invalid`, `wasm_failed` or `wasm_blocked`.
+ *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
+ *   handler says, such as `coordinator_unavailable`.
  */
 export const connect = async (
-  worker: AnyWorker | (() => AnyWorker),
+  worker: AnyWorker | (() => AnyWorker) | string,
   { timeout = 10, resume }: ConnectOptions = {},
 ): Promise<Strongroom> => {
+  if (typeof worker === 'string') {
+    return (await import('./edge-room.js')).connect(worker, timeout, resume, refuse)
+  }
   const resuming = resume && import('./resume.js')
   let running: Link['at'] = typeof worker === 'function' ? worker() : worker
   let link: Link
@@ -58,10 +63,10 @@ export const connect = async (
     announce(message) {
       if (message.t === 'trace') {
         // One after the other, though a detail may have to wait for its words.
-        traced = traced.then(async () => emit('trace', { ...message, detail: await spell(message.detail) }))
+        traced = traced.then(async () => emit(message.t, { ...message, detail: await spell(message.detail) }))
         return
       }
-      if (message.t === 'expiring') return emit('expiring', { at: message.at })
+      if (message.t === 'expiring') return emit(message.t, { at: message.at })
       ;({ session, reason, from } = message)
       emit('change', { session, reason })
     },
@@ -132,7 +137,7 @@ export const connect = async (
       link.end('closed')
     },
   }
-  if (resuming) resumed = (await (await resuming).resume(room, link!, resume, { handled, refuse })) ?? resumed
+  if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
   return room
 }
 
@@ -147,4 +152,4 @@ export const connect = async (
  * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
-  (await import('./connect-frame.js')).connectFrame(url, options, { connect, refuse })
+  (await import('./connect-frame.js')).connectFrame(url, options, connect, refuse)

@@ -209,6 +209,10 @@ export interface Holding {
   generation: number | null
   /** The first 8 hexadecimal digits of a salted hash; the salt never leaves the vault. */
   fingerprint: string | null
+  /** Of an access token that a rule has to itself (docs/resources.md): what the rule names, or `null`. */
+  resource?: string | null
+  audience?: string | null
+  scope?: string | null
 }
 
 /** Something that happened in the vault. `at` is in milliseconds since the Unix epoch. */

@@ -11,12 +11,8 @@ import { listen } from './listen.js'
 import type { Link } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
-/** What index.js has already, or would be here twice. */
-interface Tools {
-  /** Callbacks by address: what `handleCallback()` answers. */
-  handled: Map<string, Promise<CallbackResult | null>>
-  refuse: typeof Refuse
-}
+/** Callbacks by address: what `handleCallback()` answers. */
+type Handled = Map<string, Promise<CallbackResult | null>>
 
 /** An attempt, as it is written down. */
 interface Attempt {
@@ -53,12 +49,16 @@ const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 /** What goes on in this page: several connections share one attempt. */
 let underWay: Promise<unknown> | undefined
 
-/** Resolves with how the session came, if it came; rejects only if `how` is none of its values. */
+/**
+ * Resolves with how the session came, if it came; rejects only if `how` is none of its values. The last two are index.js's
+ * own, or they would be here twice.
+ */
 export const resume = async (
   room: Strongroom,
   link: Link,
   how: ConnectOptions['resume'],
-  { handled, refuse }: Tools,
+  handled: Handled,
+  refuse: typeof Refuse,
 ): Promise<Resumed | undefined> => {
   if (how === 'none') return
   if (how !== 'redirect' && how !== 'iframe') {
@@ -107,7 +107,7 @@ const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
 /** The page is back from the provider: with a code, or with word that the user is needed. */
-const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Tools['handled']) => {
+const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Handled) => {
   const result = await room.handleCallback().catch((error) => {
     console.info(`strongroom: no session was resumed: ${error.message}`)
     return { returnTo }

@@ -53,6 +53,9 @@ export interface VaultCallbackOptions {
 /** Most requests of one page that the frame has open at once. */
 const MAX_OPEN = 64
 
+/** Seconds that the worker has to answer. What it asks the provider for has limits of its own. */
+const HANDSHAKE = 10
+
 /** Seconds that a popup has to close. */
 const PATIENCE = 1
 
@@ -127,7 +130,13 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     open.get(id)?.()
     open.delete(id)
   }
-  const finish = async (id: number, url: string) => say(port, { ...(await settle(worker!, url)), id })
+  const finish = async (id: number, url: string) => {
+    // One of those that are counted.
+    open.set(id, () => {})
+    const settled = await settle(worker, url)
+    open.delete(id)
+    say(port, { ...settled, id })
+  }
   const unknown = (id: number) => {
     const message = "the vault's origin has no answer to this login: it keeps one for a minute, in a cookie"
     say(port, { t: 'error', id, code: 'login_unknown', message })
@@ -172,6 +181,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       },
       unlock: ({ id }) => end(id),
       callback({ id, state }) {
+        end(id)
         const url = take(state)
         if (url) finish(id, url)
         else unknown(id)
@@ -189,7 +199,14 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       forget: ({ id }) => end(id),
     }
   port.onmessage = ({ data, ports: [given] }) => {
-    if (!isSound(data) || (open.size >= MAX_OPEN && !open.has(data.id as number))) return
+    if (!isSound(data)) return
+    const id = data.id as number
+    if (open.size >= MAX_OPEN && !open.has(id)) {
+      // Who asks for a lock goes without; who asks for anything else waits for an answer.
+      const message = `this page has ${MAX_OPEN} requests open at the vault's frame already`
+      if (data.state || data.of) say(port, { t: 'error', id, code: 'limit_exceeded', message })
+      return
+    }
     acts[data.t as 'connect']?.(data as never, given)
   }
   // The page leaves, perhaps for the back-forward cache, which takes nobody who holds a lock. It asks again.
@@ -229,25 +246,46 @@ const pass = (worker: AnyWorker, port: MessagePort) => {
 type Settled = { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string }
 
 /** Gives an answer to the vault, as a page of the redirect URI would, on a port for that. */
-const settle = (worker: AnyWorker, url: string): Promise<Settled> =>
+const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
+    const watching = new AbortController()
     const end = (settled: Settled) => {
+      clearTimeout(timer)
+      watching.abort()
       send({ t: 'bye' })
       port1.close()
       resolve(settled)
     }
+    const fail = (code: string, message = '') => end({ t: 'error', code, message })
+    const timer = setTimeout(fail, HANDSHAKE * 1000, 'worker_timeout', `${HANDSHAKE}`)
     port1.onmessage = ({ data }) => {
-      if (typeof data === 'string') return
+      if (typeof data === 'string') {
+        // The lock that the worker holds for as long as it lives: no event would tell of its end.
+        navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
+        return
+      }
       const message: VaultMessage = JSON.parse(data[0])
-      if ('code' in message) end({ t: 'error', code: message.code, message: message.message })
-      else if (message.t === 'ready') send({ t: 'callback', id: 1, url })
-      else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
+      if ('code' in message) fail(message.code, message.message)
+      else if (message.t === 'ready') {
+        clearTimeout(timer)
+        send({ t: 'callback', id: 1, url })
+      } else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
     }
+    if (!worker) return fail('worker_failed')
     pass(worker, port2)
     send({ t: 'hello', version: PROTOCOL })
   })
+
+/** What an error says to people (RFC 6749 4.1.2.1) nobody reads here, and it may be long. */
+const withoutProse = (part: string): string =>
+  part.charAt(0) +
+  part
+    .slice(1)
+    .split('&')
+    .filter((parameter) => !/^error_(description|uri)=/.test(parameter))
+    .join('&')
 
 /**
  * Makes this page the redirect URI: keeps the provider's answer for the vault's frame, and goes on to the app, or
@@ -274,7 +312,7 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
     ?.get('state')
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()
-  if (!keep(state, pathname + search + hash)) {
+  if (!keep(state, pathname + withoutProse(search) + withoutProse(hash))) {
     console.error(
       "strongroom: the provider's answer is lost: it is too long, or cookies are not allowed here",
     )

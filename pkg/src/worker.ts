@@ -92,6 +92,14 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     core.start(json, location.href, self, happened, (common = openCommon()))
     for (const port of ports) core.connect(port)
   })
+  // A worker does not inherit the page's policy, and works as well without one: who deploys it is told. Where
+  // nothing can be read, something limits it.
+  fetch(location.href).then(
+    ({ headers }) =>
+      /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
+      console.warn('strongroom: no connect-src limits this worker: see docs/deployment.md'),
+    () => {},
+  )
 }
 
 /** A page has come. Its messages wait in the port until somebody listens. */
@@ -168,6 +176,8 @@ const meet = ({ data, ports: [port] }: MessageEvent) => {
 
 // At once, because a page may connect before this worker's file gets to call vault().
 if ('WorkerGlobalScope' in globalThis) {
+  // What a library puts in its place later does not see what the vault sends: src/web/js.rs.
+  Object.defineProperty(self, 'strongroom', { value: fetch })
   alive = new Promise((held) => {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))

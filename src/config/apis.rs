@@ -104,7 +104,7 @@ impl<'a> Options<'a> {
         None
     }
 
-    fn reflection(&self) -> Scope {
+    pub(crate) fn reflection(&self) -> Scope {
         const OPTION: &str = "reflection";
         match self.object.get(OPTION).map(Value::as_str) {
             None | Some(Some("refuse")) => return Scope::All,

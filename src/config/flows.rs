@@ -81,7 +81,7 @@ impl Options<'_> {
         scopes
     }
 
-    fn login_params(&self) -> Vec<String> {
+    pub(crate) fn login_params(&self) -> Vec<String> {
         const OPTION: &str = "loginParams";
         const WHY: &str = words!("it must be a list of at most 16 names of parameters");
         if self.object.get(OPTION).is_none() {

@@ -159,15 +159,21 @@ impl Vault {
         Ok(Stage::Exchanging(op, pending, self.now))
     }
 
-    /// The code is sent once more, under the same number: its tokens are no older than that.
+    /// The code is to be sent once more, under the same number: its tokens are no older than that. Whether anybody
+    /// still wants the login.
     #[cfg(feature = "full")]
-    pub(super) fn exchange_sent_again(&mut self, op: OpId) {
+    pub(super) fn exchange_sent_again(&mut self, op: OpId) -> bool {
+        let mut is_wanted = false;
         for callback in &mut self.callbacks {
             match &mut callback.stage {
-                Stage::Exchanging(o, _, requested) if *o == op => *requested = self.now,
+                Stage::Exchanging(o, _, requested) if *o == op => {
+                    *requested = self.now;
+                    is_wanted = !callback.is_cancelled;
+                }
                 _ => {}
             }
         }
+        is_wanted
     }
 
     fn pending_login(&mut self, key: &str, taken: &Taken) -> Result<Box<Pending>> {
@@ -233,7 +239,11 @@ impl Vault {
                 callback.stage = Stage::Verifying(pending, Box::new(verification));
                 self.advance_callback(callback);
             }
-            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+            Err(error) => {
+                let was_stopped = callback.is_cancelled;
+                let error = if was_stopped { cancelled() } else { error };
+                self.fail_callback(callback.page, &callback.key, &error);
+            }
         }
     }
 
@@ -398,21 +408,5 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };
-    Err(match token::read(reply, scheme) {
-        token::Answer::Tokens(tokens) => return Ok(tokens),
-        token::Answer::Refused(code) if code == "invalid_grant" => Error::new(
-            Code::CodeRejected,
-            words!("the token endpoint answered invalid_grant"),
-        ),
-        token::Answer::Refused(code) => Error::of(
-            Code::ClientRejected,
-            &[words!("the token endpoint answered "), &code],
-        ),
-        token::Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
-        token::Answer::ServerFault => unavailable(words!("the token endpoint failed")),
-        token::Answer::Unusable(why) => Error::of(
-            Code::TokenResponseInvalid,
-            &[words!("the token endpoint's answer is unusable: "), why],
-        ),
-    })
+    token::exchanged(reply, scheme)
 }

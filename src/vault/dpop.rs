@@ -36,6 +36,8 @@ pub(super) struct Dpop {
 struct TokenRequest {
     op: OpId,
     request: HttpRequest,
+    /// Where to, as its server reads it: metadata may write it in another way.
+    htu: String,
     key: PublicKey,
     nonce: Option<String>,
     /// [`Vault::clock_offset`] when the proof was made.
@@ -70,6 +72,10 @@ impl Vault {
         match key {
             Some(key) => self.send_with_proof(TokenRequest {
                 op,
+                htu: match Url::parse(&request.url) {
+                    Some(url) => url.href().to_owned(),
+                    None => request.url.clone(),
+                },
                 request,
                 key,
                 nonce: None,
@@ -82,9 +88,7 @@ impl Vault {
     }
 
     fn send_with_proof(&mut self, mut sent: TokenRequest) {
-        // As the provider's server reads it: metadata may write it in another way.
-        let url = Url::parse(&sent.request.url);
-        let url = url.as_ref().map_or(&*sent.request.url, Url::href);
+        let url = &*sent.htu;
         sent.nonce = self.dpop.provider_nonces.of(url).map(ToOwned::to_owned);
         sent.clock_offset = self.clock_offset;
         let proof = Unsigned::new(
@@ -120,7 +124,7 @@ impl Vault {
         let Outcome::Reply(reply) = outcome else {
             return false;
         };
-        let url = &sent.request.url;
+        let url = &*sent.htu;
         self.dpop
             .provider_nonces
             .note(url, reply.dpop_nonce.as_deref());
@@ -138,10 +142,16 @@ impl Vault {
         if !may_help || sent.was_repeated {
             return false;
         }
+        let is_wanted = match purpose {
+            Purpose::Exchange => self.exchange_sent_again(op),
+            Purpose::Refresh => self.refresh_sent_again(op),
+            _ => true,
+        };
+        if !is_wanted {
+            return false;
+        }
         sent.was_repeated = true;
         self.resume_operation(op, purpose);
-        self.exchange_sent_again(op);
-        self.refresh_sent_again(op);
         self.send_with_proof(sent);
         true
     }

@@ -242,7 +242,7 @@ impl Vault {
     /// Revokes a refresh token, if the provider can.
     pub(super) fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
         if self.keeps() && !self.need_metadata() {
-            let is_it = |token: &Secret| token.expose() == refresh_token.expose();
+            let is_it = |token: &Secret| token.matches(refresh_token.expose());
             if !self.ending.waiting.iter().any(is_it) {
                 self.ending.waiting.push(refresh_token.clone());
             }
@@ -253,8 +253,10 @@ impl Vault {
         let request = token::revocation_request(endpoint, client_id, refresh_token);
         if self.keeps() {
             // Of a session that ended here and is met once more in the store.
-            let form = |request: &HttpRequest| request.form.as_ref().map(|f| f.expose().to_owned());
-            let is_it = |r: &Revocation| form(&r.request) == form(&request);
+            let is_it = |r: &Revocation| {
+                let forms = r.request.form.as_ref().zip(request.form.as_ref());
+                forms.is_some_and(|(one, other)| one.matches(other.expose()))
+            };
             if self.ending.revocations.iter().any(|r| is_it(r)) {
                 return None;
             }

@@ -111,13 +111,30 @@ impl Vault {
                 let generation = (kind != "id_token").then(|| session.generation());
                 let fingerprint = self.fingerprint(token);
                 let fingerprint = Some(fingerprint.as_str());
-                holdings.push(holding(kind, since, expires_at, generation, fingerprint));
+                holdings.push(holding(kind, since, expires_at, generation, fingerprint).finish());
             });
+            #[cfg(feature = "full")]
+            for (which, token, since, until, generation) in session.others() {
+                let target = &self.config.rules.targets()[which];
+                let fingerprint = Some(self.fingerprint(token));
+                let mut holding = holding(
+                    "access_token",
+                    since,
+                    Some(until),
+                    Some(generation),
+                    fingerprint.as_deref(),
+                );
+                holding
+                    .optional_text("resource", target.resource.as_deref())
+                    .optional_text("audience", target.audience.as_deref())
+                    .optional_text("scope", target.scope.as_deref());
+                holdings.push(holding.finish());
+            }
         }
         for pending in self.logins.pending() {
             let since = pending.created_at;
             let expires_at = Some(since.saturating_add(600_000));
-            holdings.push(holding("pending_login", since, expires_at, None, None));
+            holdings.push(holding("pending_login", since, expires_at, None, None).finish());
         }
         holdings
     }
@@ -141,12 +158,13 @@ fn holding(
     expires_at: Option<UnixMillis>,
     generation: Option<u64>,
     fingerprint: Option<&str>,
-) -> String {
-    Writer::object()
+) -> Writer {
+    let mut holding = Writer::object();
+    holding
         .text("kind", kind)
         .number("since", since)
         .optional_number("expiresAt", expires_at)
         .optional_number("generation", generation)
-        .optional_text("fingerprint", fingerprint)
-        .finish()
+        .optional_text("fingerprint", fingerprint);
+    holding
 }

@@ -5,9 +5,10 @@
 //! does not fit is answered with `message_invalid`.
 
 use crate::authorize::LoginParams;
-use crate::error::Error;
+use crate::error::{Code, Error, quote};
 use crate::json::{Object, Value, Writer};
 use crate::prelude::*;
+use crate::text;
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 1;
@@ -107,6 +108,21 @@ const INIT: &[&str] = &[
     "priority",
 ];
 
+/// The members of `login`.
+const LOGIN: &str = if cfg!(feature = "full") {
+    "acrValues id loginHint maxAge mode params prompt returnTo scope t uiLocales"
+} else {
+    "acrValues id loginHint maxAge mode prompt returnTo t uiLocales"
+};
+
+const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "full") {
+    words!("login() has no option ")
+} else {
+    words!(
+        "login() has no such option, or not without loginScopes or loginParams in the worker's file: "
+    )
+};
+
 impl FetchRequest {
     /// What the page chose of `RequestInit`. It goes to the host as the JSON that it came as.
     pub(super) fn init(&self) -> String {
@@ -144,7 +160,7 @@ pub(super) struct Unreadable {
     /// The page's number, or 0.
     pub id: u64,
     /// Why.
-    pub why: &'static str,
+    pub error: Error,
 }
 
 impl PageMessage {
@@ -153,16 +169,20 @@ impl PageMessage {
     /// # Errors
     /// Why it cannot be read.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
-        let unreadable = |why| Unreadable { id: 0, why };
-        if text.len() > MAX_MESSAGE {
-            return Err(unreadable(words!(
-                "the message is longer than 131072 bytes"
-            )));
-        }
-        let mut value = Value::parse(text).map_err(|error| unreadable(error.reason))?;
-        let Value::Object(object) = &mut value else {
-            return Err(unreadable(words!("the message is not an object")));
+        let mut value = if text.len() > MAX_MESSAGE {
+            Err(words!("the message is longer than 131072 bytes"))
+        } else {
+            Value::parse(text).map_err(|error| error.reason)
         };
+        let object = match &mut value {
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(_) => Err(words!("the message is not an object")),
+            Err(why) => Err(*why),
+        };
+        let object = object.map_err(|why| Unreadable {
+            id: 0,
+            error: Error::new(Code::MessageInvalid, why),
+        })?;
         let id = object.get("id").and_then(Value::as_u64).unwrap_or(0);
         let mut members = Members {
             object,
@@ -170,14 +190,14 @@ impl PageMessage {
             why: words!(
                 "the message is of no known type, or a member is missing or of a wrong type"
             ),
+            which: String::new(),
         };
         let request = members.request();
         if members.are_sound {
-            Ok(Self { id, request })
-        } else {
-            let Members { why, .. } = members;
-            Err(Unreadable { id, why })
+            return Ok(Self { id, request });
         }
+        let error = Error::of(Code::MessageInvalid, &[members.why, &members.which]);
+        Err(Unreadable { id, error })
     }
 }
 
@@ -188,6 +208,8 @@ struct Members<'a> {
     are_sound: bool,
     /// What to say if they are not.
     why: &'static str,
+    /// Of which member, where that is not said.
+    which: String,
 }
 
 impl Members<'_> {
@@ -235,6 +257,14 @@ impl Members<'_> {
                 false
             }
         };
+        // An option that is misspelt would be a wish that nobody heeds.
+        for (name, _) in self.object.iter() {
+            if !text::has_word(LOGIN, name) {
+                self.are_sound = false;
+                self.why = NO_SUCH_LOGIN_OPTION;
+                self.which = quote(name);
+            }
+        }
         LoginParams {
             popup,
             return_to: self.text("returnTo"),
@@ -383,8 +413,33 @@ mod tests {
     #[test]
     fn a_mode_that_there_is_not_is_answered_with_those_that_there_are() {
         let text = r#"{"t":"login","id":3,"mode":"pop"}"#;
-        let Unreadable { why, .. } = PageMessage::parse(text).err().unwrap();
+        let Unreadable { error, .. } = PageMessage::parse(text).err().unwrap();
+        let why = error.message();
         assert!(why.contains("mode must be 'redirect' or 'popup'"), "{why}");
+    }
+
+    #[test]
+    fn an_option_of_login_that_there_is_not_is_named_and_its_value_is_not() {
+        let long = "x".repeat(5000);
+        for (name, shown) in [
+            ("loginhint", "'loginhint'"),
+            ("detectclose", "'detectclose'"),
+            ("", "''"),
+            ("a\\u0000b", "'a?b'"),
+            (&long, &*["'", &long[..60], "...'"].concat()),
+        ] {
+            let text = [
+                r#"{"t":"login","id":3,"mode":"redirect","prompt":"login",""#,
+                name,
+                r#"":"s3cret"}"#,
+            ];
+            let Unreadable { id, error } = PageMessage::parse(&text.concat()).err().unwrap();
+            assert_eq!(id, 3);
+            assert_eq!(error.code(), Code::MessageInvalid);
+            let expected = ["login() has no option ", shown].concat();
+            assert_eq!(error.message(), expected);
+            assert!(!error.message().contains("s3cret"));
+        }
     }
 
     #[test]

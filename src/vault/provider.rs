@@ -4,12 +4,13 @@
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
 use super::{Purpose, Vault};
-use crate::error::{Code, Error, Result, quote};
 use crate::http::{HttpRequest, Outcome};
-use crate::json;
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
 use crate::prelude::*;
+
+/// What may be wrong if there is no answer at all.
+const SILENT: &str = words!("no answer (is it up, and does its CORS allow this origin?)");
 
 /// What is known of the provider.
 pub(super) struct Provider {
@@ -71,7 +72,7 @@ impl Vault {
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
         let url = metadata::discovery_url(issuer);
-        let metadata = document(outcome, words!("discovery document"), &url)
+        let metadata = metadata::document(outcome, words!("discovery document"), &url, SILENT)
             .and_then(|text| Metadata::parse(text, issuer));
         match metadata {
             Ok(metadata) => {
@@ -95,7 +96,8 @@ impl Vault {
     pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
         let metadata = self.provider.metadata.as_ref();
         let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
-        let keys = document(outcome, words!("key set"), url).and_then(Jwks::parse);
+        let keys =
+            metadata::document(outcome, words!("key set"), url, SILENT).and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
                 self.provider.keys = Some(keys);
@@ -106,37 +108,5 @@ impl Vault {
         self.resume_login_verifications(failure.as_ref());
         self.resume_refresh_verification(failure.as_ref());
         self.queue_refresh();
-    }
-}
-
-/// The text of a JSON document of the provider's.
-fn document<'a>(outcome: &'a Outcome, what: &str, url: &str) -> Result<&'a str> {
-    let unavailable = |why| {
-        let message = [
-            words!("the provider's "),
-            what,
-            words!(" cannot be had from "),
-            &quote(url),
-            ": ",
-            why,
-        ];
-        Err(Error::of(Code::ProviderUnavailable, &message))
-    };
-    match outcome {
-        Outcome::Failed => unavailable(words!(
-            "no answer (is it up, and does its CORS allow this origin?)"
-        )),
-        // Nothing has to be proven here.
-        #[cfg(feature = "full")]
-        Outcome::KeyLost => unavailable(""),
-        Outcome::Reply(reply) if reply.status != 200 => {
-            let mut why = words!("status ").to_owned();
-            json::write_number(&mut why, reply.status.into());
-            unavailable(&why)
-        }
-        Outcome::Reply(reply) => match reply.json_text() {
-            Some(text) => Ok(text),
-            None => unavailable(words!("the answer is not JSON")),
-        },
     }
 }

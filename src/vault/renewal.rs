@@ -218,12 +218,16 @@ impl Vault {
         self.trace_generation("refresh_started");
     }
 
-    /// The refresh is sent once more, under the same number.
+    /// The refresh is to be sent once more, under the same number. Whether there is still a session to be refreshed:
+    /// the token may have been revoked meanwhile, and the lock given back.
     #[cfg(feature = "full")]
-    pub(super) fn refresh_sent_again(&mut self, op: OpId) {
+    pub(super) fn refresh_sent_again(&mut self, op: OpId) -> bool {
         match &mut self.renewal.stage {
-            Stage::Sent(o, requested) if *o == op => *requested = self.now,
-            _ => {}
+            Stage::Sent(o, requested) if *o == op => {
+                *requested = self.now;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -90,8 +90,13 @@ impl Vault {
         let error = Error::of(code, &message);
         let refused = (target, error.clone(), self.now);
         self.renewal.refused_targets.push(refused);
+        // Then the refresh token is to be had back now, while the provider forgives, by a token that it does not refuse.
+        let may_have_lost_successor = self.renewal.schedule.has_failed();
         self.renewal.schedule.reset();
         self.give_up_calls_of(target, &error);
+        if may_have_lost_successor {
+            self.start_refresh_of(None);
+        }
         // What waited for its turn.
         self.resume_calls();
         None

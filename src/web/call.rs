@@ -1,5 +1,5 @@
 //! Requests to APIs. The core decides on the head of an answer; its body goes from the network to
-//! the page piece by piece, each handed over without being copied.
+//! the page piece by piece, most of them in the memory that they came in.
 
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
@@ -213,16 +213,20 @@ impl Host {
                 return self.report(Input::CallReflected { call });
             };
             if is_last {
-                free = guard.octets().len();
+                free = if is_whole { guard.octets().len() } else { 0 };
             }
-            if free != length || guard.octets().len() != length {
-                octets = js::octets(guard.octets().get(..free).unwrap_or_default());
-            }
+            let given = guard.octets().get(..free).unwrap_or_default();
+            // To copy a piece anew costs more than to search it, mostly for memory that is collected late.
+            octets = if is_last || free > length {
+                js::octets(given)
+            } else {
+                js::refill(&octets, given)
+            };
             guard.forget(free);
         }
         let is_empty = js::byte_length(&octets) == 0;
         known.credit += u32::from(is_empty);
-        if !is_empty && is_whole {
+        if !is_empty {
             let transfer = js::array_of_1(&js::get(&octets, "buffer"));
             self.post(port, &js::array_of_2(&id, &octets), &transfer);
         }
@@ -269,7 +273,7 @@ fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, 
     js::set(&init, "signal", &js::get(&call.controller, "signal"));
     // A redirect is never followed: fetch would take the page's headers along.
     js::set(&init, "redirect", &js::text("manual"));
-    js::call(scope, "fetch", &[&js::text(request.allowed.url()), &init])
+    js::call(scope, js::FETCH, &[&js::text(request.allowed.url()), &init])
 }
 
 /// Who looks for the request's token, if anybody is to.

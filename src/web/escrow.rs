@@ -138,7 +138,7 @@ impl Escrow {
         if let Some(key) = key {
             js::set(&init, "body", &js::octets(key));
         }
-        js::call(scope, "fetch", &[&js::text(&self.address), &init])
+        js::call(scope, js::FETCH, &[&js::text(&self.address), &init])
     }
 }
 

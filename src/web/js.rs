@@ -67,11 +67,20 @@ extern "C" {
     #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.set.call")]
     fn copy(to: &mut [u8], from: &JsValue);
 
-    /// A `Uint8Array`.
-    pub(super) type Octets;
+    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.set.call")]
+    fn set_all(to: &JsValue, from: &[u8]);
+
+    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.fill.call")]
+    fn fill(octets: &JsValue, with: u32);
+
+    #[wasm_bindgen(js_namespace = Uint8Array, js_name = "prototype.subarray.call")]
+    fn subarray(octets: &JsValue, from: u32, to: u32) -> JsValue;
 
     #[wasm_bindgen(constructor, js_class = "Uint8Array")]
     fn from_slice(octets: &[u8]) -> Octets;
+
+    /// A `Uint8Array`.
+    pub(super) type Octets;
 
     #[wasm_bindgen(constructor, js_class = "Uint8Array")]
     fn over(buffer: &JsValue) -> Octets;
@@ -95,6 +104,10 @@ extern "C" {
     pub(crate) fn new(text: &str, base: Option<&str>) -> Result<URL, JsValue>;
 }
 
+/// What the worker's global object has `fetch` as it was under, before anything that is imported later could put another
+/// function in its place: pkg/src/worker.ts.
+pub(super) const FETCH: &str = "strongroom";
+
 /// What is copied of a text, in UTF-16 code units. Who wrote it may have written any amount; the core
 /// refuses far less, and no URL is that long that comes of a text it reads.
 const MAX_TEXT: u32 = 512 * 1024;
@@ -114,10 +127,16 @@ pub(crate) fn to_text(value: &JsValue) -> Option<String> {
     value.is_string().then(|| slice(value, 0, MAX_TEXT))
 }
 
-/// A text of whatever length: the caller knows that it is not too long.
+/// What is `from` one place `to` another in a text, in UTF-16 code units.
 #[cfg(feature = "full")]
-pub(super) fn whole_text(value: &JsValue) -> Option<String> {
-    value.is_string().then(|| slice(value, 0, u32::MAX))
+pub(super) fn part_of_text(value: &JsValue, from: u32, to: u32) -> Option<String> {
+    value.is_string().then(|| slice(value, from, to))
+}
+
+/// What is `from` one place `to` another in a `Uint8Array`, as a view of it.
+#[cfg(feature = "full")]
+pub(super) fn part_of_octets(octets: &JsValue, from: u32, to: u32) -> JsValue {
+    subarray(octets, from, to)
 }
 
 /// Whether this is a list, of which the platform would make a text where it wants one. A list of a list of a list, each
@@ -161,6 +180,15 @@ pub(super) fn octets(octets: &[u8]) -> JsValue {
 /// Copies a `Uint8Array` to `octets`, which is of its length.
 pub(super) fn copy_octets(octets: &mut [u8], from: &JsValue) {
     copy(octets, from);
+}
+
+/// What is given, in the memory of a `Uint8Array` that has room for it. Of what was there nothing is left.
+pub(super) fn refill(memory: &JsValue, octets: &[u8]) -> JsValue {
+    let length = octets.len() as u32;
+    wipe(memory);
+    let place = subarray(memory, 0, length);
+    set_all(&place, octets);
+    place
 }
 
 /// How many octets an `ArrayBuffer` or a view of one has.
@@ -207,12 +235,11 @@ pub(super) fn view(buffer: &JsValue) -> JsValue {
 
 /// Overwrites a `Uint8Array`.
 pub(super) fn wipe(octets: &JsValue) {
-    // Any number of octets can be overwritten.
-    let _ = call(octets, "fill", &[&JsValue::from_f64(0.0)]);
+    fill(octets, 0);
 }
 
 /// What is thrown.
-#[cfg(feature = "vault")]
+#[cfg(any(feature = "vault", feature = "edge"))]
 pub(crate) fn error(code: &str, message: &str) -> JsValue {
     let error = literal("{}");
     set(&error, "code", &text(code));

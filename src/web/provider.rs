@@ -148,7 +148,7 @@ fn send(
     }
     js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
     js::set(&init, "signal", &js::get(controller, "signal"));
-    js::call(scope, "fetch", &[&js::text(&request.url), &init])
+    js::call(scope, js::FETCH, &[&js::text(&request.url), &init])
 }
 
 /// An answer without its body.

@@ -75,6 +75,22 @@ impl Verification {
 /// The parameters for importing a key and for verifying with it. Each algorithm reads those members
 /// that concern it (Web Cryptography API 20-25).
 fn parameters(algorithm: Algorithm) -> JsValue {
+    let (name, sizes) = names(algorithm);
+    let parameters = js::literal(sizes);
+    js::set(&parameters, "name", &js::text(name));
+    parameters
+}
+
+/// The same in JSON.
+#[cfg(feature = "edge")]
+pub(crate) fn parameters_json(algorithm: Algorithm) -> String {
+    let (name, sizes) = names(algorithm);
+    let sizes = sizes.strip_prefix('{').unwrap_or_default();
+    [r#"{"name":""#, name, r#"","#, sizes].concat()
+}
+
+#[inline]
+fn names(algorithm: Algorithm) -> (&'static str, &'static str) {
     let name = match algorithm {
         Algorithm::Es256 => "ECDSA",
         Algorithm::Rs256 => "RSASSA-PKCS1-v1_5",
@@ -99,7 +115,5 @@ fn parameters(algorithm: Algorithm) -> JsValue {
         }
         _ => r#"{"hash":"SHA-256","namedCurve":"P-256","saltLength":32}"#,
     };
-    let parameters = js::literal(sizes);
-    js::set(&parameters, "name", &js::text(name));
-    parameters
+    (name, sizes)
 }

@@ -23,6 +23,9 @@ const MAX_MESSAGE: f64 = 16.0 * 1024.0 * 1024.0;
 /// The bytes that may wait to be sent.
 const MAX_WAITING: f64 = 64.0 * 1024.0 * 1024.0;
 
+/// What of a message is searched at once: bytes, or units of a text.
+const SLICE: u32 = 32 * 1024;
+
 /// The code that a socket is closed with at such a limit. 1009, which says the same, is not a script's to send.
 const TOO_MUCH: u16 = 4009;
 
@@ -97,7 +100,7 @@ impl Host {
                 }
                 if known
                     .guard
-                    .as_ref()
+                    .as_mut()
                     .is_some_and(|guard| is_in(guard, &data))
                 {
                     self.close_socket(call, REFLECTED, "token_reflected");
@@ -120,7 +123,7 @@ impl Host {
                 let reason = js::get(value, "reason");
                 if known
                     .guard
-                    .as_ref()
+                    .as_mut()
                     .is_some_and(|guard| is_in(guard, &reason))
                 {
                     js::set(&closed, "code", &REFLECTED.into());
@@ -204,8 +207,8 @@ impl Host {
 }
 
 impl Sockets {
-    fn find(&self, call: CallId) -> Option<&Socket> {
-        self.0.iter().find(|socket| socket.call == call)
+    fn find(&mut self, call: CallId) -> Option<&mut Socket> {
+        self.0.iter_mut().find(|socket| socket.call == call)
     }
 
     fn forget(&mut self, call: CallId) -> Option<Socket> {
@@ -214,14 +217,36 @@ impl Sockets {
     }
 }
 
-/// Whether the token is in a message: a text or an `ArrayBuffer`.
-fn is_in(guard: &Guard, data: &JsValue) -> bool {
-    if let Some(text) = js::whole_text(data) {
-        return guard.is_in(text.as_bytes());
-    }
-    let mut octets = vec![0; js::byte_length(data)];
-    js::copy_octets(&mut octets, &js::view(data));
-    guard.is_in(&octets)
+/// Whether the token is in a message: a text or an `ArrayBuffer`. It is searched slice by slice, since this module's
+/// memory never shrinks.
+fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
+    let octets = if data.is_string() {
+        JsValue::UNDEFINED
+    } else {
+        js::view(data)
+    };
+    let mut from = 0;
+    let is_in = loop {
+        let to = from + SLICE;
+        let length = if let Some(text) = js::part_of_text(data, from, to) {
+            guard.take(text.len()).copy_from_slice(text.as_bytes());
+            text.len()
+        } else {
+            let slice = js::part_of_octets(&octets, from, to);
+            let length = js::byte_length(&slice);
+            js::copy_octets(guard.take(length), &slice);
+            length
+        };
+        let free = guard.free();
+        if length == 0 || free.is_none() {
+            break free.is_none();
+        }
+        guard.forget(free.unwrap_or_default());
+        from = to;
+    };
+    // No message goes on where another one ends.
+    guard.forget(guard.octets().len());
+    is_in
 }
 
 fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {

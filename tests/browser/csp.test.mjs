@@ -32,7 +32,7 @@ before(async () => {
     "shared: () => new SharedWorker('/auth.worker.js', { type: 'module'",
     `shared: () => new SharedWorker(workerUrl(), { type: 'module'`,
   )
-  site.files['/tools.js'] += `\n${workerUrl()}`
+  site.files['/tools.js'] += `\n${workerUrl()}\nObject.assign(globalThis, { workerUrl })`
 })
 after(() => Promise.all([app?.close(), elsewhere?.close()]))
 
@@ -172,4 +172,34 @@ test('a page that is cross-origin isolated', time, async () => {
   assert.equal(await page.evaluate(() => crossOriginIsolated), true)
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
   await close()
+})
+
+/** What the worker's console says at start, by the time at which the page is served an answer. */
+async function warnings(worker) {
+  const { page, close } = await openServed({}, worker)
+  const said = []
+  page.context().on('console', (message) => said.push([message.type(), message.text()].join(': ')))
+  // One of the page's own, whose console playwright hears.
+  await page.evaluate(async () => {
+    const room = await connect(new Worker(workerUrl(), { type: 'module' }))
+    room.close()
+  })
+  await call(page, `${app.site.origin}/none`)
+  await close()
+  return said.filter((text) => /strongroom|Content.Security.Policy/i.test(text))
+}
+
+const WARNING = ['warning: strongroom: no connect-src limits this worker: see docs/deployment.md']
+
+test('a worker without a policy says so, once', time, async () => {
+  assert.deepEqual(await warnings({ 'Content-Security-Policy': null }), WARNING)
+})
+
+test('so does one whose policy does not limit whom it talks to', time, async () => {
+  const policy = "script-src 'self' 'wasm-unsafe-eval'"
+  assert.deepEqual(await warnings({ 'Content-Security-Policy': policy }), WARNING)
+})
+
+test('one with the policy of the guide says nothing', time, async () => {
+  assert.deepEqual(await warnings({}), [])
 })

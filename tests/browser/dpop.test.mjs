@@ -216,6 +216,41 @@ test('a session whose key was taken out of the store ends with a reason', time, 
   assert.deepEqual([session, reason], [null, 'storage_lost'])
 })
 
+test(
+  'a key that script of the page plants in the store signs nothing that a server takes',
+  time,
+  async () => {
+    const page = await signedIn()
+    await page.evaluate(async () => {
+      const usages = ['sign', 'verify']
+      const { privateKey } = await crypto.subtle.generateKey(
+        { name: 'ECDSA', namedCurve: 'P-256' },
+        true,
+        usages,
+      )
+      await new Promise((resolve) => {
+        const opening = indexedDB.open('strongroom')
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction('logins', 'readwrite')
+          transaction.objectStore('logins').openCursor().onsuccess = ({ target: { result: cursor } }) => {
+            if (!cursor) return
+            if (cursor.value.dpop) cursor.update({ ...cursor.value, dpop: privateKey })
+            cursor.continue()
+          }
+          transaction.oncomplete = () => resolve(opening.result.close())
+        }
+      })
+    })
+    await page.goto('about:blank')
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    // The session is there, and the key that it goes by.
+    assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
+    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    assert.notEqual(await status(page), 200)
+  },
+)
+
 test('a provider that issues Bearer tokens is refused', time, async () => {
   const plain = await startApp({ config: { dpop: true } })
   try {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
-import { openWithEscrow, serveEscrow, stopServiceWorkers } from '../support/escrow.mjs'
+import { openWithEscrow, serveEscrow, stopServiceWorkers, untilHanded } from '../support/escrow.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
@@ -66,7 +66,7 @@ for (const kind of KINDS) {
       const page = await openSignedIn(app)
       await stopServiceWorkers(page)
       // Somebody is there, as somebody is who reloads a page.
-      await page.keyboard.press('Shift')
+      await untilHanded(page, () => page.keyboard.press('Shift'))
       await reload(page, app)
       assert.equal(await resumed(page), 'escrow')
     },

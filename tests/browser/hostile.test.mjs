@@ -260,8 +260,8 @@ test('a body that is a list of lists does not become half a gigabyte of text', t
 
 // The platform.
 
-/** The worker's file; its `fetch` throws at once for the API, and says how deep in calls it was. */
-const failing = ({ config, api }) => `import { vault } from '/strongroom/worker.js'
+/** Comes before strongroom in the worker's file: `fetch` throws at once for the API, and says how deep in calls it was. */
+const failing = ({ api }) => `
 Error.stackTraceLimit = Infinity
 const { fetch } = self
 const channel = new BroadcastChannel('depths')
@@ -270,12 +270,14 @@ self.fetch = (url, init) => {
   const error = new Error('no')
   channel.postMessage(error.stack.split('\\n').length)
   throw error
-}
-vault(${JSON.stringify(config)})`
+}`
 
 test('however many calls fail at once, the stack does not grow', time, async () => {
   const app = apps.shared
-  app.setWorker(failing(app))
+  app.site.files['/failing.js'] = failing(app)
+  app.setWorker(`import '/failing.js'
+import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})`)
   const page = await app.open()
   await page.evaluate(() => {
     globalThis.depths = []

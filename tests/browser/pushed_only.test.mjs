@@ -1,7 +1,7 @@
 // A provider that takes nothing but pushed requests (RFC 9126 5), and tabs without a vault in common.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { signInByPopup, startApp } from '../support/app.mjs'
+import { booted, signInByPopup, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -16,6 +16,17 @@ test('a popup of a dedicated worker: its answer finds its opener', time, async (
   const page = await app.open()
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
+})
+
+test('unsupported: the smaller module does not send the user to such a provider', time, async () => {
+  app.setConfig({ par: undefined })
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(() => settle(room.login()))
+  assert.equal(error.code, 'unsupported')
+  assert.match(error.message, /par: true/)
+  assert.equal(page.url(), `${app.site.origin}/`)
+  app.setConfig({})
 })
 
 test('the control: a request that is not pushed is refused', time, async () => {

@@ -305,6 +305,22 @@ test('it opens no window and moves no page: its sandbox does not let it', time, 
   assert.deepEqual(outcome, { opened: null, moved: 'SecurityError' })
 })
 
+test('the control: without the sandbox it could', time, async () => {
+  const page = await app.open()
+  await booted(page)
+  await page.evaluate((address) => {
+    const element = document.createElement('iframe')
+    element.src = address
+    document.body.append(element)
+    return new Promise((resolve) => (element.onload = resolve))
+  }, `${app.vault.origin}/frame.html`)
+  const frame = page.frames().findLast((each) => each.url().startsWith(app.vault.origin))
+  assert.equal(await frame.evaluate(() => typeof window.open('about:blank')?.close), 'function')
+  // It goes with the page that it moves.
+  const moves = frame.evaluate(() => void (top.location = 'about:blank')).catch(() => {})
+  await Promise.all([page.waitForURL('about:blank'), moves])
+})
+
 test('resume by redirect: the provider’s session brings one, without the user', time, async () => {
   const resuming = app.site.files['/page.js'].replace('{"timeout":10}', '{"resume":"redirect"}')
   const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')

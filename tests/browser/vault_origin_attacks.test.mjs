@@ -77,27 +77,47 @@ test('reading storage: a sealed session is opened with the key that lies beside 
   assert.deepEqual(await found(framed), { databases: false, token: false })
 })
 
+/** Runs in the page: what its script gets of the document in the frame of this address. */
+function reachIntoFrame(address) {
+  const attempt = (action) => {
+    try {
+      return Object.prototype.toString.call(action())
+    } catch ({ name }) {
+      return name
+    }
+  }
+  const { contentWindow, contentDocument } = document.querySelector(`iframe[src="${address}"]`)
+  return {
+    document: attempt(() => contentDocument),
+    storage: attempt(() => contentWindow.indexedDB),
+    cookies: attempt(() => contentWindow.document.cookie),
+    script: attempt(() => contentWindow.eval('1')),
+  }
+}
+
 test('reading storage: the vault’s origin opens to no script of the app’s', time, async () => {
   const page = await openWith(framed)
   await booted(page)
-  const outcome = await page.evaluate(() => {
-    const attempt = (action) => {
-      try {
-        return String(action())
-      } catch ({ name }) {
-        return name
-      }
-    }
-    const { contentWindow, contentDocument } = document.querySelector('iframe')
-    return {
-      document: attempt(() => contentDocument),
-      storage: attempt(() => contentWindow.indexedDB),
-      cookies: attempt(() => contentWindow.document.cookie),
-      script: attempt(() => contentWindow.eval('1')),
-    }
-  })
   const refused = 'SecurityError'
-  assert.deepEqual(outcome, { document: 'null', storage: refused, cookies: refused, script: refused })
+  assert.deepEqual(await page.evaluate(reachIntoFrame, `${framed.vault.origin}/frame.html`), {
+    document: '[object Null]',
+    storage: refused,
+    cookies: refused,
+    script: refused,
+  })
+  // A frame of the app's own origin opens to the very same script.
+  await page.evaluate(() => {
+    const own = document.createElement('iframe')
+    own.src = '/empty.html'
+    document.body.append(own)
+    return new Promise((resolve) => (own.onload = resolve))
+  })
+  assert.deepEqual(await page.evaluate(reachIntoFrame, '/empty.html'), {
+    document: '[object HTMLDocument]',
+    storage: '[object IDBFactory]',
+    cookies: '[object String]',
+    script: '[object Number]',
+  })
 })
 
 /** Runs in the page: all that the origin's databases have, opened with every key that lies there. */
@@ -121,8 +141,8 @@ async function readStorage() {
   return texts
 }
 
-/** An authorization request of the attacker's own, without the user. The verifier is the attacker's. */
-function silentRequest(app, redirectUri) {
+/** An authorization request of the attacker's own. The verifier is the attacker's. */
+function ownRequest(app, redirectUri, prompt) {
   const verifier = randomBytes(32).toString('base64url')
   const state = randomBytes(24).toString('base64url')
   const url = new URL('/auth', app.provider.issuer)
@@ -131,7 +151,7 @@ function silentRequest(app, redirectUri) {
     client_id: app.clientId,
     redirect_uri: redirectUri,
     scope: config.scope,
-    prompt: 'none',
+    prompt,
     state,
     nonce: randomBytes(24).toString('base64url'),
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
@@ -139,6 +159,8 @@ function silentRequest(app, redirectUri) {
   })
   return { url: url.href, state, verifier, redirectUri }
 }
+
+const silentRequest = (app, redirectUri) => ownRequest(app, redirectUri, 'none')
 
 /** What the attacker's server makes of a code. */
 async function redeem(app, code, { verifier, redirectUri }) {
@@ -202,12 +224,16 @@ test(
 )
 
 test('a silent login of its own: the provider knows no redirect URI of the app’s origin', time, async () => {
-  const page = await openWith(framed)
-  await signIn(page)
-  const before = codesIssued(framed)
-  const { url } = silentRequest(framed, `${framed.site.origin}/callback`)
-  await page.evaluate(askInFrame, url)
-  assert.equal(codesIssued(framed), before)
+  const issued = async (app) => {
+    const page = await openWith(app)
+    await signIn(page)
+    const before = codesIssued(app)
+    const { url } = silentRequest(app, `${app.site.origin}/callback`)
+    await page.evaluate(askInFrame, url)
+    return codesIssued(app) - before
+  }
+  assert.equal(await issued(plain), 1, 'where it knows one there is a code')
+  assert.equal(await issued(framed), 0)
 })
 
 /**
@@ -278,6 +304,57 @@ test(
   },
 )
 
+/** Runs in each page of the app, before its own script: addresses, and what comes over the package's channels. */
+function eavesdrop() {
+  localStorage.loot = `${localStorage.loot ?? ''}${location.href}\n`
+  globalThis.overheard = []
+  for (const name of ['strongroom', 'strongroom answer']) {
+    new BroadcastChannel(name).onmessage = ({ data }) => overheard.push(JSON.stringify(data))
+  }
+}
+
+/** The attacker's own login, to which the user signs in: what its script can read of the answer. */
+async function ownLogin(app, redirectUri) {
+  const page = await openWith(app, eavesdrop)
+  await booted(page)
+  const request = ownRequest(app, redirectUri, 'login consent')
+  const reading = page.evaluate(askInPopup, request.url)
+  const popup = await page.waitForEvent('popup')
+  await giveConsent(popup)
+  const addresses = await reading
+  if (!popup.isClosed()) await popup.waitForURL(`${app.site.origin}/**`)
+  const rest = await page.evaluate(() => [document.cookie, ...Object.values(localStorage), ...overheard])
+  return { request, addresses, texts: [...addresses, ...rest].join('\n') }
+}
+
+test(
+  'a login of its own, to which the user signs in: with the app’s redirect URI the code is read, and redeemed',
+  time,
+  async () => {
+    // The app's page would take the code away at once: it does not start there.
+    const release = plain.site.override('/callback', { body: '' })
+    try {
+      const { request, addresses } = await ownLogin(plain, `${plain.site.origin}/callback`)
+      assert.ok(await redeem(plain, codeOf(addresses.at(-1)), request))
+    } finally {
+      release()
+    }
+  },
+)
+
+test(
+  'a login of its own, to which the user signs in: with the vault’s the code is as good, and out of reach',
+  time,
+  async () => {
+    const { request, texts } = await ownLogin(framed, `${framed.vault.origin}/callback`)
+    const { value: code } = framed.ledger.newest('authorization_code')
+    assert.ok(texts.includes(request.state), 'it sees something at all')
+    assert.ok(!texts.includes(code), texts)
+    // Nothing else is between it and a token.
+    assert.ok(await redeem(framed, code, request))
+  },
+)
+
 /** Runs before the page's own script: every worker becomes another one. */
 function replaceWorkers(url) {
   const { SharedWorker: Genuine } = window
@@ -324,11 +401,18 @@ test(
     }
     try {
       const page = await openWith(framed)
-      const { error } = await page.evaluate(() =>
-        settle(connect(new SharedWorker('/evil.worker.js', { type: 'module' }))),
-      )
+      const start = () =>
+        settle(
+          connect(new SharedWorker('/evil.worker.js', { type: 'module', name: `${Date.now()}` })).then(
+            () => 0,
+          ),
+        )
+      const { error } = await page.evaluate(start)
       assert.equal(error.code, 'config_invalid')
       assert.match(error.message, /redirectUri/)
+      // The worker as such would start: what it lacks is a redirect URI.
+      framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
+      assert.deepEqual(await page.evaluate(start), { value: 0 })
     } finally {
       release()
     }

@@ -1,10 +1,17 @@
 // Who the vault's frame and its callback page serve, and what they say to everybody else. The headers and the scripts
 // each do it by themselves: where one is tested, the other is taken away.
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { booted, giveConsent, startApp, startLogin } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
 import { startSite } from '../support/site.mjs'
+import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -415,8 +422,12 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
 
 // The callback page.
 
+/** How often the callback page's script was fetched, and so ran. */
+const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
+
 test('the callback page is shown in no frame, not even the app’s', time, async () => {
   const page = await openEmpty()
+  const before = callbackRuns()
   const loaded = await page.evaluate(
     (address) => {
       const element = document.createElement('iframe')
@@ -428,13 +439,15 @@ test('the callback page is shown in no frame, not even the app’s', time, async
   )
   assert.ok(loaded)
   assert.deepEqual(await page.context().cookies(app.vault.origin), [])
-  assert.ok(!app.vault.requests.some(({ path, at }) => path === '/callback.js' && at > Date.now() - 100))
+  assert.equal(app.vault.requests.at(-1).path, '/callback')
+  assert.equal(callbackRuns(), before)
 })
 
 test('in a frame, without its policy, the callback page does nothing', time, async () => {
   const release = app.vault.override('/callback', { headers: { 'Content-Security-Policy': null } })
   try {
     const page = await openEmpty()
+    const before = callbackRuns()
     await page.evaluate(
       (address) => {
         const element = document.createElement('iframe')
@@ -444,6 +457,7 @@ test('in a frame, without its policy, the callback page does nothing', time, asy
       },
       `${app.vault.origin}/callback?code=secret&state=${'a'.repeat(32)}`,
     )
+    assert.equal(callbackRuns(), before + 1, 'it is shown there')
     assert.deepEqual(await page.context().cookies(app.vault.origin), [])
   } finally {
     release()
@@ -513,19 +527,115 @@ test('an answer that no cookie can carry is lost, with the reason', time, async 
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
-test('answers that nobody fetches do not pile up', time, async () => {
-  const context = await app.browser.newContext()
-  // The app does not fetch them.
+/** The bytes of the cookies that wait, in a request's header. */
+const bytesOf = (cookies) => cookies.reduce((sum, { name, value }) => sum + name.length + value.length, 0)
+
+for (const [name, code, least] of [
+  ['short', 'x', 8],
+  ['long', 'x'.repeat(2000), 2],
+]) {
+  test(`answers that nobody fetches do not pile up: ${name} ones`, time, async () => {
+    const context = await app.browser.newContext()
+    // The app does not fetch them.
+    const release = app.site.override('/page.js', { body: '' })
+    try {
+      const counts = []
+      for (let n = 0; n < 12; n++) {
+        const state = String(n).padStart(32, '0')
+        const { cookies, page } = await openCallback(`?code=${code}&state=${state}`, context)
+        assert.ok(bytesOf(cookies) <= 6000, `${bytesOf(cookies)}`)
+        // The newest is among them.
+        assert.ok(cookies.some(({ name }) => name.endsWith(state)))
+        counts.push(cookies.length)
+        await page.close()
+      }
+      assert.equal(Math.max(...counts), least)
+      assert.equal(counts.at(-1), least)
+    } finally {
+      release()
+    }
+  })
+}
+
+test('what an error says to people is not kept, however long it is', time, async () => {
+  const state = 'f'.repeat(32)
+  const prose = `error_description=${'d'.repeat(5000)}&error_uri=https%3A%2F%2Fid.example.com%2F${'u'.repeat(5000)}`
   const release = app.site.override('/page.js', { body: '' })
   try {
-    let most = 0
-    for (let n = 0; n < 20; n++) {
-      const { cookies, page } = await openCallback(`?code=x&state=${String(n).padStart(32, '0')}`, context)
-      most = Math.max(most, cookies.length)
-      await page.close()
+    for (const [answer, kept] of [
+      [
+        `?${prose}&error=access_denied&state=${state}&iss=i`,
+        `/callback?error=access_denied&state=${state}&iss=i`,
+      ],
+      [`#error=access_denied&${prose}&state=${state}`, `/callback#error=access_denied&state=${state}`],
+    ]) {
+      const { cookies, page } = await openCallback(answer)
+      assert.deepEqual(
+        cookies.map(({ value }) => decodeURIComponent(value)),
+        [kept],
+      )
+      await page.context().close()
     }
-    assert.ok(most > 1 && most <= 8, `${most}`)
   } finally {
     release()
+  }
+})
+
+/** Runs before the page's own script: a browser that takes no cookie of this prefix. */
+const withoutPrefix = () => {
+  const { get, set } = Object.getOwnPropertyDescriptor(Document.prototype, 'cookie')
+  Object.defineProperty(Document.prototype, 'cookie', {
+    get,
+    set(text) {
+      if (!text.startsWith('__Host-')) set.call(this, text)
+    },
+  })
+}
+
+/** The vault's origin over https, with a certificate of its own. */
+async function startSecure() {
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-'))
+  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name))
+  const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost'
+  await promisify(execFile)('openssl', [...request.split(' '), '-keyout', key, '-out', cert])
+  const options = { key: await readFile(key), cert: await readFile(cert) }
+  await rm(folder, { recursive: true })
+  const server = createServer(options, async ({ url }, response) => {
+    const answer = await fetch(`http://127.0.0.1:${app.vault.port}${url}`)
+    const names = ['content-type', 'content-security-policy']
+    response.writeHead(
+      answer.status,
+      Object.fromEntries(names.map((name) => [name, answer.headers.get(name)])),
+    )
+    response.end(Buffer.from(await answer.arrayBuffer()))
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    origin: `https://${VAULT_HOSTS.vault}:${server.address().port}`,
+    close: () => new Promise((resolve) => (server.close(resolve), server.closeAllConnections())),
+  }
+}
+
+test('a cookie without the prefix is for plain http alone', time, async () => {
+  const secure = await startSecure()
+  const release = app.site.override('/page.js', { body: '' })
+  /** The names of the cookies with which an answer waits. */
+  const names = async (origin, script = () => {}) => {
+    const context = await app.browser.newContext({ ignoreHTTPSErrors: true })
+    await context.addInitScript(script)
+    const page = await context.newPage()
+    await page.goto(`${origin}/callback?code=x&state=${'g'.repeat(32)}`)
+    await page.waitForURL(`${app.site.origin}/**`)
+    const cookies = await context.cookies(origin)
+    await context.close()
+    return cookies.map(({ name, secure: isSecure }) => `${name.replace(/g{32}/, '')} ${isSecure}`)
+  }
+  try {
+    assert.deepEqual(await names(secure.origin), ['__Host-strongroom. true'])
+    assert.deepEqual(await names(secure.origin, withoutPrefix), [])
+    assert.deepEqual(await names(app.vault.origin, withoutPrefix), ['strongroom. false'])
+  } finally {
+    release()
+    await secure.close()
   }
 })

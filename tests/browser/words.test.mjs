@@ -112,7 +112,8 @@ new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
 test('they have the advice of every code that page and worker use', async () => {
   const folder = new URL('../../pkg/src/', import.meta.url)
   let count = 0
-  for (const file of await readdir(folder)) {
+  for (const file of await readdir(folder, { recursive: true })) {
+    if (!file.endsWith('.ts')) continue
     const source = await readFile(new URL(file, folder), 'utf8')
     const codes = source.matchAll(
       /(?:inWords|refuse|link\.end|new StrongroomError)\(\s*'(\w+)'|code: '(\w+)'/g,

@@ -41,6 +41,8 @@ import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
 import { reloads } from './capabilities/reloads.mjs'
+import { serviceWorkers } from './capabilities/service_workers.mjs'
+import { signatures } from './capabilities/signatures.mjs'
 import { tabs } from './capabilities/tabs.mjs'
 import { vaultOrigin } from './capabilities/vault_origin.mjs'
 
@@ -53,6 +55,8 @@ const GROUPS = [
   ...bodies,
   ...live,
   ...egress,
+  ...serviceWorkers,
+  ...signatures,
   ...leaks,
   ...vaultOrigin,
 ]

@@ -69,6 +69,10 @@ macro_rules! mutations_of {
 mutations_of! {
     callback: MUTATIONS,
     challenge: MUTATIONS,
+    edge_cookie: MUTATIONS,
+    edge_logout: MUTATIONS,
+    edge_record: MUTATIONS,
+    edge_session: MUTATIONS,
     egress: MUTATIONS,
     form: MUTATIONS,
     id_token: MUTATIONS,

@@ -9,6 +9,7 @@ import { install, node, pack, root } from './tarball.mjs'
 const MODULES = {
   'dist/worker.js': ['dist/strongroom_full_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],
+  'dist/edge.js': ['dist/strongroom_edge_bg.wasm'],
 }
 
 let files, project, installed, manifest
@@ -25,8 +26,9 @@ const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
 test('holds the build, the readme and the licences, and nothing else', () => {
   const expected = [
-    /^dist\/[\w-]+\.(js|d\.ts)$/,
-    /^dist\/strongroom(_(core|full))?_bg\.wasm$/,
+    /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
+    /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
+    /^dist\/strongroom(_(core|edge|full))?_bg\.wasm$/,
     /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(deployment|errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
@@ -86,7 +88,8 @@ test('has the inspector in one of the two modules only', async () => {
 test('awaits nothing at the top level', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
-  for (const entry of ['index', 'worker', 'core', 'escrow', 'vault-frame']) {
+  const onPage = ['index', 'worker', 'core', 'escrow', 'vault-frame']
+  for (const entry of [...onPage, 'edge', 'edge.workerd', 'edge.light', 'edge/node']) {
     await transform(await read(`dist/${entry}.js`), { format: 'esm', supported })
   }
 })
@@ -97,6 +100,13 @@ for (const entry of [
   'strongroom/core',
   'strongroom/escrow',
   'strongroom/vault-frame',
+  'strongroom/edge',
+  'strongroom/edge/node',
+  'strongroom/edge/conformance',
+  'strongroom/edge/hono',
+  'strongroom/edge/next',
+  'strongroom/edge/sveltekit',
+  'strongroom/edge/astro',
 ]) {
   test(`importing ${entry} in Node has no effect`, async () => {
     const script = `

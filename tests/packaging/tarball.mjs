@@ -13,15 +13,15 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 const workplace = `${root}target/packaging`
 
 /**
- * Packs pkg/.
+ * Packs pkg/ into a folder.
  *
  * @returns {Promise<{ path: string, files: string[] }>} The tarball and the paths in it.
  */
-export async function pack() {
-  await mkdir(workplace, { recursive: true })
-  const { stdout } = await npm(root, 'pack', './pkg', '--json', `--pack-destination=${workplace}`)
+export async function pack(folder = workplace) {
+  await mkdir(folder, { recursive: true })
+  const { stdout } = await npm(root, 'pack', './pkg', '--json', `--pack-destination=${folder}`)
   const [{ filename, files }] = Object.values(JSON.parse(stdout))
-  return { path: `${workplace}/${filename}`, files: files.map(({ path }) => path) }
+  return { path: `${folder}/${filename}`, files: files.map(({ path }) => path) }
 }
 
 /**
@@ -42,6 +42,7 @@ export function node(folder, ...args) {
   return run(process.execPath, args, { cwd: folder })
 }
 
-function npm(folder, ...args) {
+/** Runs npm in `folder`. */
+export function npm(folder, ...args) {
   return run(NPM, [...args, '--no-audit', '--no-fund'], { cwd: folder, shell: process.platform === 'win32' })
 }

@@ -14,7 +14,7 @@ use strongroom::clock::Millis;
 use strongroom::vault::{Body, PortId};
 
 use crate::tally::Tally;
-use crate::world::api::API;
+use crate::world::api::{API, OTHER_API};
 use crate::world::dice::Dice;
 use crate::world::invariants::Invariant;
 use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
@@ -37,6 +37,15 @@ const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
 
 /// How far the clocks may be apart, with something to spare, where the provider does not tell its time.
 const TOLERANCE: u64 = 50 * SECOND;
+
+/// What a provider refused for one API's tokens is not asked for again for so long.
+const TARGET_RECOVERY: u64 = MINUTE;
+
+/// The resource that each API's rule names (RFC 8707), where APIs have tokens of their own.
+const RESOURCES: [(&str, &str); 2] = [(API, "https://api.example.com/"), (OTHER_API, "urn:other")];
+
+/// By how many seconds the moment of a proof may be off.
+const PROOF_TOLERANCE: u64 = 60;
 
 /// Nothing may wait longer than a login, which may take ten minutes.
 const EVERYTHING_SETTLES: u64 = 11 * MINUTE;
@@ -97,6 +106,12 @@ struct Alarm {
 pub(crate) struct Life {
     world: World,
     dice: Dice,
+    /// For what only some lives have, so that the others are as they would be without it.
+    more_dice: Dice,
+    /// Tokens are bound to a key, and servers want nonces.
+    is_bound: bool,
+    /// The APIs that there are. More than one, or one that is not [`API`] alone, has tokens of its own.
+    apis: Vec<&'static str>,
     tally: Tally,
     agenda: BTreeMap<(u64, u64), Todo>,
     last_entry: u64,
@@ -160,10 +175,35 @@ impl Life {
             Home::Memory => ("memory", 1),
             Home::Store { vaults } => ("sealed", vaults),
         };
-        let session = format!(
-            r#"{{"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}}}}"#
+        let mut more_dice = Dice::new(seed.reverse_bits());
+        let is_bound = more_dice.roll(4) == 0;
+        // The first API with the login's own token, or each with one of its own.
+        let of_their_own = match more_dice.roll(8) {
+            0 => &RESOURCES[..],
+            1 => &RESOURCES[1..],
+            _ => &[],
+        };
+        let apis = if of_their_own.is_empty() {
+            vec![API]
+        } else {
+            vec![API, OTHER_API]
+        };
+        let rules = apis.iter().map(|api| {
+            let resource = of_their_own.iter().find(|(of, _)| of == api);
+            let resource = resource.map_or(String::new(), |(_, resource)| {
+                format!(r#","resource":"{resource}""#)
+            });
+            format!(r#"{{"url":"{api}/","methods":["GET","POST"]{resource}}}"#)
+        });
+        let config = format!(
+            r#"{{"session":{{"idle":{idle},"absolute":{absolute},"persist":"{persist}"}},"dpop":{is_bound},"apis":[{}]}}"#,
+            rules.collect::<Vec<_>>().join(",")
         );
-        let mut world = World::seeded(&session, seed);
+        let mut world = World::seeded(&config, seed);
+        for (api, resource) in of_their_own {
+            world.checkers.entry(api).or_default().resource = Some(resource);
+            world.provider.resources.push(resource);
+        }
         for _ in 1..vaults {
             world.add_vault();
         }
@@ -172,11 +212,14 @@ impl Life {
         provider.lifetime = Duration::from_secs(seconds);
         provider.leeway = Duration::from_secs(dice.pick(&[0, 0, 2, 10, 60]));
         provider.rotates = dice.roll(10) != 0;
-        provider.issues_refresh_tokens = dice.roll(15) != 0;
+        // An API's own tokens come by a refresh.
+        provider.issues_refresh_tokens = dice.roll(15) != 0 || !of_their_own.is_empty();
         provider.id_token_on_refresh = dice.roll(3) == 0;
         let minutes = |dice: &mut Dice| dice.pick(&[0, 0, 0, 0, -5, -1, 1, 7]);
         let ahead = minutes(&mut dice) * 60_000;
         provider.tells_time = dice.roll(if ahead == 0 { 2 } else { 8 }) != 0;
+        // Who tells the time may be strict about that of a proof.
+        provider.dpop.tolerance = provider.tells_time.then_some(PROOF_TOLERANCE);
         world.true_time = world.true_time.saturating_add_signed(ahead);
         if seconds >= 300 {
             world.api_ahead = minutes(&mut dice).clamp(-2, 2) * 60_000;
@@ -185,6 +228,9 @@ impl Life {
             world,
             faults: dice.pick(&[0, 5, 20, 50]),
             dice,
+            more_dice,
+            is_bound,
+            apis,
             tally: Tally::default(),
             agenda: BTreeMap::new(),
             last_entry: 0,
@@ -215,10 +261,17 @@ impl Life {
             Home::Memory => "one vault, which keeps nothing".to_owned(),
             Home::Store { vaults } => format!("{vaults} vaults over one store"),
         });
+        if self.is_bound {
+            self.tell("tokens are bound to a key");
+        }
+        if self.has_own_tokens() {
+            self.tell("there is an API with tokens of its own");
+        }
         self.begin();
         for _ in 0..10 + self.dice.roll(50) {
             let gap = self.gap();
             self.run(gap);
+            self.servers_change();
             self.step();
             self.tally.steps += 1;
         }
@@ -654,6 +707,59 @@ impl Life {
         }
     }
 
+    /// Whether an API has tokens that are not the login's.
+    fn has_own_tokens(&self) -> bool {
+        self.apis.len() > 1
+    }
+
+    fn some_api(&mut self) -> &'static str {
+        if self.has_own_tokens() {
+            self.more_dice.pick(&self.apis)
+        } else {
+            API
+        }
+    }
+
+    /// What happens only where tokens are bound to a key, or are for one API each.
+    fn servers_change(&mut self) {
+        if self.is_bound {
+            match self.more_dice.roll(40) {
+                0..4 => {
+                    self.tally.fault("the provider's nonce changes");
+                    self.world.provider.dpop.nonce = Some(self.some_nonce());
+                }
+                4..8 => {
+                    self.tally.fault("an API's nonce changes");
+                    let api = self.some_api();
+                    let nonce = self.some_nonce();
+                    let hides = self.more_dice.roll(4) == 0;
+                    let checker = self.world.checkers.entry(api).or_default();
+                    (checker.nonce, checker.hides_challenge) = (Some(nonce), hides);
+                }
+                8 if self.home != Home::Memory => {
+                    self.tally.fault("keys lost");
+                    self.tell("the browser loses the keys that lie beside the sessions");
+                    self.world.store.lose_keys();
+                }
+                _ => {}
+            }
+        }
+        if self.has_own_tokens() && self.more_dice.roll(12) == 0 {
+            let all: Vec<&str> = RESOURCES.iter().map(|(_, resource)| *resource).collect();
+            let some = self.more_dice.pick(&[&all[..], &all[..], &all[1..], &[]]);
+            if some.len() < all.len() {
+                self.tally.fault("resource refused");
+            }
+            self.tell(&format!("the provider knows the resources {some:?}"));
+            self.world.provider.resources = some.to_vec();
+            self.longest_wait = self.longest_wait.max(TARGET_RECOVERY);
+        }
+    }
+
+    fn some_nonce(&mut self) -> String {
+        self.more_dice.pick(&["one", "two", "three"]).to_owned()
+    }
+
     /// A page and its worker are frozen, as tabs in the background are.
     fn freeze(&mut self, page: PortId) {
         let awake = |vault: &usize| !self.world.is_frozen(*vault);
@@ -862,8 +968,20 @@ impl Life {
     }
 
     fn call(&mut self, page: PortId, path: &str, background: bool, body: Body) -> Request {
+        let api = self.some_api();
+        self.call_of(page, api, path, background, body)
+    }
+
+    fn call_of(
+        &mut self,
+        page: PortId,
+        api: &str,
+        path: &str,
+        background: bool,
+        body: Body,
+    ) -> Request {
         self.tally.calls += 1;
-        let url = format!("{API}/{path}?{}", self.tally.calls);
+        let url = format!("{api}/{path}?{}", self.tally.calls);
         let call = self.world.fetch_as(
             page,
             &Fetch {
@@ -1043,6 +1161,11 @@ impl Life {
         self.world.seize_lock(false);
         self.fates.clear();
         self.world.provider.repair();
+        if self.has_own_tokens() {
+            self.world.provider.resources = RESOURCES.map(|(_, resource)| resource).to_vec();
+            // Any refusal, of whatever there was to refuse.
+            self.longest_wait = self.longest_wait.max(TARGET_RECOVERY);
+        }
         self.world.store.is_full = false;
         self.world.store.is_unavailable = false;
         self.world.persists = true;
@@ -1113,12 +1236,22 @@ impl Life {
     }
 
     fn works_again(&mut self, page: PortId) -> Found {
+        for api in self.apis.clone() {
+            let found = self.works_again_at(page, api);
+            if found != Found::Working {
+                return found;
+            }
+        }
+        Found::Working
+    }
+
+    fn works_again_at(&mut self, page: PortId, api: &str) -> Found {
         let begun = self.now();
         loop {
             let (patience, pause) = self.patience();
             let end = begun + patience;
             let page_has_session = self.world.session(page).is_some();
-            let call = self.call(page, "orders", false, Body::Replayable);
+            let call = self.call_of(page, api, "orders", false, Body::Replayable);
             // The last call has its time too.
             let end_of_call = end.max(self.now() + 30 * SECOND);
             while self.world.answer(call).is_none() && self.now() < end_of_call {
@@ -1148,7 +1281,7 @@ impl Life {
             self.pages.push(page);
             self.run(SECOND);
             self.login_now(page);
-            let call = self.call(page, "orders", false, Body::Replayable);
+            let call = self.call_of(page, API, "orders", false, Body::Replayable);
             self.run(5 * SECOND);
             let answer = self.world.answer(call);
             if matches!(answer, Some(Answer::Head { status: 200, .. })) {
@@ -1203,6 +1336,8 @@ impl Life {
 
     fn count(&mut self) {
         self.tally.sessions = 1;
+        self.tally.bound = u64::from(self.is_bound);
+        self.tally.with_own_tokens = u64::from(self.has_own_tokens());
         self.tally.refreshes = self.world.count(REFRESH) as u64;
         self.tally.logins = self.world.watch.logins;
         self.tally.ends = self.world.watch.ends.clone();

@@ -14,6 +14,10 @@
     reason = "a command line tool speaks to a person"
 )]
 
+mod isolates;
+#[path = "../isolates/world/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod isolates_world;
 mod life;
 mod tally;
 #[path = "../world/mod.rs"]
@@ -21,6 +25,7 @@ mod tally;
 mod world;
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::ops::Range;
 use std::panic::catch_unwind;
@@ -30,22 +35,94 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tally::Tally;
+use isolates_world::invariants::Invariant as IsolatesInvariant;
+use world::dice;
 use world::invariants::Invariant;
 
-const USAGE: &str = "usage: cargo xtask simulate [--sessions N] [--seed S]";
-
-/// So many lives are enough to notice any of the broken variants, with something to spare.
-const SESSIONS: u64 = 20_000;
+const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 
 /// How many lives are lived a second time, to see that a seed repeats itself.
 const REPEATED: u64 = 20;
 
+/// What lives.
+trait Lives {
+    type Tally: Default + Display + Send;
+    /// So many lives are enough to notice any of the broken variants, with something to spare.
+    const ENOUGH: u64;
+    /// What a panic breaks that no invariant raised.
+    const SANITY: (&'static str, &'static str);
+    /// What the times in a story count from.
+    const COUNTED_FROM: &'static str;
+
+    fn live(seed: u64) -> Self::Tally;
+    fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Self::Tally;
+    fn add(sum: &mut Self::Tally, more: &Self::Tally);
+    fn count(tally: &Self::Tally) -> u64;
+}
+
+/// A vault's worker, or several.
+struct Vaults;
+
+impl Lives for Vaults {
+    type Tally = tally::Tally;
+    const ENOUGH: u64 = 20_000;
+    const SANITY: (&'static str, &'static str) =
+        (Invariant::Sanity.name(), Invariant::Sanity.sentence());
+    const COUNTED_FROM: &'static str = "the worker's first moment, by the monotonic clock";
+
+    fn live(seed: u64) -> Self::Tally {
+        life::live(seed)
+    }
+
+    fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Self::Tally {
+        life::tell(seed, line)
+    }
+
+    fn add(sum: &mut Self::Tally, more: &Self::Tally) {
+        sum.add(more);
+    }
+
+    fn count(tally: &Self::Tally) -> u64 {
+        tally.sessions
+    }
+}
+
+/// Isolates of the token handler.
+struct Isolates;
+
+impl Lives for Isolates {
+    type Tally = isolates::Tally;
+    const ENOUGH: u64 = 6000;
+    const SANITY: (&'static str, &'static str) = (
+        IsolatesInvariant::Sanity.name(),
+        IsolatesInvariant::Sanity.sentence(),
+    );
+    const COUNTED_FROM: &'static str = "the beginning";
+
+    fn live(seed: u64) -> Self::Tally {
+        isolates::live(seed)
+    }
+
+    fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Self::Tally {
+        isolates::tell(seed, line)
+    }
+
+    fn add(sum: &mut Self::Tally, more: &Self::Tally) {
+        sum.add(more);
+    }
+
+    fn count(tally: &Self::Tally) -> u64 {
+        tally.lives
+    }
+}
+
 struct Options {
-    sessions: u64,
+    /// Isolates, and not vaults.
+    isolates: bool,
+    sessions: Option<u64>,
     seed: Option<u64>,
     /// A control: the core is broken, and this is the invariant that must notice.
-    expected: Option<Invariant>,
+    expected: Option<String>,
 }
 
 /// What a life ended with.
@@ -56,9 +133,7 @@ struct Breach {
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("--invariants") {
-        for invariant in Invariant::ALL {
-            println!("{}", invariant.name());
-        }
+        names().for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     }
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -72,20 +147,26 @@ fn main() -> ExitCode {
         let place = panic.location().map(ToString::to_string);
         PLACE.with(|kept| *kept.borrow_mut() = place.unwrap_or_default());
     }));
-    match options {
-        Options {
-            expected: Some(expected),
-            sessions,
-            ..
-        } => control(sessions, expected),
-        Options {
-            seed: Some(seed),
-            sessions: 1,
-            ..
-        } => replay(seed),
-        Options { seed, sessions, .. } => {
+    if options.isolates {
+        follow::<Isolates>(&options)
+    } else {
+        follow::<Vaults>(&options)
+    }
+}
+
+/// All invariants, of whatever lives.
+fn names() -> impl Iterator<Item = &'static str> {
+    let vaults = Invariant::ALL.iter().map(|invariant| invariant.name());
+    vaults.chain(IsolatesInvariant::ALL.iter().map(|one| one.name()))
+}
+
+fn follow<L: Lives>(options: &Options) -> ExitCode {
+    match (&options.expected, options.seed, options.sessions) {
+        (Some(expected), _, sessions) => control::<L>(sessions.unwrap_or(L::ENOUGH), expected),
+        (None, Some(seed), None | Some(1)) => replay::<L>(seed),
+        (None, seed, sessions) => {
             let first = seed.unwrap_or(1);
-            simulate(first..first.saturating_add(sessions))
+            simulate::<L>(first..first.saturating_add(sessions.unwrap_or(L::ENOUGH)))
         }
     }
 }
@@ -93,7 +174,12 @@ fn main() -> ExitCode {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut sessions, mut seed, mut expected) = (None, None, None);
+        let mut isolates = false;
         while let Some(name) = arguments.next() {
+            if name == "--isolates" {
+                isolates = true;
+                continue;
+            }
             let value = arguments.next().ok_or(format!("{name} needs a value"))?;
             let number = || {
                 let why = |_| format!("{name} takes a number, not {value}");
@@ -102,42 +188,38 @@ impl Options {
             match name.as_str() {
                 "--sessions" => sessions = Some(number()?),
                 "--seed" => seed = Some(number()?),
-                "--expect" => expected = Some(invariant(&value).ok_or("no such invariant")?),
+                "--expect" if names().any(|known| known == value) => expected = Some(value),
+                "--expect" => return Err("no such invariant".to_owned()),
                 _ => return Err(format!("there is no option {name}")),
             }
         }
-        let usual = if seed.is_some() { 1 } else { SESSIONS };
         Ok(Self {
-            sessions: sessions.unwrap_or(usual),
+            isolates,
+            sessions,
             seed,
             expected,
         })
     }
 }
 
-fn invariant(name: &str) -> Option<Invariant> {
-    let mut all = Invariant::ALL.iter().copied();
-    all.find(|invariant| invariant.name() == name)
-}
-
-fn simulate(seeds: Range<u64>) -> ExitCode {
+fn simulate<L: Lives>(seeds: Range<u64>) -> ExitCode {
     if let Some(seed) = seeds
         .clone()
         .take(REPEATED as usize)
-        .find(|&seed| !repeats_itself(seed))
+        .find(|&seed| !repeats_itself::<L>(seed))
     {
         eprintln!("seed {seed} does not repeat itself: something besides the seed decides");
         return ExitCode::FAILURE;
     }
     let start = Instant::now();
-    let (tally, breach) = run(seeds, true);
+    let (tally, breach) = run::<L>(seeds, true);
     let time = start.elapsed().as_secs_f64();
     let Some(breach) = breach else {
         println!("{tally}");
         println!(
             "  no invariant was broken; {:.1} s, {:.0} sessions/s",
             time,
-            tally.sessions as f64 / time
+            L::count(&tally) as f64 / time
         );
         return ExitCode::SUCCESS;
     };
@@ -145,59 +227,58 @@ fn simulate(seeds: Range<u64>) -> ExitCode {
         "seed {} breaks an invariant\n  {}",
         breach.seed, breach.what
     );
+    let kind = std::env::args().find(|name| name == "--isolates");
+    let kind = kind.map(|name| name + " ").unwrap_or_default();
     println!(
-        "  step by step: cargo xtask simulate --seed {}",
+        "  step by step: cargo xtask simulate {kind}--seed {}",
         breach.seed
     );
     ExitCode::FAILURE
 }
 
 /// Fails unless the expected invariant is the first to be broken.
-fn control(sessions: u64, expected: Invariant) -> ExitCode {
-    let (tally, breach) = run(1..1 + sessions, false);
+fn control<L: Lives>(sessions: u64, expected: &str) -> ExitCode {
+    let (tally, breach) = run::<L>(1..1 + sessions, false);
     let Some(breach) = breach else {
         println!("not noticed in {sessions} sessions");
         return ExitCode::FAILURE;
     };
-    let is_it = breach.what.starts_with(&format!("{}:", expected.name()));
+    let is_it = breach.what.starts_with(&format!("{expected}:"));
     if is_it {
         println!(
-            "noticed by {} after {} sessions",
-            expected.name(),
-            tally.sessions + 1
+            "noticed by {expected} after {} sessions",
+            L::count(&tally) + 1
         );
         return ExitCode::SUCCESS;
     }
     println!(
-        "{} should notice; seed {}: {}",
-        expected.name(),
-        breach.seed,
-        breach.what
+        "{expected} should notice; seed {}: {}",
+        breach.seed, breach.what
     );
     ExitCode::FAILURE
 }
 
-fn replay(seed: u64) -> ExitCode {
-    println!("seed {seed}; seconds since the worker's first moment, by the monotonic clock");
-    let end = catch_unwind(|| life::tell(seed, &mut |line| println!("{line}")));
+fn replay<L: Lives>(seed: u64) -> ExitCode {
+    println!("seed {seed}; seconds since {}", L::COUNTED_FROM);
+    let end = catch_unwind(|| L::tell(seed, &mut |line| println!("{line}")));
     match end {
         Ok(tally) => {
             println!("{tally}\n  no invariant was broken");
             ExitCode::SUCCESS
         }
         Err(panic) => {
-            println!("{}", words_of(&*panic));
+            println!("{}", words_of::<L>(&*panic));
             ExitCode::FAILURE
         }
     }
 }
 
-fn repeats_itself(seed: u64) -> bool {
+fn repeats_itself<L: Lives>(seed: u64) -> bool {
     let story = || {
         let mut lines = Vec::new();
         // A breach is part of the story, and found again in the run.
         catch_unwind(std::panic::AssertUnwindSafe(|| {
-            life::tell(seed, &mut |line| lines.push(line.to_owned()));
+            L::tell(seed, &mut |line| lines.push(line.to_owned()));
         }))
         .ok();
         lines
@@ -206,10 +287,10 @@ fn repeats_itself(seed: u64) -> bool {
 }
 
 /// Lives through the seeds on all cores, until one breaks an invariant.
-fn run(seeds: Range<u64>, shows_progress: bool) -> (Tally, Option<Breach>) {
+fn run<L: Lives>(seeds: Range<u64>, shows_progress: bool) -> (L::Tally, Option<Breach>) {
     let next = AtomicU64::new(seeds.start);
     let is_over = AtomicBool::new(false);
-    let tally = Mutex::new(Tally::default());
+    let tally = Mutex::new(L::Tally::default());
     let breach: Mutex<Option<Breach>> = Mutex::new(None);
     let lives = || {
         loop {
@@ -217,11 +298,11 @@ fn run(seeds: Range<u64>, shows_progress: bool) -> (Tally, Option<Breach>) {
             if seed >= seeds.end || is_over.load(Ordering::Relaxed) {
                 return;
             }
-            match catch_unwind(|| life::live(seed)) {
-                Ok(more) => tally.lock().unwrap().add(&more),
+            match catch_unwind(|| L::live(seed)) {
+                Ok(more) => L::add(&mut tally.lock().unwrap(), &more),
                 Err(panic) => {
                     is_over.store(true, Ordering::Relaxed);
-                    let what = words_of(&*panic);
+                    let what = words_of::<L>(&*panic);
                     let mut breach = breach.lock().unwrap();
                     // The first seed, whichever core was faster.
                     if breach.as_ref().is_none_or(|breach| seed < breach.seed) {
@@ -238,7 +319,7 @@ fn run(seeds: Range<u64>, shows_progress: bool) -> (Tally, Option<Breach>) {
             let mut progress = Progress::new(seeds.end - seeds.start);
             while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
                 thread::sleep(Duration::from_millis(100));
-                progress.show(tally.lock().unwrap().sessions);
+                progress.show(L::count(&tally.lock().unwrap()));
             }
             progress.clear();
         }
@@ -295,20 +376,17 @@ thread_local! {
 }
 
 /// What a panic said. One that no invariant raised is a breach of sanity.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+fn words_of<L: Lives>(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or("a panic without words");
     let is_known = text
         .split_once(':')
-        .is_some_and(|(name, _)| invariant(name).is_some());
+        .is_some_and(|(name, _)| names().any(|known| known == name));
     if is_known {
         return text.to_owned();
     }
     let place = PLACE.with(|place| place.borrow().clone());
-    format!(
-        "{}: {}: {text} ({place})",
-        Invariant::Sanity.name(),
-        Invariant::Sanity.sentence()
-    )
+    let (name, sentence) = L::SANITY;
+    format!("{name}: {sentence}: {text} ({place})")
 }

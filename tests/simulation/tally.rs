@@ -8,6 +8,10 @@ use crate::world::invariants::Ends;
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) sessions: u64,
+    /// Those of them in which tokens are bound to a key.
+    pub(crate) bound: u64,
+    /// Those of them in which an API has tokens of its own.
+    pub(crate) with_own_tokens: u64,
     pub(crate) steps: u64,
     pub(crate) calls: u64,
     pub(crate) logins: u64,
@@ -30,6 +34,8 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         for (sum, more) in [
             (&mut self.sessions, other.sessions),
+            (&mut self.bound, other.bound),
+            (&mut self.with_own_tokens, other.with_own_tokens),
             (&mut self.steps, other.steps),
             (&mut self.calls, other.calls),
             (&mut self.logins, other.logins),
@@ -62,6 +68,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             sessions,
+            bound,
+            with_own_tokens,
             steps,
             calls,
             logins,
@@ -75,6 +83,10 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  {sessions} sessions: {steps} steps, {logins} logins, {calls} calls, {refreshes} refreshes"
+        )?;
+        writeln!(
+            f,
+            "  of them {bound} with tokens that are bound to a key, {with_own_tokens} with an API that has tokens of its own"
         )?;
         writeln!(
             f,

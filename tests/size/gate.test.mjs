@@ -17,9 +17,16 @@ const cases = [
   { name: 'within the budget', page: 1, wasm: 10, over: null },
   { name: 'a page that is too large', page: 4.1, wasm: 10, over: /^page \(main thread\): 4\.1/m },
   { name: 'a wasm that is too large', page: 1, wasm: 45, over: /^total: 4[67]\./m },
+  {
+    name: 'a token handler that is too large',
+    page: 1,
+    wasm: 10,
+    edge: 104,
+    over: /^strongroom\/edge, on a server: 105\./m,
+  },
 ]
 
-for (const { name, page, wasm, over } of cases) {
+for (const { name, page, wasm, edge = 10, over } of cases) {
   test(name, async () => {
     // Random bytes do not compress, so that these sizes are those after compression.
     await writeFile(`${dist}/index.js`, randomBytes(page * KB))
@@ -28,8 +35,11 @@ for (const { name, page, wasm, over } of cases) {
     // Counted by themselves, so of any size.
     await writeFile(`${dist}/words.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/live.js`, randomBytes(60 * KB))
+    await writeFile(`${dist}/edge-room.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/strongroom_full_bg.wasm`, randomBytes(60 * KB))
     await writeFile(`${dist}/core.js`, randomBytes(KB))
+    await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
+    await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))
     await writeFile(`${dist}/strongroom_core_bg.wasm`, randomBytes(60 * KB))
     const { code, stderr } = await size('--dist', dist)
     assert.equal(code, over ? 1 : 0)

@@ -46,12 +46,17 @@ const unpinned = ([path, { integrity, resolved }]) =>
   (!/^sha512-[\w+/]{86}==$/.test(integrity ?? '') ||
     (resolved !== undefined && !resolved.startsWith('https://registry.npmjs.org/')))
 
-test('every npm package is from the registry, with its digest', async () => {
-  const { packages, lockfileVersion } = await json('package-lock.json')
-  assert.equal(lockfileVersion, 3)
-  assert.ok(Object.keys(packages).length > 50)
-  assert.deepEqual(Object.entries(packages).filter(unpinned), [])
-})
+/** Each folder with a package.json of which something is installed. */
+const FOLDERS = ['', 'tests/edge/frameworks/']
+
+for (const folder of FOLDERS) {
+  test(`every npm package of ./${folder} is from the registry, with its digest`, async () => {
+    const { packages, lockfileVersion } = await json(`${folder}package-lock.json`)
+    assert.equal(lockfileVersion, 3)
+    assert.ok(Object.keys(packages).length > 50)
+    assert.deepEqual(Object.entries(packages).filter(unpinned), [])
+  })
+}
 
 test('a control: one that is from elsewhere, or has no digest, is noticed', () => {
   const integrity = `sha512-${'A'.repeat(86)}==`
@@ -61,21 +66,25 @@ test('a control: one that is from elsewhere, or has no digest, is noticed', () =
   assert.ok(unpinned(['node_modules/x', { integrity, resolved: 'https://evil.test/x.tgz' }]))
 })
 
-test('package-lock.json is of this package.json, whose versions are exact', async () => {
-  const { devDependencies, dependencies } = await json('package.json')
-  const { packages } = await json('package-lock.json')
-  assert.equal(dependencies, undefined)
-  assert.deepEqual(packages[''].devDependencies, devDependencies)
-  for (const [name, version] of Object.entries(devDependencies)) {
-    assert.match(version, /^\d+\.\d+\.\d+$/, name)
-    assert.equal(packages[`node_modules/${name}`].version, version)
-  }
-})
+for (const folder of FOLDERS) {
+  test(`./${folder}package-lock.json is of its package.json, whose versions are exact`, async () => {
+    const { devDependencies, dependencies } = await json(`${folder}package.json`)
+    const { packages } = await json(`${folder}package-lock.json`)
+    assert.equal(dependencies, undefined)
+    assert.deepEqual(packages[''].devDependencies, devDependencies)
+    for (const [name, version] of Object.entries(devDependencies)) {
+      assert.match(version, /^\d+\.\d+\.\d+$/, name)
+      assert.equal(packages[`node_modules/${name}`].version, version)
+    }
+  })
+}
 
 test('the tools are installed without running a script of theirs', async () => {
   const install = await read('xtask/src/install.rs')
   const packaging = await read('tests/packaging/tarball.mjs')
-  const calls = `${install}${packaging}`.split('\n').filter((line) => /\["ci"|npm\(\w+, 'install'/.test(line))
-  assert.equal(calls.length, 2)
+  const frameworks = await read('tests/support/edge/frameworks.mjs')
+  const lines = `${install}${packaging}${frameworks}`.split('\n')
+  const calls = lines.filter((line) => /\["ci"|npm\(\w+, '(install|ci)'/.test(line))
+  assert.equal(calls.length, 4)
   for (const call of calls) assert.match(call, /--ignore-scripts/)
 })

@@ -10,7 +10,7 @@ const dist = new URL('../../pkg/dist/', import.meta.url)
 const WORKER = '/auth.worker.js'
 
 /** The files of the package that an app serves. */
-const PACKAGE = [
+export const PACKAGE = [
   'index.js',
   'words.js',
   'relay.js',
@@ -18,6 +18,7 @@ const PACKAGE = [
   'reconnect.js',
   'live.js',
   'connect-frame.js',
+  'edge-room.js',
   'vault-frame.js',
   'form.js',
   'escrow.js',
@@ -30,7 +31,7 @@ const PACKAGE = [
 const csp = (connectSrc) =>
   `default-src 'none'; script-src 'self'; worker-src 'self'; img-src data:; base-uri 'none'; connect-src ${connectSrc.join(' ') || "'none'"}`
 
-const htmlWith = (script) => `<!doctype html>
+export const htmlWith = (script) => `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -43,7 +44,7 @@ const htmlWith = (script) => `<!doctype html>
 `
 
 /** What every page of the app has: the package, and a way to tell a test how something ended. */
-const tools = (extendedLifetime) => `
+export const tools = (extendedLifetime) => `
 import { connect, connectFrame, StrongroomError } from '/strongroom/index.js'
 
 const create = {
@@ -70,11 +71,11 @@ Object.assign(globalThis, { connect, connectFrame, create, describe, settle })
  * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
  * with what went wrong; `room` is the connection; `changes` and `failures` are the events so far.
  */
-const pageScript = ({ kind, timeout, resume, frame }) => `
+export const pageScript = ({ kind, timeout, resume, frame, handler }) => `
 import '/tools.js'
 
 const start = async () => {
-  const room = await ${frame ? `connectFrame('${frame}'` : `connect(create.${kind}`}, ${JSON.stringify({ timeout, resume })})
+  const room = await ${frame ? `connectFrame('${frame}'` : handler ? `connect('${handler}'` : `connect(create.${kind}`}, ${JSON.stringify({ timeout, resume })})
   room.on('change', (change) => changes.push(change))
   room.on('failed', (error) => failures.push(describe(error)))
   globalThis.room = room

@@ -1,6 +1,14 @@
-/** An app whose service worker has the vault's key in escrow. */
+import assert from 'node:assert/strict'
+
+/** An app whose service worker has the vault's key in escrow. It tells when it was given one, and not what. */
 const SERVICE_WORKER = `import { escrow } from '/strongroom/escrow.js'
 escrow('/auth.worker.js')
+const { respondWith } = FetchEvent.prototype
+FetchEvent.prototype.respondWith = function (answer) {
+  respondWith.call(this, answer)
+  if (this.request.method !== 'PUT') return
+  Promise.resolve(answer).then(({ status }) => new BroadcastChannel('handed').postMessage(status))
+}
 addEventListener('install', () => skipWaiting())
 addEventListener('message', ({ source }) => source.postMessage('heard'))`
 
@@ -19,6 +27,15 @@ export async function openWithEscrow(app, context) {
   })
   await page.goto(`${app.site.origin}/`)
   return page
+}
+
+/** Does something upon which the vault gives its key to the service worker, and waits until that has it. */
+export async function untilHanded(page, act) {
+  const handed = page.evaluate(
+    () => new Promise((resolve) => (new BroadcastChannel('handed').onmessage = ({ data }) => resolve(data))),
+  )
+  await act()
+  assert.equal(await handed, 204)
 }
 
 /** Stops all service workers, as the browser does with those that have been idle for half a minute. */

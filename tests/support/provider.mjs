@@ -53,6 +53,7 @@ export const ENDPOINTS = {
  *   first, ID tokens with the client's.
  * @param {boolean} [options.wantsPushed] Whether authorization requests must be pushed (RFC 9126); they may be.
  * @param {boolean} [options.deviceFlow] Whether users can sign in on another device (RFC 8628).
+ * @param {boolean} [options.backchannelLogout] Whether clients are told of logouts.
  * @param {Record<string, string>} [options.resources] More resources (RFC 8707) that tokens may be asked for, and
  *   their scopes. Others that are named are unknown then, and one that is not named is the first of those asked for
  *   at the authorization endpoint.
@@ -74,6 +75,7 @@ export async function startProvider({
   dpop = false,
   wantsPushed = false,
   deviceFlow = false,
+  backchannelLogout = false,
 }) {
   /** What a test may change while the provider runs. */
   const settings = {
@@ -152,6 +154,8 @@ export async function startProvider({
       },
       // The ID token tells who signed in; the demo has no need of the userinfo endpoint.
       conformIdTokenClaims: false,
+      // Its own dispatcher refuses addresses of this very machine, which is where the clients are.
+      fetch: (url, { dispatcher, ...options }) => fetch(url, options),
       clientBasedCORS: (_ctx, origin) => allowedOrigins.includes(origin),
       enabledJWA: { idTokenSigningAlgValues: algorithms },
       features: {
@@ -163,6 +167,7 @@ export async function startProvider({
           enabled: true,
           allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
         },
+        backchannelLogout: { enabled: backchannelLogout },
         rpInitiatedLogout: {
           enabled: true,
           logoutSource: askToSignOut,

@@ -24,6 +24,7 @@ export const PREFIX = 'bearer.'
  * - `/v1/live/protocol`: in a sub-protocol, after `bearer.`
  * - `/v1/live/message`: in the first message, `{ "token": … }`
  * - `/v1/live/query`: in the parameter `access_token`
+ * - `/v1/live/header`: in `Authorization`, as a server can send it
  *
  * and sends back what it gets, unless the query has `quiet`. The sub-protocol that it chooses is the first without
  * the token if there is one; with `?choose=token` it is that with the token, with `?choose=none` none.
@@ -52,6 +53,7 @@ export function startSockets({ verify }) {
     const tokens = {
       protocol: () => offered.find((name) => name.startsWith(PREFIX))?.slice(PREFIX.length),
       query: () => url.searchParams.get('access_token') ?? undefined,
+      header: () => /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1],
     }
     if (!place || !(await admit(entry, tokens[place]))) {
       const status = place ? 401 : 404

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Answer, Endpoint, Fault, Kind, Request, World};
+use crate::world::{Answer, Endpoint, Fault, Kind, REVOKE, Request, World};
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
 const POLL: Kind = Kind::Provider(Endpoint::PollDevice);
@@ -176,6 +176,31 @@ fn what_comes_after_a_login_was_given_up_is_revoked() {
         assert!(world.session(other).is_none());
         assert!(world.provider.has_revoked_everything(), "leaves: {leaves}");
     }
+}
+
+/// Many providers would end the session's grant along with it.
+#[test]
+fn beside_a_session_what_comes_after_a_login_was_given_up_is_left_alone() {
+    let (mut world, page) = world();
+    world.sign_in(page);
+    let login = world.login(page, "device");
+    world.settle();
+    world.provider.sign_in_on_devices();
+    world.hold(&[POLL]);
+    world.advance(6 * SECOND);
+    assert_eq!(world.outstanding(POLL), 1);
+    let before = world.session(page).unwrap().get("startedAt").cloned();
+    world.give_up(login, "cancel");
+    world.release();
+    world.settle();
+    assert_eq!(world.count(REVOKE), 0);
+    assert_eq!(
+        world.session(page).unwrap().get("startedAt").cloned(),
+        before
+    );
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
 }
 
 #[test]

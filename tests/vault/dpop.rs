@@ -182,6 +182,31 @@ fn a_nonce_that_the_provider_asks_for_is_given_to_it_at_once() {
 }
 
 #[test]
+fn the_providers_nonce_is_remembered_however_its_metadata_write_the_endpoint() {
+    let metadata = |endpoint: &str| {
+        [
+            r#"{"dpop":true,"metadata":{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/authorize","jwks_uri":"https://id.example.com/jwks","revocation_endpoint":"https://id.example.com/revoke","token_endpoint":""#,
+            endpoint,
+            r#""}}"#,
+        ]
+        .concat()
+    };
+    for endpoint in [
+        "https://id.example.com/token",
+        "https://id.example.com:443/token",
+        "https://ID.Example.com/token",
+    ] {
+        let mut world = World::with(&metadata(endpoint));
+        world.provider.dpop.nonce = Some("one".to_owned());
+        let page = world.open();
+        world.sign_in(page);
+        assert!(world.session(page).is_some(), "{endpoint}");
+        let given = nonces(&world.provider.dpop.proofs);
+        assert_eq!(given, [None, Some("one")], "{endpoint}");
+    }
+}
+
+#[test]
 fn the_newest_nonce_counts_also_from_an_answer_that_asked_for_none() {
     let mut world = World::with(BOUND);
     world.provider.dpop.header = Some("next".to_owned());
@@ -205,6 +230,42 @@ fn a_refresh_is_sent_once_more_with_the_same_token_and_the_nonce() {
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[0], sent[1]);
     assert_eq!(world.moments(REFRESH), [Duration::ZERO, Duration::ZERO]);
+}
+
+#[test]
+fn a_refresh_that_a_logout_overtook_is_not_sent_again_with_a_nonce() {
+    for configuration in [BOUND, SEALED] {
+        let (mut world, page) = World::signed_in_with(configuration);
+        world.provider.dpop.nonce = Some("new".to_owned());
+        world.expire_access_token();
+        world.hold(&[REFRESH]);
+        world.fetch(page, "/orders");
+        world.settle();
+        world.act(REFRESH);
+        world.logout(page);
+        world.release();
+        assert_eq!(world.count(REFRESH), 1, "{configuration}");
+        assert_eq!(world.reason(page), Some("logged_out"), "{configuration}");
+        assert!(world.provider.has_revoked_everything(), "{configuration}");
+    }
+}
+
+#[test]
+fn a_code_whose_login_a_logout_stopped_is_not_sent_again_with_a_nonce() {
+    let mut world = World::with(BOUND);
+    let page = world.open();
+    let url = world.begin_login(page, "redirect");
+    let answer = world.provider.sign_in(&url);
+    world.provider.dpop.nonce = Some("new".to_owned());
+    world.hold(&[EXCHANGE]);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    world.act(EXCHANGE);
+    world.logout(page);
+    world.release();
+    assert_eq!(world.count(EXCHANGE), 1);
+    assert_eq!(world.code(callback), "login_cancelled");
+    assert!(world.session(page).is_none());
 }
 
 #[test]

@@ -4,10 +4,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use strongroom::json::{Object, Value};
+
 use crate::world::api::OTHER_API;
 use crate::world::dice::Dice;
 use crate::world::{
-    API, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
+    API, Answer, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
 };
 
 const ORDERS: &str = "https://api.example.com/";
@@ -238,6 +240,22 @@ fn invalid_target_fails_the_call_and_not_the_session() {
 }
 
 #[test]
+fn a_refusal_after_a_lost_answer_does_not_lose_the_successor() {
+    let (mut world, page) = two();
+    world.provider.leeway = Duration::from_secs(10);
+    let faults = [Fault::LostAfter, Fault::Refused("invalid_target")];
+    world.provider.fault(Endpoint::Refresh, &faults);
+    let refused = call(&mut world, page, API);
+    world.advance(Duration::from_secs(2));
+    assert_eq!(world.code(refused), "client_rejected");
+    // Nobody calls for so long that the provider would not forgive the consumed token any more.
+    world.advance(Duration::from_secs(30));
+    assert_fine(&mut world, page, OTHER_API);
+    assert_eq!(world.provider.reuses, 0);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
 fn what_waits_for_another_token_is_not_refused_along() {
     let (mut world, page) = two();
     world.provider.resources = vec![BILLS];
@@ -311,6 +329,33 @@ fn a_token_of_the_session_before_is_not_used_in_the_next() {
     world.sign_in(page);
     assert_fine(&mut world, page, API);
     assert_eq!(world.count(REFRESH), 2);
+}
+
+#[test]
+fn the_inspector_lists_each_of_them_with_what_it_is_for() {
+    let (mut world, page) = with(ONE_OF_TWO, r#", "inspect": true"#);
+    let access_tokens = |world: &mut World| {
+        let inspection = world.ask(page, r#""t":"inspect""#);
+        let Some(Answer::Inspection(holdings)) = world.answer(inspection) else {
+            panic!("no inspection");
+        };
+        let objects = holdings.iter().filter_map(Value::as_object).cloned();
+        let is_one = |holding: &Object| holding.str("kind") == Some("access_token");
+        objects.filter(is_one).collect::<Vec<_>>()
+    };
+    assert_eq!(access_tokens(&mut world).len(), 1, "not fetched yet");
+    assert_fine(&mut world, page, OTHER_API);
+    let [own, other] = &access_tokens(&mut world)[..] else {
+        panic!("not two");
+    };
+    assert_eq!(own.get("resource"), None);
+    assert_eq!(other.str("resource"), Some(BILLS));
+    assert_eq!(other.get("scope"), Some(&Value::Null));
+    assert_ne!(own.str("fingerprint"), other.str("fingerprint"));
+    let number = |holding: &Object, name| holding.get(name).unwrap().as_u64();
+    assert_eq!(number(own, "generation"), Some(2), "the rotation's count");
+    assert_eq!(number(other, "generation"), Some(2));
+    assert!(number(other, "expiresAt") > number(other, "since"));
 }
 
 #[test]

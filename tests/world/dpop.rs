@@ -12,6 +12,8 @@ use strongroom::dpop::{PublicKey, Unsigned};
 use strongroom::json::{Object, Value};
 use strongroom::{base64url, pkce};
 
+use super::invariants::Invariant;
+
 /// A private key and its name.
 pub(crate) type Named = (String, Rc<EcdsaKeyPair>);
 
@@ -140,11 +142,15 @@ impl Checker {
     ) -> Verdict {
         let proof = read(proof.ok_or("invalid_dpop_proof")?);
         self.proofs.push(proof.clone());
-        assert!(self.seen.insert(proof.jti.clone()), "a proof comes twice");
+        let is_new = self.seen.insert(proof.jti.clone());
+        Invariant::Proven.holds_if(is_new, || "a proof comes twice".to_owned());
         let bare = url.split(['?', '#']).next().unwrap();
-        assert_eq!((&*proof.htm, &*proof.htu), (method, bare));
+        let is_for_this = (&*proof.htm, &*proof.htu) == (method, bare);
+        Invariant::Proven.holds_if(is_for_this, || {
+            format!("{} {} for {method} {bare}", proof.htm, proof.htu)
+        });
         let ath = access_token.map(|token| base64url::encode(&pkce::sha256(token.as_bytes())));
-        assert_eq!(proof.ath, ath);
+        Invariant::Proven.holds_if(proof.ath == ath, || "of another token".to_owned());
         let is_off = proof.iat.abs_diff(now / 1000) > self.tolerance.unwrap_or(u64::MAX);
         if self.nonce.is_some() && proof.nonce != self.nonce {
             Err("use_dpop_nonce")

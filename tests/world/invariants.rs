@@ -64,6 +64,10 @@ invariants! {
         "every request of a page gets exactly one answer";
     OwnAnswer = "own_answer",
         "an answer is that of the page's own request and user";
+    OwnToken = "own_token",
+        "an API gets access tokens that were issued for what its own rule names, and no other";
+    Proven = "proven",
+        "where tokens are bound to a key, whatever is sent with one or for one has a proof of its own, by that key";
     Agreement = "agreement",
         "all pages were told the same session";
     Secrecy = "secrecy",

@@ -176,6 +176,8 @@ pub(crate) struct World {
     /// Which vault a page is connected to.
     homes: BTreeMap<PortId, usize>,
     config: String,
+    /// Whether tokens are to be bound to a key.
+    is_bound: bool,
     /// Of the vault's random numbers.
     last_seed: u64,
     /// The time where the provider is: the device's may be wrong.
@@ -265,6 +267,7 @@ impl World {
             granted: None,
             ahead: vec![ahead(&config, &BEGINNING)],
             homes: BTreeMap::new(),
+            is_bound: parse(&config).dpop,
             config,
             last_seed: seed,
             true_time: BEGINNING.wall,
@@ -390,6 +393,7 @@ impl World {
     /// Workers that start from now on have another configuration.
     pub(crate) fn reconfigure(&mut self, changes: &str) {
         self.config = configuration(changes);
+        self.is_bound = parse(&self.config).dpop;
     }
 
     /// Another worker over the same store. Gives its number.
@@ -1283,6 +1287,16 @@ impl World {
                 let told = self.told_user.get(&port).map(String::as_str);
                 let is_users = user == told && user == asked_as.as_deref();
                 Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
+                let key = self.provider.key_of(token).map(str::to_owned);
+                self.check_proof(authorization, key.as_deref(), request.proof.as_ref());
+                let url = request.allowed.url();
+                let api = self.checkers.iter().find(|(api, _)| url.starts_with(**api));
+                let wanted = api.and_then(|(_, checker)| checker.resource);
+                let is_its = self.provider.resource_of(token) == wanted;
+                Invariant::OwnToken.holds_if(is_its, || {
+                    let meant = self.provider.resource_of(token);
+                    format!("one for {meant:?} goes to {url}, which is {wanted:?}")
+                });
                 let proof = self.sign(request.proof.as_ref());
                 self.job(Kind::Call, Task::Call(call, Box::new(request), proof));
             }
@@ -1327,6 +1341,19 @@ impl World {
                 self.calls.remove(&call);
             }
         }
+    }
+
+    /// Where tokens are bound to keys: a request with or for this family's has a proof by its key.
+    fn check_proof(&self, authorization: &str, key: Option<&str>, proof: Option<&Unsigned>) {
+        if !self.is_bound || self.provider.ignores_dpop {
+            return;
+        }
+        let has_scheme = authorization.starts_with("DPoP ");
+        Invariant::Proven.holds_if(has_scheme, || "a token is sent as if by itself".to_owned());
+        let by = proof.map(|proof| proof.key.as_str());
+        Invariant::Proven.holds_if(by.is_some() && (key.is_none() || by == key), || {
+            format!("by {by:?}, and the token is bound to {key:?}")
+        });
     }
 
     /// Signs a proof, as the host does; nobody else may ever see it.
@@ -1669,6 +1696,8 @@ impl World {
         };
         let secret = form.get("refresh_token").unwrap_or_else(|| &form["code"]);
         let family = self.provider.family_of(secret);
+        let key = family.and_then(|family| self.provider.key_of_family(family));
+        self.check_proof("DPoP ", key, request.proof.as_ref());
         let is_of_family = |job: &&Job| match &job.task {
             Task::Send(_, other, _) if job.kind == REFRESH => {
                 family.is_some()

@@ -159,6 +159,8 @@ pub(crate) struct Provider {
     families: Vec<Family>,
     /// Access tokens: the family and the end.
     access_tokens: HashMap<String, (usize, u64)>,
+    /// What access tokens are for, if they are for a resource.
+    meant_for: HashMap<String, String>,
     /// The families of codes and refresh tokens.
     family_of: HashMap<String, usize>,
     /// What was signed, by which key, and the signature.
@@ -204,6 +206,7 @@ impl Provider {
             consents: HashMap::new(),
             families: Vec::new(),
             access_tokens: HashMap::new(),
+            meant_for: HashMap::new(),
             family_of: HashMap::new(),
             signed: HashMap::new(),
             id_tokens: HashMap::new(),
@@ -283,10 +286,12 @@ impl Provider {
 
     /// The resource that an access token is for, if it is for one.
     pub(crate) fn resource_of(&self, access_token: &str) -> Option<&str> {
-        let &(family, _) = self.access_tokens.get(access_token)?;
-        let mut of_resources = self.families[family].of_resources.iter();
-        let (resource, _) = of_resources.find(|(_, newest)| *newest == access_token)?;
-        Some(resource)
+        Some(self.meant_for.get(access_token)?)
+    }
+
+    /// The thumbprint of the key that a family's tokens are bound to.
+    pub(crate) fn key_of_family(&self, family: usize) -> Option<&str> {
+        self.families[family].jkt.as_deref()
     }
 
     /// The API no longer accepts the newest access token, though its time is not over.
@@ -356,7 +361,8 @@ impl Provider {
     }
 
     pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
-        let path = request.url.strip_prefix(ISSUER).unwrap_or(&request.url);
+        let url = as_read(&request.url);
+        let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             "/.well-known/openid-configuration" => Endpoint::Discovery,
             "/jwks" => Endpoint::Keys,
@@ -530,8 +536,8 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         let proven = proof.map(|proof| {
-            let target = ("POST", request.url.as_str());
-            self.dpop.check(Some(proof), target, None, now)
+            let url = as_read(&request.url);
+            self.dpop.check(Some(proof), ("POST", &url), None, now)
         });
         let jkt = match proven.transpose() {
             Ok(proof) => proof.map(|proof| proof.jkt),
@@ -672,6 +678,8 @@ impl Provider {
         let is_for_resource = resource.is_some();
         match resource {
             Some(resource) => {
+                self.meant_for
+                    .insert(access_token.clone(), resource.clone());
                 let newest = &mut self.families[i].of_resources;
                 newest.insert(resource, access_token);
             }
@@ -835,6 +843,11 @@ fn metadata(base: &str) -> String {
     let iss = "authorization_response_iss_parameter_supported";
     object.push(iss, true.into());
     text(&object)
+}
+
+/// An address as a server reads it, however it is written.
+fn as_read(url: &str) -> String {
+    url::Url::parse(url).expect("an address").into()
 }
 
 fn refusal(code: &str) -> HttpReply {

@@ -19,7 +19,6 @@ const KNOWN: &str = "addToExternrefTable0 getArrayU8FromWasm0 getDataViewMemory0
 /// are needed, since it grows; and there is one way to load a module.
 const SUPPORT: &str = "
 let wasm, octets, decoder, decoded, length;
-const encoder = new TextEncoder();
 
 const memory = () => (octets?.length ? octets : (octets = new Uint8Array(wasm.memory.buffer)));
 const getDataViewMemory0 = () => new DataView(wasm.memory.buffer);
@@ -36,7 +35,7 @@ const getStringFromWasm0 = (ptr, len) => {
 };
 
 const passStringToWasm0 = (text, malloc) => {
-    text = encoder.encode(text);
+    text = new TextEncoder().encode(text);
     const ptr = malloc((length = text.length), 1) >>> 0;
     memory().set(text, ptr);
     return ptr;
@@ -69,6 +68,35 @@ export const initSync = ({ module }) => {
 };
 ";
 
+/// The same glue for servers.
+///
+/// - A module counts as one whatever its prototype is: the Edge Runtime hands over one of another realm.
+/// - Each call of `initSync` makes an instance: the one before may have trapped. Who calls it sees to it that there is
+///   one at a time.
+/// - Nothing is freed by the garbage collector: what an instance before had is no address in this one.
+pub(crate) fn for_servers(glue: &str) -> Result<String> {
+    let mut glue = glue.to_owned();
+    for (from, to) in [
+        (
+            "function initSync(module) {\n    if (wasm !== undefined) return wasm;\n",
+            "function initSync(module) {\n",
+        ),
+        (
+            "    if (!(module instanceof WebAssembly.Module)) {\n        module = new WebAssembly.Module(module);\n    }\n    const instance",
+            "    const instance",
+        ),
+        ("typeof FinalizationRegistry === 'undefined'", "true"),
+    ] {
+        if !glue.contains(from) {
+            bail!(
+                "the glue for servers is written otherwise than this program knows: it lacks {from:?}"
+            );
+        }
+        glue = glue.replace(from, to);
+    }
+    Ok(glue)
+}
+
 /// The same glue, smaller.
 pub(crate) fn reduce(glue: &str) -> Result<String> {
     let (head, rest) = split_after(glue, IMPORTS)?;
@@ -83,7 +111,7 @@ pub(crate) fn reduce(glue: &str) -> Result<String> {
         }
     }
     let kept = [head, imports].concat();
-    let kept: Vec<_> = kept.lines().map(arrow).collect();
+    let kept: Vec<_> = kept.lines().map(|line| method(&arrow(line))).collect();
     let kept = kept
         .join("\n")
         .replace(
@@ -91,7 +119,16 @@ pub(crate) fn reduce(glue: &str) -> Result<String> {
             "wasm.__wbindgen_malloc",
         )
         .replace("WASM_VECTOR_LEN", "length")
-        .replace("isLikeNone(ret)", "(ret === undefined)");
+        // Each import is there under its own name.
+        .replace("        __proto__: null,\n", "")
+        .replace("isLikeNone(ret)", "(ret === undefined)")
+        // Nobody reads what is not there.
+        .replace("(ret === undefined) ? 0 : ret", "ret")
+        .replace(" + 4 * 0,", ",")
+        .replace("            const len1 = length;\n", "")
+        .replace("len1", "length")
+        // A module's own table has nothing else in it to begin with.
+        .replace("            table.set(1025, null);\n", "");
     if let Some(at) = [", arguments)", "isLikeNone(", "__wbindgen_realloc"]
         .iter()
         .find(|word| kept.contains(*word))
@@ -123,6 +160,26 @@ fn arrow(line: &str) -> String {
         }
         _ => line.to_owned(),
     }
+}
+
+/// What is called as the prototype's is called as the value's own, which is shorter: those values are the platform's.
+/// But `call` itself is not, since it is given what may be no function.
+fn method(line: &str) -> String {
+    let whole = || {
+        let (before, rest) = line.split_once(".prototype.")?;
+        let (name, arguments) = rest.split_once(".call(")?;
+        let start = before.rfind(|c: char| !c.is_alphanumeric())? + 1;
+        let mut depth = 0;
+        let end = arguments.find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ',' && depth == 0
+        })?;
+        let (first, others) = arguments.split_at(end);
+        // No length and no number of these is near 2^31.
+        let others = others.trim_start_matches(", ").replace(" >>> 0", "");
+        (name != "call").then(|| format!("{}{first}.{name}({others}", &before[..start]))
+    };
+    whole().unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]
@@ -162,6 +219,24 @@ export { initSync, __wbg_init as default };
         assert!(kept.contains("        }),\n    };\n}"));
         assert!(!kept.contains("handleError"));
         assert_eq!(support, SUPPORT);
+    }
+
+    #[test]
+    fn functions_of_prototypes_become_methods_but_for_call() {
+        for (line, shorter) in [
+            ("  B.prototype.set.call(f(a, b), c);", "  f(a, b).set(c);"),
+            (
+                "  const ret = S.prototype.slice.call(a, b >>> 0, c >>> 0);",
+                "  const ret = a.slice(b, c);",
+            ),
+            (
+                "  F.prototype.call.call(a, b);",
+                "  F.prototype.call.call(a, b);",
+            ),
+            ("  const ret = a.of(b);", "  const ret = a.of(b);"),
+        ] {
+            assert_eq!(method(line), shorter);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod names;
 mod package;
 mod paths;
 mod process;
+mod programs;
 mod progress;
 mod simulation;
 mod stamp;
@@ -51,6 +52,9 @@ enum Command {
         /// The vault on an origin of its own, another one than the app's.
         #[arg(long)]
         vault_origin: bool,
+        /// No vault: the same page over the token handler, which runs in Cloudflare's runtime.
+        #[arg(long, conflicts_with = "vault_origin")]
+        edge: bool,
     },
     /// Run the tests: all of them, or one kind.
     Test {
@@ -63,7 +67,10 @@ enum Command {
     },
     /// Let the core live through thousands of short lives in which everything fails that can.
     Simulate {
-        /// How many; 20000 when left out, or one, told step by step, if there is a seed.
+        /// Of isolates of the token handler instead, over one coordinator.
+        #[arg(long, conflicts_with = "controls")]
+        isolates: bool,
+        /// How many; 20000 (of isolates 6000) when left out, or one, told step by step, if there is a seed.
         #[arg(long)]
         sessions: Option<u64>,
         /// The first seed, which decides everything in its life.
@@ -91,9 +98,9 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Measure side by side with other libraries, in Node and in a real browser.
+    /// Measure side by side with other libraries, in Node and in a real browser; `bench edge`: the token handler.
     Bench {
-        /// Handed to benches/bench.mjs as they are.
+        /// Handed to benches/bench.mjs as they are, or behind `edge` to benches/edge/bench.mjs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
@@ -124,17 +131,30 @@ fn run(command: &Command) -> Result<()> {
         Command::Demo {
             check: true,
             vault_origin,
-        } => demo_check(demo_options(*vault_origin)),
+            edge,
+        } => demo_check(demo_options(*vault_origin, *edge)),
         Command::Demo {
             check: false,
             vault_origin,
+            edge,
         } => {
             package::build()?;
-            process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin)].concat())
+            process::become_node(&[&["www/serve.mjs"], demo_options(*vault_origin, *edge)].concat())
         }
         Command::Test { kind, engines } => test::run(*kind, engines),
         Command::Simulate { controls: true, .. } => simulation::controls(),
-        Command::Simulate { sessions, seed, .. } => simulation::run(*sessions, *seed),
+        Command::Simulate {
+            isolates,
+            sessions,
+            seed,
+            ..
+        } => {
+            let lives = match isolates {
+                true => simulation::Lives::Isolates,
+                false => simulation::Lives::Vaults,
+            };
+            simulation::run(lives, *sessions, *seed)
+        }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
@@ -151,11 +171,11 @@ fn run(command: &Command) -> Result<()> {
 }
 
 /// What the demo's scripts are told.
-const fn demo_options(vault_origin: bool) -> &'static [&'static str] {
-    if vault_origin {
-        &["--vault-origin"]
-    } else {
-        &[]
+const fn demo_options(vault_origin: bool, edge: bool) -> &'static [&'static str] {
+    match (vault_origin, edge) {
+        (_, true) => &["--edge"],
+        (true, false) => &["--vault-origin"],
+        (false, false) => &[],
     }
 }
 
@@ -166,6 +186,12 @@ fn demo_check(options: &[&str]) -> Result<()> {
 }
 
 fn bench(options: &[String]) -> Result<()> {
+    if let Some(("edge", options)) = options.split_first().map(|(first, rest)| (&**first, rest)) {
+        package::build()?;
+        return process::node(&["benches/edge/bench.mjs"])
+            .args(options)
+            .run();
+    }
     let bench = browser::with_chromium(process::node(&["benches/bench.mjs"]))?;
     package::build()?;
     bench.args(options).run()

@@ -9,8 +9,12 @@ use anyhow::Result;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-/// The programs that TypeScript checks: the page's and the worker's globals differ.
-const PROJECTS: [&str; 2] = ["pkg/tsconfig.json", "pkg/tsconfig.worker.json"];
+/// The programs that TypeScript checks: the globals of a page, a worker and a server differ.
+const PROJECTS: [&str; 3] = [
+    "pkg/tsconfig.json",
+    "pkg/tsconfig.worker.json",
+    "pkg/tsconfig.edge.json",
+];
 
 /// Builds everything that is out of date, once in the life of this program.
 pub(crate) fn build() -> Result<()> {
@@ -54,18 +58,28 @@ fn package() -> Result<()> {
         "core.d.ts",
         "escrow.js",
         "escrow.d.ts",
+        "edge.js",
+        "edge.workerd.js",
+        "edge.light.js",
+        "edge.d.ts",
+        "edge/node.js",
+        "edge/node.d.ts",
+        "edge/conformance.js",
+        "edge/conformance.d.ts",
         "words.js",
         "relay.js",
         "resume.js",
         "reconnect.js",
         "live.js",
         "connect-frame.js",
+        "edge-room.js",
         "vault-frame.js",
         "vault-frame.d.ts",
         "form.js",
         "strongroom_bg.wasm",
         "strongroom_full_bg.wasm",
         "strongroom_core_bg.wasm",
+        "strongroom_edge_bg.wasm",
     ]
     .map(|name| at("pkg/dist").join(name));
     if stamp.is_fresh(&outputs) {

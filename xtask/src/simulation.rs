@@ -25,8 +25,26 @@ pub fn is(name: &str) -> bool {
 }
 "#;
 
+/// Who lives in it.
+#[derive(Clone, Copy)]
+pub(crate) enum Lives {
+    /// Vaults in browsers.
+    Vaults,
+    /// Isolates of the token handler.
+    Isolates,
+}
+
+impl Lives {
+    const fn option(self) -> &'static [&'static str] {
+        match self {
+            Self::Vaults => &[],
+            Self::Isolates => &["--isolates"],
+        }
+    }
+}
+
 /// Builds it and runs so many sessions, from this seed on.
-pub(crate) fn run(sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
+pub(crate) fn run(lives: Lives, sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
     step("simulation: build", Output::Quiet, || {
         simulation().args(["--no-run"]).run_quietly()
     })?;
@@ -36,7 +54,11 @@ pub(crate) fn run(sessions: Option<u64>, seed: Option<u64>) -> Result<()> {
             options.extend([name.to_owned(), value.to_string()]);
         }
     }
-    simulation().args(["--"]).args(options).run()
+    simulation()
+        .args(["--"])
+        .args(lives.option())
+        .args(options)
+        .run()
 }
 
 /// Runs it with each broken rule, which it must notice.
@@ -61,13 +83,19 @@ pub(crate) fn controls() -> Result<()> {
         "nothing is noticed where no rule is broken",
         Output::Quiet,
         || {
-            broken(&copy)
-                .args(["--", "--sessions", "2000"])
-                .run_quietly()
+            let vaults = ["--", "--sessions", "2000"];
+            let isolates = ["--", "--isolates", "--sessions", "500"];
+            broken(&copy).args(vaults).run_quietly()?;
+            broken(&copy).args(isolates).run_quietly()
         },
     )?;
     for variant in VARIANTS {
-        let options = ["--", "--sessions", SESSIONS, "--expect", variant.noticed_by];
+        let lives = match variant.is_of_isolates() {
+            true => Lives::Isolates,
+            false => Lives::Vaults,
+        };
+        let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
+        let options = [&["--"], lives.option(), &options].concat();
         let label = format!("noticed: {}", variant.name);
         step(&label, Output::Quiet, || {
             let run = broken(&copy).args(options).env(VARIABLE, variant.name);
@@ -92,7 +120,7 @@ fn broken(copy: &Path) -> Process {
 
 fn write_copy(copy: &Path) -> Result<()> {
     let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-    for folder in ["src", "tests/simulation", "tests/world"] {
+    for folder in ["src", "tests/isolates", "tests/simulation", "tests/world"] {
         files_below(&at(folder), &mut files)?;
     }
     let switch = copy.join("src/broken.rs");

@@ -2,7 +2,9 @@
 
 use crate::browser::{Engine, with_engines};
 use crate::process::{cargo, node};
+use crate::programs::{self, with_programs};
 use crate::progress::seconds;
+use crate::simulation::Lives;
 use crate::suite::{AtOnce, Suite};
 use crate::{install, package, simulation, supply, wasm};
 use anyhow::{Context, Result};
@@ -27,6 +29,8 @@ pub(crate) enum Kind {
     Packaging,
     /// Worker, page, a certified OpenID provider and a real browser.
     Browser,
+    /// The token handler's part on each platform that it runs on: workerd, Deno, Node, Bun, edge-runtime; with Redis.
+    Edge,
     /// What a session goes through in each of the three browser engines (`--engines`).
     Engines,
     /// The demo, driven in a real browser.
@@ -76,15 +80,21 @@ fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
     let result = match kind {
         Kind::Lint => lint(),
         Kind::Native => cargo().args(["test", "--quiet", "--workspace"]).run(),
-        Kind::Simulation => simulation::run(None, None).and_then(|()| simulation::controls()),
+        Kind::Simulation => [Lives::Vaults, Lives::Isolates]
+            .into_iter()
+            .try_for_each(|lives| simulation::run(lives, None, None))
+            .and_then(|()| simulation::controls()),
         Kind::Size => size(),
         Kind::Supply => supply(),
         Kind::Packaging => in_browsers("tests/packaging", AtOnce::One, &[Engine::Chromium]),
         Kind::Browser => in_browsers("tests/browser", AtOnce::Two, &[Engine::Chromium]),
+        Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
-        Kind::Demo => [false, true]
+        Kind::Demo => [(false, false), (true, false), (false, true)]
             .into_iter()
-            .try_for_each(|vault_origin| crate::demo_check(crate::demo_options(vault_origin))),
+            .try_for_each(|(vault_origin, edge)| {
+                crate::demo_check(crate::demo_options(vault_origin, edge))
+            }),
     };
     let verdict = if result.is_ok() { "passed" } else { "FAILED" };
     let exceptions = if matches!(kind, Kind::Engines) {
@@ -155,6 +165,18 @@ fn supply() -> Result<()> {
     package::build()?;
     Suite::of("tests/supply")?.run(AtOnce::One, Ok)?;
     supply::what_is_there()
+}
+
+/// Platforms come from npm; Redis and a browser do not.
+fn edge() -> Result<()> {
+    let otherwise = "`cargo xtask test <kind>` runs one of the other kinds";
+    let prepare = |process| {
+        let process = with_programs(process, &[programs::redis()], otherwise)?;
+        with_engines(process, &[Engine::Chromium])
+    };
+    prepare(node(&[]))?;
+    package::build()?;
+    Suite::of("tests/edge")?.run(AtOnce::Two, prepare)
 }
 
 /// The tests of `folder`, which are told where these engines are.

@@ -5,7 +5,8 @@
 pub(crate) struct Variant {
     /// What it does wrong.
     pub(crate) name: &'static str,
-    /// The invariant that notices: see `tests/world/invariants.rs`.
+    /// The invariant that notices: see `tests/world/invariants.rs`, and for those of [isolates](Variant::is_of_isolates)
+    /// `tests/isolates/world/invariants.rs`.
     pub(crate) noticed_by: &'static str,
     /// Below `src`.
     pub(crate) file: &'static str,
@@ -14,6 +15,13 @@ pub(crate) struct Variant {
     /// What stands there instead. `BROKEN` is true if the rule is to be broken, and otherwise the text
     /// must mean what the other does.
     pub(crate) replace: &'static str,
+}
+
+impl Variant {
+    /// Whether isolates notice, and not vaults.
+    pub(crate) fn is_of_isolates(&self) -> bool {
+        self.noticed_by.starts_with("isolates_")
+    }
 }
 
 pub(crate) const VARIANTS: &[Variant] = &[
@@ -236,6 +244,44 @@ pub(crate) const VARIANTS: &[Variant] = &[
         replace: "|| knows_all || BROKEN {",
     },
     Variant {
+        name: "an API gets the login's token instead of its own",
+        noticed_by: "own_token",
+        file: "vault/calls.rs",
+        find: "let Some(token) = session.latest_access_token_of(which) else {",
+        replace: "let which = if BROKEN { None } else { which };
+        let Some(token) = session.latest_access_token_of(which) else {",
+    },
+    Variant {
+        name: "proofs are all of one number",
+        noticed_by: "proven",
+        file: "vault/dpop.rs",
+        find: "self.entropy.fill(&mut jti);",
+        replace: "if !BROKEN { self.entropy.fill(&mut jti); }",
+    },
+    Variant {
+        name: "a proof is of the login's token, whichever is sent",
+        noticed_by: "proven",
+        file: "vault/dpop.rs",
+        find: "access_token: session.latest_access_token_of(known.allowed.which()),",
+        replace: "access_token: session.latest_access_token_of(
+                    known.allowed.which().filter(|_| !BROKEN)
+                ),",
+    },
+    Variant {
+        name: "the nonce that a provider asks for is not given",
+        noticed_by: "recovery",
+        file: "vault/dpop.rs",
+        find: ".note(url, reply.dpop_nonce.as_deref());",
+        replace: ".note(url, reply.dpop_nonce.as_deref().filter(|_| !BROKEN));",
+    },
+    Variant {
+        name: "a session whose key is gone goes on",
+        noticed_by: "definite_verdict",
+        file: "vault/dpop.rs",
+        find: "self.end_session(EndReason::StorageLost);",
+        replace: "if !BROKEN { self.end_session(EndReason::StorageLost); }",
+    },
+    Variant {
         name: "one page is not told of the session",
         noticed_by: "agreement",
         file: "vault.rs",
@@ -264,5 +310,201 @@ pub(crate) const VARIANTS: &[Variant] = &[
         file: "vault/end.rs",
         find: "let is_due = |r: &Revocation| matches!(",
         replace: "let is_due = |r: &Revocation| !BROKEN && matches!(",
+    },
+    Variant {
+        name: "a refresh is not given up though the successor is there",
+        noticed_by: "isolates_consumed",
+        file: "edge/rotation.rs",
+        find: "return Ok(Intended::Succeeded(found));",
+        replace: "if !BROKEN {
+                    return Ok(Intended::Succeeded(found));
+                }",
+    },
+    Variant {
+        name: "a successor that could not be committed is forgotten",
+        noticed_by: "isolates_serves",
+        file: "edge/store.rs",
+        find: "        Some(theirs) if theirs.ended.is_some() => false,",
+        replace: "        _ if BROKEN => false,
+        Some(theirs) if theirs.ended.is_some() => false,",
+    },
+    Variant {
+        name: "the intent of another isolate is not heeded",
+        noticed_by: "isolates_single_flight",
+        file: "edge/rotation.rs",
+        find: "let intent = record.intent_at(&now);",
+        replace: "let intent = record.intent_at(&now).filter(|_| !BROKEN);",
+    },
+    Variant {
+        name: "a refresh is left half done when its request goes away",
+        noticed_by: "isolates_single_flight",
+        file: "edge/task.rs",
+        find: "self.is_abandoned = true;
+        !self.is_over()",
+        replace: "self.is_abandoned = true;
+        !self.is_over() && !BROKEN",
+    },
+    Variant {
+        name: "a refresh that fails fails the request though the access token is valid",
+        noticed_by: "isolates_serves",
+        file: "edge/rotation.rs",
+        find: "        if session.is_valid(&self.now()) {
+            return Ok(session);
+        }
+        // Another",
+        replace: "        if BROKEN {
+            return refused;
+        }
+        if session.is_valid(&self.now()) {
+            return Ok(session);
+        }
+        // Another",
+    },
+    Variant {
+        name: "nobody is told when to come back",
+        noticed_by: "isolates_later",
+        file: "edge/respond.rs",
+        find: "respond.headers.push((\"retry-after\", seconds));",
+        replace: "if !BROKEN {
+        respond.headers.push((\"retry-after\", seconds));
+    }",
+    },
+    Variant {
+        name: "a failure of the provider ends the session",
+        noticed_by: "isolates_definite_end",
+        file: "edge/rotation.rs",
+        find: "            Verdict::Transient(why) => {
+                self.withdraw",
+        replace: "            Verdict::Transient(_) if BROKEN => self.refused(session).await,
+            Verdict::Transient(why) => {
+                self.withdraw",
+    },
+    Variant {
+        name: "who has to come back later loses the cookie",
+        noticed_by: "isolates_definite_end",
+        file: "edge/visit.rs",
+        find: "if matches!(refusal, Refusal::Ended(_)) {",
+        replace: "if BROKEN || matches!(refusal, Refusal::Ended(_)) {",
+    },
+    Variant {
+        name: "there is no grace period",
+        noticed_by: "isolates_grace",
+        file: "edge/record.rs",
+        find: "if age.is_none_or(|age| age <= grace) {",
+        replace: "if age.is_none_or(|age| !BROKEN && age <= grace) {",
+    },
+    Variant {
+        name: "a cookie is replaced by one that was never presented",
+        noticed_by: "isolates_grace",
+        file: "edge/record.rs",
+        find: "let replaced = self.replaced_at(presented.generation);",
+        replace: "let replaced = self
+                    .replaced_at(presented.generation)
+                    .or(if BROKEN { Some(self.committed) } else { None });",
+    },
+    Variant {
+        name: "a replayed cookie gets the successor",
+        noticed_by: "isolates_replay",
+        file: "edge/rotation.rs",
+        find: "            Standing::Replayed => {",
+        replace: "            Standing::Replayed if BROKEN => Ok(record.session.clone().unwrap_or(presented)),
+            Standing::Replayed => {",
+    },
+    Variant {
+        name: "nobody writes down which cookies were presented",
+        noticed_by: "isolates_replay",
+        file: "edge/rotation.rs",
+        find: "let Some(noted) = noted.filter(|_| is_up) else {",
+        replace: "let Some(noted) = noted.filter(|_| is_up && !BROKEN) else {",
+    },
+    Variant {
+        name: "the coordinator is asked about a session once",
+        noticed_by: "isolates_end_stays",
+        file: "edge/known.rs",
+        find: "checked.is_none_or(|age| age >= recheck)",
+        replace: "checked.is_none_or(|age| !BROKEN && age >= recheck)",
+    },
+    Variant {
+        name: "the provider's word that a session is over is not looked for",
+        noticed_by: "isolates_end_stays",
+        file: "edge/store.rs",
+        find: "        if is_over {
+            stored",
+        replace: "        if is_over && !BROKEN {
+            stored",
+    },
+    Variant {
+        name: "an end is not written",
+        noticed_by: "isolates_told",
+        file: "edge/rotation.rs",
+        find: "match self.write(&latest, version, &over).await {",
+        replace: "let written = if BROKEN {
+                Ok(version.or(Some(\"\".to_owned())))
+            } else {
+                self.write(&latest, version, &over).await
+            };
+            match written {",
+    },
+    Variant {
+        name: "a refresh is tried again when nobody waits for it any more",
+        noticed_by: "isolates_settles",
+        file: "edge/rotation.rs",
+        find: "            attempt += 1;
+            self.pause(pause).await;",
+        replace: "            attempt += 1;
+            self.pause(if BROKEN { Millis::from_secs(300) } else { pause }).await;",
+    },
+    Variant {
+        name: "an event names the access token",
+        noticed_by: "isolates_secrecy",
+        file: "edge/rotation.rs",
+        find: "&[words!(\"a refresh failed: \"), why],",
+        replace: "&[words!(\"a refresh failed: \"), why, if BROKEN { session.access_token.expose() } else { \"\" }],",
+    },
+    Variant {
+        name: "the end of a session is told by everybody who meets it",
+        noticed_by: "isolates_told",
+        file: "edge/rotation.rs",
+        find: "                    // Who has ended it has told.
+                    return;",
+        replace: "                    // Who has ended it has told.
+                    if !BROKEN {
+                        return;
+                    }
+                    is_written = true;
+                    break;",
+    },
+    Variant {
+        name: "a refresh that is over is waited for",
+        noticed_by: "isolates_recovery",
+        file: "edge/known.rs",
+        find: "self.flights.retain(|(_, known, _)| *known != flight);",
+        replace: "for one in &mut self.flights {
+            if BROKEN {
+                one.2 = Instant { monotonic: Millis::MAX, wall: u64::MAX };
+            }
+        }
+        self.flights.retain(|(_, known, _)| BROKEN || *known != flight);",
+    },
+    Variant {
+        name: "a second session is too much for an isolate",
+        noticed_by: "isolates_sanity",
+        file: "edge/known.rs",
+        find: "self.flights.push((sid.to_owned(), flight, now));",
+        replace: "assert!(!BROKEN || self.flights.is_empty(), \"one flight at a time\");
+        self.flights.push((sid.to_owned(), flight, now));",
+    },
+    Variant {
+        name: "a commit is given up when somebody else has written",
+        noticed_by: "isolates_consumed",
+        file: "edge/rotation.rs",
+        find: "                        other => {
+                            version = stored.version;",
+        replace: "                        _ if BROKEN => {
+                            self.remember(&successor, self.next_record(&successor));
+                            return Ok(successor);
+                        }
+                        other => {
+                            version = stored.version;",
     },
 ];

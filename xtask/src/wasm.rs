@@ -26,19 +26,30 @@ struct Module {
     name: &'static str,
     /// The name of its glue; that of a module before it if it has none of its own.
     glue: &'static str,
-    /// Whether bytes count for its glue more than speed.
-    is_reduced: bool,
+    /// What becomes of the glue that wasm-bindgen writes.
+    style: Style,
     wasm_opt: &'static [&'static str],
 }
 
-const MODULES: [Module; 3] = [
+/// A way to treat a glue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// It is left as it is: it is fast.
+    AsItIs,
+    /// Bytes count more than speed.
+    Reduced,
+    /// It begins anew after a trap, and takes modules that were compiled elsewhere.
+    ForServers,
+}
+
+const MODULES: [Module; 4] = [
     Module {
         label: "vault",
         features: "vault,coded",
         profile: "release",
         name: "strongroom",
         glue: "strongroom",
-        is_reduced: true,
+        style: Style::Reduced,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -47,7 +58,7 @@ const MODULES: [Module; 3] = [
         profile: "full",
         name: "strongroom_full",
         glue: "strongroom",
-        is_reduced: true,
+        style: Style::Reduced,
         wasm_opt: &SMALLEST,
     },
     Module {
@@ -56,8 +67,17 @@ const MODULES: [Module; 3] = [
         profile: "speed",
         name: "strongroom_core",
         glue: "strongroom_core",
-        is_reduced: false,
+        style: Style::AsItIs,
         wasm_opt: &["-O3"],
+    },
+    Module {
+        label: "edge",
+        features: "edge",
+        profile: "edge",
+        name: "strongroom_edge",
+        glue: "strongroom_edge",
+        style: Style::ForServers,
+        wasm_opt: &SMALLEST,
     },
 ];
 
@@ -203,13 +223,15 @@ impl Module {
             .remove_name_section(true)
             .remove_producers_section(true)
             .generate_output()?;
-        let names = names::shorten(&mut output, self.is_reduced);
+        let names = names::shorten(&mut output, self.style == Style::Reduced);
         output.emit(&folder)?;
         let glue = folder.join(format!("{}.js", self.name));
         let mut script = fs::read_to_string(&glue)?;
-        if self.is_reduced {
-            script = glue::reduce(&script)?;
-        }
+        script = match self.style {
+            Style::AsItIs => script,
+            Style::Reduced => glue::reduce(&script)?,
+            Style::ForServers => glue::for_servers(&script)?,
+        };
         let shortened = names.apply(&script)?;
         if self.shares_glue() {
             self.check_glue(&shortened)?;

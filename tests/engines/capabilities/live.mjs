@@ -1,10 +1,11 @@
 /** Event sources and sockets of the room. */
 import assert from 'node:assert/strict'
-import { signIn } from '../../support/engines/app.mjs'
+import { signInByRedirect } from '../../support/engines/app.mjs'
 
 async function signedIn({ visit }) {
   const { tab } = await visit()
-  await signIn(tab)
+  // Not by a popup: WebKitGTK may end a shared worker when one is closed, which is another row's matter.
+  await signInByRedirect(tab)
   return tab
 }
 
@@ -31,7 +32,8 @@ const socketOf = (way) => ({
         socket.onclose = ({ code, reason }) => reject(new Error(`${code} ${reason}`))
       })
       const received = []
-      const enough = new Promise((resolve) => {
+      const enough = new Promise((resolve, reject) => {
+        socket.onclose = ({ code, reason }) => reject(new Error(`${code} ${reason} before two messages came`))
         socket.onmessage = async ({ data }) => {
           received.push(typeof data === 'string' ? data : [...new Uint8Array(await data.arrayBuffer())])
           if (received.length === 2) resolve()

@@ -8,6 +8,10 @@
 
 pub mod callback;
 pub mod challenge;
+pub mod edge_cookie;
+pub mod edge_logout;
+pub mod edge_record;
+pub mod edge_session;
 pub mod egress;
 pub mod form;
 pub mod id_token;
@@ -44,6 +48,10 @@ macro_rules! targets {
 targets![
     callback,
     challenge,
+    edge_cookie,
+    edge_logout,
+    edge_record,
+    edge_session,
     egress,
     form,
     id_token,

@@ -1,0 +1,314 @@
+/**
+ * The token handler beside what people deploy today, measured in one run:
+ *
+ *   cargo xtask bench edge [--only requests|size|cold|proxy|race] [--markdown]
+ *
+ * Contenders take turns, and a ratio is the median of the ratios within one turn, with the lowest and the highest in
+ * brackets: what else the machine does slows both sides of it. ✓ and ✗ say whether this run meets the project's aim; the
+ * command succeeds either way.
+ */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { startApp } from '../../tests/support/edge/app.mjs'
+import { describeMachine } from '../machine.mjs'
+import { ratios, spread } from '../stats.mjs'
+import { comparisonTable, milliseconds, short, speedRatio, table, timeRatio } from '../table.mjs'
+import { BY_HAND } from './contenders.mjs'
+import { get, release, storm } from './load.mjs'
+import { processorTime } from './processor.mjs'
+import { AIM, measureOwn, measurePeers, sizeTable } from './sizes.mjs'
+import { BIG, startUpstream } from './upstream.mjs'
+
+const { values: options } = parseArgs({
+  options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
+})
+
+const APP = new URL('app.mjs', import.meta.url)
+const PLATFORMS = ['workerd', 'node']
+const ROUNDS = 11
+
+/** Until the browser is back at the app. */
+const signIn = (visitor) =>
+  visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
+
+/** The cookie of a user who has just signed in: after a minute a handler notes that the user is there. */
+async function fresh(cookie) {
+  let [current, since] = [await cookie(), performance.now()]
+  return async () => {
+    if (performance.now() - since > 25_000) [current, since] = [await cookie(), performance.now()]
+    return current
+  }
+}
+
+/** With a platform's handler and the cookies of signed-in users. */
+async function withSession(platform, startOptions, use) {
+  const app = await startApp(platform, { app: APP, isolates: 1, ...startOptions })
+  try {
+    const cookie = async () => {
+      const visitor = app.visitor()
+      await signIn(visitor)
+      return [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    }
+    return await use({ app, cookie, url: app.urls[0] })
+  } finally {
+    release()
+    await app.stop()
+  }
+}
+
+const routesTo = (upstream) => [
+  { prefix: '/api/', upstream: `${upstream}/v1/` },
+  { prefix: '/open/', upstream: `${upstream}/v1/`, reflection: 'allow' },
+]
+
+const LONG = { provider: { accessTokenSeconds: 3600 }, coordinator: 'in-isolate' }
+
+/** Milliseconds of processor time that a batch of one contender should take. */
+const BATCH = 40
+
+async function requests(platform) {
+  const handler = { routes: routesTo('https://api.example.com') }
+  return withSession(platform, { ...LONG, handler }, async ({ url, cookie }) => {
+    const contenders = ['strongroom', 'strongroom, guarded', ...BY_HAND, 'decryption']
+    const session = await fresh(cookie)
+    const batch = async (what, count) => {
+      const address = `${url}/repeat?what=${encodeURIComponent(what)}&count=${count}`
+      const start = processorTime()
+      const { status } = await get(address, { cookie: await session() })
+      if (status !== 204) throw new Error(`${platform}, ${what}: ${status}`)
+      return processorTime() - start
+    }
+    const counts = []
+    for (const what of contenders) {
+      await batch(what, 2000)
+      const time = await batch(what, 1000)
+      counts.push(Math.max(100, Math.ceil((BATCH * 1000) / time)))
+    }
+    const times = contenders.map(() => [])
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [i, what] of contenders.entries()) {
+        await batch(what, 1)
+        times[i].push(((await batch(what, counts[i])) * 1000) / counts[i])
+      }
+    }
+    const [own, ...others] = times
+    const rows = others.map((peer, i) => ({
+      what: platform,
+      own: microseconds(own),
+      peer: `${contenders[i + 1]} ${microseconds(peer)}`,
+      ratio: timeRatio(ratios(own, peer)),
+      aim: contenders[i + 1] === BY_HAND[0] ? 2 : undefined,
+    }))
+    return { rows, octets: (await session()).length }
+  })
+}
+
+const microseconds = (times) => `${short(spread(times).median)} µs (from ${short(spread(times).min)})`
+
+async function measureRequests() {
+  const rows = []
+  let octets
+  for (const platform of PLATFORMS) {
+    progress(`requests, ${platform}`)
+    const measured = await requests(platform)
+    rows.push(...measured.rows)
+    ;({ octets } = measured)
+  }
+  const note =
+    `A request of a signed-in user, with a cookie of ${octets} octets: opened, checked, sent on to an upstream that ` +
+    'answers at once without a network, and its answer handed back. The others do the same by hand, with the session ' +
+    'opened by that library, and check no more than its time. "decryption" is only that, of as many octets.'
+  return `${comparisonTable(rows, options)}\n\n${note}`
+}
+
+async function measureSize() {
+  progress('size')
+  const own = await measureOwn()
+  const verdict = `aim: ${AIM / 1024} KB ${own.gzip <= AIM ? '✓' : '✗'}`
+  return `${sizeTable(own, await measurePeers(), options)}\n\n${verdict}`
+}
+
+const run = promisify(execFile)
+
+async function measureCold() {
+  progress('cold start')
+  const starts = []
+  for (let i = 0; i < ROUNDS; i++) {
+    const { stdout } = await run(process.execPath, [
+      fileURLToPath(new URL('cold.mjs', import.meta.url)),
+      '../../pkg/dist',
+    ])
+    starts.push(JSON.parse(stdout))
+  }
+  const of = (key) => spread(starts.map((start) => start[key]))
+  const first = of('first')
+  const rows = [
+    ['Node: load the script', milliseconds(of('load')), ''],
+    ['Node: compile the module', milliseconds(of('compile')), ''],
+    ['Node: instantiate, and the first request', milliseconds(first), aim(first.median, 5, 'ms')],
+  ]
+  progress('cold start, workerd')
+  const isolates = 12
+  const differences = await withSession('workerd', { ...LONG, isolates }, async ({ app }) => {
+    const fields = { 'x-strongroom': '1' }
+    const time = async (url) => {
+      const start = processorTime()
+      await get(`${url}/api/orders`, fields)
+      return processorTime() - start
+    }
+    const measured = []
+    for (const url of app.urls) {
+      // The connection, and the isolate, are there.
+      await get(`${url}/told`, {})
+      await get(`${url}/told`, {})
+      const first = await time(url)
+      const later = [await time(url), await time(url), await time(url)]
+      measured.push(first - spread(later).median)
+    }
+    return spread(measured)
+  })
+  rows.push([
+    'workerd: the first request, more than the next ones',
+    milliseconds(differences),
+    aim(differences.median, 5, 'ms'),
+  ])
+  return table(['', 'time', 'aim'], rows, options)
+}
+
+const aim = (value, bound, unit) => `${bound} ${unit} ${value <= bound ? '✓' : '✗'}`
+
+async function measureProxy() {
+  const upstream = await startUpstream()
+  const rows = []
+  try {
+    for (const platform of PLATFORMS) {
+      progress(`proxy, ${platform}`)
+      const handler = { routes: routesTo(upstream.origin) }
+      await withSession(platform, { ...LONG, handler, upstream: `${upstream.origin}/v1/` }, async (app) => {
+        for (const [what, path, load] of [
+          ['small', 'small', { count: 300, atOnce: 16 }],
+          ['16 MB', 'big', { count: 2, atOnce: 1, octets: BIG }],
+        ]) {
+          rows.push(...(await proxied(app, { platform, what, path, load })))
+        }
+      })
+    }
+  } finally {
+    await upstream.stop()
+  }
+  const note =
+    'Speeds are on the wall, and this program and the upstream take part of them; "each", and the ratio, are processor ' +
+    'time of the proxy.'
+  return `${comparisonTable(rows, options)}\n\n${note}`
+}
+
+async function proxied({ url, cookie }, { platform, what, path, load }) {
+  const ways = ['/plain/', '/open/', '/api/']
+  const session = await fresh(cookie)
+  const times = ways.map(() => [])
+  const costs = ways.map(() => [])
+  for (let round = -2; round < ROUNDS; round++) {
+    for (const [i, way] of ways.entries()) {
+      const fields = { 'x-strongroom': '1', cookie: await session() }
+      const start = processorTime()
+      const time = await storm(url + way + path, fields, load)
+      if (round < 0) continue
+      costs[i].push(processorTime() - start)
+      times[i].push(time)
+    }
+  }
+  const [plain, ...ours] = times.map((times, i) => ({ times, costs: costs[i] }))
+  const speed = ({ times, costs }) => {
+    const perSecond = load.count / (spread(times).median / 1000)
+    const cost = `${short(spread(costs).median / load.count)} ms each`
+    return load.octets
+      ? `${short((perSecond * BIG) / 2 ** 20)} MB/s, ${cost}`
+      : `${perSecond.toFixed(0)} requests/s, ${cost}`
+  }
+  return ours.map((own, i) => ({
+    what: `${platform}: ${what}, guard ${['off', 'on'][i]}`,
+    own: speed(own),
+    peer: `plain proxy ${speed(plain)}`,
+    ratio: speedRatio(ratios(plain.costs, own.costs)),
+    aim: 0.9,
+  }))
+}
+
+async function measureRace() {
+  const rows = []
+  for (const [platform, coordinator] of [
+    ['workerd', 'durable-object'],
+    ['node', 'node-redis'],
+  ]) {
+    for (const count of [10, 100, 1000]) {
+      progress(`race, ${platform}, ${count}`)
+      rows.push(await race(platform, coordinator, count))
+    }
+  }
+  return table(['4 isolates', 'requests', 'calls to the provider', 'served', 'aim', 'time'], rows, options)
+}
+
+async function race(platform, coordinator, count) {
+  const provider = { accessTokenSeconds: 2 }
+  const app = await startApp(platform, { app: APP, isolates: 4, coordinator, provider })
+  try {
+    const visitor = app.visitor()
+    await signIn(visitor)
+    // Each isolate has begun, and knows the session.
+    for (let isolate = 0; isolate < 4; isolate++) await visitor.call('/api/me', { isolate })
+    const { session } = await visitor.session()
+    const left = session.accessTokenExpiresAt - Date.now() + 50
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
+    // The successor must not expire before the last of them has been served.
+    app.provider.settings.accessTokenSeconds = 600
+    const before = app.provider.ledger.refreshes().length
+    const start = performance.now()
+    const calls = Array.from({ length: count }, (_none, i) =>
+      visitor.copy().call('/api/me', { isolate: i % 4 }),
+    )
+    const statuses = (await Promise.allSettled(calls)).map(({ value }) => value?.status)
+    const time = performance.now() - start
+    const served = statuses.filter((status) => status === 200).length
+    const refreshes = app.provider.ledger.refreshes().length - before
+    const isMet = refreshes === 1 && served === count
+    return [
+      `${platform}, ${coordinator}`,
+      `${count}`,
+      `${refreshes}`,
+      `${served}`,
+      `1, all ${isMet ? '✓' : '✗'}`,
+      `${short(time)} ms`,
+    ]
+  } finally {
+    await app.stop()
+  }
+}
+
+const SECTIONS = {
+  requests: ['What a request costs', measureRequests],
+  size: ['What is deployed', measureSize],
+  cold: ['The start', measureCold],
+  proxy: ['Proxy, from outside, over loopback', measureProxy],
+  race: ['Requests on an expired access token', measureRace],
+}
+
+const names = Object.keys(SECTIONS)
+if (options.only && !names.includes(options.only)) {
+  console.error(`--only ${options.only}: there is ${names.join(', ')}`)
+  process.exit(2)
+}
+const sections = []
+for (const name of options.only ? [options.only] : names) {
+  const [title, measure] = SECTIONS[name]
+  sections.push([title, await measure()])
+}
+progress('')
+console.log(`${describeMachine()}\n`)
+for (const [title, body] of sections) console.log(`${options.markdown ? '### ' : ''}${title}\n\n${body}\n`)
+
+/** To where it is no part of the tables. */
+function progress(what) {
+  if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
+  else console.error()
+}

@@ -1,0 +1,142 @@
+/**
+ * What a server does for one request of a signed-in user, without the network: read the cookie, open what is sealed in
+ * it, check its time, find the route, send the request on with the token, hand the answer back. By hand, with the
+ * session opened by one library or another; each as its documentation has it, with keys imported once where it takes
+ * such.
+ */
+import { decode, encode } from '@auth/core/jwt'
+import * as iron from 'iron-webcrypto'
+import { EncryptJWT, jwtDecrypt } from 'jose'
+
+const SECRET = 'a password of more than thirty-two characters'
+const SALT = 'session'
+
+const toBase64url = (octets) =>
+  btoa(Array.from(octets, (octet) => String.fromCharCode(octet)).join(''))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
+
+const fromBase64url = (text) => {
+  const letters = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
+  const octets = new Uint8Array(letters.length)
+  for (let i = 0; i < letters.length; i++) octets[i] = letters.charCodeAt(i)
+  return octets
+}
+
+const aesKey = () =>
+  crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+
+/** Each makes `sealed` of a session, and `open` for it. */
+const MAKERS = {
+  async 'AES-GCM by hand'(session) {
+    const key = await aesKey()
+    const iv = crypto.getRandomValues(new Uint8Array(12))
+    const plain = new TextEncoder().encode(JSON.stringify(session))
+    const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, plain))
+    const decoder = new TextDecoder()
+    return {
+      sealed: toBase64url(new Uint8Array([...iv, ...sealed])),
+      async open(text) {
+        const octets = fromBase64url(text)
+        const iv = octets.subarray(0, 12)
+        const plain = await crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, octets.subarray(12))
+        return JSON.parse(decoder.decode(plain))
+      },
+    }
+  },
+  async 'iron-webcrypto'(session) {
+    return {
+      sealed: await iron.seal(session, SECRET, iron.defaults),
+      open: (text) => iron.unseal(text, SECRET, iron.defaults),
+    }
+  },
+  async 'jose, A256GCM'(session) {
+    const key = await aesKey()
+    const jwt = new EncryptJWT(session).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+    return {
+      sealed: await jwt.setExpirationTime('1h').encrypt(key),
+      open: async (text) => (await jwtDecrypt(text, key)).payload,
+    }
+  },
+  async 'Auth.js, decode'(session) {
+    return {
+      sealed: await encode({ token: session, secret: SECRET, salt: SALT }),
+      open: (text) => decode({ token: text, secret: SECRET, salt: SALT }),
+    }
+  },
+}
+
+/** Their names; the first is what the aim is about. */
+export const BY_HAND = Object.keys(MAKERS)
+
+/** A session that is as long as ours in the same cookie. */
+const sessionOf = (length) => {
+  const session = { sub: 'alice', expires_at: Date.now() + 3_600_000, access_token: '', refresh_token: '' }
+  const letters = Math.max(0, length - JSON.stringify(session).length)
+  session.refresh_token = 'r'.repeat(Math.min(43, letters))
+  session.access_token = 'a'.repeat(Math.max(0, letters - 43))
+  return session
+}
+
+const cookieOf = (header, name) => {
+  for (const pair of (header ?? '').split(';')) {
+    const at = pair.indexOf('=')
+    if (pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim()
+  }
+  return undefined
+}
+
+/** A handler by hand, and a request for it. */
+export const byHand = async (name, { length, upstream, fields }) => {
+  const { sealed, open } = await MAKERS[name](sessionOf(length))
+  const request = new Request('https://app.example.com/api/orders', {
+    headers: { ...fields, cookie: `session=${sealed}` },
+  })
+  const handle = async (request) => {
+    const url = new URL(request.url)
+    if (!url.pathname.startsWith('/api/')) return new Response(null, { status: 404 })
+    if (request.headers.get('x-strongroom') !== '1') return new Response(null, { status: 403 })
+    const value = cookieOf(request.headers.get('cookie'), 'session')
+    const session = value && (await open(value))
+    if (!session || session.expires_at <= Date.now()) return new Response(null, { status: 401 })
+    const headers = new Headers(request.headers)
+    headers.delete('cookie')
+    headers.set('authorization', `Bearer ${session.access_token}`)
+    const { method, body, signal } = request
+    const target = upstream + url.pathname.slice('/api/'.length) + url.search
+    const response = await fetch(target, { method, headers, body, signal, redirect: 'manual' })
+    const passed = new Headers(response.headers)
+    passed.delete('set-cookie')
+    return new Response(response.body, { status: response.status, headers: passed })
+  }
+  return { request, handle }
+}
+
+/** Only the decryption, of as many octets. */
+export const decryption = async ({ length }) => {
+  const key = await aesKey()
+  const iv = crypto.getRandomValues(new Uint8Array(12))
+  const sealed = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, new Uint8Array(length))
+  return { request: null, handle: () => crypto.subtle.decrypt({ name: 'AES-GCM', iv }, key, sealed) }
+}
+
+/** What is on the way of every proxy: the same without a session. */
+export const plainProxy = (env) => async (request) => {
+  const url = new URL(request.url)
+  const headers = new Headers(request.headers)
+  headers.delete('cookie')
+  headers.set('authorization', 'Bearer a-token-of-some-forty-letters-and-more-of-them')
+  const { method, body, signal } = request
+  const response = await fetch(env.UPSTREAM + url.pathname.slice('/plain/'.length), {
+    method,
+    headers,
+    body,
+    signal,
+    redirect: 'manual',
+  })
+  const { status, statusText } = response
+  const passed = new Headers(response.headers)
+  passed.delete('set-cookie')
+  return new Response(response.body, { status, statusText, headers: passed })
+}

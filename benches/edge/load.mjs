@@ -1,0 +1,35 @@
+/** Requests from outside, over connections that are kept. */
+import { Agent, request as open } from 'node:http'
+
+const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+
+/** One request; resolves with its status and how many octets came. */
+export const get = (url, headers) =>
+  new Promise((resolve, reject) => {
+    const request = open(url, { agent, headers }, (response) => {
+      let octets = 0
+      response.on('data', (piece) => (octets += piece.length))
+      response.on('end', () => resolve({ status: response.statusCode, octets }))
+      response.on('error', reject)
+    })
+    request.on('error', reject)
+    request.end()
+  })
+
+/** So many, so many at a time. Resolves with milliseconds. */
+export async function storm(url, headers, { count, atOnce, octets }) {
+  const start = performance.now()
+  let left = count
+  const run = async () => {
+    while (left-- > 0) {
+      const answer = await get(url, headers)
+      if (answer.status !== 200 || (octets && answer.octets !== octets)) {
+        throw new Error(`${url} answered ${answer.status} with ${answer.octets} octets`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, run))
+  return performance.now() - start
+}
+
+export const release = () => agent.destroy()

@@ -1,0 +1,5 @@
+//! `tests/hostile/targets/edge_logout.rs`, for libFuzzer.
+
+#![cfg_attr(fuzzing, no_main)]
+
+strongroom_fuzz::target!(edge_logout);

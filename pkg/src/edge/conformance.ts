@@ -1,0 +1,331 @@
+/**
+ * Whether a {@link Coordinator} keeps to what is said of it: for whoever writes one, with any test runner.
+ *
+ * ```ts
+ * import { conformance } from 'strongroom/edge/conformance'
+ * for (const check of conformance(() => myCoordinator(env))) test(check.name, check.run)
+ * ```
+ *
+ * @module
+ */
+import type { Coordinator, Entry } from './coordinator.js'
+
+export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
+
+/** One thing that a coordinator must do. */
+export interface Check {
+  /** A sentence. */
+  readonly name: string
+  /** Rejects with an `Error` that says what was seen instead. */
+  readonly run: () => Promise<void>
+}
+
+/** How the checks are made. */
+export interface ConformanceOptions {
+  /**
+   * For how many milliseconds a check waits for what must happen by itself, such as that a time to live is over or
+   * that a waiting call returns. Default 15,000. Nothing fails for being slower than that by less.
+   */
+  patience?: number
+}
+
+/**
+ * The checks, in the order in which a mistake shows soonest. They may run at the same time, and on a store that has
+ * other things in it: each makes keys of its own, which last a minute.
+ *
+ * @param make Called for each of several participants, whose coordinators must all reach one store. Give each, in
+ *   turn, another connection, process or isolate, to test what matters most.
+ */
+export function conformance(
+  make: () => Coordinator | Promise<Coordinator>,
+  { patience = 15_000 }: ConformanceOptions = {},
+): readonly Check[] {
+  const together = async (count: number) => Promise.all(Array.from({ length: count }, () => make()))
+  const inTime = <T>(promise: Promise<T>, what: string): Promise<T> => {
+    let timer: ReturnType<typeof setTimeout>
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} within ${patience} ms`)), patience)
+    })
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+  }
+  /** Until there is no such key. */
+  const untilGone = async (coordinator: Coordinator, key: string) => {
+    const end = Date.now() + patience
+    while (await readOne(coordinator, key)) {
+      if (Date.now() > end) throw new Error(`an entry of one second is still there after ${patience} ms`)
+      await pause(50)
+    }
+  }
+
+  const checks: Record<string, () => Promise<void>> = {
+    'a key that nobody wrote has no entry': async () => {
+      const [coordinator] = await together(1)
+      same(await coordinator!.read([newKey()]), [null], 'read() of a new key')
+    },
+
+    'reading no keys is no error': async () => {
+      const [coordinator] = await together(1)
+      same(await coordinator!.read([]), [], 'read([])')
+    },
+
+    'what one wrote is what others read': async () => {
+      const [writer, reader] = await together(2)
+      for (const value of VALUES) {
+        const key = newKey()
+        const written = await writer!.swap(key, null, value, MINUTE)
+        const found = await readOne(reader!, key)
+        same(written?.value, value, 'the value that swap() returned')
+        same(found?.value, value, 'the value that another one read')
+        same(found?.version, written?.version, 'the version that another one read')
+      }
+    },
+
+    'several keys are read in their order': async () => {
+      const [writer, reader] = await together(2)
+      const keys = Array.from({ length: 12 }, newKey)
+      const written = keys.filter((_key, index) => index % 3 !== 1)
+      await Promise.all(written.map((key) => writer!.swap(key, null, `of ${key}`, MINUTE)))
+      const asked = [...keys.reverse(), keys[0]!]
+      const found = await reader!.read(asked)
+      same(
+        found.map((entry) => entry?.value ?? null),
+        asked.map((key) => (written.includes(key) ? `of ${key}` : null)),
+        'the values of several keys',
+      )
+    },
+
+    'keys that look alike are different keys': async () => {
+      const [coordinator] = await together(1)
+      const base = newKey()
+      const keys = ['', ':', '/', '.', ' ', '%', '*', ':a', '/a', '%3Aa', 'A', 'a', 'ä'].map(
+        (end) => base + end,
+      )
+      for (const key of keys) {
+        if (!(await coordinator!.swap(key, null, key, MINUTE))) {
+          throw new Error(`${JSON.stringify(key)} was there before it was written`)
+        }
+      }
+      const found = await coordinator!.read(keys)
+      same(
+        found.map((entry) => entry?.value),
+        keys,
+        'the values',
+      )
+    },
+
+    'writes only over the version that it is told': async () => {
+      const [one, other] = await together(2)
+      const key = newKey()
+      const elsewhere = must(await one!.swap(newKey(), null, 'x', MINUTE))
+      same(
+        await one!.swap(key, elsewhere.version, 'x', MINUTE),
+        null,
+        'swap() of a version where there is no key',
+      )
+      same(await readOne(one!, key), null, 'the key after that')
+      const first = must(await one!.swap(key, null, 'first', MINUTE))
+      same(await other!.swap(key, null, 'x', MINUTE), null, 'swap() of no version where there is a key')
+      const second = must(await other!.swap(key, first.version, 'second', MINUTE))
+      same(await one!.swap(key, first.version, 'x', MINUTE), null, 'swap() of a version that is over')
+      same(await readOne(one!, key), second, 'the entry after that')
+    },
+
+    'no two writes have one version, though they write the same': async () => {
+      const [coordinator] = await together(1)
+      const key = newKey()
+      const versions = new Set<string>()
+      let last: Entry | null = null
+      for (let index = 0; index < 20; index++) {
+        last = must(await coordinator!.swap(key, last?.version ?? null, 'the same', MINUTE))
+        versions.add(last.version)
+      }
+      same(versions.size, 20, 'the number of versions of 20 writes')
+    },
+
+    'of a hundred writers of a new key exactly one wins': async () => {
+      await contest(await together(4), newKey(), null)
+    },
+
+    'of a hundred writers over one version exactly one wins': async () => {
+      const all = await together(4)
+      const key = newKey()
+      const { version } = must(await all[0]!.swap(key, null, 'before', MINUTE))
+      await contest(all, key, version)
+    },
+
+    'no update is lost': async () => {
+      const [writers, each] = [8, 5]
+      const all = await together(writers)
+      const key = newKey()
+      const add = async (coordinator: Coordinator) => {
+        for (;;) {
+          const entry = await readOne(coordinator, key)
+          const sum = `${Number(entry?.value ?? 0) + 1}`
+          if (await coordinator.swap(key, entry?.version ?? null, sum, MINUTE)) return
+        }
+      }
+      const work = all.map(async (coordinator) => {
+        for (let index = 0; index < each; index++) await add(coordinator)
+      })
+      await inTime(Promise.all(work), `${writers * each} additions should be done`)
+      same((await readOne(all[0]!, key))?.value, `${writers * each}`, 'the sum')
+    },
+
+    'what was written is read by whoever asks afterwards': async () => {
+      const [writer, reader] = await together(2)
+      const key = newKey()
+      let last: Entry | null = null
+      for (let index = 0; index < 30; index++) {
+        last = must(await writer!.swap(key, last?.version ?? null, `${index}`, MINUTE))
+        same(await readOne(reader!, key), last, 'the entry, read after swap() had returned')
+      }
+    },
+
+    'an entry is there until its time is over, and then is not': async () => {
+      const [writer, reader] = await together(2)
+      const key = newKey()
+      const start = Date.now()
+      must(await writer!.swap(key, null, 'x', 1))
+      const found = await readOne(reader!, key)
+      if (!found && Date.now() - start < 1000) throw new Error('an entry of one second was gone before that')
+      await untilGone(reader!, key)
+      if (Date.now() - start < 1000) throw new Error('an entry of one second was gone before that')
+    },
+
+    'each write begins the time anew': async () => {
+      const [writer, reader] = await together(2)
+      for (;;) {
+        const [key, other, start] = [newKey(), newKey(), Date.now()]
+        const { version } = must(await writer!.swap(key, null, 'x', 2))
+        const renewed = await writer!.swap(key, version, 'y', MINUTE)
+        // Somebody was too slow, which is no fault.
+        if (!renewed && Date.now() - start >= 2000) continue
+        // Written after the first write, for as long: once this is gone, so would be what was not renewed.
+        must(await writer!.swap(other, null, 'x', 2))
+        await untilGone(reader!, other)
+        return same(await readOne(reader!, key), must(renewed), 'what was written again for a minute')
+      }
+    },
+
+    'an entry whose time is over can be neither changed nor mistaken': async () => {
+      const [writer, other] = await together(2)
+      const key = newKey()
+      const first = must(await writer!.swap(key, null, 'x', 1))
+      await untilGone(other!, key)
+      same(
+        await writer!.swap(key, first.version, 'y', MINUTE),
+        null,
+        'swap() of a version whose time is over',
+      )
+      const second = must(await other!.swap(key, null, 'x', MINUTE))
+      if (second.version === first.version) throw new Error('a version came back')
+      same(await writer!.swap(key, first.version, 'y', MINUTE), null, 'swap() of a version of before')
+    },
+
+    'waiting for what changed already is over at once': async () => {
+      const [writer, waiter] = await together(2)
+      const key = newKey()
+      const first = must(await writer!.swap(key, null, 'x', MINUTE))
+      await inTime(waiter!.wait(key, null, HOUR), 'wait() for a key that is there should return')
+      must(await writer!.swap(key, first.version, 'y', MINUTE))
+      await inTime(waiter!.wait(key, first.version, HOUR), 'wait() for a version that is over should return')
+    },
+
+    'who waits is woken by a change': async () => {
+      const [writer, ...waiters] = await together(4)
+      const key = newKey()
+      const first = must(await writer!.swap(key, null, 'x', MINUTE))
+      const waiting = waiters.map((waiter) => waiter.wait(key, first.version, HOUR))
+      // So that they do wait when it changes.
+      await pause(100)
+      must(await writer!.swap(key, first.version, 'y', MINUTE))
+      await inTime(Promise.all(waiting), 'wait() should return when the entry changes')
+    },
+
+    'who waits for a key is woken by its first write': async () => {
+      const [writer, waiter] = await together(2)
+      const key = newKey()
+      const waiting = waiter!.wait(key, null, HOUR)
+      await pause(100)
+      must(await writer!.swap(key, null, 'x', MINUTE))
+      await inTime(waiting, 'wait() should return when the key is written')
+    },
+
+    'who waits is woken when the time is over': async () => {
+      const [writer, waiter] = await together(2)
+      const key = newKey()
+      const { version } = must(await writer!.swap(key, null, 'x', 1))
+      await inTime(waiter!.wait(key, version, HOUR), 'wait() should return when the entry is gone')
+    },
+
+    'nobody waits longer than they say': async () => {
+      const [writer, waiter] = await together(2)
+      const key = newKey()
+      const { version } = must(await writer!.swap(key, null, 'x', MINUTE))
+      const waits = [
+        waiter!.wait(key, version, 200),
+        waiter!.wait(newKey(), null, 200),
+        waiter!.wait(key, version, 0),
+      ]
+      await inTime(Promise.all(waits), 'wait() of 200 ms should return')
+    },
+
+    'many wait for one key at the same time': async () => {
+      const all = await together(4)
+      const key = newKey()
+      const { version } = must(await all[0]!.swap(key, null, 'x', MINUTE))
+      const waiting = Array.from({ length: 60 }, (_none, index) => all[index % 4]!.wait(key, version, HOUR))
+      must(await all[0]!.swap(key, version, 'y', MINUTE))
+      await inTime(Promise.all(waiting), '60 calls of wait() should return when the entry changes')
+    },
+  }
+  return Object.entries(checks).map(([name, run]) => ({ name, run }))
+}
+
+/** Seconds. */
+const MINUTE = 60
+/** Milliseconds. */
+const HOUR = 3_600_000
+
+/** What a sealed value may be, and what shows that nothing is done to it. */
+const VALUES = [
+  'A',
+  'eyJ0-_.~',
+  ' with spaces\r\nand lines ',
+  'null',
+  '"{}',
+  'ünïcødé ✓ 🂡',
+  'x'.repeat(60 * 1024),
+]
+
+const newKey = (): string => `conformance-${crypto.randomUUID()}`
+
+const pause = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds))
+
+async function readOne(coordinator: Coordinator, key: string): Promise<Entry | null> {
+  const [entry] = await coordinator.read([key])
+  return entry ? { value: entry.value, version: entry.version } : null
+}
+
+/** A hundred calls at the same time, of which one may write; and what is there then is what that one wrote. */
+async function contest(all: readonly Coordinator[], key: string, version: string | null): Promise<void> {
+  const calls = Array.from({ length: 100 }, (_none, index) =>
+    all[index % all.length]!.swap(key, version, `of ${index}`, MINUTE),
+  )
+  const winners = (await Promise.all(calls)).filter((entry) => entry !== null)
+  same(winners.length, 1, 'the number of writers that won')
+  same(await readOne(all[0]!, key), { value: winners[0]!.value, version: winners[0]!.version }, 'the entry')
+}
+
+function must(entry: Entry | null): Entry {
+  if (!entry) throw new Error('swap() of the version that is there should write, and returned null')
+  return { value: entry.value, version: entry.version }
+}
+
+function same(found: unknown, expected: unknown, what: string): void {
+  const [is, shouldBe] = [found, expected].map((value) => JSON.stringify(value) ?? 'undefined')
+  if (is !== shouldBe) throw new Error(`${what} should be ${short(shouldBe!)} and is ${short(is!)}`)
+}
+
+const short = (text: string) =>
+  text.length > 120 ? `${text.slice(0, 120)}… (${text.length} characters)` : text

@@ -1,0 +1,88 @@
+/** WebCrypto: AES-256-GCM for what is sealed, signatures of the provider's and of the client's. */
+
+/** What `importKey`, `sign` and `verify` take. */
+export type Parameters = { name: string; hash: string; namedCurve: string; saltLength: number }
+
+const NONCE = 12
+const encoder = new TextEncoder()
+
+/** The ring of keys, imported once. They cannot be exported from then on. */
+export class Keys {
+  readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
+  /** What texts are bound to is mostly the same from one request to the next. */
+  #bound: { aad: string; octets: Uint8Array<ArrayBuffer> } = { aad: '', octets: encoder.encode('') }
+
+  constructor(keys: Uint8Array[]) {
+    this.#keys = keys.map(async (octets) => {
+      const usages: KeyUsage[] = ['encrypt', 'decrypt']
+      const key = await crypto.subtle.importKey('raw', new Uint8Array(octets), 'AES-GCM', false, usages)
+      octets.fill(0)
+      return key
+    })
+    for (const [i, key] of this.#keys.entries()) {
+      // A key that is there is taken without waiting; one that failed to be imported fails when it is needed.
+      Promise.resolve(key).then(
+        (key) => (this.#keys[i] = key),
+        () => {},
+      )
+    }
+  }
+
+  /** What was sealed, or nothing if it is not genuine. */
+  async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
+    const key = this.#keys[i]!
+    const parameters = this.#parameters(sealed.subarray(0, NONCE), aad)
+    try {
+      const known = key instanceof Promise ? await key : key
+      return new Uint8Array(await crypto.subtle.decrypt(parameters, known, sealed.subarray(NONCE)))
+    } catch {
+      return undefined
+    }
+  }
+
+  /** `plain` has the nonce in front, and so has what comes back. */
+  async seal(plain: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array> {
+    const nonce = plain.subarray(0, NONCE)
+    const parameters = this.#parameters(nonce, aad)
+    const sealed = await crypto.subtle.encrypt(parameters, await this.#keys[0]!, plain.subarray(NONCE))
+    const whole = new Uint8Array(NONCE + sealed.byteLength)
+    whole.set(nonce)
+    whole.set(new Uint8Array(sealed), NONCE)
+    plain.fill(0)
+    return whole
+  }
+
+  #parameters(iv: Uint8Array<ArrayBuffer>, aad: string): AesGcmParams {
+    if (this.#bound.aad !== aad) this.#bound = { aad, octets: encoder.encode(aad) }
+    return { name: 'AES-GCM', iv, additionalData: this.#bound.octets }
+  }
+}
+
+interface Signing {
+  parameters: Parameters
+  jwk: JsonWebKey
+  input: string
+}
+
+/** Whether a signature is by a public key. */
+export const verify = async (
+  { parameters, jwk, input }: Signing,
+  signature: Uint8Array<ArrayBuffer>,
+): Promise<boolean> => {
+  const key = await crypto.subtle.importKey('jwk', jwk, parameters, false, ['verify'])
+  return crypto.subtle.verify(parameters, key, signature, encoder.encode(input))
+}
+
+/** A signature by a private key. */
+export const sign = async ({ parameters, jwk, input }: Signing): Promise<Uint8Array> => {
+  // What the key is said to be for elsewhere is no reason for WebCrypto to refuse it.
+  const { key_ops, use, alg, ...bare } = jwk
+  const key = await crypto.subtle.importKey('jwk', bare, parameters, false, ['sign'])
+  return new Uint8Array(await crypto.subtle.sign(parameters, key, encoder.encode(input)))
+}
+
+/** A fresh private key for ES256, a JWK: it is kept sealed, and other isolates sign with it, too. */
+export const generateKey = async (): Promise<string> => {
+  const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign'])
+  return JSON.stringify(await crypto.subtle.exportKey('jwk', pair.privateKey))
+}

@@ -1,0 +1,135 @@
+import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
+
+/** What is used of `Deno.Kv`. */
+export interface DenoKv {
+  getMany(keys: readonly (readonly string[])[]): Promise<readonly KvEntry[]>
+  atomic(): KvAtomic
+  watch?(keys: readonly (readonly string[])[]): ReadableStream<readonly KvEntry[]>
+}
+
+/** What is used of `Deno.KvEntryMaybe`. */
+export interface KvEntry {
+  readonly value: unknown
+  readonly versionstamp: string | null
+}
+
+/** What is used of `Deno.AtomicOperation`. */
+export interface KvAtomic {
+  check(check: { key: readonly string[]; versionstamp: string | null }): KvAtomic
+  set(key: readonly string[], value: unknown, options: { expireIn: number }): KvAtomic
+  commit(): Promise<{ ok: false } | { ok: true; versionstamp: string }>
+}
+
+/** As it is stored: Deno deletes some time after the time is over, so when that is has to be there too. */
+interface Held {
+  readonly value: string
+  /** Milliseconds since the Unix epoch. */
+  readonly expires: number
+}
+
+/**
+ * Deno KV, on Deno Deploy or one machine (`--unstable-kv`).
+ *
+ * ```ts
+ * createTokenHandler({ …, coordinator: denoKv(Deno.openKv()) })
+ * ```
+ *
+ * A local store is a file for one isolate: of two that write at the same time, as `deno serve --parallel` has them, one
+ * gets "database is locked". A call rejects with what Deno threw.
+ *
+ * @param kv The store, or a promise of it, as `Deno.openKv()` returns it.
+ * @param prefix The first part of all keys. Default `strongroom`.
+ */
+export function denoKv(kv: DenoKv | Promise<DenoKv>, prefix = 'strongroom'): CoordinatorSource {
+  // Who makes it may be long before who uses it: a failure is for the latter.
+  const opened = Promise.resolve(kv)
+  opened.catch(() => {})
+  const coordinator = over(opened, (key) => [prefix, key])
+  return () => coordinator
+}
+
+/** How many keys Deno reads in one go. */
+const MOST_KEYS = 10
+
+function over(opened: Promise<DenoKv>, path: (key: string) => readonly string[]): Coordinator {
+  const find = async (keys: readonly string[]) => {
+    const kv = await opened
+    const found: KvEntry[] = []
+    for (let at = 0; at < keys.length; at += MOST_KEYS) {
+      found.push(...(await kv.getMany(keys.slice(at, at + MOST_KEYS).map(path))))
+    }
+    return found
+  }
+  const versionNow = async (key: string) => {
+    const [entry] = await find([key])
+    return entry ? versionOf(entry) : null
+  }
+
+  return {
+    read: async (keys) =>
+      (await find(keys)).map((entry) => {
+        const version = versionOf(entry)
+        return version === null ? null : { value: (entry.value as Held).value, version }
+      }),
+    async swap(key, version, value, ttl) {
+      const expireIn = Math.max(1, Math.ceil(ttl * 1000))
+      const expires = Date.now() + expireIn
+      const write = async (versionstamp: string | null) => {
+        const kv = await opened
+        const set = kv.atomic().check({ key: path(key), versionstamp })
+        return set.set(path(key), { value, expires } satisfies Held, { expireIn }).commit()
+      }
+      if (version !== null && expiryOf(version) <= Date.now()) return null
+      let done = await write(version === null ? null : stampOf(version))
+      if (!done.ok && version === null) {
+        // What is there may be only what Deno has not deleted yet.
+        const [left] = await find([key])
+        if (left && versionOf(left) === null) done = await write(left.versionstamp)
+      }
+      return done.ok ? { value, version: versionFrom(done.versionstamp, expires) } : null
+    },
+    async wait(key, version, milliseconds) {
+      const left = version === null ? milliseconds : Math.min(milliseconds, expiryOf(version) - Date.now())
+      let isOver = false
+      const changes = (await opened).watch?.([path(key)]).getReader()
+      try {
+        // Other processes on the same machine are not told of a change, and a watch may fail: so it polls as well.
+        await Promise.race([
+          poll(
+            () => versionNow(key),
+            version,
+            left,
+            () => isOver,
+          ),
+          ...(changes ? [untilOther(changes, version)] : []),
+        ])
+      } finally {
+        isOver = true
+        changes?.cancel().catch(() => {})
+      }
+    },
+  }
+}
+
+/** Resolves at a change; never, if the watch ends or fails. */
+async function untilOther(
+  changes: ReadableStreamDefaultReader<readonly KvEntry[]>,
+  version: string | null,
+): Promise<void> {
+  for (;;) {
+    const { done, value } = await changes.read().catch(() => ({ done: true, value: undefined }))
+    if (done || !value) return new Promise(() => {})
+    if (value[0] && versionOf(value[0]) !== version) return
+  }
+}
+
+/** A version has the time at which it ends, so that an entry that is over cannot be swapped, whether deleted or not. */
+const versionFrom = (versionstamp: string, expires: number) => `${versionstamp}:${expires}`
+const stampOf = (version: string) => version.split(':')[0]!
+const expiryOf = (version: string) => Number(version.split(':')[1])
+
+function versionOf({ value, versionstamp }: KvEntry): string | null {
+  if (versionstamp === null) return null
+  const { expires } = value as Held
+  return Date.now() < expires ? versionFrom(versionstamp, expires) : null
+}

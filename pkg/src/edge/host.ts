@@ -1,0 +1,292 @@
+/**
+ * Carries out what the core decides: one loop, and a line for each effect of src/edge/io.rs. Nothing is decided here.
+ */
+import { Edge } from '../../glue/strongroom_edge.js'
+import { type TokenHandlerConfig, written } from './config.js'
+import type { Coordinator } from './coordinator.js'
+import { generateKey, Keys, type Parameters, sign, verify } from './crypt.js'
+import { type Fields, type Forward, Forwarded, type Responded, respond, Rules } from './forward.js'
+import { giveUp, type Instance, instance, isSound } from './instance.js'
+import { sent, textOf } from './provider.js'
+
+/** What a platform hands to `fetch` as the third: of it the handler uses this, if it is there. */
+export interface Context {
+  waitUntil?(promise: Promise<unknown>): void
+}
+
+/** What came of an effect: src/bindings/edge.rs knows these numbers too. */
+const FAILED = 0
+const OPENED = 1
+const SEALED = 2
+const SIGNED = 3
+const NOT_OPENED = 4
+const ENTRIES = 5
+const SWAPPED = 6
+const WAITED = 7
+const SENT = 8
+const VERIFIED = 9
+const BODY = 10
+const HEAD = 11
+const KEY = 12
+
+/** How long a coordinator may take, in milliseconds: it is near, and a request waits for it. */
+const COORDINATOR_TIME = 3000
+
+/** A step as the core writes it. */
+type Step = { task: number; octets: Uint8Array<ArrayBuffer> } & (
+  | { t: 'open'; key: number; aad: string }
+  | { t: 'seal'; aad: string }
+  | { t: 'read'; keys: string[] }
+  | { t: 'swap'; key: string; version: string | null; value: string; ttl: number }
+  | { t: 'wait'; key: string; version: string | null; ms: number }
+  | { t: 'linger'; flight: number | null; ms: number }
+  | {
+      t: 'send'
+      url: string
+      form: string | null
+      authorization: string | null
+      proof: string | null
+      ms: number
+    }
+  | { t: 'verify'; parameters: Parameters; jwk: JsonWebKey; input: string }
+  | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
+  | { t: 'generate_key' }
+  | { t: 'body'; limit: number }
+  | ({ t: 'forward' } & Forward)
+  | ({ t: 'respond' } & Responded)
+  | { t: 'pass'; cookies: string[] }
+  | { t: 'next' }
+)
+
+/** Something that the core tells besides. */
+type Event =
+  | { t: 'landed'; flight: number }
+  | { t: 'fault'; code: string; message: string }
+  | { t: 'ended'; reason: string; sub: string }
+
+/** Steps on the way of every request. While nothing else happens, a client that goes away takes its request along. */
+const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
+
+/** Steps with which octets go out. */
+const hasOctets = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
+
+/** One isolate's handler. */
+export class Host {
+  readonly #config: TokenHandlerConfig
+  readonly #coordinator: Coordinator
+  readonly #edge: Edge
+  readonly #instance: Instance
+  readonly #keys: Keys
+  readonly #rules: Rules
+  /** Who lingers for a flight, by its number. */
+  readonly #lingering = new Map<number, (() => void)[]>()
+
+  /** @throws An object with `code` (`config_invalid`) and `message`. */
+  constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
+    this.#config = config
+    this.#instance = instance(module)
+    this.#edge = new Edge(written(config, env))
+    this.#rules = new Rules(JSON.parse(Edge.policy()))
+    const count = this.#edge.key_count()
+    this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
+    this.#coordinator = config.coordinator(env)
+  }
+
+  /** Whether the core has trapped, here or for another handler: there is no state to go on from. */
+  get isBroken(): boolean {
+    return !isSound(this.#instance)
+  }
+
+  /** Answers a request; `undefined` if it is none of the handler's. */
+  async answer(request: Request, context?: Context): Promise<Response | undefined> {
+    let settle: (() => void) | undefined
+    let forwarded: Forwarded | undefined
+    try {
+      // Gone through once: each time is a copy of all of them.
+      const fields = [...request.headers]
+      const text = described(request, fields)
+      let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
+      for (;;) {
+        if (step.t === 'respond') return respond(this.#rules, step)
+        if (step.t === 'pass') return forwarded?.response(step.cookies)
+        if (step.t === 'next') return undefined
+        // A refresh that has begun is for others, too.
+        if (!isUsual(step.t)) settle ??= keepAlive(context)
+        if (step.t === 'forward') {
+          forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance)
+        }
+        step = await this.#carryOut(step, request, forwarded)
+      }
+    } finally {
+      settle?.()
+    }
+  }
+
+  async #carryOut(step: Step, request: Request, forwarded?: Forwarded): Promise<Step> {
+    const { task } = step
+    try {
+      switch (step.t) {
+        case 'open': {
+          const plain = await this.#keys.open(step.key, step.octets, step.aad)
+          return plain ? this.#octetsIn(task, OPENED, plain) : this.#textIn(task, NOT_OPENED)
+        }
+        case 'seal':
+          return this.#octetsIn(task, SEALED, await this.#keys.seal(step.octets, step.aad))
+        case 'read': {
+          const entries = await inTime(this.#coordinator.read(step.keys), COORDINATOR_TIME)
+          return this.#textIn(task, ENTRIES, JSON.stringify(entries))
+        }
+        case 'swap': {
+          const { key, version, value, ttl } = step
+          const entry = await inTime(this.#coordinator.swap(key, version, value, ttl), COORDINATOR_TIME)
+          return this.#textIn(task, SWAPPED, entry?.version)
+        }
+        case 'wait': {
+          const { key, version, ms } = step
+          await inTime(this.#coordinator.wait(key, version, ms), ms)
+          return this.#textIn(task, WAITED)
+        }
+        case 'linger':
+          await this.#linger(step.flight, step.ms)
+          return this.#textIn(task, WAITED)
+        case 'send':
+          return this.#textIn(task, SENT, await sent(step))
+        case 'verify': {
+          const isValid = await verify(step, step.octets)
+          return this.#textIn(task, VERIFIED, isValid ? '1' : '0')
+        }
+        case 'sign':
+          return this.#octetsIn(task, SIGNED, await sign(step))
+        case 'generate_key':
+          return this.#textIn(task, KEY, await generateKey())
+        case 'body': {
+          const body = await textOf(request.body, step.limit)
+          return body === undefined ? this.#textIn(task, FAILED) : this.#textIn(task, BODY, body)
+        }
+        case 'forward':
+          return this.#textIn(task, HEAD, await forwarded!.head())
+        default:
+          return step
+      }
+    } catch (error) {
+      if (error instanceof Trap) throw error
+      // The core is told that it failed, and says so itself, without what a platform's message may quote.
+      return this.#textIn(task, FAILED)
+    }
+  }
+
+  #textIn(task: number, kind: number, text = ''): Step {
+    return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text))
+  }
+
+  #octetsIn(task: number, kind: number, octets: Uint8Array): Step {
+    return this.#step(() => this.#edge.resume_octets(performance.now(), Date.now(), task, kind, octets))
+  }
+
+  /** Takes one step, and tells whoever is to be told of what came of it besides. */
+  #step(take: () => string): Step {
+    if (this.isBroken) throw new Trap()
+    let step: Step
+    try {
+      step = JSON.parse(take())
+      // At once: whatever comes next, another request's step too, puts its own octets in their place.
+      if (hasOctets(step.t)) step.octets = this.#octets()
+      for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
+    } catch {
+      giveUp(this.#instance)
+      this.#fault('handler_crashed', 'the handler stopped on a fault of its own, and begins anew')
+      throw new Trap()
+    }
+    return step
+  }
+
+  /** The octets that have gone out with the last step. */
+  #octets(): Uint8Array<ArrayBuffer> {
+    const start = this.#edge.octets()
+    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.octets_length()))
+  }
+
+  #tell(event: Event): void {
+    if (event.t === 'fault') return this.#fault(event.code, event.message)
+    if (event.t === 'ended') {
+      const { reason, sub } = event
+      return quietly(() => this.#config.onSessionEnd?.({ reason, sub }))
+    }
+    for (const resume of this.#lingering.get(event.flight) ?? []) resume()
+    this.#lingering.delete(event.flight)
+  }
+
+  #fault(code: string, message: string): void {
+    const { log = ({ code, message }) => console.warn(`strongroom: ${code}: ${message}`) } = this.#config
+    quietly(() => log({ code, message }))
+  }
+
+  /** Until a flight has landed, or this time has passed. */
+  #linger(flight: number | null, milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds)
+      if (flight === null) return
+      const waiting = this.#lingering.get(flight) ?? []
+      waiting.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#lingering.set(flight, waiting)
+    })
+  }
+}
+
+/** The core is at its end: an answer of 500, and another core for the next request. */
+export class Trap extends Error {}
+
+/** On which line of `described()` a field stands. */
+const LINES = new Map([
+  ['x-strongroom', 5],
+  ['origin', 6],
+  ['sec-fetch-site', 7],
+  ['sec-fetch-mode', 8],
+  ['sec-fetch-dest', 9],
+  ['accept', 10],
+  ['upgrade', 11],
+  ['cookie', 12],
+])
+
+/** What the core looks at of a request: `Request` of src/edge/io.rs, a line each. Neither URLs nor header fields have line breaks. */
+const described = ({ method, url, body }: Request, fields: Fields): string => {
+  const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
+  let [count, octets] = [0, 0]
+  for (const [name, value] of fields) {
+    const line = LINES.get(name)
+    if (line) lines[line] = value
+    if (name === 'cookie') continue
+    count++
+    octets += name.length + value.length
+  }
+  lines[3] = `${count}`
+  lines[4] = `${octets}`
+  return lines.join('\n')
+}
+
+/** Has the platform wait until the returned function is called, even if the client goes away. */
+const keepAlive = (context?: Context): (() => void) => {
+  let settle = () => {}
+  const promise = new Promise<void>((resolve) => (settle = resolve))
+  quietly(() => context?.waitUntil?.(promise))
+  return settle
+}
+
+/** Rejects if it takes longer. */
+const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('it takes too long')), milliseconds)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
+/** What an operator's function throws is no reason to fail a request. */
+const quietly = (call: () => unknown): void => {
+  try {
+    call()
+  } catch {}
+}

@@ -1,0 +1,220 @@
+/**
+ * A fetch-style handler behind Node's `http`, `https` or `http2` server, and behind what takes its listeners: Express,
+ * Connect, Fastify by way of middleware.
+ *
+ * ```ts
+ * import { createServer } from 'node:http'
+ * import { toNodeListener } from 'strongroom/edge/node'
+ * createServer(toNodeListener(handler, { origin: 'https://app.example.com' })).listen(8080)
+ * ```
+ *
+ * @module
+ */
+
+/** What a platform calls with each request. */
+export interface FetchHandler {
+  fetch(request: Request, env: any, context: NodeContext): Response | Promise<Response>
+}
+
+/** What outlives a request. */
+export interface NodeContext {
+  /** Somebody looks after the promise, whose failure is told to `onError`. */
+  waitUntil(promise: Promise<unknown>): void
+}
+
+export interface NodeListenerOptions {
+  /**
+   * The origin under which browsers know this server, such as `https://app.example.com`: name it if something in front
+   * of it ends TLS. Default: `http` or `https`, as the connection is, and the request's `Host`. `Forwarded` and
+   * `X-Forwarded-*` are not believed, since whoever asks can send them.
+   */
+  origin?: string
+  /** Handed to the handler. Default `process.env`. */
+  env?: unknown
+  /**
+   * Told what the handler threw, which the client sees as status 500 without a body, or as a broken connection if the
+   * answer had begun. Default `console.error`.
+   */
+  onError?: (error: unknown) => void
+}
+
+/** What is used of Node's `IncomingMessage`, and of `Http2ServerRequest`. */
+export interface NodeRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly rawHeaders: readonly string[]
+  readonly headers: { readonly [name: string]: string | string[] | undefined }
+  readonly socket: object
+  resume(): unknown
+  iterator(options: { destroyOnReturn: boolean }): AsyncIterator<unknown>
+}
+
+/** What is used of Node's `ServerResponse`, and of `Http2ServerResponse`. */
+export interface NodeResponse {
+  readonly headersSent: boolean
+  readonly writableFinished: boolean
+  readonly destroyed: boolean
+  statusCode: number
+  setHeader(name: string, value: string | string[]): unknown
+  flushHeaders(): void
+  write(piece: Uint8Array): boolean
+  end(): unknown
+  destroy(error?: Error): unknown
+  on(event: 'close' | 'error' | 'drain', listener: () => void): unknown
+  off(event: 'close' | 'drain', listener: () => void): unknown
+}
+
+/**
+ * Makes a listener for a server's `request` events of a handler.
+ *
+ * Bodies are streamed in both directions, each only as fast as who reads it. When the client goes away the request's
+ * signal is aborted and the answer's body cancelled. A request without a usable host, or whose target is no path, is
+ * answered with 400; one with a method that `Request` does not take (CONNECT, TRACE), with 501.
+ *
+ * @throws TypeError if `origin` is none.
+ */
+export function toNodeListener(
+  handler: FetchHandler | FetchHandler['fetch'],
+  options: NodeListenerOptions = {},
+): (request: NodeRequest, response: NodeResponse) => void {
+  const { origin, onError = console.error } = options
+  if (origin !== undefined && new URL(origin).origin !== origin) {
+    throw new TypeError(`origin must be one, such as https://app.example.com, and is ${origin}`)
+  }
+  const env = 'env' in options ? options.env : (globalThis as any).process?.env
+  const answer: FetchHandler['fetch'] =
+    typeof handler === 'function' ? handler : (request, env, context) => handler.fetch(request, env, context)
+  const context: NodeContext = { waitUntil: (promise) => void promise.catch(onError) }
+
+  return (incoming, outgoing) => {
+    const gone = new AbortController()
+    // Without a listener an error of a connection that is gone would end the process.
+    outgoing.on('error', () => {})
+    outgoing.on('close', () => {
+      if (!outgoing.writableFinished) gone.abort(new DOMException('The client went away', 'AbortError'))
+    })
+    const request = requestOf(incoming, origin, gone.signal)
+    if (typeof request === 'number') {
+      incoming.resume()
+      outgoing.statusCode = request
+      return void outgoing.end()
+    }
+    respond(async () => answer(request, env, context), outgoing, request.method === 'HEAD').catch((error) => {
+      // What fails because the client is gone is nobody's fault.
+      if (gone.signal.aborted) return
+      onError(error)
+      if (outgoing.headersSent) return void outgoing.destroy()
+      outgoing.statusCode = 500
+      outgoing.end()
+    })
+  }
+}
+
+/** The request, or the status that says what is wrong with it. */
+function requestOf(incoming: NodeRequest, origin: string | undefined, signal: AbortSignal): Request | number {
+  const { method = 'GET', url = '' } = incoming
+  const base = origin ?? originOf(incoming)
+  // The whole of what another server would be asked for (RFC 9112 3.2.2), or `*`.
+  if (!base || !url.startsWith('/')) return 400
+  const headers = new Headers()
+  try {
+    for (let at = 0; at < incoming.rawHeaders.length; at += 2) {
+      const name = incoming.rawHeaders[at]!
+      // HTTP/2 has the method and the path in such ones.
+      if (!name.startsWith(':')) headers.append(name, incoming.rawHeaders[at + 1]!)
+    }
+    const hasBody = method !== 'GET' && method !== 'HEAD' && isSent(headers)
+    if (!hasBody) incoming.resume()
+    const init: RequestInit & { duplex?: 'half' } = { method, headers, signal }
+    if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
+    // Not relative to the base: `//evil.test/` is a path here.
+    return new Request(base + url, init)
+  } catch {
+    return /^(CONNECT|TRACE|TRACK)$/i.test(method) ? 501 : 400
+  }
+}
+
+/** RFC 9112 6.3; HTTP/2 has neither, and an empty stream does no harm. */
+const isSent = (headers: Headers) =>
+  headers.has('transfer-encoding') || Number(headers.get('content-length') ?? 1) > 0
+
+function originOf({ headers, socket }: NodeRequest): string | null {
+  const host = headers[':authority'] ?? headers.host
+  const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
+  // Nothing but a host and a port: no user, no path, nothing that the parser would pass over.
+  if (typeof host !== 'string' || !/^[\w.:[\]-]+$/.test(host)) return null
+  try {
+    return new URL(`${scheme}://${host}`).origin
+  } catch {
+    return null
+  }
+}
+
+/** What the client sends, read only as it is asked for. Giving it up leaves the connection for the answer. */
+function bodyOf(incoming: NodeRequest): ReadableStream<Uint8Array> {
+  const pieces = incoming.iterator({ destroyOnReturn: false })
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await pieces.next()
+        if (done) return controller.close()
+        controller.enqueue(value as Uint8Array)
+      },
+      async cancel() {
+        await pieces.return?.()
+        incoming.resume()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+async function respond(
+  answer: () => Promise<Response>,
+  outgoing: NodeResponse,
+  isHead: boolean,
+): Promise<void> {
+  const response = await answer()
+  if (outgoing.destroyed) return void response.body?.cancel().catch(() => {})
+  outgoing.statusCode = response.status
+  for (const [name, value] of response.headers) {
+    if (name !== 'set-cookie') outgoing.setHeader(name, value)
+  }
+  const cookies = response.headers.getSetCookie()
+  if (cookies.length) outgoing.setHeader('set-cookie', cookies)
+  if (!response.body || isHead) {
+    response.body?.cancel().catch(() => {})
+    return void outgoing.end()
+  }
+  // An event source is open before its first event.
+  outgoing.flushHeaders()
+  await pump(response.body, outgoing)
+}
+
+async function pump(body: ReadableStream<Uint8Array>, outgoing: NodeResponse): Promise<void> {
+  const reader = body.getReader()
+  const cancel = () => void reader.cancel().catch(() => {})
+  outgoing.on('close', cancel)
+  if (outgoing.destroyed) cancel()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (outgoing.destroyed) return
+      if (done) return void outgoing.end()
+      if (!outgoing.write(value)) await drained(outgoing)
+    }
+  } finally {
+    outgoing.off('close', cancel)
+  }
+}
+
+const drained = (outgoing: NodeResponse) =>
+  new Promise<void>((resolve) => {
+    const go = () => {
+      outgoing.off('drain', go)
+      outgoing.off('close', go)
+      resolve()
+    }
+    outgoing.on('drain', go)
+    outgoing.on('close', go)
+  })

@@ -1,0 +1,80 @@
+/** Requests to the provider: without redirects, within their time, and with an end to what is read of the answer. */
+
+/** Octets of an answer that are read, at most: `MAX_BODY` of src/http.rs. */
+const MAX_BODY = 1024 * 1024
+
+interface Sending {
+  url: string
+  form?: string | null
+  authorization?: string | null
+  proof?: string | null
+  ms: number
+}
+
+/** Sends a request. Gives a line of JSON with the answer's head, and its body behind it. */
+export const sent = async ({ url, form, authorization, proof, ms }: Sending): Promise<string> => {
+  const headers = new Headers({ accept: 'application/json' })
+  if (form != null) headers.set('content-type', 'application/x-www-form-urlencoded')
+  if (authorization) headers.set('authorization', authorization)
+  if (proof) headers.set('dpop', proof)
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(), ms)
+  try {
+    const response = await fetch(url, {
+      method: form == null ? 'GET' : 'POST',
+      headers,
+      body: form ?? null,
+      redirect: 'manual',
+      signal: controller.signal,
+    })
+    const head = JSON.stringify({
+      status: response.status,
+      type: response.headers.get('content-type') ?? undefined,
+      retryAfter: retryAfter(response.headers.get('retry-after')),
+      nonce: response.headers.get('dpop-nonce') ?? undefined,
+    })
+    const body = await textOf(response.body, MAX_BODY)
+    return body === undefined ? head : `${head}\n${body}`
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** RFC 9110 10.2.3: seconds, or a date. In milliseconds from now. */
+const retryAfter = (field: string | null): number | undefined => {
+  if (!field) return undefined
+  const milliseconds = /^\d{1,9}$/.test(field) ? Number(field) * 1000 : Date.parse(field) - Date.now()
+  return milliseconds >= 0 ? milliseconds : undefined
+}
+
+/** The text of a body; nothing if it is longer than so many octets, or no UTF-8. */
+export const textOf = async (
+  body: ReadableStream<Uint8Array> | null,
+  limit: number,
+): Promise<string | undefined> => {
+  if (!body) return ''
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  const reader = body.getReader()
+  let text = ''
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) break
+    length += value.byteLength
+    if (length > limit) {
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+    try {
+      text += decoder.decode(value, { stream: true })
+    } catch {
+      reader.cancel().catch(() => {})
+      return undefined
+    }
+  }
+  try {
+    return text + decoder.decode()
+  } catch {
+    return undefined
+  }
+}

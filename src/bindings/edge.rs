@@ -1,0 +1,481 @@
+//! The token handler, for `strongroom/edge`. JSON goes out, and what is short comes in as text; octets go both ways as
+//! they are.
+
+use crate::prelude::*;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::Secret;
+use crate::clock::{Instant, Millis};
+use crate::edge::{
+    Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
+};
+use crate::http::{HttpReply, Outcome};
+use crate::json::{self, Object, Value, Writer};
+use crate::reflection::Scope;
+use crate::text;
+use crate::vault::Entropy;
+use crate::web::js;
+use crate::web::signature;
+
+/// One isolate's handler, as JavaScript sees it.
+#[wasm_bindgen]
+pub struct Edge {
+    handler: Handler,
+    /// What goes out with the last step besides its JSON.
+    octets: Vec<u8>,
+}
+
+struct Platform;
+
+impl Entropy for Platform {
+    fn fill(&mut self, octets: &mut [u8]) {
+        js::fill_random(octets);
+    }
+}
+
+#[wasm_bindgen]
+impl Edge {
+    /// A handler with a configuration in JSON.
+    ///
+    /// # Errors
+    /// An object with `code`, which is `config_invalid`, and `message`.
+    #[wasm_bindgen(constructor)]
+    pub fn new(config: &str) -> Result<Self, JsValue> {
+        match Config::parse(config) {
+            Ok(config) => Ok(Self {
+                handler: Handler::new(config, Box::new(Platform)),
+                octets: Vec::new(),
+            }),
+            Err(error) => Err(js::error(error.code().as_str(), error.message())),
+        }
+    }
+
+    /// Which header fields pass, in JSON.
+    #[must_use]
+    pub fn policy() -> String {
+        crate::edge::policy()
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        self.handler.config().keys.keys().len()
+    }
+
+    /// A key of the ring.
+    #[must_use]
+    pub fn key(&self, i: usize) -> Vec<u8> {
+        let keys = self.handler.config().keys.keys();
+        keys.get(i)
+            .map(|key| key.octets().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Begins to answer a request: a line for each member of [`Request`], empty if there is none.
+    pub fn begin(&mut self, monotonic: f64, wall: f64, request: &str) -> String {
+        let (task, step) = self
+            .handler
+            .begin(instant(monotonic, wall), read_request(request));
+        self.written(task, step)
+    }
+
+    /// Goes on with a task: the effect was carried out, and this came of it. `kind` is one of the letters below.
+    pub fn resume(
+        &mut self,
+        monotonic: f64,
+        wall: f64,
+        task: usize,
+        kind: u32,
+        text: &str,
+    ) -> String {
+        let reply = read_reply(kind, text).unwrap_or(Reply::Failed);
+        let step = self.handler.resume(instant(monotonic, wall), task, reply);
+        self.written(task, step)
+    }
+
+    /// The same with octets: what was opened, sealed or signed.
+    pub fn resume_octets(
+        &mut self,
+        monotonic: f64,
+        wall: f64,
+        task: usize,
+        kind: u32,
+        octets: Vec<u8>,
+    ) -> String {
+        let reply = match kind {
+            OPENED => Reply::Opened(text::from_octets(octets).map(Secret::new)),
+            SEALED => Reply::Sealed(octets),
+            SIGNED => Reply::Signed(octets),
+            _ => Reply::Failed,
+        };
+        let step = self.handler.resume(instant(monotonic, wall), task, reply);
+        self.written(task, step)
+    }
+
+    /// Where the octets are that go out with the last step.
+    #[must_use]
+    pub fn octets(&self) -> *const u8 {
+        self.octets.as_ptr()
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn octets_length(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// What there is to tell, in JSON, if there is anything.
+    pub fn event(&mut self) -> Option<String> {
+        let event = self.handler.poll_event()?;
+        Some(match event {
+            Event::Landed(flight) => Writer::object()
+                .text("t", "landed")
+                .number("flight", flight.into())
+                .finish(),
+            Event::Fault(error) => Writer::object()
+                .text("t", "fault")
+                .text("code", error.code().as_str())
+                .text("message", error.message())
+                .finish(),
+            Event::Ended { reason, subject } => Writer::object()
+                .text("t", "ended")
+                .text("reason", reason.as_str())
+                .text("sub", &subject)
+                .finish(),
+        })
+    }
+
+    fn written(&mut self, task: usize, step: Step) -> String {
+        let mut out = Writer::object();
+        out.number("task", task as u64);
+        match step {
+            Step::Do(effect) => self.write_effect(&mut out, effect),
+            Step::Done(answer) => write_answer(&mut out, &answer),
+        }
+        out.finish()
+    }
+
+    fn write_effect(&mut self, out: &mut Writer, effect: Effect) {
+        match effect {
+            Effect::Open {
+                key,
+                sealed,
+                bound_to,
+            } => {
+                self.octets = sealed;
+                out.text("t", "open")
+                    .number("key", key as u64)
+                    .text("aad", &bound_to);
+            }
+            Effect::Seal {
+                nonce,
+                plain,
+                bound_to,
+            } => {
+                self.octets = [nonce.as_slice(), plain.expose().as_bytes()].concat();
+                out.text("t", "seal").text("aad", &bound_to);
+            }
+            Effect::Read(keys) => {
+                let mut list = "[".to_owned();
+                for key in keys {
+                    if list.len() > 1 {
+                        list.push(',');
+                    }
+                    json::write_string(&mut list, &key);
+                }
+                list.push(']');
+                out.text("t", "read").json("keys", &list);
+            }
+            Effect::Swap {
+                key,
+                version,
+                value,
+                lifetime,
+            } => {
+                out.text("t", "swap")
+                    .text("key", &key)
+                    .optional_text("version", version.as_deref())
+                    .text("value", &value)
+                    .number("ttl", lifetime.as_secs().max(1));
+            }
+            Effect::Wait { key, version, time } => {
+                out.text("t", "wait")
+                    .text("key", &key)
+                    .optional_text("version", version.as_deref())
+                    .number("ms", time.0);
+            }
+            Effect::Linger { flight, time } => {
+                out.text("t", "linger")
+                    .optional_number("flight", flight.map(u64::from))
+                    .number("ms", time.0);
+            }
+            Effect::Send {
+                request,
+                authorization,
+                proof,
+                timeout,
+            } => {
+                out.text("t", "send")
+                    .text("url", &request.url)
+                    .optional_text("form", request.form.as_ref().map(Secret::expose))
+                    .optional_text("authorization", authorization.as_ref().map(Secret::expose))
+                    .optional_text("proof", proof.as_ref().map(Secret::expose))
+                    .number("ms", timeout.0);
+            }
+            Effect::GenerateKey => {
+                out.text("t", "generate_key");
+            }
+            Effect::Verify {
+                algorithm,
+                jwk,
+                signing_input,
+                signature,
+            } => {
+                self.octets = signature;
+                out.text("t", "verify")
+                    .json("parameters", &signature::parameters_json(algorithm))
+                    .json("jwk", &jwk)
+                    .text("input", &signing_input);
+            }
+            Effect::Sign {
+                algorithm,
+                jwk,
+                signing_input,
+            } => {
+                out.text("t", "sign")
+                    .json("parameters", &signature::parameters_json(algorithm))
+                    .json("jwk", jwk.expose())
+                    .text("input", signing_input.expose());
+            }
+            Effect::Body(limit) => {
+                out.text("t", "body").number("limit", limit as u64);
+            }
+            Effect::Forward(forward) => write_forward(out, &forward),
+        }
+    }
+}
+
+fn write_forward(out: &mut Writer, forward: &Forward) {
+    let reflection = match forward.reflection {
+        Scope::All => "refuse",
+        Scope::Headers => "headers",
+        Scope::Nothing => "allow",
+    };
+    out.text("t", "forward")
+        .text("url", &forward.url)
+        .text("authorization", forward.authorization.expose())
+        .optional_text("proof", forward.proof.as_ref().map(Secret::expose))
+        .text("reflection", reflection)
+        .flag("upgrade", forward.is_upgrade);
+}
+
+fn write_answer(out: &mut Writer, answer: &Answer) {
+    match answer {
+        Answer::Respond(Respond {
+            status,
+            headers,
+            cookies,
+            body,
+        }) => {
+            let mut list = "[".to_owned();
+            for (name, value) in headers {
+                if list.len() > 1 {
+                    list.push(',');
+                }
+                list.push('[');
+                json::write_string(&mut list, name);
+                list.push(',');
+                json::write_string(&mut list, value);
+                list.push(']');
+            }
+            list.push(']');
+            out.text("t", "respond")
+                .number("status", (*status).into())
+                .json("headers", &list);
+            write_cookies(out, cookies);
+            if let Some((kind, body)) = body {
+                out.text("type", kind).text("body", body);
+            }
+        }
+        Answer::Pass { cookies } => {
+            out.text("t", "pass");
+            write_cookies(out, cookies);
+        }
+        Answer::NotOurs => {
+            out.text("t", "next");
+        }
+    }
+}
+
+fn write_cookies(out: &mut Writer, cookies: &[String]) {
+    let mut list = "[".to_owned();
+    for cookie in cookies {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        json::write_string(&mut list, cookie);
+    }
+    list.push(']');
+    out.json("cookies", &list);
+}
+
+fn instant(monotonic: f64, wall: f64) -> Instant {
+    Instant {
+        monotonic: Millis(monotonic as u64),
+        wall: wall as u64,
+    }
+}
+
+fn read_request(text: &str) -> Request {
+    let mut lines = text::pieces(text, b'\n');
+    let mut line = || {
+        lines
+            .next()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+    };
+    Request {
+        method: line().unwrap_or_default(),
+        url: line().unwrap_or_default(),
+        has_body: line().is_some(),
+        fields: number(line()),
+        field_octets: number(line()),
+        marker: line(),
+        origin: line(),
+        site: line(),
+        mode: line(),
+        dest: line(),
+        accept: line(),
+        upgrade: line(),
+        cookie: line(),
+    }
+}
+
+fn number(line: Option<String>) -> usize {
+    let number = line.and_then(|line| json::parse_u64(&line));
+    number
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or(usize::MAX)
+}
+
+// What came of an effect: pkg/src/edge/host.ts knows these numbers too.
+const OPENED: u32 = 1;
+const SEALED: u32 = 2;
+const SIGNED: u32 = 3;
+const NOT_OPENED: u32 = 4;
+const ENTRIES: u32 = 5;
+const SWAPPED: u32 = 6;
+const WAITED: u32 = 7;
+const SENT: u32 = 8;
+const VERIFIED: u32 = 9;
+const BODY: u32 = 10;
+const HEAD: u32 = 11;
+const KEY: u32 = 12;
+
+fn read_reply(kind: u32, text: &str) -> Option<Reply> {
+    Some(match kind {
+        NOT_OPENED => Reply::Opened(None),
+        ENTRIES => Reply::Entries(read_entries(text)?),
+        SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
+        WAITED => Reply::Waited,
+        SENT => Reply::Sent(Outcome::Reply(read_sent(text)?)),
+        VERIFIED => Reply::Verified(text == "1"),
+        BODY => Reply::Body(Some(Secret::from(text))),
+        HEAD => Reply::Head(read_head(text)?),
+        KEY => Reply::Key(Secret::from(text)),
+        _ => return None,
+    })
+}
+
+fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
+    let value = Value::parse(text).ok()?;
+    let mut entries = Vec::new();
+    for entry in value.as_array()? {
+        entries.push(match entry.as_object() {
+            None => None,
+            Some(entry) => Some(Entry {
+                value: entry.str("value")?.to_owned(),
+                version: entry.str("version")?.to_owned(),
+            }),
+        });
+    }
+    Some(entries)
+}
+
+/// A line of JSON for the head, and the body behind it.
+fn read_sent(text: &str) -> Option<HttpReply> {
+    let (head, body) = text::cut(text, b'\n');
+    let value = Value::parse(head).ok()?;
+    let head = value.as_object()?;
+    Some(HttpReply {
+        status: status(head)?,
+        content_type: head.str("type").map(str::to_owned),
+        retry_after: head.get("retryAfter").and_then(Value::as_u64).map(Millis),
+        date: None,
+        body: body.map(Secret::from),
+        dpop_nonce: head.str("nonce").map(str::to_owned),
+    })
+}
+
+fn read_head(text: &str) -> Option<Head> {
+    let value = Value::parse(text).ok()?;
+    let head = value.as_object()?;
+    Some(Head {
+        status: status(head)?,
+        challenge: head.str("challenge").map(str::to_owned),
+        dpop_nonce: head.str("nonce").map(str::to_owned),
+    })
+}
+
+fn status(head: &Object) -> Option<u16> {
+    head.get("status")?.as_u64()?.try_into().ok()
+}
+
+/// Looks for a token in an upstream's answer: see [`crate::reflection`].
+#[wasm_bindgen]
+pub struct Guard(crate::reflection::Guard);
+
+#[wasm_bindgen]
+impl Guard {
+    /// For the token in this header field `Authorization`, unless that is too short to be looked for.
+    #[must_use]
+    pub fn for_authorization(authorization: &str) -> Option<Self> {
+        let (_, token) = text::cut(authorization, b' ');
+        crate::reflection::Guard::new(token?).map(Self)
+    }
+
+    /// Whether the token is in a text.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_in(text.as_bytes())
+    }
+
+    /// Where the next piece of the body goes, which has so many octets.
+    pub fn take(&mut self, length: usize) -> *mut u8 {
+        self.0.take(length).as_mut_ptr()
+    }
+
+    /// How many octets may go on, from the first; -1 if the token is there.
+    #[must_use]
+    pub fn count_free(&self) -> i32 {
+        self.0.free().map_or(-1, |count| count as i32)
+    }
+
+    /// Where the octets are that have not gone on.
+    #[must_use]
+    pub fn octets(&self) -> *const u8 {
+        self.0.octets().as_ptr()
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn octets_length(&self) -> usize {
+        self.0.octets().len()
+    }
+
+    /// So many have gone on.
+    pub fn forget(&mut self, count: usize) {
+        self.0.forget(count);
+    }
+}

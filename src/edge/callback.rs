@@ -1,0 +1,171 @@
+//! Signing in, from the provider back: `GET <base>/callback`.
+//!
+//! The answer counts only in the browser that began the login, once, and within ten minutes; a session that it brings
+//! has a number of its own, so that nobody can have chosen it before (session fixation).
+
+use crate::prelude::*;
+
+use super::config::SameSite;
+use super::cookies::Found;
+use super::io::Respond;
+use super::login::{self, purpose};
+use super::respond;
+use super::rotation::Refusal;
+use super::session::{SID, Session};
+use super::visit::Visit;
+use crate::authorize::{self, Answer, Pending};
+use crate::error::{Code, Error, Result};
+use crate::http::Outcome;
+use crate::id_token::Occasion;
+use crate::session::EndReason;
+use crate::token;
+use crate::{Secret, base64url};
+
+impl Visit {
+    /// Takes in the provider's answer.
+    pub(super) async fn callback(&self) -> Respond {
+        let flow = self.flow();
+        let answer = match Answer::parse(&flow, self.url.href()) {
+            Ok(answer) => answer,
+            Err(error) => return self.login_failed(&error),
+        };
+        let (name, found) = self.login_cookie(&answer.key);
+        // Whatever comes of it, it was for this answer.
+        let used = self.jar().clear(&name);
+        let mut respond = match self.finish_login(answer, found).await {
+            Ok(respond) => respond,
+            Err(error) => self.login_failed(&error),
+        };
+        respond.cookies.push(used);
+        respond
+    }
+
+    async fn finish_login(&self, answer: Answer, found: Found) -> Result<Respond> {
+        let task = &self.task;
+        let (pending, key) = self.pending(&answer, found).await?;
+        let metadata = task.metadata().await?;
+        let code = answer.code(&pending, &metadata)?;
+        let flow = self.flow();
+        let request = token::code_request(
+            &metadata.token_endpoint,
+            &flow.client_id,
+            flow.redirect_uri.href(),
+            &code,
+            &pending.code_verifier,
+        );
+        let requested = task.now().wall;
+        let outcome = task.send_proven(request, key.as_ref()).await;
+        let Outcome::Reply(reply) = &outcome else {
+            return Err(Error::new(
+                Code::ProviderUnavailable,
+                words!("the token endpoint did not answer"),
+            ));
+        };
+        let tokens = token::exchanged(reply, task.config().scheme())?;
+        let occasion = Occasion::CodeExchange {
+            nonce: &pending.nonce,
+            max_age_seconds: pending.max_age,
+        };
+        let id_token = task
+            .verified(&tokens, occasion)
+            .await
+            .map_err(Error::from)?;
+        let sid = base64url::encode(&task.isolate().random::<SID>());
+        let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
+        let cookies = match self.keep(&session).await {
+            Ok(cookies) => cookies,
+            Err(refusal) => {
+                // Nobody will ever use it.
+                task.revoke(&session).await;
+                return Err(match refusal {
+                    Refusal::Later(error, _) => error,
+                    _ => Error::new(
+                        Code::LimitExceeded,
+                        words!(
+                            "the session is too long for cookies: set session.storage to 'in-store'"
+                        ),
+                    ),
+                });
+            }
+        };
+        // Not before: a login that fails leaves the session before it alone.
+        self.end_other(id_token.subject()).await;
+        let mut respond = self.arrive(&pending.return_to);
+        respond.cookies = cookies;
+        Ok(respond)
+    }
+
+    /// The login that this is the answer to, and the key for its tokens.
+    async fn pending(
+        &self,
+        answer: &Answer,
+        found: Found,
+    ) -> Result<(Box<Pending>, Option<Secret>)> {
+        let unknown = || {
+            Error::new(
+                Code::LoginUnknown,
+                words!("no login that began in this browser is waiting for this answer"),
+            )
+        };
+        let Found::Value(sealed) = found else {
+            return Err(unknown());
+        };
+        let opened = self.task.open(&purpose(&answer.key), &sealed).await;
+        let read = opened.ok().and_then(|text| login::from_text(text.expose()));
+        let is_wanted = self.task.config().flow.dpop;
+        let read = read.filter(|(_, key)| key.is_some() == is_wanted);
+        let (mut pending, key) = read.ok_or_else(unknown)?;
+        pending.check_age(self.task.now().wall)?;
+        let flow = self.flow();
+        pending.return_to = authorize::return_to(&flow, Some(&pending.return_to))?;
+        if pending.issuer != flow.issuer {
+            return Err(Error::new(
+                Code::IssuerMismatch,
+                words!("the login was begun with another issuer than the one configured now"),
+            ));
+        }
+        Ok((pending, key))
+    }
+
+    /// The session that the browser had before. Its refresh token is revoked only if it was another user's: for the same
+    /// user many providers would revoke the new one, of the same grant, along with it.
+    async fn end_other(&self, subject: &str) {
+        let Ok(Some(before)) = self.presented().await else {
+            return;
+        };
+        let is_same = before
+            .id_token()
+            .is_some_and(|token| token.subject() == subject);
+        let before = if is_same {
+            Session {
+                refresh_token: None,
+                ..before
+            }
+        } else {
+            before
+        };
+        self.task.end(&before, EndReason::LoggedOut).await;
+    }
+
+    /// To where the user was. A cookie that is for the same site only does not come along with a navigation that
+    /// another site began, so the browser is sent on by a page of ours.
+    fn arrive(&self, path: &str) -> Respond {
+        match self.task.config().cookie.same_site {
+            SameSite::Lax => respond::redirect(path.to_owned()),
+            SameSite::Strict => {
+                let path = respond::escaped(path);
+                respond::page(
+                    200,
+                    "You are signed in",
+                    &[
+                        r#"<meta http-equiv="refresh" content="0; url="#,
+                        &path,
+                        r#"">"#,
+                    ]
+                    .concat(),
+                    &[r#"<p><a href=""#, &path, r#"">Go on to the app</a></p>"#].concat(),
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,600 @@
+//! The token handler's configuration: read once, checked whole, then fixed. Users find its shape in
+//! `pkg/src/edge/config.ts`.
+
+use crate::prelude::*;
+use core::cell::OnceCell;
+
+use super::keys::Keyring;
+use crate::Secret;
+use crate::allow::{Rule, RuleFault, Rules};
+use crate::clock::Millis;
+use crate::config::{self, Limits, Options, fault};
+use crate::error::Result;
+use crate::json::{self, Object, Value};
+use crate::jwks::Algorithm;
+use crate::metadata::Metadata;
+use crate::reflection::Scope;
+use crate::text;
+use crate::token::Scheme;
+use crate::url::Url;
+
+const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance cookie dpop \
+    idTokenSignedResponseAlg issuer loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
+    scope session";
+
+/// What is asked for if the configuration does not say: to know the user, and to refresh.
+const DEFAULT_SCOPE: &str = "openid offline_access";
+
+const DEFAULT_METHODS: &str = "GET";
+
+/// How the client authenticates at the token endpoint.
+#[derive(Debug)]
+pub enum ClientAuth {
+    /// `client_secret_basic` (RFC 6749 2.3.1)
+    Basic(Secret),
+    /// `client_secret_post`
+    Post(Secret),
+    /// `private_key_jwt` (RFC 7523 2.2, RFC 10070)
+    PrivateKey {
+        /// The private key, a JWK.
+        jwk: Secret,
+        /// Its `kid`.
+        kid: Option<String>,
+        /// What it signs with.
+        algorithm: Algorithm,
+    },
+    /// `none`: a public client, which PKCE alone protects.
+    None,
+}
+
+/// The client as the provider knows it.
+#[derive(Debug)]
+pub struct Client {
+    /// `client_id`
+    pub id: String,
+    /// How it authenticates.
+    pub auth: ClientAuth,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In the browser's cookie, sealed.
+    SealedInCookie,
+    /// In the coordinator's store, sealed. The cookie has its number.
+    InStore,
+}
+
+/// The attribute `SameSite` of the session's cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Sent with requests of the same site, and with navigations from others.
+    Lax,
+    /// Sent with requests of the same site only.
+    Strict,
+}
+
+/// How cookies are written.
+#[derive(Debug)]
+pub struct Cookie {
+    /// Their names begin with it, behind the prefix.
+    pub name: String,
+    /// `__Host-Http-` instead of `__Host-`.
+    pub http_prefix: bool,
+    /// `SameSite` of the session's.
+    pub same_site: SameSite,
+}
+
+/// A part of the app that is served by an upstream.
+#[derive(Debug)]
+pub struct Route {
+    /// The path it begins with, on the app's origin. It ends in `/`.
+    pub prefix: String,
+    /// What takes its place.
+    pub upstream: Url,
+    /// The methods that are sent on.
+    pub methods: Vec<String>,
+    /// The rule for what is sent there.
+    pub rules: Rules,
+    /// How much of answers is searched for the token.
+    pub reflection: Scope,
+    /// Whether a user may go there by a link: a GET without the header that scripts send.
+    pub navigate: bool,
+    /// The address by which pages call it, besides the prefix: they are told of both.
+    pub url: Option<Url>,
+}
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// As the browser's vault has it. Its `redirect_uri` is that of an app on loopback: each login has its own.
+    pub flow: config::Config,
+    /// The origin that browsers see, if it is not that of the requests.
+    pub origin: Option<String>,
+    /// The path of the handler's own endpoints, without a slash at its end.
+    pub base: String,
+    /// The client.
+    pub client: Client,
+    /// What seals.
+    pub keys: Keyring,
+    /// Cookies.
+    pub cookie: Cookie,
+    /// Where sessions are.
+    pub storage: Storage,
+    /// After how long the coordinator is asked again whether a session is over.
+    pub recheck: Millis,
+    /// For how long a cookie is still good after one of a later generation has been presented.
+    pub grace: Millis,
+    /// What is served by upstreams; the longest prefix decides.
+    pub routes: Vec<Route>,
+    /// Where the provider sends the user after a logout: a path.
+    pub post_logout: Option<String>,
+    /// Whether the provider may end sessions (OpenID Connect Back-Channel Logout 1.0).
+    pub back_channel_logout: bool,
+    /// Whether logins are pushed (RFC 9126).
+    pub par: bool,
+    /// The provider's metadata, if it is not to be discovered.
+    pub metadata: Option<Metadata>,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault that is found.
+    pub fn parse(json: &str) -> Result<Self> {
+        if json.len() > config::MAX_LEN {
+            return Err(fault(&[words!(
+                "the configuration is longer than 65536 bytes"
+            )]));
+        }
+        let value = Value::parse(json)
+            .map_err(|error| fault(&[words!("the configuration is not JSON: "), error.reason]))?;
+        let Some(object) = value.as_object() else {
+            return Err(fault(&[words!("the configuration is not an object")]));
+        };
+        let first = OnceCell::new();
+        let options = Options {
+            object,
+            path: "",
+            fault: &first,
+        };
+        options.refuse_others(OPTIONS);
+        let config = Self::read(&options);
+        match first.into_inner() {
+            None => Ok(config),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn read(options: &Options<'_>) -> Self {
+        let issuer = options.issuer();
+        let metadata = options.metadata(&issuer);
+        let client = client(options);
+        let session = options.nested(
+            "session",
+            "session.",
+            words!("it must be an object such as { idle: 1800 }"),
+        );
+        session.refuse_others("absolute grace idle recheck storage");
+        let cookie = options.nested(
+            "cookie",
+            "cookie.",
+            words!("it must be an object with `keys`"),
+        );
+        cookie.refuse_others("httpPrefix keys name sameSite");
+        let dpop = options.boolean("dpop");
+        Self {
+            origin: origin(options),
+            base: base(options),
+            keys: keys(&cookie),
+            cookie: Cookie {
+                name: cookie_name(&cookie),
+                http_prefix: cookie.boolean("httpPrefix"),
+                same_site: match cookie.one_of("sameSite", "lax strict") {
+                    Some("strict") => SameSite::Strict,
+                    _ => SameSite::Lax,
+                },
+            },
+            storage: match session.one_of("storage", "sealed-in-cookie in-store") {
+                Some("in-store") => Storage::InStore,
+                _ => Storage::SealedInCookie,
+            },
+            recheck: session.seconds("recheck", 10, [0, 3600]),
+            grace: session.seconds("grace", 60, [0, 3600]),
+            routes: routes(options),
+            post_logout: path(options, "postLogoutRedirectUri"),
+            back_channel_logout: options.boolean_or("backChannelLogout", true),
+            par: options.boolean("par"),
+            flow: config::Config {
+                client_id: client.id.clone(),
+                redirect_uri: placeholder(),
+                scope: match options.object.get("scope") {
+                    Some(_) => options.scope(),
+                    None => DEFAULT_SCOPE.to_owned(),
+                },
+                rules: Rules::new(Vec::new()),
+                limits: limits(&session),
+                keeps: false,
+                is_escrowed: false,
+                claims: options.claims(),
+                metadata: None,
+                id_token_alg: options.id_token_alg(),
+                authorization_params: options.authorization_params(),
+                flows: config::Flows {
+                    login_params: options.login_params(),
+                    ..config::Flows::default()
+                },
+                clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
+                request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
+                inspect: false,
+                tells_reasons: true,
+                dpop,
+                issuer,
+            },
+            client,
+            metadata,
+        }
+    }
+
+    /// How access tokens are presented.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.flow.scheme()
+    }
+
+    /// The route that a path of the app's belongs to.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<&Route> {
+        let covering = self.routes.iter().filter(|r| path.starts_with(&r.prefix));
+        covering.max_by_key(|route| route.prefix.len())
+    }
+}
+
+/// Stands where a login puts its own.
+fn placeholder() -> Url {
+    Url::parse("http://localhost/").unwrap_or_else(|| unreachable!("a URL"))
+}
+
+fn limits(session: &Options<'_>) -> Limits {
+    const YEAR: u64 = 365 * 24 * 3600;
+    let absolute = session.seconds("absolute", 43_200, [1, YEAR]);
+    let idle = session.seconds("idle", 1800.min(absolute.as_secs()), [1, YEAR]);
+    if idle > absolute {
+        session.refuse(
+            "idle",
+            words!("it must not be longer than `session.absolute`, or it never takes effect"),
+        );
+    }
+    Limits { idle, absolute }
+}
+
+fn client(options: &Options<'_>) -> Client {
+    const WHY: &str =
+        words!("it must be an object such as { id: 'web', auth: { method: 'none' } }");
+    if options.object.get("client").is_none() {
+        options.refuse("client", WHY);
+    }
+    let client = options.nested("client", "client.", WHY);
+    client.refuse_others("auth id");
+    if client.object.get("auth").is_none() {
+        client.refuse(
+            "auth",
+            words!("it must say how the client authenticates; { method: 'none' } for a public one"),
+        );
+    }
+    let auth = client.nested("auth", "client.auth.", WHY);
+    auth.refuse_others("alg key method secret");
+    let secret = || {
+        let secret = auth.secret("secret", words!("it must be the client's secret"));
+        // RFC 6749 A.2: VSCHAR.
+        if secret.is_empty() || !secret.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            auth.refuse_unseen(
+                "secret",
+                words!("it is empty, or has characters that no client secret has"),
+            );
+        }
+        Secret::from(secret)
+    };
+    let auth = match auth.object.str("method") {
+        Some("client_secret_basic") => ClientAuth::Basic(secret()),
+        Some("client_secret_post") => ClientAuth::Post(secret()),
+        Some("private_key_jwt") => private_key(&auth),
+        Some("none") => ClientAuth::None,
+        _ => {
+            auth.refuse(
+                "method",
+                words!(
+                    "it must be client_secret_basic, client_secret_post, private_key_jwt or none"
+                ),
+            );
+            ClientAuth::None
+        }
+    };
+    Client {
+        id: client.named_client_id("id"),
+        auth,
+    }
+}
+
+fn private_key(auth: &Options<'_>) -> ClientAuth {
+    const WHY: &str = words!(
+        "it must be a private key as a JWK, with `kty`, `d`, and `alg` unless that is given"
+    );
+    let key = auth.object.get("key").and_then(Value::as_object);
+    let private = key.filter(|key| key.str("d").is_some() && key.str("kty").is_some());
+    let named = auth.object.str("alg").or_else(|| key?.str("alg"));
+    let algorithm = named.and_then(Algorithm::from_name);
+    let (Some(private), Some(algorithm)) = (private, algorithm) else {
+        auth.refuse_unseen("key", WHY);
+        return ClientAuth::None;
+    };
+    let mut jwk = String::new();
+    private.write(&mut jwk);
+    ClientAuth::PrivateKey {
+        jwk: Secret::new(jwk),
+        kid: private.str("kid").map(str::to_owned),
+        algorithm,
+    }
+}
+
+/// A list of keys, or one text with spaces or commas between them, as environments have it.
+fn keys(cookie: &Options<'_>) -> Keyring {
+    const WHY: &str = words!(
+        "it must have at least one key: 32 random octets in base64 (openssl rand -base64 32); the first seals, all of them open"
+    );
+    let texts = match cookie.object.get("keys") {
+        Some(Value::String(text)) => text::words_of(text),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if texts.is_empty() {
+        cookie.refuse_unseen("keys", WHY);
+        return Keyring::default();
+    }
+    Keyring::parse(&texts).unwrap_or_else(|why| {
+        cookie.refuse_unseen("keys", &why);
+        Keyring::default()
+    })
+}
+
+fn cookie_name(cookie: &Options<'_>) -> String {
+    let name = cookie
+        .object
+        .get("name")
+        .map_or(Some("strongroom"), Value::as_str);
+    let is_sound = |name: &&str| {
+        (1..=32).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !name.starts_with("__")
+    };
+    let sound = name.filter(is_sound);
+    if sound.is_none() {
+        cookie.refuse(
+            "name",
+            words!(
+                "it must have 1 to 32 letters, digits, - and _; the prefix is put in front of it"
+            ),
+        );
+    }
+    sound.unwrap_or_default().to_owned()
+}
+
+fn origin(options: &Options<'_>) -> Option<String> {
+    const WHY: &str = words!(
+        "it must be the origin that browsers see, such as https://app.example.com; http is for loopback only"
+    );
+    let text = options.object.get("origin")?.as_str();
+    let url = text.and_then(Url::parse);
+    let sound = url.filter(|url| url.is_plain() && url.path() == "/" && url.is_trustworthy());
+    if sound.is_none() {
+        options.refuse("origin", WHY);
+    }
+    Some([sound.as_ref()?.scheme(), "://", sound.as_ref()?.host()].concat())
+}
+
+/// A path as the URL parser writes it.
+fn is_path(text: &str) -> bool {
+    let url = Url::parse(&["http://localhost", text].concat());
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && url.is_some_and(|url| url.relative() == text)
+}
+
+fn base(options: &Options<'_>) -> String {
+    let base = options
+        .object
+        .get("base")
+        .map_or(Some("/auth"), Value::as_str);
+    let sound =
+        base.filter(|base| is_path(base) && !base.ends_with('/') && !base.contains(['?', '#']));
+    if sound.is_none() {
+        options.refuse(
+            "base",
+            words!("it must be a path such as /auth, without a slash at its end"),
+        );
+    }
+    sound.unwrap_or_default().to_owned()
+}
+
+fn path(options: &Options<'_>, name: &str) -> Option<String> {
+    let text = options.object.get(name)?.as_str();
+    let sound = text.filter(|text| is_path(text));
+    if sound.is_none() {
+        options.refuse(name, words!("it must be a path of the app's, such as /"));
+    }
+    sound.map(str::to_owned)
+}
+
+fn routes(options: &Options<'_>) -> Vec<Route> {
+    const WHY: &str = words!("it must be a list of objects with `prefix` and `upstream`");
+    let mut routes: Vec<Route> = Vec::new();
+    let Some(value) = options.object.get("routes") else {
+        return routes;
+    };
+    let Some(items) = value.as_array() else {
+        options.refuse("routes", WHY);
+        return routes;
+    };
+    for (i, item) in items.iter().enumerate() {
+        let path = indexed(i);
+        let Some(object) = item.as_object() else {
+            options.refuse("routes", WHY);
+            continue;
+        };
+        let route = Options {
+            object,
+            path: &path,
+            fault: options.fault,
+        };
+        route.refuse_others("methods navigate prefix reflection stepUp upstream url");
+        if let Some(read) = self::route(&route, object) {
+            if routes.iter().any(|known| known.prefix == read.prefix) {
+                route.refuse("prefix", words!("another route has the same"));
+            }
+            let is_same = |known: &Route| {
+                known.url.as_ref().map(Url::href) == read.url.as_ref().map(Url::href)
+            };
+            if read.url.is_some() && routes.iter().any(is_same) {
+                route.refuse("url", words!("another route has the same"));
+            }
+            routes.push(read);
+        }
+    }
+    routes
+}
+
+fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
+    let prefix = object.str("prefix").filter(|prefix| {
+        is_path(prefix) && prefix.ends_with('/') && !prefix.contains(['?', '#', '%'])
+    });
+    if prefix.is_none() {
+        route.refuse(
+            "prefix",
+            words!("it must be a path that begins and ends with a slash, such as /api/"),
+        );
+    }
+    let upstream = object.str("upstream").and_then(Url::parse);
+    if upstream.is_none() {
+        route.refuse(
+            "upstream",
+            words!("it must be an absolute URL such as https://api.example.com/v1/"),
+        );
+    }
+    let reflection = route.reflection();
+    let methods = route.texts(
+        "methods",
+        DEFAULT_METHODS,
+        words!("it must be a list of methods such as ['GET', 'POST']"),
+    );
+    let navigate = route.boolean("navigate");
+    let steps_up = route.boolean("stepUp");
+    let url = page_url(route, object);
+    let (prefix, upstream) = (prefix?, upstream?);
+    let rule = match Rule::new(&upstream, &methods) {
+        Ok(rule) => rule.with_reflection(reflection).with_step_up(steps_up),
+        Err(RuleFault::Method) => {
+            route.refuse(
+                "methods",
+                words!("it must name methods in capitals, and neither CONNECT, TRACE nor TRACK"),
+            );
+            return None;
+        }
+        Err(_) => {
+            route.refuse("upstream", words!("it must be https (http is for loopback only), end in a slash, and have neither user name, query nor fragment"));
+            return None;
+        }
+    };
+    Some(Route {
+        prefix: prefix.to_owned(),
+        upstream,
+        methods,
+        rules: Rules::new(vec![rule]),
+        reflection,
+        navigate,
+        url,
+    })
+}
+
+/// The address by which pages call a route. It is only looked up, so it need not be one that is there.
+fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
+    let url = object.get("url")?.as_str().and_then(Url::parse);
+    let is_sound = |url: &Url| {
+        url.is_plain() && url.path().ends_with('/') && ["http", "https"].contains(&url.scheme())
+    };
+    let sound = url.filter(is_sound);
+    if sound.is_none() {
+        route.refuse(
+            "url",
+            words!("it must be an absolute URL that ends in a slash, without user name, query or fragment"),
+        );
+    }
+    sound
+}
+
+/// What stands in front of the options of a route.
+fn indexed(i: usize) -> String {
+    let mut path = "routes[".to_owned();
+    json::write_number(&mut path, i as u64);
+    path.push_str("].");
+    path
+}
+
+impl<'a> Options<'a> {
+    /// Records each option that is not among those that are known. No value is shown: it may be a secret.
+    fn refuse_others(&self, known: &str) {
+        for (name, _) in self.object.iter() {
+            if !text::has_word(known, name) {
+                self.refuse_unseen(name, words!("there is no such option"));
+            }
+        }
+    }
+
+    /// Records what is wrong with an option whose value is a secret.
+    fn refuse_unseen(&self, name: &str, why: &str) {
+        let message = ["`", self.path, name, "`: ", why];
+        self.fault.get_or_init(|| fault(&message));
+    }
+
+    fn boolean_or(&self, name: &str, default: bool) -> bool {
+        match self.object.get(name) {
+            None => default,
+            Some(_) => self.boolean(name),
+        }
+    }
+
+    /// The one of these words that is said, if one is.
+    fn one_of(&self, name: &str, known: &str) -> Option<&'a str> {
+        let value = self.object.get(name)?;
+        let said = value.as_str().filter(|said| text::has_word(known, said));
+        if said.is_none() {
+            let why = [words!("it must be one of: "), known].concat();
+            self.refuse(name, &why);
+        }
+        said
+    }
+
+    /// A secret that must be there.
+    fn secret(&self, name: &str, why: &str) -> &'a str {
+        let secret = self.object.str(name);
+        if secret.is_none() {
+            self.refuse_unseen(name, why);
+        }
+        secret.unwrap_or_default()
+    }
+
+    /// `client_id`, under another name than a vault has it.
+    fn named_client_id(&self, name: &str) -> String {
+        let id = self.object.str(name).unwrap_or_default();
+        // RFC 6749 A.1: VSCHAR.
+        if id.is_empty() || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            self.refuse(
+                name,
+                words!("it must be the identifier under which the provider knows this app"),
+            );
+        }
+        id.to_owned()
+    }
+}

@@ -1,0 +1,229 @@
+//! Cookies: what is read of the browser's, and how the handler's own are written (RFC 6265bis).
+//!
+//! The prefix `__Host-` has the browser see to it that a cookie came over https, from this host and for all of it, so
+//! that no neighbouring site can toss one in. Two cookies of one name are none: one of them is somebody else's.
+
+use crate::prelude::*;
+
+use super::config::{Config, SameSite};
+use crate::clock::Millis;
+use crate::http::is_token;
+use crate::json;
+use crate::text;
+
+/// Longest value in one cookie. Browsers take 4096 octets of name, value and attributes.
+const PIECE: usize = 3600;
+
+/// Most cookies that one value is cut into.
+const MOST_PIECES: usize = 5;
+
+/// Longest name and value together of a cookie that browsers keep (RFC 6265bis 5.5).
+const LONGEST: usize = 4096;
+
+/// The cookies of a request.
+pub(super) struct Cookies<'a>(&'a str);
+
+/// What a browser has under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// This.
+    Value(String),
+    /// More than one of a name, or pieces that are no whole.
+    Broken,
+}
+
+impl<'a> Cookies<'a> {
+    pub(super) fn new(header: Option<&'a str>) -> Self {
+        Self(header.unwrap_or_default())
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        text::pieces(self.0, b';').map(|pair| {
+            let (name, value) = text::cut(pair, b'=');
+            (name.trim_ascii(), value.unwrap_or_default().trim_ascii())
+        })
+    }
+
+    /// The names that begin like this. They are written back, so they must be such as a handler gives.
+    pub(super) fn names(&self, beginning: &str) -> Vec<&'a str> {
+        let names = self.all().map(|(name, _)| name);
+        names
+            .filter(|name| name.starts_with(beginning) && is_token(name))
+            .collect()
+    }
+
+    /// The value of the cookie of this name.
+    pub(super) fn one(&self, name: &str) -> Found {
+        let mut of_name = self.all().filter(|(known, _)| *known == name);
+        match (of_name.next(), of_name.next()) {
+            (None, _) => Found::Nothing,
+            (Some((_, value)), None) => Found::Value(value.to_owned()),
+            _ => Found::Broken,
+        }
+    }
+
+    /// The value that [`Jar::set_session`] wrote in as many cookies as it took.
+    pub(super) fn whole(&self, name: &str) -> Found {
+        let first = match self.one(name) {
+            Found::Value(first) => first,
+            other => return other,
+        };
+        // `<how many>~<the beginning>`; without a number it is all.
+        let (count, beginning) = text::cut(&first, b'~');
+        let Some(beginning) = beginning else {
+            return Found::Value(first);
+        };
+        let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_PIECES as u64).contains(n))
+        else {
+            return Found::Broken;
+        };
+        let mut whole = beginning.to_owned();
+        for i in 1..count {
+            match self.one(&piece_name(name, i)) {
+                Found::Value(piece) => whole.push_str(&piece),
+                _ => return Found::Broken,
+            }
+        }
+        Found::Value(whole)
+    }
+}
+
+fn piece_name(name: &str, i: u64) -> String {
+    let mut piece = [name, "."].concat();
+    json::write_number(&mut piece, i);
+    piece
+}
+
+/// How the cookies of one request are written.
+pub(super) struct Jar<'a> {
+    config: &'a Config,
+    is_secure: bool,
+}
+
+impl<'a> Jar<'a> {
+    /// For an app on this origin. Plain http is for loopback only, where browsers differ on `Secure`.
+    pub(super) fn new(config: &'a Config, origin: &str) -> Self {
+        Self {
+            config,
+            is_secure: origin.starts_with("https:"),
+        }
+    }
+
+    fn prefix(&self) -> &'static str {
+        match (self.is_secure, self.config.cookie.http_prefix) {
+            (false, _) => "",
+            (true, false) => "__Host-",
+            (true, true) => "__Host-Http-",
+        }
+    }
+
+    /// The name of the session's cookie.
+    pub(super) fn session(&self) -> String {
+        [self.prefix(), &self.config.cookie.name].concat()
+    }
+
+    /// The name of the cookie of the login with this `state`, or what such names begin with.
+    pub(super) fn login(&self, key: &str) -> String {
+        [self.prefix(), &self.config.cookie.name, "-login-", key].concat()
+    }
+
+    /// `SameSite` of the session's. A login's is `Lax`: the provider's answer is a navigation from another site.
+    fn same_site(&self) -> &'static str {
+        match self.config.cookie.same_site {
+            SameSite::Lax => "Lax",
+            SameSite::Strict => "Strict",
+        }
+    }
+
+    /// The session's, in as many cookies as it takes, and none left of a longer one before. `None` if it is too long.
+    pub(super) fn set_session(
+        &self,
+        had: &Cookies<'_>,
+        value: &str,
+        age: Millis,
+    ) -> Option<Vec<String>> {
+        let name = self.session();
+        let pieces: Vec<&str> = pieces_of(value);
+        if pieces.len() > MOST_PIECES {
+            return None;
+        }
+        let mut set = Vec::new();
+        for (i, piece) in pieces.iter().enumerate() {
+            let cookie = if i > 0 {
+                self.write(&piece_name(&name, i as u64), piece, self.same_site(), age)
+            } else if pieces.len() == 1 {
+                self.write(&name, piece, self.same_site(), age)
+            } else {
+                let mut first = String::new();
+                json::write_number(&mut first, pieces.len() as u64);
+                first.push('~');
+                first.push_str(piece);
+                self.write(&name, &first, self.same_site(), age)
+            };
+            set.push(cookie);
+        }
+        for i in pieces.len()..MOST_PIECES {
+            let stale = piece_name(&name, i as u64);
+            if had.one(&stale) != Found::Nothing {
+                set.push(self.write(&stale, "", self.same_site(), Millis::ZERO));
+            }
+        }
+        Some(set)
+    }
+
+    /// Takes the session's away.
+    pub(super) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
+        let name = self.session();
+        let mut cleared = Vec::new();
+        for i in 0..MOST_PIECES as u64 {
+            let name = if i == 0 {
+                name.clone()
+            } else {
+                piece_name(&name, i)
+            };
+            if had.one(&name) != Found::Nothing {
+                cleared.push(self.write(&name, "", self.same_site(), Millis::ZERO));
+            }
+        }
+        cleared
+    }
+
+    /// A login's.
+    pub(super) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
+        self.write(&self.login(key), value, "Lax", age)
+    }
+
+    /// Takes a login's away.
+    pub(super) fn clear(&self, name: &str) -> String {
+        self.write(name, "", "Lax", Millis::ZERO)
+    }
+
+    fn write(&self, name: &str, value: &str, same_site: &str, age: Millis) -> String {
+        let mut cookie = [name, "=", value, "; Path=/; HttpOnly; SameSite=", same_site].concat();
+        if self.is_secure {
+            cookie.push_str("; Secure");
+        }
+        cookie.push_str("; Max-Age=");
+        json::write_number(&mut cookie, age.as_secs());
+        cookie
+    }
+}
+
+/// Whether browsers keep a cookie with this name and value.
+pub(super) fn fits(name: &str, value: &str) -> bool {
+    name.len() + value.len() <= LONGEST
+}
+
+fn pieces_of(value: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = value;
+    // Sealed texts are ASCII.
+    while let Some((piece, tail)) = rest.split_at_checked(PIECE) {
+        pieces.push(piece);
+        rest = tail;
+    }
+    pieces.push(rest);
+    pieces
+}

@@ -1,0 +1,158 @@
+//! The keys that seal cookies and records: a ring of which the first seals and all open, so that a key can be
+//! replaced while sessions go on.
+//!
+//! A key's name is made of a hash of it: nobody has to think of one, and two isolates with the same key give it the
+//! same name.
+
+use crate::prelude::*;
+use core::fmt;
+use zeroize::Zeroize;
+
+use crate::{base64url, json, pkce};
+
+/// Octets of a key of AES-256.
+const LENGTH: usize = 32;
+
+/// Most keys that a ring has.
+const MOST: usize = 16;
+
+/// A key for AES-256-GCM.
+pub struct Key {
+    /// Its name, which stands in front of what it has sealed.
+    pub id: String,
+    octets: Vec<u8>,
+}
+
+/// The keys, the one that seals first.
+#[derive(Debug, Default)]
+pub struct Keyring(Vec<Key>);
+
+impl Keyring {
+    /// Reads keys, each 32 octets in base64 or base64url, with or without padding.
+    ///
+    /// # Errors
+    /// What is wrong with which of them, in a sentence.
+    pub fn parse(texts: &[&str]) -> Result<Self, String> {
+        if texts.len() > MOST {
+            return Err(words!("there are more than 16 keys").to_owned());
+        }
+        let mut keys: Vec<Key> = Vec::new();
+        for (i, text) in texts.iter().enumerate() {
+            let refused = |why: &[&str]| {
+                let mut message = words!("key ").to_owned();
+                json::write_number(&mut message, i as u64 + 1);
+                message.extend(why.iter().copied());
+                Err(message)
+            };
+            let Some(octets) = decode(text) else {
+                return refused(&[words!(" is not base64")]);
+            };
+            if octets.len() != LENGTH {
+                let mut length = String::new();
+                json::write_number(&mut length, octets.len() as u64);
+                return refused(&[
+                    words!(" has "),
+                    &length,
+                    words!(" octets, and must have 32 random ones (openssl rand -base64 32)"),
+                ]);
+            }
+            let hash = pkce::sha256(&octets);
+            let id = base64url::encode(hash.get(..6).unwrap_or_default());
+            if keys.iter().any(|key| key.id == id) {
+                return refused(&[words!(" is there twice")]);
+            }
+            keys.push(Key { id, octets });
+        }
+        Ok(Self(keys))
+    }
+
+    /// All of them, for the host.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.0
+    }
+
+    /// The name of the one that seals.
+    pub(super) fn sealing(&self) -> &str {
+        self.0.first().map_or("", |key| &key.id)
+    }
+
+    /// Where the key of this name is.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        self.0.iter().position(|key| key.id == id)
+    }
+}
+
+impl Key {
+    /// The key itself.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.octets.zeroize();
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.id).finish()
+    }
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut url: Vec<u8> = text.trim_end_matches('=').into();
+    for byte in &mut url {
+        match byte {
+            b'+' => *byte = b'-',
+            b'/' => *byte = b'_',
+            _ => {}
+        }
+    }
+    let mut octets = Vec::new();
+    let is_sound = base64url::decode_into(&url, &mut octets);
+    url.zeroize();
+    is_sound.then_some(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const B: &str = "//////////////////////////////////////////8=";
+
+    #[test]
+    fn a_key_may_be_in_either_base64_and_has_the_same_name_in_both() {
+        let plain = Keyring::parse(&[A, B]).unwrap();
+        let url = Keyring::parse(&[
+            A.trim_end_matches('='),
+            &B.trim_end_matches('=').replace('/', "_"),
+        ])
+        .unwrap();
+        let names = |ring: &Keyring| -> Vec<String> {
+            ring.keys().iter().map(|key| key.id.clone()).collect()
+        };
+        assert_eq!(names(&plain), names(&url));
+        assert_eq!(plain.find(plain.sealing()), Some(0));
+        assert_eq!(plain.keys()[1].octets(), [255; 32]);
+    }
+
+    #[test]
+    fn a_key_that_is_no_key_is_named_by_its_place_and_never_shown() {
+        for (texts, why) in [
+            (&[A, "c2hvcnQ="][..], "key 2 has 5 octets"),
+            (&["not base64!"], "key 1 is not base64"),
+            (&[A, A], "key 2 is there twice"),
+        ] {
+            let error = Keyring::parse(texts).unwrap_err();
+            assert!(error.starts_with(why), "{error}");
+            assert!(!error.contains("c2hvcnQ"));
+        }
+        let ring = Keyring::parse(&[A]).unwrap();
+        assert!(!format!("{ring:?}").contains("AAEC"));
+    }
+}

@@ -1,0 +1,141 @@
+//! What an isolate remembers of sessions, so that it need not ask the coordinator at every request. It may forget all
+//! of it at any moment.
+
+use crate::prelude::*;
+
+use super::io::FlightId;
+use super::store::Stored;
+use crate::clock::{Instant, Millis};
+use crate::refresh::Schedule;
+
+/// Most sessions that are remembered.
+const MOST: usize = 4096;
+
+/// How long a coordinator that failed is left alone.
+const REST: Millis = Millis::from_secs(1);
+
+/// What is remembered of one session.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// When the coordinator was last asked.
+    pub(super) checked: Instant,
+    /// What it said.
+    pub(super) stored: Stored,
+    /// When the next attempt to refresh is due.
+    pub(super) schedule: Schedule,
+}
+
+/// Sessions by their numbers, sorted.
+#[derive(Default)]
+pub(super) struct Known {
+    sessions: Vec<(String, Seen)>,
+    flights: Vec<(String, FlightId, Instant)>,
+    coordinator_failed: Option<Instant>,
+}
+
+impl Known {
+    fn place(&self, sid: &str) -> Result<usize, usize> {
+        self.sessions
+            .binary_search_by(|(known, _)| known.as_str().cmp(sid))
+    }
+
+    pub(super) fn get(&self, sid: &str) -> Option<&Seen> {
+        let place = self.place(sid).ok()?;
+        self.sessions.get(place).map(|(_, seen)| seen)
+    }
+
+    /// What is remembered of a session, to be changed.
+    pub(super) fn entry(&mut self, sid: &str, now: &Instant) -> &mut Seen {
+        let place = match self.place(sid) {
+            Ok(place) => place,
+            Err(_) => {
+                if self.sessions.len() >= MOST {
+                    self.forget_half(now);
+                }
+                let place = self.place(sid).unwrap_or_else(|place| place);
+                self.sessions
+                    .insert(place, (sid.to_owned(), Seen::default()));
+                place
+            }
+        };
+        &mut self.sessions[place].1
+    }
+
+    /// Forgets the half that was looked up longest ago.
+    fn forget_half(&mut self, now: &Instant) {
+        let mut ages: Vec<Millis> = Vec::new();
+        for (_, seen) in &self.sessions {
+            ages.push(seen.checked.elapsed(now));
+        }
+        ages.sort_unstable();
+        let limit = ages.get(ages.len() / 2).copied().unwrap_or_default();
+        self.sessions
+            .retain(|(_, seen)| seen.checked.elapsed(now) < limit);
+    }
+
+    /// Whether the coordinator is to be asked about a session.
+    pub(super) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
+        let checked = self.get(sid).map(|seen| seen.checked.elapsed(now));
+        self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
+    }
+
+    /// Whether the coordinator is worth asking.
+    pub(super) fn is_coordinator_up(&self, now: &Instant) -> bool {
+        self.coordinator_failed
+            .is_none_or(|at| at.elapsed(now) >= REST)
+    }
+
+    /// The coordinator is asked about each of them when it comes next.
+    pub(super) fn doubt_all(&mut self) {
+        for (_, seen) in &mut self.sessions {
+            seen.checked = Instant::default();
+        }
+    }
+
+    pub(super) fn coordinator_failed(&mut self, now: &Instant) {
+        self.coordinator_failed = Some(*now);
+    }
+
+    pub(super) fn coordinator_answered(&mut self) {
+        self.coordinator_failed = None;
+    }
+
+    /// The refresh of a session that is under way here.
+    ///
+    /// One that takes longer than `longest` counts no more: its platform has let go of it, and it will never land.
+    pub(super) fn flight(&self, sid: &str, longest: Millis, now: &Instant) -> Option<FlightId> {
+        let mut flights = self.flights.iter();
+        let of_it = flights.find(|(known, _, begun)| known == sid && begun.elapsed(now) < longest);
+        of_it.map(|(_, flight, _)| *flight)
+    }
+
+    pub(super) fn take_off(&mut self, sid: &str, flight: FlightId, now: Instant) {
+        self.flights.push((sid.to_owned(), flight, now));
+    }
+
+    pub(super) fn land(&mut self, flight: FlightId) {
+        self.flights.retain(|(_, known, _)| *known != flight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flight_that_never_lands_counts_no_more_after_its_time() {
+        let at = |seconds| Instant {
+            monotonic: Millis::from_secs(seconds),
+            wall: seconds * 1000,
+        };
+        let mut known = Known::default();
+        let longest = Millis::from_secs(50);
+        known.take_off("sid", 1, at(0));
+        assert_eq!(known.flight("sid", longest, &at(49)), Some(1));
+        assert_eq!(known.flight("sid", longest, &at(50)), None);
+        known.take_off("sid", 2, at(50));
+        assert_eq!(known.flight("sid", longest, &at(51)), Some(2));
+        known.land(2);
+        assert_eq!(known.flight("sid", longest, &at(51)), None);
+    }
+}

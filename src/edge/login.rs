@@ -1,0 +1,178 @@
+//! Signing in, as far as the provider: `GET <base>/login`.
+//!
+//! Each login has a cookie of its own, so several tabs may sign in at once. What is in it, `state`, `nonce` and
+//! `code_verifier`, binds the provider's answer to this browser (RFC 9700 2.1 and 4.7).
+
+use crate::prelude::*;
+
+use super::cookies::{Found, fits};
+use super::io::Respond;
+use super::proof::Pair;
+use super::respond;
+use super::visit::Visit;
+use crate::Secret;
+use crate::authorize::{self, Begun, LoginParams, Pending};
+use crate::config;
+use crate::error::{Code, Error, Result};
+use crate::form;
+use crate::json;
+use crate::pushed;
+use crate::text;
+
+/// Logins that one browser may have under way.
+const MOST: usize = 5;
+
+/// Characters of a login's key in its cookie's name.
+const KEY: usize = 22;
+
+/// The part of a login's key that names its cookie.
+pub(super) fn cookie_key(key: &str) -> &str {
+    key.get(..KEY).unwrap_or(key)
+}
+
+/// What a login's cookie is sealed for.
+pub(super) fn purpose(key: &str) -> String {
+    ["login ", key].concat()
+}
+
+impl Visit {
+    /// Sends the browser to the provider.
+    pub(super) async fn login(&self) -> Respond {
+        match self.begin_login().await {
+            Ok(respond) => respond,
+            Err(error) => self.login_failed(&error),
+        }
+    }
+
+    async fn begin_login(&self) -> Result<Respond> {
+        let task = &self.task;
+        let params = login_params(self.url.query(), &task.config().flow)?;
+        let flow = self.flow();
+        let metadata = task.metadata().await?;
+        let entropy = task.isolate().random();
+        let mut begun = authorize::begin(&flow, &metadata, &params, &entropy, task.now().wall)?;
+        let pair = task.new_pair().await?;
+        if let Some(pair) = &pair {
+            begun = begun.bound_to(pair.public.clone());
+        }
+        let url = if task.config().par || metadata.require_pushed_authorization_requests {
+            self.push(&begun, &metadata).await?
+        } else {
+            begun.url.clone()
+        };
+        // What an API may have demanded is for the browser's vault, which remembers what did not help.
+        begun.pending.demand = None;
+        let text = to_text(&begun.pending, pair.as_ref());
+        let Some(sealed) = task.seal(&purpose(&begun.key), text).await else {
+            return Err(Error::new(
+                Code::Unsupported,
+                words!("the host could not seal a cookie"),
+            ));
+        };
+        let jar = self.jar();
+        // A browser would leave it out, and the answer would be one that nobody waits for.
+        if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
+            return Err(Error::new(
+                Code::MessageInvalid,
+                words!("login option returnTo is too long for a cookie"),
+            ));
+        }
+        let mut respond = respond::redirect(url);
+        let mut others = self.cookies().names(&jar.login(""));
+        // Browsers send them in the order in which they were made (RFC 6265 5.4).
+        others.truncate((others.len() + 1).saturating_sub(MOST));
+        for name in others {
+            respond.cookies.push(jar.clear(name));
+        }
+        let cookie = jar.set_login(cookie_key(&begun.key), &sealed, authorize::LIFETIME);
+        respond.cookies.push(cookie);
+        Ok(respond)
+    }
+
+    async fn push(&self, begun: &Begun, metadata: &crate::metadata::Metadata) -> Result<String> {
+        let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
+            return Err(Error::new(
+                Code::MetadataInvalid,
+                words!(
+                    "`par` is set, but the provider has no pushed_authorization_request_endpoint"
+                ),
+            ));
+        };
+        let outcome = self
+            .task
+            .send_as_client(pushed::request(endpoint, begun), None)
+            .await;
+        pushed::address(&outcome, metadata, &self.task.config().client.id, begun)
+    }
+
+    /// Whether this browser has begun the login of this key, and with which cookie.
+    pub(super) fn login_cookie(&self, key: &str) -> (String, Found) {
+        let name = self.jar().login(cookie_key(key));
+        let found = self.cookies().one(&name);
+        (name, found)
+    }
+}
+
+/// What is sealed of a login: its text, and the private key that its tokens are to be bound to on a line of its own.
+fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
+    let json = pending.to_json();
+    match pair {
+        Some(pair) => Secret::new([json.expose(), "\n", pair.private.expose()].concat()),
+        None => json,
+    }
+}
+
+/// Reads it again.
+pub(super) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
+    let (json, key) = text::cut(text, b'\n');
+    let key = match key {
+        Some(key) => Some(Pair::from_jwk(key)?.private),
+        None => None,
+    };
+    Some((Pending::from_json(json)?, key))
+}
+
+/// The options of a login, from its address.
+fn login_params(query: &str, config: &config::Config) -> Result<LoginParams> {
+    let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
+    let Some(given) = form::parse(query) else {
+        return invalid(&[words!("the query is not UTF-8")]);
+    };
+    let mut params = LoginParams::default();
+    for (name, value) in given {
+        let known = match name.as_str() {
+            "returnTo" => &mut params.return_to,
+            "prompt" => &mut params.prompt,
+            "login_hint" => &mut params.login_hint,
+            "ui_locales" => &mut params.ui_locales,
+            "acr_values" => &mut params.acr_values,
+            "max_age" => {
+                let Some(seconds) = json::parse_u64(&value).filter(|_| params.max_age.is_none())
+                else {
+                    return invalid(&[words!("login option max_age must be a number of seconds")]);
+                };
+                params.max_age = Some(seconds);
+                continue;
+            }
+            _ if config.flows.login_params.contains(&name)
+                && params.more.iter().all(|(known, _)| *known != name) =>
+            {
+                params.more.push((name, value));
+                continue;
+            }
+            _ => {
+                let name = crate::error::quote(&name);
+                return invalid(&[
+                    words!("login option "),
+                    &name,
+                    words!(" is unknown, or there twice, or not among loginParams"),
+                ]);
+            }
+        };
+        if known.replace(value).is_some() {
+            let name = crate::error::quote(&name);
+            return invalid(&[words!("login option "), &name, words!(" is there twice")]);
+        }
+    }
+    Ok(params)
+}

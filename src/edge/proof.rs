@@ -1,0 +1,180 @@
+//! DPoP on the server (RFC 9449): a key for each login and the session that comes of it, a fresh proof for whatever is
+//! sent with a token or for one, and the nonces that servers want in it.
+//!
+//! The private key is sealed with what it belongs to, the login's cookie and then the session, since any isolate may
+//! have to sign with it. Nothing is ever sent as a bearer token instead.
+
+use crate::prelude::*;
+use core::cell::RefCell;
+
+use super::io::{Effect, Head, Reply};
+use super::task::Task;
+use crate::Secret;
+use crate::dpop::{self, Nonces, PublicKey, Unsigned, Use};
+use crate::error::{Code, Error, Result};
+use crate::http::{HttpRequest, Outcome};
+use crate::json::{Value, Writer};
+use crate::jwks::Algorithm;
+use crate::token::{self, Answer, Scheme};
+use crate::url::Url;
+
+/// Which servers a nonce is from: those of the provider and those of upstreams are kept apart, since they may be on one
+/// origin (RFC 9449 9).
+#[derive(Default)]
+pub(super) struct KnownNonces {
+    provider: RefCell<Nonces>,
+    upstreams: RefCell<Nonces>,
+}
+
+/// A private key and what is public of it.
+pub(super) struct Pair {
+    pub(super) public: PublicKey,
+    pub(super) private: Secret,
+}
+
+impl Pair {
+    /// Reads a private JWK. It is written anew, with what ES256 needs and nothing else, so that it is one line.
+    pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
+        let value = Value::parse(jwk).ok()?;
+        let jwk = value.as_object()?;
+        let public = PublicKey::from_jwk(jwk)?;
+        if jwk.str("kty") != Some("EC") || jwk.str("crv") != Some("P-256") {
+            return None;
+        }
+        let private = jwk.str("d")?;
+        crate::base64url::decode(private).filter(|octets| octets.len() == 32)?;
+        let jwk = Writer::object()
+            .text("kty", "EC")
+            .text("crv", "P-256")
+            .text("x", jwk.str("x")?)
+            .text("y", jwk.str("y")?)
+            .text("d", private)
+            .finish();
+        Some(Self {
+            public,
+            private: Secret::new(jwk),
+        })
+    }
+}
+
+/// Whether an upstream asks for another nonce (RFC 9449 9).
+pub(super) fn asks_for_nonce(head: &Head) -> bool {
+    let challenge = head.challenge.as_deref().unwrap_or_default();
+    head.status == 401 && challenge.contains("use_dpop_nonce")
+}
+
+impl Task {
+    /// A key pair for a login, if tokens have to be bound to one.
+    pub(super) async fn new_pair(&self) -> Result<Option<Pair>> {
+        if !self.config().flow.dpop {
+            return Ok(None);
+        }
+        let pair = match self.ask(Effect::GenerateKey).await {
+            Reply::Key(jwk) => Pair::from_jwk(jwk.expose()),
+            _ => None,
+        };
+        match pair {
+            Some(pair) => Ok(Some(pair)),
+            None => Err(Error::new(
+                Code::Unsupported,
+                words!("the host could not make a key for DPoP"),
+            )),
+        }
+    }
+
+    /// Sends a token request as the client, with a proof if its tokens are bound to a key; once more with the nonce that
+    /// the provider asks for (RFC 9449 8).
+    pub(super) async fn send_proven(&self, request: HttpRequest, key: Option<&Secret>) -> Outcome {
+        let Some(key) = key else {
+            return self.send_as_client(request, None).await;
+        };
+        let nonces = &self.isolate().nonces.provider;
+        let mut was_repeated = false;
+        loop {
+            // As the provider's server reads it: metadata may write it in another way.
+            let url = Url::parse(&request.url);
+            let url = url.as_ref().map_or(&*request.url, Url::href);
+            let nonce = nonces.borrow().of(url).map(ToOwned::to_owned);
+            let proof = self.prove(key, "POST", url, None, nonce.as_deref()).await;
+            let Some(proof) = proof else {
+                return Outcome::Failed;
+            };
+            let outcome = self.send_as_client(request.clone(), Some(proof)).await;
+            let Outcome::Reply(reply) = &outcome else {
+                return outcome;
+            };
+            nonces.borrow_mut().note(url, reply.dpop_nonce.as_deref());
+            let is_asked = matches!(
+                token::read(reply, Scheme::Dpop),
+                Answer::Refused(code) if code == "use_dpop_nonce"
+            );
+            let is_new = nonces.borrow().of(url) != nonce.as_deref();
+            if was_repeated || !is_asked || !is_new {
+                return outcome;
+            }
+            was_repeated = true;
+        }
+    }
+
+    /// The proof for a request to an upstream, and the nonce in it.
+    pub(super) async fn prove_call(
+        &self,
+        key: &Secret,
+        (method, url): (&str, &str),
+        access_token: &Secret,
+    ) -> Option<(Secret, Option<String>)> {
+        let nonces = &self.isolate().nonces.upstreams;
+        let nonce = nonces.borrow().of(url).map(ToOwned::to_owned);
+        let proof = self
+            .prove(key, method, url, Some(access_token), nonce.as_deref())
+            .await?;
+        Some((proof, nonce))
+    }
+
+    /// Takes note of the nonce in an upstream's answer. Whether it is another than this one.
+    pub(super) fn note_nonce(&self, url: &str, head: &Head, sent: Option<&str>) -> bool {
+        let mut nonces = self.isolate().nonces.upstreams.borrow_mut();
+        nonces.note(url, head.dpop_nonce.as_deref());
+        nonces.of(url).is_some_and(|nonce| Some(nonce) != sent)
+    }
+
+    async fn prove(
+        &self,
+        key: &Secret,
+        method: &str,
+        url: &str,
+        access_token: Option<&Secret>,
+        nonce: Option<&str>,
+    ) -> Option<Secret> {
+        let proof = match Pair::from_jwk(key.expose()) {
+            Some(pair) => {
+                let purpose = Use {
+                    method,
+                    url,
+                    access_token,
+                    nonce,
+                    issued_at: self.now().wall / 1000,
+                    jti: self.isolate().random::<{ dpop::JTI }>(),
+                };
+                let unsigned = Unsigned::new(&pair.public, &purpose);
+                let effect = Effect::Sign {
+                    algorithm: Algorithm::Es256,
+                    jwk: pair.private,
+                    signing_input: unsigned.signing_input.clone(),
+                };
+                match self.ask(effect).await {
+                    Reply::Signed(signature) => Some(unsigned.signed(&signature)),
+                    _ => None,
+                }
+            }
+            None => None,
+        };
+        if proof.is_none() {
+            self.fault_of(
+                Code::Unsupported,
+                &[words!("the host could not sign a DPoP proof")],
+            );
+        }
+        proof
+    }
+}

@@ -1,0 +1,359 @@
+//! The way to the provider: its metadata and keys, and what the client sends it, authenticated.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+
+use super::config::ClientAuth;
+use super::io::{Effect, Reply};
+use super::session::Session;
+use super::task::Task;
+use crate::Secret;
+use crate::base64url;
+use crate::clock::{Instant, Millis};
+use crate::error::{Code, Error, Result};
+use crate::form::{Form, encoded};
+use crate::http::{HttpRequest, Outcome};
+use crate::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::json::Writer;
+use crate::jwks::{Algorithm, Jwk, Jwks, SelectError};
+use crate::metadata::{self, Metadata};
+use crate::token::{self, TokenSet};
+
+/// How long the keys are left as they are when somebody comes with another: anybody may.
+const KEYS_REST: Millis = Millis::from_secs(30);
+
+/// After how long they are fetched anew though nobody misses one: a key that was withdrawn is not to be believed.
+const KEYS_AGE: Millis = Millis::from_secs(3600);
+
+/// How long an assertion of the client's is good.
+const ASSERTION_SECONDS: u64 = 60;
+
+/// How often a revocation is tried.
+const REVOCATIONS: u32 = 2;
+
+/// What is known of the provider.
+pub(super) struct Provider {
+    metadata: Option<Rc<Metadata>>,
+    keys: Option<(Rc<Jwks>, Instant)>,
+}
+
+impl Provider {
+    pub(super) fn new(metadata: Option<Metadata>) -> Self {
+        Self {
+            metadata: metadata.map(Rc::new),
+            keys: None,
+        }
+    }
+}
+
+impl Task {
+    /// The provider's metadata, fetched when first needed.
+    pub(super) async fn metadata(&self) -> Result<Rc<Metadata>> {
+        if let Some(metadata) = &self.isolate().provider.borrow().metadata {
+            return Ok(metadata.clone());
+        }
+        let issuer = &self.config().flow.issuer;
+        let url = metadata::discovery_url(issuer);
+        let text = self.document(words!("discovery document"), &url).await?;
+        let metadata = Rc::new(Metadata::parse(text.expose(), issuer)?);
+        self.isolate().provider.borrow_mut().metadata = Some(metadata.clone());
+        Ok(metadata)
+    }
+
+    /// The provider's keys; fetched again if `is_stale` and that was not done a moment ago.
+    async fn keys(&self, is_stale: bool) -> Result<Rc<Jwks>> {
+        if let Some((keys, fetched)) = &mut self.isolate().provider.borrow_mut().keys {
+            let age = fetched.elapsed(&self.now());
+            if age < KEYS_REST || !is_stale && age < KEYS_AGE {
+                return Ok(keys.clone());
+            }
+            // Also if that fails: whoever sends tokens of unknown keys shall not have the provider asked each time.
+            *fetched = self.now();
+        }
+        let metadata = self.metadata().await?;
+        let text = self.document(words!("key set"), &metadata.jwks_uri).await?;
+        let keys = Rc::new(Jwks::parse(text.expose())?);
+        self.isolate().provider.borrow_mut().keys = Some((keys.clone(), self.now()));
+        Ok(keys)
+    }
+
+    /// The key of this name for this algorithm.
+    async fn key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<String> {
+        for is_stale in [false, true] {
+            let keys = self.keys(is_stale).await?;
+            match keys.select(algorithm, kid) {
+                Ok(key) => return Ok(Jwk::public_json(key).to_owned()),
+                Err(SelectError::Ambiguous) => break,
+                Err(SelectError::Unknown) => {}
+            }
+        }
+        Err(Error::new(
+            Code::IdTokenInvalid,
+            words!("the provider publishes no such key as a token is signed with, or several"),
+        ))
+    }
+
+    async fn document(&self, what: &str, url: &str) -> Result<Secret> {
+        let request = HttpRequest {
+            url: url.to_owned(),
+            form: None,
+            keepalive: false,
+            proof: None,
+        };
+        let outcome = self.send(request, None, None).await;
+        metadata::document(&outcome, what, url, words!("no answer")).map(Secret::from)
+    }
+
+    async fn send(
+        &self,
+        request: HttpRequest,
+        authorization: Option<Secret>,
+        proof: Option<Secret>,
+    ) -> Outcome {
+        let timeout = self.config().flow.request_timeout;
+        let effect = Effect::Send {
+            request,
+            authorization,
+            proof,
+            timeout,
+        };
+        match self.ask(effect).await {
+            Reply::Sent(outcome) => outcome,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// Sends a request as the client, by the way of authentication that it is registered with, and with this `DPoP`.
+    pub(super) async fn send_as_client(
+        &self,
+        mut request: HttpRequest,
+        proof: Option<Secret>,
+    ) -> Outcome {
+        let client = &self.config().client;
+        let mut more = Form::new();
+        let mut authorization = None;
+        match &client.auth {
+            ClientAuth::None => {}
+            // RFC 6749 2.3.1: both are encoded as in a form before they become a user name and a password.
+            ClientAuth::Basic(secret) => {
+                let pair = [&encoded(&client.id), ":", &encoded(secret.expose())].concat();
+                let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
+                authorization = Some(Secret::new(["Basic ", pair.expose()].concat()));
+            }
+            ClientAuth::Post(secret) => {
+                more.push("client_secret", secret.expose());
+            }
+            ClientAuth::PrivateKey {
+                jwk,
+                kid,
+                algorithm,
+            } => {
+                let assertion = self.assertion(jwk, kid.as_deref(), *algorithm).await;
+                let Some(assertion) = assertion else {
+                    self.fault_of(
+                        Code::ConfigInvalid,
+                        &[words!(
+                            "client.auth.key cannot sign with the algorithm that is set"
+                        )],
+                    );
+                    return Outcome::Failed;
+                };
+                more.push(
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                )
+                .push("client_assertion", assertion.expose());
+            }
+        }
+        if let Some(form) = &request.form {
+            let more = Secret::new(more.finish());
+            if !more.expose().is_empty() {
+                request.form = Some(Secret::new([form.expose(), "&", more.expose()].concat()));
+            }
+        }
+        self.send(request, authorization, proof).await
+    }
+
+    /// What the client authenticates with by its key (RFC 7523 3). Its only audience is the issuer, and its `typ` says
+    /// what it is (RFC 10070): it is of no use elsewhere.
+    async fn assertion(
+        &self,
+        jwk: &Secret,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Option<Secret> {
+        let now = self.now().wall / 1000;
+        let id = &self.config().client.id;
+        let header = Writer::object()
+            .text("alg", algorithm.name())
+            .text("typ", "client-authentication+jwt")
+            .optional_text("kid", kid)
+            .finish();
+        let claims = Writer::object()
+            .text("iss", id)
+            .text("sub", id)
+            .text("aud", &self.config().flow.issuer)
+            .text("jti", &base64url::encode(&self.isolate().random::<16>()))
+            .number("iat", now)
+            .number("exp", now + ASSERTION_SECONDS)
+            .finish();
+        let [header, claims] = [header, claims].map(|part| base64url::encode(part.as_bytes()));
+        let input = Secret::new([&header, ".", &claims].concat());
+        let effect = Effect::Sign {
+            algorithm,
+            jwk: jwk.clone(),
+            signing_input: input.clone(),
+        };
+        match self.ask(effect).await {
+            Reply::Signed(signature) => {
+                let signature = base64url::encode(&signature);
+                Some(Secret::new([input.expose(), ".", &signature].concat()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Sees to it that the provider's metadata and keys are there. Only without the metadata is there nothing to be done.
+    pub(super) async fn meet_provider(&self) -> Result<()> {
+        self.metadata().await?;
+        let _ = self.keys(false).await;
+        Ok(())
+    }
+
+    /// Sends a session's refresh token.
+    pub(super) async fn send_refresh(&self, session: &Session) -> Result<Outcome> {
+        let metadata = self.metadata().await?;
+        let Some(refresh_token) = &session.refresh_token else {
+            return Ok(Outcome::Failed);
+        };
+        let client_id = &self.config().client.id;
+        let request = token::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
+        Ok(self.send_proven(request, session.key.as_ref()).await)
+    }
+
+    /// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. It may fail; the session
+    /// is over either way.
+    pub(super) async fn revoke(&self, session: &Session) {
+        let Ok(metadata) = self.metadata().await else {
+            return;
+        };
+        let (Some(endpoint), Some(refresh_token)) =
+            (&metadata.revocation_endpoint, &session.refresh_token)
+        else {
+            return;
+        };
+        for _ in 0..REVOCATIONS {
+            let client_id = &self.config().client.id;
+            let request = token::revocation_request(endpoint, client_id, refresh_token);
+            match self.send_as_client(request, None).await {
+                Outcome::Reply(reply) if reply.status < 500 => return,
+                _ => {}
+            }
+        }
+        self.fault_of(
+            Code::ProviderUnavailable,
+            &[words!("a refresh token could not be revoked")],
+        );
+    }
+
+    /// The ID token among tokens, after its signature and every claim were checked.
+    pub(super) async fn verified(
+        &self,
+        tokens: &TokenSet,
+        occasion: Occasion<'_>,
+    ) -> core::result::Result<IdToken, Rejected> {
+        let Some(id_token) = &tokens.id_token else {
+            let message = words!("the token endpoint answered without an ID token");
+            return Err(Error::new(Code::TokenResponseInvalid, message).into());
+        };
+        let metadata = self.metadata().await?;
+        let fixed = &self.config().flow.id_token_alg;
+        let allowed = match fixed {
+            Some(algorithm) => core::slice::from_ref(algorithm),
+            None => &metadata.id_token_signing_algorithms,
+        };
+        let unverified = Unverified::parse(id_token.expose(), allowed)?;
+        let jwk = self.key(unverified.algorithm(), unverified.kid()).await?;
+        let is_valid = self
+            .is_signed(
+                unverified.algorithm(),
+                jwk,
+                unverified.signing_input(),
+                unverified.signature(),
+            )
+            .await;
+        let config = &self.config().flow;
+        let expected = Expected {
+            issuer: &config.issuer,
+            client_id: &config.client_id,
+            now_seconds: self.now().wall / 1000,
+            tolerance_seconds: config.clock_tolerance.as_secs(),
+            access_token: &tokens.access_token,
+            occasion,
+        };
+        unverified.signature_checked(is_valid, &expected)
+    }
+
+    async fn is_signed(
+        &self,
+        algorithm: Algorithm,
+        jwk: String,
+        signing_input: &str,
+        signature: &[u8],
+    ) -> bool {
+        let effect = Effect::Verify {
+            algorithm,
+            jwk,
+            signing_input: signing_input.to_owned(),
+            signature: signature.to_vec(),
+        };
+        matches!(self.ask(effect).await, Reply::Verified(true))
+    }
+
+    /// Whether tokens that came with a refresh are of the session's user. Without an ID token, or with one that is
+    /// wrong in itself, there is nothing that says otherwise (OIDC Core 12.2).
+    pub(super) async fn is_same_user(&self, session: &Session, tokens: &TokenSet) -> bool {
+        let Some(original) = session.id_token().filter(|_| tokens.id_token.is_some()) else {
+            return true;
+        };
+        let occasion = Occasion::Refresh {
+            original: &original,
+        };
+        match self.verified(tokens, occasion).await {
+            Ok(_) => true,
+            Err(Rejected::OtherUser(_)) => false,
+            Err(Rejected::Invalid(error)) => {
+                self.fault(&error);
+                true
+            }
+        }
+    }
+
+    /// The signed claims of another token of the provider's than an ID token. Of its claims nothing was checked.
+    pub(super) async fn is_by_provider(&self, jwt: &crate::jwt::Jwt) -> Result<()> {
+        let metadata = self.metadata().await?;
+        let fixed = self.config().flow.id_token_alg;
+        let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {
+            Some(fixed) => fixed == *algorithm,
+            None => metadata.id_token_signing_algorithms.contains(algorithm),
+        });
+        let Some(algorithm) = algorithm else {
+            return Err(Error::new(
+                Code::LogoutTokenInvalid,
+                words!("its alg is not allowed for this provider"),
+            ));
+        };
+        let jwk = self.key(algorithm, jwt.kid()).await?;
+        if self
+            .is_signed(algorithm, jwk, jwt.signing_input(), jwt.signature())
+            .await
+        {
+            Ok(())
+        } else {
+            Err(Error::new(
+                Code::LogoutTokenInvalid,
+                words!("its signature is not by the issuer's key"),
+            ))
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Requests to upstreams: a rule, a session, and the access token instead of the cookie.
+//!
+//! What the browser asked for is parsed once; the upstream's URL is made of the rest behind the route's prefix and
+//! is checked by the same rules as in the browser's vault ([`crate::allow`]), so no path leads out of the upstream.
+
+use crate::prelude::*;
+use alloc::borrow::Cow;
+
+use super::config::Route;
+use super::io::{Answer, Effect, Forward, Head, Reply, Respond};
+use super::proof::asks_for_nonce;
+use super::rotation::Refusal;
+use super::session::Session;
+use super::visit::Visit;
+use super::{origin, respond};
+use crate::Secret;
+use crate::allow::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::challenge::{self, Demand};
+use crate::clock::Millis;
+use crate::error::{Code, Error};
+use crate::form::Form;
+use crate::url::Url;
+
+/// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
+/// too.
+const TOO_YOUNG: Millis = Millis::from_secs(30);
+
+/// When to come again, if it is not known what the provider's own endpoints are.
+const RETRY_AFTER: Millis = Millis::from_secs(2);
+
+/// An answer that came after so long does not bring the cookie of an older activity: a newer one may be there.
+const TOO_LATE: Millis = Millis::from_secs(20);
+
+/// Longest address that a login leads back to: it has to be in a cookie.
+const LONGEST_TARGET: usize = 1024;
+
+impl Visit {
+    /// Answers a request for anything but the handler's own endpoints.
+    pub(super) async fn proxy(&self) -> Answer {
+        let config = self.task.config();
+        let Some(route) = config.route(self.url.path()) else {
+            return Answer::NotOurs;
+        };
+        let is_navigation = origin::is_navigation(&self.request);
+        if !is_navigation && let Err(error) = self.check_sender() {
+            return Answer::Respond(respond::error(403, &error));
+        }
+        let allowed = match self.allowed(route).await {
+            Ok(allowed) => allowed,
+            Err(respond) => return Answer::Respond(respond),
+        };
+        match self.current().await {
+            Ok(Some(_)) if is_navigation && !self.is_welcome(route) => {
+                Answer::Respond(respond::refuse(
+                    403,
+                    Code::CrossSiteRequest,
+                    words!("this address is for scripts of the app, not for a browser's window"),
+                ))
+            }
+            Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
+            Ok(None) if is_navigation => Answer::Respond(self.to_login(route)),
+            Ok(None) => Answer::Respond(respond::login_required()),
+            Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
+                let cookies = self.refuse(&refusal).cookies;
+                Answer::Respond(Respond {
+                    cookies,
+                    ..self.to_login(route)
+                })
+            }
+            Err(refusal) => Answer::Respond(self.refuse(&refusal)),
+        }
+    }
+
+    /// Whether script of the app's sent it, for something that an API's answer may become.
+    fn check_sender(&self) -> Result<(), Error> {
+        origin::check_destination(&self.request)?;
+        if origin::is_socket(&self.request) {
+            origin::check_named(&self.request, &self.origin)
+        } else {
+            origin::check_script(&self.request, &self.origin)
+        }
+    }
+
+    /// Whether a user may go there, and from where they come.
+    fn is_welcome(&self, route: &Route) -> bool {
+        route.navigate && origin::is_own_navigation(&self.request)
+    }
+
+    /// Who goes to a route without a session is sent to sign in first.
+    fn to_login(&self, route: &Route) -> Respond {
+        let here = self.url.relative_without_fragment();
+        let target = if route.navigate && here.len() <= LONGEST_TARGET {
+            here
+        } else {
+            "/"
+        };
+        let mut form = Form::new();
+        form.push("returnTo", target);
+        respond::redirect([self.task.config().base.as_str(), "/login?", &form.finish()].concat())
+    }
+
+    /// Where the request goes, if it may.
+    async fn allowed(&self, route: &Route) -> Result<Allowed, Respond> {
+        if self.request.fields > MAX_HEADERS || self.request.field_octets > MAX_HEADER_BYTES {
+            return Err(respond::refuse(
+                431,
+                Code::LimitExceeded,
+                words!("the request has more than 100 headers, or more than 32768 bytes of them"),
+            ));
+        }
+        let rest = self.url.without_fragment();
+        let start = rest.len() - self.url.relative_without_fragment().len() + route.prefix.len();
+        let rest = rest.get(start..).unwrap_or_default();
+        let target = [route.upstream.href(), rest].concat();
+        let mut rules = Cow::Borrowed(&route.rules);
+        if self.is_providers(route) {
+            let metadata = self.task.metadata().await;
+            let metadata = metadata.map_err(|error| respond::later(&error, RETRY_AFTER))?;
+            rules.to_mut().forbid(&metadata.endpoints());
+        }
+        let decided = rules.decide(&target, &self.request.method);
+        decided.map_err(|error| match error.code() {
+            Code::MethodNotAllowed => {
+                let mut respond = respond::error(405, &error);
+                respond.headers.push(("allow", route.methods.join(", ")));
+                respond
+            }
+            Code::LimitExceeded => respond::error(414, &error),
+            _ => respond::error(404, &error),
+        })
+    }
+
+    /// Whether the upstream is on the provider's origin: of that one its own endpoints get no token, which have to be
+    /// known first.
+    fn is_providers(&self, route: &Route) -> bool {
+        let issuer = Url::parse(&self.task.config().flow.issuer);
+        issuer.is_some_and(|issuer| issuer.is_same_origin(&route.upstream))
+    }
+
+    async fn forward(
+        &self,
+        route: &Route,
+        allowed: &Allowed,
+        session: Session,
+        is_new: bool,
+    ) -> Answer {
+        let began = self.task.now();
+        let (mut session, mut is_new) = (session, is_new);
+        let mut head = match self.send_on(route, allowed, &session).await {
+            Ok(head) => head,
+            Err(respond) => return Answer::Respond(respond),
+        };
+        if head.status == 401
+            && is_about_token(&head)
+            && self.may_repeat(&session)
+            && let Ok(renewed) = self.renewed(&session).await
+        {
+            (session, is_new) = (renewed, true);
+            head = match self.send_on(route, allowed, &session).await {
+                Ok(head) => head,
+                Err(respond) => return Answer::Respond(respond),
+            };
+        }
+        if (300..400).contains(&head.status) && head.status != 304 {
+            return Answer::Respond(respond::refuse(
+                502,
+                Code::RedirectBlocked,
+                words!("the API answered with a redirect, which is not followed with a token"),
+            ));
+        }
+        let is_late = began.elapsed(&self.task.now()) > TOO_LATE;
+        let mut latest = Ok(session);
+        if is_late && is_new {
+            // The browser may have the successor by now, in whose place this one must not come.
+            latest = match latest {
+                Ok(session) => self.task.again(session).await,
+                ended => ended,
+            };
+        }
+        let cookies = match latest {
+            Ok(session) if is_new || !is_late => self.refreshed(session, is_new).await,
+            _ => Vec::new(),
+        };
+        match demanded(allowed, &head) {
+            None => Answer::Pass { cookies },
+            Some(demand) => Answer::Respond(Respond {
+                cookies,
+                ..wanted(head.status, &demand)
+            }),
+        }
+    }
+
+    /// Sends the request on with the session's access token; once more with the nonce that the upstream asks for, if it
+    /// is all still there (RFC 9449 9).
+    async fn send_on(
+        &self,
+        route: &Route,
+        allowed: &Allowed,
+        session: &Session,
+    ) -> Result<Head, Respond> {
+        let mut was_repeated = false;
+        loop {
+            let (forward, nonce) = self.authorized(route, allowed, session).await?;
+            let Reply::Head(head) = self.task.ask(Effect::Forward(forward)).await else {
+                let error = Error::of(
+                    Code::UpstreamUnavailable,
+                    &[words!("no answer from "), route.upstream.href()],
+                );
+                self.task.fault(&error);
+                return Err(respond::refuse(
+                    502,
+                    Code::UpstreamUnavailable,
+                    words!("the API did not answer"),
+                ));
+            };
+            let is_new = session.key.is_some()
+                && self.task.note_nonce(allowed.url(), &head, nonce.as_deref());
+            if was_repeated || !is_new || !asks_for_nonce(&head) || self.request.has_body {
+                return Ok(head);
+            }
+            was_repeated = true;
+        }
+    }
+
+    /// The request with what authorises it, and the nonce in its proof.
+    async fn authorized(
+        &self,
+        route: &Route,
+        allowed: &Allowed,
+        session: &Session,
+    ) -> Result<(Forward, Option<String>), Respond> {
+        let token = &session.access_token;
+        let (scheme, proof, nonce) = match &session.key {
+            None => ("Bearer ", None, None),
+            Some(key) => {
+                let target = (allowed.method(), allowed.url());
+                let proven = self.task.prove_call(key, target, token).await;
+                let (proof, nonce) = proven.ok_or_else(respond::failure)?;
+                ("DPoP ", Some(proof), nonce)
+            }
+        };
+        let forward = Forward {
+            url: allowed.url().to_owned(),
+            authorization: Secret::new([scheme, token.expose()].concat()),
+            proof,
+            reflection: route.reflection,
+            is_upgrade: origin::is_socket(&self.request),
+        };
+        Ok((forward, nonce))
+    }
+
+    /// Whether a request that was refused may be sent again with another token (RFC 6750 3.1): if it is all still there,
+    /// and the token is not a new one.
+    fn may_repeat(&self, session: &Session) -> bool {
+        let age = self.task.now().wall.saturating_sub(session.requested);
+        !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= TOO_YOUNG
+    }
+
+    async fn renewed(&self, session: &Session) -> Result<Session, Refusal> {
+        let spent = Session {
+            lifetime: Millis::ZERO,
+            ..session.clone()
+        };
+        self.task.renew(spent).await
+    }
+}
+
+/// Whether another token may help: not if the user has to sign in anew (RFC 9470 3), which the page is told, nor if the
+/// upstream wants another nonce (RFC 9449 9).
+fn is_about_token(head: &Head) -> bool {
+    let challenge = head.challenge.as_deref().unwrap_or_default();
+    !challenge.contains("insufficient_user_authentication") && !asks_for_nonce(head)
+}
+
+/// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.
+fn demanded(allowed: &Allowed, head: &Head) -> Option<Demand> {
+    let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
+    challenge::demand(head.status, challenge)
+}
+
+/// The error with which a page can have the user sign in as the API wants it. More scope than the configuration's is
+/// nothing that a login can bring.
+fn wanted(status: u16, demand: &Demand) -> Respond {
+    match demand {
+        Demand::StepUp { .. } => respond::error_with(
+            status,
+            &Error::new(
+                Code::StepUpRequired,
+                words!("the API wants the user to authenticate in another way, or more recently"),
+            ),
+            |fault| {
+                fault.json("login", &demand.login());
+            },
+        ),
+        Demand::Scope(scope) => respond::error(
+            status,
+            &Error::of(
+                Code::InsufficientScope,
+                &[words!("the API wants a token of more scope: "), scope],
+            ),
+        ),
+    }
+}

@@ -1,0 +1,254 @@
+//! What isolates agree on about a session: which generation counts, who refreshes, and whether it is over.
+//!
+//! A refresh goes through the record in three steps, each one write that succeeds for one isolate only: the intent
+//! (who is about to send the refresh token, and until when nobody else does), the exchange with the provider, the
+//! commit (the next generation, with its tokens, for those who come with the cookie of the one before).
+//!
+//! A cookie is good until one of a later generation has been presented, and for a grace period after that: an answer
+//! with a new cookie may be lost on its way, more than once, and requests overtake each other. Whoever comes with it
+//! later has a copy that the browser has replaced, and that ends the session (RFC 9700 4.14.2 of refresh tokens).
+//!
+//! A session that was never refreshed and never ended has no record.
+
+use crate::prelude::*;
+
+use super::session::Session;
+use crate::Secret;
+use crate::clock::{Instant, Millis, UnixMillis};
+use crate::json;
+use crate::session::EndReason;
+use crate::text;
+
+const VERSION: &str = "1";
+
+/// For how much longer than the grace period it is remembered which cookies were presented: as long as a request that
+/// came with one of them may be under way.
+const REMEMBERED: Millis = Millis::from_secs(120);
+
+/// Most of them that are remembered.
+const MOST_PRESENTED: usize = 8;
+
+/// What a session's record says.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The generation that counts.
+    pub generation: u64,
+    /// When it began to.
+    pub committed: UnixMillis,
+    /// Of which generations cookies have been presented: the latest one, and those before it that still matter, in
+    /// order.
+    pub presented: Vec<Presented>,
+    /// Who refreshes.
+    pub intent: Option<Intent>,
+    /// Why the session is over, if it is.
+    pub ended: Option<EndReason>,
+    /// The session in that generation.
+    pub session: Option<Session>,
+}
+
+/// That a cookie of a generation has been presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// Which generation.
+    pub generation: u64,
+    /// When it first was.
+    pub at: UnixMillis,
+}
+
+/// That an isolate is about to refresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// Which: a random text.
+    pub holder: String,
+    /// Until when nobody else does.
+    pub until: UnixMillis,
+}
+
+/// What the record means for a session that is presented.
+#[derive(Debug)]
+pub enum Standing<'a> {
+    /// It counts.
+    Current,
+    /// Its successor counts, and it gets that.
+    Succeeded(&'a Session),
+    /// It was replaced, and whoever presents it should know.
+    Replayed,
+    /// It is over.
+    Ended(EndReason),
+    /// It is newer than the record: the isolate that refreshed it could not commit.
+    Ahead,
+}
+
+impl Record {
+    /// The record of a generation that begins to count.
+    #[must_use]
+    pub fn of(session: &Session, committed: UnixMillis) -> Self {
+        Self {
+            generation: session.generation,
+            committed,
+            session: Some(session.clone()),
+            ..Self::default()
+        }
+    }
+
+    /// The record in which this session comes next.
+    #[must_use]
+    pub fn followed_by(&self, successor: &Session, committed: UnixMillis) -> Self {
+        Self {
+            presented: self.presented.clone(),
+            ..Self::of(successor, committed)
+        }
+    }
+
+    /// The record with a note that a cookie of this generation was presented; `None` if that makes no difference.
+    #[must_use]
+    pub fn noting(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
+        let is_known = self
+            .presented
+            .last()
+            .is_some_and(|last| last.generation >= generation);
+        // Nothing comes before the first.
+        if is_known || generation == 0 {
+            return None;
+        }
+        let mut record = self.clone();
+        let oldest = at.saturating_sub((grace + REMEMBERED).0);
+        let settled = record.presented.iter().rposition(|one| one.at < oldest);
+        let most = (record.presented.len() + 1).saturating_sub(MOST_PRESENTED);
+        record
+            .presented
+            .drain(..settled.unwrap_or_default().max(most));
+        record.presented.push(Presented { generation, at });
+        Some(record)
+    }
+
+    /// When a cookie of a later generation was first presented.
+    fn replaced_at(&self, generation: u64) -> Option<UnixMillis> {
+        let later = self
+            .presented
+            .iter()
+            .find(|one| one.generation > generation);
+        later.map(|one| one.at)
+    }
+
+    /// The record of a session that is over. Of its tokens nothing is left.
+    #[must_use]
+    pub fn of_ended(session: &Session, reason: EndReason, at: UnixMillis) -> Self {
+        Self {
+            generation: session.generation,
+            committed: at,
+            ended: Some(reason),
+            ..Self::default()
+        }
+    }
+
+    /// What it means for a session that was presented at this time.
+    #[must_use]
+    pub fn standing(&self, presented: &Session, grace: Millis, at: &Instant) -> Standing<'_> {
+        if let Some(reason) = self.ended {
+            return Standing::Ended(reason);
+        }
+        if presented.generation > self.generation {
+            return Standing::Ahead;
+        }
+        match &self.session {
+            Some(session) if presented.generation < self.generation => {
+                let replaced = self.replaced_at(presented.generation);
+                let age = replaced.map(|replaced| Millis(at.wall.saturating_sub(replaced)));
+                if age.is_none_or(|age| age <= grace) {
+                    Standing::Succeeded(session)
+                } else {
+                    Standing::Replayed
+                }
+            }
+            _ => Standing::Current,
+        }
+    }
+
+    /// Who refreshes just now, other than nobody.
+    #[must_use]
+    pub fn intent_at(&self, now: &Instant) -> Option<&Intent> {
+        self.intent
+            .as_ref()
+            .filter(|intent| intent.until > now.wall)
+    }
+
+    /// The text to seal.
+    #[must_use]
+    pub fn to_text(&self) -> Secret {
+        let mut out = VERSION.to_owned();
+        let mut line = |text: &str| {
+            out.push('\n');
+            out.push_str(text);
+        };
+        let until = self.intent.as_ref().map(|intent| intent.until);
+        for number in [Some(self.generation), Some(self.committed), until] {
+            let mut digits = String::new();
+            if let Some(number) = number {
+                json::write_number(&mut digits, number);
+            }
+            line(&digits);
+        }
+        let mut presented = String::new();
+        for one in &self.presented {
+            if !presented.is_empty() {
+                presented.push(' ');
+            }
+            json::write_number(&mut presented, one.generation);
+            presented.push('@');
+            json::write_number(&mut presented, one.at);
+        }
+        line(&presented);
+        line(self.intent.as_ref().map_or("", |intent| &intent.holder));
+        line(self.ended.map_or("", EndReason::as_str));
+        if let Some(session) = &self.session {
+            line(session.to_text().expose());
+        }
+        Secret::new(out)
+    }
+
+    /// Reads what [`Record::to_text`] wrote; `None` for anything else.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        const LINES: usize = 7;
+        let mut lines = text::pieces(text, b'\n');
+        if lines.next()? != VERSION {
+            return None;
+        }
+        let mut number = || match lines.next()? {
+            "" => Some(None),
+            digits => json::parse_u64(digits).map(Some),
+        };
+        let (generation, committed, until) = (number()??, number()??, number()?);
+        let mut presented = Vec::new();
+        for one in text::pieces(lines.next()?, b' ').filter(|one| !one.is_empty()) {
+            let (generation, at) = text::cut(one, b'@');
+            presented.push(Presented {
+                generation: json::parse_u64(generation)?,
+                at: json::parse_u64(at?)?,
+            });
+        }
+        let holder = lines.next()?.to_owned();
+        let ended = match lines.next()? {
+            "" => None,
+            name => Some(EndReason::from_name(name)?),
+        };
+        let mut start = 0;
+        for _ in 0..LINES {
+            let rest = text.get(start..)?;
+            start += text::cut(rest, b'\n').0.len() + 1;
+        }
+        let session = match text.get(start..) {
+            None => None,
+            Some(session) => Some(Session::from_text(session)?),
+        };
+        Some(Self {
+            generation,
+            committed,
+            presented,
+            intent: until.map(|until| Intent { holder, until }),
+            ended,
+            session,
+        })
+    }
+}

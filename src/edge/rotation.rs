@@ -1,0 +1,599 @@
+//! One refresh for all isolates.
+//!
+//! A refresh token is sent by whoever holds the intent in the session's record, and by nobody else; once it is known to
+//! be consumed, by nobody at all. Who comes second waits, and gets the successor. An access token that is still valid
+//! goes on being used whatever happens to the coordinator or the provider; after that the answer is "later", and never
+//! a logout: only the provider's verdict, a limit, or a replayed cookie ends a session.
+
+use crate::prelude::*;
+
+use super::config::Storage;
+use super::io::{Effect, Event};
+use super::record::{Intent, Record, Standing};
+use super::session::Session;
+use super::store::{Stored, Unreachable};
+use super::task::{Flight, Task};
+use crate::clock::{Instant, Millis};
+use crate::error::{Code, Error};
+use crate::refresh::{self, Patience, Verdict};
+use crate::session::EndReason;
+use crate::token::TokenSet;
+
+/// For how long a request waits for tokens, in all.
+const PATIENCE: Millis = Millis::from_secs(15);
+
+/// How often a refresh is tried before it is given up for now.
+const ATTEMPTS: u32 = 3;
+
+/// How often a commit is tried: without it other isolates would send the consumed token when the intent has run out.
+const COMMITS: u32 = 5;
+
+/// How often an intent is tried, where the coordinator does not answer.
+const INTENTS: u32 = 3;
+
+/// Between two attempts, doubled each time.
+const PAUSE: Millis = Millis(200);
+
+/// How often it is noted that a cookie was presented, against others who write at the same time.
+const NOTES: u32 = 3;
+
+/// What is said to come back after.
+const RETRY_AFTER: Millis = Millis::from_secs(2);
+
+/// Why a request gets no session.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is none any more.
+    Ended(EndReason),
+    /// Nobody can say just now. The session is kept.
+    Later(Error, Millis),
+    /// The provider wants the user to do something first. The session is kept.
+    Interaction,
+}
+
+type Outcome = Result<Session, Refusal>;
+
+impl Task {
+    /// The session that a request with this one goes on with: itself, or its successor.
+    pub(super) async fn current(&self, presented: Session) -> Outcome {
+        let presented = self.within_limits(presented).await?;
+        let session = self.agree(presented).await?;
+        if session.is_stale(&self.now()) {
+            self.renew(session).await
+        } else {
+            Ok(session)
+        }
+    }
+
+    async fn within_limits(&self, presented: Session) -> Outcome {
+        let limits = &self.config().flow.limits;
+        match presented.limit_reached(limits, &self.now()) {
+            None => Ok(presented),
+            Some(EndReason::Idle) => {
+                // Its user may have been active elsewhere.
+                let looked = self.look(&presented).await;
+                let latest = self.remembered(&presented.sid).record;
+                let latest = latest.and_then(|record| record.session);
+                match latest.filter(|latest| latest.generation >= presented.generation) {
+                    Some(latest) if latest.limit_reached(limits, &self.now()).is_none() => {
+                        return Ok(Session {
+                            active: latest.active,
+                            ..presented
+                        });
+                    }
+                    _ => {}
+                }
+                // A cookie may be a copy that is older than the session is; what is in the store is not.
+                if self.config().storage == Storage::InStore {
+                    if looked.is_err() {
+                        return Err(coordinator_unavailable());
+                    }
+                    self.end(&presented, EndReason::Idle).await;
+                }
+                Err(Refusal::Ended(EndReason::Idle))
+            }
+            Some(reason) => {
+                self.end(&presented, reason).await;
+                Err(Refusal::Ended(reason))
+            }
+        }
+    }
+
+    /// Holds a session that a request came with against its record, as far as that is known.
+    async fn agree(&self, presented: Session) -> Outcome {
+        let recheck = self.config().recheck;
+        let is_due = self
+            .isolate()
+            .known
+            .borrow()
+            .is_due(&presented.sid, recheck, &self.now());
+        if is_due {
+            // What cannot be asked goes by what is known: a token that is still valid goes on being used.
+            let _ = self.look(&presented).await;
+        }
+        let session = self.judge(presented.clone()).await?;
+        if self.config().storage == Storage::SealedInCookie {
+            self.note_presented(&presented).await;
+        }
+        Ok(session)
+    }
+
+    /// Writes down that a cookie of a generation came, if that is news: those before it have been replaced.
+    async fn note_presented(&self, presented: &Session) {
+        for _ in 0..NOTES {
+            let now = self.now();
+            let Stored { version, record } = self.remembered(&presented.sid);
+            let Some(record) = record.filter(|record| record.ended.is_none()) else {
+                return;
+            };
+            // One that is newer than the record is of an isolate that could not commit it.
+            let record = if presented.generation > record.generation {
+                record.followed_by(presented, now.wall)
+            } else {
+                record
+            };
+            let noted = record.noting(presented.generation, self.config().grace, now.wall);
+            let is_up = self.isolate().known.borrow().is_coordinator_up(&now);
+            let Some(noted) = noted.filter(|_| is_up) else {
+                return;
+            };
+            match self.write(presented, version, &noted).await {
+                Ok(None) if self.look(presented).await.is_ok() => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// A session after a while: it may have a successor by now.
+    pub(super) async fn again(&self, session: Session) -> Outcome {
+        let _ = self.look(&session).await;
+        self.judge(session).await
+    }
+
+    /// What a session's record means for it, as far as that is known. It counts as presented when the request came,
+    /// however long that has waited.
+    async fn judge(&self, presented: Session) -> Outcome {
+        let Some(record) = self.remembered(&presented.sid).record else {
+            return Ok(presented);
+        };
+        match record.standing(&presented, self.config().grace, &self.arrived()) {
+            Standing::Ended(reason) => Err(Refusal::Ended(reason)),
+            Standing::Succeeded(session) => {
+                let active = session.active.max(presented.active);
+                Ok(Session {
+                    active,
+                    ..session.clone()
+                })
+            }
+            Standing::Replayed => {
+                self.fault_of(
+                    Code::SessionReplayed,
+                    &[words!(
+                        "a cookie came that its session had replaced before; the session was ended"
+                    )],
+                );
+                // The tokens that count are the record's.
+                let latest = record.session.as_ref().unwrap_or(&presented);
+                self.end(latest, EndReason::Security).await;
+                Err(Refusal::Ended(EndReason::Security))
+            }
+            Standing::Ahead | Standing::Current => Ok(presented),
+        }
+    }
+
+    /// A session whose access token is about to expire, or has expired.
+    pub(super) async fn renew(&self, session: Session) -> Outcome {
+        let began = self.now();
+        if session.refresh_token.is_none() {
+            if session.is_valid(&began) {
+                return Ok(session);
+            }
+            self.end(&session, EndReason::Expired).await;
+            return Err(Refusal::Ended(EndReason::Expired));
+        }
+        let refused = self.renewed(&session, &began).await;
+        if !matches!(refused, Err(Refusal::Later(..) | Refusal::Interaction)) {
+            return refused;
+        }
+        if session.is_valid(&self.now()) {
+            return Ok(session);
+        }
+        // Another request of this isolate may have met the successor in the meantime.
+        let found = self.judge(session).await?;
+        if found.is_valid(&self.now()) {
+            return Ok(found);
+        }
+        refused
+    }
+
+    async fn renewed(&self, session: &Session, began: &Instant) -> Outcome {
+        loop {
+            let now = self.now();
+            let longest = self.lease() + PATIENCE;
+            let flight = {
+                let known = self.isolate().known.borrow();
+                known.flight(&session.sid, longest, &now)
+            };
+            let Some(flight) = flight else {
+                break;
+            };
+            if session.is_valid(&now) {
+                return Ok(session.clone());
+            }
+            let left = PATIENCE.saturating_sub(began.elapsed(&now));
+            if left == Millis::ZERO {
+                return Err(later(words!("another request is refreshing the session")));
+            }
+            let flight = Some(flight);
+            self.ask(Effect::Linger { flight, time: left }).await;
+            let found = self.judge(session.clone()).await?;
+            if found.generation > session.generation {
+                return Ok(found);
+            }
+        }
+        self.check_schedule(session)?;
+        let _flight = Flight::begin(self, &session.sid);
+        self.rotate(session, began).await
+    }
+
+    /// For how long an isolate has the intent to itself: all attempts end before that.
+    fn lease(&self) -> Millis {
+        Millis(self.config().flow.request_timeout.0 * u64::from(ATTEMPTS)) + Millis::from_secs(5)
+    }
+
+    /// Whether another attempt is due, after one that failed here.
+    fn check_schedule(&self, session: &Session) -> Result<(), Refusal> {
+        let now = self.now();
+        let known = self.isolate().known.borrow();
+        let schedule = known.get(&session.sid).map(|seen| &seen.schedule);
+        match schedule {
+            Some(schedule)
+                if !schedule.is_open(&now) && schedule.patience(&now) == Patience::GiveUp =>
+            {
+                Err(later(words!(
+                    "the provider could not be reached a moment ago"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Intent, exchange, commit.
+    async fn rotate(&self, session: &Session, began: &Instant) -> Outcome {
+        // Before the intent, which the time of these requests would use up.
+        if let Err(error) = self.meet_provider().await {
+            self.note(session, &Verdict::Transient(""));
+            self.fault(&error);
+            return Err(Refusal::Later(error, RETRY_AFTER));
+        }
+        let (version, until) = match self.intend(session, began).await? {
+            Intended::Held { version, until } => (version, until),
+            Intended::Succeeded(successor) => return Ok(successor),
+        };
+        let requested = self.now().wall;
+        let verdict = self.exchange(session, until).await;
+        self.note(session, &verdict);
+        match verdict {
+            Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested, version).await,
+            Verdict::Ended => self.refused(session).await,
+            Verdict::InteractionRequired(_) => {
+                self.withdraw(session).await;
+                Err(Refusal::Interaction)
+            }
+            Verdict::Misconfigured(code) => {
+                self.withdraw(session).await;
+                let message = [words!("the token endpoint answered "), &code];
+                self.fault_of(Code::ClientRejected, &message);
+                let error = Error::of(Code::ClientRejected, &message);
+                Err(Refusal::Later(error, Millis::from_secs(60)))
+            }
+            Verdict::Wait(time) => {
+                self.withdraw(session).await;
+                let error = Error::new(
+                    Code::ProviderUnavailable,
+                    words!("the provider asks for patience"),
+                );
+                Err(Refusal::Later(error, time))
+            }
+            Verdict::Transient(why) => {
+                self.withdraw(session).await;
+                let found = self.judge(session.clone()).await?;
+                if found.generation > session.generation {
+                    return Ok(found);
+                }
+                self.fault_of(
+                    Code::ProviderUnavailable,
+                    &[words!("a refresh failed: "), why],
+                );
+                Err(later(why))
+            }
+        }
+    }
+
+    /// Writes the intent, or finds that another isolate has refreshed already.
+    async fn intend(&self, session: &Session, began: &Instant) -> Result<Intended, Refusal> {
+        let lease = self.lease();
+        let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
+        if !is_up {
+            return Err(coordinator_unavailable());
+        }
+        let mut failures = 0;
+        loop {
+            if failures > 0 {
+                if failures == INTENTS || session.is_valid(&self.now()) {
+                    return Err(coordinator_unavailable());
+                }
+                self.pause(PAUSE).await;
+            }
+            let Ok(stored) = self.look(session).await else {
+                failures += 1;
+                continue;
+            };
+            let found = self.judge(session.clone()).await?;
+            if found.generation > session.generation {
+                return Ok(Intended::Succeeded(found));
+            }
+            let now = self.now();
+            let Stored { version, record } = stored;
+            let record = record.unwrap_or_else(|| Record::of(session, now.wall));
+            // One of this isolate's own is left over: of a write whose answer was lost, or of a refresh that failed.
+            let intent = record.intent_at(&now);
+            if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
+                let left = PATIENCE.saturating_sub(began.elapsed(&now));
+                if session.is_valid(&now) || left == Millis::ZERO {
+                    return Err(later(words!("another isolate is refreshing the session")));
+                }
+                let time = left.min(Millis(intent.until.saturating_sub(now.wall)));
+                self.wait(&session.sid, version, time).await;
+                continue;
+            }
+            let until = now.wall.saturating_add(lease.0);
+            let intent = Intent {
+                holder: self.isolate().name().to_owned(),
+                until,
+            };
+            let intended = Record {
+                intent: Some(intent),
+                ..record
+            };
+            match self.write(session, version, &intended).await {
+                Ok(Some(version)) => return Ok(Intended::Held { version, until }),
+                Ok(None) => {}
+                Err(Unreachable) => failures += 1,
+            }
+        }
+    }
+
+    /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
+    async fn exchange(&self, session: &Session, until: u64) -> Verdict {
+        let timeout = self.config().flow.request_timeout.0;
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            // What comes of it still has to be verified and written.
+            if self.now().wall.saturating_add(timeout * 2) > until {
+                return Verdict::Transient(words!("it took too long"));
+            }
+            let outcome = self.send_refresh(session).await;
+            let verdict = match outcome {
+                Ok(outcome) => refresh::verdict(&outcome, self.config().scheme()),
+                Err(_) => Verdict::Transient(words!("the provider's metadata could not be had")),
+            };
+            if attempt == ATTEMPTS || !matches!(verdict, Verdict::Transient(_)) {
+                return verdict;
+            }
+            attempt += 1;
+            self.pause(pause).await;
+            pause = pause + pause;
+            // Somebody may have come with the successor of a refresh whose answer was lost here.
+            if self.look(session).await.is_ok() && !self.holds_intent(session) {
+                return verdict;
+            }
+        }
+    }
+
+    /// Whether the record says that this isolate refreshes.
+    fn holds_intent(&self, session: &Session) -> bool {
+        let record = self.remembered(&session.sid).record;
+        let intent = record.and_then(|record| record.intent);
+        intent.is_some_and(|intent| intent.holder == self.isolate().name())
+    }
+
+    /// When another attempt is due.
+    fn note(&self, session: &Session, verdict: &Verdict) {
+        let now = self.now();
+        let [jitter] = self.isolate().random();
+        let mut known = self.isolate().known.borrow_mut();
+        let schedule = &mut known.entry(&session.sid, &now).schedule;
+        schedule.started();
+        match verdict {
+            Verdict::Renewed(_) | Verdict::Ended => schedule.reset(),
+            Verdict::Wait(time) => schedule.told_to_wait(&now, *time),
+            Verdict::Transient(_) => schedule.failed(&now, jitter),
+            Verdict::InteractionRequired(_) | Verdict::Misconfigured(_) => schedule.blocked(&now),
+        }
+    }
+
+    /// Verifies what came with the tokens, and commits them.
+    async fn take_in(
+        &self,
+        session: &Session,
+        tokens: TokenSet,
+        requested: u64,
+        version: String,
+    ) -> Outcome {
+        if !self.is_same_user(session, &tokens).await {
+            let successor = session.renewed(tokens, requested);
+            self.fault_of(
+                Code::IdTokenInvalid,
+                &[words!("a refresh brought the ID token of another user or issuer; the session was ended")],
+            );
+            self.end(&successor, EndReason::Security).await;
+            return Err(Refusal::Ended(EndReason::Security));
+        }
+        self.commit(session.renewed(tokens, requested), version)
+            .await
+    }
+
+    async fn commit(&self, successor: Session, version: String) -> Outcome {
+        let mut version = Some(version);
+        let mut pause = PAUSE;
+        let mut successor = successor;
+        for _ in 0..COMMITS {
+            let record = self.next_record(&successor);
+            match self.write(&successor, version.clone(), &record).await {
+                Ok(Some(_)) => return Ok(successor),
+                // The intent ran out and somebody else has begun, or the user has logged out.
+                Ok(None) => {
+                    let Ok(stored) = self.look(&successor).await else {
+                        continue;
+                    };
+                    match stored.record {
+                        Some(Record {
+                            ended: Some(reason),
+                            ..
+                        }) => {
+                            self.revoke(&successor).await;
+                            return Err(Refusal::Ended(reason));
+                        }
+                        Some(record) if record.generation >= successor.generation => {
+                            return Ok(record.session.unwrap_or(successor));
+                        }
+                        other => {
+                            version = stored.version;
+                            // The user was active in the meantime.
+                            if let Some(kept) = other.and_then(|record| record.session) {
+                                successor.active = successor.active.max(kept.active);
+                            }
+                        }
+                    }
+                }
+                Err(Unreachable) => {
+                    self.pause(pause).await;
+                    pause = pause + pause;
+                }
+            }
+        }
+        // The cookie has the successor, so the session lives on in the browser; and in this isolate.
+        self.remember(&successor, self.next_record(&successor));
+        self.fault_of(
+            Code::CoordinatorUnavailable,
+            &[words!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
+        );
+        Ok(successor)
+    }
+
+    /// The record in which a session comes next.
+    fn next_record(&self, successor: &Session) -> Record {
+        let now = self.now().wall;
+        match self.remembered(&successor.sid).record {
+            Some(record) => record.followed_by(successor, now),
+            None => Record::of(successor, now),
+        }
+    }
+
+    /// The provider refused the refresh token. That ends the session, unless somebody else has its successor.
+    async fn refused(&self, session: &Session) -> Outcome {
+        if self.look(session).await.is_err() {
+            return Err(coordinator_unavailable());
+        }
+        let found = self.judge(session.clone()).await?;
+        if found.generation > session.generation {
+            return Ok(found);
+        }
+        self.end(session, EndReason::ProviderEnded).await;
+        Err(Refusal::Ended(EndReason::ProviderEnded))
+    }
+
+    /// Takes the intent back, so that the next one need not wait until it has run out.
+    async fn withdraw(&self, session: &Session) {
+        for _ in 0..COMMITS {
+            if !self.holds_intent(session) {
+                return;
+            }
+            let Stored { version, record } = self.remembered(&session.sid);
+            let without = Record {
+                intent: None,
+                ..record.unwrap_or_default()
+            };
+            match self.write(session, version, &without).await {
+                Ok(None) if self.look(session).await.is_ok() => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Ends a session everywhere: its record says so, and its refresh token is revoked.
+    pub(super) async fn end(&self, session: &Session, reason: EndReason) {
+        let _duty = self.duty();
+        let mut latest = session.clone();
+        let (mut is_written, mut may_be_written) = (false, false);
+        for _ in 0..COMMITS {
+            let Ok(stored) = self.look(session).await else {
+                self.pause(PAUSE).await;
+                continue;
+            };
+            let Stored { version, record } = stored;
+            if let Some(record) = record {
+                if record.ended.is_some() {
+                    if may_be_written {
+                        is_written = true;
+                        break;
+                    }
+                    // Who has ended it has told.
+                    return;
+                }
+                if let Some(newer) = record.session.filter(|s| s.generation > latest.generation) {
+                    latest = newer;
+                }
+            }
+            let over = Record::of_ended(&latest, reason, self.now().wall);
+            match self.write(&latest, version, &over).await {
+                Ok(Some(_)) => {
+                    is_written = true;
+                    break;
+                }
+                Ok(None) => {}
+                Err(Unreachable) => may_be_written = true,
+            }
+        }
+        if !is_written {
+            let over = Record::of_ended(&latest, reason, self.now().wall);
+            self.remember(&latest, over);
+            self.fault_of(
+                Code::CoordinatorUnavailable,
+                &[words!(
+                    "the end of a session could not be written: where its cookie was copied, it is good until its access token expires"
+                )],
+            );
+        }
+        let subject = latest.id_token().map(|token| token.subject().to_owned());
+        self.isolate().tell(Event::Ended {
+            reason,
+            subject: subject.unwrap_or_default(),
+        });
+        if reason.calls_for_revocation() {
+            self.revoke(&latest).await;
+        }
+    }
+}
+
+/// What came of an intent.
+enum Intended {
+    /// It is ours, in the record of this version and until this time.
+    Held { version: String, until: u64 },
+    /// Somebody else was through with it.
+    Succeeded(Session),
+}
+
+fn later(why: &str) -> Refusal {
+    Refusal::Later(Error::new(Code::ProviderUnavailable, why), RETRY_AFTER)
+}
+
+pub(super) fn coordinator_unavailable() -> Refusal {
+    let error = Error::new(
+        Code::CoordinatorUnavailable,
+        words!("the coordinator cannot be reached, and without it nobody may refresh"),
+    );
+    Refusal::Later(error, RETRY_AFTER)
+}

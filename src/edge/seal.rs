@@ -1,0 +1,81 @@
+//! What leaves an isolate is sealed: AES-256-GCM with a fresh nonce, bound to what it is for.
+//!
+//! A sealed text is `1.<key's name>.<base64url of nonce, ciphertext and tag>`. The version, the key's name and
+//! the purpose are authenticated with it, so nothing that was sealed for one place opens in another: no session's
+//! cookie as that of a login, no record under another key.
+
+use crate::prelude::*;
+
+use super::io::{Effect, Reply};
+use super::task::Task;
+use crate::error::Code;
+use crate::text;
+use crate::{Secret, base64url};
+
+const VERSION: &str = "1";
+
+/// Octets of a nonce and a tag: less is no sealed text.
+const LEAST: usize = 12 + 16;
+
+/// Why something did not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It was sealed with a key that is not in the ring: one that was retired, or one that this isolate has not got
+    /// yet.
+    UnknownKey,
+    /// It is not what a handler sealed for this place.
+    NotGenuine,
+}
+
+fn bound_to(purpose: &str, key: &str) -> String {
+    ["strongroom ", VERSION, " ", key, " ", purpose].concat()
+}
+
+impl Task {
+    /// Seals a text for one purpose. `None` if the host could not.
+    pub(super) async fn seal(&self, purpose: &str, plain: Secret) -> Option<String> {
+        let key = self.config().keys.sealing();
+        let nonce: [u8; 12] = self.isolate().random();
+        let effect = Effect::Seal {
+            nonce,
+            plain,
+            bound_to: bound_to(purpose, key),
+        };
+        let sealed = match self.ask(effect).await {
+            // Another nonce is another text's: it would be somebody else's session.
+            Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
+            _ => None,
+        };
+        let Some(sealed) = sealed else {
+            self.fault_of(
+                Code::Unsupported,
+                &[words!(
+                    "the host could not seal with the first of cookie.keys"
+                )],
+            );
+            return None;
+        };
+        Some([VERSION, ".", key, ".", &base64url::encode(&sealed)].concat())
+    }
+
+    /// Opens a text that was sealed for this purpose.
+    pub(super) async fn open(&self, purpose: &str, sealed: &str) -> Result<Secret, Closed> {
+        let mut parts = text::pieces(sealed, b'.');
+        let (version, id, body) = (parts.next(), parts.next(), parts.next());
+        let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
+            return Err(Closed::NotGenuine);
+        };
+        let body = base64url::decode(body).filter(|body| body.len() >= LEAST);
+        let body = body.ok_or(Closed::NotGenuine)?;
+        let key = self.config().keys.find(id).ok_or(Closed::UnknownKey)?;
+        let effect = Effect::Open {
+            key,
+            sealed: body,
+            bound_to: bound_to(purpose, id),
+        };
+        match self.ask(effect).await {
+            Reply::Opened(Some(plain)) => Ok(plain),
+            _ => Err(Closed::NotGenuine),
+        }
+    }
+}

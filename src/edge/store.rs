@@ -1,0 +1,332 @@
+//! The way to the coordinator. It gets keys that say nothing and values that are sealed.
+
+use crate::prelude::*;
+
+use super::io::{Effect, Entry, Reply};
+use super::record::Record;
+use super::rotation::Refusal;
+use super::seal::Closed;
+use super::session::Session;
+use super::task::Task;
+use crate::clock::{Instant, Millis};
+use crate::error::Code;
+use crate::json;
+use crate::session::EndReason;
+use crate::{base64url, pkce};
+
+const A_MINUTE: Millis = Millis::from_secs(60);
+const A_DAY: Millis = Millis::from_secs(24 * 3600);
+
+/// How often a user's activity is written, against others who write at the same time.
+const TOUCHES: u32 = 3;
+
+/// The coordinator did not answer, or with something that it was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unreachable;
+
+/// What the coordinator has of a session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stored {
+    /// The version that a write goes over; none if there is nothing.
+    pub(super) version: Option<String>,
+    /// The record, unless there is none that can be read.
+    pub(super) record: Option<Record>,
+}
+
+/// Under which key something is found that is known by these texts.
+pub(super) fn key(kind: &str, texts: &[&str]) -> String {
+    let mut all = kind.to_owned();
+    for text in texts {
+        // Their lengths as well: no two lists of texts are one.
+        json::write_number(&mut all, text.len() as u64);
+        all.push(' ');
+        all.push_str(text);
+    }
+    [kind, ".", &base64url::encode(&pkce::sha256(all.as_bytes()))].concat()
+}
+
+/// Whether this isolate knows of a session what the coordinator does not: a generation that it could not commit, or an
+/// end that it could not write.
+fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
+    match theirs {
+        Some(theirs) if theirs.ended.is_some() => false,
+        Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
+        None => ours.ended.is_some() || ours.generation > 0,
+    }
+}
+
+fn record_key(sid: &str) -> String {
+    key("session", &[sid])
+}
+
+impl Task {
+    /// The record of a session, which the isolate remembers from then on; and whether the provider has ended it.
+    pub(super) async fn look(&self, session: &Session) -> Result<Stored, Unreachable> {
+        let mut keys = vec![record_key(&session.sid)];
+        if self.config().back_channel_logout {
+            keys.extend(self.tombstones(session));
+        }
+        let mut entries = self.read(keys).await?.into_iter();
+        let mut stored = self.opened(&session.sid, entries.next().flatten()).await?;
+        let mut ends: Vec<Option<Entry>> = entries.collect();
+        let mut is_all = true;
+        // Of a session that is in the store its cookie does not say whose it is.
+        if let Some(kept) = stored
+            .record
+            .as_ref()
+            .and_then(|record| record.session.as_ref())
+            && ends.is_empty()
+            && self.config().back_channel_logout
+        {
+            match self.read(self.tombstones(kept)).await {
+                Ok(entries) => ends = entries,
+                Err(Unreachable) => is_all = false,
+            }
+        }
+        let now = self.now();
+        let is_over = ends
+            .iter()
+            .flatten()
+            .any(|entry| json::parse_u64(&entry.value).is_none_or(|at| session.began <= at));
+        if is_over {
+            stored.record = Some(Record::of_ended(
+                session,
+                EndReason::ProviderEnded,
+                now.wall,
+            ));
+        }
+        let unwritten = self
+            .remembered(&session.sid)
+            .record
+            .filter(|ours| is_ahead(ours, stored.record.as_ref()));
+        if let Some(ours) = &unwritten {
+            stored.record = unwritten.clone();
+            if let Ok(Some(version)) = self.write(session, stored.version.clone(), ours).await {
+                stored.version = Some(version);
+            }
+        }
+        let mut known = self.isolate().known.borrow_mut();
+        let seen = known.entry(&session.sid, &now);
+        // What is not known of it is asked for again.
+        seen.checked = if is_all { now } else { Instant::default() };
+        // What was committed while this was asked is newer.
+        let ours = seen.stored.record.as_ref();
+        if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_ref())) {
+            seen.stored = stored.clone();
+        }
+        Ok(stored)
+    }
+
+    async fn opened(&self, sid: &str, entry: Option<Entry>) -> Result<Stored, Unreachable> {
+        let Some(Entry { value, version }) = entry else {
+            return Ok(Stored::default());
+        };
+        let version = Some(version);
+        let read = match self.open(&record_key(sid), &value).await {
+            Ok(text) => Record::from_text(text.expose()),
+            Err(Closed::NotGenuine) => None,
+            Err(Closed::UnknownKey) => {
+                self.fault_of(
+                    Code::KeyUnknown,
+                    &[words!(
+                        "a session's record is sealed with a key that is not in cookie.keys"
+                    )],
+                );
+                // What it says may count, so nobody here may act as if there were nothing.
+                return Err(Unreachable);
+            }
+        };
+        match read {
+            Some(record) => Ok(Stored {
+                version,
+                record: Some(record),
+            }),
+            None => {
+                self.coordinator_failed(words!("a record is not what was written"));
+                Err(Unreachable)
+            }
+        }
+    }
+
+    /// Remembers what the coordinator did not take: it is written when it can be.
+    pub(super) fn remember(&self, session: &Session, record: Record) {
+        let now = self.now();
+        let mut known = self.isolate().known.borrow_mut();
+        known.entry(&session.sid, &now).stored.record = Some(record);
+    }
+
+    /// What the isolate knows of a session's record.
+    pub(super) fn remembered(&self, sid: &str) -> Stored {
+        let known = self.isolate().known.borrow();
+        known
+            .get(sid)
+            .map(|seen| seen.stored.clone())
+            .unwrap_or_default()
+    }
+
+    /// Writes a session's record over the one of this version. `None`: another one is there.
+    pub(super) async fn write(
+        &self,
+        session: &Session,
+        version: Option<String>,
+        record: &Record,
+    ) -> Result<Option<String>, Unreachable> {
+        let key = record_key(&session.sid);
+        let Some(value) = self.seal(&key, record.to_text()).await else {
+            return Err(Unreachable);
+        };
+        let left = session.left(&self.config().flow.limits, &self.now());
+        // Longer than its session: an old copy of its cookie is not to end it, and tell of it, once more.
+        let lifetime = left
+            + if record.ended.is_some() {
+                A_DAY
+            } else {
+                A_MINUTE
+            };
+        let written = self.swap(key, version, value, lifetime).await?;
+        if let Some(version) = &written {
+            let now = self.now();
+            let mut known = self.isolate().known.borrow_mut();
+            // Whether the provider has ended it was not asked.
+            let seen = known.entry(&session.sid, &now);
+            seen.stored = Stored {
+                version: Some(version.clone()),
+                record: Some(record.clone()),
+            };
+        }
+        Ok(written)
+    }
+
+    /// The session in the store that a cookie has the number of.
+    pub(super) async fn stored(&self, number: &str) -> Result<Session, Refusal> {
+        let Some((sid, began)) = Session::number_from_text(number) else {
+            return Err(Refusal::Ended(EndReason::StorageLost));
+        };
+        let is_due = {
+            let known = self.isolate().known.borrow();
+            known.is_due(sid, self.config().recheck, &self.now())
+        };
+        let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
+        let looked = if is_due {
+            let unknown = Session::unknown(sid, began);
+            self.look(&unknown).await.map(|_| ())
+        } else {
+            Ok(())
+        };
+        match self.remembered(sid).record {
+            Some(Record {
+                ended: Some(reason),
+                ..
+            }) => Err(Refusal::Ended(reason)),
+            Some(Record {
+                session: Some(session),
+                ..
+            }) => Ok(session),
+            _ if looked.is_err() || !is_up => Err(super::rotation::coordinator_unavailable()),
+            _ => Err(Refusal::Ended(EndReason::StorageLost)),
+        }
+    }
+
+    /// Puts a session that begins into the store.
+    pub(super) async fn store(&self, session: &Session) -> Result<(), Refusal> {
+        let record = Record::of(session, session.began);
+        match self.write(session, None, &record).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(super::rotation::coordinator_unavailable()),
+        }
+    }
+
+    /// Notes that a session's user is active.
+    pub(super) async fn touch(&self, session: &Session) {
+        for _ in 0..TOUCHES {
+            let Stored { version, record } = self.remembered(&session.sid);
+            let Some(mut record) = record else {
+                return;
+            };
+            match &mut record.session {
+                Some(kept) if kept.active < session.active => kept.active = session.active,
+                _ => return,
+            }
+            let written = self.write(session, version, &record).await;
+            // Somebody else has written, perhaps the next generation.
+            if !matches!(written, Ok(None)) || self.look(session).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for another isolate to write a session's record.
+    pub(super) async fn wait(&self, sid: &str, version: Option<String>, time: Millis) {
+        let effect = Effect::Wait {
+            key: record_key(sid),
+            version,
+            time,
+        };
+        self.ask(effect).await;
+    }
+
+    pub(super) async fn pause(&self, time: Millis) {
+        self.ask(Effect::Linger { flight: None, time }).await;
+    }
+
+    pub(super) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Entry>>, Unreachable> {
+        let count = keys.len();
+        match self.ask(Effect::Read(keys)).await {
+            Reply::Entries(entries) if entries.len() == count => {
+                self.isolate().known.borrow_mut().coordinator_answered();
+                Ok(entries)
+            }
+            _ => {
+                self.coordinator_failed(words!("it cannot be read"));
+                Err(Unreachable)
+            }
+        }
+    }
+
+    pub(super) async fn swap(
+        &self,
+        key: String,
+        version: Option<String>,
+        value: String,
+        lifetime: Millis,
+    ) -> Result<Option<String>, Unreachable> {
+        let effect = Effect::Swap {
+            key,
+            version,
+            value,
+            lifetime,
+        };
+        match self.ask(effect).await {
+            Reply::Swapped(version) => {
+                self.isolate().known.borrow_mut().coordinator_answered();
+                Ok(version)
+            }
+            _ => {
+                self.coordinator_failed(words!("it cannot be written to"));
+                Err(Unreachable)
+            }
+        }
+    }
+
+    fn coordinator_failed(&self, why: &str) {
+        let now = self.now();
+        self.isolate().known.borrow_mut().coordinator_failed(&now);
+        self.fault_of(
+            Code::CoordinatorUnavailable,
+            &[words!("the coordinator: "), why],
+        );
+    }
+
+    /// Where it stands written that the provider has ended sessions: this one, and all of this user's.
+    pub(super) fn tombstones(&self, session: &Session) -> Vec<String> {
+        let Some(id_token) = session.id_token() else {
+            return Vec::new();
+        };
+        let issuer = id_token.issuer();
+        let mut keys = vec![key("subject", &[issuer, id_token.subject()])];
+        if let Some(sid) = id_token.claims().str("sid") {
+            keys.push(key("sid", &[issuer, sid]));
+        }
+        keys
+    }
+}

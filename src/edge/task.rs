@@ -1,0 +1,178 @@
+//! One request on its way through the handler.
+//!
+//! What it does is written from top to bottom, as `async` functions that stop wherever the host has to do
+//! something. There is no executor: [`Running::step`] polls once, and that is always as far as the next effect or
+//! the answer.
+
+use crate::prelude::*;
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use super::io::{Answer, Effect, Event, Reply, Step};
+use super::{Isolate, respond};
+use crate::clock::Instant;
+use crate::error::{Code, Error};
+
+/// The number of a task in its isolate.
+pub type TaskId = usize;
+
+/// What a request's functions work with: the isolate, the time, and the way to the host.
+#[derive(Clone)]
+pub(super) struct Task(Rc<Inner>);
+
+struct Inner {
+    isolate: Rc<Isolate>,
+    arrived: Instant,
+    now: Cell<Instant>,
+    duties: Cell<u32>,
+    asked: Cell<Option<Effect>>,
+    reply: Cell<Option<Reply>>,
+}
+
+/// A task and where it has stopped.
+pub(super) struct Running {
+    task: Task,
+    answer: Pin<Box<dyn Future<Output = Answer>>>,
+    is_abandoned: bool,
+}
+
+impl Running {
+    pub(super) fn new(task: Task, answer: Pin<Box<dyn Future<Output = Answer>>>) -> Self {
+        Self {
+            task,
+            answer,
+            is_abandoned: false,
+        }
+    }
+
+    /// Nobody waits for the answer any more. Whether there is something that has to be finished all the same.
+    pub(super) fn abandon(&mut self) -> bool {
+        self.is_abandoned = true;
+        !self.is_over()
+    }
+
+    /// Whether nobody waits for anything that it does.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_abandoned && self.task.0.duties.get() == 0
+    }
+
+    /// Whether nothing has happened to it for long: nobody will come back to it.
+    pub(super) fn is_stale(&self, now: &Instant) -> bool {
+        self.task.now().elapsed(now) >= super::STALE
+    }
+
+    /// Puts in what the task waits for.
+    pub(super) fn reply(&self, now: Instant, reply: Reply) {
+        self.task.0.now.set(now);
+        self.task.0.reply.set(Some(reply));
+    }
+
+    /// Goes on as far as the next effect, or the answer.
+    pub(super) fn step(&mut self) -> Step {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.answer.as_mut().poll(&mut context) {
+            Poll::Ready(answer) => Step::Done(answer),
+            Poll::Pending => match self.task.0.asked.take() {
+                Some(effect) => Step::Do(effect),
+                // Only `ask` waits, and it has always asked.
+                None => Step::Done(Answer::Respond(respond::failure())),
+            },
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(isolate: &Rc<Isolate>, now: Instant) -> Self {
+        Self(Rc::new(Inner {
+            isolate: isolate.clone(),
+            arrived: now,
+            now: Cell::new(now),
+            duties: Cell::new(0),
+            asked: Cell::new(None),
+            reply: Cell::new(None),
+        }))
+    }
+
+    pub(super) fn isolate(&self) -> &Isolate {
+        &self.0.isolate
+    }
+
+    pub(super) fn config(&self) -> &super::Config {
+        &self.0.isolate.config
+    }
+
+    /// The time, as the host last said it.
+    pub(super) fn now(&self) -> Instant {
+        self.0.now.get()
+    }
+
+    /// When the request came.
+    pub(super) fn arrived(&self) -> Instant {
+        self.0.arrived
+    }
+
+    /// Until this is dropped, what is done is finished even if the request goes away.
+    pub(super) fn duty(&self) -> Duty {
+        self.0.duties.set(self.0.duties.get() + 1);
+        Duty(self.clone())
+    }
+
+    /// Has the host do something, and waits for what comes of it.
+    pub(super) async fn ask(&self, effect: Effect) -> Reply {
+        self.0.asked.set(Some(effect));
+        poll_fn(|_| self.0.reply.take().map_or(Poll::Pending, Poll::Ready)).await
+    }
+
+    /// Tells the operator what went wrong.
+    pub(super) fn fault(&self, error: &Error) {
+        self.isolate().tell(Event::Fault(error.clone()));
+    }
+
+    /// The same.
+    pub(super) fn fault_of(&self, code: Code, message: &[&str]) {
+        self.fault(&Error::of(code, message));
+    }
+}
+
+/// Something that others rely on: tokens that were issued and are not written yet, a session that is ending.
+pub(super) struct Duty(Task);
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        let duties = &self.0.0.duties;
+        duties.set(duties.get().saturating_sub(1));
+    }
+}
+
+/// A refresh that is under way in this isolate. It lands when this is dropped, however that comes about: who waits
+/// for it must not wait for ever.
+pub(super) struct Flight {
+    isolate: Rc<Isolate>,
+    id: super::FlightId,
+    _duty: Duty,
+}
+
+impl Flight {
+    /// Begins one for a session, for which there is none.
+    pub(super) fn begin(task: &Task, sid: &str) -> Self {
+        let isolate = task.0.isolate.clone();
+        let id = isolate.next_flight.get();
+        isolate.next_flight.set(id.wrapping_add(1));
+        isolate.known.borrow_mut().take_off(sid, id, task.now());
+        Self {
+            isolate,
+            id,
+            _duty: task.duty(),
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.isolate.known.borrow_mut().land(self.id);
+        self.isolate.tell(Event::Landed(self.id));
+    }
+}

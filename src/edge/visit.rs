@@ -1,0 +1,336 @@
+//! A request at the handler's door: what it is for, and which session it brings.
+
+use crate::prelude::*;
+
+use super::config::Storage;
+use super::cookies::{Cookies, Found, Jar};
+use super::io::{Answer, Request, Respond};
+use super::rotation::Refusal;
+use super::seal::Closed;
+use super::session::Session;
+use super::task::Task;
+use super::{origin, respond, room};
+use crate::config;
+use crate::error::{Code, Error};
+use crate::json::{self, Writer};
+use crate::token::words;
+use crate::url::Url;
+
+/// A request with what is known of it from the start.
+pub(super) struct Visit {
+    pub(super) task: Task,
+    pub(super) request: Request,
+    pub(super) url: Url,
+    /// The app's own, as browsers see it.
+    pub(super) origin: String,
+}
+
+impl Task {
+    /// Answers a request.
+    pub(super) async fn answer(self, request: Request) -> Answer {
+        match Visit::new(self, request) {
+            Ok(visit) => visit.answer().await,
+            Err(respond) => Answer::Respond(respond),
+        }
+    }
+}
+
+impl Visit {
+    fn new(task: Task, request: Request) -> core::result::Result<Self, Respond> {
+        let Some(url) = Url::parse(&request.url) else {
+            return Err(respond::empty(400));
+        };
+        let own = [url.scheme(), "://", url.host()].concat();
+        let configured = task.config().origin.clone();
+        // One that is configured is trustworthy: the configuration was checked.
+        if configured.is_none() && !url.is_trustworthy() {
+            let message = words!(
+                "the app is served over http, where cookies are not safe; if https ends before this handler, set `origin`"
+            );
+            task.fault_of(Code::ConfigInvalid, &[message]);
+            return Err(respond::empty(500));
+        }
+        let is_as_seen = configured.as_ref().is_none_or(|origin| *origin == own);
+        let origin = configured.unwrap_or(own);
+        // The platform's parser is not asked again for what it has said.
+        let url = if is_as_seen && !url.has_userinfo() {
+            url
+        } else {
+            Url::parse(&[&origin, url.relative()].concat()).ok_or_else(respond::failure)?
+        };
+        Ok(Self {
+            task,
+            request,
+            url,
+            origin,
+        })
+    }
+
+    async fn answer(self) -> Answer {
+        let path = self.url.path();
+        let config = self.task.config();
+        let own = path.strip_prefix(config.base.as_str());
+        let Some(endpoint) = own.and_then(|rest| rest.strip_prefix('/')) else {
+            return self.proxy().await;
+        };
+        let method = self.request.method.as_str();
+        Answer::Respond(match (endpoint, method) {
+            ("login", "GET") if origin::is_navigation(&self.request) => self.login().await,
+            ("callback", "GET") if origin::is_navigation(&self.request) => self.callback().await,
+            ("logout/provider", "GET") if origin::is_navigation(&self.request) => {
+                self.leave().await
+            }
+            ("popup", "GET") if origin::is_navigation(&self.request) => room::popup(),
+            ("login" | "callback" | "logout/provider" | "popup", "GET") => respond::refuse(
+                403,
+                Code::CrossSiteRequest,
+                words!("this address is for a browser's window, not for scripts or frames"),
+            ),
+            ("session", "GET") => self.session().await,
+            ("room", "GET") => self.room(),
+            ("logout", "POST") => self.logout().await,
+            ("backchannel-logout", "POST") if config.back_channel_logout => {
+                self.back_channel_logout().await
+            }
+            ("login" | "callback" | "logout/provider" | "popup" | "room" | "session", _) => {
+                method_not_allowed("GET")
+            }
+            ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
+            _ => respond::empty(404),
+        })
+    }
+
+    pub(super) fn cookies(&self) -> Cookies<'_> {
+        Cookies::new(self.request.cookie.as_deref())
+    }
+
+    pub(super) fn jar(&self) -> Jar<'_> {
+        Jar::new(self.task.config(), &self.origin)
+    }
+
+    /// The flow's configuration for an app on this origin.
+    pub(super) fn flow(&self) -> config::Config {
+        let config = self.task.config();
+        let callback = [&self.origin, config.base.as_str(), "/callback"].concat();
+        let mut flow = config.flow.clone();
+        if let Some(redirect_uri) = Url::parse(&callback) {
+            flow.redirect_uri = redirect_uri;
+        }
+        flow
+    }
+
+    fn purpose(&self) -> String {
+        ["session ", &self.jar().session()].concat()
+    }
+
+    /// The session in the browser's cookie, if one is there and opens. Nothing was held against its record yet.
+    pub(super) async fn presented(&self) -> core::result::Result<Option<Session>, Refusal> {
+        let sealed = match self.cookies().whole(&self.jar().session()) {
+            Found::Value(sealed) => sealed,
+            Found::Nothing => return Ok(None),
+            Found::Broken => {
+                self.task.fault_of(
+                    Code::CookieInvalid,
+                    &[words!(
+                        "a browser sent two session cookies of one name, or parts of one"
+                    )],
+                );
+                return Ok(None);
+            }
+        };
+        let text = match self.task.open(&self.purpose(), &sealed).await {
+            Ok(text) => text,
+            Err(Closed::UnknownKey) => {
+                let message =
+                    words!("a session's cookie is sealed with a key that is not in cookie.keys");
+                self.task.fault_of(Code::KeyUnknown, &[message]);
+                return Ok(None);
+            }
+            Err(Closed::NotGenuine) => {
+                let message = words!("a session's cookie is not what this handler sealed");
+                self.task.fault_of(Code::CookieInvalid, &[message]);
+                return Ok(None);
+            }
+        };
+        let session = match self.task.config().storage {
+            Storage::SealedInCookie => Session::from_text(text.expose()),
+            Storage::InStore => return self.task.stored(text.expose()).await.map(Some),
+        };
+        if session.is_none() {
+            let message = words!("a session's cookie is of another version");
+            self.task.fault_of(Code::CookieInvalid, &[message]);
+        }
+        Ok(session)
+    }
+
+    /// The session that the request goes on with; `None` if the browser brings none.
+    pub(super) async fn current(&self) -> core::result::Result<Option<(Session, bool)>, Refusal> {
+        let Some(presented) = self.presented().await? else {
+            return Ok(None);
+        };
+        let config = self.task.config();
+        // One that was made before the option was changed: its tokens are not what they have to be.
+        if presented.key.is_some() != config.flow.dpop {
+            let message = words!("a session is of a time when `dpop` was set otherwise");
+            self.task.fault_of(Code::CookieInvalid, &[message]);
+            return Ok(None);
+        }
+        let before = presented.generation;
+        let session = self.task.current(presented).await?;
+        let is_new = session.generation != before;
+        Ok(Some((session, is_new)))
+    }
+
+    /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
+    pub(super) async fn refreshed(&self, session: Session, is_new: bool) -> Vec<String> {
+        let now = self.task.now();
+        let limits = &self.task.config().flow.limits;
+        let is_active = !origin::is_background(&self.request);
+        let is_due = is_active && session.is_activity_due(limits, &now);
+        if !is_new && !is_due {
+            return Vec::new();
+        }
+        let active = if is_active { now.wall } else { session.active };
+        let session = Session { active, ..session };
+        match self.task.config().storage {
+            Storage::SealedInCookie => self.keep(&session).await.unwrap_or_default(),
+            Storage::InStore => {
+                self.task.touch(&session).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keeps a session, and gives the cookies that say so.
+    pub(super) async fn keep(
+        &self,
+        session: &Session,
+    ) -> core::result::Result<Vec<String>, Refusal> {
+        let plain = match self.task.config().storage {
+            Storage::SealedInCookie => session.to_text(),
+            Storage::InStore => {
+                self.task.store(session).await?;
+                session.number()
+            }
+        };
+        let limits = &self.task.config().flow.limits;
+        let age = session.left(limits, &self.task.now());
+        let sealed = self.task.seal(&self.purpose(), plain).await;
+        let set = sealed.and_then(|sealed| self.jar().set_session(&self.cookies(), &sealed, age));
+        set.ok_or_else(|| {
+            let error = Error::new(
+                Code::LimitExceeded,
+                words!("the session is too long for cookies: set session.storage to 'in-store'"),
+            );
+            self.task.fault(&error);
+            Refusal::Later(error, crate::clock::Millis::from_secs(60))
+        })
+    }
+
+    /// Why there is no session, for a script; and the cookie goes if it is of no use any more.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Respond {
+        let mut respond = respond::refused(refusal);
+        if matches!(refusal, Refusal::Ended(_)) {
+            respond.cookies = self.jar().clear_session(&self.cookies());
+        }
+        respond
+    }
+
+    /// What the page may know: `GET <base>/session`.
+    async fn session(&self) -> Respond {
+        if let Err(error) = origin::check_script(&self.request, &self.origin) {
+            return respond::error(403, &error);
+        }
+        match self.current().await {
+            Ok(None) => respond::json(200, r#"{"session":null}"#.to_owned()),
+            Ok(Some((session, is_new))) => {
+                let view = self.view(&session);
+                let body = Writer::object().json("session", &view).finish();
+                let cookies = self.refreshed(session, is_new).await;
+                Respond {
+                    cookies,
+                    ..respond::json(200, body)
+                }
+            }
+            Err(Refusal::Ended(reason)) => {
+                let body = Writer::object()
+                    .json("session", "null")
+                    .text("reason", reason.as_str())
+                    .finish();
+                Respond {
+                    cookies: self.jar().clear_session(&self.cookies()),
+                    ..respond::json(200, body)
+                }
+            }
+            Err(refusal) => self.refuse(&refusal),
+        }
+    }
+
+    /// A session as pages see it: `Session` in `pkg/src/messages.ts`.
+    fn view(&self, session: &Session) -> String {
+        let config = &self.task.config().flow;
+        let id_token = session.id_token();
+        let mut claims = Writer::object();
+        if let Some(id_token) = &id_token {
+            claims.text("sub", id_token.subject());
+            for name in &config.claims {
+                if let Some(value) = id_token.claims().get(name) {
+                    claims.value(name, value);
+                }
+            }
+        }
+        let mut scopes = "[".to_owned();
+        for scope in words(&session.scope) {
+            if scopes.len() > 1 {
+                scopes.push(',');
+            }
+            json::write_string(&mut scopes, scope);
+        }
+        scopes.push(']');
+        let expires_at = session.began.saturating_add(config.limits.absolute.0);
+        let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
+        Writer::object()
+            .json("claims", &claims.finish())
+            .json("scopes", &scopes)
+            .text("state", "active")
+            .number("startedAt", session.began)
+            .number("expiresAt", expires_at)
+            .number("idleExpiresAt", idle_expires_at.min(expires_at))
+            .number(
+                "accessTokenExpiresAt",
+                session.requested.saturating_add(session.lifetime.0),
+            )
+            .finish()
+    }
+
+    /// A login came to nothing: a page that says so, with the way back.
+    pub(super) fn login_failed(&self, error: &Error) -> Respond {
+        self.task.fault(error);
+        let again = [self.task.config().base.as_str(), "/login"].concat();
+        let body = [
+            "<p>",
+            &respond::escaped(error.message()),
+            " (<code>",
+            error.code().as_str(),
+            r#"</code>).</p><p><a href=""#,
+            &respond::escaped(&again),
+            r#"">Try again</a> or <a href="/">go back to the app</a>.</p>"#,
+        ]
+        .concat();
+        let status = match error.code() {
+            Code::ProviderUnavailable | Code::CoordinatorUnavailable => 503,
+            Code::LoginDenied => 403,
+            // The session is too long, or the host cannot do it: nothing that another login would mend.
+            Code::LimitExceeded | Code::Unsupported => 500,
+            Code::ClientRejected | Code::MetadataInvalid | Code::TokenResponseInvalid => 502,
+            _ => 400,
+        };
+        respond::page(status, "Signing in did not work", "", &body)
+    }
+}
+
+fn method_not_allowed(allowed: &str) -> Respond {
+    let mut respond = respond::empty(405);
+    respond.headers.push(("allow", allowed.to_owned()));
+    respond
+}

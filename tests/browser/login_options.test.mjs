@@ -1,0 +1,71 @@
+// Options of login() that there are not, or not in the module that this configuration loads.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startApp()
+})
+after(() => app?.close())
+afterEach(() => app.setConfig({}))
+
+/** How a login with these options is refused; it leaves the page otherwise. */
+async function refusal(options) {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate((given) => settle(room.login(given)), options)
+  assert.equal(page.url(), `${app.site.origin}/`)
+  return error
+}
+
+test('message_invalid: an option that there is not is named, its value is not', time, async () => {
+  const { code, message } = await refusal({ loginhint: 's3cret' })
+  assert.equal(code, 'message_invalid')
+  assert.match(message, /'loginhint'/)
+  assert.doesNotMatch(message, /s3cret/)
+})
+
+for (const [option, value] of Object.entries({ scope: 'orders', params: { display: 'touch' } })) {
+  test(`message_invalid: ${option}, where the configuration loads the smaller module`, time, async () => {
+    const { code, message } = await refusal({ [option]: value })
+    assert.equal(code, 'message_invalid')
+    assert.match(message, new RegExp(`loginScopes or loginParams in the worker's file: '${option}'`))
+  })
+
+  test(`the control: ${option}, where the configuration names what may be asked for`, time, async () => {
+    app.setConfig({ loginScopes: ['orders'], loginParams: ['display'] })
+    const page = await app.open()
+    await booted(page)
+    await page.evaluate((given) => void room.login(given), { [option]: value })
+    await page.waitForSelector('form')
+    const asked = app.ledger.authorizationRequests().at(-1)
+    assert.ok(asked)
+  })
+}
+
+test('in the larger module too', time, async () => {
+  app.setConfig({ loginScopes: ['orders'] })
+  const { code, message } = await refusal({ maxage: 5 })
+  assert.equal(code, 'message_invalid')
+  assert.match(message, /login\(\) has no option 'maxage'/)
+})
+
+test('config_invalid: a switch that there is not, though it is off', time, async () => {
+  for (const config of [{ inspekt: false }, { inspekt: false, inspect: true }]) {
+    app.setConfig(config)
+    const { error } = await booted(await app.open())
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, /`inspekt`: there is no such option/)
+  }
+})
+
+test('a switch that there is may be off, in the smaller module', time, async () => {
+  app.setConfig({ dpop: false, inspect: false, par: false, deviceFlow: false, reasons: false })
+  app.site.requests.length = 0
+  assert.equal((await booted(await app.open())).error, undefined)
+  assert.ok(!app.site.requests.some(({ path }) => path.includes('full')))
+})

@@ -1,0 +1,135 @@
+// What goes wrong behind the frame: whoever waits for it is told, and one attempt that fails takes nothing from another.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+let frame
+
+before(async () => {
+  app = await startApp({ vaultOrigin: true, provider: { accessTokenSeconds: 60 } })
+  frame = `${app.vault.origin}/frame.html`
+})
+after(() => app?.close())
+afterEach(() => {
+  app.provider.faults.clear()
+  app.setConfig({})
+})
+
+/** The vault's frame in a page. */
+const vaultIn = (page) => page.frames().find((each) => each.url() === frame)
+
+/** A worker's file whose worker ends when it is told to, without a word. */
+const mortal = () => `import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify(app.config)})
+new BroadcastChannel('end').onmessage = () => close()`
+
+for (const ends of [true, false]) {
+  test(
+    ends
+      ? 'a vault that ends while it finishes a login: handleCallback() rejects with vault_crashed'
+      : 'the control: one that goes on finishes it, however long it takes',
+    time,
+    async () => {
+      app.setWorker(mortal())
+      const page = await app.open()
+      await startLogin(page)
+      let answer
+      app.provider.faults.add('token', { hold: new Promise((resolve) => (answer = resolve)), when: 'after' })
+      const asked = app.provider.faults.taken()
+      await giveConsent(page)
+      await asked
+      if (ends) await vaultIn(page).evaluate(() => new BroadcastChannel('end').postMessage(0))
+      else answer()
+      const { value, error } = await booted(page)
+      assert.deepEqual([value?.returnTo, error?.code], ends ? [undefined, 'vault_crashed'] : ['/', undefined])
+      answer()
+    },
+  )
+}
+
+test('a link with anything behind the mark is login_unknown, and the app starts', time, async () => {
+  for (const state of ['', 'x', '../../etc', 'a'.repeat(500), `${'a'.repeat(32)};b=c`]) {
+    const page = await app.open(`/#strongroom=${state}`)
+    assert.equal((await booted(page)).error.code, 'login_unknown', state)
+    assert.equal(await page.evaluate(() => location.hash), '')
+    await page.context().close()
+  }
+})
+
+test('what is one too many for the frame is limit_exceeded', time, async () => {
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(`${app.site.origin}/empty.html`)
+  const { full, more } = await page.evaluate(async (address) => {
+    const element = document.createElement('iframe')
+    element.src = address
+    document.body.append(element)
+    await new Promise((resolve) => (element.onload = resolve))
+    const { port1, port2 } = new MessageChannel()
+    const heard = []
+    let told
+    port1.onmessage = ({ data }) => (heard.push(data), told?.())
+    const next = async (count) => {
+      while (heard.length < count) await new Promise((resolve) => (told = resolve))
+    }
+    element.contentWindow.postMessage('strongroom frame 1', new URL(address).origin, [port2])
+    await next(1)
+    const state = (n) => String(n).padStart(32, '0')
+    // One is not yet too many.
+    for (let id = 0; id < 64; id++) port1.postMessage({ t: 'await', id, state: state(id) })
+    port1.postMessage({ t: 'forget', id: 63 })
+    port1.postMessage({ t: 'callback', id: 100, state: state(100) })
+    await next(2)
+    port1.postMessage({ t: 'await', id: 63, state: state(63) })
+    port1.postMessage({ t: 'callback', id: 101, state: state(101) })
+    port1.postMessage({ t: 'await', id: 102, state: state(102) })
+    await next(4)
+    const codes = heard.slice(1).map(({ id, code }) => `${id} ${code}`)
+    return { full: codes.slice(1), more: codes[0] }
+  }, frame)
+  assert.equal(more, '100 login_unknown')
+  assert.deepEqual(full, ['101 limit_exceeded', '102 limit_exceeded'])
+})
+
+test('an attempt that fails leaves the frame to another that is under way', time, async () => {
+  // This worker answers when it is told to.
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
+await new Promise((resolve) => (new BroadcastChannel('go').onmessage = resolve))
+vault(${JSON.stringify(app.config)})`)
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(`${app.site.origin}/empty.html`)
+  const failed = await page.evaluate((address) => {
+    globalThis.patient = connectFrame(address, { timeout: 30 })
+    return settle(connectFrame(address, { timeout: 0.5 }))
+  }, frame)
+  assert.equal(failed.error.code, 'worker_timeout')
+  assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
+  await vaultIn(page).evaluate(() => new BroadcastChannel('go').postMessage(0))
+  const session = await page.evaluate(() => patient.then((room) => room.session))
+  assert.equal(session, null)
+})
+
+test('an attempt that fails leaves the frame to the room that has it', time, async () => {
+  const page = await app.open()
+  await signIn(page)
+  // There is no time limit that any worker keeps.
+  const { error } = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0 })), frame)
+  assert.equal(error.code, 'worker_timeout')
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  await page.evaluate((address) => connectFrame(address), frame)
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+})
+
+test('the last attempt that fails takes the frame away', time, async () => {
+  app.setWorker('await new Promise(() => {})')
+  const page = await (await app.browser.newContext()).newPage()
+  await page.goto(`${app.site.origin}/empty.html`)
+  const codes = await page.evaluate(async (address) => {
+    const attempts = [0.2, 0.5].map((timeout) => settle(connectFrame(address, { timeout: timeout + 2 })))
+    return (await Promise.all(attempts)).map(({ error }) => error.code)
+  }, frame)
+  assert.deepEqual(codes, ['worker_timeout', 'worker_timeout'])
+  assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+})

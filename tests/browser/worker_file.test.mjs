@@ -1,0 +1,60 @@
+// What stands in the worker's file beside `vault()` is the vault's equal, as docs/deployment.md says: here is how far
+// that goes, so that nobody takes the worker for a wall against its own imports. The vault calls `fetch` as it found it.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+/** A library that watches all requests, as those do that measure how an app fares. */
+const WATCHES = `
+const genuine = fetch
+const channel = new BroadcastChannel('watched')
+globalThis.fetch = (url, init) => {
+  channel.postMessage(new Headers(init?.headers).get('authorization'))
+  return genuine(url, init)
+}`
+
+const STRONGROOM = "import { vault } from '/strongroom/worker.js'"
+const LIBRARY = "import '/library.js'"
+
+/** What the library heard of a call, if anything came before the answer did. */
+async function heard(imports) {
+  const app = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
+  try {
+    app.site.files['/library.js'] = WATCHES
+    app.setWorker([...imports, `vault(${JSON.stringify(app.config)})`].join('\n'))
+    const page = await app.open()
+    await signIn(page)
+    await page.evaluate(() => {
+      globalThis.watched = []
+      new BroadcastChannel('watched').onmessage = ({ data }) => watched.push(data)
+    })
+    assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+    // Messages of one channel arrive in order: when this one is there, so are those before it.
+    const all = await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const last = new BroadcastChannel('watched')
+          const look = () => (watched.includes('last') ? resolve(watched) : setTimeout(look, 10))
+          last.postMessage('last')
+          look()
+        }),
+    )
+    return all.includes(`Bearer ${app.ledger.newest('access_token').value}`)
+  } finally {
+    await app.close()
+  }
+}
+
+test(
+  'a library that is imported after strongroom in the worker’s file, and watches fetch, sees no token',
+  time,
+  async () => {
+    assert.equal(await heard([STRONGROOM, LIBRARY]), false)
+  },
+)
+
+test('one that is imported before it sees the token', time, async () => {
+  assert.equal(await heard([LIBRARY, STRONGROOM]), true)
+})

@@ -1,0 +1,42 @@
+import { createTokenHandler } from 'strongroom/edge'
+
+/**
+ * The token handler, configured by its environment: `OPTIONS` is JSON of what a test wants otherwise. What is none of its
+ * own comes from `SITE`, if there is one: the app's pages, on the same origin.
+ */
+export default (coordinator) => {
+  const told = []
+  let handler
+  const make = (env) =>
+    createTokenHandler({
+      issuer: env.ISSUER,
+      origin: env.ORIGIN,
+      client: {
+        id: 'web',
+        auth: { method: 'client_secret_basic', secret: ({ CLIENT_SECRET }) => CLIENT_SECRET },
+      },
+      cookie: { keys: ({ COOKIE_KEYS }) => COOKIE_KEYS },
+      scope: 'openid profile offline_access orders',
+      routes: [{ prefix: '/api/', upstream: env.UPSTREAM, methods: ['GET', 'POST', 'PUT'] }],
+      postLogoutRedirectUri: '/',
+      coordinator,
+      log: (fault) => told.push(fault),
+      onSessionEnd: (end) => told.push(end),
+      ...JSON.parse(env.OPTIONS ?? '{}'),
+    })
+  return {
+    async fetch(request, env, context) {
+      if (new URL(request.url).pathname === '/told') return Response.json(told)
+      handler ??= make(env)
+      if (!env.SITE) return handler.fetch(request, env, context)
+      return (await handler.handle(request, env, context)) ?? page(request, env)
+    },
+  }
+}
+
+/** Without the cookie, which is none of the site's business. */
+const page = ({ url, method, headers }, { SITE }) => {
+  const { pathname, search } = new URL(url)
+  const worker = headers.get('service-worker')
+  return fetch(SITE + pathname + search, { method, headers: worker ? { 'service-worker': worker } : {} })
+}

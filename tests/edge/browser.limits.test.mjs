@@ -1,0 +1,112 @@
+// What the page knows of a session that nobody in it has touched: its limits, and what happened while it was away.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { booted, call } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+
+const time = { timeout: 60_000 }
+
+describe('limits', () => {
+  let app
+  before(async () => {
+    app = await startPage('node', {
+      coordinator: 'in-isolate',
+      provider: { accessTokenSeconds: 600 },
+      handler: { session: { idle: 12, absolute: 3600 } },
+    })
+  })
+  after(() => app?.close())
+
+  const signedIn = async () => {
+    const page = await app.open()
+    await app.signIn(page)
+    await page.evaluate(() => {
+      globalThis.warnings = []
+      room.on('expiring', (warning) => warnings.push(warning))
+    })
+    return page
+  }
+  const idle = (page) => page.evaluate(() => room.session.idleExpiresAt)
+
+  test('a page is told that its session is about to end, and then that it has', time, async () => {
+    const page = await signedIn()
+    const at = await idle(page)
+    // Polls of the page's own are no sign of the user.
+    const { value } = await call(page, `${app.api.url}me`, { background: true })
+    assert.equal(value.status, 200)
+    await page.waitForFunction(() => warnings.length)
+    assert.deepEqual(await page.evaluate(() => warnings), [{ at }])
+    assert.equal(await page.evaluate(() => room.session.idleExpiresAt), at)
+    await page.waitForFunction(() => room.session === null)
+    const [reason, change] = await page.evaluate(() => [room.endReason, changes.at(-1)])
+    assert.equal(reason, 'idle')
+    assert.deepEqual(change, { session: null, reason: 'idle' })
+  })
+
+  test('what the user does in the page keeps it, without a call', time, async () => {
+    const page = await signedIn()
+    const before = await idle(page)
+    // Sooner it would be no news.
+    await page.waitForFunction((at) => at - Date.now() < 10_000, before)
+    await page.mouse.click(5, 5)
+    await page.waitForFunction((at) => room.session.idleExpiresAt > at, before)
+  })
+
+  test('calls keep it, and the page finds out before it warns', time, async () => {
+    const page = await signedIn()
+    const before = await idle(page)
+    await page.waitForFunction((at) => at - Date.now() < 6000, before)
+    assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+    await page.waitForFunction((at) => room.session.idleExpiresAt > at, before)
+    assert.deepEqual(await page.evaluate(() => warnings), [])
+  })
+})
+
+describe('away', () => {
+  let app
+  before(async () => {
+    app = await startPage('node', {
+      coordinator: 'in-isolate',
+      provider: { accessTokenSeconds: 600 },
+      // Automation switches it off.
+      launch: { ignoreDefaultArgs: ['--disable-back-forward-cache'] },
+    })
+  })
+  after(() => app?.close())
+
+  test(
+    'a page that comes from the back-forward cache finds out that the user has logged out',
+    time,
+    async () => {
+      const page = await app.open()
+      await app.signIn(page)
+      await page.evaluate(() => {
+        globalThis.isTheSame = true
+      })
+      await page.goto(`${app.site.origin}/empty`)
+      const status = await page.evaluate(async () => {
+        const response = await fetch('/auth/logout', { method: 'POST', headers: { 'x-strongroom': '1' } })
+        return response.status
+      })
+      assert.equal(status, 200)
+      await page.goBack({ waitUntil: 'commit' })
+      assert.equal(await page.evaluate(() => globalThis.isTheSame), true, 'it was loaded anew')
+      await page.waitForFunction(() => room.session === null)
+    },
+  )
+
+  test('a page that was left for the provider and comes back has cancelled the login', time, async () => {
+    const page = await app.open()
+    await booted(page)
+    await page.evaluate(() => {
+      globalThis.login = settle(room.login())
+    })
+    await page.waitForURL((url) => url.origin === app.provider.origin)
+    await page.goBack({ waitUntil: 'commit' })
+    const { error } = await page.evaluate(() => login)
+    assert.equal(error.code, 'login_cancelled')
+    // A login after that is none of the cancelled one's.
+    await app.signIn(page)
+    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  })
+})

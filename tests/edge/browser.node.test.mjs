@@ -1,0 +1,3 @@
+import { pageSuite } from './page.mjs'
+
+pageSuite('node', { coordinator: 'node-redis' })

@@ -1,0 +1,3 @@
+import { pageSuite } from './page.mjs'
+
+pageSuite('workerd', { coordinator: 'durable-object', hasSockets: true })

@@ -1,0 +1,111 @@
+// The token handler in apps made with frameworks: the packed tarball, the framework's own build and server, the real
+// provider.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { after, before, describe, test } from 'node:test'
+import { startApp } from '../support/edge/app.mjs'
+import { framework, frameworks, prepare } from '../support/edge/frameworks.mjs'
+
+describe('in a framework', { concurrency: 2, timeout: 300_000 }, () => {
+  let tarball
+  before(async () => {
+    tarball = await prepare()
+  })
+
+  for (const { name, pages } of frameworks) {
+    describe(name, () => {
+      let app
+      before(async () => {
+        app = await startApp(framework(name, tarball), { provider: { accessTokenSeconds: 60 } })
+      })
+      after(() => app?.stop())
+
+      const home = ({ origin, pathname }) => origin === app.origin && pathname === '/'
+      const signedIn = async () => {
+        const visitor = app.visitor()
+        const { address } = await visitor.signIn({ returnTo: '/', until: home })
+        assert.equal(address.href, `${app.origin}/`)
+        return visitor
+      }
+      const page = async (visitor, path = '/') => (await visitor.go(path)).response.text()
+
+      test('a user signs in, and the page may know who it is', async () => {
+        const visitor = await signedIn()
+        assert.equal((await visitor.session()).session.claims.sub, 'alice')
+      })
+
+      for (const path of pages) {
+        test(`${path} of the app shows on the server who is signed in`, async () => {
+          assert.match(await page(app.visitor(), path), /Hello, stranger/)
+          assert.match(await page(await signedIn(), path), /Hello, Alice Liddell/)
+        })
+      }
+
+      test('a call gets the access token in place of the cookie, and its body goes to the API', async () => {
+        const visitor = await signedIn()
+        const body = JSON.stringify({ item: 'lantern', quantity: 2 })
+        const headers = { 'content-type': 'application/json' }
+        const response = await visitor.call('/api/orders', { method: 'POST', body, headers })
+        assert.equal(response.status, 201, await response.clone().text())
+        const { id, item } = await response.json()
+        assert.equal(item, 'lantern')
+        assert.equal(response.headers.get('location'), `/v1/orders/${id}`)
+        const call = app.api.requests.at(-1)
+        assert.match(call.headers.authorization, /^Bearer eyJ/)
+        assert.equal(call.headers.cookie, undefined)
+      })
+
+      test('a call without the header is refused by the handler, and not by the app', async () => {
+        const visitor = await signedIn()
+        const response = await visitor.send('/api/me')
+        assert.equal(response.status, 403)
+        assert.equal((await response.json()).error.code, 'cross_site_request')
+      })
+
+      test('what is neither is the app’s, with its own 404', async () => {
+        const { response } = await (await signedIn()).go('/nowhere')
+        assert.equal(response.status, 404)
+        assert.match(await response.text(), /The app does not know this/)
+      })
+
+      test('a logout of which the provider tells arrives, whatever the framework thinks of forms of others', async () => {
+        const body = 'logout_token=none'
+        const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+        const response = await app
+          .visitor()
+          .send('/auth/backchannel-logout', { method: 'POST', body, headers })
+        assert.equal(response.status, 400)
+        assert.equal((await response.json()).error, 'invalid_request')
+      })
+
+      test('after a logout nobody is signed in, and a copy of the cookie is worthless in all of the app', async () => {
+        const visitor = await signedIn()
+        const copy = visitor.copy()
+        assert.equal((await copy.call('/api/me')).status, 200)
+        const response = await visitor.call('/auth/logout', { method: 'POST' })
+        assert.equal(response.status, 200, await response.clone().text())
+        assert.match(await page(visitor), /Hello, stranger/)
+        assert.equal((await copy.call('/api/me')).status, 401)
+      })
+    })
+  }
+})
+
+test('docs/edge.md has the lines that are tested here', async () => {
+  const guide = await readFile(new URL('../../docs/edge.md', import.meta.url), 'utf8')
+  const [section] = guide.split('## In a framework')[1].split('\n## ')
+  const read = (path) => readFile(new URL(`frameworks/${path}`, import.meta.url), 'utf8')
+  const files = [
+    'sveltekit/src/hooks.server.js',
+    'astro/src/middleware.js',
+    'next/next.config.js',
+    'next/handler.js',
+  ]
+  files.push('next/app/auth/[...path]/route.js', 'next/app/page.js', 'next/proxy.js')
+  const shown = [...section.matchAll(/```js\n(.*?)```/gs)].map(([, code]) => code)
+  const [hono, ...others] = shown
+  const app = await read('hono/app.js')
+  for (const line of hono.split('\n')) assert.ok(app.includes(line), line)
+  const expected = files.map(async (path) => `// ${path.replace(/^\w+\//, '')}\n${await read(path)}`)
+  assert.deepEqual(others, await Promise.all(expected))
+})

@@ -1,0 +1,4 @@
+import { strongroom } from 'strongroom/edge/astro'
+import { handler } from '../auth.js'
+
+export const onRequest = strongroom(handler)

@@ -1,0 +1,8 @@
+import { handler } from '../../handler.js'
+
+export const runtime = 'edge'
+
+export async function GET(request) {
+  const session = await handler.session(request, process.env)
+  return new Response(`Hello, ${session?.claims.name ?? 'stranger'}`)
+}

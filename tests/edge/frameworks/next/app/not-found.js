@@ -1,0 +1,3 @@
+export default function NotFound() {
+  return <p>The app does not know this</p>
+}

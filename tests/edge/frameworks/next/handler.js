@@ -1,0 +1,3 @@
+import { handler as made } from './auth.js'
+
+export const handler = (globalThis.tokenHandler ??= made)

@@ -1,0 +1,3 @@
+import { handlerSuite } from './handler.mjs'
+
+handlerSuite('bun', 'bun-redis')

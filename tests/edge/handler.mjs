@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { startApp } from '../support/edge/app.mjs'
+
+/**
+ * What the token handler does for a user with a browser, on a platform, with the real provider: two isolates that share
+ * a coordinator.
+ *
+ * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
+ * @param {string} coordinator
+ */
+export function handlerSuite(platform, coordinator) {
+  describe(`${platform}: the token handler, with ${coordinator}`, { timeout: 120_000 }, () => {
+    let app
+    before(async () => {
+      app = await startApp(platform, { coordinator, isolates: 2, provider: { accessTokenSeconds: 3 } })
+    })
+    after(() => app?.stop())
+
+    const home = ({ origin, pathname }) => origin === app.origin && pathname === '/orders'
+    const signedIn = async () => {
+      const visitor = app.visitor()
+      const { address } = await visitor.signIn({ returnTo: '/orders?a=1', until: home })
+      assert.equal(address.href, `${app.origin}/orders?a=1`, JSON.stringify(await app.told()))
+      return visitor
+    }
+    const refreshes = () => app.provider.ledger.refreshes().length
+
+    test('a user signs in, and the page knows who it is', async () => {
+      const visitor = await signedIn()
+      const { session } = await visitor.session()
+      assert.equal(session.claims.sub, 'alice')
+      assert.equal(session.claims.name, 'Alice Liddell')
+      assert.deepEqual(session.scopes, ['openid', 'profile', 'offline_access', 'orders'])
+    })
+
+    test('the cookie is for this host and for no script', async () => {
+      const visitor = app.visitor()
+      const { response } = await visitor.signIn({ returnTo: '/orders', until: home })
+      const [cookie] = response.headers.getSetCookie().filter((set) => set.startsWith('__Host-strongroom='))
+      assert.match(
+        cookie,
+        /^__Host-strongroom=1\.[\w-]{8}\.[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=\d+$/,
+      )
+      assert.equal(response.headers.get('cache-control'), 'no-store')
+    })
+
+    test('a call gets the access token in place of the cookie, in either isolate', async () => {
+      const visitor = await signedIn()
+      for (const isolate of [0, 1]) {
+        const response = await visitor.call('/api/me', { isolate })
+        assert.equal(response.status, 200)
+        assert.equal((await response.json()).sub, 'alice')
+        const { headers } = app.api.requests.at(-1)
+        assert.match(headers.authorization, /^Bearer eyJ/)
+        assert.equal(headers.cookie, undefined)
+        assert.equal(headers['x-strongroom'], undefined)
+      }
+    })
+
+    test('a body goes to the API', async () => {
+      const visitor = await signedIn()
+      const body = JSON.stringify({ item: 'lantern', quantity: 2 })
+      const headers = { 'content-type': 'application/json' }
+      const response = await visitor.call('/api/orders', { method: 'POST', body, headers })
+      assert.equal(response.status, 201)
+      assert.equal((await response.json()).item, 'lantern')
+    })
+
+    test('without a session a script gets 401, and a window the login', async () => {
+      const visitor = app.visitor()
+      const response = await visitor.call('/api/me')
+      assert.equal(response.status, 401)
+      assert.equal((await response.json()).error.code, 'login_required')
+      const { address } = await visitor.go('/api/me', { until: ({ pathname }) => pathname === '/auth/login' })
+      assert.equal(address.href, `${app.origin}/auth/login?returnTo=%2F`)
+    })
+
+    test('a request without the header of scripts is refused, and one from another origin', async () => {
+      const visitor = await signedIn()
+      for (const headers of [
+        { 'x-strongroom': '' },
+        { origin: 'https://evil.test' },
+        { 'sec-fetch-site': 'same-site' },
+        { 'sec-fetch-site': 'cross-site' },
+      ]) {
+        const response = await visitor.call('/api/me', { headers })
+        assert.equal(response.status, 403, JSON.stringify(headers))
+        assert.equal((await response.json()).error.code, 'cross_site_request')
+      }
+    })
+
+    test('50 requests over both isolates on an expired token: one refresh, all served', async () => {
+      const visitor = await signedIn()
+      await expired(visitor)
+      const before = refreshes()
+      const calls = Array.from({ length: 50 }, (_none, i) =>
+        visitor.copy().call('/api/me', { isolate: i % 2 }),
+      )
+      const statuses = (await Promise.all(calls)).map(({ status }) => status)
+      assert.deepEqual(statuses, Array(50).fill(200), JSON.stringify(await app.told()))
+      assert.equal(refreshes() - before, 1)
+    })
+
+    test('whoever lost the answer with the new cookie goes on with the old one', async () => {
+      const visitor = await signedIn()
+      await expired(visitor)
+      const before = refreshes()
+      assert.equal((await visitor.call('/api/me', { forgets: true })).status, 200)
+      const again = await visitor.call('/api/me', { isolate: 1 })
+      assert.equal(again.status, 200)
+      assert.equal(again.headers.getSetCookie().length, 1)
+      assert.equal(refreshes() - before, 1)
+    })
+
+    test('after a logout a copy of the cookie is good for nothing, and the refresh token is revoked', async () => {
+      const visitor = await signedIn()
+      const [thief, other] = [visitor.copy(), visitor.copy()]
+      const response = await visitor.call('/auth/logout', { method: 'POST' })
+      assert.equal(response.status, 200)
+      assert.deepEqual(await response.json(), { url: '/auth/logout/provider' })
+      assert.deepEqual(await visitor.session(), { session: null })
+      assert.equal((await thief.call('/api/me')).status, 401)
+      const { session, reason } = await other.session({ isolate: 1 })
+      assert.equal(session, null)
+      assert.equal(reason, 'logged_out')
+    })
+
+    test('no answer has a token in it', async () => {
+      const visitor = await signedIn()
+      const answers = [
+        await visitor.call('/auth/session'),
+        await visitor.call('/api/me'),
+        await visitor.call('/auth/logout', { method: 'POST' }),
+      ]
+      for (const answer of answers) {
+        const text = `${[...answer.headers].join('\n')}\n${await answer.text()}`
+        assert.doesNotMatch(text, /eyJ/)
+      }
+    })
+
+    /** Until the access token has expired: it is then asked for by the session's own account of it. */
+    async function expired(visitor) {
+      const { session } = await visitor.session()
+      const left = session.accessTokenExpiresAt - Date.now() + 50
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, left)))
+    }
+  })
+}

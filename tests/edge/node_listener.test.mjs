@@ -1,0 +1,307 @@
+// Node's HTTP server in front of a fetch-style handler.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, request as open } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2'
+import { connect } from 'node:net'
+import { test } from 'node:test'
+import { toNodeListener } from '../../pkg/dist/edge/node.js'
+
+/** Serves for the length of a test. */
+async function serve(t, handler, options, create = createServer) {
+  const server = create(toNodeListener(handler, options)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.close()
+    server.closeAllConnections?.()
+  })
+  const { port } = server.address()
+  return { port, url: `http://127.0.0.1:${port}` }
+}
+
+/** What a server answers to octets that no client would send: the status, and the address that the handler saw. */
+async function raw(port, head) {
+  const socket = connect(port, '127.0.0.1')
+  socket.end(`${head}\r\nConnection: close\r\n\r\n`)
+  let text = ''
+  for await (const piece of socket) text += piece
+  return `${/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]} ${/^x-seen: (.*?)\r?$/m.exec(text)?.[1] ?? '-'}`
+}
+
+const told = ({ url }) => new Response(null, { status: 204, headers: { 'x-seen': url } })
+
+const TARGETS = [
+  ['GET /a?b=%2F HTTP/1.1\r\nHost: app.test', '204 http://app.test/a?b=%2F'],
+  ['GET /a HTTP/1.1\r\nHost: APP.test:81', '204 http://app.test:81/a'],
+  ['GET /a HTTP/1.1\r\nHost: [::1]:81', '204 http://[::1]:81/a'],
+  ['GET //evil.test/a HTTP/1.1\r\nHost: app.test', '204 http://app.test//evil.test/a'],
+  ['GET /\\evil.test HTTP/1.1\r\nHost: app.test', '204 http://app.test//evil.test'],
+  ['GET @evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET .evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET http://evil.test/a HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['OPTIONS * HTTP/1.1\r\nHost: app.test', '400 -'],
+  ['GET /a HTTP/1.1\r\nHost: user@evil.test', '400 -'],
+  ['GET /a HTTP/1.1\r\nHost: app.test/evil?', '400 -'],
+  ['GET /a HTTP/1.1\r\nHost: app.test#', '400 -'],
+  ['GET /a HTTP/1.1\r\nHost: app.test:99999', '400 -'],
+  ['GET /a HTTP/1.1\r\nHost: ', '400 -'],
+  [
+    'GET /a HTTP/1.1\r\nHost: app.test\r\nX-Forwarded-Host: evil.test\r\nX-Forwarded-Proto: https',
+    '204 http://app.test/a',
+  ],
+  ['TRACE /a HTTP/1.1\r\nHost: app.test', '501 -'],
+]
+for (const [head, expected] of TARGETS) {
+  test(`${JSON.stringify(head)} is ${expected}`, async (t) => {
+    const { port } = await serve(t, told)
+    assert.equal(await raw(port, head), expected)
+  })
+}
+
+test('with an origin no host is believed', async (t) => {
+  const { port } = await serve(t, told, { origin: 'https://app.example.com' })
+  assert.equal(await raw(port, 'GET /a HTTP/1.1\r\nHost: evil.test'), '204 https://app.example.com/a')
+  assert.equal(
+    await raw(port, 'GET //evil.test HTTP/1.1\r\nHost: x'),
+    '204 https://app.example.com//evil.test',
+  )
+})
+
+test('an origin that is none is refused', () => {
+  for (const origin of ['https://app.example.com/', 'https://app.example.com/path', 'app.example.com', '']) {
+    assert.throws(() => toNodeListener(told, { origin }), TypeError, origin)
+  }
+})
+
+test('each header comes as often as it was sent', async (t) => {
+  const names = ({ headers }) => Response.json([headers.get('x-a'), headers.get('cookie')])
+  const { url } = await serve(t, names)
+  const headers = ['Host', 'app.test', 'X-A', '1', 'x-a', '2', 'Cookie', 'n=a', 'Cookie', 'n=b']
+  const request = open(url, { headers })
+  request.end()
+  const [response] = await once(request, 'response')
+  const [piece] = await response.toArray()
+  assert.deepEqual(JSON.parse(piece), ['1, 2', 'n=a; n=b'])
+})
+
+test('env is the environment, or what it is told', async (t) => {
+  const handler = { fetch: (_request, env) => Response.json([env.PATH ?? null, env.x ?? null]) }
+  const answers = []
+  for (const options of [{}, { env: { x: 1 } }]) {
+    const { url } = await serve(t, handler, options)
+    answers.push(await (await fetch(url)).json())
+  }
+  assert.deepEqual(answers, [
+    [process.env.PATH, null],
+    [null, 1],
+  ])
+})
+
+test('what the handler throws is status 500 without a word of it, and told to onError', async (t) => {
+  const errors = []
+  const failing = () => {
+    throw new Error('secret')
+  }
+  const { url } = await serve(t, failing, { onError: ({ message }) => errors.push(message) })
+  const response = await fetch(url)
+  assert.equal(response.status, 500)
+  assert.equal(await response.text(), '')
+  assert.deepEqual(errors, ['secret'])
+})
+
+test('an answer that fails on its way is cut off, so that nobody takes it for whole', async (t) => {
+  const errors = []
+  const failing = () => {
+    let pieces = 0
+    const pull = (controller) =>
+      pieces++ ? controller.error(new Error('broken')) : controller.enqueue(new Uint8Array([1, 2, 3]))
+    return new Response(new ReadableStream({ pull }))
+  }
+  const { url } = await serve(t, failing, { onError: ({ message }) => errors.push(message) })
+  const response = await fetch(url)
+  assert.equal(response.status, 200)
+  await assert.rejects(response.arrayBuffer())
+  assert.deepEqual(errors, ['broken'])
+})
+
+test('what waitUntil was given and fails is told to onError', async (t) => {
+  let onError
+  const error = new Promise((resolve) => (onError = resolve))
+  const handler = (_request, _env, { waitUntil }) => {
+    waitUntil(Promise.reject(new Error('later')))
+    return new Response()
+  }
+  const { url } = await serve(t, handler, { onError })
+  await fetch(url)
+  assert.equal((await error).message, 'later')
+})
+
+test('HEAD is answered without a body, which is cancelled', async (t) => {
+  let cancelled = false
+  const body = () => new ReadableStream({ cancel: () => void (cancelled = true) })
+  const { url } = await serve(t, () => new Response(body(), { headers: { 'content-length': '5' } }))
+  const response = await fetch(url, { method: 'HEAD' })
+  assert.equal(response.headers.get('content-length'), '5')
+  assert.equal(await response.text(), '')
+  assert.ok(cancelled)
+})
+
+test('a GET with a body, which a Request cannot have, is one without', async (t) => {
+  const { port } = await serve(t, told)
+  const head = 'GET /a HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc'
+  assert.equal(await raw(port, head), '204 http://app.test/a')
+})
+
+test('the signal tells that the client went away, also before there is an answer', async (t) => {
+  let arrived, left
+  const here = new Promise((resolve) => (arrived = resolve))
+  const gone = new Promise((resolve) => (left = resolve))
+  const handler = ({ signal }) => {
+    signal.addEventListener('abort', () => left(signal.reason.name))
+    arrived()
+    return new Promise(() => {})
+  }
+  const { url } = await serve(t, handler)
+  const client = new AbortController()
+  const answer = fetch(url, { signal: client.signal })
+  await here
+  client.abort()
+  await assert.rejects(answer)
+  assert.equal(await gone, 'AbortError')
+})
+
+test('the signal tells nothing when all went well', async (t) => {
+  const signals = []
+  const handler = ({ signal }) => {
+    signals.push(signal)
+    return new Response('whole')
+  }
+  const { url } = await serve(t, handler)
+  const request = open(url, { agent: false })
+  request.end()
+  const [response] = await once(request, 'response')
+  await response.toArray()
+  await once(request, 'close')
+  assert.equal(signals[0].aborted, false)
+})
+
+test('an upload that breaks off is an error for whoever reads it, and ends nothing else', async (t) => {
+  let failed
+  const failure = new Promise((resolve) => (failed = resolve))
+  const errors = []
+  const handler = async (request) => {
+    if (request.method === 'GET') return new Response('still here')
+    await request.text().catch(failed)
+    return new Response()
+  }
+  const { url, port } = await serve(t, handler, { onError: (error) => errors.push(error) })
+  const socket = connect(port, '127.0.0.1')
+  socket.write('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nabc', () => socket.destroy())
+  assert.ok((await failure) instanceof Error)
+  assert.equal(await (await fetch(url)).text(), 'still here')
+  assert.deepEqual(errors, [])
+})
+
+/** Until this number is the same for a while, which for one that always grows it never is. */
+async function untilStill(read) {
+  const end = Date.now() + 30_000
+  for (let last = -1; ;) {
+    const now = read()
+    if (now === last) return now
+    if (Date.now() > end) assert.fail(`still growing after 30 seconds: ${now}`)
+    last = now
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+}
+
+test('an answer is made only as fast as it is read', async (t) => {
+  let made = 0
+  const piece = new Uint8Array(1 << 16)
+  const pull = (controller) => {
+    made++
+    controller.enqueue(piece)
+  }
+  const { url } = await serve(t, () => new Response(new ReadableStream({ pull })))
+  const request = open(url)
+  request.end()
+  const [response] = await once(request, 'response')
+  response.pause()
+  const still = await untilStill(() => made)
+  assert.ok(still > 0)
+  response.resume()
+  // More of it is read, so more is made.
+  while (made <= still) await once(response, 'data')
+  response.destroy()
+})
+
+test('an upload is taken only as fast as it is read', async (t) => {
+  let arrived, read
+  const here = new Promise((resolve) => (arrived = resolve))
+  const handler = async ({ body }) => {
+    const asked = new Promise((resolve) => (read = resolve))
+    arrived()
+    await asked
+    let octets = 0
+    for await (const piece of body) octets += piece.byteLength
+    return new Response(`${octets}`)
+  }
+  const { url } = await serve(t, handler)
+  const request = open(url, { method: 'POST' })
+  const piece = new Uint8Array(1 << 16)
+  let [sent, isOver] = [0, false]
+  const send = () => {
+    while (!isOver) {
+      sent += piece.byteLength
+      if (!request.write(piece)) return request.once('drain', send)
+    }
+    request.end()
+  }
+  send()
+  await here
+  await untilStill(() => sent)
+  isOver = true
+  read()
+  const [response] = await once(request, 'response')
+  assert.equal(Number((await response.toArray()).join('')), sent)
+})
+
+test('an upload that nobody reads is not in the way of the answer', async (t) => {
+  const { url } = await serve(t, () => new Response('refused', { status: 403 }))
+  for (let time = 0; time < 2; time++) {
+    const response = await fetch(url, { method: 'POST', body: new Uint8Array(1 << 20) })
+    assert.equal(response.status, 403)
+    assert.equal(await response.text(), 'refused')
+  }
+})
+
+test('an upload that the handler gives up leaves the connection for the answer', async (t) => {
+  const handler = async ({ body }) => {
+    const reader = body.getReader()
+    await reader.read()
+    await reader.cancel()
+    return new Response('enough', { status: 413 })
+  }
+  const { url } = await serve(t, handler)
+  const response = await fetch(url, { method: 'POST', body: new Uint8Array(4 << 20) })
+  assert.equal(`${response.status} ${await response.text()}`, '413 enough')
+})
+
+test('the same listener serves HTTP/2', async (t) => {
+  const handler = async (request) => {
+    const response = new Response(
+      `${request.method} ${new URL(request.url).pathname} ${await request.text()}`,
+    )
+    response.headers.append('Set-Cookie', 'a=1')
+    response.headers.append('Set-Cookie', 'b=2')
+    return response
+  }
+  const { url } = await serve(t, handler, {}, createHttp2)
+  const client = connectHttp2(url)
+  t.after(() => client.destroy())
+  const stream = client.request({ ':method': 'POST', ':path': '/a' })
+  stream.end('body')
+  const [headers] = await once(stream, 'response')
+  assert.equal(headers[':status'], 200)
+  assert.deepEqual(headers['set-cookie'], ['a=1', 'b=2'])
+  assert.equal((await stream.toArray()).join(''), 'POST /a body')
+})

@@ -1,0 +1,97 @@
+// What a coordinator does whose store is not there: it rejects, with what the platform says, and tries nothing again.
+import assert from 'node:assert/strict'
+import { createClient } from '@redis/client'
+import { Redis } from 'ioredis'
+import { test } from 'node:test'
+import { denoKv, durableObject, redis, redisRest } from '../../pkg/dist/edge.js'
+import { startRedis, startRedisRest } from '../support/edge/redis.mjs'
+
+const CALLS = {
+  read: (coordinator) => coordinator.read(['a', 'b']),
+  swap: (coordinator) => coordinator.swap('a', null, 'x', 60),
+  wait: (coordinator) => coordinator.wait('a', null, 60_000),
+}
+
+async function allReject(coordinator, expected) {
+  for (const [name, call] of Object.entries(CALLS)) await assert.rejects(call(coordinator), expected, name)
+}
+
+test('a Redis that is gone is an error, by either client', async (t) => {
+  const server = await startRedis()
+  const nodeRedis = createClient({ url: server.url, disableOfflineQueue: true }).on('error', () => {})
+  await nodeRedis.connect()
+  const ioredis = new Redis(server.url, { maxRetriesPerRequest: 0 }).on('error', () => {})
+  t.after(() => {
+    nodeRedis.destroy()
+    ioredis.disconnect()
+  })
+  for (const client of [nodeRedis, ioredis]) assert.deepEqual(await redis(client)({}).read(['a']), [null])
+  await server.stop()
+  for (const client of [nodeRedis, ioredis]) await allReject(redis(() => client)({}), Error)
+})
+
+test('a store by HTTP that refuses says so, without the token', async (t) => {
+  const server = await startRedis()
+  const rest = await startRedisRest(server.url)
+  t.after(async () => {
+    await rest.stop()
+    await server.stop()
+  })
+  const wrong = redisRest({ url: rest.url, token: 'a-wrong-token' })({})
+  await allReject(
+    wrong,
+    ({ message }) => /401: Unauthorized/.test(message) && !message.includes('a-wrong-token'),
+  )
+})
+
+test('a store by HTTP elsewhere than on loopback is asked over https', () => {
+  const at = (url) => () => redisRest({ url, token: 't' })({})
+  for (const url of ['http://store.example.com', 'http://127.0.0.1.evil.test', 'ftp://127.0.0.1']) {
+    assert.throws(at(url), /over https/, url)
+  }
+  for (const url of ['https://store.example.com', 'http://127.0.0.1:9', 'http://localhost:9']) at(url)()
+})
+
+test('a store by HTTP that is gone is what fetch throws', async () => {
+  const gone = redisRest({ url: (env) => env.url, token: 't' })({ url: 'http://127.0.0.1:9' })
+  await allReject(gone, TypeError)
+})
+
+const ANSWERS = {
+  'a page': new Response('<html>', { status: 200 }),
+  'no result': Response.json({}),
+  'a redirect': new Response(null, { status: 302, headers: { location: 'https://evil.test/' } }),
+  'an error of the server': Response.json({ error: 'x'.repeat(10_000) }, { status: 500 }),
+  'an error with success': Response.json({ error: 'ERR' }),
+}
+for (const [what, answer] of Object.entries(ANSWERS)) {
+  test(`a store by HTTP that answers with ${what} has failed`, async () => {
+    const asked = []
+    const fetch = async (url, init) => {
+      asked.push([url, init.redirect])
+      return answer.clone()
+    }
+    const coordinator = redisRest({ url: 'https://redis.test', token: 't', fetch })({})
+    await allReject(coordinator, ({ message }) => /answered with/.test(message) && message.length < 300)
+    assert.deepEqual(asked, Array(3).fill(['https://redis.test', 'manual']))
+  })
+}
+
+test('what is no client of Redis is refused', () => {
+  for (const client of [{}, { get() {} }]) assert.throws(() => redis(client)({}), TypeError)
+})
+
+test('a Durable Object of another class is an error that says what to look for', async () => {
+  const object = { fetch: async () => new Response('no', { status: 404 }) }
+  const namespace = { idFromName: (name) => name, get: () => object }
+  await allReject(
+    durableObject((env) => env.SESSIONS)({ SESSIONS: namespace }),
+    /404: is it a StrongroomSessions\?/,
+  )
+})
+
+test('a Deno KV that cannot be opened is an error for whoever uses it, and none before', async () => {
+  const source = denoKv(Promise.reject(new Error('cannot open')))
+  await new Promise((resolve) => setImmediate(resolve))
+  await allReject(source({}), /cannot open/)
+})

@@ -1,0 +1,498 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { booted, call, clickLogin, giveConsent } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+
+const time = { timeout: 60_000 }
+
+/**
+ * What a page does over the token handler, in a real browser: `connect('/auth')`, and from there on the interface that
+ * it has over a vault.
+ *
+ * @param {Parameters<typeof startPage>[0]} platform
+ * @param {{ coordinator: string, hasSockets?: boolean }} options Whether the platform can pass sockets on.
+ */
+export function pageSuite(platform, { coordinator, hasSockets = false }) {
+  describe(`${platform}: a page over the token handler`, { timeout: 600_000 }, () => {
+    let app, api, ledger
+    before(async () => {
+      app = await startPage(platform, {
+        coordinator,
+        provider: { accessTokenSeconds: 600 },
+        route: { stepUp: true },
+      })
+      ;({ api, ledger } = app)
+    })
+    after(() => app?.close())
+
+    const session = (page) => page.evaluate(() => room.session)
+    /** A page of a browser in which somebody has signed in. */
+    const signedIn = async (path = '/') => {
+      const page = await app.open(path)
+      await app.signIn(page)
+      return page
+    }
+    const secondTab = async (page) => {
+      const tab = await app.open('/', page.context())
+      await booted(tab)
+      return tab
+    }
+    /** The access token is of no use any more, by anybody's clock. */
+    const expired = async (page) => {
+      await ledger.accessTokenExpired()
+      await page.waitForFunction(() => room.session.accessTokenExpiresAt < Date.now())
+    }
+    const over = (page) => page.waitForFunction(() => room.session === null)
+    const codeOf = async (page, url, init) => (await call(page, url, init)).error?.code
+
+    // Sessions.
+
+    test('without a session there is none, and a call is refused', time, async () => {
+      const page = await app.open()
+      assert.deepEqual(await booted(page), { value: null })
+      const state = await page.evaluate(() => [room.session, room.endReason, room.resumed])
+      assert.deepEqual(state, [null, null, null])
+      const { error } = await call(page, `${api.url}me`)
+      assert.equal(error.code, 'login_required')
+      assert.equal(error.isStrongroomError, true)
+    })
+
+    test('a user signs in, and is where they were', time, async () => {
+      const page = await app.open('/orders?a=1#b')
+      await app.signIn(page)
+      assert.equal(page.url(), `${app.site.origin}/orders?a=1#b`)
+      const { claims, scopes, state } = await session(page)
+      assert.equal(claims.sub, 'alice')
+      assert.equal(claims.name, 'Alice Liddell')
+      assert.deepEqual(scopes, ['openid', 'profile', 'email', 'offline_access', 'orders'])
+      assert.equal(state, 'active')
+      assert.equal(await page.evaluate(() => room.resumed), 'cookie')
+    })
+
+    test('a reload keeps the session, without a word to the provider', time, async () => {
+      const page = await signedIn()
+      const before = ledger.tokenRequests().length
+      await page.reload()
+      await booted(page)
+      assert.equal((await session(page)).claims.sub, 'alice')
+      assert.equal(ledger.tokenRequests().length, before)
+    })
+
+    test('a second tab has the session too', time, async () => {
+      const page = await signedIn()
+      const logins = ledger.authorizationRequests().length
+      const tab = await secondTab(page)
+      assert.equal((await session(tab)).claims.sub, 'alice')
+      assert.equal(ledger.authorizationRequests().length, logins)
+    })
+
+    test('a login in a popup is for all tabs, and the popup closes itself', time, async () => {
+      const page = await app.open()
+      await booted(page)
+      const tab = await secondTab(page)
+      const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+      const closed = once(popup, 'close')
+      await giveConsent(popup)
+      const { value } = await page.evaluate(() => login)
+      assert.equal(value.claims.sub, 'alice')
+      await closed
+      await tab.waitForFunction(() => room.session?.claims.sub === 'alice')
+    })
+
+    test('a popup works where the provider cuts it off from its opener', time, async () => {
+      app.provider.settings.headers = { 'Cross-Origin-Opener-Policy': 'same-origin' }
+      try {
+        const page = await app.open()
+        await booted(page)
+        const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])
+        await giveConsent(popup)
+        const { value } = await page.evaluate(() => login)
+        assert.equal(value.claims.sub, 'alice')
+      } finally {
+        app.provider.settings.headers = {}
+      }
+    })
+
+    test('a login that is given up says so', time, async () => {
+      const page = await app.open()
+      await booted(page)
+      await page.evaluate(() => (globalThis.giving = new AbortController()))
+      await page.evaluate(() => {
+        document.body.innerHTML = '<button>Sign in</button>'
+        document.querySelector('button').onclick = () =>
+          (globalThis.login = settle(room.login({ mode: 'popup', signal: giving.signal })))
+      })
+      const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('button')])
+      await popup.waitForSelector('form')
+      await page.evaluate(() => giving.abort())
+      const { error } = await page.evaluate(() => login)
+      assert.equal(error.code, 'login_cancelled')
+      // At the provider it is out of the page's reach, and the user's to close.
+      await popup.close()
+    })
+
+    test('what a handler has no use for is refused by name', time, async () => {
+      const page = await app.open()
+      await booted(page)
+      const login = async (options) =>
+        (await page.evaluate((given) => settle(room.login(given)), options)).error.code
+      assert.equal(await login({ mode: 'device' }), 'unsupported')
+      assert.equal(await login({ scope: 'more' }), 'unsupported')
+      assert.equal(await login({ hint: 'alice' }), 'message_invalid')
+      const inspected = await page.evaluate(() => settle(room.inspect()))
+      assert.equal(inspected.error.code, 'unsupported')
+      const connects = (...given) =>
+        page.evaluate(async (all) => (await settle(connect(...all))).error?.code, given)
+      assert.equal(await connects('/auth', { resume: 'redirect' }), 'unsupported')
+      assert.equal(await connects('https://elsewhere.example/auth'), 'unsupported')
+      assert.equal(await connects('/nothing'), 'handler_unreachable')
+    })
+
+    test('a logout in one tab is one in the other, with its reason', time, async () => {
+      const page = await signedIn()
+      const tab = await secondTab(page)
+      const family = ledger.families()
+      await page.evaluate(() => room.logout())
+      await over(tab)
+      for (const each of [page, tab]) {
+        assert.equal(await each.evaluate(() => room.endReason), 'logged_out')
+        assert.equal(await codeOf(each, `${api.url}me`), 'login_required')
+      }
+      assert.ok(ledger.familyRevoked(family))
+    })
+
+    test('an answer that a logout has overtaken revives nothing', time, async () => {
+      const page = await signedIn()
+      let answer
+      const held = new Promise((resolve) => {
+        void page.route(
+          '**/auth/session',
+          async (route) => {
+            const response = await route.fetch()
+            answer = () => route.fulfill({ response })
+            resolve()
+          },
+          { times: 1 },
+        )
+      })
+      const answered = page.waitForResponse('**/auth/session')
+      // As the end of a popup tells it.
+      await page.evaluate(() => new BroadcastChannel('strongroom /auth').postMessage(0))
+      await held
+      await page.evaluate(() => room.logout())
+      await answer()
+      await (await answered).finished()
+      // Behind what the page makes of it.
+      assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
+      const [current, all] = await page.evaluate(() => [room.session, changes])
+      assert.equal(current, null)
+      assert.equal(all.filter(({ session }) => session).length, 0)
+    })
+
+    test('a logout at the provider goes there and comes back', time, async () => {
+      const page = await signedIn()
+      await page.evaluate(() => void room.logout({ provider: true }))
+      await page.waitForURL((url) => url.origin === app.provider.origin)
+      await page.click('button[value=yes], button[name=logout]')
+      await page.waitForURL(`${app.site.origin}/`)
+      await booted(page)
+      assert.equal(await session(page), null)
+    })
+
+    test('a session that was ended behind its back is over with the next call', time, async () => {
+      const page = await signedIn()
+      await page.context().clearCookies({ name: 'strongroom' })
+      assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
+      const [current, reason, changes] = await page.evaluate(() => [room.session, room.endReason, changes])
+      assert.equal(current, null)
+      assert.equal(reason, 'storage_lost')
+      assert.equal(changes.at(-1).reason, 'storage_lost')
+    })
+
+    // Calls.
+
+    test('a call goes by the address of the API, and by the path of its route', time, async () => {
+      const page = await signedIn()
+      for (const url of [`${api.url}me?x=%20y`, '/api/me?x=%20y']) {
+        api.clear()
+        const [status, body, address] = await page.evaluate(async (to) => {
+          const response = await room.fetch(to)
+          return [response.status, await response.json(), response.url]
+        }, url)
+        assert.equal(status, 200)
+        assert.equal(body.sub, 'alice')
+        assert.equal(address, new URL(url, app.site.origin).href)
+        const [{ headers, path, claims }] = api.requests
+        assert.equal(path, '/v1/me?x=%20y')
+        assert.equal(claims.sub, 'alice')
+        assert.equal(headers.cookie, undefined)
+        assert.equal(headers['x-strongroom'], undefined)
+      }
+    })
+
+    test('bodies arrive as they are', time, async () => {
+      const page = await signedIn()
+      for (const url of [`${api.url}upload`, '/api/upload']) {
+        const uploaded = await page.evaluate(async (to) => {
+          const form = new FormData()
+          form.append('tag', 'urgent')
+          form.append('tag', 'fragile')
+          form.append('photo', new File([new Uint8Array(70_000)], 'crate.raw', { type: 'image/x-raw' }))
+          const bodies = [form, 'text', new Blob(['<p>'], { type: 'text/html' }), new Uint8Array([0, 1, 2])]
+          const send = async (body) => (await room.fetch(to, { method: 'POST', body })).json()
+          const request = new Request(to, { method: 'PUT', body: new URLSearchParams({ a: 'b c' }) })
+          return [...(await Promise.all(bodies.map(send))), await (await room.fetch(request)).json()]
+        }, url)
+        const [form, text, blob, bytes, search] = uploaded
+        assert.deepEqual(form.fields, [
+          { name: 'tag', value: 'urgent' },
+          { name: 'tag', value: 'fragile' },
+          { name: 'photo', file: 'crate.raw', type: 'image/x-raw', size: 70_000 },
+        ])
+        assert.deepEqual([text.type, text.size], ['text/plain;charset=UTF-8', 4])
+        assert.deepEqual([blob.type, blob.size], ['text/html', 3])
+        assert.deepEqual([bytes.type, bytes.size], [null, 3])
+        assert.deepEqual(search.fields, [{ name: 'a', value: 'b c' }])
+      }
+    })
+
+    test('an answer is read as it comes, and can be given up', time, async () => {
+      const page = await signedIn()
+      const [first, name] = await page.evaluate(async (url) => {
+        const stop = new AbortController()
+        const response = await room.fetch(url, { signal: stop.signal })
+        const reader = response.body.getReader()
+        const { value } = await reader.read()
+        stop.abort()
+        const error = await reader.read().catch((error) => error)
+        return [new TextDecoder().decode(value), error.name]
+      }, `${api.url}stream?n=100&interval=200`)
+      assert.match(first, /^line 1 of 100/)
+      assert.equal(name, 'AbortError')
+      await api.requests.at(-1).closed
+      assert.equal(api.requests.at(-1).aborted, true)
+    })
+
+    test('progress is told, of what is sent and of what comes', time, async () => {
+      const page = await signedIn()
+      const told = await page.evaluate(async (api) => {
+        const seen = []
+        const onProgress = (progress) => seen.push(progress)
+        const response = await room.fetch(`${api}echo`, { method: 'POST', body: 'hello', onProgress })
+        await response.arrayBuffer()
+        const bytes = await room.fetch(`${api}bytes?size=300000`, { onProgress })
+        await bytes.arrayBuffer()
+        return [seen[0], seen.at(-1), bytes.url]
+      }, api.url)
+      const [up, down, url] = told
+      assert.deepEqual(up, { type: 'upload', loaded: 5, total: 5 })
+      assert.deepEqual([down.type, down.loaded], ['download', 300_000])
+      assert.equal(url, `${api.url}bytes?size=300000`)
+    })
+
+    test(
+      '20 calls of two tabs on an expired token: one refresh, of which the page learns',
+      time,
+      async () => {
+        app.provider.settings.accessTokenSeconds = 5
+        const page = await signedIn()
+        const tab = await secondTab(page)
+        await expired(page)
+        app.provider.settings.accessTokenSeconds = 600
+        const before = await session(page)
+        const count = ledger.refreshes().length
+        const many = (each) =>
+          each.evaluate(async (url) => {
+            const calls = Array.from({ length: 10 }, (_, n) => room.fetch(`${url}me?n=${n}`))
+            return (await Promise.all(calls)).map(({ status }) => status)
+          }, api.url)
+        const statuses = (await Promise.all([page, tab].map(many))).flat()
+        assert.deepEqual(statuses, Array(20).fill(200))
+        const refreshes = ledger.refreshes().slice(count)
+        assert.deepEqual(
+          refreshes.map(({ outcome }) => outcome),
+          ['issued'],
+        )
+        await page.waitForFunction(
+          (then) => room.session.accessTokenExpiresAt > then,
+          before.accessTokenExpiresAt,
+        )
+      },
+    )
+
+    test('refusals have the codes that they have over a vault', time, async () => {
+      const page = await signedIn()
+      assert.equal(await codeOf(page, 'https://attacker.example/'), 'url_not_allowed')
+      assert.equal(await codeOf(page, new URL('/v2/me', api.url).href), 'url_not_allowed')
+      assert.equal(await codeOf(page, `${api.url}me`, { method: 'DELETE' }), 'method_not_allowed')
+      assert.equal(await codeOf(page, `${api.url}redirect`), 'redirect_blocked')
+      assert.equal(await codeOf(page, `${api.url}me`, { mode: 'no-cors' }), 'unsupported')
+      api.on('mirror-head', ({ response, entry }) => {
+        response.setHeader('X-Mirror', entry.authorization).end()
+      })
+      assert.equal(await codeOf(page, `${api.url}on/mirror-head`), 'token_reflected')
+      api.on('mirror', ({ response, entry }) => response.end(entry.authorization))
+      // Its head is on its way by then: the answer breaks off, of which the page is told by some platforms.
+      const { value } = await call(page, `${api.url}on/mirror`)
+      assert.doesNotMatch(value?.text ?? '', /eyJ/)
+      // What an API refuses is its answer.
+      const rejected = await call(page, `${api.url}reject`)
+      assert.equal(rejected.value.status, 401)
+    })
+
+    test('a network that fails is a TypeError, and an abort has its reason', time, async () => {
+      const page = await signedIn()
+      api.on('cut', ({ response }) => response.destroy())
+      const cut = await call(page, `${api.url}on/cut`)
+      assert.equal(cut.error.isTypeError, true, JSON.stringify(cut))
+      const aborted = await page.evaluate(
+        (url) => settle(room.fetch(url, { signal: AbortSignal.abort(new RangeError('enough')) })),
+        `${api.url}me`,
+      )
+      assert.equal(aborted.error.name, 'RangeError')
+      await page.context().setOffline(true)
+      const offline = await call(page, `${api.url}me`)
+      assert.equal(offline.error.isTypeError, true)
+      assert.equal((await session(page)).claims.sub, 'alice')
+    })
+
+    test('an API that wants another login gets it, and the call is sent again', time, async () => {
+      const page = await signedIn()
+      let wants = true
+      api.on('careful', ({ response, claims }) => {
+        if (!wants) return response.end(claims.sub)
+        response.setHeader('WWW-Authenticate', 'Bearer error="insufficient_user_authentication", max_age="0"')
+        response.writeHead(401).end()
+      })
+      const code = await page.evaluate(async (url) => {
+        const error = await room.fetch(url).catch((error) => error)
+        document.body.innerHTML = '<button>Go on</button>'
+        document.querySelector('button').onclick = () =>
+          (globalThis.again = settle(error.stepUp().then((response) => response.text())))
+        return [error.code, error.login]
+      }, `${api.url}on/careful`)
+      assert.deepEqual(code, ['step_up_required', { maxAge: 0 }])
+      const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('button')])
+      wants = false
+      await giveConsent(popup)
+      assert.deepEqual(await page.evaluate(() => again), { value: 'alice' })
+    })
+
+    test('an event source goes by the same way, and ends with the session', time, async () => {
+      const page = await signedIn()
+      api.on('news', ({ response }) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write('id: 7\ndata: hello\n\n')
+      })
+      const heard = await page.evaluate(
+        (url) =>
+          new Promise((resolve) => {
+            globalThis.source = room.eventSource(url)
+            source.onmessage = ({ data, lastEventId }) => resolve([data, lastEventId])
+          }),
+        `${api.url}on/news`,
+      )
+      assert.deepEqual(heard, ['hello', '7'])
+      const failed = page.evaluate(
+        () => new Promise((resolve) => (source.onerror = ({ error }) => resolve(describe(error)))),
+      )
+      await page.evaluate(() => room.logout())
+      assert.equal((await failed).code, 'login_required')
+      assert.equal(await page.evaluate(() => source.readyState), 2)
+    })
+
+    test(
+      'a socket goes by the same way, and ends with the session',
+      { ...time, skip: !hasSockets },
+      async () => {
+        const page = await signedIn()
+        const heard = await page.evaluate(
+          (url) =>
+            new Promise((resolve, reject) => {
+              globalThis.socket = room.webSocket(url)
+              socket.onopen = () => socket.send('hello')
+              socket.onmessage = ({ data }) => resolve(data)
+              socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`))
+            }),
+          `${api.url.replace('http', 'ws')}live/header`,
+        )
+        assert.equal(heard, 'hello')
+        const { claims, closed } = api.sockets.at(-1)
+        assert.equal(claims.sub, 'alice')
+        await page.evaluate(() => room.logout())
+        assert.deepEqual(await closed, { code: 3000, reason: 'logged_out' })
+      },
+    )
+
+    test('a room that was closed refuses, also what is under way', time, async () => {
+      const page = await signedIn()
+      const outcome = await page.evaluate(async (url) => {
+        const slow = settle(room.fetch(url))
+        room.close()
+        return [(await slow).error?.code, (await settle(room.fetch(url))).error?.code, room.session]
+      }, `${api.url}slow?ms=20000`)
+      assert.deepEqual(outcome, ['closed', 'closed', null])
+    })
+
+    // The browser's own part.
+
+    test('a window that goes to a route without a session is sent to sign in', time, async () => {
+      const page = await app.open('/empty')
+      await page.goto(`${app.site.origin}/api/me`)
+      assert.equal(new URL(page.url()).origin, app.provider.origin)
+    })
+
+    test('script sees no cookie, and the browser keeps it for this host and HTTP alone', time, async () => {
+      const page = await signedIn()
+      assert.equal(await page.evaluate(() => document.cookie), '')
+      const cookies = await page.context().cookies(app.site.origin)
+      const [{ name, httpOnly, sameSite, path, secure }] = cookies
+      assert.equal(cookies.length, 1)
+      // On plain http, which is for loopback alone, it has neither prefix nor `Secure`: tests/edge/handler.mjs has those.
+      assert.deepEqual(
+        { name, httpOnly, sameSite, path, secure },
+        { name: 'strongroom', httpOnly: true, sameSite: 'Lax', path: '/', secure: false },
+      )
+    })
+
+    for (const [what, path] of Object.entries({
+      'logs nobody out': '/auth/logout',
+      'orders nothing': '/api/orders',
+    })) {
+      test(`a form of another site ${what}`, time, async () => {
+        const page = await signedIn()
+        const tab = await page.context().newPage()
+        // Another port is another origin and the same site, so that the cookie goes along.
+        const body = `<form method="post" enctype="text/plain" action="${app.site.origin}${path}"><input name='{"item":"' value='","quantity":1}'><button>Win</button></form>`
+        await tab.route('http://localhost:9/', (route) => route.fulfill({ contentType: 'text/html', body }))
+        await tab.goto('http://localhost:9/')
+        api.clear()
+        const [response] = await Promise.all([
+          tab.waitForResponse(`${app.site.origin}${path}`),
+          tab.click('button'),
+        ])
+        assert.equal(response.status(), 403)
+        assert.match(
+          (await response.request().allHeaders()).cookie ?? '',
+          /strongroom=/,
+          'the cookie did not come along',
+        )
+        assert.equal(api.requests.length, 0)
+        // The control: the app's own script may.
+        const status = await page.evaluate(
+          async (to) =>
+            (
+              await fetch(to, {
+                method: 'POST',
+                headers: { 'x-strongroom': '1' },
+                body: '{"item":"a","quantity":1}',
+              })
+            ).status,
+          path,
+        )
+        assert.ok(status < 300, `${status}`)
+      })
+    }
+  })
+}

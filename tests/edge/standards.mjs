@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { after, before, describe, test } from 'node:test'
+import { WebSocket } from 'ws'
+import { startApp } from '../support/edge/app.mjs'
+import { readBody } from '../support/body.mjs'
+import { listen } from '../support/listen.mjs'
+
+const home = ({ pathname }) => pathname === '/orders'
+
+/**
+ * What the provider has to be asked for: tokens that are bound to a key, pushed requests, logouts that it begins; and
+ * sockets, where the platform passes them on.
+ *
+ * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
+ * @param {string} coordinator
+ * @param {{ passesSockets: boolean }} options
+ */
+export function standardsSuite(platform, coordinator, { passesSockets }) {
+  describe(`${platform}: DPoP with nonces, and pushed requests`, { timeout: 60_000 }, () => {
+    let app
+    before(async () => {
+      app = await startApp(platform, {
+        coordinator,
+        provider: { accessTokenSeconds: 2, dpop: 'nonce', wantsPushed: true },
+        api: { dpop: true },
+        handler: { dpop: true },
+      })
+      app.api.dpop.nonce = 'first'
+    })
+    after(() => app?.stop())
+
+    test('tokens are bound to a key, which each isolate proves to have', async () => {
+      const visitor = app.visitor()
+      const { address } = await visitor.signIn({ returnTo: '/orders', until: home })
+      assert.equal(address.pathname, '/orders', JSON.stringify(await app.told()))
+      for (const isolate of [0, 1]) {
+        const response = await visitor.call('/api/me', { isolate })
+        assert.equal(response.status, 200, await response.text())
+        const { headers } = app.api.requests.at(-1)
+        assert.match(headers.authorization, /^DPoP /)
+        assert.ok(headers.dpop)
+      }
+      const [request] = app.provider.ledger.authorizationRequests()
+      assert.deepEqual(Object.keys(request.parameters).sort(), ['client_id', 'request_uri', 'state'])
+    })
+
+    test('another nonce of the API is no reason to fail, nor is a token that has expired', async () => {
+      const visitor = app.visitor()
+      await visitor.signIn({ returnTo: '/orders', until: home })
+      assert.equal((await visitor.call('/api/me')).status, 200)
+      app.api.dpop.nonce = 'second'
+      assert.equal((await visitor.call('/api/me')).status, 200)
+      const { session } = await visitor.session()
+      await new Promise((resolve) => setTimeout(resolve, session.accessTokenExpiresAt - Date.now() + 50))
+      assert.equal((await visitor.call('/api/me', { isolate: 1 })).status, 200)
+      assert.equal(app.provider.ledger.refreshes().at(-1).outcome, 'issued')
+    })
+  })
+
+  describe(`${platform}: a logout that the provider begins`, { timeout: 60_000 }, () => {
+    let app, relay
+    before(async () => {
+      // The provider is told an address before there is a handler.
+      relay = await listen({
+        async handler(request, response) {
+          const answer = await fetch(`${app.urls[0]}${request.url}`, {
+            method: request.method,
+            headers: { 'content-type': request.headers['content-type'] },
+            body: await readBody(request),
+          })
+          relay.statuses.push(answer.status)
+          response.writeHead(answer.status).end(await answer.text())
+        },
+      })
+      relay.statuses = []
+      app = await startApp(platform, {
+        coordinator,
+        provider: { backchannelLogout: true },
+        client: {
+          backchannel_logout_uri: `${relay.origin}/auth/backchannel-logout`,
+          backchannel_logout_session_required: true,
+        },
+        handler: { session: { recheck: 0 } },
+      })
+    })
+    after(async () => {
+      await app?.stop()
+      await relay?.close()
+    })
+
+    test('it ends the session in every isolate', async () => {
+      const visitor = app.visitor()
+      await visitor.signIn({ returnTo: '/orders', until: home })
+      const [one, two, other] = [visitor.copy(), visitor.copy(), app.visitor()]
+      await other.signIn({ account: 'bob', returnTo: '/orders', until: home })
+      for (const isolate of [0, 1]) assert.equal((await one.call('/api/me', { isolate })).status, 200)
+      await visitor.signOutAtProvider(app.provider.origin)
+      assert.deepEqual(relay.statuses, [200], JSON.stringify(await app.told()))
+      assert.equal((await one.session({ isolate: 0 })).reason, 'provider_ended')
+      assert.equal((await two.session({ isolate: 1 })).reason, 'provider_ended')
+      assert.equal((await other.session()).session.claims.sub, 'bob', 'somebody else was signed out')
+    })
+  })
+
+  describe(`${platform}: sockets`, { timeout: 60_000 }, () => {
+    let app, visitor
+    before(async () => {
+      app = await startApp(platform, { coordinator, handler: { base: '/auth' } })
+      visitor = app.visitor()
+      await visitor.signIn({ returnTo: '/orders', until: home })
+    })
+    after(() => app?.stop())
+
+    const open = (headers) => {
+      const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const url = `${app.urls[0].replace('http', 'ws')}/api/live/header`
+      return new WebSocket(url, { headers: { cookie, ...headers } })
+    }
+    const refused = async (socket) => {
+      const [, response] = await once(socket, 'unexpected-response')
+      response.resume()
+      return response.statusCode
+    }
+
+    test('one from another origin is refused, and one that does not say where it is from', async () => {
+      assert.equal(await refused(open({ origin: 'https://evil.test' })), 403)
+      assert.equal(await refused(open({})), 403)
+    })
+
+    if (passesSockets) {
+      test('one of the app is passed on with the token, and talks', async () => {
+        const socket = open({ origin: app.origin })
+        await once(socket, 'open')
+        socket.send('hello')
+        const [message] = await once(socket, 'message')
+        assert.equal(message.toString(), 'hello')
+        const { headers } = app.api.sockets.at(-1)
+        assert.match(headers.authorization, /^Bearer /)
+        assert.equal(headers.cookie, undefined)
+        socket.close()
+        await once(socket, 'close')
+      })
+    } else {
+      test('one of the app is told that this platform cannot', async () => {
+        assert.equal(await refused(open({ origin: app.origin })), 501)
+      })
+    }
+  })
+}

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { EventEmitter, once } from 'node:events'
+import { request as open } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import { conformance } from '../../pkg/dist/edge/conformance.js'
+import { PLATFORMS } from '../support/edge/platforms.mjs'
+import { listen } from '../support/listen.mjs'
+import { overHttp } from './over_http.mjs'
+
+/**
+ * What each platform has to do, as one suite.
+ *
+ * @param {keyof typeof PLATFORMS} name
+ * @param {{ coordinators: string[] }} options Those that are tested on it, over two isolates, and `in-isolate` in one.
+ */
+export function suite(name, { coordinators }) {
+  basics(name)
+  for (const coordinator of coordinators) {
+    const isolates = coordinator === 'in-isolate' ? 1 : 2
+    describe(`${name}: ${coordinator}, isolates: ${isolates}`, { concurrency: 8, timeout: 120_000 }, () => {
+      let running
+      before(async () => {
+        const app = new URL('./apps/store.mjs', import.meta.url)
+        running = await PLATFORMS[name].start({ app, coordinator, isolates })
+      })
+      after(() => running?.stop())
+      let turn = 0
+      const make = () => overHttp(running.urls[turn++ % isolates])
+      for (const { name, run } of conformance(make)) test(name, run)
+    })
+  }
+}
+
+function basics(name) {
+  describe(`${name}: what a token handler needs of a platform`, { timeout: 60_000 }, () => {
+    let running, url, upstream
+    before(async () => {
+      upstream = await startEndless()
+      const app = new URL('./apps/basics.mjs', import.meta.url)
+      const env = { GREETING: 'hello', UPSTREAM: upstream.origin }
+      running = await PLATFORMS[name].start({ app, env, coordinator: 'in-isolate', isolates: 1 })
+      ;[url] = running.urls
+    })
+    after(async () => {
+      await running?.stop()
+      await upstream?.close()
+    })
+    const get = (path, options) => fetch(`${url}${path}`, options)
+    const seen = async () => (await get('/seen')).json()
+
+    test('what it is configured with comes in env', async () => {
+      assert.equal(await (await get('/env')).text(), 'hello')
+    })
+
+    test('a request has its method, its address and its headers', async () => {
+      const response = await get('/request?a=%2F&b=//x', { headers: { 'X-One': 'two', Cookie: 'c=3; d=4' } })
+      const { method, url: address, headers } = await response.json()
+      assert.equal(method, 'GET')
+      assert.equal(address, `${url}/request?a=%2F&b=//x`)
+      const { 'x-one': one, cookie } = Object.fromEntries(headers)
+      assert.deepEqual({ one, cookie }, { one: 'two', cookie: 'c=3; d=4' })
+    })
+
+    test('each cookie that is set has a header of its own', async () => {
+      const response = await get('/cookies')
+      assert.equal(response.status, 204)
+      assert.deepEqual(response.headers.getSetCookie(), [
+        'a=1; Path=/; HttpOnly',
+        'b=2; Path=/; Expires=Wed, 21 Oct 2065 07:28:00 GMT',
+      ])
+    })
+
+    test('a redirect is for the browser', async () => {
+      const response = await get('/redirect', { redirect: 'manual' })
+      assert.equal(response.status, 302)
+      assert.equal(response.headers.get('location'), '/elsewhere?a=b')
+    })
+
+    test('a body goes through in both directions as it comes', async () => {
+      const request = open(`${url}/echo`, { method: 'POST' })
+      const answered = once(request, 'response')
+      request.write('one')
+      const [response] = await answered
+      const pieces = response[Symbol.asyncIterator]()
+      const next = async () => (await pieces.next()).value?.toString()
+      assert.equal(await next(), 'one')
+      request.write('two')
+      assert.equal(await next(), 'two')
+      request.end('three')
+      assert.equal(await next(), 'three')
+      assert.equal((await pieces.next()).done, true)
+    })
+
+    test('sixteen megabytes come back as they were sent', async () => {
+      const body = new Uint8Array(16 << 20).map((_none, index) => (index * 31) >> 3)
+      const response = await get('/echo', { method: 'POST', body })
+      assert.ok(Buffer.from(await response.arrayBuffer()).equals(Buffer.from(body)))
+    })
+
+    test('an answer without an end begins, and its source is let go when the client goes away', async () => {
+      const asked = once(upstream.events, 'asked')
+      const client = new AbortController()
+      const response = await get('/through', { signal: client.signal })
+      const [answer] = await asked
+      const { value } = await response.body.getReader().read()
+      assert.match(new TextDecoder().decode(value), /^: open/)
+      const closed = once(answer, 'close')
+      client.abort()
+      await closed
+    })
+
+    test('what is left to be done after the answer is done', async () => {
+      const { later } = await seen()
+      await get('/later')
+      await until(async () => (await seen()).later > later)
+    })
+  })
+}
+
+/** A server whose answers begin and do not end; it tells of each by `asked`. */
+async function startEndless() {
+  const events = new EventEmitter()
+  const server = await listen({
+    handler(_request, response) {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(': open\n\n')
+      // Some platforms find out only when they write that nobody reads.
+      const timer = setInterval(() => response.write(': still here\n\n'), 50)
+      response.on('close', () => clearInterval(timer))
+      events.emit('asked', response)
+    },
+  })
+  return { ...server, events }
+}
+
+/** Nobody outside is told what happens in an isolate. */
+async function until(isSo) {
+  const end = Date.now() + 20_000
+  while (!(await isSo())) if (Date.now() > end) assert.fail(`not seen within 20 seconds: ${isSo}`)
+}

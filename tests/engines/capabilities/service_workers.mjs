@@ -1,0 +1,136 @@
+/**
+ * What a service worker of the app's origin sees of the vault, and what keeps one away: with the vault on that origin
+ * the site's refusal or the page's `worker-src`, and else the vault's own origin.
+ */
+import assert from 'node:assert/strict'
+import { call, signIn } from '../../support/engines/app.mjs'
+
+/** It tells who asks which requests it has seen, with what they carry. */
+const SPY = `
+addEventListener('install', () => skipWaiting())
+addEventListener('activate', (event) => event.waitUntil(clients.claim()))
+const seen = []
+addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request.headers.get('authorization')))
+addEventListener('message', ({ source }) => source.postMessage(seen))
+`
+
+const serveSpy = ({ site }) => {
+  site.files['/spy.js'] = SPY
+  site.serviceWorkers.push('/spy.js')
+}
+
+/** Signs in and calls with the spy in charge; resolves with what it saw. */
+async function spy({ app, visit }) {
+  const { tab } = await visit('/empty')
+  await tab.evaluate(async () => {
+    const { serviceWorker } = navigator
+    const inCharge = new Promise((resolve) => (serviceWorker.oncontrollerchange = resolve))
+    await serviceWorker.register('/spy.js')
+    if (!serviceWorker.controller) await inCharge
+  })
+  // A worker that starts from now on is in its hands, if it can be.
+  await tab.goto(`${app.site.origin}/`)
+  await signIn(tab)
+  assert.equal((await call(tab, `${app.api.url}orders`)).value.status, 200)
+  const seen = await tab.evaluate(async () => {
+    const told = new Promise((resolve) => (navigator.serviceWorker.onmessage = resolve))
+    navigator.serviceWorker.controller.postMessage('')
+    return (await told).data
+  })
+  // It is there, and sees something.
+  assert.ok(
+    seen.some((request) => request.includes('/index.js')),
+    seen.join('\n'),
+  )
+  return seen
+}
+
+/** What became of registering a service worker, and how often the site was asked for it. */
+async function register(app, tab, path) {
+  const since = app.site.requests.length
+  const refused = await tab.evaluate(
+    (url) =>
+      navigator.serviceWorker.register(url).then(
+        () => false,
+        () => true,
+      ),
+    path,
+  )
+  const registered = await tab.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)
+  const asked = app.site.requests.slice(since).filter((request) => request.path === path)
+  return { refused, registered, asked: asked.map(({ status }) => status) }
+}
+
+const refusals = [
+  {
+    name: 'no service worker where the site refuses its file with 403',
+    async see({ app, visit }) {
+      app.site.files['/other.js'] = SPY
+      const { tab } = await visit('/empty')
+      const found = await register(app, tab, '/other.js')
+      assert.deepEqual(found, { refused: true, registered: 0, asked: [403] })
+    },
+  },
+  {
+    name: 'no service worker where the page’s `worker-src` names the vault’s file alone',
+    async see({ app, visit }) {
+      const before = app.site.pageCsp
+      app.site.pageCsp = before.replace(/worker-src [^;]+/, `worker-src ${app.site.origin}/auth.worker.js`)
+      try {
+        const { tab } = await visit('/empty')
+        const found = await register(app, tab, '/spy.js')
+        assert.deepEqual(found, { refused: true, registered: 0, asked: [] })
+      } finally {
+        app.site.pageCsp = before
+      }
+    },
+  },
+]
+
+const seesToken = async (scene) => {
+  const seen = await spy(scene)
+  const { value } = scene.app.ledger.newest('access_token')
+  return seen.some((request) => request.includes(`Bearer ${value}`)) ? 'the token too' : 'not the token'
+}
+
+const sees = (kind) => ({
+  name: `with neither: what a service worker of the app’s origin sees of a vault there, in a \`${kind}\``,
+  see: seesToken,
+})
+
+const usual = { provider: { accessTokenSeconds: 3600 } }
+
+/** @type {import('../suite.mjs').Group[]} */
+export const serviceWorkers = [
+  {
+    name: 'service workers',
+    app: usual,
+    prepare: serveSpy,
+    capabilities: [...refusals, sees('SharedWorker')],
+  },
+  {
+    name: 'service workers, with one worker a tab',
+    app: { ...usual, kind: 'dedicated' },
+    prepare: serveSpy,
+    capabilities: [sees('Worker')],
+  },
+  {
+    name: 'service workers, and a vault on an origin of its own',
+    app: { ...usual, vaultOrigin: true },
+    prepare: serveSpy,
+    capabilities: [
+      {
+        name: 'vault origin: a service worker of the app’s origin sees no request of the vault’s',
+        async see(scene) {
+          const seen = await spy(scene)
+          const others = seen.filter((request) => !request.startsWith(scene.app.site.origin))
+          // The frame is the page's own request; nothing that the frame or its worker sends is.
+          const ofVault = others.filter(
+            (request) => !request.startsWith(`${scene.app.vault.origin}/frame.html`),
+          )
+          assert.deepEqual(ofVault, [])
+        },
+      },
+    ],
+  },
+]

@@ -1,0 +1,425 @@
+//! `POST <base>/backchannel-logout`: a logout token is held against every clause of OpenID Connect Back-Channel Logout
+//! 1.0 sections 2.4 to 2.6.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+
+use crate::crypto::Pair;
+use crate::host::{Host, json_of};
+use crate::provider::ISSUER;
+
+const HEADER: &str = r#"{"alg":"ES256","kid":"1","typ":"logout+jwt"}"#;
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// The usual claims with these in place of or beside them; null: without.
+fn claims(host: &Host, changes: &Value) -> String {
+    let now = host.now.wall / 1000;
+    let mut claims = json!({
+        "iss": ISSUER, "aud": "web", "iat": now, "exp": now + 120, "jti": "j-1",
+        "sub": "ann", "sid": "op-session-ann", "events": { EVENT: {} },
+    });
+    let members = claims.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        members.insert(name.clone(), value.clone());
+    }
+    members.retain(|_, value| !value.is_null());
+    claims.to_string()
+}
+
+fn token(host: &Host, changes: &Value) -> String {
+    host.provider.key.jwt(HEADER, &claims(host, changes))
+}
+
+#[track_caller]
+fn assert_refused(host: &mut Host, token: &str, what: &str) {
+    let respond = host.post_logout_token(token);
+    assert_eq!(respond.status, 400, "{what}");
+    let body = json_of(&respond);
+    assert_eq!(body["error"], "invalid_request", "{what}");
+    let why = body["error_description"].as_str().unwrap();
+    assert!(!token.is_empty() && !why.contains(token), "{what}");
+    assert_eq!(host.faults(), [Code::LogoutTokenInvalid], "{what}: {why}");
+}
+
+#[test]
+fn a_session_ends_by_its_number_by_its_user_or_by_both() {
+    for (what, changes) in [
+        ("both", json!({})),
+        ("sid", json!({ "sub": null })),
+        ("sub", json!({ "sid": null })),
+        ("a list of one audience", json!({ "aud": ["web"] })),
+        (
+            "another event besides",
+            json!({ "events": { EVENT: { "x": 1 }, "https://x.test": 1 } }),
+        ),
+        ("no exp, as in the first version", json!({ "exp": null })),
+        (
+            "claims that nobody knows",
+            json!({ "x": [1, { "y": null }] }),
+        ),
+    ] {
+        let mut host = Host::signed_in();
+        let token = token(&host, &changes);
+        let respond = host.post_logout_token(&token);
+        assert_eq!((respond.status, respond.body), (200, None), "{what}");
+        let respond = host.call("GET", "/auth/session").own();
+        assert_eq!(json_of(&respond)["reason"], "provider_ended", "{what}");
+        assert!(host.faults().is_empty());
+    }
+}
+
+#[test]
+fn in_another_isolate_it_ends_as_well_when_that_asks_again() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "recheck": 10 } }));
+    assert!(host.session().is_object());
+    let store_before = host.store.clone();
+    let token = token(&host, &json!({}));
+    host.post_logout_token(&token);
+    assert!(host.store.len() > store_before.len());
+    host.restart(&json!({}));
+    assert!(host.session().is_null());
+}
+
+#[test]
+fn the_token_may_be_of_type_jwt_or_of_none() {
+    for header in [
+        r#"{"alg":"ES256","kid":"1","typ":"JWT"}"#,
+        r#"{"alg":"ES256","kid":"1","typ":"Logout+JWT"}"#,
+        r#"{"alg":"ES256","kid":"1"}"#,
+        r#"{"alg":"ES256"}"#,
+    ] {
+        let mut host = Host::signed_in();
+        let token = host.provider.key.jwt(header, &claims(&host, &json!({})));
+        assert_eq!(host.post_logout_token(&token).status, 200, "{header}");
+    }
+}
+
+#[test]
+fn a_token_is_held_against_every_claim() {
+    let now = Host::new().now.wall / 1000;
+    let cases = [
+        ("no iss", json!({ "iss": null })),
+        ("another iss", json!({ "iss": "https://evil.test" })),
+        (
+            "an iss with a slash",
+            json!({ "iss": "https://id.example.com/" }),
+        ),
+        ("an iss that is no text", json!({ "iss": [ISSUER] })),
+        ("no aud", json!({ "aud": null })),
+        ("another aud", json!({ "aud": "other" })),
+        ("another aud besides", json!({ "aud": ["web", "other"] })),
+        ("no audience in the list", json!({ "aud": [] })),
+        ("an aud that is no text", json!({ "aud": { "web": true } })),
+        ("an aud in a list of lists", json!({ "aud": [["web"]] })),
+        ("no iat", json!({ "iat": null })),
+        ("an iat of text", json!({ "iat": "1" })),
+        ("an iat in the future", json!({ "iat": now + 61 })),
+        ("an exp that is over", json!({ "exp": now - 60 })),
+        ("an exp of text", json!({ "exp": "9999999999" })),
+        ("a negative exp", json!({ "exp": -1 })),
+        (
+            "an exp in milliseconds",
+            json!({ "exp": 1_900_000_000_000_u64 }),
+        ),
+        ("no exp, and old", json!({ "exp": null, "iat": now - 360 })),
+        ("neither sub nor sid", json!({ "sub": null, "sid": null })),
+        ("a sub that is no text", json!({ "sub": 1 })),
+        ("an empty sub", json!({ "sub": "" })),
+        (
+            "a sid that is no text",
+            json!({ "sid": ["op-session-ann"] }),
+        ),
+        ("an empty sid", json!({ "sid": "" })),
+        ("a huge sid", json!({ "sid": "x".repeat(513) })),
+        ("no events", json!({ "events": null })),
+        ("no event", json!({ "events": {} })),
+        (
+            "another event",
+            json!({ "events": { "https://x.test": {} } }),
+        ),
+        (
+            "an event that is no object",
+            json!({ "events": { EVENT: true } }),
+        ),
+        ("events in a list", json!({ "events": [EVENT] })),
+        ("an event by name only", json!({ "events": EVENT })),
+        ("a nonce", json!({ "nonce": "n" })),
+        ("an empty nonce", json!({ "nonce": "" })),
+        ("no jti", json!({ "jti": null })),
+        ("a jti that is no text", json!({ "jti": 1 })),
+        ("an empty jti", json!({ "jti": "" })),
+        ("a huge jti", json!({ "jti": "x".repeat(513) })),
+    ];
+    for (what, changes) in cases {
+        let mut host = Host::signed_in();
+        let token = token(&host, &changes);
+        assert_refused(&mut host, &token, what);
+        assert!(host.session().is_object(), "{what}");
+    }
+}
+
+#[test]
+fn the_tolerance_of_clocks_is_for_both_ends() {
+    let now = Host::new().now.wall / 1000;
+    for changes in [
+        json!({ "iat": now + 60 }),
+        json!({ "exp": now - 59, "iat": now - 100 }),
+        json!({ "exp": null, "iat": now - 359 }),
+    ] {
+        let mut host = Host::signed_in();
+        let token = token(&host, &changes);
+        assert_eq!(host.post_logout_token(&token).status, 200, "{changes}");
+    }
+}
+
+#[test]
+fn a_token_with_a_wrong_header_or_signature_is_refused() {
+    let mut host = Host::signed_in();
+    let usual = claims(&host, &json!({}));
+    let key = &host.provider.key;
+    let good = key.jwt(HEADER, &usual);
+    let stranger = Pair::generate();
+    let (input, signature) = good.rsplit_once('.').unwrap();
+    let tokens = [
+        (
+            "an ID token's type",
+            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"id_token+jwt"}"#, &usual),
+        ),
+        (
+            "an access token's",
+            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"at+jwt"}"#, &usual),
+        ),
+        (
+            "a proof's",
+            key.jwt(r#"{"alg":"ES256","kid":"1","typ":"dpop+jwt"}"#, &usual),
+        ),
+        (
+            "an empty type",
+            key.jwt(r#"{"alg":"ES256","kid":"1","typ":""}"#, &usual),
+        ),
+        (
+            "no algorithm",
+            key.jwt(r#"{"alg":"none","kid":"1"}"#, &usual),
+        ),
+        ("an HMAC", key.jwt(r#"{"alg":"HS256","kid":"1"}"#, &usual)),
+        (
+            "another algorithm",
+            key.jwt(r#"{"alg":"RS256","kid":"1"}"#, &usual),
+        ),
+        (
+            "another key's name",
+            key.jwt(r#"{"alg":"ES256","kid":"2"}"#, &usual),
+        ),
+        (
+            "crit",
+            key.jwt(r#"{"alg":"ES256","kid":"1","crit":["x"],"x":1}"#, &usual),
+        ),
+        ("a stranger's signature", stranger.jwt(HEADER, &usual)),
+        (
+            "a key that it brings along",
+            stranger.jwt(
+                &format!(r#"{{"alg":"ES256","jwk":{}}}"#, stranger.public_jwk("")),
+                &usual,
+            ),
+        ),
+        ("no signature", [input, ""].join(".")),
+        ("half a signature", [input, &signature[..43]].join(".")),
+        ("two parts", input.to_owned()),
+        ("five parts", [&good, "a", "b"].join(".")),
+        ("no token", "x".to_owned()),
+        ("a huge token", "x".repeat(65_000)),
+        (
+            "claims twice",
+            key.jwt(
+                HEADER,
+                &usual.replacen('{', r#"{"iss":"https://evil.test","#, 1),
+            ),
+        ),
+        ("no object", key.jwt(HEADER, "[]")),
+        ("no JSON", key.jwt(HEADER, "x")),
+    ];
+    for (what, token) in tokens {
+        let respond = host.post_logout_token(&token);
+        assert_eq!(respond.status, 400, "{what}");
+        assert!(!host.faults().is_empty(), "{what}");
+        assert!(host.session().is_object(), "{what}");
+        host.pass(30);
+    }
+    let good = token_of(&host);
+    assert_eq!(host.post_logout_token(&good).status, 200, "a control");
+}
+
+fn token_of(host: &Host) -> String {
+    token(host, &json!({}))
+}
+
+#[test]
+fn an_id_token_is_no_logout_token() {
+    let mut host = Host::new();
+    host.sign_in();
+    host.call("POST", "/auth/logout");
+    let respond = host
+        .go("/auth/logout/provider", crate::browser::Source::App)
+        .own();
+    let query = crate::host::location(&respond).split_once('?').unwrap().1;
+    let id_token = crate::provider::parameters(query)["id_token_hint"].clone();
+    host.faults();
+    assert_refused(&mut host, &id_token, "an ID token");
+}
+
+#[test]
+fn the_body_has_one_logout_token() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    for (what, body) in [
+        ("nothing", String::new()),
+        ("another name", format!("token={token}")),
+        ("two", format!("logout_token={token}&logout_token={token}")),
+        ("JSON", format!(r#"{{"logout_token":"{token}"}}"#)),
+        ("no UTF-8", format!("logout_token={token}&x=%ff")),
+        (
+            "too much",
+            format!("logout_token={token}&x={}", "x".repeat(65_536)),
+        ),
+    ] {
+        let respond = host.post_back_channel(&body);
+        assert_eq!(respond.status, 400, "{what}");
+        assert_eq!(host.faults(), [Code::LogoutTokenInvalid], "{what}");
+    }
+    assert!(host.session().is_object());
+    let respond = host.post_back_channel(&format!("x=y&logout_token={token}"));
+    assert_eq!(respond.status, 200, "a control: what is unknown is ignored");
+}
+
+#[test]
+fn a_token_counts_once() {
+    let mut host = Host::signed_in();
+    let first = token_of(&host);
+    assert_eq!(host.post_logout_token(&first).status, 200);
+    assert!(host.session().is_null());
+    host.pass(1);
+    host.sign_in();
+    assert_refused(&mut host, &first, "the same again");
+    // In another isolate, too.
+    host.restart(&json!({}));
+    assert_refused(&mut host, &first, "the same again elsewhere");
+}
+
+#[test]
+fn a_token_that_comes_again_does_not_end_a_later_session() {
+    let mut host = Host::signed_in();
+    let only_user = token(&host, &json!({ "sid": null }));
+    assert_eq!(host.post_logout_token(&only_user).status, 200);
+    assert!(host.session().is_null());
+    host.pass(5);
+    host.sign_in();
+    assert!(host.session().is_object());
+    assert_refused(&mut host, &only_user, "the same again");
+    host.restart(&json!({}));
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_session_of_the_same_second_and_of_a_clock_ahead_is_ended() {
+    for behind in [0, 1, 50] {
+        let mut host = Host::signed_in();
+        host.now.wall += 400;
+        let iat = host.now.wall / 1000 - behind;
+        let token = token(&host, &json!({ "sid": null, "iat": iat }));
+        assert_eq!(host.post_logout_token(&token).status, 200);
+        assert!(
+            host.session().is_null(),
+            "the provider is {behind} s behind"
+        );
+    }
+}
+
+#[test]
+fn other_users_sessions_go_on() {
+    for changes in [
+        json!({ "sub": "bob", "sid": null }),
+        json!({ "sub": "bob", "sid": "op-session-bob" }),
+        json!({ "sid": "another of ann's" }),
+    ] {
+        let mut host = Host::signed_in();
+        let token = token(&host, &changes);
+        assert_eq!(host.post_logout_token(&token).status, 200);
+        host.restart(&json!({}));
+        assert!(host.session().is_object(), "{changes}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_to_be_sent_again() {
+    for effect in ["Read", "Swap"] {
+        let mut host = Host::signed_in();
+        let token = token_of(&host);
+        host.failing = vec![effect];
+        let respond = host.post_logout_token(&token);
+        assert_eq!(respond.status, 503, "{effect}");
+        assert_eq!(crate::host::header(&respond, "retry-after"), Some("2"));
+        host.failing.clear();
+        host.pass(2);
+        assert_eq!(host.post_logout_token(&token).status, 200, "{effect}");
+        assert!(host.session().is_null());
+    }
+}
+
+#[test]
+fn a_provider_whose_keys_cannot_be_had_is_asked_to_come_again() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    host.restart(&json!({}));
+    host.provider.replies.push_back(("/jwks", None));
+    assert_eq!(host.post_logout_token(&token).status, 503);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+}
+
+#[test]
+fn it_can_be_switched_off() {
+    let mut host = Host::signed_in_with(&json!({ "backChannelLogout": false }));
+    let token = token_of(&host);
+    assert_eq!(host.post_logout_token(&token).status, 405);
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn tokens_of_unknown_keys_do_not_have_the_provider_asked_each_time_also_if_it_does_not_answer() {
+    let mut host = Host::signed_in();
+    host.pass(31);
+    let header = HEADER.replace(r#""kid":"1""#, r#""kid":"9""#);
+    let before = host.provider.sent_to("/jwks").len();
+    for _ in 0..5 {
+        host.provider.replies.push_back(("/jwks", None));
+        let token = host.provider.key.jwt(&header, &claims(&host, &json!({})));
+        assert_ne!(host.post_logout_token(&token).status, 200);
+    }
+    assert_eq!(host.provider.sent_to("/jwks").len(), before + 1);
+}
+
+#[test]
+fn a_key_that_the_provider_has_withdrawn_is_not_believed_for_more_than_an_hour() {
+    let mut host = Host::signed_in();
+    host.pass(3600);
+    let other = Pair::generate().public_jwk(r#","kid":"2""#);
+    let reply = crate::provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
+    host.provider.replies.push_back(("/jwks", Some(reply)));
+    let token = token(&host, &json!({}));
+    assert_eq!(host.post_logout_token(&token).status, 400);
+}
+
+#[test]
+fn a_token_that_is_older_than_any_session_is_refused_since_its_number_may_be_forgotten() {
+    let mut host = Host::signed_in();
+    let now = host.now.wall / 1000;
+    let fresh = token(
+        &host,
+        &json!({ "iat": now - 43_199, "exp": now + 1_000_000 }),
+    );
+    assert_eq!(host.post_logout_token(&fresh).status, 200);
+    let old = token(
+        &host,
+        &json!({ "iat": now - 43_200, "exp": now + 1_000_000, "jti": "j-2" }),
+    );
+    assert_refused(&mut host, &old, "old");
+}

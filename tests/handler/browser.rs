@@ -1,0 +1,81 @@
+//! A browser's cookies (RFC 6265bis), as far as the handler's depend on them.
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A page of the app's.
+    App,
+    /// Another site, which takes the user here.
+    CrossSite,
+}
+
+/// A cookie that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) attributes: Vec<String>,
+}
+
+/// The cookies of one browser, in the order in which they were made.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Browser(pub(crate) Vec<Cookie>);
+
+impl Browser {
+    /// Takes in a header field `Set-Cookie`.
+    pub(crate) fn set(&mut self, header: &str) {
+        let mut parts = header.split("; ");
+        let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+        let attributes: Vec<String> = parts.map(str::to_owned).collect();
+        assert!(name.len() + value.len() <= 4096, "{name} is too long");
+        if name.starts_with("__Host-") {
+            assert!(attributes.contains(&"Secure".to_owned()), "{header}");
+            assert!(attributes.contains(&"Path=/".to_owned()), "{header}");
+        }
+        let cookie = Cookie {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            attributes,
+        };
+        let place = self.0.iter().position(|known| known.name == name);
+        match (place, cookie.is_over()) {
+            (Some(place), true) => drop(self.0.remove(place)),
+            (Some(place), false) => self.0[place] = cookie,
+            (None, true) => {}
+            (None, false) => self.0.push(cookie),
+        }
+    }
+
+    /// The header field `Cookie`.
+    pub(crate) fn header(&self, from: Source) -> Option<String> {
+        let is_sent = |cookie: &&Cookie| {
+            from == Source::App || cookie.attributes.contains(&"SameSite=Lax".to_owned())
+        };
+        let sent = self.0.iter().filter(is_sent);
+        let pairs: Vec<String> = sent.map(|c| format!("{}={}", c.name, c.value)).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Cookie> {
+        self.0.iter().find(|cookie| cookie.name == name)
+    }
+
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.0.iter().map(|cookie| cookie.name.as_str()).collect()
+    }
+
+    /// Those that begin like this.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        let names = self.names();
+        names
+            .iter()
+            .filter(|name| name.starts_with(beginning))
+            .count()
+    }
+}
+
+impl Cookie {
+    fn is_over(&self) -> bool {
+        self.attributes.contains(&"Max-Age=0".to_owned())
+    }
+}

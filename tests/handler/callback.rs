@@ -1,0 +1,389 @@
+//! `GET <base>/callback`: whose answer counts, how often, and what becomes of the session that was there before.
+
+use serde_json::json;
+use strongroom::Code;
+use strongroom::edge::Event;
+use strongroom::session::EndReason;
+
+use crate::browser::{Browser, Source};
+use crate::host::{COOKIE, Host, LOGIN_COOKIE, header, location};
+use crate::provider;
+
+fn with(url: &str, name: &str, value: Option<&str>) -> String {
+    let (path, query) = url.split_once('?').unwrap();
+    let mut params = provider::parameters(query);
+    match value {
+        Some(value) => params.insert(name.to_owned(), value.to_owned()),
+        None => params.remove(name),
+    };
+    let mut form = strongroom::form::Form::new();
+    for (name, value) in params {
+        form.push(&name, &value);
+    }
+    [path, "?", &form.finish()].concat()
+}
+
+#[test]
+fn an_answer_makes_a_session_and_takes_the_logins_cookie_away() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login?returnTo=/orders");
+    let respond = host.arrive(&back);
+    assert_eq!(location(&respond), "/orders");
+    assert_eq!(host.browser.names(), [COOKIE]);
+    let session = host.session();
+    assert_eq!(session["claims"], json!({ "sub": "ann" }));
+    assert_eq!(session["scopes"], json!(["openid", "offline_access"]));
+    let [sent] = host.provider.sent_to("/token")[..] else {
+        panic!("not one exchange");
+    };
+    assert_eq!(sent.params["grant_type"], "authorization_code");
+    assert_eq!(
+        sent.params["redirect_uri"],
+        "https://app.example.com/auth/callback"
+    );
+    assert!(sent.params["code_verifier"].len() >= 43);
+    assert!(host.faults().is_empty());
+}
+
+#[test]
+fn an_answer_counts_once() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    let before = host.browser.clone();
+    assert_eq!(host.arrive(&back).status, 303);
+    // In the browser, whose cookie is gone, and by somebody who has a copy of it.
+    for (browser, exchanges) in [(host.browser.clone(), 1), (before, 2)] {
+        host.browser = browser;
+        assert_eq!(host.arrive(&back).status, 400);
+        assert_eq!(host.provider.sent_to("/token").len(), exchanges);
+    }
+    assert_eq!(host.faults(), [Code::LoginUnknown, Code::CodeRejected]);
+}
+
+#[test]
+fn an_answer_counts_only_in_the_browser_that_began_the_login() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    let begun = std::mem::take(&mut host.browser);
+    // Login CSRF: the attacker's answer in the victim's browser, which has begun a login of its own.
+    host.begin_login("/auth/login");
+    assert_eq!(host.arrive(&back).status, 400);
+    assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
+    assert!(host.provider.sent_to("/token").is_empty());
+    assert_eq!(host.faults(), [Code::LoginUnknown]);
+    // A control: in its own browser it does.
+    host.browser = begun;
+    assert_eq!(host.arrive(&back).status, 303);
+}
+
+#[test]
+fn the_answer_to_one_login_is_none_to_another() {
+    let mut host = Host::new();
+    let [one, other] = [(); 2].map(|()| host.come_back("/auth/login"));
+    let query = other.split_once('?').unwrap().1;
+    let code = provider::parameters(query)["code"].clone();
+    // The other login's code: its nonce is another one.
+    let swapped = with(&one, "code", Some(&code));
+    assert_eq!(host.arrive(&swapped).status, 400);
+    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+    assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
+}
+
+#[test]
+fn a_logins_cookie_under_another_logins_name_does_not_open() {
+    let mut host = Host::new();
+    let [one, _] = [(); 2].map(|()| host.come_back("/auth/login"));
+    let values: Vec<String> = host.browser.0.iter().map(|c| c.value.clone()).collect();
+    for (cookie, value) in host.browser.0.iter_mut().zip(values.iter().rev()) {
+        cookie.value.clone_from(value);
+    }
+    assert_eq!(host.arrive(&one).status, 400);
+    assert_eq!(host.faults(), [Code::LoginUnknown]);
+    assert!(host.provider.sent_to("/token").is_empty());
+}
+
+#[test]
+fn an_answer_that_is_late_is_refused() {
+    for (after, status) in [(600, 303), (601, 400)] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        host.pass(after);
+        assert_eq!(host.arrive(&back).status, status);
+        assert_eq!(host.faults().contains(&Code::LoginExpired), status == 400);
+    }
+}
+
+#[test]
+fn an_answer_that_is_malformed_reaches_nobody() {
+    for (name, value, code) in [
+        ("state", None, Code::CallbackInvalid),
+        ("state", Some(""), Code::LoginUnknown),
+        ("state", Some("another"), Code::LoginUnknown),
+        ("code", None, Code::CallbackInvalid),
+        ("code", Some(""), Code::CallbackInvalid),
+        ("error", Some("access_denied"), Code::CallbackInvalid),
+        ("iss", Some("https://evil.test"), Code::IssuerMismatch),
+        ("iss", Some("https://id.example.com/"), Code::IssuerMismatch),
+        ("iss", Some(""), Code::IssuerMismatch),
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        let respond = host.arrive(&with(&back, name, value));
+        assert_eq!(respond.status, 400, "{name} {value:?}");
+        assert_eq!(host.faults(), [code], "{name} {value:?}");
+        assert!(host.provider.sent_to("/token").is_empty());
+        assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
+    }
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    for (url, code) in [
+        ([&back, "&code=2"].concat(), Code::CallbackInvalid),
+        ([&back, "&state=2"].concat(), Code::CallbackInvalid),
+        ([&back, "&iss=2"].concat(), Code::CallbackInvalid),
+        ([&back, "&x=%ff"].concat(), Code::CallbackInvalid),
+        ("/auth/callback".to_owned(), Code::CallbackInvalid),
+        ("/auth/callback?".to_owned(), Code::CallbackInvalid),
+        ("/auth/callback?%00".to_owned(), Code::CallbackInvalid),
+        (
+            ["/auth/callback?state=", &"x".repeat(100_000)].concat(),
+            Code::CallbackInvalid,
+        ),
+    ] {
+        assert_eq!(host.arrive(&url).status, 400);
+        assert_eq!(host.faults(), [code]);
+    }
+    // A control: none of that has used the login up.
+    assert_eq!(host.arrive(&back).status, 303);
+}
+
+#[test]
+fn an_answer_without_iss_is_refused_where_the_provider_announces_one() {
+    let mut host = Host::new();
+    host.provider.metadata = r#","authorization_response_iss_parameter_supported":true"#.to_owned();
+    let back = host.come_back("/auth/login");
+    assert_eq!(host.arrive(&with(&back, "iss", None)).status, 400);
+    assert_eq!(host.faults(), [Code::IssuerMismatch]);
+}
+
+#[test]
+fn a_refusal_of_the_provider_is_told_as_what_it_is() {
+    for (error, status, code) in [
+        ("access_denied", 403, Code::LoginDenied),
+        ("login_required", 400, Code::InteractionRequired),
+        ("invalid_scope", 400, Code::LoginFailed),
+        ("server_error", 503, Code::ProviderUnavailable),
+        ("<script>", 400, Code::CallbackInvalid),
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        let refused = with(&with(&back, "code", None), "error", Some(error));
+        let respond = host.arrive(&refused);
+        assert_eq!(
+            (respond.status, host.faults()),
+            (status, vec![code]),
+            "{error}"
+        );
+        let (kind, page) = respond.body.as_ref().unwrap();
+        assert_eq!(*kind, "text/html; charset=utf-8");
+        assert!(page.contains(code.as_str()));
+        assert!(!page.contains("<script"), "{page}");
+        assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
+    }
+}
+
+#[test]
+fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
+    let mut host = Host::new();
+    let respond = host.arrive("/auth/callback");
+    let (_, page) = respond.body.as_ref().unwrap();
+    for part in [
+        r#"<html lang="en">"#,
+        "<title>Signing in did not work</title>",
+        r#"<meta name="viewport""#,
+        "<main><h1>",
+        r#"<a href="/auth/login">"#,
+        r#"<a href="/">"#,
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let policy = header(&respond, "content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"));
+    assert!(policy.contains("frame-ancestors 'none'"));
+}
+
+#[test]
+fn what_the_token_endpoint_answers_decides_and_the_session_before_stays() {
+    let refused = |status, error: &str| {
+        let body = format!(r#"{{"error":"{error}"}}"#);
+        Some(provider::json(status, &body))
+    };
+    for (reply, status, code) in [
+        (None, 503, Code::ProviderUnavailable),
+        (refused(400, "invalid_grant"), 400, Code::CodeRejected),
+        (refused(401, "invalid_client"), 502, Code::ClientRejected),
+        (refused(500, "x"), 503, Code::ProviderUnavailable),
+        (refused(503, "x"), 503, Code::ProviderUnavailable),
+        (
+            Some(provider::json(200, "<html>")),
+            502,
+            Code::TokenResponseInvalid,
+        ),
+        (
+            Some(provider::json(
+                200,
+                r#"{"access_token":"at","token_type":"Bearer"}"#,
+            )),
+            502,
+            Code::TokenResponseInvalid,
+        ),
+    ] {
+        let mut host = Host::signed_in();
+        let before = host.browser.get(COOKIE).cloned();
+        let back = host.come_back("/auth/login");
+        host.provider.replies.push_back(("/token", reply));
+        let respond = host.arrive(&back);
+        assert_eq!((respond.status, host.faults()), (status, vec![code]));
+        assert_eq!(host.browser.get(COOKIE).cloned(), before);
+        assert_eq!(host.session()["claims"]["sub"], "ann");
+        // A code is sent once, whatever comes of it.
+        assert_eq!(host.provider.sent_to("/token").len(), 2);
+    }
+}
+
+#[test]
+fn an_id_token_that_is_not_for_this_login_makes_no_session() {
+    for claims in [r#","nonce":"x""#, r#","azp":"other""#, r#","at_hash":"x""#] {
+        let mut host = Host::new();
+        host.provider.claims = claims.to_owned();
+        let back = host.come_back("/auth/login");
+        assert_eq!(host.arrive(&back).status, 400, "{claims}");
+        assert_eq!(host.faults(), [Code::IdTokenInvalid], "{claims}");
+        assert!(host.browser.0.is_empty());
+    }
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    // Signed by somebody else, under the name of the provider's key.
+    let keys = host.provider.sent_to("/jwks").len();
+    let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"1""#);
+    let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
+    host.provider.replies.push_back(("/jwks", Some(reply)));
+    assert_eq!((keys, host.arrive(&back).status), (0, 400));
+    assert_eq!(host.faults(), [Code::IdTokenInvalid]);
+}
+
+#[test]
+fn a_key_that_the_provider_has_just_begun_to_use_is_fetched() {
+    let mut host = Host::new();
+    let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"0""#);
+    let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
+    host.provider.replies.push_back(("/jwks", Some(reply)));
+    let back = host.come_back("/auth/login");
+    // Known from a moment ago: it is not asked for again at once, or anybody could have it fetched all the time.
+    assert_eq!(host.arrive(&back).status, 400);
+    assert_eq!(host.provider.sent_to("/jwks").len(), 1);
+    host.pass(30);
+    host.sign_in();
+    assert_eq!(host.provider.sent_to("/jwks").len(), 2);
+}
+
+#[test]
+fn a_session_has_another_number_than_any_that_was_there_before() {
+    let mut host = Host::signed_in();
+    let fixed = host.browser.get(COOKIE).cloned().unwrap();
+    host.sign_in();
+    let own = host.browser.get(COOKIE).cloned().unwrap();
+    assert_ne!(fixed.value, own.value);
+    // Who fixed the cookie before has a session that is over.
+    let mut attacker = Browser(vec![fixed]);
+    std::mem::swap(&mut host.browser, &mut attacker);
+    assert!(host.session().is_null());
+    std::mem::swap(&mut host.browser, &mut attacker);
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn the_session_of_another_user_is_ended_and_revoked() {
+    for (subject, revoked) in [("bob", true), ("ann", false)] {
+        let mut host = Host::signed_in();
+        host.provider.subject = subject.to_owned();
+        host.sign_in();
+        let ended = Event::Ended {
+            reason: EndReason::LoggedOut,
+            subject: "ann".to_owned(),
+        };
+        assert!(host.events.contains(&ended));
+        assert_eq!(
+            !host.provider.sent_to("/revoke").is_empty(),
+            revoked,
+            "{subject}"
+        );
+        assert_eq!(host.session()["claims"]["sub"], subject);
+    }
+}
+
+#[test]
+fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
+    let mut host =
+        Host::with(&json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } }));
+    let back = host.come_back("/auth/login?returnTo=/a%3Fb%3D%22%26c");
+    let respond = host.arrive(&back);
+    assert_eq!(respond.status, 200);
+    let (_, page) = respond.body.as_ref().unwrap();
+    let escaped = "/a?b=%22&amp;c";
+    assert!(
+        page.contains(&format!(
+            r#"http-equiv="refresh" content="0; url={escaped}""#
+        )),
+        "{page}"
+    );
+    assert!(page.contains(&format!(r#"<a href="{escaped}">"#)));
+    assert!(
+        host.browser
+            .get(COOKIE)
+            .unwrap()
+            .attributes
+            .contains(&"SameSite=Strict".to_owned())
+    );
+    assert_eq!(host.browser.header(Source::CrossSite), None);
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn the_configuration_may_change_while_a_login_is_under_way() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    // DPoP from now on: the login has no key.
+    host.restart(&json!({ "dpop": true }));
+    assert_eq!(host.arrive(&back).status, 400);
+    assert_eq!(host.faults(), [Code::LoginUnknown]);
+}
+
+#[test]
+fn a_redirect_uri_is_on_the_origin_that_browsers_see() {
+    let mut host =
+        Host::with(&json!({ "origin": "https://www.example.com", "base": "/sign-in/v1" }));
+    let respond = host
+        .go("http://10.0.0.1:8787/sign-in/v1/login", Source::App)
+        .own();
+    let sent = host.provider.parameters(location(&respond));
+    assert_eq!(
+        sent["redirect_uri"],
+        "https://www.example.com/sign-in/v1/callback"
+    );
+    let back = host.provider.authorize(location(&respond));
+    let inside = back.replace("https://www.example.com", "http://10.0.0.1:8787");
+    assert_eq!(host.arrive(&inside).status, 303);
+}
+
+#[test]
+fn a_login_whose_session_cannot_be_kept_is_revoked_and_leaves_the_one_before_alone() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
+    host.provider.subject = "bob".to_owned();
+    let back = host.come_back("/auth/login");
+    host.failing = vec!["Swap"];
+    assert_eq!(host.arrive(&back).status, 503);
+    host.failing.clear();
+    host.pass(2);
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+}

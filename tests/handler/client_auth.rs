@@ -1,0 +1,206 @@
+//! How the client authenticates, wherever it has to.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::base64url;
+
+use crate::crypto::{self, Pair};
+use crate::host::Host;
+use crate::provider::{ISSUER, json as reply};
+
+fn client(id: &str, auth: &Value) -> Value {
+    json!({ "client": { "id": id, "auth": auth } })
+}
+
+/// Signs in, refreshes and logs out: an exchange, a refresh and a revocation.
+fn through_all(host: &mut Host) {
+    let back = host.come_back("/auth/login");
+    host.arrive(&back);
+    host.pass(600);
+    host.call("GET", "/auth/session");
+    host.call("POST", "/auth/logout");
+}
+
+fn basic(user: &str, password: &str) -> String {
+    let pair = [user, ":", password].concat();
+    let plain = base64url::encode_plain(pair.as_bytes());
+    ["Basic ", &plain].concat()
+}
+
+#[test]
+fn basic_is_form_encoded_before_it_is_a_user_name_and_a_password() {
+    // RFC 6749 2.3.1. What is in the table stands so in a form; nothing of it may be a colon.
+    for (id, secret, user, password) in [
+        ("web", "s3cret", "web", "s3cret"),
+        ("web", "a:b", "web", "a%3Ab"),
+        ("web", "a%b", "web", "a%25b"),
+        ("web", "a%2Bb", "web", "a%252Bb"),
+        ("web", "a b", "web", "a%20b"),
+        ("web", "a+b", "web", "a%2Bb"),
+        ("web", "~!\"$'", "web", "%7E%21%22%24%27"),
+        ("we:b", "s", "we%3Ab", "s"),
+        (
+            "https://app.example.com/",
+            "s",
+            "https%3A%2F%2Fapp.example.com%2F",
+            "s",
+        ),
+    ] {
+        let auth = json!({ "method": "client_secret_basic", "secret": secret });
+        let mut host = Host::with(&client(id, &auth));
+        let back = host.come_back("/auth/login");
+        host.arrive(&back);
+        let sent = host.provider.sent_to("/token")[0];
+        assert_eq!(
+            sent.authorization.as_deref(),
+            Some(&*basic(user, password)),
+            "{id} {secret}"
+        );
+        assert!(!sent.params.contains_key("client_secret"));
+    }
+}
+
+#[test]
+fn a_secret_that_no_client_can_have_is_refused_and_not_shown() {
+    for secret in ["", "géheim", "a\nb", "a\u{7f}", "密"] {
+        let auth = json!({ "method": "client_secret_basic", "secret": secret });
+        let config = crate::host::configuration(&client("web", &auth));
+        let error = strongroom::edge::Config::parse(&config.to_string()).unwrap_err();
+        assert!(error.message().contains("`client.auth.secret`"), "{error}");
+        assert!(secret.is_empty() || !error.message().contains(secret));
+    }
+}
+
+#[test]
+fn a_secret_may_be_in_the_body() {
+    let auth = json!({ "method": "client_secret_post", "secret": "a&b= c" });
+    let mut host = Host::with(&client("web", &auth));
+    through_all(&mut host);
+    for path in ["/token", "/revoke"] {
+        for sent in host.provider.sent_to(path) {
+            assert_eq!(sent.params["client_secret"], "a&b= c");
+            assert_eq!(sent.params["client_id"], "web");
+            assert_eq!(sent.authorization, None);
+        }
+    }
+}
+
+#[test]
+fn a_public_client_sends_its_name_and_nothing_else() {
+    let mut host = Host::with(&client("web", &json!({ "method": "none" })));
+    through_all(&mut host);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    for sent in &host.provider.requests {
+        assert_eq!(sent.authorization, None);
+        assert!(sent.params.keys().all(
+            |name| !name.starts_with("client_secret") && !name.starts_with("client_assertion")
+        ));
+    }
+    for sent in host.provider.sent_to("/token") {
+        assert_eq!(sent.params["client_id"], "web");
+    }
+}
+
+#[test]
+fn an_assertion_says_who_for_whom_until_when_and_once() {
+    let key = Pair::generate();
+    let jwk: Value = serde_json::from_str(&key.private_jwk(r#","kid":"k-1""#)).unwrap();
+    let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
+    let mut changes = client("web", &auth);
+    changes["par"] = json!(true);
+    let mut host = Host::with(&changes);
+    through_all(&mut host);
+    let mut numbers = BTreeSet::new();
+    let sent: Vec<_> = ["/par", "/token", "/revoke"]
+        .iter()
+        .flat_map(|path| host.provider.sent_to(path))
+        .collect();
+    assert_eq!(sent.len(), 4);
+    for sent in sent {
+        assert_eq!(sent.authorization, None);
+        assert_eq!(
+            sent.params["client_assertion_type"],
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        );
+        let assertion = &sent.params["client_assertion"];
+        let (input, signature) = assertion.rsplit_once('.').unwrap();
+        let signature = base64url::decode(signature).unwrap();
+        assert!(crypto::verify(&key.public_jwk(""), input, &signature));
+        let (header, claims) = input.split_once('.').unwrap();
+        let read = |part: &str| -> Value {
+            serde_json::from_slice(&base64url::decode(part).unwrap()).unwrap()
+        };
+        assert_eq!(
+            read(header),
+            json!({ "alg": "ES256", "typ": "client-authentication+jwt", "kid": "k-1" })
+        );
+        let claims = read(claims);
+        // RFC 10070: the issuer and nobody else, not the endpoint.
+        assert_eq!(claims["aud"], ISSUER);
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("web"), &json!("web"))
+        );
+        let [iat, exp] = ["iat", "exp"].map(|name| claims[name].as_u64().unwrap());
+        assert_eq!(exp - iat, 60);
+        assert!(
+            numbers.insert(claims["jti"].as_str().unwrap().to_owned()),
+            "a jti comes twice"
+        );
+        assert!(!sent.params.values().any(|value| value.contains("\"d\"")));
+    }
+}
+
+#[test]
+fn a_key_that_cannot_sign_is_the_operators_to_mend() {
+    let key = Pair::generate();
+    let jwk: Value = serde_json::from_str(&key.private_jwk("")).unwrap();
+    let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
+    let mut host = Host::with(&client("web", &auth));
+    host.failing = vec!["Sign"];
+    let back = host.come_back("/auth/login");
+    assert_eq!(host.arrive(&back).status, 503);
+    assert_eq!(
+        host.faults(),
+        [Code::ConfigInvalid, Code::ProviderUnavailable]
+    );
+    assert!(host.provider.sent_to("/token").is_empty());
+}
+
+#[test]
+fn a_client_that_is_refused_keeps_its_sessions_and_says_so_once_a_minute() {
+    let mut host = Host::signed_in();
+    host.pass(595);
+    // Stale, and still valid.
+    for _ in 0..5 {
+        let body = r#"{"error":"invalid_client"}"#;
+        host.provider
+            .replies
+            .push_back(("/token", Some(reply(401, body))));
+    }
+    for _ in 0..3 {
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
+    assert_eq!(host.faults(), [Code::ClientRejected]);
+    host.pass(5);
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!(answered.status(), 503);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+}
+
+#[test]
+fn nothing_of_the_client_is_sent_where_no_token_is_issued_or_revoked() {
+    let mut host = Host::new();
+    through_all(&mut host);
+    for path in ["/.well-known/openid-configuration", "/jwks"] {
+        for sent in host.provider.sent_to(path) {
+            assert_eq!(
+                (&sent.authorization, sent.params.len()),
+                (&None, 0),
+                "{path}"
+            );
+        }
+    }
+}

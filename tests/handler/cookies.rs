@@ -1,0 +1,451 @@
+//! Cookies: how they are written, what is made of those that come back, and the keys that seal them.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host, KEYS, json_of};
+
+fn session_of(host: &mut Host, cookie: &str) -> Value {
+    let mut request = host.by_script("GET", "/auth/session");
+    request.cookie = Some(cookie.to_owned());
+    let respond = host.request_elsewhere(request).own();
+    assert_eq!(respond.status, 200, "{cookie}");
+    json_of(&respond)["session"].clone()
+}
+
+fn cookie_config(more: &Value) -> Value {
+    let mut cookie = json!({ "keys": [KEYS[0]] });
+    cookie
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({ "cookie": cookie })
+}
+
+/// A provider whose ID tokens are so long that the cookie takes several.
+fn with_long_tokens(octets: usize) -> Host {
+    let mut host = Host::new();
+    let padding = "x".repeat(octets);
+    host.provider.claims = format!(r#","padding":"{padding}""#);
+    host.sign_in();
+    host
+}
+
+#[test]
+fn a_cookie_is_for_this_host_and_https_and_no_script() {
+    for (more, name, same_site) in [
+        (json!({}), "__Host-strongroom", "SameSite=Lax"),
+        (
+            json!({ "sameSite": "lax", "httpPrefix": false }),
+            "__Host-strongroom",
+            "SameSite=Lax",
+        ),
+        (
+            json!({ "httpPrefix": true, "name": "s" }),
+            "__Host-Http-s",
+            "SameSite=Lax",
+        ),
+        (
+            json!({ "sameSite": "strict" }),
+            "__Host-strongroom",
+            "SameSite=Strict",
+        ),
+    ] {
+        let mut host = Host::with(&cookie_config(&more));
+        let back = host.come_back("/auth/login");
+        let login = &host.browser.0[0];
+        assert!(
+            login.name.starts_with(&[name, "-login-"].concat()),
+            "{login:?}"
+        );
+        assert!(
+            login.attributes.contains(&"SameSite=Lax".to_owned()),
+            "the answer comes from another site"
+        );
+        host.arrive(&back);
+        let cookie = host.browser.get(name).unwrap();
+        assert_eq!(
+            cookie.attributes,
+            ["Path=/", "HttpOnly", same_site, "Secure", "Max-Age=43200"]
+        );
+    }
+}
+
+#[test]
+fn on_loopback_over_http_cookies_have_no_prefix_and_are_not_secure() {
+    for origin in [
+        "http://localhost:8787",
+        "http://127.0.0.1",
+        "http://[::1]:1",
+        "http://app.localhost",
+    ] {
+        let mut host = Host::new();
+        let login = [origin, "/auth/login"].concat();
+        let back = host.come_back(&login);
+        host.arrive(&back);
+        let cookie = host.browser.get("strongroom").unwrap();
+        assert_eq!(
+            cookie.attributes,
+            ["Path=/", "HttpOnly", "SameSite=Lax", "Max-Age=43200"]
+        );
+    }
+}
+
+#[test]
+fn over_http_anywhere_else_nothing_is_served() {
+    for origin in [
+        "http://app.example.com",
+        "http://localhost.example.com",
+        "http://10.0.0.1",
+        "ftp://localhost",
+    ] {
+        for path in ["/auth/login", "/auth/session", "/api/x", "/"] {
+            let mut host = Host::new();
+            let url = [origin, path].concat();
+            assert_eq!(host.go(&url, Source::App).status(), 500, "{url}");
+            assert_eq!(host.faults(), [Code::ConfigInvalid]);
+        }
+    }
+    // A control: https may end before the handler.
+    let mut host = Host::with(&json!({ "origin": "https://app.example.com" }));
+    assert_eq!(
+        host.go("http://10.0.0.1/auth/login", Source::App).status(),
+        303
+    );
+}
+
+#[test]
+fn two_cookies_of_one_name_are_none() {
+    let mut host = Host::signed_in();
+    let own = host.browser.header(Source::App).unwrap();
+    // A control.
+    assert_eq!(session_of(&mut host, &own)["claims"]["sub"], "ann");
+    for tossed in [
+        format!("{own}; {COOKIE}=x"),
+        format!("{COOKIE}=x; {own}"),
+        format!("{own}; {own}"),
+        format!("{own}; {COOKIE}"),
+        format!("{own}; {COOKIE}="),
+        format!("{own};{COOKIE} = x"),
+    ] {
+        assert!(session_of(&mut host, &tossed).is_null(), "{tossed}");
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+    }
+}
+
+#[test]
+fn a_cookie_of_another_name_is_another_cookie() {
+    let mut host = Host::signed_in();
+    let own = host.browser.header(Source::App).unwrap();
+    for others in [
+        format!("={COOKIE}=x; {own}"),
+        format!("a=b; {own}; c"),
+        format!("strongroom=x; {own}"),
+        format!("__host-strongroom=x; {own}"),
+        format!("{COOKIE}x=y; {own}"),
+        format!("; ;;{own};"),
+        format!("{COOKIE}.1=left over; {own}"),
+    ] {
+        assert!(session_of(&mut host, &others).is_object(), "{others}");
+    }
+    assert!(host.faults().is_empty());
+}
+
+#[test]
+fn a_cookie_that_was_changed_anywhere_does_not_open() {
+    let mut host = Host::signed_in();
+    let value = host.browser.get(COOKIE).unwrap().value.clone();
+    let mut others: Vec<String> = (0..value.len())
+        .map(|i| {
+            let mut octets = value.clone().into_bytes();
+            octets[i] = if octets[i] == b'A' { b'B' } else { b'A' };
+            String::from_utf8(octets).unwrap()
+        })
+        .collect();
+    let parts: Vec<&str> = value.split('.').collect();
+    others.extend([
+        value[..value.len() - 4].to_owned(),
+        [&value, "AAAA"].concat(),
+        [&value, "."].concat(),
+        [".", &value].concat(),
+        [parts[0], parts[1], ""].join("."),
+        [parts[0], parts[1], "AAAA"].join("."),
+        [parts[0], "", parts[2]].join("."),
+        [parts[1], parts[0], parts[2]].join("."),
+        ["2", parts[1], parts[2]].join("."),
+        [parts[0], parts[1], &parts[2][16..]].join("."),
+        "\"".to_owned() + &value + "\"",
+        "%".to_owned(),
+        "1..".to_owned(),
+        "é".repeat(100),
+        "x".repeat(100_000),
+        String::new(),
+    ]);
+    for other in others {
+        let cookie = [COOKIE, "=", &other].concat();
+        assert!(session_of(&mut host, &cookie).is_null(), "{other}");
+        let [fault] = host.faults()[..] else {
+            panic!("not one fault: {other}");
+        };
+        assert!(
+            matches!(fault, Code::CookieInvalid | Code::KeyUnknown),
+            "{other}"
+        );
+    }
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn what_was_sealed_for_one_place_opens_in_no_other() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    let login = host.browser.0[0].clone();
+    host.arrive(&back);
+    let session = host.browser.get(COOKIE).unwrap().value.clone();
+    host.call("POST", "/auth/logout");
+    let leaving = host.browser.0[0].clone();
+    assert!(leaving.name.ends_with("-login-logout"));
+    for value in [&login.value, &leaving.value] {
+        assert!(session_of(&mut host, &[COOKIE, "=", value].concat()).is_null());
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+    }
+    // A session as a login, and as the way to the provider's logout.
+    for (name, url) in [
+        (&login.name, back.as_str()),
+        (&leaving.name, "/auth/logout/provider"),
+    ] {
+        let mut request = host.navigation(url, Source::App);
+        request.cookie = Some([name, "=", &session].concat());
+        let respond = host.request_elsewhere(request).own();
+        let place = crate::host::header(&respond, "location");
+        assert!(respond.status == 400 || place == Some("/"), "{respond:?}");
+    }
+}
+
+#[test]
+fn a_cookie_of_another_configurations_name_does_not_open() {
+    let mut host = Host::signed_in();
+    let value = host.browser.get(COOKIE).unwrap().value.clone();
+    for (more, name) in [
+        (json!({ "name": "other" }), "__Host-other"),
+        (json!({ "httpPrefix": true }), "__Host-Http-strongroom"),
+    ] {
+        host.restart(&cookie_config(&more));
+        assert!(session_of(&mut host, &[name, "=", &value].concat()).is_null());
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+    }
+}
+
+#[test]
+fn a_key_is_replaced_while_sessions_go_on() {
+    let ring = |keys: &[&str]| json!({ "cookie": { "keys": keys } });
+    let mut host = Host::signed_in_with(&ring(&[KEYS[0]]));
+    let kid = |host: &Host| {
+        let value = &host.browser.get(COOKIE).unwrap().value;
+        value.split('.').nth(1).unwrap().to_owned()
+    };
+    let first = kid(&host);
+    // All isolates have the new key before one of them seals with it.
+    host.restart(&ring(&[KEYS[0], KEYS[1]]));
+    assert!(host.session().is_object());
+    host.restart(&ring(&[KEYS[1], KEYS[0]]));
+    assert!(host.session().is_object());
+    assert_eq!(kid(&host), first);
+    host.pass(60);
+    assert!(host.session().is_object());
+    assert_ne!(
+        kid(&host),
+        first,
+        "activity is written down with the new key"
+    );
+    host.restart(&ring(&[KEYS[1]]));
+    assert!(host.session().is_object());
+    assert!(host.faults().is_empty());
+    // And a ring that has never known it.
+    host.restart(&ring(&[KEYS[2]]));
+    assert!(host.session().is_null());
+    assert_eq!(host.faults(), [Code::KeyUnknown]);
+    // The cookie is left alone: another isolate may have its key.
+    assert_eq!(host.browser.count(COOKIE), 1);
+    host.restart(&ring(&[KEYS[2], KEYS[1]]));
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_login_survives_a_new_key() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    host.restart(&json!({ "cookie": { "keys": [KEYS[1], KEYS[0]] } }));
+    assert_eq!(host.arrive(&back).status, 303);
+}
+
+#[test]
+fn keys_may_come_as_one_text_as_environments_have_it() {
+    let list = [KEYS[0], KEYS[1]].join("\n ,");
+    let mut host = Host::signed_in();
+    host.restart(&json!({ "cookie": { "keys": list } }));
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_session_that_is_too_long_for_one_cookie_is_in_several() {
+    let mut host = with_long_tokens(5000);
+    let names = host.browser.names();
+    let expected = ["", ".1", ".2"].map(|end| [COOKIE, end].concat());
+    assert_eq!(names, expected);
+    assert!(host.session().is_object());
+    // In whatever order they come.
+    let header = host.browser.header(Source::App).unwrap();
+    let mut pairs: Vec<&str> = header.split("; ").collect();
+    pairs.reverse();
+    assert!(session_of(&mut host, &pairs.join("; ")).is_object());
+}
+
+#[test]
+fn pieces_that_are_no_whole_are_none() {
+    let mut host = with_long_tokens(5000);
+    let pieces = host.browser.0.clone();
+    let mut other = with_long_tokens(5000);
+    other.sign_in();
+    let foreign = &other.browser.0;
+    let header = |values: &[&str]| -> String {
+        let ends = ["", ".1", ".2", ".3", ".4", ".5"];
+        let pairs = ends
+            .iter()
+            .zip(values)
+            .filter(|(_, value)| !value.is_empty());
+        let pairs = pairs.map(|(end, value)| format!("{COOKIE}{end}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
+    };
+    let [a, b, c] = [0, 1, 2].map(|i| pieces[i].value.as_str());
+    assert!(
+        session_of(&mut host, &header(&[a, b, c])).is_object(),
+        "a control"
+    );
+    assert!(session_of(&mut host, &header(&[a, b, c, "left over"])).is_object());
+    let fewer = a.replacen('3', "2", 1);
+    let more = a.replacen('3', "4", 1);
+    let unnumbered = a.trim_start_matches("3~");
+    for values in [
+        &[a, c, b][..],
+        &[a, b],
+        &[a, "", c],
+        &[a],
+        &[&fewer, b],
+        &[&more, b, c, "x"],
+        &[&more, b, c],
+        &[unnumbered, b, c],
+        &[&foreign[0].value, b, c],
+        &[a, &foreign[1].value, c],
+        &[a, b, &foreign[2].value],
+        &["0~x", b, c],
+        &["1~x", b, c],
+        &["6~x", b, c, "x", "x", "x"],
+        &["99999999999999999999~x", b, c],
+        &["~x", b, c],
+        &["-1~x", b, c],
+    ] {
+        let cookie = header(values);
+        assert!(
+            session_of(&mut host, &cookie).is_null(),
+            "{}",
+            &cookie[..60.min(cookie.len())]
+        );
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+    }
+    // Two of one name among the pieces.
+    let doubled = [header(&[a, b, c]), format!("{COOKIE}.2=x")].join("; ");
+    assert!(session_of(&mut host, &doubled).is_null());
+    // A name that nobody sent without a first piece is nothing at all.
+    assert!(session_of(&mut host, &format!("{COOKIE}.1={b}")).is_null());
+}
+
+#[test]
+fn a_session_that_grows_and_shrinks_leaves_no_piece_behind() {
+    let mut host = Host::new();
+    for (octets, count) in [(10, 1), (5000, 3), (2000, 2), (9000, 5), (10, 1), (5000, 3)] {
+        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(octets));
+        host.sign_in();
+        assert_eq!(host.browser.count(COOKIE), count, "{octets}");
+        assert!(host.session().is_object());
+    }
+    host.call("POST", "/auth/logout");
+    assert_eq!(host.browser.names(), ["__Host-strongroom-login-logout"]);
+}
+
+#[test]
+fn a_session_that_is_too_long_for_all_of_them_is_an_error_that_says_what_to_do() {
+    let mut host = Host::new();
+    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    let back = host.come_back("/auth/login");
+    let respond = host.arrive(&back);
+    assert_eq!(respond.status, 500);
+    assert!(respond.body.unwrap().1.contains("session.storage"));
+    assert!(host.browser.0.is_empty());
+}
+
+#[test]
+fn a_session_in_the_store_has_its_number_in_the_cookie() {
+    let mut host = Host::new();
+    host.restart(&json!({ "session": { "storage": "in-store" } }));
+    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    host.sign_in();
+    assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
+    assert!(host.session().is_object());
+    // In the store it is sealed, under a name that says nothing.
+    for (key, entry) in &host.store {
+        assert!(key.starts_with("session.") && key.len() < 60, "{key}");
+        assert!(entry.value.starts_with("1.") && !entry.value.contains("access-token"));
+    }
+    // Without the store's record the number is of no use.
+    host.store.clear();
+    host.restart(&json!({}));
+    assert!(host.session().is_null());
+}
+
+#[test]
+fn a_record_does_not_open_under_another_sessions_name() {
+    let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
+    host.sign_in();
+    let ann = host.browser.clone();
+    host.browser.0.clear();
+    host.provider.subject = "bob".to_owned();
+    host.sign_in();
+    // Somebody who can write to the store gives ann bob's record.
+    let mut values: Vec<_> = host
+        .store
+        .values()
+        .map(|entry| entry.value.clone())
+        .collect();
+    assert_eq!(values.len(), 2);
+    values.reverse();
+    for (entry, value) in host.store.values_mut().zip(values) {
+        entry.value = value;
+    }
+    host.restart(&json!({}));
+    host.browser = ann;
+    let answered = host.call("GET", "/auth/session");
+    assert_eq!(answered.status(), 503, "{answered:?}");
+    assert_eq!(answered.code(), "coordinator_unavailable");
+}
+
+#[test]
+fn a_cookie_is_set_only_when_it_says_something_new() {
+    let mut host = Host::signed_in();
+    for (after, marker, count) in [
+        (0, "1", 0),
+        (59, "1", 0),
+        (1, "background", 0),
+        (0, "1", 1),
+        (0, "1", 0),
+    ] {
+        host.pass(after);
+        let mut request = host.by_script("GET", "/api/orders");
+        request.marker = Some(marker.to_owned());
+        let Answered::Passed { cookies, .. } = host.request(request) else {
+            panic!("refused");
+        };
+        assert_eq!(cookies.len(), count, "{after} {marker}");
+    }
+}

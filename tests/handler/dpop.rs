@@ -1,0 +1,376 @@
+//! `dpop: true`: tokens are bound to a key (RFC 9449), at the provider and at upstreams, and never sent otherwise.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use strongroom::edge::Head;
+use strongroom::{Code, base64url, pkce};
+
+use crate::browser::Source;
+use crate::host::{COOKIE, Host, location};
+use crate::proofs::{self, Proof};
+use crate::provider;
+
+fn new() -> Host {
+    let mut host = Host::with(&json!({ "dpop": true }));
+    host.provider.token_type = "DPoP";
+    host
+}
+
+fn signed_in() -> Host {
+    let mut host = new();
+    host.sign_in();
+    host
+}
+
+fn nonce_wanted(nonce: &str) -> Head {
+    Head {
+        status: 401,
+        challenge: Some(r#"DPoP error="use_dpop_nonce""#.to_owned()),
+        dpop_nonce: Some(nonce.to_owned()),
+    }
+}
+
+fn at_token_endpoint(host: &Host) -> Vec<Proof> {
+    let sent = host.provider.sent_to("/token");
+    let proofs = sent
+        .iter()
+        .map(|sent| proofs::read(sent.proof.as_ref().unwrap()));
+    proofs.collect()
+}
+
+fn at_upstream(host: &Host) -> Vec<Proof> {
+    let sent = host.upstream.iter();
+    sent.map(|sent| proofs::read(sent.proof.as_ref().unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_code_is_bound_to_the_key_that_its_tokens_are_bound_to() {
+    for par in [false, true] {
+        let mut host = Host::with(&json!({ "dpop": true, "par": par }));
+        host.provider.token_type = "DPoP";
+        let url = host.begin_login("/auth/login");
+        let jkt = host.provider.parameters(&url)["dpop_jkt"].clone();
+        let back = host.provider.authorize(&url);
+        assert_eq!(host.arrive(&back).status, 303);
+        let [proof] = &at_token_endpoint(&host)[..] else {
+            panic!("not one exchange");
+        };
+        assert_eq!(proof.jkt, jkt);
+        assert_eq!(
+            (&*proof.htm, &*proof.htu),
+            ("POST", "https://id.example.com/token")
+        );
+        assert_eq!(
+            (proof.iat, &proof.ath, &proof.nonce),
+            (host.now.wall / 1000, &None, &None)
+        );
+        host.call("GET", "/api/orders");
+        assert_eq!(at_upstream(&host)[0].jkt, jkt);
+        host.pass(600);
+        host.call("GET", "/api/orders");
+        assert_eq!(at_token_endpoint(&host)[1].jkt, jkt);
+    }
+}
+
+#[test]
+fn every_session_has_a_key_of_its_own() {
+    let mut host = new();
+    for _ in 0..3 {
+        host.sign_in();
+    }
+    let keys: BTreeSet<String> = at_token_endpoint(&host)
+        .into_iter()
+        .map(|p| p.jkt)
+        .collect();
+    assert_eq!(keys.len(), 3);
+    // And a control: without the option there is none.
+    let mut host = Host::signed_in();
+    assert_eq!(host.count("GenerateKey"), 0);
+    assert!(host.provider.sent_to("/token")[0].proof.is_none());
+}
+
+#[test]
+fn a_request_to_an_upstream_proves_the_token_the_method_and_the_address() {
+    let mut host = signed_in();
+    assert_eq!(host.call("DELETE", "/api/a%7Eb?c=d").status(), 200);
+    let sent = &host.upstream[0];
+    let token = sent.authorization.strip_prefix("DPoP ").unwrap();
+    let proof = &at_upstream(&host)[0];
+    assert_eq!(
+        (&*proof.htm, &*proof.htu),
+        ("DELETE", "https://api.example.com/v1/a~b")
+    );
+    assert_eq!(
+        proof.ath.as_deref(),
+        Some(&*base64url::encode(&pkce::sha256(token.as_bytes())))
+    );
+    assert_eq!(proof.iat, host.now.wall / 1000);
+}
+
+#[test]
+fn no_proof_comes_twice() {
+    let mut host = signed_in();
+    host.heads.extend([
+        nonce_wanted("n-1"),
+        Head {
+            status: 200,
+            ..Head::default()
+        },
+    ]);
+    for _ in 0..5 {
+        host.call("GET", "/api/orders");
+    }
+    host.pass(600);
+    host.call("GET", "/api/orders");
+    let all = [at_token_endpoint(&host), at_upstream(&host)].concat();
+    let numbers: BTreeSet<&str> = all.iter().map(|proof| &*proof.jti).collect();
+    assert_eq!(numbers.len(), all.len());
+}
+
+#[test]
+fn a_token_that_is_not_bound_is_none() {
+    let mut host = new();
+    host.provider.token_type = "Bearer";
+    let back = host.come_back("/auth/login");
+    assert_eq!(host.arrive(&back).status, 502);
+    assert_eq!(host.faults(), [Code::TokenResponseInvalid]);
+    // Nor when a session is renewed.
+    let mut host = signed_in();
+    host.provider.token_type = "Bearer";
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 503);
+    assert!(host.upstream.is_empty());
+    // And the other way round: nobody asked for a bound one.
+    let mut host = Host::new();
+    host.provider.token_type = "DPoP";
+    let back = host.come_back("/auth/login");
+    assert_eq!(host.arrive(&back).status, 502);
+}
+
+#[test]
+fn the_provider_gets_the_nonce_that_it_asks_for() {
+    let mut host = new();
+    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.sign_in();
+    // Discovery has brought it already.
+    let nonces = |host: &Host| -> Vec<Option<String>> {
+        at_token_endpoint(host)
+            .into_iter()
+            .map(|p| p.nonce)
+            .collect()
+    };
+    assert_eq!(nonces(&host), [None, Some("p-1".to_owned())]);
+    // Its next one.
+    host.provider.dpop_nonce = Some("p-2".to_owned());
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(
+        nonces(&host)[2..],
+        ["p-1", "p-2"].map(|n| Some(n.to_owned()))
+    );
+    // And with the one that came with tokens there is no second attempt.
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(nonces(&host).len(), 5);
+}
+
+#[test]
+fn a_provider_that_asks_again_and_again_is_answered_once_more() {
+    let mut host = new();
+    let back = host.come_back("/auth/login");
+    for nonce in ["p-1", "p-2", "p-3"] {
+        let mut reply = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
+        reply.dpop_nonce = Some(nonce.to_owned());
+        host.provider.replies.push_back(("/token", Some(reply)));
+    }
+    assert_eq!(host.arrive(&back).status, 502);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    // Nor is it without a new nonce.
+    for nonce in [None, Some("p-2"), Some("no nonce")] {
+        let mut host = new();
+        let back = host.come_back("/auth/login");
+        let mut first = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
+        first.dpop_nonce = Some("p-2".to_owned());
+        let mut second = first.clone();
+        second.dpop_nonce = nonce.map(str::to_owned);
+        host.provider
+            .replies
+            .extend([("/token", Some(first)), ("/token", Some(second))]);
+        host.arrive(&back);
+        assert_eq!(host.provider.sent_to("/token").len(), 2, "{nonce:?}");
+    }
+}
+
+#[test]
+fn an_assertion_of_the_clients_is_made_anew_with_each_attempt() {
+    let key = crate::crypto::Pair::generate();
+    let jwk: serde_json::Value = serde_json::from_str(&key.private_jwk("")).unwrap();
+    let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
+    let mut host = Host::with(&json!({ "dpop": true, "client": { "id": "web", "auth": auth } }));
+    host.provider.token_type = "DPoP";
+    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.sign_in();
+    let sent = host.provider.sent_to("/token");
+    let assertions: BTreeSet<&String> = sent
+        .iter()
+        .map(|sent| &sent.params["client_assertion"])
+        .collect();
+    assert_eq!((sent.len(), assertions.len()), (2, 2));
+}
+
+#[test]
+fn an_upstream_gets_the_nonce_that_it_asks_for_and_no_other_servers() {
+    let mut host = new();
+    host.provider.dpop_nonce = Some("p-1".to_owned());
+    host.sign_in();
+    host.heads.push_back(nonce_wanted("a-1"));
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.call("GET", "/api/files/x").status(), 200);
+    let nonces: Vec<Option<String>> = at_upstream(&host).into_iter().map(|p| p.nonce).collect();
+    let a = Some("a-1".to_owned());
+    assert_eq!(nonces, [None, a.clone(), a, None]);
+    // Nothing was renewed for it.
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+}
+
+#[test]
+fn an_upstreams_newest_nonce_counts_whatever_it_came_with() {
+    let mut host = signed_in();
+    host.heads.push_back(Head {
+        status: 200,
+        dpop_nonce: Some("a-1".to_owned()),
+        ..Head::default()
+    });
+    host.call("GET", "/api/orders");
+    host.call("GET", "/api/orders");
+    assert_eq!(at_upstream(&host)[1].nonce.as_deref(), Some("a-1"));
+}
+
+#[test]
+fn a_request_with_a_body_is_not_sent_again_but_the_next_one_has_the_nonce() {
+    let mut host = signed_in();
+    host.pass(60);
+    host.heads.push_back(nonce_wanted("a-1"));
+    let mut request = host.by_script("POST", "/api/orders");
+    request.has_body = true;
+    assert_eq!(host.request(request.clone()).status(), 401);
+    assert_eq!(host.upstream.len(), 1);
+    assert_eq!(host.request(request).status(), 200);
+    assert_eq!(at_upstream(&host)[1].nonce.as_deref(), Some("a-1"));
+}
+
+#[test]
+fn an_upstream_that_asks_again_and_again_is_answered_once_more() {
+    let mut host = signed_in();
+    host.pass(60);
+    host.heads.extend(["a-1", "a-2", "a-3"].map(nonce_wanted));
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (2, 1)
+    );
+}
+
+#[test]
+fn a_nonce_and_a_new_token_may_both_be_needed() {
+    let mut host = signed_in();
+    host.pass(60);
+    let refused = Head {
+        status: 401,
+        challenge: Some(r#"DPoP error="invalid_token""#.to_owned()),
+        ..Head::default()
+    };
+    host.heads.extend([nonce_wanted("a-1"), refused]);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (3, 2)
+    );
+}
+
+#[test]
+fn nothing_is_sent_without_a_proof() {
+    let mut host = signed_in();
+    host.failing = vec!["Sign"];
+    assert_eq!(host.call("GET", "/api/orders").status(), 500);
+    assert!(host.upstream.is_empty());
+    assert_eq!(host.faults(), [Code::Unsupported]);
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 503);
+    assert_eq!(host.provider.sent_to("/token").len(), 1);
+    host.failing.clear();
+    host.pass(60);
+    assert_eq!(
+        host.call("GET", "/api/orders").status(),
+        200,
+        "the session was kept"
+    );
+    assert!(
+        host.upstream
+            .iter()
+            .all(|sent| sent.authorization.starts_with("DPoP "))
+    );
+}
+
+#[test]
+fn a_host_that_makes_no_keys_begins_no_login() {
+    let mut host = new();
+    host.failing = vec!["GenerateKey"];
+    let respond = host.go("/auth/login", Source::App).own();
+    assert_eq!(
+        (respond.status, host.faults()),
+        (500, vec![Code::Unsupported])
+    );
+    assert!(host.browser.0.is_empty());
+}
+
+#[test]
+fn a_session_of_before_the_option_was_changed_signs_in_again() {
+    for (before, after) in [(false, true), (true, false)] {
+        let mut host = Host::with(&json!({ "dpop": before }));
+        host.provider.token_type = if before { "DPoP" } else { "Bearer" };
+        host.sign_in();
+        host.restart(&json!({ "dpop": after }));
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (401, "login_required")
+        );
+        assert!(host.upstream.is_empty());
+        assert_eq!(host.faults(), [Code::CookieInvalid]);
+        let respond = host.go("/api/files/a", Source::App).own();
+        assert!(location(&respond).starts_with("/auth/login?"));
+        // It can still be ended.
+        host.call("POST", "/auth/logout");
+        assert_eq!(host.provider.sent_to("/revoke").len(), 1);
+    }
+}
+
+#[test]
+fn the_key_is_in_no_cookie_that_can_be_read() {
+    let mut host = new();
+    let back = host.come_back("/auth/login");
+    let login = host.browser.0[0].value.clone();
+    host.arrive(&back);
+    let session = host.browser.get(COOKIE).unwrap().value.clone();
+    for value in [login, session] {
+        let octets = base64url::decode(value.split('.').nth(2).unwrap()).unwrap();
+        for text in [value.as_bytes(), &octets] {
+            assert!(!String::from_utf8_lossy(text).contains("\"d\""));
+        }
+    }
+}
+
+#[test]
+fn a_socket_has_a_proof_too() {
+    let mut host = signed_in();
+    let mut request = host.by_script("GET", "/api/live");
+    request.marker = None;
+    request.origin = Some(crate::host::APP.to_owned());
+    request.upgrade = Some("websocket".to_owned());
+    assert_eq!(host.request(request).status(), 200);
+    assert_eq!(at_upstream(&host)[0].htu, "https://api.example.com/v1/live");
+}

@@ -1,0 +1,166 @@
+//! A host, a coordinator or a provider that fails at any step: every request is answered, nothing secret gets out, and no
+//! session is lost that could have been kept.
+
+use serde_json::json;
+use strongroom::edge::Event;
+
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host};
+
+const EFFECTS: &[&str] = &[
+    "Open",
+    "Seal",
+    "Read",
+    "Swap",
+    "Send",
+    "Verify",
+    "Sign",
+    "GenerateKey",
+    "Body",
+    "Forward",
+];
+
+const SECRETS: &[&str] = &["access-token", "refresh-", "s3cret", "eyJ", "code-"];
+
+fn shown(answered: &Answered) -> String {
+    match answered {
+        Answered::Own(respond) => format!("{:?} {:?}", respond.body, respond.headers),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn whatever_fails_each_request_is_answered_and_nothing_secret_is_told() {
+    for dpop in [false, true] {
+        for storage in ["sealed-in-cookie", "in-store"] {
+            for effect in EFFECTS {
+                let mut host =
+                    Host::with(&json!({ "dpop": dpop, "session": { "storage": storage } }));
+                host.provider.token_type = if dpop { "DPoP" } else { "Bearer" };
+                let back = host.come_back("/auth/login");
+                let mut fresh = host.browser.clone();
+                host.arrive(&back);
+                host.pass(600);
+                host.failing = vec![effect];
+                host.provider.replies.push_back(("/revoke", None));
+                for url in ["/auth/login", "/api/files/a", "/auth/logout/provider"] {
+                    let answered = host.go(url, Source::App);
+                    let text = shown(&answered);
+                    assert!(answered.status() != 0, "{effect} {url}");
+                    assert!(
+                        !SECRETS.iter().any(|secret| text.contains(secret)),
+                        "{text}"
+                    );
+                }
+                for (method, url) in [
+                    ("GET", "/auth/session"),
+                    ("GET", "/api/a"),
+                    ("POST", "/auth/logout"),
+                ] {
+                    let answered = host.call(method, url);
+                    let text = shown(&answered);
+                    assert!(
+                        !SECRETS.iter().any(|secret| text.contains(secret)),
+                        "{text}"
+                    );
+                }
+                std::mem::swap(&mut host.browser, &mut fresh);
+                host.arrive(&back);
+                assert_ne!(host.post_logout_token("x").status, 200);
+                for event in &host.events {
+                    if let Event::Fault(error) = event {
+                        let text = error.to_string();
+                        assert!(
+                            !SECRETS.iter().any(|secret| text.contains(secret)),
+                            "{text}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_outlives_whatever_fails_for_a_moment() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for effect in ["Seal", "Read", "Swap", "Send", "Verify", "Forward"] {
+            for stale in [false, true] {
+                let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+                host.pass(if stale { 600 } else { 60 });
+                host.failing = vec![effect];
+                let status = host.call("GET", "/api/orders").status();
+                assert!(
+                    matches!(status, 200 | 502 | 503),
+                    "{effect} {stale}: {status}"
+                );
+                assert_eq!(host.browser.count(COOKIE), 1, "{effect} {stale}");
+                host.failing.clear();
+                host.pass(60);
+                assert_eq!(
+                    host.call("GET", "/api/orders").status(),
+                    200,
+                    "{storage} {effect} {stale}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_address_that_is_none_is_a_bad_request() {
+    for url in [
+        "",
+        "/",
+        "x",
+        "https://",
+        "data:text/html,x",
+        "https://a b/",
+        "https://[::1/",
+    ] {
+        let mut host = Host::new();
+        let mut request = host.by_script("GET", "/auth/session");
+        request.url = url.to_owned();
+        let respond = host.request(request).own();
+        assert!(
+            matches!(respond.status, 400 | 500),
+            "{url} {}",
+            respond.status
+        );
+        assert_eq!(respond.body, None);
+    }
+}
+
+#[test]
+fn huge_and_strange_requests_are_answered() {
+    let long = "x".repeat(200_000);
+    let mut host = Host::signed_in();
+    for text in [
+        long.as_str(),
+        "",
+        ";;;",
+        "=",
+        "é\u{202e}",
+        "__Host-strongroom=2~x",
+        "\u{0}",
+    ] {
+        for url in [
+            "/auth/session",
+            "/api/orders",
+            "/auth/callback?state=x&code=y",
+            "/auth/login?returnTo=/",
+        ] {
+            let mut request = host.by_script("GET", url);
+            request.cookie = Some(text.to_owned());
+            request.accept = Some(text.to_owned());
+            request.method = "GET".to_owned();
+            host.request_elsewhere(request.clone());
+            request.method = text.to_owned();
+            host.request_elsewhere(request.clone());
+            request.marker = None;
+            request.origin = Some(text.to_owned());
+            assert!(host.request_elsewhere(request).status() >= 400);
+        }
+    }
+    assert!(host.session().is_object());
+}

@@ -1,0 +1,455 @@
+//! A host of one isolate: it does what the handler asks for, and remembers it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Value, json};
+use strongroom::clock::{Instant, Millis};
+use strongroom::edge::{
+    Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
+};
+use strongroom::http::Outcome;
+use strongroom::{Code, Secret};
+
+use crate::browser::{Browser, Source};
+use crate::crypto::{self, Pair};
+use crate::provider::{ISSUER, Provider};
+
+#[path = "../world/dice.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+pub(crate) mod dice;
+
+pub(crate) const APP: &str = "https://app.example.com";
+pub(crate) const COOKIE: &str = "__Host-strongroom";
+pub(crate) const LOGIN_COOKIE: &str = "__Host-strongroom-login-";
+
+/// 32 octets each.
+pub(crate) const KEYS: [&str; 3] = [
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+    "__________________________________________8",
+    "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
+];
+
+/// How a request was answered.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Own(Respond),
+    /// With this answer of the upstream's.
+    Passed {
+        head: Head,
+        cookies: Vec<String>,
+    },
+    NotOurs,
+}
+
+impl Answered {
+    #[track_caller]
+    pub(crate) fn own(self) -> Respond {
+        match self {
+            Self::Own(respond) => respond,
+            other => panic!("not answered by the handler: {other:?}"),
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Own(respond) => respond.status,
+            Self::Passed { head, .. } => head.status,
+            Self::NotOurs => 0,
+        }
+    }
+
+    pub(crate) fn cookies(&self) -> &[String] {
+        match self {
+            Self::Own(respond) => &respond.cookies,
+            Self::Passed { cookies, .. } => cookies,
+            Self::NotOurs => &[],
+        }
+    }
+
+    /// The `code` of an error in JSON.
+    pub(crate) fn code(&self) -> String {
+        let Self::Own(respond) = self else {
+            return String::new();
+        };
+        json_of(respond)["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+pub(crate) fn json_of(respond: &Respond) -> Value {
+    let text = respond.body.as_ref().map_or("null", |(_, text)| text);
+    serde_json::from_str(text).unwrap_or(Value::Null)
+}
+
+pub(crate) fn location(respond: &Respond) -> &str {
+    assert_eq!(respond.status, 303, "{respond:?}");
+    header(respond, "location").unwrap()
+}
+
+pub(crate) fn header<'a>(respond: &'a Respond, name: &str) -> Option<&'a str> {
+    let mut of_name = respond.headers.iter().filter(|(known, _)| *known == name);
+    of_name.next().map(|(_, value)| value.as_str())
+}
+
+/// What an upstream was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) url: String,
+    pub(crate) authorization: String,
+    pub(crate) proof: Option<String>,
+    pub(crate) is_upgrade: bool,
+}
+
+pub(crate) struct Host {
+    pub(crate) now: Instant,
+    pub(crate) handler: Handler,
+    pub(crate) provider: Provider,
+    pub(crate) browser: Browser,
+    /// What upstreams answer; 200 when there is no more.
+    pub(crate) heads: VecDeque<Head>,
+    pub(crate) upstream: Vec<Sent>,
+    pub(crate) store: BTreeMap<String, Entry>,
+    /// The body of the next request that is read.
+    pub(crate) body: Option<String>,
+    /// Effects that fail, by their names.
+    pub(crate) failing: Vec<&'static str>,
+    /// What was asked for, in order.
+    pub(crate) effects: Vec<String>,
+    pub(crate) events: Vec<Event>,
+    config: Value,
+    versions: u64,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        Self::with(&json!({}))
+    }
+
+    /// With these members of the configuration in place of or beside the usual ones.
+    pub(crate) fn with(changes: &Value) -> Self {
+        let config = configuration(changes);
+        Self {
+            now: Instant {
+                monotonic: Millis::from_secs(5),
+                wall: 1_800_000_000_000,
+            },
+            handler: handler(&config, 1),
+            provider: Provider::new(),
+            browser: Browser::default(),
+            heads: VecDeque::new(),
+            upstream: Vec::new(),
+            store: BTreeMap::new(),
+            body: None,
+            failing: Vec::new(),
+            effects: Vec::new(),
+            events: Vec::new(),
+            config,
+            versions: 0,
+        }
+    }
+
+    /// With somebody signed in.
+    pub(crate) fn signed_in() -> Self {
+        Self::signed_in_with(&json!({}))
+    }
+
+    pub(crate) fn signed_in_with(changes: &Value) -> Self {
+        let mut host = Self::with(changes);
+        host.sign_in();
+        host
+    }
+
+    /// The isolate is replaced by one that knows nothing, with these changes to its configuration.
+    pub(crate) fn restart(&mut self, changes: &Value) {
+        merge(&mut self.config, changes);
+        self.handler = handler(&self.config, 2);
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.now.monotonic = self.now.monotonic + Millis::from_secs(seconds);
+        self.now.wall += seconds * 1000;
+    }
+
+    /// Signs in with the browser, to this place of the app's.
+    #[track_caller]
+    pub(crate) fn sign_in(&mut self) {
+        let back = self.come_back("/auth/login");
+        let answered = self.arrive(&back);
+        assert!(
+            matches!(answered.status, 200 | 303),
+            "{answered:?} {:?}",
+            self.events
+        );
+    }
+
+    /// Begins a login, and has the user do their part. Gives the address that the browser then goes to.
+    #[track_caller]
+    pub(crate) fn come_back(&mut self, path: &str) -> String {
+        let url = self.begin_login(path);
+        self.provider.authorize(&url)
+    }
+
+    /// Begins a login, and gives the address of the authorization request.
+    #[track_caller]
+    pub(crate) fn begin_login(&mut self, path: &str) -> String {
+        let respond = self.go(path, Source::App).own();
+        location(&respond).to_owned()
+    }
+
+    /// The provider sends the browser here.
+    pub(crate) fn arrive(&mut self, url: &str) -> Respond {
+        self.go(url, Source::CrossSite).own()
+    }
+
+    /// The user goes to an address.
+    pub(crate) fn go(&mut self, url: &str, from: Source) -> Answered {
+        let request = self.navigation(url, from);
+        self.request(request)
+    }
+
+    pub(crate) fn navigation(&self, url: &str, from: Source) -> Request {
+        let site = match from {
+            Source::App => "same-origin",
+            Source::CrossSite => "cross-site",
+        };
+        Request {
+            method: "GET".to_owned(),
+            url: absolute(url),
+            cookie: self.browser.header(from),
+            site: Some(site.to_owned()),
+            mode: Some("navigate".to_owned()),
+            dest: Some("document".to_owned()),
+            accept: Some("text/html,application/xhtml+xml".to_owned()),
+            ..Request::default()
+        }
+    }
+
+    /// Script of the app's sends a request.
+    pub(crate) fn call(&mut self, method: &str, url: &str) -> Answered {
+        let request = self.by_script(method, url);
+        self.request(request)
+    }
+
+    pub(crate) fn by_script(&self, method: &str, url: &str) -> Request {
+        Request {
+            method: method.to_owned(),
+            url: absolute(url),
+            cookie: self.browser.header(Source::App),
+            origin: (method != "GET").then(|| APP.to_owned()),
+            site: Some("same-origin".to_owned()),
+            mode: Some("cors".to_owned()),
+            dest: Some("empty".to_owned()),
+            accept: Some("*/*".to_owned()),
+            marker: Some("1".to_owned()),
+            ..Request::default()
+        }
+    }
+
+    /// What a page is told of the session.
+    pub(crate) fn session(&mut self) -> Value {
+        let respond = self.call("GET", "/auth/session").own();
+        assert_eq!(respond.status, 200, "{respond:?}");
+        json_of(&respond)["session"].clone()
+    }
+
+    /// Sends a request, and has the browser keep what cookies come of it.
+    pub(crate) fn request(&mut self, request: Request) -> Answered {
+        let answered = self.request_elsewhere(request);
+        for cookie in answered.cookies() {
+            self.browser.set(cookie);
+        }
+        answered
+    }
+
+    /// Sends a request whose answer no browser gets.
+    pub(crate) fn request_elsewhere(&mut self, request: Request) -> Answered {
+        let (id, mut step) = self.handler.begin(self.now, request);
+        let mut head = Head::default();
+        loop {
+            while let Some(event) = self.handler.poll_event() {
+                self.events.push(event);
+            }
+            match step {
+                Step::Do(effect) => {
+                    let reply = self.carry_out(effect);
+                    if let Reply::Head(came) = &reply {
+                        head.clone_from(came);
+                    }
+                    step = self.handler.resume(self.now, id, reply);
+                }
+                Step::Done(Answer::Respond(respond)) => return Answered::Own(respond),
+                Step::Done(Answer::Pass { cookies }) => return Answered::Passed { head, cookies },
+                Step::Done(Answer::NotOurs) => return Answered::NotOurs,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Reply {
+        let name = format!("{effect:?}");
+        self.effects.push(name.clone());
+        if self.failing.contains(&name.as_str()) {
+            return Reply::Failed;
+        }
+        let ring = self.handler.config().keys.keys();
+        match effect {
+            Effect::Open {
+                key,
+                sealed,
+                bound_to,
+            } => {
+                let plain = crypto::open(ring[key].octets(), &sealed, &bound_to);
+                Reply::Opened(plain.map(Secret::new))
+            }
+            Effect::Seal {
+                nonce,
+                plain,
+                bound_to,
+            } => Reply::Sealed(crypto::seal(
+                ring[0].octets(),
+                nonce,
+                plain.expose(),
+                &bound_to,
+            )),
+            Effect::Read(keys) => {
+                let entries = keys.iter().map(|key| self.store.get(key).cloned());
+                Reply::Entries(entries.collect())
+            }
+            Effect::Swap {
+                key,
+                version,
+                value,
+                ..
+            } => {
+                if self.store.get(&key).map(|entry| &entry.version) != version.as_ref() {
+                    return Reply::Swapped(None);
+                }
+                self.versions += 1;
+                let version = self.versions.to_string();
+                let entry = Entry {
+                    value,
+                    version: version.clone(),
+                };
+                self.store.insert(key, entry);
+                Reply::Swapped(Some(version))
+            }
+            Effect::Wait { time, .. } | Effect::Linger { time, .. } => {
+                self.now.monotonic = self.now.monotonic + time;
+                self.now.wall += time.0;
+                Reply::Waited
+            }
+            Effect::Send {
+                request,
+                authorization,
+                proof,
+                ..
+            } => {
+                let [authorization, proof] =
+                    [authorization, proof].map(|secret| secret.map(|s| s.expose().to_owned()));
+                let now = self.now.wall / 1000;
+                let reply = self.provider.reply(&request, authorization, proof, now);
+                Reply::Sent(reply.map_or(Outcome::Failed, Outcome::Reply))
+            }
+            Effect::Verify {
+                jwk,
+                signing_input,
+                signature,
+                ..
+            } => Reply::Verified(crypto::verify(&jwk, &signing_input, &signature)),
+            Effect::Sign {
+                jwk, signing_input, ..
+            } => match crypto::sign(jwk.expose(), signing_input.expose()) {
+                Some(signature) => Reply::Signed(signature),
+                None => Reply::Failed,
+            },
+            Effect::GenerateKey => Reply::Key(Secret::new(Pair::generate().private_jwk(""))),
+            Effect::Body(most) => {
+                let body = self.body.take().filter(|body| body.len() <= most);
+                Reply::Body(body.map(Secret::new))
+            }
+            Effect::Forward(forward) => self.forward(&forward),
+        }
+    }
+
+    fn forward(&mut self, forward: &Forward) -> Reply {
+        self.upstream.push(Sent {
+            url: forward.url.clone(),
+            authorization: forward.authorization.expose().to_owned(),
+            proof: forward.proof.as_ref().map(|p| p.expose().to_owned()),
+            is_upgrade: forward.is_upgrade,
+        });
+        let ok = Head {
+            status: 200,
+            ..Head::default()
+        };
+        Reply::Head(self.heads.pop_front().unwrap_or(ok))
+    }
+
+    /// Posts a logout token to the back channel, as a provider does.
+    pub(crate) fn post_logout_token(&mut self, token: &str) -> Respond {
+        self.post_back_channel(&format!("logout_token={token}"))
+    }
+
+    pub(crate) fn post_back_channel(&mut self, body: &str) -> Respond {
+        self.body = Some(body.to_owned());
+        let request = Request {
+            method: "POST".to_owned(),
+            url: absolute("/auth/backchannel-logout"),
+            has_body: true,
+            ..Request::default()
+        };
+        self.request_elsewhere(request).own()
+    }
+
+    /// The codes of the faults that the operator was told of since the last time.
+    pub(crate) fn faults(&mut self) -> Vec<Code> {
+        let events = self.events.drain(..);
+        let faults = events.filter_map(|event| match event {
+            Event::Fault(error) => Some(error.code()),
+            _ => None,
+        });
+        faults.collect()
+    }
+
+    /// How often an effect was asked for since the last time.
+    pub(crate) fn count(&mut self, name: &str) -> usize {
+        let effects = core::mem::take(&mut self.effects);
+        effects.iter().filter(|known| *known == name).count()
+    }
+}
+
+fn absolute(url: &str) -> String {
+    if url.starts_with('/') {
+        [APP, url].concat()
+    } else {
+        url.to_owned()
+    }
+}
+
+fn handler(config: &Value, seed: u64) -> Handler {
+    let config = Config::parse(&config.to_string()).unwrap();
+    Handler::new(config, Box::new(dice::Dice::new(seed)))
+}
+
+fn merge(config: &mut Value, changes: &Value) {
+    let config = config.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        config.insert(name.clone(), value.clone());
+    }
+}
+
+/// The usual configuration with these members in place of or beside the usual ones.
+pub(crate) fn configuration(changes: &Value) -> Value {
+    let mut config = json!({
+        "issuer": ISSUER,
+        "client": { "id": "web", "auth": { "method": "client_secret_basic", "secret": "s3cret" } },
+        "cookie": { "keys": [KEYS[0]] },
+        "routes": [
+            { "prefix": "/api/", "upstream": "https://api.example.com/v1/", "methods": ["GET", "POST", "DELETE"] },
+            { "prefix": "/api/files/", "upstream": "https://files.example.com/", "navigate": true },
+        ],
+    });
+    merge(&mut config, changes);
+    config
+}

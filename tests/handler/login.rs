@@ -1,0 +1,391 @@
+//! `GET <base>/login`: what is asked of the provider, what the browser remembers, and where it all may lead back to.
+
+use serde_json::{Value, json};
+use strongroom::clock::Millis;
+use strongroom::url::Url;
+use strongroom::{base64url, pkce};
+
+use crate::browser::Source;
+use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
+
+/// Addresses that URL parsers, frameworks and people have taken for paths.
+const ELSEWHERE: &[&str] = &[
+    "https://evil.test/",
+    "//evil.test/",
+    "///evil.test/",
+    "////evil.test",
+    "/\\evil.test",
+    "\\\\evil.test",
+    "\\/evil.test",
+    "/\t/evil.test",
+    "/\n/evil.test",
+    "\u{1}//evil.test",
+    " //evil.test",
+    "https:evil.test",
+    "https:/evil.test",
+    "http://app.example.com/",
+    "https://app.example.com:444/",
+    "https://app.example.com@evil.test/",
+    "https://app.example.com.evil.test/",
+    "https://user:pw@app.example.com/",
+    "https://app.example.com\\@evil.test/",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "blob:https://app.example.com/1",
+    "/.//evil.test",
+    "/..//evil.test",
+    "/a/..//evil.test",
+    "/%2e//evil.test",
+    "/%5cevil.test",
+    "/%2f%2fevil.test",
+    "?//evil.test",
+    "#//evil.test",
+    "",
+    ".",
+    "evil.test",
+    "/\u{2028}/evil.test",
+    "/a\r\nLocation: https://evil.test/",
+    "/a\0b",
+];
+
+fn login(return_to: &str) -> String {
+    let mut form = strongroom::form::Form::new();
+    form.push("returnTo", return_to);
+    ["/auth/login?", &form.finish()].concat()
+}
+
+fn vectors() -> Vec<String> {
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/egress.json")).unwrap();
+    let urls = vectors["urls"].as_array().unwrap();
+    let texts = urls
+        .iter()
+        .map(|case| case["url"].as_str().unwrap().to_owned());
+    texts.collect()
+}
+
+#[test]
+fn the_request_has_what_the_specifications_ask_for() {
+    let mut host = Host::new();
+    let url = host.begin_login("/auth/login?login_hint=ann&max_age=60");
+    let sent = host.provider.parameters(&url);
+    for (name, value) in [
+        ("response_type", "code"),
+        ("client_id", "web"),
+        ("redirect_uri", "https://app.example.com/auth/callback"),
+        ("scope", "openid offline_access"),
+        ("code_challenge_method", "S256"),
+        ("login_hint", "ann"),
+        ("max_age", "60"),
+    ] {
+        assert_eq!(sent[name], value, "{name}");
+    }
+    for name in ["state", "nonce", "code_challenge"] {
+        assert!(sent[name].len() >= 32, "{name} can be guessed");
+    }
+}
+
+#[test]
+fn what_the_browser_keeps_of_a_login_says_nothing_and_lasts_ten_minutes() {
+    let mut host = Host::new();
+    let url = host.begin_login("/auth/login");
+    let sent = host.provider.parameters(&url);
+    let [cookie] = &host.browser.0[..] else {
+        panic!("{:?}", host.browser);
+    };
+    assert_eq!(
+        cookie.attributes,
+        [
+            "Path=/",
+            "HttpOnly",
+            "SameSite=Lax",
+            "Secure",
+            "Max-Age=600"
+        ]
+    );
+    let key = base64url::encode(&pkce::sha256(sent["state"].as_bytes()));
+    assert_eq!(cookie.name, [LOGIN_COOKIE, &key[..22]].concat());
+    for secret in [&sent["state"], &sent["nonce"]] {
+        assert!(!cookie.value.contains(secret.as_str()));
+    }
+}
+
+#[test]
+fn two_logins_have_nothing_in_common() {
+    let mut host = Host::new();
+    let urls = [(); 2].map(|()| host.begin_login("/auth/login"));
+    let [one, other] = urls.map(|url| host.provider.parameters(&url));
+    for name in ["state", "nonce", "code_challenge"] {
+        assert_ne!(one[name], other[name], "{name}");
+    }
+    assert_ne!(host.browser.0[0].value, host.browser.0[1].value);
+}
+
+#[test]
+fn a_control_a_login_leads_back_to_where_the_user_was() {
+    for path in [
+        "/",
+        "/orders?id=1#top",
+        "/a%20b",
+        "/%C3%BC",
+        "https://app.example.com/orders",
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back(&login(path));
+        let respond = host.arrive(&back);
+        assert_eq!(location(&respond), path.trim_start_matches(APP), "{path}");
+    }
+}
+
+#[test]
+fn a_login_leads_nowhere_else() {
+    let base = Url::parse(APP).unwrap();
+    let vectors = vectors();
+    let others = vectors.iter().map(String::as_str);
+    let (mut refused, mut taken) = (0, 0);
+    for target in ELSEWHERE.iter().copied().chain(others) {
+        let mut host = Host::new();
+        let respond = host.go(&login(target), Source::App).own();
+        if respond.status == 400 {
+            assert_eq!(host.browser.count(LOGIN_COOKIE), 0, "{target:?}");
+            refused += 1;
+            continue;
+        }
+        let back = host.provider.authorize(location(&respond));
+        let respond = host.arrive(&back);
+        let place = location(&respond);
+        assert!(place.starts_with('/'), "{target:?} leads to {place}");
+        // As a browser resolves it, and as somebody does who takes it for a path.
+        for place in [place.to_owned(), [APP, place].concat()] {
+            let url = Url::parse_with_base(&place, &base).unwrap();
+            assert!(url.is_same_origin(&base), "{target:?} leads to {place}");
+        }
+        assert!(!place.contains(['\r', '\n', '\\', '\0', ' ']), "{place:?}");
+        taken += 1;
+    }
+    assert!(refused > 50 && taken > 10, "{refused} {taken}");
+}
+
+#[test]
+fn an_option_that_is_unknown_repeated_or_malformed_begins_nothing() {
+    for query in [
+        "returnTo=/a&returnTo=/b",
+        "returnto=/a",
+        "prompt=maybe",
+        "prompt=login&prompt=none",
+        "max_age=-1",
+        "max_age=1&max_age=2",
+        "max_age=soon",
+        "login_hint=a%00b",
+        "ui_locales=%0d%0a",
+        "acr_values=%ff",
+        "scope=admin",
+        "redirect_uri=https://evil.test/",
+        "response_type=token",
+        "state=mine",
+        "tenant=one",
+        "x",
+    ] {
+        let mut host = Host::new();
+        let path = ["/auth/login?", query].concat();
+        let respond = host.go(&path, Source::App).own();
+        assert_eq!(respond.status, 400, "{query}");
+        assert!(host.browser.0.is_empty(), "{query}");
+    }
+}
+
+#[test]
+fn an_option_that_is_too_long_is_refused_before_a_browser_drops_its_cookie() {
+    let longest = "/".to_owned() + &"a".repeat(2047);
+    for (target, status) in [
+        (longest.clone(), 303),
+        (longest + "a", 400),
+        // 2001 octets as they come, three times as many as they are written.
+        ("/".to_owned() + &"é".repeat(1000), 400),
+    ] {
+        let mut host = Host::new();
+        let respond = host.go(&login(&target), Source::App).own();
+        assert_eq!(respond.status, status, "{}", target.len());
+    }
+}
+
+#[test]
+fn more_parameters_go_along_if_the_configuration_names_them() {
+    let mut host = Host::with(
+        &json!({ "loginParams": ["tenant"], "authorizationParams": { "audience": "api" } }),
+    );
+    let url = host.begin_login("/auth/login?tenant=one");
+    let sent = host.provider.parameters(&url);
+    assert_eq!((&*sent["tenant"], &*sent["audience"]), ("one", "api"));
+    let twice = host.go("/auth/login?tenant=one&tenant=two", Source::App);
+    assert_eq!(twice.status(), 400);
+}
+
+#[test]
+fn several_tabs_sign_in_at_once_and_each_gets_to_its_place() {
+    let mut host = Host::new();
+    let backs = ["/a", "/b", "/c"].map(|path| host.come_back(&login(path)));
+    for (back, path) in backs.iter().rev().zip(["/c", "/b", "/a"]) {
+        let respond = host.arrive(back);
+        assert_eq!(location(&respond), path);
+    }
+    assert_eq!(host.browser.count(LOGIN_COOKIE), 0);
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn of_more_than_five_logins_the_oldest_are_given_up() {
+    let mut host = Host::new();
+    let backs: Vec<String> = (0..8).map(|_| host.come_back("/auth/login")).collect();
+    assert_eq!(host.browser.count(LOGIN_COOKIE), 5);
+    for (i, back) in backs.iter().enumerate() {
+        let status = host.arrive(back).status;
+        assert_eq!(status, if i < 3 { 400 } else { 303 }, "login {i}");
+    }
+}
+
+#[test]
+fn a_cookie_that_only_looks_like_a_login_is_not_written_back() {
+    let mut host = Host::new();
+    let tossed: Vec<String> = ["a\"b", "a b", "é", "a,b", ""]
+        .iter()
+        .chain(&["x"; 6])
+        .map(|tail| [LOGIN_COOKIE, tail, "=1"].concat())
+        .collect();
+    let mut request = host.navigation("/auth/login", Source::App);
+    request.cookie = Some(tossed.join("; "));
+    let respond = host.request(request).own();
+    for cookie in &respond.cookies {
+        let name = cookie.split('=').next().unwrap();
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        assert!(name.bytes().all(is_plain), "{cookie:?}");
+    }
+}
+
+#[test]
+fn a_login_is_a_navigation_and_nothing_else() {
+    for (mode, dest, status) in [
+        ("navigate", "document", 303),
+        ("navigate", "iframe", 403),
+        ("navigate", "frame", 403),
+        ("navigate", "embed", 403),
+        ("navigate", "object", 403),
+        ("no-cors", "image", 403),
+        ("no-cors", "script", 403),
+        ("cors", "empty", 403),
+        ("same-origin", "empty", 403),
+        ("websocket", "empty", 403),
+    ] {
+        let mut host = Host::new();
+        let mut request = host.navigation("/auth/login", Source::CrossSite);
+        request.mode = Some(mode.to_owned());
+        request.dest = Some(dest.to_owned());
+        let answered = host.request(request);
+        assert_eq!(answered.status(), status, "{mode} {dest}");
+        if status == 403 {
+            assert_eq!(answered.code(), "cross_site_request");
+            assert!(host.browser.0.is_empty());
+        }
+    }
+    let mut host = Host::new();
+    for method in ["POST", "HEAD", "PUT", "OPTIONS"] {
+        let respond = host.call(method, "/auth/login").own();
+        assert_eq!(
+            (respond.status, header(&respond, "allow")),
+            (405, Some("GET"))
+        );
+    }
+}
+
+#[test]
+fn a_browser_without_fetch_metadata_is_told_by_what_it_accepts() {
+    for (accept, status) in [
+        (Some("text/html,application/xhtml+xml,*/*;q=0.8"), 303),
+        (Some("application/json, text/html;q=0.9"), 303),
+        (Some("*/*"), 403),
+        (Some("image/avif,image/webp,*/*"), 403),
+        (Some("text/htmlx"), 403),
+        (None, 403),
+    ] {
+        let mut host = Host::new();
+        let mut request = host.navigation("/auth/login", Source::App);
+        (request.mode, request.dest, request.site) = (None, None, None);
+        request.accept = accept.map(str::to_owned);
+        assert_eq!(host.request(request).status(), status, "{accept:?}");
+    }
+}
+
+#[test]
+fn a_pushed_request_shows_the_browser_a_reference_only() {
+    for changes in [json!({ "par": true }), json!({})] {
+        let is_asked_for = changes["par"] == true;
+        let mut host = Host::with(&changes);
+        if !is_asked_for {
+            host.provider.metadata = r#","require_pushed_authorization_requests":true"#.to_owned();
+        }
+        let url = host.begin_login("/auth/login");
+        let shown = crate::provider::parameters(url.split_once('?').unwrap().1);
+        let names: Vec<&str> = shown.keys().map(String::as_str).collect();
+        assert_eq!(names, ["client_id", "request_uri", "state"]);
+        let [pushed] = host.provider.sent_to("/par")[..] else {
+            panic!("not one push");
+        };
+        assert!(pushed.authorization.as_ref().unwrap().starts_with("Basic "));
+        assert_eq!(
+            pushed.params["redirect_uri"],
+            "https://app.example.com/auth/callback"
+        );
+        let back = host.provider.authorize(&url);
+        assert_eq!(host.arrive(&back).status, 303);
+    }
+}
+
+#[test]
+fn a_push_that_fails_leaves_nothing_behind() {
+    for (reply, status) in [
+        (None, 503),
+        (Some((400, r#"{"error":"invalid_request"}"#)), 400),
+        (Some((401, r#"{"error":"invalid_client"}"#)), 502),
+        (
+            Some((200, r#"{"request_uri":"urn:a","expires_in":60}"#)),
+            400,
+        ),
+        (Some((500, "")), 503),
+    ] {
+        let mut host = Host::with(&json!({ "par": true }));
+        let reply = reply.map(|(status, body)| crate::provider::json(status, body));
+        host.provider.replies.push_back(("/par", reply));
+        let respond = host.go("/auth/login", Source::App).own();
+        assert_eq!(respond.status, status);
+        assert!(host.browser.0.is_empty());
+    }
+}
+
+#[test]
+fn a_provider_that_is_away_at_first_is_asked_again() {
+    let mut host = Host::new();
+    let path = "/.well-known/openid-configuration";
+    host.provider.replies.push_back((path, None));
+    let respond = host.go("/auth/login", Source::App).own();
+    assert_eq!(respond.status, 503);
+    assert_eq!(host.faults(), [strongroom::Code::ProviderUnavailable]);
+    host.sign_in();
+}
+
+#[test]
+fn metadata_of_another_issuer_begins_no_login() {
+    let mut host = Host::new();
+    let path = "/.well-known/openid-configuration";
+    for (body, status) in [
+        (r#"{"issuer":"https://evil.test"}"#, 400),
+        (r#"{"issuer":"https://id.example.com"}"#, 502),
+        ("<html>", 502),
+    ] {
+        let reply = crate::provider::json(200, body);
+        host.provider.replies.push_back((path, Some(reply)));
+        let respond = host.go("/auth/login", Source::App).own();
+        assert_eq!(respond.status, status, "{body}");
+        assert!(respond.cookies.is_empty());
+    }
+    host.now.monotonic = host.now.monotonic + Millis::from_secs(60);
+    host.sign_in();
+}

@@ -1,0 +1,198 @@
+//! `POST <base>/logout` and the way to the provider's own logout.
+
+use serde_json::json;
+use strongroom::Code;
+use strongroom::edge::Event;
+use strongroom::session::EndReason;
+
+use crate::browser::Source;
+use crate::host::{COOKIE, Host, header, json_of, location};
+use crate::provider;
+
+const LEAVING: &str = "__Host-strongroom-login-logout";
+
+#[test]
+fn a_logout_ends_the_session_everywhere() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
+        let copy = host.browser.clone();
+        let respond = host.call("POST", "/auth/logout").own();
+        assert_eq!(json_of(&respond), json!({ "url": "/auth/logout/provider" }));
+        assert_eq!(host.browser.names(), [LEAVING]);
+        let [revoked] = host.provider.sent_to("/revoke")[..] else {
+            panic!("not one revocation");
+        };
+        assert_eq!(revoked.params["token"], "refresh-2");
+        assert!(host.events.contains(&Event::Ended {
+            reason: EndReason::LoggedOut,
+            subject: "ann".to_owned()
+        }));
+        // A copy of the cookie, in this isolate and in another one.
+        for _ in 0..2 {
+            host.browser = copy.clone();
+            let answered = host.call("GET", "/api/orders");
+            assert_eq!(
+                (answered.status(), &*answered.code()),
+                (401, "session_ended"),
+                "{storage}"
+            );
+            assert!(host.upstream.is_empty());
+            host.restart(&json!({}));
+        }
+    }
+}
+
+#[test]
+fn nothing_that_script_can_read_has_the_id_token() {
+    let mut host = Host::signed_in();
+    let respond = host.call("POST", "/auth/logout").own();
+    let (_, text) = respond.body.unwrap();
+    assert!(!text.contains("eyJ") && !text.contains("hint"), "{text}");
+    assert!(respond.headers.is_empty());
+    let cookie = host.browser.get(LEAVING).unwrap();
+    assert!(cookie.attributes.contains(&"HttpOnly".to_owned()));
+    assert!(cookie.attributes.contains(&"Max-Age=120".to_owned()));
+    assert!(!cookie.value.contains("eyJ"));
+    // Nor does script get where the window goes.
+    let respond = host.call("GET", "/auth/logout/provider").own();
+    assert_eq!((respond.status, header(&respond, "location")), (403, None));
+}
+
+#[test]
+fn the_window_goes_on_to_the_provider_once() {
+    let mut host = Host::signed_in_with(&json!({ "postLogoutRedirectUri": "/bye?a=b" }));
+    host.call("POST", "/auth/logout");
+    let respond = host.go("/auth/logout/provider", Source::App).own();
+    let (endpoint, query) = location(&respond).split_once('?').unwrap();
+    assert_eq!(endpoint, "https://id.example.com/end");
+    let sent = provider::parameters(query);
+    assert_eq!(sent["client_id"], "web");
+    assert_eq!(
+        sent["post_logout_redirect_uri"],
+        "https://app.example.com/bye?a=b"
+    );
+    assert!(sent["id_token_hint"].starts_with("eyJ"));
+    assert!(host.browser.0.is_empty());
+    let again = host.go("/auth/logout/provider", Source::App).own();
+    assert_eq!(location(&again), "/bye?a=b");
+}
+
+#[test]
+fn a_provider_without_a_logout_leaves_the_user_at_home() {
+    let mut host = Host::with(&json!({ "metadata": {
+        "issuer": "https://id.example.com",
+        "authorization_endpoint": "https://id.example.com/authorize",
+        "token_endpoint": "https://id.example.com/token",
+        "jwks_uri": "https://id.example.com/jwks",
+        "id_token_signing_alg_values_supported": ["ES256"],
+    } }));
+    host.sign_in();
+    host.call("POST", "/auth/logout");
+    let respond = host.go("/auth/logout/provider", Source::App).own();
+    assert_eq!(location(&respond), "/");
+    // Nor has it anything to revoke at.
+    assert!(host.provider.sent_to("/revoke").is_empty());
+    assert!(host.faults().is_empty());
+}
+
+#[test]
+fn an_id_token_that_is_too_long_for_a_cookie_is_not_shown_to_the_provider() {
+    let mut host = Host::new();
+    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(5000));
+    host.sign_in();
+    host.call("POST", "/auth/logout");
+    let respond = host.go("/auth/logout/provider", Source::App).own();
+    let query = location(&respond).split_once('?').unwrap().1;
+    assert_eq!(query, "client_id=web");
+}
+
+#[test]
+fn a_form_logs_out_and_goes_on() {
+    let mut host = Host::signed_in();
+    let mut request = host.by_script("POST", "/auth/logout");
+    request.marker = None;
+    request.mode = Some("navigate".to_owned());
+    request.has_body = true;
+    let respond = host.request(request).own();
+    assert_eq!(location(&respond), "/auth/logout/provider");
+}
+
+#[test]
+fn what_script_sends_without_its_header_logs_nobody_out() {
+    let mut host = Host::signed_in();
+    let mut request = host.by_script("POST", "/auth/logout");
+    request.marker = None;
+    let respond = host.request(request).own();
+    assert_eq!(respond.status, 403);
+    assert!(respond.cookies.is_empty());
+    assert!(host.events.is_empty());
+}
+
+#[test]
+fn who_is_signed_in_nowhere_may_still_log_out_at_the_provider() {
+    let mut host = Host::new();
+    let respond = host.call("POST", "/auth/logout").own();
+    assert_eq!(respond.status, 200);
+    let respond = host.go("/auth/logout/provider", Source::App).own();
+    assert_eq!(
+        location(&respond),
+        "https://id.example.com/end?client_id=web"
+    );
+    assert!(host.events.is_empty());
+}
+
+#[test]
+fn a_logout_works_whatever_does_not() {
+    for (what, effects) in [
+        ("no coordinator", &["Read", "Swap"][..]),
+        ("no provider", &["Send"]),
+        ("neither", &["Read", "Swap", "Send"]),
+        ("no sealing", &["Seal"]),
+        ("nothing at all", &["Read", "Swap", "Send", "Seal", "Open"]),
+    ] {
+        let mut host = Host::signed_in();
+        host.failing = effects.to_vec();
+        assert_eq!(host.call("POST", "/auth/logout").status(), 200, "{what}");
+        assert_eq!(
+            host.browser.count(COOKIE),
+            host.browser.count(LEAVING),
+            "{what}"
+        );
+        let respond = host.go("/auth/logout/provider", Source::App).own();
+        assert_eq!(respond.status, 303, "{what}");
+        assert!(!host.faults().is_empty(), "{what}");
+        host.failing.clear();
+        assert!(host.session().is_null(), "{what}");
+    }
+}
+
+#[test]
+fn a_refresh_token_that_cannot_be_revoked_is_tried_twice() {
+    let mut host = Host::signed_in();
+    for _ in 0..2 {
+        host.provider
+            .replies
+            .push_back(("/revoke", Some(provider::json(503, ""))));
+    }
+    host.call("POST", "/auth/logout");
+    assert_eq!(host.provider.sent_to("/revoke").len(), 2);
+    assert_eq!(host.faults(), [Code::ProviderUnavailable]);
+}
+
+#[test]
+fn a_logout_of_a_session_that_cannot_be_looked_up_says_so_and_leaves_it() {
+    let stored = json!({ "session": { "storage": "in-store" } });
+    let mut host = Host::signed_in_with(&stored);
+    // An isolate that has not met it.
+    host.restart(&stored);
+    host.failing = vec!["Read"];
+    let respond = host.call("POST", "/auth/logout").own();
+    assert_eq!(respond.status, 503);
+    assert!(header(&respond, "retry-after").is_some());
+    assert!(respond.cookies.is_empty());
+    host.failing.clear();
+    host.pass(2);
+    assert!(!host.session().is_null());
+    assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+    assert!(host.session().is_null());
+}

@@ -1,0 +1,30 @@
+//! The token handler in virtual time, one isolate of it: real AES-GCM and real signatures, a provider that remembers
+//! what it was told, a browser that keeps cookies as browsers do.
+//!
+//! Each file is a behaviour; `host` is what they share. What isolates agree on among themselves is tested elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+mod back_channel;
+mod browser;
+mod callback;
+mod client_auth;
+mod config;
+mod cookies;
+mod cross_site;
+mod crypto;
+mod dpop;
+mod faults;
+mod headers;
+mod host;
+mod login;
+mod logout;
+mod navigation;
+mod proofs;
+mod provider;
+mod proxy;
+mod room;
+mod session;

@@ -1,0 +1,111 @@
+//! A user who goes to a route, by a link or by hand.
+
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host, location};
+use serde_json::json;
+
+#[test]
+fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
+    for (path, login) in [
+        (
+            "/api/files/a?b=c",
+            "/auth/login?returnTo=%2Fapi%2Ffiles%2Fa%3Fb%3Dc",
+        ),
+        // Nobody may go there by a link, so a login does not lead there.
+        ("/api/orders", "/auth/login?returnTo=%2F"),
+    ] {
+        for source in [Source::App, Source::CrossSite] {
+            let mut host = Host::new();
+            let respond = host.go(path, source).own();
+            assert_eq!(location(&respond), login);
+        }
+    }
+    let mut host = Host::new();
+    let respond = host.go("/api/files/a", Source::App).own();
+    let back = host.come_back(location(&respond));
+    assert_eq!(location(&host.arrive(&back)), "/api/files/a");
+    assert_eq!(host.go("/api/files/a", Source::App).status(), 200);
+}
+
+#[test]
+fn an_address_that_is_too_long_for_a_cookie_is_not_gone_back_to() {
+    for (length, target) in [(1024, "%2Fapi"), (1025, "%2F")] {
+        let mut host = Host::new();
+        let path = "/api/files/".to_owned() + &"a".repeat(length - 11);
+        let respond = host.go(&path, Source::App).own();
+        let login = location(&respond).to_owned();
+        assert!(
+            login.starts_with(&["/auth/login?returnTo=", target].concat()),
+            "{login}"
+        );
+        host.begin_login(&login);
+    }
+}
+
+#[test]
+fn with_a_session_the_user_may_go_where_the_configuration_says_so() {
+    for (path, site, status) in [
+        ("/api/files/a", "same-origin", 200),
+        ("/api/files/a", "none", 200),
+        ("/api/files/a", "same-site", 403),
+        ("/api/files/a", "cross-site", 403),
+        ("/api/orders", "same-origin", 403),
+        ("/api/orders", "none", 403),
+    ] {
+        let mut host = Host::signed_in();
+        let mut request = host.navigation(path, Source::App);
+        request.site = Some(site.to_owned());
+        assert_eq!(host.request(request).status(), status, "{path} {site}");
+        assert_eq!(
+            host.upstream.len(),
+            usize::from(status == 200),
+            "{path} {site}"
+        );
+    }
+}
+
+#[test]
+fn a_frame_is_no_window() {
+    for dest in ["iframe", "frame", "embed", "object"] {
+        for signed_in in [true, false] {
+            let mut host = if signed_in {
+                Host::signed_in()
+            } else {
+                Host::new()
+            };
+            let mut request = host.navigation("/api/files/a", Source::App);
+            request.dest = Some(dest.to_owned());
+            assert_eq!(host.request(request).status(), 403, "{dest} {signed_in}");
+            assert!(host.upstream.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_asked_for_just_now_is_not_replaced() {
+    let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
+    host.restart(&json!({}));
+    host.failing = vec!["Read"];
+    let answered = host.go("/api/files/a", Source::App);
+    assert_eq!(answered.status(), 503, "{answered:?}");
+    assert_eq!(host.browser.count(COOKIE), 1);
+    host.failing.clear();
+    host.pass(2);
+    assert_eq!(host.go("/api/files/a", Source::App).status(), 200);
+}
+
+#[test]
+fn a_session_that_is_over_is_replaced_by_a_login() {
+    let mut host = Host::signed_in();
+    host.pass(1800);
+    let respond = host.go("/api/files/a", Source::App).own();
+    assert!(location(&respond).starts_with("/auth/login?"));
+    assert_eq!(host.browser.count(COOKIE), 0);
+}
+
+#[test]
+fn an_address_that_is_no_route_s_or_not_allowed_is_told_as_such() {
+    let mut host = Host::new();
+    assert!(matches!(host.go("/", Source::App), Answered::NotOurs));
+    assert_eq!(host.go("/api/files/..%2fa", Source::App).status(), 404);
+}

@@ -1,0 +1,213 @@
+//! The identity provider.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use strongroom::Secret;
+use strongroom::form;
+use strongroom::http::{HttpReply, HttpRequest};
+
+use crate::crypto::Pair;
+
+pub(crate) const ISSUER: &str = "https://id.example.com";
+
+/// A request to the provider, as it arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) path: String,
+    pub(crate) params: BTreeMap<String, String>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) proof: Option<String>,
+}
+
+pub(crate) struct Provider {
+    pub(crate) key: Pair,
+    /// Members of the discovery document, in place of or beside the usual ones.
+    pub(crate) metadata: String,
+    /// Claims of ID tokens, beside the usual ones.
+    pub(crate) claims: String,
+    pub(crate) subject: String,
+    pub(crate) token_type: &'static str,
+    pub(crate) expires_in: u64,
+    /// The nonces of the codes that were issued.
+    codes: BTreeMap<String, String>,
+    pushed: BTreeMap<String, String>,
+    pub(crate) requests: Vec<Arrived>,
+    /// Answers that are given before its own; `None`: there is no answer.
+    pub(crate) replies: VecDeque<(&'static str, Option<HttpReply>)>,
+    /// The nonce that proofs must have.
+    pub(crate) dpop_nonce: Option<String>,
+    issued: usize,
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        Self {
+            key: Pair::generate(),
+            metadata: String::new(),
+            claims: String::new(),
+            subject: "ann".to_owned(),
+            token_type: "Bearer",
+            expires_in: 600,
+            codes: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            requests: Vec::new(),
+            replies: VecDeque::new(),
+            dpop_nonce: None,
+            issued: 0,
+        }
+    }
+
+    /// What the user does there: signs in, and comes back to this address.
+    pub(crate) fn authorize(&mut self, url: &str) -> String {
+        let params = self.parameters(url);
+        self.issued += 1;
+        let code = format!("code-{}", self.issued);
+        self.codes.insert(code.clone(), params["nonce"].clone());
+        let mut answer = form::Form::new();
+        let state = &params["state"];
+        answer
+            .push("code", &code)
+            .push("state", state)
+            .push("iss", ISSUER);
+        format!("{}?{}", params["redirect_uri"], answer.finish())
+    }
+
+    /// The parameters of an authorization request, pushed or not.
+    pub(crate) fn parameters(&self, url: &str) -> BTreeMap<String, String> {
+        let (endpoint, query) = url.split_once('?').unwrap();
+        assert_eq!(endpoint, format!("{ISSUER}/authorize"));
+        let params = parameters(query);
+        match params.get("request_uri") {
+            Some(uri) => parameters(&self.pushed[uri]),
+            None => params,
+        }
+    }
+
+    pub(crate) fn reply(
+        &mut self,
+        request: &HttpRequest,
+        authorization: Option<String>,
+        proof: Option<String>,
+        now: u64,
+    ) -> Option<HttpReply> {
+        assert!(
+            request.proof.is_none(),
+            "a proof is signed before it is sent"
+        );
+        let path = request.url.strip_prefix(ISSUER).unwrap().to_owned();
+        let body = request.form.as_ref().map_or("", Secret::expose);
+        let arrived = Arrived {
+            params: parameters(body),
+            path: path.clone(),
+            authorization,
+            proof,
+        };
+        self.requests.push(arrived.clone());
+        if let Some(place) = self.replies.iter().position(|(of, _)| *of == path) {
+            return self.replies.remove(place).unwrap().1;
+        }
+        let mut reply = match path.as_str() {
+            "/.well-known/openid-configuration" => json(200, &self.discovery()),
+            "/jwks" => {
+                let key = self.key.public_jwk(r#","kid":"1""#);
+                json(200, &format!(r#"{{"keys":[{key}]}}"#))
+            }
+            "/par" => {
+                self.issued += 1;
+                let uri = format!("urn:example:{}", self.issued);
+                self.pushed.insert(uri.clone(), body.to_owned());
+                json(
+                    201,
+                    &format!(r#"{{"request_uri":"{uri}","expires_in":60}}"#),
+                )
+            }
+            "/token" => self.token(&arrived, now),
+            "/revoke" => json(200, ""),
+            _ => json(404, ""),
+        };
+        reply.dpop_nonce.clone_from(&self.dpop_nonce);
+        Some(reply)
+    }
+
+    fn discovery(&self) -> String {
+        let usual = [
+            ("authorization_endpoint", "/authorize"),
+            ("token_endpoint", "/token"),
+            ("jwks_uri", "/jwks"),
+            ("revocation_endpoint", "/revoke"),
+            ("end_session_endpoint", "/end"),
+            ("pushed_authorization_request_endpoint", "/par"),
+        ];
+        let mut document = format!(
+            r#"{{"issuer":"{ISSUER}","code_challenge_methods_supported":["S256"],"id_token_signing_alg_values_supported":["ES256"]"#
+        );
+        for (name, path) in usual {
+            document.push_str(&format!(r#","{name}":"{ISSUER}{path}""#));
+        }
+        document + &self.metadata + "}"
+    }
+
+    fn token(&mut self, arrived: &Arrived, now: u64) -> HttpReply {
+        if let Some(nonce) = &self.dpop_nonce {
+            let proof = arrived.proof.as_deref().map(crate::proofs::read);
+            if proof.is_none_or(|proof| proof.nonce.as_ref() != Some(nonce)) {
+                return json(400, r#"{"error":"use_dpop_nonce"}"#);
+            }
+        }
+        let nonce = match arrived.params["grant_type"].as_str() {
+            "authorization_code" => self.codes.remove(&arrived.params["code"]),
+            _ => Some(String::new()),
+        };
+        let Some(nonce) = nonce else {
+            return json(400, r#"{"error":"invalid_grant"}"#);
+        };
+        self.issued += 1;
+        let n = self.issued;
+        let id_token = if nonce.is_empty() {
+            String::new()
+        } else {
+            let token = self.id_token(&nonce, now);
+            format!(r#","id_token":"{token}""#)
+        };
+        let (kind, life) = (self.token_type, self.expires_in);
+        json(
+            200,
+            &format!(
+                r#"{{"access_token":"access-token-number-{n}","refresh_token":"refresh-{n}","token_type":"{kind}","expires_in":{life}{id_token}}}"#
+            ),
+        )
+    }
+
+    fn id_token(&self, nonce: &str, now: u64) -> String {
+        let (subject, more) = (&self.subject, &self.claims);
+        let claims = format!(
+            r#"{{"iss":"{ISSUER}","sub":"{subject}","aud":"web","iat":{now},"exp":{},"nonce":"{nonce}","sid":"op-session-{subject}"{more}}}"#,
+            now + 300
+        );
+        self.key.jwt(r#"{"alg":"ES256","kid":"1"}"#, &claims)
+    }
+
+    /// The requests for this path.
+    pub(crate) fn sent_to(&self, path: &str) -> Vec<&Arrived> {
+        self.requests.iter().filter(|r| r.path == path).collect()
+    }
+}
+
+pub(crate) fn parameters(query: &str) -> BTreeMap<String, String> {
+    let mut params = BTreeMap::new();
+    for (name, value) in form::parse(query).unwrap() {
+        assert!(params.insert(name, value).is_none(), "repeated in {query}");
+    }
+    params
+}
+
+pub(crate) fn json(status: u16, body: &str) -> HttpReply {
+    HttpReply {
+        status,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        date: None,
+        body: Some(Secret::from(body)),
+        dpop_nonce: None,
+    }
+}

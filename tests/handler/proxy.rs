@@ -1,0 +1,435 @@
+//! Requests that go on to an upstream: where to, with what, and what of the answer comes back.
+
+use serde_json::json;
+use strongroom::Code;
+use strongroom::allow::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
+use strongroom::edge::{Answer, Config, Effect, Handler, Head, Reply, Step};
+use strongroom::url::Url;
+
+use crate::browser::Source;
+use crate::host::{Answered, Host, configuration, header};
+
+fn head(status: u16) -> Head {
+    Head {
+        status,
+        ..Head::default()
+    }
+}
+
+#[test]
+fn the_token_takes_the_cookies_place() {
+    let mut host = Host::signed_in();
+    let answered = host.call("GET", "/api/orders?id=1");
+    assert!(matches!(answered, Answered::Passed { .. }));
+    let [sent] = &host.upstream[..] else {
+        panic!("not one request");
+    };
+    assert_eq!(sent.url, "https://api.example.com/v1/orders?id=1");
+    assert!(
+        sent.authorization
+            .starts_with("Bearer access-token-number-")
+    );
+    assert_eq!(sent.proof, None);
+}
+
+#[test]
+fn what_is_behind_the_prefix_goes_behind_the_upstream() {
+    for (path, url) in [
+        ("/api/", "https://api.example.com/v1/"),
+        ("/api/a/b", "https://api.example.com/v1/a/b"),
+        (
+            "/api/a?b=c&d=/e?f#g",
+            "https://api.example.com/v1/a?b=c&d=/e?f",
+        ),
+        ("/api/?", "https://api.example.com/v1/?"),
+        (
+            "/api/?u=https://evil.test/",
+            "https://api.example.com/v1/?u=https://evil.test/",
+        ),
+        (
+            "/api/a%20b/%C3%BC",
+            "https://api.example.com/v1/a%20b/%C3%BC",
+        ),
+        ("/api/ü", "https://api.example.com/v1/%C3%BC"),
+        ("/api/a:b@c", "https://api.example.com/v1/a:b@c"),
+        ("/api/@evil.test/", "https://api.example.com/v1/@evil.test/"),
+        ("/api//evil.test/", "https://api.example.com/v1//evil.test/"),
+        (
+            "/api/https://evil.test/",
+            "https://api.example.com/v1/https://evil.test/",
+        ),
+        ("/api/./a", "https://api.example.com/v1/a"),
+        ("/api/a/../b", "https://api.example.com/v1/b"),
+        ("/api/files/a", "https://files.example.com/a"),
+        ("/api/filesx", "https://api.example.com/v1/filesx"),
+        ("/x/../api/a", "https://api.example.com/v1/a"),
+    ] {
+        let mut host = Host::signed_in();
+        assert_eq!(host.call("GET", path).status(), 200, "{path}");
+        assert_eq!(host.upstream[0].url, url, "{path}");
+    }
+}
+
+#[test]
+fn no_path_leads_out_of_the_upstream() {
+    let within = Url::parse("https://api.example.com/v1/").unwrap();
+    let files = Url::parse("https://files.example.com/").unwrap();
+    for path in [
+        "/api/..%2fadmin",
+        "/api/%2e%2e%2fadmin",
+        "/api/a/%2e%2e/%2e%2e/admin",
+        "/api/../../admin",
+        "/api/..;/admin",
+        "/api/..;a=b/admin",
+        "/api/%252e%252e/admin",
+        "/api/%252e%252e%252fadmin",
+        "/api/%25%32%65/admin",
+        "/api/..%5cadmin",
+        "/api/..\\admin",
+        "/api\\..\\admin",
+        "/api/%5c%5cevil.test/",
+        "/api/\\evil.test/",
+        "/api/a%00b",
+        "/api/a%0d%0aHost:%20evil.test",
+        "/api/a\r\nHost: evil.test",
+        "/api/a%7f",
+        "/api/%",
+        "/api/%2",
+        "/api/%zz",
+        "/api/..%c0%af",
+        "/api/%2f%2fevil.test",
+        "/api/.%2e/admin",
+        "/api/files/..%2f..%2fadmin",
+        "/api/files/../../admin",
+        "/api",
+        "/apix/a",
+        "/API/a",
+        "/%61pi/a",
+        "/api%2fa",
+        "//api/a",
+        "//evil.test/api/a",
+        "/;/api/a",
+        "/auth/../auth/",
+        "https://app.example.com@evil.test/api/a",
+        "https://u:p@app.example.com/api/a",
+        "https://app.example.com:443/api/a",
+    ] {
+        let mut host = Host::signed_in();
+        let answered = host.call("GET", path);
+        for sent in &host.upstream {
+            let url = Url::parse(&sent.url).unwrap();
+            let base = if url.is_same_origin(&files) {
+                &files
+            } else {
+                &within
+            };
+            assert!(url.is_same_origin(base), "{path} leads to {}", sent.url);
+            assert!(
+                url.path().starts_with(base.path()),
+                "{path} leads to {}",
+                sent.url
+            );
+            let plain = sent.url.to_ascii_lowercase();
+            for sign in ["%2e", "%2f", "%5c", "%00", "%0d", "%0a", "%25", "..", "\\"] {
+                assert!(!plain.contains(sign), "{path} leads to {}", sent.url);
+            }
+        }
+        assert!(
+            matches!(answered.status(), 0 | 200 | 400 | 403 | 404),
+            "{path}: {answered:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_says_why_and_gets_no_token() {
+    for (method, path, status, code) in [
+        ("GET", "/api/..%2fadmin", 404, "url_not_allowed"),
+        ("GET", "/api/a%00", 404, "url_not_allowed"),
+        ("PUT", "/api/a", 405, "method_not_allowed"),
+        ("HEAD", "/api/a", 405, "method_not_allowed"),
+        ("OPTIONS", "/api/a", 405, "method_not_allowed"),
+        ("TRACE", "/api/a", 405, "method_not_allowed"),
+        ("CONNECT", "/api/a", 405, "method_not_allowed"),
+        ("post ", "/api/a", 405, "method_not_allowed"),
+        ("POST", "/api/files/a", 405, "method_not_allowed"),
+        ("PATCH", "/api/a", 405, "method_not_allowed"),
+    ] {
+        let mut host = Host::signed_in();
+        let answered = host.call(method, path);
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (status, code),
+            "{method} {path}"
+        );
+        assert!(host.upstream.is_empty());
+        if status == 405 {
+            let allow = header(&answered.own(), "allow").unwrap().to_owned();
+            let own = if path.contains("files") {
+                "GET"
+            } else {
+                "GET, POST, DELETE"
+            };
+            assert_eq!(allow, own);
+        }
+    }
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let longest = MAX_URL - "https://api.example.com/v1/".len();
+    for (length, status) in [(longest, 200), (longest + 1, 414)] {
+        let mut host = Host::signed_in();
+        let path = ["/api/", &"a".repeat(length)].concat();
+        assert_eq!(host.call("GET", &path).status(), status, "{length}");
+    }
+    for (fields, octets, status) in [
+        (MAX_HEADERS, MAX_HEADER_BYTES, 200),
+        (MAX_HEADERS + 1, 1, 431),
+        (1, MAX_HEADER_BYTES + 1, 431),
+    ] {
+        let mut host = Host::signed_in();
+        let mut request = host.by_script("GET", "/api/a");
+        (request.fields, request.field_octets) = (fields, octets);
+        let answered = host.request(request);
+        assert_eq!(answered.status(), status, "{fields} {octets}");
+        assert_eq!(host.upstream.len(), usize::from(status == 200));
+    }
+}
+
+#[test]
+fn what_is_no_route_is_the_apps() {
+    let mut host = Host::signed_in();
+    for path in [
+        "/",
+        "/index.html",
+        "/api",
+        "/authx/login",
+        "/auth",
+        "/x?y=/api/",
+    ] {
+        assert!(
+            matches!(host.call("GET", path), Answered::NotOurs),
+            "{path}"
+        );
+        assert!(
+            matches!(host.go(path, Source::CrossSite), Answered::NotOurs),
+            "{path}"
+        );
+    }
+    for path in [
+        "/auth/",
+        "/auth/other",
+        "/auth/login/",
+        "/auth//login",
+        "/auth/Login",
+        "/auth/token",
+    ] {
+        assert_eq!(host.call("GET", path).own().status, 404, "{path}");
+    }
+    assert_eq!(host.call("GET", "/api/").status(), 200);
+}
+
+#[test]
+fn an_upstream_that_is_the_provider_gets_no_token_at_its_own_endpoints() {
+    for discovered in [true, false] {
+        let mut changes = json!({ "routes": [{ "prefix": "/op/", "upstream": "https://id.example.com/", "methods": ["GET", "POST"] }] });
+        if !discovered {
+            changes["metadata"] = json!({
+                "issuer": "https://id.example.com",
+                "authorization_endpoint": "https://id.example.com/authorize",
+                "token_endpoint": "https://id.example.com/token",
+                "revocation_endpoint": "https://id.example.com/revoke",
+                "jwks_uri": "https://id.example.com/jwks",
+                "id_token_signing_alg_values_supported": ["ES256"],
+            });
+        }
+        let mut host = Host::signed_in_with(&changes);
+        // An isolate that has not been to the provider yet.
+        host.restart(&json!({}));
+        for path in [
+            "/op/token",
+            "/op/Token/",
+            "/op//token",
+            "/op/%74oken",
+            "/op/token;a",
+            "/op/revoke",
+            "/op/jwks?x",
+        ] {
+            assert_eq!(host.call("POST", path).status(), 404, "{path} {discovered}");
+        }
+        assert!(host.upstream.is_empty());
+        assert_eq!(host.call("GET", "/op/api/me").status(), 200);
+    }
+}
+
+#[test]
+fn a_script_without_a_session_is_told_so() {
+    for cookie in [
+        None,
+        Some("a=b".to_owned()),
+        Some("__Host-strongroom=x".to_owned()),
+    ] {
+        let mut host = Host::new();
+        let mut request = host.by_script("GET", "/api/orders");
+        request.cookie = cookie;
+        let answered = host.request(request);
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (401, "login_required")
+        );
+        assert!(host.upstream.is_empty());
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_not_passed_on() {
+    for status in [300, 301, 302, 303, 305, 307, 308, 399] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(head(status));
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (502, "redirect_blocked"),
+            "{status}"
+        );
+        assert_eq!(host.upstream.len(), 1);
+    }
+    for status in [200, 204, 206, 304, 400, 403, 404, 409, 429, 500, 503] {
+        let mut host = Host::signed_in();
+        host.heads.push_back(head(status));
+        let answered = host.call("GET", "/api/orders");
+        assert!(matches!(answered, Answered::Passed { .. }), "{status}");
+        assert_eq!(answered.status(), status);
+    }
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_is_a_bad_gateway() {
+    let mut host = Host::signed_in();
+    host.failing = vec!["Forward"];
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!(
+        (answered.status(), &*answered.code()),
+        (502, "upstream_unavailable")
+    );
+    assert_eq!(host.faults(), [Code::UpstreamUnavailable]);
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once_and_the_request_sent_once_more() {
+    let mut host = Host::signed_in();
+    host.pass(60);
+    host.heads.extend([head(401), head(200)]);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    // The browser has the successor.
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let [first, second, third] = &host.upstream[..] else {
+        panic!("not three requests");
+    };
+    assert_ne!(first.authorization, second.authorization);
+    assert_eq!(second.authorization, third.authorization);
+}
+
+#[test]
+fn a_second_refusal_is_the_pages() {
+    let mut host = Host::signed_in();
+    host.pass(60);
+    host.heads.extend([head(401), head(401), head(200)]);
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (2, 2)
+    );
+    // And the next request does not renew what is a moment old.
+    host.heads.clear();
+    host.heads.push_back(head(401));
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (3, 2)
+    );
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_refusal_is_passed_on_where_another_attempt_is_impossible_or_pointless() {
+    for (what, has_body, age) in [("a body", true, 60), ("a new token", false, 29)] {
+        let mut host = Host::signed_in();
+        host.pass(age);
+        host.heads.push_back(head(401));
+        let mut request = host.by_script("POST", "/api/orders");
+        request.has_body = has_body;
+        assert_eq!(host.request(request).status(), 401, "{what}");
+        assert_eq!(
+            (host.upstream.len(), host.provider.sent_to("/token").len()),
+            (1, 1),
+            "{what}"
+        );
+        assert!(host.session().is_object());
+    }
+    // A control: without a body, and the token no longer new.
+    let mut host = Host::signed_in();
+    host.pass(60);
+    host.heads.push_back(head(401));
+    assert_eq!(host.call("POST", "/api/orders").status(), 200);
+    assert_eq!(host.upstream.len(), 2);
+}
+
+#[test]
+fn a_demand_for_another_login_reaches_the_page_as_it_is() {
+    // RFC 9470: the page's wrapper reads it. Another token is of no use.
+    let mut host = Host::signed_in();
+    host.pass(60);
+    let demand = Head {
+        status: 401,
+        challenge: Some(
+            r#"Bearer error="insufficient_user_authentication", acr_values="mfa""#.to_owned(),
+        ),
+        ..Head::default()
+    };
+    host.heads.push_back(demand.clone());
+    let Answered::Passed { head, .. } = host.call("GET", "/api/orders") else {
+        panic!("not passed on");
+    };
+    assert_eq!(head.challenge, demand.challenge);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_request_that_its_browser_has_given_up_leaves_the_others_alone() {
+    let mut host = Host::signed_in();
+    let request = host.by_script("GET", "/api/orders");
+    let (id, step) = host.handler.begin(host.now, request.clone());
+    assert!(matches!(step, Step::Do(Effect::Open { .. })));
+    host.handler.abandon(id);
+    // An answer that comes after all is for nobody.
+    let step = host.handler.resume(host.now, id, Reply::Opened(None));
+    assert!(matches!(step, Step::Done(Answer::Respond(respond)) if respond.status == 500));
+    assert_eq!(host.request(request).status(), 200);
+}
+
+#[test]
+fn a_reply_that_is_none_to_what_was_asked_breaks_nothing() {
+    let config = Config::parse(&configuration(&json!({})).to_string()).unwrap();
+    let mut handler = Handler::new(config, Box::new(crate::host::dice::Dice::new(3)));
+    let mut host = Host::signed_in();
+    let request = host.by_script("GET", "/api/orders");
+    let (id, mut step) = handler.begin(host.now, request);
+    for _ in 0..100 {
+        match step {
+            Step::Do(_) => step = handler.resume(host.now, id, Reply::Verified(true)),
+            Step::Done(answer) => {
+                assert!(matches!(answer, Answer::Respond(respond) if respond.status == 401));
+                host.count("");
+                return;
+            }
+        }
+    }
+    panic!("it goes on for ever");
+}

@@ -1,0 +1,150 @@
+//! What the page's room goes by: which addresses stand for which routes, the end of a popup, and whose errors are whose.
+
+use serde_json::{Value, json};
+use strongroom::edge::{Config, Head};
+
+use crate::browser::Source;
+use crate::host::{Answered, Host, configuration, header, json_of};
+
+const API: &str = "https://api.example.com/v1/";
+
+fn routes(more: &Value) -> Value {
+    let mut route = json!({ "prefix": "/api/", "upstream": "https://internal.example.com/", "methods": ["GET"] });
+    let members = more.as_object().unwrap().clone();
+    route.as_object_mut().unwrap().extend(members);
+    json!({ "routes": [route, { "prefix": "/more/", "upstream": "https://more.example.com/" }] })
+}
+
+#[test]
+fn pages_are_told_of_the_addresses_that_routes_name_for_them_and_of_no_upstream() {
+    let mut host = Host::with(&routes(&json!({ "url": API })));
+    let respond = host.call("GET", "/auth/room").own();
+    assert_eq!(
+        (respond.status, json_of(&respond)),
+        (
+            200,
+            json!({ "idle": 1_800_000, "routes": [{ "url": API, "prefix": "/api/" }] })
+        )
+    );
+}
+
+#[test]
+fn only_script_of_the_app_is_told() {
+    let mut host = Host::with(&routes(&json!({ "url": API })));
+    let request = host.navigation("/auth/room", Source::CrossSite);
+    let answered = host.request(request);
+    assert_eq!(answered.status(), 403);
+    assert_eq!(answered.code(), "cross_site_request");
+}
+
+#[test]
+fn an_address_for_pages_is_absolute_and_ends_in_a_slash() {
+    for url in [
+        json!("/v1/"),
+        json!("https://api.example.com/v1"),
+        json!("https://api.example.com/v1/?a=b"),
+        json!("https://api.example.com/v1/#a"),
+        json!("https://ann@api.example.com/v1/"),
+        json!("ftp://api.example.com/v1/"),
+        json!("wss://api.example.com/v1/"),
+        json!(1),
+    ] {
+        let config = configuration(&routes(&json!({ "url": url })));
+        let error = Config::parse(&config.to_string()).unwrap_err();
+        assert!(
+            error.message().contains("`routes[0].url`"),
+            "{url}: {error}"
+        );
+    }
+    let mut twice = routes(&json!({ "url": API }));
+    twice["routes"][1]["url"] = json!("https://API.example.com:443/v1/");
+    let error = Config::parse(&configuration(&twice).to_string()).unwrap_err();
+    assert!(
+        error.message().contains("another route has the same"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_popup_ends_at_a_page_that_may_run_one_script() {
+    let mut host = Host::new();
+    let respond = host.go("/auth/popup", Source::CrossSite).own();
+    assert_eq!(respond.status, 200);
+    let policy = header(&respond, "content-security-policy").unwrap();
+    assert!(policy.contains("script-src 'sha256-"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+    // No script of another page's gets it to read, and no frame.
+    assert_eq!(host.call("GET", "/auth/popup").status(), 403);
+}
+
+#[test]
+fn a_login_may_come_back_to_the_popups_end() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login?returnTo=%2Fauth%2Fpopup");
+    let respond = host.arrive(&back);
+    assert_eq!(header(&respond, "location"), Some("/auth/popup"));
+}
+
+#[test]
+fn an_error_of_the_handlers_own_says_so_where_no_upstream_can() {
+    let mut host = Host::new();
+    let respond = host.call("GET", "/api/orders").own();
+    assert_eq!(header(&respond, "x-strongroom"), Some("login_required"));
+    let policy: Value = serde_json::from_str(&strongroom::edge::policy()).unwrap();
+    let removed = policy["response"]["remove"].as_array().unwrap();
+    assert!(removed.contains(&json!("x-strongroom")));
+}
+
+#[test]
+fn the_end_of_a_session_comes_with_its_reason() {
+    let mut host = Host::signed_in();
+    host.pass(1801);
+    let respond = host.call("GET", "/api/orders").own();
+    assert_eq!(json_of(&respond)["error"]["code"], "session_ended");
+    assert_eq!(json_of(&respond)["error"]["reason"], "idle");
+}
+
+fn challenged(host: &mut Host, status: u16, challenge: &str) -> Answered {
+    // Old enough that it would be refreshed.
+    host.pass(60);
+    host.heads.push_back(Head {
+        status,
+        challenge: Some(challenge.to_owned()),
+        ..Head::default()
+    });
+    host.call("GET", "/api/orders")
+}
+
+#[test]
+fn an_api_that_wants_another_login_is_asked_for_no_token_and_the_page_is_told_which() {
+    let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
+    let demand =
+        r#"Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0""#;
+    let respond = challenged(&mut host, 401, demand).own();
+    assert_eq!(respond.status, 401);
+    let error = &json_of(&respond)["error"];
+    assert_eq!(error["code"], "step_up_required");
+    assert_eq!(error["login"], json!({ "acrValues": "mfa", "maxAge": 0 }));
+    assert_eq!(host.upstream.len(), 1);
+}
+
+#[test]
+fn more_scope_is_nothing_that_a_login_brings() {
+    let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
+    let demand = r#"Bearer error="insufficient_scope", scope="orders.write""#;
+    let respond = challenged(&mut host, 403, demand).own();
+    let error = &json_of(&respond)["error"];
+    assert_eq!(error["code"], "insufficient_scope");
+    assert!(error["message"].as_str().unwrap().ends_with("orders.write"));
+    assert_eq!(error["login"], Value::Null);
+}
+
+#[test]
+fn a_route_that_does_not_step_up_passes_the_demand_on() {
+    let mut host = Host::signed_in_with(&routes(&json!({})));
+    let demand = r#"Bearer error="insufficient_scope""#;
+    let Answered::Passed { head, .. } = challenged(&mut host, 403, demand) else {
+        panic!("not passed on");
+    };
+    assert_eq!(head.challenge.as_deref(), Some(demand));
+}

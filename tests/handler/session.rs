@@ -1,0 +1,177 @@
+//! `GET <base>/session`: what a page may know.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::edge::Event;
+use strongroom::session::EndReason;
+
+use crate::browser::Source;
+use crate::host::{COOKIE, Host, header, json_of};
+
+#[test]
+fn without_a_session_there_is_none() {
+    let mut host = Host::new();
+    let respond = host.call("GET", "/auth/session").own();
+    assert_eq!(
+        (respond.status, json_of(&respond)),
+        (200, json!({ "session": null }))
+    );
+}
+
+#[test]
+fn a_page_sees_claims_and_times_and_no_token() {
+    let mut host = Host::new();
+    host.provider.claims = r#","name":"Ann","email":"a@example.com","secret":"x""#.to_owned();
+    host.sign_in();
+    let began = host.now.wall;
+    let respond = host.call("GET", "/auth/session").own();
+    let session = &json_of(&respond)["session"];
+    assert_eq!(
+        session,
+        &json!({
+            "claims": { "sub": "ann", "name": "Ann", "email": "a@example.com" },
+            "scopes": ["openid", "offline_access"],
+            "state": "active",
+            "startedAt": began,
+            "expiresAt": began + 43_200_000,
+            "idleExpiresAt": began + 1_800_000,
+            "accessTokenExpiresAt": began + 600_000,
+        })
+    );
+    let (_, text) = respond.body.unwrap();
+    for secret in ["access-token", "refresh-", "eyJ", "nonce", "op-session"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn only_the_claims_that_are_configured_are_shown() {
+    let mut host = Host::with(&json!({ "claims": ["roles"] }));
+    host.provider.claims = r#","name":"Ann","roles":["a",{"b":1}],"nonce2":"x""#.to_owned();
+    host.sign_in();
+    assert_eq!(
+        host.session()["claims"],
+        json!({ "sub": "ann", "roles": ["a", { "b": 1 }] })
+    );
+}
+
+#[test]
+fn a_poll_keeps_no_session_alive_and_anything_else_does() {
+    for (marker, is_alive) in [("background", false), ("1", true)] {
+        let mut host = Host::signed_in();
+        host.provider.expires_in = 3600;
+        for _ in 0..4 {
+            host.pass(500);
+            let mut request = host.by_script("GET", "/auth/session");
+            request.marker = Some(marker.to_owned());
+            host.request(request);
+        }
+        assert_eq!(host.session().is_object(), is_alive, "{marker}");
+    }
+}
+
+#[test]
+fn limits_end_a_session_and_say_which() {
+    for (step, times, reason) in [(1800, 1, "idle"), (1799, 25, "absolute")] {
+        let mut host = Host::signed_in();
+        let mut last = Value::Null;
+        for _ in 0..times {
+            host.pass(step);
+            last = json_of(&host.call("GET", "/auth/session").own());
+        }
+        assert_eq!(last, json!({ "session": null, "reason": reason }));
+        assert_eq!(host.browser.count(COOKIE), 0, "{reason}");
+        assert!(host.session().is_null());
+    }
+}
+
+#[test]
+fn an_old_copy_of_a_cookie_of_a_session_at_its_limit_is_of_no_use() {
+    let mut host = Host::signed_in();
+    let copy = host.browser.clone();
+    host.pass(43_200);
+    host.browser = copy.clone();
+    assert!(host.session().is_null());
+    assert!(
+        host.events.iter().any(|event| matches!(
+            event,
+            Event::Ended {
+                reason: EndReason::Idle | EndReason::Absolute,
+                ..
+            }
+        )) || host.browser.count(COOKIE) == 0
+    );
+    host.browser = copy;
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!(
+        (answered.status(), &*answered.code()),
+        (401, "session_ended")
+    );
+}
+
+#[test]
+fn a_session_that_the_provider_refuses_to_renew_is_over() {
+    let mut host = Host::signed_in();
+    let reply = crate::provider::json(400, r#"{"error":"invalid_grant"}"#);
+    host.provider.replies.push_back(("/token", Some(reply)));
+    host.pass(600);
+    let respond = host.call("GET", "/auth/session").own();
+    assert_eq!(
+        json_of(&respond),
+        json!({ "session": null, "reason": "provider_ended" })
+    );
+    assert_eq!(host.browser.count(COOKIE), 0);
+}
+
+#[test]
+fn a_provider_that_is_away_costs_nobody_a_session() {
+    let mut host = Host::signed_in();
+    for _ in 0..3 {
+        host.provider.replies.push_back(("/token", None));
+    }
+    host.pass(600);
+    let respond = host.call("GET", "/auth/session").own();
+    assert_eq!(
+        (respond.status, header(&respond, "retry-after")),
+        (503, Some("2"))
+    );
+    assert_eq!(host.browser.count(COOKIE), 1);
+    assert_eq!(host.faults(), [Code::ProviderUnavailable]);
+    host.pass(60);
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn a_refreshed_session_is_in_the_answers_cookie() {
+    let mut host = Host::signed_in();
+    let before = host.browser.get(COOKIE).cloned();
+    host.pass(600);
+    let respond = host.call("GET", "/auth/session").own();
+    assert_eq!(respond.cookies.len(), 1);
+    assert_ne!(host.browser.get(COOKIE).cloned(), before);
+    let until = json_of(&respond)["session"]["accessTokenExpiresAt"]
+        .as_u64()
+        .unwrap();
+    assert_eq!(until, host.now.wall + 600_000);
+}
+
+#[test]
+fn the_wrong_method_is_told_the_right_one() {
+    let mut host = Host::signed_in();
+    for (path, allowed) in [
+        ("/auth/session", "GET"),
+        ("/auth/callback", "GET"),
+        ("/auth/logout/provider", "GET"),
+        ("/auth/logout", "POST"),
+        ("/auth/backchannel-logout", "POST"),
+    ] {
+        let respond = host.call("PATCH", path).own();
+        assert_eq!(
+            (respond.status, header(&respond, "allow")),
+            (405, Some(allowed)),
+            "{path}"
+        );
+    }
+    assert_eq!(host.go("/auth/logout", Source::CrossSite).status(), 405);
+    assert!(host.session().is_object());
+}

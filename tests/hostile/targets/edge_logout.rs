@@ -1,0 +1,80 @@
+//! The claims of a logout token that the provider has signed, whatever they are: what ends a session has all that
+//! OpenID Connect Back-Channel Logout 1.0 section 2.6 asks for, by another reader.
+
+use super::edge_cookie::answer;
+use serde_json::Value;
+use strongroom::Secret;
+use strongroom::base64url;
+use strongroom::edge::{Effect, Reply, Request};
+use strongroom::http::{HttpReply, Outcome};
+
+const NOW: u64 = 1_800_000_000;
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
+
+pub fn check(input: &[u8]) {
+    let parts = [br#"{"alg":"ES256","typ":"logout+jwt"}"#, input, &[1; 64]];
+    let token = parts.map(base64url::encode).join(".");
+    let request = Request {
+        method: "POST".to_owned(),
+        url: "https://app.example.com/auth/backchannel-logout".to_owned(),
+        has_body: true,
+        ..Request::default()
+    };
+    let mut written = Vec::new();
+    let respond = answer(request, |effect| match effect {
+        Effect::Body(most) => {
+            let body = ["logout_token=", &token].concat();
+            Reply::Body((body.len() <= most).then(|| Secret::new(body)))
+        }
+        Effect::Send { .. } => Reply::Sent(Outcome::Reply(HttpReply {
+            status: 200,
+            content_type: Some("application/json".to_owned()),
+            retry_after: None,
+            date: None,
+            body: Some(Secret::from(KEYS)),
+            dpop_nonce: None,
+        })),
+        Effect::Verify { .. } => Reply::Verified(true),
+        Effect::Read(keys) => Reply::Entries(vec![None; keys.len()]),
+        Effect::Swap { key, .. } => {
+            written.push(key);
+            Reply::Swapped(Some("1".to_owned()))
+        }
+        other => panic!("{other:?} for a logout token"),
+    });
+    if respond.status != 200 {
+        assert_eq!(respond.status, 400);
+        assert!(written.is_empty());
+        let (_, body) = respond.body.unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let why = body["error_description"].as_str().unwrap();
+        super::assert_presentable(why);
+        return;
+    }
+    let claims: Value = serde_json::from_slice(input).unwrap();
+    assert_eq!(claims["iss"], "https://id.example.com");
+    assert!(
+        claims["aud"] == "web"
+            || claims["aud"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one == "web")
+    );
+    assert!(claims["iat"].as_u64().unwrap() <= NOW + 60);
+    assert!(claims["exp"].as_u64().is_none_or(|exp| exp + 60 > NOW));
+    assert!(claims["events"][EVENT].is_object());
+    assert!(claims.get("nonce").is_none());
+    assert!(!claims["jti"].as_str().unwrap().is_empty());
+    let kind = if claims["sid"].is_string() {
+        "sid."
+    } else {
+        "subject."
+    };
+    assert!(claims["sid"].is_string() || claims["sub"].is_string());
+    let [tombstone, used] = &written[..] else {
+        panic!("{written:?}");
+    };
+    assert!(tombstone.starts_with(kind) && used.starts_with("jti."));
+}

@@ -1,0 +1,48 @@
+//! What is sealed of a session's record, when somebody has sealed something else: what is read is written as it was, and
+//! a session that is over is over for each generation.
+
+use strongroom::clock::{Instant, Millis};
+use strongroom::edge::record::{Record, Standing};
+use strongroom::edge::session::Session;
+
+const NOW: Instant = Instant {
+    monotonic: Millis(0),
+    wall: 1_800_000_000_000,
+};
+
+fn presented(generation: u64) -> Session {
+    let text = format!("1\ns\n{generation}\n1\n1\n1\n1\nat\n\nid\nopenid\n");
+    Session::from_text(&text).unwrap()
+}
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    let Some(record) = Record::from_text(text) else {
+        return;
+    };
+    let written = record.to_text();
+    let twin = Record::from_text(written.expose()).unwrap();
+    assert_eq!(twin.to_text().expose(), written.expose());
+    if let Some(intent) = record.intent_at(&NOW) {
+        assert!(intent.until > NOW.wall);
+    }
+    let grace = Millis::from_secs(60);
+    for generation in [0, 1, record.generation, u64::MAX] {
+        let session = presented(generation);
+        match record.standing(&session, grace, &NOW) {
+            Standing::Ended(reason) => assert_eq!(Some(reason), record.ended),
+            standing => {
+                assert_eq!(record.ended, None);
+                match standing {
+                    Standing::Ahead => assert!(generation > record.generation),
+                    Standing::Succeeded(_) | Standing::Replayed => {
+                        assert!(generation < record.generation);
+                    }
+                    _ => assert!(generation <= record.generation),
+                }
+            }
+        }
+    }
+}

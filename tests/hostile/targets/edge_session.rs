@@ -1,0 +1,57 @@
+//! What is sealed of a session, when somebody has sealed something else: what is read is written as it was, and is shown
+//! to nobody.
+
+use strongroom::clock::{Instant, Millis};
+use strongroom::config::Limits;
+use strongroom::edge::session::Session;
+
+const LIMITS: Limits = Limits {
+    idle: Millis(1_800_000),
+    absolute: Millis(43_200_000),
+};
+
+pub fn check(input: &[u8]) {
+    let Ok(text) = core::str::from_utf8(input) else {
+        return;
+    };
+    if let Some((sid, began)) = Session::number_from_text(text) {
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert_eq!(lines[..2], ["1", sid]);
+        assert_eq!((lines.len(), lines[2].parse()), (3, Ok(began)));
+    }
+    let Some(session) = Session::from_text(text) else {
+        return;
+    };
+    let written = session.to_text();
+    let twin = Session::from_text(written.expose()).unwrap();
+    assert_eq!(twin.to_text().expose(), written.expose());
+    let shown = format!("{session:?}");
+    let secrets = [
+        Some(&session.access_token),
+        session.refresh_token.as_ref(),
+        Some(&session.id_token),
+        session.key.as_ref(),
+    ];
+    for secret in secrets.into_iter().flatten() {
+        assert!(
+            secret.expose().len() < 8 || !shown.contains(secret.expose()),
+            "{shown}"
+        );
+    }
+    // Whatever the numbers are: a limit that was reached is reached ever after.
+    let mut was_over = false;
+    for wall in [0, 1, 1_800_000_000_000, u64::MAX - 1, u64::MAX] {
+        let now = Instant {
+            monotonic: Millis(0),
+            wall,
+        };
+        let is_over = session.limit_reached(&LIMITS, &now).is_some();
+        assert!(is_over || !was_over);
+        was_over = is_over;
+        // What is not stale is valid, unless it lives for no time at all.
+        assert!(session.is_stale(&now) || session.is_valid(&now));
+        assert!(session.left(&LIMITS, &now) <= LIMITS.absolute);
+        let _ = session.is_activity_due(&LIMITS, &now);
+    }
+    let _ = session.id_token();
+}

@@ -1,0 +1,138 @@
+//! Cookies of generations before: those that a browser may still have are served with the successor, and those that it has
+//! replaced give a thief away.
+
+use crate::served;
+use crate::world::provider::Endpoint;
+use crate::world::{COOKIE, Fault, Setup, Site, World};
+
+/// A refresh whose new cookie never reaches the browser.
+fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
+    world.pass(61_000);
+    world.weather.lost_answers = 100;
+    let call = world.call(browser, isolate);
+    world.settle();
+    world.weather.lost_answers = 0;
+    assert!(served(world, call));
+}
+
+#[test]
+fn a_browser_that_never_got_the_new_cookie_gets_the_successor_however_late_it_comes() {
+    let mut world = World::new(Setup::default());
+    let alice = world.signed_in("alice", 0);
+    lost_refresh(&mut world, alice, 0);
+    world.pass(600_000);
+    let call = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, call));
+}
+
+#[test]
+fn so_does_one_that_lost_several_in_a_row() {
+    let mut world = World::new(Setup::default());
+    let alice = world.signed_in("alice", 0);
+    for i in 0..4 {
+        lost_refresh(&mut world, alice, i % 2);
+    }
+    let call = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, call));
+    assert_eq!(world.watch.ends.len(), 0);
+}
+
+#[test]
+fn an_old_cookie_is_good_for_the_grace_period_after_the_new_one_was_presented_and_not_longer() {
+    for (pause, is_good) in [(58_000, true), (62_000, false)] {
+        let mut world = World::new(Setup::default());
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(301_000);
+        world.call(alice, 0);
+        world.settle();
+        // Now the new one is presented.
+        world.call(alice, 0);
+        world.settle();
+        world.pass(pause);
+        let replay = world.call(copy, 1);
+        world.settle();
+        assert_eq!(served(&world, replay), is_good);
+        let own = world.call(alice, 1);
+        world.settle();
+        assert_eq!(served(&world, own), is_good);
+        let told: Vec<_> = world.watch.ends.iter().collect();
+        assert_eq!(told.is_empty(), is_good);
+        if !is_good {
+            assert_eq!(told, [(&"security", &1)]);
+            assert!(world.provider.families[0].is_revoked);
+        }
+    }
+}
+
+#[test]
+fn a_request_that_waited_for_longer_than_the_grace_period_counts_by_when_it_came() {
+    let mut world = World::new(Setup {
+        grace: 0,
+        isolates: 2,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1000, 1000));
+    world.call(alice, 0);
+    // This one looks again only some time after the first one's cookie was presented.
+    world.fault(Site::Wait, Fault::LostBefore);
+    world.pass(100);
+    let slow = world.call(alice, 1);
+    world.pass(3000);
+    let next = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, next) && served(&world, slow));
+}
+
+#[test]
+fn where_sessions_are_in_the_store_no_cookie_is_a_replay() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        grace: 0,
+        recheck: 3600,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.call(alice, 1);
+    world.settle();
+    for _ in 0..3 {
+        world.pass(61_000);
+        world.call(alice, 0);
+        world.settle();
+    }
+    // This isolate's knowledge is three generations old.
+    let call = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, call));
+    assert!(world.watch.ends.is_empty());
+}
+
+#[test]
+fn an_answer_that_took_long_does_not_put_an_old_cookie_in_the_place_of_a_new_one() {
+    let mut world = World::new(Setup {
+        grace: 5,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 20_000;
+    let alice = world.signed_in("alice", 0);
+    world.pass(21_000);
+    // It refreshes, and its answer takes longer than the new access token lives.
+    world.fault(Site::Api, Fault::Slow(1, 40_000));
+    let slow = world.call(alice, 0);
+    world.pass(21_000);
+    world.call(alice, 1);
+    world.pass(1000);
+    world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, slow));
+    world.pass(6000);
+    let next = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, next));
+    assert!(world.browsers[alice].jar.contains_key(COOKIE));
+}

@@ -1,0 +1,189 @@
+//! The end of a session reaches every isolate, is told once, and comes of nothing but what ends sessions.
+
+use crate::world::provider::Endpoint;
+use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
+use crate::{both_storages, served};
+
+/// Why a request was told that its session is over.
+fn ended(world: &World, visit: VisitId) -> Option<&str> {
+    world.visits[visit].given.as_ref().unwrap().ended()
+}
+
+#[test]
+fn a_copy_of_the_cookie_of_a_session_that_was_logged_out_is_refused_after_the_recheck_period() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.call(copy, 1);
+        world.settle();
+        world.log_out(alice, 0);
+        world.settle();
+        world.pass(10_001);
+        let call = world.call(copy, 1);
+        world.settle();
+        assert_eq!(ended(&world, call), Some("logged_out"));
+        assert_eq!(world.watch.ends["logged_out"], 1);
+        assert!(world.provider.families[0].is_revoked);
+    }
+}
+
+#[test]
+fn a_logout_that_overtakes_a_refresh_leaves_nothing_of_it() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
+        let call = world.call(alice, 0);
+        world.pass(500);
+        world.log_out(alice, 1);
+        world.settle();
+        assert_eq!(ended(&world, call), Some("logged_out"));
+        assert!(world.provider.families[0].is_revoked);
+        assert!(!world.browsers[alice].jar.contains_key(COOKIE));
+    }
+}
+
+#[test]
+fn a_logout_is_finished_although_its_request_goes_away() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        let logout = world.log_out(alice, 0);
+        world.pass(1);
+        world.abandon(logout);
+        world.settle();
+        let call = world.call(copy, 1);
+        world.settle();
+        assert!(!served(&world, call));
+        assert!(world.provider.families[0].is_revoked);
+    }
+}
+
+#[test]
+fn a_logout_while_the_coordinator_is_down_is_written_when_it_is_up_again() {
+    let mut world = World::new(Setup::default());
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    let copies = [world.copy_of(alice), world.copy_of(alice)];
+    world.weather.coordinator_down = true;
+    let logout = world.log_out(alice, 0);
+    world.settle();
+    assert_eq!(world.visits[logout].given.as_ref().unwrap().status, 200);
+    assert!(!world.browsers[alice].jar.contains_key(COOKIE));
+    assert!(world.provider.families[0].is_revoked);
+    world.weather.coordinator_down = false;
+    world.pass(11_000);
+    // The isolate remembers, and tells the others.
+    for (isolate, copy) in copies.into_iter().enumerate() {
+        let call = world.call(copy, isolate);
+        world.settle();
+        assert_eq!(ended(&world, call), Some("logged_out"));
+    }
+}
+
+#[test]
+fn a_session_that_the_provider_ended_is_over_although_its_user_goes_on() {
+    // Each call writes activity, which must not count as a look.
+    let mut world = World::new(Setup {
+        in_store: true,
+        idle: 20,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    world.call(alice, 0);
+    world.settle();
+    world.back_channel(0, 1);
+    world.settle();
+    let mut served_until = 0;
+    for second in 0..30 {
+        world.pass(1000);
+        let call = world.call(alice, 0);
+        world.settle();
+        if served(&world, call) {
+            served_until = second;
+        }
+    }
+    assert!(served_until <= 10, "{served_until}");
+}
+
+#[test]
+fn a_session_in_the_store_does_not_idle_out_by_what_one_isolate_remembers() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        idle: 60,
+        recheck: 3600,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    world.call(alice, 1);
+    world.settle();
+    for _ in 0..4 {
+        world.pass(30_000);
+        world.call(alice, 0);
+        world.settle();
+    }
+    let call = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, call));
+}
+
+#[test]
+fn a_session_that_was_left_idle_in_the_store_is_ended_told_and_revoked() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        idle: 60,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    let call = world.call(alice, 1);
+    world.settle();
+    assert_eq!(ended(&world, call), Some("idle"));
+    assert_eq!(world.watch.ends["idle"], 1);
+    assert!(world.provider.families[0].is_revoked);
+}
+
+#[test]
+fn the_end_at_the_absolute_limit_is_told_once_however_often_old_cookies_come() {
+    for setup in both_storages(2) {
+        let mut world = World::new(Setup {
+            absolute: 100,
+            idle: 100,
+            ..setup
+        });
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        for pause in [101_000, 1000, 200_000, 3_600_000] {
+            world.pass(pause);
+            for isolate in [0, 1] {
+                // Nor does it depend on what isolates remember.
+                world.kill(isolate);
+                let copy = world.copy_of(copy);
+                let call = world.call(copy, isolate);
+                world.settle();
+                assert!(!served(&world, call));
+            }
+        }
+        assert_eq!(world.watch.ends["absolute"], 1);
+    }
+}
+
+#[test]
+fn the_tokens_of_another_user_end_the_session() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.provider.next_is_other_user = true;
+        let call = world.call(alice, 0);
+        world.settle();
+        assert_eq!(ended(&world, call), Some("security"));
+        assert!(world.provider.families[0].is_revoked);
+    }
+}

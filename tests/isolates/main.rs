@@ -1,0 +1,37 @@
+//! The token handler in many isolates at once, in virtual time.
+//!
+//! Each file is a behaviour. `world` is what they share, and `world/invariants.rs` what holds in all of it, whatever a
+//! test does.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+mod cookies;
+#[path = "../world/dice.rs"]
+#[allow(dead_code, reason = "the simulation uses the rest")]
+mod dice;
+mod ends;
+mod outages;
+mod rotation;
+#[allow(dead_code, reason = "the simulation uses the rest")]
+mod world;
+
+use world::{Setup, VisitId, World};
+
+/// So many isolates, with sessions in cookies and with sessions in the store.
+fn both_storages(isolates: usize) -> [Setup; 2] {
+    [false, true].map(|in_store| Setup {
+        isolates,
+        in_store,
+        ..Setup::default()
+    })
+}
+
+/// Whether a request got what it asked for.
+#[track_caller]
+fn served(world: &World, visit: VisitId) -> bool {
+    let given = world.visits[visit].given.as_ref();
+    given.expect("it was answered").is_served()
+}

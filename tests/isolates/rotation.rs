@@ -1,0 +1,208 @@
+//! One refresh for all isolates: who comes second gets the successor, and a refresh token is sent by one isolate only.
+
+use crate::world::provider::Endpoint;
+use crate::world::{Fault, Setup, Site, World};
+use crate::{both_storages, served};
+
+const REFRESH: Site = Site::Provider(Endpoint::Refresh);
+
+#[test]
+fn an_expired_session_is_refreshed_once_however_many_requests_come_to_however_many_isolates() {
+    for setup in both_storages(4) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        let calls: Vec<_> = (0..1000).map(|i| world.call(alice, i % 4)).collect();
+        world.settle();
+        assert!(calls.into_iter().all(|call| served(&world, call)));
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn who_waits_in_another_isolate_is_served_when_a_slow_provider_has_answered() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(REFRESH, Fault::Slow(2000, 2000));
+        let first = world.call(alice, 0);
+        world.pass(100);
+        let second = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, first) && served(&world, second));
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn a_refresh_is_finished_although_its_request_goes_away() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(REFRESH, Fault::Slow(500, 500));
+        let left = world.call(alice, 0);
+        world.pass(100);
+        world.abandon(left);
+        world.settle();
+        let next = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, next));
+        assert_eq!(world.watch.rotations, 1);
+        assert!(world.visits[left].given.is_none());
+    }
+}
+
+#[test]
+fn a_request_that_goes_away_before_it_refreshes_is_forgotten_at_once() {
+    let mut world = World::new(Setup::default());
+    let alice = world.signed_in("alice", 0);
+    let left = world.call(alice, 0);
+    world.abandon(left);
+    assert!(!world.is_busy());
+}
+
+#[test]
+fn a_commit_whose_answer_was_lost_is_found_to_be_there() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(Site::Swap, None);
+        world.fault(Site::Swap, Fault::LostAfter);
+        let first = world.call(alice, 0);
+        world.settle();
+        let second = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, first) && served(&world, second));
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn an_isolate_whose_commit_failed_does_not_forget_the_successor_and_commits_it_later() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(Site::Swap, None);
+        for _ in 0..5 {
+            world.fault(Site::Swap, Fault::LostBefore);
+        }
+        // Its cookie never arrives: only the isolate has the successor.
+        world.weather.lost_answers = 100;
+        let first = world.call(alice, 0);
+        world.settle();
+        world.weather.lost_answers = 0;
+        assert!(served(&world, first));
+        world.pass(11_000);
+        let second = world.call(alice, 0);
+        world.settle();
+        let third = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, second) && served(&world, third));
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn an_intent_whose_answer_was_lost_does_not_keep_its_own_isolate_waiting() {
+    for setup in both_storages(1) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(Site::Swap, Fault::LostAfter);
+        let call = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, call));
+        assert_eq!(world.watch.rotations, 1);
+        assert!(world.visits[call].given.as_ref().unwrap().at < world.visits[call].began + 5000);
+    }
+}
+
+#[test]
+fn a_refresh_that_failed_leaves_no_intent_that_others_wait_for() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        for _ in 0..3 {
+            world.fault(REFRESH, Fault::Status(503));
+        }
+        let failed = world.call(alice, 0);
+        world.settle();
+        assert!(!served(&world, failed));
+        let other = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, other));
+        assert!(world.visits[other].given.as_ref().unwrap().at < world.visits[other].began + 1000);
+    }
+}
+
+#[test]
+fn an_isolate_that_died_with_the_intent_is_waited_for_and_then_replaced() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(alice, 0);
+        world.pass(1000);
+        world.kill(0);
+        let early = world.call(alice, 1);
+        world.settle();
+        let given = world.visits[early].given.as_ref().unwrap();
+        assert_eq!(given.status, 503);
+        assert!(given.header("retry-after").is_some() && !given.clears());
+        world.pass(20_000);
+        let late = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, late));
+    }
+}
+
+#[test]
+fn attempts_end_before_the_intent_does() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        for _ in 0..3 {
+            world.fault(REFRESH, Fault::LostBefore);
+        }
+        let call = world.call(alice, 0);
+        world.settle();
+        let given = world.visits[call].given.as_ref().unwrap();
+        assert_eq!(given.status, 503);
+        // Three attempts of five seconds each would not leave the time that a commit may take.
+        assert!(given.at < world.visits[call].began + 12_000);
+    }
+}
+
+#[test]
+fn activity_that_another_isolate_wrote_during_a_refresh_is_not_undone_by_it() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        idle: 100,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 60_000;
+    let alice = world.signed_in("alice", 0);
+    // Both isolates know the session; by 58 s it is about to expire, and its user was active a while ago.
+    world.pass(40_000);
+    world.call(alice, 1);
+    world.settle();
+    world.pass(16_000);
+    world.fault(REFRESH, Fault::Slow(1000, 1000));
+    world.poll(alice, 0);
+    world.pass(500);
+    let active = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, active));
+    // 99 s after that, and more than 100 s after what the refresh began with.
+    world.pass(97_000);
+    let later = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, later));
+}

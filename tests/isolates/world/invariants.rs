@@ -1,0 +1,68 @@
+//! What must hold whatever goes wrong, and in whatever order.
+
+use std::fmt::Display;
+
+macro_rules! invariants {
+    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
+        /// A rule that no world may break.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Invariant { $($variant,)+ }
+
+        impl Invariant {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// What it is called on a command line.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            pub(crate) const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)+ }
+            }
+        }
+    };
+}
+
+invariants! {
+    Consumed = "isolates_consumed",
+        "no isolate sends a refresh token of which it could know that it is consumed, and the provider meets one only if its successor was really lost";
+    SingleFlight = "isolates_single_flight",
+        "as long as an intent has not run out, nobody else sends its refresh token";
+    Serves = "isolates_serves",
+        "as long as the access token is valid the request is served, whatever coordinator and provider do";
+    Later = "isolates_later",
+        "without a valid access token the answer is 503 with Retry-After, and nothing else of a session that is not over";
+    DefiniteEnd = "isolates_definite_end",
+        "a session ends by a logout, by the provider, by a limit or by a replayed cookie, and by nothing else; nor is its cookie taken away";
+    Grace = "isolates_grace",
+        "a cookie is good until a later one was presented, and for the grace period after that";
+    Replay = "isolates_replay",
+        "a cookie that was replaced longer ago than the grace period ends the session";
+    EndStays = "isolates_end_stays",
+        "a session that is over is over in every isolate that asks the coordinator again, and is asked for after the recheck period at the latest";
+    Settles = "isolates_settles",
+        "every request is answered within a bounded time";
+    Secrecy = "isolates_secrecy",
+        "nothing secret is in an event, nor in an answer";
+    Told = "isolates_told",
+        "the operator is told of the end of a session once";
+    Recovery = "isolates_recovery",
+        "after the last fault every session that the provider still honours is served again";
+    Sanity = "isolates_sanity",
+        "no isolate panics";
+}
+
+impl Invariant {
+    /// Stops the test: the rule does not hold.
+    #[track_caller]
+    pub(crate) fn is_broken(self, detail: impl Display) -> ! {
+        panic!("{}: {}: {detail}", self.name(), self.sentence())
+    }
+
+    #[track_caller]
+    pub(crate) fn holds_if(self, holds: bool, detail: impl FnOnce() -> String) {
+        if !holds {
+            self.is_broken(detail());
+        }
+    }
+}

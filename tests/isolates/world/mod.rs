@@ -1,0 +1,1023 @@
+//! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Whatever is asked for happens at a moment
+//! of its own and is answered at a later one, so that everything overlaps with everything.
+
+pub(crate) mod coordinator;
+pub(crate) mod invariants;
+pub(crate) mod provider;
+pub(crate) mod watch;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::dice::Dice;
+use coordinator::Coordinator;
+use provider::{Endpoint, ISSUER, METADATA, Provider, signature_of};
+use strongroom::clock::{Instant, Millis};
+use strongroom::edge::{
+    Answer, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Step, TaskId,
+};
+use strongroom::http::{HttpRequest, Outcome};
+use strongroom::vault::Entropy;
+use strongroom::{Secret, base64url, form};
+use watch::Watch;
+
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+pub(crate) const COOKIE: &str = "__Host-strongroom";
+
+/// When everything begins.
+pub(crate) const START: u64 = 1_790_000_000_000;
+
+/// After how long a host gives up on its coordinator.
+const COORDINATOR_TIMEOUT: u64 = 1000;
+
+/// How long an API may take before its host gives up.
+const API_TIMEOUT: u64 = 45_000;
+
+pub(crate) type VisitId = usize;
+
+/// What is fixed from the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) isolates: usize,
+    pub(crate) in_store: bool,
+    /// Seconds.
+    pub(crate) grace: u64,
+    pub(crate) recheck: u64,
+    pub(crate) idle: u64,
+    pub(crate) absolute: u64,
+    pub(crate) request_timeout: u64,
+    /// By how many milliseconds the isolates' clocks are off.
+    pub(crate) skews: Vec<i64>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            isolates: 2,
+            in_store: false,
+            grace: 60,
+            recheck: 10,
+            idle: 1800,
+            absolute: 43_200,
+            request_timeout: 5,
+            skews: vec![0; 8],
+        }
+    }
+}
+
+impl Setup {
+    fn config(&self) -> Config {
+        let storage = if self.in_store {
+            "in-store"
+        } else {
+            "sealed-in-cookie"
+        };
+        let json = format!(
+            r#"{{"issuer":"{ISSUER}","metadata":{METADATA},
+            "client":{{"id":"web","auth":{{"method":"none"}}}},
+            "cookie":{{"keys":["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]}},
+            "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}"}},
+            "requestTimeout":{},
+            "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
+            self.idle, self.absolute, self.grace, self.recheck, self.request_timeout
+        );
+        Config::parse(&json).unwrap()
+    }
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Site {
+    Read,
+    Swap,
+    Wait,
+    Provider(Endpoint),
+    Api,
+}
+
+/// What goes wrong with a request to them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It never arrives.
+    LostBefore,
+    /// It is acted upon, and the answer is lost.
+    LostAfter,
+    /// An error of the server's.
+    Status(u16),
+    /// 429 with `Retry-After`, in seconds.
+    Busy(u64),
+    /// So many milliseconds on the way there, and on the way back.
+    Slow(u64, u64),
+}
+
+/// What happens by chance.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weather {
+    /// So many of a hundred requests meet a fault.
+    pub(crate) faults: u64,
+    /// So many of a hundred answers never reach their browser.
+    pub(crate) lost_answers: u64,
+    /// Whether everything takes as long as it likes.
+    pub(crate) uneven: bool,
+    pub(crate) coordinator_down: bool,
+    pub(crate) provider_down: bool,
+}
+
+pub(crate) struct Isolate {
+    pub(crate) handler: Handler,
+    /// How often it was replaced.
+    epoch: u32,
+    born: u64,
+    skew: i64,
+    running: BTreeMap<TaskId, VisitId>,
+    lingering: Vec<(FlightId, VisitId, u32)>,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Call,
+    Poll,
+    Session,
+    Login,
+    Callback,
+    Logout,
+    BackChannel,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Open,
+    /// The browser has gone away, and the handler goes on.
+    Abandoned,
+    Answered,
+    /// Its isolate is no more.
+    Dead,
+}
+
+/// A request to the handler.
+pub(crate) struct Visit {
+    pub(crate) browser: Option<usize>,
+    pub(crate) isolate: usize,
+    epoch: u32,
+    task: TaskId,
+    /// The number of what was asked last.
+    serial: u32,
+    pub(crate) purpose: Purpose,
+    pub(crate) began: u64,
+    /// The session's cookie that came along.
+    pub(crate) cookie: Option<String>,
+    pub(crate) state: State,
+    pub(crate) given: Option<Given>,
+    body: Option<String>,
+    /// When the coordinator acted last on what this visit knows.
+    pub(crate) looked: u64,
+    /// The coordinator has failed it.
+    pub(crate) coordinator_failed: bool,
+    /// The API has refused it, or failed.
+    pub(crate) api_failed: bool,
+}
+
+/// How it was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) status: u16,
+    /// By the API.
+    pub(crate) passed: bool,
+    pub(crate) cookies: Vec<String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+    pub(crate) at: u64,
+}
+
+impl Given {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether somebody is signed in, by this answer.
+    pub(crate) fn is_served(&self) -> bool {
+        self.passed || (self.status == 200 && self.body.starts_with(r#"{"session":{"#))
+    }
+
+    /// Why the session is over, if this says so.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        if let Some((_, rest)) = self.body.split_once("the session is over: ") {
+            return rest.split('"').next();
+        }
+        if self.body.starts_with(r#"{"session":null,"#) {
+            let (_, rest) = self.body.split_once(r#""reason":""#)?;
+            return rest.split('"').next();
+        }
+        None
+    }
+
+    /// Whether it takes the session's cookie away.
+    pub(crate) fn clears(&self) -> bool {
+        let start = [COOKIE, "=;"].concat();
+        self.cookies.iter().any(|cookie| cookie.starts_with(&start))
+    }
+}
+
+/// A user's, or that of a thief who has copied cookies.
+#[derive(Default)]
+pub(crate) struct Browser {
+    pub(crate) jar: BTreeMap<String, String>,
+    pub(crate) subject: String,
+}
+
+enum Todo {
+    /// It arrives where it was sent.
+    Act {
+        visit: VisitId,
+        serial: u32,
+        effect: Box<Effect>,
+        fault: Option<Fault>,
+        back: u64,
+        sent: u64,
+    },
+    /// Its answer arrives.
+    Reply {
+        visit: VisitId,
+        serial: u32,
+        reply: Box<Reply>,
+        about: About,
+    },
+    /// The handler's answer reaches the browser.
+    Given(VisitId),
+}
+
+/// What an answer is of, for who watches.
+#[derive(Clone, Debug)]
+enum About {
+    Nothing,
+    /// The coordinator acted at this time.
+    Coordinator(u64),
+    CoordinatorFailed,
+    /// The provider's, to this refresh token.
+    Refresh(String),
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) dice: Dice,
+    pub(crate) setup: Setup,
+    pub(crate) isolates: Vec<Isolate>,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) provider: Provider,
+    pub(crate) browsers: Vec<Browser>,
+    pub(crate) visits: Vec<Visit>,
+    pub(crate) weather: Weather,
+    pub(crate) watch: Watch,
+    pub(crate) story: Option<Vec<String>>,
+    /// What goes wrong next, in order.
+    faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
+    agenda: BTreeMap<(u64, u64), Todo>,
+    entries: u64,
+    /// Who waits for a key's version to change.
+    waiting: Vec<(String, VisitId, u32)>,
+}
+
+impl World {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self::with_seed(setup, 1)
+    }
+
+    pub(crate) fn with_seed(setup: Setup, seed: u64) -> Self {
+        let mut world = Self {
+            now: START,
+            dice: Dice::new(seed),
+            isolates: Vec::new(),
+            coordinator: Coordinator::default(),
+            provider: Provider::new(),
+            browsers: Vec::new(),
+            visits: Vec::new(),
+            weather: Weather::default(),
+            watch: Watch::new(&setup),
+            story: None,
+            faults: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            entries: 0,
+            waiting: Vec::new(),
+            setup,
+        };
+        for i in 0..world.setup.isolates {
+            let isolate = world.isolate(i, 0);
+            world.isolates.push(isolate);
+        }
+        world
+    }
+
+    fn isolate(&mut self, i: usize, epoch: u32) -> Isolate {
+        let mut seed = [0; 8];
+        self.dice.fill(&mut seed);
+        let entropy = Dice::new(u64::from_le_bytes(seed));
+        Isolate {
+            handler: Handler::new(self.setup.config(), Box::new(entropy)),
+            epoch,
+            born: self.now.saturating_sub(1000),
+            skew: self.setup.skews.get(i).copied().unwrap_or_default(),
+            running: BTreeMap::new(),
+            lingering: Vec::new(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        let at = self.now - START;
+        if let Some(story) = &mut self.story {
+            story.push(format!("{:>9.3} {}", at as f64 / 1000.0, line()));
+        }
+    }
+
+    /// The time, as an isolate's clocks say it.
+    pub(crate) fn clock(&self, i: usize) -> Instant {
+        let isolate = &self.isolates[i];
+        Instant {
+            monotonic: Millis(self.now - isolate.born),
+            wall: self.now.saturating_add_signed(isolate.skew),
+        }
+    }
+
+    fn after(&mut self, delay: u64, todo: Todo) {
+        self.entries += 1;
+        self.agenda.insert((self.now + delay, self.entries), todo);
+    }
+
+    fn percent(&mut self, times: u64) -> bool {
+        times > 0 && (self.dice.roll(100) as u64) < times
+    }
+
+    fn up_to(&mut self, most: u64) -> u64 {
+        self.dice.roll(usize::try_from(most).unwrap() + 1) as u64
+    }
+
+    /// How long something takes that takes no time to speak of.
+    fn moment(&mut self) -> u64 {
+        if !self.weather.uneven {
+            return 1;
+        }
+        match self.dice.roll(10) {
+            0..5 => self.up_to(3),
+            5..9 => self.up_to(60),
+            _ => self.up_to(400),
+        }
+    }
+
+    // What happens.
+
+    /// Lets the next thing happen; whether there was any.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(((at, _), todo)) = self.agenda.pop_first() else {
+            return false;
+        };
+        self.now = self.now.max(at);
+        match todo {
+            Todo::Act {
+                visit,
+                serial,
+                effect,
+                fault,
+                back,
+                sent,
+            } => self.act(visit, serial, &effect, fault, back, sent),
+            Todo::Reply {
+                visit,
+                serial,
+                reply,
+                about,
+            } => self.arrive(visit, serial, *reply, &about),
+            Todo::Given(visit) => self.receive(visit),
+        }
+        true
+    }
+
+    /// Lets everything happen until this time.
+    pub(crate) fn run_until(&mut self, time: u64) {
+        while self
+            .agenda
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= time)
+        {
+            self.step();
+        }
+        self.now = self.now.max(time);
+    }
+
+    pub(crate) fn pass(&mut self, millis: u64) {
+        self.run_until(self.now + millis);
+    }
+
+    /// Lets everything happen until all requests are answered.
+    pub(crate) fn settle(&mut self) {
+        while self.is_busy() {
+            assert!(self.step(), "a request waits for nothing");
+        }
+        // The answers still have to arrive.
+        let delay = if self.weather.uneven { 6000 } else { 2 };
+        self.pass(delay);
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        let is_open =
+            |visit: &VisitId| matches!(self.visits[*visit].state, State::Open | State::Abandoned);
+        self.watch.open.iter().any(is_open)
+    }
+
+    /// Something goes wrong with the next request of this kind; `None`: not with that one.
+    pub(crate) fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
+        self.faults.entry(site).or_default().push_back(fault.into());
+    }
+
+    // Browsers.
+
+    pub(crate) fn open_browser(&mut self, subject: &str) -> usize {
+        self.browsers.push(Browser {
+            jar: BTreeMap::new(),
+            subject: subject.to_owned(),
+        });
+        self.browsers.len() - 1
+    }
+
+    /// A browser whose user signs in by this isolate.
+    pub(crate) fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
+        let browser = self.open_browser(subject);
+        self.log_in(browser, isolate);
+        self.settle();
+        self.settle();
+        assert!(self.browsers[browser].jar.contains_key(COOKIE));
+        browser
+    }
+
+    pub(crate) fn log_in(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Login, "/auth/login", None)
+    }
+
+    pub(crate) fn call(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Call, "/api/orders", None)
+    }
+
+    pub(crate) fn poll(&mut self, browser: usize, isolate: usize) -> VisitId {
+        self.visit(Some(browser), isolate, Purpose::Poll, "/api/news", None)
+    }
+
+    pub(crate) fn ask_session(&mut self, browser: usize, isolate: usize) -> VisitId {
+        let path = "/auth/session";
+        self.visit(Some(browser), isolate, Purpose::Session, path, None)
+    }
+
+    pub(crate) fn log_out(&mut self, browser: usize, isolate: usize) -> VisitId {
+        let path = "/auth/logout";
+        self.visit(Some(browser), isolate, Purpose::Logout, path, None)
+    }
+
+    /// The provider ends a family of its own accord.
+    pub(crate) fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
+        let token = self.provider.logout_token(self.now, family);
+        let body = Some(format!("logout_token={token}"));
+        let path = "/auth/backchannel-logout";
+        self.visit(None, isolate, Purpose::BackChannel, path, body)
+    }
+
+    /// Somebody gets at the cookies of a browser.
+    pub(crate) fn copy_of(&mut self, browser: usize) -> usize {
+        let jar = self.browsers[browser].jar.clone();
+        let thief = self.open_browser("thief");
+        self.browsers[thief].jar = jar;
+        thief
+    }
+
+    fn visit(
+        &mut self,
+        browser: Option<usize>,
+        isolate: usize,
+        purpose: Purpose,
+        path: &str,
+        body: Option<String>,
+    ) -> VisitId {
+        let jar = browser.map(|browser| &self.browsers[browser].jar);
+        let cookies: Vec<String> = jar
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| [name, "=", value].concat())
+            .collect();
+        let cookie = jar.and_then(|jar| jar.get(COOKIE).cloned());
+        let is_script = matches!(
+            purpose,
+            Purpose::Call | Purpose::Poll | Purpose::Session | Purpose::Logout
+        );
+        let is_navigation = matches!(purpose, Purpose::Login | Purpose::Callback);
+        let request = Request {
+            method: match purpose {
+                Purpose::Logout | Purpose::BackChannel => "POST",
+                _ => "GET",
+            }
+            .to_owned(),
+            url: [ORIGIN, path].concat(),
+            cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            mode: is_navigation.then(|| "navigate".to_owned()),
+            marker: is_script.then(|| match purpose {
+                Purpose::Poll => "background".to_owned(),
+                _ => "1".to_owned(),
+            }),
+            ..Request::default()
+        };
+        let id = self.visits.len();
+        self.tell(|| {
+            format!("visit {id}: {purpose:?} of browser {browser:?} at isolate {isolate}")
+        });
+        self.visits.push(Visit {
+            browser,
+            isolate,
+            epoch: self.isolates[isolate].epoch,
+            task: 0,
+            serial: 0,
+            purpose,
+            began: self.now,
+            cookie,
+            state: State::Open,
+            given: None,
+            body,
+            looked: 0,
+            coordinator_failed: false,
+            api_failed: false,
+        });
+        self.watch.open.insert(id);
+        self.began(id);
+        let clock = self.clock(isolate);
+        let (task, step) = self.isolates[isolate].handler.begin(clock, request);
+        self.visits[id].task = task;
+        self.isolates[isolate].running.insert(task, id);
+        self.take(id, step);
+        id
+    }
+
+    /// The client goes away.
+    pub(crate) fn abandon(&mut self, id: VisitId) {
+        if self.visits[id].state != State::Open {
+            return;
+        }
+        self.tell(|| format!("visit {id} is abandoned"));
+        let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+        if self.isolates[isolate].handler.abandon(task) {
+            self.finish(id, State::Answered);
+        } else {
+            self.visits[id].state = State::Abandoned;
+        }
+        self.events(isolate);
+    }
+
+    /// An isolate is no more, and a fresh one is in its place.
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.tell(|| format!("isolate {i} dies"));
+        let running = std::mem::take(&mut self.isolates[i].running);
+        let epoch = self.isolates[i].epoch + 1;
+        self.isolates[i] = self.isolate(i, epoch);
+        for visit in running.into_values() {
+            self.visits[visit].state = State::Dead;
+            self.watch.open.remove(&visit);
+        }
+    }
+
+    fn finish(&mut self, id: VisitId, state: State) {
+        let visit = &mut self.visits[id];
+        visit.state = state;
+        let (isolate, task) = (visit.isolate, visit.task);
+        self.isolates[isolate].running.remove(&task);
+        self.watch.open.remove(&id);
+    }
+
+    fn receive(&mut self, id: VisitId) {
+        let visit = &self.visits[id];
+        let (Some(browser), Some(given)) = (visit.browser, visit.given.clone()) else {
+            return;
+        };
+        let (purpose, isolate) = (visit.purpose, visit.isolate);
+        for cookie in &given.cookies {
+            let (pair, rest) = cookie.split_once(';').unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            let jar = &mut self.browsers[browser].jar;
+            if rest.ends_with("Max-Age=0") {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        if purpose == Purpose::Login
+            && let Some(location) = given.header("location")
+        {
+            self.sign_in_at_provider(browser, isolate, location);
+        }
+    }
+
+    /// The user signs in, and the browser comes back with the code.
+    fn sign_in_at_provider(&mut self, browser: usize, isolate: usize, location: &str) {
+        let (_, query) = location.split_once('?').unwrap();
+        let query = form::parse(query).unwrap();
+        let get = |name: &str| {
+            let found = query.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).unwrap()
+        };
+        let logins = self.visits.len();
+        let subject = format!("{} by login {logins}", self.browsers[browser].subject);
+        let code = self.provider.authorize(&subject, &get("nonce"));
+        let path = format!(
+            "/auth/callback?code={code}&state={}&iss=https%3A%2F%2Fid.example.com",
+            get("state")
+        );
+        self.visit(Some(browser), isolate, Purpose::Callback, &path, None);
+    }
+
+    // The host.
+
+    fn arrive(&mut self, id: VisitId, serial: u32, reply: Reply, about: &About) {
+        self.landed(id, serial, about);
+        let visit = &self.visits[id];
+        let is_waiting = matches!(visit.state, State::Open | State::Abandoned);
+        if visit.serial == serial && visit.state != State::Dead {
+            self.told(id, &reply);
+        }
+        let visit = &mut self.visits[id];
+        if !is_waiting || visit.serial != serial {
+            return;
+        }
+        match about {
+            About::Coordinator(at) => visit.looked = *at,
+            About::CoordinatorFailed => {
+                visit.coordinator_failed = true;
+                let isolate = visit.isolate;
+                self.watch.coordinator_failed(isolate, self.now);
+            }
+            _ => {}
+        }
+        let visit = &mut self.visits[id];
+        visit.serial += 1;
+        let (isolate, task) = (visit.isolate, visit.task);
+        let clock = self.clock(isolate);
+        let step = self.isolates[isolate].handler.resume(clock, task, reply);
+        self.take(id, step);
+    }
+
+    fn take(&mut self, id: VisitId, step: Step) {
+        let isolate = self.visits[id].isolate;
+        match step {
+            Step::Do(effect) => self.dispatch(id, effect),
+            Step::Done(answer) => self.done(id, answer),
+        }
+        self.events(isolate);
+    }
+
+    fn events(&mut self, isolate: usize) {
+        while let Some(event) = self.isolates[isolate].handler.poll_event() {
+            self.tell(|| format!("isolate {isolate}: {event:?}"));
+            self.event(isolate, &event);
+            if let Event::Landed(flight) = event {
+                let lingering = std::mem::take(&mut self.isolates[isolate].lingering);
+                for (waits_for, visit, serial) in lingering {
+                    if waits_for == flight {
+                        let delay = if self.weather.uneven {
+                            self.up_to(2)
+                        } else {
+                            0
+                        };
+                        self.reply(visit, serial, delay, Reply::Waited, About::Nothing);
+                    } else {
+                        let place = &mut self.isolates[isolate].lingering;
+                        place.push((waits_for, visit, serial));
+                    }
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, visit: VisitId, serial: u32, delay: u64, reply: Reply, about: About) {
+        let reply = Box::new(reply);
+        self.after(
+            delay,
+            Todo::Reply {
+                visit,
+                serial,
+                reply,
+                about,
+            },
+        );
+    }
+
+    fn done(&mut self, id: VisitId, answer: Answer) {
+        let given = match answer {
+            Answer::Respond(respond) => Given {
+                status: respond.status,
+                passed: false,
+                cookies: respond.cookies,
+                headers: respond.headers,
+                body: respond.body.map(|(_, body)| body).unwrap_or_default(),
+                at: self.now,
+            },
+            Answer::Pass { cookies } => Given {
+                status: 200,
+                passed: true,
+                cookies,
+                headers: Vec::new(),
+                body: String::new(),
+                at: self.now,
+            },
+            Answer::NotOurs => panic!("a request of nobody's"),
+        };
+        self.tell(|| {
+            let cookies = given.cookies.len();
+            format!(
+                "visit {id}: {} {} ({cookies} cookies)",
+                given.status, given.body
+            )
+        });
+        let was_open = self.visits[id].state == State::Open;
+        self.finish(id, State::Answered);
+        if was_open {
+            self.visits[id].given = Some(given);
+            self.answered(id);
+            let lost_answers = self.weather.lost_answers;
+            let is_login = matches!(self.visits[id].purpose, Purpose::Login | Purpose::Callback);
+            if !is_login && self.percent(lost_answers) {
+                self.tell(|| format!("visit {id}: the answer is lost"));
+                return;
+            }
+            let delay = match self.weather.uneven && self.percent(10) {
+                true => self.up_to(5000),
+                false => self.moment(),
+            };
+            self.after(delay, Todo::Given(id));
+        }
+    }
+
+    /// What a host does for an effect.
+    fn dispatch(&mut self, id: VisitId, effect: Effect) {
+        let visit = &self.visits[id];
+        let (serial, isolate) = (visit.serial, visit.isolate);
+        let site = match &effect {
+            Effect::Open {
+                key,
+                sealed,
+                bound_to,
+            } => {
+                let opened = self.watch.open(*key, sealed, bound_to);
+                let delay = if self.weather.uneven {
+                    self.up_to(1)
+                } else {
+                    0
+                };
+                let reply = Reply::Opened(opened);
+                return self.reply(id, serial, delay, reply, About::Nothing);
+            }
+            Effect::Seal {
+                nonce,
+                plain,
+                bound_to,
+            } => {
+                let sealed = self.watch.seal(nonce, plain, bound_to);
+                let delay = if self.weather.uneven {
+                    self.up_to(1)
+                } else {
+                    0
+                };
+                return self.reply(id, serial, delay, Reply::Sealed(sealed), About::Nothing);
+            }
+            Effect::Verify {
+                signing_input,
+                signature,
+                ..
+            } => {
+                let is_valid = signature_of(signing_input) == *signature;
+                return self.reply(id, serial, 0, Reply::Verified(is_valid), About::Nothing);
+            }
+            Effect::Body(_) => {
+                let body = self.visits[id].body.as_deref().map(Secret::from);
+                return self.reply(id, serial, 0, Reply::Body(body), About::Nothing);
+            }
+            Effect::Linger { flight, time } => {
+                if let Some(flight) = flight {
+                    let place = &mut self.isolates[isolate].lingering;
+                    place.push((*flight, id, serial));
+                }
+                return self.reply(id, serial, time.0, Reply::Waited, About::Nothing);
+            }
+            Effect::Sign { .. } | Effect::GenerateKey => panic!("nothing is signed here"),
+            Effect::Read(_) => Site::Read,
+            Effect::Swap { .. } => Site::Swap,
+            Effect::Wait { .. } => Site::Wait,
+            Effect::Send { request, .. } => Site::Provider(Provider::endpoint_of(request)),
+            Effect::Forward(_) => Site::Api,
+        };
+        let fault = self.fault_of(site);
+        self.tell(|| match &effect {
+            Effect::Send { request, .. } => {
+                let token = provider::field(request, "refresh_token");
+                format!("visit {id}: {site:?} {token} ({fault:?})")
+            }
+            _ => format!("visit {id}: {site:?} ({fault:?})"),
+        });
+        if let Effect::Forward(forward) = &effect {
+            let token = forward.authorization.expose().to_owned();
+            self.forwards(id, token.strip_prefix("Bearer ").unwrap());
+        }
+        if let Effect::Send { request, .. } = &effect
+            && site == Site::Provider(Endpoint::Refresh)
+        {
+            let token = provider::field(request, "refresh_token");
+            self.sent_refresh(id, &token);
+        }
+        let limit = match &effect {
+            Effect::Read(_) | Effect::Swap { .. } => COORDINATOR_TIMEOUT,
+            Effect::Wait { time, .. } => time.0.max(1),
+            Effect::Send { timeout, .. } => timeout.0,
+            _ => API_TIMEOUT,
+        };
+        let (out, back) = match fault {
+            Some(Fault::Slow(out, back)) => (out, back),
+            _ => (self.moment(), self.moment()),
+        };
+        let about = about(&effect);
+        // Who gives up does not undo what is on its way.
+        let is_lost = matches!(fault, Some(Fault::LostBefore | Fault::LostAfter));
+        let (mut gives_up, failure) = match (&effect, site) {
+            (_, Site::Wait) => (limit, Reply::Waited),
+            (Effect::Send { .. }, _) => (limit, Reply::Sent(Outcome::Failed)),
+            _ => (limit, Reply::Failed),
+        };
+        if is_lost && site != Site::Wait && self.weather.uneven {
+            gives_up = self.up_to(limit);
+        }
+        let failed = match about {
+            About::Coordinator(_) if site != Site::Wait => About::CoordinatorFailed,
+            About::Coordinator(_) => About::Nothing,
+            other => other,
+        };
+        self.reply(id, serial, gives_up, failure, failed);
+        if !matches!(fault, Some(Fault::LostBefore)) {
+            let sent = self.now;
+            self.after(
+                out,
+                Todo::Act {
+                    visit: id,
+                    serial,
+                    effect: Box::new(effect),
+                    fault,
+                    back,
+                    sent,
+                },
+            );
+        }
+    }
+
+    fn fault_of(&mut self, site: Site) -> Option<Fault> {
+        if let Some(fault) = self.faults.get_mut(&site).and_then(VecDeque::pop_front) {
+            return fault;
+        }
+        let is_coordinator = matches!(site, Site::Read | Site::Swap | Site::Wait);
+        if is_coordinator && self.weather.coordinator_down {
+            return Some(match self.dice.roll(8) {
+                0 if self.weather.uneven => Fault::LostAfter,
+                _ => Fault::LostBefore,
+            });
+        }
+        if matches!(site, Site::Provider(_)) && self.weather.provider_down {
+            return Some(self.dice.pick(&[Fault::LostBefore, Fault::Status(502)]));
+        }
+        let faults = self.weather.faults;
+        if !self.percent(faults) {
+            return None;
+        }
+        Some(match site {
+            Site::Read | Site::Swap | Site::Wait => match self.dice.roll(3) {
+                0 => Fault::LostBefore,
+                1 => Fault::LostAfter,
+                _ => Fault::Slow(self.up_to(1500), self.up_to(1500)),
+            },
+            Site::Provider(_) => match self.dice.roll(6) {
+                0 => Fault::LostBefore,
+                1 => Fault::LostAfter,
+                2 => Fault::Status(503),
+                3 => Fault::Busy(1 + self.up_to(8)),
+                _ => Fault::Slow(self.up_to(6000), self.up_to(6000)),
+            },
+            Site::Api => match self.dice.roll(3) {
+                0 => Fault::LostBefore,
+                _ => Fault::Slow(self.up_to(20_000), self.up_to(20_000)),
+            },
+        })
+    }
+
+    fn act(
+        &mut self,
+        id: VisitId,
+        serial: u32,
+        effect: &Effect,
+        fault: Option<Fault>,
+        back: u64,
+        sent: u64,
+    ) {
+        let is_lost = matches!(fault, Some(Fault::LostAfter));
+        let (reply, about) = match effect {
+            Effect::Read(keys) => {
+                let entries = keys.iter().map(|key| self.coordinator.read(self.now, key));
+                let reply = Reply::Entries(entries.collect());
+                (reply, About::Coordinator(self.now))
+            }
+            Effect::Swap {
+                key,
+                version,
+                value,
+                lifetime,
+            } => {
+                let written =
+                    self.coordinator
+                        .swap(self.now, key, version.as_deref(), value, *lifetime);
+                if written.is_some() {
+                    self.wrote(id, key, value);
+                    self.wake(key);
+                }
+                (Reply::Swapped(written), About::Coordinator(self.now))
+            }
+            Effect::Wait { key, version, .. } => {
+                if self.coordinator.version(self.now, key) == *version {
+                    self.waiting.push((key.clone(), id, serial));
+                    return;
+                }
+                (Reply::Waited, About::Nothing)
+            }
+            Effect::Send { request, .. } => {
+                let about = about(effect);
+                let outcome = self.answer_of_provider(id, request, fault, sent);
+                (Reply::Sent(outcome), about)
+            }
+            Effect::Forward(forward) => {
+                let token = forward.authorization.expose();
+                let token = token.strip_prefix("Bearer ").unwrap();
+                let is_good = self.provider.is_good(self.now, token);
+                self.visits[id].api_failed |= !is_good;
+                let head = Head {
+                    status: if is_good { 200 } else { 401 },
+                    ..Head::default()
+                };
+                (Reply::Head(head), About::Nothing)
+            }
+            _ => panic!("nobody acts on {effect:?}"),
+        };
+        if !is_lost {
+            self.reply(id, serial, back, reply, about);
+        }
+    }
+
+    fn answer_of_provider(
+        &mut self,
+        id: VisitId,
+        request: &HttpRequest,
+        fault: Option<Fault>,
+        sent: u64,
+    ) -> Outcome {
+        match fault {
+            Some(Fault::Status(status)) => {
+                return Outcome::Reply(provider::json(status, String::new()));
+            }
+            Some(Fault::Busy(seconds)) => {
+                let mut reply = provider::json(429, String::new());
+                reply.retry_after = Some(Millis::from_secs(seconds));
+                return Outcome::Reply(reply);
+            }
+            _ => {}
+        }
+        let (reply, rotation) = self.provider.act(self.now, request);
+        if let Some(rotation) = rotation {
+            let token = provider::field(request, "refresh_token");
+            self.tell(|| format!("provider: {token} {rotation:?}"));
+            self.rotated(id, &token, rotation, sent);
+        }
+        Outcome::Reply(reply)
+    }
+
+    fn wake(&mut self, key: &str) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for (waits_for, visit, serial) in waiting {
+            if waits_for != key {
+                self.waiting.push((waits_for, visit, serial));
+            } else if !self.weather.uneven || !self.percent(10) {
+                let delay = self.moment();
+                self.reply(visit, serial, delay, Reply::Waited, About::Nothing);
+            }
+        }
+    }
+
+    /// What is sealed in a text.
+    pub(crate) fn unsealed(&self, text: &str) -> Option<String> {
+        let sealed = base64url::decode(text.split('.').nth(2)?)?;
+        self.watch.sealed_text(&sealed)
+    }
+}
+
+fn about(effect: &Effect) -> About {
+    match effect {
+        Effect::Read(_) | Effect::Swap { .. } | Effect::Wait { .. } => About::Coordinator(0),
+        Effect::Send { request, .. } if Provider::endpoint_of(request) == Endpoint::Refresh => {
+            About::Refresh(provider::field(request, "refresh_token"))
+        }
+        _ => About::Nothing,
+    }
+}

@@ -1,0 +1,271 @@
+//! An OpenID provider that rotates refresh tokens, and revokes the family when a consumed one comes again.
+//!
+//! Its signatures are hashes: what verifies them here is this world, as in a server it is the host.
+
+use std::collections::BTreeMap;
+
+use strongroom::http::{HttpReply, HttpRequest};
+use strongroom::{Secret, base64url, form, pkce};
+
+pub(crate) const ISSUER: &str = "https://id.example.com";
+pub(crate) const CLIENT_ID: &str = "web";
+const REVOKE: &str = "https://id.example.com/revoke";
+const KEYS: &str = "https://id.example.com/jwks";
+
+/// Stands in every secret, so that one look finds any of them.
+pub(crate) const SECRET: &str = "s3cr3t";
+
+/// Stands in an answer that is for somebody else.
+pub(crate) const OTHER_USER: &str = r#""for":"somebody else""#;
+
+/// The provider's metadata, as the configuration has it.
+pub(crate) const METADATA: &str = r#"{
+    "issuer": "https://id.example.com",
+    "authorization_endpoint": "https://id.example.com/authorize",
+    "token_endpoint": "https://id.example.com/token",
+    "jwks_uri": "https://id.example.com/jwks",
+    "revocation_endpoint": "https://id.example.com/revoke",
+    "response_types_supported": ["code"],
+    "code_challenge_methods_supported": ["S256"],
+    "id_token_signing_alg_values_supported": ["ES256"],
+    "authorization_response_iss_parameter_supported": true
+}"#;
+
+/// A public key of P-256: that of RFC 9449 4.1.
+const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"one",
+    "x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Endpoint {
+    Keys,
+    Code,
+    Refresh,
+    Revoke,
+}
+
+/// What came of a refresh at the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// A new refresh token.
+    Fresh,
+    /// The token was consumed a moment ago: its successor is given once more.
+    Forgiven,
+    /// The token was consumed before: now the whole family is revoked.
+    Reused,
+    /// The family is revoked.
+    Refused,
+}
+
+/// All tokens that descend from one login.
+pub(crate) struct Family {
+    pub(crate) subject: String,
+    pub(crate) login_at: u64,
+    nonce: String,
+    /// When each refresh token was consumed.
+    consumed: Vec<Option<u64>>,
+    pub(crate) is_revoked: bool,
+}
+
+pub(crate) struct Provider {
+    /// How long access tokens live, in milliseconds.
+    pub(crate) lifetime: u64,
+    /// For how long a consumed refresh token is forgiven, in milliseconds.
+    pub(crate) leeway: u64,
+    /// The next refresh brings the ID token of somebody else.
+    pub(crate) next_is_other_user: bool,
+    pub(crate) families: Vec<Family>,
+    /// Codes: the subject and the nonce.
+    codes: BTreeMap<String, (String, String)>,
+    /// When access tokens end.
+    access: BTreeMap<String, u64>,
+    count: u64,
+}
+
+impl Provider {
+    pub(crate) fn new() -> Self {
+        Self {
+            lifetime: 60_000,
+            leeway: 0,
+            next_is_other_user: false,
+            families: Vec::new(),
+            codes: BTreeMap::new(),
+            access: BTreeMap::new(),
+            count: 0,
+        }
+    }
+
+    pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
+        match request.url.as_str() {
+            KEYS => Endpoint::Keys,
+            REVOKE => Endpoint::Revoke,
+            _ if field(request, "grant_type") == "refresh_token" => Endpoint::Refresh,
+            _ => Endpoint::Code,
+        }
+    }
+
+    /// The user signs in: the code that the browser is sent back with.
+    pub(crate) fn authorize(&mut self, subject: &str, nonce: &str) -> String {
+        let code = self.secret("code");
+        self.codes
+            .insert(code.clone(), (subject.to_owned(), nonce.to_owned()));
+        code
+    }
+
+    /// The family and the place in it of a refresh token.
+    pub(crate) fn place(refresh_token: &str) -> (usize, usize) {
+        let mut parts = refresh_token.rsplit('-');
+        let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap();
+        let (place, family) = (number(), number());
+        (family, place)
+    }
+
+    pub(crate) fn is_consumed(&self, refresh_token: &str) -> bool {
+        let (family, place) = Self::place(refresh_token);
+        self.families[family].consumed[place].is_some()
+    }
+
+    /// Does what a request asks for.
+    pub(crate) fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
+        match Self::endpoint_of(request) {
+            Endpoint::Keys => (json(200, KEY_SET.to_owned()), None),
+            Endpoint::Code => (self.redeem(now, &field(request, "code")), None),
+            Endpoint::Refresh => {
+                let (reply, rotation) = self.refresh(now, &field(request, "refresh_token"));
+                (reply, Some(rotation))
+            }
+            Endpoint::Revoke => {
+                let (family, _) = Self::place(&field(request, "token"));
+                self.families[family].is_revoked = true;
+                (json(200, String::new()), None)
+            }
+        }
+    }
+
+    fn redeem(&mut self, now: u64, code: &str) -> HttpReply {
+        let Some((subject, nonce)) = self.codes.remove(code) else {
+            return refusal("invalid_grant");
+        };
+        self.families.push(Family {
+            subject,
+            login_at: now,
+            nonce,
+            consumed: vec![None],
+            is_revoked: false,
+        });
+        self.tokens(now, self.families.len() - 1, true)
+    }
+
+    fn refresh(&mut self, now: u64, token: &str) -> (HttpReply, Rotation) {
+        let (i, place) = Self::place(token);
+        let family = &mut self.families[i];
+        if family.is_revoked {
+            return (refusal("invalid_grant"), Rotation::Refused);
+        }
+        let rotation = match family.consumed[place] {
+            None => {
+                family.consumed[place] = Some(now);
+                family.consumed.push(None);
+                Rotation::Fresh
+            }
+            Some(at) if now - at <= self.leeway && place + 2 == family.consumed.len() => {
+                Rotation::Forgiven
+            }
+            Some(_) => {
+                family.is_revoked = true;
+                return (refusal("invalid_grant"), Rotation::Reused);
+            }
+        };
+        (self.tokens(now, i, false), rotation)
+    }
+
+    fn tokens(&mut self, now: u64, i: usize, is_login: bool) -> HttpReply {
+        let access_token = self.secret("at");
+        self.access
+            .insert(access_token.clone(), now + self.lifetime);
+        let is_other = !is_login && std::mem::take(&mut self.next_is_other_user);
+        let id_token = self.id_token(now, i, is_login, is_other);
+        let family = &self.families[i];
+        let last = family.consumed.len() - 1;
+        let other = if is_other {
+            format!(",{OTHER_USER}")
+        } else {
+            String::new()
+        };
+        let body = format!(
+            r#"{{"access_token":"{access_token}","token_type":"Bearer","expires_in":{},"refresh_token":"{SECRET}-rt-{i}-{last}","id_token":"{id_token}","scope":"openid offline_access"{other}}}"#,
+            self.lifetime / 1000
+        );
+        json(200, body)
+    }
+
+    fn id_token(&self, now: u64, i: usize, is_login: bool, is_other: bool) -> String {
+        let family = &self.families[i];
+        let (subject, login_at) = (&family.subject, family.login_at / 1000);
+        let subject = if is_other { "somebody else" } else { subject };
+        let (iat, exp) = (now / 1000, now / 1000 + 3600);
+        let nonce = if is_login {
+            format!(r#","nonce":"{}""#, family.nonce)
+        } else {
+            String::new()
+        };
+        sign(&format!(
+            r#"{{"iss":"{ISSUER}","sub":"{subject}","aud":"{CLIENT_ID}","iat":{iat},"exp":{exp},"auth_time":{login_at},"sid":"op-{i}"{nonce}}}"#
+        ))
+    }
+
+    /// What the provider sends when it ends a session of its own accord.
+    pub(crate) fn logout_token(&mut self, now: u64, family: usize) -> String {
+        self.count += 1;
+        let (jti, iat, exp) = (self.count, now / 1000, now / 1000 + 120);
+        sign(&format!(
+            r#"{{"iss":"{ISSUER}","aud":"{CLIENT_ID}","iat":{iat},"exp":{exp},"jti":"j{jti}","sid":"op-{family}","events":{{"http://schemas.openid.net/event/backchannel-logout":{{}}}}}}"#
+        ))
+    }
+
+    /// Whether an API takes this access token.
+    pub(crate) fn is_good(&self, now: u64, access_token: &str) -> bool {
+        self.access.get(access_token).is_some_and(|end| *end > now)
+    }
+
+    fn secret(&mut self, kind: &str) -> String {
+        self.count += 1;
+        format!("{SECRET}-{kind}-{}", self.count)
+    }
+}
+
+/// A parameter of a form, or nothing.
+pub(crate) fn field(request: &HttpRequest, name: &str) -> String {
+    let form = request.form.as_ref().map_or("", Secret::expose);
+    let fields = form::parse(form).unwrap();
+    let found = fields.into_iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value).unwrap_or_default()
+}
+
+fn sign(claims: &str) -> String {
+    let header = base64url::encode(br#"{"alg":"ES256","kid":"one"}"#);
+    let input = [header, base64url::encode(claims.as_bytes())].join(".");
+    let signature = base64url::encode(&signature_of(&input));
+    [input, signature].join(".")
+}
+
+/// What stands for a signature here.
+pub(crate) fn signature_of(input: &str) -> Vec<u8> {
+    let hash = pkce::sha256(input.as_bytes());
+    [hash, hash].concat()
+}
+
+pub(crate) fn json(status: u16, body: String) -> HttpReply {
+    HttpReply {
+        status,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        date: None,
+        body: Some(Secret::new(body)),
+        dpop_nonce: None,
+    }
+}
+
+pub(crate) fn refusal(code: &str) -> HttpReply {
+    json(400, format!(r#"{{"error":"{code}"}}"#))
+}

@@ -1,0 +1,687 @@
+//! The account that the world keeps of sessions, by the rules and not by the handler's code. It sees what hosts see, what
+//! is sealed, and what the provider and the coordinator know; and it stops the test at the first breach.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use strongroom::Secret;
+use strongroom::edge::record::Record;
+use strongroom::edge::session::Session;
+use strongroom::edge::{Event, Reply};
+use strongroom::pkce;
+use strongroom::session::EndReason;
+
+use super::invariants::Invariant;
+use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
+use super::{About, Purpose, Setup, State, VisitId, World};
+
+/// By how much two clocks may be apart, in milliseconds.
+pub(crate) const SKEW: u64 = 2500;
+
+/// How ID tokens begin.
+const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
+
+/// Longest time for a request, in milliseconds: three attempts at the provider, what the coordinator takes, an API.
+const LONGEST: u64 = 180_000;
+
+/// What a cookie says.
+#[derive(Clone, Debug)]
+pub(crate) struct Presented {
+    pub(crate) sid: String,
+    /// Where sessions are in cookies.
+    pub(crate) session: Option<Session>,
+}
+
+/// What is known of a session.
+#[derive(Default)]
+pub(crate) struct Account {
+    pub(crate) family: usize,
+    /// What the coordinator has.
+    pub(crate) record: Option<Record>,
+    /// When the coordinator first had each refresh token, by its place in the family.
+    committed: BTreeMap<usize, u64>,
+    /// When a cookie of each generation was first presented.
+    presented: BTreeMap<u64, u64>,
+    /// When the coordinator first had that written.
+    noted: BTreeMap<u64, u64>,
+    /// When somebody asked for its end.
+    logout: Option<u64>,
+    /// Since when the coordinator says that it is over.
+    over: Option<u64>,
+    /// An isolate has said so that could not write it.
+    is_said_over: bool,
+}
+
+/// What is known of a family, besides what the provider knows.
+#[derive(Default)]
+struct Family {
+    /// The provider has refused its refresh token.
+    is_refused: bool,
+    /// It has answered for somebody else.
+    is_of_other: bool,
+    back_channel: Option<u64>,
+    /// Since when the coordinator has the provider's word that it is over.
+    over: Option<u64>,
+    rotations: BTreeMap<usize, Rotated>,
+}
+
+/// A rotation at the provider.
+#[derive(Clone, Debug)]
+struct Rotated {
+    by: VisitId,
+    sent: u64,
+    has_answered: bool,
+}
+
+/// A refresh that was sent and not answered yet.
+struct Exchange {
+    token: String,
+    visit: VisitId,
+    serial: u32,
+    until: u64,
+}
+
+/// Why a successor was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Loss {
+    /// The provider's answer was.
+    Answer,
+    /// The isolate that had it died before the coordinator had it.
+    Isolate,
+    /// The coordinator did not take it.
+    Commit,
+    /// It took longer than an intent holds.
+    Slow,
+    /// None was: a request that its host had given up arrived after the next one.
+    Overtaken,
+}
+
+struct Sealed {
+    key: usize,
+    bound_to: String,
+    plain: String,
+}
+
+pub(crate) struct Watch {
+    grace: u64,
+    recheck: u64,
+    idle: u64,
+    absolute: u64,
+    lease: u64,
+    /// Requests that wait for their answers.
+    pub(crate) open: BTreeSet<VisitId>,
+    pub(crate) accounts: BTreeMap<String, Account>,
+    families: BTreeMap<usize, Family>,
+    exchanges: Vec<Exchange>,
+    visits: BTreeMap<VisitId, Presented>,
+    sealed: BTreeMap<Vec<u8>, Sealed>,
+    /// When the coordinator last failed each isolate.
+    failed: BTreeMap<usize, u64>,
+    /// What isolates know of families, as long as they live: the place of the newest refresh token.
+    knows: BTreeMap<(usize, u32, usize), usize>,
+    /// Sessions in the store by their access tokens.
+    by_token: BTreeMap<String, Session>,
+    /// Those of them that isolates have used.
+    held: BTreeMap<(usize, u32, String), Session>,
+    /// Whose sessions' ends were told.
+    told_of: BTreeSet<String>,
+    pub(crate) losses: BTreeMap<Loss, u64>,
+    pub(crate) ends: BTreeMap<&'static str, u64>,
+    pub(crate) rotations: u64,
+    pub(crate) served: u64,
+    pub(crate) later: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        Self {
+            grace: setup.grace * 1000,
+            recheck: setup.recheck * 1000,
+            idle: setup.idle * 1000,
+            absolute: setup.absolute * 1000,
+            lease: setup.request_timeout * 3000 + 5000,
+            open: BTreeSet::new(),
+            accounts: BTreeMap::new(),
+            families: BTreeMap::new(),
+            exchanges: Vec::new(),
+            visits: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            knows: BTreeMap::new(),
+            by_token: BTreeMap::new(),
+            held: BTreeMap::new(),
+            told_of: BTreeSet::new(),
+            losses: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            rotations: 0,
+            served: 0,
+            later: 0,
+        }
+    }
+
+    /// Seals: what was sealed is remembered, and nothing else opens.
+    pub(crate) fn seal(&mut self, nonce: &[u8; 12], plain: &Secret, bound_to: &str) -> Vec<u8> {
+        let tag = pkce::sha256(
+            [nonce, plain.expose().as_bytes(), bound_to.as_bytes()]
+                .concat()
+                .as_slice(),
+        );
+        let sealed = [nonce.as_slice(), &tag[..16]].concat();
+        let what = Sealed {
+            key: 0,
+            bound_to: bound_to.to_owned(),
+            plain: plain.expose().to_owned(),
+        };
+        self.sealed.insert(sealed.clone(), what);
+        sealed
+    }
+
+    pub(crate) fn open(&self, key: usize, sealed: &[u8], bound_to: &str) -> Option<Secret> {
+        let found = self.sealed.get(sealed)?;
+        let is_genuine = found.key == key && found.bound_to == bound_to;
+        is_genuine.then(|| Secret::from(found.plain.as_str()))
+    }
+
+    pub(crate) fn sealed_text(&self, sealed: &[u8]) -> Option<String> {
+        Some(self.sealed.get(sealed)?.plain.clone())
+    }
+
+    pub(crate) fn coordinator_failed(&mut self, isolate: usize, now: u64) {
+        self.failed.insert(isolate, now);
+    }
+
+    pub(crate) fn presented(&self, id: VisitId) -> Option<&Presented> {
+        self.visits.get(&id)
+    }
+
+    fn family_of(&self, sid: &str) -> usize {
+        self.accounts
+            .get(sid)
+            .map(|account| account.family)
+            .unwrap()
+    }
+}
+
+fn family_and_place(session: &Session) -> (usize, usize) {
+    Provider::place(session.refresh_token.as_ref().map(Secret::expose).unwrap())
+}
+
+impl World {
+    /// What the cookie of a session says.
+    pub(crate) fn reading(&self, cookie: &str) -> Option<Presented> {
+        let plain = self.unsealed(cookie)?;
+        if self.setup.in_store {
+            let (sid, _) = Session::number_from_text(&plain)?;
+            return Some(Presented {
+                sid: sid.to_owned(),
+                session: None,
+            });
+        }
+        let session = Session::from_text(&plain)?;
+        Some(Presented {
+            sid: session.sid.clone(),
+            session: Some(session),
+        })
+    }
+
+    pub(super) fn began(&mut self, id: VisitId) {
+        let now = self.now;
+        let cookie = self.visits[id].cookie.clone();
+        let presented = cookie.and_then(|cookie| self.reading(&cookie));
+        let Some(presented) = presented else {
+            if self.visits[id].purpose == Purpose::BackChannel {
+                let body = self.visits[id].body.clone().unwrap();
+                let payload = body.split('.').nth(1).unwrap();
+                let claims = strongroom::base64url::decode(payload).unwrap();
+                let claims = String::from_utf8(claims).unwrap();
+                let (_, rest) = claims.split_once("\"op-").unwrap();
+                let family: usize = rest.split('"').next().unwrap().parse().unwrap();
+                self.watch.families.entry(family).or_default().back_channel = Some(now);
+            }
+            return;
+        };
+        let account = self
+            .watch
+            .accounts
+            .entry(presented.sid.clone())
+            .or_default();
+        if let Some(session) = &presented.session {
+            account.family = family_and_place(session).0;
+            account.presented.entry(session.generation).or_insert(now);
+        }
+        if matches!(self.visits[id].purpose, Purpose::Logout | Purpose::Callback) {
+            account.logout.get_or_insert(now);
+        }
+        self.watch.visits.insert(id, presented);
+    }
+
+    /// A refresh token leaves an isolate.
+    pub(super) fn sent_refresh(&mut self, id: VisitId, token: &str) {
+        let (family, place) = Provider::place(token);
+        let visit = &self.visits[id];
+        let (isolate, epoch, looked) = (visit.isolate, visit.epoch, visit.looked);
+        let watch = &self.watch;
+        let account = watch
+            .accounts
+            .values()
+            .find(|account| account.family == family);
+        if let Some(account) = account {
+            let newer = account
+                .committed
+                .range(place + 1..)
+                .map(|(_, at)| *at)
+                .min();
+            Invariant::Consumed.holds_if(newer.is_none_or(|at| at > looked), || {
+                format!("visit {id} sends {token}, and has read its successor")
+            });
+        }
+        let known = watch.knows.get(&(isolate, epoch, family)).copied();
+        Invariant::Consumed.holds_if(known.is_none_or(|known| known <= place), || {
+            format!("visit {id} sends {token}, and isolate {isolate} had its successor before")
+        });
+        for other in &watch.exchanges {
+            let is_same = other.token == token && other.visit != id;
+            Invariant::SingleFlight.holds_if(!is_same || other.until < self.now + SKEW, || {
+                format!(
+                    "visit {id} sends {token}, which visit {} is sending",
+                    other.visit
+                )
+            });
+        }
+        let record = account.and_then(|account| account.record.as_ref());
+        let until = record.and_then(|record| record.intent.as_ref());
+        let until = until.map_or(0, |intent| intent.until);
+        let serial = self.visits[id].serial;
+        self.watch.exchanges.push(Exchange {
+            token: token.to_owned(),
+            visit: id,
+            serial,
+            until,
+        });
+    }
+
+    /// The provider has acted on a refresh token.
+    pub(super) fn rotated(&mut self, id: VisitId, token: &str, rotation: Rotation, sent: u64) {
+        let (i, place) = Provider::place(token);
+        let now = self.now;
+        match rotation {
+            Rotation::Fresh => {
+                self.watch.rotations += 1;
+                let rotated = Rotated {
+                    by: id,
+                    sent,
+                    has_answered: false,
+                };
+                let family = self.watch.families.entry(i).or_default();
+                family.rotations.insert(place, rotated);
+            }
+            Rotation::Forgiven => {}
+            Rotation::Refused => self.watch.families.entry(i).or_default().is_refused = true,
+            Rotation::Reused => {
+                let family = self.watch.families.entry(i).or_default();
+                family.is_refused = true;
+                let rotated = family.rotations.get(&place).cloned().unwrap();
+                let visit = &self.visits[rotated.by];
+                let loss = if sent < rotated.sent {
+                    Some(Loss::Overtaken)
+                } else if !rotated.has_answered {
+                    Some(Loss::Answer)
+                } else if visit.state == State::Dead {
+                    Some(Loss::Isolate)
+                } else if visit.coordinator_failed {
+                    Some(Loss::Commit)
+                } else if visit.state != State::Answered
+                    && now >= rotated.sent + self.watch.lease - SKEW
+                {
+                    Some(Loss::Slow)
+                } else {
+                    None
+                };
+                let Some(loss) = loss else {
+                    Invariant::Consumed.is_broken(format!(
+                        "{token} came again; visit {} had its successor",
+                        rotated.by
+                    ))
+                };
+                *self.watch.losses.entry(loss).or_default() += 1;
+            }
+        }
+    }
+
+    /// An answer reaches its host, which may have stopped waiting for it.
+    pub(super) fn landed(&mut self, id: VisitId, serial: u32, about: &About) {
+        if let About::Refresh(_) = about {
+            let is_it = |e: &Exchange| e.visit == id && e.serial == serial;
+            self.watch.exchanges.retain(|exchange| !is_it(exchange));
+        }
+    }
+
+    /// A task is told something.
+    pub(super) fn told(&mut self, id: VisitId, reply: &Reply) {
+        let visit = &self.visits[id];
+        let (isolate, epoch) = (visit.isolate, visit.epoch);
+        match reply {
+            Reply::Sent(strongroom::http::Outcome::Reply(answer)) if answer.status == 200 => {
+                let body = answer.body.as_ref().map_or("", Secret::expose);
+                let start = format!(r#""refresh_token":"{SECRET}-rt-"#);
+                let Some((_, rest)) = body.split_once(&start) else {
+                    return;
+                };
+                let token = rest.split('"').next().unwrap();
+                let (family, place) = Provider::place(token);
+                let knows = self
+                    .watch
+                    .knows
+                    .entry((isolate, epoch, family))
+                    .or_default();
+                *knows = (*knows).max(place);
+                let of_it = self.watch.families.entry(family).or_default();
+                if let Some(rotated) = place
+                    .checked_sub(1)
+                    .and_then(|p| of_it.rotations.get_mut(&p))
+                {
+                    rotated.has_answered = true;
+                    rotated.by = id;
+                }
+                of_it.is_of_other |= body.contains(OTHER_USER);
+            }
+            _ => {}
+        }
+    }
+
+    /// An access token is used.
+    pub(super) fn forwards(&mut self, id: VisitId, access_token: &str) {
+        let visit = &self.visits[id];
+        let Some(presented) = self.watch.visits.get(&id) else {
+            return;
+        };
+        let Some(session) = self.watch.by_token.get(access_token) else {
+            return;
+        };
+        let key = (visit.isolate, visit.epoch, presented.sid.clone());
+        self.watch.held.insert(key, session.clone());
+    }
+
+    /// The coordinator has taken something.
+    pub(super) fn wrote(&mut self, id: VisitId, key: &str, value: &str) {
+        let now = self.now;
+        if !key.starts_with("session.") {
+            return;
+        }
+        let plain = self.unsealed(value).unwrap();
+        let record = Record::from_text(&plain).unwrap();
+        self.tell(|| format!("coordinator: {}", summary(&record)));
+        let sid = match (&record.session, self.watch.visits.get(&id)) {
+            (Some(session), _) => session.sid.clone(),
+            (None, Some(presented)) => presented.sid.clone(),
+            (None, None) => panic!("an end of an unknown session"),
+        };
+        if let Some(reason) = record.ended
+            && !self.watch.accounts[&sid].is_said_over
+        {
+            self.may_end(id, &sid, reason);
+        }
+        let account = self.watch.accounts.entry(sid).or_default();
+        if let Some(session) = &record.session {
+            let (family, place) = family_and_place(session);
+            account.family = family;
+            account.committed.entry(place).or_insert(now);
+            let token = session.access_token.expose().to_owned();
+            self.watch.by_token.entry(token).or_insert(session.clone());
+        }
+        for presented in &record.presented {
+            account.noted.entry(presented.generation).or_insert(now);
+        }
+        if record.ended.is_some() {
+            account.over.get_or_insert(now);
+        }
+        account.record = Some(record);
+    }
+
+    /// A session is over by what this request came to, or another one of its isolate.
+    fn may_end(&self, id: VisitId, sid: &str, reason: EndReason) {
+        let isolate = self.visits[id].isolate;
+        let mut others = self.watch.open.iter().copied().filter(|other| {
+            let is_of_it = self.watch.visits.get(other).is_some_and(|p| p.sid == sid);
+            is_of_it && self.visits[*other].isolate == isolate
+        });
+        if let Err((invariant, why)) = self.ends(id, sid, reason)
+            && !others.any(|other| self.ends(other, sid, reason).is_ok())
+        {
+            invariant.is_broken(why);
+        }
+    }
+
+    /// Whether a session may end for this reason.
+    fn ends(&self, id: VisitId, sid: &str, reason: EndReason) -> Result<(), (Invariant, String)> {
+        let now = self.now;
+        let watch = &self.watch;
+        let account = &watch.accounts[sid];
+        let none = Family::default();
+        let family = watch.families.get(&account.family).unwrap_or(&none);
+        let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
+        let is_legitimate = match reason {
+            EndReason::LoggedOut => account.logout.is_some(),
+            EndReason::ProviderEnded => family.is_refused || family.back_channel.is_some(),
+            EndReason::Idle => {
+                let active = match presented {
+                    Some(session) => session.active,
+                    None => {
+                        let session = account.record.as_ref().and_then(|r| r.session.as_ref());
+                        session.map_or(0, |session| session.active)
+                    }
+                };
+                now + SKEW >= active + watch.idle
+            }
+            EndReason::Absolute => {
+                let began = self.provider.families[account.family].login_at;
+                now + 2 * SKEW >= began + watch.absolute
+            }
+            EndReason::Security if family.is_of_other => true,
+            EndReason::Security => {
+                let Some(generation) = presented.map(|session| session.generation) else {
+                    let why = format!("visit {id}: a session in the store has no old cookies");
+                    return Err((Invariant::Grace, why));
+                };
+                let came = self.visits[id].began;
+                let later = account.presented.range(generation + 1..);
+                let replaced = later.map(|(_, at)| *at).min();
+                if replaced.is_none_or(|at| came + SKEW <= at + watch.grace) {
+                    let why = format!(
+                        "visit {id} with generation {generation}, replaced at {replaced:?}"
+                    );
+                    return Err((Invariant::Grace, why));
+                }
+                true
+            }
+            _ => false,
+        };
+        if is_legitimate {
+            return Ok(());
+        }
+        let reason = reason.as_str();
+        let why = format!("visit {id}: the session ended for the reason {reason}");
+        Err((Invariant::DefiniteEnd, why))
+    }
+
+    pub(super) fn event(&mut self, isolate: usize, event: &Event) {
+        let text = match event {
+            Event::Fault(error) => format!("{error} {error:?}"),
+            other => format!("{other:?}"),
+        };
+        Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {
+            format!("isolate {isolate} told: {text}")
+        });
+        if let Event::Ended { reason, subject } = event {
+            *self.watch.ends.entry(reason.as_str()).or_default() += 1;
+            let is_news = self.watch.told_of.insert(subject.clone());
+            // Who cannot ask does not know what others have told.
+            Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
+                format!("isolate {isolate} told of {subject} again")
+            });
+        }
+    }
+
+    /// The handler has answered.
+    pub(super) fn answered(&mut self, id: VisitId) {
+        let now = self.now;
+        let visit = &self.visits[id];
+        let given = visit.given.clone().unwrap();
+        let took = now - visit.began;
+        Invariant::Settles.holds_if(took <= LONGEST, || format!("visit {id} took {took} ms"));
+        let text = format!("{given:?}");
+        Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {
+            format!("visit {id} got: {text}")
+        });
+        if visit.purpose == Purpose::BackChannel {
+            if given.status == 200 {
+                let began = visit.began;
+                for family in self.watch.families.values_mut() {
+                    if family.back_channel == Some(began) {
+                        family.over.get_or_insert(now);
+                    }
+                }
+            }
+            return;
+        }
+        let has_asked = self.has_asked(id);
+        if visit.purpose == Purpose::Logout
+            && has_asked
+            && let Some(presented) = self.watch.visits.get(&id)
+        {
+            let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
+            account.over.get_or_insert(now);
+        }
+        let is_use = matches!(
+            visit.purpose,
+            Purpose::Call | Purpose::Poll | Purpose::Session
+        );
+        let Some(presented) = self.watch.visits.get(&id).cloned().filter(|_| is_use) else {
+            return;
+        };
+        if given.is_served() {
+            self.watch.served += 1;
+            self.may_be_served(id, &presented);
+            return;
+        }
+        if let Some(reason) = given.ended() {
+            let reason = reason_of(reason);
+            let is_lost = reason == EndReason::StorageLost;
+            let is_gone = || {
+                let account = &self.watch.accounts[&presented.sid];
+                let began = self.provider.families[account.family].login_at;
+                now + 2 * SKEW >= began + self.watch.absolute
+            };
+            let account = &self.watch.accounts[&presented.sid];
+            if account.over.is_none() && !account.is_said_over && !(is_lost && is_gone()) {
+                self.may_end(id, &presented.sid, reason);
+                // A cookie that was left idle may be a copy.
+                let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
+                account.is_said_over = reason != EndReason::Idle;
+            }
+            return;
+        }
+        let visit = &self.visits[id];
+        if given.status == 502 {
+            return;
+        }
+        Invariant::DefiniteEnd.holds_if(
+            given.status != 401 && !given.clears() && !given.body.contains("null"),
+            || format!("visit {id} got {} {}", given.status, given.body),
+        );
+        let is_later = given.status == 503 && given.header("retry-after").is_some();
+        Invariant::Later.holds_if(is_later, || format!("visit {id} got {}", given.status));
+        self.watch.later += 1;
+        let (isolate, epoch) = (visit.isolate, visit.epoch);
+        let held = match &presented.session {
+            Some(session) => Some(session.clone()),
+            None => {
+                let key = (isolate, epoch, presented.sid.clone());
+                self.watch.held.get(&key).cloned()
+            }
+        };
+        let clock = self.clock(isolate);
+        let is_valid = held.is_some_and(|session| session.is_valid(&clock));
+        Invariant::Serves.holds_if(!is_valid, || {
+            format!("visit {id} got {} with a valid access token", given.status)
+        });
+    }
+
+    /// Whether the coordinator was there for a request.
+    fn has_asked(&self, id: VisitId) -> bool {
+        let visit = &self.visits[id];
+        let failed = self
+            .watch
+            .failed
+            .get(&visit.isolate)
+            .copied()
+            .unwrap_or_default();
+        failed + 1000 + self.watch.recheck < visit.began && !visit.coordinator_failed
+    }
+
+    /// A request was served with this cookie.
+    fn may_be_served(&mut self, id: VisitId, presented: &Presented) {
+        // Who could not ask goes by what it knows.
+        if !self.has_asked(id) {
+            return;
+        }
+        let visit = &self.visits[id];
+        let watch = &self.watch;
+        let account = &watch.accounts[&presented.sid];
+        let recheck = watch.recheck + 1;
+        let of_family = watch.families.get(&account.family);
+        let over = account.over.or(of_family.and_then(|family| family.over));
+        Invariant::EndStays.holds_if(over.is_none_or(|at| visit.began < at + recheck), || {
+            format!("visit {id} was served, and the session was over at {over:?}")
+        });
+        let Some(session) = &presented.session else {
+            return;
+        };
+        let later = account.noted.range(session.generation + 1..);
+        let replaced = later.map(|(_, at)| *at).min();
+        let longest = watch.grace + recheck + SKEW;
+        Invariant::Replay.holds_if(replaced.is_none_or(|at| visit.began < at + longest), || {
+            format!("visit {id} was served, and its cookie was replaced at {replaced:?}")
+        });
+        if visit.began > longest {
+            let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
+            account.noted.entry(session.generation).or_insert(self.now);
+        }
+    }
+
+    /// Whether the session of this cookie should be there still.
+    pub(crate) fn is_honoured(&self, presented: &Presented) -> bool {
+        let account = &self.watch.accounts[&presented.sid];
+        let is_over = account.over.is_some() || account.logout.is_some();
+        let family = self.watch.families.get(&account.family);
+        let is_ended =
+            family.is_some_and(|f| f.back_channel.is_some() || f.is_refused || f.is_of_other);
+        !is_over && !is_ended && !self.provider.families[account.family].is_revoked
+    }
+}
+
+fn reason_of(name: &str) -> EndReason {
+    let all = [
+        EndReason::LoggedOut,
+        EndReason::ProviderEnded,
+        EndReason::Expired,
+        EndReason::Idle,
+        EndReason::Absolute,
+        EndReason::Security,
+        EndReason::StorageLost,
+    ];
+    let found = all.into_iter().find(|reason| reason.as_str() == name);
+    found.unwrap_or_else(|| panic!("an end for the reason {name}"))
+}
+
+fn summary(record: &Record) -> String {
+    let token = record
+        .session
+        .as_ref()
+        .and_then(|s| s.refresh_token.as_ref());
+    let token = token.map_or("-", Secret::expose);
+    let ended = record.ended.map_or("", EndReason::as_str);
+    format!(
+        "generation {} {token}, intent {:?}, presented {:?} {ended}",
+        record.generation, record.intent, record.presented
+    )
+}

@@ -1,0 +1,324 @@
+//! One short life of several isolates over one coordinator: users sign in, call an API from several tabs at once and log
+//! out, thieves come with copies of cookies, while isolates die and coordinator, provider, API and the way to the browser
+//! fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides everything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::dice::Dice;
+use crate::isolates_world::invariants::Invariant;
+use crate::isolates_world::watch::Loss;
+use crate::isolates_world::{COOKIE, Setup, State, VisitId, World};
+
+/// As long as an intent may hold, a provider may ask for patience, and a client that was refused waits.
+const RECOVERY: u64 = 90_000;
+
+/// What happened in so many lives.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) lives: u64,
+    visits: u64,
+    served: u64,
+    later: u64,
+    rotations: u64,
+    deaths: u64,
+    /// Sessions that were served again after the faults.
+    kept: u64,
+    ends: BTreeMap<&'static str, u64>,
+    losses: BTreeMap<Loss, u64>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.lives, other.lives),
+            (&mut self.visits, other.visits),
+            (&mut self.served, other.served),
+            (&mut self.later, other.later),
+            (&mut self.rotations, other.rotations),
+            (&mut self.deaths, other.deaths),
+            (&mut self.kept, other.kept),
+        ] {
+            *sum += more;
+        }
+        for (reason, count) in &other.ends {
+            *self.ends.entry(reason).or_default() += count;
+        }
+        for (loss, count) in &other.losses {
+            *self.losses.entry(*loss).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            lives,
+            visits,
+            served,
+            later,
+            rotations,
+            deaths,
+            kept,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off), {rotations} rotations, {deaths} isolates died"
+        )?;
+        writeln!(
+            f,
+            "  after the last fault {kept} sessions were served again"
+        )?;
+        let ends: Vec<String> = self
+            .ends
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        writeln!(f, "  ends that were told: {}", ends.join(", "))?;
+        let lost = |loss| self.losses.get(&loss).copied().unwrap_or_default();
+        write!(
+            f,
+            "  allowed losses of a successor: {} with the provider's answer and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by a request that the next one overtook",
+            lost(Loss::Answer),
+            lost(Loss::Isolate),
+            lost(Loss::Commit),
+            lost(Loss::Slow),
+            lost(Loss::Overtaken)
+        )
+    }
+}
+
+/// Lives it, and counts what happened.
+pub(crate) fn live(seed: u64) -> Tally {
+    let mut life = Life::new(seed);
+    life.live();
+    life.tally()
+}
+
+/// The same, step by step, up to a breach if there is one.
+pub(crate) fn tell(seed: u64, line: &mut dyn FnMut(&str)) -> Tally {
+    let mut life = Life::new(seed);
+    life.world.story = Some(vec![format!("{:?}", life.world.setup)]);
+    let end = catch_unwind(AssertUnwindSafe(|| life.live()));
+    let story = life.world.story.take().unwrap_or_default();
+    story.iter().for_each(|step| line(step));
+    match end {
+        Ok(()) => life.tally(),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+struct Life {
+    world: World,
+    dice: Dice,
+    users: Vec<usize>,
+    thieves: Vec<usize>,
+    deaths: u64,
+    kept: u64,
+    /// How often things go wrong: nothing at all in some lives.
+    is_calm: bool,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let isolates = 1 + dice.roll(4);
+        let is_skewed = dice.roll(2) == 0;
+        let setup = Setup {
+            isolates,
+            in_store: dice.roll(3) == 0,
+            grace: dice.pick(&[0, 5, 20, 60]),
+            recheck: dice.pick(&[0, 2, 10, 30]),
+            idle: dice.pick(&[400, 900, 3000]),
+            absolute: dice.pick(&[600, 3000, 6000]),
+            request_timeout: dice.pick(&[2, 5, 10]),
+            skews: (0..isolates)
+                .map(|_| {
+                    let skew = i64::try_from(dice.roll(2000)).unwrap() - 1000;
+                    if is_skewed { skew } else { 0 }
+                })
+                .collect(),
+        };
+        let setup = Setup {
+            idle: setup.idle.min(setup.absolute),
+            ..setup
+        };
+        let mut world = World::with_seed(setup, seed ^ 0x1501_a7e5);
+        world.provider.lifetime = dice.pick(&[20_000, 60_000, 120_000, 300_000]);
+        world.provider.leeway = dice.pick(&[0, 0, 10_000, 60_000]);
+        world.weather.uneven = true;
+        let is_calm = dice.roll(4) == 0;
+        if !is_calm {
+            world.weather.faults = dice.pick(&[0, 2, 10, 30]);
+            world.weather.lost_answers = dice.pick(&[0, 10, 40]);
+        }
+        Self {
+            world,
+            dice,
+            users: Vec::new(),
+            thieves: Vec::new(),
+            deaths: 0,
+            kept: 0,
+            is_calm,
+        }
+    }
+
+    fn tally(self) -> Tally {
+        let watch = self.world.watch;
+        Tally {
+            lives: 1,
+            visits: self.world.visits.len() as u64,
+            served: watch.served,
+            later: watch.later,
+            rotations: watch.rotations,
+            deaths: self.deaths,
+            kept: self.kept,
+            ends: watch.ends,
+            losses: watch.losses,
+        }
+    }
+
+    fn isolate(&mut self) -> usize {
+        self.dice.roll(self.world.setup.isolates)
+    }
+
+    fn live(&mut self) {
+        for i in 0..=self.dice.roll(2) {
+            let user = self.world.open_browser(&format!("user {i}"));
+            self.users.push(user);
+            let isolate = self.isolate();
+            self.world.log_in(user, isolate);
+            self.world.pass(3000);
+        }
+        for _ in 0..10 + self.dice.roll(40) {
+            self.act();
+            let pause = match self.dice.roll(8) {
+                0..3 => self.dice.roll(50),
+                3..5 => self.dice.roll(3000),
+                5..7 => self.dice.roll(40_000),
+                _ => self.dice.roll(200_000),
+            };
+            self.world.pass(pause as u64);
+        }
+        self.recover();
+    }
+
+    fn act(&mut self) {
+        let user = self.dice.pick(&self.users);
+        let isolate = self.isolate();
+        match self.dice.roll(100) {
+            0..55 => self.calls(user),
+            55..65 => {
+                self.world.poll(user, isolate);
+            }
+            65..72 => {
+                self.world.ask_session(user, isolate);
+            }
+            72..75 => {
+                let thief = self.world.copy_of(user);
+                self.thieves.push(thief);
+            }
+            75..78 if !self.thieves.is_empty() => {
+                let thief = self.dice.pick(&self.thieves);
+                self.world.call(thief, isolate);
+            }
+            78..80 => {
+                self.world.log_out(user, isolate);
+            }
+            80..81 if !self.world.provider.families.is_empty() => {
+                let families = self.world.provider.families.len();
+                let family = self.dice.roll(families);
+                self.world.back_channel(family, isolate);
+            }
+            81..84 => {
+                self.world.log_in(user, isolate);
+            }
+            84..88 => self.abandon(),
+            88..93 if !self.is_calm => {
+                self.world.kill(isolate);
+                self.deaths += 1;
+            }
+            93..96 if !self.is_calm => {
+                let down = &mut self.world.weather.coordinator_down;
+                *down = !*down;
+            }
+            96..98 if !self.is_calm => {
+                let down = &mut self.world.weather.provider_down;
+                *down = !*down;
+            }
+            98 if !self.is_calm && self.dice.roll(4) == 0 => {
+                self.world.provider.next_is_other_user = true;
+            }
+            _ => self.calls(user),
+        }
+    }
+
+    /// A page calls several times at once, and an isolate may die in the middle of it.
+    fn calls(&mut self, user: usize) {
+        for _ in 0..=self.dice.roll(6) {
+            let isolate = self.isolate();
+            self.world.call(user, isolate);
+            for _ in 0..self.dice.roll(6) {
+                self.world.step();
+            }
+        }
+        if !self.is_calm && self.dice.roll(12) == 0 {
+            for _ in 0..self.dice.roll(40) {
+                self.world.step();
+            }
+            let isolate = self.isolate();
+            self.world.kill(isolate);
+            self.deaths += 1;
+        }
+    }
+
+    fn abandon(&mut self) {
+        let open: Vec<VisitId> = self.world.watch.open.iter().copied().collect();
+        let is_open = |id: &&VisitId| self.world.visits[**id].state == State::Open;
+        let open: Vec<VisitId> = open.iter().filter(is_open).copied().collect();
+        if !open.is_empty() {
+            let id = self.dice.pick(&open);
+            self.world.abandon(id);
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    fn recover(&mut self) {
+        let weather = &mut self.world.weather;
+        weather.faults = 0;
+        weather.lost_answers = 0;
+        weather.coordinator_down = false;
+        weather.provider_down = false;
+        self.world.provider.next_is_other_user = false;
+        self.world.tell(|| "the faults stop".to_owned());
+        let end = self.world.now + 400_000;
+        while self.world.is_busy() {
+            let goes_on = self.world.now < end && self.world.step();
+            Invariant::Settles.holds_if(goes_on, || {
+                format!("these still wait: {:?}", self.world.watch.open)
+            });
+        }
+        self.world.pass(RECOVERY);
+        for user in self.users.clone() {
+            let Some(cookie) = self.world.browsers[user].jar.get(COOKIE).cloned() else {
+                continue;
+            };
+            let presented = self.world.reading(&cookie).unwrap();
+            let isolate = self.isolate();
+            let visit = self.world.call(user, isolate);
+            self.world.settle();
+            let given = self.world.visits[visit].given.clone().unwrap();
+            if given.is_served() {
+                self.kept += 1;
+            } else if given.status == 401 {
+                // That it may be over was checked when it was answered.
+            } else {
+                Invariant::Recovery.holds_if(!self.world.is_honoured(&presented), || {
+                    format!("visit {visit} got {} {}", given.status, given.body)
+                });
+            }
+        }
+    }
+}

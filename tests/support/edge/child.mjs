@@ -1,0 +1,82 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+
+const require = createRequire(import.meta.url)
+
+/**
+ * The executable that an npm package for this machine has: those that put them in place by a script on installing are
+ * installed without it here.
+ *
+ * @param {string} what What it is called.
+ * @param {string[]} candidates Paths of files in packages, of which one fits this machine.
+ */
+export function executable(what, candidates) {
+  for (const candidate of candidates) {
+    try {
+      return require.resolve(candidate)
+    } catch {
+      // A package for another machine.
+    }
+  }
+  throw new Error(
+    `${what} is not there for ${process.platform}-${process.arch}: npm installs it with one of the packages ` +
+      `${candidates.join(', ')}, which \`npm ci --include=optional\` brings where there is one for this machine`,
+  )
+}
+
+/**
+ * Starts a server whose first line on standard output is JSON, such as `{"port": …}`.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env: Record<string, string>, cwd: string }} options
+ * @returns {Promise<{ said: any, stop(): Promise<void> }>}
+ */
+export async function startServer(command, args, { env, cwd }) {
+  const child = start(command, args, { env: { PATH: process.env.PATH, HOME: cwd, ...env }, cwd })
+  return { said: JSON.parse(await child.firstLine), stop: child.stop }
+}
+
+/**
+ * Starts a program, which ends with this one.
+ *
+ * @returns {{ firstLine: Promise<string>, stop(): Promise<void> }} Both reject, with all that it said, if it ends by
+ *   itself.
+ */
+export function start(command, args, { env, cwd, isReady = () => true }) {
+  if (!existsSync(command)) throw new Error(`${command} is not there`)
+  const child = spawn(command, args, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const said = []
+  let stopping = false
+  child.stderr.on('data', (data) => said.push(data))
+  const lines = createInterface({ input: child.stdout })
+  const exited = once(child, 'exit')
+  const end = () => child.kill('SIGKILL')
+  process.once('exit', end)
+  const firstLine = new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      said.push(`${line}\n`)
+      if (isReady(line)) resolve(line)
+    })
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      process.off('exit', end)
+      const error = new Error(
+        `${command} ended with ${signal ?? code} and said:\n${said.join('').slice(-4000)}`,
+      )
+      reject(error)
+      if (!stopping) console.error(error.message)
+    })
+  })
+  return {
+    firstLine,
+    async stop() {
+      stopping = true
+      end()
+      await exited
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import { EdgeRuntime } from 'edge-runtime'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { toNodeListener } from '../../../pkg/dist/edge/node.js'
+import { listen } from '../listen.mjs'
+import { platform } from './start.mjs'
+
+/**
+ * What Vercel's edge functions have (condition `edge-light`); each isolate a context of its own in this process. Its
+ * own server does not notice that a client goes away, so Node's is in front, as it is of any handler.
+ */
+export const edgeRuntime = platform({
+  coordinators: ['redis-rest', 'in-isolate'],
+  entry: ({ imports, handler }) => `
+    ${imports}
+    const handler = ${handler}
+    addEventListener('fetch', (event) => {
+      const context = { waitUntil: (promise) => event.waitUntil(promise) }
+      event.respondWith(handler.fetch(event.request, bindings, context))
+    })`,
+  bundling: {
+    name: 'entry.js',
+    platform: 'neutral',
+    format: 'iife',
+    conditions: ['edge-light', 'worker', 'import', 'module'],
+    // Compiled outside, since a handler may not.
+    wasmAs: (name) => `export default compiledWasm[${JSON.stringify(name)}]`,
+  },
+  async serve({ file, wasm, env, isolates }) {
+    const initialCode = await readFile(file, 'utf8')
+    const compiledWasm = {}
+    for (const path of wasm) compiledWasm[basename(path)] = await WebAssembly.compile(await readFile(path))
+    const extend = (context) => Object.assign(context, { bindings: { ...env }, compiledWasm })
+    const isolate = async () => {
+      const runtime = new EdgeRuntime({ initialCode, extend })
+      return listen({ handler: toNodeListener((request) => dispatch(runtime, request)) })
+    }
+    const servers = await Promise.all(Array.from({ length: isolates }, isolate))
+    const stop = async () => void (await Promise.all(servers.map((server) => server.close())))
+    return { urls: servers.map(({ origin }) => origin), stop }
+  },
+})
+
+const dispatch = (runtime, { url, method, headers, body, signal }) =>
+  runtime.dispatchFetch(url, { method, headers: [...headers], body, duplex: 'half', signal })

@@ -1,0 +1,127 @@
+/**
+ * Apps made with frameworks, each in a project that has the packed tarball installed, is built by the framework's own
+ * build, and runs as its manual says.
+ */
+import { once } from 'node:events'
+import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { node, npm, pack, root } from '../../packaging/tarball.mjs'
+import { bundle } from './bundle.mjs'
+import { start } from './child.mjs'
+import { serveWorkers, WORKERD_BUNDLING } from './workerd.mjs'
+
+const fixtures = fileURLToPath(new URL('../../edge/frameworks/', import.meta.url))
+
+// They tell their makers of each build otherwise.
+Object.assign(process.env, { ASTRO_TELEMETRY_DISABLED: '1', NEXT_TELEMETRY_DISABLED: '1' })
+
+/** Below the root's target, so that the projects find their tools by walking up, but never strongroom. */
+const workplace = `${root}target/frameworks`
+const tools = `${workplace}/node_modules`
+
+/** Installs what the frameworks are, unless it is there, and packs the package. */
+export async function prepare() {
+  await mkdir(workplace, { recursive: true })
+  const lock = await readFile(`${fixtures}package-lock.json`, 'utf8')
+  const installed = await readFile(`${tools}/of-lock.json`, 'utf8').catch(() => '')
+  if (installed !== lock) {
+    for (const file of ['package.json', 'package-lock.json']) {
+      await copyFile(fixtures + file, `${workplace}/${file}`)
+    }
+    await npm(workplace, 'ci', '--ignore-scripts')
+    await copyFile(`${fixtures}package-lock.json`, `${tools}/of-lock.json`)
+  }
+  return (await pack(workplace)).path
+}
+
+/** A copy of a fixture with the tarball in it. */
+async function project(fixture, name, tarball) {
+  const folder = `${workplace}/${name.replaceAll(' ', '-')}`
+  await rm(folder, { recursive: true, force: true })
+  await cp(fixtures + fixture, folder, { recursive: true })
+  await copyFile(`${fixtures}auth.js`, `${folder}/auth.js`)
+  await npm(folder, 'install', '--no-save', '--no-package-lock', '--offline', '--ignore-scripts', tarball)
+  return folder
+}
+
+/** A server in a process of Node's, which takes `HOST` and `PORT` and says when it listens. */
+async function serveNode(folder, args, env, isReady) {
+  const port = await freePort()
+  const { ASTRO_TELEMETRY_DISABLED, NEXT_TELEMETRY_DISABLED, PATH } = process.env
+  const own = {
+    ASTRO_TELEMETRY_DISABLED,
+    NEXT_TELEMETRY_DISABLED,
+    PATH,
+    HOME: folder,
+    HOST: '127.0.0.1',
+    PORT: `${port}`,
+    NO_COLOR: '1',
+  }
+  const child = start(process.execPath, args, {
+    env: { ...own, ...env },
+    cwd: folder,
+    isReady: (line) => isReady.test(line),
+  })
+  await child.firstLine
+  return { urls: [`http://127.0.0.1:${port}`], stop: child.stop }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** What comes between the project and the server that runs it. */
+const FRAMEWORKS = {
+  'hono on Node': {
+    fixture: 'hono',
+    serve: (folder, env) => serveNode(folder, ['node.js'], env, /^ready$/),
+  },
+  'hono on workerd': {
+    fixture: 'hono',
+    async serve(folder, env) {
+      const source = `export { default } from './app.js'`
+      const built = await bundle({ folder, source, ...WORKERD_BUNDLING })
+      return serveWorkers({ folder, ...built, env, isolates: 1 })
+    },
+  },
+  next: {
+    fixture: 'next',
+    pages: ['/', '/edge'],
+    async serve(folder, env) {
+      const next = `${tools}/next/dist/bin/next`
+      await node(folder, next, 'build')
+      return serveNode(folder, [next, 'start', '--hostname', '127.0.0.1'], env, /Ready/)
+    },
+  },
+  sveltekit: {
+    fixture: 'sveltekit',
+    async serve(folder, env) {
+      await node(folder, `${tools}/vite/bin/vite.js`, 'build')
+      return serveNode(folder, ['build/index.js'], env, /^Listening on/)
+    },
+  },
+  astro: {
+    fixture: 'astro',
+    async serve(folder, env) {
+      await node(folder, `${tools}/astro/astro.js`, 'build')
+      return serveNode(folder, ['dist/server/entry.mjs'], env, /listening on/)
+    },
+  },
+}
+
+/** The frameworks, each with the addresses of its pages that show who is signed in. */
+export const frameworks = Object.entries(FRAMEWORKS).map(([name, { pages = ['/'] }]) => ({ name, pages }))
+
+/** A framework as a platform of `startApp()`. */
+export const framework = (name, tarball) => ({
+  async start({ env }) {
+    const { fixture, serve } = FRAMEWORKS[name]
+    return serve(await project(fixture, name, tarball), env)
+  },
+})

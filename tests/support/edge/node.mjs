@@ -1,0 +1,15 @@
+import { startServer } from './child.mjs'
+import { platform, processes } from './start.mjs'
+
+/** Node's own HTTP server in front of the handler, by `strongroom/edge/node`; each isolate a process. */
+export const node = platform({
+  coordinators: ['node-redis', 'ioredis', 'redis-rest', 'in-isolate'],
+  entry: ({ imports, handler }) => `
+    import { createServer } from 'node:http'
+    import { toNodeListener } from 'strongroom/edge/node'
+    ${imports}
+    const server = createServer(toNodeListener(${handler}))
+    server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })))`,
+  bundling: { name: 'entry.mjs', platform: 'node', conditions: ['node', 'import', 'module'] },
+  serve: processes(({ folder, file, env }) => startServer(process.execPath, [file], { env, cwd: folder })),
+})

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises'
+import { booted, giveConsent, htmlWith, PACKAGE, pageScript, tools } from '../app.mjs'
+import { launchBrowser } from '../browser.mjs'
+import { startEdgeSite } from './site.mjs'
+
+const dist = new URL('../../../pkg/dist/', import.meta.url)
+
+/**
+ * A page that uses the built package over a token handler, and a Chromium.
+ *
+ * @param {Parameters<typeof startEdgeSite>[0]} platform
+ * @param {Parameters<typeof startEdgeSite>[1] & { launch?: object, timeout?: number }} [options]
+ */
+export async function startPage(platform, { launch, timeout = 10, ...options } = {}) {
+  const [app, browser] = await Promise.all([startEdgeSite(platform, options), launchBrowser(launch)])
+  const { site } = app
+  site.routes['/empty'] = '/empty.html'
+  site.routes['/orders'] = '/index.html'
+  Object.assign(site.files, {
+    '/index.html': htmlWith('/page.js'),
+    '/empty.html': htmlWith('/tools.js'),
+    '/page.js': pageScript({ handler: '/auth', timeout }),
+    '/tools.js': tools(false),
+  })
+  for (const name of PACKAGE) site.files[`/strongroom/${name}`] = await readFile(new URL(name, dist))
+
+  return {
+    ...app,
+    browser,
+    /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
+    async open(path = '/', context) {
+      const page = await (context ?? (await browser.newContext())).newPage()
+      page.setDefaultTimeout(20_000)
+      await page.goto(site.origin + path)
+      return page
+    },
+    /** Signs in by redirect; resolves when the page that comes back has started. */
+    async signIn(page, options = {}, account) {
+      await booted(page)
+      await page.evaluate((given) => void room.login(given).catch(() => {}), options)
+      await page.waitForSelector('form')
+      await giveConsent(page, account)
+      await page.waitForFunction((origin) => location.origin === origin && globalThis.boot, site.origin)
+      return booted(page)
+    },
+    async close() {
+      await browser.close()
+      await app.close()
+    },
+  }
+}

@@ -1,0 +1,94 @@
+import { createClient } from '@redis/client'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { start } from './child.mjs'
+import { listen } from '../listen.mjs'
+
+/**
+ * Starts a real Redis on loopback, with nothing in it, in memory only.
+ *
+ * @returns {Promise<{ url: string, stop(): Promise<void> }>}
+ */
+export async function startRedis() {
+  const command = process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'
+  const folder = await mkdtemp(join(tmpdir(), 'strongroom-redis-'))
+  const port = await freePort()
+  const args = [
+    '--port',
+    `${port}`,
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    folder,
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+  ]
+  const isReady = (line) => /ready to accept connections/i.test(line)
+  const server = start(command, args, { env: { PATH: process.env.PATH }, cwd: folder, isReady })
+  await server.firstLine
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async stop() {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Redis tells nobody which port it took, so it is given one that was free just now. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/**
+ * Commands by HTTP in front of a Redis, as services for platforms without sockets have it: a command as a JSON array
+ * in a POST, `{ result }` or `{ error }` in the answer.
+ *
+ * @param {string} url Of the Redis.
+ * @returns {Promise<{ url: string, token: string, commands: string[], stop(): Promise<void> }>} `commands`: the names
+ *   of those that came.
+ */
+export async function startRedisRest(url) {
+  const client = createClient({ url, disableOfflineQueue: true })
+  client.on('error', () => {})
+  await client.connect()
+  const token = 'token-of-the-store'
+  const commands = []
+  const server = await listen({
+    async handler(request, response) {
+      const answer = (status, body) => {
+        response.writeHead(status, { 'content-type': 'application/json' })
+        response.end(JSON.stringify(body))
+      }
+      if (request.headers.authorization !== `Bearer ${token}`) return answer(401, { error: 'Unauthorized' })
+      const pieces = []
+      for await (const piece of request) pieces.push(piece)
+      const command = JSON.parse(Buffer.concat(pieces).toString())
+      commands.push(command[0])
+      try {
+        answer(200, { result: await client.sendCommand(command) })
+      } catch (error) {
+        answer(400, { error: error.message })
+      }
+    },
+  })
+  return {
+    url: server.origin,
+    token,
+    commands,
+    async stop() {
+      client.destroy()
+      await server.close()
+    },
+  }
+}

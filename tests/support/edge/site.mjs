@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto'
+import { startApi } from '../api.mjs'
+import { startProvider } from '../provider.mjs'
+import { AUDIENCE } from '../servers.mjs'
+import { startSite } from '../site.mjs'
+import { PLATFORMS } from './platforms.mjs'
+
+/** What the site's pages may do: call their own origin. There is no worker. */
+const CONNECT = "; connect-src 'self'"
+
+/**
+ * An app for browsers: pages and token handler on one origin, `http://localhost:PORT`, with a confidential client's
+ * provider and an API on others. The page calls the API by the API's own address, which a route names.
+ *
+ * @param {keyof typeof PLATFORMS} platform
+ * @param {object} [options]
+ * @param {string} [options.coordinator]
+ * @param {{ site?: number, provider?: number, api?: number }} [options.ports] Default: any free ones.
+ * @param {boolean} [options.orNext] If the provider's or the API's is taken, try the ones after it.
+ * @param {object} [options.provider] More options of `startProvider()`.
+ * @param {object} [options.api] More options of `startApi()`.
+ * @param {object} [options.handler] More, or other, options of `createTokenHandler()`; what is JSON.
+ * @param {object} [options.route] The same, of the one route.
+ * @param {object} [options.site] More options of `startSite()`.
+ */
+export async function startEdgeSite(
+  platform,
+  {
+    coordinator,
+    ports = {},
+    orNext = false,
+    provider = {},
+    api = {},
+    handler = {},
+    route = {},
+    site = {},
+  } = {},
+) {
+  const ends = []
+  const close = async () => {
+    while (ends.length) await ends.pop()()
+  }
+  try {
+    const secret = randomBytes(32).toString('base64url')
+    const client = {
+      client_id: 'web',
+      client_name: 'the strongroom demo',
+      client_secret: secret,
+      token_endpoint_auth_method: 'client_secret_basic',
+      id_token_signed_response_alg: 'ES256',
+      // Until it is known where the app is.
+      redirect_uris: ['http://localhost/'],
+      post_logout_redirect_uris: [],
+      response_types: ['code'],
+      grant_types: ['authorization_code', 'refresh_token'],
+    }
+    const providerServer = await startProvider({
+      port: ports.provider,
+      orNext,
+      audience: AUDIENCE,
+      allowedOrigins: [],
+      clients: [client],
+      ...provider,
+    })
+    ends.push(() => providerServer.close())
+    const { issuer, ledger } = providerServer
+    // Nobody is let in by CORS: browsers do not come here.
+    const apiServer = await startApi({
+      port: ports.api,
+      orNext,
+      issuer,
+      audience: AUDIENCE,
+      allowedOrigins: [],
+      ...api,
+    })
+    ends.push(() => apiServer.close())
+    const siteServer = await startSite({ host: '127.0.0.1', workers: [], ...site })
+    ends.push(() => siteServer.close())
+    siteServer.pageCsp += CONNECT
+
+    const running = await PLATFORMS[platform].start({
+      app: new URL('../../edge/apps/handler.mjs', import.meta.url),
+      coordinator,
+      port: ports.site,
+      isolates: 1,
+      env: {
+        ISSUER: issuer,
+        UPSTREAM: apiServer.url,
+        SITE: siteServer.origin,
+        CLIENT_SECRET: secret,
+        COOKIE_KEYS: randomBytes(32).toString('base64'),
+        OPTIONS: JSON.stringify({
+          scope: 'openid profile email offline_access orders',
+          routes: [
+            {
+              prefix: '/api/',
+              url: apiServer.url,
+              upstream: apiServer.url,
+              methods: ['GET', 'HEAD', 'POST', 'PUT'],
+              ...route,
+            },
+          ],
+          ...handler,
+        }),
+      },
+    })
+    ends.push(running.stop)
+    const origin = `http://localhost:${new URL(running.urls[0]).port}`
+    client.redirect_uris = [`${origin}/auth/callback`]
+    client.post_logout_redirect_uris = [`${origin}/`]
+    await providerServer.changeKeys()
+    return {
+      /** The site's files and headers are `site`'s; its origin is the app's. */
+      site: Object.assign(siteServer, { origin }),
+      provider: providerServer,
+      ledger,
+      api: apiServer,
+      store: running.store,
+      /** What the handler told its operator. */
+      told: async () => (await fetch(`${running.urls[0]}/told`)).json(),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

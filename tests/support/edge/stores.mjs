@@ -1,0 +1,127 @@
+import { startRedis, startRedisRest } from './redis.mjs'
+
+/**
+ * What isolates share, as source text of an entry and the environment that it needs; and its end.
+ *
+ * @typedef {object} Store
+ * @property {string} imports
+ * @property {string} coordinator An expression for a `CoordinatorSource`.
+ * @property {Record<string, string>} env
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * Starts what stands behind a kind of coordinator.
+ *
+ * @param {string} kind
+ * @param {string} folder For files.
+ * @returns {Promise<Store>}
+ */
+export async function startStore(kind, folder) {
+  const make = STORES[kind]
+  if (!make) throw new Error(`there is no coordinator ${kind}: ${Object.keys(STORES).join(', ')}`)
+  const { imports = '', coordinator, env = {}, stop = async () => {} } = await make(folder)
+  return { imports, coordinator, env, stop }
+}
+
+/** A client that gives up at once, so that an outage is an error and no silence. */
+const overRedis = async (imports, client) => {
+  const redis = await startRedis()
+  return {
+    imports: `import { redis } from 'strongroom/edge'\n${imports}`,
+    coordinator: `redis(${client})`,
+    env: { REDIS_URL: redis.url },
+    stop: redis.stop,
+  }
+}
+
+/**
+ * A local Deno KV is a file of SQLite, with which an isolate whose turn it is not gets an error at once: here it tries
+ * again, as Deno's service does it for whoever uses that.
+ */
+const PATIENT = `
+async function inTurn(work) {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!/database is locked/.test(error.message)) throw error
+      await new Promise((resolve) => setTimeout(resolve, 5 + 20 * Math.random()))
+    }
+  }
+}
+const patient = (kv) => ({
+  getMany: (keys) => inTurn(() => kv.getMany(keys)),
+  watch: (keys) => kv.watch(keys),
+  atomic: () => ({
+    check(...args) {
+      this.checks = args
+      return this
+    },
+    set(...args) {
+      this.sets = args
+      return this
+    },
+    commit() {
+      return inTurn(() => kv.atomic().check(...this.checks).set(...this.sets).commit())
+    },
+  }),
+})`
+
+const STORES = {
+  'in-isolate': () => ({
+    imports: "import { inIsolate } from 'strongroom/edge'",
+    coordinator: 'inIsolate()',
+  }),
+
+  /** workerd's driver makes the binding. */
+  'durable-object': () => ({
+    imports: `import { durableObject } from 'strongroom/edge'
+export { StrongroomSessions } from 'strongroom/edge'`,
+    coordinator: 'durableObject((env) => env.SESSIONS)',
+  }),
+
+  'node-redis': () =>
+    overRedis(
+      `import { createClient } from '@redis/client'
+import process from 'node:process'
+const client = createClient({ url: process.env.REDIS_URL, disableOfflineQueue: true })
+client.on('error', () => {})
+await client.connect()`,
+      'client',
+    ),
+
+  ioredis: () =>
+    overRedis(
+      `import { Redis } from 'ioredis'
+import process from 'node:process'
+const client = new Redis(process.env.REDIS_URL, { maxRetriesPerRequest: 0 })
+client.on('error', () => {})`,
+      'client',
+    ),
+
+  'bun-redis': () =>
+    overRedis(
+      'const client = new Bun.RedisClient(process.env.REDIS_URL, { enableOfflineQueue: false })\nawait client.connect()',
+      'client',
+    ),
+
+  'redis-rest': async () => {
+    const redis = await startRedis()
+    const rest = await startRedisRest(redis.url)
+    return {
+      imports: "import { redisRest } from 'strongroom/edge'",
+      coordinator: 'redisRest({ url: (env) => env.REDIS_REST_URL, token: (env) => env.REDIS_REST_TOKEN })',
+      env: { REDIS_REST_URL: rest.url, REDIS_REST_TOKEN: rest.token },
+      async stop() {
+        await rest.stop()
+        await redis.stop()
+      },
+    }
+  },
+
+  'deno-kv': (folder) => ({
+    imports: `import { denoKv } from 'strongroom/edge'\n${PATIENT}`,
+    coordinator: `denoKv(Deno.openKv(${JSON.stringify(`${folder}/store.sqlite`)}).then(patient))`,
+  }),
+}

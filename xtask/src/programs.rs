@@ -1,0 +1,192 @@
+//! Programs that tests need and neither cargo nor npm brings: those that are there, or Debian's.
+
+use crate::process::{Process, program};
+use crate::progress::{Output, step};
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// A program that tests start.
+pub(crate) struct Program {
+    /// The variable that names it, read here and by every script that starts it.
+    pub(crate) variable: &'static str,
+    pub(crate) names: &'static [&'static str],
+    /// Where it is when it is not on PATH.
+    pub(crate) elsewhere: &'static [&'static str],
+    /// Debian's packages, the first being the one with the program. Packages that they recommend are a
+    /// desktop's.
+    pub(crate) packages: &'static [&'static str],
+}
+
+/// What cannot be tested without some programs.
+pub(crate) struct Need {
+    /// As in "to test in Chromium".
+    pub(crate) to_test: String,
+    pub(crate) programs: &'static [Program],
+}
+
+/// Redis itself, which tests start on a port and in a folder of their own.
+pub(crate) fn redis() -> Need {
+    const REDIS: &[Program] = &[Program {
+        variable: "REDIS_SERVER_PATH",
+        names: &["redis-server", "valkey-server"],
+        elsewhere: &[],
+        packages: &["redis-server"],
+    }];
+    Need {
+        to_test: "with Redis".to_owned(),
+        programs: REDIS,
+    }
+}
+
+/// Adds to a process the variables that name the programs, which are installed if they are not there. `otherwise`
+/// says how one does without.
+pub(crate) fn with_programs(process: Process, needs: &[Need], otherwise: &str) -> Result<Process> {
+    let programs = || needs.iter().flat_map(|need| need.programs);
+    let mut missing = Vec::new();
+    for program in programs() {
+        if program.find()?.is_none() {
+            missing.push(program);
+        }
+    }
+    if !missing.is_empty() {
+        install(&missing, needs, otherwise)?;
+    }
+    programs().try_fold(process, |process, program| match program.find()? {
+        Some(path) => Ok(process.env(program.variable, path)),
+        None => bail!(
+            "apt-get installed the package {}, but there is no {} on PATH",
+            program.packages[0],
+            program.names[0]
+        ),
+    })
+}
+
+impl Program {
+    fn find(&self) -> Result<Option<PathBuf>> {
+        if let Some(named) = env::var_os(self.variable) {
+            let named = PathBuf::from(named);
+            if named.is_file() {
+                return Ok(Some(named));
+            }
+            bail!("{} is {}, which is no file", self.variable, named.display());
+        }
+        let path = env::var_os("PATH").unwrap_or_default();
+        let on_path = env::split_paths(&path).flat_map(|folder| {
+            self.names
+                .iter()
+                .map(move |name| folder.join(name).with_extension(env::consts::EXE_EXTENSION))
+        });
+        let elsewhere = self.elsewhere.iter().map(PathBuf::from);
+        Ok(on_path
+            .chain(elsewhere)
+            .find(|candidate| candidate.is_file()))
+    }
+}
+
+/// Installs Debian's packages where that is possible without asking anyone.
+fn install(missing: &[&Program], needs: &[Need], otherwise: &str) -> Result<()> {
+    let packages = missing
+        .iter()
+        .flat_map(|program| program.packages)
+        .copied()
+        .collect::<Vec<_>>();
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let Some(sudo) = has_packages(&release).then(privilege).flatten() else {
+        bail!("{}", what_to_do(missing, &packages, needs, otherwise));
+    };
+    let apt = |arguments: &[&str]| {
+        let words = sudo
+            .iter()
+            .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        let mut words = words.chain(arguments);
+        let first = words.next().copied().unwrap_or_default();
+        program(first).args(words).run_quietly()
+    };
+    step(
+        &format!("apt-get install {}", packages.join(" ")),
+        Output::Quiet,
+        || {
+            apt(&["update"])?;
+            let options = ["install", "--yes", "--no-install-recommends"];
+            apt(&[&options[..], &packages].concat())
+        },
+    )
+    .map_err(|error| {
+        error.context(format!(
+            "apt-get failed. {}",
+            what_to_do(missing, &packages, needs, otherwise)
+        ))
+    })
+}
+
+/// What is missing, how it is installed, and how one does without.
+fn what_to_do(missing: &[&Program], packages: &[&str], needs: &[Need], otherwise: &str) -> String {
+    let is_short = |need: &&Need| {
+        need.programs.iter().any(|program| {
+            missing
+                .iter()
+                .any(|other| other.variable == program.variable)
+        })
+    };
+    let names = |list: Vec<&str>| list.join(", ");
+    let without = needs.iter().filter(is_short);
+    format!(
+        "To test {} there must be on PATH: {}. Install them (Debian: `sudo apt-get install {}`), or name the \
+         executables in {}. {otherwise}",
+        names(without.map(|need| need.to_test.as_str()).collect()),
+        names(missing.iter().map(|program| program.names[0]).collect()),
+        packages.join(" "),
+        names(missing.iter().map(|program| program.variable).collect()),
+    )
+}
+
+/// Ubuntu's packages of browsers are only pointers to snaps, which may not be installable.
+fn has_packages(os_release: &str) -> bool {
+    let value = |key: &str| {
+        os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"'))
+            .unwrap_or_default()
+    };
+    let like =
+        |name: &str| value("ID") == name || value("ID_LIKE").split(' ').any(|word| word == name);
+    like("debian") && !like("ubuntu")
+}
+
+/// The words before `apt-get`: none for root, `sudo -n` where that asks for no password.
+fn privilege() -> Option<&'static [&'static str]> {
+    if program("id")
+        .args(["-u"])
+        .read()
+        .is_ok_and(|user| user == "0")
+    {
+        return Some(&[]);
+    }
+    let sudo: &[&str] = &["sudo", "-n"];
+    program("sudo")
+        .args(["-n", "true"])
+        .succeeds()
+        .then_some(sudo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_packages;
+
+    #[test]
+    fn debian_has_the_packages_and_ubuntu_has_not() {
+        let cases = [
+            ("PRETTY_NAME=\"Debian GNU/Linux 13\"\nID=debian\n", true),
+            ("ID=raspbian\nID_LIKE=debian\n", true),
+            ("ID=ubuntu\nID_LIKE=debian\n", false),
+            ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", false),
+            ("ID=fedora\n", false),
+            ("", false),
+        ];
+        for (release, expected) in cases {
+            assert_eq!(has_packages(release), expected, "{release}");
+        }
+    }
+}
