@@ -55,6 +55,8 @@ async function measureAll(bench) {
   await servers.ledger.accessTokenExpired()
   progress('requests and bodies, the second tab')
   const second = await visits.open('tab', comparisons)
+  progress('requests with a proof')
+  const proofs = await proofRow(bench)
   progress('start of a page')
   const start = await startRows(bench)
   progress('way back from the provider')
@@ -72,6 +74,7 @@ async function measureAll(bench) {
     ...largeRows(second.large, 'second tab'),
     guardRow(only.guard, 'only tab'),
     guardRow(second.guard, 'second tab'),
+    proofs,
     ...messages,
     ...memory,
     ...crowd,
@@ -133,6 +136,19 @@ function guardRow(times, where) {
     own: megabytesPerSecond(spread(own)),
     peer: `not searched ${megabytesPerSecond(spread(peer))}`,
     ratio: speedRatio(ratios(own, peer)),
+  }
+}
+
+/** What a proof for each request costs (RFC 9449), the API's check of it included. */
+async function proofRow({ visits }) {
+  await visits.signIn({ vault: 'proving' })
+  const times = await visits.open('proofs', SMALL)
+  const [own, bearer] = [0, 1].map((side) => times.map((run) => percentile(run[side], 50)))
+  return {
+    what: 'small request with DPoP, p50, both vaults of other tabs',
+    own: milliseconds(spread(own)),
+    peer: `Bearer ${milliseconds(spread(bearer))}`,
+    ratio: timeRatio(ratios(own, bearer)),
   }
 }
 

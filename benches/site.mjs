@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { startServers } from '../tests/support/servers.mjs'
+import { startApi } from '../tests/support/api.mjs'
+import { AUDIENCE, startServers } from '../tests/support/servers.mjs'
 import { startCollector } from './collector.mjs'
 
-const PAGES = ['tab', 'crowd', 'start', 'login', 'messages', 'stream']
+const PAGES = ['tab', 'crowd', 'start', 'login', 'messages', 'stream', 'proofs']
 
-const WORKERS = ['auth.worker', 'sealed.worker']
+const WORKERS = ['auth.worker', 'sealed.worker', 'dpop.worker']
 
 /** Where bodies are not searched for the token. */
 const UNSEARCHED = 'bytes/unsearched/'
@@ -31,14 +32,25 @@ const ISOLATION = {
 }
 
 export async function startBenchSite() {
-  const servers = await startServers({ site: { workers: WORKERS.map((name) => `/${name}.js`) } })
+  const servers = await startServers({
+    site: { workers: WORKERS.map((name) => `/${name}.js`) },
+    provider: { dpop: true },
+  })
   const { site, api, provider, ledger } = servers
+  const proven = await startApi({
+    issuer: provider.issuer,
+    audience: AUDIENCE,
+    allowedOrigins: [site.origin],
+    dpop: true,
+  })
+  site.connectSrc.push(proven.origin)
   const token = () => ledger.newest('access_token').value
   const collector = await startCollector({ origin: site.origin, token })
   // As production pages have it, and: these may call the API themselves, and the bench.
   site.pageCsp = site.pageCsp.concat(`; connect-src ${api.origin} ${new URL(collector.url).origin}`)
   site.routes['/callback'] = '/login.html'
-  Object.assign(site.files, await bundle(PAGES, WORKERS, define({ servers, collector })), await modules())
+  const defined = { ...define({ servers, collector }), PROVEN_API: JSON.stringify(proven.url) }
+  Object.assign(site.files, await bundle(PAGES, WORKERS, defined), await modules())
   site.override('/tab.html', { headers: ISOLATION })
   return {
     ...servers,
@@ -46,7 +58,7 @@ export async function startBenchSite() {
     settings: provider.settings,
     token,
     async close() {
-      await Promise.all([servers.close(), collector.close()])
+      await Promise.all([servers.close(), proven.close(), collector.close()])
     },
   }
 }

@@ -41,8 +41,8 @@ export class Visits {
    * its worker.
    *
    * @param {object} parameters
-   * @param {'shared' | 'new' | 'sealed'} parameters.vault The one that all tabs share, one of its own, or one that
-   *   keeps its session.
+   * @param {'shared' | 'new' | 'sealed' | 'proving'} parameters.vault The one that all tabs share, one of its own,
+   *   one that keeps its session, or one that proves each request.
    * @param {string} [parameters.measures] What to compare afterwards, with what that needs.
    */
   async signIn(parameters) {

@@ -82,7 +82,7 @@ export async function compare(room, { measures, ...parameters }) {
 }
 
 /** Runs two things in turns and returns what each took; who begins alternates. */
-async function inTurns(pairs, both) {
+export async function inTurns(pairs, both) {
   const times = [[], []]
   for (let pair = 0; pair < pairs; pair++) {
     for (const which of pair % 2 ? [1, 0] : [0, 1]) times[which].push(await time(both[which]))

@@ -4,13 +4,13 @@
  * with comparisons: as the tab that started the worker.
  */
 import { compare } from './compare.js'
-import { connectNew, connectSealed, connectShared, parameters, report } from './room.js'
+import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './room.js'
 
 const isBack = location.pathname === '/callback'
 if (!isBack) sessionStorage.setItem('trip', JSON.stringify(parameters))
 const trip = JSON.parse(sessionStorage.getItem('trip'))
 
-const VAULTS = { new: connectNew, sealed: connectSealed, shared: connectShared }
+const VAULTS = { new: connectNew, proving: connectProving, sealed: connectSealed, shared: connectShared }
 const room = await VAULTS[trip.vault](`${trip.id} ${isBack}`)
 if (isBack) report(arrive, trip.id)
 else room.login()
@@ -18,7 +18,8 @@ else room.login()
 async function arrive() {
   await room.handleCallback()
   const session = performance.now()
-  const response = await room.fetch(`${API}orders`)
+  const api = trip.vault === 'proving' ? PROVEN_API : API
+  const response = await room.fetch(`${api}orders`)
   await response.body.getReader().read()
   const firstByte = performance.now()
   return { session, firstByte, ...(trip.measures && (await compare(room, trip))) }

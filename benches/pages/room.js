@@ -11,6 +11,9 @@ export const connectShared = () =>
 export const connectSealed = (name) =>
   connect(new SharedWorker('/sealed.worker.js', { type: 'module', name }))
 
+/** The vault whose tokens are bound to a key. */
+export const connectProving = () => connect(new SharedWorker('/dpop.worker.js', { type: 'module' }))
+
 /** A vault that nobody has started before, and that ends with its page. */
 export const connectNew = (name) => connect(new SharedWorker(WORKER, { type: 'module', name }))
 

@@ -587,6 +587,8 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
     port1.onmessage = ({ data: [text] }) =>
       text[0] === '{' && JSON.parse(text).id === 7 && resolve(JSON.parse(text))
     own.port1.onmessage = ({ data }) => {
+      // The echo of what was no reason to close.
+      if (Array.isArray(data)) return
       heard.push(typeof data === 'object' ? data?.code : JSON.parse(data).t)
       if (typeof data === 'object') return resolve(heard)
       own.port1.postMessage(make())

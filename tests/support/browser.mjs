@@ -14,6 +14,31 @@ const PROGRAMS = {
   bus: { variable: 'DBUS_RUN_SESSION_PATH', names: ['dbus-run-session'] },
 }
 
+/**
+ * What a test's browser does without: the address bar's popups are two pages of the browser's own, each with a process,
+ * for every window, which take more time to start than what is tested.
+ */
+const POPUPS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
+
+/**
+ * What Playwright does without as well: Chromium heeds the last of these lists only. `ThirdPartyStoragePartitioning`
+ * is none of ours, since the browsers of users have it.
+ */
+const AS_PLAYWRIGHT = [
+  'AimEnabled',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsFirstBalancedModeAutoEnable',
+  'HttpsUpgrades',
+  'LensOverlay',
+  'MediaRouter',
+  'NetworkTimeServiceQuerying',
+  'OptimizationHints',
+  'PaintHolding',
+  'PreconnectToSearch',
+]
+
 /** Chromium's own services talk to the network; a test's browser talks to loopback only. */
 export const ARGS = [
   '--no-sandbox',
@@ -23,7 +48,12 @@ export const ARGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  disabling(POPUPS),
 ]
+
+function disabling(features) {
+  return `--disable-features=${features}`
+}
 
 /**
  * An executable: what its variable says, or the first of its usual names on `PATH`.
@@ -48,5 +78,6 @@ export const findBrowser = () => findProgram('chromium')
  * @param {import('playwright-core').LaunchOptions} [options]
  */
 export function launchBrowser({ args = [], ...options } = {}) {
-  return chromium.launch({ executablePath: findBrowser(), args: [...ARGS, ...args], ...options })
+  const all = [...ARGS, disabling([...POPUPS, ...AS_PLAYWRIGHT]), ...args]
+  return chromium.launch({ executablePath: findBrowser(), args: all, ...options })
 }

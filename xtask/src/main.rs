@@ -9,6 +9,7 @@
     reason = "a command line tool speaks to a person"
 )]
 
+mod at_once;
 mod browser;
 mod fuzz;
 mod glue;

@@ -27,7 +27,7 @@ pub(crate) fn step<T>(label: &str, output: Output, work: impl FnOnce() -> Result
 pub(crate) enum Output {
     /// Nothing between the step's two lines.
     Quiet,
-    /// Lines of its own.
+    /// Lines of its own, or another step's at the same time.
     Loud,
 }
 

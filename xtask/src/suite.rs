@@ -1,41 +1,43 @@
 //! The test files of a folder, each in a process of its own.
 
+use crate::at_once::each;
 use crate::paths::at;
 use crate::process::{Process, node};
 use crate::progress::seconds;
 use anyhow::{Context, Result, bail};
-use std::collections::VecDeque;
 use std::fs;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 /// The files that take longest, as far as is known: what is begun last should be short. A file is no worse for not
 /// being here.
-const LONG: [&str; 9] = [
+const LONG: [&str; 11] = [
     "webkit.test.mjs",
+    "faults.test.mjs",
     "survival.test.mjs",
     "escrow.test.mjs",
-    "resume.test.mjs",
     "sealed.test.mjs",
     "leak.test.mjs",
+    "popup.test.mjs",
+    "resume.test.mjs",
     "faults_device.test.mjs",
-    "vault_origin.test.mjs",
+    "vault_origin_frame.test.mjs",
     "errors.test.mjs",
 ];
 
 /// How many files are run at the same time.
 #[derive(Clone, Copy)]
 pub(crate) enum AtOnce {
-    One,
+    One = 1,
     /// Browser and servers wait for each other much of the time, so two take little longer than one. Files
     /// share nothing: each has its own browser, profile, servers and ports.
-    Two,
+    Two = 2,
+    /// Of many files, the more so: some of them wait for time limits to pass.
+    Three = 3,
 }
 
 /// What a folder has.
 pub(crate) struct Suite {
-    files: VecDeque<String>,
+    files: Vec<String>,
 }
 
 impl Suite {
@@ -77,30 +79,10 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
-        let left = Mutex::new(self.files);
-        let failed = Mutex::new(Vec::new());
-        let next = || {
-            left.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front()
-        };
-        let work = || {
-            while let Some(file) = next() {
-                if run_file(&file, &prepare).is_err() {
-                    failed
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(file);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            if matches!(at_once, AtOnce::Two) {
-                scope.spawn(work);
-            }
-            work();
+        let failed = each(at_once as usize, self.files, |file| {
+            run_file(&file, &prepare).err().map(|_| file)
         });
-        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed = failed.into_iter().flatten().collect::<Vec<_>>();
         if !failed.is_empty() {
             bail!(
                 "{} of {all} files failed: {}",

@@ -87,7 +87,7 @@ fn run_kind(kind: Kind, engines: &[Engine]) -> Result<()> {
         Kind::Size => size(),
         Kind::Supply => supply(),
         Kind::Packaging => in_browsers("tests/packaging", AtOnce::One, &[Engine::Chromium]),
-        Kind::Browser => in_browsers("tests/browser", AtOnce::Two, &[Engine::Chromium]),
+        Kind::Browser => in_browsers("tests/browser", AtOnce::Three, &[Engine::Chromium]),
         Kind::Edge => edge(),
         Kind::Engines => in_engines(engines),
         Kind::Demo => [(false, false), (true, false), (false, true)]

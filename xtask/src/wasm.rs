@@ -1,5 +1,9 @@
 //! The Rust core becomes `pkg/glue`: for each module cargo, then wasm-bindgen, then wasm-opt.
+//!
+//! rustc and wasm-opt keep little more than one core busy each, so two modules are compiled, or optimised, at the
+//! same time. wasm-bindgen takes them in their order, since one glue is compared with that of a module before it.
 
+use crate::at_once::each;
 use crate::install::{self, WASM_TARGET};
 use crate::paths::{at, target};
 use crate::process::{cargo, node};
@@ -120,9 +124,7 @@ pub(crate) fn build() -> Result<()> {
     install::wasm_target()?;
     let texts = words::all()?;
     let hashes = words::hashes(&texts);
-    MODULES
-        .iter()
-        .try_for_each(|module| module.build(&hashes))?;
+    build_modules(&MODULES.iter().collect::<Vec<_>>(), &hashes)?;
     // There is one file of texts, and each module may have some that no other has.
     let mut sections = Vec::new();
     for module in &MODULES {
@@ -134,11 +136,31 @@ pub(crate) fn build() -> Result<()> {
 /// Writes the modules in `pkg/glue` without the texts: all of them, or one.
 pub(crate) fn modules(only: Option<&str>) -> Result<()> {
     let hashes = words::hashes(&words::all()?);
-    let mut modules = MODULES.iter();
-    modules.try_for_each(|module| match only {
-        Some(label) if label != module.label => Ok(()),
-        _ => module.build(&hashes),
-    })
+    let modules = MODULES
+        .iter()
+        .filter(|module| only.is_none_or(|label| label == module.label));
+    build_modules(&modules.collect::<Vec<_>>(), &hashes)
+}
+
+fn build_modules(modules: &[&Module], words: &str) -> Result<()> {
+    let in_twos = |modules: &[&Module], work: &(dyn Fn(&Module) -> Result<()> + Sync)| {
+        each(2, modules, |module| work(module))
+            .into_iter()
+            .collect::<Result<()>>()
+    };
+    in_twos(modules, &|module| module.compile(words))?;
+    let mut bound = Vec::new();
+    let mut stamps = Vec::new();
+    for module in modules {
+        if let Some(stamp) = module.bind()? {
+            bound.push(*module);
+            stamps.push(stamp);
+        }
+    }
+    // The last one is the largest, and is begun first.
+    bound.reverse();
+    in_twos(&bound, &Module::optimise)?;
+    stamps.iter().try_for_each(Stamp::write)
 }
 
 /// The names of the modules, each with its file.
@@ -149,15 +171,32 @@ pub(crate) fn files() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Module {
-    fn build(&self, words: &str) -> Result<()> {
+    /// Cargo itself knows best whether anything changed.
+    ///
+    /// `cargo build` would skip link-time optimisation for a library that is also an rlib; `cargo rustc` with the
+    /// one crate type does not.
+    fn compile(&self, words: &str) -> Result<()> {
+        step(
+            &format!("{}: cargo rustc", self.label),
+            Output::Loud,
+            || {
+                cargo()
+                    .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
+                    .args(["--no-default-features", "--features", self.features])
+                    .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
+                    .args(["--profile", self.profile])
+                    .env(words::VARIABLE, words)
+                    .run()
+            },
+        )
+    }
+
+    /// Makes the glue, and the module that is left to optimise, unless both are there: the stamp is to be written
+    /// when that is done.
+    fn bind(&self) -> Result<Option<Stamp>> {
         let Self {
             label, wasm_opt, ..
         } = self;
-        // Cargo itself knows best whether anything changed.
-        step(&format!("{label}: cargo rustc"), Output::Loud, || {
-            self.compile(words)
-        })?;
-
         let mut inputs = vec![self.compiled(), at("package-lock.json"), at("xtask/src")];
         let mut outputs = vec![self.file()];
         let glue = [".js", ".d.ts"].map(|end| at(&format!("pkg/glue/{}{end}", self.glue)));
@@ -169,15 +208,12 @@ impl Module {
         let stamp = Stamp::of(&format!("glue-{label}"), &inputs, wasm_opt)?;
         if stamp.is_fresh(&outputs) {
             unchanged(&format!("{label}: wasm-bindgen, wasm-opt"));
-            return Ok(());
+            return Ok(None);
         }
         step(&format!("{label}: wasm-bindgen"), Output::Quiet, || {
-            self.bind()
+            self.write_glue()
         })?;
-        step(&format!("{label}: wasm-opt"), Output::Quiet, || {
-            self.optimise()
-        })?;
-        stamp.write()
+        Ok(Some(stamp))
     }
 
     /// What cargo makes.
@@ -194,19 +230,7 @@ impl Module {
         self.name != self.glue
     }
 
-    /// `cargo build` would skip link-time optimisation for a library that is also an rlib;
-    /// `cargo rustc` with the one crate type does not.
-    fn compile(&self, words: &str) -> Result<()> {
-        cargo()
-            .args(["rustc", "--quiet", "--package", PACKAGE, "--lib"])
-            .args(["--no-default-features", "--features", self.features])
-            .args(["--crate-type", "cdylib", "--target", WASM_TARGET])
-            .args(["--profile", self.profile])
-            .env(words::VARIABLE, words)
-            .run()
-    }
-
-    fn bind(&self) -> Result<()> {
+    fn write_glue(&self) -> Result<()> {
         let (module, _) = words::split(&fs::read(self.compiled())?)?;
         let folder = if self.shares_glue() {
             target("xtask/bound")
@@ -259,11 +283,13 @@ impl Module {
     fn optimise(&self) -> Result<()> {
         let module = &self.file();
         let optimised = module.with_extension("opt");
-        node(&["node_modules/binaryen/bin/wasm-opt"])
-            .args(self.wasm_opt)
-            .args([module, Path::new("-o"), &optimised])
-            .run_quietly()?;
-        Ok(fs::rename(optimised, module)?)
+        step(&format!("{}: wasm-opt", self.label), Output::Loud, || {
+            node(&["node_modules/binaryen/bin/wasm-opt"])
+                .args(self.wasm_opt)
+                .args([module, Path::new("-o"), &optimised])
+                .run_quietly()?;
+            Ok(fs::rename(optimised, module)?)
+        })
     }
 }
 

@@ -201,13 +201,43 @@ const free = (held: Held): void => {
 const forgotten: FinalizationRegistry<Held> | undefined =
   typeof FinalizationRegistry === 'undefined' ? undefined : new FinalizationRegistry(free)
 
+/** Most octets of a piece. */
+const PIECE = 64 * 1024
+
+/** What `read()` of both kinds of readers gives. */
+interface Piece {
+  done: boolean
+  value?: Uint8Array
+}
+
+interface Reader {
+  read: () => Promise<Piece>
+  cancel: (why?: unknown) => Promise<void>
+}
+
+/**
+ * Reads pieces that are as large as what has come. Cloudflare's streams hand 4 KiB over at a time, unless they are
+ * given a place that has room for more; that of other platforms is not theirs to choose, or no stream of octets.
+ */
+const reader = (body: ReadableStream<Uint8Array>): Reader => {
+  try {
+    const byob = body.getReader({ mode: 'byob' })
+    return {
+      read: () => byob.read(new Uint8Array(PIECE)),
+      cancel: (why) => byob.cancel(why),
+    }
+  } catch {
+    return body.getReader()
+  }
+}
+
 /** A body of which nothing goes on that may be the token, before it is known that it is not. */
 const searched = (
   body: ReadableStream<Uint8Array>,
   guard: Guard,
   instance: Instance,
 ): ReadableStream<Uint8Array> => {
-  const reader = body.getReader()
+  const pieces = reader(body)
   const { memory } = instance
   const held: Held = { guard, instance }
   const taken = (count: number) => {
@@ -225,7 +255,7 @@ const searched = (
     async pull(controller) {
       try {
         for (;;) {
-          const { done, value: piece } = await reader.read()
+          const { done, value: piece } = await pieces.read()
           if (!isSound(instance) || !held.guard) throw new Error('the handler has stopped meanwhile')
           if (done) {
             const rest = taken(guard.octets_length())
@@ -233,7 +263,7 @@ const searched = (
             free(held)
             return controller.close()
           }
-          const count = inCore(instance, () => countWith(piece))
+          const count = inCore(instance, () => countWith(piece!))
           if (count < 0) throw new StrongroomError('token_reflected', 'the answer has the access token in it')
           if (count > 0) {
             controller.enqueue(taken(count))
@@ -242,13 +272,13 @@ const searched = (
         }
       } catch (error) {
         free(held)
-        reader.cancel(error).catch(() => {})
+        pieces.cancel(error).catch(() => {})
         throw error
       }
     },
     cancel(why) {
       free(held)
-      return reader.cancel(why)
+      return pieces.cancel(why)
     },
   })
   forgotten?.register(stream, held)

@@ -1,0 +1,49 @@
+//! Several things are done at the same time.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Does `work` for each of `items`, as many at the same time as there are `workers`. They are begun in their
+/// order; what comes of them is in the order in which they end. All are done, whatever comes of one.
+pub(crate) fn each<T: Send, R: Send>(
+    workers: usize,
+    items: impl IntoIterator<Item = T, IntoIter: Send>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let left = Mutex::new(items.into_iter());
+    let done = Mutex::new(Vec::new());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    let outcome = work(item);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(outcome);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::each;
+    use std::sync::Barrier;
+
+    #[test]
+    fn each_is_done_once() {
+        let mut done = each(2, 0..100, |n| n * 2);
+        done.sort_unstable();
+        assert_eq!(done, (0..100).map(|n| n * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn as_many_are_under_way_as_there_are_workers() {
+        // None of the three goes on before all are there.
+        let all = Barrier::new(3);
+        assert_eq!(each(3, 0..3, |_| all.wait().is_leader()).len(), 3);
+    }
+}
