@@ -122,7 +122,7 @@ impl Handler {
     /// A handler that knows nothing yet.
     #[must_use]
     pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
-        let provider = Provider::new(config.metadata.clone());
+        let provider = Provider::new(&config.flow.issuer, config.metadata.clone());
         Self {
             isolate: Rc::new(Isolate {
                 config,

@@ -18,6 +18,7 @@ use crate::json::Writer;
 use crate::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::metadata::{self, Metadata};
 use crate::token::{self, TokenSet};
+use crate::url::Url;
 
 /// How long the keys are left as they are when somebody comes with another: anybody may.
 const KEYS_REST: Millis = Millis::from_secs(30);
@@ -35,18 +36,41 @@ const REVOCATIONS: u32 = 2;
 pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
     keys: Option<(Rc<Jwks>, Instant)>,
+    /// The issuer, and the endpoints if they are known: what else is on their origins may be one of them.
+    places: Vec<Url>,
 }
 
 impl Provider {
-    pub(super) fn new(metadata: Option<Metadata>) -> Self {
-        Self {
-            metadata: metadata.map(Rc::new),
+    pub(super) fn new(issuer: &str, metadata: Option<Metadata>) -> Self {
+        let mut provider = Self {
+            metadata: None,
             keys: None,
+            places: Url::parse(issuer).into_iter().collect(),
+        };
+        if let Some(metadata) = metadata {
+            provider.learn(Rc::new(metadata));
         }
+        provider
+    }
+
+    fn learn(&mut self, metadata: Rc<Metadata>) {
+        let endpoints = metadata.endpoints();
+        self.places
+            .extend(endpoints.into_iter().filter_map(Url::parse));
+        self.metadata = Some(metadata);
+    }
+
+    fn is_on_origin_of(&self, url: &Url) -> bool {
+        self.places.iter().any(|place| place.is_same_origin(url))
     }
 }
 
 impl Task {
+    /// Whether this is on an origin of the provider's, as far as they are known.
+    pub(super) fn is_providers(&self, url: &Url) -> bool {
+        self.isolate().provider.borrow().is_on_origin_of(url)
+    }
+
     /// The provider's metadata, fetched when first needed.
     pub(super) async fn metadata(&self) -> Result<Rc<Metadata>> {
         if let Some(metadata) = &self.isolate().provider.borrow().metadata {
@@ -56,7 +80,7 @@ impl Task {
         let url = metadata::discovery_url(issuer);
         let text = self.document(words!("discovery document"), &url).await?;
         let metadata = Rc::new(Metadata::parse(text.expose(), issuer)?);
-        self.isolate().provider.borrow_mut().metadata = Some(metadata.clone());
+        self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }
 

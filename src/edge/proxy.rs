@@ -19,7 +19,6 @@ use crate::challenge::{self, Demand};
 use crate::clock::Millis;
 use crate::error::{Code, Error};
 use crate::form::Form;
-use crate::url::Url;
 
 /// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
 /// too.
@@ -113,7 +112,9 @@ impl Visit {
         let rest = rest.get(start..).unwrap_or_default();
         let target = [route.upstream.href(), rest].concat();
         let mut rules = Cow::Borrowed(&route.rules);
-        if self.is_providers(route) {
+        // Of an upstream there the provider's own endpoints get no token. Those on the issuer's origin have to be known
+        // first; to ask for others in each new isolate would be to need the provider where it is not needed.
+        if self.task.is_providers(&route.upstream) {
             let metadata = self.task.metadata().await;
             let metadata = metadata.map_err(|error| respond::later(&error, RETRY_AFTER))?;
             rules.to_mut().forbid(&metadata.endpoints());
@@ -128,13 +129,6 @@ impl Visit {
             Code::LimitExceeded => respond::error(414, &error),
             _ => respond::error(404, &error),
         })
-    }
-
-    /// Whether the upstream is on the provider's origin: of that one its own endpoints get no token, which have to be
-    /// known first.
-    fn is_providers(&self, route: &Route) -> bool {
-        let issuer = Url::parse(&self.task.config().flow.issuer);
-        issuer.is_some_and(|issuer| issuer.is_same_origin(&route.upstream))
     }
 
     async fn forward(

@@ -264,6 +264,20 @@ fn an_upstream_that_is_the_provider_gets_no_token_at_its_own_endpoints() {
 }
 
 #[test]
+fn an_upstream_on_another_origin_of_the_providers_gets_no_token_at_its_endpoints_once_they_are_known()
+ {
+    let mut host = Host::with(&json!({
+        "routes": [{ "prefix": "/op/", "upstream": "https://oauth.example.net/", "methods": ["GET", "POST"] }],
+    }));
+    host.provider.metadata =
+        r#","device_authorization_endpoint":"https://oauth.example.net/device""#.to_owned();
+    host.sign_in();
+    assert_eq!(host.call("POST", "/op/device").status(), 404);
+    assert!(host.upstream.is_empty());
+    assert_eq!(host.call("GET", "/op/api/me").status(), 200);
+}
+
+#[test]
 fn a_script_without_a_session_is_told_so() {
     for cookie in [
         None,
