@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { ACCOUNTS } from './accounts.mjs'
-import { launchBrowser } from './browser.mjs'
+import { launchBrowser, together } from './browser.mjs'
 import { startServers } from './servers.mjs'
 
 const dist = new URL('../../pkg/dist/', import.meta.url)
@@ -200,7 +200,7 @@ export async function serveApp({
  * @param {Parameters<typeof serveApp>[0] & { launch?: import('playwright-core').LaunchOptions }} [options]
  */
 export async function startApp({ launch, ...options } = {}) {
-  const [app, browser] = await Promise.all([serveApp(options), launchBrowser(launch)])
+  const [app, browser] = await together(serveApp(options), launchBrowser(launch))
   return {
     ...app,
     browser,

@@ -81,3 +81,19 @@ export function launchBrowser({ args = [], ...options } = {}) {
   const all = [...ARGS, disabling([...POPUPS, ...AS_PLAYWRIGHT]), ...args]
   return chromium.launch({ executablePath: findBrowser(), args: all, ...options })
 }
+
+/**
+ * Servers and a browser that were begun at the same time. If one of them does not start the other is closed: a test's
+ * process would not end.
+ *
+ * @template {{ close(): Promise<void> }} S
+ * @param {Promise<S>} serving
+ * @param {ReturnType<typeof launchBrowser>} launching
+ */
+export async function together(serving, launching) {
+  const both = await Promise.allSettled([serving, launching])
+  const failed = both.find(({ status }) => status === 'rejected')
+  if (!failed) return both.map(({ value }) => value)
+  for (const { value } of both) await value?.close()
+  throw failed.reason
+}

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { booted, giveConsent, htmlWith, PACKAGE, pageScript, tools } from '../app.mjs'
-import { launchBrowser } from '../browser.mjs'
+import { launchBrowser, together } from '../browser.mjs'
 import { startEdgeSite } from './site.mjs'
 
 const dist = new URL('../../../pkg/dist/', import.meta.url)
@@ -12,7 +12,7 @@ const dist = new URL('../../../pkg/dist/', import.meta.url)
  * @param {Parameters<typeof startEdgeSite>[1] & { launch?: object, timeout?: number }} [options]
  */
 export async function startPage(platform, { launch, timeout = 10, ...options } = {}) {
-  const [app, browser] = await Promise.all([startEdgeSite(platform, options), launchBrowser(launch)])
+  const [app, browser] = await together(startEdgeSite(platform, options), launchBrowser(launch))
   const { site } = app
   site.routes['/empty'] = '/empty.html'
   site.routes['/orders'] = '/index.html'
@@ -29,7 +29,9 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
     browser,
     /** Opens a page of the app: in a browser session of its own, or as another tab of `context`. */
     async open(path = '/', context) {
-      const page = await (context ?? (await browser.newContext())).newPage()
+      // https here has a certificate of its own making.
+      const own = () => browser.newContext({ ignoreHTTPSErrors: true })
+      const page = await (context ?? (await own())).newPage()
       page.setDefaultTimeout(20_000)
       await page.goto(site.origin + path)
       return page

@@ -4,6 +4,7 @@ import { startProvider } from '../provider.mjs'
 import { AUDIENCE } from '../servers.mjs'
 import { startSite } from '../site.mjs'
 import { PLATFORMS } from './platforms.mjs'
+import { startTls } from './tls.mjs'
 
 /** What the site's pages may do: call their own origin. There is no worker. */
 const CONNECT = "; connect-src 'self'"
@@ -22,6 +23,7 @@ const CONNECT = "; connect-src 'self'"
  * @param {object} [options.handler] More, or other, options of `createTokenHandler()`; what is JSON.
  * @param {object} [options.route] The same, of the one route.
  * @param {object} [options.site] More options of `startSite()`.
+ * @param {boolean} [options.secure] Browsers see it by https, which ends in front of the handler.
  */
 export async function startEdgeSite(
   platform,
@@ -34,6 +36,7 @@ export async function startEdgeSite(
     handler = {},
     route = {},
     site = {},
+    secure = false,
   } = {},
 ) {
   const ends = []
@@ -77,6 +80,8 @@ export async function startEdgeSite(
     const siteServer = await startSite({ host: '127.0.0.1', workers: [], ...site })
     ends.push(() => siteServer.close())
     siteServer.pageCsp += CONNECT
+    const tls = secure ? await startTls() : undefined
+    if (tls) ends.push(() => tls.close())
 
     const running = await PLATFORMS[platform].start({
       app: new URL('../../edge/apps/handler.mjs', import.meta.url),
@@ -100,12 +105,14 @@ export async function startEdgeSite(
               ...route,
             },
           ],
+          ...(tls && { origin: tls.origin }),
           ...handler,
         }),
       },
     })
     ends.push(running.stop)
-    const origin = `http://localhost:${new URL(running.urls[0]).port}`
+    tls?.forwardTo(running.urls[0])
+    const origin = tls?.origin ?? `http://localhost:${new URL(running.urls[0]).port}`
     client.redirect_uris = [`${origin}/auth/callback`]
     client.post_logout_redirect_uris = [`${origin}/`]
     await providerServer.changeKeys()

@@ -1,0 +1,62 @@
+// Over https, as in production: the cookies' names have the prefix by which browsers see to it who sets them.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { call } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  app = await startPage('node', { coordinator: 'in-isolate', secure: true })
+}, time)
+after(() => app?.close())
+
+const cookies = async (page) => (await page.context().cookies(app.site.origin)).map(shown)
+const shown = ({ name, path, secure, httpOnly, sameSite, domain }) => ({
+  name,
+  path,
+  secure,
+  httpOnly,
+  sameSite,
+  domain,
+})
+const guarded = { path: '/', secure: true, httpOnly: true, sameSite: 'Lax', domain: 'localhost' }
+
+test('the session is in a cookie that only this host sets, and that no script reads', time, async () => {
+  const page = await app.open()
+  await app.signIn(page)
+  assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
+  const held = await cookies(page)
+  assert.deepEqual(held[0], { name: '__Host-strongroom', ...guarded })
+  assert.ok(held.every(({ name }) => name.startsWith('__Host-strongroom')))
+  assert.equal(await page.evaluate(() => document.cookie), '')
+})
+
+test('while somebody signs in, the attempt is in one as well', time, async () => {
+  const page = await app.open()
+  await page.evaluate(() => boot.then(() => void room.login().catch(() => {})))
+  await page.waitForSelector('form')
+  const [attempt, ...others] = await cookies(page)
+  assert.match(attempt.name, /^__Host-strongroom-login-\w/)
+  assert.deepEqual(attempt, { name: attempt.name, ...guarded })
+  assert.deepEqual(others, [])
+})
+
+test('a page cannot set a cookie of that name', time, async () => {
+  const page = await app.open()
+  const set = (cookie) => page.evaluate((text) => ((document.cookie = text), document.cookie), cookie)
+  assert.equal(await set('__Host-strongroom=planted; Path=/sub; Secure'), '')
+  assert.equal(await set('__Host-strongroom=planted; Path=/; Secure; Domain=localhost'), '')
+  // The control: another name is let through.
+  assert.equal(await set('other=planted; Path=/; Secure'), 'other=planted')
+})
+
+test('logout takes it away', time, async () => {
+  const page = await app.open()
+  await app.signIn(page)
+  await page.evaluate(() => room.logout())
+  const names = (await cookies(page)).map(({ name }) => name)
+  assert.ok(!names.includes('__Host-strongroom'), names.join())
+})
