@@ -19,6 +19,7 @@
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'vite'
 
@@ -91,24 +92,29 @@ for (const [entry, modules] of Object.entries(MODULES)) {
 }
 
 /**
- * The readme as the package has it: a link leads to the same file in the package, to the types of a source,
- * or is no link.
+ * A text as the package has it: a link leads to the same file in the package, to the types of a source, or is no link.
  */
-const packReadme = (text) =>
+const pack = (file, text) =>
   text
     .replace(/^!\[.*\]\(.*\)\n+/gm, '')
-    .replace(/\[([^\]]+)\]\((?!https?:)([^)]+)\)/g, (link, label, path) => {
-      const source = /^pkg\/src\/([\w-]+)\.ts$/.exec(path)
-      if (source) return `[${label}](dist/${source[1]}.d.ts)`
-      return PACKED.includes(path) ? link : label
+    .replace(/\[([^\]]+)\]\((?!https?:|#)([^)#]+)(#[^)]*)?\)/g, (link, label, path) => {
+      const target = join(dirname(file), path)
+      const source = /^pkg\/(src\/[\w/-]+)\.ts$/.exec(target)
+      if (source) {
+        const types = `${source[1].replace('src', 'dist')}.d.ts`
+        return `[${label}](${relative(dirname(file), types)})`
+      }
+      return PACKED.includes(target) ? link : label
     })
 
 /** npm packs what lies in the package's own folder. */
 const PACKED = [
   'LICENSE-MIT',
   'LICENSE-APACHE',
+  'README.md',
   'docs/errors.md',
   'docs/deployment.md',
+  'docs/edge.md',
   'docs/fetch.md',
   'docs/login.md',
   'docs/sessions.md',
@@ -116,5 +122,6 @@ const PACKED = [
   'docs/decisions.md',
 ]
 await mkdir(at('./docs'), { recursive: true })
-for (const file of PACKED) await copyFile(at(`../${file}`), at(`./${file}`))
-await writeFile(at('./README.md'), packReadme(await readFile(at('../README.md'), 'utf8')))
+for (const file of PACKED) {
+  await writeFile(at(`./${file}`), pack(file, await readFile(at(`../${file}`), 'utf8')))
+}

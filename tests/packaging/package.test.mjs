@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { transform } from 'esbuild'
 import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { before, test } from 'node:test'
 import { install, node, pack, root } from './tarball.mjs'
 
@@ -29,7 +30,7 @@ test('holds the build, the readme and the licences, and nothing else', () => {
     /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
     /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|edge|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(deployment|errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(deployment|edge|errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
@@ -38,9 +39,14 @@ test('holds the build, the readme and the licences, and nothing else', () => {
   }
 })
 
-test('has what its readme links to', async () => {
-  const links = [...(await read('README.md')).matchAll(/\]\((?!https?:)([^)]+)\)/g)].map(([, path]) => path)
-  assert.ok(links.length > 5)
+test('has what its texts link to', async () => {
+  const links = []
+  for (const file of files.filter((path) => path.endsWith('.md'))) {
+    for (const [, path] of (await read(file)).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
+      links.push(join(dirname(file), path))
+    }
+  }
+  assert.ok(links.includes('docs/edge.md') && links.includes('dist/edge/config.d.ts'), links.join())
   assert.deepEqual(
     links.filter((path) => !files.includes(path)),
     [],

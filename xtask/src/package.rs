@@ -40,11 +40,7 @@ fn package() -> Result<()> {
         .chain([
             "package-lock.json",
             "README.md",
-            "docs/errors.md",
-            "docs/sessions.md",
-            "docs/fetch.md",
-            "docs/vault-origin.md",
-            "docs/decisions.md",
+            "docs",
             "LICENSE-MIT",
             "LICENSE-APACHE",
         ]);
