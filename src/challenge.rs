@@ -82,9 +82,7 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     if OURS.iter().any(|scheme| of(scheme) > 1) {
         return None;
     }
-    let challenge = challenges.iter().find(|challenge| {
-        OURS.contains(&&*challenge.scheme) && challenge.get("error") == Some(error)
-    })?;
+    let challenge = challenges.iter().find(|challenge| challenge.says(error))?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
         let is_sound = scope.is_empty() || scope.split(' ').all(is_scope_token);
@@ -107,6 +105,13 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     })
 }
 
+/// Whether a challenge of ours in this `WWW-Authenticate` has this `error`.
+#[must_use]
+pub fn says(header: &str, error: &str) -> bool {
+    let challenges = parse(header).unwrap_or_default();
+    challenges.iter().any(|challenge| challenge.says(error))
+}
+
 /// One challenge: a scheme in lower case, and its parameters, whose names are in lower case and unique.
 struct Challenge {
     scheme: String,
@@ -118,6 +123,11 @@ impl Challenge {
         let is_it = |(known, _): &&(String, String)| known == name;
         let (_, value) = self.parameters.iter().find(is_it)?;
         Some(value)
+    }
+
+    /// Whether it is of a scheme that calls are authorised by, with this error.
+    fn says(&self, error: &str) -> bool {
+        OURS.contains(&&*self.scheme) && self.get("error") == Some(error)
     }
 }
 

@@ -363,6 +363,20 @@ pub fn parse_u64(text: &str) -> Option<u64> {
     (!text.is_empty()).then_some(number)
 }
 
+/// A list of texts.
+#[must_use]
+pub fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut list = "[".to_owned();
+    for text in texts {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        write_string(&mut list, text);
+    }
+    list.push(']');
+    list
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');

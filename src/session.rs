@@ -596,15 +596,7 @@ impl Session {
     }
 
     fn scopes(&self) -> String {
-        let mut list = "[".to_owned();
-        for scope in words(self.tokens.scope.as_deref().unwrap_or_default()) {
-            if list.len() > 1 {
-                list.push(',');
-            }
-            json::write_string(&mut list, scope);
-        }
-        list.push(']');
-        list
+        json::texts(words(self.tokens.scope.as_deref().unwrap_or_default()))
     }
 }
 

@@ -177,15 +177,8 @@ impl Edge {
                 out.text("t", "seal").text("aad", &bound_to);
             }
             Effect::Read(keys) => {
-                let mut list = "[".to_owned();
-                for key in keys {
-                    if list.len() > 1 {
-                        list.push(',');
-                    }
-                    json::write_string(&mut list, &key);
-                }
-                list.push(']');
-                out.text("t", "read").json("keys", &list);
+                let keys = json::texts(keys.iter().map(String::as_str));
+                out.text("t", "read").json("keys", &keys);
             }
             Effect::Swap {
                 key,
@@ -283,11 +276,7 @@ fn write_answer(out: &mut Writer, answer: &Answer) {
                 if list.len() > 1 {
                     list.push(',');
                 }
-                list.push('[');
-                json::write_string(&mut list, name);
-                list.push(',');
-                json::write_string(&mut list, value);
-                list.push(']');
+                list.push_str(&json::texts([*name, value.as_str()]));
             }
             list.push(']');
             out.text("t", "respond")
@@ -309,15 +298,8 @@ fn write_answer(out: &mut Writer, answer: &Answer) {
 }
 
 fn write_cookies(out: &mut Writer, cookies: &[String]) {
-    let mut list = "[".to_owned();
-    for cookie in cookies {
-        if list.len() > 1 {
-            list.push(',');
-        }
-        json::write_string(&mut list, cookie);
-    }
-    list.push(']');
-    out.json("cookies", &list);
+    let cookies = json::texts(cookies.iter().map(String::as_str));
+    out.json("cookies", &cookies);
 }
 
 fn instant(monotonic: f64, wall: f64) -> Instant {

@@ -103,15 +103,7 @@ pub fn policy() -> String {
 }
 
 fn list(names: &str) -> String {
-    let mut out = "[".to_owned();
-    for name in text::words_of(names) {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        json::write_string(&mut out, name);
-    }
-    out.push(']');
-    out
+    json::texts(text::words_of(names))
 }
 
 fn fields(fields: &[(&str, &str)]) -> String {

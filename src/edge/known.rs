@@ -50,7 +50,7 @@ impl Known {
             Ok(place) => place,
             Err(_) => {
                 if self.sessions.len() >= MOST {
-                    self.forget_half(now);
+                    self.forget_oldest(now);
                 }
                 let place = self.place(sid).unwrap_or_else(|place| place);
                 self.sessions
@@ -61,16 +61,12 @@ impl Known {
         &mut self.sessions[place].1
     }
 
-    /// Forgets the half that was looked up longest ago.
-    fn forget_half(&mut self, now: &Instant) {
-        let mut ages: Vec<Millis> = Vec::new();
-        for (_, seen) in &self.sessions {
-            ages.push(seen.checked.elapsed(now));
-        }
-        ages.sort_unstable();
-        let limit = ages.get(ages.len() / 2).copied().unwrap_or_default();
-        self.sessions
-            .retain(|(_, seen)| seen.checked.elapsed(now) < limit);
+    /// Forgets those that were looked up longer ago than they were on average; all, if all were at the same time.
+    fn forget_oldest(&mut self, now: &Instant) {
+        let age = |seen: &Seen| seen.checked.elapsed(now).0;
+        let sum: u64 = self.sessions.iter().map(|(_, seen)| age(seen)).sum();
+        let average = sum / self.sessions.len().max(1) as u64;
+        self.sessions.retain(|(_, seen)| age(seen) < average);
     }
 
     /// Whether the coordinator is to be asked about a session.
@@ -121,6 +117,22 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_too_many_sessions_those_are_forgotten_that_were_looked_up_longest_ago() {
+        let mut known = Known::default();
+        let at = |second: usize| Instant {
+            monotonic: Millis::from_secs(second as u64),
+            wall: second as u64 * 1000,
+        };
+        for second in 0..=MOST {
+            known.entry(&second.to_string(), &at(second)).checked = at(second);
+        }
+        assert!(known.get(&MOST.to_string()).is_some());
+        assert!(known.get(&(MOST - 1).to_string()).is_some());
+        assert!(known.get("0").is_none());
+        assert!((MOST / 3..MOST).contains(&known.sessions.len()));
+    }
 
     #[test]
     fn a_flight_that_never_lands_counts_no_more_after_its_time() {

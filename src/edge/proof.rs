@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use super::io::{Effect, Head, Reply};
 use super::task::Task;
 use crate::Secret;
+use crate::challenge;
 use crate::dpop::{self, Nonces, PublicKey, Unsigned, Use};
 use crate::error::{Code, Error, Result};
 use crate::http::{HttpRequest, Outcome};
@@ -60,7 +61,7 @@ impl Pair {
 /// Whether an upstream asks for another nonce (RFC 9449 9).
 pub(super) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
-    head.status == 401 && challenge.contains("use_dpop_nonce")
+    head.status == 401 && challenge::says(challenge, "use_dpop_nonce")
 }
 
 impl Task {

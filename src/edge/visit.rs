@@ -279,19 +279,11 @@ impl Visit {
                 }
             }
         }
-        let mut scopes = "[".to_owned();
-        for scope in words(&session.scope) {
-            if scopes.len() > 1 {
-                scopes.push(',');
-            }
-            json::write_string(&mut scopes, scope);
-        }
-        scopes.push(']');
         let expires_at = session.began.saturating_add(config.limits.absolute.0);
         let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
         Writer::object()
             .json("claims", &claims.finish())
-            .json("scopes", &scopes)
+            .json("scopes", &json::texts(words(&session.scope)))
             .text("state", "active")
             .number("startedAt", session.began)
             .number("expiresAt", expires_at)

@@ -9,6 +9,7 @@
 use super::calls::{Call, Stage};
 use super::list;
 use super::{Body, CallId, OpId, Output, Purpose, ResponseHead, Vault};
+use crate::challenge;
 use crate::dpop::{JTI, Nonces, PublicKey, Unsigned, Use};
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
@@ -194,7 +195,7 @@ impl Vault {
         let nonce = self.dpop.api_nonces.of(url);
         // Of an API that does not expose what it asks for, another nonce says it.
         let asks = match &head.www_authenticate {
-            Some(challenge) => challenge.contains("use_dpop_nonce"),
+            Some(challenge) => challenge::says(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
         let may_help = head.status == 401
