@@ -23,6 +23,7 @@ mod host;
 mod login;
 mod logout;
 mod navigation;
+#[path = "../world/proof.rs"]
 mod proofs;
 mod provider;
 mod proxy;

@@ -15,6 +15,8 @@ mod dice;
 mod ends;
 mod outages;
 mod rotation;
+#[path = "../world/rules.rs"]
+mod rules;
 #[allow(dead_code, reason = "the simulation uses the rest")]
 mod world;
 

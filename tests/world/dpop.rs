@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ring::rand::SystemRandom;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
-};
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use strongroom::dpop::{PublicKey, Unsigned};
-use strongroom::json::{Object, Value};
 use strongroom::{base64url, pkce};
+
+pub(crate) use super::proof::{Proof, read};
 
 use super::invariants::Invariant;
 
@@ -65,48 +63,6 @@ impl Keys {
                 .expose()
                 .to_owned(),
         )
-    }
-}
-
-/// What a proof says, its signature and type having been checked.
-#[derive(Clone, Debug)]
-pub(crate) struct Proof {
-    pub(crate) jkt: String,
-    pub(crate) jti: String,
-    pub(crate) htm: String,
-    pub(crate) htu: String,
-    pub(crate) iat: u64,
-    pub(crate) ath: Option<String>,
-    pub(crate) nonce: Option<String>,
-}
-
-pub(crate) fn read(proof: &str) -> Proof {
-    let (input, signature) = proof.rsplit_once('.').unwrap();
-    let (header, claims) = input.split_once('.').unwrap();
-    let part = |part: &str| -> Object {
-        let text = String::from_utf8(base64url::decode(part).unwrap()).unwrap();
-        Value::parse(&text).unwrap().as_object().unwrap().clone()
-    };
-    let (header, claims) = (part(header), part(claims));
-    assert_eq!(header.str("typ"), Some("dpop+jwt"));
-    assert_eq!(header.str("alg"), Some("ES256"));
-    let jwk = header.get("jwk").unwrap().as_object().unwrap();
-    let names: Vec<&str> = jwk.iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["crv", "kty", "x", "y"], "only the public half");
-    let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
-    let point = [vec![4], member("x"), member("y")].concat();
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-        .verify(input.as_bytes(), &base64url::decode(signature).unwrap())
-        .expect("the proof is signed by the key in it");
-    let text = |name| claims.str(name).map(str::to_owned);
-    Proof {
-        jkt: PublicKey::from_jwk(jwk).unwrap().thumbprint().to_owned(),
-        jti: text("jti").unwrap(),
-        htm: text("htm").unwrap(),
-        htu: text("htu").unwrap(),
-        iat: claims.get("iat").unwrap().as_u64().unwrap(),
-        ath: text("ath"),
-        nonce: text("nonce"),
     }
 }
 

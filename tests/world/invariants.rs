@@ -4,7 +4,6 @@
 //! the session, by the rules and not by the vault's code, and stops the test at the first breach.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::Display;
 
 use strongroom::clock::{Instant, Millis};
 use strongroom::config::Limits;
@@ -15,27 +14,7 @@ use strongroom::vault::{Loaded, OpId, Taken};
 use super::JobId;
 use super::kept::{Kept, Record};
 use super::provider::Endpoint;
-
-macro_rules! invariants {
-    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule that no world may break.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Invariant { $($variant,)+ }
-
-        impl Invariant {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// What it is called on a command line.
-            pub(crate) const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            pub(crate) const fn sentence(self) -> &'static str {
-                match self { $(Self::$variant => $sentence,)+ }
-            }
-        }
-    };
-}
+use super::rules::invariants;
 
 invariants! {
     SingleFlight = "single_flight",
@@ -76,21 +55,6 @@ invariants! {
         "after the last fault every session that the provider still honours works again within a bounded time, and so does a login";
     Sanity = "sanity",
         "the vault neither panics nor spins";
-}
-
-impl Invariant {
-    /// Stops the test: the rule does not hold.
-    #[track_caller]
-    pub(crate) fn is_broken(self, detail: impl Display) -> ! {
-        panic!("{}: {}: {detail}", self.name(), self.sentence())
-    }
-
-    #[track_caller]
-    pub(crate) fn holds_if(self, holds: bool, detail: impl FnOnce() -> String) {
-        if !holds {
-            self.is_broken(detail());
-        }
-    }
 }
 
 /// How long a provider's leeway has to be for one lost answer to do no harm: a failure is noticed, the

@@ -1,27 +1,6 @@
 //! What must hold whatever goes wrong, and in whatever order.
 
-use std::fmt::Display;
-
-macro_rules! invariants {
-    ($($variant:ident = $name:literal, $sentence:literal;)+) => {
-        /// A rule that no world may break.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Invariant { $($variant,)+ }
-
-        impl Invariant {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// What it is called on a command line.
-            pub(crate) const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            pub(crate) const fn sentence(self) -> &'static str {
-                match self { $(Self::$variant => $sentence,)+ }
-            }
-        }
-    };
-}
+use crate::rules::invariants;
 
 invariants! {
     Consumed = "isolates_consumed",
@@ -50,19 +29,4 @@ invariants! {
         "after the last fault every session that the provider still honours is served again";
     Sanity = "isolates_sanity",
         "no isolate panics";
-}
-
-impl Invariant {
-    /// Stops the test: the rule does not hold.
-    #[track_caller]
-    pub(crate) fn is_broken(self, detail: impl Display) -> ! {
-        panic!("{}: {}: {detail}", self.name(), self.sentence())
-    }
-
-    #[track_caller]
-    pub(crate) fn holds_if(self, holds: bool, detail: impl FnOnce() -> String) {
-        if !holds {
-            self.is_broken(detail());
-        }
-    }
 }

@@ -1,9 +1,9 @@
 //! A proof as a server reads it (RFC 9449 4.3).
 
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use strongroom::base64url;
 use strongroom::dpop::PublicKey;
-
-use crate::crypto::{self, object};
+use strongroom::json::{Object, Value};
 
 /// What a proof says, its signature and type having been checked.
 #[derive(Clone, Debug)]
@@ -20,20 +20,21 @@ pub(crate) struct Proof {
 pub(crate) fn read(proof: &str) -> Proof {
     let (input, signature) = proof.rsplit_once('.').unwrap();
     let (header, claims) = input.split_once('.').unwrap();
-    let [header, claims] = [header, claims]
-        .map(|part| object(&String::from_utf8(base64url::decode(part).unwrap()).unwrap()));
+    let part = |part: &str| -> Object {
+        let text = String::from_utf8(base64url::decode(part).unwrap()).unwrap();
+        Value::parse(&text).unwrap().as_object().unwrap().clone()
+    };
+    let (header, claims) = (part(header), part(claims));
     assert_eq!(header.str("typ"), Some("dpop+jwt"));
     assert_eq!(header.str("alg"), Some("ES256"));
     let jwk = header.get("jwk").unwrap().as_object().unwrap();
     let names: Vec<&str> = jwk.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["crv", "kty", "x", "y"], "only the public half");
-    let mut text = String::new();
-    jwk.write(&mut text);
-    let signature = base64url::decode(signature).unwrap();
-    assert!(
-        crypto::verify(&text, input, &signature),
-        "signed by the key in it"
-    );
+    let member = |name| base64url::decode(jwk.str(name).unwrap()).unwrap();
+    let point = [vec![4], member("x"), member("y")].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(input.as_bytes(), &base64url::decode(signature).unwrap())
+        .expect("the proof is signed by the key in it");
     let text = |name| claims.str(name).map(str::to_owned);
     Proof {
         jkt: PublicKey::from_jwk(jwk).unwrap().thumbprint().to_owned(),
