@@ -1,6 +1,6 @@
 /** What a person does in a page of the app, in whichever engine: as app.mjs for Chromium alone. */
 import { ACCOUNTS } from '../accounts.mjs'
-import { waitFor } from './driver.mjs'
+import { poll, waitFor } from './driver.mjs'
 
 /** Waits until the page has started; resolves with the outcome of `handleCallback()`. */
 export async function booted(tab) {
@@ -20,10 +20,28 @@ export async function giveConsent(tab, { username, password } = ACCOUNTS[0]) {
         Object.entries(values).forEach(([id, value]) => (document.getElementById(id).value = value)),
       { username, password },
     )
-    await tab.click('button[value=login]')
+    await press(tab, 'button[value=login]')
     await waitFor(tab, () => !!document.querySelector('button[value=allow]'))
   }
-  await tab.click('button[value=allow]')
+  await press(tab, 'button[value=allow]')
+}
+
+/** How long a page may take to be left once a button was clicked, in milliseconds. */
+const LEAVING = 5000
+
+/** Clicks until the page is left: a window that has just opened may lose a click, and a person would click again. */
+async function press(tab, button) {
+  // A page that cannot be asked is being left, or closed.
+  const isThere = () => tab.evaluate((selector) => !!document.querySelector(selector), button)
+  const isLeft = async () => !(await isThere().catch(() => false))
+  for (let clicks = 1; ; clicks++) {
+    await tab.click(button)
+    try {
+      return await poll(isLeft, `${button} to be gone`, LEAVING)
+    } catch (error) {
+      if (clicks === 3) throw error
+    }
+  }
 }
 
 /** Begins a login by redirect; resolves at the provider. */
