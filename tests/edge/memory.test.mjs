@@ -25,6 +25,10 @@ const PIECE = Buffer.alloc(64 * 1024, 'strongroom ')
 /** What becomes of answers whose body is searched. */
 const ANSWERS = {
   'that come whole': (response) => response.end(PIECE),
+  'that come in pieces'(response) {
+    response.write(PIECE)
+    response.end(PIECE)
+  },
   'that break off'(response) {
     response.writeHead(200, { 'content-length': 10 * PIECE.length })
     response.write(PIECE, () => response.destroy())

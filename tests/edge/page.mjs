@@ -333,8 +333,13 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       })
       assert.equal(await codeOf(page, `${api.url}on/mirror-head`), 'token_reflected')
       api.on('mirror', ({ response, entry }) => response.end(entry.authorization))
+      assert.equal(await codeOf(page, `${api.url}on/mirror`), 'token_reflected')
+      api.on('stream', ({ response, entry }) => {
+        response.write('your token: ')
+        response.end(entry.authorization)
+      })
       // Its head is on its way by then: the answer breaks off, of which the page is told by some platforms.
-      const { value } = await call(page, `${api.url}on/mirror`)
+      const { value } = await call(page, `${api.url}on/stream`)
       assert.doesNotMatch(value?.text ?? '', /eyJ/)
       // What an API refuses is its answer.
       const rejected = await call(page, `${api.url}reject`)
@@ -346,6 +351,12 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       api.on('cut', ({ response }) => response.destroy())
       const cut = await call(page, `${api.url}on/cut`)
       assert.equal(cut.error.isTypeError, true, JSON.stringify(cut))
+      api.on('cut-short', ({ response }) => {
+        response.writeHead(200, { 'Content-Length': 100 })
+        response.write('less than that', () => response.destroy())
+      })
+      const short = await call(page, `${api.url}on/cut-short`)
+      assert.equal(short.error.isTypeError, true, JSON.stringify(short))
       const aborted = await page.evaluate(
         (url) => settle(room.fetch(url, { signal: AbortSignal.abort(new RangeError('enough')) })),
         `${api.url}me`,
