@@ -283,18 +283,18 @@ interface Reader {
 }
 
 /**
- * Reads pieces that are as large as what has come. Cloudflare's streams hand 4 KiB over at a time, unless they are
- * given a place that has room for more; that of other platforms is not theirs to choose, or no stream of octets.
+ * Whether streams hand 4 KiB over at a time unless they are given a place that has room for more. Cloudflare's do, which
+ * alone have this method. Elsewhere pieces are as large as what has come, and such a place is only one copy more.
  */
+const NEEDS_ROOM: boolean =
+  typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
+
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
-  try {
-    const byob = body.getReader({ mode: 'byob' })
-    return {
-      read: () => byob.read(new Uint8Array(PIECE)),
-      cancel: (why) => byob.cancel(why),
-    }
-  } catch {
-    return body.getReader()
+  if (!NEEDS_ROOM) return body.getReader()
+  const byob = body.getReader({ mode: 'byob' })
+  return {
+    read: () => byob.read(new Uint8Array(PIECE)),
+    cancel: (why) => byob.cancel(why),
   }
 }
 
