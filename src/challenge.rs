@@ -105,11 +105,17 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     })
 }
 
-/// Whether a challenge of ours in this `WWW-Authenticate` has this `error`.
+/// Whether a challenge of ours in this `WWW-Authenticate` has this `error`. One that breaks the grammar, as many do,
+/// has it if the word is anywhere in it: nothing depends on it but whether a request is sent once more.
 #[must_use]
 pub fn says(header: &str, error: &str) -> bool {
-    let challenges = parse(header).unwrap_or_default();
-    challenges.iter().any(|challenge| challenge.says(error))
+    match parse(header) {
+        Some(challenges) => challenges.iter().any(|challenge| challenge.says(error)),
+        None => {
+            let mut places = header.as_bytes().windows(error.len());
+            places.any(|place| place == error.as_bytes())
+        }
+    }
 }
 
 /// One challenge: a scheme in lower case, and its parameters, whose names are in lower case and unique.
@@ -412,6 +418,30 @@ mod tests {
         // Those of other schemes may well come twice.
         let header = format!("Basic realm=a, Basic realm=b, Bearer {wanted}, DPoP algs=ES256");
         assert_eq!(demand(401, &header), step_up(None, None));
+    }
+
+    #[test]
+    fn an_error_is_of_a_challenge_of_ours_or_anywhere_in_what_breaks_the_grammar() {
+        for (header, expected) in [
+            (r#"DPoP error="use_dpop_nonce", algs="ES256""#, true),
+            (r#"Basic realm="x", Bearer error=use_dpop_nonce"#, true),
+            (r#"Basic error="use_dpop_nonce""#, false),
+            (
+                r#"DPoP error="invalid_token", error_description="use_dpop_nonce""#,
+                false,
+            ),
+            (
+                r#"DPoP error="use_dpop_nonce" error_description="no comma""#,
+                true,
+            ),
+            (
+                r#"DPoP realm=https://api.example.com/, error="invalid_token""#,
+                false,
+            ),
+            ("", false),
+        ] {
+            assert_eq!(says(header, "use_dpop_nonce"), expected, "{header}");
+        }
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl Provider {
     }
 
     fn learn(&mut self, metadata: Rc<Metadata>) {
+        // Several requests may have fetched it at the same time.
+        self.places.truncate(1);
         let endpoints = metadata.endpoints();
         self.places
             .extend(endpoints.into_iter().filter_map(Url::parse));

@@ -19,6 +19,7 @@ use crate::challenge::{self, Demand};
 use crate::clock::Millis;
 use crate::error::{Code, Error};
 use crate::form::Form;
+use crate::reflection::{Guard, Scope};
 
 /// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
 /// too.
@@ -162,6 +163,7 @@ impl Visit {
                 words!("the API answered with a redirect, which is not followed with a token"),
             ));
         }
+        let demand = demanded(route, allowed, &head, &session.access_token);
         let is_late = began.elapsed(&self.task.now()) > TOO_LATE;
         let mut latest = Ok(session);
         if is_late && is_new {
@@ -175,7 +177,7 @@ impl Visit {
             Ok(session) if is_new || !is_late => self.refreshed(session, is_new).await,
             _ => Vec::new(),
         };
-        match demanded(allowed, &head) {
+        match demand {
             None => Answer::Pass { cookies },
             Some(demand) => Answer::Respond(Respond {
                 cookies,
@@ -267,8 +269,13 @@ fn is_about_token(head: &Head) -> bool {
 }
 
 /// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.
-fn demanded(allowed: &Allowed, head: &Head) -> Option<Demand> {
+/// One with the token in it is not told: the host refuses such an answer.
+fn demanded(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Option<Demand> {
     let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
+    let guard = Guard::new(token.expose()).filter(|_| route.reflection != Scope::Nothing);
+    if guard.is_some_and(|guard| guard.is_in(challenge.as_bytes())) {
+        return None;
+    }
     challenge::demand(head.status, challenge)
 }
 

@@ -332,6 +332,8 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         response.setHeader('X-Mirror', entry.authorization).end()
       })
       assert.equal(await codeOf(page, `${api.url}on/mirror-head`), 'token_reflected')
+      api.on('reason', ({ response, entry }) => response.writeHead(200, `for ${entry.authorization}`).end())
+      assert.equal(await codeOf(page, `${api.url}on/reason`), 'token_reflected')
       api.on('mirror', ({ response, entry }) => response.end(entry.authorization))
       assert.equal(await codeOf(page, `${api.url}on/mirror`), 'token_reflected')
       api.on('stream', ({ response, entry }) => {

@@ -140,6 +140,18 @@ fn more_scope_is_nothing_that_a_login_brings() {
 }
 
 #[test]
+fn a_demand_with_the_token_in_it_is_not_told() {
+    let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
+    host.call("GET", "/api/orders");
+    let authorization = host.upstream.last().unwrap().authorization.clone();
+    let token = authorization.strip_prefix("Bearer ").unwrap();
+    let demand = format!(r#"Bearer error="insufficient_scope", scope="{token}""#);
+    // The host's own search sees the header, and refuses the answer.
+    let answered = challenged(&mut host, 403, &demand);
+    assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");
+}
+
+#[test]
 fn a_route_that_does_not_step_up_passes_the_demand_on() {
     let mut host = Host::signed_in_with(&routes(&json!({})));
     let demand = r#"Bearer error="insufficient_scope""#;

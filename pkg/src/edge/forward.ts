@@ -58,8 +58,11 @@ export class Rules {
     const passed = without(headers, fields, this.#response)
     const challenge = passed.get('www-authenticate')
     // With any other scheme in it a browser might ask the user for a password.
-    if (challenge && !schemes(challenge).every((scheme) => this.#challenges.includes(scheme))) {
-      passed.delete('www-authenticate')
+    if (challenge) {
+      const isKnown = schemes(challenge).every((scheme) => this.#challenges.includes(scheme))
+      // Set anew even so: several fields were read as one, and go on as one.
+      if (isKnown) passed.set('www-authenticate', challenge)
+      else passed.delete('www-authenticate')
     }
     for (const [name, value] of this.#set) passed.set(name, value)
     return passed
@@ -153,8 +156,24 @@ export class Forwarded {
     return JSON.stringify({ status: 501 })
   }
 
+  /** Lets go of an answer that does not go on. */
+  drop(): void {
+    this.#response?.body?.cancel().catch(() => {})
+    this.#response = undefined
+  }
+
   /** The upstream's answer, with the handler's cookies. */
   async response(cookies: string[]): Promise<Response> {
+    try {
+      return await this.#passed(cookies)
+    } catch {
+      // Whatever has happened, the cookies may be all that is left of a session.
+      this.drop()
+      return failed(this.#rules, cookies, 500, 'handler_crashed', 'the handler stopped on a fault of its own')
+    }
+  }
+
+  async #passed(cookies: string[]): Promise<Response> {
     const response = this.#response!
     const fields = [...response.headers]
     const headers = this.#rules.passed(response.headers, fields)
@@ -166,25 +185,26 @@ export class Forwarded {
     // What the platform hands over goes on untouched.
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
     const instance = this.#instance
-    if (reflection === 'allow' || !isSound(instance)) return withBody(response.body)
+    if (reflection === 'allow') return withBody(response.body)
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
       if (reflection === 'refuse' && isShort(response)) whole = new Uint8Array(await response.arrayBuffer())
     } catch {
-      return failed(this.#rules, cookies, 'upstream_unavailable', 'the API broke off in its answer')
+      return failed(this.#rules, cookies, 502, 'upstream_unavailable', 'the API broke off in its answer')
     }
     // From here on without a pause, so that the instance is the same.
     if (!isSound(instance)) throw new Error('the handler has stopped meanwhile')
     const guard = inCore(instance, () => Guard.for_authorization(authorization))
     if (!guard) return withBody(whole ?? response.body)
     const search = new Search(guard, instance)
-    const isReflected = inCore(instance, () => guard.is_in(fields.flat().join('\n')))
+    const isReflected = inCore(instance, () => guard.is_in([statusText, ...fields.flat()].join('\n')))
     if (isReflected || (whole && search.freeWith(whole) < 0)) {
-      if (!whole) response.body?.cancel().catch(() => {})
+      if (!whole) this.drop()
       search.end()
       return failed(
         this.#rules,
         cookies,
+        502,
         'token_reflected',
         'the answer has the access token in it that its request was sent with',
       )
@@ -201,12 +221,14 @@ export class Forwarded {
 const PIECE = 64 * 1024
 
 /**
- * Whether the body is said to be no longer than a piece: it is searched as a whole, which costs less than a stream, and
- * is refused before any of it has gone on. One that was encoded says nothing of its own length.
+ * Whether the body is known to be no longer than a piece: it is searched as a whole, which costs less than a stream, and
+ * is refused before any of it has gone on. With an encoding, of the content or for the way (RFC 9112 6.3), it may be
+ * longer than it says.
  */
 const isShort = ({ body, headers }: Response): boolean => {
-  const length = headers.get('content-length')
-  return !!body && !!length && Number(length) <= PIECE && !headers.has('content-encoding')
+  const length = headers.get('content-length') ?? ''
+  const isEncoded = headers.has('content-encoding') || headers.has('transfer-encoding')
+  return !!body && !isEncoded && /^\d+$/.test(length) && Number(length) <= PIECE
 }
 
 /** Calls the core. What throws there has trapped: nothing in that instance is to be used any more. */
@@ -289,11 +311,29 @@ interface Reader {
 const NEEDS_ROOM: boolean =
   typeof ReadableStreamBYOBReader !== 'undefined' && 'readAtLeast' in ReadableStreamBYOBReader.prototype
 
+/** How much room is given where little comes at a time: an isolate may have a thousand streams that wait. */
+const LITTLE = 4 * 1024
+
 const reader = (body: ReadableStream<Uint8Array>): Reader => {
   if (!NEEDS_ROOM) return body.getReader()
-  const byob = body.getReader({ mode: 'byob' })
+  let byob: ReadableStreamBYOBReader
+  try {
+    byob = body.getReader({ mode: 'byob' })
+  } catch {
+    // Somebody has put a stream of their own in its place.
+    return body.getReader()
+  }
+  let room = new Uint8Array(LITTLE)
   return {
-    read: () => byob.read(new Uint8Array(PIECE)),
+    async read() {
+      const { done, value } = await byob.read(room)
+      if (!value) return { done }
+      const size = value.buffer.byteLength
+      const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
+      // What is in it will have been searched, and copied, before the next read.
+      room = new Uint8Array(next === size ? value.buffer : next)
+      return { done, value }
+    },
     cancel: (why) => byob.cancel(why),
   }
 }
@@ -332,9 +372,9 @@ const searched = (body: ReadableStream<Uint8Array>, search: Search): ReadableStr
 }
 
 /** An upstream's answer is none that can go on. */
-const failed = (rules: Rules, cookies: string[], code: string, message: string): Response =>
+const failed = (rules: Rules, cookies: string[], status: number, code: string, message: string): Response =>
   respond(rules, {
-    status: 502,
+    status,
     headers: [['x-strongroom', code]],
     cookies,
     type: 'application/json',

@@ -107,12 +107,16 @@ export class Host {
       const text = described(request, fields)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
-        if (step.t === 'respond') return respond(this.#rules, step)
+        if (step.t === 'respond') {
+          forwarded?.drop()
+          return respond(this.#rules, step)
+        }
         if (step.t === 'pass') return forwarded?.response(step.cookies)
         if (step.t === 'next') return undefined
         // A refresh that has begun is for others, too.
         if (!isUsual(step.t)) settle ??= keepAlive(context)
         if (step.t === 'forward') {
+          forwarded?.drop()
           forwarded = new Forwarded(request, fields, step, this.#rules, this.#instance)
         }
         step = await this.#carryOut(step, request, forwarded)
