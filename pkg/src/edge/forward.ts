@@ -331,7 +331,7 @@ const reader = (body: ReadableStream<Uint8Array>): Reader => {
       const size = value.buffer.byteLength
       const next = value.byteLength === size ? PIECE : value.byteLength <= LITTLE ? LITTLE : size
       // What is in it will have been searched, and copied, before the next read.
-      room = new Uint8Array(next === size ? value.buffer : next)
+      room = next === size ? new Uint8Array(value.buffer) : new Uint8Array(next)
       return { done, value }
     },
     cancel: (why) => byob.cancel(why),
