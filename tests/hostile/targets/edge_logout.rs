@@ -52,7 +52,10 @@ pub fn check(input: &[u8]) {
         super::assert_presentable(why);
         return;
     }
-    let claims: Value = serde_json::from_slice(input).unwrap();
+    // The other reader takes no number that is too large for its own, even in a claim that nobody reads.
+    let Ok(claims) = serde_json::from_slice::<Value>(input) else {
+        return;
+    };
     assert_eq!(claims["iss"], "https://id.example.com");
     assert!(
         claims["aud"] == "web"

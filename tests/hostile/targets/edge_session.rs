@@ -26,18 +26,9 @@ pub fn check(input: &[u8]) {
     let twin = Session::from_text(written.expose()).unwrap();
     assert_eq!(twin.to_text().expose(), written.expose());
     let shown = format!("{session:?}");
-    let secrets = [
-        Some(&session.access_token),
-        session.refresh_token.as_ref(),
-        Some(&session.id_token),
-        session.key.as_ref(),
-    ];
-    for secret in secrets.into_iter().flatten() {
-        assert!(
-            secret.expose().len() < 8 || !shown.contains(secret.expose()),
-            "{shown}"
-        );
-    }
+    // All that is ever shown, so that nobody has to look for secrets in it.
+    let generation = session.generation;
+    assert_eq!(shown, format!("Session {{ generation: {generation}, .. }}"));
     // Whatever the numbers are: a limit that was reached is reached ever after.
     let mut was_over = false;
     for wall in [0, 1, 1_800_000_000_000, u64::MAX - 1, u64::MAX] {
