@@ -7,13 +7,8 @@
  * the median of the ratios within one round, where both sides took turns. ✓ and ✗ say whether the project's
  * gate and aim are met by this run; the command succeeds either way.
  */
-import { parseArgs } from 'node:util'
-import { describeMachine } from './machine.mjs'
+import { options, progress, run } from './sections.mjs'
 import { comparisonTable, table } from './table.mjs'
-
-const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
-})
 
 /** Loaded when its turn comes, so that none measures with the others' code in memory. */
 const SECTIONS = {
@@ -41,26 +36,4 @@ const SECTIONS = {
   },
 }
 
-const names = Object.keys(SECTIONS)
-if (options.only && !names.includes(options.only)) {
-  console.error(`--only ${options.only}: there is ${names.join(', ')}`)
-  process.exit(2)
-}
-
-const sections = []
-for (const name of options.only ? [options.only] : names) {
-  progress(name)
-  sections.push(await SECTIONS[name]())
-}
-progress('')
-
-const heading = options.markdown ? '### ' : ''
-const version = sections.find((section) => section.version)?.version
-console.log(`${describeMachine(version)}\n`)
-for (const { title, body } of sections) console.log(`${heading}${title}\n\n${body}\n`)
-
-/** To where it is no part of the tables. */
-function progress(what) {
-  if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
-  else console.error()
-}
+await run(SECTIONS)

@@ -79,7 +79,9 @@ impl EndReason {
         }
     }
 
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    /// The reason that is [called](Self::as_str) so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         const ALL: [EndReason; if cfg!(feature = "full") { 12 } else { 7 }] = [
             EndReason::LoggedOut,
             EndReason::ProviderEnded,

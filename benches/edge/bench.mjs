@@ -9,9 +9,9 @@
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { startApp } from '../../tests/support/edge/app.mjs'
-import { describeMachine } from '../machine.mjs'
+import { options, progress, run } from '../sections.mjs'
 import { ratios, spread } from '../stats.mjs'
 import { comparisonTable, milliseconds, short, speedRatio, table, timeRatio } from '../table.mjs'
 import { BY_HAND } from './contenders.mjs'
@@ -19,10 +19,6 @@ import { get, release, storm } from './load.mjs'
 import { processorTime } from './processor.mjs'
 import { AIM, measureOwn, measurePeers, sizeTable } from './sizes.mjs'
 import { BIG, startUpstream } from './upstream.mjs'
-
-const { values: options } = parseArgs({
-  options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
-})
 
 const APP = new URL('app.mjs', import.meta.url)
 const PLATFORMS = ['workerd', 'node']
@@ -129,13 +125,13 @@ async function measureSize() {
   return `${sizeTable(own, await measurePeers(), options)}\n\n${verdict}`
 }
 
-const run = promisify(execFile)
+const execute = promisify(execFile)
 
 async function measureCold() {
   progress('cold start')
   const starts = []
   for (let i = 0; i < ROUNDS; i++) {
-    const { stdout } = await run(process.execPath, [
+    const { stdout } = await execute(process.execPath, [
       fileURLToPath(new URL('cold.mjs', import.meta.url)),
       '../../pkg/dist',
     ])
@@ -285,30 +281,12 @@ async function race(platform, coordinator, count) {
   }
 }
 
-const SECTIONS = {
-  requests: ['What a request costs', measureRequests],
-  size: ['What is deployed', measureSize],
-  cold: ['The start', measureCold],
-  proxy: ['Proxy, from outside, over loopback', measureProxy],
-  race: ['Requests on an expired access token', measureRace],
-}
+const section = (title, measure) => async () => ({ title, body: await measure() })
 
-const names = Object.keys(SECTIONS)
-if (options.only && !names.includes(options.only)) {
-  console.error(`--only ${options.only}: there is ${names.join(', ')}`)
-  process.exit(2)
-}
-const sections = []
-for (const name of options.only ? [options.only] : names) {
-  const [title, measure] = SECTIONS[name]
-  sections.push([title, await measure()])
-}
-progress('')
-console.log(`${describeMachine()}\n`)
-for (const [title, body] of sections) console.log(`${options.markdown ? '### ' : ''}${title}\n\n${body}\n`)
-
-/** To where it is no part of the tables. */
-function progress(what) {
-  if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
-  else console.error()
-}
+await run({
+  requests: section('What a request costs', measureRequests),
+  size: section('What is deployed', measureSize),
+  cold: section('The start', measureCold),
+  proxy: section('Proxy, from outside, over loopback', measureProxy),
+  race: section('Requests on an expired access token', measureRace),
+})

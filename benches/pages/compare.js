@@ -13,10 +13,15 @@ async function small(room, { runs, pairs }) {
   const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
   const both = [read(room.fetch), read(await plainFetch())]
   const bytes = JSON.stringify(await both[0]()).length
+  return { times: await runsInTurns(both, { runs, pairs }), bytes }
+}
+
+/** Small things: so many runs of so many pairs, once both are warm. */
+export async function runsInTurns(both, { runs, pairs }) {
   await inTurns(WARM_UP, both)
   const times = []
   for (let run = 0; run < runs; run++) times.push(await inTurns(pairs, both))
-  return { times, bytes }
+  return times
 }
 
 const READERS = {
@@ -82,7 +87,7 @@ export async function compare(room, { measures, ...parameters }) {
 }
 
 /** Runs two things in turns and returns what each took; who begins alternates. */
-export async function inTurns(pairs, both) {
+async function inTurns(pairs, both) {
   const times = [[], []]
   for (let pair = 0; pair < pairs; pair++) {
     for (const which of pair % 2 ? [1, 0] : [0, 1]) times[which].push(await time(both[which]))

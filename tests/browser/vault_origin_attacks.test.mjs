@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
 import { listen } from '../support/listen.mjs'
+import { serveSpy } from '../support/spy.mjs'
 import { VAULT_HOSTS } from '../support/vault_origin.mjs'
 
 const time = { timeout: 60_000 }
@@ -439,19 +440,9 @@ test(
   },
 )
 
-/** A service worker that tells its pages which requests it sees, with what they carry. */
-const SPY = `
-addEventListener('install', () => skipWaiting())
-addEventListener('activate', (event) => event.waitUntil(clients.claim()))
-const seen = []
-addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request.headers.get('authorization')))
-addEventListener('message', ({ source }) => source.postMessage(seen))
-`
-
 /** Registers the spy, signs in and calls: resolves with what the spy saw. */
 async function spy(app) {
-  app.site.files['/spy.js'] = SPY
-  app.site.serviceWorkers.push('/spy.js')
+  serveSpy(app)
   const page = await openWith(app)
   await page.evaluate(async () => {
     const controlled = new Promise((resolve) => (navigator.serviceWorker.oncontrollerchange = resolve))

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
 import { after, before, test } from 'node:test'
-import { toNodeListener } from '../../pkg/dist/edge/node.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
 import { Visitor } from '../support/edge/visitor.mjs'
 import { listen } from '../support/listen.mjs'
-import { startProvider } from '../support/provider.mjs'
-
-const ORIGIN = 'https://app.example.com'
 
 /** The core's memory, which only grows: whoever makes the instance knows it. */
 let memory
@@ -35,47 +31,30 @@ const ANSWERS = {
   },
 }
 
-let provider, upstream, server, visitor, asked
+let upstream, app, visitor, asked
 before(async () => {
-  provider = await startProvider({
-    audience: 'urn:test',
-    allowedOrigins: [],
-    accessTokenSeconds: 600,
-    clients: [
-      {
-        client_id: 'web',
-        token_endpoint_auth_method: 'none',
-        id_token_signed_response_alg: 'ES256',
-        redirect_uris: [`${ORIGIN}/auth/callback`],
-        response_types: ['code'],
-        grant_types: ['authorization_code', 'refresh_token'],
-      },
-    ],
-  })
   upstream = await listen({
     handler(request, response) {
       asked = request
-      const kind = new URL(request.url, ORIGIN).searchParams.get('kind').replaceAll('-', ' ')
+      const kind = new URL(request.url, upstream.origin).searchParams.get('kind').replaceAll('-', ' ')
       request.resume()
       ANSWERS[kind](response)
     },
   })
-  const handler = createTokenHandler({
-    issuer: provider.origin,
-    origin: ORIGIN,
-    client: { id: 'web', auth: { method: 'none' } },
-    cookie: { keys: randomBytes(32).toString('base64') },
-    routes: [{ prefix: '/api/', upstream: `${upstream.origin}/` }],
-    coordinator: inIsolate(),
+  app = await startInProcess(createTokenHandler, {
+    accessTokenSeconds: 600,
+    handler: {
+      routes: [{ prefix: '/api/', upstream: `${upstream.origin}/` }],
+      coordinator: inIsolate(),
+    },
+    listener: { onError() {} },
   })
-  server = await listen({ handler: toNodeListener(handler, { onError() {} }) })
-  visitor = new Visitor({ origin: ORIGIN, urls: [server.origin] })
+  visitor = new Visitor(app.place)
   await visitor.signIn({ returnTo: '/home', until: ({ pathname }) => pathname === '/home' })
 })
 after(async () => {
-  await server?.close()
+  await app?.close()
   await upstream?.close()
-  await provider?.close()
 })
 
 for (const kind of Object.keys(ANSWERS)) {

@@ -27,5 +27,7 @@ mod navigation;
 mod proofs;
 mod provider;
 mod proxy;
+#[path = "../world/reply.rs"]
+mod reply;
 mod room;
 mod session;

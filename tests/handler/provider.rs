@@ -7,6 +7,7 @@ use strongroom::form;
 use strongroom::http::{HttpReply, HttpRequest};
 
 use crate::crypto::Pair;
+pub(crate) use crate::reply::json;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 
@@ -199,15 +200,4 @@ pub(crate) fn parameters(query: &str) -> BTreeMap<String, String> {
         assert!(params.insert(name, value).is_none(), "repeated in {query}");
     }
     params
-}
-
-pub(crate) fn json(status: u16, body: &str) -> HttpReply {
-    HttpReply {
-        status,
-        content_type: Some("application/json".to_owned()),
-        retry_after: None,
-        date: None,
-        body: Some(Secret::from(body)),
-        dpop_nonce: None,
-    }
 }

@@ -14,6 +14,8 @@ mod cookies;
 mod dice;
 mod ends;
 mod outages;
+#[path = "../world/reply.rs"]
+mod reply;
 mod rotation;
 #[path = "../world/rules.rs"]
 mod rules;

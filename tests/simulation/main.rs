@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 use isolates_world::invariants::Invariant as IsolatesInvariant;
 use world::dice;
 use world::invariants::Invariant;
-use world::rules;
+use world::{reply, rules};
 
 const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 

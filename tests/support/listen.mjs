@@ -37,6 +37,13 @@ export async function listen({ handler, upgrade, host = '127.0.0.1', port = 0, o
   }
 }
 
+/** A port that was free just now, for what tells nobody which port it took. */
+export async function freePort() {
+  const { port, close } = await listen({ handler() {} })
+  await close()
+  return port
+}
+
 async function bind(server, port, attempts) {
   for (let candidate = port; candidate < port + attempts; candidate++) {
     const error = await tryBind(server, candidate)

@@ -14,6 +14,7 @@ pub(crate) mod ledger;
 pub(crate) mod page;
 mod proof;
 pub(crate) mod provider;
+pub(crate) mod reply;
 pub(crate) mod rules;
 pub(crate) mod sockets;
 pub(crate) mod store;

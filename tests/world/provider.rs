@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::dpop::Checker;
 use super::invariants::IdTokenFacts;
+use super::reply::json;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -402,27 +403,27 @@ impl Provider {
                 self.act(now, endpoint, request, proof);
                 Outcome::Failed
             }
-            Fault::Status(status) => Outcome::Reply(reply(status, "")),
+            Fault::Status(status) => Outcome::Reply(json(status, "")),
             Fault::Busy(status, seconds) => Outcome::Reply(HttpReply {
                 retry_after: seconds.map(Millis::from_secs),
-                ..reply(status, "")
+                ..json(status, "")
             }),
             Fault::Html => Outcome::Reply(HttpReply {
                 content_type: Some("text/html".to_owned()),
-                ..reply(200, "<html>sign in to the hotel's network</html>")
+                ..json(200, "<html>sign in to the hotel's network</html>")
             }),
             Fault::Truncated => {
                 let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
-                Outcome::Reply(reply(whole.status, half))
+                Outcome::Reply(json(whole.status, half))
             }
             Fault::Padded => {
                 let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let padding: String = (0..512).map(|i| format!(r#","x{i}":0"#)).collect();
                 let padded = text.expose().replacen('}', &[&padding, "}"].concat(), 1);
-                Outcome::Reply(reply(whole.status, &padded))
+                Outcome::Reply(json(whole.status, &padded))
             }
             Fault::Echo => {
                 let sent = request.form.as_ref().map_or("", Secret::expose);
@@ -430,7 +431,7 @@ impl Provider {
                 object.push("error", "invalid_client".into());
                 object.push("error_description", sent.into());
                 object.push("error_uri", [ISSUER, "/?", sent].concat().into());
-                Outcome::Reply(reply(401, &text(&object)))
+                Outcome::Reply(json(401, &text(&object)))
             }
             Fault::EchoAsCode => {
                 let form = form_of(request);
@@ -438,7 +439,7 @@ impl Provider {
                 let sent = secrets.iter().find_map(|name| form.get(*name)).unwrap();
                 Outcome::Reply(refusal(sent))
             }
-            Fault::RefusedSaying(why) => Outcome::Reply(reply(
+            Fault::RefusedSaying(why) => Outcome::Reply(json(
                 400,
                 &format!(r#"{{"error":"invalid_grant","error_description":"{why}"}}"#),
             )),
@@ -454,10 +455,10 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         match endpoint {
-            Endpoint::Discovery => reply(200, &self.metadata()),
+            Endpoint::Discovery => json(200, &self.metadata()),
             Endpoint::Push => self.push(request),
             Endpoint::AskDevice => self.ask_device(),
-            Endpoint::Keys => reply(200, &key_set(&self.published_keys)),
+            Endpoint::Keys => json(200, &key_set(&self.published_keys)),
             Endpoint::Exchange | Endpoint::Refresh | Endpoint::PollDevice => {
                 self.token(now, endpoint, request, proof)
             }
@@ -489,7 +490,7 @@ impl Provider {
         let device_code = self.secret("dc");
         self.devices.insert(device_code.clone(), false);
         let user_code = format!("CODE-{}", self.devices.len());
-        reply(
+        json(
             200,
             &format!(
                 r#"{{"device_code":"{device_code}","user_code":"{user_code}",
@@ -525,7 +526,7 @@ impl Provider {
         let answer = format!(r#"{{"request_uri":"{reference}","expires_in":60}}"#);
         let sent = request.form.as_ref().unwrap().expose().to_owned();
         self.pushed.insert(reference, sent);
-        reply(201, &answer)
+        json(201, &answer)
     }
 
     fn token(
@@ -653,7 +654,7 @@ impl Provider {
                 family.is_revoked = true;
             }
         }
-        reply(200, "")
+        json(200, "")
     }
 
     fn issue(&mut self, now: u64, i: usize, is_login: bool, resource: Option<String>) -> HttpReply {
@@ -692,7 +693,7 @@ impl Provider {
         if !is_missing && (is_login || self.id_token_on_refresh && !is_for_resource) {
             object.push("id_token", self.id_token(now, i, is_login).into());
         }
-        reply(200, &text(&object))
+        json(200, &text(&object))
     }
 
     fn id_token(&mut self, now: u64, i: usize, is_login: bool) -> String {
@@ -851,18 +852,7 @@ fn as_read(url: &str) -> String {
 }
 
 fn refusal(code: &str) -> HttpReply {
-    reply(400, &format!(r#"{{"error":"{code}"}}"#))
-}
-
-fn reply(status: u16, body: &str) -> HttpReply {
-    HttpReply {
-        status,
-        content_type: Some("application/json".to_owned()),
-        retry_after: None,
-        date: None,
-        body: Some(Secret::from(body)),
-        dpop_nonce: None,
-    }
+    json(400, &format!(r#"{{"error":"{code}"}}"#))
 }
 
 fn text(object: &Object) -> String {

@@ -4,20 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { call, signIn } from '../../support/engines/app.mjs'
-
-/** It tells who asks which requests it has seen, with what they carry. */
-const SPY = `
-addEventListener('install', () => skipWaiting())
-addEventListener('activate', (event) => event.waitUntil(clients.claim()))
-const seen = []
-addEventListener('fetch', ({ request }) => seen.push(request.url + ' ' + request.headers.get('authorization')))
-addEventListener('message', ({ source }) => source.postMessage(seen))
-`
-
-const serveSpy = ({ site }) => {
-  site.files['/spy.js'] = SPY
-  site.serviceWorkers.push('/spy.js')
-}
+import { serveSpy, SPY } from '../../support/spy.mjs'
 
 /** Signs in and calls with the spy in charge; resolves with what it saw. */
 async function spy({ app, visit }) {

@@ -9,6 +9,7 @@ pub(crate) mod watch;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::dice::Dice;
+use crate::reply::json;
 use coordinator::Coordinator;
 use provider::{Endpoint, ISSUER, METADATA, Provider, signature_of};
 use strongroom::clock::{Instant, Millis};
@@ -975,10 +976,10 @@ impl World {
     ) -> Outcome {
         match fault {
             Some(Fault::Status(status)) => {
-                return Outcome::Reply(provider::json(status, String::new()));
+                return Outcome::Reply(json(status, ""));
             }
             Some(Fault::Busy(seconds)) => {
-                let mut reply = provider::json(429, String::new());
+                let mut reply = json(429, "");
                 reply.retry_after = Some(Millis::from_secs(seconds));
                 return Outcome::Reply(reply);
             }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::reply::json;
 use strongroom::http::{HttpReply, HttpRequest};
 use strongroom::{Secret, base64url, form, pkce};
 
@@ -128,7 +129,7 @@ impl Provider {
     /// Does what a request asks for.
     pub(crate) fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
         match Self::endpoint_of(request) {
-            Endpoint::Keys => (json(200, KEY_SET.to_owned()), None),
+            Endpoint::Keys => (json(200, KEY_SET), None),
             Endpoint::Code => (self.redeem(now, &field(request, "code")), None),
             Endpoint::Refresh => {
                 let (reply, rotation) = self.refresh(now, &field(request, "refresh_token"));
@@ -137,7 +138,7 @@ impl Provider {
             Endpoint::Revoke => {
                 let (family, _) = Self::place(&field(request, "token"));
                 self.families[family].is_revoked = true;
-                (json(200, String::new()), None)
+                (json(200, ""), None)
             }
         }
     }
@@ -196,7 +197,7 @@ impl Provider {
             r#"{{"access_token":"{access_token}","token_type":"Bearer","expires_in":{},"refresh_token":"{SECRET}-rt-{i}-{last}","id_token":"{id_token}","scope":"openid offline_access"{other}}}"#,
             self.lifetime / 1000
         );
-        json(200, body)
+        json(200, &body)
     }
 
     fn id_token(&self, now: u64, i: usize, is_login: bool, is_other: bool) -> String {
@@ -255,17 +256,6 @@ pub(crate) fn signature_of(input: &str) -> Vec<u8> {
     [hash, hash].concat()
 }
 
-pub(crate) fn json(status: u16, body: String) -> HttpReply {
-    HttpReply {
-        status,
-        content_type: Some("application/json".to_owned()),
-        retry_after: None,
-        date: None,
-        body: Some(Secret::new(body)),
-        dpop_nonce: None,
-    }
-}
-
 pub(crate) fn refusal(code: &str) -> HttpReply {
-    json(400, format!(r#"{{"error":"{code}"}}"#))
+    json(400, &format!(r#"{{"error":"{code}"}}"#))
 }

@@ -564,7 +564,7 @@ impl World {
             return;
         }
         if let Some(reason) = given.ended() {
-            let reason = reason_of(reason);
+            let reason = EndReason::from_name(reason).expect("an end for a reason that is known");
             let is_lost = reason == EndReason::StorageLost;
             let is_gone = || {
                 let account = &self.watch.accounts[&presented.sid];
@@ -657,20 +657,6 @@ impl World {
             family.is_some_and(|f| f.back_channel.is_some() || f.is_refused || f.is_of_other);
         !is_over && !is_ended && !self.provider.families[account.family].is_revoked
     }
-}
-
-fn reason_of(name: &str) -> EndReason {
-    let all = [
-        EndReason::LoggedOut,
-        EndReason::ProviderEnded,
-        EndReason::Expired,
-        EndReason::Idle,
-        EndReason::Absolute,
-        EndReason::Security,
-        EndReason::StorageLost,
-    ];
-    let found = all.into_iter().find(|reason| reason.as_str() == name);
-    found.unwrap_or_else(|| panic!("an end for the reason {name}"))
 }
 
 fn summary(record: &Record) -> String {

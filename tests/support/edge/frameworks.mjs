@@ -2,14 +2,13 @@
  * Apps made with frameworks, each in a project that has the packed tarball installed, is built by the framework's own
  * build, and runs as its manual says.
  */
-import { once } from 'node:events'
 import { copyFile, cp, mkdir, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { node, npm, pack, root } from '../../packaging/tarball.mjs'
 import { bundle } from './bundle.mjs'
 import { start } from './child.mjs'
 import { serveWorkers, WORKERD_BUNDLING } from './workerd.mjs'
+import { freePort } from '../listen.mjs'
 
 const fixtures = fileURLToPath(new URL('../../edge/frameworks/', import.meta.url))
 
@@ -65,15 +64,6 @@ async function serveNode(folder, args, env, isReady) {
   })
   await child.firstLine
   return { urls: [`http://127.0.0.1:${port}`], stop: child.stop }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** What comes between the project and the server that runs it. */

@@ -1,11 +1,9 @@
 import { createClient } from '@redis/client'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { start } from './child.mjs'
-import { listen } from '../listen.mjs'
+import { freePort, listen } from '../listen.mjs'
 
 /**
  * Starts a real Redis on loopback, with nothing in it, in memory only.
@@ -38,16 +36,6 @@ export async function startRedis() {
       await rm(folder, { recursive: true, force: true })
     },
   }
-}
-
-/** Redis tells nobody which port it took, so it is given one that was free just now. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /**

@@ -1,9 +1,8 @@
 /** WebKitGTK by WebDriver (https://www.w3.org/TR/webdriver2/), on a screen that is only memory. */
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { end, expression, poll, start } from './driver.mjs'
 import { findProgram } from '../browser.mjs'
+import { freePort } from '../listen.mjs'
 
 /** The name of an element in the protocol's JSON (WebDriver 12.2). */
 const ELEMENT = 'element-6066-11e4-a52e-4f735466cecf'
@@ -36,15 +35,6 @@ async function startScreen() {
   const child = start(findProgram('screen'), args, { stdio: ['ignore', 'pipe', 'ignore'] })
   for await (const line of createInterface(child.stdout)) return { child, display: `:${line.trim()}` }
   throw new Error('Xvfb did not start')
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function startSession(display) {

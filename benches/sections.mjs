@@ -1,0 +1,38 @@
+/** What both benches' command lines have in common. */
+import { parseArgs } from 'node:util'
+import { describeMachine } from './machine.mjs'
+
+/** `--only` a section, and tables in Markdown. */
+export const { values: options } = parseArgs({
+  options: { only: { type: 'string' }, markdown: { type: 'boolean', default: false } },
+})
+
+/**
+ * Measures the sections in their order, or the one that was asked for, and prints them.
+ *
+ * @param {Record<string, () => Promise<{ title: string, body: string, version?: string }>>} sections `version`: of the
+ *   browser, if it was measured in one.
+ */
+export async function run(sections) {
+  const names = Object.keys(sections)
+  if (options.only && !names.includes(options.only)) {
+    console.error(`--only ${options.only}: there is ${names.join(', ')}`)
+    process.exit(2)
+  }
+  const measured = []
+  for (const name of options.only ? [options.only] : names) {
+    progress(name)
+    measured.push(await sections[name]())
+  }
+  progress('')
+  const heading = options.markdown ? '### ' : ''
+  const version = measured.find((section) => section.version)?.version
+  console.log(`${describeMachine(version)}\n`)
+  for (const { title, body } of measured) console.log(`${heading}${title}\n\n${body}\n`)
+}
+
+/** To where it is no part of the tables. */
+export function progress(what) {
+  if (what) console.error(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}`)
+  else console.error()
+}

@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto'
+import { toNodeListener } from '../../../pkg/dist/edge/node.js'
+import { listen } from '../listen.mjs'
+import { startProvider } from '../provider.mjs'
+
+const ORIGIN = 'https://app.example.com'
+
+/**
+ * A public client's provider, and a token handler in the test's own process.
+ *
+ * @param {Function} createTokenHandler Of the copy of the package that the test looks into.
+ * @param {object} options
+ * @param {number} options.accessTokenSeconds
+ * @param {object} options.handler More options of `createTokenHandler()`.
+ * @param {object} [options.listener] For `toNodeListener()`.
+ */
+export async function startInProcess(createTokenHandler, { accessTokenSeconds, handler, listener }) {
+  const provider = await startProvider({
+    audience: 'urn:test',
+    allowedOrigins: [],
+    accessTokenSeconds,
+    clients: [
+      {
+        client_id: 'web',
+        token_endpoint_auth_method: 'none',
+        id_token_signed_response_alg: 'ES256',
+        redirect_uris: [`${ORIGIN}/auth/callback`],
+        response_types: ['code'],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+    ],
+  })
+  const tokenHandler = createTokenHandler({
+    issuer: provider.origin,
+    origin: ORIGIN,
+    client: { id: 'web', auth: { method: 'none' } },
+    cookie: { keys: randomBytes(32).toString('base64') },
+    ...handler,
+  })
+  const server = await listen({ handler: toNodeListener(tokenHandler, listener) })
+  return {
+    provider,
+    /** For `new Visitor()`. */
+    place: { origin: ORIGIN, urls: [server.origin] },
+    async close() {
+      await server.close()
+      await provider.close()
+    },
+  }
+}

@@ -1,0 +1,15 @@
+//! An answer of the provider's.
+
+use strongroom::Secret;
+use strongroom::http::HttpReply;
+
+pub(crate) fn json(status: u16, body: &str) -> HttpReply {
+    HttpReply {
+        status,
+        content_type: Some("application/json".to_owned()),
+        retry_after: None,
+        date: None,
+        body: Some(Secret::from(body)),
+        dpop_nonce: None,
+    }
+}
