@@ -6,6 +6,13 @@ use crate::secret;
 
 /// What stands before the first `mark`, and after it, if there is one.
 pub(crate) fn cut(text: &str, mark: u8) -> (&str, Option<&str>) {
+    // On a server with each request, in what is a kilobyte long.
+    if cfg!(feature = "edge") {
+        return match text.split_once(char::from(mark)) {
+            Some((before, after)) => (before, Some(after)),
+            None => (text, None),
+        };
+    }
     match text.bytes().position(|byte| byte == mark) {
         Some(at) => (text.get(..at).unwrap_or(text), text.get(at + 1..)),
         None => (text, None),

@@ -11,6 +11,7 @@ use super::io::{Answer, Effect, Forward, Head, Reply, Respond};
 use super::proof::asks_for_nonce;
 use super::rotation::Refusal;
 use super::session::Session;
+use super::task::apart;
 use super::visit::Visit;
 use super::{origin, respond};
 use crate::Secret;
@@ -116,7 +117,7 @@ impl Visit {
         // Of an upstream there the provider's own endpoints get no token. Those on the issuer's origin have to be known
         // first; to ask for others in each new isolate would be to need the provider where it is not needed.
         if self.task.is_providers(&route.upstream) {
-            let metadata = self.task.metadata().await;
+            let metadata = apart(self.task.metadata()).await;
             let metadata = metadata.map_err(|error| respond::later(&error, RETRY_AFTER))?;
             rules.to_mut().forbid(&metadata.endpoints());
         }
@@ -148,7 +149,7 @@ impl Visit {
         if head.status == 401
             && is_about_token(&head)
             && self.may_repeat(&session)
-            && let Ok(renewed) = self.renewed(&session).await
+            && let Ok(renewed) = apart(self.renewed(&session)).await
         {
             (session, is_new) = (renewed, true);
             head = match self.send_on(route, allowed, &session).await {
@@ -169,7 +170,7 @@ impl Visit {
         if is_late && is_new {
             // The browser may have the successor by now, in whose place this one must not come.
             latest = match latest {
-                Ok(session) => self.task.again(session).await,
+                Ok(session) => apart(self.task.again(session)).await,
                 ended => ended,
             };
         }

@@ -12,7 +12,7 @@ use super::io::{Effect, Event};
 use super::record::{Intent, Record, Standing};
 use super::session::Session;
 use super::store::{Stored, Unreachable};
-use super::task::{Flight, Task};
+use super::task::{Flight, Task, apart};
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::refresh::{self, Patience, Verdict};
@@ -59,7 +59,7 @@ impl Task {
         let presented = self.within_limits(presented).await?;
         let session = self.agree(presented).await?;
         if session.is_stale(&self.now()) {
-            self.renew(session).await
+            apart(self.renew(session)).await
         } else {
             Ok(session)
         }
@@ -69,7 +69,15 @@ impl Task {
         let limits = &self.config().flow.limits;
         match presented.limit_reached(limits, &self.now()) {
             None => Ok(presented),
-            Some(EndReason::Idle) => {
+            Some(reason) => apart(self.over(presented, reason)).await,
+        }
+    }
+
+    /// A limit is reached, as far as this session knows.
+    async fn over(&self, presented: Session, reason: EndReason) -> Outcome {
+        let limits = &self.config().flow.limits;
+        match reason {
+            EndReason::Idle => {
                 // Its user may have been active elsewhere.
                 let looked = self.look(&presented).await;
                 let latest = self.remembered(&presented.sid).record;
@@ -92,7 +100,7 @@ impl Task {
                 }
                 Err(Refusal::Ended(EndReason::Idle))
             }
-            Some(reason) => {
+            reason => {
                 self.end(&presented, reason).await;
                 Err(Refusal::Ended(reason))
             }
@@ -109,7 +117,7 @@ impl Task {
             .is_due(&presented.sid, recheck, &self.now());
         if is_due {
             // What cannot be asked goes by what is known: a token that is still valid goes on being used.
-            let _ = self.look(&presented).await;
+            let _ = apart(self.look(&presented)).await;
         }
         let session = self.judge(presented.clone()).await?;
         if self.config().storage == Storage::SealedInCookie {
@@ -137,8 +145,8 @@ impl Task {
             let Some(noted) = noted.filter(|_| is_up) else {
                 return;
             };
-            match self.write(presented, version, &noted).await {
-                Ok(None) if self.look(presented).await.is_ok() => {}
+            match apart(self.write(presented, version, &noted)).await {
+                Ok(None) if apart(self.look(presented)).await.is_ok() => {}
                 _ => return,
             }
         }
@@ -174,7 +182,7 @@ impl Task {
                 );
                 // The tokens that count are the record's.
                 let latest = record.session.as_ref().unwrap_or(&presented);
-                self.end(latest, EndReason::Security).await;
+                apart(self.end(latest, EndReason::Security)).await;
                 Err(Refusal::Ended(EndReason::Security))
             }
             Standing::Ahead | Standing::Current => Ok(presented),

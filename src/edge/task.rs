@@ -137,6 +137,14 @@ impl Task {
     }
 }
 
+/// A part of the way that few requests go. It has a function and a place in memory of its own: else each request would
+/// have room for all of them, and the first one would wait until all of them are compiled.
+pub(super) fn apart<'a, T>(
+    part: impl Future<Output = T> + 'a,
+) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(part)
+}
+
 /// Something that others rely on: tokens that were issued and are not written yet, a session that is ending.
 pub(super) struct Duty(Task);
 

@@ -8,7 +8,7 @@ use super::io::{Answer, Request, Respond};
 use super::rotation::Refusal;
 use super::seal::Closed;
 use super::session::Session;
-use super::task::Task;
+use super::task::{Task, apart};
 use super::{origin, respond, room};
 use crate::config;
 use crate::error::{Code, Error};
@@ -75,10 +75,12 @@ impl Visit {
         };
         let method = self.request.method.as_str();
         Answer::Respond(match (endpoint, method) {
-            ("login", "GET") if origin::is_navigation(&self.request) => self.login().await,
-            ("callback", "GET") if origin::is_navigation(&self.request) => self.callback().await,
+            ("login", "GET") if origin::is_navigation(&self.request) => apart(self.login()).await,
+            ("callback", "GET") if origin::is_navigation(&self.request) => {
+                apart(self.callback()).await
+            }
             ("logout/provider", "GET") if origin::is_navigation(&self.request) => {
-                self.leave().await
+                apart(self.leave()).await
             }
             ("popup", "GET") if origin::is_navigation(&self.request) => room::popup(),
             ("login" | "callback" | "logout/provider" | "popup", "GET") => respond::refuse(
@@ -86,11 +88,11 @@ impl Visit {
                 Code::CrossSiteRequest,
                 words!("this address is for a browser's window, not for scripts or frames"),
             ),
-            ("session", "GET") => self.session().await,
+            ("session", "GET") => apart(self.session()).await,
             ("room", "GET") => self.room(),
-            ("logout", "POST") => self.logout().await,
+            ("logout", "POST") => apart(self.logout()).await,
             ("backchannel-logout", "POST") if config.back_channel_logout => {
-                self.back_channel_logout().await
+                apart(self.back_channel_logout()).await
             }
             ("login" | "callback" | "logout/provider" | "popup" | "room" | "session", _) => {
                 method_not_allowed("GET")
@@ -154,7 +156,7 @@ impl Visit {
         };
         let session = match self.task.config().storage {
             Storage::SealedInCookie => Session::from_text(text.expose()),
-            Storage::InStore => return self.task.stored(text.expose()).await.map(Some),
+            Storage::InStore => return apart(self.task.stored(text.expose())).await.map(Some),
         };
         if session.is_none() {
             let message = words!("a session's cookie is of another version");
@@ -193,9 +195,9 @@ impl Visit {
         let active = if is_active { now.wall } else { session.active };
         let session = Session { active, ..session };
         match self.task.config().storage {
-            Storage::SealedInCookie => self.keep(&session).await.unwrap_or_default(),
+            Storage::SealedInCookie => apart(self.keep(&session)).await.unwrap_or_default(),
             Storage::InStore => {
-                self.task.touch(&session).await;
+                apart(self.task.touch(&session)).await;
                 Vec::new()
             }
         }

@@ -6,6 +6,10 @@ export type Parameters = { name: string; hash: string; namedCurve: string; saltL
 const NONCE = 12
 const encoder = new TextEncoder()
 
+/** A part of octets, where it is: `subarray()` costs five times as much. */
+const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: number, end = length) =>
+  new Uint8Array(buffer, byteOffset + start, end - start)
+
 /** The ring of keys, imported once. They cannot be exported from then on. */
 export class Keys {
   readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
@@ -31,10 +35,10 @@ export class Keys {
   /** What was sealed, or nothing if it is not genuine. */
   async open(i: number, sealed: Uint8Array<ArrayBuffer>, aad: string): Promise<Uint8Array | undefined> {
     const key = this.#keys[i]!
-    const parameters = this.#parameters(sealed.subarray(0, NONCE), aad)
+    const parameters = this.#parameters(part(sealed, 0, NONCE), aad)
     try {
       const known = key instanceof Promise ? await key : key
-      return new Uint8Array(await crypto.subtle.decrypt(parameters, known, sealed.subarray(NONCE)))
+      return new Uint8Array(await crypto.subtle.decrypt(parameters, known, part(sealed, NONCE)))
     } catch {
       return undefined
     }

@@ -29,8 +29,16 @@ export interface Policy {
   own: Record<string, string>
 }
 
-/** Header fields, with their names in lower case, as iterating `Headers` gives them. */
+/** Header fields, with their names in lower case. */
 export type Fields = [name: string, value: string][]
+
+/** The fields in `headers`; several of one name are one, except for `Set-Cookie`. */
+export const fieldsOf = (headers: Headers): Fields => {
+  const fields: Fields = []
+  // Cheaper than its iterator, which makes an object for each step.
+  headers.forEach((value, name) => fields.push([name, value]))
+  return fields
+}
 
 /** The policy, made for looking up. */
 export class Rules {
@@ -175,7 +183,7 @@ export class Forwarded {
 
   async #passed(cookies: string[]): Promise<Response> {
     const response = this.#response!
-    const fields = [...response.headers]
+    const fields = fieldsOf(response.headers)
     const headers = this.#rules.passed(response.headers, fields)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
     const { status, statusText } = response

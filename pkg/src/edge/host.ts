@@ -5,7 +5,15 @@ import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
 import type { Coordinator } from './coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypt.js'
-import { type Fields, type Forward, Forwarded, type Responded, respond, Rules } from './forward.js'
+import {
+  type Fields,
+  fieldsOf,
+  type Forward,
+  Forwarded,
+  type Responded,
+  respond,
+  Rules,
+} from './forward.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sent, textOf } from './provider.js'
 
@@ -103,7 +111,7 @@ export class Host {
     let forwarded: Forwarded | undefined
     try {
       // Gone through once: each time is a copy of all of them.
-      const fields = [...request.headers]
+      const fields = fieldsOf(request.headers)
       const text = described(request, fields)
       let step = this.#step(() => this.#edge.begin(performance.now(), Date.now(), text))
       for (;;) {
