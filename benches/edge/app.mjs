@@ -20,12 +20,25 @@ const ANSWER = {
   etag: '"1"',
 }
 
+/** How long the session is in a cookie. */
+const lengthIn = (cookie) => Math.floor((cookie.length * 3) / 4) - 50
+
 export default (coordinator) => {
   const app = makeApp(coordinator)
   const made = new Map()
 
+  let proxyByHand
+  /** A proxy with a session, by hand. It is asked for a cookie of its own first, as long as the one that comes. */
+  const sendByHand = async (request, env) => {
+    if (!request.url.endsWith('/cookie')) return proxyByHand.handle(request)
+    const length = lengthIn(request.headers.get('cookie'))
+    const parts = { length, upstream: env.UPSTREAM, fields: FIELDS, prefix: '/by-hand/' }
+    proxyByHand = await byHand(BY_HAND[0], parts)
+    return new Response(proxyByHand.request.headers.get('cookie'))
+  }
+
   const make = async (what, cookie, env, context) => {
-    const length = Math.floor((cookie.length * 3) / 4) - 50
+    const length = lengthIn(cookie)
     const parts = { length, upstream: 'https://api.example.com/v1/', fields: FIELDS }
     if (BY_HAND.includes(what)) return byHand(what, parts)
     if (what === 'decryption') return decryption(parts)
@@ -60,6 +73,7 @@ export default (coordinator) => {
     async fetch(request, env, context) {
       const { pathname } = new URL(request.url)
       if (pathname === '/repeat') return repeat(request, env, context)
+      if (pathname.startsWith('/by-hand/')) return sendByHand(request, env)
       if (pathname.startsWith('/plain/')) return plainProxy(env)(request)
       return app.fetch(request, env, context)
     },

@@ -201,12 +201,17 @@ async function measureProxy() {
 
 async function proxied({ url, cookie }, { platform, what, path, load }) {
   const ways = ['/plain/', '/open/', '/api/']
+  // What no handler can spare: the session is opened, and nothing is checked.
+  if (!load.octets) ways.push('/by-hand/')
   const session = await fresh(cookie)
+  const answer = await fetch(`${url}/by-hand/cookie`, { headers: { cookie: await session() } })
+  const byHand = await answer.text()
   const times = ways.map(() => [])
   const costs = ways.map(() => [])
-  for (let round = -2; round < ROUNDS; round++) {
+  // Small ones long enough that code is compiled for speed in all of them.
+  for (let round = load.octets ? -2 : -10; round < ROUNDS; round++) {
     for (const [i, way] of ways.entries()) {
-      const fields = { 'x-strongroom': '1', cookie: await session() }
+      const fields = { 'x-strongroom': '1', cookie: way === '/by-hand/' ? byHand : await session() }
       const start = processorTime()
       const time = await storm(url + way + path, fields, load)
       if (round < 0) continue
@@ -223,11 +228,11 @@ async function proxied({ url, cookie }, { platform, what, path, load }) {
       : `${perSecond.toFixed(0)} requests/s, ${cost}`
   }
   return ours.map((own, i) => ({
-    what: `${platform}: ${what}, guard ${['off', 'on'][i]}`,
+    what: `${platform}: ${what}, ${['guard off', 'guard on', `${BY_HAND[0]} in its place`][i]}`,
     own: speed(own),
     peer: `plain proxy ${speed(plain)}`,
     ratio: speedRatio(ratios(plain.costs, own.costs)),
-    aim: 0.9,
+    aim: i < 2 ? 0.9 : undefined,
   }))
 }
 

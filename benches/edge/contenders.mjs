@@ -88,14 +88,14 @@ const cookieOf = (header, name) => {
 }
 
 /** A handler by hand, and a request for it. */
-export const byHand = async (name, { length, upstream, fields }) => {
+export const byHand = async (name, { length, upstream, fields, prefix = '/api/' }) => {
   const { sealed, open } = await MAKERS[name](sessionOf(length))
-  const request = new Request('https://app.example.com/api/orders', {
+  const request = new Request(`https://app.example.com${prefix}orders`, {
     headers: { ...fields, cookie: `session=${sealed}` },
   })
   const handle = async (request) => {
     const url = new URL(request.url)
-    if (!url.pathname.startsWith('/api/')) return new Response(null, { status: 404 })
+    if (!url.pathname.startsWith(prefix)) return new Response(null, { status: 404 })
     if (request.headers.get('x-strongroom') !== '1') return new Response(null, { status: 403 })
     const value = cookieOf(request.headers.get('cookie'), 'session')
     const session = value && (await open(value))
@@ -104,7 +104,7 @@ export const byHand = async (name, { length, upstream, fields }) => {
     headers.delete('cookie')
     headers.set('authorization', `Bearer ${session.access_token}`)
     const { method, body, signal } = request
-    const target = upstream + url.pathname.slice('/api/'.length) + url.search
+    const target = upstream + url.pathname.slice(prefix.length) + url.search
     const response = await fetch(target, { method, headers, body, signal, redirect: 'manual' })
     const passed = new Headers(response.headers)
     passed.delete('set-cookie')
