@@ -21,9 +21,16 @@ use crate::session::EndReason;
 use crate::token;
 use crate::{Secret, base64url};
 
+/// What the address of an answer ends with that came with the session's cookie, if there is one.
+const AGAIN: &str = "&again";
+
 impl Visit {
     /// Takes in the provider's answer.
     pub(super) async fn callback(&self) -> Respond {
+        if self.comes_from_elsewhere() && !self.url.query().ends_with(AGAIN) {
+            let again = [self.url.relative_without_fragment(), AGAIN].concat();
+            return go_on("Signing you in", &again);
+        }
         let flow = self.flow();
         let answer = match Answer::parse(&flow, self.url.href()) {
             Ok(answer) => answer,
@@ -136,36 +143,44 @@ impl Visit {
         let is_same = before
             .id_token()
             .is_some_and(|token| token.subject() == subject);
-        let before = if is_same {
-            Session {
-                refresh_token: None,
-                ..before
-            }
+        if is_same {
+            let _ = self.task.write_end(&before, EndReason::LoggedOut).await;
         } else {
-            before
-        };
-        self.task.end(&before, EndReason::LoggedOut).await;
-    }
-
-    /// To where the user was. A cookie that is for the same site only does not come along with a navigation that
-    /// another site began, so the browser is sent on by a page of ours.
-    fn arrive(&self, path: &str) -> Respond {
-        match self.task.config().cookie.same_site {
-            SameSite::Lax => respond::redirect(path.to_owned()),
-            SameSite::Strict => {
-                let path = respond::escaped(path);
-                respond::page(
-                    200,
-                    "You are signed in",
-                    &[
-                        r#"<meta http-equiv="refresh" content="0; url="#,
-                        &path,
-                        r#"">"#,
-                    ]
-                    .concat(),
-                    &[r#"<p><a href=""#, &path, r#"">Go on to the app</a></p>"#].concat(),
-                )
-            }
+            self.task.end(&before, EndReason::LoggedOut).await;
         }
     }
+
+    /// Whether a cookie that is for the same site only has not come along, since another site has sent the browser here.
+    /// A page of ours that sends it here again brings it.
+    fn comes_from_elsewhere(&self) -> bool {
+        let site = self.request.site.as_deref();
+        self.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
+    }
+
+    /// To where the user was. To a browser that does not say where it comes from it may be from elsewhere, and so by a
+    /// page of ours, too.
+    fn arrive(&self, path: &str) -> Respond {
+        let is_strict = self.task.config().cookie.same_site == SameSite::Strict;
+        if is_strict && (self.request.site.is_none() || self.comes_from_elsewhere()) {
+            go_on("You are signed in", path)
+        } else {
+            respond::redirect(path.to_owned())
+        }
+    }
+}
+
+/// A page that sends the browser on.
+fn go_on(title: &str, path: &str) -> Respond {
+    let path = respond::escaped(path);
+    respond::page(
+        200,
+        title,
+        &[
+            r#"<meta http-equiv="refresh" content="0; url="#,
+            &path,
+            r#"">"#,
+        ]
+        .concat(),
+        &[r#"<p><a href=""#, &path, r#"">Go on to the app</a></p>"#].concat(),
+    )
 }

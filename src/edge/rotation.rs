@@ -534,6 +534,15 @@ impl Task {
     /// Ends a session everywhere: its record says so, and its refresh token is revoked.
     pub(super) async fn end(&self, session: &Session, reason: EndReason) {
         let _duty = self.duty();
+        let latest = self.write_end(session, reason).await;
+        if let Some(latest) = latest.filter(|_| reason.calls_for_revocation()) {
+            self.revoke(&latest).await;
+        }
+    }
+
+    /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
+    pub(super) async fn write_end(&self, session: &Session, reason: EndReason) -> Option<Session> {
+        let _duty = self.duty();
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);
         for _ in 0..COMMITS {
@@ -549,7 +558,7 @@ impl Task {
                         break;
                     }
                     // Who has ended it has told.
-                    return;
+                    return None;
                 }
                 if let Some(newer) = record.session.filter(|s| s.generation > latest.generation) {
                     latest = newer;
@@ -580,9 +589,7 @@ impl Task {
             reason,
             subject: subject.unwrap_or_default(),
         });
-        if reason.calls_for_revocation() {
-            self.revoke(&latest).await;
-        }
+        Some(latest)
     }
 }
 

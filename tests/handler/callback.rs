@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::edge::Event;
+use strongroom::edge::{Event, Request, Respond};
 use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
@@ -321,30 +321,93 @@ fn the_session_of_another_user_is_ended_and_revoked() {
     }
 }
 
-#[test]
-fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
-    let mut host =
-        Host::with(&json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } }));
-    let back = host.come_back("/auth/login?returnTo=/a%3Fb%3D%22%26c");
-    let respond = host.arrive(&back);
+fn strict() -> serde_json::Value {
+    json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } })
+}
+
+/// Where a page of the handler's sends the browser.
+#[track_caller]
+fn refreshed_to(respond: &Respond) -> String {
     assert_eq!(respond.status, 200);
     let (_, page) = respond.body.as_ref().unwrap();
-    let escaped = "/a?b=%22&amp;c";
-    assert!(
-        page.contains(&format!(
-            r#"http-equiv="refresh" content="0; url={escaped}""#
-        )),
-        "{page}"
-    );
-    assert!(page.contains(&format!(r#"<a href="{escaped}">"#)));
-    assert!(
-        host.browser
-            .get(COOKIE)
-            .unwrap()
-            .attributes
-            .contains(&"SameSite=Strict".to_owned())
-    );
+    let (_, rest) = page
+        .split_once(r#"http-equiv="refresh" content="0; url="#)
+        .unwrap();
+    let target = rest.split_once('"').unwrap().0;
+    assert!(page.contains(&format!(r#"<a href="{target}">"#)), "{page}");
+    target.replace("&amp;", "&")
+}
+
+#[test]
+fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
+    let mut host = Host::with(&strict());
+    let back = host.come_back("/auth/login?returnTo=/a%3Fb%3D%22%26c");
+    let again = refreshed_to(&host.arrive(&back));
+    assert_eq!(host.provider.sent_to("/token").len(), 0, "nothing was done");
+    let respond = host.go(&again, Source::App).own();
+    assert_eq!(location(&respond), "/a?b=%22&c");
+    let cookie = host.browser.get(COOKIE).unwrap();
+    assert!(cookie.attributes.contains(&"SameSite=Strict".to_owned()));
     assert_eq!(host.browser.header(Source::CrossSite), None);
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
+    for (subject, revoked) in [("bob", 1), ("ann", 0)] {
+        let mut host = Host::with(&strict());
+        let sign_in = |host: &mut Host| {
+            let back = host.come_back("/auth/login");
+            let again = refreshed_to(&host.arrive(&back));
+            assert_eq!(host.go(&again, Source::App).own().status, 303);
+        };
+        sign_in(&mut host);
+        host.provider.subject = subject.to_owned();
+        sign_in(&mut host);
+        let ended = Event::Ended {
+            reason: EndReason::LoggedOut,
+            subject: "ann".to_owned(),
+        };
+        assert!(host.events.contains(&ended));
+        assert_eq!(host.provider.sent_to("/revoke").len(), revoked, "{subject}");
+    }
+}
+
+#[test]
+fn a_browser_is_sent_to_the_callback_again_once_at_most() {
+    let mut host = Host::with(&strict());
+    let back = host.come_back("/auth/login");
+    let again = refreshed_to(&host.arrive(&back));
+    // One that still says that it comes from elsewhere has its answer all the same.
+    assert_eq!(refreshed_to(&host.arrive(&again)), "/");
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn a_browser_that_does_not_say_where_it_comes_from_is_signed_in_at_once() {
+    let mut host = Host::with(&strict());
+    let back = host.come_back("/auth/login");
+    let request = Request {
+        site: None,
+        mode: None,
+        dest: None,
+        ..host.navigation(&back, Source::CrossSite)
+    };
+    assert_eq!(refreshed_to(&host.request(request).own()), "/");
+    assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn a_new_login_of_the_same_user_revokes_nothing_of_a_later_generation_either() {
+    let mut host = Host::signed_in();
+    let before = host.browser.clone();
+    host.pass(590);
+    host.session();
+    assert_eq!(host.provider.sent_to("/token").len(), 2, "refreshed");
+    // The answer with the later cookie was lost.
+    host.browser = before;
+    host.sign_in();
+    assert_eq!(host.provider.sent_to("/revoke").len(), 0);
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 

@@ -466,10 +466,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_told",
         file: "edge/rotation.rs",
         find: "                    // Who has ended it has told.
-                    return;",
+                    return None;",
         replace: "                    // Who has ended it has told.
                     if !BROKEN {
-                        return;
+                        return None;
                     }
                     is_written = true;
                     break;",

@@ -24,7 +24,7 @@ export interface TokenHandlerConfig {
     keys: FromEnv<string | string[]>
     /** What the cookies' names begin with, behind their prefix. Default `strongroom`. */
     name?: string
-    /** Of the session's cookie. Default `lax`. With `strict` a callback sends the browser on by a page. */
+    /** Of the session's cookie. Default `lax`. With `strict` the way back from the provider has a page in between. */
     sameSite?: 'lax' | 'strict'
     /** Use the prefix `__Host-Http-` in place of `__Host-`: only HTTP may set it, where browsers know it. */
     httpPrefix?: boolean

@@ -5,15 +5,7 @@ import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
 import type { Coordinator } from './coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypt.js'
-import {
-  type Fields,
-  fieldsOf,
-  type Forward,
-  Forwarded,
-  type Responded,
-  respond,
-  Rules,
-} from './forward.js'
+import { type Fields, fieldsOf, type Forward, Forwarded, type Responded, respond, Rules } from './forward.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
 import { sent, textOf } from './provider.js'
 

@@ -1,0 +1,74 @@
+// SameSite=Strict: the browser keeps the session's cookie back when another site has sent it here, as a provider does.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { after, before, test } from 'node:test'
+import { signInByPopup } from '../support/app.mjs'
+import { startPage } from '../support/edge/page.mjs'
+
+const time = { timeout: 60_000 }
+
+let app
+
+before(async () => {
+  const cookie = { keys: [randomBytes(32).toString('base64url')], sameSite: 'strict' }
+  app = await startPage('node', { coordinator: 'in-isolate', handler: { cookie } })
+}, time)
+after(() => app?.close())
+
+const cookieOf = async (page) => {
+  const cookies = await page.context().cookies(app.site.origin)
+  return cookies.find(({ name }) => name === 'strongroom')
+}
+
+/** Who has the session of a cookie. */
+const whoHas = async ({ name, value }) => {
+  const headers = { 'x-strongroom': 'background', cookie: `${name}=${value}` }
+  const { session } = await (await fetch(`${app.site.origin}/auth/session`, { headers })).json()
+  return session?.claims.sub
+}
+
+test('a user who comes from the provider is signed in', time, async () => {
+  const page = await app.open()
+  const seen = []
+  page.on('request', (request) => {
+    if (request.isNavigationRequest()) seen.push(new URL(request.url()).pathname)
+  })
+  await app.signIn(page, { returnTo: '/orders' })
+  assert.equal(new URL(page.url()).pathname, '/orders')
+  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.equal((await cookieOf(page)).sameSite, 'Strict')
+  // The second time by a page of the app's.
+  assert.deepEqual(seen.slice(-3), ['/auth/callback', '/auth/callback', '/orders'])
+})
+
+test('by a popup as well', time, async () => {
+  const page = await app.open()
+  assert.equal((await signInByPopup(page)).value?.claims.sub, 'alice')
+  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+})
+
+test('the session before ends with a new login', time, async () => {
+  const page = await app.open()
+  await app.signIn(page)
+  const before = await cookieOf(page)
+  assert.equal(await whoHas(before), 'alice')
+  await app.signIn(page)
+  assert.equal(await whoHas(before), undefined)
+  assert.equal(await whoHas(await cookieOf(page)), 'alice')
+})
+
+test('a link of another site leads to the app, without the session', time, async () => {
+  const page = await app.open()
+  await app.signIn(page)
+  const sent = []
+  page.on('request', async (request) => {
+    if (request.isNavigationRequest()) sent.push((await request.allHeaders()).cookie ?? '')
+  })
+  await page.goto(app.provider.origin)
+  await page.evaluate((target) => location.assign(target), `${app.site.origin}/orders`)
+  await page.waitForURL(`${app.site.origin}/orders`)
+  // As a user types it.
+  await page.goto(`${app.site.origin}/orders`)
+  const [, link, typed] = sent.map((cookies) => cookies.includes('strongroom='))
+  assert.deepEqual([link, typed], [false, true])
+})
