@@ -179,7 +179,6 @@ export const connect = async (
     try {
       const response = await ask('session', mark)
       const fault = await faultOf(response)
-      if (fault?.code === 'interaction_required') return needUser()
       if (!response.ok || fault) {
         const after = Number(response.headers.get('retry-after')) || PAUSE
         return { fault: fault ?? unreachable, after }
@@ -221,7 +220,6 @@ export const connect = async (
       session = { ...session, state: 'interaction_required' }
       emit('change', { session, reason })
     }
-    return undefined
   }
 
   // Limits.

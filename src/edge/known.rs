@@ -6,6 +6,7 @@ use crate::prelude::*;
 use super::io::FlightId;
 use super::store::Stored;
 use crate::clock::{Instant, Millis};
+use crate::error::Code;
 use crate::refresh::Schedule;
 
 /// Most sessions that are remembered.
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     pub(super) stored: Stored,
     /// When the next attempt to refresh is due.
     pub(super) schedule: Schedule,
+    /// Why the provider refused the last one.
+    pub(super) refused: Option<Code>,
 }
 
 /// Sessions by their numbers, sorted.

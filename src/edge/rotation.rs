@@ -37,6 +37,9 @@ const PAUSE: Millis = Millis(200);
 /// How often it is noted that a cookie was presented, against others who write at the same time.
 const NOTES: u32 = 3;
 
+/// The same, where time alone will not help.
+const A_MINUTE: Millis = Millis::from_secs(60);
+
 /// What is said to come back after.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
@@ -253,17 +256,20 @@ impl Task {
     fn check_schedule(&self, session: &Session) -> Result<(), Refusal> {
         let now = self.now();
         let known = self.isolate().known.borrow();
-        let schedule = known.get(&session.sid).map(|seen| &seen.schedule);
-        match schedule {
-            Some(schedule)
-                if !schedule.is_open(&now) && schedule.patience(&now) == Patience::GiveUp =>
-            {
-                Err(later(words!(
-                    "the provider could not be reached a moment ago"
-                )))
-            }
-            _ => Ok(()),
+        let Some(seen) = known.get(&session.sid) else {
+            return Ok(());
+        };
+        if seen.schedule.is_open(&now) || seen.schedule.patience(&now) != Patience::GiveUp {
+            return Ok(());
         }
+        Err(match seen.refused {
+            None => later(words!("the provider could not be reached a moment ago")),
+            Some(Code::InteractionRequired) => Refusal::Interaction,
+            Some(code) => {
+                let why = words!("the provider refused this client a moment ago");
+                Refusal::Later(Error::new(code, why), A_MINUTE)
+            }
+        })
     }
 
     /// Intent, exchange, commit.
@@ -293,7 +299,7 @@ impl Task {
                 let message = [words!("the token endpoint answered "), &code];
                 self.fault_of(Code::ClientRejected, &message);
                 let error = Error::of(Code::ClientRejected, &message);
-                Err(Refusal::Later(error, Millis::from_secs(60)))
+                Err(Refusal::Later(error, A_MINUTE))
             }
             Verdict::Wait(time) => {
                 self.withdraw(session).await;
@@ -412,7 +418,13 @@ impl Task {
         let now = self.now();
         let [jitter] = self.isolate().random();
         let mut known = self.isolate().known.borrow_mut();
-        let schedule = &mut known.entry(&session.sid, &now).schedule;
+        let seen = known.entry(&session.sid, &now);
+        seen.refused = match verdict {
+            Verdict::InteractionRequired(_) => Some(Code::InteractionRequired),
+            Verdict::Misconfigured(_) => Some(Code::ClientRejected),
+            _ => None,
+        };
+        let schedule = &mut seen.schedule;
         schedule.started();
         match verdict {
             Verdict::Renewed(_) | Verdict::Ended => schedule.reset(),

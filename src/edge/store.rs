@@ -9,7 +9,7 @@ use super::seal::Closed;
 use super::session::Session;
 use super::task::Task;
 use crate::clock::{Instant, Millis};
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::json;
 use crate::session::EndReason;
 use crate::{base64url, pkce};
@@ -19,6 +19,9 @@ const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
 /// How often a user's activity is written, against others who write at the same time.
 const TOUCHES: u32 = 3;
+
+/// The longest text that every store takes, in octets: see `Coordinator` in pkg/src/edge/coordinator.ts.
+const LONGEST: usize = 60 * 1024;
 
 /// The coordinator did not answer, or with something that it was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +233,16 @@ impl Task {
     /// Puts a session that begins into the store.
     pub(super) async fn store(&self, session: &Session) -> Result<(), Refusal> {
         let record = Record::of(session, session.began);
+        // In base64, with some octets in front of it and behind.
+        if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
+            let error = Error::new(
+                Code::LimitExceeded,
+                words!(
+                    "the session is too long for a coordinator: its tokens have more than 45 KB"
+                ),
+            );
+            return Err(Refusal::Later(error, A_MINUTE));
+        }
         match self.write(session, None, &record).await {
             Ok(Some(_)) => Ok(()),
             _ => Err(super::rotation::coordinator_unavailable()),

@@ -243,17 +243,22 @@ impl Visit {
         if let Err(error) = origin::check_script(&self.request, &self.origin) {
             return respond::error(403, &error);
         }
+        let said = |view: &str| {
+            let body = Writer::object().json("session", view).finish();
+            respond::json(200, body)
+        };
         match self.current().await {
-            Ok(None) => respond::json(200, r#"{"session":null}"#.to_owned()),
+            Ok(None) => said("null"),
             Ok(Some((session, is_new))) => {
-                let view = self.view(&session);
-                let body = Writer::object().json("session", &view).finish();
+                let respond = said(&self.view(&session, "active"));
                 let cookies = self.refreshed(session, is_new).await;
-                Respond {
-                    cookies,
-                    ..respond::json(200, body)
-                }
+                Respond { cookies, ..respond }
             }
+            // It goes on when the user has done what the provider asks: who they are is still known.
+            Err(Refusal::Interaction) => match self.presented().await {
+                Ok(Some(session)) => said(&self.view(&session, "interaction_required")),
+                _ => self.refuse(&Refusal::Interaction),
+            },
             Err(Refusal::Ended(reason)) => {
                 let body = Writer::object()
                     .json("session", "null")
@@ -269,7 +274,7 @@ impl Visit {
     }
 
     /// A session as pages see it: `Session` in `pkg/src/messages.ts`.
-    fn view(&self, session: &Session) -> String {
+    fn view(&self, session: &Session, state: &str) -> String {
         let config = &self.task.config().flow;
         let id_token = session.id_token();
         let mut claims = Writer::object();
@@ -286,7 +291,7 @@ impl Visit {
         Writer::object()
             .json("claims", &claims.finish())
             .json("scopes", &json::texts(words(&session.scope)))
-            .text("state", "active")
+            .text("state", state)
             .number("startedAt", session.began)
             .number("expiresAt", expires_at)
             .number("idleExpiresAt", idle_expires_at.min(expires_at))

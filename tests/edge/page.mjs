@@ -321,6 +321,24 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       },
     )
 
+    test('a session goes on whose user the provider wants to see first', time, async () => {
+      app.provider.settings.accessTokenSeconds = 5
+      const page = await signedIn()
+      app.provider.settings.accessTokenSeconds = 600
+      await expired(page)
+      const answer = { status: 400, body: { error: 'interaction_required' } }
+      app.provider.faults.add('token', { answer })
+      assert.equal(await codeOf(page, `${api.url}me`), 'interaction_required')
+      assert.equal((await session(page)).state, 'interaction_required')
+      // Whoever has just come is told the same.
+      const tab = await secondTab(page)
+      const { claims, state } = await session(tab)
+      assert.deepEqual([claims.sub, state], ['alice', 'interaction_required'])
+      await app.signIn(tab)
+      assert.equal((await session(tab)).state, 'active')
+      await page.waitForFunction(() => room.session.state === 'active')
+    })
+
     test('refusals have the codes that they have over a vault', time, async () => {
       const page = await signedIn()
       assert.equal(await codeOf(page, 'https://attacker.example/'), 'url_not_allowed')

@@ -356,14 +356,9 @@ fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
 fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
     for (subject, revoked) in [("bob", 1), ("ann", 0)] {
         let mut host = Host::with(&strict());
-        let sign_in = |host: &mut Host| {
-            let back = host.come_back("/auth/login");
-            let again = refreshed_to(&host.arrive(&back));
-            assert_eq!(host.go(&again, Source::App).own().status, 303);
-        };
-        sign_in(&mut host);
+        host.sign_in();
         host.provider.subject = subject.to_owned();
-        sign_in(&mut host);
+        host.sign_in();
         let ended = Event::Ended {
             reason: EndReason::LoggedOut,
             subject: "ann".to_owned(),

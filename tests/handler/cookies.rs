@@ -63,7 +63,7 @@ fn a_cookie_is_for_this_host_and_https_and_no_script() {
             login.attributes.contains(&"SameSite=Lax".to_owned()),
             "the answer comes from another site"
         );
-        host.arrive(&back);
+        host.come_in(&back);
         let cookie = host.browser.get(name).unwrap();
         assert_eq!(
             cookie.attributes,
@@ -383,6 +383,27 @@ fn a_session_that_is_too_long_for_all_of_them_is_an_error_that_says_what_to_do()
     assert_eq!(respond.status, 500);
     assert!(respond.body.unwrap().1.contains("session.storage"));
     assert!(host.browser.0.is_empty());
+}
+
+#[test]
+fn a_session_that_is_too_long_for_a_store_is_an_error_that_says_so() {
+    let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
+    host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+    host.provider.padding = "x".repeat(16_000);
+    let back = host.come_back("/auth/login");
+    let respond = host.arrive(&back);
+    assert_eq!(respond.status, 500);
+    assert!(
+        respond
+            .body
+            .unwrap()
+            .1
+            .contains("too long for a coordinator")
+    );
+    assert_eq!(host.faults(), [Code::LimitExceeded]);
+    assert!(host.browser.0.is_empty() && host.store.is_empty());
+    // What it was for is given back.
+    assert_eq!(host.provider.sent_to("/revoke").len(), 1);
 }
 
 #[test]

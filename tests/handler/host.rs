@@ -176,12 +176,8 @@ impl Host {
     #[track_caller]
     pub(crate) fn sign_in(&mut self) {
         let back = self.come_back("/auth/login");
-        let answered = self.arrive(&back);
-        assert!(
-            matches!(answered.status, 200 | 303),
-            "{answered:?} {:?}",
-            self.events
-        );
+        let answered = self.come_in(&back);
+        assert_eq!(answered.status, 303, "{answered:?} {:?}", self.events);
     }
 
     /// Begins a login, and has the user do their part. Gives the address that the browser then goes to.
@@ -196,6 +192,16 @@ impl Host {
     pub(crate) fn begin_login(&mut self, path: &str) -> String {
         let respond = self.go(path, Source::App).own();
         location(&respond).to_owned()
+    }
+
+    /// The provider sends the browser here, and a page of the handler's once more if it has to.
+    #[track_caller]
+    pub(crate) fn come_in(&mut self, back: &str) -> Respond {
+        let answered = self.arrive(back);
+        if answered.status != 200 {
+            return answered;
+        }
+        self.go(&[back, "&again"].concat(), Source::App).own()
     }
 
     /// The provider sends the browser here.

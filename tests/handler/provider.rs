@@ -27,6 +27,8 @@ pub(crate) struct Provider {
     /// Claims of ID tokens, beside the usual ones.
     pub(crate) claims: String,
     pub(crate) subject: String,
+    /// What access and refresh tokens end with.
+    pub(crate) padding: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
     /// The nonces of the codes that were issued.
@@ -47,6 +49,7 @@ impl Provider {
             metadata: String::new(),
             claims: String::new(),
             subject: "ann".to_owned(),
+            padding: String::new(),
             token_type: "Bearer",
             expires_in: 600,
             codes: BTreeMap::new(),
@@ -170,11 +173,11 @@ impl Provider {
             let token = self.id_token(&nonce, now);
             format!(r#","id_token":"{token}""#)
         };
-        let (kind, life) = (self.token_type, self.expires_in);
+        let (kind, life, padding) = (self.token_type, self.expires_in, &self.padding);
         json(
             200,
             &format!(
-                r#"{{"access_token":"access-token-number-{n}","refresh_token":"refresh-{n}","token_type":"{kind}","expires_in":{life}{id_token}}}"#
+                r#"{{"access_token":"access-token-number-{n}{padding}","refresh_token":"refresh-{n}{padding}","token_type":"{kind}","expires_in":{life}{id_token}}}"#
             ),
         )
     }

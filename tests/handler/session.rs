@@ -6,7 +6,7 @@ use strongroom::edge::Event;
 use strongroom::session::EndReason;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, header, json_of};
+use crate::host::{COOKIE, Host, header, json_of, location};
 
 #[test]
 fn without_a_session_there_is_none() {
@@ -121,6 +121,30 @@ fn a_session_that_the_provider_refuses_to_renew_is_over() {
         json!({ "session": null, "reason": "provider_ended" })
     );
     assert_eq!(host.browser.count(COOKIE), 0);
+}
+
+#[test]
+fn a_session_whose_user_the_provider_wants_goes_on_when_it_has_had_them() {
+    let mut host = Host::signed_in();
+    let reply = crate::provider::json(400, r#"{"error":"interaction_required"}"#);
+    host.provider.replies.push_back(("/token", Some(reply)));
+    host.pass(600);
+    let session = host.session();
+    assert_eq!(session["state"], "interaction_required");
+    assert_eq!(session["claims"]["sub"], "ann");
+    // The session's cookie is left, and the provider is not asked anew with each request.
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!(
+        (answered.status(), &*answered.code()),
+        (401, "interaction_required")
+    );
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+    assert_eq!(host.browser.count(COOKIE), 1);
+    // A window is sent to do it.
+    let window = host.go("/api/orders", Source::App).own();
+    assert!(location(&window).starts_with("/auth/login"));
+    host.sign_in();
+    assert_eq!(host.session()["state"], "active");
 }
 
 #[test]

@@ -19,13 +19,21 @@ export interface TokenHandler {
    * @throws Error If nobody can say just now: the session is kept, and the request may come again.
    */
   session(request: Request, env?: unknown, context?: Context): Promise<EdgeSession | null>
+  /**
+   * Reads the configuration now, and not with the first request: for a server that had better not start with a wrong one.
+   * Neither the provider nor the coordinator is asked for anything.
+   *
+   * @throws {@link StrongroomError} `config_invalid`: the message names the option, and what is wrong with it.
+   */
+  ready(env?: unknown): Promise<void>
 }
 
 /** Who is signed in: what `GET <base>/session` tells a page. Times are milliseconds since the Unix epoch. */
 export interface EdgeSession {
   claims: { sub: string; [name: string]: unknown }
   scopes: string[]
-  state: 'active'
+  /** `interaction_required`: the provider wants the user before it issues another access token. */
+  state: 'active' | 'interaction_required'
   startedAt: number
   expiresAt: number
   idleExpiresAt: number
@@ -65,6 +73,15 @@ export const creating =
     }
     return {
       handle,
+      async ready(env) {
+        try {
+          await (starting ??= start(env))
+        } catch (error) {
+          starting = undefined
+          const { code = 'handler_failed', message } = error as StrongroomError
+          throw new StrongroomError(code, message)
+        }
+      },
       async session(request, env, context) {
         const address = new URL(`${config.base ?? '/auth'}/session`, request.url)
         const headers = { 'x-strongroom': 'background', cookie: request.headers.get('cookie') ?? '' }
