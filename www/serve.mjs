@@ -3,18 +3,30 @@
  * the vault has an origin of its own; with `--edge` there is a token handler in its place.
  */
 import { ACCOUNTS } from '../tests/support/accounts.mjs'
-import { OWN_CLIENT_ID } from '../tests/support/servers.mjs'
+import { OWN_CLIENT_ID, OWN_HANDLER } from '../tests/support/servers.mjs'
 import { PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 
 /** Where development servers listen if nobody tells them otherwise. */
-const APPS = [5173, 4173, 3000].flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
+const origins = (ports) => ports.flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
+const APPS = origins([5173, 4173, 3000])
+/** And servers: those that the guides have, Cloudflare's and Deno's. */
+const HANDLERS = [...APPS, ...origins([8080, 8787, 8000])]
 
 const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
-const demo = await startDemo({ ports: PORTS, orNext: true, apps: APPS, vaultOrigin, edge })
+const demo = await startDemo({
+  ports: PORTS,
+  orNext: true,
+  apps: APPS,
+  handlers: HANDLERS,
+  vaultOrigin,
+  edge,
+})
 const [account] = ACCOUNTS
 
-const own = `\n  your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000`
+const own = `
+  your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000
+  your own handler  client ${OWN_HANDLER.id}, secret ${OWN_HANDLER.secret}, also at :8080, :8787 or :8000`
 const more = edge
   ? `\n  the handler       ${demo.site.origin}/auth, in workerd`
   : (vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : '') + own

@@ -12,6 +12,9 @@ export const CLIENT_ID = 'strongroom-demo'
 /** The client for apps that are not the site. */
 export const OWN_CLIENT_ID = 'my-app'
 
+/** The client for token handlers that are not the demo's. Everybody knows its secret: it is for this machine. */
+export const OWN_HANDLER = { id: 'my-handler', secret: 'a-secret-that-everybody-knows' }
+
 /**
  * Starts the site, the provider and the API so that they know each other: the provider knows the site's
  * redirect URI, both let the site's origin in (CORS), and the site's workers may talk to both. The site has
@@ -22,6 +25,8 @@ export const OWN_CLIENT_ID = 'my-app'
  * @param {boolean} [options.orNext] If a port is taken, try the ones after it.
  * @param {string[]} [options.apps] Origins of other apps: the provider has a client for them, whose redirect
  *   URI is `/callback`, and the API lets them in.
+ * @param {string[]} [options.handlers] Origins of apps with a token handler: the provider has a confidential client for
+ *   them, whose redirect URI is `/auth/callback`.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.site] More options of `startSite()`.
  * @param {object} [options.client] More metadata of the client.
@@ -35,6 +40,7 @@ export async function startServers({
   ports = {},
   orNext = false,
   apps = [],
+  handlers = [],
   provider = {},
   site = {},
   client = {},
@@ -66,6 +72,7 @@ export async function startServers({
         ...client,
       }),
       ...(apps.length ? [ownClient(apps)] : []),
+      ...(handlers.length ? [ownHandler(handlers)] : []),
     ],
     ...provider,
   })
@@ -108,5 +115,15 @@ const ownClient = (apps) =>
     client_id: OWN_CLIENT_ID,
     client_name: 'your app',
     redirect_uris: apps.map((app) => `${app}/callback`),
+    post_logout_redirect_uris: apps.map((app) => `${app}/`),
+  })
+
+const ownHandler = (apps) =>
+  publicClient({
+    client_id: OWN_HANDLER.id,
+    client_name: 'your app',
+    client_secret: OWN_HANDLER.secret,
+    token_endpoint_auth_method: 'client_secret_basic',
+    redirect_uris: apps.map((app) => `${app}/auth/callback`),
     post_logout_redirect_uris: apps.map((app) => `${app}/`),
   })
