@@ -134,8 +134,12 @@ impl Task {
         for _ in 0..NOTES {
             let now = self.now();
             let Stored { version, record } = self.remembered(&presented.sid);
-            let Some(record) = record.filter(|record| record.ended.is_none()) else {
-                return;
+            let record = match record {
+                Some(record) if record.ended.is_some() => return,
+                Some(record) => record,
+                None if presented.generation == 0 => return,
+                // This isolate asked before the session was first refreshed.
+                None => Record::of(presented, now.wall),
             };
             // One that is newer than the record is of an isolate that could not commit it.
             let record = if presented.generation > record.generation {

@@ -69,6 +69,7 @@ impl Task {
         if self.config().back_channel_logout {
             keys.extend(self.tombstones(session));
         }
+        let asked = self.now();
         let mut entries = self.read(keys).await?.into_iter();
         let mut stored = self.opened(&session.sid, entries.next().flatten()).await?;
         let mut ends: Vec<Option<Entry>> = entries.collect();
@@ -110,10 +111,21 @@ impl Task {
         }
         let mut known = self.isolate().known.borrow_mut();
         let seen = known.entry(&session.sid, &now);
-        // What is not known of it is asked for again.
-        seen.checked = if is_all { now } else { Instant::default() };
-        // What was committed while this was asked is newer.
+        // What is not known of it is asked for again. The answer says how things were when it was asked for, at worst.
+        seen.checked = if is_all { asked } else { Instant::default() };
+        // What was committed while this was asked is newer, and the user may have been seen here since it was written.
         let ours = seen.stored.record.as_ref();
+        if let Some(Record {
+            session: Some(theirs),
+            ..
+        }) = &mut stored.record
+            && let Some(Record {
+                session: Some(ours),
+                ..
+            }) = ours
+        {
+            theirs.active = theirs.active.max(ours.active);
+        }
         if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_ref())) {
             seen.stored = stored.clone();
         }
@@ -156,6 +168,21 @@ impl Task {
         let now = self.now();
         let mut known = self.isolate().known.borrow_mut();
         known.entry(&session.sid, &now).stored.record = Some(record);
+    }
+
+    /// Remembers that a session's user is active, where that could not be written.
+    fn remember_active(&self, session: &Session) {
+        let now = self.now();
+        let mut known = self.isolate().known.borrow_mut();
+        let record = &mut known.entry(&session.sid, &now).stored.record;
+        // What is there may have been replaced meanwhile, and only that much of it is to be changed.
+        if let Some(Record {
+            session: Some(kept),
+            ..
+        }) = record
+        {
+            kept.active = kept.active.max(session.active);
+        }
     }
 
     /// What the isolate knows of a session's record.
@@ -260,10 +287,11 @@ impl Task {
                 Some(kept) if kept.active < session.active => kept.active = session.active,
                 _ => return,
             }
-            let written = self.write(session, version, &record).await;
-            // Somebody else has written, perhaps the next generation.
-            if !matches!(written, Ok(None)) || self.look(session).await.is_err() {
-                return;
+            match self.write(session, version, &record).await {
+                // Somebody else has written, perhaps the next generation.
+                Ok(None) if self.look(session).await.is_ok() => {}
+                Ok(_) => return,
+                Err(Unreachable) => return self.remember_active(session),
             }
         }
     }

@@ -50,6 +50,32 @@ fn without_a_valid_one_the_answer_is_later_and_the_session_is_kept() {
 }
 
 #[test]
+fn what_the_user_does_while_the_coordinator_is_down_counts_where_it_was_seen() {
+    for is_up_again in [false, true] {
+        let mut world = World::new(Setup {
+            in_store: true,
+            idle: 400,
+            ..Setup::default()
+        });
+        world.provider.lifetime = 3_600_000;
+        let alice = world.signed_in("alice", 0);
+        let known = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, known));
+        world.weather.coordinator_down = true;
+        world.pass(350_000);
+        let call = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, call));
+        world.weather.coordinator_down = !is_up_again;
+        world.pass(350_000);
+        let later = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, later), "{:?}", world.visits[later].given);
+    }
+}
+
+#[test]
 fn a_successor_that_one_request_has_met_is_enough_for_those_that_failed() {
     let mut world = World::new(Setup {
         in_store: true,

@@ -1,6 +1,6 @@
 //! One short life of several isolates over one coordinator: users sign in, call an API from several tabs at once and log
-//! out, thieves come with copies of cookies, while isolates die and coordinator, provider, API and the way to the browser
-//! fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides everything.
+//! out, thieves come with copies of cookies, the key is replaced, while isolates die and coordinator, provider, API and the
+//! way to the browser fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::dice::Dice;
 use crate::isolates_world::invariants::Invariant;
-use crate::isolates_world::watch::Loss;
-use crate::isolates_world::{COOKIE, Setup, State, VisitId, World};
+use crate::isolates_world::watch::{Loss, SKEW};
+use crate::isolates_world::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
 
 /// As long as an intent may hold, a provider may ask for patience, and a client that was refused waits.
 const RECOVERY: u64 = 90_000;
@@ -21,8 +21,12 @@ pub(crate) struct Tally {
     visits: u64,
     served: u64,
     later: u64,
+    wanted: u64,
     rotations: u64,
     deaths: u64,
+    /// Lives in which the key was replaced, and in which the old one went.
+    replaced: u64,
+    retired: u64,
     /// Sessions that were served again after the faults.
     kept: u64,
     ends: BTreeMap<&'static str, u64>,
@@ -37,7 +41,10 @@ impl Tally {
             (&mut self.served, other.served),
             (&mut self.later, other.later),
             (&mut self.rotations, other.rotations),
+            (&mut self.wanted, other.wanted),
             (&mut self.deaths, other.deaths),
+            (&mut self.replaced, other.replaced),
+            (&mut self.retired, other.retired),
             (&mut self.kept, other.kept),
         ] {
             *sum += more;
@@ -58,14 +65,21 @@ impl fmt::Display for Tally {
             visits,
             served,
             later,
+            wanted,
             rotations,
             deaths,
+            replaced,
+            retired,
             kept,
             ..
         } = self;
         writeln!(
             f,
-            "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off), {rotations} rotations, {deaths} isolates died"
+            "  {lives} lives of isolates: {visits} requests ({served} served, {later} put off, of them {wanted} until the user has been at the provider), {rotations} rotations, {deaths} isolates died"
+        )?;
+        writeln!(
+            f,
+            "  in {replaced} of them the key was replaced, and in {retired} the old one was taken away"
         )?;
         writeln!(
             f,
@@ -117,6 +131,8 @@ struct Life {
     thieves: Vec<usize>,
     deaths: u64,
     kept: u64,
+    /// Since when nothing is sealed with the old key.
+    replaced: Option<u64>,
     /// How often things go wrong: nothing at all in some lives.
     is_calm: bool,
 }
@@ -161,19 +177,24 @@ impl Life {
             thieves: Vec::new(),
             deaths: 0,
             kept: 0,
+            replaced: None,
             is_calm,
         }
     }
 
     fn tally(self) -> Tally {
+        let step = self.world.ring;
         let watch = self.world.watch;
         Tally {
             lives: 1,
             visits: self.world.visits.len() as u64,
             served: watch.served,
             later: watch.later,
+            wanted: watch.wanted,
             rotations: watch.rotations,
             deaths: self.deaths,
+            replaced: u64::from(step >= REPLACED),
+            retired: u64::from(step == RETIRED),
             kept: self.kept,
             ends: watch.ends,
             losses: watch.losses,
@@ -209,7 +230,8 @@ impl Life {
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
         match self.dice.roll(100) {
-            0..55 => self.calls(user),
+            0..53 => self.calls(user),
+            53..55 => self.deploy(),
             55..65 => {
                 self.world.poll(user, isolate);
             }
@@ -271,6 +293,29 @@ impl Life {
             let isolate = self.isolate();
             self.world.kill(isolate);
             self.deaths += 1;
+        }
+    }
+
+    /// A key is replaced: an isolate more has the ring of this step, or the next step begins. The old key goes when what
+    /// it has sealed is over.
+    fn deploy(&mut self) {
+        let (now, step) = (self.world.now, self.world.ring);
+        let mut isolates = self.world.isolates.iter();
+        if let Some(old) = isolates.position(|isolate| isolate.ring < step) {
+            self.world.kill(old);
+            self.deaths += 1;
+            return;
+        }
+        if step == REPLACED {
+            let since = *self.replaced.get_or_insert(now);
+            if now < since + self.world.setup.absolute * 1000 + 2 * SKEW {
+                return;
+            }
+        }
+        if step < RETIRED {
+            self.world
+                .tell(|| format!("step {} of replacing the key", step + 1));
+            self.world.ring += 1;
         }
     }
 

@@ -10,7 +10,7 @@ invariants! {
     Serves = "isolates_serves",
         "as long as the access token is valid the request is served, whatever coordinator and provider do";
     Later = "isolates_later",
-        "without a valid access token the answer is 503 with Retry-After, and nothing else of a session that is not over";
+        "without a valid access token the answer is 503 with Retry-After, or that the provider wants the user, and nothing else of a session that is not over";
     DefiniteEnd = "isolates_definite_end",
         "a session ends by a logout, by the provider, by a limit or by a replayed cookie, and by nothing else; nor is its cookie taken away";
     Grace = "isolates_grace",

@@ -33,6 +33,22 @@ const COORDINATOR_TIMEOUT: u64 = 1000;
 /// How long an API may take before its host gives up.
 const API_TIMEOUT: u64 = 45_000;
 
+/// What seals and opens.
+const KEYS: [&str; 2] = [
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+    "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8",
+];
+
+/// How a key is replaced while isolates of two deployments run beside each other: each has the ring of one step, and the
+/// next step is taken when all have this one. The places in `KEYS` of a ring's keys.
+const RINGS: [&[usize]; 4] = [&[0], &[0, 1], &[1, 0], &[1]];
+
+/// The step after which nothing is sealed with the old key any more.
+pub(crate) const REPLACED: usize = 2;
+
+/// The last step: the old key is gone.
+pub(crate) const RETIRED: usize = RINGS.len() - 1;
+
 pub(crate) type VisitId = usize;
 
 /// What is fixed from the start.
@@ -66,7 +82,12 @@ impl Default for Setup {
 }
 
 impl Setup {
-    fn config(&self) -> Config {
+    fn config(&self, ring: usize) -> Config {
+        let keys: Vec<String> = RINGS[ring]
+            .iter()
+            .map(|key| format!(r#""{}""#, KEYS[*key]))
+            .collect();
+        let keys = keys.join(",");
         let storage = if self.in_store {
             "in-store"
         } else {
@@ -75,7 +96,7 @@ impl Setup {
         let json = format!(
             r#"{{"issuer":"{ISSUER}","metadata":{METADATA},
             "client":{{"id":"web","auth":{{"method":"none"}}}},
-            "cookie":{{"keys":["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"]}},
+            "cookie":{{"keys":[{keys}]}},
             "session":{{"idle":{},"absolute":{},"grace":{},"recheck":{},"storage":"{storage}"}},
             "requestTimeout":{},
             "routes":[{{"prefix":"/api/","upstream":"https://api.example.com/v1/"}}]}}"#,
@@ -106,6 +127,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// 429 with `Retry-After`, in seconds.
     Busy(u64),
+    /// A refresh is refused until the user has done something.
+    Wanted,
     /// So many milliseconds on the way there, and on the way back.
     Slow(u64, u64),
 }
@@ -127,6 +150,8 @@ pub(crate) struct Isolate {
     pub(crate) handler: Handler,
     /// How often it was replaced.
     epoch: u32,
+    /// Which ring of keys it has.
+    pub(crate) ring: usize,
     born: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
@@ -169,7 +194,7 @@ pub(crate) struct Visit {
     pub(crate) cookie: Option<String>,
     pub(crate) state: State,
     pub(crate) given: Option<Given>,
-    body: Option<String>,
+    pub(crate) body: Option<String>,
     /// When the coordinator acted last on what this visit knows.
     pub(crate) looked: u64,
     /// The coordinator has failed it.
@@ -263,6 +288,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) dice: Dice,
     pub(crate) setup: Setup,
+    /// The ring of keys that isolates begin with now.
+    pub(crate) ring: usize,
     pub(crate) isolates: Vec<Isolate>,
     pub(crate) coordinator: Coordinator,
     pub(crate) provider: Provider,
@@ -288,6 +315,7 @@ impl World {
         let mut world = Self {
             now: START,
             dice: Dice::new(seed),
+            ring: 0,
             isolates: Vec::new(),
             coordinator: Coordinator::default(),
             provider: Provider::new(),
@@ -314,8 +342,9 @@ impl World {
         self.dice.fill(&mut seed);
         let entropy = Dice::new(u64::from_le_bytes(seed));
         Isolate {
-            handler: Handler::new(self.setup.config(), Box::new(entropy)),
+            handler: Handler::new(self.setup.config(self.ring), Box::new(entropy)),
             epoch,
+            ring: self.ring,
             born: self.now.saturating_sub(1000),
             skew: self.setup.skews.get(i).copied().unwrap_or_default(),
             running: BTreeMap::new(),
@@ -759,7 +788,8 @@ impl World {
                 sealed,
                 bound_to,
             } => {
-                let opened = self.watch.open(*key, sealed, bound_to);
+                let key = RINGS[self.isolates[isolate].ring][*key];
+                let opened = self.watch.open(key, sealed, bound_to);
                 let delay = if self.weather.uneven {
                     self.up_to(1)
                 } else {
@@ -773,7 +803,8 @@ impl World {
                 plain,
                 bound_to,
             } => {
-                let sealed = self.watch.seal(nonce, plain, bound_to);
+                let key = RINGS[self.isolates[isolate].ring][0];
+                let sealed = self.watch.seal(key, nonce, plain, bound_to);
                 let delay = if self.weather.uneven {
                     self.up_to(1)
                 } else {
@@ -892,11 +923,12 @@ impl World {
                 1 => Fault::LostAfter,
                 _ => Fault::Slow(self.up_to(1500), self.up_to(1500)),
             },
-            Site::Provider(_) => match self.dice.roll(6) {
+            Site::Provider(endpoint) => match self.dice.roll(7) {
                 0 => Fault::LostBefore,
                 1 => Fault::LostAfter,
                 2 => Fault::Status(503),
                 3 => Fault::Busy(1 + self.up_to(8)),
+                4 if endpoint == Endpoint::Refresh => Fault::Wanted,
                 _ => Fault::Slow(self.up_to(6000), self.up_to(6000)),
             },
             Site::Api => match self.dice.roll(3) {
@@ -982,6 +1014,10 @@ impl World {
                 let mut reply = json(429, "");
                 reply.retry_after = Some(Millis::from_secs(seconds));
                 return Outcome::Reply(reply);
+            }
+            Some(Fault::Wanted) => {
+                self.wanted(&provider::field(request, "refresh_token"));
+                return Outcome::Reply(provider::refusal("interaction_required"));
             }
             _ => {}
         }

@@ -20,6 +20,9 @@ pub(crate) const SKEW: u64 = 2500;
 /// How ID tokens begin.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
 
+/// How long a provider that has refused is left alone, in milliseconds.
+const REFUSED: u64 = 60_000;
+
 /// Longest time for a request, in milliseconds: three attempts at the provider, what the coordinator takes, an API.
 const LONGEST: u64 = 180_000;
 
@@ -58,6 +61,8 @@ struct Family {
     is_refused: bool,
     /// It has answered for somebody else.
     is_of_other: bool,
+    /// When it last wanted the user.
+    wanted: Option<u64>,
     back_channel: Option<u64>,
     /// Since when the coordinator has the provider's word that it is over.
     over: Option<u64>,
@@ -122,6 +127,8 @@ pub(crate) struct Watch {
     by_token: BTreeMap<String, Session>,
     /// Those of them that isolates have used.
     held: BTreeMap<(usize, u32, String), Session>,
+    /// When isolates last served a user who was there, of sessions in the store.
+    seen: BTreeMap<(usize, u32, String), u64>,
     /// Whose sessions' ends were told.
     told_of: BTreeSet<String>,
     pub(crate) losses: BTreeMap<Loss, u64>,
@@ -129,6 +136,8 @@ pub(crate) struct Watch {
     pub(crate) rotations: u64,
     pub(crate) served: u64,
     pub(crate) later: u64,
+    /// Answers that the provider wants the user.
+    pub(crate) wanted: u64,
 }
 
 impl Watch {
@@ -149,17 +158,25 @@ impl Watch {
             knows: BTreeMap::new(),
             by_token: BTreeMap::new(),
             held: BTreeMap::new(),
+            seen: BTreeMap::new(),
             told_of: BTreeSet::new(),
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
             rotations: 0,
             served: 0,
             later: 0,
+            wanted: 0,
         }
     }
 
     /// Seals: what was sealed is remembered, and nothing else opens.
-    pub(crate) fn seal(&mut self, nonce: &[u8; 12], plain: &Secret, bound_to: &str) -> Vec<u8> {
+    pub(crate) fn seal(
+        &mut self,
+        key: usize,
+        nonce: &[u8; 12],
+        plain: &Secret,
+        bound_to: &str,
+    ) -> Vec<u8> {
         let tag = pkce::sha256(
             [nonce, plain.expose().as_bytes(), bound_to.as_bytes()]
                 .concat()
@@ -167,7 +184,7 @@ impl Watch {
         );
         let sealed = [nonce.as_slice(), &tag[..16]].concat();
         let what = Sealed {
-            key: 0,
+            key,
             bound_to: bound_to.to_owned(),
             plain: plain.expose().to_owned(),
         };
@@ -205,6 +222,15 @@ fn family_and_place(session: &Session) -> (usize, usize) {
     Provider::place(session.refresh_token.as_ref().map(Secret::expose).unwrap())
 }
 
+/// Which family a logout token in a form is about.
+fn family_of(body: &str) -> usize {
+    let payload = body.split('.').nth(1).unwrap();
+    let claims = strongroom::base64url::decode(payload).unwrap();
+    let claims = String::from_utf8(claims).unwrap();
+    let (_, rest) = claims.split_once("\"op-").unwrap();
+    rest.split('"').next().unwrap().parse().unwrap()
+}
+
 impl World {
     /// What the cookie of a session says.
     pub(crate) fn reading(&self, cookie: &str) -> Option<Presented> {
@@ -229,12 +255,7 @@ impl World {
         let presented = cookie.and_then(|cookie| self.reading(&cookie));
         let Some(presented) = presented else {
             if self.visits[id].purpose == Purpose::BackChannel {
-                let body = self.visits[id].body.clone().unwrap();
-                let payload = body.split('.').nth(1).unwrap();
-                let claims = strongroom::base64url::decode(payload).unwrap();
-                let claims = String::from_utf8(claims).unwrap();
-                let (_, rest) = claims.split_once("\"op-").unwrap();
-                let family: usize = rest.split('"').next().unwrap().parse().unwrap();
+                let family = family_of(self.visits[id].body.as_deref().unwrap());
                 self.watch.families.entry(family).or_default().back_channel = Some(now);
             }
             return;
@@ -345,6 +366,12 @@ impl World {
                 *self.watch.losses.entry(loss).or_default() += 1;
             }
         }
+    }
+
+    /// The provider wants the user before it goes on with this refresh token.
+    pub(super) fn wanted(&mut self, token: &str) {
+        let (family, _) = Provider::place(token);
+        self.watch.families.entry(family).or_default().wanted = Some(self.now);
     }
 
     /// An answer reaches its host, which may have stopped waiting for it.
@@ -534,12 +561,9 @@ impl World {
         });
         if visit.purpose == Purpose::BackChannel {
             if given.status == 200 {
-                let began = visit.began;
-                for family in self.watch.families.values_mut() {
-                    if family.back_channel == Some(began) {
-                        family.over.get_or_insert(now);
-                    }
-                }
+                let family = family_of(visit.body.as_deref().unwrap());
+                let family = self.watch.families.entry(family).or_default();
+                family.over.get_or_insert(now);
             }
             return;
         }
@@ -558,8 +582,12 @@ impl World {
         let Some(presented) = self.watch.visits.get(&id).cloned().filter(|_| is_use) else {
             return;
         };
+        let key = (visit.isolate, visit.epoch, presented.sid.clone());
         if given.is_served() {
             self.watch.served += 1;
+            if visit.purpose != Purpose::Poll {
+                self.watch.seen.insert(key, now);
+            }
             self.may_be_served(id, &presented);
             return;
         }
@@ -584,22 +612,29 @@ impl World {
         if given.status == 502 {
             return;
         }
+        let family = self.watch.accounts[&presented.sid].family;
+        let wanted = self.watch.families.get(&family).and_then(|f| f.wanted);
+        let is_wanted = given.status == 401
+            && given.body.contains(r#""interaction_required""#)
+            && wanted.is_some_and(|at| now <= at + REFUSED + LONGEST);
         Invariant::DefiniteEnd.holds_if(
-            given.status != 401 && !given.clears() && !given.body.contains("null"),
+            (given.status != 401 || is_wanted) && !given.clears() && !given.body.contains("null"),
             || format!("visit {id} got {} {}", given.status, given.body),
         );
-        let is_later = given.status == 503 && given.header("retry-after").is_some();
+        let is_later = is_wanted || given.status == 503 && given.header("retry-after").is_some();
         Invariant::Later.holds_if(is_later, || format!("visit {id} got {}", given.status));
         self.watch.later += 1;
-        let (isolate, epoch) = (visit.isolate, visit.epoch);
+        self.watch.wanted += u64::from(is_wanted);
+        let clock = self.clock(visit.isolate);
         let held = match &presented.session {
             Some(session) => Some(session.clone()),
-            None => {
-                let key = (isolate, epoch, presented.sid.clone());
-                self.watch.held.get(&key).cloned()
-            }
+            // Whoever was idle, as far as this isolate knows, may have been active elsewhere.
+            None => self.watch.held.get(&key).cloned().filter(|session| {
+                let seen = self.watch.seen.get(&key).copied().unwrap_or_default();
+                let noted = seen.saturating_sub(60_000.min(self.watch.idle / 10));
+                now + SKEW < session.active.max(noted) + self.watch.idle
+            }),
         };
-        let clock = self.clock(isolate);
         let is_valid = held.is_some_and(|session| session.is_valid(&clock));
         Invariant::Serves.holds_if(!is_valid, || {
             format!("visit {id} got {} with a valid access token", given.status)
