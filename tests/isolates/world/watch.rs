@@ -530,6 +530,23 @@ impl World {
         Err((Invariant::DefiniteEnd, why))
     }
 
+    /// An isolate tells of an end, which a request of its came to, or had come to when it was abandoned.
+    fn told_over(&mut self, isolate: usize, subject: &str, reason: EndReason) {
+        let is_its = |account: &Account| self.provider.families[account.family].subject == subject;
+        let accounts = &self.watch.accounts;
+        let Some(sid) = accounts.iter().find(|(_, account)| is_its(account)) else {
+            return;
+        };
+        let sid = sid.0.clone();
+        let is_legitimate = self.watch.visits.iter().any(|(id, presented)| {
+            let is_of_it = presented.sid == sid && self.visits[*id].isolate == isolate;
+            is_of_it && self.ends(*id, &sid, reason).is_ok()
+        });
+        let account = self.watch.accounts.get_mut(&sid).unwrap();
+        // A cookie that was left idle may be a copy.
+        account.is_said_over |= is_legitimate && reason != EndReason::Idle;
+    }
+
     pub(super) fn event(&mut self, isolate: usize, event: &Event) {
         let text = match event {
             Event::Fault(error) => format!("{error} {error:?}"),
@@ -540,6 +557,7 @@ impl World {
         });
         if let Event::Ended { reason, subject } = event {
             *self.watch.ends.entry(reason.as_str()).or_default() += 1;
+            self.told_over(isolate, subject, *reason);
             let is_news = self.watch.told_of.insert(subject.clone());
             // Who cannot ask does not know what others have told.
             Invariant::Told.holds_if(is_news || !self.watch.failed.is_empty(), || {
