@@ -13,7 +13,7 @@ use super::record::{Intent, Record, Standing};
 use super::session::Session;
 use super::store::{Stored, Unreachable};
 use super::task::{Flight, Task, apart};
-use crate::clock::{Instant, Millis};
+use crate::clock::{Instant, Millis, UnixMillis};
 use crate::error::{Code, Error};
 use crate::refresh::{self, Patience, Verdict};
 use crate::session::EndReason;
@@ -78,36 +78,47 @@ impl Task {
 
     /// A limit is reached, as far as this session knows.
     async fn over(&self, presented: Session, reason: EndReason) -> Outcome {
-        let limits = &self.config().flow.limits;
-        match reason {
-            EndReason::Idle => {
-                // Its user may have been active elsewhere.
-                let looked = self.look(&presented).await;
-                let latest = self.remembered(&presented.sid).record;
-                let latest = latest.and_then(|record| record.session);
-                match latest.filter(|latest| latest.generation >= presented.generation) {
-                    Some(latest) if latest.limit_reached(limits, &self.now()).is_none() => {
-                        return Ok(Session {
-                            active: latest.active,
-                            ..presented
-                        });
-                    }
-                    _ => {}
-                }
-                // A cookie may be a copy that is older than the session is; what is in the store is not.
-                if self.config().storage == Storage::InStore {
-                    if looked.is_err() {
-                        return Err(coordinator_unavailable());
-                    }
-                    self.end(&presented, EndReason::Idle).await;
-                }
-                Err(Refusal::Ended(EndReason::Idle))
+        if reason != EndReason::Idle {
+            self.end(&presented, reason).await;
+            return Err(Refusal::Ended(reason));
+        }
+        // Its user may have been active elsewhere.
+        let looked = self.look(&presented).await;
+        if let Some(active) = self.active_elsewhere(&presented) {
+            return Ok(Session {
+                active,
+                ..presented
+            });
+        }
+        // A cookie may be a copy that is older than the session is; what is in the store is not.
+        if self.config().storage == Storage::InStore {
+            if looked.is_err() {
+                return Err(coordinator_unavailable());
             }
-            reason => {
-                self.end(&presented, reason).await;
-                Err(Refusal::Ended(reason))
+            self.end(&presented, reason).await;
+            if let Some(active) = self.active_elsewhere(&presented) {
+                // They came back before that was written, and it was not.
+                return self
+                    .judge(Session {
+                        active,
+                        ..presented
+                    })
+                    .await;
             }
         }
+        Err(Refusal::Ended(reason))
+    }
+
+    /// Since when the user of an idle session is active, if it is not idle by its record.
+    fn active_elsewhere(&self, presented: &Session) -> Option<UnixMillis> {
+        let latest = self.remembered(&presented.sid).record?.session?;
+        let is_later = latest.generation >= presented.generation;
+        (is_later && !self.is_idle(&latest)).then_some(latest.active)
+    }
+
+    fn is_idle(&self, session: &Session) -> bool {
+        let limits = &self.config().flow.limits;
+        session.limit_reached(limits, &self.now()).is_some()
     }
 
     /// Holds a session that a request came with against its record, as far as that is known.
@@ -574,6 +585,11 @@ impl Task {
                         break;
                     }
                     // Who has ended it has told.
+                    return None;
+                }
+                if reason == EndReason::Idle
+                    && record.session.as_ref().is_some_and(|s| !self.is_idle(s))
+                {
                     return None;
                 }
                 if let Some(newer) = record.session.filter(|s| s.generation > latest.generation) {
