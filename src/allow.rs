@@ -475,12 +475,17 @@ fn is_plainly_written(text: &str) -> bool {
 }
 
 /// Whether a path contains what some servers decode once more, and then walk out of the prefix by:
-/// `%2e %2f %5c %00-%1f %7f`, the same behind any number of `%25`, or a segment `..;`.
+/// `%2e %2f %5c %00-%1f %7f`, or a segment `..;` or `..%3b`, the same behind any number of `%25`.
 fn has_ambiguous_path(path: &str) -> bool {
     let mut rest = path.as_bytes();
     while let [_, tail @ ..] = rest {
         match rest {
             [b'.', b'.', b';', ..] => return true,
+            [b'.', b'.', b'%', digits @ ..]
+                if matches!(revealed(digits), [b'3', b'b' | b'B', ..]) =>
+            {
+                return true;
+            }
             [b'%', digits @ ..] if is_refused_escape(digits) => return true,
             _ => rest = tail,
         }
@@ -488,11 +493,16 @@ fn has_ambiguous_path(path: &str) -> bool {
     false
 }
 
-fn is_refused_escape(mut digits: &[u8]) -> bool {
+/// The digits of an escape that is behind escapes of its percent sign.
+fn revealed(mut digits: &[u8]) -> &[u8] {
     while let [b'2', b'5', hidden @ ..] = digits {
         digits = hidden;
     }
-    match *digits {
+    digits
+}
+
+fn is_refused_escape(digits: &[u8]) -> bool {
+    match *revealed(digits) {
         // What is no escape is refused too, among it another `%`: in `%25%32%65` the escapes of a
         // percent sign and of digits hide another escape.
         [high, low, ..] => {
@@ -611,6 +621,8 @@ mod tests {
             "a%7F",
             "a%0D%0AX:1",
             "..;/admin",
+            "..%3b/admin",
+            "..%25253B/admin",
             "a%",
             "a%2",
             "a%zz",
@@ -623,7 +635,9 @@ mod tests {
                 "{url}"
             );
         }
-        for path in ["a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b"] {
+        for path in [
+            "a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b", "a;b", "a%3bb", "a..%20b",
+        ] {
             let url = "https://api.example.com/v1/".to_owned() + path;
             assert!(decide(&url).is_ok(), "{url}");
         }

@@ -37,6 +37,9 @@ pub enum EndReason {
     Security,
     /// What was kept of it is gone or cannot be read.
     StorageLost,
+    /// Its user has signed in anew in the same browser. The new session may be of the same grant, so nothing is revoked.
+    #[cfg(feature = "edge")]
+    Replaced,
     /// The provider refused the refresh token, and let on that it had expired.
     #[cfg(feature = "full")]
     RefreshExpired,
@@ -66,6 +69,8 @@ impl EndReason {
             Self::Absolute => "absolute",
             Self::Security => "security",
             Self::StorageLost => "storage_lost",
+            #[cfg(feature = "edge")]
+            Self::Replaced => "replaced",
             #[cfg(feature = "full")]
             Self::RefreshExpired => "refresh_expired",
             #[cfg(feature = "full")]
@@ -82,7 +87,7 @@ impl EndReason {
     /// The reason that is [called](Self::as_str) so.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [EndReason; if cfg!(feature = "full") { 12 } else { 7 }] = [
+        const ALL: &[EndReason] = &[
             EndReason::LoggedOut,
             EndReason::ProviderEnded,
             EndReason::Expired,
@@ -90,6 +95,8 @@ impl EndReason {
             EndReason::Absolute,
             EndReason::Security,
             EndReason::StorageLost,
+            #[cfg(feature = "edge")]
+            EndReason::Replaced,
             #[cfg(feature = "full")]
             EndReason::RefreshExpired,
             #[cfg(feature = "full")]
@@ -101,12 +108,16 @@ impl EndReason {
             #[cfg(feature = "full")]
             EndReason::MfaRequired,
         ];
-        ALL.into_iter().find(|reason| reason.as_str() == name)
+        ALL.iter().copied().find(|reason| reason.as_str() == name)
     }
 
     /// Whether the refresh token is still good and should be revoked.
     #[must_use]
     pub const fn calls_for_revocation(self) -> bool {
+        #[cfg(feature = "edge")]
+        if matches!(self, Self::Replaced) {
+            return false;
+        }
         #[cfg(feature = "full")]
         if matches!(
             self,

@@ -12,6 +12,7 @@ const REASONS: Record<EndReason, string> = {
   idle: 'The session ended, since nothing was done for a while.',
   absolute: 'The session reached its longest time.',
   storage_lost: 'What was kept of the session is gone.',
+  replaced: 'You have signed in anew.',
   security: 'The session was ended because the provider answered for someone else.',
   refresh_expired: 'The provider’s session has expired.',
   revoked: 'The provider revoked the session.',

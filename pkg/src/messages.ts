@@ -187,6 +187,8 @@ export type EndReason =
   | 'security'
   /** What was kept of the session (`persist: 'sealed'`) is gone or cannot be read. */
   | 'storage_lost'
+  /** Over a token handler: the same user has signed in anew in the same browser. */
+  | 'replaced'
   /** With `reasons: true` in place of `provider_ended`, where the provider lets on which it is: it had expired, */
   | 'refresh_expired'
   /** or was revoked, */

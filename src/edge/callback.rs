@@ -21,15 +21,20 @@ use crate::session::EndReason;
 use crate::token;
 use crate::{Secret, base64url};
 
-/// What the address of an answer ends with that came with the session's cookie, if there is one.
-const AGAIN: &str = "&again";
+/// What the query of an answer ends with that came with the session's cookie, if there is one.
+const AGAIN: &str = "again";
 
 impl Visit {
     /// Takes in the provider's answer.
     pub(super) async fn callback(&self) -> Respond {
         if self.comes_from_elsewhere() && !self.url.query().ends_with(AGAIN) {
-            let again = [self.url.relative_without_fragment(), AGAIN].concat();
-            return go_on("Signing you in", &again);
+            let path = self.url.relative_without_fragment();
+            let joint = if self.url.query().is_empty() {
+                "?"
+            } else {
+                "&"
+            };
+            return go_on("Signing you in", &[path, joint, AGAIN].concat());
         }
         let flow = self.flow();
         let answer = match Answer::parse(&flow, self.url.href()) {
@@ -143,11 +148,12 @@ impl Visit {
         let is_same = before
             .id_token()
             .is_some_and(|token| token.subject() == subject);
-        if is_same {
-            let _ = self.task.write_end(&before, EndReason::LoggedOut).await;
+        let reason = if is_same {
+            EndReason::Replaced
         } else {
-            self.task.end(&before, EndReason::LoggedOut).await;
-        }
+            EndReason::LoggedOut
+        };
+        self.task.end(&before, reason).await;
     }
 
     /// Whether a cookie that is for the same site only has not come along, since another site has sent the browser here.
@@ -157,11 +163,15 @@ impl Visit {
         self.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
     }
 
-    /// To where the user was. To a browser that does not say where it comes from it may be from elsewhere, and so by a
-    /// page of ours, too.
+    /// To where the user was. By a page of ours, if it must not look as if another site had sent the browser there, as it
+    /// does from the provider: to a route, or with a cookie that would stay behind.
     fn arrive(&self, path: &str) -> Respond {
         let is_strict = self.task.config().cookie.same_site == SameSite::Strict;
-        if is_strict && (self.request.site.is_none() || self.comes_from_elsewhere()) {
+        let is_from_app = matches!(
+            self.request.site.as_deref(),
+            Some("same-origin" | "same-site")
+        );
+        if self.leads_to_route(path) || is_strict && !is_from_app {
             go_on("You are signed in", path)
         } else {
             respond::redirect(path.to_owned())

@@ -26,10 +26,10 @@ const REQUEST: &str = "\
     connection keep-alive proxy-* te trailer transfer-encoding upgrade http2-settings content-length expect \
     host cookie cookie2 authorization dpop x-strongroom x-auth-* x-authenticated-* \
     forwarded via x-forwarded x-forwarded-* x-real-ip x-scheme x-originating-ip x-proxy-user x-webauth-user x-userinfo x-id-token x-access-token \
-    x-consumer-* x-credential-* x-pomerium-* x-authentik-* tailscale-* x-client-ip x-client-cert* x-client-dn x-client-verify x-cluster-client-ip true-client-ip client-ip \
+    x-jwt-assertion x-endpoint-api-userinfo x-apigateway-api-userinfo x-consumer-* x-credential-* x-pomerium-* x-authentik-* tailscale-* x-client-ip x-client-cert* x-client-dn x-client-verify x-cluster-client-ip true-client-ip client-ip \
     client-cert* ssl-* x-ssl-* remote-* x-remote-* cf-* cloudfront-* fastly-* fly-* x-amzn-* x-appengine-* x-arr-* x-azure-* \
     x-envoy-* x-goog-authenticated-* x-goog-iap-* x-ms-client-principal* x-nf-* x-vercel-* \
-    x-http-method* x-method-override x-host x-original-* x-rewrite-* x-middleware-* \
+    x-http-method* x-http-host-override x-method-override x-host x-forward-for x-original-* x-rewrite-* x-middleware-* \
     sec-* service-worker* origin referer accept-encoding";
 
 /// Taken out of an upstream's answers.

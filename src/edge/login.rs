@@ -8,8 +8,8 @@ use crate::prelude::*;
 use super::cookies::{Found, fits};
 use super::io::Respond;
 use super::proof::Pair;
-use super::respond;
 use super::visit::Visit;
+use super::{origin, respond};
 use crate::Secret;
 use crate::authorize::{self, Begun, LoginParams, Pending};
 use crate::config;
@@ -18,6 +18,7 @@ use crate::form;
 use crate::json;
 use crate::pushed;
 use crate::text;
+use crate::url::Url;
 
 /// Logins that one browser may have under way.
 const MOST: usize = 5;
@@ -46,7 +47,17 @@ impl Visit {
 
     async fn begin_login(&self) -> Result<Respond> {
         let task = &self.task;
-        let params = login_params(self.url.query(), &task.config().flow)?;
+        let mut params = login_params(self.url.query(), &task.config().flow)?;
+        // A window gets there only from the app, and by way of a login no other site gets it there either.
+        let is_own = origin::is_own_navigation(&self.request);
+        if !is_own
+            && params
+                .return_to
+                .as_deref()
+                .is_some_and(|path| self.leads_to_route(path))
+        {
+            params.return_to = None;
+        }
         let flow = self.flow();
         let metadata = task.metadata().await?;
         let entropy = task.isolate().random();
@@ -87,6 +98,13 @@ impl Visit {
         let cookie = jar.set_login(cookie_key(&begun.key), &sealed, authorize::LIFETIME);
         respond.cookies.push(cookie);
         Ok(respond)
+    }
+
+    /// Whether a path of the app's is one where an upstream's answer is shown to a window.
+    pub(super) fn leads_to_route(&self, path: &str) -> bool {
+        let url = Url::parse_within(path, &self.url);
+        let config = self.task.config();
+        url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
     }
 
     async fn push(&self, begun: &Begun, metadata: &crate::metadata::Metadata) -> Result<String> {

@@ -29,6 +29,9 @@ const TOO_YOUNG: Millis = Millis::from_secs(30);
 /// When to come again, if it is not known what the provider's own endpoints are.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
+/// An upstream that takes longer leaves time for a login, or a logout, in another tab.
+const A_MOMENT: Millis = Millis::from_secs(1);
+
 /// An answer that came after so long does not bring the cookie of an older activity: a newer one may be there.
 const TOO_LATE: Millis = Millis::from_secs(20);
 
@@ -165,17 +168,20 @@ impl Visit {
             ));
         }
         let demand = demanded(route, allowed, &head, &session.access_token);
-        let is_late = began.elapsed(&self.task.now()) > TOO_LATE;
+        let waited = began.elapsed(&self.task.now());
+        let is_late = waited > TOO_LATE && !is_new;
         let mut latest = Ok(session);
-        if is_late && is_new {
-            // The browser may have the successor by now, in whose place this one must not come.
+        if waited > A_MOMENT && !is_late {
+            // The browser may have the successor by now, or another session, in whose place this one must not come.
             latest = match latest {
-                Ok(session) => apart(self.task.again(session)).await,
-                ended => ended,
+                Ok(session) if is_new || self.is_activity_due(&session) => {
+                    apart(self.task.again(session)).await
+                }
+                other => other,
             };
         }
         let cookies = match latest {
-            Ok(session) if is_new || !is_late => self.refreshed(session, is_new).await,
+            Ok(session) if !is_late => self.refreshed(session, is_new).await,
             _ => Vec::new(),
         };
         match demand {

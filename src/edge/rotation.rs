@@ -488,7 +488,9 @@ impl Task {
                             ended: Some(reason),
                             ..
                         }) => {
-                            self.revoke(&successor).await;
+                            if reason.calls_for_revocation() {
+                                self.revoke(&successor).await;
+                            }
                             return Err(Refusal::Ended(reason));
                         }
                         Some(record) if record.generation >= successor.generation => {
@@ -568,7 +570,7 @@ impl Task {
     }
 
     /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
-    pub(super) async fn write_end(&self, session: &Session, reason: EndReason) -> Option<Session> {
+    async fn write_end(&self, session: &Session, reason: EndReason) -> Option<Session> {
         let _duty = self.duty();
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);

@@ -122,7 +122,10 @@ impl Visit {
     }
 
     fn purpose(&self) -> String {
-        ["session ", &self.jar().session()].concat()
+        let config = self.task.config();
+        // Another provider, or another client of it, has nothing to do with its tokens.
+        let (issuer, client) = (&config.flow.issuer, &config.client.id);
+        ["session ", issuer, " ", client, " ", &self.jar().session()].concat()
     }
 
     /// The session in the browser's cookie, if one is there and opens. Nothing was held against its record yet.
@@ -183,16 +186,27 @@ impl Visit {
         Ok(Some((session, is_new)))
     }
 
+    /// Whether it is time to write down that the user is active, if this request says so.
+    pub(super) fn is_activity_due(&self, session: &Session) -> bool {
+        let limits = &self.task.config().flow.limits;
+        !origin::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
+    }
+
     /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
     pub(super) async fn refreshed(&self, session: Session, is_new: bool) -> Vec<String> {
-        let now = self.task.now();
-        let limits = &self.task.config().flow.limits;
-        let is_active = !origin::is_background(&self.request);
-        let is_due = is_active && session.is_activity_due(limits, &now);
-        if !is_new && !is_due {
+        let is_due = self.is_activity_due(&session);
+        // Over, as this isolate has learnt meanwhile: the browser may have another one's cookie by now.
+        let record = self.task.remembered(&session.sid).record;
+        let is_over = record.is_some_and(|record| record.ended.is_some());
+        if !is_new && !is_due || is_over {
             return Vec::new();
         }
-        let active = if is_active { now.wall } else { session.active };
+        let is_active = !origin::is_background(&self.request);
+        let active = if is_active {
+            self.task.now().wall
+        } else {
+            session.active
+        };
         let session = Session { active, ..session };
         match self.task.config().storage {
             Storage::SealedInCookie => apart(self.keep(&session)).await.unwrap_or_default(),

@@ -76,6 +76,9 @@ test('a header field counts as what CGI makes of it', async () => {
     'X-Forwarded-For': '10.0.0.2',
     remote_user: 'root',
     x_auth_user: 'root',
+    'x.forwarded.for': '10.0.0.3',
+    'x-forwarded.user': 'root',
+    'x!auth!user': 'root',
     x_own: 'kept',
   }
   await visitor.call('/api/x?kind=that-come-whole', { headers })

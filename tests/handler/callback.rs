@@ -303,12 +303,15 @@ fn a_session_has_another_number_than_any_that_was_there_before() {
 
 #[test]
 fn the_session_of_another_user_is_ended_and_revoked() {
-    for (subject, revoked) in [("bob", true), ("ann", false)] {
+    for (subject, reason, revoked) in [
+        ("bob", EndReason::LoggedOut, true),
+        ("ann", EndReason::Replaced, false),
+    ] {
         let mut host = Host::signed_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
         let ended = Event::Ended {
-            reason: EndReason::LoggedOut,
+            reason,
             subject: "ann".to_owned(),
         };
         assert!(host.events.contains(&ended));
@@ -327,7 +330,7 @@ fn strict() -> serde_json::Value {
 
 /// Where a page of the handler's sends the browser.
 #[track_caller]
-fn refreshed_to(respond: &Respond) -> String {
+pub(crate) fn refreshed_to(respond: &Respond) -> String {
     assert_eq!(respond.status, 200);
     let (_, page) = respond.body.as_ref().unwrap();
     let (_, rest) = page
@@ -354,13 +357,16 @@ fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
 
 #[test]
 fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
-    for (subject, revoked) in [("bob", 1), ("ann", 0)] {
+    for (subject, reason, revoked) in [
+        ("bob", EndReason::LoggedOut, 1),
+        ("ann", EndReason::Replaced, 0),
+    ] {
         let mut host = Host::with(&strict());
         host.sign_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
         let ended = Event::Ended {
-            reason: EndReason::LoggedOut,
+            reason,
             subject: "ann".to_owned(),
         };
         assert!(host.events.contains(&ended));
@@ -376,6 +382,14 @@ fn a_browser_is_sent_to_the_callback_again_once_at_most() {
     // One that still says that it comes from elsewhere has its answer all the same.
     assert_eq!(refreshed_to(&host.arrive(&again)), "/");
     assert_eq!(host.session()["claims"]["sub"], "ann");
+}
+
+#[test]
+fn an_answer_without_anything_in_it_is_sent_again_to_an_address_that_is_there() {
+    let mut host = Host::with(&strict());
+    let again = refreshed_to(&host.arrive("/auth/callback"));
+    assert_eq!(again, "/auth/callback?again");
+    assert_eq!(host.go(&again, Source::App).own().status, 400);
 }
 
 #[test]

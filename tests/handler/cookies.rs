@@ -289,6 +289,25 @@ fn keys_may_come_as_one_text_as_environments_have_it() {
 }
 
 #[test]
+fn a_session_of_another_provider_or_client_is_none() {
+    for change in [
+        json!({ "issuer": "https://other.example.net" }),
+        json!({ "client": { "id": "other", "auth": { "method": "none" } } }),
+    ] {
+        let mut host = Host::signed_in();
+        host.restart(&change);
+        assert!(host.session().is_null());
+        assert_eq!(host.call("GET", "/api/orders").status(), 401);
+        assert!(host.upstream.is_empty(), "its token stays here");
+        assert_eq!(
+            host.provider.sent_to("/token").len(),
+            1,
+            "and so does the other"
+        );
+    }
+}
+
+#[test]
 fn a_session_that_is_too_long_for_one_cookie_is_in_several() {
     let mut host = with_long_tokens(5000);
     let names = host.browser.names();

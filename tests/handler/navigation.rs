@@ -1,6 +1,7 @@
 //! A user who goes to a route, by a link or by hand.
 
 use crate::browser::Source;
+use crate::callback::refreshed_to;
 use crate::host::{Answered, COOKIE, Host, location};
 use serde_json::json;
 
@@ -23,8 +24,29 @@ fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
     let mut host = Host::new();
     let respond = host.go("/api/files/a", Source::App).own();
     let back = host.come_back(location(&respond));
-    assert_eq!(location(&host.arrive(&back)), "/api/files/a");
-    assert_eq!(host.go("/api/files/a", Source::App).status(), 200);
+    // The provider is another site, from where nobody gets there: a page of the handler's is in between.
+    let target = refreshed_to(&host.arrive(&back));
+    assert_eq!(target, "/api/files/a");
+    assert_eq!(host.go(&target, Source::App).status(), 200);
+}
+
+#[test]
+fn a_login_that_another_site_has_begun_does_not_lead_to_a_route() {
+    let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
+    for config in [json!({}), strict] {
+        for path in ["/api/files/a", "/auth/login?returnTo=/api/files/a"] {
+            let mut host = Host::with(&config);
+            let mut respond = host.go(path, Source::CrossSite).own();
+            if location(&respond).starts_with("/auth/login") {
+                let login = location(&respond).to_owned();
+                respond = host.go(&login, Source::CrossSite).own();
+            }
+            let back = host.provider.authorize(location(&respond));
+            let arrived = host.come_in(&back);
+            assert_eq!(location(&arrived), "/", "{path}");
+            assert!(host.upstream.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -47,6 +47,46 @@ fn a_logout_that_overtakes_a_refresh_leaves_nothing_of_it() {
 }
 
 #[test]
+fn a_login_of_the_same_user_revokes_nothing_of_a_refresh_that_is_under_way() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        world.is_new_user = false;
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
+        let call = world.call(alice, 0);
+        world.pass(500);
+        world.log_in(alice, 1);
+        world.settle();
+        world.settle();
+        assert_eq!(ended(&world, call), Some("replaced"));
+        assert_eq!(world.watch.ends["replaced"], 1);
+        // Of the same grant, at many providers, and the new session with it.
+        assert!(!world.provider.families[0].is_revoked);
+    }
+}
+
+#[test]
+fn an_answer_that_took_long_does_not_put_the_cookie_of_a_session_that_is_over_over_the_next_one() {
+    for logs_in_at in [0, 1] {
+        let mut world = World::new(Setup::default());
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        // By now an answer says anew that she is active.
+        world.pass(61_000);
+        world.fault(Site::Api, Fault::Slow(1, 5000));
+        let call = world.call(alice, 0);
+        world.pass(100);
+        world.log_in(alice, logs_in_at);
+        world.pass(1000);
+        let next = world.browsers[alice].jar[COOKIE].clone();
+        world.settle();
+        assert!(served(&world, call));
+        assert_eq!(world.browsers[alice].jar[COOKIE], next);
+    }
+}
+
+#[test]
 fn a_logout_is_finished_although_its_request_goes_away() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);

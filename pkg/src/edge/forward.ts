@@ -95,8 +95,8 @@ const schemes = (field: string): string[] =>
     .map((part) => /^\s*([\w!#$%&'*+.^`|~-]+)(?!\s*=|[\w!#$%&'*+.^`|~-])/.exec(part)?.[1]?.toLowerCase())
     .filter((scheme) => scheme !== undefined)
 
-/** A request's field as CGI and its heirs read it, which cannot tell `_` from `-`. */
-const asRead = (name: string): string => name.replaceAll('_', '-')
+/** A request's field as CGI and its heirs read it, some of which tell nothing from `-` that is no letter or digit. */
+const asRead = (name: string): string => name.replace(/[^a-z0-9]/g, '-')
 
 /** Matches these names; a `*` stands for anything. As one expression, since there are dozens for each field. */
 const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').replaceAll('*', '.*')})$`)

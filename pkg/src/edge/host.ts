@@ -32,6 +32,9 @@ const KEY = 12
 /** How long a coordinator may take, in milliseconds: it is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
 
+/** How long a client may take to send a body that the handler itself reads, in milliseconds. */
+const BODY_TIME = 5000
+
 /** A step as the core writes it. */
 type Step = { task: number; octets: Uint8Array<ArrayBuffer> } & (
   | { t: 'open'; key: number; aad: string }
@@ -164,7 +167,7 @@ export class Host {
         case 'generate_key':
           return this.#textIn(task, KEY, await generateKey())
         case 'body': {
-          const body = await textOf(request.body, step.limit)
+          const body = await textOf(request.body, step.limit, BODY_TIME)
           return body === undefined ? this.#textIn(task, FAILED) : this.#textIn(task, BODY, body)
         }
         case 'forward':

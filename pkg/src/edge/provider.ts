@@ -47,34 +47,44 @@ const retryAfter = (field: string | null): number | undefined => {
   return milliseconds >= 0 ? milliseconds : undefined
 }
 
-/** The text of a body; nothing if it is longer than so many octets, or no UTF-8. */
+/**
+ * The text of a body; nothing if it is longer than so many octets, or no UTF-8, or takes longer than so many
+ * milliseconds.
+ */
 export const textOf = async (
   body: ReadableStream<Uint8Array> | null,
   limit: number,
+  milliseconds = Infinity,
 ): Promise<string | undefined> => {
   if (!body) return ''
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const reader = body.getReader()
-  let text = ''
-  let length = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) break
-    length += value.byteLength
-    if (length > limit) {
-      reader.cancel().catch(() => {})
-      return undefined
-    }
-    try {
-      text += decoder.decode(value, { stream: true })
-    } catch {
-      reader.cancel().catch(() => {})
-      return undefined
-    }
+  const drop = () => void reader.cancel().catch(() => {})
+  let isLate = false
+  const end = () => {
+    isLate = true
+    // What is being read ends with that.
+    drop()
   }
+  const timer = milliseconds < Infinity ? setTimeout(end, milliseconds) : undefined
   try {
-    return text + decoder.decode()
+    let text = ''
+    let length = 0
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (isLate) return undefined
+      if (done) return text + decoder.decode()
+      length += value.byteLength
+      if (length > limit) {
+        drop()
+        return undefined
+      }
+      text += decoder.decode(value, { stream: true })
+    }
   } catch {
+    drop()
     return undefined
+  } finally {
+    clearTimeout(timer)
   }
 }

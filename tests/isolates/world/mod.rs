@@ -298,6 +298,8 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) watch: Watch,
     pub(crate) story: Option<Vec<String>>,
+    /// Whether each login is another user's, so that what is told of a user is told of one session.
+    pub(crate) is_new_user: bool,
     /// What goes wrong next, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
     agenda: BTreeMap<(u64, u64), Todo>,
@@ -324,6 +326,7 @@ impl World {
             weather: Weather::default(),
             watch: Watch::new(&setup),
             story: None,
+            is_new_user: true,
             faults: BTreeMap::new(),
             agenda: BTreeMap::new(),
             entries: 0,
@@ -648,7 +651,10 @@ impl World {
             found.map(|(_, value)| value.clone()).unwrap()
         };
         let logins = self.visits.len();
-        let subject = format!("{} by login {logins}", self.browsers[browser].subject);
+        let mut subject = self.browsers[browser].subject.clone();
+        if self.is_new_user {
+            subject = format!("{subject} by login {logins}");
+        }
         let code = self.provider.authorize(&subject, &get("nonce"));
         let path = format!(
             "/auth/callback?code={code}&state={}&iss=https%3A%2F%2Fid.example.com",

@@ -487,7 +487,7 @@ impl World {
         let family = watch.families.get(&account.family).unwrap_or(&none);
         let presented = watch.visits.get(&id).and_then(|p| p.session.as_ref());
         let is_legitimate = match reason {
-            EndReason::LoggedOut => account.logout.is_some(),
+            EndReason::LoggedOut | EndReason::Replaced => account.logout.is_some(),
             EndReason::ProviderEnded => family.is_refused || family.back_channel.is_some(),
             EndReason::Idle => {
                 let active = match presented {
