@@ -31,6 +31,9 @@ const COMMITS: u32 = 5;
 /// How often an intent is tried, where the coordinator does not answer.
 const INTENTS: u32 = 3;
 
+/// How long a coordinator may take for a write: `COORDINATOR_TIME` of pkg/src/edge/host.ts.
+const WRITING: Millis = Millis::from_secs(3);
+
 /// Between two attempts, doubled each time.
 const PAUSE: Millis = Millis(200);
 
@@ -264,7 +267,14 @@ impl Task {
 
     /// For how long an isolate has the intent to itself: all attempts end before that.
     fn lease(&self) -> Millis {
-        Millis(self.config().flow.request_timeout.0 * u64::from(ATTEMPTS)) + Millis::from_secs(5)
+        Millis(self.attempt().0 * u64::from(ATTEMPTS)) + Millis::from_secs(5)
+    }
+
+    /// How long the provider may take for an attempt. With DPoP it may ask for a nonce, and be sent the request once more.
+    fn attempt(&self) -> Millis {
+        let flow = &self.config().flow;
+        let requests = if flow.dpop { 2 } else { 1 };
+        Millis(flow.request_timeout.0 * requests)
     }
 
     /// Whether another attempt is due, after one that failed here.
@@ -395,12 +405,12 @@ impl Task {
 
     /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
     async fn exchange(&self, session: &Session, until: u64) -> Verdict {
-        let timeout = self.config().flow.request_timeout.0;
+        // What comes of an attempt still has to be verified, for which keys may be fetched, and written.
+        let longest = self.attempt() + self.config().flow.request_timeout + WRITING;
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
-            // What comes of it still has to be verified and written.
-            if self.now().wall.saturating_add(timeout * 2) > until {
+            if self.now().wall.saturating_add(longest.0) > until {
                 return Verdict::Transient(words!("it took too long"));
             }
             let outcome = self.send_refresh(session).await;

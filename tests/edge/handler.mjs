@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { startApp } from '../support/edge/app.mjs'
 
@@ -88,6 +90,17 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(response.status, 403, JSON.stringify(headers))
         assert.equal((await response.json()).error.code, 'cross_site_request')
       }
+    })
+
+    test('a logout of the provider that never says whom it is for is given up', async () => {
+      const { hostname, port } = new URL(app.urls[0])
+      const socket = connect(port, hostname)
+      const type = 'Content-Type: application/x-www-form-urlencoded'
+      const head = `POST /auth/backchannel-logout HTTP/1.1\r\nHost: ${hostname}\r\n${type}\r\nContent-Length: 100`
+      socket.write(`${head}\r\n\r\nlogout_token=`)
+      const [piece] = await once(socket, 'data', { signal: AbortSignal.timeout(15_000) })
+      socket.destroy()
+      assert.match(String(piece), /^HTTP\/1\.1 400 /)
     })
 
     test('50 requests over both isolates on an expired token: one refresh, all served', async () => {

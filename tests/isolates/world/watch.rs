@@ -335,7 +335,13 @@ impl World {
                 let family = self.watch.families.entry(i).or_default();
                 family.rotations.insert(place, rotated);
             }
-            Rotation::Forgiven => {}
+            Rotation::Forgiven => {
+                // Whatever was sent before this and comes later was overtaken by it.
+                let family = self.watch.families.entry(i).or_default();
+                if let Some(rotated) = family.rotations.get_mut(&place) {
+                    rotated.sent = rotated.sent.max(sent);
+                }
+            }
             Rotation::Refused => self.watch.families.entry(i).or_default().is_refused = true,
             Rotation::Reused => {
                 let family = self.watch.families.entry(i).or_default();
