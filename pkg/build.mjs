@@ -85,6 +85,8 @@ await build({
   legalComments: 'none',
   charset: 'utf8',
   logLevel: 'warning',
+  // Servers show the line in which an error was made.
+  lineLimit: 200,
 })
 for (const entry of ['index', 'worker', 'core', 'live']) await shrink(entry)
 for (const [entry, modules] of Object.entries(MODULES)) {

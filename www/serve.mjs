@@ -10,8 +10,8 @@ import { startDemo } from './demo.mjs'
 /** Where development servers listen if nobody tells them otherwise. */
 const origins = (ports) => ports.flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
 const APPS = origins([5173, 4173, 3000])
-/** And servers: those that the guides have, Cloudflare's and Deno's. */
-const HANDLERS = [...APPS, ...origins([8080, 8787, 8000])]
+/** And servers: those that the guides have, Cloudflare's, Deno's and Astro's. */
+const HANDLERS = [...APPS, ...origins([8080, 8787, 8000, 4321])]
 
 const [vaultOrigin, edge] = ['--vault-origin', '--edge'].map((option) => process.argv.includes(option))
 const demo = await startDemo({
@@ -26,7 +26,7 @@ const [account] = ACCOUNTS
 
 const own = `
   your own app      client ${OWN_CLIENT_ID}, at localhost:5173, :4173 or :3000
-  your own handler  client ${OWN_HANDLER.id}, secret ${OWN_HANDLER.secret}, also at :8080, :8787 or :8000`
+  your own handler  client ${OWN_HANDLER.id}, secret ${OWN_HANDLER.secret}, also at :8080, :8787, :8000 or :4321`
 const more = edge
   ? `\n  the handler       ${demo.site.origin}/auth, in workerd`
   : (vaultOrigin ? `\n  the vault         ${demo.vault.origin}` : '') + own

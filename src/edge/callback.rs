@@ -116,7 +116,9 @@ impl Visit {
         let unknown = || {
             Error::new(
                 Code::LoginUnknown,
-                words!("no login that began in this browser is waiting for this answer"),
+                words!(
+                    "no login that began in this browser, at the address where it ends, is waiting for this answer"
+                ),
             )
         };
         let Found::Value(sealed) = found else {

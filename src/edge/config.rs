@@ -286,7 +286,7 @@ fn client(options: &Options<'_>) -> Client {
     let auth = client.nested("auth", "client.auth.", WHY);
     auth.refuse_others("alg key method secret");
     let secret = || {
-        let secret = auth.secret("secret", words!("it must be the client's secret"));
+        let secret = auth.secret("secret", words!("there is none: it must be the client's secret, and a function's is looked for in env"));
         // RFC 6749 A.2: VSCHAR.
         if secret.is_empty() || !secret.bytes().all(|b| matches!(b, b' '..=b'~')) {
             auth.refuse_unseen(

@@ -45,7 +45,7 @@ impl Keyring {
                 Err(message)
             };
             let Some(octets) = decode(text) else {
-                return refused(&[words!(" is not base64")]);
+                return refused(&[words!(" is not base64 (openssl rand -base64 32)")]);
             };
             if octets.len() != LENGTH {
                 let mut length = String::new();

@@ -127,12 +127,32 @@ impl Visit {
         let decided = rules.decide(&target, &self.request.method);
         decided.map_err(|error| match error.code() {
             Code::MethodNotAllowed => {
+                let allowed = route.methods.join(", ");
+                let message = [
+                    words!("the route "),
+                    &route.prefix,
+                    words!(" takes no other methods than "),
+                    &allowed,
+                ];
+                let error = Error::of(Code::MethodNotAllowed, &message);
                 let mut respond = respond::error(405, &error);
-                respond.headers.push(("allow", route.methods.join(", ")));
+                respond.headers.push(("allow", allowed));
                 respond
             }
-            Code::LimitExceeded => respond::error(414, &error),
-            _ => respond::error(404, &error),
+            Code::LimitExceeded => respond::refuse(
+                414,
+                Code::LimitExceeded,
+                words!("the address is too long"),
+            ),
+            code => {
+                // It names the upstream, which is for the operator.
+                self.task.fault(&error);
+                respond::refuse(
+                    404,
+                    code,
+                    words!("the address is none that the route may lead to"),
+                )
+            }
         })
     }
 

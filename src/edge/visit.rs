@@ -343,7 +343,9 @@ impl Visit {
 }
 
 fn method_not_allowed(allowed: &str) -> Respond {
-    let mut respond = respond::empty(405);
+    let message = [words!("this address is for requests by "), allowed];
+    let error = Error::of(Code::MethodNotAllowed, &message);
+    let mut respond = respond::error(405, &error);
     respond.headers.push(("allow", allowed.to_owned()));
     respond
 }

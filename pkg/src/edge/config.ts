@@ -1,3 +1,4 @@
+import { StrongroomError } from '../error.js'
 import type { CoordinatorSource } from './coordinator.js'
 
 /** A value, or where it is among what the platform hands to `fetch`: `env => env.CLIENT_SECRET`. */
@@ -138,9 +139,21 @@ export const written = (config: TokenHandlerConfig, env: unknown): string => {
 }
 
 /** A function is where a value is in `env`. */
-const resolved = (value: unknown, env: unknown): unknown => {
-  if (typeof value === 'function') return value(env)
-  if (Array.isArray(value)) return value.map((one) => resolved(one, env))
+const resolved = (value: unknown, env: unknown, path = ''): unknown => {
+  if (typeof value === 'function') {
+    try {
+      return value(env)
+    } catch (error) {
+      const without = env === undefined ? ', and no env was handed over' : ''
+      const why = `its function failed${without}: ${(error as Error).message}`
+      throw new StrongroomError('config_invalid', `\`${path}\`: ${why}`)
+    }
+  }
+  if (Array.isArray(value)) return value.map((one, i) => resolved(one, env, `${path}[${i}]`))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, resolved(one, env)]))
+  const members = Object.entries(value).map(([name, one]) => [
+    name,
+    resolved(one, env, path ? `${path}.${name}` : name),
+  ])
+  return Object.fromEntries(members)
 }

@@ -1,3 +1,5 @@
+import { StrongroomError } from '../error.js'
+
 /**
  * Where the isolates of a token handler agree on a session.
  *
@@ -45,6 +47,23 @@ export interface Entry {
  * it once, with the first request's.
  */
 export type CoordinatorSource = (env: any) => Coordinator
+
+const METHODS = ['read', 'swap', 'wait'] as const
+
+/** The coordinator that a configuration names. */
+export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coordinator => {
+  const invalid = (why: string) => new StrongroomError('config_invalid', `\`coordinator\`: ${why}`)
+  const ways = 'inIsolate() for one process, or durableObject(…), redis(…) or denoKv(…)'
+  if (typeof source !== 'function') throw invalid(`there is none: it must be ${ways}`)
+  let made
+  try {
+    made = source(env)
+  } catch (error) {
+    throw invalid((error as Error).message)
+  }
+  if (METHODS.every((name) => typeof made?.[name] === 'function')) return made
+  throw invalid(`it gives nothing with the methods ${METHODS.join(', ')}: it must be ${ways}`)
+}
 
 /** How long to wait before a store is asked again, in milliseconds: first, and at most. */
 const FIRST_PAUSE = 20

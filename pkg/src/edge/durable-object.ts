@@ -52,7 +52,9 @@ export function durableObject(select: (env: any) => SessionsNamespace): Coordina
   return (env) => of(select(env))
 }
 
-function of(namespace: SessionsNamespace): Coordinator {
+function of(namespace: SessionsNamespace | undefined): Coordinator {
+  if (typeof namespace?.idFromName !== 'function')
+    throw new TypeError('there is no such Durable Object: is StrongroomSessions bound in wrangler.toml?')
   const ask = async (key: string, question: Question): Promise<Entry | null> => {
     const object = namespace.get(namespace.idFromName(key))
     const response = await object.fetch('https://sessions.invalid/', {

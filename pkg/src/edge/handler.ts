@@ -23,6 +23,7 @@ export interface TokenHandler {
    * Reads the configuration now, and not with the first request: for a server that had better not start with a wrong one.
    * Neither the provider nor the coordinator is asked for anything.
    *
+   * @param env As for {@link fetch}. Default, where there is one: `process.env`.
    * @throws {@link StrongroomError} `config_invalid`: the message names the option, and what is wrong with it.
    */
   ready(env?: unknown): Promise<void>
@@ -73,7 +74,7 @@ export const creating =
     }
     return {
       handle,
-      async ready(env) {
+      async ready(env = (globalThis as { process?: { env: unknown } }).process?.env) {
         try {
           await (starting ??= start(env))
         } catch (error) {

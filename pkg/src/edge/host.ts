@@ -3,7 +3,7 @@
  */
 import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
-import type { Coordinator } from './coordinator.js'
+import { chosen, type Coordinator } from './coordinator.js'
 import { generateKey, Keys, type Parameters, sign, verify } from './crypt.js'
 import { type Fields, fieldsOf, type Forward, Forwarded, type Responded, respond, Rules } from './forward.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
@@ -73,6 +73,16 @@ const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 /** Steps with which octets go out. */
 const hasOctets = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
+/** Steps that a coordinator carries out. */
+const COORDINATED: Step['t'][] = ['read', 'swap', 'wait']
+
+/** What an error is called, such as ECONNREFUSED. Its message may quote anything. */
+const nameOf = (error: unknown): string => {
+  const { code, name } = error as { code?: unknown; name?: unknown }
+  const found = [code, name].find((text) => typeof text === 'string' && /^[\w.-]{1,40}$/.test(text))
+  return found ? `: ${found}` : ''
+}
+
 /** One isolate's handler. */
 export class Host {
   readonly #config: TokenHandlerConfig
@@ -87,12 +97,12 @@ export class Host {
   /** @throws An object with `code` (`config_invalid`) and `message`. */
   constructor(config: TokenHandlerConfig, env: unknown, module: WebAssembly.Module) {
     this.#config = config
+    this.#coordinator = chosen(config.coordinator, env)
     this.#instance = instance(module)
     this.#edge = new Edge(written(config, env))
     this.#rules = new Rules(JSON.parse(Edge.policy()))
     const count = this.#edge.key_count()
     this.#keys = new Keys(Array.from({ length: count }, (_, i) => this.#edge.key(i)))
-    this.#coordinator = config.coordinator(env)
   }
 
   /** Whether the core has trapped, here or for another handler: there is no state to go on from. */
@@ -177,6 +187,8 @@ export class Host {
       }
     } catch (error) {
       if (error instanceof Trap) throw error
+      if (COORDINATED.includes(step.t))
+        this.#fault('coordinator_unavailable', `the coordinator failed${nameOf(error)}`)
       // The core is told that it failed, and says so itself, without what a platform's message may quote.
       return this.#textIn(task, FAILED)
     }

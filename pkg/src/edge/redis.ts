@@ -49,6 +49,7 @@ export function redis(
 }
 
 function commandsOf(client: RedisClient): Command {
+  if (typeof client !== 'object' || !client) throw new TypeError('redis() got no client')
   // ioredis has a `sendCommand` too, which takes something else.
   if ('call' in client) return ([name, ...args]) => client.call(name!, ...args)
   if ('sendCommand' in client) return (command) => client.sendCommand([...command])
