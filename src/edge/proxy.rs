@@ -139,11 +139,9 @@ impl Visit {
                 respond.headers.push(("allow", allowed));
                 respond
             }
-            Code::LimitExceeded => respond::refuse(
-                414,
-                Code::LimitExceeded,
-                words!("the address is too long"),
-            ),
+            Code::LimitExceeded => {
+                respond::refuse(414, Code::LimitExceeded, words!("the address is too long"))
+            }
             code => {
                 // It names the upstream, which is for the operator.
                 self.task.fault(&error);
