@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { createTokenHandler, inIsolate } from '../../pkg/dist/edge.js'
+import { createTokenHandler, durableObject, inIsolate, redis } from '../../pkg/dist/edge.js'
 
 const handler = (more, told = []) =>
   createTokenHandler({
@@ -30,6 +30,21 @@ for (const [what, more, given, expected] of [
   ['a key that is too short', { cookie: { keys: 'AAAA' } }, env, /cookie\.keys/],
   ['a secret that is not in the environment', {}, {}, /client\.auth\.secret/],
   ['an option that does not exist', { isuer: 'x' }, env, /isuer/],
+  [
+    'what a function of the configuration stumbles over',
+    { routes: [{ prefix: '/api/', upstream: ({ API }) => API.url }] },
+    env,
+    /`routes\[0\]\.upstream`: its function failed: .*'url'/,
+  ],
+  ['a coordinator that is not there', { coordinator: undefined }, env, /`coordinator`: there is none/],
+  ['one that was not called', { coordinator: inIsolate }, env, /`coordinator`: .*inIsolate\(\)/],
+  [
+    'a Durable Object that is not bound',
+    { coordinator: durableObject((env) => env.SESSIONS) },
+    env,
+    /`coordinator`: .*wrangler\.toml/,
+  ],
+  ['a client of Redis that is not there', { coordinator: redis((env) => env.REDIS) }, env, /redis\(\)/],
 ]) {
   test(`${what} is named`, async () => {
     const told = []

@@ -380,6 +380,32 @@ pub(crate) const VARIANTS: &[Variant] = &[
                 self.withdraw",
     },
     Variant {
+        name: "a session ends when the provider wants its user",
+        noticed_by: "isolates_definite_end",
+        file: "edge/rotation.rs",
+        find: "            Verdict::InteractionRequired(_) => {
+                self.withdraw(session).await;",
+        replace: "            Verdict::InteractionRequired(_) if BROKEN => self.refused(session).await,
+            Verdict::InteractionRequired(_) => {
+                self.withdraw(session).await;",
+    },
+    Variant {
+        name: "only the key opens that seals",
+        noticed_by: "isolates_definite_end",
+        file: "edge/keys.rs",
+        find: "self.0.iter().position(|key| key.id == id)",
+        replace: "self.0.iter().position(|key| key.id == id).filter(|at| !BROKEN || *at == 0)",
+    },
+    Variant {
+        name: "a session that has been idle ends though its user is back",
+        noticed_by: "isolates_definite_end",
+        file: "edge/rotation.rs",
+        find: "                if reason == EndReason::Idle
+",
+        replace: "                if !BROKEN && reason == EndReason::Idle
+",
+    },
+    Variant {
         name: "who has to come back later loses the cookie",
         noticed_by: "isolates_definite_end",
         file: "edge/visit.rs",

@@ -20,6 +20,9 @@ pub(crate) const SKEW: u64 = 2500;
 /// How ID tokens begin.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
 
+/// How long a code may be on its way to the provider, in milliseconds: a session counts from when it was sent.
+const SLOWEST: u64 = 6000;
+
 /// How long a provider that has refused is left alone, in milliseconds.
 const REFUSED: u64 = 60_000;
 
@@ -507,7 +510,7 @@ impl World {
             }
             EndReason::Absolute => {
                 let began = self.provider.families[account.family].login_at;
-                now + 2 * SKEW >= began + watch.absolute
+                now + 2 * SKEW + SLOWEST >= began + watch.absolute
             }
             EndReason::Security if family.is_of_other => true,
             EndReason::Security => {
@@ -621,7 +624,7 @@ impl World {
             let is_gone = || {
                 let account = &self.watch.accounts[&presented.sid];
                 let began = self.provider.families[account.family].login_at;
-                now + 2 * SKEW >= began + self.watch.absolute
+                now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
             };
             let account = &self.watch.accounts[&presented.sid];
             if account.over.is_none() && !account.is_said_over && !(is_lost && is_gone()) {
