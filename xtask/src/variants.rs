@@ -397,15 +397,6 @@ pub(crate) const VARIANTS: &[Variant] = &[
         replace: "self.0.iter().position(|key| key.id == id).filter(|at| !BROKEN || *at == 0)",
     },
     Variant {
-        name: "a session that has been idle ends though its user is back",
-        noticed_by: "isolates_definite_end",
-        file: "edge/rotation.rs",
-        find: "                if reason == EndReason::Idle
-",
-        replace: "                if !BROKEN && reason == EndReason::Idle
-",
-    },
-    Variant {
         name: "who has to come back later loses the cookie",
         noticed_by: "isolates_definite_end",
         file: "edge/visit.rs",
