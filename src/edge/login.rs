@@ -50,12 +50,9 @@ impl Visit {
         let mut params = login_params(self.url.query(), &task.config().flow)?;
         // A window gets there only from the app, and by way of a login no other site gets it there either.
         let is_own = origin::is_own_navigation(&self.request);
-        if !is_own
-            && params
-                .return_to
-                .as_deref()
-                .is_some_and(|path| self.leads_to_route(path))
-        {
+        // As it will be read: what stands there may be another way to write it.
+        let target = authorize::return_to(&self.flow(), params.return_to.as_deref())?;
+        if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
             params.return_to = None;
         }
         let flow = self.flow();
@@ -105,6 +102,16 @@ impl Visit {
         let url = Url::parse_within(path, &self.url);
         let config = self.task.config();
         url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
+    }
+
+    /// Whether a path of the app's begins another login, which would then be the app's.
+    fn leads_to_login(&self, path: &str) -> bool {
+        let url = Url::parse_within(path, &self.url);
+        let rest = url.as_ref().and_then(|url| {
+            let base = self.task.config().base.as_str();
+            url.path().strip_prefix(base)
+        });
+        rest == Some("/login")
     }
 
     async fn push(&self, begun: &Begun, metadata: &crate::metadata::Metadata) -> Result<String> {

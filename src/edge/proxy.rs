@@ -187,20 +187,20 @@ impl Visit {
         }
         let demand = demanded(route, allowed, &head, &session.access_token);
         let waited = began.elapsed(&self.task.now());
-        let is_late = waited > TOO_LATE && !is_new;
-        let mut latest = Ok(session);
-        if waited > A_MOMENT && !is_late {
+        let brings_cookie = is_new || waited <= TOO_LATE && self.is_activity_due(&session);
+        let is_quick = waited <= A_MOMENT;
+        let latest = match brings_cookie {
+            false => None,
+            true if is_new && is_quick => Some(session),
             // The browser may have the successor by now, or another session, in whose place this one must not come.
-            latest = match latest {
-                Ok(session) if is_new || self.is_activity_due(&session) => {
-                    apart(self.task.again(session)).await
-                }
-                other => other,
-            };
-        }
+            true => {
+                let again = self.task.again(session, is_new || is_quick);
+                apart(again).await.ok()
+            }
+        };
         let cookies = match latest {
-            Ok(session) if !is_late => self.refreshed(session, is_new).await,
-            _ => Vec::new(),
+            Some(session) => self.refreshed(session, is_new).await,
+            None => Vec::new(),
         };
         match demand {
             None => Answer::Pass { cookies },

@@ -22,6 +22,10 @@ use crate::token::TokenSet;
 /// For how long a request waits for tokens, in all.
 const PATIENCE: Millis = Millis::from_secs(15);
 
+/// How much longer than an intent holds a refresh may take, with what comes before and after it. One that takes longer
+/// still was let go of by its platform.
+const GROUND: Millis = Millis::from_secs(120);
+
 /// How often a refresh is tried before it is given up for now.
 const ATTEMPTS: u32 = 3;
 
@@ -173,9 +177,11 @@ impl Task {
         }
     }
 
-    /// A session after a while: it may have a successor by now.
-    pub(super) async fn again(&self, session: Session) -> Outcome {
-        let _ = self.look(&session).await;
+    /// A session after a while: it may have a successor by now. If nobody can say, what is known here may be enough.
+    pub(super) async fn again(&self, session: Session, knowledge_will_do: bool) -> Outcome {
+        if self.look(&session).await.is_err() && !knowledge_will_do {
+            return Err(coordinator_unavailable());
+        }
         self.judge(session).await
     }
 
@@ -238,7 +244,7 @@ impl Task {
     async fn renewed(&self, session: &Session, began: &Instant) -> Outcome {
         loop {
             let now = self.now();
-            let longest = self.lease() + PATIENCE;
+            let longest = self.lease() + GROUND;
             let flight = {
                 let known = self.isolate().known.borrow();
                 known.flight(&session.sid, longest, &now)
@@ -498,7 +504,7 @@ impl Task {
                             ended: Some(reason),
                             ..
                         }) => {
-                            if reason.calls_for_revocation() {
+                            if reason != EndReason::Replaced {
                                 self.revoke(&successor).await;
                             }
                             return Err(Refusal::Ended(reason));

@@ -34,7 +34,16 @@ fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
 fn a_login_that_another_site_has_begun_does_not_lead_to_a_route() {
     let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
     for config in [json!({}), strict] {
-        for path in ["/api/files/a", "/auth/login?returnTo=/api/files/a"] {
+        for path in [
+            "/api/files/a",
+            "/auth/login?returnTo=/api/files/a",
+            "/auth/login?returnTo=/.//api/files/a",
+            "/auth/login?returnTo=/x/..//api/files/a",
+            "/auth/login?returnTo=/.///api/files/a",
+            "/auth/login?returnTo=https://app.example.com//api/files/a",
+            "/auth/login?returnTo=/auth/login%3FreturnTo=/api/files/a",
+            "/auth/login?returnTo=/.//auth/login%3FreturnTo=/api/files/a",
+        ] {
             let mut host = Host::with(&config);
             let mut respond = host.go(path, Source::CrossSite).own();
             if location(&respond).starts_with("/auth/login") {

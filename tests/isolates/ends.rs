@@ -87,6 +87,28 @@ fn an_answer_that_took_long_does_not_put_the_cookie_of_a_session_that_is_over_ov
 }
 
 #[test]
+fn an_answer_that_was_overtaken_does_not_bring_the_cookie_of_an_older_generation_back() {
+    for others in [0, 1] {
+        let mut world = World::new(Setup::default());
+        world.provider.lifetime = 100_000;
+        let alice = world.signed_in("alice", 0);
+        // The next answer says anew that she is active, and the token is about to be refreshed.
+        world.pass(89_800);
+        world.fault(Site::Api, Fault::Slow(1, 900));
+        world.call(alice, 0);
+        world.pass(250);
+        world.call(alice, others);
+        world.pass(250);
+        world.call(alice, others);
+        world.settle();
+        world.pass(62_000);
+        let next = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, next), "{:?}", world.visits[next].given);
+    }
+}
+
+#[test]
 fn a_logout_is_finished_although_its_request_goes_away() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);

@@ -1,5 +1,5 @@
 import { StrongroomError } from '../error.js'
-import type { CoordinatorSource } from './coordinator.js'
+import { type CoordinatorSource, failed } from './coordinator.js'
 
 /** A value, or where it is among what the platform hands to `fetch`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)
@@ -144,9 +144,8 @@ const resolved = (value: unknown, env: unknown, path = ''): unknown => {
     try {
       return value(env)
     } catch (error) {
-      const without = env === undefined ? ', and no env was handed over' : ''
-      const why = `its function failed${without}: ${(error as Error).message}`
-      throw new StrongroomError('config_invalid', `\`${path}\`: ${why}`)
+      const without = env === undefined ? '; no env was handed over' : ''
+      throw new StrongroomError('config_invalid', `\`${path}\`: ${failed(error)}${without}`)
     }
   }
   if (Array.isArray(value)) return value.map((one, i) => resolved(one, env, `${path}[${i}]`))

@@ -48,6 +48,15 @@ export interface Entry {
  */
 export type CoordinatorSource = (env: any) => Coordinator
 
+/**
+ * How somebody's function failed, without what its error may quote: an address with a password, a key that is no JSON.
+ */
+export const failed = (error: unknown): string => {
+  const { name = 'an error', message = '' } = Object(error) as Partial<Error>
+  const [known] = /^Cannot read properties of (undefined|null) \(reading '\w+'\)$/.exec(message) ?? []
+  return `its function failed: ${known ?? name}`
+}
+
 const METHODS = ['read', 'swap', 'wait'] as const
 
 /** The coordinator that a configuration names. */
@@ -59,7 +68,7 @@ export const chosen = (source: CoordinatorSource | undefined, env: unknown): Coo
   try {
     made = source(env)
   } catch (error) {
-    throw invalid((error as Error).message)
+    throw error instanceof StrongroomError ? invalid(error.message) : invalid(failed(error))
   }
   if (METHODS.every((name) => typeof made?.[name] === 'function')) return made
   throw invalid(`it gives nothing with the methods ${METHODS.join(', ')}: it must be ${ways}`)

@@ -1,3 +1,4 @@
+import { StrongroomError } from '../error.js'
 import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
 
 /** What is used of Cloudflare's `DurableObjectNamespace`. */
@@ -54,7 +55,10 @@ export function durableObject(select: (env: any) => SessionsNamespace): Coordina
 
 function of(namespace: SessionsNamespace | undefined): Coordinator {
   if (typeof namespace?.idFromName !== 'function')
-    throw new TypeError('there is no such Durable Object: is StrongroomSessions bound in wrangler.toml?')
+    throw new StrongroomError(
+      'config_invalid',
+      'there is no such Durable Object: is StrongroomSessions bound in wrangler.toml?',
+    )
   const ask = async (key: string, question: Question): Promise<Entry | null> => {
     const object = namespace.get(namespace.idFromName(key))
     const response = await object.fetch('https://sessions.invalid/', {

@@ -73,12 +73,12 @@ const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 /** Steps with which octets go out. */
 const hasOctets = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
-/** Steps that a coordinator carries out. */
-const COORDINATED: Step['t'][] = ['read', 'swap', 'wait']
+/** Steps that a coordinator carries out, of which each says something if it fails. */
+const COORDINATED: Step['t'][] = ['read', 'swap']
 
 /** What an error is called, such as ECONNREFUSED. Its message may quote anything. */
 const nameOf = (error: unknown): string => {
-  const { code, name } = error as { code?: unknown; name?: unknown }
+  const { code, name } = Object(error) as { code?: unknown; name?: unknown }
   const found = [code, name].find((text) => typeof text === 'string' && /^[\w.-]{1,40}$/.test(text))
   return found ? `: ${found}` : ''
 }

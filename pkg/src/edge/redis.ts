@@ -1,3 +1,4 @@
+import { StrongroomError } from '../error.js'
 import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
 
 /**
@@ -49,12 +50,13 @@ export function redis(
 }
 
 function commandsOf(client: RedisClient): Command {
-  if (typeof client !== 'object' || !client) throw new TypeError('redis() got no client')
+  if (typeof client !== 'object' || !client)
+    throw new StrongroomError('config_invalid', 'redis() got no client')
   // ioredis has a `sendCommand` too, which takes something else.
   if ('call' in client) return ([name, ...args]) => client.call(name!, ...args)
   if ('sendCommand' in client) return (command) => client.sendCommand([...command])
   if ('send' in client) return ([name, ...args]) => client.send(name!, args)
-  throw new TypeError('redis() needs a client with call(), sendCommand() or send()')
+  throw new StrongroomError('config_invalid', 'redis() needs a client with call(), sendCommand() or send()')
 }
 
 /** An address over which commands are sent by HTTP. */
