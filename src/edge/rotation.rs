@@ -97,6 +97,11 @@ impl Task {
                 ..presented
             });
         }
+        // Or it was over before.
+        let record = self.remembered(&presented.sid).record;
+        if let Some(before) = record.and_then(|record| record.ended) {
+            return Err(Refusal::Ended(before));
+        }
         // A cookie may be a copy that is older than the session is; what is in the store is not.
         if self.config().storage == Storage::InStore {
             if looked.is_err() {

@@ -219,10 +219,14 @@ impl Task {
             let mut known = self.isolate().known.borrow_mut();
             // Whether the provider has ended it was not asked.
             let seen = known.entry(&session.sid, &now);
-            seen.stored = Stored {
-                version: Some(version.clone()),
-                record: Some(record.clone()),
-            };
+            let ours = seen.stored.record.as_ref();
+            // The answer to a later write may have been here sooner.
+            if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
+                seen.stored = Stored {
+                    version: Some(version.clone()),
+                    record: Some(record.clone()),
+                };
+            }
         }
         Ok(written)
     }

@@ -133,6 +133,8 @@ struct Life {
     kept: u64,
     /// Since when nothing is sealed with the old key.
     replaced: Option<u64>,
+    /// Deployments come one after the other.
+    is_restless: bool,
     /// How often things go wrong: nothing at all in some lives.
     is_calm: bool,
 }
@@ -178,6 +180,7 @@ impl Life {
             deaths: 0,
             kept: 0,
             replaced: None,
+            is_restless: false,
             is_calm,
         }
     }
@@ -206,6 +209,7 @@ impl Life {
     }
 
     fn live(&mut self) {
+        self.is_restless = self.dice.roll(8) == 0;
         for i in 0..=self.dice.roll(2) {
             let user = self.world.open_browser(&format!("user {i}"));
             self.users.push(user);
@@ -227,6 +231,9 @@ impl Life {
     }
 
     fn act(&mut self) {
+        if self.is_restless && self.dice.roll(3) == 0 {
+            self.deploy();
+        }
         let user = self.dice.pick(&self.users);
         let isolate = self.isolate();
         match self.dice.roll(100) {

@@ -621,13 +621,9 @@ impl World {
         if let Some(reason) = given.ended() {
             let reason = EndReason::from_name(reason).expect("an end for a reason that is known");
             let is_lost = reason == EndReason::StorageLost;
-            let is_gone = || {
-                let account = &self.watch.accounts[&presented.sid];
-                let began = self.provider.families[account.family].login_at;
-                now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
-            };
             let account = &self.watch.accounts[&presented.sid];
-            if account.over.is_none() && !account.is_said_over && !(is_lost && is_gone()) {
+            let is_gone = is_lost && self.is_past(account);
+            if account.over.is_none() && !account.is_said_over && !is_gone {
                 self.may_end(id, &presented.sid, reason);
                 // A cookie that was left idle may be a copy.
                 let account = self.watch.accounts.get_mut(&presented.sid).unwrap();
@@ -636,7 +632,11 @@ impl World {
             return;
         }
         let visit = &self.visits[id];
-        if given.status == 502 {
+        // A browser drops its cookie by then, and the key of one that is still there may be gone.
+        let is_forgotten =
+            given.body.contains(r#""login_required""#) || given.body == r#"{"session":null}"#;
+        if given.status == 502 || is_forgotten && self.is_past(&self.watch.accounts[&presented.sid])
+        {
             return;
         }
         let family = self.watch.accounts[&presented.sid].family;
@@ -666,6 +666,12 @@ impl World {
         Invariant::Serves.holds_if(!is_valid, || {
             format!("visit {id} got {} with a valid access token", given.status)
         });
+    }
+
+    /// Whether a session is at its absolute limit.
+    fn is_past(&self, account: &Account) -> bool {
+        let began = self.provider.families[account.family].login_at;
+        self.now + 2 * SKEW + SLOWEST >= began + self.watch.absolute
     }
 
     /// Whether the coordinator was there for a request.
