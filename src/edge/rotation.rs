@@ -125,10 +125,10 @@ impl Task {
     fn active_elsewhere(&self, presented: &Session) -> Option<UnixMillis> {
         let latest = self.remembered(&presented.sid).record?.session?;
         let is_later = latest.generation >= presented.generation;
-        (is_later && !self.is_idle(&latest)).then_some(latest.active)
+        (is_later && !self.is_at_limit(&latest)).then_some(latest.active)
     }
 
-    fn is_idle(&self, session: &Session) -> bool {
+    fn is_at_limit(&self, session: &Session) -> bool {
         let limits = &self.config().flow.limits;
         session.limit_reached(limits, &self.now()).is_some()
     }
@@ -611,7 +611,10 @@ impl Task {
                     return None;
                 }
                 if reason == EndReason::Idle
-                    && record.session.as_ref().is_some_and(|s| !self.is_idle(s))
+                    && record
+                        .session
+                        .as_ref()
+                        .is_some_and(|s| !self.is_at_limit(s))
                 {
                     return None;
                 }

@@ -337,7 +337,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "a refresh is left half done when its request goes away",
-        noticed_by: "isolates_single_flight",
+        noticed_by: "isolates_consumed",
         file: "edge/task.rs",
         find: "self.is_abandoned = true;
         !self.is_over()",

@@ -121,7 +121,7 @@ export interface Route {
   /**
    * Let users go there by a link of the app's, or by hand: a GET without the header `X-Strongroom`, whose answer becomes
    * a page in a sandbox without scripts, or a download. Without a session they sign in first and come back, if the
-   * address has no more than 1024 characters. Default false.
+   * address has no more than 1024 characters and no other site has sent them. Default false.
    */
   navigate?: boolean
   /**
