@@ -78,7 +78,8 @@ for (const [what, answer] of Object.entries(ANSWERS)) {
 }
 
 test('what is no client of Redis is refused', () => {
-  for (const client of [{}, { get() {} }]) assert.throws(() => redis(client)({}), TypeError)
+  for (const client of [{}, { get() {} }, undefined])
+    assert.throws(() => redis(client)({}), { code: 'config_invalid' })
 })
 
 test('a Durable Object of another class is an error that says what to look for', async () => {
