@@ -69,11 +69,9 @@ const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
 
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
-await build({
+const common = {
   absWorkingDir: fileURLToPath(at('.')),
-  entryPoints: ['index', 'worker', 'core', 'escrow', 'vault-frame', ...EDGE, ...SELDOM].map(
-    (entry) => `src/${entry}.ts`,
-  ),
+  outbase: 'src',
   outdir: 'dist',
   bundle: true,
   plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],
@@ -85,9 +83,12 @@ await build({
   legalComments: 'none',
   charset: 'utf8',
   logLevel: 'warning',
-  // Servers show the line in which an error was made.
-  lineLimit: 200,
-})
+}
+const sources = (entries) => entries.map((entry) => `src/${entry}.ts`)
+const browser = ['index', 'worker', 'core', 'escrow', 'vault-frame', ...SELDOM]
+await build({ ...common, entryPoints: sources(browser) })
+// Servers show the line in which an error was made. Pages would load the breaks.
+await build({ ...common, entryPoints: sources(EDGE), lineLimit: 200 })
 for (const entry of ['index', 'worker', 'core', 'live']) await shrink(entry)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)

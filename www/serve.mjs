@@ -7,8 +7,8 @@ import { OWN_CLIENT_ID, OWN_HANDLER } from '../tests/support/servers.mjs'
 import { PORTS } from './build.mjs'
 import { startDemo } from './demo.mjs'
 
-/** Where development servers listen if nobody tells them otherwise. */
 const origins = (ports) => ports.flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`])
+/** Where development servers listen if nobody tells them otherwise. */
 const APPS = origins([5173, 4173, 3000])
 /** And servers: those that the guides have, Cloudflare's, Deno's and Astro's. */
 const HANDLERS = [...APPS, ...origins([8080, 8787, 8000, 4321])]

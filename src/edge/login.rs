@@ -50,12 +50,12 @@ impl Visit {
         let mut params = login_params(self.url.query(), &task.config().flow)?;
         // A window gets there only from the app, and by way of a login no other site gets it there either.
         let is_own = origin::is_own_navigation(&self.request);
+        let flow = self.flow();
         // As it will be read: what stands there may be another way to write it.
-        let target = authorize::return_to(&self.flow(), params.return_to.as_deref())?;
+        let target = authorize::return_to(&flow, params.return_to.as_deref())?;
         if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
             params.return_to = None;
         }
-        let flow = self.flow();
         let metadata = task.metadata().await?;
         let entropy = task.isolate().random();
         let mut begun = authorize::begin(&flow, &metadata, &params, &entropy, task.now().wall)?;
@@ -106,12 +106,8 @@ impl Visit {
 
     /// Whether a path of the app's begins another login, which would then be the app's.
     fn leads_to_login(&self, path: &str) -> bool {
-        let url = Url::parse_within(path, &self.url);
-        let rest = url.as_ref().and_then(|url| {
-            let base = self.task.config().base.as_str();
-            url.path().strip_prefix(base)
-        });
-        rest == Some("/login")
+        let login = [self.task.config().base.as_str(), "/login"].concat();
+        Url::parse_within(path, &self.url).is_some_and(|url| url.path() == login)
     }
 
     async fn push(&self, begun: &Begun, metadata: &crate::metadata::Metadata) -> Result<String> {

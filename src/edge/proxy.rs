@@ -127,17 +127,12 @@ impl Visit {
         let decided = rules.decide(&target, &self.request.method);
         decided.map_err(|error| match error.code() {
             Code::MethodNotAllowed => {
-                let allowed = route.methods.join(", ");
-                let message = [
+                let route_takes = [
                     words!("the route "),
                     &route.prefix,
                     words!(" takes no other methods than "),
-                    &allowed,
                 ];
-                let error = Error::of(Code::MethodNotAllowed, &message);
-                let mut respond = respond::error(405, &error);
-                respond.headers.push(("allow", allowed));
-                respond
+                respond::method_not_allowed(&route_takes, &route.methods.join(", "))
             }
             Code::LimitExceeded => {
                 respond::refuse(414, Code::LimitExceeded, words!("the address is too long"))
@@ -187,16 +182,16 @@ impl Visit {
         }
         let demand = demanded(route, allowed, &head, &session.access_token);
         let waited = began.elapsed(&self.task.now());
-        let brings_cookie = is_new || waited <= TOO_LATE && self.is_activity_due(&session);
         let is_quick = waited <= A_MOMENT;
-        let latest = match brings_cookie {
-            false => None,
-            true if is_new && is_quick => Some(session),
+        let brings_cookie = is_new || waited <= TOO_LATE && self.is_activity_due(&session);
+        let latest = if !brings_cookie {
+            None
+        } else if is_new && is_quick {
+            Some(session)
+        } else {
             // The browser may have the successor by now, or another session, in whose place this one must not come.
-            true => {
-                let again = self.task.again(session, is_new || is_quick);
-                apart(again).await.ok()
-            }
+            let again = self.task.again(session, is_new || is_quick);
+            apart(again).await.ok()
         };
         let cookies = match latest {
             Some(session) => self.refreshed(session, is_new).await,

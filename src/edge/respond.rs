@@ -63,6 +63,14 @@ pub(super) fn refuse(status: u16, code: Code, message: &str) -> Respond {
     error(status, &Error::new(code, message))
 }
 
+/// The method is none of those that are allowed here, which the header field names (RFC 9110 15.5.6).
+pub(super) fn method_not_allowed(message: &[&str], allowed: &str) -> Respond {
+    let message = [message, &[allowed]].concat();
+    let mut respond = error(405, &Error::of(Code::MethodNotAllowed, &message));
+    respond.headers.push(("allow", allowed.to_owned()));
+    respond
+}
+
 /// What only happens when the host breaks its contract.
 pub(super) fn failure() -> Respond {
     empty(500)

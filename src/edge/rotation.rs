@@ -11,7 +11,7 @@ use super::config::Storage;
 use super::io::{Effect, Event};
 use super::record::{Intent, Record, Standing};
 use super::session::Session;
-use super::store::{Stored, Unreachable};
+use super::store::{A_MINUTE, Stored, Unreachable};
 use super::task::{Flight, Task, apart};
 use crate::clock::{Instant, Millis, UnixMillis};
 use crate::error::{Code, Error};
@@ -43,9 +43,6 @@ const PAUSE: Millis = Millis(200);
 
 /// How often it is noted that a cookie was presented, against others who write at the same time.
 const NOTES: u32 = 3;
-
-/// The same, where time alone will not help.
-const A_MINUTE: Millis = Millis::from_secs(60);
 
 /// What is said to come back after.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
@@ -592,7 +589,6 @@ impl Task {
 
     /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
     async fn write_end(&self, session: &Session, reason: EndReason) -> Option<Session> {
-        let _duty = self.duty();
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);
         for _ in 0..COMMITS {

@@ -14,7 +14,7 @@ use crate::json;
 use crate::session::EndReason;
 use crate::{base64url, pkce};
 
-const A_MINUTE: Millis = Millis::from_secs(60);
+pub(super) const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
 /// How often a user's activity is written, against others who write at the same time.

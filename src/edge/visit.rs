@@ -8,6 +8,7 @@ use super::io::{Answer, Request, Respond};
 use super::rotation::Refusal;
 use super::seal::Closed;
 use super::session::Session;
+use super::store::A_MINUTE;
 use super::task::{Task, apart};
 use super::{origin, respond, room};
 use crate::config;
@@ -195,10 +196,12 @@ impl Visit {
     /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
     pub(super) async fn refreshed(&self, session: Session, is_new: bool) -> Vec<String> {
         let is_due = self.is_activity_due(&session);
+        if !is_new && !is_due {
+            return Vec::new();
+        }
         // Over, as this isolate has learnt meanwhile: the browser may have another one's cookie by now.
         let record = self.task.remembered(&session.sid).record;
-        let is_over = record.is_some_and(|record| record.ended.is_some());
-        if !is_new && !is_due || is_over {
+        if record.is_some_and(|record| record.ended.is_some()) {
             return Vec::new();
         }
         let is_active = !origin::is_background(&self.request);
@@ -239,7 +242,7 @@ impl Visit {
                 words!("the session is too long for cookies: set session.storage to 'in-store'"),
             );
             self.task.fault(&error);
-            Refusal::Later(error, crate::clock::Millis::from_secs(60))
+            Refusal::Later(error, A_MINUTE)
         })
     }
 
@@ -343,9 +346,5 @@ impl Visit {
 }
 
 fn method_not_allowed(allowed: &str) -> Respond {
-    let message = [words!("this address is for requests by "), allowed];
-    let error = Error::of(Code::MethodNotAllowed, &message);
-    let mut respond = respond::error(405, &error);
-    respond.headers.push(("allow", allowed.to_owned()));
-    respond
+    respond::method_not_allowed(&[words!("this address is for requests by ")], allowed)
 }

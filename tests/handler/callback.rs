@@ -301,6 +301,13 @@ fn a_session_has_another_number_than_any_that_was_there_before() {
     assert_eq!(host.session()["claims"]["sub"], "ann");
 }
 
+fn end_of_ann(reason: EndReason) -> Event {
+    Event::Ended {
+        reason,
+        subject: "ann".to_owned(),
+    }
+}
+
 #[test]
 fn the_session_of_another_user_is_ended_and_revoked() {
     for (subject, reason, revoked) in [
@@ -310,11 +317,7 @@ fn the_session_of_another_user_is_ended_and_revoked() {
         let mut host = Host::signed_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
-        let ended = Event::Ended {
-            reason,
-            subject: "ann".to_owned(),
-        };
-        assert!(host.events.contains(&ended));
+        assert!(host.events.contains(&end_of_ann(reason)));
         assert_eq!(
             !host.provider.sent_to("/revoke").is_empty(),
             revoked,
@@ -365,11 +368,7 @@ fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
         host.sign_in();
         host.provider.subject = subject.to_owned();
         host.sign_in();
-        let ended = Event::Ended {
-            reason,
-            subject: "ann".to_owned(),
-        };
-        assert!(host.events.contains(&ended));
+        assert!(host.events.contains(&end_of_ann(reason)));
         assert_eq!(host.provider.sent_to("/revoke").len(), revoked, "{subject}");
     }
 }

@@ -1,6 +1,7 @@
 //! One short life of several isolates over one coordinator: users sign in, call an API from several tabs at once and log
 //! out, thieves come with copies of cookies, the key is replaced, while isolates die and coordinator, provider, API and the
-//! way to the browser fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides everything.
+//! way to the browser fail. Then the faults stop, and whatever the provider still honours must work again. A seed decides
+//! everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -172,6 +173,7 @@ impl Life {
             world.weather.faults = dice.pick(&[0, 2, 10, 30]);
             world.weather.lost_answers = dice.pick(&[0, 10, 40]);
         }
+        let is_restless = dice.roll(8) == 0;
         Self {
             world,
             dice,
@@ -180,7 +182,7 @@ impl Life {
             deaths: 0,
             kept: 0,
             replaced: None,
-            is_restless: false,
+            is_restless,
             is_calm,
         }
     }
@@ -209,7 +211,6 @@ impl Life {
     }
 
     fn live(&mut self) {
-        self.is_restless = self.dice.roll(8) == 0;
         for i in 0..=self.dice.roll(2) {
             let user = self.world.open_browser(&format!("user {i}"));
             self.users.push(user);

@@ -53,15 +53,19 @@ export const creating =
       const given = options.wasm ?? (await load())
       return new Host(config, env, isModule(given) ? given : await WebAssembly.compile(given))
     }
+    /** Why it does not start: for the configuration's author, and no secret is in it. The next one tries anew. */
+    const notStarted = (error: unknown): StrongroomError => {
+      starting = undefined
+      const { code = 'handler_failed', message } = error as StrongroomError
+      return new StrongroomError(code, message)
+    }
     const handle = async (request: Request, env?: unknown, context?: Context) => {
       let host
       try {
         host = await (starting ??= start(env))
         if (host.isBroken) host = await (starting = start(env))
       } catch (error) {
-        // What is wrong with the configuration is for its author, and no secret is in it.
-        starting = undefined
-        const { code = 'handler_failed', message } = error as StrongroomError
+        const { code, message } = notStarted(error)
         const { log = ({ code, message }) => console.error(`strongroom: ${code}: ${message}`) } = config
         log({ code, message })
         return failure()
@@ -78,9 +82,7 @@ export const creating =
         try {
           await (starting ??= start(env))
         } catch (error) {
-          starting = undefined
-          const { code = 'handler_failed', message } = error as StrongroomError
-          throw new StrongroomError(code, message)
+          throw notStarted(error)
         }
       },
       async session(request, env, context) {

@@ -60,6 +60,13 @@ export const textOf = async (
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const reader = body.getReader()
   const drop = () => void reader.cancel().catch(() => {})
+  const decoded = (octets?: Uint8Array) => {
+    try {
+      return decoder.decode(octets, { stream: !!octets })
+    } catch {
+      return undefined
+    }
+  }
   let isLate = false
   const end = () => {
     isLate = true
@@ -73,17 +80,15 @@ export const textOf = async (
     for (;;) {
       const { done, value } = await reader.read()
       if (isLate) return undefined
-      if (done) return text + decoder.decode()
-      length += value.byteLength
-      if (length > limit) {
+      length += value?.byteLength ?? 0
+      const piece = length > limit ? undefined : decoded(value)
+      if (piece === undefined) {
         drop()
         return undefined
       }
-      text += decoder.decode(value, { stream: true })
+      text += piece
+      if (done) return text
     }
-  } catch {
-    drop()
-    return undefined
   } finally {
     clearTimeout(timer)
   }
