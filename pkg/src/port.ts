@@ -184,6 +184,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
     }
     /** The worker is gone when its lock is free: no event would say so. */
     const watch = (name: string) => {
+      watching?.abort()
       watching = new AbortController()
       const gone = () => link.end('vault_crashed')
       locks.request((link.lock = name), watching, gone).catch(() => {})
@@ -224,6 +225,8 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
       const door = 'port' in worker ? worker.port : worker
       door.postMessage('strongroom', [port2])
       send({ t: 'hello', version: PROTOCOL })
+      // It may have ended with nobody there to see it.
+      if (link.lock) watch(link.lock)
     }
     const leave = () => {
       opened()

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { comeBack, goBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { killWorkers } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
-const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
 
 /** Counts the ports that a worker was given and has not closed, and tells who asks. */
 const COUNT = `
@@ -28,8 +29,8 @@ let orders
 
 before(async () => {
   const [shared, dedicated] = await Promise.all([
-    startApp({ launch }),
-    startApp({ launch, kind: 'dedicated' }),
+    startApp({ launch: WITH_CACHE }),
+    startApp({ launch: WITH_CACHE, kind: 'dedicated' }),
   ])
   Object.assign(apps, { shared, dedicated })
   for (const each of [shared, dedicated]) each.site.files['/count.js'] = COUNT
@@ -57,106 +58,135 @@ const portsOpen = (page) =>
 /** Leaves for another page of the site. */
 const leave = (page, { site } = app) => page.goto(`${site.origin}/empty`)
 
-/** Comes back by the browser's button, to the very same page. */
-async function comeBack(page) {
-  await page.goBack({ waitUntil: 'commit' })
-  assert.equal(await page.evaluate(() => globalThis.mark), 'the same', 'the page was not in the cache')
+for (const kind of ['shared', 'dedicated']) {
+  test(
+    `a page that comes back goes on, ${kind}`,
+    time,
+    played(async () => {
+      const own = apps[kind]
+      const page = await own.open()
+      await signIn(page)
+      await mark(page)
+      for (let n = 0; n < 3; n++) {
+        await leave(page, own)
+        await comeBack(page)
+        assert.equal((await call(page, `${own.api.url}orders`)).value.status, 200)
+        assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+      }
+      assert.deepEqual(await page.evaluate(() => failures), [])
+    }),
+  )
 }
 
-/** So that a page can be told from a new one at its address. */
-const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))
+test(
+  'ports do not pile up, however often pages are left, cached or come back',
+  time,
+  played(async () => {
+    app.setWorker(counting(app))
+    const page = await app.open()
+    const other = await app.open('/empty', page.context())
+    for (let n = 0; n < 10; n++) {
+      await page.goto(`${app.site.origin}/?${n}`)
+      await booted(page)
+      await mark(page)
+      await leave(page)
+      await comeBack(page)
+      await page.evaluate(() => settle(room.inspect()))
+    }
+    assert.equal(await portsOpen(other), 1)
+    await leave(page)
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)))
+    assert.equal(await portsOpen(other), 0)
+    app.setConfig({})
+  }),
+)
 
-for (const kind of ['shared', 'dedicated']) {
-  test(`a page that comes back goes on, ${kind}`, time, async () => {
-    const own = apps[kind]
-    const page = await own.open()
+test(
+  'a page that comes back hears what it missed',
+  time,
+  played(async () => {
+    const page = await app.open()
     await signIn(page)
     await mark(page)
-    for (let n = 0; n < 3; n++) {
-      await leave(page, own)
-      await comeBack(page)
-      assert.equal((await call(page, `${own.api.url}orders`)).value.status, 200)
-      assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
-    }
-    assert.deepEqual(await page.evaluate(() => failures), [])
-  })
-}
+    await leave(page)
+    const other = await app.open('/', page.context())
+    await booted(other)
+    await other.evaluate(() => room.logout())
+    await comeBack(page)
+    await page.waitForFunction(() => room.session === null)
+    assert.deepEqual(await page.evaluate(() => changes.at(-1)), { session: null, reason: 'logged_out' })
+    assert.equal((await call(page, orders)).error.code, 'login_required')
+  }),
+)
 
-test('ports do not pile up, however often pages are left, cached or come back', time, async () => {
-  app.setWorker(counting(app))
+test('a page whose worker was ended in the meantime hears of it as it comes back', time, async () => {
   const page = await app.open()
-  const other = await app.open('/empty', page.context())
-  for (let n = 0; n < 10; n++) {
-    await page.goto(`${app.site.origin}/?${n}`)
-    await booted(page)
+  await signIn(page)
+  await mark(page)
+  await leave(page)
+  await killWorkers(page)
+  await goBack(page)
+  const { error } = await call(page, orders)
+  assert.equal(error.code, 'vault_crashed')
+  assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
+  await page.evaluate(() => room.reconnect())
+  assert.equal((await call(page, orders)).error.code, 'login_required')
+})
+
+test(
+  'page_left: what was under way when the page was left',
+  time,
+  played(async () => {
+    const page = await app.open()
+    await signIn(page)
+    await mark(page)
+    await page.evaluate(async (api) => {
+      const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
+      const waiting = room.fetch(`${api}slow?ms=20000`)
+      globalThis.atLeaving = new Promise((resolve) =>
+        addEventListener('pagehide', () => resolve(settle(room.fetch(`${api}orders`)))),
+      )
+      globalThis.pending = Promise.all([settle(reading), settle(waiting), atLeaving])
+    }, app.api.url)
+    await leave(page)
+    await comeBack(page)
+    const outcomes = await page.evaluate(() => pending)
+    assert.deepEqual(
+      outcomes.map(({ error }) => error?.code),
+      ['page_left', 'page_left', 'page_left'],
+    )
+    assert.equal((await call(page, orders)).value.status, 200)
+  }),
+)
+
+test(
+  'a page that was left before its vault answered connects when it comes back',
+  time,
+  played(async () => {
+    app.setWorker(counting(app, 1000))
+    const page = await app.open()
     await mark(page)
     await leave(page)
     await comeBack(page)
-    await page.evaluate(() => settle(room.inspect()))
-  }
-  assert.equal(await portsOpen(other), 1)
-  await leave(page)
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)))
-  assert.equal(await portsOpen(other), 0)
-  app.setConfig({})
-})
+    assert.deepEqual(await booted(page), { value: null })
+    assert.equal((await call(page, orders)).error.code, 'login_required')
+    app.setConfig({})
+  }),
+)
 
-test('a page that comes back hears what it missed', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  await mark(page)
-  await leave(page)
-  const other = await app.open('/', page.context())
-  await booted(other)
-  await other.evaluate(() => room.logout())
-  await comeBack(page)
-  await page.waitForFunction(() => room.session === null)
-  assert.deepEqual(await page.evaluate(() => changes.at(-1)), { session: null, reason: 'logged_out' })
-  assert.equal((await call(page, orders)).error.code, 'login_required')
-})
-
-test('page_left: what was under way when the page was left', time, async () => {
-  const page = await app.open()
-  await signIn(page)
-  await mark(page)
-  await page.evaluate(async (api) => {
-    const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
-    const waiting = room.fetch(`${api}slow?ms=20000`)
-    globalThis.atLeaving = new Promise((resolve) =>
-      addEventListener('pagehide', () => resolve(settle(room.fetch(`${api}orders`)))),
-    )
-    globalThis.pending = Promise.all([settle(reading), settle(waiting), atLeaving])
-  }, app.api.url)
-  await leave(page)
-  await comeBack(page)
-  const outcomes = await page.evaluate(() => pending)
-  assert.deepEqual(
-    outcomes.map(({ error }) => error?.code),
-    ['page_left', 'page_left', 'page_left'],
-  )
-  assert.equal((await call(page, orders)).value.status, 200)
-})
-
-test('a page that was left before its vault answered connects when it comes back', time, async () => {
-  app.setWorker(counting(app, 1000))
-  const page = await app.open()
-  await mark(page)
-  await leave(page)
-  await comeBack(page)
-  assert.deepEqual(await booted(page), { value: null })
-  assert.equal((await call(page, orders)).error.code, 'login_required')
-  app.setConfig({})
-})
-
-test('a connection that was closed stays closed', time, async () => {
-  const page = await app.open()
-  await booted(page)
-  await page.evaluate(() => room.close())
-  await mark(page)
-  await leave(page)
-  await comeBack(page)
-  assert.equal((await call(page, orders)).error.code, 'closed')
-})
+test(
+  'a connection that was closed stays closed',
+  time,
+  played(async () => {
+    const page = await app.open()
+    await booted(page)
+    await page.evaluate(() => room.close())
+    await mark(page)
+    await leave(page)
+    await comeBack(page)
+    assert.equal((await call(page, orders)).error.code, 'closed')
+  }),
+)
 
 test('a worker keeps 512 ports, of whoever connects and says nothing too', time, async () => {
   app.setWorker(`

@@ -11,6 +11,7 @@ import {
   startApp,
   startLogin,
 } from '../support/app.mjs'
+import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
 
 const time = { timeout: 40_000 }
 
@@ -295,25 +296,29 @@ for (const kind of ['shared', 'dedicated']) {
   })
 }
 
-test('login_cancelled: back from the provider by the browser’s button', time, async () => {
-  const withCache = await startApp({ launch: { ignoreDefaultArgs: ['--disable-back-forward-cache'] } })
-  try {
-    const page = await withCache.open()
-    await booted(page)
-    await page.evaluate(() => {
-      globalThis.login = settle(room.login())
-    })
-    await page.waitForSelector('#username')
-    await page.goBack({ waitUntil: 'commit' })
-    const outcome = await page.evaluate(() => globalThis.login ?? 'a new page')
-    assert.equal(outcome.error?.code, 'login_cancelled', JSON.stringify(outcome))
-    // The page goes on, on a new port.
-    const { error } = await call(page, `${withCache.api.url}orders`)
-    assert.equal(error.code, 'login_required')
-  } finally {
-    await withCache.close()
-  }
-})
+test(
+  'login_cancelled: back from the provider by the browser’s button',
+  time,
+  played(async () => {
+    const withCache = await startApp({ launch: WITH_CACHE })
+    try {
+      const page = await withCache.open()
+      await booted(page)
+      await mark(page)
+      await page.evaluate(() => {
+        globalThis.login = settle(room.login())
+      })
+      await page.waitForSelector('#username')
+      await comeBack(page)
+      assert.equal((await page.evaluate(() => login)).error.code, 'login_cancelled')
+      // The page goes on, on a new port.
+      const { error } = await call(page, `${withCache.api.url}orders`)
+      assert.equal(error.code, 'login_required')
+    } finally {
+      await withCache.close()
+    }
+  }),
+)
 
 for (const kind of ['shared', 'dedicated']) {
   test(`login_denied in a popup reaches the opener, and the popup closes, ${kind}`, time, async () => {

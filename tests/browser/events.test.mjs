@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
+import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
 
 const time = { timeout: 40_000 }
 
@@ -516,9 +517,8 @@ test('it outlives its token: the next connection has the next one, and so has a 
 test(
   'a page that comes back from the back-forward cache has its source again, and not its socket',
   time,
-  async () => {
-    const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
-    const cached = await startApp({ launch, provider: { accessTokenSeconds: 3600 } })
+  played(async () => {
+    const cached = await startApp({ launch: WITH_CACHE, provider: { accessTokenSeconds: 3600 } })
     try {
       const live = `${cached.api.url.replace('http', 'ws')}live/query`
       cached.site.connectSrc.push(new URL(live).origin)
@@ -544,14 +544,15 @@ test(
         },
         [`${cached.api.url}on/stays`, live],
       )
+      await mark(tab)
       await tab.goto(`${cached.site.origin}/empty`)
       // What was open is closed when the page is left, not when it comes back.
       await Promise.all([cached.api.requests[0].closed, cached.api.sockets[0].closed])
-      await tab.goBack({ waitUntil: 'commit' })
+      await comeBack(tab)
       const said = await tab.evaluate(() => back)
       assert.deepEqual(said.sort(), ['socket 1006', 'socket page_left', 'source page_left 0'])
     } finally {
       await cached.close()
     }
-  },
+  }),
 )

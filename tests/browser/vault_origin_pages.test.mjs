@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
 import { collect, search } from '../support/leak.mjs'
 
 const time = { timeout: 90_000 }
@@ -11,8 +12,7 @@ const apps = {}
 
 before(async () => {
   const vaultOrigin = true
-  const launch = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
-  apps.shared = await startApp({ vaultOrigin, launch })
+  apps.shared = await startApp({ vaultOrigin, launch: WITH_CACHE })
   apps.dedicated = await startApp({ vaultOrigin, kind: 'dedicated' })
 })
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
@@ -39,17 +39,20 @@ for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPo
   })
 }
 
-test('a page comes back from the back-forward cache, with its frame, and goes on', time, async () => {
-  const app = apps.shared
-  const page = await app.open()
-  await signIn(page)
-  await page.evaluate(() => void (globalThis.mark = 'the same'))
-  await page.goto(`${app.site.origin}/empty`)
-  await page.goBack({ waitUntil: 'commit' })
-  assert.equal(await page.evaluate(() => globalThis.mark), 'the same', 'the page was not in the cache')
-  assert.equal((await call(page, orders(app))).value.status, 200)
-  assert.deepEqual(await page.evaluate(() => failures), [])
-})
+test(
+  'a page comes back from the back-forward cache, with its frame, and goes on',
+  time,
+  played(async () => {
+    const app = apps.shared
+    const page = await app.open()
+    await signIn(page)
+    await mark(page)
+    await page.goto(`${app.site.origin}/empty`)
+    await comeBack(page)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    assert.deepEqual(await page.evaluate(() => failures), [])
+  }),
+)
 
 test('a tab that crashes harms none', time, async () => {
   const app = apps.shared

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'
+import { goBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
 import { startPage } from '../support/edge/page.mjs'
 
 const time = { timeout: 60_000 }
@@ -68,8 +69,7 @@ describe('away', () => {
     app = await startPage('node', {
       coordinator: 'in-isolate',
       provider: { accessTokenSeconds: 600 },
-      // Automation switches it off.
-      launch: { ignoreDefaultArgs: ['--disable-back-forward-cache'] },
+      launch: WITH_CACHE,
     })
   })
   after(() => app?.close())
@@ -77,36 +77,38 @@ describe('away', () => {
   test(
     'a page that comes from the back-forward cache finds out that the user has logged out',
     time,
-    async () => {
+    played(async () => {
       const page = await app.open()
       await app.signIn(page)
-      await page.evaluate(() => {
-        globalThis.isTheSame = true
-      })
+      await mark(page)
       await page.goto(`${app.site.origin}/empty`)
       const status = await page.evaluate(async () => {
         const response = await fetch('/auth/logout', { method: 'POST', headers: { 'x-strongroom': '1' } })
         return response.status
       })
       assert.equal(status, 200)
-      await page.goBack({ waitUntil: 'commit' })
-      assert.equal(await page.evaluate(() => globalThis.isTheSame), true, 'it was loaded anew')
+      await goBack(page)
       await page.waitForFunction(() => room.session === null)
-    },
+    }),
   )
 
-  test('a page that was left for the provider and comes back has cancelled the login', time, async () => {
-    const page = await app.open()
-    await booted(page)
-    await page.evaluate(() => {
-      globalThis.login = settle(room.login())
-    })
-    await page.waitForURL((url) => url.origin === app.provider.origin)
-    await page.goBack({ waitUntil: 'commit' })
-    const { error } = await page.evaluate(() => login)
-    assert.equal(error.code, 'login_cancelled')
-    // A login after that is none of the cancelled one's.
-    await app.signIn(page)
-    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
-  })
+  test(
+    'a page that was left for the provider and comes back has cancelled the login',
+    time,
+    played(async () => {
+      const page = await app.open()
+      await booted(page)
+      await mark(page)
+      await page.evaluate(() => {
+        globalThis.login = settle(room.login())
+      })
+      await page.waitForURL((url) => url.origin === app.provider.origin)
+      await goBack(page)
+      const { error } = await page.evaluate(() => login)
+      assert.equal(error.code, 'login_cancelled')
+      // A login after that is none of the cancelled one's.
+      await app.signIn(page)
+      assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    }),
+  )
 })

@@ -1,11 +1,11 @@
 /** Chromium by the DevTools protocol, through playwright-core. */
+import { WITH_CACHE } from '../bfcache.mjs'
 import { launchBrowser } from '../browser.mjs'
 import { PATIENCE, expression } from './driver.mjs'
 
 /** @returns {Promise<import('./driver.mjs').Engine>} */
 export async function startChromium() {
-  // The driver switches the back-forward cache off, which users have.
-  const browser = await launchBrowser({ ignoreDefaultArgs: ['--disable-back-forward-cache'] })
+  const browser = await launchBrowser(WITH_CACHE)
   return {
     name: 'chromium',
     version: browser.version(),
