@@ -1,6 +1,6 @@
 /** What a person does in a page of the app, in whichever engine: as app.mjs for Chromium alone. */
 import { ACCOUNTS } from '../accounts.mjs'
-import { poll, waitFor } from './driver.mjs'
+import { ignoreNavigation, poll, waitFor } from './driver.mjs'
 
 /** Waits until the page has started; resolves with the outcome of `handleCallback()`. */
 export async function booted(tab) {
@@ -47,7 +47,8 @@ async function press(tab, button) {
 /** Begins a login by redirect; resolves at the provider. */
 export async function startLogin(tab, options = {}) {
   await booted(tab)
-  await tab.evaluate((given) => void room.login(given).catch(() => {}), options)
+  // The page may be left before the driver hears that its script has run.
+  await tab.evaluate((given) => void room.login(given).catch(() => {}), options).catch(ignoreNavigation)
   await waitFor(tab, () => !!document.querySelector('form'))
 }
 

@@ -60,7 +60,7 @@ export function waitFor(tab, script, ...parameters) {
 }
 
 /** A page that is being left has nothing to say; the next one will. */
-function ignoreNavigation(error) {
+export function ignoreNavigation(error) {
   if (/navigat|context|destroyed|no such (frame|window|execution)|left|inactive|load/i.test(error.message))
     return undefined
   throw error
