@@ -142,7 +142,7 @@ codes! {
     WorkerFailed = "worker_failed", "Check the worker's URL, those of its imports, its type 'module', and the page's worker-src.";
     /// The worker did not answer the handshake in time.
     #[cfg(not(target_arch = "wasm32"))]
-    WorkerTimeout = "worker_timeout", "Check the worker's console; its file must call vault().";
+    WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";
     /// The vault's frame was not shown, or something else than a vault's frame was.
     #[cfg(not(target_arch = "wasm32"))]
     FrameBlocked = "frame_blocked", "Look at the console; compare the page's frame-src and the frame's frame-ancestors, Cross-Origin-Embedder-Policy and Cross-Origin-Resource-Policy with docs/vault-origin.md.";

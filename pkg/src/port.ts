@@ -98,8 +98,8 @@ export interface Listener {
  * Opens a port and waits for the vault's answer. Every call makes a port of its own, so one worker may
  * be connected to any number of times.
  *
- * A worker that fails to load says so by an `error` event only, and one that runs something else says
- * nothing at all: hence the time limit, in seconds.
+ * A worker that fails to load says so by an `error` event only, which Chromium 156 loses now and then if the worker is
+ * a shared one, and one that runs something else says nothing at all: hence the time limit, in seconds.
  */
 export const open = (worker: Link['at'], timeout: number, listener: Listener): Promise<Link> =>
   new Promise((resolve, reject) => {

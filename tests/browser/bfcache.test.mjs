@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
-import { comeBack, goBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { comeBack, goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { killWorkers } from '../support/device.mjs'
+import { played } from '../support/takes.mjs'
 
 const time = { timeout: 60_000 }
 

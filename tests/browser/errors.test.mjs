@@ -11,7 +11,8 @@ import {
   startApp,
   startLogin,
 } from '../support/app.mjs'
-import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { played } from '../support/takes.mjs'
 
 const time = { timeout: 40_000 }
 

@@ -327,13 +327,13 @@ const PLANTED = `new BroadcastChannel('planted').postMessage('ran')
 addEventListener('connect', ({ ports: [port] }) => port.postMessage('ran'))
 self.postMessage?.('ran')`
 
-/** Makes a worker at this address, and waits for it to say that it is the planted one. Runs in the page. */
-const isPlanted = ([kind, address]) =>
+/** Makes a worker at this address, and waits so long for it to say that it is the planted one. Runs in the page. */
+const isPlanted = ([kind, address, milliseconds]) =>
   new Promise((resolve) => {
     new BroadcastChannel('planted').onmessage = () => resolve(true)
     if (kind === 'shared') new SharedWorker(address, { type: 'module', name: 'another' })
     else new Worker(address, { type: 'module' })
-    setTimeout(resolve, 2000, false)
+    setTimeout(resolve, milliseconds, false)
   })
 
 for (const kind of KINDS) {
@@ -355,14 +355,14 @@ for (const kind of KINDS) {
         const files = ['/auth.worker.js', '/strongroom/worker.js', '/auth.worker.js#']
         for (const path of files) await page.evaluate(plant, [origin + path, PLANTED])
         for (const path of ['/auth.worker.js', '/auth.worker.js#x']) {
-          assert.equal(await page.evaluate(isPlanted, [kind, path]), false, path)
+          assert.equal(await page.evaluate(isPlanted, [kind, path, 2000]), false, path)
         }
         await page.keyboard.press('Shift')
         await reload(page, app)
         assert.equal(await resumed(page), 'escrow')
         // A control: the service worker does answer other addresses out of the cache.
         await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
-        assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js']), true)
+        assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
       } finally {
         await app.close()
       }

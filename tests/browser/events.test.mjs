@@ -6,7 +6,8 @@ import { after, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ACCOUNTS } from '../support/accounts.mjs'
 import { booted, giveConsent, signIn, startApp, startLogin } from '../support/app.mjs'
-import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { played } from '../support/takes.mjs'
 
 const time = { timeout: 40_000 }
 

@@ -179,14 +179,16 @@ test('vault_crashed: entropy that fails, wherever that is noticed', time, async 
   const app = apps.shared
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
-new BroadcastChannel('entropy').onmessage = () => {
+new BroadcastChannel('entropy').onmessage = ({ target }) => {
   crypto.getRandomValues = () => { throw new DOMException('none', 'OperationError') }
+  target.postMessage('gone')
 }`)
   const page = await app.open()
   await booted(page)
   const codes = await page.evaluate(async () => {
-    new BroadcastChannel('entropy').postMessage('')
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const channel = new BroadcastChannel('entropy')
+    channel.postMessage('')
+    await new Promise((resolve) => (channel.onmessage = resolve))
     // It is drawn when the metadata are there, and nobody waits for that but the platform.
     const outcomes = [await settle(room.login()), await settle(room.fetch('/'))]
     return outcomes.map(({ error }) => error.code)

@@ -153,6 +153,10 @@ test('four tabs with a worker each refresh once', time, async () => {
   assert.equal(app.ledger.generation(), 2)
 })
 
+/** Runs in the page. */
+const waitsForSession = async () =>
+  (await navigator.locks.query()).pending.some(({ name }) => name.startsWith('session '))
+
 test('a tab that is closed while it refreshes leaves the lock, and the others go on', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
@@ -161,12 +165,12 @@ test('a tab that is closed while it refreshes leaves the lock, and the others go
   await booted(second)
   await app.ledger.accessTokenExpired()
   app.provider.faults.add('token', { delay: 60_000 })
-  const refresh = first.waitForEvent('close')
+  const refreshing = app.provider.faults.taken()
   void call(first, orders(app)).catch(() => {})
-  const other = new Promise((resolve) => setTimeout(resolve, 500)).then(() => status(second, app))
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await refreshing
+  const other = status(second, app)
+  await second.waitForFunction(waitsForSession, null, { polling: 20 })
   await first.close()
-  await refresh
   assert.equal(await other, 200)
 })
 

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
-import { comeBack, mark, NotKept, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { killWorkers } from '../support/device.mjs'
 import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 import { markdownTable } from '../support/report.mjs'
+import { Again, played } from '../support/takes.mjs'
 
 const time = { timeout: 120_000 }
 const DOCS = new URL('../../docs/sessions.md', import.meta.url)
@@ -144,7 +145,7 @@ for (const { name, ...options } of SETUPS) {
       for (const event of EVENTS) {
         const scene = async ({ isLast }) => {
           const outcome = await see(apps.get(event.cached ?? false), event)
-          if (event.cached && outcome === 'lost' && !isLast) throw new NotKept('the session was lost')
+          if (event.cached && outcome === 'lost' && !isLast) throw new Again('the session was lost')
           return outcome
         }
         seen.push(await played(scene)())

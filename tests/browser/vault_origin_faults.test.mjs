@@ -106,7 +106,11 @@ vault(${JSON.stringify(app.config)})`)
   }, frame)
   assert.equal(failed.error.code, 'worker_timeout')
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
-  await vaultIn(page).evaluate(() => new BroadcastChannel('go').postMessage(0))
+  // Until it is heard: the worker may still be on its way.
+  await vaultIn(page).evaluate(() => {
+    const channel = new BroadcastChannel('go')
+    setInterval(() => channel.postMessage(0), 50)
+  })
   const session = await page.evaluate(() => patient.then((room) => room.session))
   assert.equal(session, null)
 })

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
-import { comeBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { collect, search } from '../support/leak.mjs'
+import { played } from '../support/takes.mjs'
 
 const time = { timeout: 90_000 }
 

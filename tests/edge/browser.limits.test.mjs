@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { booted, call } from '../support/app.mjs'
-import { goBack, mark, played, WITH_CACHE } from '../support/bfcache.mjs'
+import { goBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
 import { startPage } from '../support/edge/page.mjs'
+import { played } from '../support/takes.mjs'
 
 const time = { timeout: 60_000 }
 

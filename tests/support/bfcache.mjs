@@ -1,30 +1,12 @@
 /**
- * Pages in Chromium's back-forward cache. Once in about a hundred times on a busy machine Chromium 156 does not keep
- * what it could: it loads the page anew, or ends the page's shared worker. A scene about what was kept is played
- * again then.
+ * Pages in Chromium's back-forward cache. Where it has loaded the page anew, or ended the page's shared worker, a scene
+ * about what was kept is played again.
  */
 import assert from 'node:assert/strict'
+import { Again } from './takes.mjs'
 
 /** The driver's default is to have no such cache. */
 export const WITH_CACHE = { ignoreDefaultArgs: ['--disable-back-forward-cache'] }
-
-/** How often a scene is played at most. */
-export const TAKES = 3
-
-/** Thrown in a scene where the browser has not kept what was left. */
-export class NotKept extends Error {}
-
-/** A scene that is played again if something was not kept, with the number of its take. */
-export const played = (scene) => async () => {
-  for (let take = 1; ; take++) {
-    try {
-      return await scene({ isLast: take === TAKES })
-    } catch (error) {
-      if (!(error instanceof NotKept) || take === TAKES) throw error
-      console.log(`once more, because ${error.message}`)
-    }
-  }
-}
 
 /** So that a page can be told from a new one at its address. */
 export const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the same'))
@@ -33,7 +15,7 @@ export const mark = (page) => page.evaluate(() => void (globalThis.mark = 'the s
 export async function goBack(page) {
   await page.goBack({ waitUntil: 'commit' })
   if ((await page.evaluate(() => globalThis.mark)) !== 'the same')
-    throw new NotKept('the page was not in the cache')
+    throw new Again('the page was not in the cache')
 }
 
 /** The same, and the page's vault is there. */
@@ -44,5 +26,5 @@ export async function comeBack(page) {
     async () => globalThis.room && (await settle(room.fetch('/no/api'))).error.code,
   )
   assert.notEqual(code, 'worker_timeout')
-  if (code === 'vault_crashed') throw new NotKept('the worker was ended in the cache')
+  if (code === 'vault_crashed') throw new Again('the worker was ended in the cache')
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { booted, call, signIn } from '../../support/engines/app.mjs'
 import { waitFor } from '../../support/engines/driver.mjs'
-import { TAKES } from '../../support/bfcache.mjs'
+import { TAKES } from '../../support/takes.mjs'
 import { serveEscrow } from '../../support/escrow.mjs'
 
 const orders = (app) => `${app.api.url}orders`
@@ -81,7 +81,7 @@ export const reloads = [
         name: 'left, and back from the back-forward cache: memory, `SharedWorker`',
         async see(scene) {
           let outcome
-          // For what Chromium does once in a hundred times: support/bfcache.mjs.
+          // For what Chromium does once in a hundred times: support/takes.mjs.
           for (let take = 0; take < TAKES && outcome !== 'kept'; take++)
             outcome = await leaveAndComeBack(scene)
           return outcome
