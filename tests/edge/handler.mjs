@@ -54,7 +54,7 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(response.status, 200)
         assert.equal((await response.json()).sub, 'alice')
         const { headers } = app.api.requests.at(-1)
-        assert.match(headers.authorization, /^Bearer eyJ/)
+        assert.match(headers.authorization, /^Bearer eyJ(?:hbGci|0eXAi|raWQi)/)
         assert.equal(headers.cookie, undefined)
         assert.equal(headers['x-strongroom'], undefined)
       }
@@ -148,7 +148,8 @@ export function handlerSuite(platform, coordinator) {
       ]
       for (const answer of answers) {
         const text = `${[...answer.headers].join('\n')}\n${await answer.text()}`
-        assert.doesNotMatch(text, /eyJ/)
+        // The header of a JWT; less of it is by chance in a sealed cookie, now and then.
+        assert.doesNotMatch(text, /eyJ(?:hbGci|0eXAi|raWQi)/)
       }
     })
 

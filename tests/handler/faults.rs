@@ -20,7 +20,16 @@ const EFFECTS: &[&str] = &[
     "Forward",
 ];
 
-const SECRETS: &[&str] = &["access-token", "refresh-", "s3cret", "eyJ", "code-"];
+/// The last three are how headers of JWTs begin; less of them is by chance in a sealed cookie, now and then.
+const SECRETS: &[&str] = &[
+    "access-token",
+    "refresh-",
+    "s3cret",
+    "code-",
+    "eyJhbGci",
+    "eyJ0eXAi",
+    "eyJraWQi",
+];
 
 fn shown(answered: &Answered) -> String {
     match answered {
