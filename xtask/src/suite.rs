@@ -79,27 +79,36 @@ impl Suite {
         prepare: impl Fn(Process) -> Result<Process> + Sync,
     ) -> Result<()> {
         let all = self.files.len();
-        let failed = once_more(at_once, self.files, |file| run_file(file, &prepare).is_ok());
-        if !failed.is_empty() {
-            bail!(
-                "{} of {all} files failed: {}",
-                failed.len(),
-                failed.join(", ")
-            );
-        }
-        Ok(())
+        let passes = |file: &str| run_file(file, &prepare).is_ok();
+        verdict(all, &failing(at_once, self.files, passes))
+    }
+
+    /// The same for files of which each has a browser, which fails by itself now and then on a busy machine.
+    pub(crate) fn run_in_browsers(
+        self,
+        at_once: AtOnce,
+        prepare: impl Fn(Process) -> Result<Process> + Sync,
+    ) -> Result<()> {
+        let all = self.files.len();
+        let passes = |file: &str| run_file(file, &prepare).is_ok();
+        let failed = failing(at_once, self.files, passes);
+        verdict(all, &once_more(failed, passes))
     }
 }
 
-/// How many files of a suite may fail and be run once more.
-const FEW: usize = 2;
+fn verdict(all: usize, failed: &[String]) -> Result<()> {
+    if !failed.is_empty() {
+        bail!(
+            "{} of {all} files failed: {}",
+            failed.len(),
+            failed.join(", ")
+        );
+    }
+    Ok(())
+}
 
 /// Runs all files and returns those that failed.
-///
-/// A browser on a busy machine fails by itself now and then, and so would one of some runs of a thousand tests. So a
-/// file that is one of a few is run a second time, by itself, and is named as unsteady if it passes then: what it said
-/// the first time is there to be read. Where more fail it is no chance.
-fn once_more(
+fn failing(
     at_once: AtOnce,
     files: Vec<String>,
     passes: impl Fn(&str) -> bool + Sync,
@@ -107,11 +116,19 @@ fn once_more(
     let outcomes = each(at_once as usize, files, |file| {
         (!passes(&file)).then_some(file)
     });
-    let failed = outcomes.into_iter().flatten().collect::<Vec<_>>();
+    outcomes.into_iter().flatten().collect()
+}
+
+/// How many files of a suite may fail and be run once more.
+const FEW: usize = 2;
+
+/// Runs each of a few files that failed a second time, by itself, and returns those that fail again. One that passes is
+/// named as unsteady; what it said the first time is there to be read. Where more have failed it is no chance.
+fn once_more(failed: Vec<String>, passes: impl Fn(&str) -> bool) -> Vec<String> {
     if failed.len() > FEW {
         return failed;
     }
-    let again = |file: &String| {
+    let fails_again = |file: &String| {
         println!("  {file} once more, by itself");
         let is_unsteady = passes(file);
         if is_unsteady {
@@ -119,7 +136,7 @@ fn once_more(
         }
         !is_unsteady
     };
-    failed.into_iter().filter(again).collect()
+    failed.into_iter().filter(fails_again).collect()
 }
 
 fn place(name: &str) -> usize {
@@ -180,7 +197,7 @@ fn remarks(said: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AtOnce, counts, once_more, remarks};
+    use super::{AtOnce, counts, failing, once_more, remarks};
     use std::sync::Mutex;
 
     const SAID: &str = "✔ one (2.1ms)\n▶ two\n  ✔ three (1ms)\n400 calls, 1 refresh\nℹ tests 3\nℹ pass 3\nℹ fail 0\nℹ skipped 0\nℹ todo 0";
@@ -210,7 +227,7 @@ mod tests {
             runs.iter().filter(|name| *name == file).count() > failures
         };
         let files = names.iter().map(|name| (*name).to_owned()).collect();
-        let failed = once_more(AtOnce::One, files, passes);
+        let failed = once_more(failing(AtOnce::One, files, passes), passes);
         (failed, runs.into_inner().unwrap().len())
     }
 

@@ -197,5 +197,5 @@ fn run_in_browsers(suite: Suite, at_once: AtOnce, engines: &[Engine]) -> Result<
     // Before the build: whatever is missing shows at once.
     with_engines(node(&[]), engines)?;
     package::build()?;
-    suite.run(at_once, |process| with_engines(process, engines))
+    suite.run_in_browsers(at_once, |process| with_engines(process, engines))
 }
