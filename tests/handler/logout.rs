@@ -47,10 +47,7 @@ fn nothing_that_script_can_read_has_the_id_token() {
     let mut host = Host::signed_in();
     let respond = host.call("POST", "/auth/logout").own();
     let (_, text) = respond.body.unwrap();
-    assert!(
-        !text.contains("eyJhbGci") && !text.contains("hint"),
-        "{text}"
-    );
+    assert!(!text.contains("eyJ") && !text.contains("hint"), "{text}");
     assert!(respond.headers.is_empty());
     let cookie = host.browser.get(LEAVING).unwrap();
     assert!(cookie.attributes.contains(&"HttpOnly".to_owned()));
