@@ -86,7 +86,7 @@ async function measureAll(bench) {
 
 function smallRows({ times, bytes }, where) {
   return [
-    [50, { gate: 1.3, aim: 1.1 }],
+    [50, { gate: 1.3, aim: 1.15 }],
     [95, {}],
   ].map(([rank, bounds]) => {
     const [own, plain] = [0, 1].map((side) => times.map((run) => percentile(run[side], rank)))
@@ -112,7 +112,7 @@ function parallelRow([own, plain], where) {
 function largeRows(large, where) {
   const ways = [
     [MB, 'whole', 'arrayBuffer()', {}],
-    [16 * MB, 'whole', 'arrayBuffer()', { gate: 0.75, aim: 0.95 }],
+    [16 * MB, 'whole', 'arrayBuffer()', { gate: 0.75, aim: 0.9 }],
     [16 * MB, 'pieces', 'piece by piece', {}],
   ]
   return ways.map(([size, read, how, bounds]) => {

@@ -12,8 +12,8 @@ import { NOW, TOKENS } from './tokens.mjs'
 
 const PKCE = {
   what: 'PKCE pair',
-  gates: { oauth4webapi: 3 },
-  aims: { oauth4webapi: 6 },
+  gates: { oauth4webapi: 6 },
+  aims: { oauth4webapi: 20 },
   contenders: [
     { name: 'strongroom', run: () => generatePkce().codeChallenge.charCodeAt(0) },
     {
@@ -38,8 +38,8 @@ const isCurrent = ({ exp, nbf = 0 }) => exp > NOW && nbf <= NOW
 
 const status = (token) => ({
   what: `JWT status, ${token.length} B token`,
-  gates: { jose: 1 },
-  aims: { jose: 1.5 },
+  gates: { jose: 1.5 },
+  aims: { jose: 2 },
   contenders: [
     { name: 'strongroom', run: () => Number(jwtStatus(token, NOW).status === 'valid') },
     { name: 'jose', run: () => Number(isCurrent(decodeJwt(token))) },

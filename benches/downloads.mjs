@@ -19,21 +19,26 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  */
 
 /**
- * Not part of the total: the wasm that is loaded instead of the other if the configuration says
- * `inspect: true`; what errors say, which a page downloads when it has one; event sources and sockets; what a page over a
- * token handler has in place of worker and wasm; and `strongroom/core`, an entry with a module of its own, which who uses the vault does not download.
+ * The default download is page, worker and default wasm. The extended download replaces the wasm by the one with all
+ * options. The remaining rows are files that only some apps load: error messages (with the first error), event sources
+ * and sockets, the client of a token handler, and `strongroom/core`.
  */
 const ROWS = [
-  { name: 'page (main thread)', files: ['index.js'], gate: 4 * KB, aim: 2.5 * KB },
+  { name: 'page (main thread)', files: ['index.js'], gate: 4.6 * KB, aim: 4 * KB },
   { name: 'worker', files: ['worker.js'] },
   { name: 'wasm', files: ['strongroom_bg.wasm'] },
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 45 * KB,
-    aim: 30 * KB,
+    gate: 48 * KB,
+    aim: 45 * KB,
   },
-  { name: 'wasm with the inspector', files: ['strongroom_full_bg.wasm'] },
+  {
+    name: 'extended, all options',
+    files: ['index.js', 'worker.js', 'strongroom_full_bg.wasm'],
+    gate: 78 * KB,
+    aim: 70 * KB,
+  },
   { name: 'words, with the first error', files: ['words.js'] },
   { name: 'live, with the first socket', files: ['live.js'] },
   { name: 'room over a token handler', files: ['edge-room.js'] },
@@ -44,7 +49,7 @@ const ROWS = [
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
     gate: 104 * KB,
-    aim: 30 * KB,
+    aim: 60 * KB,
   },
 ]
 

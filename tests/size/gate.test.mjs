@@ -15,8 +15,15 @@ after(() => rm(dist, { recursive: true }))
 
 const cases = [
   { name: 'within the budget', page: 1, wasm: 10, over: null },
-  { name: 'a page that is too large', page: 4.1, wasm: 10, over: /^page \(main thread\): 4\.1/m },
-  { name: 'a wasm that is too large', page: 1, wasm: 45, over: /^total: 4[67]\./m },
+  { name: 'a page that is too large', page: 4.7, wasm: 10, over: /^page \(main thread\): 4\.7/m },
+  { name: 'a wasm that is too large', page: 1, wasm: 47, over: /^total: 49\./m },
+  {
+    name: 'an extended wasm that is too large',
+    page: 1,
+    wasm: 10,
+    extended: 77,
+    over: /^extended, all options: 79\./m,
+  },
   {
     name: 'a token handler that is too large',
     page: 1,
@@ -26,7 +33,7 @@ const cases = [
   },
 ]
 
-for (const { name, page, wasm, edge = 10, over } of cases) {
+for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
   test(name, async () => {
     // Random bytes do not compress, so that these sizes are those after compression.
     await writeFile(`${dist}/index.js`, randomBytes(page * KB))
@@ -36,7 +43,7 @@ for (const { name, page, wasm, edge = 10, over } of cases) {
     await writeFile(`${dist}/words.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/live.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/edge-room.js`, randomBytes(60 * KB))
-    await writeFile(`${dist}/strongroom_full_bg.wasm`, randomBytes(60 * KB))
+    await writeFile(`${dist}/strongroom_full_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/core.js`, randomBytes(KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))
