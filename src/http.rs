@@ -50,8 +50,11 @@ pub struct HttpReply {
 pub enum Outcome {
     /// There was an answer.
     Reply(HttpReply),
-    /// There was none: no network, CORS, a broken connection. What was sent may have arrived.
+    /// There was none: no network, a broken connection, a time limit. What was sent may have arrived.
     Failed,
+    /// There was none that could be read, although the device says that it is online: no network, or a
+    /// response that CORS hides. What was sent may have arrived. Only browsers report this.
+    Opaque,
     /// It was not sent: the key that its proof is to be signed with is gone.
     #[cfg(feature = "full")]
     KeyLost,

@@ -323,7 +323,7 @@ pub(crate) fn document<'a>(
         Err(Error::of(Code::ProviderUnavailable, &message))
     };
     match outcome {
-        Outcome::Failed => unavailable(silent),
+        Outcome::Failed | Outcome::Opaque => unavailable(silent),
         // Nothing has to be proven here.
         #[cfg(feature = "full")]
         Outcome::KeyLost => unavailable(""),

@@ -5,6 +5,11 @@
 //! rotate allow a short leeway for a lost answer, RFC 9700 4.14.2) and with bounded patience;
 //! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
 //! and that a consumed token is never sent, is `vault/renewal.rs`'s.
+//!
+//! Some providers refuse without saying so: a 400 with an empty body, `invalid_request`, or an
+//! `invalid_grant` that CORS hides from the browser. After a bounded number of attempts such a session is
+//! *suspected*: pages are told that the user has to sign in again, but the refresh token is kept and tried
+//! every five minutes, and any success restores the session.
 
 use crate::prelude::*;
 
@@ -27,24 +32,34 @@ pub enum Verdict {
     Wait(Millis),
     /// It may work in a moment, and why it did not now.
     Transient(&'static str),
+    /// A refusal without a usable reason, and the error code or description of the response. It may be the end of
+    /// the grant: see [`Schedule::refused`].
+    Unexplained(String),
+    /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
+    Opaque,
 }
 
 /// Reads the outcome of a refresh request.
 #[must_use]
 pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
-    let Outcome::Reply(reply) = outcome else {
-        return Verdict::Transient(words!("there was no answer"));
+    let reply = match outcome {
+        Outcome::Reply(reply) => reply,
+        Outcome::Opaque => return Verdict::Opaque,
+        _ => return Verdict::Transient(words!("there was no answer")),
     };
+    // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
+    let is_refusal = matches!(reply.status, 400 | 401);
     match token::read(reply, scheme) {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
-        Answer::Refused(code) => refused(code),
+        Answer::Refused(code) => refused(code, is_refusal),
         Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
         Answer::ServerFault => Verdict::Transient(words!("the provider failed")),
+        Answer::Unusable(why) if is_refusal => Verdict::Unexplained(why.to_owned()),
         Answer::Unusable(why) => Verdict::Transient(why),
     }
 }
 
-fn refused(code: String) -> Verdict {
+fn refused(code: String, is_refusal: bool) -> Verdict {
     match code.as_str() {
         "invalid_grant" => Verdict::Ended,
         "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
@@ -57,8 +72,14 @@ fn refused(code: String) -> Verdict {
         "use_dpop_nonce" if cfg!(feature = "full") => {
             Verdict::Transient(words!("the provider goes on asking for another DPoP nonce"))
         }
-        // `invalid_client`, `unauthorized_client`, `invalid_scope`, and what nobody has heard of.
-        _ => Verdict::Misconfigured(code),
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
+            Verdict::Misconfigured(code)
+        }
+        #[cfg(feature = "full")]
+        "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
+        // `invalid_request`, and codes that nobody has heard of.
+        _ if is_refusal => Verdict::Unexplained(code),
+        _ => Verdict::Transient(words!("a 4xx response with an error code that is unknown")),
     }
 }
 
@@ -74,6 +95,19 @@ pub const PATIENCE: u32 = 3;
 
 /// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
 pub const MAX_SCHEDULED: u32 = 10;
+
+/// Refusals without a usable reason after which a session is suspected.
+const MIN_REFUSALS: u32 = 3;
+
+/// Opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
+/// reached after each.
+const MIN_HIDDEN: u32 = 5;
+const HIDDEN_SPAN: Millis = Millis::from_secs(120);
+
+/// The interval between attempts for a suspected session.
+const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
+/// What a page says does not bring an attempt for a suspected session nearer than this to the one that failed.
+const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
 const FIRST_DELAY: Millis = Millis(500);
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
@@ -103,6 +137,13 @@ pub struct Schedule {
     scheduled: bool,
     /// The last attempt failed in a way that may be over when the device wakes up.
     can_hurry: bool,
+    /// Refusals without a usable reason.
+    refusals: u32,
+    /// Consecutive opaque failures after which the provider could be reached.
+    hidden: u32,
+    /// When the first of them happened.
+    hidden_since: Instant,
+    is_suspected: bool,
 }
 
 impl Schedule {
@@ -123,7 +164,7 @@ impl Schedule {
     #[must_use]
     pub fn patience(&self, now: &Instant) -> Patience {
         let left = self.wait.saturating_sub(self.failed_at.elapsed(now));
-        let is_near = self.failures < PATIENCE && left <= PATIENT_WAIT;
+        let is_near = !self.is_suspected && self.failures < PATIENCE && left <= PATIENT_WAIT;
         if self.is_open(now) || is_near {
             Patience::Wait
         } else {
@@ -154,7 +195,12 @@ impl Schedule {
     pub fn hurry(&mut self) {
         if self.can_hurry {
             self.scheduled = true;
-            self.wait = self.wait.min(LEAST_WAIT);
+            let least = if self.is_suspected {
+                SUSPECTED_LEAST_WAIT
+            } else {
+                LEAST_WAIT
+            };
+            self.wait = self.wait.min(least);
             // Calls wait for that attempt.
             self.failures = self.failures.min(PATIENCE - 1);
         }
@@ -169,6 +215,46 @@ impl Schedule {
         self.can_hurry = true;
     }
 
+    /// The provider refused without a usable reason. The third refusal makes the session suspected.
+    pub fn refused(&mut self, now: &Instant, jitter: u8) {
+        self.refusals += 1;
+        self.hidden = 0;
+        if self.refusals >= MIN_REFUSALS {
+            self.suspect();
+        }
+        self.failed(now, jitter);
+    }
+
+    /// After an opaque failure the provider's metadata could be read: the failure may be a refusal that CORS hides.
+    /// The session becomes suspected with the fifth such failure in a row, if the first is two minutes old.
+    pub fn reachable(&mut self, now: &Instant) {
+        if self.hidden == 0 {
+            self.hidden_since = self.failed_at;
+        }
+        self.hidden += 1;
+        if self.hidden >= MIN_HIDDEN && self.hidden_since.elapsed(now) >= HIDDEN_SPAN {
+            self.suspect();
+            self.wait = SUSPECTED_DELAY;
+            self.scheduled = true;
+        }
+    }
+
+    /// An attempt failed for want of a connection: what was counted by [`Schedule::reachable`] says nothing.
+    pub fn unreachable(&mut self) {
+        self.hidden = 0;
+    }
+
+    /// The provider seems to have ended the grant without saying so.
+    pub fn suspect(&mut self) {
+        self.is_suspected = true;
+    }
+
+    /// Returns true if the provider seems to have ended the grant: the user should sign in again.
+    #[must_use]
+    pub const fn is_suspected(&self) -> bool {
+        self.is_suspected
+    }
+
     /// The provider asked for patience.
     pub fn told_to_wait(&mut self, now: &Instant, wait: Millis) {
         self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
@@ -179,7 +265,7 @@ impl Schedule {
     pub fn blocked(&mut self, now: &Instant) {
         self.postpone(now, LONGEST_DELAY);
         self.failures = self.failures.max(PATIENCE);
-        self.scheduled = false;
+        self.scheduled = self.is_suspected;
     }
 
     fn postpone(&mut self, now: &Instant, wait: Millis) {
@@ -187,6 +273,10 @@ impl Schedule {
         self.failed_at = *now;
         self.wait = wait;
         self.scheduled = self.failures < MAX_SCHEDULED;
+        if self.is_suspected {
+            self.wait = wait.max(SUSPECTED_DELAY);
+            self.scheduled = true;
+        }
     }
 }
 
@@ -236,11 +326,11 @@ mod tests {
             "unauthorized_client",
             "unsupported_grant_type",
             "invalid_scope",
-            "invalid_request",
-            "invalid_target",
-            "something_new",
         ] {
             assert!(matches!(refusal(code), Verdict::Misconfigured(c) if c == code));
+        }
+        for code in ["invalid_request", "something_new"] {
+            assert!(matches!(refusal(code), Verdict::Unexplained(c) if c == code));
         }
         assert!(matches!(
             refusal("temporarily_unavailable"),
@@ -250,6 +340,22 @@ mod tests {
             verdict(&Outcome::Failed, Scheme::Bearer),
             Verdict::Transient(_)
         ));
+        assert!(matches!(
+            verdict(&Outcome::Opaque, Scheme::Bearer),
+            Verdict::Opaque
+        ));
+        for status in [400, 401] {
+            for body in ["", "<html>", "{}", "null", r#"{"error":"Bad Code"}"#] {
+                let reply = json_reply(status, body);
+                assert!(matches!(of(reply), Verdict::Unexplained(_)), "{status}");
+            }
+        }
+        for status in [402, 403, 404, 405, 407, 410, 451, 499] {
+            for body in ["", r#"{"error":"invalid_request"}"#] {
+                let reply = json_reply(status, body);
+                assert!(matches!(of(reply), Verdict::Transient(_)), "{status}");
+            }
+        }
         for status in [500, 502, 503, 504, 408] {
             assert!(matches!(of(json_reply(status, "")), Verdict::Transient(_)));
         }
@@ -351,6 +457,81 @@ mod tests {
         schedule.failed(&at(10_000), 0);
         schedule.hurry();
         assert_eq!(schedule.due(), Some(Millis(10_375)));
+    }
+
+    #[test]
+    fn third_unexplained_refusal_makes_a_session_suspected() {
+        let mut schedule = Schedule::default();
+        let mut now = 0;
+        for _ in 0..2 {
+            schedule.refused(&at(now), 128);
+            assert!(!schedule.is_suspected());
+            assert_eq!(schedule.patience(&at(now)), Patience::Wait);
+            now = schedule.due().unwrap().0;
+        }
+        // A lost response in between says nothing either way.
+        schedule.failed(&at(now), 128);
+        schedule.refused(&at(now), 128);
+        assert!(schedule.is_suspected());
+        assert_eq!(schedule.patience(&at(now)), Patience::GiveUp);
+        schedule.reset();
+        assert!(!schedule.is_suspected());
+    }
+
+    #[test]
+    fn suspected_session_is_tried_every_five_minutes() {
+        let mut schedule = Schedule::default();
+        let mut now = 0;
+        for _ in 0..3 {
+            schedule.refused(&at(now), 128);
+        }
+        for _ in 0..2 * MAX_SCHEDULED {
+            assert_eq!(schedule.due(), Some(Millis(now + 300_000)));
+            now += 300_000;
+            schedule.started();
+            schedule.failed(&at(now), 128);
+            assert!(schedule.is_suspected());
+        }
+        schedule.blocked(&at(now));
+        assert_eq!(schedule.due(), Some(Millis(now + 300_000)));
+        schedule.told_to_wait(&at(now), Millis::from_secs(600));
+        assert_eq!(schedule.due(), Some(Millis(now + 600_000)));
+    }
+
+    #[test]
+    fn waking_brings_a_suspected_attempt_forward_within_bounds() {
+        let mut schedule = Schedule::default();
+        for _ in 0..3 {
+            schedule.refused(&at(1000), 0);
+        }
+        schedule.hurry();
+        assert_eq!(schedule.due(), Some(Millis(11_000)));
+        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
+    }
+
+    /// Fails opaquely at these seconds; the metadata can be read after each.
+    fn hidden(seconds: &[u64]) -> Schedule {
+        let mut schedule = Schedule::default();
+        for second in seconds {
+            let now = at(second * 1000);
+            schedule.failed(&now, 0);
+            schedule.reachable(&now);
+        }
+        schedule
+    }
+
+    #[test]
+    fn opaque_failures_need_five_attempts_over_two_minutes() {
+        assert!(!hidden(&[0, 40, 80, 130]).is_suspected());
+        assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
+        assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());
+        assert_eq!(hidden(&[0, 1, 2, 3, 120]).due(), Some(Millis(420_000)));
+        let mut schedule = hidden(&[0, 1, 2, 3]);
+        schedule.unreachable();
+        let now = at(120_000);
+        schedule.failed(&now, 0);
+        schedule.reachable(&now);
+        assert!(!schedule.is_suspected());
     }
 
     #[test]

@@ -563,10 +563,10 @@ impl Session {
     }
 
     /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`. `is_kept`: whether the store takes it, if
-    /// it is to.
+    /// it is to. `is_suspected`: the provider seems to have ended it without saying so.
     #[must_use]
-    pub fn view(&self, config: &Config, is_kept: Option<bool>) -> String {
-        let state = if self.interaction_required {
+    pub fn view(&self, config: &Config, is_kept: Option<bool>, is_suspected: bool) -> String {
+        let state = if self.interaction_required || is_suspected {
             "interaction_required"
         } else {
             "active"

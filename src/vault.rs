@@ -111,6 +111,8 @@ struct Operation {
 enum Purpose {
     Metadata,
     Keys,
+    /// The provider's metadata once more, uncached: can it be reached?
+    Probe,
     #[cfg(feature = "full")]
     MakeKey,
     #[cfg(feature = "full")]
@@ -415,6 +417,7 @@ impl Vault {
         match purpose {
             Purpose::Metadata => self.metadata_answered(outcome),
             Purpose::Keys => self.keys_answered(outcome),
+            Purpose::Probe => self.probe_answered(op, outcome),
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
             #[cfg(feature = "full")]
@@ -567,7 +570,7 @@ impl Vault {
         let view = self
             .session
             .as_ref()
-            .map(|s| s.view(&self.config, self.is_kept()));
+            .map(|s| s.view(&self.config, self.is_kept(), self.is_suspected()));
         let reason = self.end_reason.map(EndReason::as_str);
         message
             .json("session", view.as_deref().unwrap_or("null"))

@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) schedule: Schedule,
     /// Why the provider refused the last one.
     pub(super) refused: Option<Code>,
+    /// The generation that the last attempt was to renew.
+    pub(super) generation: u64,
 }
 
 /// Sessions by their numbers, sorted.

@@ -292,7 +292,12 @@ impl Task {
         let Some(seen) = known.get(&session.sid) else {
             return Ok(());
         };
-        if seen.schedule.is_open(&now) || seen.schedule.patience(&now) != Patience::GiveUp {
+        // Another isolate was successful since.
+        let is_over = seen.generation < session.generation;
+        if is_over
+            || seen.schedule.is_open(&now)
+            || seen.schedule.patience(&now) != Patience::GiveUp
+        {
             return Ok(());
         }
         Err(match seen.refused {
@@ -341,6 +346,23 @@ impl Task {
                     words!("the provider asks for patience"),
                 );
                 Err(Refusal::Later(error, time))
+            }
+            Verdict::Unexplained(code) => {
+                self.withdraw(session).await;
+                let found = self.judge(session.clone()).await?;
+                if found.generation > session.generation {
+                    return Ok(found);
+                }
+                self.fault_of(
+                    Code::InteractionRequired,
+                    &[words!("the provider keeps refusing a refresh token without a usable error code; the session is kept: "), &code],
+                );
+                Err(Refusal::Interaction)
+            }
+            // Only browsers report this.
+            Verdict::Opaque => {
+                self.withdraw(session).await;
+                Err(later(words!("there was no answer")))
             }
             Verdict::Transient(why) => {
                 self.withdraw(session).await;
@@ -426,7 +448,8 @@ impl Task {
                 Ok(outcome) => refresh::verdict(&outcome, self.config().scheme()),
                 Err(_) => Verdict::Transient(words!("the provider's metadata could not be had")),
             };
-            if attempt == ATTEMPTS || !matches!(verdict, Verdict::Transient(_)) {
+            let may_pass = matches!(verdict, Verdict::Transient(_) | Verdict::Unexplained(_));
+            if attempt == ATTEMPTS || !may_pass {
                 return verdict;
             }
             attempt += 1;
@@ -434,7 +457,7 @@ impl Task {
             pause = pause + pause;
             // Somebody may have come with the successor of a refresh whose answer was lost here.
             if self.look(session).await.is_ok() && !self.holds_intent(session) {
-                return verdict;
+                return Verdict::Transient(words!("another isolate took over the refresh"));
             }
         }
     }
@@ -452,8 +475,11 @@ impl Task {
         let [jitter] = self.isolate().random();
         let mut known = self.isolate().known.borrow_mut();
         let seen = known.entry(&session.sid, &now);
+        seen.generation = session.generation;
         seen.refused = match verdict {
-            Verdict::InteractionRequired(_) => Some(Code::InteractionRequired),
+            Verdict::InteractionRequired(_) | Verdict::Unexplained(_) => {
+                Some(Code::InteractionRequired)
+            }
             Verdict::Misconfigured(_) => Some(Code::ClientRejected),
             _ => None,
         };
@@ -462,7 +488,12 @@ impl Task {
         match verdict {
             Verdict::Renewed(_) | Verdict::Ended => schedule.reset(),
             Verdict::Wait(time) => schedule.told_to_wait(&now, *time),
-            Verdict::Transient(_) => schedule.failed(&now, jitter),
+            // After as many attempts as a suspicion takes.
+            Verdict::Unexplained(_) => {
+                schedule.suspect();
+                schedule.failed(&now, jitter);
+            }
+            Verdict::Transient(_) | Verdict::Opaque => schedule.failed(&now, jitter),
             Verdict::InteractionRequired(_) | Verdict::Misconfigured(_) => schedule.blocked(&now),
         }
     }

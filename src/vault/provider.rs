@@ -3,7 +3,7 @@
 //! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
-use super::{Purpose, Vault};
+use super::{OpId, Purpose, Vault};
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
@@ -59,6 +59,10 @@ impl Vault {
         if self.operations.iter().any(|o| o.purpose == purpose) {
             return;
         }
+        self.get(purpose, url);
+    }
+
+    pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
         let request = HttpRequest {
             #[cfg(feature = "full")]
             proof: None,
@@ -66,7 +70,7 @@ impl Vault {
             form: None,
             keepalive: false,
         };
-        self.send(purpose, request);
+        self.send(purpose, request)
     }
 
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {

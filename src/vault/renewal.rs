@@ -10,10 +10,12 @@ use super::verification::Verification;
 use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
 use crate::allow::Which;
+use crate::base64url;
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
+use crate::metadata::{self, Metadata};
 use crate::prelude::*;
 #[cfg(feature = "full")]
 use crate::reasons;
@@ -41,6 +43,8 @@ pub(super) struct Renewal {
     /// How many refreshes began because of a 401, since when.
     for_401: u32,
     for_401_since: Instant,
+    /// Whether the provider can be reached after an opaque failure, while that is being found out.
+    probe: Option<OpId>,
 }
 
 /// So many refreshes may begin because of a 401 within [`WINDOW`]: an API that refuses each new token
@@ -253,7 +257,21 @@ impl Vault {
         if self.renewal.is_under_way() || is_patient {
             Ok(())
         } else {
-            Err(unavailable())
+            Err(self.no_new_token())
+        }
+    }
+
+    /// Returns true if the provider seems to have ended the grant without saying so.
+    pub(super) const fn is_suspected(&self) -> bool {
+        self.renewal.schedule.is_suspected()
+    }
+
+    /// Why there is no new access token for the time being.
+    fn no_new_token(&self) -> Error {
+        if self.is_suspected() {
+            suspected()
+        } else {
+            unavailable()
         }
     }
 
@@ -273,6 +291,10 @@ impl Vault {
         let Some(verdict) = self.refusal_of_target(verdict) else {
             return self.proceed();
         };
+        self.renewal.probe = None;
+        if !matches!(verdict, Verdict::Opaque) {
+            self.renewal.schedule.unreachable();
+        }
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
@@ -310,21 +332,74 @@ impl Vault {
                 self.refresh_postponed(words!("the provider asks for patience"));
             }
             Verdict::Transient(why) => self.transient(why),
+            Verdict::Unexplained(why) => {
+                let was_suspected = self.is_suspected();
+                let [jitter] = self.random();
+                self.renewal.schedule.refused(&self.now, jitter);
+                self.note_suspicion(was_suspected);
+                self.refresh_postponed(&why);
+            }
+            Verdict::Opaque => {
+                self.transient(words!("there was no answer that could be read"));
+                if !self.is_suspected() {
+                    self.probe();
+                }
+            }
         }
         self.proceed();
     }
 
+    fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.entropy.fill(&mut octets);
+        octets
+    }
+
     fn transient(&mut self, why: &str) {
-        let mut jitter = [0];
-        self.entropy.fill(&mut jitter);
-        self.renewal.schedule.failed(&self.now, jitter[0]);
+        let [jitter] = self.random();
+        self.renewal.schedule.failed(&self.now, jitter);
         self.refresh_postponed(why);
+    }
+
+    /// Finds out whether the provider can be reached. The address is a new one each time, so that neither a cache nor
+    /// a service worker or CDN in front of it has a response to it.
+    fn probe(&mut self) {
+        let nonce = base64url::encode(&self.random::<12>());
+        let url = [&*metadata::discovery_url(&self.config.issuer), "?", &nonce].concat();
+        self.renewal.probe = Some(self.get(Purpose::Probe, url));
+    }
+
+    pub(super) fn probe_answered(&mut self, op: OpId, outcome: &Outcome) {
+        if self.renewal.probe != Some(op) {
+            return;
+        }
+        self.renewal.probe = None;
+        let issuer = &self.config.issuer;
+        let metadata =
+            metadata::document(outcome, "", "", "").and_then(|text| Metadata::parse(text, issuer));
+        if metadata.is_err() {
+            return self.renewal.schedule.unreachable();
+        }
+        let was_suspected = self.is_suspected();
+        self.renewal.schedule.reachable(&self.now);
+        self.note_suspicion(was_suspected);
+        if self.is_suspected() && !self.renewal.is_under_way() {
+            self.give_up_calls(Waiters::All, &suspected());
+        }
+    }
+
+    /// Tells pages if the session has become suspected.
+    fn note_suspicion(&mut self, was_suspected: bool) {
+        if self.is_suspected() && !was_suspected {
+            self.broadcast_session();
+        }
     }
 
     fn refresh_postponed(&mut self, why: &str) {
         self.trace("refresh_failed", Some(why));
         if self.renewal.schedule.patience(&self.now) == Patience::GiveUp {
-            self.give_up_calls(Waiters::All, &unavailable());
+            let error = self.no_new_token();
+            self.give_up_calls(Waiters::All, &error);
         }
     }
 
@@ -528,7 +603,18 @@ impl Vault {
 fn unavailable() -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        words!("the access token has expired and the provider cannot be reached for a new one"),
+        words!(
+            "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors"
+        ),
+    )
+}
+
+fn suspected() -> Error {
+    Error::new(
+        Code::InteractionRequired,
+        words!(
+            "the provider keeps refusing the refresh token without a usable error code, or it refused and its CORS headers are missing on errors"
+        ),
     )
 }
 

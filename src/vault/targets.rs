@@ -34,7 +34,8 @@ impl Vault {
     /// The next refresh is for this.
     pub(super) fn aim_refresh(&mut self, which: Which) {
         if !self.renewal.is_under_way() {
-            self.renewal.target = which;
+            // What ended the suspicion has to concern the session.
+            self.renewal.target = which.filter(|_| !self.is_suspected());
         }
     }
 
@@ -77,9 +78,15 @@ impl Vault {
         let Some(target) = self.renewal.target else {
             return Some(verdict);
         };
+        let mut is_unexplained = false;
         let (code, because) = match verdict {
             Verdict::InteractionRequired(because) => (Code::InteractionRequired, because),
             Verdict::Misconfigured(because) => (Code::ClientRejected, because),
+            // It may concern the session as well, which the next refresh for its own token tells.
+            Verdict::Unexplained(because) => {
+                is_unexplained = true;
+                (Code::ClientRejected, because)
+            }
             verdict => return Some(verdict),
         };
         self.trace("refresh_failed", Some(&because));
@@ -94,7 +101,8 @@ impl Vault {
         let may_have_lost_successor = self.renewal.schedule.has_failed();
         self.renewal.schedule.reset();
         self.give_up_calls_of(target, &error);
-        if may_have_lost_successor {
+        let is_stale = self.session.as_ref().is_some_and(|s| s.is_stale(&self.now));
+        if may_have_lost_successor || (is_unexplained && is_stale) {
             self.start_refresh_of(None);
         }
         // What waited for its turn.

@@ -4,6 +4,7 @@ use wasm_bindgen::JsValue;
 
 #[cfg(feature = "full")]
 use super::dpop::Making;
+use super::js;
 use super::provider::Exchange;
 use super::seal::Job;
 use super::signature::Verification;
@@ -45,11 +46,16 @@ impl Flow {
     }
 
     /// What to report when a step fails.
-    pub(super) fn failed(&self, op: OpId) -> Input<'static> {
+    pub(super) fn failed(&self, op: OpId, scope: &JsValue) -> Input<'static> {
         match self {
-            Self::Exchange(_) => Input::Answered {
+            // A browser that is online for all it knows may have hidden a response.
+            Self::Exchange(exchange) => Input::Answered {
                 op,
-                outcome: Outcome::Failed,
+                outcome: if exchange.is_unanswered() && is_online(scope) {
+                    Outcome::Opaque
+                } else {
+                    Outcome::Failed
+                },
             },
             Self::Seal(job) => job.failed(op),
             Self::Verification(_) => Input::Verified { op, valid: false },
@@ -57,4 +63,9 @@ impl Flow {
             Self::Making(_) => Input::KeyMade { op, key: None },
         }
     }
+}
+
+/// Returns false only if there is no network for sure.
+fn is_online(scope: &JsValue) -> bool {
+    js::get(&js::get(scope, "navigator"), "onLine").is_truthy()
 }

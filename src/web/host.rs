@@ -417,7 +417,7 @@ impl Host {
         let end = match next {
             Ok(Next::When(thing)) => return self.when(&thing, Step::Flow(op, flow)),
             Ok(Next::Done(end)) => end,
-            Err(_) => flow.failed(op),
+            Err(_) => flow.failed(op, &self.scope),
         };
         flow.end();
         self.report(end);

@@ -59,6 +59,11 @@ impl Exchange {
         }
     }
 
+    /// Returns true if the request was sent and nothing of a response could be read.
+    pub(super) const fn is_unanswered(&self) -> bool {
+        matches!(self.stage, Stage::Sent)
+    }
+
     /// Gives the request up, unless it is over.
     pub(super) fn end(&self) {
         js::abort(&self.controller);

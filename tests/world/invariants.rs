@@ -898,7 +898,7 @@ pub(crate) fn in_words(outcome: &Outcome) -> String {
         (Reading::Tokens { .. }, _) => "tokens".to_owned(),
         (Reading::Refused(code), _) => format!("refused, {code}"),
         (Reading::Wait(wait), _) => format!("told to wait for {} s", wait.as_secs()),
-        (Reading::Nothing, Outcome::Failed) => "the network failed".to_owned(),
+        (Reading::Nothing, Outcome::Failed | Outcome::Opaque) => "the network failed".to_owned(),
         (Reading::Nothing, Outcome::KeyLost) => "not sent: its key is gone".to_owned(),
         (Reading::Nothing, Outcome::Reply(reply)) => format!("status {}", reply.status),
     }

@@ -52,7 +52,7 @@ pub fn check(input: &[u8]) {
     };
     assert_eq!(twin.kept(config(), &NOW).expose(), again.expose());
     assert_eq!(twin.limit_reached(limits, &NOW), reached);
-    let view = session.view(config(), Some(true));
+    let view = session.view(config(), Some(true), false);
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();
