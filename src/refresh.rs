@@ -190,6 +190,17 @@ impl Schedule {
         *self = Self::default();
     }
 
+    /// The next attempt may start at once. What points to the end of the grant still counts.
+    pub fn reopen(&mut self) {
+        *self = Self {
+            refusals: self.refusals,
+            hidden: self.hidden,
+            hidden_since: self.hidden_since,
+            is_suspected: self.is_suspected,
+            ..Self::default()
+        };
+    }
+
     /// The device woke up or is online again: what failed may work now. What the provider said still
     /// holds, and a page that says so again and again causes no storm.
     pub fn hurry(&mut self) {

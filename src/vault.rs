@@ -417,7 +417,7 @@ impl Vault {
         match purpose {
             Purpose::Metadata => self.metadata_answered(outcome),
             Purpose::Keys => self.keys_answered(outcome),
-            Purpose::Probe => self.probe_answered(op, outcome),
+            Purpose::Probe => self.probe_answered(outcome),
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
             #[cfg(feature = "full")]

@@ -3,7 +3,7 @@
 //! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
-use super::{OpId, Purpose, Vault};
+use super::{Purpose, Vault};
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
@@ -62,7 +62,7 @@ impl Vault {
         self.get(purpose, url);
     }
 
-    pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
+    pub(super) fn get(&mut self, purpose: Purpose, url: String) {
         let request = HttpRequest {
             #[cfg(feature = "full")]
             proof: None,
@@ -70,7 +70,7 @@ impl Vault {
             form: None,
             keepalive: false,
         };
-        self.send(purpose, request)
+        self.send(purpose, request);
     }
 
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {

@@ -43,8 +43,8 @@ pub(super) struct Renewal {
     /// How many refreshes began because of a 401, since when.
     for_401: u32,
     for_401_since: Instant,
-    /// Whether the provider can be reached after an opaque failure, while that is being found out.
-    probe: Option<OpId>,
+    /// Whether the provider could be reached after an opaque failure is being found out.
+    probes: bool,
 }
 
 /// So many refreshes may begin because of a 401 within [`WINDOW`]: an API that refuses each new token
@@ -208,7 +208,7 @@ impl Vault {
         let request = token::refresh_request(endpoint, client_id, refresh_token);
         if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
             // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
-            self.renewal.schedule.reset();
+            self.renewal.schedule.reopen();
         }
         self.renewal.schedule.started();
         #[cfg(feature = "full")]
@@ -291,8 +291,8 @@ impl Vault {
         let Some(verdict) = self.refusal_of_target(verdict) else {
             return self.proceed();
         };
-        self.renewal.probe = None;
         if !matches!(verdict, Verdict::Opaque) {
+            self.renewal.probes = false;
             self.renewal.schedule.unreachable();
         }
         match verdict {
@@ -364,16 +364,19 @@ impl Vault {
     /// Finds out whether the provider can be reached. The address is a new one each time, so that neither a cache nor
     /// a service worker or CDN in front of it has a response to it.
     fn probe(&mut self) {
-        let nonce = base64url::encode(&self.random::<12>());
-        let url = [&*metadata::discovery_url(&self.config.issuer), "?", &nonce].concat();
-        self.renewal.probe = Some(self.get(Purpose::Probe, url));
-    }
-
-    pub(super) fn probe_answered(&mut self, op: OpId, outcome: &Outcome) {
-        if self.renewal.probe != Some(op) {
+        if self.operations.iter().any(|o| o.purpose == Purpose::Probe) {
             return;
         }
-        self.renewal.probe = None;
+        let nonce = base64url::encode(&self.random::<12>());
+        let url = [&*metadata::discovery_url(&self.config.issuer), "?", &nonce].concat();
+        self.renewal.probes = true;
+        self.get(Purpose::Probe, url);
+    }
+
+    pub(super) fn probe_answered(&mut self, outcome: &Outcome) {
+        if !core::mem::take(&mut self.renewal.probes) {
+            return;
+        }
         let issuer = &self.config.issuer;
         let metadata =
             metadata::document(outcome, "", "", "").and_then(|text| Metadata::parse(text, issuer));

@@ -99,7 +99,7 @@ impl Vault {
         self.renewal.refused_targets.push(refused);
         // Then the refresh token is to be had back now, while the provider forgives, by a token that it does not refuse.
         let may_have_lost_successor = self.renewal.schedule.has_failed();
-        self.renewal.schedule.reset();
+        self.renewal.schedule.reopen();
         self.give_up_calls_of(target, &error);
         let is_stale = self.session.as_ref().is_some_and(|s| s.is_stale(&self.now));
         if may_have_lost_successor || (is_unexplained && is_stale) {

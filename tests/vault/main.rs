@@ -36,6 +36,7 @@ mod secrecy;
 mod sockets;
 mod step_up;
 mod stuck_store;
+mod suspected;
 mod unauthorized;
 #[path = "../world/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

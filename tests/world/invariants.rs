@@ -29,6 +29,8 @@ invariants! {
         "a session ends on a definite verdict, at once, and on nothing else";
     ProviderHeeded = "provider_heeded",
         "no refresh is sent before the time that the provider told to wait, nor after it asked for the user";
+    Suspicion = "suspicion",
+        "a session is said to need its user if the provider said so, refused it three times without a reason, or hid five refusals over two minutes while it could be reached, and for nothing else, until a refresh works";
     ValidatedLogin = "validated_login",
         "a session begins with an ID token that was issued for its login and rightly signed, and with nothing else";
     UnderLock = "under_lock",
@@ -126,6 +128,21 @@ enum Loss {
     WithWorker,
 }
 
+/// What points to the end of a family's grant, in one vault.
+#[derive(Default)]
+struct Suspicion {
+    family: usize,
+    refusals: u32,
+    /// Hidden refusals in a row, and when the first was.
+    hidden: u32,
+    hidden_since: Option<Instant>,
+    /// The last attempt may have been refused, if the provider can be reached.
+    is_open: Option<Instant>,
+    is_confirmed: bool,
+    /// A refresh of another vault worked, of which this one learns by the store.
+    may_be_over: bool,
+}
+
 /// Who knows that a refresh token, or a code, must not be sent any more.
 #[derive(Default)]
 struct Knowers {
@@ -169,6 +186,12 @@ pub(crate) struct Watch {
     /// No refresh of the family before so long after that moment.
     told_to_wait: BTreeMap<usize, (usize, Instant, Millis)>,
     needs_user: BTreeMap<usize, usize>,
+    /// Families for which the provider ever asked for the user: what is kept says so too.
+    asked_for_user: BTreeSet<usize>,
+    /// What points to the end of a grant that the provider does not announce, by vault.
+    suspicions: BTreeMap<usize, Suspicion>,
+    /// Vaults whose pages were told that the session needs its user.
+    told_to_interact: BTreeSet<usize>,
     /// Since the last refresh that worked.
     trouble: Trouble,
 }
@@ -204,6 +227,9 @@ impl Watch {
             must_end: None,
             told_to_wait: BTreeMap::new(),
             needs_user: BTreeMap::new(),
+            asked_for_user: BTreeSet::new(),
+            suspicions: BTreeMap::new(),
+            told_to_interact: BTreeSet::new(),
             trouble: Trouble::default(),
         }
     }
@@ -214,6 +240,8 @@ impl Watch {
         self.unpersisted.remove(&vault);
         self.told_to_wait.remove(&vault);
         self.needs_user.remove(&vault);
+        self.suspicions.remove(&vault);
+        self.told_to_interact.remove(&vault);
         for (token, knowers) in &mut self.dead {
             let knew = knowers.vaults.remove(&vault);
             if knew && knowers.vaults.is_empty() && !knowers.store {
@@ -309,6 +337,9 @@ impl Watch {
         is_tick: bool,
     ) {
         self.adopting = None;
+        if has_pages {
+            self.check_suspicion(vault);
+        }
         if let Some(kept) = &mut self.kept {
             return kept.after(vault, now, has_pages, next_tick, is_tick);
         }
@@ -428,6 +459,11 @@ impl Watch {
                 }
                 self.unpersisted.insert(vault, unpersisted);
                 self.trouble = Trouble::default();
+                self.suspicions.remove(&vault);
+                let elsewhere = self.suspicions.values_mut();
+                for known in elsewhere.filter(|known| Some(known.family) == family) {
+                    known.may_be_over = true;
+                }
                 self.told_to_wait
                     .retain(|_, (waiting, ..)| Some(*waiting) != family);
                 self.needs_user
@@ -436,6 +472,7 @@ impl Watch {
             (Endpoint::Refresh, reading) => {
                 self.note_trouble(|trouble| trouble.failures += 1);
                 let Some(family) = family else { return };
+                self.suspect(family, outcome, (vault, now));
                 self.failed(sent, family, reading, (vault, now));
             }
             _ => {}
@@ -489,9 +526,10 @@ impl Watch {
                 }
                 "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
                     self.needs_user.insert(vault, family);
+                    self.asked_for_user.insert(family);
                 }
                 "temporarily_unavailable" | "server_error" | "slow_down" => {}
-                code if is_about_proof(code) => {}
+                code if !is_misconfiguration(code) => {}
                 _ => {
                     let wait = Millis::from_secs(60);
                     self.told_to_wait.insert(vault, (family, *now, wait));
@@ -504,8 +542,87 @@ impl Watch {
         }
     }
 
+    /// A refresh failed: is it a refusal that does not say so?
+    fn suspect(&mut self, family: usize, outcome: &Outcome, (vault, now): (usize, &Instant)) {
+        let known = self.suspicions.entry(vault).or_default();
+        if known.family != family {
+            *known = Suspicion {
+                family,
+                ..Suspicion::default()
+            };
+        }
+        known.is_open = None;
+        if matches!(outcome, Outcome::Opaque) {
+            known.is_open = Some(*now);
+            return;
+        }
+        known.hidden = 0;
+        if is_unexplained(outcome) {
+            known.refusals += 1;
+            known.is_confirmed |= known.refusals >= 3;
+        }
+    }
+
+    /// The provider was asked for its metadata once more, under an address of its own. `is_there`: it is the
+    /// provider that answered.
+    pub(crate) fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
+        let Some(known) = self.suspicions.get_mut(&vault) else {
+            return;
+        };
+        let Some(attempt) = known.is_open.take() else {
+            return;
+        };
+        if !is_there {
+            known.hidden = 0;
+            return;
+        }
+        if known.hidden == 0 {
+            known.hidden_since = Some(attempt);
+        }
+        known.hidden += 1;
+        let span = known.hidden_since.map(|since| since.elapsed(now));
+        known.is_confirmed |= known.hidden >= 5 && span >= Some(Millis::from_secs(120));
+    }
+
+    /// A page is told whether its session needs the user.
+    pub(crate) fn told_state(&mut self, vault: usize, needs_user: bool) {
+        if needs_user {
+            self.told_to_interact.insert(vault);
+        } else {
+            self.told_to_interact.remove(&vault);
+        }
+    }
+
+    fn check_suspicion(&self, vault: usize) {
+        let Some(family) = self.family_in(vault) else {
+            return;
+        };
+        let is_told = self.told_to_interact.contains(&vault);
+        let known = self.suspicions.get(&vault);
+        let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
+        // Between a refresh that works and the store's having its successor.
+        let is_adopting = self.unpersisted.contains_key(&vault);
+        let is_asked_for = self.asked_for_user.contains(&family);
+        Invariant::Suspicion.holds_if(
+            !is_told || is_suspected || is_asked_for || is_adopting,
+            || format!("vault {vault} says so of family {family} for no reason"),
+        );
+        let may_be_over = known.is_some_and(|known| known.may_be_over);
+        Invariant::Suspicion.holds_if(is_told || !is_suspected || may_be_over, || {
+            format!("vault {vault} does not say so of family {family}")
+        });
+    }
+
+    /// Returns true if the provider asked for the user of this family.
+    pub(crate) fn has_asked_for_user(&self, family: usize) -> bool {
+        self.asked_for_user.contains(&family)
+    }
+
     /// The time of a refresh was over before its answer came.
-    pub(crate) fn timed_out(&mut self) {
+    pub(crate) fn timed_out(&mut self, vault: usize) {
+        if let Some(known) = self.suspicions.get_mut(&vault) {
+            (known.hidden, known.is_open) = (0, None);
+        }
         self.note_trouble(|trouble| trouble.failures += 1);
         self.hinder();
     }
@@ -769,6 +886,7 @@ impl Watch {
         self.must_end = None;
         self.told_to_wait.clear();
         self.needs_user.clear();
+        self.suspicions.clear();
         self.trouble = Trouble::default();
     }
 
@@ -778,6 +896,8 @@ impl Watch {
             // What it was told of that session it has let go of, too, should another vault have kept it alive.
             self.told_to_wait.remove(&vault);
             self.needs_user.remove(&vault);
+            self.suspicions.remove(&vault);
+            self.told_to_interact.remove(&vault);
             let reason = reason.unwrap_or("no reason");
             if let Some(family) = kept.told_none(vault, reason) {
                 self.count_end(family, reason);
@@ -786,6 +906,8 @@ impl Watch {
         }
         // A login that nobody saw the end of may have failed.
         self.unseen = None;
+        self.suspicions.clear();
+        self.told_to_interact.clear();
         let Some(session) = self.session.take() else {
             return;
         };
@@ -844,6 +966,45 @@ fn is_about_proof(code: &str) -> bool {
     matches!(code, "use_dpop_nonce" | "invalid_dpop_proof")
 }
 
+/// Returns true for the codes that say that the client is at fault.
+fn is_misconfiguration(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_client"
+            | "unauthorized_client"
+            | "unsupported_grant_type"
+            | "invalid_scope"
+            | "invalid_target"
+    )
+}
+
+/// Returns true for a refusal that does not say why.
+fn is_unexplained(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    let is_explained = |code: &str| {
+        is_about_proof(code)
+            || is_misconfiguration(code)
+            || matches!(
+                code,
+                "invalid_grant"
+                    | "interaction_required"
+                    | "login_required"
+                    | "consent_required"
+                    | "mfa_required"
+                    | "temporarily_unavailable"
+                    | "server_error"
+                    | "slow_down"
+            )
+    };
+    matches!(reply.status, 400 | 401)
+        && match read(outcome) {
+            Reading::Refused(code) => !is_explained(&code),
+            _ => true,
+        }
+}
+
 /// Whether a refusal concerns what was asked for, if that was something of its own.
 pub(crate) fn is_refusal_of_target(outcome: &Outcome) -> bool {
     let of_session = [
@@ -852,7 +1013,8 @@ pub(crate) fn is_refusal_of_target(outcome: &Outcome) -> bool {
         "server_error",
         "slow_down",
     ];
-    matches!(read(outcome), Reading::Refused(code) if !of_session.contains(&code.as_str()))
+    is_unexplained(outcome)
+        || matches!(read(outcome), Reading::Refused(code) if !of_session.contains(&code.as_str()))
 }
 
 fn read(outcome: &Outcome) -> Reading {

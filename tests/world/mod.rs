@@ -77,6 +77,7 @@ pub(crate) enum Kind {
 
 pub(crate) const EXCHANGE: Kind = Kind::Provider(Endpoint::Exchange);
 pub(crate) const REFRESH: Kind = Kind::Provider(Endpoint::Refresh);
+pub(crate) const PROBE: Kind = Kind::Provider(Endpoint::Probe);
 pub(crate) const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
 pub(crate) const KEYS: Kind = Kind::Provider(Endpoint::Keys);
 pub(crate) const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
@@ -106,6 +107,8 @@ struct Job {
     outcome: Option<Outcome>,
     /// No answer will come.
     is_silent: bool,
+    /// What comes is not the provider's: a service worker had it.
+    is_from_cache: bool,
 }
 
 enum Task {
@@ -158,6 +161,10 @@ pub(crate) struct World {
     pub(crate) store: Store,
     /// Whether successors can be made durable.
     pub(crate) persists: bool,
+    /// Documents by their addresses, if a service worker has those that the network fails to bring.
+    pub(crate) service_worker: Option<BTreeMap<String, Outcome>>,
+    /// Whether the device knows that it is offline, when the network fails.
+    pub(crate) knows_offline: bool,
     pub(crate) events: Vec<Event>,
     moments: Vec<(Kind, Duration)>,
     pub(crate) ledger: Ledger,
@@ -275,6 +282,8 @@ impl World {
             last_seed: seed,
             true_time: BEGINNING.wall,
             api_ahead: 0,
+            service_worker: None,
+            knows_offline: false,
             pages: BTreeMap::new(),
             gone: BTreeSet::new(),
             greeted: BTreeSet::new(),
@@ -904,7 +913,12 @@ impl World {
             return self.input(Input::CallFailed { call });
         }
         self.jobs[i].acted_at.get_or_insert(self.now);
-        self.jobs[i].outcome = Some(Outcome::Failed);
+        let outcome = if self.knows_offline {
+            Outcome::Failed
+        } else {
+            Outcome::Opaque
+        };
+        self.jobs[i].outcome = Some(outcome);
         self.answer_job(i);
     }
 
@@ -1167,7 +1181,11 @@ impl World {
                     self.story(|_| format!("vault gives up: {:?}", job.kind));
                     self.watch.hinder();
                     match job.task {
-                        Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(),
+                        Task::Send(..) if job.kind == PROBE => {
+                            let now = self.time_of(turn);
+                            self.watch.probed(turn, false, &now);
+                        }
+                        Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(turn),
                         Task::Persist(_, Some(state), key) if self.land_late.contains(&job.id) => {
                             self.watch.wrote(turn, self.last_job);
                             self.story(|_| "what was given up is stored all the same".to_owned());
@@ -1379,6 +1397,7 @@ impl World {
             task,
             outcome: None,
             is_silent: false,
+            is_from_cache: false,
         });
     }
 
@@ -1404,7 +1423,12 @@ impl World {
             self.told_beginning.insert(port, beginning);
             let name = claims.and_then(|claims| claims.str("name"));
             match beginning {
-                Some(started_at) => self.watch.told_session(home, started_at, name),
+                Some(started_at) => {
+                    self.watch.told_session(home, started_at, name);
+                    let state = session.and_then(|s| s.str("state"));
+                    self.watch
+                        .told_state(home, state == Some("interaction_required"));
+                }
                 None => {
                     self.watch
                         .told_no_session(home, message.str("reason").map(plain_reason));
@@ -1501,6 +1525,7 @@ impl World {
         if self.jobs[i].is_silent {
             return;
         }
+        self.ask_service_worker(i);
         let Job {
             id,
             vault,
@@ -1509,6 +1534,7 @@ impl World {
             outcome,
             asked_at,
             acted_at,
+            is_from_cache,
             ..
         } = self.jobs.remove(i);
         let waited = |since: &Instant| since.elapsed(&self.now) > PROMPT;
@@ -1541,6 +1567,11 @@ impl World {
                 let family = sent.and_then(|token| self.provider.family_of(&token));
                 if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
                     self.watch.key_lost(vault, family);
+                }
+                if kind == PROBE {
+                    let now = self.time_of(vault);
+                    let is_there = !is_from_cache && provider::is_metadata(&outcome);
+                    self.watch.probed(vault, is_there, &now);
                 }
                 self.replied(&request, &outcome, asked_at);
                 self.input(Input::Answered { op, outcome });
@@ -1647,6 +1678,22 @@ impl World {
             Task::Socket(call) => {
                 let protocol = self.sockets.choose(self.calls[&call]);
                 self.input(Input::SocketOpened { call, protocol });
+            }
+        }
+    }
+
+    /// A service worker keeps what the provider says to a GET, and says it again when the network fails.
+    fn ask_service_worker(&mut self, i: usize) {
+        let job = &mut self.jobs[i];
+        if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)
+            && request.form.is_none()
+            && let Some(outcome) = &mut job.outcome
+        {
+            if provider::is_metadata(outcome) {
+                cache.insert(request.url.clone(), outcome.clone());
+            } else if let Some(known) = cache.get(&request.url) {
+                *outcome = known.clone();
+                job.is_from_cache = true;
             }
         }
     }

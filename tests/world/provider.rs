@@ -28,6 +28,8 @@ pub(crate) const REDIRECT_URI: &str = "https://app.example.com/callback";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Endpoint {
     Discovery,
+    /// The discovery document under an address of its own.
+    Probe,
     Keys,
     Exchange,
     Refresh,
@@ -46,6 +48,8 @@ pub(crate) enum Fault {
     LostAfter,
     /// Nothing comes, not even an error.
     Silence,
+    /// Somebody else answers, and CORS hides it: a CDN with its 502, for instance.
+    Opaque,
     Status(u16),
     /// A status with `Retry-After`, if any, in seconds.
     Busy(u16, Option<u64>),
@@ -63,6 +67,21 @@ pub(crate) enum Fault {
     Echo,
     /// An error answer whose error code is the code or token that the request carried.
     EchoAsCode,
+}
+
+/// How a provider says that a refresh token is not good any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusing {
+    /// `invalid_grant`.
+    Plainly,
+    /// 400 with an empty body.
+    Empty,
+    /// 401 with a page for people.
+    Unauthorized,
+    /// `invalid_request`.
+    InvalidRequest,
+    /// `invalid_grant`, which CORS hides.
+    Hidden,
 }
 
 /// What is wrong with the next ID tokens.
@@ -109,6 +128,7 @@ pub(crate) struct Provider {
     /// Whether there are refresh tokens at all.
     pub(crate) issues_refresh_tokens: bool,
     pub(crate) rotates: bool,
+    pub(crate) refusing: Refusing,
     /// For how long a consumed refresh token is forgiven.
     pub(crate) leeway: Duration,
     /// What the API answers to calls of `/demanding`: a status and `WWW-Authenticate`.
@@ -178,6 +198,7 @@ impl Provider {
             lifetime: Duration::from_secs(300),
             issues_refresh_tokens: true,
             rotates: true,
+            refusing: Refusing::Plainly,
             leeway: Duration::ZERO,
             api_demands: None,
             knows_devices: false,
@@ -224,6 +245,11 @@ impl Provider {
     /// Every request to `endpoint` meets this fault until [`Self::repair`].
     pub(crate) fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
         self.outages.insert(endpoint, fault);
+    }
+
+    /// Requests to `endpoint` meet no fault any more.
+    pub(crate) fn repair_one(&mut self, endpoint: Endpoint) {
+        self.outages.remove(&endpoint);
     }
 
     /// Nothing goes wrong any more.
@@ -338,6 +364,11 @@ impl Provider {
         self.id_tokens.get(signing_input)
     }
 
+    /// Returns true if this family's refresh token is still good.
+    pub(crate) fn honours(&self, family: usize) -> bool {
+        !self.families[family].is_revoked
+    }
+
     /// An administrator ends a session.
     pub(crate) fn revoke_family(&mut self, family: usize) {
         self.families[family].is_revoked = true;
@@ -365,6 +396,7 @@ impl Provider {
         let url = as_read(&request.url);
         let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
+            path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
             "/.well-known/openid-configuration" => Endpoint::Discovery,
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
@@ -394,11 +426,20 @@ impl Provider {
             let off = self.dates_off.get(&endpoint).copied();
             let off = off.or(self.tells_time.then_some(0));
             reply.date = off.map(|off| now.saturating_add_signed(off));
+            let is_end = reply.status == 400
+                && reply
+                    .body
+                    .as_ref()
+                    .is_some_and(|body| body.expose().contains("\"invalid_grant\""));
+            if endpoint == Endpoint::Refresh && is_end {
+                return Some(self.refuse(reply));
+            }
             return Some(Outcome::Reply(reply));
         };
         Some(match fault {
             Fault::Silence => return None,
             Fault::LostBefore => Outcome::Failed,
+            Fault::Opaque => Outcome::Opaque,
             Fault::LostAfter => {
                 self.act(now, endpoint, request, proof);
                 Outcome::Failed
@@ -455,7 +496,7 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         match endpoint {
-            Endpoint::Discovery => json(200, &self.metadata()),
+            Endpoint::Discovery | Endpoint::Probe => json(200, &self.metadata()),
             Endpoint::Push => self.push(request),
             Endpoint::AskDevice => self.ask_device(),
             Endpoint::Keys => json(200, &key_set(&self.published_keys)),
@@ -464,6 +505,20 @@ impl Provider {
             }
             Endpoint::Revoke => self.revoke(&form_of(request)["token"]),
         }
+    }
+
+    /// Says in its own way what it would say with this reply.
+    fn refuse(&self, plain: HttpReply) -> Outcome {
+        Outcome::Reply(match self.refusing {
+            Refusing::Plainly => plain,
+            Refusing::Empty => json(400, ""),
+            Refusing::Unauthorized => HttpReply {
+                content_type: Some("text/html".to_owned()),
+                ..json(401, "<html>401</html>")
+            },
+            Refusing::InvalidRequest => refusal("invalid_request"),
+            Refusing::Hidden => return Outcome::Opaque,
+        })
     }
 
     fn metadata(&self) -> String {
@@ -849,6 +904,16 @@ fn metadata(base: &str) -> String {
 /// An address as a server reads it, however it is written.
 fn as_read(url: &str) -> String {
     url::Url::parse(url).expect("an address").into()
+}
+
+/// Returns true for the provider's discovery document.
+pub(crate) fn is_metadata(outcome: &Outcome) -> bool {
+    let Outcome::Reply(reply) = outcome else {
+        return false;
+    };
+    let document = reply.json_text().and_then(|text| Value::parse(text).ok());
+    let issuer = document.as_ref().and_then(|d| d.as_object()?.str("issuer"));
+    reply.status == 200 && issuer == Some(ISSUER)
 }
 
 fn refusal(code: &str) -> HttpReply {

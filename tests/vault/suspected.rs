@@ -1,0 +1,397 @@
+//! Refusals that the provider does not announce: an empty 400, `invalid_request`, or an `invalid_grant` without CORS
+//! headers. The session is suspected: its user should sign in again, and any success restores it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::world::api::OTHER_API;
+use crate::world::provider::Refusing;
+use crate::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
+
+const READABLE: [Refusing; 3] = [
+    Refusing::Empty,
+    Refusing::Unauthorized,
+    Refusing::InvalidRequest,
+];
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A page with an expired access token, whose grant was revoked at a provider that refuses in this way.
+fn revoked(refusing: Refusing) -> (World, u32) {
+    let (mut world, page) = World::expired();
+    world.provider.refusing = refusing;
+    world.provider.revoke_family(0);
+    (world, page)
+}
+
+fn state(world: &World, page: u32) -> String {
+    let session = world.session(page).expect("the session is kept");
+    session.str("state").unwrap().to_owned()
+}
+
+fn call(world: &mut World, page: u32) -> Request {
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    call
+}
+
+/// A page whose session is suspected.
+fn suspected() -> (World, u32) {
+    let (mut world, page) = revoked(Refusing::Empty);
+    call(&mut world, page);
+    world.advance(seconds(4));
+    assert_eq!(state(&world, page), "interaction_required");
+    (world, page)
+}
+
+/// Calls once a second for so long, as an app with an impatient user does.
+fn keep_calling(world: &mut World, page: u32, for_seconds: u64) {
+    for _ in 0..for_seconds {
+        call(world, page);
+        world.advance(seconds(1));
+    }
+}
+
+#[test]
+fn third_unexplained_refusal_asks_for_the_user() {
+    for refusing in READABLE {
+        let (mut world, page) = revoked(refusing);
+        let other = world.open();
+        let waiting = call(&mut world, page);
+        world.advance(seconds(4));
+        assert_eq!(world.code(waiting), "interaction_required", "{refusing:?}");
+        assert_eq!(world.count(REFRESH), 3, "{refusing:?}");
+        for page in [page, other] {
+            assert_eq!(state(&world, page), "interaction_required", "{refusing:?}");
+        }
+        let next = call(&mut world, page);
+        assert_eq!(world.code(next), "interaction_required", "{refusing:?}");
+        assert_eq!(world.count(REFRESH), 3, "{refusing:?}");
+    }
+}
+
+#[test]
+fn two_unexplained_refusals_do_not_ask_for_the_user() {
+    for fault in [
+        Fault::Status(400),
+        Fault::Status(401),
+        Fault::Refused("invalid_request"),
+        Fault::Refused("something_new"),
+    ] {
+        let (mut world, page) = World::expired();
+        world.provider.fault(Endpoint::Refresh, &[fault, fault]);
+        let call = call(&mut world, page);
+        world.advance(seconds(4));
+        assert_eq!(world.status(call), 200, "{fault:?}");
+        assert_eq!(state(&world, page), "active", "{fault:?}");
+    }
+}
+
+#[test]
+fn other_4xx_are_outages() {
+    for status in [402, 403, 404, 405, 407, 410, 451] {
+        let (mut world, page) = World::expired();
+        world
+            .provider
+            .outage(Endpoint::Refresh, Fault::Status(status));
+        let waiting = call(&mut world, page);
+        keep_calling(&mut world, page, 400);
+        assert_eq!(world.code(waiting), "provider_unavailable", "{status}");
+        assert_eq!(state(&world, page), "active", "{status}");
+    }
+}
+
+#[test]
+fn suspected_session_is_tried_every_five_minutes() {
+    let (mut world, page) = suspected();
+    world.say(page, r#"{"t":"active"}"#);
+    world.advance(seconds(1500));
+    let moments = world.moments(REFRESH);
+    assert_eq!(moments.len(), 8);
+    for gap in moments[2..].windows(2) {
+        assert_eq!(gap[1] - gap[0], seconds(300));
+    }
+    let mut sent = world.refresh_tokens_sent_to(Endpoint::Refresh).to_vec();
+    sent.dedup();
+    assert_eq!(sent.len(), 1, "the refresh token is kept");
+}
+
+#[test]
+fn success_restores_a_suspected_session() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    let waiting = call(&mut world, page);
+    world.advance(seconds(10));
+    assert_eq!(world.code(waiting), "interaction_required");
+    world.provider.repair();
+    world.advance(seconds(289));
+    assert_eq!(state(&world, page), "interaction_required");
+    world.advance(seconds(10));
+    assert_eq!(state(&world, page), "active");
+    let next = call(&mut world, page);
+    assert_eq!(world.status(next), 200);
+    // The next refusal begins at one again.
+    world.expire_access_token();
+    let fault = Fault::Status(400);
+    world.provider.fault(Endpoint::Refresh, &[fault, fault]);
+    let last = call(&mut world, page);
+    world.advance(seconds(4));
+    assert_eq!(world.status(last), 200);
+}
+
+#[test]
+fn waking_tries_a_suspected_session_at_once() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    call(&mut world, page);
+    world.advance(seconds(20));
+    let before = world.count(REFRESH);
+    world.provider.repair();
+    world.wake();
+    assert_eq!(world.count(REFRESH), before + 1);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn waking_again_and_again_causes_no_storm() {
+    let (mut world, page) = suspected();
+    let before = world.count(REFRESH);
+    for _ in 0..600 {
+        world.wake();
+        call(&mut world, page);
+        world.advance(Duration::from_millis(100));
+    }
+    assert!(world.count(REFRESH) - before <= 6);
+}
+
+#[test]
+fn valid_access_token_is_used_while_suspected() {
+    let (mut world, page) = World::signed_in();
+    world.advance(seconds(275));
+    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    for _ in 0..10 {
+        let call = call(&mut world, page);
+        assert_eq!(world.status(call), 200);
+        world.advance(seconds(2));
+    }
+    assert_eq!(state(&world, page), "interaction_required");
+    world.advance(seconds(10));
+    let expired = call(&mut world, page);
+    assert_eq!(world.code(expired), "interaction_required");
+}
+
+#[test]
+fn login_replaces_a_suspected_session() {
+    let (mut world, page) = suspected();
+    world.sign_in(page);
+    assert_eq!(state(&world, page), "active");
+    let next = call(&mut world, page);
+    assert_eq!(world.status(next), 200);
+}
+
+#[test]
+fn outage_does_not_restore_a_suspected_session() {
+    let (mut world, page) = suspected();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(503));
+    world.advance(seconds(310));
+    assert_eq!(state(&world, page), "interaction_required");
+    let misconfigured = Fault::Refused("invalid_client");
+    world.provider.outage(Endpoint::Refresh, misconfigured);
+    world.advance(seconds(300));
+    assert_eq!(state(&world, page), "interaction_required");
+    assert_eq!(world.count(REFRESH), 5);
+}
+
+#[test]
+fn readable_end_ends_a_suspected_session() {
+    let (mut world, page) = suspected();
+    world.provider.refusing = Refusing::Plainly;
+    world.advance(seconds(300));
+    assert_eq!(world.reason(page), Some("provider_ended"));
+}
+
+#[test]
+fn hidden_refusals_ask_for_the_user_after_two_minutes() {
+    let (mut world, page) = revoked(Refusing::Hidden);
+    let waiting = call(&mut world, page);
+    world.advance(seconds(90));
+    assert_eq!(world.code(waiting), "provider_unavailable");
+    assert_eq!(state(&world, page), "active");
+    world.advance(seconds(110));
+    assert_eq!(state(&world, page), "interaction_required");
+    let next = call(&mut world, page);
+    assert_eq!(world.code(next), "interaction_required");
+    assert_eq!(world.count(PROBE), world.count(REFRESH));
+    let before = world.count(PROBE);
+    world.advance(seconds(600));
+    assert_eq!(world.count(PROBE), before, "it is known already");
+}
+
+#[test]
+fn message_names_the_missing_cors_headers() {
+    let hint = "or it refused and its CORS headers are missing on errors";
+    let (mut world, page) = revoked(Refusing::Hidden);
+    let unavailable = call(&mut world, page);
+    world.advance(seconds(200));
+    let interaction = call(&mut world, page);
+    for call in [unavailable, interaction] {
+        let answer = format!("{:?}", world.answer(call));
+        assert!(answer.contains(hint), "{answer}");
+    }
+}
+
+#[test]
+fn calls_do_not_shorten_the_two_minutes() {
+    let (mut world, page) = revoked(Refusing::Hidden);
+    keep_calling(&mut world, page, 100);
+    assert!(world.count(REFRESH) >= 5);
+    assert_eq!(state(&world, page), "active");
+    keep_calling(&mut world, page, 100);
+    assert_eq!(state(&world, page), "interaction_required");
+}
+
+#[test]
+fn cdn_error_without_cors_is_an_outage() {
+    let (mut world, page) = World::expired();
+    // The CDN has the discovery document, but not under a new address.
+    world.provider.outage(Endpoint::Refresh, Fault::Opaque);
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    keep_calling(&mut world, page, 900);
+    assert_eq!(state(&world, page), "active");
+    world.provider.repair();
+    keep_calling(&mut world, page, 80);
+    let next = call(&mut world, page);
+    assert_eq!(world.status(next), 200);
+}
+
+#[test]
+fn service_worker_that_answers_offline_is_no_provider() {
+    let (mut world, page) = World::expired();
+    world.service_worker = Some(BTreeMap::new());
+    call(&mut world, page);
+    world.expire_access_token();
+    // It has seen the discovery document, and has each address that it was asked for before.
+    world.wake();
+    world.provider.outage(Endpoint::Refresh, Fault::Opaque);
+    keep_calling(&mut world, page, 10);
+    world.provider.outage(Endpoint::Probe, Fault::Opaque);
+    keep_calling(&mut world, page, 900);
+    assert!(world.count(PROBE) > 5);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn captive_portal_is_no_provider() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::Opaque);
+    world.provider.outage(Endpoint::Probe, Fault::Html);
+    keep_calling(&mut world, page, 900);
+    assert!(world.count(PROBE) > 5);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn device_that_is_offline_does_not_ask_the_provider() {
+    let (mut world, page) = World::expired();
+    world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
+    keep_calling(&mut world, page, 900);
+    assert_eq!(world.count(PROBE), 0);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn one_unreachable_moment_starts_the_count_again() {
+    for fault in [Fault::Opaque, Fault::Html, Fault::Silence] {
+        let (mut world, page) = revoked(Refusing::Hidden);
+        call(&mut world, page);
+        world.advance(seconds(90));
+        world.provider.fault(Endpoint::Probe, &[fault]);
+        world.advance(seconds(110));
+        assert_eq!(state(&world, page), "active", "{fault:?}");
+    }
+}
+
+#[test]
+fn readable_failure_starts_the_count_again() {
+    for fault in [Fault::Status(502), Fault::Silence, Fault::LostBefore] {
+        let (mut world, page) = revoked(Refusing::Hidden);
+        call(&mut world, page);
+        world.advance(seconds(90));
+        world.provider.fault(Endpoint::Refresh, &[fault]);
+        world.advance(seconds(110));
+        assert_eq!(state(&world, page), "active", "{fault:?}");
+    }
+}
+
+#[test]
+fn probe_goes_to_a_new_address_each_time() {
+    let (mut world, page) = revoked(Refusing::Hidden);
+    world.service_worker = Some(BTreeMap::new());
+    let discovered = world.count(DISCOVERY);
+    call(&mut world, page);
+    world.advance(seconds(60));
+    let asked = world.service_worker.as_ref().unwrap().len();
+    assert!(asked >= 5);
+    assert_eq!(asked, world.count(PROBE));
+    assert_eq!(world.count(DISCOVERY), discovered);
+}
+
+#[test]
+fn late_probe_says_nothing_of_the_next_session() {
+    let (mut world, page) = revoked(Refusing::Hidden);
+    for _ in 0..4 {
+        call(&mut world, page);
+        world.advance(seconds(40));
+    }
+    world.hold(&[PROBE]);
+    world.advance(seconds(40));
+    world.provider.refusing = Refusing::Plainly;
+    world.sign_in(page);
+    world.release();
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn success_in_another_tab_restores_a_suspected_session() {
+    let mut world = World::with(r#"{"session":{"persist":"sealed"}}"#);
+    let page = world.open();
+    world.sign_in(page);
+    let other_vault = world.add_vault();
+    let other = world.open_in(other_vault);
+    world.settle();
+    world.expire_access_token();
+    world.provider.outage(Endpoint::Refresh, Fault::Status(400));
+    call(&mut world, page);
+    world.advance(seconds(5));
+    assert_eq!(state(&world, page), "interaction_required");
+    assert_eq!(state(&world, other), "active");
+    world.provider.repair();
+    let next = call(&mut world, other);
+    assert_eq!(world.status(next), 200);
+    assert_eq!(state(&world, page), "active");
+}
+
+#[test]
+fn refused_resource_does_not_suspect_the_session() {
+    let rules = r#"{"apis":[
+        {"url":"https://api.example.com/v1/"},
+        {"url":"https://other.example.com/v1/","resource":"urn:other"}
+    ]}"#;
+    let (mut world, page) = World::signed_in_with(rules);
+    let fault = Fault::Refused("invalid_request");
+    for _ in 0..5 {
+        world.provider.fault(Endpoint::Refresh, &[fault]);
+        let url = &[OTHER_API, "/orders"].concat();
+        let fetch = Fetch {
+            url,
+            ..Fetch::default()
+        };
+        let call = world.fetch_as(page, &fetch);
+        world.settle();
+        assert_eq!(world.code(call), "client_rejected");
+        world.advance(seconds(61));
+    }
+    assert_eq!(state(&world, page), "active");
+}
