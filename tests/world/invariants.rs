@@ -12,6 +12,7 @@ use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;
+use super::elapsed::Since;
 use super::kept::{Kept, Record};
 use super::provider::Endpoint;
 use super::rules::invariants;
@@ -72,7 +73,7 @@ struct Issued {
 
 impl Issued {
     fn age(&self, now: &Instant) -> Millis {
-        let ages = self.requested.iter().map(|at| at.elapsed(now));
+        let ages = self.requested.iter().map(|at| at.passed(now));
         ages.min().unwrap_or(Millis::MAX)
     }
 }
@@ -309,7 +310,7 @@ impl Watch {
     /// Before the vault handles anything.
     pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
         // Once it was over, it is over, even if a clock is set back.
-        let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.elapsed(now) < *wait;
+        let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
             .retain(|who, told| *who != vault || waits(told));
         if let Some(kept) = &mut self.kept {
@@ -318,7 +319,7 @@ impl Watch {
         let reason = self.session.and_then(|session| self.limit(&session, now));
         self.require_end(reason);
         // Of two limits that are reached at once either is a reason.
-        let is_idle = |session: Session| session.last_activity.elapsed(now) >= self.limits.idle;
+        let is_idle = |session: Session| session.last_activity.passed(now) >= self.limits.idle;
         if self.session.is_some_and(is_idle) {
             self.justified.insert("idle");
         }
@@ -369,7 +370,7 @@ impl Watch {
     }
 
     fn limit(&self, session: &Session, now: &Instant) -> Option<&'static str> {
-        let is_over = |since: &Instant, limit: Millis| since.elapsed(now) >= limit;
+        let is_over = |since: &Instant, limit: Millis| since.passed(now) >= limit;
         if is_over(&session.started, self.limits.absolute) {
             Some("absolute")
         } else if is_over(&session.last_activity, self.limits.idle) {
@@ -381,7 +382,7 @@ impl Watch {
     }
 
     fn until_limit(&self, session: &Session, now: &Instant) -> Millis {
-        let left = |since: &Instant, limit: Millis| limit.saturating_sub(since.elapsed(now));
+        let left = |since: &Instant, limit: Millis| limit.saturating_sub(since.passed(now));
         let absolute = left(&session.started, self.limits.absolute);
         let idle = left(&session.last_activity, self.limits.idle);
         let token = session.ends_with_token;
@@ -819,7 +820,7 @@ impl Watch {
         });
         if let Some((waiting, since, wait)) = self.told_to_wait.remove(&vault) {
             Invariant::ProviderHeeded.holds_if(Some(waiting) != family, || {
-                let waited = since.elapsed(now);
+                let waited = since.passed(now);
                 format!(
                     "{what}, {} of {} ms after it was told to wait",
                     waited.0, wait.0

@@ -12,6 +12,7 @@ use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;
+use super::elapsed::Since;
 use super::invariants::Invariant;
 
 /// Activity is stored within fifteen seconds, and writing takes a moment.
@@ -50,12 +51,12 @@ struct Moments(Vec<Instant>);
 
 impl Moments {
     fn shortest(&self, now: &Instant) -> Millis {
-        let all = self.0.iter().map(|at| at.elapsed(now));
+        let all = self.0.iter().map(|at| at.passed(now));
         all.min().unwrap_or(Millis::MAX)
     }
 
     fn longest(&self, now: &Instant) -> Millis {
-        let all = self.0.iter().map(|at| at.elapsed(now));
+        let all = self.0.iter().map(|at| at.passed(now));
         all.max().unwrap_or(Millis::ZERO)
     }
 
@@ -394,14 +395,14 @@ impl Kept {
         let seen = self.seen(vault);
         let holding = family.and_then(|family| seen.holdings.get_mut(&family));
         if let Some(holding) = holding {
-            let is_due = |touch: &Instant| touch.elapsed(now) >= STORED_WITHIN;
+            let is_due = |touch: &Instant| touch.passed(now) >= STORED_WITHIN;
             if let Some(latest) = holding.touches.iter().rposition(is_due) {
                 (holding.shared, holding.news) = (holding.touches[latest], news);
                 // Those before it count for nothing, however long ago they seem when a clock was set.
                 holding.touches.drain(..=latest);
             }
             record.age = (holding.started.shortest(now), holding.started.longest(now));
-            record.certain = holding.shared.elapsed(now);
+            record.certain = holding.shared.passed(now);
             record.possible = (holding.active.shortest(now), holding.active.longest(now));
             record.news = holding.news;
             let ends = holding.ends_with_token.as_ref();
@@ -699,7 +700,7 @@ impl Seen {
         // Without a page it is not told what the vault did with a session: it may read of it as of a new one.
         let may_be_new = self.told != Some(family);
         for started in [at(record.age.0), at(record.age.1)] {
-            if may_be_new || started.elapsed(now) > known.started.shortest(now) {
+            if may_be_new || started.passed(now) > known.started.shortest(now) {
                 known.started.or(started);
             }
         }
@@ -711,8 +712,8 @@ impl Seen {
         if record.news > known.news {
             known.news = record.news;
             known.shared = certain;
-            let is_later = |at: &Instant| at.elapsed(now) <= certain.elapsed(now);
-            if !may_be_new && known.active.longest(now) > certain.elapsed(now) {
+            let is_later = |at: &Instant| at.passed(now) <= certain.passed(now);
+            if !may_be_new && known.active.longest(now) > certain.passed(now) {
                 known.active.0.retain(is_later);
                 known.active.or(certain);
             }
@@ -722,12 +723,12 @@ impl Seen {
         }
         for possible in [at(record.possible.0), at(record.possible.1)] {
             // As long ago: the vault may know of one in between, by a clock that was set.
-            if may_be_new || possible.elapsed(now) <= known.active.longest(now) {
+            if may_be_new || possible.passed(now) <= known.active.longest(now) {
                 known.active.or(possible);
             }
             // Later now, and not once the clock is set right: others are told of neither for certain.
             let is_replaced = |touch: &Instant| {
-                possible.elapsed(now) <= touch.elapsed(now) && clock_was_set(touch, &possible)
+                possible.passed(now) <= touch.passed(now) && clock_was_set(touch, &possible)
             };
             if let Some(latest) = known.touches.iter().rposition(is_replaced) {
                 known.touches.drain(..=latest);

@@ -8,6 +8,7 @@
 pub(crate) mod api;
 pub(crate) mod dice;
 pub(crate) mod dpop;
+mod elapsed;
 pub(crate) mod invariants;
 pub(crate) mod kept;
 pub(crate) mod ledger;
@@ -35,6 +36,7 @@ use strongroom::vault::{
 
 pub(crate) use api::API;
 use dice::Dice;
+use elapsed::Since;
 use invariants::{Invariant, Watch, in_words};
 use kept::Record;
 use ledger::Ledger;
@@ -1481,7 +1483,7 @@ impl World {
         let Task::Send(_, request, proof) = &job.task else {
             panic!("the provider has no part in this");
         };
-        if job.asked_at.elapsed(&self.now) > PROMPT {
+        if job.asked_at.passed(&self.now) > PROMPT {
             self.watch.hinder();
         }
         job.acted_at = Some(self.now);
@@ -1537,7 +1539,7 @@ impl World {
             is_from_cache,
             ..
         } = self.jobs.remove(i);
-        let waited = |since: &Instant| since.elapsed(&self.now) > PROMPT;
+        let waited = |since: &Instant| since.passed(&self.now) > PROMPT;
         let is_of_store = matches!(
             kind,
             Kind::Lock | Kind::Load | Kind::Take | Kind::Persist | Kind::Verify
