@@ -50,6 +50,7 @@ mod headers;
 mod io;
 mod keys;
 mod known;
+mod lease;
 mod login;
 mod logout;
 mod origin;
@@ -76,7 +77,7 @@ use crate::vault::Entropy;
 pub use config::{Client, ClientAuth, Config, Storage};
 pub use headers::policy;
 pub use io::{
-    Answer, Effect, Entry, Event, FlightId, Forward, Head, Reply, Request, Respond, Step,
+    Answer, BEAT, Effect, Entry, Event, FlightId, Forward, Head, Reply, Request, Respond, Step,
 };
 pub use keys::{Key, Keyring};
 use known::Known;

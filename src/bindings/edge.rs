@@ -216,6 +216,9 @@ impl Edge {
                     .optional_text("proof", proof.as_ref().map(Secret::expose))
                     .number("ms", timeout.0);
             }
+            Effect::Await => {
+                out.text("t", "await");
+            }
             Effect::GenerateKey => {
                 out.text("t", "generate_key");
             }
@@ -354,6 +357,7 @@ const VERIFIED: u32 = 9;
 const BODY: u32 = 10;
 const HEAD: u32 = 11;
 const KEY: u32 = 12;
+const PENDING: u32 = 13;
 
 fn read_reply(kind: u32, text: &str) -> Option<Reply> {
     Some(match kind {
@@ -366,6 +370,7 @@ fn read_reply(kind: u32, text: &str) -> Option<Reply> {
         BODY => Reply::Body(Some(Secret::from(text))),
         HEAD => Reply::Head(read_head(text)?),
         KEY => Reply::Key(Secret::from(text)),
+        PENDING => Reply::Pending,
         _ => return None,
     })
 }

@@ -43,6 +43,10 @@ pub struct Request {
     pub has_body: bool,
 }
 
+/// How long a host waits for the provider before it lets the task do something else, such as renewing its lease:
+/// `BEAT` of pkg/src/edge/host.ts.
+pub const BEAT: Millis = Millis::from_secs(2);
+
 /// What comes next for a request.
 #[derive(Debug)]
 pub enum Step {
@@ -101,7 +105,8 @@ pub enum Effect {
         /// For how long at most.
         time: Millis,
     },
-    /// Sends a request to the provider, without following redirects. [`Reply::Sent`].
+    /// Sends a request to the provider, without following redirects. [`Reply::Sent`], or [`Reply::Pending`] after each
+    /// [`BEAT`] without a response.
     Send {
         /// The request.
         request: HttpRequest,
@@ -112,6 +117,8 @@ pub enum Effect {
         /// After how long to give up.
         timeout: Millis,
     },
+    /// Goes on waiting for the response to the request that this task sent last. Replies as [`Effect::Send`] does.
+    Await,
     /// Verifies a signature. [`Reply::Verified`].
     Verify {
         /// The algorithm.
@@ -182,6 +189,8 @@ pub enum Reply {
     Waited,
     /// Of [`Effect::Send`].
     Sent(Outcome),
+    /// Of [`Effect::Send`]: the request is still in flight. The task asks for its response by [`Effect::Await`].
+    Pending,
     /// Of [`Effect::Verify`].
     Verified(bool),
     /// Of [`Effect::Sign`].
@@ -263,6 +272,7 @@ impl fmt::Debug for Effect {
             Self::Wait { .. } => "Wait",
             Self::Linger { .. } => "Linger",
             Self::Send { .. } => "Send",
+            Self::Await => "Await",
             Self::Verify { .. } => "Verify",
             Self::Sign { .. } => "Sign",
             Self::GenerateKey => "GenerateKey",

@@ -2,6 +2,8 @@
 //! of it at any moment.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
+use core::cell::Cell;
 
 use super::io::FlightId;
 use super::store::Stored;
@@ -11,6 +13,9 @@ use crate::refresh::Schedule;
 
 /// Most sessions that are remembered.
 const MOST: usize = 4096;
+
+/// Longest time between two steps of a refresh: a host answers each of its effects sooner.
+const SILENCE: Millis = Millis::from_secs(9);
 
 /// How long a coordinator that failed is left alone.
 const REST: Millis = Millis::from_secs(1);
@@ -34,7 +39,8 @@ pub(super) struct Seen {
 #[derive(Default)]
 pub(super) struct Known {
     sessions: Vec<(String, Seen)>,
-    flights: Vec<(String, FlightId, Instant)>,
+    /// Refreshes that are in flight here, each with the time of its task's last step.
+    flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
 }
 
@@ -101,17 +107,19 @@ impl Known {
         self.coordinator_failed = None;
     }
 
-    /// The refresh of a session that is under way here.
+    /// The refresh of a session that is in flight here.
     ///
-    /// One that takes longer than `longest` counts no more: its platform has let go of it, and it will never land.
-    pub(super) fn flight(&self, sid: &str, longest: Millis, now: &Instant) -> Option<FlightId> {
+    /// A refresh without a step for longer than [`SILENCE`] is ignored: its platform dropped its request, so it cannot
+    /// complete.
+    pub(super) fn flight(&self, sid: &str, now: &Instant) -> Option<FlightId> {
         let mut flights = self.flights.iter();
-        let of_it = flights.find(|(known, _, begun)| known == sid && begun.elapsed(now) < longest);
+        let of_it =
+            flights.find(|(known, _, last)| known == sid && last.get().elapsed(now) < SILENCE);
         of_it.map(|(_, flight, _)| *flight)
     }
 
-    pub(super) fn take_off(&mut self, sid: &str, flight: FlightId, now: Instant) {
-        self.flights.push((sid.to_owned(), flight, now));
+    pub(super) fn take_off(&mut self, sid: &str, flight: FlightId, last_step: Rc<Cell<Instant>>) {
+        self.flights.push((sid.to_owned(), flight, last_step));
     }
 
     pub(super) fn land(&mut self, flight: FlightId) {
@@ -140,19 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_that_never_lands_counts_no_more_after_its_time() {
+    fn a_flight_without_steps_is_ignored() {
         let at = |seconds| Instant {
             monotonic: Millis::from_secs(seconds),
             wall: seconds * 1000,
         };
         let mut known = Known::default();
-        let longest = Millis::from_secs(50);
-        known.take_off("sid", 1, at(0));
-        assert_eq!(known.flight("sid", longest, &at(49)), Some(1));
-        assert_eq!(known.flight("sid", longest, &at(50)), None);
-        known.take_off("sid", 2, at(50));
-        assert_eq!(known.flight("sid", longest, &at(51)), Some(2));
+        let last_step = Rc::new(Cell::new(at(0)));
+        known.take_off("sid", 1, last_step.clone());
+        last_step.set(at(41));
+        assert_eq!(known.flight("sid", &at(49)), Some(1));
+        assert_eq!(known.flight("sid", &at(50)), None);
+        known.take_off("sid", 2, Rc::new(Cell::new(at(50))));
+        assert_eq!(known.flight("sid", &at(51)), Some(2));
         known.land(2);
-        assert_eq!(known.flight("sid", longest, &at(51)), None);
+        assert_eq!(known.flight("sid", &at(51)), None);
     }
 }

@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use super::config::ClientAuth;
 use super::io::{Effect, Reply};
 use super::session::Session;
-use super::task::Task;
+use super::task::{Task, apart};
 use crate::Secret;
 use crate::base64url;
 use crate::clock::{Instant, Millis};
@@ -143,7 +143,12 @@ impl Task {
             proof,
             timeout,
         };
-        match self.ask(effect).await {
+        let mut reply = self.ask(effect).await;
+        while matches!(reply, Reply::Pending) {
+            apart(self.keep_lease()).await;
+            reply = self.ask(Effect::Await).await;
+        }
+        match reply {
             Reply::Sent(outcome) => outcome,
             _ => Outcome::Failed,
         }

@@ -9,7 +9,7 @@ use crate::prelude::*;
 
 use super::config::Storage;
 use super::io::{Effect, Event};
-use super::record::{Intent, Record, Standing};
+use super::record::{Record, Standing};
 use super::session::Session;
 use super::store::{A_MINUTE, Stored, Unreachable};
 use super::task::{Flight, Task, apart};
@@ -22,21 +22,17 @@ use crate::token::TokenSet;
 /// For how long a request waits for tokens, in all.
 const PATIENCE: Millis = Millis::from_secs(15);
 
-/// How much longer than an intent holds a refresh may take, with what comes before and after it. One that takes longer
-/// still was let go of by its platform.
-const GROUND: Millis = Millis::from_secs(120);
-
 /// How often a refresh is tried before it is given up for now.
 const ATTEMPTS: u32 = 3;
+
+/// No further attempt begins when those before it took longer than one may, and this.
+const FRUITLESS: Millis = Millis::from_secs(5);
 
 /// How often a commit is tried: without it other isolates would send the consumed token when the intent has run out.
 const COMMITS: u32 = 5;
 
 /// How often an intent is tried, where the coordinator does not answer.
 const INTENTS: u32 = 3;
-
-/// How long a coordinator may take for a write: `COORDINATOR_TIME` of pkg/src/edge/host.ts.
-const WRITING: Millis = Millis::from_secs(3);
 
 /// Between two attempts, doubled each time.
 const PAUSE: Millis = Millis(200);
@@ -218,8 +214,23 @@ impl Task {
         }
     }
 
-    /// A session whose access token is about to expire, or has expired.
+    /// Renews a session whose access token is about to expire, or has expired.
     pub(super) async fn renew(&self, session: Session) -> Outcome {
+        let renewed = apart(self.renew_once(session)).await?;
+        if renewed.is_valid(&self.now()) {
+            return Ok(renewed);
+        }
+        // Another isolate has committed it a while ago, or it took long to commit it here.
+        let renewed = apart(self.renew_once(renewed)).await?;
+        if renewed.is_valid(&self.now()) {
+            return Ok(renewed);
+        }
+        Err(later(words!(
+            "the new access token expired before it could be used"
+        )))
+    }
+
+    async fn renew_once(&self, session: Session) -> Outcome {
         let began = self.now();
         if session.refresh_token.is_none() {
             if session.is_valid(&began) {
@@ -246,10 +257,9 @@ impl Task {
     async fn renewed(&self, session: &Session, began: &Instant) -> Outcome {
         loop {
             let now = self.now();
-            let longest = self.lease() + GROUND;
             let flight = {
                 let known = self.isolate().known.borrow();
-                known.flight(&session.sid, longest, &now)
+                known.flight(&session.sid, &now)
             };
             let Some(flight) = flight else {
                 break;
@@ -271,11 +281,6 @@ impl Task {
         self.check_schedule(session)?;
         let _flight = Flight::begin(self, &session.sid);
         self.rotate(session, began).await
-    }
-
-    /// For how long an isolate has the intent to itself: all attempts end before that.
-    fn lease(&self) -> Millis {
-        Millis(self.attempt().0 * u64::from(ATTEMPTS)) + Millis::from_secs(5)
     }
 
     /// How long the provider may take for an attempt. With DPoP it may ask for a nonce, and be sent the request once more.
@@ -318,29 +323,31 @@ impl Task {
             self.fault(&error);
             return Err(Refusal::Later(error, RETRY_AFTER));
         }
-        let (version, until) = match self.intend(session, began).await? {
-            Intended::Held { version, until } => (version, until),
-            Intended::Succeeded(successor) => return Ok(successor),
-        };
+        if let Some(successor) = self.intend(session, began).await? {
+            return Ok(successor);
+        }
         let requested = self.now().wall;
-        let verdict = self.exchange(session, until).await;
+        let verdict = self.exchange(session).await;
         self.note(session, &verdict);
         match verdict {
-            Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested, version).await,
-            Verdict::Ended => self.refused(session).await,
+            Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
+            Verdict::Ended => {
+                self.take_lease();
+                self.refused(session).await
+            }
             Verdict::InteractionRequired(_) => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 Err(Refusal::Interaction)
             }
             Verdict::Misconfigured(code) => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 let message = [words!("the token endpoint answered "), &code];
                 self.fault_of(Code::ClientRejected, &message);
                 let error = Error::of(Code::ClientRejected, &message);
                 Err(Refusal::Later(error, A_MINUTE))
             }
             Verdict::Wait(time) => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 let error = Error::new(
                     Code::ProviderUnavailable,
                     words!("the provider asks for patience"),
@@ -348,7 +355,7 @@ impl Task {
                 Err(Refusal::Later(error, time))
             }
             Verdict::Unexplained(code) => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 let found = self.judge(session.clone()).await?;
                 if found.generation > session.generation {
                     return Ok(found);
@@ -361,11 +368,11 @@ impl Task {
             }
             // Only browsers report this.
             Verdict::Opaque => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 Err(later(words!("there was no answer")))
             }
             Verdict::Transient(why) => {
-                self.withdraw(session).await;
+                self.withdraw().await;
                 let found = self.judge(session.clone()).await?;
                 if found.generation > session.generation {
                     return Ok(found);
@@ -379,9 +386,8 @@ impl Task {
         }
     }
 
-    /// Writes the intent, or finds that another isolate has refreshed already.
-    async fn intend(&self, session: &Session, began: &Instant) -> Result<Intended, Refusal> {
-        let lease = self.lease();
+    /// Writes the intent, or returns the successor if another isolate has refreshed already.
+    async fn intend(&self, session: &Session, began: &Instant) -> Result<Option<Session>, Refusal> {
         let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
         if !is_up {
             return Err(coordinator_unavailable());
@@ -400,7 +406,7 @@ impl Task {
             };
             let found = self.judge(session.clone()).await?;
             if found.generation > session.generation {
-                return Ok(Intended::Succeeded(found));
+                return Ok(Some(found));
             }
             let now = self.now();
             let Stored { version, record } = stored;
@@ -416,17 +422,15 @@ impl Task {
                 self.wait(&session.sid, version, time).await;
                 continue;
             }
-            let until = now.wall.saturating_add(lease.0);
-            let intent = Intent {
-                holder: self.isolate().name().to_owned(),
-                until,
-            };
             let intended = Record {
-                intent: Some(intent),
+                intent: Some(self.intent()),
                 ..record
             };
             match self.write(session, version, &intended).await {
-                Ok(Some(version)) => return Ok(Intended::Held { version, until }),
+                Ok(Some(version)) => {
+                    self.hold_lease(session, version, intended);
+                    return Ok(None);
+                }
                 Ok(None) => {}
                 Err(Unreachable) => failures += 1,
             }
@@ -434,15 +438,12 @@ impl Task {
     }
 
     /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
-    async fn exchange(&self, session: &Session, until: u64) -> Verdict {
-        // What comes of an attempt still has to be verified, for which keys may be fetched, and written.
-        let longest = self.attempt() + self.config().flow.request_timeout + WRITING;
+    async fn exchange(&self, session: &Session) -> Verdict {
+        let began = self.now();
+        let longest = self.attempt() + FRUITLESS;
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
-            if self.now().wall.saturating_add(longest.0) > until {
-                return Verdict::Transient(words!("it took too long"));
-            }
             let outcome = self.send_refresh(session).await;
             let verdict = match outcome {
                 Ok(outcome) => refresh::verdict(&outcome, self.config().scheme()),
@@ -455,18 +456,15 @@ impl Task {
             attempt += 1;
             self.pause(pause).await;
             pause = pause + pause;
+            if began.elapsed(&self.now()) >= longest {
+                return verdict;
+            }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
-            if self.look(session).await.is_ok() && !self.holds_intent(session) {
+            self.keep_lease().await;
+            if !self.has_lease() {
                 return Verdict::Transient(words!("another isolate took over the refresh"));
             }
         }
-    }
-
-    /// Whether the record says that this isolate refreshes.
-    fn holds_intent(&self, session: &Session) -> bool {
-        let record = self.remembered(&session.sid).record;
-        let intent = record.and_then(|record| record.intent);
-        intent.is_some_and(|intent| intent.holder == self.isolate().name())
     }
 
     /// When another attempt is due.
@@ -499,33 +497,34 @@ impl Task {
     }
 
     /// Verifies what came with the tokens, and commits them.
-    async fn take_in(
-        &self,
-        session: &Session,
-        tokens: TokenSet,
-        requested: u64,
-        version: String,
-    ) -> Outcome {
+    async fn take_in(&self, session: &Session, tokens: TokenSet, requested: u64) -> Outcome {
         if !self.is_same_user(session, &tokens).await {
             let successor = session.renewed(tokens, requested);
             self.fault_of(
                 Code::IdTokenInvalid,
                 &[words!("a refresh brought the ID token of another user or issuer; the session was ended")],
             );
+            self.take_lease();
             self.end(&successor, EndReason::Security).await;
             return Err(Refusal::Ended(EndReason::Security));
         }
-        self.commit(session.renewed(tokens, requested), version)
-            .await
+        self.commit(session.renewed(tokens, requested)).await
     }
 
-    async fn commit(&self, successor: Session, version: String) -> Outcome {
-        let mut version = Some(version);
+    async fn commit(&self, successor: Session) -> Outcome {
+        let (mut version, mut before) = match self.take_lease() {
+            Some(lease) => (Some(lease.version), Some(lease.record)),
+            None => (None, None),
+        };
         let mut pause = PAUSE;
         let mut successor = successor;
         for _ in 0..COMMITS {
-            let record = self.next_record(&successor);
-            match self.write(&successor, version.clone(), &record).await {
+            // The user may have been active in the meantime.
+            if let Some(kept) = before.as_ref().and_then(|record| record.session.as_ref()) {
+                successor.active = successor.active.max(kept.active);
+            }
+            let next = self.next_record(before.as_ref(), &successor);
+            match self.write(&successor, version.clone(), &next).await {
                 Ok(Some(_)) => return Ok(successor),
                 // The intent ran out and somebody else has begun, or the user has logged out.
                 Ok(None) => {
@@ -547,10 +546,7 @@ impl Task {
                         }
                         other => {
                             version = stored.version;
-                            // The user was active in the meantime.
-                            if let Some(kept) = other.and_then(|record| record.session) {
-                                successor.active = successor.active.max(kept.active);
-                            }
+                            before = other;
                         }
                     }
                 }
@@ -561,7 +557,8 @@ impl Task {
             }
         }
         // The cookie has the successor, so the session lives on in the browser; and in this isolate.
-        self.remember(&successor, self.next_record(&successor));
+        let next = self.next_record(before.as_ref(), &successor);
+        self.remember(&successor, next);
         self.fault_of(
             Code::CoordinatorUnavailable,
             &[words!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
@@ -570,9 +567,9 @@ impl Task {
     }
 
     /// The record in which a session comes next.
-    fn next_record(&self, successor: &Session) -> Record {
+    fn next_record(&self, before: Option<&Record>, successor: &Session) -> Record {
         let now = self.now().wall;
-        match self.remembered(&successor.sid).record {
+        match before {
             Some(record) => record.followed_by(successor, now),
             None => Record::of(successor, now),
         }
@@ -589,24 +586,6 @@ impl Task {
         }
         self.end(session, EndReason::ProviderEnded).await;
         Err(Refusal::Ended(EndReason::ProviderEnded))
-    }
-
-    /// Takes the intent back, so that the next one need not wait until it has run out.
-    async fn withdraw(&self, session: &Session) {
-        for _ in 0..COMMITS {
-            if !self.holds_intent(session) {
-                return;
-            }
-            let Stored { version, record } = self.remembered(&session.sid);
-            let without = Record {
-                intent: None,
-                ..record.unwrap_or_default()
-            };
-            match self.write(session, version, &without).await {
-                Ok(None) if self.look(session).await.is_ok() => {}
-                _ => return,
-            }
-        }
     }
 
     /// Ends a session everywhere: its record says so, and its refresh token is revoked.
@@ -676,14 +655,6 @@ impl Task {
         });
         Some(latest)
     }
-}
-
-/// What came of an intent.
-enum Intended {
-    /// It is ours, in the record of this version and until this time.
-    Held { version: String, until: u64 },
-    /// Somebody else was through with it.
-    Succeeded(Session),
 }
 
 fn later(why: &str) -> Refusal {

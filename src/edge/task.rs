@@ -6,12 +6,13 @@
 
 use crate::prelude::*;
 use alloc::rc::Rc;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::io::{Answer, Effect, Event, Reply, Step};
+use super::lease::Lease;
 use super::{Isolate, respond};
 use crate::clock::Instant;
 use crate::error::{Code, Error};
@@ -26,7 +27,8 @@ pub(super) struct Task(Rc<Inner>);
 struct Inner {
     isolate: Rc<Isolate>,
     arrived: Instant,
-    now: Cell<Instant>,
+    now: Rc<Cell<Instant>>,
+    lease: RefCell<Option<Lease>>,
     duties: Cell<u32>,
     asked: Cell<Option<Effect>>,
     reply: Cell<Option<Reply>>,
@@ -89,7 +91,8 @@ impl Task {
         Self(Rc::new(Inner {
             isolate: isolate.clone(),
             arrived: now,
-            now: Cell::new(now),
+            now: Rc::new(Cell::new(now)),
+            lease: RefCell::default(),
             duties: Cell::new(0),
             asked: Cell::new(None),
             reply: Cell::new(None),
@@ -107,6 +110,11 @@ impl Task {
     /// The time, as the host last said it.
     pub(super) fn now(&self) -> Instant {
         self.0.now.get()
+    }
+
+    /// The lease that this request holds while it refreshes its session.
+    pub(super) fn lease(&self) -> &RefCell<Option<Lease>> {
+        &self.0.lease
     }
 
     /// When the request came.
@@ -169,7 +177,8 @@ impl Flight {
         let isolate = task.0.isolate.clone();
         let id = isolate.next_flight.get();
         isolate.next_flight.set(id.wrapping_add(1));
-        isolate.known.borrow_mut().take_off(sid, id, task.now());
+        let last_step = task.0.now.clone();
+        isolate.known.borrow_mut().take_off(sid, id, last_step);
         Self {
             isolate,
             id,

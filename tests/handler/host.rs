@@ -375,6 +375,7 @@ impl Host {
                 Reply::Body(body.map(Secret::new))
             }
             Effect::Forward(forward) => self.forward(&forward),
+            Effect::Await => panic!("this provider responds at once"),
         }
     }
 

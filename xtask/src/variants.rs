@@ -315,10 +315,12 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a refresh is not given up though the successor is there",
         noticed_by: "isolates_consumed",
         file: "edge/rotation.rs",
-        find: "return Ok(Intended::Succeeded(found));",
-        replace: "if !BROKEN {
-                    return Ok(Intended::Succeeded(found));
-                }",
+        find: "            if found.generation > session.generation {
+                return Ok(Some(found));
+            }",
+        replace: "            if !BROKEN && found.generation > session.generation {
+                return Ok(Some(found));
+            }",
     },
     Variant {
         name: "a successor that could not be committed is forgotten",
@@ -384,10 +386,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_definite_end",
         file: "edge/rotation.rs",
         find: "            Verdict::InteractionRequired(_) => {
-                self.withdraw(session).await;",
+                self.withdraw().await;",
         replace: "            Verdict::InteractionRequired(_) if BROKEN => self.refused(session).await,
             Verdict::InteractionRequired(_) => {
-                self.withdraw(session).await;",
+                self.withdraw().await;",
     },
     Variant {
         name: "only the key opens that seals",
@@ -498,7 +500,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         find: "self.flights.retain(|(_, known, _)| *known != flight);",
         replace: "for one in &mut self.flights {
             if BROKEN {
-                one.2 = Instant { monotonic: Millis::MAX, wall: u64::MAX };
+                one.2 = Rc::new(Cell::new(Instant { monotonic: Millis::MAX, wall: u64::MAX }));
             }
         }
         self.flights.retain(|(_, known, _)| BROKEN || *known != flight);",
@@ -507,9 +509,58 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a second session is too much for an isolate",
         noticed_by: "isolates_sanity",
         file: "edge/known.rs",
-        find: "self.flights.push((sid.to_owned(), flight, now));",
+        find: "self.flights.push((sid.to_owned(), flight, last_step));",
         replace: "assert!(!BROKEN || self.flights.is_empty(), \"one flight at a time\");
-        self.flights.push((sid.to_owned(), flight, now));",
+        self.flights.push((sid.to_owned(), flight, last_step));",
+    },
+    Variant {
+        name: "a request with a valid token waits for another's refresh",
+        noticed_by: "isolates_prompt",
+        file: "edge/rotation.rs",
+        find: "            if session.is_valid(&now) {
+                return Ok(session.clone());",
+        replace: "            if !BROKEN && session.is_valid(&now) {
+                return Ok(session.clone());",
+    },
+    Variant {
+        name: "a successor is used although it has expired",
+        noticed_by: "isolates_expired",
+        file: "edge/rotation.rs",
+        find: "        if renewed.is_valid(&self.now()) {
+            return Ok(renewed);
+        }
+        // Another isolate has committed",
+        replace: "        if BROKEN || renewed.is_valid(&self.now()) {
+            return Ok(renewed);
+        }
+        // Another isolate has committed",
+    },
+    Variant {
+        name: "a failed refresh leaves its intent",
+        noticed_by: "isolates_withdrawn",
+        file: "edge/lease.rs",
+        find: "        self.write_lease(false).await;",
+        replace: "        if !BROKEN {
+            self.write_lease(false).await;
+        }",
+    },
+    Variant {
+        name: "a lease is not renewed",
+        noticed_by: "isolates_single_flight",
+        file: "edge/lease.rs",
+        find: "        self.write_lease(true).await;",
+        replace: "        if !BROKEN {
+            self.write_lease(true).await;
+        }",
+    },
+    Variant {
+        name: "a refused refresh token does not end its session",
+        noticed_by: "isolates_refused",
+        file: "edge/rotation.rs",
+        find: "        self.end(session, EndReason::ProviderEnded).await;",
+        replace: "        if !BROKEN {
+            self.end(session, EndReason::ProviderEnded).await;
+        }",
     },
     Variant {
         name: "a commit is given up when somebody else has written",

@@ -28,9 +28,13 @@ const VERIFIED = 9
 const BODY = 10
 const HEAD = 11
 const KEY = 12
+const PENDING = 13
 
 /** How long a coordinator may take, in milliseconds: it is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
+
+/** How long the core waits for the provider before it may do something else, in milliseconds: `BEAT` of src/edge/io.rs. */
+const BEAT = 2000
 
 /** How long a client may take to send a body that the handler itself reads, in milliseconds. */
 const BODY_TIME = 5000
@@ -51,6 +55,7 @@ type Step = { task: number; octets: Uint8Array<ArrayBuffer> } & (
       proof: string | null
       ms: number
     }
+  | { t: 'await' }
   | { t: 'verify'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'sign'; parameters: Parameters; jwk: JsonWebKey; input: string }
   | { t: 'generate_key' }
@@ -91,6 +96,8 @@ export class Host {
   readonly #instance: Instance
   readonly #keys: Keys
   readonly #rules: Rules
+  /** Requests to the provider that are in flight, by the numbers of their tasks. */
+  readonly #sending = new Map<number, Promise<string>>()
   /** Who lingers for a flight, by its number. */
   readonly #lingering = new Map<number, (() => void)[]>()
 
@@ -167,7 +174,18 @@ export class Host {
           await this.#linger(step.flight, step.ms)
           return this.#textIn(task, WAITED)
         case 'send':
-          return this.#textIn(task, SENT, await sent(step))
+        case 'await': {
+          // An empty string is a failure: nobody may be waiting when it happens.
+          if (step.t === 'send')
+            this.#sending.set(
+              task,
+              sent(step).catch(() => ''),
+            )
+          const text = await within(this.#sending.get(task)!, BEAT)
+          if (text === undefined) return this.#textIn(task, PENDING)
+          this.#sending.delete(task)
+          return this.#textIn(task, text ? SENT : FAILED, text)
+        }
         case 'verify': {
           const isValid = await verify(step, step.octets)
           return this.#textIn(task, VERIFIED, isValid ? '1' : '0')
@@ -294,13 +312,23 @@ const keepAlive = (context?: Context): (() => void) => {
   return settle
 }
 
-/** Rejects if it takes longer. */
-const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
+/** Resolves with the promise's value, or with `undefined` if it takes longer. */
+const within = async <T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> => {
   let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('it takes too long')), milliseconds)
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, milliseconds)
   })
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
+/** Rejects if it takes longer. */
+const inTime = async <T>(promise: Promise<T>, milliseconds: number): Promise<T> => {
+  const held = await within(
+    promise.then((value) => ({ value })),
+    milliseconds,
+  )
+  if (!held) throw new DOMException('it takes too long', 'TimeoutError')
+  return held.value
 }
 
 /** What an operator's function throws is no reason to fail a request. */

@@ -6,7 +6,7 @@ invariants! {
     Consumed = "isolates_consumed",
         "no isolate sends a refresh token of which it could know that it is consumed, and the provider meets one only if its successor was really lost";
     SingleFlight = "isolates_single_flight",
-        "as long as an intent has not run out, nobody else sends its refresh token";
+        "as long as an intent has not run out, nobody else sends its refresh token, and a holder that reaches the coordinator keeps it from running out";
     Serves = "isolates_serves",
         "as long as the access token is valid the request is served, whatever coordinator and provider do";
     Later = "isolates_later",
@@ -21,6 +21,14 @@ invariants! {
         "a session that is over is over in every isolate that asks the coordinator again, and is asked for after the recheck period at the latest";
     Settles = "isolates_settles",
         "every request is answered within a bounded time";
+    Prompt = "isolates_prompt",
+        "a request with a valid access token waits for no other request's refresh, and is answered within a short bounded time";
+    Expired = "isolates_expired",
+        "no isolate sends an API an access token that has expired";
+    Withdrawn = "isolates_withdrawn",
+        "a refresh that is over leaves no intent in the record";
+    Refused = "isolates_refused",
+        "after invalid_grant the record has the end and the operator was told, unless the record has the successor";
     Secrecy = "isolates_secrecy",
         "nothing secret is in an event, nor in an answer";
     Told = "isolates_told",

@@ -14,7 +14,7 @@ use coordinator::Coordinator;
 use provider::{Endpoint, ISSUER, METADATA, Provider, signature_of};
 use strongroom::clock::{Instant, Millis};
 use strongroom::edge::{
-    Answer, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Step, TaskId,
+    Answer, BEAT, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Step, TaskId,
 };
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::vault::Entropy;
@@ -82,6 +82,14 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// By how many milliseconds the clocks of two isolates differ at most.
+    pub(crate) fn spread(&self) -> u64 {
+        let isolates = || self.skews.iter().take(self.isolates);
+        let latest = isolates().max().copied().unwrap_or_default();
+        let earliest = isolates().min().copied().unwrap_or_default();
+        latest.abs_diff(earliest)
+    }
+
     fn config(&self, ring: usize) -> Config {
         let keys: Vec<String> = RINGS[ring]
             .iter()
@@ -201,6 +209,23 @@ pub(crate) struct Visit {
     pub(crate) coordinator_failed: bool,
     /// The API has refused it, or failed.
     pub(crate) api_failed: bool,
+    /// Milliseconds for which it waited for the provider and the API.
+    pub(crate) spent_elsewhere: u64,
+    /// When it last asked one of them.
+    asked_elsewhere: Option<u64>,
+    sending: Option<Sending>,
+}
+
+/// A request to the provider that is in flight.
+struct Sending {
+    /// The number of the effect that sent it.
+    began: u32,
+    /// The number of the effect that waits for it now.
+    serial: u32,
+    /// The response, if it came while the task did something else.
+    arrived: Option<(Reply, About)>,
+    /// The task has the response.
+    is_over: bool,
 }
 
 /// How it was answered.
@@ -573,6 +598,9 @@ impl World {
             looked: 0,
             coordinator_failed: false,
             api_failed: false,
+            spent_elsewhere: 0,
+            asked_elsewhere: None,
+            sending: None,
         });
         self.watch.open.insert(id);
         self.began(id);
@@ -611,12 +639,21 @@ impl World {
         }
     }
 
+    /// A platform drops a request without telling its isolate.
+    pub(crate) fn drop_request(&mut self, id: VisitId) {
+        let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
+        self.isolates[isolate].running.remove(&task);
+        self.visits[id].state = State::Dead;
+        self.watch.open.remove(&id);
+    }
+
     fn finish(&mut self, id: VisitId, state: State) {
         let visit = &mut self.visits[id];
         visit.state = state;
         let (isolate, task) = (visit.isolate, visit.task);
         self.isolates[isolate].running.remove(&task);
         self.watch.open.remove(&id);
+        self.is_over(id);
     }
 
     fn receive(&mut self, id: VisitId) {
@@ -667,6 +704,23 @@ impl World {
 
     fn arrive(&mut self, id: VisitId, serial: u32, reply: Reply, about: &About) {
         self.landed(id, serial, about);
+        let visit = &mut self.visits[id];
+        let mut serial = serial;
+        if let Some(sending) = &mut visit.sending
+            && sending.began == serial
+            && matches!(reply, Reply::Sent(_))
+        {
+            if sending.arrived.is_some() || sending.is_over {
+                return;
+            }
+            if sending.serial != visit.serial {
+                // The task does something else in the meantime.
+                sending.arrived = Some((reply, about.clone()));
+                return;
+            }
+            sending.is_over = true;
+            serial = sending.serial;
+        }
         let visit = &self.visits[id];
         let is_waiting = matches!(visit.state, State::Open | State::Abandoned);
         if visit.serial == serial && visit.state != State::Dead {
@@ -685,7 +739,14 @@ impl World {
             }
             _ => {}
         }
+        if let About::Refresh(token) = about {
+            self.refreshed(id, token, &reply);
+        }
+        let now = self.now;
         let visit = &mut self.visits[id];
+        if let Some(asked) = visit.asked_elsewhere.take() {
+            visit.spent_elsewhere += now - asked;
+        }
         visit.serial += 1;
         let (isolate, task) = (visit.isolate, visit.task);
         let clock = self.clock(isolate);
@@ -695,11 +756,11 @@ impl World {
 
     fn take(&mut self, id: VisitId, step: Step) {
         let isolate = self.visits[id].isolate;
+        self.events(isolate);
         match step {
             Step::Do(effect) => self.dispatch(id, effect),
             Step::Done(answer) => self.done(id, answer),
         }
-        self.events(isolate);
     }
 
     fn events(&mut self, isolate: usize) {
@@ -789,6 +850,16 @@ impl World {
         let visit = &self.visits[id];
         let (serial, isolate) = (visit.serial, visit.isolate);
         let site = match &effect {
+            Effect::Await => {
+                self.visits[id].asked_elsewhere = Some(self.now);
+                let sending = self.visits[id].sending.as_mut().unwrap();
+                sending.serial = serial;
+                match sending.arrived.take() {
+                    Some((reply, about)) => self.reply(id, serial, 0, reply, about),
+                    None => self.reply(id, serial, BEAT.0, Reply::Pending, About::Nothing),
+                }
+                return;
+            }
             Effect::Open {
                 key,
                 sealed,
@@ -832,6 +903,7 @@ impl World {
             }
             Effect::Linger { flight, time } => {
                 if let Some(flight) = flight {
+                    self.waits_for_refresh(id);
                     let place = &mut self.isolates[isolate].lingering;
                     place.push((*flight, id, serial));
                 }
@@ -862,6 +934,11 @@ impl World {
             let token = provider::field(request, "refresh_token");
             self.sent_refresh(id, &token);
         }
+        match site {
+            Site::Wait => self.waits_for_refresh(id),
+            Site::Provider(_) | Site::Api => self.visits[id].asked_elsewhere = Some(self.now),
+            Site::Read | Site::Swap => {}
+        }
         let limit = match &effect {
             Effect::Read(_) | Effect::Swap { .. } => COORDINATOR_TIMEOUT,
             Effect::Wait { time, .. } => time.0.max(1),
@@ -888,6 +965,15 @@ impl World {
             About::Coordinator(_) => About::Nothing,
             other => other,
         };
+        if matches!(effect, Effect::Send { .. }) {
+            self.visits[id].sending = Some(Sending {
+                began: serial,
+                serial,
+                arrived: None,
+                is_over: false,
+            });
+            self.reply(id, serial, BEAT.0, Reply::Pending, About::Nothing);
+        }
         self.reply(id, serial, gives_up, failure, failed);
         if !matches!(fault, Some(Fault::LostBefore)) {
             let sent = self.now;

@@ -136,8 +136,10 @@ impl Provider {
                 (reply, Some(rotation))
             }
             Endpoint::Revoke => {
-                let (family, _) = Self::place(&field(request, "token"));
-                self.families[family].is_revoked = true;
+                let (family, place) = Self::place(&field(request, "token"));
+                let family = &mut self.families[family];
+                // A consumed token is invalid already, so revoking it has no effect (RFC 7009 2.2).
+                family.is_revoked |= family.consumed[place].is_none();
                 (json(200, ""), None)
             }
         }
@@ -224,9 +226,14 @@ impl Provider {
         ))
     }
 
-    /// Whether an API takes this access token.
+    /// Returns true if an API accepts this access token.
     pub(crate) fn is_good(&self, now: u64, access_token: &str) -> bool {
-        self.access.get(access_token).is_some_and(|end| *end > now)
+        self.access_until(access_token).is_some_and(|end| end > now)
+    }
+
+    /// The time at which an access token expires.
+    pub(crate) fn access_until(&self, access_token: &str) -> Option<u64> {
+        self.access.get(access_token).copied()
     }
 
     fn secret(&mut self, kind: &str) -> String {

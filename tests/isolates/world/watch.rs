@@ -7,6 +7,7 @@ use strongroom::Secret;
 use strongroom::edge::record::Record;
 use strongroom::edge::session::Session;
 use strongroom::edge::{Event, Reply};
+use strongroom::http::Outcome;
 use strongroom::pkce;
 use strongroom::session::EndReason;
 
@@ -26,8 +27,15 @@ const SLOWEST: u64 = 6000;
 /// How long a provider that has refused is left alone, in milliseconds.
 const REFUSED: u64 = 60_000;
 
+/// How long an intent holds unless it is renewed, in milliseconds.
+pub(crate) const LEASE: u64 = 8000;
+
 /// Longest time for a request, in milliseconds: three attempts at the provider, what the coordinator takes, an API.
 const LONGEST: u64 = 180_000;
+
+/// Longest time for a request with a valid access token, in milliseconds, besides what the provider and the API take: some
+/// calls of a coordinator that does not answer, and the pauses between them.
+const PROMPT: u64 = 30_000;
 
 /// What a cookie says.
 #[derive(Clone, Debug)]
@@ -55,6 +63,8 @@ pub(crate) struct Account {
     over: Option<u64>,
     /// An isolate has said so that could not write it.
     is_said_over: bool,
+    /// The request whose intent is in the record.
+    intended_by: Option<VisitId>,
 }
 
 /// What is known of a family, besides what the provider knows.
@@ -134,6 +144,8 @@ pub(crate) struct Watch {
     seen: BTreeMap<(usize, u32, String), u64>,
     /// Whose sessions' ends were told.
     told_of: BTreeSet<String>,
+    /// Requests whose refresh token was refused: its family and its place.
+    refused: BTreeMap<VisitId, (usize, usize)>,
     pub(crate) losses: BTreeMap<Loss, u64>,
     pub(crate) ends: BTreeMap<&'static str, u64>,
     pub(crate) rotations: u64,
@@ -150,7 +162,7 @@ impl Watch {
             recheck: setup.recheck * 1000,
             idle: setup.idle * 1000,
             absolute: setup.absolute * 1000,
-            lease: setup.request_timeout * 3000 + 5000,
+            lease: LEASE,
             open: BTreeSet::new(),
             accounts: BTreeMap::new(),
             families: BTreeMap::new(),
@@ -163,6 +175,7 @@ impl Watch {
             held: BTreeMap::new(),
             seen: BTreeMap::new(),
             told_of: BTreeSet::new(),
+            refused: BTreeMap::new(),
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
             rotations: 0,
@@ -304,7 +317,11 @@ impl World {
         });
         for other in &watch.exchanges {
             let is_same = other.token == token && other.visit != id;
-            Invariant::SingleFlight.holds_if(!is_same || other.until < self.now + SKEW, || {
+            let holder = &self.visits[other.visit];
+            let is_alive = matches!(holder.state, State::Open | State::Abandoned);
+            let keeps_lease = is_alive && !holder.coordinator_failed;
+            let has_lapsed = other.until < self.now + SKEW && !keeps_lease;
+            Invariant::SingleFlight.holds_if(!is_same || has_lapsed, || {
                 format!(
                     "visit {id} sends {token}, which visit {} is sending",
                     other.visit
@@ -383,6 +400,78 @@ impl World {
         self.watch.families.entry(family).or_default().wanted = Some(self.now);
     }
 
+    /// A response to a refresh reaches the task that sent it.
+    pub(super) fn refreshed(&mut self, id: VisitId, token: &str, reply: &Reply) {
+        if let Reply::Sent(Outcome::Reply(response)) = reply
+            && response.status == 400
+            && let Some(body) = &response.body
+            && body.expose().contains("\"invalid_grant\"")
+        {
+            self.watch.refused.insert(id, Provider::place(token));
+        }
+    }
+
+    /// A task waits for another request's refresh, in its own isolate or in another one.
+    pub(super) fn waits_for_refresh(&self, id: VisitId) {
+        Invariant::Prompt.holds_if(!self.has_valid_token(id), || {
+            format!("visit {id} waits for a refresh, and has a valid access token")
+        });
+    }
+
+    /// Returns true if the cookie of this request brought an access token that is still valid, by the clock of its
+    /// isolate, and that no API has refused.
+    fn has_valid_token(&self, id: VisitId) -> bool {
+        let visit = &self.visits[id];
+        let clock = self.clock(visit.isolate);
+        let session = self.watch.visits.get(&id).and_then(|p| p.session.as_ref());
+        let is_valid =
+            |session: &Session| clock.wall < session.requested.saturating_add(session.lifetime.0);
+        !visit.api_failed && session.is_some_and(is_valid)
+    }
+
+    /// A request is over for its isolate, whether or not its browser still waits.
+    pub(super) fn is_over(&mut self, id: VisitId) {
+        let refused = self.watch.refused.remove(&id);
+        // An isolate that could not write cannot keep these rules.
+        if self.visits[id].coordinator_failed {
+            return;
+        }
+        // An end by back-channel logout is in a record of its own, and not this isolate's to report.
+        let is_elsewhere = |family: usize| {
+            let family = self.watch.families.get(&family);
+            family.is_some_and(|family| family.back_channel.is_some())
+        };
+        if let Some((family, place)) = refused
+            && !is_elsewhere(family)
+        {
+            self.is_refusal_kept(id, family, place);
+        }
+        let mut accounts = self.watch.accounts.values();
+        let left = accounts.find(|account| account.intended_by == Some(id));
+        let left = left.filter(|account| !is_elsewhere(account.family));
+        let intent = left.and_then(|account| account.record.as_ref()?.intent.as_ref());
+        Invariant::Withdrawn.holds_if(intent.is_none(), || {
+            format!("visit {id} is over, and its intent is there: {intent:?}")
+        });
+    }
+
+    /// The provider has refused this refresh token, and the request that sent it is over.
+    fn is_refusal_kept(&self, id: VisitId, family: usize, place: usize) {
+        let mut accounts = self.watch.accounts.values();
+        let Some(account) = accounts.find(|account| account.family == family) else {
+            return;
+        };
+        let record = account.record.as_ref();
+        let session = record.and_then(|record| record.session.as_ref());
+        let has_successor = session.is_some_and(|session| family_and_place(session).1 > place);
+        let is_ended = record.is_some_and(|record| record.ended.is_some());
+        let subject = &self.provider.families[family].subject;
+        let is_told = self.watch.told_of.contains(subject);
+        Invariant::Refused.holds_if(has_successor || is_ended && is_told, || {
+            format!("visit {id} was refused; ended: {is_ended}, told: {is_told}")
+        });
+    }
+
     /// An answer reaches its host, which may have stopped waiting for it.
     pub(super) fn landed(&mut self, id: VisitId, serial: u32, about: &About) {
         if let About::Refresh(_) = about {
@@ -396,7 +485,7 @@ impl World {
         let visit = &self.visits[id];
         let (isolate, epoch) = (visit.isolate, visit.epoch);
         match reply {
-            Reply::Sent(strongroom::http::Outcome::Reply(answer)) if answer.status == 200 => {
+            Reply::Sent(Outcome::Reply(answer)) if answer.status == 200 => {
                 let body = answer.body.as_ref().map_or("", Secret::expose);
                 let start = format!(r#""refresh_token":"{SECRET}-rt-"#);
                 let Some((_, rest)) = body.split_once(&start) else {
@@ -426,6 +515,11 @@ impl World {
 
     /// An access token is used.
     pub(super) fn forwards(&mut self, id: VisitId, access_token: &str) {
+        let until = self.provider.access_until(access_token);
+        let latest = until.map(|until| until.saturating_add(self.setup.spread()));
+        Invariant::Expired.holds_if(latest.is_some_and(|latest| self.now < latest), || {
+            format!("visit {id} sends a token that expired at {until:?}")
+        });
         let visit = &self.visits[id];
         let Some(presented) = self.watch.visits.get(&id) else {
             return;
@@ -469,6 +563,16 @@ impl World {
         }
         if record.ended.is_some() {
             account.over.get_or_insert(now);
+        }
+        let before = account.record.as_ref().and_then(|r| r.intent.as_ref());
+        if record.intent.as_ref() != before {
+            account.intended_by = record.intent.is_some().then_some(id);
+        }
+        if let Some(intent) = &record.intent {
+            let mut exchanges = self.watch.exchanges.iter_mut();
+            if let Some(exchange) = exchanges.find(|exchange| exchange.visit == id) {
+                exchange.until = intent.until;
+            }
         }
         account.record = Some(record);
     }
@@ -582,6 +686,12 @@ impl World {
         let given = visit.given.clone().unwrap();
         let took = now - visit.began;
         Invariant::Settles.holds_if(took <= LONGEST, || format!("visit {id} took {took} ms"));
+        if self.has_valid_token(id) {
+            let own = took - visit.spent_elsewhere;
+            Invariant::Prompt.holds_if(own <= PROMPT, || {
+                format!("visit {id} took {own} ms with a valid access token")
+            });
+        }
         let text = format!("{given:?}");
         Invariant::Secrecy.holds_if(!text.contains(SECRET) && !text.contains(ID_TOKEN), || {
             format!("visit {id} got: {text}")

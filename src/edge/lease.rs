@@ -1,0 +1,128 @@
+//! The intent of a refresh as its holder keeps it: a lease on the session's refresh token.
+//!
+//! It is short, so that a process that dies blocks its session for a few seconds only. A holder that is alive renews it
+//! with every [`BEAT`](super::io::BEAT) in which it waits for the provider.
+
+use crate::prelude::*;
+
+use super::record::{Intent, Record};
+use super::session::Session;
+use super::store::{Stored, Unreachable};
+use super::task::Task;
+use crate::clock::{Millis, UnixMillis};
+
+/// How long an intent holds unless it is renewed: for how long a process that dies blocks its session.
+pub(super) const LEASE: Millis = Millis::from_secs(8);
+
+/// How long a coordinator may take for a write: `COORDINATOR_TIME` of pkg/src/edge/host.ts. A lease that has less left is
+/// not enough for another attempt.
+const WRITING: Millis = Millis::from_secs(3);
+
+/// How often a lease is written, against others who write at the same time.
+const WRITES: u32 = 5;
+
+/// The intent that this task has written.
+pub(super) struct Lease {
+    pub(super) session: Session,
+    /// The version of the record with the intent in it.
+    pub(super) version: String,
+    /// That record.
+    pub(super) record: Record,
+}
+
+impl Task {
+    /// An intent of this isolate's, from now on.
+    pub(super) fn intent(&self) -> Intent {
+        Intent {
+            holder: self.isolate().name().to_owned(),
+            until: self.now().wall.saturating_add(LEASE.0),
+        }
+    }
+
+    /// Holds a lease: the coordinator has taken this record, with this task's intent.
+    pub(super) fn hold_lease(&self, session: &Session, version: String, record: Record) {
+        let lease = Lease {
+            session: session.clone(),
+            version,
+            record,
+        };
+        *self.lease().borrow_mut() = Some(lease);
+    }
+
+    /// Gives up the lease without a write.
+    pub(super) fn take_lease(&self) -> Option<Lease> {
+        self.lease().borrow_mut().take()
+    }
+
+    /// Returns true if the lease is held for long enough to send the refresh token once more.
+    pub(super) fn has_lease(&self) -> bool {
+        self.lease_until() > self.now().wall.saturating_add(WRITING.0)
+    }
+
+    fn lease_until(&self) -> UnixMillis {
+        let lease = self.lease().borrow();
+        let intent = lease
+            .as_ref()
+            .and_then(|lease| lease.record.intent.as_ref());
+        intent.map_or(0, |intent| intent.until)
+    }
+
+    /// Renews the lease, if this task holds one. It is lost if the record now belongs to another isolate or to the next
+    /// generation; if the coordinator is down, it stays as it is.
+    pub(super) async fn keep_lease(&self) {
+        self.write_lease(true).await;
+    }
+
+    /// Takes the intent back, so that the next refresh need not wait until it has run out.
+    pub(super) async fn withdraw(&self) {
+        self.write_lease(false).await;
+        self.take_lease();
+    }
+
+    async fn write_lease(&self, is_kept: bool) {
+        for _ in 0..WRITES {
+            let Some(lease) = self.take_lease() else {
+                return;
+            };
+            let record = Record {
+                intent: is_kept.then(|| self.intent()),
+                ..lease.record.clone()
+            };
+            let version = Some(lease.version.clone());
+            let held = match self.write(&lease.session, version, &record).await {
+                Ok(Some(version)) => Some(Lease {
+                    version,
+                    record,
+                    ..lease
+                }),
+                // A cookie was noted, or the user's activity was written.
+                Ok(None) => match self.found_lease(lease).await {
+                    Some(found) => {
+                        *self.lease().borrow_mut() = Some(found);
+                        continue;
+                    }
+                    None => None,
+                },
+                Err(Unreachable) => Some(lease),
+            };
+            *self.lease().borrow_mut() = held;
+            return;
+        }
+    }
+
+    /// The lease as the record has it, unless the record belongs to another isolate by now.
+    async fn found_lease(&self, lease: Lease) -> Option<Lease> {
+        let Ok(Stored { version, record }) = self.look(&lease.session).await else {
+            return Some(lease);
+        };
+        let record = record.filter(|record| {
+            let intent = record.intent.as_ref();
+            intent.is_some_and(|intent| intent.holder == self.isolate().name())
+        })?;
+        Some(Lease {
+            session: lease.session,
+            version: version?,
+            record,
+        })
+    }
+}
