@@ -457,7 +457,7 @@ impl Task {
             self.pause(pause).await;
             pause = pause + pause;
             if began.elapsed(&self.now()) >= longest {
-                return verdict;
+                return Verdict::Transient(words!("it took too long"));
             }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
             self.keep_lease().await;
