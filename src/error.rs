@@ -105,6 +105,9 @@ codes! {
     /// The API refuses with the same words what the user has just signed in for.
     #[cfg(feature = "full")]
     StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";
+    /// The worker's own Content-Security-Policy blocks a socket whose address would contain the token, or reports it.
+    #[cfg(feature = "full")]
+    SocketBlocked = "socket_blocked", "Add the address to connect-src in each policy that the worker's file is served with, report-only ones included.";
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
     /// The API's answer has the access token in it that its request was sent with.

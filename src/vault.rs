@@ -91,6 +91,9 @@ pub struct Vault {
     dpop: dpop::Dpop,
     #[cfg(feature = "full")]
     stepped_up: Option<step_up::SteppedUp>,
+    /// Addresses of sockets that the worker's policy allows: see `sockets`.
+    #[cfg(feature = "full")]
+    probed: Vec<String>,
     operations: Vec<Operation>,
     last_op: OpId,
     fingerprint_salt: [u8; 16],
@@ -180,6 +183,8 @@ impl Vault {
             dpop: dpop::Dpop::default(),
             #[cfg(feature = "full")]
             stepped_up: None,
+            #[cfg(feature = "full")]
+            probed: Vec::new(),
             operations: Vec::new(),
             last_op: 0,
             fingerprint_salt,
@@ -254,6 +259,8 @@ impl Vault {
             }
             #[cfg(feature = "full")]
             Input::CallUnsigned { call } => self.call_unsigned(call),
+            #[cfg(feature = "full")]
+            Input::SocketProbed { call, is_blocked } => self.socket_probed(call, is_blocked),
             #[cfg(feature = "full")]
             Input::SocketOpened { call, protocol } => self.socket_opened(call, &protocol),
             Input::Tick => self.tick(),

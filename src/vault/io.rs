@@ -163,6 +163,14 @@ pub enum Input<'a> {
         /// Which.
         call: CallId,
     },
+    /// The end of [`Output::ProbeSocket`].
+    #[cfg(feature = "full")]
+    SocketProbed {
+        /// Which.
+        call: CallId,
+        /// Whether the worker's policy blocked the probe, or reported it.
+        is_blocked: bool,
+    },
     /// The socket of [`Output::OpenSocket`] is open.
     #[cfg(feature = "full")]
     SocketOpened {
@@ -293,6 +301,16 @@ pub enum Output {
         /// What to send.
         request: ApiRequest,
     },
+    /// Find out whether the worker's Content-Security-Policy blocks or reports sockets to this address, by a
+    /// connection that carries no token, and report [`Input::SocketProbed`]. Whether the server accepts that
+    /// connection does not matter.
+    #[cfg(feature = "full")]
+    ProbeSocket {
+        /// For which.
+        call: CallId,
+        /// The address, without query.
+        url: String,
+    },
     /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. What came with the message is
     /// the port by which the page sends and receives, and is told how the socket was closed; nothing goes through
     /// before [`Output::Deliver`].
@@ -379,6 +397,8 @@ impl fmt::Debug for Input<'_> {
             #[cfg(feature = "full")]
             Self::CallUnsigned { .. } => "CallUnsigned",
             #[cfg(feature = "full")]
+            Self::SocketProbed { .. } => "SocketProbed",
+            #[cfg(feature = "full")]
             Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
             Self::Woke => "Woke",
@@ -407,6 +427,8 @@ impl fmt::Debug for Output {
             Self::Announce => "Announce",
             Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
+            #[cfg(feature = "full")]
+            Self::ProbeSocket { .. } => "ProbeSocket",
             #[cfg(feature = "full")]
             Self::OpenSocket { .. } => "OpenSocket",
             #[cfg(feature = "full")]

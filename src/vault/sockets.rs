@@ -5,6 +5,10 @@
 //! this machine's business: the host passes it on. How often a token expires while a socket is open does not
 //! matter either; the API has seen one, and decides for itself how long that is good.
 //!
+//! A token in the query is seen by whoever collects reports of the worker's Content-Security-Policy: a report of a
+//! socket that the policy does not allow has the whole address in it (CSP 3 5.4). So such an address is tried without
+//! a token first. Policies compare no query, so that the result holds for the address with the token, too.
+//!
 //! A handshake that failed tells no script why (WHATWG `WebSockets` 3.1), so that it is not tried again here: a 401
 //! cannot be told from a network that is down.
 
@@ -18,9 +22,12 @@ use crate::error::{Code, Error, Result};
 use crate::reflection::Scope;
 use crate::session::EndReason;
 use crate::socket::{self, Place};
+use crate::text;
 
 /// Most sockets of one page at once.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
+/// Addresses that are remembered as allowed. Beyond that the oldest is forgotten, and tried again when it is next used.
+const MAX_PROBED: usize = 64;
 /// Most sockets at once, over all pages.
 const MAX_SOCKETS: usize = 128;
 
@@ -33,6 +40,16 @@ pub(super) struct Socket {
     place: Place,
     /// The sub-protocols that the page named.
     protocols: Vec<String>,
+    probe: Probe,
+}
+
+/// The attempt without a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// Not begun, or not needed.
+    None,
+    Pending,
+    Passed,
 }
 
 impl Vault {
@@ -80,6 +97,7 @@ impl Vault {
             socket: Some(Box::new(Socket {
                 place,
                 protocols: request.protocols,
+                probe: Probe::None,
             })),
         }))
     }
@@ -93,10 +111,22 @@ impl Vault {
         ) else {
             return false;
         };
-        let Some(socket) = &known.socket else {
+        let Some(socket) = &mut known.socket else {
             return false;
         };
         let url = known.allowed.url();
+        if matches!(socket.place, Place::Query { .. }) && socket.probe != Probe::Passed {
+            let address = without_query(url);
+            if !self.probed.iter().any(|probed| probed == address) {
+                // A refresh may end while the probe is in flight.
+                if socket.probe == Probe::None {
+                    socket.probe = Probe::Pending;
+                    let url = address.to_owned();
+                    self.outputs.push(Output::ProbeSocket { call, url });
+                }
+                return true;
+            }
+        }
         let which = known.allowed.which();
         let Some(token) = session.latest_access_token_of(which) else {
             return false;
@@ -116,6 +146,29 @@ impl Vault {
             Err(error) => self.reject_call(call, &error),
         }
         true
+    }
+
+    pub(super) fn socket_probed(&mut self, call: CallId, is_blocked: bool) {
+        let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
+            return self.drop_call(call);
+        };
+        let address = without_query(known.allowed.url()).to_owned();
+        if is_blocked {
+            let message = [
+                words!("the worker's Content-Security-Policy does not allow a socket to "),
+                &address,
+                words!(", and its violation report would contain the access token"),
+            ];
+            return self.reject_call(call, &Error::of(Code::SocketBlocked, &message));
+        }
+        if let Some(socket) = &mut known.socket {
+            socket.probe = Probe::Passed;
+        }
+        if self.probed.len() == MAX_PROBED {
+            self.probed.remove(0);
+        }
+        self.probed.push(address);
+        self.send_or_wait(call);
     }
 
     pub(super) fn socket_opened(&mut self, call: CallId, protocol: &str) {
@@ -165,4 +218,8 @@ impl Vault {
         });
         self.drop_call(call);
     }
+}
+
+fn without_query(url: &str) -> &str {
+    text::cut(url, b'?').0
 }

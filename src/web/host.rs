@@ -52,6 +52,12 @@ pub(super) enum Event {
     Changed,
     /// The browser does not give the lock that operation `id` waits for.
     Refused,
+    /// The worker's Content-Security-Policy was violated.
+    #[cfg(feature = "full")]
+    PolicyViolated,
+    /// The probe for the socket of call `id` has an end.
+    #[cfg(feature = "full")]
+    ProbeEnded,
     /// The socket of call `id` is open.
     #[cfg(feature = "full")]
     SocketOpened,
@@ -70,7 +76,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; if cfg!(feature = "full") { 14 } else { 9 }] = [
+    const ALL: [Self; if cfg!(feature = "full") { 16 } else { 9 }] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -80,6 +86,10 @@ impl Event {
         Self::Locked,
         Self::Changed,
         Self::Refused,
+        #[cfg(feature = "full")]
+        Self::PolicyViolated,
+        #[cfg(feature = "full")]
+        Self::ProbeEnded,
         #[cfg(feature = "full")]
         Self::SocketOpened,
         #[cfg(feature = "full")]
@@ -212,6 +222,10 @@ impl Host {
                 outcome: Outcome::Failed,
             }),
             #[cfg(feature = "full")]
+            Event::PolicyViolated => self.policy_violated(value),
+            #[cfg(feature = "full")]
+            Event::ProbeEnded => self.probe_ended(id, false),
+            #[cfg(feature = "full")]
             _ => self.socket_event(*event, id, value),
         }
         if let Some(report) = self.reports.pop() {
@@ -337,6 +351,8 @@ impl Host {
             } => self.send(call, (port, id as f64), &request),
             Output::Deliver { call, text } => self.deliver(call, &text),
             Output::Drop { call } => self.forget_call(call),
+            #[cfg(feature = "full")]
+            Output::ProbeSocket { call, url } => self.probe_socket(call, url),
             #[cfg(feature = "full")]
             Output::OpenSocket { call, handshake } => self.open_socket(call, &handshake),
             #[cfg(feature = "full")]

@@ -15,6 +15,7 @@ use super::host::{Event, Host};
 use super::js;
 use crate::reflection::Guard;
 use crate::socket::Handshake;
+use crate::text;
 use crate::vault::{CallId, Input};
 
 /// Largest message in either direction: bytes, or units of a text.
@@ -35,9 +36,24 @@ const REFLECTED: u16 = 4010;
 /// The code that pages are told where the platform had none to tell (RFC 6455 7.4.1).
 const ABNORMAL: u16 = 1006;
 
+/// `WebSocket.CLOSED`
+const CLOSED: f64 = 3.0;
+
 /// The sockets of all pages.
 #[derive(Default)]
-pub(super) struct Sockets(Vec<Socket>);
+pub(super) struct Sockets {
+    open: Vec<Socket>,
+    probes: Vec<Probe>,
+    /// Whether violations of the worker's policy are listened for.
+    is_listening: bool,
+}
+
+/// A connection without a token, which shows whether the worker's policy allows one with a token.
+struct Probe {
+    call: CallId,
+    url: String,
+    socket: JsValue,
+}
 
 struct Socket {
     call: CallId,
@@ -46,23 +62,75 @@ struct Socket {
     port: JsValue,
     /// Looks for the token in what comes.
     guard: Option<Guard>,
+    /// Whether its handshake is through.
+    is_open: bool,
 }
 
 impl Host {
+    /// Connects without a token. Chromium returns a socket that is closed already if the policy blocks it, Firefox and
+    /// WebKit throw. If a policy only reports, Chromium and Firefox tell by an event, which comes before the handshake
+    /// has an end; WebKit tells nobody, but sends no report either.
+    pub(super) fn probe_socket(&mut self, call: CallId, url: String) {
+        if !core::mem::replace(&mut self.sockets.is_listening, true) {
+            let violated = self.listener(Event::PolicyViolated, 0);
+            let name = js::text("securitypolicyviolation");
+            // Any event target takes any listener.
+            let _ = js::call(&self.scope, "addEventListener", &[&name, &violated]);
+        }
+        let socket = self.make_socket(&url, &JsValue::UNDEFINED);
+        let Some(socket) = socket.filter(|socket| !is_closed(socket)) else {
+            return self.report(Input::SocketProbed {
+                call,
+                is_blocked: true,
+            });
+        };
+        let ended = self.listener(Event::ProbeEnded, call);
+        for name in ["onopen", "onerror"] {
+            js::set(&socket, name, &ended);
+        }
+        self.sockets.probes.push(Probe { call, url, socket });
+    }
+
+    /// The violation may be one of several probes' or of none; probes of the same origin share their verdict.
+    pub(super) fn policy_violated(&mut self, event: &JsValue) {
+        let blocked = js::get_text(event, "blockedURI").unwrap_or_default();
+        let Some(origin) = origin_of(&blocked) else {
+            return;
+        };
+        while let Some(probe) = self
+            .sockets
+            .probes
+            .iter()
+            .find(|p| origin_of(&p.url) == Some(origin))
+        {
+            self.probe_ended(probe.call, true);
+        }
+    }
+
+    pub(super) fn probe_ended(&mut self, call: CallId, is_blocked: bool) {
+        if self.sockets.drop_probe(call) {
+            self.report(Input::SocketProbed { call, is_blocked });
+        }
+    }
+
+    /// A socket, unless the platform refuses to make it.
+    fn make_socket(&self, url: &str, protocols: &JsValue) -> Option<JsValue> {
+        let constructor = js::get(&self.scope, "WebSocket");
+        let args = js::array_of_2(&js::text(url), protocols);
+        let reflect = js::get(&self.scope, "Reflect");
+        // The third says what is constructed, and would have to be left out rather than be missing.
+        js::call(&reflect, "construct", &[&constructor, &args, &constructor]).ok()
+    }
+
     pub(super) fn open_socket(&mut self, call: CallId, handshake: &Handshake) {
         let port = self.calls.take_body(call);
         // What came may be anything; nothing can be set on what is no object.
         if js::get(&port, "postMessage").is_undefined() {
             return self.report(Input::CallClosed { call });
         }
-        let constructor = js::get(&self.scope, "WebSocket");
         let protocols = js::literal(handshake.protocols.expose());
-        let args = js::array_of_2(&js::text(handshake.url.expose()), &protocols);
-        let reflect = js::get(&self.scope, "Reflect");
-        // The third says what is constructed, and would have to be left out rather than be missing.
-        let opened = js::call(&reflect, "construct", &[&constructor, &args, &constructor]);
-        let Ok(socket) = opened else {
-            tell_closed(&port, ABNORMAL, "", false);
+        let Some(socket) = self.make_socket(handshake.url.expose(), &protocols) else {
+            tell_failed(&port);
             return self.report(Input::CallClosed { call });
         };
         js::set(&socket, "binaryType", &js::text("arraybuffer"));
@@ -75,11 +143,12 @@ impl Host {
             js::set(&socket, name, &self.listener(event, call));
         }
         let token = handshake.token.as_ref();
-        self.sockets.0.push(Socket {
+        self.sockets.open.push(Socket {
             call,
             socket,
             port,
             guard: token.and_then(|token| Guard::new(token.expose())),
+            is_open: false,
         });
     }
 
@@ -90,6 +159,7 @@ impl Host {
         };
         match event {
             Event::SocketOpened => {
+                known.is_open = true;
                 let protocol = js::get_text(&known.socket, "protocol").unwrap_or_default();
                 self.report(Input::SocketOpened { call, protocol });
             }
@@ -113,6 +183,13 @@ impl Host {
                     js::array_of_1(&data)
                 };
                 post(&known.port, &js::array_of_1(&data), &transfer);
+            }
+            // No close event follows in Chromium if the worker's policy blocks the socket. All that a close event could
+            // say of a handshake that failed is this.
+            Event::SocketFailed if !known.is_open => {
+                tell_failed(&known.port);
+                self.sockets.forget(call);
+                self.report(Input::CallClosed { call });
             }
             Event::SocketFailed => post(&known.port, &JsValue::NULL, &JsValue::UNDEFINED),
             Event::SocketClosed => {
@@ -167,7 +244,7 @@ impl Host {
 
     /// Sends the vault's own message.
     pub(super) fn send_first(&mut self, call: CallId, text: &str, token: &str) {
-        if let Some(known) = self.sockets.0.iter_mut().find(|socket| socket.call == call) {
+        if let Some(known) = self.sockets.find(call) {
             // It may be another one than that of the handshake.
             known.guard = known.guard.take().and_then(|_| Guard::new(token));
             let _ = js::call(&known.socket, "send", &[&js::text(text)]);
@@ -200,6 +277,7 @@ impl Host {
 
     /// The page is gone, or wants the socket no more.
     pub(super) fn drop_socket(&mut self, call: CallId) {
+        self.sockets.drop_probe(call);
         if let Some(known) = self.sockets.forget(call) {
             close(&known.socket, &[]);
         }
@@ -208,13 +286,33 @@ impl Host {
 
 impl Sockets {
     fn find(&mut self, call: CallId) -> Option<&mut Socket> {
-        self.0.iter_mut().find(|socket| socket.call == call)
+        self.open.iter_mut().find(|socket| socket.call == call)
     }
 
     fn forget(&mut self, call: CallId) -> Option<Socket> {
-        let i = self.0.iter().position(|socket| socket.call == call)?;
-        Some(self.0.swap_remove(i))
+        let i = self.open.iter().position(|socket| socket.call == call)?;
+        Some(self.open.swap_remove(i))
     }
+
+    /// Returns false if there was none.
+    fn drop_probe(&mut self, call: CallId) -> bool {
+        let Some(i) = self.probes.iter().position(|probe| probe.call == call) else {
+            return false;
+        };
+        close(&self.probes.swap_remove(i).socket, &[]);
+        true
+    }
+}
+
+fn is_closed(socket: &JsValue) -> bool {
+    js::get(socket, "readyState").as_f64() == Some(CLOSED)
+}
+
+/// Scheme and host, with the slashes between them.
+fn origin_of(url: &str) -> Option<&str> {
+    let host = url.find("//")? + 2;
+    let path = text::cut(&url[host..], b'/').0;
+    url.get(..host + path.len())
 }
 
 /// Whether the token is in a message: a text or an `ArrayBuffer`. It is searched slice by slice, since this module's
@@ -252,6 +350,12 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
 fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {
     // What came as a port may be none.
     let _ = js::call(port, "postMessage", &[message, transfer]);
+}
+
+/// Tells a page that its socket failed before it was open.
+fn tell_failed(port: &JsValue) {
+    post(port, &JsValue::NULL, &JsValue::UNDEFINED);
+    tell_closed(port, ABNORMAL, "", false);
 }
 
 fn tell_closed(port: &JsValue, code: u16, reason: &str, was_clean: bool) {

@@ -548,7 +548,7 @@ test(
       await mark(tab)
       await tab.goto(`${cached.site.origin}/empty`)
       // What was open is closed when the page is left, not when it comes back.
-      await Promise.all([cached.api.requests[0].closed, cached.api.sockets[0].closed])
+      await Promise.all([cached.api.requests[0].closed, cached.api.sockets.at(-1).closed])
       await comeBack(tab)
       const said = await tab.evaluate(() => back)
       assert.deepEqual(said.sort(), ['socket 1006', 'socket page_left', 'source page_left 0'])

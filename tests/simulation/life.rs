@@ -501,7 +501,12 @@ impl Life {
                     }
                     self.answer_in(job, &[0, 1, 10, 100]);
                 }
-                Kind::Verify | Kind::MakeKey | Kind::Lock | Kind::Changed | Kind::Socket => {
+                Kind::Verify
+                | Kind::MakeKey
+                | Kind::Lock
+                | Kind::Changed
+                | Kind::Probe
+                | Kind::Socket => {
                     self.answer_in(job, &[0, 1]);
                 }
             }

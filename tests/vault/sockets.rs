@@ -140,6 +140,99 @@ fn a_token_goes_to_the_query_after_the_pages_own() {
 }
 
 #[test]
+fn a_query_socket_is_probed_without_the_token() {
+    let (mut world, page) = world(QUERY);
+    world.hold(&[Kind::Probe]);
+    let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
+    world.settle();
+    assert_eq!(world.sockets.probed, [LIVE]);
+    assert_eq!(world.count(Kind::Socket), 0);
+    world.release();
+    assert_eq!(protocol(&world, socket), "");
+}
+
+#[test]
+fn each_address_is_probed_until_one_probe_passes() {
+    let (mut world, page) = world(QUERY);
+    for url in [LIVE, &[LIVE, "?room=2"].concat(), &[LIVE, "/b"].concat()] {
+        let socket = world.socket(page, url, &[]);
+        world.settle();
+        assert_eq!(protocol(&world, socket), "", "{url}");
+    }
+    assert_eq!(world.sockets.probed, [LIVE, &[LIVE, "/b"].concat()]);
+}
+
+#[test]
+fn only_query_sockets_are_probed() {
+    for place in [PROTOCOL, MESSAGE] {
+        let (world, _, socket) = open(place);
+        assert_eq!(protocol(&world, socket), "");
+        assert!(world.sockets.probed.is_empty(), "{place}");
+    }
+}
+
+#[test]
+fn a_socket_whose_probe_is_blocked_gets_no_token() {
+    let (mut world, page) = world(QUERY);
+    world.sockets.are_blocked = true;
+    for _ in 0..40 {
+        let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
+        world.settle();
+        assert_eq!(world.code(socket), "socket_blocked");
+        let Some(Answer::Error { message, .. }) = world.answer(socket) else {
+            unreachable!()
+        };
+        assert!(
+            message.contains(LIVE) && !message.contains("room"),
+            "{message}"
+        );
+    }
+    assert_eq!(world.count(Kind::Socket), 0);
+    // A verdict against a socket is not kept.
+    assert_eq!(world.sockets.probed.len(), 40);
+}
+
+#[test]
+fn a_token_that_expires_during_the_probe_is_refreshed() {
+    let (mut world, page) = world(QUERY);
+    world.hold(&[Kind::Probe]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.expire_access_token();
+    world.release();
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(protocol(&world, socket), "");
+}
+
+#[test]
+fn a_refresh_during_the_probe_starts_no_second_probe() {
+    let (mut world, page) = world(QUERY);
+    world.hold(&[Kind::Probe]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.expire_access_token();
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 1);
+    assert_eq!(world.count(Kind::Socket), 0);
+    world.release();
+    world.settle();
+    assert_eq!(world.sockets.probed, [LIVE]);
+    assert_eq!(protocol(&world, socket), "");
+}
+
+#[test]
+fn logout_during_the_probe_refuses_the_socket() {
+    let (mut world, page) = world(QUERY);
+    world.hold(&[Kind::Probe]);
+    let socket = world.socket(page, LIVE, &[]);
+    world.logout(page);
+    assert_eq!(world.code(socket), "session_ended");
+    assert_eq!(world.outstanding(Kind::Probe), 0);
+    world.release();
+    assert_eq!(world.count(Kind::Socket), 0);
+}
+
+#[test]
 fn a_page_may_not_name_the_parameter_that_the_token_goes_to() {
     let (mut world, page) = world(QUERY);
     for query in ["?access_token=mine", "?a&access%5Ftoken="] {
@@ -189,6 +282,7 @@ fn on_loopback_a_socket_may_do_without_tls() {
     let rules = r#"{"apis":[{"url":"http://127.0.0.1:1/","webSocket":{"token":"query"}}]}"#;
     let (mut world, page) = World::signed_in_with(rules);
     world.socket(page, "ws://127.0.0.1:1/live", &[]);
+    world.settle();
     assert_eq!(world.count(Kind::Socket), 1);
 }
 

@@ -71,6 +71,8 @@ pub(crate) enum Kind {
     /// Another vault has changed the store.
     Changed,
     Call,
+    /// The handshake without a token that shows whether the worker's policy allows a socket.
+    Probe,
     /// The handshake of a socket.
     Socket,
     /// The body of an answer, on its way to the page.
@@ -132,6 +134,7 @@ enum Task {
     Changed,
     /// With its proof, if it has one; without one that it should have, it is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
+    Probe(CallId),
     Socket(CallId),
     ResponseBody(CallId),
 }
@@ -1323,6 +1326,12 @@ impl World {
                 let proof = self.sign(request.proof.as_ref());
                 self.job(Kind::Call, Task::Call(call, Box::new(request), proof));
             }
+            Output::ProbeSocket { call, url } => {
+                let has_token = sockets::token_in(&url).is_some();
+                assert!(!has_token, "a probe carries a token");
+                self.sockets.probed.push(url);
+                self.job(Kind::Probe, Task::Probe(call));
+            }
             Output::OpenSocket { call, handshake } => {
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
                 self.check_token_in(&[url, protocols].concat());
@@ -1354,7 +1363,10 @@ impl World {
             }
             Output::Drop { call } => {
                 let is_its = |task: &Task| match task {
-                    Task::Call(c, ..) | Task::Socket(c) | Task::ResponseBody(c) => *c == call,
+                    Task::Call(c, ..)
+                    | Task::Probe(c)
+                    | Task::Socket(c)
+                    | Task::ResponseBody(c) => *c == call,
                     _ => false,
                 };
                 if self.sockets.open.remove(&call) {
@@ -1677,6 +1689,10 @@ impl World {
                 });
             }
             Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
+            Task::Probe(call) => {
+                let is_blocked = self.sockets.are_blocked;
+                self.input(Input::SocketProbed { call, is_blocked });
+            }
             Task::Socket(call) => {
                 let protocol = self.sockets.choose(self.calls[&call]);
                 self.input(Input::SocketOpened { call, protocol });

@@ -10,6 +10,10 @@ use super::page::Request;
 
 #[derive(Default)]
 pub(crate) struct Sockets {
+    /// The addresses that were tried without a token, in order.
+    pub(crate) probed: Vec<String>,
+    /// Whether the worker's policy blocks sockets, or reports them.
+    pub(crate) are_blocked: bool,
     /// What they were opened with, in order.
     pub(crate) opened: Vec<(Request, Handshake)>,
     /// What was sent before the page's own messages.

@@ -1,6 +1,8 @@
 /** Event sources and sockets of the room. */
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { signInByRedirect } from '../../support/engines/app.mjs'
+import { startReports } from '../../support/reports.mjs'
 
 async function signedIn({ visit }) {
   const { tab } = await visit()
@@ -54,8 +56,58 @@ const socketOf = (way) => ({
       code: 3000,
       reason: 'logged_out',
     })
-    const [opened] = app.api.sockets
+    const opened = app.api.sockets.at(-1)
     assert.equal(opened.claims.sub, 'alice')
+  },
+})
+
+/** Milliseconds after which an engine that has sent no report sends none. */
+const NO_REPORT = 2000
+
+/** What the worker's policy reports of a socket whose token would be in the query. */
+const reportOf = (kind) => ({
+  name: `what a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket, token in the query, reports`,
+  async see(scene) {
+    const { app } = scene
+    const reports = await startReports()
+    const sockets = app.api.origin.replace('http', 'ws')
+    const policy = (allowed) =>
+      `script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${app.provider.origin} ${app.api.origin} ${allowed}; report-uri ${reports.url}`
+    const headers =
+      kind === 'enforced'
+        ? { 'Content-Security-Policy': policy('') }
+        : {
+            'Content-Security-Policy': policy(sockets),
+            'Content-Security-Policy-Report-Only': policy(''),
+          }
+    const undo = app.site.override('/auth.worker.js', { headers })
+    try {
+      app.setConfig({ apis: [...app.config.apis, { url: `${app.api.url}live/`, webSocket: WAYS.query }] })
+      app.api.sockets.length = 0
+      const tab = await signedIn(scene)
+      const reported = reports.next()
+      const url = `${sockets}/v1/live/query`
+      const events = await tab.evaluate(
+        (address) =>
+          new Promise((resolve) => {
+            const socket = room.webSocket(address)
+            const events = []
+            socket.onopen = () => resolve(['open'])
+            socket.onerror = ({ error }) => events.push(error?.code)
+            socket.onclose = ({ code }) => resolve([...events, code])
+          }),
+        url,
+      )
+      const report = await Promise.race([reported, sleep(NO_REPORT)])
+      if (kind === 'enforced' || report) assert.deepEqual(events, ['socket_blocked', 1006])
+      else assert.deepEqual(events, ['open'])
+      if (!report) return 'nothing'
+      assert.equal(report['blocked-uri'], url)
+      return 'its address, without the token'
+    } finally {
+      undo()
+      await reports.close()
+    }
   },
 })
 
@@ -92,6 +144,8 @@ const capabilities = [
     },
   },
   ...Object.keys(WAYS).map(socketOf),
+  reportOf('enforced'),
+  reportOf('report-only'),
 ]
 
 /** @type {import('../suite.mjs').Group[]} */

@@ -210,6 +210,11 @@ impl Host {
                 Value::parse(&request.init).unwrap();
                 return Some(self.api(call, url));
             }
+            Output::ProbeSocket { call, url } => {
+                assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");
+                let is_blocked = false;
+                return Some(Input::SocketProbed { call, is_blocked });
+            }
             Output::OpenSocket { call, handshake } => {
                 let url = handshake.url.expose();
                 assert!(url.starts_with("wss://api.example.com/v1/"), "{url}");

@@ -1,0 +1,20 @@
+import { readBody } from './body.mjs'
+import { listen } from './listen.mjs'
+
+/** Collects what browsers report of violated policies, as a server named by `report-uri` does. */
+export async function startReports() {
+  const waiting = []
+  const { origin, close } = await listen({
+    async handler(request, response) {
+      const report = JSON.parse((await readBody(request)).toString())['csp-report']
+      response.writeHead(204).end()
+      waiting.shift()?.(report)
+    },
+  })
+  return {
+    url: `${origin}/reports`,
+    close,
+    /** The next report that arrives. */
+    next: () => new Promise((resolve) => waiting.push(resolve)),
+  }
+}
