@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use strongroom::Code;
 use strongroom::edge::Event;
+use strongroom::http::HttpReply;
 use strongroom::session::EndReason;
 
 use crate::browser::Source;
@@ -198,4 +199,79 @@ fn the_wrong_method_is_told_the_right_one() {
     }
     assert_eq!(host.go("/auth/logout", Source::CrossSite).status(), 405);
     assert!(host.session().is_object());
+}
+
+/// A session at a provider that refuses in this way, and only so many times.
+fn refusing(reply: &HttpReply, times: usize) -> Host {
+    let mut host = Host::signed_in();
+    for _ in 0..times {
+        let reply = Some(reply.clone());
+        host.provider.replies.push_back(("/token", reply));
+    }
+    host
+}
+
+#[test]
+fn unexplained_refusals_ask_for_the_user() {
+    let html = HttpReply {
+        content_type: Some("text/html".to_owned()),
+        ..crate::provider::json(401, "<html>401</html>")
+    };
+    for reply in [
+        crate::provider::json(400, ""),
+        crate::provider::json(400, r#"{"error":"invalid_request"}"#),
+        html,
+    ] {
+        let mut host = refusing(&reply, 3);
+        host.pass(600);
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(
+            (answered.status(), &*answered.code()),
+            (401, "interaction_required")
+        );
+        assert_eq!(host.session()["state"], "interaction_required");
+        assert_eq!(host.faults(), [Code::InteractionRequired]);
+        assert_eq!(host.browser.count(COOKIE), 1);
+        // One exchange of the code, and three attempts; none before five minutes have passed.
+        assert_eq!(host.provider.sent_to("/token").len(), 4);
+        host.pass(299);
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(&*answered.code(), "interaction_required");
+        assert_eq!(host.provider.sent_to("/token").len(), 4);
+        // The refresh token was kept, and a success restores the session.
+        host.pass(1);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+        assert_eq!(host.session()["state"], "active");
+    }
+}
+
+#[test]
+fn two_unexplained_refusals_cost_nobody_a_session() {
+    let mut host = refusing(&crate::provider::json(400, ""), 2);
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.session()["state"], "active");
+}
+
+#[test]
+fn valid_access_token_is_used_while_suspected() {
+    let mut host = refusing(&crate::provider::json(400, ""), 3);
+    host.pass(580);
+    for _ in 0..3 {
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
+    assert_eq!(host.provider.sent_to("/token").len(), 4);
+    assert_eq!(host.session()["state"], "active");
+}
+
+#[test]
+fn other_4xx_are_outages() {
+    for status in [403, 404, 405] {
+        let mut host = refusing(&crate::provider::json(status, ""), 3);
+        host.pass(600);
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(answered.status(), 503, "{status}");
+        host.pass(60);
+        assert_eq!(host.session()["state"], "active", "{status}");
+    }
 }

@@ -112,3 +112,28 @@ fn a_provider_that_asks_for_patience_is_not_asked_again_before_that() {
         assert!(served(&world, call));
     }
 }
+
+#[test]
+fn success_in_another_isolate_restores_a_suspected_session() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        for _ in 0..3 {
+            world.fault(REFRESH, Fault::Unexplained);
+        }
+        let refused = world.call(alice, 0);
+        world.settle();
+        let given = world.visits[refused].given.clone().unwrap();
+        assert_eq!(given.status, 401);
+        assert!(given.body.contains("interaction_required") && given.cookies.is_empty());
+        let elsewhere = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, elsewhere));
+        // The access token that came of it is stale again before five minutes have passed.
+        world.pass(61_000);
+        let call = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+    }
+}

@@ -137,6 +137,8 @@ pub(crate) enum Fault {
     Busy(u64),
     /// A refresh is refused until the user has done something.
     Wanted,
+    /// A refresh is refused, and the provider does not say why.
+    Unexplained,
     /// So many milliseconds on the way there, and on the way back.
     Slow(u64, u64),
 }
@@ -1020,7 +1022,9 @@ impl World {
                 1 => Fault::LostAfter,
                 2 => Fault::Status(503),
                 3 => Fault::Busy(1 + self.up_to(8)),
-                4 if endpoint == Endpoint::Refresh => Fault::Wanted,
+                4 if endpoint == Endpoint::Refresh => {
+                    self.dice.pick(&[Fault::Wanted, Fault::Unexplained])
+                }
                 _ => Fault::Slow(self.up_to(6000), self.up_to(6000)),
             },
             Site::Api => match self.dice.roll(3) {
@@ -1110,6 +1114,10 @@ impl World {
             Some(Fault::Wanted) => {
                 self.wanted(&provider::field(request, "refresh_token"));
                 return Outcome::Reply(provider::refusal("interaction_required"));
+            }
+            Some(Fault::Unexplained) => {
+                self.unexplained(id, &provider::field(request, "refresh_token"));
+                return Outcome::Reply(json(400, ""));
             }
             _ => {}
         }

@@ -30,6 +30,9 @@ const REFUSED: u64 = 60_000;
 /// How long an intent holds unless it is renewed, in milliseconds.
 pub(crate) const LEASE: u64 = 8000;
 
+/// The interval between attempts for a session whose provider refuses without saying why.
+const SUSPECTED: u64 = 300_000;
+
 /// Longest time for a request, in milliseconds: three attempts at the provider, what the coordinator takes, an API.
 const LONGEST: u64 = 180_000;
 
@@ -76,6 +79,10 @@ struct Family {
     is_of_other: bool,
     /// When it last wanted the user.
     wanted: Option<u64>,
+    /// How often it refused a visit without saying why.
+    unexplained: BTreeMap<VisitId, u32>,
+    /// When it did so for the third time.
+    suspected: Option<u64>,
     back_channel: Option<u64>,
     /// Since when the coordinator has the provider's word that it is over.
     over: Option<u64>,
@@ -472,6 +479,17 @@ impl World {
         });
     }
 
+    /// The provider refuses this refresh token, and does not say why.
+    pub(super) fn unexplained(&mut self, visit: VisitId, token: &str) {
+        let (family, _) = Provider::place(token);
+        let family = self.watch.families.entry(family).or_default();
+        let refusals = family.unexplained.entry(visit).or_default();
+        *refusals += 1;
+        if *refusals == 3 {
+            family.suspected = Some(self.now);
+        }
+    }
+
     /// An answer reaches its host, which may have stopped waiting for it.
     pub(super) fn landed(&mut self, id: VisitId, serial: u32, about: &About) {
         if let About::Refresh(_) = about {
@@ -750,10 +768,13 @@ impl World {
             return;
         }
         let family = self.watch.accounts[&presented.sid].family;
-        let wanted = self.watch.families.get(&family).and_then(|f| f.wanted);
+        let known = self.watch.families.get(&family);
+        let is_until = |at: Option<u64>, wait| at.is_some_and(|at| now <= at + wait + LONGEST);
         let is_wanted = given.status == 401
             && given.body.contains(r#""interaction_required""#)
-            && wanted.is_some_and(|at| now <= at + REFUSED + LONGEST);
+            && known.is_some_and(|family| {
+                is_until(family.wanted, REFUSED) || is_until(family.suspected, SUSPECTED)
+            });
         Invariant::DefiniteEnd.holds_if(
             (given.status != 401 || is_wanted) && !given.clears() && !given.body.contains("null"),
             || format!("visit {id} got {} {}", given.status, given.body),
