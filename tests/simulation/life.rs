@@ -17,6 +17,7 @@ use crate::tally::Tally;
 use crate::world::api::{API, OTHER_API};
 use crate::world::dice::Dice;
 use crate::world::invariants::Invariant;
+use crate::world::provider::Refusing;
 use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
 
 const SECOND: u64 = 1000;
@@ -37,6 +38,12 @@ const STORE_RECOVERY: u64 = (60 + 30) * SECOND;
 
 /// How far the clocks may be apart, with something to spare, where the provider does not tell its time.
 const TOLERANCE: u64 = 50 * SECOND;
+
+/// A session that is suspected is tried so often.
+const SUSPECTED_RECOVERY: u64 = 5 * MINUTE;
+
+/// Refusals that CORS hides count if there are five of them, each after the longest delay between two attempts.
+const HIDDEN_RECOVERY: u64 = 6 * 85 * SECOND;
 
 /// What a provider refused for one API's tokens is not asked for again for so long.
 const TARGET_RECOVERY: u64 = MINUTE;
@@ -66,6 +73,8 @@ enum Todo {
     Thaw(usize),
     /// Who is no vault gives the lock back.
     FreeLock,
+    /// Nobody stands between the device and the provider any more.
+    WayIsFree,
 }
 
 /// Where a life takes place.
@@ -127,6 +136,8 @@ pub(crate) struct Life {
     /// How many of a hundred requests to the provider meet a fault.
     faults: usize,
     offline_until: u64,
+    /// Whether the device knows, or believes that its network works.
+    knows_offline: bool,
     /// The longest that the provider asked to wait.
     longest_wait: u64,
 }
@@ -221,6 +232,17 @@ impl Life {
         // Who tells the time may be strict about that of a proof.
         provider.dpop.tolerance = provider.tells_time.then_some(PROOF_TOLERANCE);
         world.true_time = world.true_time.saturating_add_signed(ahead);
+        provider.refusing = more_dice.pick(&[
+            Refusing::Plainly,
+            Refusing::Plainly,
+            Refusing::Plainly,
+            Refusing::Empty,
+            Refusing::Unauthorized,
+            Refusing::InvalidRequest,
+            Refusing::Hidden,
+            Refusing::Hidden,
+        ]);
+        world.service_worker = (more_dice.roll(3) == 0).then(BTreeMap::new);
         if seconds >= 300 {
             world.api_ahead = minutes(&mut dice).clamp(-2, 2) * 60_000;
         }
@@ -242,6 +264,7 @@ impl Life {
             fates: BTreeMap::new(),
             lifetime: seconds * SECOND,
             offline_until: 0,
+            knows_offline: false,
             longest_wait: 0,
         }
     }
@@ -261,6 +284,8 @@ impl Life {
             Home::Memory => "one vault, which keeps nothing".to_owned(),
             Home::Store { vaults } => format!("{vaults} vaults over one store"),
         });
+        let refusing = self.world.provider.refusing;
+        self.tell(&format!("the provider refuses: {refusing:?}"));
         if self.is_bound {
             self.tell("tokens are bound to a key");
         }
@@ -421,11 +446,18 @@ impl Life {
                 self.provider_acts(job);
                 self.world.answer_arrives(job);
             }
-            Todo::NetworkFails(job) => self.world.network_fails(job),
+            Todo::NetworkFails(job) => {
+                self.world.knows_offline = self.knows_offline && self.is_offline();
+                self.world.network_fails(job);
+            }
             Todo::SignIn { login, popup } => self.user_comes_back(login, popup),
             Todo::Leave(page) => self.close(page),
             Todo::SetClock(seconds) => self.set_clock_by(seconds),
             Todo::Thaw(vault) => self.thaw(vault),
+            Todo::WayIsFree => {
+                self.tell("the provider can be reached again");
+                self.clear_way();
+            }
             Todo::FreeLock => {
                 self.tell("the lock is given back by who is no vault");
                 self.world.seize_lock(false);
@@ -439,7 +471,11 @@ impl Life {
             Todo::AnswerArrives(job) | Todo::NetworkFails(job) => self.world.vault_of(*job),
             Todo::Leave(page) => Some(self.world.home(*page)),
             Todo::SignIn { login, .. } => Some(self.world.home(login.port)),
-            Todo::ProviderActs(_) | Todo::SetClock(_) | Todo::Thaw(_) | Todo::FreeLock => None,
+            Todo::ProviderActs(_)
+            | Todo::SetClock(_)
+            | Todo::Thaw(_)
+            | Todo::FreeLock
+            | Todo::WayIsFree => None,
         }
     }
 
@@ -574,6 +610,15 @@ impl Life {
 
     fn fate(&mut self, endpoint: Endpoint) -> Fate {
         let gives_tokens = matches!(endpoint, Endpoint::Refresh | Endpoint::Exchange);
+        if endpoint == Endpoint::Refresh && self.more_dice.roll(4) == 0 {
+            self.tally.fault("refused without a reason");
+            return Fate::Fault(self.more_dice.pick(&[
+                Fault::Status(400),
+                Fault::Status(401),
+                Fault::Refused("invalid_request"),
+                Fault::Refused("something_new"),
+            ]));
+        }
         let (name, fate) = match self.dice.roll(20) {
             0..3 => (
                 "5xx",
@@ -677,6 +722,7 @@ impl Life {
             77..80 => {
                 let millis = self.dice.pick(&[SECOND, 20 * SECOND, 5 * MINUTE]);
                 self.offline_until = self.now() + millis;
+                self.knows_offline = self.more_dice.roll(2) == 0;
                 self.tell(&format!("the device is offline for {millis} ms"));
             }
             80..82 => {
@@ -749,6 +795,9 @@ impl Life {
                 _ => {}
             }
         }
+        if self.faults > 0 && self.more_dice.roll(60) == 0 {
+            self.block_way();
+        }
         if self.has_own_tokens() && self.more_dice.roll(12) == 0 {
             let all: Vec<&str> = RESOURCES.iter().map(|(_, resource)| *resource).collect();
             let some = self.more_dice.pick(&[&all[..], &all[..], &all[1..], &[]]);
@@ -758,6 +807,42 @@ impl Life {
             self.tell(&format!("the provider knows the resources {some:?}"));
             self.world.provider.resources = some.to_vec();
             self.longest_wait = self.longest_wait.max(TARGET_RECOVERY);
+        }
+    }
+
+    /// Something between the device and the provider answers in its place, and CORS hides that from the vault.
+    fn block_way(&mut self) {
+        let provider = &mut self.world.provider;
+        let name = if self.more_dice.roll(2) == 0 {
+            // It has the documents that everybody asks for, and nothing else.
+            provider.outage(Endpoint::Probe, Fault::Opaque);
+            "CDN without its origin"
+        } else {
+            for endpoint in [Endpoint::Probe, Endpoint::Discovery, Endpoint::Keys] {
+                provider.outage(endpoint, Fault::Html);
+            }
+            "captive portal"
+        };
+        for endpoint in [Endpoint::Refresh, Endpoint::Exchange, Endpoint::Revoke] {
+            provider.outage(endpoint, Fault::Opaque);
+        }
+        let millis = self.more_dice.pick(&[20 * SECOND, 5 * MINUTE, 20 * MINUTE]);
+        self.tally.fault(name);
+        self.tell(&format!("{name}, for {millis} ms"));
+        let time = self.now() + millis;
+        self.at(time, Todo::WayIsFree);
+    }
+
+    fn clear_way(&mut self) {
+        for endpoint in [
+            Endpoint::Probe,
+            Endpoint::Discovery,
+            Endpoint::Keys,
+            Endpoint::Refresh,
+            Endpoint::Exchange,
+            Endpoint::Revoke,
+        ] {
+            self.world.provider.repair_one(endpoint);
         }
     }
 
@@ -1158,6 +1243,7 @@ impl Life {
                     | Todo::SetClock(_)
                     | Todo::Thaw(_)
                     | Todo::FreeLock
+                    | Todo::WayIsFree
             )
         };
         self.agenda.retain(|_, todo| !is_a_users(todo));
@@ -1252,9 +1338,12 @@ impl Life {
 
     fn works_again_at(&mut self, page: PortId, api: &str) -> Found {
         let begun = self.now();
+        let mut was_suspected = false;
         loop {
             let (patience, pause) = self.patience();
-            let end = begun + patience;
+            was_suspected |= self.needs_the_user(page) && self.may_be_restored(page);
+            let suspected = if was_suspected { SUSPECTED_RECOVERY } else { 0 };
+            let end = begun + patience + suspected;
             let page_has_session = self.world.session(page).is_some();
             let call = self.call_of(page, api, "orders", false, Body::Replayable);
             // The last call has its time too.
@@ -1266,7 +1355,9 @@ impl Life {
                 Some(Answer::Head { status: 200, .. }) if page_has_session => {
                     return Found::Working;
                 }
-                _ if self.needs_the_user(page) => return Found::NeedsUser,
+                _ if self.needs_the_user(page) && !self.may_be_restored(page) => {
+                    return Found::NeedsUser;
+                }
                 _ if self.world.session(page).is_none() => return Found::Nothing,
                 None => Invariant::Settles.is_broken("a call waits though nothing goes wrong"),
                 answer => {
@@ -1303,9 +1394,24 @@ impl Life {
         session.and_then(|session| session.str("state")) == Some("interaction_required")
     }
 
+    /// Whether the session that needs its user is one that the provider still honours, and has not asked for its
+    /// user: it was suspected, and the next attempt restores it.
+    fn may_be_restored(&self, page: PortId) -> bool {
+        let watch = &self.world.watch;
+        watch
+            .family_in(self.world.home(page))
+            .is_some_and(|family| {
+                self.world.provider.honours(family) && !watch.has_asked_for_user(family)
+            })
+    }
+
     /// How long it may take until things work again, and how often to try.
     fn patience(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
+        let hidden = match self.world.provider.refusing {
+            Refusing::Hidden => HIDDEN_RECOVERY,
+            _ => 0,
+        };
         let recovery = match self.home {
             Home::Memory => RECOVERY,
             Home::Store { .. } => RECOVERY + STORE_RECOVERY,
@@ -1316,11 +1422,11 @@ impl Life {
         if is_stuck {
             let expired = self.lifetime + 30 * SECOND;
             (
-                recovery.max(told).max(expired),
+                recovery.max(told).max(expired) + hidden,
                 SECOND.max(self.lifetime / 60),
             )
         } else {
-            (recovery.max(told), SECOND)
+            (recovery.max(told) + hidden, SECOND)
         }
     }
 
