@@ -96,6 +96,37 @@ fn with_a_session_the_user_may_go_where_the_configuration_says_so() {
 }
 
 #[test]
+fn post_is_not_a_navigation() {
+    for signed_in in [true, false] {
+        for site in ["same-origin", "none", "cross-site"] {
+            let mut host = match signed_in {
+                true => Host::signed_in_with(&routes()),
+                false => Host::with(&routes()),
+            };
+            let mut request = host.navigation("/api/files/a", Source::App);
+            request.method = "POST".to_owned();
+            request.site = Some(site.to_owned());
+            request.origin = Some("https://app.example.com".to_owned());
+            request.accept = Some("text/html".to_owned());
+            let answered = host.request(request);
+            assert_eq!(answered.status(), 403, "{site}");
+            assert_eq!(answered.code(), "cross_site_request");
+            assert!(host.upstream.is_empty());
+        }
+    }
+}
+
+/// A route that windows may go to, and that takes forms by script.
+fn routes() -> serde_json::Value {
+    json!({ "routes": [{
+        "prefix": "/api/files/",
+        "upstream": "https://files.example.com/",
+        "methods": ["GET", "POST"],
+        "navigate": true,
+    }] })
+}
+
+#[test]
 fn a_frame_is_no_window() {
     for dest in ["iframe", "frame", "embed", "object"] {
         for signed_in in [true, false] {

@@ -174,6 +174,50 @@ fn a_session_that_the_provider_ended_is_over_although_its_user_goes_on() {
 }
 
 #[test]
+fn back_channel_logout_counts_at_once_where_it_arrives() {
+    for setup in both_storages(2) {
+        let mut world = World::new(Setup {
+            recheck: 3600,
+            ..setup
+        });
+        world.provider.lifetime = 300_000;
+        let [alice, bob] = ["alice", "bob"].map(|user| world.signed_in(user, 0));
+        for user in [alice, bob] {
+            world.call(user, 0);
+            world.settle();
+        }
+        world.back_channel(0, 0);
+        world.settle();
+        let calls = [alice, bob].map(|user| world.call(user, 0));
+        world.settle();
+        assert_eq!(ended(&world, calls[0]), Some("provider_ended"));
+        assert!(served(&world, calls[1]));
+    }
+}
+
+#[test]
+fn back_channel_logout_reaches_every_isolate_after_the_recheck_period() {
+    for setup in both_storages(3) {
+        let mut world = World::new(setup);
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copies = [0, 1, 2].map(|isolate| (world.copy_of(alice), isolate));
+        for (copy, isolate) in copies {
+            world.call(copy, isolate);
+        }
+        world.settle();
+        world.back_channel(0, 0);
+        world.settle();
+        world.pass(10_001);
+        for (copy, isolate) in copies {
+            let call = world.call(copy, isolate);
+            world.settle();
+            assert_eq!(ended(&world, call), Some("provider_ended"));
+        }
+    }
+}
+
+#[test]
 fn a_session_in_the_store_does_not_idle_out_by_what_one_isolate_remembers() {
     let mut world = World::new(Setup {
         in_store: true,

@@ -14,6 +14,7 @@ mod cookies;
 mod dice;
 mod ends;
 mod outages;
+mod recovery;
 #[path = "../world/reply.rs"]
 mod reply;
 mod rotation;

@@ -139,6 +139,8 @@ pub(crate) enum Fault {
     Wanted,
     /// A refresh is refused, and the provider does not say why.
     Unexplained,
+    /// A refresh is refused with this error code, and the provider does nothing.
+    Refusal(&'static str),
     /// So many milliseconds on the way there, and on the way back.
     Slow(u64, u64),
 }
@@ -153,6 +155,8 @@ pub(crate) struct Weather {
     /// Whether everything takes as long as it likes.
     pub(crate) uneven: bool,
     pub(crate) coordinator_down: bool,
+    /// The one isolate that the coordinator does not reach.
+    pub(crate) cut_off: Option<usize>,
     pub(crate) provider_down: bool,
 }
 
@@ -918,7 +922,12 @@ impl World {
             Effect::Send { request, .. } => Site::Provider(Provider::endpoint_of(request)),
             Effect::Forward(_) => Site::Api,
         };
-        let fault = self.fault_of(site);
+        let is_cut_off = matches!(site, Site::Read | Site::Swap | Site::Wait)
+            && self.weather.cut_off == Some(isolate);
+        let fault = match is_cut_off {
+            true => Some(Fault::LostBefore),
+            false => self.fault_of(site),
+        };
         self.tell(|| match &effect {
             Effect::Send { request, .. } => {
                 let token = provider::field(request, "refresh_token");
@@ -1118,6 +1127,9 @@ impl World {
             Some(Fault::Unexplained) => {
                 self.unexplained(id, &provider::field(request, "refresh_token"));
                 return Outcome::Reply(json(400, ""));
+            }
+            Some(Fault::Refusal(code)) => {
+                return Outcome::Reply(provider::refusal(code));
             }
             _ => {}
         }

@@ -121,6 +121,11 @@ impl Provider {
         (family, place)
     }
 
+    /// The provider ends a family without telling anybody.
+    pub(crate) fn revoke(&mut self, family: usize) {
+        self.families[family].is_revoked = true;
+    }
+
     pub(crate) fn is_consumed(&self, refresh_token: &str) -> bool {
         let (family, place) = Self::place(refresh_token);
         self.families[family].consumed[place].is_some()

@@ -1,0 +1,296 @@
+//! What becomes of a session when isolates disagree about it: a successor that only one of them knows, a refresh that
+//! another isolate has taken over, a refused refresh token.
+
+use crate::world::provider::Endpoint;
+use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
+use crate::{both_storages, served};
+
+const REFRESH: Site = Site::Provider(Endpoint::Refresh);
+
+fn took(world: &World, visit: VisitId) -> u64 {
+    let visit = &world.visits[visit];
+    visit.given.as_ref().unwrap().at - visit.began
+}
+
+fn status(world: &World, visit: VisitId) -> u16 {
+    world.visits[visit].given.as_ref().unwrap().status
+}
+
+/// A browser whose cookie has the first successor, which isolate 0 could not commit, and a copy of its cookie before.
+fn uncommitted(world: &mut World) -> (usize, usize) {
+    let alice = world.signed_in("alice", 0);
+    let copy = world.copy_of(alice);
+    world.pass(61_000);
+    // The intent is written.
+    world.fault(Site::Swap, None);
+    for _ in 0..5 {
+        world.fault(Site::Swap, Fault::LostBefore);
+    }
+    let call = world.call(alice, 0);
+    world.settle();
+    assert!(served(world, call));
+    (alice, copy)
+}
+
+#[test]
+fn logout_with_an_older_cookie_revokes_the_latest_token() {
+    let mut world = World::new(Setup::default());
+    let alice = world.signed_in("alice", 0);
+    let older = world.copy_of(alice);
+    world.pass(61_000);
+    world.call(alice, 0);
+    world.settle();
+    world.log_out(older, 1);
+    world.settle();
+    assert!(world.provider.families[0].is_revoked);
+    world.pass(11_000);
+    let call = world.call(alice, 0);
+    world.settle();
+    assert_eq!(status(&world, call), 401);
+}
+
+#[test]
+fn refused_token_ends_the_session_everywhere_and_is_reported() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(61_000);
+        world.provider.revoke(0);
+        let call = world.call(alice, 0);
+        world.settle();
+        let given = world.visits[call].given.clone().unwrap();
+        assert_eq!(given.ended(), Some("provider_ended"));
+        assert!(!world.browsers[alice].jar.contains_key(COOKIE));
+        // The other isolate goes by the record: it does not ask the provider.
+        world.weather.provider_down = true;
+        let other = world.call(copy, 1);
+        world.settle();
+        let given = world.visits[other].given.clone().unwrap();
+        assert_eq!(given.ended(), Some("provider_ended"));
+        assert_eq!(world.watch.ends["provider_ended"], 1);
+    }
+}
+
+#[test]
+fn refusal_without_the_coordinator_ends_nothing_yet() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.provider.revoke(0);
+        world.fault(REFRESH, Fault::Slow(1, 500));
+        let call = world.call(alice, 0);
+        world.pass(300);
+        world.weather.coordinator_down = true;
+        world.settle();
+        let given = world.visits[call].given.clone().unwrap();
+        assert_eq!(given.status, 503, "{}", given.body);
+        assert!(given.body.contains("coordinator_unavailable"));
+        assert!(world.watch.ends.is_empty());
+        world.weather.coordinator_down = false;
+        world.pass(10_000);
+        let again = world.call(alice, 1);
+        world.settle();
+        assert_eq!(status(&world, again), 401);
+        assert_eq!(world.watch.ends["provider_ended"], 1);
+    }
+}
+
+#[test]
+fn refused_request_gets_a_successor_written_meanwhile() {
+    let mut world = World::new(Setup {
+        isolates: 3,
+        ..Setup::default()
+    });
+    let (alice, copy) = uncommitted(&mut world);
+    world.pass(10_000);
+    // Isolate 1 knows only the consumed token, and before it hears of that the record has the successor.
+    world.fault(REFRESH, Fault::Slow(3000, 1));
+    let late = world.call(copy, 1);
+    world.pass(1000);
+    let own = world.call(alice, 2);
+    world.settle();
+    assert!(served(&world, own) && served(&world, late));
+    assert!(world.watch.ends.is_empty());
+}
+
+#[test]
+fn newer_cookie_advances_the_record() {
+    let mut world = World::new(Setup {
+        isolates: 3,
+        ..Setup::default()
+    });
+    let (alice, copy) = uncommitted(&mut world);
+    world.pass(10_000);
+    let own = world.call(alice, 1);
+    world.settle();
+    let other = world.call(copy, 2);
+    world.settle();
+    assert!(served(&world, own) && served(&world, other));
+    assert_eq!(world.watch.rotations, 1);
+}
+
+#[test]
+fn holder_that_lost_its_lease_sends_nothing_again() {
+    let mut world = World::new(Setup {
+        request_timeout: 10,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.fault(REFRESH, Fault::LostBefore);
+    let first = world.call(alice, 0);
+    world.pass(1000);
+    world.weather.cut_off = Some(0);
+    // Isolate 1 waits until the lease has run out, and refreshes.
+    let second = world.call(alice, 1);
+    world.pass(8500);
+    world.weather.cut_off = None;
+    world.settle();
+    assert!(served(&world, second) && served(&world, first));
+    assert_eq!(world.watch.rotations, 1);
+    assert!(world.watch.losses.is_empty());
+}
+
+#[test]
+fn late_commit_leaves_a_newer_record_alone() {
+    let mut world = World::new(Setup {
+        request_timeout: 40,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 20_000;
+    world.provider.leeway = 60_000;
+    let alice = world.signed_in("alice", 0);
+    world.pass(21_000);
+    world.fault(REFRESH, Fault::Slow(1, 36_000));
+    let slow = world.call(alice, 0);
+    world.pass(1000);
+    world.weather.cut_off = Some(0);
+    world.call(alice, 1);
+    world.pass(29_000);
+    world.call(alice, 1);
+    world.pass(1000);
+    world.weather.cut_off = None;
+    world.settle();
+    assert!(served(&world, slow), "{:?}", world.visits[slow].given);
+    let next = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, next));
+    // One for each time that a token had expired.
+    assert_eq!(world.watch.rotations, 2);
+    assert!(world.watch.losses.is_empty());
+}
+
+#[test]
+fn early_refresh_is_not_repeated() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        // The token is good for five more seconds.
+        world.pass(55_000);
+        for isolate in [0, 1, 0] {
+            let call = world.call(alice, isolate);
+            world.settle();
+            assert!(served(&world, call));
+            world.pass(10_000);
+        }
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn valid_token_is_used_while_another_isolate_refreshes() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(55_000);
+        world.fault(REFRESH, Fault::Slow(1000, 2000));
+        world.call(alice, 0);
+        world.pass(100);
+        for isolate in [0, 1] {
+            let other = world.call(alice, isolate);
+            world.pass(100);
+            assert!(served(&world, other));
+            assert!(took(&world, other) < 50);
+        }
+        world.settle();
+        assert_eq!(world.watch.rotations, 1);
+    }
+}
+
+#[test]
+fn expired_successor_of_another_isolate_is_refreshed_again() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        recheck: 3600,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    for _ in 0..2 {
+        // Isolate 0 has generation 0, which has expired, and then the record's, which has expired as well.
+        world.call(alice, 0);
+        world.settle();
+        world.pass(61_000);
+        let other = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, other));
+    }
+    world.pass(61_000);
+    let call = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, call));
+    assert!(!world.visits[call].api_failed);
+}
+
+#[test]
+fn failed_refresh_leaves_no_intent() {
+    let faults = [
+        (Fault::Wanted, 1),
+        (Fault::Busy(1), 1),
+        (Fault::Refusal("invalid_client"), 1),
+        (Fault::Unexplained, 3),
+        (Fault::Status(502), 3),
+        (Fault::Refusal("temporarily_unavailable"), 3),
+    ];
+    for setup in both_storages(2) {
+        for (fault, times) in faults {
+            let mut world = World::new(setup.clone());
+            let alice = world.signed_in("alice", 0);
+            world.pass(61_000);
+            for _ in 0..times {
+                world.fault(REFRESH, fault);
+            }
+            let failed = world.call(alice, 0);
+            world.settle();
+            assert!(!served(&world, failed), "{fault:?}");
+            let other = world.call(alice, 1);
+            world.settle();
+            assert!(served(&world, other), "{fault:?}");
+            assert!(took(&world, other) < 500, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn intent_is_withdrawn_although_an_older_read_arrives() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        recheck: 0,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.fault(REFRESH, Fault::Slow(200, 200));
+    world.fault(REFRESH, Fault::Wanted);
+    // The first request's reads, and one that is on its way while the intent is written.
+    let first = world.call(alice, 0);
+    world.fault(Site::Read, Fault::Slow(1, 300));
+    world.call(alice, 0);
+    world.settle();
+    assert!(world.visits[first].given.is_some());
+    let other = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, other));
+    assert!(took(&world, other) < 500);
+}
