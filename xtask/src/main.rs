@@ -1,5 +1,5 @@
 //! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | fuzz |
-//! supply | bench | size`.
+//! mutants | supply | bench | size`.
 //!
 //! Each command installs what it needs on first use and does nothing twice. What cannot be installed
 //! is named, with the words that install it.
@@ -14,6 +14,7 @@ mod browser;
 mod fuzz;
 mod glue;
 mod install;
+mod mutants;
 mod names;
 mod package;
 mod paths;
@@ -89,6 +90,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Change the core in one small place at a time: the native tests must notice. Installs cargo-mutants.
+    Mutants(mutants::Options),
     /// Check all that comes from elsewhere, also what takes a while or needs the network: licences, sources and
     /// known faults of the crates (installs cargo-deny), signatures of the npm packages, each module built twice.
     Supply,
@@ -157,6 +160,7 @@ fn run(command: &Command) -> Result<()> {
             simulation::run(lives, *sessions, *seed)
         }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
+        Command::Mutants(options) => mutants::run(options),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),

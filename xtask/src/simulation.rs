@@ -171,14 +171,16 @@ fn altered(name: &str, text: &str) -> Result<String> {
     Ok(text)
 }
 
-fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
+/// `text` with `replacement` in the place of `find`, which is there exactly once.
+pub(crate) fn replaced(file: &str, text: &str, find: &str, replacement: &str) -> Result<String> {
     match text.matches(find).count() {
         1 => Ok(text.replace(find, replacement)),
         times => bail!("{file} has this {times} times, not once: {find}"),
     }
 }
 
-fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Adds all files below `folder`.
+pub(crate) fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
@@ -194,7 +196,7 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Cargo goes by dates: what is the same already stays as it is.
-fn write_if_changed(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
     if fs::read_to_string(file).is_ok_and(|there| there == text) {
         return Ok(());
     }

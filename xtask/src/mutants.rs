@@ -1,0 +1,310 @@
+//! `cargo xtask mutants`: checks that the native tests notice small changes of the core.
+//!
+//! cargo-mutants lists the mutants. It would also build and test each of them by itself, which takes 8 s
+//! each, or five hours for the whole core. Here all mutants are compiled into one copy of the package, an
+//! environment variable chooses one, and only the tests that reach its function run, until one of them
+//! fails. A mutant that does not compile together with the others is built alone.
+//!
+//! docs/testing.md has the scores and the survivors that are accepted, each with its reason.
+
+mod accepted;
+mod build;
+mod list;
+mod splice;
+mod tests;
+
+use crate::at_once;
+use crate::paths::at;
+use crate::progress::{Output, seconds, step};
+use accepted::Accepted;
+use anyhow::{Context, Result, bail};
+use build::Tree;
+use list::Mutant;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tests::{Suite, Verdict};
+
+/// Where scores are kept, and which survivors are accepted.
+const DOCUMENT: &str = "docs/testing.md";
+
+/// The least share of mutants that the tests must notice, in percent.
+const GOAL: usize = 90;
+
+/// What is tested, and how.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Files to mutate, such as src/jwt.rs or jwt.rs; a folder means all files below it. All files when left out.
+    files: Vec<String>,
+    /// Only mutants with this text in their names.
+    #[arg(long)]
+    only: Option<String>,
+    /// Print the mutants instead of testing them.
+    #[arg(long)]
+    list: bool,
+    /// How many mutants to test at the same time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Write the scores of whole files to docs/testing.md.
+    #[arg(long, conflicts_with = "only")]
+    save: bool,
+}
+
+/// Tests the mutants of the chosen files.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let tool = list::tool()?;
+    let files = chosen_files(&options.files)?;
+    let mut mutants = list::mutants(&tool, &files)?;
+    if let Some(text) = &options.only {
+        mutants.retain(|mutant| mutant.name.contains(text.as_str()));
+    }
+    if mutants.is_empty() {
+        bail!("cargo-mutants finds no mutant in {}", files.join(", "));
+    }
+    if options.list {
+        for mutant in &mutants {
+            println!("{}", mutant.shown());
+        }
+        println!("{} mutants", mutants.len());
+        return Ok(());
+    }
+    let accepted = Accepted::read()?;
+    let verdicts = test(&mutants, options.jobs)?;
+    report(&mutants, &verdicts, &accepted, options.save)
+}
+
+/// The files below `src` that `names` stand for.
+fn chosen_files(names: &[String]) -> Result<Vec<String>> {
+    let mut known = Vec::new();
+    crate::simulation::files_below(&at("src"), &mut known)?;
+    let mut known: Vec<String> = known
+        .iter()
+        .filter_map(|path| path.strip_prefix(at("")).ok())
+        .map(|path| path.to_string_lossy().replace('\\', "/"))
+        .collect();
+    known.sort();
+    if names.is_empty() {
+        return Ok(known);
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        let wanted = name.trim_end_matches('/');
+        let wanted = format!("src/{}", wanted.strip_prefix("src/").unwrap_or(wanted));
+        let below = format!("{wanted}/");
+        let found = known
+            .iter()
+            .filter(|path| **path == wanted || path.starts_with(&below));
+        let before = chosen.len();
+        chosen.extend(found.cloned());
+        if chosen.len() == before {
+            bail!("there is no file or folder {wanted}");
+        }
+    }
+    Ok(chosen)
+}
+
+/// Builds and tests all of `mutants`. Returns their verdicts in the same order.
+fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
+    let tree = Tree::new("together")?;
+    let start = Instant::now();
+    let build = step("build with all mutants", Output::Quiet, || {
+        tree.build(mutants)
+    })?;
+    let suite = step(
+        "find which test reaches which function",
+        Output::Quiet,
+        || Suite::trace(&build, jobs),
+    )?;
+    let mut verdicts: Vec<Verdict> = vec![Verdict::Unviable; mutants.len()];
+    let done = AtomicUsize::new(0);
+    let together: Vec<usize> = build.together.iter().copied().collect();
+    println!("  … {} mutants, {} at the same time", together.len(), jobs);
+    let results = at_once::each(jobs, together.iter().copied(), |i| {
+        let verdict = suite.test(mutants, i);
+        show_progress(
+            done.fetch_add(1, Ordering::Relaxed) + 1,
+            together.len(),
+            start,
+        );
+        (i, verdict)
+    });
+    for (i, verdict) in results {
+        verdicts[i] = verdict?;
+    }
+    let single = Tree::new("alone")?;
+    for (n, i) in build.alone.iter().copied().enumerate() {
+        let label = format!(
+            "alone, {} of {}: {}",
+            n + 1,
+            build.alone.len(),
+            mutants[i].shown()
+        );
+        verdicts[i] = step(&label, Output::Quiet, || {
+            let binaries = single.build_alone(&mutants[i])?;
+            binaries.map_or(Ok(Verdict::Unviable), |binaries| {
+                tests::test_alone(&binaries)
+            })
+        })?;
+    }
+    println!("  tested in {}", seconds(start.elapsed()));
+    Ok(verdicts)
+}
+
+fn show_progress(done: usize, of: usize, start: Instant) {
+    if done.is_multiple_of(25) || done == of {
+        println!("    {done} of {of} mutants, {}", seconds(start.elapsed()));
+        std::io::stdout().flush().ok();
+    }
+}
+
+/// What became of the mutants of one file.
+#[derive(Default)]
+struct Score {
+    caught: usize,
+    missed: usize,
+    accepted: usize,
+}
+
+impl Score {
+    /// The share of mutants that were caught, of those that are not accepted as equivalent, rounded down.
+    fn percent(&self) -> usize {
+        let counted = self.caught + self.missed;
+        (100 * self.caught).checked_div(counted).unwrap_or(100)
+    }
+
+    fn row(&self, file: &str) -> String {
+        let Self {
+            caught,
+            missed,
+            accepted,
+        } = self;
+        let mutants = caught + missed + accepted;
+        format!(
+            "| `{file}` | {mutants} | {caught} | {accepted} | {missed} | {} % |",
+            self.percent()
+        )
+    }
+}
+
+fn report(mutants: &[Mutant], verdicts: &[Verdict], accepted: &Accepted, save: bool) -> Result<()> {
+    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    let mut survivors = Vec::new();
+    let mut caught_though_accepted = Vec::new();
+    for (mutant, verdict) in mutants.iter().zip(verdicts) {
+        let score = scores.entry(&mutant.file).or_default();
+        let is_accepted = accepted.has(mutant);
+        match verdict {
+            Verdict::Unviable => {}
+            Verdict::Caught => {
+                score.caught += 1;
+                if is_accepted {
+                    caught_though_accepted.push(mutant);
+                }
+            }
+            Verdict::Missed { .. } if is_accepted => score.accepted += 1,
+            Verdict::Missed { is_reached } => {
+                score.missed += 1;
+                survivors.push((mutant, *is_reached));
+            }
+        }
+    }
+    println!("\nsurvivors:");
+    for (mutant, is_reached) in &survivors {
+        let note = if *is_reached {
+            ""
+        } else {
+            "  (no test reaches it)"
+        };
+        println!("  {}{note}\n      {}", mutant.shown(), mutant.line);
+    }
+    for mutant in caught_though_accepted {
+        println!("  accepted in {DOCUMENT}, but caught: {}", mutant.shown());
+    }
+    println!("\n{HEADER}");
+    for (file, score) in &scores {
+        println!("{}", score.row(file));
+    }
+    if save {
+        write_scores(&scores)?;
+    }
+    let short: Vec<&str> = scores
+        .iter()
+        .filter(|(_, score)| score.percent() < GOAL)
+        .map(|(file, _)| *file)
+        .collect();
+    if !short.is_empty() {
+        bail!(
+            "the tests notice less than {GOAL} % of the mutants of {}",
+            short.join(", ")
+        );
+    }
+    Ok(())
+}
+
+const HEADER: &str =
+    "| file | mutants | caught | accepted | survive | score |\n|---|---|---|---|---|---|";
+
+/// Replaces the rows of these files in the table of docs/testing.md.
+fn write_scores(scores: &BTreeMap<&str, Score>) -> Result<()> {
+    let text =
+        fs::read_to_string(at(DOCUMENT)).with_context(|| format!("{DOCUMENT} cannot be read"))?;
+    let rows: BTreeMap<String, String> = scores
+        .iter()
+        .map(|(file, score)| ((*file).to_owned(), score.row(file)))
+        .collect();
+    fs::write(at(DOCUMENT), with_rows(&text, rows)?)?;
+    Ok(())
+}
+
+fn with_rows(text: &str, mut rows: BTreeMap<String, String>) -> Result<String> {
+    let Some((before, rest)) = text.split_once(HEADER) else {
+        bail!("{DOCUMENT} has no table with the columns {HEADER}");
+    };
+    let rest = rest.trim_start_matches('\n');
+    let end = rest
+        .match_indices('\n')
+        .find(|(i, _)| !rest[i + 1..].starts_with('|'))
+        .map_or(rest.len(), |(i, _)| i);
+    let (table, after) = rest.split_at(end);
+    for row in table.lines().filter(|row| row.starts_with('|')) {
+        let file = row.split('`').nth(1).context("a row without a file")?;
+        rows.entry(file.to_owned())
+            .or_insert_with(|| row.to_owned());
+    }
+    let table: Vec<&str> = rows.values().map(String::as_str).collect();
+    Ok(format!("{before}{HEADER}\n{}{after}", table.join("\n")))
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::{HEADER, Score, with_rows};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn score_leaves_accepted_survivors_out() {
+        let score = Score {
+            caught: 9,
+            missed: 1,
+            accepted: 5,
+        };
+        assert_eq!(score.percent(), 90);
+        assert_eq!(
+            score.row("src/a.rs"),
+            "| `src/a.rs` | 15 | 9 | 5 | 1 | 90 % |"
+        );
+        assert_eq!(Score::default().percent(), 100);
+    }
+
+    #[test]
+    fn saved_rows_replace_those_of_the_same_file() {
+        let text =
+            format!("# Title\n\n{HEADER}\n| `src/a.rs` | old |\n| `src/c.rs` | kept |\n\nAfter.\n");
+        let new = |file: &str| (file.to_owned(), format!("| `{file}` | new |"));
+        let rows = BTreeMap::from([new("src/a.rs"), new("src/b.rs")]);
+        let table = "| `src/a.rs` | new |\n| `src/b.rs` | new |\n| `src/c.rs` | kept |";
+        let expected = format!("# Title\n\n{HEADER}\n{table}\n\nAfter.\n");
+        assert_eq!(with_rows(&text, rows).unwrap(), expected);
+    }
+}

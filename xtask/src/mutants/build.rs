@@ -1,0 +1,274 @@
+//! Builds the native tests of a copy of the package that has mutants in it.
+
+use super::list::Mutant;
+use super::splice::{self, Spliced};
+use crate::paths::{at, target};
+use crate::simulation::{files_below, replaced, write_if_changed};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The tests that mutants are tested with, fast ones first.
+const TESTS: [&str; 6] = [
+    "egress", "vectors", "handler", "vault", "isolates", "hostile",
+];
+
+/// What those are built from.
+const FOLDERS: [&str; 8] = [
+    "src",
+    "tests/handler",
+    "tests/hostile",
+    "tests/isolates",
+    "tests/simulation",
+    "tests/vault",
+    "tests/vectors",
+    "tests/world",
+];
+
+/// The copy's own module, which says which mutant is chosen.
+const SWITCH: &str = include_str!("switch.rs");
+
+/// Tests that were built.
+pub(crate) struct Build {
+    /// The test binaries, fast ones first.
+    pub(crate) binaries: Vec<PathBuf>,
+    /// The numbers of the mutants that are in it.
+    pub(crate) together: BTreeSet<usize>,
+    /// The numbers of those that may compile without the others.
+    pub(crate) alone: Vec<usize>,
+}
+
+/// What the compiler found.
+enum Outcome {
+    Built(Vec<PathBuf>),
+    Errors(Vec<Value>),
+}
+
+/// Mutants that the compiler refused together with the others.
+#[derive(Default)]
+struct Refused {
+    numbers: BTreeSet<usize>,
+    /// Constant functions that the compiler calls.
+    constant: BTreeSet<String>,
+    /// Mutants of functions that the compiler calls, for which it gave no name.
+    evaluated: BTreeSet<usize>,
+}
+
+/// A copy of the package.
+pub(crate) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// Writes the copy. `name` tells copies apart.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let tree = Self {
+            root: target("mutants").join(name),
+        };
+        let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
+        files.extend([at("tests/egress.rs"), at("tests/vectors.rs")]);
+        for folder in FOLDERS {
+            files_below(&at(folder), &mut files)?;
+        }
+        let mut wanted = vec![tree.root.join("src/mutant.rs")];
+        for file in &files {
+            let name = file.strip_prefix(at(""))?;
+            let mut text = fs::read_to_string(file)?;
+            if name == Path::new("Cargo.toml") {
+                let members = "members = [\"fuzz\", \"xtask\"]";
+                text = replaced("Cargo.toml", &text, members, "members = []")?;
+            }
+            let copy = tree.root.join(name);
+            // Those of the core are written with their mutants.
+            if !name.starts_with("src") {
+                write_if_changed(&copy, &text)?;
+            }
+            wanted.push(copy);
+        }
+        let mut there = Vec::new();
+        files_below(&tree.root.join("src"), &mut there)?;
+        files_below(&tree.root.join("tests"), &mut there)?;
+        there.retain(|file| !wanted.contains(file));
+        there.iter().try_for_each(fs::remove_file)?;
+        Ok(tree)
+    }
+
+    /// Builds all of `mutants` together, without those that the compiler refuses.
+    pub(crate) fn build(&self, mutants: &[Mutant]) -> Result<Build> {
+        let mut refused = Refused::default();
+        for _ in 0..20 {
+            let spliced = self.write(mutants, &refused)?;
+            let errors = match self.compile()? {
+                Outcome::Errors(errors) => errors,
+                Outcome::Built(binaries) => {
+                    let together: BTreeSet<usize> = spliced
+                        .values()
+                        .flat_map(|file| file.lines.keys().copied())
+                        .collect();
+                    let may_be_viable = |i: &usize| {
+                        let mutant = &mutants[*i];
+                        let is_value = mutant.replaces_body && !mutant.is_opaque;
+                        !is_value || refused.evaluated.contains(i) || !refused.numbers.contains(i)
+                    };
+                    let alone = (0..mutants.len())
+                        .filter(|i| !together.contains(i))
+                        .filter(may_be_viable)
+                        .collect();
+                    return Ok(Build {
+                        binaries,
+                        together,
+                        alone,
+                    });
+                }
+            };
+            let before = refused.len();
+            for error in &errors {
+                refused.note(error, &spliced);
+            }
+            if refused.len() == before {
+                bail!("the core does not compile:\n{}", rendered(&errors));
+            }
+        }
+        bail!("the compiler finds new errors in mutants each time")
+    }
+
+    /// Builds the package with one mutant and nothing else. `None` if it does not compile.
+    pub(crate) fn build_alone(&self, mutant: &Mutant) -> Result<Option<Vec<PathBuf>>> {
+        self.write(&[], &Refused::default())?;
+        let original = fs::read_to_string(at(&mutant.file))?;
+        let changed = splice::replaced(&original, mutant);
+        write_if_changed(&self.root.join(&mutant.file), &changed)?;
+        match self.compile()? {
+            Outcome::Built(binaries) => Ok(Some(binaries)),
+            Outcome::Errors(_) => Ok(None),
+        }
+    }
+
+    fn write(&self, mutants: &[Mutant], refused: &Refused) -> Result<BTreeMap<String, Spliced>> {
+        let mut by_file: BTreeMap<String, Vec<(usize, &Mutant)>> = BTreeMap::new();
+        for (i, mutant) in mutants.iter().enumerate() {
+            if !refused.numbers.contains(&i) {
+                by_file
+                    .entry(mutant.file.clone())
+                    .or_default()
+                    .push((i, mutant));
+            }
+        }
+        let mut files = Vec::new();
+        files_below(&at("src"), &mut files)?;
+        let mut all = BTreeMap::new();
+        for file in files {
+            let name = file.strip_prefix(at(""))?;
+            let name = name.to_string_lossy().replace('\\', "/");
+            let mut text = fs::read_to_string(&file)?;
+            if name == "src/lib.rs" {
+                let modules = "extern crate alloc;\n#[doc(hidden)]\npub mod mutant;";
+                text = replaced(&name, &text, "extern crate alloc;", modules)?;
+            }
+            if let Some(mutants) = by_file.get(&name) {
+                let spliced = splice::splice(&text, mutants, &refused.constant)?;
+                text.clone_from(&spliced.text);
+                all.insert(name.clone(), spliced);
+            }
+            write_if_changed(&self.root.join(&name), &text)?;
+        }
+        write_if_changed(&self.root.join("src/mutant.rs"), SWITCH)?;
+        Ok(all)
+    }
+
+    fn compile(&self) -> Result<Outcome> {
+        let tests = TESTS.iter().flat_map(|name| ["--test", name]);
+        let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .current_dir(&self.root)
+            .args(["test", "--no-run", "--message-format=json", "--lib"])
+            .args(tests)
+            .env("CARGO_TARGET_DIR", target("mutants/target"))
+            .env("RUSTFLAGS", "-Awarnings")
+            .output()
+            .context("cargo could not be started")?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let messages: Vec<Value> = stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        if output.status.success() {
+            return Ok(Outcome::Built(binaries(&messages)));
+        }
+        let errors: Vec<Value> = messages
+            .into_iter()
+            .filter(|message| message["message"]["level"] == "error")
+            .map(|mut message| message["message"].take())
+            .collect();
+        if errors.is_empty() {
+            bail!("cargo failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(Outcome::Errors(errors))
+    }
+}
+
+impl Refused {
+    fn len(&self) -> usize {
+        self.numbers.len() + self.constant.len()
+    }
+
+    /// Finds out which mutants an error is about.
+    fn note(&mut self, error: &Value, spliced: &BTreeMap<String, Spliced>) {
+        let mut places = Vec::new();
+        places_of(error, &mut places);
+        let code = error["code"]["code"].as_str().unwrap_or_default();
+        let mut numbers = places.iter().flat_map(|(file, line)| {
+            let lines = spliced.get(file).into_iter().flat_map(|file| &file.lines);
+            lines
+                .filter(|(_, lines)| lines.contains(line))
+                .map(|(number, _)| *number)
+        });
+        if let Some(number) = numbers.next() {
+            self.numbers.insert(number);
+        } else if let "E0015" | "E0080" = code {
+            let message = error["message"].as_str().unwrap_or_default();
+            if let Some(path) = message.split('`').nth(1) {
+                let name = path.rsplit("::").next().unwrap_or(path);
+                self.constant.insert(name.to_owned());
+            }
+        }
+    }
+}
+
+/// The files and lines that an error names, the most important first.
+fn places_of(error: &Value, places: &mut Vec<(String, usize)>) {
+    let mut spans: Vec<&Value> = error["spans"].as_array().into_iter().flatten().collect();
+    spans.sort_by_key(|span| span["is_primary"] != true);
+    for span in spans {
+        let line = span["line_start"]
+            .as_u64()
+            .and_then(|n| usize::try_from(n).ok());
+        if let Some((file, line)) = span["file_name"].as_str().zip(line) {
+            places.push((file.replace('\\', "/"), line));
+        }
+    }
+    for child in error["children"].as_array().into_iter().flatten() {
+        places_of(child, places);
+    }
+}
+
+fn rendered(errors: &[Value]) -> String {
+    let texts = errors.iter().filter_map(|error| error["rendered"].as_str());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+fn binaries(messages: &[Value]) -> Vec<PathBuf> {
+    let mut found: Vec<(usize, PathBuf)> = messages
+        .iter()
+        .filter_map(|message| {
+            let file = message["executable"].as_str()?;
+            let name = message["target"]["name"].as_str()?;
+            let place = TESTS.iter().position(|test| *test == name);
+            Some((place.map_or(0, |place| place + 1), PathBuf::from(file)))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, file)| file).collect()
+}

@@ -1,0 +1,189 @@
+//! The mutants of the core, as cargo-mutants lists them.
+
+use crate::paths::{self, at};
+use crate::process::{cargo, program};
+use crate::progress::{Output, step};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// The version whose list is understood here.
+const VERSION: &str = "27.0.0";
+
+/// Attributes of code that is not compiled for native tests.
+const NOT_NATIVE: [&str; 4] = [
+    r#"cfg(not(feature = "full"))"#,
+    r#"cfg(not(feature = "edge"))"#,
+    r#"cfg(feature = "coded")"#,
+    r#"cfg(target_arch = "wasm32")"#,
+];
+
+/// A small change of the source that a test should notice.
+pub(crate) struct Mutant {
+    /// Such as `src/jwt.rs`.
+    pub(crate) file: String,
+    /// Such as `replace == with != in parse`.
+    pub(crate) name: String,
+    /// Line and column, both from 1.
+    pub(crate) at: (usize, usize),
+    /// The text of the line that is changed, trimmed.
+    pub(crate) line: String,
+    /// The bytes of the file that are replaced, and by what.
+    pub(crate) range: (usize, usize),
+    pub(crate) replacement: String,
+    /// The bytes of the function that the change is in, with its attributes.
+    pub(crate) function: (usize, usize),
+    /// The number of the first mutant in the same function.
+    pub(crate) group: usize,
+    /// Its whole body is replaced by a value.
+    pub(crate) replaces_body: bool,
+    /// The function returns a type without a name, such as `impl Iterator`.
+    pub(crate) is_opaque: bool,
+}
+
+impl Mutant {
+    /// The mutant with its place.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}:{}:{}: {}", self.file, self.at.0, self.at.1, self.name)
+    }
+}
+
+/// cargo-mutants, from PATH or installed below `target`.
+pub(crate) fn tool() -> Result<PathBuf> {
+    let installed = paths::target("tools").join("bin/cargo-mutants");
+    let is_it = |path: &PathBuf| {
+        let version = program(path).args(["mutants", "--version"]).read();
+        version.is_ok_and(|version| version.ends_with(VERSION))
+    };
+    let known = [PathBuf::from("cargo-mutants"), installed.clone()];
+    if let Some(tool) = known.into_iter().find(is_it) {
+        return Ok(tool);
+    }
+    let title = "cargo install cargo-mutants, which takes some minutes";
+    step(title, Output::Quiet, || {
+        cargo()
+            .args(["install", "cargo-mutants", "--locked", "--debug"])
+            .args(["--version", VERSION, "--root"])
+            .args([paths::target("tools")])
+            .run_quietly()
+    })?;
+    Ok(installed)
+}
+
+/// The mutants of `files`, in the order of their places. `.cargo/mutants.toml` leaves some out.
+pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
+    let files_option = files.iter().flat_map(|file| ["--file", file.as_str()]);
+    let listed = program(tool)
+        .args(["mutants", "--list", "--json", "--package", "strongroom"])
+        .args(files_option)
+        .read()?;
+    let listed: Value = serde_json::from_str(&listed).context("the list of cargo-mutants")?;
+    let mut sources = BTreeMap::new();
+    let mut mutants: Vec<Mutant> = Vec::new();
+    for entry in listed.as_array().context("the list of cargo-mutants")? {
+        let file = text(entry, "file")?;
+        if !sources.contains_key(&file) {
+            sources.insert(file.clone(), Source::read(&file)?);
+        }
+        // The switch between mutants is in functions.
+        if entry["function"].is_null() {
+            continue;
+        }
+        let source = &sources[&file];
+        let mut mutant = mutant(entry, source)?;
+        if !source.is_native(&mutant) {
+            continue;
+        }
+        let is_first = |known: &Mutant| known.file == file && known.function == mutant.function;
+        let first = mutants.iter().position(is_first);
+        mutant.group = first.unwrap_or(mutants.len());
+        mutants.push(mutant);
+    }
+    Ok(mutants)
+}
+
+fn mutant(entry: &Value, source: &Source) -> Result<Mutant> {
+    let file = text(entry, "file")?;
+    let name = text(entry, "name")?;
+    let span = source.span(&entry["span"])?;
+    let at = place(&entry["span"]["start"])?;
+    let name = name
+        .strip_prefix(&format!("{file}:{}:{}: ", at.0, at.1))
+        .unwrap_or(&name)
+        .to_owned();
+    let line = source.text.lines().nth(at.0 - 1).unwrap_or_default();
+    let function = &entry["function"];
+    Ok(Mutant {
+        name,
+        at,
+        line: line.trim().to_owned(),
+        range: span,
+        replacement: text(entry, "replacement")?,
+        function: source.span(&function["span"])?,
+        group: 0,
+        replaces_body: entry["genre"] == "FnValue",
+        is_opaque: text(function, "return_type")?.contains("impl "),
+        file,
+    })
+}
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    let text = value[name].as_str();
+    Ok(text
+        .with_context(|| format!("no {name} in {value}"))?
+        .to_owned())
+}
+
+fn place(value: &Value) -> Result<(usize, usize)> {
+    let number = |name| value[name].as_u64().and_then(|n| usize::try_from(n).ok());
+    let place = number("line").zip(number("column"));
+    place.with_context(|| format!("no place: {value}"))
+}
+
+/// A file of the core.
+struct Source {
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    fn read(file: &str) -> Result<Self> {
+        let text =
+            fs::read_to_string(at(file)).with_context(|| format!("{file} cannot be read"))?;
+        let lines = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
+        Ok(Self { text, lines })
+    }
+
+    /// The bytes that a span of lines and columns stands for. Columns count characters.
+    fn span(&self, span: &Value) -> Result<(usize, usize)> {
+        let offset = |name: &str| -> Result<usize> {
+            let (line, column) = place(&span[name])?;
+            let Some(start) = self.lines.get(line - 1) else {
+                bail!("there is no line {line}");
+            };
+            let rest = &self.text[*start..];
+            let within = rest.char_indices().nth(column - 1);
+            Ok(start + within.map_or(rest.len(), |(i, _)| i))
+        };
+        Ok((offset("start")?, offset("end")?))
+    }
+
+    /// Returns true if native tests compile the mutant's code.
+    fn is_native(&self, mutant: &Mutant) -> bool {
+        let (start, end) = mutant.function;
+        let head = &self.text[start..end];
+        let head = &head[..head.find("fn ").unwrap_or(0)];
+        let mut before = self.text.lines().take(mutant.at.0).collect::<Vec<_>>();
+        let own = before.pop().unwrap_or_default();
+        let above = before.pop().unwrap_or_default();
+        let attributes = [head, own, above];
+        !NOT_NATIVE
+            .iter()
+            .any(|cfg| attributes.iter().any(|text| text.contains(cfg)))
+    }
+}

@@ -1,0 +1,183 @@
+//! Runs the tests that reach a mutant, until one of them fails.
+
+use super::build::Build;
+use super::list::Mutant;
+use crate::at_once;
+use crate::paths::target;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What became of a mutant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It does not compile.
+    Unviable,
+    /// A test failed, or did not end.
+    Caught,
+    /// All tests passed.
+    Missed {
+        /// Some test calls the function.
+        is_reached: bool,
+    },
+}
+
+/// A test that was run once on its own, without a mutant.
+struct Test {
+    binary: usize,
+    name: String,
+    /// It expects panics, so the first one must not end the process.
+    is_patient: bool,
+    took: Duration,
+    /// The functions with mutants that it calls.
+    reached: BTreeSet<usize>,
+}
+
+/// The tests of a build.
+pub(crate) struct Suite {
+    binaries: Vec<PathBuf>,
+    tests: Vec<Test>,
+}
+
+/// No mutant has this number.
+const NO_MUTANT: &str = "18446744073709551615";
+
+/// Time enough for a test that does end.
+const LONG: Duration = Duration::from_secs(600);
+
+impl Suite {
+    /// Runs each test once, and notes which functions it reaches.
+    pub(crate) fn trace(build: &Build, jobs: usize) -> Result<Self> {
+        let mut names = Vec::new();
+        for (binary, path) in build.binaries.iter().enumerate() {
+            let listed = crate::process::program(path)
+                .args(["--list", "--format", "terse"])
+                .read()?;
+            let tests = listed
+                .lines()
+                .filter_map(|line| line.strip_suffix(": test"));
+            names.extend(tests.map(|name| (binary, name.to_owned())));
+        }
+        let folder = target("mutants/traces");
+        fs::create_dir_all(&folder)?;
+        let traced = at_once::each(
+            jobs,
+            names.into_iter().enumerate(),
+            |(i, (binary, name))| {
+                let trace = folder.join(i.to_string());
+                trace_one(&build.binaries[binary], binary, name, &trace)
+            },
+        );
+        let mut tests = traced.into_iter().collect::<Result<Vec<_>>>()?;
+        // Short ones first, since one failure is enough.
+        tests.sort_by_key(|test| (test.binary, test.took));
+        Ok(Self {
+            binaries: build.binaries.clone(),
+            tests,
+        })
+    }
+
+    /// Tests one mutant of the build.
+    pub(crate) fn test(&self, mutants: &[Mutant], number: usize) -> Result<Verdict> {
+        let group = mutants[number].group;
+        let mut is_reached = false;
+        for (binary, path) in self.binaries.iter().enumerate() {
+            for is_patient in [false, true] {
+                let chosen: Vec<&Test> = self
+                    .tests
+                    .iter()
+                    .filter(|test| test.binary == binary && test.is_patient == is_patient)
+                    .filter(|test| test.reached.contains(&group))
+                    .collect();
+                if chosen.is_empty() {
+                    continue;
+                }
+                is_reached = true;
+                let took: Duration = chosen.iter().map(|test| test.took).sum();
+                let names = chosen.iter().map(|test| test.name.as_str());
+                let mut command = limited(path, took * 3 + Duration::from_secs(5));
+                command.arg("--exact").args(names);
+                command.env("STRONGROOM_MUTANT", number.to_string());
+                if is_patient {
+                    command.env("STRONGROOM_PATIENT", "1");
+                }
+                if !succeeds(command)? {
+                    return Ok(Verdict::Caught);
+                }
+            }
+        }
+        Ok(Verdict::Missed { is_reached })
+    }
+}
+
+/// Runs all tests of binaries that have one mutant built in.
+pub(crate) fn test_alone(binaries: &[PathBuf]) -> Result<Verdict> {
+    for path in binaries {
+        if !succeeds(limited(path, LONG))? {
+            return Ok(Verdict::Caught);
+        }
+    }
+    Ok(Verdict::Missed { is_reached: true })
+}
+
+fn trace_one(path: &Path, binary: usize, name: String, trace: &Path) -> Result<Test> {
+    let run = |is_patient: bool| -> Result<bool> {
+        fs::remove_file(trace).ok();
+        let mut command = limited(path, LONG);
+        command.args(["--exact", &name]);
+        command.env("STRONGROOM_MUTANT", NO_MUTANT);
+        command.env("STRONGROOM_TRACE", trace);
+        if is_patient {
+            command.env("STRONGROOM_PATIENT", "1");
+        }
+        succeeds(command)
+    };
+    let start = Instant::now();
+    let is_patient = !run(false)?;
+    if is_patient && !run(true)? {
+        bail!("the test {name} fails without any mutant");
+    }
+    let took = start.elapsed();
+    let reached = fs::read_to_string(trace).unwrap_or_default();
+    Ok(Test {
+        binary,
+        name,
+        is_patient,
+        took,
+        reached: reached
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .collect(),
+    })
+}
+
+/// A command that may use so much processor time and 4 GB of memory: a mutant may loop forever. The time does
+/// not depend on what else the machine does.
+#[cfg(unix)]
+fn limited(path: &Path, time: Duration) -> Command {
+    let script = r#"ulimit -t "$1" && ulimit -v 4194304 && shift && exec "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", &time.as_secs().to_string()]);
+    command.arg(path);
+    command
+}
+
+#[cfg(not(unix))]
+fn limited(path: &Path, _: Duration) -> Command {
+    Command::new(path)
+}
+
+fn succeeds(mut command: Command) -> Result<bool> {
+    // Mutants are tested at the same time, each with one thread.
+    let status = command
+        .env("RUST_TEST_THREADS", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("a test could not be started")?;
+    Ok(status.success())
+}
