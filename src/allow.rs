@@ -743,6 +743,15 @@ mod tests {
     }
 
     #[test]
+    fn header_value_must_not_contain_cr_lf_or_nul() {
+        let check = |value: &str| check_headers(&[("x-a", value)]).map_err(|error| error.code());
+        for value in ["a\rb", "a\nb", "a\0b", "\r", "\n", "\0", "1\r\nx-b: 2"] {
+            assert_eq!(check(value), Err(Code::HeaderNotAllowed), "{value:?}");
+        }
+        assert_eq!(check("a\tb"), Ok(()));
+    }
+
+    #[test]
     fn headers_that_authorise_or_override_are_refused() {
         let check =
             |name: &str, value: &str| check_headers(&[(name, value)]).map_err(|error| error.code());
@@ -761,10 +770,6 @@ mod tests {
         ] {
             assert_eq!(check(name, "x"), Err(Code::HeaderNotAllowed), "{name}");
         }
-        assert_eq!(
-            check("x-a", "1\r\nAuthorization: Bearer x"),
-            Err(Code::HeaderNotAllowed)
-        );
         assert_eq!(check("accept", "application/json"), Ok(()));
         assert_eq!(check("x-a", &"x".repeat(40_000)), Err(Code::LimitExceeded));
     }

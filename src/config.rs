@@ -600,6 +600,23 @@ mod tests {
     }
 
     #[test]
+    fn api_rules_cannot_reach_the_address_that_escrow_serves() {
+        let call = |persist: &str, path: &str| {
+            let apis = r#""apis": [{ "url": "https://app.example.com/" }]"#;
+            let session = [r#""session": { "persist": ""#, persist, r#"" }"#].concat();
+            let changes = ["{", apis, ",", &session, "}"].concat();
+            let url = ["https://app.example.com", path].concat();
+            let rules = configured(&changes).unwrap().rules;
+            rules.decide(&url, "GET").map(drop).map_err(|e| e.code())
+        };
+        let refused = Err(Code::UrlNotAllowed);
+        assert_eq!(call("escrow", "/assets/auth.worker.js"), refused);
+        assert_eq!(call("escrow", "/assets/auth.worker.js?key"), refused);
+        assert_eq!(call("escrow", "/assets/other.js"), Ok(()));
+        assert_eq!(call("sealed", "/assets/auth.worker.js"), Ok(()));
+    }
+
+    #[test]
     fn the_least_configuration_gets_the_documented_defaults() {
         let config = configured("{}").unwrap();
         assert_eq!(
@@ -681,6 +698,9 @@ mod tests {
             (r#"{"session": {"idel": 60}}"#, "`session.idel`"),
             (r#"{"claims": "email"}"#, "`claims` is \"email\""),
             (r#"{"claims": ["nonce"]}"#, "stay in the vault"),
+            (r#"{"claims": ["email", "at_hash"]}"#, "stay in the vault"),
+            (r#"{"claims": ["c_hash"]}"#, "stay in the vault"),
+            (r#"{"claims": ["s_hash"]}"#, "stay in the vault"),
             (
                 r#"{"idTokenSignedResponseAlg": "HS256"}"#,
                 "HMAC are not accepted",

@@ -399,6 +399,21 @@ mod tests {
     }
 
     #[test]
+    fn null_lifetime_and_scope_count_as_left_out() {
+        let tokens = issued(r#","expires_in":null,"scope":null"#).unwrap();
+        assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
+        assert_eq!(tokens.scope, None);
+    }
+
+    #[test]
+    fn null_token_is_refused() {
+        for name in ["refresh_token", "id_token"] {
+            let member = [",\"", name, "\":null"].concat();
+            assert!(issued(&member).is_none(), "{name}");
+        }
+    }
+
+    #[test]
     fn the_token_type_is_bearer_in_any_letter_case() {
         for (token_type, accepted) in [
             ("\"bearer\"", true),

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use strongroom::reflection::Scope;
+
 use crate::world::provider::BASE;
 use crate::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
 
@@ -37,6 +39,23 @@ fn an_allowed_call_is_sent_with_the_access_token_and_answered() {
         seen.init
     );
     assert!(seen.init.contains(r#"["x-request","#), "{}", seen.init);
+}
+
+#[test]
+fn rule_decides_where_reflected_tokens_are_searched() {
+    for (option, expected) in [
+        ("", Scope::All),
+        (r#","reflection":"refuse""#, Scope::All),
+        (r#","reflection":"headers""#, Scope::Headers),
+        (r#","reflection":"allow""#, Scope::Nothing),
+    ] {
+        let rule = [r#"{"url":"https://api.example.com/v1/""#, option, "}"].concat();
+        let (mut world, page) = World::signed_in_with(&[r#"{"apis":["#, &rule, "]}"].concat());
+        world.fetch(page, "/orders");
+        world.settle();
+        let seen = world.seen_by_api.last().unwrap();
+        assert_eq!(seen.allowed.reflection(), expected, "{option}");
+    }
 }
 
 #[test]

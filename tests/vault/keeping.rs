@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strongroom::vault::Loaded;
+
 use crate::world::{Answer, Kind, REFRESH, REVOKE, Request, World};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
@@ -413,5 +415,77 @@ fn a_login_does_not_wait_for_a_store_that_does_not_work() {
         let callback = world.callback(page, &answer);
         world.advance(Duration::from_secs(11));
         assert!(world.answer(callback).is_some(), "{kind:?}");
+    }
+}
+
+#[test]
+fn refresh_token_that_does_not_rotate_stays_in_the_store() {
+    let (mut world, page) = signed_in();
+    world.provider.rotates = false;
+    world.expire_access_token();
+    assert_eq!(status(&mut world, page), Some(200));
+    world.restart();
+    let page = world.open();
+    world.settle();
+    world.expire_access_token();
+    assert_eq!(status(&mut world, page), Some(200));
+    assert_eq!(world.count(REFRESH), 2);
+    world.logout(page);
+    world.settle();
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn record_of_another_version_is_not_read() {
+    for (version, is_read) in [("1", true), ("0", false), ("2", false)] {
+        let (mut world, _) = signed_in();
+        let Loaded::Found(record) = world.store.session() else {
+            panic!("no session is stored");
+        };
+        let record = record.expose();
+        assert!(record.contains(r#""version":1,"#), "{record}");
+        let version = [r#""version":"#, version, ","].concat();
+        let other = record.replace(r#""version":1,"#, &version);
+        world.store.put_session(other.into(), None);
+        world.restart();
+        let page = world.open();
+        world.settle();
+        assert_eq!(world.session(page).is_some(), is_read, "{version}");
+        let reason = (!is_read).then_some("storage_lost");
+        assert_eq!(world.reason(page), reason, "{version}");
+    }
+}
+
+#[test]
+fn revoked_logout_still_waits_for_the_store() {
+    let (mut world, page) = signed_in();
+    world.hold(&[Kind::Persist]);
+    let logout = world.logout(page);
+    world.settle();
+    assert_eq!(world.count(REVOKE), 1);
+    assert!(world.provider.has_revoked_everything());
+    assert_eq!(world.answer(logout), None);
+    world.release();
+    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+}
+
+#[test]
+fn successor_is_used_if_the_store_never_confirms_it() {
+    for (changes, seconds) in [("", 10), (r#""requestTimeout":3,"#, 3)] {
+        let session = r#""session":{"persist":"sealed"}"#;
+        let config = ["{", changes, session, "}"].concat();
+        let (mut world, page) = World::signed_in_with(&config);
+        world.expire_access_token();
+        world.hold(&[Kind::Persist]);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        world.pass_time(Duration::from_millis(seconds * 1000 - 1));
+        world.settle();
+        assert_eq!(world.answer(call), None, "{config}");
+        world.pass_time(Duration::from_millis(1));
+        world.settle();
+        assert_eq!(head(&world, call), Some(200), "{config}");
+        assert_eq!(world.count(REFRESH), 1, "{config}");
+        world.release();
     }
 }

@@ -109,7 +109,7 @@ fn chosen_files(names: &[String]) -> Result<Vec<String>> {
 fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     let tree = Tree::new("together")?;
     let start = Instant::now();
-    let build = step("build with all mutants", Output::Quiet, || {
+    let build = step("build with all mutants", Output::Loud, || {
         tree.build(mutants)
     })?;
     let suite = step(
@@ -123,6 +123,9 @@ fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     println!("  … {} mutants, {} at the same time", together.len(), jobs);
     let results = at_once::each(jobs, together.iter().copied(), |i| {
         let verdict = suite.test(mutants, i);
+        if let Ok(Verdict::Missed { .. }) = verdict {
+            println!("    survives: {}", mutants[i].shown());
+        }
         show_progress(
             done.fetch_add(1, Ordering::Relaxed) + 1,
             together.len(),

@@ -13,7 +13,7 @@ use std::process::Command;
 
 /// The tests that mutants are tested with, fast ones first.
 const TESTS: [&str; 6] = [
-    "egress", "vectors", "handler", "vault", "isolates", "hostile",
+    "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
 /// What those are built from.
@@ -124,6 +124,10 @@ impl Tree {
                     });
                 }
             };
+            println!(
+                "    {} errors; once more without their mutants",
+                errors.len()
+            );
             let before = refused.len();
             for error in &errors {
                 refused.note(error, &spliced);
@@ -150,7 +154,8 @@ impl Tree {
     fn write(&self, mutants: &[Mutant], refused: &Refused) -> Result<BTreeMap<String, Spliced>> {
         let mut by_file: BTreeMap<String, Vec<(usize, &Mutant)>> = BTreeMap::new();
         for (i, mutant) in mutants.iter().enumerate() {
-            if !refused.numbers.contains(&i) {
+            // Two copies of a body have two types where the type has no name.
+            if !mutant.is_opaque && !refused.numbers.contains(&i) {
                 by_file
                     .entry(mutant.file.clone())
                     .or_default()
@@ -241,12 +246,15 @@ impl Refused {
 fn places_of(error: &Value, places: &mut Vec<(String, usize)>) {
     let mut spans: Vec<&Value> = error["spans"].as_array().into_iter().flatten().collect();
     spans.sort_by_key(|span| span["is_primary"] != true);
-    for span in spans {
-        let line = span["line_start"]
-            .as_u64()
-            .and_then(|n| usize::try_from(n).ok());
-        if let Some((file, line)) = span["file_name"].as_str().zip(line) {
-            places.push((file.replace('\\', "/"), line));
+    for mut span in spans {
+        // From within a macro to where it is called.
+        while span.is_object() {
+            let line = span["line_start"].as_u64();
+            let line = line.and_then(|n| usize::try_from(n).ok());
+            if let Some((file, line)) = span["file_name"].as_str().zip(line) {
+                places.push((file.replace('\\', "/"), line));
+            }
+            span = &span["expansion"]["span"];
         }
     }
     for child in error["children"].as_array().into_iter().flatten() {

@@ -72,7 +72,7 @@ pub(crate) fn tool() -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// The mutants of `files`, in the order of their places. `.cargo/mutants.toml` leaves some out.
+/// The mutants of `files`, in their order. `.cargo/mutants.toml` leaves some out.
 pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     let files_option = files.iter().flat_map(|file| ["--file", file.as_str()]);
     let listed = program(tool)
@@ -82,7 +82,9 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
     let listed: Value = serde_json::from_str(&listed).context("the list of cargo-mutants")?;
     let mut sources = BTreeMap::new();
     let mut mutants: Vec<Mutant> = Vec::new();
-    for entry in listed.as_array().context("the list of cargo-mutants")? {
+    let mut entries: Vec<&Value> = listed.as_array().into_iter().flatten().collect();
+    entries.sort_by_key(|entry| files.iter().position(|file| entry["file"] == **file));
+    for entry in entries {
         let file = text(entry, "file")?;
         if !sources.contains_key(&file) {
             sources.insert(file.clone(), Source::read(&file)?);

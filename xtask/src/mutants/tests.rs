@@ -5,7 +5,7 @@ use super::list::Mutant;
 use crate::at_once;
 use crate::paths::target;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,6 +40,8 @@ struct Test {
 pub(crate) struct Suite {
     binaries: Vec<PathBuf>,
     tests: Vec<Test>,
+    /// Three of four tests take no longer. They run first, since one failure is enough.
+    usual: Duration,
 }
 
 /// No mutant has this number.
@@ -72,41 +74,40 @@ impl Suite {
             },
         );
         let mut tests = traced.into_iter().collect::<Result<Vec<_>>>()?;
-        // Short ones first, since one failure is enough.
-        tests.sort_by_key(|test| (test.binary, test.took));
+        tests.sort_by_key(|test| test.took);
+        let usual = tests.get(tests.len() * 3 / 4).map(|test| test.took);
         Ok(Self {
             binaries: build.binaries.clone(),
             tests,
+            usual: usual.unwrap_or_default(),
         })
     }
 
     /// Tests one mutant of the build.
     pub(crate) fn test(&self, mutants: &[Mutant], number: usize) -> Result<Verdict> {
         let group = mutants[number].group;
-        let mut is_reached = false;
-        for (binary, path) in self.binaries.iter().enumerate() {
-            for is_patient in [false, true] {
-                let chosen: Vec<&Test> = self
-                    .tests
-                    .iter()
-                    .filter(|test| test.binary == binary && test.is_patient == is_patient)
-                    .filter(|test| test.reached.contains(&group))
-                    .collect();
-                if chosen.is_empty() {
-                    continue;
-                }
-                is_reached = true;
-                let took: Duration = chosen.iter().map(|test| test.took).sum();
-                let names = chosen.iter().map(|test| test.name.as_str());
-                let mut command = limited(path, took * 3 + Duration::from_secs(5));
-                command.arg("--exact").args(names);
-                command.env("STRONGROOM_MUTANT", number.to_string());
-                if is_patient {
-                    command.env("STRONGROOM_PATIENT", "1");
-                }
-                if !succeeds(command)? {
-                    return Ok(Verdict::Caught);
-                }
+        let reaching = self
+            .tests
+            .iter()
+            .filter(|test| test.reached.contains(&group));
+        let mut batches: BTreeMap<_, Vec<&Test>> = BTreeMap::new();
+        for test in reaching {
+            let is_slow = test.took > self.usual;
+            let batch = (is_slow, test.is_patient, test.binary);
+            batches.entry(batch).or_default().push(test);
+        }
+        let is_reached = !batches.is_empty();
+        for ((_, is_patient, binary), tests) in batches {
+            let took: Duration = tests.iter().map(|test| test.took).sum();
+            let mut command = limited(&self.binaries[binary], took * 3 + Duration::from_secs(5));
+            command.arg("--exact");
+            command.args(tests.iter().map(|test| test.name.as_str()));
+            command.env("STRONGROOM_MUTANT", number.to_string());
+            if is_patient {
+                command.env("STRONGROOM_PATIENT", "1");
+            }
+            if !succeeds(command)? {
+                return Ok(Verdict::Caught);
             }
         }
         Ok(Verdict::Missed { is_reached })
