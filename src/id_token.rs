@@ -676,7 +676,9 @@ mod tests {
             ("exp", "null", unsound),
             ("exp", "true", unsound),
             ("exp", "-1", unsound),
-            ("exp", "1800000300.5", unsound),
+            ("exp", "-1800000300.5", unsound),
+            ("exp", "18e8", unsound),
+            ("exp", "1799999970.9", "is past"),
             ("exp", "1e400", unsound),
             ("exp", "1e20", unsound),
             ("exp", "1800000300000", unsound),
@@ -685,6 +687,8 @@ mod tests {
             ("iat", r#""1800000000""#, unsound),
             ("iat", "1.8e9", unsound),
             ("iat", "1800000031", "is in the future"),
+            ("iat", "1800000030.1", "is in the future"),
+            ("nbf", "1800000030.1", "is in the future"),
             ("nbf", "1800000031", "is in the future"),
             ("nbf", "null", unsound),
             ("auth_time", "1800000031", "is in the future"),
@@ -722,6 +726,10 @@ mod tests {
             &[("iat", "1800000030")],
             &[("nbf", "1800000030")],
             &[("exp", "1799999971")],
+            &[("exp", "1799999971.923858")],
+            &[("iat", "1800000029.1")],
+            &[("nbf", "1800000030.0")],
+            &[("auth_time", "1800000030.923858")],
             &[("at_hash", "")],
             &[("acr", r#""0""#)],
             &[("unknown", "{}")],
@@ -735,6 +743,20 @@ mod tests {
         assert!(login_at(&[], None, NOW + 329).is_ok());
         assert_invalid(login_at(&[], None, NOW + 330), "exp is past");
         assert_invalid(login_at(&[], None, u64::MAX), "exp is past");
+    }
+
+    #[test]
+    fn fractional_auth_time_is_rounded_down() {
+        let id_token = login(&[("auth_time", "1795262980.923858")]).unwrap();
+        assert_eq!(id_token.auth_time(), Some(1_795_262_980));
+        let first = [("auth_time", "1795262980.923858")];
+        for later in ["1795262980", "1795262980.1", "1795262980.923858"] {
+            assert!(refresh(&first, &[("auth_time", later)]).is_ok(), "{later}");
+        }
+        assert_invalid(
+            refresh(&first, &[("auth_time", "1795262981.0")]),
+            "auth_time is not the login's",
+        );
     }
 
     #[test]

@@ -45,9 +45,9 @@ pub enum Malformed {
     UnencodedPayload,
     /// `kid` or `typ` is present and not a string (RFC 7515 sections 4.1.4 and 4.1.9).
     WrongHeader,
-    /// `exp` is missing, or not a whole number of seconds up to [`MAX_SECONDS`].
+    /// `exp` is missing, or not a plain number of seconds up to [`MAX_SECONDS`].
     NoExpiry,
-    /// `nbf` is present, and not a whole number of seconds up to [`MAX_SECONDS`].
+    /// `nbf` is present, and not a plain number of seconds up to [`MAX_SECONDS`].
     WrongNotBefore,
 }
 
@@ -181,8 +181,8 @@ pub enum Status {
 /// 4.1.5), with clocks allowed to differ by `tolerance_seconds`.
 ///
 /// The signature is *not* verified. A missing or unsound `exp` is malformed and never "no expiry":
-/// a number written with a sign, fraction or exponent is as unsound as one beyond
-/// [`MAX_SECONDS`]. A token both expired and not yet valid is called expired.
+/// a number written with a sign or exponent is as unsound as one beyond [`MAX_SECONDS`]. A fraction of a
+/// second counts against the token: `exp` is rounded down, and `nbf` up. A token both expired and not yet valid is called expired.
 #[must_use]
 pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
     StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
@@ -249,20 +249,36 @@ fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
         _ => {}
     })
     .map_err(|_| Malformed::NotJsonObject)?;
-    let seconds = |json| json::parse_u64(json).filter(|seconds| *seconds <= MAX_SECONDS);
-    let exp = exp.and_then(seconds).ok_or(Malformed::NoExpiry)?;
-    match nbf.map(seconds) {
+    let exp = exp.and_then(|exp| numeric_date("exp", exp));
+    let exp = exp.ok_or(Malformed::NoExpiry)?;
+    match nbf.map(|nbf| numeric_date("nbf", nbf)) {
         None => Ok((exp, None)),
         Some(Some(nbf)) => Ok((exp, Some(nbf))),
         Some(None) => Err(Malformed::WrongNotBefore),
     }
 }
 
-/// The `NumericDate` called `name` (RFC 7519 section 2), if it is there and sound: a plain whole
-/// number of seconds since the epoch, at most [`MAX_SECONDS`].
+/// The `NumericDate` called `name` (RFC 7519 section 2), if it is there and sound: a plain number of
+/// seconds since the epoch, at most [`MAX_SECONDS`]. A fraction is rounded against the token: `nbf` and
+/// `iat` up, and all others down.
 #[must_use]
 pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
-    let seconds = claims.get(name)?.as_u64()?;
+    match claims.get(name)? {
+        Value::Number(json) => numeric_date(name, json),
+        _ => None,
+    }
+}
+
+/// Digits, not a float: a sign or an exponent is unsound, and no size of a number loses its last second.
+fn numeric_date(name: &str, json: &str) -> Option<u64> {
+    let (whole, fraction) = text::cut(json, b'.');
+    let fraction = fraction.unwrap_or_default().as_bytes();
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let is_rounded_up =
+        matches!(name, "nbf" | "iat") && fraction.iter().any(|digit| *digit != b'0');
+    let seconds = json::parse_u64(whole)?.checked_add(is_rounded_up.into())?;
     (seconds <= MAX_SECONDS).then_some(seconds)
 }
 
@@ -644,10 +660,15 @@ mod tests {
             "{}",
             "-1",
             "-0",
-            "2000.5",
-            "2000.0",
+            "-0.5",
+            "-2000.5",
             "2e3",
             "2E3",
+            "2.0e3",
+            "2000.5e0",
+            "2000.5E+1",
+            "253402300800.0",
+            "18446744073709551616.5",
             "1e400",
             "1e20",
             "253402300800",
@@ -676,6 +697,32 @@ mod tests {
             Status::ValidUntil(MAX_SECONDS)
         );
         assert_eq!(status_at_1000(r#"{"exp":0}"#), Status::ExpiredSince(0));
+    }
+
+    #[test]
+    fn fraction_of_a_second_counts_against_the_token() {
+        for (times, expected) in [
+            (r#""exp":1000.999"#, Status::ExpiredSince(1000)),
+            (r#""exp":1001.0"#, Status::ValidUntil(1001)),
+            (
+                r#""exp":1795262980.923858"#,
+                Status::ValidUntil(1_795_262_980),
+            ),
+            (r#""exp":2000,"nbf":1000.0"#, Status::ValidUntil(2000)),
+            (r#""exp":2000,"nbf":1000.00001"#, Status::NotYetValid(1001)),
+            (r#""exp":253402300799.9"#, Status::ValidUntil(MAX_SECONDS)),
+        ] {
+            assert_eq!(
+                status_at_1000(&["{", times, "}"].concat()),
+                expected,
+                "{times}"
+            );
+        }
+        let beyond = r#"{"exp":2000,"nbf":253402300799.9}"#;
+        assert_eq!(
+            status_at_1000(beyond),
+            Status::Malformed(Malformed::WrongNotBefore)
+        );
     }
 
     #[test]

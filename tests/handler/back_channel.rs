@@ -26,6 +26,11 @@ fn claims(host: &Host, changes: &Value) -> String {
     claims.to_string()
 }
 
+/// This second and a part of the next.
+fn fractional(seconds: u64) -> Value {
+    serde_json::from_str(&format!("{seconds}.923858")).unwrap()
+}
+
 fn token(host: &Host, changes: &Value) -> String {
     host.provider.key.jwt(HEADER, &claims(host, changes))
 }
@@ -43,6 +48,7 @@ fn assert_refused(host: &mut Host, token: &str, what: &str) {
 
 #[test]
 fn a_session_ends_by_its_number_by_its_user_or_by_both() {
+    let now = Host::signed_in().now.wall / 1000;
     for (what, changes) in [
         ("both", json!({})),
         ("sid", json!({ "sub": null })),
@@ -53,6 +59,10 @@ fn a_session_ends_by_its_number_by_its_user_or_by_both() {
             json!({ "events": { EVENT: { "x": 1 }, "https://x.test": 1 } }),
         ),
         ("no exp, as in the first version", json!({ "exp": null })),
+        (
+            "fractions of a second",
+            json!({ "iat": fractional(now - 1), "exp": fractional(now + 60) }),
+        ),
         (
             "claims that nobody knows",
             json!({ "x": [1, { "y": null }] }),
@@ -117,6 +127,10 @@ fn a_token_is_held_against_every_claim() {
         ("an exp that is over", json!({ "exp": now - 60 })),
         ("an exp of text", json!({ "exp": "9999999999" })),
         ("a negative exp", json!({ "exp": -1 })),
+        (
+            "an exp that is over in a fraction",
+            json!({ "exp": fractional(now - 60) }),
+        ),
         (
             "an exp in milliseconds",
             json!({ "exp": 1_900_000_000_000_u64 }),

@@ -257,7 +257,8 @@ fn an_end_that_is_unsound_is_no_end() {
         "1e400",
         "1e20",
         "1.8e9",
-        "1800000300.5",
+        "-1800000300.5",
+        "18.5e8",
         "[]",
         "{}",
         "253402300800",
@@ -271,6 +272,7 @@ fn an_end_that_is_unsound_is_no_end() {
     }
     assert_refused([with(r#""exp":1800000300,"#, "")], "exp");
     assert_refused([with(":1800000300", ":1799999970")], "exp is past");
+    assert_refused([with(":1800000300", ":1799999970.9")], "exp is past");
     assert_refused([with(":1800000000", ":1800000031")], "iat is in the future");
 }
 

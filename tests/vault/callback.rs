@@ -761,3 +761,17 @@ fn the_same_user_who_signs_in_during_a_refresh_ends_nothing() {
         assert_eq!(world.count(REVOKE), 0, "{stage:?}");
     }
 }
+
+#[test]
+fn fractional_times_of_an_id_token_are_read() {
+    let mut world = World::new();
+    let auth_time = Value::parse("1795262980.923858").unwrap();
+    world.provider.flaw = Some(Flaw::Claim("auth_time", auth_time));
+    let page = world.open();
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    world.expire_access_token();
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+}
