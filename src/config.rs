@@ -33,9 +33,22 @@ pub const MAX_LEN: usize = 64 * 1024;
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance \
     issuer metadata redirectUri requestTimeout scope session";
 
-/// Those of the larger module besides.
+/// Those of the larger module besides. docs/deployment.md lists them, and a test compares.
 #[cfg(feature = "full")]
 const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode reasons";
+
+/// Those of a rule.
+const RULE_OPTIONS: &str = "methods reflection url";
+
+/// Those of a rule of the larger module besides.
+#[cfg(feature = "full")]
+const MORE_RULE_OPTIONS: &str = "audience resource scope stepUp webSocket";
+
+/// The smaller module has no more.
+#[cfg(not(feature = "full"))]
+const MORE_OPTIONS: &str = "";
+#[cfg(not(feature = "full"))]
+const MORE_RULE_OPTIONS: &str = "";
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
 #[cfg(not(feature = "full"))]
@@ -60,6 +73,10 @@ const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
         "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded (a flow other than the code flow with PKCE is no option: RFC 9700 2.1.2 and 2.4; nor is a client secret, which a browser cannot keep: register a public client)"
     )
 };
+
+const NOT_AUDIENCE: &str = words!(
+    "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
+);
 
 #[cfg(feature = "full")]
 const NOT_AN_ALGORITHM: &str = words!(
@@ -176,7 +193,7 @@ impl Config {
             path: "",
             fault: &first_fault,
         };
-        options.refuse_unknown(OPTIONS);
+        options.refuse_unknown(OPTIONS, MORE_OPTIONS);
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_ref());
@@ -263,9 +280,9 @@ impl<'a> Options<'a> {
         ]);
     }
 
-    fn refuse_unknown(&self, known: &str) {
+    fn refuse_unknown(&self, known: &str, more: &str) {
         for (name, _value) in self.object.iter() {
-            if text::has_word(known, name) {
+            if text::has_word(known, name) || text::has_word(more, name) {
                 continue;
             }
             #[cfg(not(feature = "full"))]
@@ -273,12 +290,25 @@ impl<'a> Options<'a> {
                 continue;
             }
             #[cfg(feature = "full")]
-            if self.path.is_empty() {
-                if text::has_word(MORE_OPTIONS, name) {
-                    continue;
-                }
-                if let Some(why) = flows::refusal(name) {
-                    self.record(&["`", name, "`: ", why]);
+            if self.path.is_empty()
+                && let Some(why) = flows::refusal(name)
+            {
+                self.record(&["`", name, "`: ", why]);
+            }
+            if self.path.is_empty() && name == "audience" {
+                self.record(&["`audience`: ", NOT_AUDIENCE]);
+            }
+            for known in [known, more] {
+                if let Some(meant) = text::pieces(known, b' ').find(|one| is_close(one, name)) {
+                    self.record(&[
+                        "`",
+                        self.path,
+                        name,
+                        "`: ",
+                        words!("there is no such option (did you mean `"),
+                        meant,
+                        "`?)",
+                    ]);
                 }
             }
             // The value is not shown: it may well be a secret that does not belong here.
@@ -421,7 +451,7 @@ impl<'a> Options<'a> {
 
     pub(crate) fn scope(&self) -> String {
         const WHY: &str =
-            words!("it must be a list of scopes separated by single spaces, with `openid`");
+            words!("it must be a string of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
         if !text::pieces(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
@@ -441,7 +471,7 @@ impl<'a> Options<'a> {
         const HALF_DAY: u64 = 43_200;
         const WHY: &str = words!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
-        session.refuse_unknown("idle absolute persist");
+        session.refuse_unknown("idle absolute persist", "");
         let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
         let default_idle = HALF_HOUR.min(absolute.as_secs());
         let idle = session.seconds("idle", default_idle, [1, YEAR]);
@@ -538,6 +568,22 @@ impl<'a> Options<'a> {
 
 pub(crate) fn fault(message: &[&str]) -> Error {
     Error::of(Code::ConfigInvalid, message)
+}
+
+/// Returns true if two names differ in spelling only: in case, underscores, or one or two letters in one place.
+pub(crate) fn is_close(one: &str, other: &str) -> bool {
+    let letters = |name: &str| {
+        let mut letters = name.to_ascii_lowercase().into_bytes();
+        letters.retain(|letter| *letter != b'_');
+        letters
+    };
+    let (one, other) = (letters(one), letters(other));
+    let are_same = |(a, b): &(&u8, &u8)| a == b;
+    let start = one.iter().zip(&other).take_while(are_same).count();
+    let end = one.iter().rev().zip(other.iter().rev());
+    let same = start + end.take_while(are_same).count();
+    let longer = one.len().max(other.len());
+    same + 2 >= longer && same * 2 >= longer
 }
 
 /// A value as JSON, cut short for a message.
@@ -725,8 +771,18 @@ mod tests {
             ),
             (
                 r#"{"clientid": "x"}"#,
-                "`clientid`: there is no such option",
+                "`clientid`: there is no such option (did you mean `clientId`?)",
             ),
+            (
+                r#"{"audience": "x"}"#,
+                "`audience`: it is a parameter of the authorization request: write authorizationParams: { audience: '…' }",
+            ),
+            (r#"{"apis": {}}"#, "an array of rules such as [{ url:"),
+            (
+                r#"{"apis": ["https://a.test/"]}"#,
+                "it must be a rule such as { url:",
+            ),
+            (r#"{"scope": ["openid"]}"#, "it must be a string of scopes"),
             (
                 r#"{"metadata": {"issuer": "https://other.test"}}"#,
                 "`metadata`: ",
@@ -741,6 +797,70 @@ mod tests {
                 error.message()
             );
         }
+    }
+
+    #[test]
+    fn unknown_options_suggest_the_closest_known_one() {
+        for (option, meant) in [
+            ("clientID", "clientId"),
+            ("client_id", "clientId"),
+            ("redirect_uri", "redirectUri"),
+            ("redirectURL", "redirectUri"),
+            ("scopes", "scope"),
+            ("isuer", "issuer"),
+            ("inspekt", "inspect"),
+            ("login_params", "loginParams"),
+            ("idTokenSigningAlg", ""),
+            ("response", ""),
+            ("x", ""),
+            ("", ""),
+            ("é", ""),
+        ] {
+            let error = configured(&format!(r#"{{"{option}": "s3cret"}}"#)).expect_err(option);
+            let expected = if meant.is_empty() {
+                format!("`{option}`: there is no such option")
+            } else {
+                format!("`{option}`: there is no such option (did you mean `{meant}`?)")
+            };
+            assert_eq!(error.message(), expected);
+        }
+        for (changes, meant) in [
+            (r#"{"session": {"idel": 60}}"#, "`idle`"),
+            (
+                r#"{"apis": [{"url": "https://a.test/", "method": "GET"}]}"#,
+                "`methods`",
+            ),
+            (
+                r#"{"apis": [{"url": "https://a.test/", "websocket": {}}]}"#,
+                "`webSocket`",
+            ),
+        ] {
+            let error = configured(changes).expect_err(changes);
+            assert!(error.message().contains(meant), "{error}");
+        }
+    }
+
+    /// The first column of the table in docs/deployment.md between these comments.
+    fn documented() -> Vec<&'static str> {
+        let document = include_str!("../docs/deployment.md");
+        let (_, after) = document
+            .split_once("<!-- options of the larger module -->")
+            .unwrap();
+        let (table, _) = after.split_once("<!-- end -->").unwrap();
+        let cell = |line: &'static str| Some(line.strip_prefix("| `")?.split_once('`')?.0);
+        table.lines().filter_map(cell).collect()
+    }
+
+    #[test]
+    fn all_options_of_the_larger_module_are_documented() {
+        let mut options = vec!["session.persist".to_owned()];
+        options.extend(text::pieces(MORE_OPTIONS, b' ').map(str::to_owned));
+        let of_rules = text::pieces(MORE_RULE_OPTIONS, b' ');
+        options.extend(of_rules.map(|option| ["apis[].", option].concat()));
+        let mut documented = documented();
+        documented.sort_unstable();
+        options.sort_unstable();
+        assert_eq!(documented, options);
     }
 
     #[test]

@@ -249,13 +249,23 @@ pub(crate) fn quote(text: &str) -> String {
     ["'", &short(text), "'"].concat()
 }
 
-/// The same without the quotes.
+/// The same for a URL, which is of use only as a whole: cut after 2,000 characters.
+#[must_use]
+pub(crate) fn quote_url(url: &str) -> String {
+    ["'", &printable(url, 2000), "'"].concat()
+}
+
+/// The same as `quote`, without the quotes.
 #[must_use]
 pub(crate) fn short(text: &str) -> String {
-    const LONGEST: usize = 60;
+    printable(text, 60)
+}
+
+#[inline(never)]
+fn printable(text: &str, longest: usize) -> String {
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
-        if i == LONGEST {
+        if i == longest {
             out.push_str("...");
             break;
         }
@@ -274,6 +284,9 @@ mod tests {
         assert_eq!(quote("a\r\n\0\u{202e}é"), "'a?????'");
         assert_eq!(quote(&"a".repeat(60)), format!("'{}'", "a".repeat(60)));
         assert_eq!(quote(&"é".repeat(9000)), format!("'{}...'", "?".repeat(60)));
+        let url = format!("https://id.test/{}", "a".repeat(500));
+        assert_eq!(quote_url(&url), format!("'{url}'"));
+        assert_eq!(quote_url(&"a".repeat(9000)).len(), 2005);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Metadata that was configured instead of discovered goes through the same checks.
 
-use crate::error::quote;
+use crate::error::quote_url;
 use crate::http::Outcome;
 use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
@@ -90,9 +90,9 @@ impl Metadata {
         if said != issuer {
             let message = [
                 words!("the provider's metadata is of issuer "),
-                &quote(said),
+                &quote_url(said),
                 words!(", not of "),
-                &quote(issuer),
+                &quote_url(issuer),
             ];
             let mismatch = || Error::of(Code::IssuerMismatch, &message);
             reader.fault.get_or_init(mismatch);
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
             self.refuse(&[
                 name,
                 " is ",
-                &quote(text),
+                &quote_url(text),
                 words!(", which is no absolute https URL without user information and fragment"),
             ]);
         }
@@ -316,7 +316,7 @@ pub(crate) fn document<'a>(
             words!("the provider's "),
             what,
             words!(" cannot be had from "),
-            &quote(url),
+            &quote_url(url),
             ": ",
             why,
         ];
@@ -609,7 +609,16 @@ mod tests {
     fn a_hostile_value_is_cut_short_in_the_message() {
         let error = parse(&format!(r#""issuer":"\u001b{}""#, "é".repeat(5000))).unwrap_err();
         assert!(error.message().is_ascii());
-        assert!(error.message().len() < 200, "{}", error.message().len());
+        // Where the issuer differs is of interest at any place of it.
+        assert!(error.message().len() < 2200, "{}", error.message().len());
+    }
+
+    #[test]
+    fn unreachable_documents_are_named_in_full() {
+        let issuer = ["https://login.example.com/", &"tenant/".repeat(20), "v2.0"].concat();
+        let url = discovery_url(&issuer);
+        let error = super::document(&Outcome::Failed, "discovery document", &url, "no answer");
+        assert!(error.unwrap_err().message().contains(&format!("'{url}'")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `apis`: what may be called with the access token, and where a socket's token goes.
 
-use super::{NOT_HTTPS, Options};
+use super::{MORE_RULE_OPTIONS, NOT_HTTPS, Options, RULE_OPTIONS};
 use crate::allow::{Rule, RuleFault, Rules};
 #[cfg(feature = "full")]
 use crate::http::is_token;
@@ -17,7 +17,9 @@ use crate::url::Url;
 impl<'a> Options<'a> {
     pub(super) fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
         const WHY: &str =
-            words!("it must be a list of rules such as { url: 'https://api.example.com/v1/' }");
+            words!("it must be an array of rules such as [{ url: 'https://api.example.com/v1/' }]");
+        const RULE_WHY: &str =
+            words!("it must be a rule such as { url: 'https://api.example.com/v1/' }");
         let mut rules = Vec::new();
         #[cfg(feature = "full")]
         let (mut targets, scope) = (Vec::new(), self.object.str("scope").unwrap_or_default());
@@ -33,7 +35,7 @@ impl<'a> Options<'a> {
             json::write_number(&mut option, i as u64);
             option.push(']');
             let Some(object) = item.as_object() else {
-                self.refuse_value(&option, item, WHY);
+                self.refuse_value(&option, item, RULE_WHY);
                 continue;
             };
             option.push('.');
@@ -62,11 +64,7 @@ impl<'a> Options<'a> {
         const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
-        self.refuse_unknown(if cfg!(feature = "full") {
-            "audience methods reflection resource scope stepUp url webSocket"
-        } else {
-            "url methods reflection"
-        });
+        self.refuse_unknown(RULE_OPTIONS, MORE_RULE_OPTIONS);
         let reflection = self.reflection();
         #[cfg(feature = "full")]
         let socket = self.socket(binds_to_key);
@@ -133,7 +131,7 @@ impl<'a> Options<'a> {
             scope: self.identifier(
                 "scope",
                 |narrower| is_narrower(narrower, scope),
-                words!("it must be a list of scopes, separated by single spaces, that are all in the login's `scope`"),
+                words!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
             ),
         };
         if target.is_default() {
@@ -186,7 +184,7 @@ impl<'a> Options<'a> {
     fn place(&self) -> Option<Place> {
         match self.object.str("token") {
             Some("protocol") => {
-                self.refuse_unknown("token prefix encoding");
+                self.refuse_unknown("token prefix encoding", "");
                 let why = words!(
                     "it must be a text of characters that a sub-protocol's name may have (RFC 9110 5.6.2)"
                 );
@@ -204,7 +202,7 @@ impl<'a> Options<'a> {
                 })
             }
             Some("message") => {
-                self.refuse_unknown("token message");
+                self.refuse_unknown("token message", "");
                 let why = words!("it must be a text with {token} in it, once");
                 let place = Place::message(self.text("message", why));
                 if place.is_none() {
@@ -213,7 +211,7 @@ impl<'a> Options<'a> {
                 place
             }
             Some("query") => {
-                self.refuse_unknown("token parameter");
+                self.refuse_unknown("token parameter", "");
                 let why = words!("it must be the name of a parameter");
                 let parameter = self.optional_text("parameter", "access_token", why);
                 if parameter.is_empty() {

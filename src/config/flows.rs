@@ -70,7 +70,7 @@ impl Options<'_> {
 
     fn login_scopes(&self) -> Vec<String> {
         const OPTION: &str = "loginScopes";
-        const WHY: &str = words!("it must be a list of scopes (RFC 6749 3.3)");
+        const WHY: &str = words!("it must be an array of scopes (RFC 6749 3.3)");
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
@@ -83,7 +83,7 @@ impl Options<'_> {
 
     pub(crate) fn login_params(&self) -> Vec<String> {
         const OPTION: &str = "loginParams";
-        const WHY: &str = words!("it must be a list of at most 16 names of parameters");
+        const WHY: &str = words!("it must be an array of at most 16 names of parameters");
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
@@ -142,12 +142,12 @@ mod tests {
             (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
             (r#"{"responseMode": "jwt"}"#, "JARM"),
             (r#"{"responseMode": "query.jwt"}"#, "JARM"),
-            (r#"{"loginScopes": "a"}"#, "a list of scopes"),
-            (r#"{"loginScopes": ["a b"]}"#, "a list of scopes"),
-            (r#"{"loginScopes": [""]}"#, "a list of scopes"),
-            (r#"{"loginParams": "display"}"#, "a list of at most 16"),
-            (r#"{"loginParams": [1]}"#, "a list of at most 16"),
-            (r#"{"loginParams": ["a", ""]}"#, "a list of at most 16"),
+            (r#"{"loginScopes": "a"}"#, "an array of scopes"),
+            (r#"{"loginScopes": ["a b"]}"#, "an array of scopes"),
+            (r#"{"loginScopes": [""]}"#, "an array of scopes"),
+            (r#"{"loginParams": "display"}"#, "an array of at most 16"),
+            (r#"{"loginParams": [1]}"#, "an array of at most 16"),
+            (r#"{"loginParams": ["a", ""]}"#, "an array of at most 16"),
             (
                 r#"{"loginParams": ["state"]}"#,
                 "the flow sets one of these itself",
