@@ -77,6 +77,13 @@ export const connect = async (
   refuse: typeof Refuse,
 ): Promise<Strongroom> => {
   const home = new URL(address, location.href)
+  if (/\.[cm]?[jt]sx?$/.test(home.pathname)) {
+    const worker = "new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })"
+    return refuse(
+      'unsupported',
+      `a string is the path of a token handler (strongroom/edge), and ${home.pathname} is a script: for a vault in a worker pass the worker itself, such as ${worker}`,
+    )
+  }
   if (home.href !== location.origin + home.pathname) {
     return refuse('unsupported', `${home.href} is no path on the page's own origin, where cookies are`)
   }

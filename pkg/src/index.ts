@@ -7,7 +7,7 @@
  * @module
  */
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
-import { webUrl } from './address.js'
+import { isAnswer, webUrl } from './address.js'
 import { handleCallback, handled } from './callback.js'
 import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
@@ -20,6 +20,13 @@ import { refuse, spell } from './spell.js'
 
 /** Or a way to one: src/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
+
+/** Texts of words.ts. */
+const NO_BROWSER = '\x07c'
+const NO_CALLBACK = '\x07d'
+
+/** How long a page may take before it calls `handleCallback()`, in milliseconds. */
+const REMINDER = 5000
 
 export type * from './api.js'
 export { StrongroomError }
@@ -41,6 +48,7 @@ export const connect = async (
   worker: AnyWorker | (() => AnyWorker) | string,
   { timeout = 10, resume }: ConnectOptions = {},
 ): Promise<Strongroom> => {
+  if (!globalThis.isSecureContext) return refuse('unsupported', NO_BROWSER)
   if (typeof worker === 'string') {
     return (await import('./edge-room.js')).connect(worker, timeout, resume, refuse)
   }
@@ -114,7 +122,10 @@ export const connect = async (
       await login(link, options)
       return session!
     },
-    handleCallback: (url) => handleCallback(link, url),
+    handleCallback(url) {
+      clearTimeout(reminder)
+      return handleCallback(link, url)
+    },
     async logout({ provider = false, returnTo }: LogoutOptions = {}) {
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await link.query({ t: 'logout', provider, returnTo: back })
@@ -138,6 +149,11 @@ export const connect = async (
     },
   }
   if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
+  // The login that this page is the answer to is finished by nobody.
+  const reminder = setTimeout(
+    async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
+    REMINDER,
+  )
   return room
 }
 
@@ -152,4 +168,6 @@ export const connect = async (
  * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
-  (await import('./connect-frame.js')).connectFrame(url, options, connect, refuse)
+  globalThis.isSecureContext
+    ? (await import('./connect-frame.js')).connectFrame(url, options, connect, refuse)
+    : refuse('unsupported', NO_BROWSER)

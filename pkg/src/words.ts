@@ -17,10 +17,17 @@ const BY_CODE: Record<string, string> = {
   origin_not_allowed: "% is not among the `apps` of the vault's frame",
 }
 
-/** The page's own texts, by the code that src/fetch.ts leaves for each; the core's begin with others. */
+/** The page's own texts, by the code that src/fetch.ts and src/index.ts leave for each; the core's begin with others. */
 const OWN: Record<string, string> = {
   '\x07a': "a token needs a request of mode 'cors', which this is not: ",
   '\x07b': 'this browser cannot send a stream as a body',
+  get '\x07c'() {
+    return typeof document === 'undefined'
+      ? 'connect() needs a browser: call it on the client only, not while a server renders the page'
+      : `${location.origin} is not a secure context, so the browser offers no WebCrypto here: serve the page over https, or open it as http://localhost`
+  },
+  '\x07d':
+    'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
 }
 
 /** Puts the texts where the core (src/words.rs) and the page left a code for each. */

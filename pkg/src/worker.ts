@@ -23,8 +23,7 @@ export { StrongroomError }
 export interface VaultOptions {
   /**
    * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * says `inspect: true`, `persist: 'sealed'` or `'escrow'`, or asks for anything else of which its documentation
-   * says that it needs that module. The full module serves every configuration.
+   * has an option that needs it: docs/deployment.md lists them. The full module serves every configuration.
    */
   wasm?: WasmSource
 }
@@ -47,6 +46,8 @@ const BYE = '{"t":"bye"}'
 /** Twice as many pages as the core serves at once: it does not count who never says hello. */
 const MAX_PORTS = 512
 
+const isWorker = 'WorkerGlobalScope' in globalThis
+
 /** Those heard from last, the latest last. */
 const ports = new Set<MessagePort>()
 let started = false
@@ -63,10 +64,15 @@ let alive: Promise<string> | undefined
  * What is wrong, with the configuration or with loading the core, is told to every page that connects and
  * written to the worker's console.
  *
- * @throws {@link StrongroomError} `config_invalid` if it was called before. The first vault then ends too,
+ * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if it was called before. The first vault then ends too,
  *   since nobody could say which of the two configurations was meant.
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
+  if (!isWorker) {
+    const message =
+      'vault() was called outside a worker. Call it in a file of its own, and make the worker of that.'
+    throw new StrongroomError('unsupported', message)
+  }
   if (started) {
     const fault = configInvalid('vault() was called twice in one worker')
     end(fault)
@@ -175,7 +181,7 @@ const meet = ({ data, ports: [port] }: MessageEvent) => {
 }
 
 // At once, because a page may connect before this worker's file gets to call vault().
-if ('WorkerGlobalScope' in globalThis) {
+if (isWorker) {
   // What a library puts in its place later does not see what the vault sends: src/web/js.rs.
   Object.defineProperty(self, 'strongroom', { value: fetch })
   alive = new Promise((held) => {

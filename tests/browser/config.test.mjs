@@ -1,5 +1,6 @@
 // What is wrong with the worker's file is said to the page, by a distinct code and at once. Nothing hangs.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, afterEach, before, test } from 'node:test'
 import { booted, startApp } from '../support/app.mjs'
 import { played, told } from '../support/takes.mjs'
@@ -7,6 +8,8 @@ import { played, told } from '../support/takes.mjs'
 const time = { timeout: 60_000 }
 
 const KINDS = ['shared', 'dedicated']
+
+const WASM = '/strongroom/strongroom_bg.wasm'
 
 const undo = []
 let app
@@ -55,7 +58,10 @@ const OPTIONS = {
   'a negative limit': [{ session: { idle: -1 } }, /idle/],
   'a limit that is text': [{ session: { idle: '1800' } }, /idle/],
   'a way to persist that does not exist': [{ session: { persist: 'disk' } }, /persist/],
-  'a misspelt option': [{ clientID: 'x' }, /`clientID`/],
+  'a misspelt option': [{ clientID: 'x' }, /`clientID`.*did you mean `clientId`\?/],
+  'scopes in place of scope': [{ scopes: 'openid' }, /`scopes`.*did you mean `scope`\?/],
+  'audience at the top level': [{ audience: 'a' }, /`audience`.*authorizationParams: \{ audience/],
+  'a scope that is an array': [{ scope: ['openid'] }, /`scope`.*a string of scopes/],
   'a misspelt limit': [{ session: { idel: 60 } }, /idel/],
   'a protocol parameter': [{ authorizationParams: { state: 'x' } }, /state/],
   'a claim of the protocol': [{ claims: ['nonce'] }, /nonce/],
@@ -188,7 +194,68 @@ vault(${JSON.stringify(app.config)})`)
   assert.deepEqual(await booted(page), { value: null })
 })
 
-const WASM = '/strongroom/strongroom_bg.wasm'
+/** A configuration with each option of the larger module, by the names in docs/deployment.md. */
+const LARGER = {
+  inspect: { inspect: true },
+  'session.persist': { session: { persist: 'sealed' } },
+  dpop: { dpop: true },
+  par: { par: true },
+  responseMode: { responseMode: 'fragment' },
+  loginParams: { loginParams: ['display'] },
+  loginScopes: { loginScopes: ['orders:write'] },
+  deviceFlow: { deviceFlow: true },
+  idTokenSignedResponseAlg: { idTokenSignedResponseAlg: 'RS512' },
+  reasons: { reasons: true },
+  'apis[].resource': ofRule({ resource: 'urn:a' }),
+  'apis[].audience': ofRule({ audience: 'a' }),
+  'apis[].scope': ofRule({ scope: 'orders' }),
+  'apis[].stepUp': ofRule({ stepUp: true }),
+  'apis[].webSocket': ofRule({ webSocket: { token: 'protocol' } }),
+}
+
+function ofRule(options) {
+  return { apis: [{ url: 'https://api.example.com/v1/', ...options }] }
+}
+
+const modules = () =>
+  app.site.requests.map(({ path }) => /\w+_bg\.wasm$/.exec(path)?.[0]).filter((name) => name)
+
+test('docs/deployment.md lists the options that load the larger module', async () => {
+  const document = await readFile(new URL('../../docs/deployment.md', import.meta.url), 'utf8')
+  const [, table] = /<!-- options of the larger module -->(.*?)<!-- end -->/s.exec(document)
+  const options = [...table.matchAll(/^\| `(.*?)` /gm)].map(([, option]) => option)
+  assert.deepEqual(options.sort(), Object.keys(LARGER).sort())
+})
+
+for (const [option, config] of Object.entries(LARGER)) {
+  test(`${option} loads the larger module, and the smaller one refuses it`, time, async () => {
+    app.site.requests.length = 0
+    app.setConfig(config)
+    assert.equal(await outcome(), undefined)
+    assert.deepEqual(modules(), ['strongroom_full_bg.wasm'])
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
+    const error = await outcome()
+    assert.equal(error.code, 'config_invalid')
+    assert.ok(error.message.includes(option.split(/[.\]]+/).at(-1)), error.message)
+  })
+}
+
+test('all other options are the smaller module’s', time, async () => {
+  app.site.requests.length = 0
+  app.setConfig({
+    session: { idle: 60, absolute: 3600, persist: 'memory' },
+    claims: ['email'],
+    authorizationParams: { audience: 'a' },
+    clockTolerance: 1,
+    requestTimeout: 5,
+    inspect: false,
+    apis: [{ url: 'https://api.example.com/', methods: ['GET'], reflection: 'headers', stepUp: false }],
+  })
+  assert.equal(await outcome(), undefined)
+  assert.deepEqual(modules(), ['strongroom_bg.wasm'])
+})
+
 const wasm = { 'Content-Type': 'application/wasm' }
 const BAD_MODULES = {
   'is not there': { status: 404, body: 'Not found' },

@@ -131,6 +131,27 @@ for (const entry of [
   })
 }
 
+test('what needs a browser or a worker refuses in Node, with a StrongroomError', async () => {
+  const script = `
+    const { connect, connectFrame, StrongroomError } = await import('strongroom')
+    const { vault, StrongroomError: OfWorker } = await import('strongroom/worker')
+    const said = []
+    const note = (kind) => (error) => said.push([error instanceof kind, error.code, error.message])
+    await connect(() => { throw new Error('it was called') }).catch(note(StrongroomError))
+    await connect('/auth').catch(note(StrongroomError))
+    await connectFrame('https://vault.example/').catch(note(StrongroomError))
+    try { vault({}) } catch (error) { note(OfWorker)(error) }
+    process.stdout.write(JSON.stringify(said))`
+  const { stdout } = await node(project, '--input-type=module', '--eval', script)
+  const said = JSON.parse(stdout)
+  assert.equal(said.length, 4)
+  for (const [isOne, code, message] of said) {
+    assert.ok(isOne, message)
+    assert.equal(code, 'unsupported')
+    assert.match(message, /needs a browser|outside a worker/)
+  }
+})
+
 const resolutions = [
   ['bundler', 'esnext'],
   ['nodenext', 'nodenext'],

@@ -1,0 +1,105 @@
+// Mistakes in wiring strongroom up: each is reported at once, with what to do instead.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+/** A host that is this machine, and to the browser a device of the local network. */
+const LAN = 'lan.test'
+
+let app
+
+before(async () => {
+  app = await startApp({ launch: { args: [`--host-resolver-rules=MAP ${LAN} 127.0.0.1`] } })
+})
+after(() => app?.close())
+
+const inLan = () => app.site.origin.replace('localhost', LAN)
+
+test('plain http in a local network is no secure context: connect() says so', time, async () => {
+  const page = await app.open('/empty')
+  await page.goto(`${inLan()}/empty`)
+  const outcomes = await page.evaluate(async () => [
+    await settle(connect(create.dedicated())),
+    await settle(connect('/auth')),
+    await settle(connectFrame('https://vault.example/frame.html')),
+  ])
+  for (const { error } of outcomes) {
+    assert.equal(error.code, 'unsupported')
+    assert.ok(error.isStrongroomError)
+    assert.ok(error.message.startsWith(`${inLan()} is not a secure context`), error.message)
+    assert.match(error.message, /https.*localhost/)
+  }
+  await page.context().close()
+})
+
+test('a script passed as a string is not a token handler: connect() says what to pass', time, async () => {
+  const page = await app.open('/empty')
+  for (const script of ['/auth.worker.js', '/src/auth.worker.ts?worker_file&type=module']) {
+    const { error } = await page.evaluate(async (path) => settle(connect(path)), script)
+    assert.equal(error.code, 'unsupported')
+    assert.match(error.message, /path of a token handler.*new SharedWorker\(new URL\(/)
+    assert.ok(error.message.includes(script.split('?')[0]), error.message)
+  }
+  await page.context().close()
+})
+
+test('vault() in a page throws, and loads nothing', time, async () => {
+  const page = await app.open('/empty')
+  app.site.requests.length = 0
+  const error = await page.evaluate(async (config) => {
+    const { vault, StrongroomError } = await import('/strongroom/worker.js')
+    try {
+      vault(config)
+    } catch (error) {
+      return { code: error.code, message: error.message, isOne: error instanceof StrongroomError }
+    }
+  }, app.config)
+  assert.equal(error.code, 'unsupported')
+  assert.ok(error.isOne)
+  assert.match(error.message, /outside a worker/)
+  assert.deepEqual(
+    app.site.requests.filter(({ path }) => path.endsWith('.wasm')),
+    [],
+  )
+  await page.context().close()
+})
+
+/** What a page at this address writes to its console, after more seconds than any start takes. */
+async function warnings(address, script) {
+  const page = await app.open('/empty')
+  const logged = []
+  page.on('console', (message) => message.type() === 'warning' && logged.push(message.text()))
+  await page.clock.install()
+  await page.goto(`${app.site.origin}/empty${address}`)
+  await page.evaluate(async () => void (globalThis.room = await connect(create.shared())))
+  await page.evaluate(script)
+  const warned = page.waitForEvent('console', { timeout: 3000 }).catch(() => null)
+  await page.clock.fastForward(10_000)
+  // With nothing to load the timer's function has run by now.
+  await page.evaluate(() => settle())
+  return { logged, warned, page }
+}
+
+for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=a&state=b']) {
+  test(`an unhandled ${answer} in the address triggers a warning`, time, async () => {
+    const { logged, warned, page } = await warnings(answer, () => {})
+    await warned
+    assert.match(logged.join(), /handleCallback\(\) was not called/)
+    assert.doesNotMatch(logged.join(), /=a\b|=b\b/)
+    await page.context().close()
+  })
+}
+
+for (const [name, address, script] of [
+  ['without an answer in the address', '?code=a', () => {}],
+  // Nobody's: handleCallback() leaves it to whoever it is for.
+  ['after handleCallback()', '?code=a&state=b', () => room.handleCallback().catch(() => {})],
+]) {
+  test(`${name} there is no warning`, time, async () => {
+    const { logged, page } = await warnings(address, script)
+    assert.deepEqual(logged, [])
+    await page.context().close()
+  })
+}

@@ -1,0 +1,147 @@
+// Bundlers find a worker by the literal expression that makes it. Every documented snippet that has one is built by
+// Vite and by webpack, and opened in a browser, where its worker has to start a vault.
+import assert from 'node:assert/strict'
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { build as viteBuild } from 'vite'
+import webpack from 'webpack'
+import { launchBrowser } from '../support/browser.mjs'
+import { startSite } from '../support/site.mjs'
+import { install, pack, root } from './tarball.mjs'
+
+const time = { timeout: 120_000 }
+
+/** The clientId in fixtures/documented/auth.worker.ts. */
+const MARK = 'client-of-the-documented-worker'
+
+const BUNDLERS = {
+  async vite(folder) {
+    await viteBuild({
+      root: folder,
+      logLevel: 'error',
+      worker: { format: 'es' },
+      build: { target: 'es2022', outDir: 'built' },
+    })
+  },
+
+  async webpack(folder) {
+    const stats = await promisify(webpack)({
+      mode: 'production',
+      context: folder,
+      entry: './page.ts',
+      output: { path: `${folder}/built`, filename: 'page.js', publicPath: '/' },
+      module: {
+        rules: [{ test: /\.ts$/, use: fileURLToPath(new URL('typescript_loader.mjs', import.meta.url)) }],
+      },
+    })
+    assert.deepEqual(stats.toJson({ all: false, errors: true }).errors, [])
+    await writeFile(`${folder}/built/index.html`, html('/page.js', ''))
+  },
+}
+
+const html = (script, type) => `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <title>A documented snippet</title>
+    <script ${type} src="${script}" defer></script>
+  </head>
+  <body></body>
+</html>
+`
+
+let browser, project
+
+before(async () => {
+  const tarball = await pack()
+  project = await install('documented', tarball.path)
+  browser = await launchBrowser()
+})
+after(() => browser?.close())
+
+/** The snippets that make a worker: where they are, and what they say. */
+async function snippets() {
+  const documents = ['README.md', ...(await readdir(`${root}docs`)).map((name) => `docs/${name}`)]
+  const found = []
+  for (const document of documents.filter((name) => name.endsWith('.md'))) {
+    const text = await readFile(`${root}${document}`, 'utf8')
+    for (const { 1: code, index } of text.matchAll(/```[jt]sx?\n(.*?)```/gs)) {
+      const line = text.slice(0, index).split('\n').length
+      if (code.includes('import.meta.url')) found.push({ name: `${document}:${line}`, code })
+    }
+  }
+  return found
+}
+
+/** Builds a page of this code; returns the folder and the paths of its built workers. */
+async function build(bundler, name, code) {
+  const folder = `${project}/${bundler}-${name.replace(/\W/g, '-')}`
+  await mkdir(folder, { recursive: true })
+  await cp(`${project}/auth.worker.ts`, `${folder}/auth.worker.ts`)
+  const before = /^import /m.test(code) ? '' : `import { connect } from 'strongroom'\n`
+  await writeFile(`${folder}/page.ts`, before + code)
+  await writeFile(`${folder}/index.html`, html('/page.ts', 'type="module"'))
+  await BUNDLERS[bundler](folder)
+  const built = `${folder}/built`
+  const workers = []
+  for (const path of await readdir(built, { recursive: true })) {
+    if (!path.endsWith('.js')) continue
+    const script = await readFile(`${built}/${path}`, 'utf8')
+    assert.doesNotMatch(script, /auth\.worker\.ts/, `${path} names the source`)
+    if (script.includes(MARK)) workers.push(`/${path}`)
+  }
+  return { built, workers }
+}
+
+/** Opens a built page; resolves with the status of the module that its worker asks for. */
+async function moduleStatus(built, workers) {
+  const site = await startSite({ roots: [built], workers })
+  const context = await browser.newContext()
+  try {
+    site.pageCsp = "default-src 'none'; script-src 'self'; worker-src 'self'"
+    // A worker's requests are seen by the site only.
+    const asked = new Promise((resolve) => {
+      site.requests.push = (entry) => {
+        if (entry.path.endsWith('.wasm')) resolve(entry.status)
+        return Array.prototype.push.call(site.requests, entry)
+      }
+    })
+    const page = await context.newPage()
+    await page.goto(site.origin)
+    return await asked
+  } finally {
+    await context.close()
+    await site.close()
+  }
+}
+
+for (const { name, code } of await snippets()) {
+  for (const bundler of Object.keys(BUNDLERS)) {
+    test(`${name} is built by ${bundler}, worker and all`, time, async () => {
+      const { built, workers } = await build(bundler, name, code)
+      assert.ok(workers.length > 0, 'there is no worker in the build')
+      // A frame starts its vault for an app only, and import.meta.env is Vite's.
+      const runs = !code.includes('vaultFrame(') && (bundler === 'vite' || !code.includes('import.meta.env'))
+      if (runs) assert.equal(await moduleStatus(built, workers), 200)
+    })
+  }
+}
+
+for (const bundler of Object.keys(BUNDLERS)) {
+  test(`a control: ${bundler} finds no worker whose URL has a name`, time, async () => {
+    const code = `const url = new URL('./auth.worker.ts', import.meta.url)
+const Kind = window.SharedWorker ?? Worker
+await connect(() => new Kind(url, { type: 'module' }))`
+    const { workers } = await build(bundler, 'control', code).catch((error) => ({ workers: error.message }))
+    assert.match(String(workers), /^$|auth\.worker\.ts|names the source/)
+  })
+}
+
+test('the snippets are found', async () => {
+  const names = (await snippets()).map(({ name }) => name.split(':')[0])
+  for (const document of ['README.md', 'docs/browsers.md', 'docs/sessions.md', 'docs/vault-origin.md']) {
+    assert.ok(names.includes(document), document)
+  }
+})
