@@ -54,6 +54,7 @@ mod lease;
 mod login;
 mod logout;
 mod origin;
+mod outage;
 mod proof;
 mod provider;
 mod proxy;

@@ -153,6 +153,12 @@ impl Schedule {
         self.failed_at.elapsed(now) >= self.wait
     }
 
+    /// The time until an attempt may start.
+    #[must_use]
+    pub fn left(&self, now: &Instant) -> Millis {
+        self.wait.saturating_sub(self.failed_at.elapsed(now))
+    }
+
     /// When an attempt should start by itself, if one should, by the monotonic clock.
     #[must_use]
     pub fn due(&self) -> Option<Millis> {

@@ -6,6 +6,7 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 
 use super::io::FlightId;
+use super::outage::Outage;
 use super::store::Stored;
 use crate::clock::{Instant, Millis};
 use crate::error::Code;
@@ -33,6 +34,8 @@ pub(super) struct Seen {
     pub(super) refused: Option<Code>,
     /// The generation that the last attempt was to renew.
     pub(super) generation: u64,
+    /// The record is sealed with a key that this isolate does not have.
+    pub(super) is_sealed_elsewhere: bool,
 }
 
 /// Sessions by their numbers, sorted.
@@ -42,6 +45,8 @@ pub(super) struct Known {
     /// Refreshes that are in flight here, each with the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
+    /// Whether the provider responds.
+    pub(super) outage: Outage,
 }
 
 impl Known {
@@ -90,6 +95,11 @@ impl Known {
     pub(super) fn is_coordinator_up(&self, now: &Instant) -> bool {
         self.coordinator_failed
             .is_none_or(|at| at.elapsed(now) >= REST)
+    }
+
+    /// Returns true if the coordinator failed when it was last asked.
+    pub(super) fn has_coordinator_failed(&self) -> bool {
+        self.coordinator_failed.is_some()
     }
 
     /// The coordinator is asked about each of them when it comes next.

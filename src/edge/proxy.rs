@@ -183,7 +183,7 @@ impl Visit {
         let demand = demanded(route, allowed, &head, &session.access_token);
         let waited = began.elapsed(&self.task.now());
         let is_quick = waited <= A_MOMENT;
-        let brings_cookie = is_new || waited <= TOO_LATE && self.is_activity_due(&session);
+        let brings_cookie = is_new || waited <= TOO_LATE && self.is_cookie_due(&session);
         let latest = if !brings_cookie {
             None
         } else if is_new && is_quick {

@@ -79,7 +79,8 @@ pub(super) fn failure() -> Respond {
 /// Come back later.
 pub(super) fn later(fault: &Error, after: Millis) -> Respond {
     let mut seconds = String::new();
-    json::write_number(&mut seconds, after.as_secs().max(1));
+    // Rounded up: a client that comes back any sooner would be turned away once more.
+    json::write_number(&mut seconds, after.0.div_ceil(1000).max(1));
     let mut respond = error(503, fault);
     respond.headers.push(("retry-after", seconds));
     respond

@@ -9,13 +9,16 @@ use crate::prelude::*;
 
 use super::config::Storage;
 use super::io::{Effect, Event};
+use super::lease::LEASE;
+use super::outage;
 use super::record::{Record, Standing};
 use super::session::Session;
 use super::store::{A_MINUTE, Stored, Unreachable};
 use super::task::{Flight, Task, apart};
 use crate::clock::{Instant, Millis, UnixMillis};
 use crate::error::{Code, Error};
-use crate::refresh::{self, Patience, Verdict};
+use crate::json;
+use crate::refresh::{self, Verdict};
 use crate::session::EndReason;
 use crate::token::TokenSet;
 
@@ -40,6 +43,9 @@ const PAUSE: Millis = Millis(200);
 /// How often it is noted that a cookie was presented, against others who write at the same time.
 const NOTES: u32 = 3;
 
+/// A request waits for an attempt that may start so soon.
+const NEAR: Millis = Millis::from_secs(1);
+
 /// What is said to come back after.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
@@ -57,10 +63,10 @@ pub(super) enum Refusal {
 type Outcome = Result<Session, Refusal>;
 
 impl Task {
-    /// The session that a request with this one goes on with: itself, or its successor.
-    pub(super) async fn current(&self, presented: Session) -> Outcome {
-        let presented = self.within_limits(presented).await?;
-        let session = self.agree(presented).await?;
+    /// The session that a request with this one goes on with: itself, or its successor. `kept` is where it was found.
+    pub(super) async fn current(&self, presented: Session, kept: Storage) -> Outcome {
+        let presented = self.within_limits(presented, kept).await?;
+        let session = self.agree(presented, kept).await?;
         if session.is_stale(&self.now()) {
             apart(self.renew(session)).await
         } else {
@@ -68,16 +74,16 @@ impl Task {
         }
     }
 
-    async fn within_limits(&self, presented: Session) -> Outcome {
+    async fn within_limits(&self, presented: Session, kept: Storage) -> Outcome {
         let limits = &self.config().flow.limits;
         match presented.limit_reached(limits, &self.now()) {
             None => Ok(presented),
-            Some(reason) => apart(self.over(presented, reason)).await,
+            Some(reason) => apart(self.over(presented, reason, kept)).await,
         }
     }
 
     /// A limit is reached, as far as this session knows.
-    async fn over(&self, presented: Session, reason: EndReason) -> Outcome {
+    async fn over(&self, presented: Session, reason: EndReason, kept: Storage) -> Outcome {
         if reason != EndReason::Idle {
             self.end(&presented, reason).await;
             return Err(Refusal::Ended(reason));
@@ -96,9 +102,9 @@ impl Task {
             return Err(Refusal::Ended(before));
         }
         // A cookie may be a copy that is older than the session is; what is in the store is not.
-        if self.config().storage == Storage::InStore {
+        if kept == Storage::InStore {
             if looked.is_err() {
-                return Err(coordinator_unavailable());
+                return Err(self.unavailable(&presented.sid));
             }
             self.end(&presented, reason).await;
             if let Some(active) = self.active_elsewhere(&presented) {
@@ -127,7 +133,7 @@ impl Task {
     }
 
     /// Holds a session that a request came with against its record, as far as that is known.
-    async fn agree(&self, presented: Session) -> Outcome {
+    async fn agree(&self, presented: Session, kept: Storage) -> Outcome {
         let recheck = self.config().recheck;
         let is_due = self
             .isolate()
@@ -139,7 +145,7 @@ impl Task {
             let _ = apart(self.look(&presented)).await;
         }
         let session = self.judge(presented.clone()).await?;
-        if self.config().storage == Storage::SealedInCookie {
+        if kept == Storage::SealedInCookie {
             self.note_presented(&presented).await;
         }
         Ok(session)
@@ -178,7 +184,7 @@ impl Task {
     /// A session after a while: it may have a successor by now. If nobody can say, what is known here may be enough.
     pub(super) async fn again(&self, session: Session, knowledge_will_do: bool) -> Outcome {
         if self.look(&session).await.is_err() && !knowledge_will_do {
-            return Err(coordinator_unavailable());
+            return Err(self.unavailable(&session.sid));
         }
         self.judge(session).await
     }
@@ -262,13 +268,26 @@ impl Task {
                 known.flight(&session.sid, &now)
             };
             let Some(flight) = flight else {
-                break;
+                let Err((refusal, left)) = self.may_attempt(session) else {
+                    break;
+                };
+                // So near that it is worth waiting for.
+                let waited = began.elapsed(&now) + left;
+                if session.is_valid(&now) || left > NEAR || waited >= PATIENCE {
+                    return Err(refusal);
+                }
+                self.pause(left).await;
+                continue;
             };
             if session.is_valid(&now) {
                 return Ok(session.clone());
             }
             let left = PATIENCE.saturating_sub(began.elapsed(&now));
             if left == Millis::ZERO {
+                // The other request may be waiting for the coordinator.
+                if self.isolate().known.borrow().has_coordinator_failed() {
+                    return Err(self.unavailable(&session.sid));
+                }
                 return Err(later(words!("another request is refreshing the session")));
             }
             let flight = Some(flight);
@@ -278,7 +297,6 @@ impl Task {
                 return Ok(found);
             }
         }
-        self.check_schedule(session)?;
         let _flight = Flight::begin(self, &session.sid);
         self.rotate(session, began).await
     }
@@ -290,29 +308,42 @@ impl Task {
         Millis(flow.request_timeout.0 * requests)
     }
 
-    /// Whether another attempt is due, after one that failed here.
-    fn check_schedule(&self, session: &Session) -> Result<(), Refusal> {
+    /// Lets this request try the refresh, unless an attempt failed here a moment ago or the provider is down. The error
+    /// is the refusal, and the time until an attempt may start.
+    fn may_attempt(&self, session: &Session) -> Result<(), (Refusal, Millis)> {
         let now = self.now();
-        let known = self.isolate().known.borrow();
-        let Some(seen) = known.get(&session.sid) else {
-            return Ok(());
-        };
-        // Another isolate was successful since.
-        let is_over = seen.generation < session.generation;
-        if is_over
-            || seen.schedule.is_open(&now)
-            || seen.schedule.patience(&now) != Patience::GiveUp
+        let mut known = self.isolate().known.borrow_mut();
+        // Unless another isolate was successful since.
+        if let Some(seen) = known.get(&session.sid)
+            && seen.generation >= session.generation
+            && !seen.schedule.is_open(&now)
         {
-            return Ok(());
+            let left = seen.schedule.left(&now);
+            let (code, why) = match seen.refused {
+                None => (
+                    Code::ProviderUnavailable,
+                    words!("the last refresh of this session failed a moment ago"),
+                ),
+                Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
+                Some(code) => (
+                    code,
+                    words!("the provider refused this client a moment ago"),
+                ),
+            };
+            return Err((Refusal::Later(Error::new(code, why), left), left));
         }
-        Err(match seen.refused {
-            None => later(words!("the provider could not be reached a moment ago")),
-            Some(Code::InteractionRequired) => Refusal::Interaction,
-            Some(code) => {
-                let why = words!("the provider refused this client a moment ago");
-                Refusal::Later(Error::new(code, why), A_MINUTE)
-            }
+        known.outage.probe(&now).map_err(|left| {
+            let why = words!("the provider does not respond; another request is trying it");
+            let error = Error::new(Code::ProviderUnavailable, why);
+            (Refusal::Later(error, left), left)
         })
+    }
+
+    /// The time until this session may be refreshed, after an attempt that failed.
+    fn until_attempt(&self, session: &Session) -> Millis {
+        let known = self.isolate().known.borrow();
+        let seen = known.get(&session.sid);
+        seen.map_or(RETRY_AFTER, |seen| seen.schedule.left(&self.now()))
     }
 
     /// Intent, exchange, commit.
@@ -321,7 +352,7 @@ impl Task {
         if let Err(error) = self.meet_provider().await {
             self.note(session, &Verdict::Transient(""));
             self.fault(&error);
-            return Err(Refusal::Later(error, RETRY_AFTER));
+            return Err(Refusal::Later(error, self.until_attempt(session)));
         }
         if let Some(successor) = self.intend(session, began).await? {
             return Ok(successor);
@@ -348,11 +379,17 @@ impl Task {
             }
             Verdict::Wait(time) => {
                 self.withdraw().await;
-                let error = Error::new(
-                    Code::ProviderUnavailable,
-                    words!("the provider asks for patience"),
-                );
-                Err(Refusal::Later(error, time))
+                let mut seconds = String::new();
+                json::write_number(&mut seconds, time.as_secs());
+                let message = [
+                    words!(
+                        "the provider asked to wait before the next refresh (429, or 503 with Retry-After); seconds: "
+                    ),
+                    &seconds,
+                ];
+                self.fault_of(Code::ProviderUnavailable, &message);
+                let error = Error::of(Code::ProviderUnavailable, &message);
+                Err(Refusal::Later(error, self.until_attempt(session)))
             }
             Verdict::Unexplained(code) => {
                 self.withdraw().await;
@@ -369,7 +406,7 @@ impl Task {
             // Only browsers report this.
             Verdict::Opaque => {
                 self.withdraw().await;
-                Err(later(words!("there was no answer")))
+                Err(self.failed(session, words!("there was no answer")))
             }
             Verdict::Transient(why) => {
                 self.withdraw().await;
@@ -381,22 +418,40 @@ impl Task {
                     Code::ProviderUnavailable,
                     &[words!("a refresh failed: "), why],
                 );
-                Err(later(why))
+                Err(self.failed(session, why))
             }
         }
+    }
+
+    /// A refresh failed: the session is kept.
+    fn failed(&self, session: &Session, why: &str) -> Refusal {
+        let error = Error::new(Code::ProviderUnavailable, why);
+        Refusal::Later(error, self.until_attempt(session))
+    }
+
+    /// Nobody can say what is in the session's record. The session is kept.
+    pub(super) fn unavailable(&self, sid: &str) -> Refusal {
+        let known = self.isolate().known.borrow();
+        if known.get(sid).is_some_and(|seen| seen.is_sealed_elsewhere) {
+            let why =
+                words!("the session's record is sealed with a key that is not in cookie.keys");
+            return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
+        }
+        let why = words!("the coordinator cannot be reached, and without it nobody may refresh");
+        Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
     }
 
     /// Writes the intent, or returns the successor if another isolate has refreshed already.
     async fn intend(&self, session: &Session, began: &Instant) -> Result<Option<Session>, Refusal> {
         let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
         if !is_up {
-            return Err(coordinator_unavailable());
+            return Err(self.unavailable(&session.sid));
         }
         let mut failures = 0;
         loop {
             if failures > 0 {
                 if failures == INTENTS || session.is_valid(&self.now()) {
-                    return Err(coordinator_unavailable());
+                    return Err(self.unavailable(&session.sid));
                 }
                 self.pause(PAUSE).await;
             }
@@ -415,10 +470,13 @@ impl Task {
             let intent = record.intent_at(&now);
             if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
                 let left = PATIENCE.saturating_sub(began.elapsed(&now));
+                let until = Millis(intent.until.saturating_sub(now.wall));
                 if session.is_valid(&now) || left == Millis::ZERO {
-                    return Err(later(words!("another isolate is refreshing the session")));
+                    let why = words!("another isolate is refreshing the session");
+                    let error = Error::new(Code::ProviderUnavailable, why);
+                    return Err(Refusal::Later(error, until));
                 }
-                let time = left.min(Millis(intent.until.saturating_sub(now.wall)));
+                let time = left.min(until);
                 self.wait(&session.sid, version, time).await;
                 continue;
             }
@@ -491,8 +549,20 @@ impl Task {
                 schedule.suspect();
                 schedule.failed(&now, jitter);
             }
-            Verdict::Transient(_) | Verdict::Opaque => schedule.failed(&now, jitter),
+            Verdict::Transient(_) | Verdict::Opaque if schedule.has_failed() => {
+                schedule.told_to_wait(&now, outage::interval(jitter));
+            }
+            // The first attempt after a failure comes soon.
+            Verdict::Transient(_) | Verdict::Opaque => schedule.told_to_wait(&now, NEAR),
             Verdict::InteractionRequired(_) | Verdict::Misconfigured(_) => schedule.blocked(&now),
+        }
+        match verdict {
+            Verdict::Transient(_) | Verdict::Opaque => {
+                known.outage.failed(&session.sid, &now, jitter);
+            }
+            // It may be about this session or client only.
+            Verdict::Wait(_) => {}
+            _ => known.outage.is_over(),
         }
     }
 
@@ -578,7 +648,7 @@ impl Task {
     /// The provider refused the refresh token. That ends the session, unless somebody else has its successor.
     async fn refused(&self, session: &Session) -> Outcome {
         if self.look(session).await.is_err() {
-            return Err(coordinator_unavailable());
+            return Err(self.unavailable(&session.sid));
         }
         let found = self.judge(session.clone()).await?;
         if found.generation > session.generation {
@@ -659,12 +729,4 @@ impl Task {
 
 fn later(why: &str) -> Refusal {
     Refusal::Later(Error::new(Code::ProviderUnavailable, why), RETRY_AFTER)
-}
-
-pub(super) fn coordinator_unavailable() -> Refusal {
-    let error = Error::new(
-        Code::CoordinatorUnavailable,
-        words!("the coordinator cannot be reached, and without it nobody may refresh"),
-    );
-    Refusal::Later(error, RETRY_AFTER)
 }

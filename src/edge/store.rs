@@ -137,7 +137,14 @@ impl Task {
             return Ok(Stored::default());
         };
         let version = Some(version);
-        let read = match self.open(&record_key(sid), &value).await {
+        let opened = self.open(&record_key(sid), &value).await;
+        {
+            let now = self.now();
+            let mut known = self.isolate().known.borrow_mut();
+            let is_sealed_elsewhere = matches!(opened, Err(Closed::UnknownKey));
+            known.entry(sid, &now).is_sealed_elsewhere = is_sealed_elsewhere;
+        }
+        let read = match opened {
             Ok(text) => Record::from_text(text.expose()),
             Err(Closed::NotGenuine) => None,
             Err(Closed::UnknownKey) => {
@@ -256,14 +263,26 @@ impl Task {
                 session: Some(session),
                 ..
             }) => Ok(session),
-            _ if looked.is_err() || !is_up => Err(super::rotation::coordinator_unavailable()),
+            _ if looked.is_err() || !is_up => Err(self.unavailable(sid)),
             _ => Err(Refusal::Ended(EndReason::StorageLost)),
         }
     }
 
-    /// Puts a session that begins into the store.
+    /// Puts a session into the store: one that begins, or one that was in a cookie so far.
     pub(super) async fn store(&self, session: &Session) -> Result<(), Refusal> {
-        let record = Record::of(session, session.began);
+        let Stored { version, record } = self.remembered(&session.sid);
+        let has_it = |record: &Record| {
+            let kept = record.session.as_ref();
+            kept.is_some_and(|kept| kept.generation >= session.generation)
+        };
+        if record.as_ref().is_some_and(has_it) {
+            self.touch(session).await;
+            return Ok(());
+        }
+        let record = match record {
+            Some(record) => record.followed_by(session, self.now().wall),
+            None => Record::of(session, session.began),
+        };
         // In base64, with some octets in front of it and behind.
         if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
             let error = Error::new(
@@ -274,9 +293,18 @@ impl Task {
             );
             return Err(Refusal::Later(error, A_MINUTE));
         }
-        match self.write(session, None, &record).await {
+        match self.write(session, version, &record).await {
             Ok(Some(_)) => Ok(()),
-            _ => Err(super::rotation::coordinator_unavailable()),
+            // A request that came at the same time has stored it.
+            Ok(None)
+                if self
+                    .look(session)
+                    .await
+                    .is_ok_and(|s| s.record.as_ref().is_some_and(has_it)) =>
+            {
+                Ok(())
+            }
+            _ => Err(self.unavailable(&session.sid)),
         }
     }
 

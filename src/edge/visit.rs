@@ -1,6 +1,7 @@
 //! A request at the handler's door: what it is for, and which session it brings.
 
 use crate::prelude::*;
+use core::cell::Cell;
 
 use super::config::Storage;
 use super::cookies::{Cookies, Found, Jar};
@@ -24,6 +25,9 @@ pub(super) struct Visit {
     pub(super) url: Url,
     /// The app's own, as browsers see it.
     pub(super) origin: String,
+    /// Where the session was found that the request brings: where it is kept now, or, if `session.storage` was changed,
+    /// where it was kept when its cookie was written.
+    found_in: Cell<Storage>,
 }
 
 impl Task {
@@ -59,11 +63,13 @@ impl Visit {
         } else {
             Url::parse(&[&origin, url.relative()].concat()).ok_or_else(respond::failure)?
         };
+        let found_in = Cell::new(task.config().storage);
         Ok(Self {
             task,
             request,
             url,
             origin,
+            found_in,
         })
     }
 
@@ -158,10 +164,13 @@ impl Visit {
                 return Ok(None);
             }
         };
-        let session = match self.task.config().storage {
-            Storage::SealedInCookie => Session::from_text(text.expose()),
-            Storage::InStore => return apart(self.task.stored(text.expose())).await.map(Some),
-        };
+        // Isolates of two deployments may run beside each other, with two values of `session.storage`.
+        if Session::number_from_text(text.expose()).is_some() {
+            self.found_in.set(Storage::InStore);
+            return apart(self.task.stored(text.expose())).await.map(Some);
+        }
+        self.found_in.set(Storage::SealedInCookie);
+        let session = Session::from_text(text.expose());
         if session.is_none() {
             let message = words!("a session's cookie is of another version");
             self.task.fault_of(Code::CookieInvalid, &[message]);
@@ -182,21 +191,30 @@ impl Visit {
             return Ok(None);
         }
         let before = presented.generation;
-        let session = self.task.current(presented).await?;
+        let session = self.task.current(presented, self.found_in.get()).await?;
         let is_new = session.generation != before;
         Ok(Some((session, is_new)))
     }
 
-    /// Whether it is time to write down that the user is active, if this request says so.
-    pub(super) fn is_activity_due(&self, session: &Session) -> bool {
+    /// Returns true if the response has to bring a cookie: the user is active and that was not written down for a while,
+    /// or the session is to be kept elsewhere.
+    pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
+        self.is_moved() || self.is_activity_due(session)
+    }
+
+    /// Returns true if the session is to be kept elsewhere from now on.
+    fn is_moved(&self) -> bool {
+        self.found_in.get() != self.task.config().storage
+    }
+
+    fn is_activity_due(&self, session: &Session) -> bool {
         let limits = &self.task.config().flow.limits;
         !origin::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
     }
 
     /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
     pub(super) async fn refreshed(&self, session: Session, is_new: bool) -> Vec<String> {
-        let is_due = self.is_activity_due(&session);
-        if !is_new && !is_due {
+        if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
         }
         // Over, as this isolate has learnt meanwhile: the browser may have another one's cookie by now.
@@ -213,6 +231,9 @@ impl Visit {
         let session = Session { active, ..session };
         match self.task.config().storage {
             Storage::SealedInCookie => apart(self.keep(&session)).await.unwrap_or_default(),
+            Storage::InStore if self.is_moved() => {
+                apart(self.keep(&session)).await.unwrap_or_default()
+            }
             Storage::InStore => {
                 apart(self.task.touch(&session)).await;
                 Vec::new()

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 use strongroom::Code;
+use strongroom::clock::Millis;
 use strongroom::edge::Event;
 use strongroom::http::HttpReply;
 use strongroom::session::EndReason;
 
 use crate::browser::Source;
-use crate::host::{COOKIE, Host, header, json_of, location};
+use crate::host::{COOKIE, Host, KEYS, header, json_of, location};
 
 #[test]
 fn without_a_session_there_is_none() {
@@ -158,11 +159,11 @@ fn a_provider_that_is_away_costs_nobody_a_session() {
     let respond = host.call("GET", "/auth/session").own();
     assert_eq!(
         (respond.status, header(&respond, "retry-after")),
-        (503, Some("2"))
+        (503, Some("1"))
     );
     assert_eq!(host.browser.count(COOKIE), 1);
     assert_eq!(host.faults(), [Code::ProviderUnavailable]);
-    host.pass(60);
+    host.pass(1);
     assert!(host.session().is_object());
 }
 
@@ -274,4 +275,121 @@ fn other_4xx_are_outages() {
         host.pass(60);
         assert_eq!(host.session()["state"], "active", "{status}");
     }
+}
+
+#[test]
+fn provider_that_asks_to_wait_is_logged() {
+    for status in [429, 503] {
+        let mut host = Host::signed_in();
+        host.faults();
+        let mut reply = crate::provider::json(status, "");
+        reply.retry_after = Some(Millis::from_secs(7));
+        host.provider.replies.push_back(("/token", Some(reply)));
+        host.pass(600);
+        let respond = host.call("GET", "/auth/session").own();
+        assert_eq!(header(&respond, "retry-after"), Some("7"));
+        let told = host.events.iter().find_map(|event| match event {
+            Event::Fault(error) => Some(error.message().to_owned()),
+            _ => None,
+        });
+        let told = told.expect("a line in the log");
+        assert!(told.contains("429") && told.ends_with(": 7"), "{told}");
+    }
+}
+
+#[test]
+fn record_of_an_unknown_key_is_reported_as_that() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        let [old, new] = [KEYS[0], KEYS[1]];
+        let session = json!({ "storage": storage });
+        let mut host = Host::signed_in_with(&json!({
+            "session": session, "cookie": { "keys": [old, new] }
+        }));
+        // The record of the first refresh is sealed with the other key, and the cookie that came with it is lost.
+        host.pass(600);
+        let before = host.browser.clone();
+        host.restart(&json!({ "cookie": { "keys": [new, old] } }));
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+        host.browser = before;
+        host.restart(&json!({ "cookie": { "keys": [old] } }));
+        host.pass(600);
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!((answered.status(), &*answered.code()), (503, "key_unknown"));
+        assert!(host.faults().contains(&Code::KeyUnknown));
+        // An isolate that has the key serves it.
+        host.restart(&json!({ "cookie": { "keys": [old, new] } }));
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
+}
+
+/// The other way to keep sessions.
+fn other(storage: &str) -> &'static str {
+    match storage {
+        "in-store" => "sealed-in-cookie",
+        _ => "in-store",
+    }
+}
+
+fn keeping(storage: &str) -> Value {
+    json!({ "session": { "storage": storage } })
+}
+
+#[test]
+fn changing_the_storage_signs_nobody_out() {
+    for storage in ["sealed-in-cookie", "in-store"] {
+        for has_refreshed in [false, true] {
+            let mut host = Host::signed_in_with(&keeping(storage));
+            if has_refreshed {
+                host.pass(600);
+                assert_eq!(host.call("GET", "/api/orders").status(), 200);
+            }
+            let before = host.browser.get(COOKIE).cloned();
+            host.restart(&keeping(other(storage)));
+            host.faults();
+            assert_eq!(host.call("GET", "/api/orders").status(), 200);
+            assert!(host.faults().is_empty());
+            // The browser has the cookie of the new storage now, and that alone goes on.
+            assert_ne!(host.browser.get(COOKIE).cloned(), before);
+            for _ in 0..3 {
+                host.pass(600);
+                assert_eq!(host.call("GET", "/api/orders").status(), 200);
+            }
+            assert_eq!(host.session()["claims"]["sub"], "ann");
+            assert_eq!(host.call("POST", "/auth/logout").status(), 200);
+            assert_eq!(host.session(), Value::Null);
+        }
+    }
+}
+
+#[test]
+fn deployments_of_both_storages_serve_one_session() {
+    let mut host = Host::signed_in();
+    for round in 0..12 {
+        let storage = ["in-store", "sealed-in-cookie"][round % 2];
+        host.restart(&keeping(storage));
+        host.pass(if round % 3 == 0 { 600 } else { 20 });
+        assert_eq!(host.call("GET", "/api/orders").status(), 200, "{round}");
+    }
+    assert_eq!(host.provider.sent_to("/token").len(), 1 + 4);
+}
+
+#[test]
+fn old_sealed_cookie_does_not_idle_out_a_stored_session() {
+    let mut host = Host::signed_in();
+    let old = host.browser.clone();
+    host.restart(&keeping("in-store"));
+    for _ in 0..4 {
+        host.pass(600);
+        assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    }
+    let current = host.browser.clone();
+    // An isolate that cannot ask goes by the cookie, which says that the user was active long ago.
+    host.restart(&json!({}));
+    host.browser = old;
+    host.failing = vec!["Read"];
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    host.failing.clear();
+    host.browser = current;
+    host.pass(2);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
 }

@@ -137,3 +137,162 @@ fn success_in_another_isolate_restores_a_suspected_session() {
         assert!(served(&world, call), "{:?}", world.visits[call].given);
     }
 }
+
+/// Users of one isolate, whose tokens have expired.
+fn many_users(count: usize) -> (World, Vec<usize>) {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        idle: 43_200,
+        ..Setup::default()
+    });
+    let users = (0..count)
+        .map(|user| world.signed_in(&format!("user {user}"), 0))
+        .collect();
+    world.pass(61_000);
+    (world, users)
+}
+
+/// All of them call, each some milliseconds after the other, again and again for this time.
+fn call_for(world: &mut World, users: &[usize], millis: u64, pause: u64) {
+    let end = world.now + millis;
+    while world.now < end {
+        for user in users {
+            world.call(*user, 0);
+            world.pass(7);
+        }
+        world.pass(pause);
+    }
+}
+
+fn retry_after(world: &World, visit: usize) -> u64 {
+    let given = world.visits[visit].given.as_ref().unwrap();
+    assert_eq!(given.status, 503, "{}", given.body);
+    given.header("retry-after").unwrap().parse().unwrap()
+}
+
+#[test]
+fn all_sessions_recover_within_five_seconds_of_an_outage() {
+    for (minutes, count) in [(1, 1), (1, 20), (60, 1), (15, 10)] {
+        let (mut world, users) = many_users(count);
+        world.weather.provider_down = true;
+        call_for(&mut world, &users, minutes * 60_000, 20_000);
+        // What is on its way to a provider that is away fails first.
+        world.settle();
+        world.weather.provider_down = false;
+        call_for(&mut world, &users, 4500, 500);
+        world.settle();
+        let calls: Vec<_> = users.iter().map(|user| world.call(*user, 0)).collect();
+        world.settle();
+        for call in calls {
+            assert!(
+                served(&world, call),
+                "{minutes} {count} {:?}",
+                world.visits[call].given
+            );
+        }
+    }
+}
+
+#[test]
+fn one_request_at_a_time_probes_a_provider_that_is_down() {
+    let (mut world, users) = many_users(20);
+    world.weather.provider_down = true;
+    call_for(&mut world, &users, 60_000, 1000);
+    world.settle();
+    let before = world.watch.refreshes_sent;
+    call_for(&mut world, &users, 60_000, 1000);
+    world.settle();
+    // Three attempts for each probe, of which there is one in three seconds.
+    let sent = world.watch.refreshes_sent - before;
+    assert!((15..=60).contains(&sent), "{sent}");
+}
+
+#[test]
+fn failing_session_does_not_take_the_provider_for_down() {
+    let (mut world, users) = many_users(3);
+    for round in 0..3 {
+        for _ in 0..3 {
+            world.fault(REFRESH, Fault::Status(500));
+        }
+        let failing = world.call(users[0], 0);
+        world.settle();
+        assert!(!served(&world, failing));
+        let call = world.call(users[1], 0);
+        world.settle();
+        assert!(served(&world, call), "{round}");
+        world.pass(61_000);
+    }
+}
+
+#[test]
+fn retry_after_is_the_time_until_the_next_attempt() {
+    let (mut world, users) = many_users(1);
+    world.fault(REFRESH, Fault::Busy(30));
+    for (pause, left) in [(0, 30), (9500, 21), (15_000, 6)] {
+        world.pass(pause);
+        let call = world.call(users[0], 0);
+        world.settle();
+        assert_eq!(retry_after(&world, call), left);
+    }
+    world.pass(6000);
+    let call = world.call(users[0], 0);
+    world.settle();
+    assert!(served(&world, call));
+}
+
+#[test]
+fn client_that_comes_back_after_retry_after_is_not_turned_away() {
+    let (mut world, users) = many_users(20);
+    world.weather.provider_down = true;
+    call_for(&mut world, &users, 30_000, 1000);
+    world.settle();
+    let call = world.call(users[7], 0);
+    world.settle();
+    let left = retry_after(&world, call);
+    assert!(left <= 4, "{left}");
+    world.weather.provider_down = false;
+    world.pass(left * 1000);
+    let call = world.call(users[7], 0);
+    world.settle();
+    assert!(served(&world, call));
+}
+
+#[test]
+fn requests_wait_for_an_attempt_that_is_near() {
+    let (mut world, users) = many_users(1);
+    for _ in 0..3 {
+        world.fault(REFRESH, Fault::Status(502));
+    }
+    let first = world.call(users[0], 0);
+    world.pass(10);
+    let second = world.call(users[0], 0);
+    world.settle();
+    assert!(!served(&world, first));
+    assert!(served(&world, second));
+}
+
+#[test]
+fn requests_that_the_coordinator_keeps_waiting_say_so() {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.weather.coordinator_down = true;
+    let mut calls = Vec::new();
+    for _ in 0..200 {
+        calls.push(world.call(alice, 0));
+        world.pass(100);
+    }
+    world.settle();
+    for call in calls {
+        let given = world.visits[call].given.as_ref().unwrap();
+        assert_eq!(given.status, 503);
+        assert!(
+            given.body.contains("coordinator_unavailable"),
+            "{}",
+            given.body
+        );
+    }
+}

@@ -156,6 +156,8 @@ pub(crate) struct Watch {
     pub(crate) losses: BTreeMap<Loss, u64>,
     pub(crate) ends: BTreeMap<&'static str, u64>,
     pub(crate) rotations: u64,
+    /// Refresh tokens that were sent.
+    pub(crate) refreshes_sent: u64,
     pub(crate) served: u64,
     pub(crate) later: u64,
     /// Answers that the provider wants the user.
@@ -186,6 +188,7 @@ impl Watch {
             losses: BTreeMap::new(),
             ends: BTreeMap::new(),
             rotations: 0,
+            refreshes_sent: 0,
             served: 0,
             later: 0,
             wanted: 0,
@@ -300,6 +303,7 @@ impl World {
 
     /// A refresh token leaves an isolate.
     pub(super) fn sent_refresh(&mut self, id: VisitId, token: &str) {
+        self.watch.refreshes_sent += 1;
         let (family, place) = Provider::place(token);
         let visit = &self.visits[id];
         let (isolate, epoch, looked) = (visit.isolate, visit.epoch, visit.looked);
