@@ -501,14 +501,23 @@ impl Task {
         let longest = self.attempt() + FRUITLESS;
         let mut pause = PAUSE;
         let mut attempt = 1;
+        let mut refusals = 0;
         loop {
             let outcome = self.send_refresh(session).await;
             let verdict = match outcome {
                 Ok(outcome) => refresh::verdict(&outcome, self.config().scheme()),
                 Err(_) => Verdict::Transient(words!("the provider's metadata could not be had")),
             };
-            let may_pass = matches!(verdict, Verdict::Transient(_) | Verdict::Unexplained(_));
+            let is_unexplained = matches!(verdict, Verdict::Unexplained(_));
+            refusals += u32::from(is_unexplained);
+            let may_pass = is_unexplained || matches!(verdict, Verdict::Transient(_));
             if attempt == ATTEMPTS || !may_pass {
+                // Some of the attempts failed otherwise: that is not yet a reason to suspect the session.
+                if is_unexplained && refusals < ATTEMPTS {
+                    return Verdict::Transient(words!(
+                        "it was refused without a usable error code"
+                    ));
+                }
                 return verdict;
             }
             attempt += 1;

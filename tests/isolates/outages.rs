@@ -296,3 +296,23 @@ fn requests_that_the_coordinator_keeps_waiting_say_so() {
         );
     }
 }
+
+#[test]
+fn fewer_than_three_unexplained_refusals_raise_no_suspicion() {
+    for faults in [
+        [Fault::Status(503), Fault::Unexplained, Fault::Unexplained],
+        [Fault::Unexplained, Fault::Status(503), Fault::Unexplained],
+    ] {
+        let (mut world, users) = many_users(1);
+        for fault in faults {
+            world.fault(REFRESH, fault);
+        }
+        let call = world.call(users[0], 0);
+        world.settle();
+        assert!(retry_after(&world, call) <= 1);
+        world.pass(1000);
+        let call = world.call(users[0], 0);
+        world.settle();
+        assert!(served(&world, call));
+    }
+}
