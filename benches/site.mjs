@@ -70,6 +70,7 @@ export function define({ servers: { api, provider, clientId }, collector }) {
     clientId,
     redirectUri: '/callback',
     scope: 'openid profile email offline_access orders',
+    consent: 'always',
     apis: [{ url: `${api.url}${UNSEARCHED}`, reflection: 'headers' }, { url: api.url }],
   }
   return {

@@ -81,6 +81,8 @@ pub struct Pending {
     pub popup: bool,
     /// The `max_age` that was asked for, in seconds.
     pub max_age: Option<u64>,
+    /// True if the request said `prompt=none`: the user could not see a page of the provider.
+    pub is_silent: bool,
     /// When it began.
     pub created_at: UnixMillis,
     /// What its tokens are to be bound to (RFC 9449), if anything.
@@ -100,18 +102,14 @@ pub struct Pending {
 /// A login about to begin.
 #[derive(Debug)]
 pub struct Begun {
-    /// The authorization request, for the user's browser.
-    pub url: String,
+    /// The parameters of the authorization request, encoded.
+    pub parameters: String,
+    /// The `state` among them.
+    pub state: String,
     /// Under which name the pending login is stored: a hash of its `state`.
     pub key: String,
     /// What to remember.
     pub pending: Box<Pending>,
-    /// The parameters in the URL, for providers that get them otherwise.
-    #[cfg(feature = "full")]
-    pub parameters: String,
-    /// The `state` among them.
-    #[cfg(feature = "full")]
-    pub state: String,
 }
 
 /// Makes an authorization request.
@@ -120,7 +118,6 @@ pub struct Begun {
 /// [`Code::MessageInvalid`] if a parameter of the page's cannot be sent.
 pub fn begin(
     config: &Config,
-    metadata: &Metadata,
     params: &LoginParams,
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
@@ -183,13 +180,9 @@ pub fn begin(
         form.push("resource", resource);
     }
     form.push_encoded(&config.authorization_params);
-    let parameters = form.finish();
     Ok(Begun {
-        url: with_query(&metadata.authorization_endpoint, &parameters),
+        parameters: form.finish(),
         key: storage_key(&state),
-        #[cfg(feature = "full")]
-        parameters,
-        #[cfg(feature = "full")]
         state,
         pending: Box::new(Pending {
             issuer: config.issuer.clone(),
@@ -198,6 +191,7 @@ pub fn begin(
             return_to,
             popup: params.popup,
             max_age: params.max_age,
+            is_silent: params.prompt.as_deref() == Some("none"),
             created_at: now,
             #[cfg(feature = "full")]
             key: None,
@@ -211,16 +205,20 @@ pub fn begin(
     })
 }
 
-#[cfg(feature = "full")]
 impl Begun {
-    /// The same, with an authorization code that is bound to this key (RFC 9449 10).
+    /// The address for the user's browser, with every parameter in it. Script of the page sees it and can change it.
+    #[must_use]
+    pub fn url(&self, metadata: &Metadata) -> String {
+        with_query(&metadata.authorization_endpoint, &self.parameters)
+    }
+
+    /// Binds the authorization code to this key (RFC 9449 10).
+    #[cfg(feature = "full")]
     #[must_use]
     pub fn bound_to(mut self, key: PublicKey) -> Self {
         let mut form = Form::new();
         form.push("dpop_jkt", key.thumbprint());
-        let more = form.finish();
-        self.url = with_query(&self.url, &more);
-        self.parameters = [&self.parameters, "&", &more].concat();
+        self.parameters = [&self.parameters, "&", &form.finish()].concat();
         self.pending.key = Some(key);
         self
     }
@@ -310,12 +308,11 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// Anything else would get the user an error page of the provider's, or be ignored there.
 const PROMPTS: &str = "login consent select_account create";
 
-/// OIDC Core 11: `offline_access` is ignored without consent, so consent is asked for unless the
-/// page rules out any interaction.
+/// The `prompt` to send. Whether `offline_access` needs consent each time (OIDC Core 11) is left to the provider unless
+/// the configuration says `consent: 'always'`: where only administrators may consent, nobody could sign in otherwise.
 fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
-    let offline = text::has_word(&config.scope, "offline_access");
     let Some(chosen) = chosen else {
-        return Ok(offline.then(|| "consent".to_owned()));
+        return Ok(config.asks_consent.then(|| "consent".to_owned()));
     };
     let mut prompt = chosen.to_owned();
     if chosen != "none" {
@@ -327,7 +324,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
                 ),
             ));
         }
-        if offline && !text::has_word(chosen, "consent") {
+        if config.asks_consent && !text::has_word(chosen, "consent") {
             prompt.push_str(" consent");
         }
     }
@@ -377,6 +374,7 @@ impl Pending {
             return_to: "/".to_owned(),
             popup: true,
             max_age: None,
+            is_silent: false,
             created_at: now,
             key,
             scope: scope(config, params.scope.as_deref()).unwrap_or_default(),
@@ -404,6 +402,7 @@ impl Pending {
             .text("code_verifier", self.code_verifier.expose())
             .text("return_to", &self.return_to)
             .flag("popup", self.popup)
+            .flag("silent", self.is_silent)
             .optional_number("max_age", self.max_age)
             .number("created_at", self.created_at)
             .finish();
@@ -422,6 +421,7 @@ impl Pending {
         let return_to = object.str("return_to")?;
         let popup = object.get("popup")?.as_bool()?;
         let max_age = object.get("max_age")?.as_u64();
+        let is_silent = object.get("silent").and_then(Value::as_bool) == Some(true);
         let created_at = object.get("created_at")?.as_u64()?;
         Some(Box::new(Self {
             issuer: issuer.to_owned(),
@@ -430,6 +430,7 @@ impl Pending {
             return_to: return_to.to_owned(),
             popup,
             max_age,
+            is_silent,
             created_at,
             #[cfg(feature = "full")]
             key: object
@@ -506,7 +507,11 @@ impl Answer {
             return Err(invalid(words!("a parameter of the answer is repeated")));
         };
         let Some(state) = state else {
-            return Err(invalid(words!("the answer has no state")));
+            // Some providers leave it out of errors, though RFC 6749 4.1.2.1 requires it.
+            return Err(match error.filter(|error| is_error_code(error)) {
+                Some(error) if iss.is_none_or(|iss| iss == config.issuer) => refusal(error, false),
+                _ => invalid(words!("the provider's response has no state")),
+            });
         };
         let code = match (code, error) {
             (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
@@ -532,19 +537,21 @@ impl Answer {
     /// [`Code::IssuerMismatch`]; [`Code::LoginDenied`], [`Code::InteractionRequired`] or
     /// [`Code::LoginFailed`] as the provider says.
     pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
-        let mismatch = |why: &'static str| Err(Error::new(Code::IssuerMismatch, why));
         match &self.iss {
-            Some(iss) if *iss != pending.issuer => {
-                return mismatch(words!("the answer's iss is not the issuer that was asked"));
-            }
-            None if metadata.authorization_response_iss_parameter_supported => {
-                return mismatch(words!(
-                    "the answer has no iss, though the provider announces one"
-                ));
-            }
-            _ => {}
+            Some(iss) if *iss != pending.issuer => Err(Error::new(
+                Code::IssuerMismatch,
+                words!("the answer's iss is not the issuer that was asked"),
+            )),
+            None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
+                Code::CallbackInvalid,
+                words!(
+                    "the provider's response has no iss, although its metadata announces one (RFC 9207 2.4)"
+                ),
+            )),
+            _ => self
+                .code
+                .map_err(|error| refusal(&error, pending.is_silent)),
         }
-        self.code.map_err(|error| refusal(&error))
     }
 }
 
@@ -564,10 +571,12 @@ fn one_each<'a, const N: usize>(
     Some(values)
 }
 
-/// An error answer of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6).
-pub(crate) fn refusal(error: &str) -> Error {
+/// An error response of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). To a request that let the
+/// provider show its pages, some providers answer `consent_required` when the user has refused.
+pub(crate) fn refusal(error: &str, is_silent: bool) -> Error {
     let code = match error {
         "access_denied" => Code::LoginDenied,
+        "consent_required" if !is_silent => Code::LoginDenied,
         "login_required"
         | "interaction_required"
         | "consent_required"
@@ -599,12 +608,13 @@ mod tests {
 
     fn start(params: &LoginParams) -> Result<Begun> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
-        let metadata = config.metadata.as_ref().unwrap();
-        begin(&config, metadata, params, &[7; ENTROPY], 1_000_000)
+        begin(&config, params, &[7; ENTROPY], 1_000_000)
     }
 
     fn sent(params: &LoginParams) -> Vec<(String, String)> {
-        let url = start(params).unwrap().url;
+        let url = start(params)
+            .unwrap()
+            .url(config("").metadata.as_ref().unwrap());
         form::parse(url.split_once('?').unwrap().1).unwrap()
     }
 
@@ -629,6 +639,7 @@ mod tests {
     fn a_request_has_what_the_specifications_ask_for() {
         let params = sent(&LoginParams::default());
         assert_eq!(value(&params, "response_mode"), None);
+        assert_eq!(value(&params, "prompt"), None);
         for (name, expected) in [
             ("tenant", "1"),
             ("response_type", "code"),
@@ -636,7 +647,6 @@ mod tests {
             ("redirect_uri", "https://app.test/callback"),
             ("scope", "openid offline_access"),
             ("code_challenge_method", "S256"),
-            ("prompt", "consent"),
             ("audience", "https://api.test"),
         ] {
             assert_eq!(value(&params, name), Some(expected), "{name}");
@@ -650,32 +660,51 @@ mod tests {
     #[test]
     fn state_nonce_and_verifier_come_from_different_entropy() {
         let config = config("");
-        let metadata = config.metadata.as_ref().unwrap();
         let mut entropy = [0; ENTROPY];
         for (i, octet) in entropy.iter_mut().enumerate() {
             *octet = u8::try_from(i).unwrap();
         }
-        let begun = begin(&config, metadata, &LoginParams::default(), &entropy, 0).unwrap();
+        let begun = begin(&config, &LoginParams::default(), &entropy, 0).unwrap();
         let nonce = begun.pending.nonce.expose();
-        assert!(!begun.url.contains(begun.pending.code_verifier.expose()));
-        assert!(begun.url.contains(nonce));
-        assert!(!begun.url.contains(&["state=", nonce].concat()));
+        let url = begun.url(config.metadata.as_ref().unwrap());
+        assert!(!url.contains(begun.pending.code_verifier.expose()));
+        assert!(url.contains(nonce));
+        assert!(!url.contains(&["state=", nonce].concat()));
+    }
+
+    fn prompt_sent(option: &str, chosen: Option<&str>) -> Option<String> {
+        let params = LoginParams {
+            prompt: chosen.map(str::to_owned),
+            ..LoginParams::default()
+        };
+        let begun = begin(&config(option), &params, &[7; ENTROPY], 0).unwrap();
+        let sent = form::parse(&begun.parameters).unwrap();
+        value(&sent, "prompt").map(str::to_owned)
     }
 
     #[test]
-    fn consent_is_asked_for_with_offline_access_unless_the_page_forbids_interaction() {
-        let prompt = |prompt: &str| {
-            let params = LoginParams {
-                prompt: Some(prompt.to_owned()),
-                ..LoginParams::default()
-            };
-            value(&sent(&params), "prompt").unwrap().to_owned()
-        };
-        assert_eq!(prompt("none"), "none");
-        assert_eq!(prompt("login"), "login consent");
-        assert_eq!(prompt("consent"), "consent");
-        assert_eq!(prompt("select_account"), "select_account consent");
-        assert_eq!(prompt("login consent"), "login consent");
+    fn consent_is_left_to_the_provider_by_default() {
+        for option in ["", r#","consent":"provider""#] {
+            assert_eq!(prompt_sent(option, None), None);
+            for chosen in ["none", "login", "consent", "select_account"] {
+                assert_eq!(prompt_sent(option, Some(chosen)).as_deref(), Some(chosen));
+            }
+        }
+    }
+
+    #[test]
+    fn consent_always_is_added_to_every_prompt_but_none() {
+        let option = r#","consent":"always""#;
+        assert_eq!(prompt_sent(option, None).as_deref(), Some("consent"));
+        for (chosen, sent) in [
+            ("none", "none"),
+            ("login", "login consent"),
+            ("consent", "consent"),
+            ("select_account", "select_account consent"),
+            ("login consent", "login consent"),
+        ] {
+            assert_eq!(prompt_sent(option, Some(chosen)).as_deref(), Some(sent));
+        }
     }
 
     #[test]
@@ -716,7 +745,6 @@ mod tests {
     #[test]
     fn a_page_adds_only_what_the_configuration_lets_it_add() {
         let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
-        let metadata = config.metadata.as_ref().unwrap();
         let begun = |more: &[(&str, &str)]| {
             let params = LoginParams {
                 more: more
@@ -725,12 +753,10 @@ mod tests {
                     .collect(),
                 ..LoginParams::default()
             };
-            begin(&config, metadata, &params, &[7; ENTROPY], 0)
+            begin(&config, &params, &[7; ENTROPY], 0)
         };
-        let url = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")])
-            .unwrap()
-            .url;
-        let params = form::parse(url.split_once('?').unwrap().1).unwrap();
+        let begun_with_both = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")]);
+        let params = form::parse(&begun_with_both.unwrap().parameters).unwrap();
         assert_eq!(value(&params, "kc_idp_hint"), Some("a&client_id=b"));
         assert_eq!(value(&params, "display"), Some("popup"));
         assert_eq!(value(&params, "client_id"), Some("spa"));
@@ -759,8 +785,8 @@ mod tests {
         let config = config(r#","responseMode":"fragment""#);
         let metadata = config.metadata.as_ref().unwrap();
         let params = LoginParams::default();
-        let begun = begin(&config, metadata, &params, &[7; ENTROPY], 0).unwrap();
-        let sent = form::parse(begun.url.split_once('?').unwrap().1).unwrap();
+        let begun = begin(&config, &params, &[7; ENTROPY], 0).unwrap();
+        let sent = form::parse(&begun.parameters).unwrap();
         assert_eq!(value(&sent, "response_mode"), Some("fragment"));
         let parse =
             |rest: &str| Answer::parse(&config, &["https://app.test/callback", rest].concat());
@@ -873,7 +899,7 @@ mod tests {
     #[test]
     fn the_answer_is_found_by_its_state() {
         let begun = start(&LoginParams::default()).unwrap();
-        let params = form::parse(begun.url.split_once('?').unwrap().1).unwrap();
+        let params = form::parse(&begun.parameters).unwrap();
         let state = value(&params, "state").unwrap();
         let answer = parse(&["code=abc&iss=https://id.test&state=", state].concat()).unwrap();
         assert_eq!(answer.key, begun.key);
@@ -886,6 +912,7 @@ mod tests {
             "",
             "code=a",
             "state=s",
+            "error=a%22b",
             "code=&state=s",
             "code=a&state=s&state=t",
             "code=a&code=b&state=s",
@@ -912,11 +939,9 @@ mod tests {
         for query in [
             "code=a&state=s&iss=https://evil.test",
             "code=a&state=s&iss=https://id.test/",
-            "code=a&state=s",
             "code=a&state=s&iss=",
             "code=a&state=s&iss=https://ID.test",
             "error=access_denied&state=s&iss=https://evil.test",
-            "error=access_denied&state=s",
         ] {
             let error = code_of(query).unwrap_err();
             assert_eq!(error.code(), Code::IssuerMismatch, "{query}");
@@ -926,11 +951,59 @@ mod tests {
     }
 
     #[test]
+    fn missing_iss_is_reported_as_missing() {
+        for query in ["code=a&state=s", "error=access_denied&state=s"] {
+            let error = code_of(query).unwrap_err();
+            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
+            assert!(error.message().contains("has no iss"), "{error}");
+        }
+    }
+
+    #[test]
+    fn error_without_state_carries_the_providers_code() {
+        for query in [
+            "error=access_denied",
+            "error=access_denied&iss=https://id.test",
+        ] {
+            let error = parse(query).unwrap_err();
+            assert_eq!(error.code(), Code::LoginDenied, "{query}");
+            assert!(error.message().contains("access_denied"));
+        }
+        for query in ["error=access_denied&iss=https://evil.test", "code=a", ""] {
+            assert_eq!(
+                parse(query).unwrap_err().code(),
+                Code::CallbackInvalid,
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn consent_required_is_a_denial_where_the_provider_could_ask() {
+        for (prompt, code) in [
+            (None, Code::LoginDenied),
+            (Some("login"), Code::LoginDenied),
+            (Some("none"), Code::InteractionRequired),
+        ] {
+            let params = LoginParams {
+                prompt: prompt.map(str::to_owned),
+                ..LoginParams::default()
+            };
+            let pending = start(&params).unwrap().pending;
+            let stored = Pending::from_json(pending.to_json().expose()).unwrap();
+            let response = parse("error=consent_required&state=s&iss=https://id.test").unwrap();
+            let config = config("");
+            let error = response.code(&stored, config.metadata.as_ref().unwrap());
+            assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
+        }
+    }
+
+    #[test]
     fn error_answers_have_codes_of_their_own() {
         for (error, code) in [
             ("access_denied", Code::LoginDenied),
             ("login_required", Code::InteractionRequired),
-            ("consent_required", Code::InteractionRequired),
+            ("consent_required", Code::LoginDenied),
             ("temporarily_unavailable", Code::ProviderUnavailable),
             ("invalid_scope", Code::LoginFailed),
         ] {

@@ -30,12 +30,13 @@ pub use flows::Flows;
 pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists are texts: a table of addresses and lengths compresses badly.
-const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance \
-    issuer metadata redirectUri requestTimeout scope session";
+const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
+    issuer metadata par redirectUri requestTimeout scope session";
 
 /// Those of the larger module besides. docs/deployment.md lists them, and a test compares.
 #[cfg(feature = "full")]
-const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes par responseMode reasons";
+const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes responseMode reasons \
+    trustedAudiences unrequestedScopes";
 
 /// Those of a rule.
 const RULE_OPTIONS: &str = "methods reflection url";
@@ -52,7 +53,7 @@ const MORE_RULE_OPTIONS: &str = "";
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
 #[cfg(not(feature = "full"))]
-const SWITCHES: &str = "deviceFlow dpop inspect par reasons stepUp";
+const SWITCHES: &str = "deviceFlow dpop inspect reasons stepUp";
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -102,6 +103,18 @@ pub struct Limits {
     pub absolute: Millis,
 }
 
+/// When authorization requests are pushed to the provider (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pushing {
+    /// Wherever the provider announces an endpoint for it, unless that does not accept this client.
+    #[default]
+    Auto,
+    /// Always; a login that cannot be pushed fails.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -130,6 +143,16 @@ pub struct Config {
     pub id_token_alg: Option<Algorithm>,
     /// More parameters for the authorization request, encoded.
     pub authorization_params: String,
+    /// When authorization requests are pushed.
+    pub pushing: Pushing,
+    /// True if each login asks for consent (`prompt=consent`), unless it is to be silent.
+    pub asks_consent: bool,
+    /// True if a login fails when the provider grants scopes that it did not ask for.
+    #[cfg(feature = "full")]
+    pub refuses_unrequested_scopes: bool,
+    /// Audiences that an ID token may have besides this client without an `azp` (OIDC Core 3.1.3.7).
+    #[cfg(feature = "full")]
+    pub trusted_audiences: Vec<String>,
     /// How users sign in.
     #[cfg(feature = "full")]
     pub flows: Flows,
@@ -213,6 +236,12 @@ impl Config {
             #[cfg(feature = "full")]
             id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
+            pushing: options.pushing(),
+            asks_consent: options.asks_consent(),
+            #[cfg(feature = "full")]
+            refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
+            #[cfg(feature = "full")]
+            trusted_audiences: options.trusted_audiences(),
             #[cfg(feature = "full")]
             flows: options.flows(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
@@ -385,6 +414,20 @@ impl<'a> Options<'a> {
         Millis::from_secs(seconds)
     }
 
+    /// The option as JSON, if it is there and one of the values in `known`, which are separated by spaces.
+    #[inline(never)]
+    pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
+        let mut said = String::new();
+        if let Some(value) = self.object.get(name) {
+            value.write(&mut said);
+            if !text::has_word(known, &said) {
+                let why = [words!("it must be one of: "), known].concat();
+                self.refuse(name, &why);
+            }
+        }
+        said
+    }
+
     /// The options in an object that may be left out.
     pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
     where
@@ -520,6 +563,33 @@ impl<'a> Options<'a> {
             self.refuse("claims", why);
         }
         claims
+    }
+
+    fn pushing(&self) -> Pushing {
+        match self.one_of("par", r#"true false "auto""#).as_str() {
+            "true" => Pushing::Always,
+            "false" => Pushing::Never,
+            _ => Pushing::Auto,
+        }
+    }
+
+    pub(crate) fn asks_consent(&self) -> bool {
+        self.one_of("consent", r#""provider" "always""#) == r#""always""#
+    }
+
+    #[cfg(feature = "full")]
+    pub(crate) fn refuses_unrequested_scopes(&self) -> bool {
+        self.one_of("unrequestedScopes", r#""warn" "refuse""#) == r#""refuse""#
+    }
+
+    #[cfg(feature = "full")]
+    pub(crate) fn trusted_audiences(&self) -> Vec<String> {
+        const OPTION: &str = "trustedAudiences";
+        if self.object.get(OPTION).is_none() {
+            return Vec::new();
+        }
+        let why = words!("it must be an array of audiences, such as ['https://api.example.com']");
+        self.texts(OPTION, "", why)
     }
 
     pub(crate) fn metadata(&self, issuer: &str) -> Option<Metadata> {

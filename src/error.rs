@@ -63,6 +63,12 @@ codes! {
     LoginDenied = "login_denied", "Offer to sign in again.";
     /// The provider answered the authorization request with another error.
     LoginFailed = "login_failed", "Look that error code up; most often the scope or the client's registration is at fault.";
+    /// The provider granted scopes that the login did not ask for.
+    ScopeExceeded = "scope_exceeded", "Find out what changed the authorization request, or add the scopes to scope in the configuration if the provider always grants them; unrequestedScopes decides whether the login fails.";
+    /// `offline_access` was requested, and the provider issued no refresh token.
+    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' in the configuration if the provider wants consent for offline_access each time; else allow this client refresh tokens at the provider, or leave out offline_access.";
+    /// The provider announces pushed authorization requests (RFC 9126) and does not let this client use them.
+    LoginNotPushed = "login_not_pushed", "Script of the page can change such a login: let the client and this origin (CORS) push requests at the provider, or set par: false in the worker's file to accept that.";
     /// The callback's `state` belongs to no login that was begun here.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.
@@ -79,7 +85,7 @@ codes! {
     /// An answer came from another issuer than the one configured (RFC 9207, OIDC Discovery).
     IssuerMismatch = "issuer_mismatch", "Set issuer to exactly what the provider's metadata says.";
     /// The provider could not be reached, or answered with a passing fault.
-    ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; else try again later. A session is kept.";
+    ProviderUnavailable = "provider_unavailable", "Check issuer and the worker's connect-src if it never worked; else try again later.";
     /// The provider's metadata or keys are unusable.
     MetadataInvalid = "metadata_invalid", "Look at the provider's discovery document, or configure metadata yourself.";
     /// The token endpoint's answer is unusable.

@@ -20,6 +20,17 @@ use core::fmt;
 /// The longest `sub`, in characters of ASCII (OpenID Connect Core 1.0 section 2).
 const MAX_SUB_LEN: usize = 255;
 
+/// Says why an algorithm is not accepted. The smaller module does not know all of them.
+const NOT_ALLOWED: &str = if cfg!(feature = "full") {
+    words!(
+        ", which is neither in the provider's id_token_signing_alg_values_supported nor in idTokenSignedResponseAlg; none and HMAC never are accepted"
+    )
+} else {
+    words!(
+        ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
+    )
+};
+
 /// What an ID token must say to be accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -27,6 +38,9 @@ pub struct Expected<'a> {
     pub issuer: &'a str,
     /// This client's `client_id`.
     pub client_id: &'a str,
+    /// Audiences that the token may have besides this client without an `azp`.
+    #[cfg(feature = "full")]
+    pub trusted_audiences: &'a [String],
     /// The time, in seconds since the epoch.
     pub now_seconds: u64,
     /// By how many seconds the issuer's clock may differ.
@@ -35,6 +49,13 @@ pub struct Expected<'a> {
     pub access_token: &'a Secret,
     /// What the ID token was issued for.
     pub occasion: Occasion<'a>,
+}
+
+#[cfg(feature = "full")]
+impl Expected<'_> {
+    fn trusts(&self, audience: &str) -> bool {
+        self.trusted_audiences.iter().any(|one| one == audience)
+    }
 }
 
 /// What an ID token was issued for.
@@ -105,7 +126,7 @@ impl Unverified {
                 invalid(&[
                     words!("the ID token's alg is "),
                     &quote(jwt.alg()),
-                    words!(", which is not allowed for this provider"),
+                    NOT_ALLOWED,
                 ])
             })?;
         match jwt.typ() {
@@ -276,8 +297,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// OpenID Connect Core 1.0 section 3.1.3.7, points 3 to 5. An audience beside this client is
-    /// not trusted unless the issuer says through `azp` that the token was made for this client.
+    /// OpenID Connect Core 1.0 section 3.1.3.7, points 3 to 5. An audience besides this client is trusted if the
+    /// configuration names it, or if the issuer says through `azp` that the token was made for this client.
     fn audience(&self) {
         let client_id = self.expected.client_id;
         let audiences = match self.claims.get("aud") {
@@ -290,6 +311,8 @@ impl<'a> Check<'a> {
         for audience in audiences {
             match audience.as_str() {
                 Some(audience) if audience == client_id => is_meant = true,
+                #[cfg(feature = "full")]
+                Some(audience) if self.expected.trusts(audience) => {}
                 Some(_) => has_others = true,
                 None => self.wrong("aud", words!("is no string or array of strings")),
             }
@@ -303,7 +326,10 @@ impl<'a> Check<'a> {
         }
         match self.text("azp") {
             Some(azp) if azp != client_id => wrong_because("azp", words!("is not")),
-            None if has_others => wrong_because("aud", words!("has others beside, and no azp of")),
+            None if has_others => self.wrong(
+                "aud",
+                words!("has audiences that trustedAudiences does not name, and there is no azp"),
+            ),
             _ => {}
         }
     }
@@ -483,6 +509,7 @@ mod tests {
         let expected = Expected {
             issuer: ISSUER,
             client_id: "spa",
+            trusted_audiences: &["https://trusted.test".to_owned()],
             now_seconds,
             tolerance_seconds: TOLERANCE,
             access_token: &Secret::from(ACCESS_TOKEN),
@@ -539,10 +566,9 @@ mod tests {
             let allowed = [Algorithm::Es256, Algorithm::Rs256];
             let error = Unverified::parse(&token, &allowed).unwrap_err();
             assert_eq!(error.code(), Code::IdTokenInvalid);
-            assert_eq!(
-                error.message(),
-                format!("the ID token's alg is '{alg}', which is not allowed for this provider")
-            );
+            let start = format!("the ID token's alg is '{alg}', which is neither in");
+            assert!(error.message().starts_with(&start), "{error}");
+            assert!(error.message().contains("idTokenSignedResponseAlg"));
         }
         let token = token(r#"{"alg":"none"}"#, &claims(&[]));
         let error = Unverified::parse(&token, &Algorithm::ALL).unwrap_err();
@@ -603,6 +629,7 @@ mod tests {
             let expected = Expected {
                 issuer: ISSUER,
                 client_id: "spa",
+                trusted_audiences: &[],
                 now_seconds: NOW,
                 tolerance_seconds: TOLERANCE,
                 access_token: &Secret::from(ACCESS_TOKEN),
@@ -666,7 +693,17 @@ mod tests {
             (
                 "aud",
                 r#"["spa","api"]"#,
-                "has others beside, and no azp of 'spa'",
+                "has audiences that trustedAudiences does not name, and there is no azp",
+            ),
+            (
+                "aud",
+                r#"["spa","https://trusted.test","api"]"#,
+                "has audiences that trustedAudiences does not name, and there is no azp",
+            ),
+            (
+                "aud",
+                r#"["https://trusted.test"]"#,
+                "does not contain 'spa'",
             ),
             ("azp", r#""other""#, "is not 'spa'"),
             ("azp", r#""""#, "is not 'spa'"),
@@ -722,6 +759,7 @@ mod tests {
             &[("aud", r#"["spa"]"#)][..],
             &[("azp", r#""spa""#)],
             &[("aud", r#"["api","spa"]"#), ("azp", r#""spa""#)],
+            &[("aud", r#"["https://trusted.test","spa"]"#)],
             &[("sub", &longest)],
             &[("iat", "1800000030")],
             &[("nbf", "1800000030")],
@@ -780,6 +818,7 @@ mod tests {
         let expected = Expected {
             issuer: ISSUER,
             client_id: "spa",
+            trusted_audiences: &[],
             now_seconds: NOW,
             tolerance_seconds: TOLERANCE,
             access_token: &Secret::from(ACCESS_TOKEN),

@@ -132,7 +132,6 @@ pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
-#[cfg(feature = "full")]
 pub mod pushed;
 #[cfg(feature = "full")]
 pub mod reasons;

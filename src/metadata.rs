@@ -8,7 +8,7 @@ use crate::http::Outcome;
 use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::prelude::*;
-use crate::{Code, Error, Result, pkce, url};
+use crate::{Code, Error, Result, pkce, text, url};
 use core::cell::OnceCell;
 
 /// A longer discovery document is refused, in bytes.
@@ -41,10 +41,8 @@ pub struct Metadata {
     /// Where the user is sent to log out (OpenID Connect RP-Initiated Logout 1.0).
     pub end_session_endpoint: Option<String>,
     /// Where authorization requests are pushed (RFC 9126 5).
-    #[cfg(feature = "full")]
     pub pushed_authorization_request_endpoint: Option<String>,
     /// Whether they must be.
-    #[cfg(feature = "full")]
     pub require_pushed_authorization_requests: bool,
     /// Where logins on other devices begin (RFC 8628 4).
     #[cfg(feature = "full")]
@@ -98,8 +96,6 @@ impl Metadata {
             reader.fault.get_or_init(mismatch);
         }
         reader.check_pkce();
-        #[cfg(not(feature = "full"))]
-        reader.check_pushed();
         let metadata = Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: reader.endpoint("authorization_endpoint"),
@@ -107,10 +103,8 @@ impl Metadata {
             jwks_uri: reader.endpoint("jwks_uri"),
             revocation_endpoint: reader.optional_endpoint("revocation_endpoint"),
             end_session_endpoint: reader.optional_endpoint("end_session_endpoint"),
-            #[cfg(feature = "full")]
             pushed_authorization_request_endpoint: reader
                 .optional_endpoint("pushed_authorization_request_endpoint"),
-            #[cfg(feature = "full")]
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
             #[cfg(feature = "full")]
@@ -136,7 +130,6 @@ impl Metadata {
         ];
         endpoints.extend(self.revocation_endpoint.as_deref());
         endpoints.extend(self.end_session_endpoint.as_deref());
-        #[cfg(feature = "full")]
         endpoints.extend(self.pushed_authorization_request_endpoint.as_deref());
         #[cfg(feature = "full")]
         endpoints.extend(self.device_authorization_endpoint.as_deref());
@@ -150,6 +143,32 @@ impl Metadata {
 pub fn discovery_url(issuer: &str) -> String {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     [base, "/.well-known/openid-configuration"].concat()
+}
+
+/// The other of the two places where `issuer` may publish its metadata: at RFC 8414 section 3.1 the well-known path is
+/// inserted before the issuer's own.
+#[must_use]
+pub(crate) fn other_url(issuer: &str, url: &str) -> String {
+    let usual = discovery_url(issuer);
+    if url != usual {
+        return usual;
+    }
+    // An issuer is a URL that was parsed: after the scheme come two slashes.
+    let (scheme, rest) = text::cut(issuer, b'/');
+    let (host, path) = text::cut(
+        rest.and_then(|rest| rest.get(1..)).unwrap_or_default(),
+        b'/',
+    );
+    let path = path.unwrap_or_default();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let joint = if path.is_empty() { "" } else { "/" };
+    let well_known = "/.well-known/oauth-authorization-server";
+    [scheme, "//", host, well_known, joint, path].concat()
+}
+
+/// Returns true if the provider says that there is nothing at the requested URL.
+pub(crate) fn is_absent(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Reply(reply) if reply.status == 404)
 }
 
 /// The members of a document. The first fault is kept and looked at once, after all was read: a way
@@ -261,17 +280,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// RFC 9126 5: such a provider refuses every other request, on a page of its own.
-    #[cfg(not(feature = "full"))]
-    fn check_pushed(&self) {
-        if self.flag("require_pushed_authorization_requests") {
-            let why =
-                words!("the provider wants pushed requests: write par: true in the worker's file");
-            let unsupported = || Error::new(Code::Unsupported, why);
-            self.fault.get_or_init(unsupported);
-        }
-    }
-
     fn signing_algorithms(&self) -> Vec<Algorithm> {
         const NAME: &str = "id_token_signing_alg_values_supported";
         let Some(names) = self.strings(NAME) else {
@@ -304,7 +312,8 @@ fn invalid(reason: &[&str]) -> Error {
 /// The text of a JSON document of the provider's. `silent`: what is said if there was no answer.
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`], with what the document is, where, and what came in its place.
+/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] after a 404, which does not pass by itself; with what the
+/// document is, where, and what came in its place.
 pub(crate) fn document<'a>(
     outcome: &'a Outcome,
     what: &str,
@@ -320,7 +329,12 @@ pub(crate) fn document<'a>(
             ": ",
             why,
         ];
-        Err(Error::of(Code::ProviderUnavailable, &message))
+        let code = if is_absent(outcome) {
+            Code::MetadataInvalid
+        } else {
+            Code::ProviderUnavailable
+        };
+        Err(Error::of(code, &message))
     };
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(silent),
@@ -385,9 +399,7 @@ mod tests {
                 jwks_uri: "https://keys.example.com/k?v=1".to_owned(),
                 revocation_endpoint: None,
                 end_session_endpoint: None,
-                #[cfg(feature = "full")]
                 pushed_authorization_request_endpoint: None,
-                #[cfg(feature = "full")]
                 require_pushed_authorization_requests: false,
                 #[cfg(feature = "full")]
                 device_authorization_endpoint: None,
@@ -479,7 +491,6 @@ mod tests {
             "jwks_uri",
             "revocation_endpoint",
             "end_session_endpoint",
-            #[cfg(feature = "full")]
             "pushed_authorization_request_endpoint",
             #[cfg(feature = "full")]
             "device_authorization_endpoint",
@@ -619,6 +630,32 @@ mod tests {
         let url = discovery_url(&issuer);
         let error = super::document(&Outcome::Failed, "discovery document", &url, "no answer");
         assert!(error.unwrap_err().message().contains(&format!("'{url}'")));
+    }
+
+    #[test]
+    fn rfc_8414_inserts_the_well_known_path_before_the_issuers_own() {
+        for (issuer, other) in [
+            (
+                "https://id.example.com",
+                "https://id.example.com/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://id.example.com/",
+                "https://id.example.com/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://id.example.com:8443/tenant/a",
+                "https://id.example.com:8443/.well-known/oauth-authorization-server/tenant/a",
+            ),
+            (
+                "http://127.0.0.1:4401/tenant/",
+                "http://127.0.0.1:4401/.well-known/oauth-authorization-server/tenant",
+            ),
+        ] {
+            let usual = discovery_url(issuer);
+            assert_eq!(other_url(issuer, &usual), other);
+            assert_eq!(other_url(issuer, other), usual);
+        }
     }
 
     #[test]

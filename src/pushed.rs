@@ -1,5 +1,6 @@
-//! An authorization request may be handed to the provider itself, and the user's browser gets only a reference to
-//! it (RFC 9126): nobody on the way reads its parameters, and nobody changes them.
+//! Pushed authorization requests (RFC 9126): the parameters go to the provider itself, and the user's browser gets a
+//! reference to them. Script of the page cannot read or change the request: it knows neither `nonce` nor
+//! `code_challenge`, so a request that it pushes in place of this one does not fit the login.
 //!
 //! A reference is for one login. Each login pushes its own request, and the reference is in the address that the
 //! page gets once, and nowhere else.
@@ -7,7 +8,7 @@
 use crate::prelude::*;
 
 use crate::authorize::{Begun, refusal};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::form::{Form, with_query};
 use crate::http::{HttpRequest, Outcome};
 use crate::json::Value;
@@ -25,60 +26,95 @@ pub fn request(endpoint: &str, begun: &Begun) -> HttpRequest {
     token::post(endpoint, form)
 }
 
-/// The address for the user's browser, after the provider has taken the request (RFC 9126 4).
-///
-/// It has the `state` too, which the provider does not heed there (RFC 9101 6.3): pages tell by it which answer is
-/// whose.
-///
-/// # Errors
-/// [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`] or what else the authorization
-/// endpoint would have said.
-pub fn address(
-    outcome: &Outcome,
-    metadata: &Metadata,
-    client_id: &str,
-    begun: &Begun,
-) -> Result<String> {
-    let request_uri = request_uri(outcome)?;
-    let mut form = Form::new();
-    form.push("client_id", client_id)
-        .push("request_uri", &request_uri)
-        .push("state", &begun.state);
-    Ok(with_query(&metadata.authorization_endpoint, &form.finish()))
+/// What came of a push.
+#[derive(Debug)]
+pub enum Pushed {
+    /// The provider has accepted the request, under this `request_uri`.
+    Accepted(String),
+    /// This client cannot push requests here, whatever they ask for.
+    Closed(Error),
+    /// There was no response, or none that the browser lets this origin read.
+    Unreadable(Error),
+    /// Something is wrong with this request, or with the provider at the moment.
+    Failed(Error),
 }
 
-/// Reads the answer (RFC 9126 2.2 and 2.3).
-fn request_uri(outcome: &Outcome) -> Result<String> {
+/// Reads the response (RFC 9126 2.2 and 2.3).
+///
+/// The errors are [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`] or what else the
+/// authorization endpoint would have said.
+#[must_use]
+pub fn read(outcome: &Outcome) -> Pushed {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
-    let Outcome::Reply(reply) = outcome else {
-        return Err(unavailable(words!(
-            "the pushed authorization request endpoint did not answer (is it up, and does its CORS allow this origin?)"
-        )));
+    let reply = match outcome {
+        Outcome::Reply(reply) => reply,
+        Outcome::Opaque => return Pushed::Unreadable(silent()),
+        _ => return Pushed::Failed(silent()),
     };
     if reply.status == 201 {
         let text = reply.json_text().unwrap_or_default();
-        return Value::parse(text)
-            .ok()
-            .as_ref()
-            .and_then(taken)
-            .ok_or_else(unusable);
+        let uri = Value::parse(text).ok().as_ref().and_then(request_uri);
+        return uri.map_or_else(|| Pushed::Failed(unusable()), Pushed::Accepted);
     }
-    Err(match token::read(reply, Scheme::Bearer) {
+    let mut is_closed = matches!(reply.status, 401 | 403 | 404 | 405);
+    let error = match token::read(reply, Scheme::Bearer) {
         token::Answer::Refused(code) => match code.as_str() {
-            "invalid_client" | "unauthorized_client" => Error::of(
-                Code::ClientRejected,
-                &[
-                    words!("the pushed authorization request endpoint answered "),
-                    &code,
-                ],
-            ),
-            _ => refusal(&code),
+            "invalid_client" | "unauthorized_client" => {
+                is_closed = true;
+                Error::of(
+                    Code::ClientRejected,
+                    &[
+                        words!("the pushed authorization request endpoint answered "),
+                        &code,
+                    ],
+                )
+            }
+            _ => refusal(&code, false),
         },
         token::Answer::Wait(_) | token::Answer::ServerFault => {
             unavailable(words!("the pushed authorization request endpoint failed"))
         }
         token::Answer::Tokens(_) | token::Answer::Unusable(_) => unusable(),
-    })
+    };
+    if is_closed {
+        Pushed::Closed(error)
+    } else {
+        Pushed::Failed(error)
+    }
+}
+
+/// The address for the user's browser, after the provider has accepted the request as `request_uri` (RFC 9126 4).
+///
+/// For logins by popup and silent ones it contains `state`, by which pages recognize their response; the provider ignores
+/// it there (RFC 9101 6.3). Others leave it out, since it opens the record of a login that is stored.
+#[must_use]
+pub fn address(request_uri: &str, metadata: &Metadata, client_id: &str, begun: &Begun) -> String {
+    let mut form = Form::new();
+    form.push("client_id", client_id)
+        .push("request_uri", request_uri);
+    if begun.pending.popup || begun.pending.is_silent {
+        form.push("state", &begun.state);
+    }
+    with_query(&metadata.authorization_endpoint, &form.finish())
+}
+
+/// What came of a push without a readable response, once it is known whether the provider can be reached.
+pub(crate) fn after_probe(is_reachable: bool) -> Pushed {
+    if is_reachable {
+        Pushed::Closed(silent())
+    } else {
+        Pushed::Failed(silent())
+    }
+}
+
+/// There was no response, or none that the browser lets this origin read.
+fn silent() -> Error {
+    Error::new(
+        Code::ProviderUnavailable,
+        words!(
+            "the pushed authorization request endpoint did not answer (is it up, and does its CORS allow this origin?)"
+        ),
+    )
 }
 
 fn unusable() -> Error {
@@ -91,7 +127,7 @@ fn unusable() -> Error {
 }
 
 /// `request_uri` of an answer in which all is sound.
-fn taken(answer: &Value) -> Option<String> {
+fn request_uri(answer: &Value) -> Option<String> {
     let answer = answer.as_object()?;
     let uri = answer.str("request_uri")?;
     let is_sound = (1..=MAX_URI).contains(&uri.len()) && uri.bytes().all(|b| b.is_ascii_graphic());
@@ -104,8 +140,15 @@ mod tests {
     use super::*;
     use crate::http::tests::json_reply;
 
-    fn read(status: u16, body: &str) -> Result<String> {
-        request_uri(&Outcome::Reply(json_reply(status, body)))
+    fn pushed(status: u16, body: &str) -> Pushed {
+        super::read(&Outcome::Reply(json_reply(status, body)))
+    }
+
+    fn read(status: u16, body: &str) -> crate::Result<String> {
+        match pushed(status, body) {
+            Pushed::Accepted(uri) => Ok(uri),
+            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => Err(error),
+        }
     }
 
     #[test]
@@ -146,6 +189,42 @@ mod tests {
     }
 
     #[test]
+    fn only_what_concerns_the_client_closes_the_endpoint_to_it() {
+        let closed = |status, body: &str| matches!(pushed(status, body), Pushed::Closed(_));
+        for (status, body) in [
+            (400, r#"{"error":"invalid_client"}"#),
+            (400, r#"{"error":"unauthorized_client"}"#),
+            (401, ""),
+            (401, r#"{"error":"invalid_request"}"#),
+            (403, "<html>"),
+            (404, ""),
+            (405, ""),
+        ] {
+            assert!(closed(status, body), "{status} {body}");
+        }
+        for (status, body) in [
+            (201, r#"{"error":"invalid_client"}"#),
+            (400, ""),
+            (400, r#"{"error":"invalid_request"}"#),
+            (400, r#"{"error":"invalid_scope"}"#),
+            (402, ""),
+            (406, ""),
+            (408, ""),
+            (413, ""),
+            (429, ""),
+            (500, r#"{"error":"invalid_client"}"#),
+            (503, ""),
+        ] {
+            assert!(!closed(status, body), "{status} {body}");
+        }
+        assert!(matches!(super::read(&Outcome::Failed), Pushed::Failed(_)));
+        assert!(matches!(
+            super::read(&Outcome::Opaque),
+            Pushed::Unreadable(_)
+        ));
+    }
+
+    #[test]
     fn each_refusal_has_its_code() {
         for (status, body, code) in [
             (400, r#"{"error":"invalid_request"}"#, Code::LoginFailed),
@@ -174,7 +253,9 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let failed = request_uri(&Outcome::Failed).unwrap_err();
+        let Pushed::Failed(failed) = super::read(&Outcome::Failed) else {
+            panic!("not failed");
+        };
         assert_eq!(failed.code(), Code::ProviderUnavailable);
     }
 }

@@ -8,7 +8,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::clock::Millis;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, short};
 use crate::form::Form;
 use crate::http::{HttpReply, HttpRequest};
 use crate::json::{self, Object, Value};
@@ -116,6 +116,36 @@ pub struct TokenSet {
     /// The granted scopes, separated by spaces, if they differ from the requested ones or are
     /// repeated.
     pub scope: Option<String>,
+}
+
+impl TokenSet {
+    /// [`Code::ScopeExceeded`] with the scopes that were granted and are not in `requested`, if there are any.
+    pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
+        let granted = self.scope.as_deref().unwrap_or_default();
+        let mut beyond = String::new();
+        for scope in words(granted) {
+            if !text::has_word(requested, scope) {
+                beyond.push(' ');
+                beyond.push_str(scope);
+            }
+        }
+        let message = [
+            words!("the provider granted scopes that the login did not ask for:"),
+            &short(&beyond),
+        ];
+        (!beyond.is_empty()).then(|| Error::of(Code::ScopeExceeded, &message))
+    }
+
+    /// Returns true if there is no refresh token, although `requested` contains `offline_access`.
+    pub(crate) fn misses_refresh_token(&self, requested: &str) -> bool {
+        self.refresh_token.is_none() && text::has_word(requested, "offline_access")
+    }
+}
+
+/// The warning about a missing refresh token.
+pub(crate) fn no_refresh_token() -> Error {
+    let message = words!("offline_access was requested, and the provider issued no refresh token");
+    Error::new(Code::RefreshTokenMissing, message)
 }
 
 /// What the token endpoint said.

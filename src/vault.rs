@@ -19,6 +19,7 @@
 //! - `provider`: its metadata and keys, fetched when first needed.
 //! - `verification`: an ID token on its way to being believed.
 //! - `inspect`: what the inspector is told.
+//! - `warnings`: what developers are told, once.
 //! - `message`, `io`: what goes in and out.
 
 mod callback;
@@ -37,7 +38,6 @@ mod list;
 mod login;
 mod message;
 mod provider;
-#[cfg(feature = "full")]
 mod pushed;
 mod renewal;
 #[cfg(feature = "full")]
@@ -47,6 +47,7 @@ mod step_up;
 #[cfg(feature = "full")]
 mod targets;
 mod verification;
+mod warnings;
 
 use crate::prelude::*;
 
@@ -55,6 +56,7 @@ use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
 use crate::json::Writer;
+use crate::pushed as pushed_request;
 use crate::session::{EndReason, Session};
 use list::List;
 use message::{PROTOCOL, PageMessage, Request, message};
@@ -81,6 +83,9 @@ pub struct Vault {
     provider: provider::Provider,
     logins: login::Logins,
     callbacks: List<callback::Callback>,
+    /// The provider does not let this client push authorization requests.
+    is_pushing_refused: bool,
+    shown_warnings: Vec<Code>,
     renewal: renewal::Renewal,
     calls: List<calls::Call>,
     ending: end::Ending,
@@ -116,9 +121,10 @@ enum Purpose {
     Keys,
     /// The provider's metadata once more, uncached: can it be reached?
     Probe,
+    /// The same for a login, whose push brought no response that could be read.
+    ProbeForLogin,
     #[cfg(feature = "full")]
     MakeKey,
-    #[cfg(feature = "full")]
     Push,
     #[cfg(feature = "full")]
     AskDevice,
@@ -162,7 +168,7 @@ impl Vault {
             config.rules.forbid(&metadata.endpoints());
         }
         Self {
-            provider: provider::Provider::new(metadata),
+            provider: provider::Provider::new(&config.issuer, metadata),
             config,
             entropy,
             now: Instant::default(),
@@ -173,6 +179,8 @@ impl Vault {
             has_warned: false,
             logins: login::Logins::default(),
             callbacks: Vec::new(),
+            is_pushing_refused: false,
+            shown_warnings: Vec::new(),
             renewal: renewal::Renewal::default(),
             calls: Vec::new(),
             ending: end::Ending::default(),
@@ -425,10 +433,13 @@ impl Vault {
             Purpose::Metadata => self.metadata_answered(outcome),
             Purpose::Keys => self.keys_answered(outcome),
             Purpose::Probe => self.probe_answered(outcome),
+            Purpose::ProbeForLogin => {
+                let is_reachable = self.is_reachable(outcome);
+                self.login_pushed(op, pushed_request::after_probe(is_reachable));
+            }
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
-            #[cfg(feature = "full")]
-            Purpose::Push => self.login_pushed(op, outcome),
+            Purpose::Push => self.login_pushed(op, pushed_request::read(outcome)),
             #[cfg(feature = "full")]
             Purpose::AskDevice => self.device_asked(op, outcome),
             #[cfg(feature = "full")]

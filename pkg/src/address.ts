@@ -16,6 +16,12 @@ export const isAnswer = (url: URL): boolean => {
   return answer.has('state') && (answer.has('code') || answer.has('error'))
 }
 
+/** Would it be one with a `state`? Some providers leave it out of errors. */
+export const lacksState = (url: URL): boolean => {
+  const answer = answerOf(url)
+  return !answer.has('state') && (answer.has('code') || answer.has('error'))
+}
+
 /** The address without the answer in it; what else is in its query and fragment is kept to the letter. */
 export const withoutAnswer = (url: URL): URL => {
   const clean = new URL(url)

@@ -1,5 +1,5 @@
 /** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
-import { isAnswer, stateOf, withoutAnswer } from './address.js'
+import { isAnswer, lacksState, stateOf, withoutAnswer } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Link } from './port.js'
 
@@ -15,7 +15,7 @@ export const handleCallback = (link: Link, address: string | URL = location.href
   if (before) return before
   const { at } = link
   if ('callback' in at) return at.callback(link, url)
-  if (!isAnswer(url)) return Promise.resolve(null)
+  if (!isAnswer(url)) return lacksState(url) ? withoutState(link, url) : Promise.resolve(null)
 
   const clean = withoutAnswer(url).href
   const shown = url.href === location.href
@@ -44,3 +44,14 @@ const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
   notOurs()
   return null
 }
+
+/** At the redirect URI, which only the vault knows, that is an error; elsewhere the parameters are somebody else's. */
+const withoutState = (link: Link, url: URL): Result =>
+  link.query({ t: 'callback', url: url.href }).then(
+    () => null,
+    (error) => {
+      if (error.code === 'redirect_uri_mismatch') return null
+      if (url.href === location.href) history.replaceState(history.state, '', withoutAnswer(url))
+      throw error
+    },
+  )

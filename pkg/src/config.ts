@@ -48,15 +48,38 @@ export interface VaultConfig {
    */
   dpop?: boolean
   /**
-   * Hands authorization requests to the provider itself, so that the user's browser gets only a reference to them
-   * (pushed authorization requests, RFC 9126). A login fails with `unsupported` if the provider's metadata has no
-   * `pushed_authorization_request_endpoint`. Needs strongroom_full_bg.wasm, as do the options below; where that is
-   * loaded anyway, a provider that says `require_pushed_authorization_requests` gets them without being asked.
+   * Pushes authorization requests to the provider (PAR, RFC 9126), so that the address for the user's browser contains
+   * only a reference to them, and script of the page cannot change them.
+   *
+   * `'auto'` (default): if the provider's metadata has a `pushed_authorization_request_endpoint`. If the provider does not
+   * accept this client or origin there, the vault goes on without, with the warning `login_not_pushed`; any other failure
+   * fails the login. `true`: a login that cannot be pushed fails. `false`: requests are not pushed. It costs one request
+   * to the provider per login. A reference is good for one use, so after Back or a reload at the provider the user has to
+   * start the login again.
    */
-  par?: boolean
+  par?: boolean | 'auto'
+  /**
+   * `'provider'` (default): the provider decides whether to ask the user for consent. `'always'`: each login asks for
+   * it by `prompt=consent`, besides what `login({ prompt })` says; silent logins (`none`) do not. Some providers issue
+   * a refresh token for `offline_access` only then (OpenID Connect Core 11), in which case the vault warns with
+   * `refresh_token_missing`. At others users cannot consent, and `'always'` would keep them out.
+   */
+  consent?: 'provider' | 'always'
+  /**
+   * What to do if the provider grants scopes that the login did not ask for: `'warn'` (default) with `scope_exceeded` on the
+   * page's console, since many providers do so of their own accord, or `'refuse'` the login with that error. Where requests
+   * are not pushed, script of the page can ask for more scopes. Needs strongroom_full_bg.wasm.
+   */
+  unrequestedScopes?: 'warn' | 'refuse'
+  /**
+   * Audiences that an ID token may name besides this client although it has no `azp` (OpenID Connect Core 3.1.3.7).
+   * Default: none. Needs strongroom_full_bg.wasm.
+   */
+  trustedAudiences?: string[]
   /**
    * Where the provider puts its answer. `'fragment'` keeps the code out of servers' logs (OAuth 2.0 Multiple Response
-   * Type Encoding Practices 2.1); then an answer in the query counts for nothing. Default `'query'`.
+   * Type Encoding Practices 2.1); then an answer in the query counts for nothing. Default `'query'`. Like the options below it needs
+   * strongroom_full_bg.wasm.
    */
   responseMode?: 'query' | 'fragment'
   /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */

@@ -16,7 +16,7 @@ import { listen } from './listen.js'
 import { login } from './login.js'
 import { type Link, type Listener, open } from './port.js'
 import { shell } from './shell.js'
-import { refuse, spell } from './spell.js'
+import { inWords, refuse, spell } from './spell.js'
 
 /** Or a way to one: src/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
@@ -72,6 +72,12 @@ export const connect = async (
       if (message.t === 'trace') {
         // One after the other, though a detail may have to wait for its words.
         traced = traced.then(async () => emit(message.t, { ...message, detail: await spell(message.detail) }))
+        return
+      }
+      if (message.t === 'warning') {
+        inWords(message.warning, message.message).then(({ code, message }) =>
+          console.warn(`strongroom: ${code}: ${message}`),
+        )
         return
       }
       if (message.t === 'expiring') return emit(message.t, { at: message.at })

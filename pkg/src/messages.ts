@@ -121,6 +121,8 @@ export type VaultMessage =
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
   | { t: 'session'; session: Session | null; reason: EndReason | null; from?: undefined }
+  /** Something that developers should know, once per vault; to be printed on the page's console. */
+  | { t: 'warning'; warning: string; message: string }
   /** The session is about to end, at this time, unless the user does something. Sent to every port. */
   | { t: 'expiring'; at: number }
   /** The head of call `id`'s response; the payload is its header list. */
@@ -245,6 +247,10 @@ export interface TraceEvent {
     | 'session_ended'
     /** The refresh token was revoked at the provider (RFC 7009). */
     | 'token_revoked'
+    /** Warnings, by their codes in docs/errors.md (`detail`: what happened). */
+    | 'login_not_pushed'
+    | 'refresh_token_missing'
+    | 'scope_exceeded'
   /** Which call the event belongs to, counted by the vault over all its pages. */
   call: number | null
   status: number | null

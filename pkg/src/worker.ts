@@ -29,11 +29,11 @@ export interface VaultOptions {
 }
 
 /**
- * What only the full module can do, by the configuration's JSON: every option that is `true`, and some others, of
+ * What only the full module can do, by the configuration's JSON: every option that is `true` except `par`, and some others, of
  * which a rule's are told from those of its surroundings by the rule's `url`. The metadata's own have an underscore. A text that looks like one of these loads the full module in vain.
  */
 const NEEDS_FULL =
-  /"([^_"]+":true|persist":"[^m]|(\w+Alg|responseMode|login\w+|webSocket|resource)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
+  /"((?!par")[^_"]+":true|persist":"[^m]|(\w+Alg|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>

@@ -14,9 +14,6 @@ const MAX_PARAMS: usize = 16;
 /// How users sign in.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
-    /// Authorization requests are pushed (RFC 9126), or there is no login. Without it they are pushed where the
-    /// provider's metadata says that they must be.
-    pub pushes: bool,
     /// The provider is to answer in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type Encoding
     /// Practices 2.1), and an answer in its query counts for nothing.
     pub answers_in_fragment: bool,
@@ -45,7 +42,6 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 impl Options<'_> {
     pub(super) fn flows(&self) -> Flows {
         Flows {
-            pushes: self.boolean("par"),
             answers_in_fragment: self.answers_in_fragment(),
             has_device: self.boolean("deviceFlow"),
             login_scopes: self.login_scopes(),
@@ -120,25 +116,24 @@ mod tests {
     #[test]
     fn what_is_left_out_is_off() {
         let flows = configured("{}").unwrap().flows;
-        assert!(!flows.pushes && !flows.answers_in_fragment && flows.login_params.is_empty());
+        assert!(!flows.answers_in_fragment && flows.login_params.is_empty());
     }
 
     #[test]
     fn each_option_is_read() {
         let flows = configured(
-            r#"{"par": true, "responseMode": "fragment", "loginScopes": ["orders:write"],
+            r#"{"responseMode": "fragment", "loginScopes": ["orders:write"],
                 "loginParams": ["kc_idp_hint", "display"]}"#,
         );
         let flows = flows.unwrap().flows;
         assert_eq!(flows.login_scopes, ["orders:write"]);
-        assert!(flows.pushes && flows.answers_in_fragment);
+        assert!(flows.answers_in_fragment);
         assert_eq!(flows.login_params, ["kc_idp_hint", "display"]);
     }
 
     #[test]
     fn what_would_undo_a_rule_is_refused() {
         for (options, expected) in [
-            (r#"{"par": 1}"#, "`par` is 1"),
             (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
             (r#"{"responseMode": "jwt"}"#, "JARM"),
             (r#"{"responseMode": "query.jwt"}"#, "JARM"),

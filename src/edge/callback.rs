@@ -82,8 +82,19 @@ impl Visit {
             .verified(&tokens, occasion)
             .await
             .map_err(Error::from)?;
+        let exceeded = tokens.scope_beyond(&flow.scope);
+        if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
+            task.fault(&token::no_refresh_token());
+        }
         let sid = base64url::encode(&task.isolate().random::<SID>());
         let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
+        if let Some(exceeded) = exceeded {
+            if flow.refuses_unrequested_scopes {
+                task.revoke(&session).await;
+                return Err(exceeded);
+            }
+            task.fault(&exceeded);
+        }
         let cookies = match self.keep(&session).await {
             Ok(cookies) => cookies,
             Err(refusal) => {

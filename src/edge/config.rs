@@ -18,9 +18,9 @@ use crate::text;
 use crate::token::Scheme;
 use crate::url::Url;
 
-const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance cookie dpop \
+const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     idTokenSignedResponseAlg issuer loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
-    scope session";
+    scope session trustedAudiences unrequestedScopes";
 
 /// What is asked for if the configuration does not say: to know the user, and to refresh.
 const DEFAULT_SCOPE: &str = "openid offline_access";
@@ -191,12 +191,12 @@ impl Config {
             cookie: Cookie {
                 name: cookie_name(&cookie),
                 http_prefix: cookie.boolean("httpPrefix"),
-                same_site: match cookie.one_of("sameSite", "lax strict") {
+                same_site: match cookie.word_of("sameSite", "lax strict") {
                     Some("strict") => SameSite::Strict,
                     _ => SameSite::Lax,
                 },
             },
-            storage: match session.one_of("storage", "sealed-in-cookie in-store") {
+            storage: match session.word_of("storage", "sealed-in-cookie in-store") {
                 Some("in-store") => Storage::InStore,
                 _ => Storage::SealedInCookie,
             },
@@ -221,6 +221,10 @@ impl Config {
                 metadata: None,
                 id_token_alg: options.id_token_alg(),
                 authorization_params: options.authorization_params(),
+                pushing: config::Pushing::default(),
+                asks_consent: options.asks_consent(),
+                refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
+                trusted_audiences: options.trusted_audiences(),
                 flows: config::Flows {
                     login_params: options.login_params(),
                     ..config::Flows::default()
@@ -576,8 +580,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The one of these words that is said, if one is.
-    fn one_of(&self, name: &str, known: &str) -> Option<&'a str> {
+    /// The string that is said of those in `known`, if one is.
+    fn word_of(&self, name: &str, known: &str) -> Option<&'a str> {
         let value = self.object.get(name)?;
         let said = value.as_str().filter(|said| text::has_word(known, said));
         if said.is_none() {

@@ -16,7 +16,7 @@ use crate::config;
 use crate::error::{Code, Error, Result};
 use crate::form;
 use crate::json;
-use crate::pushed;
+use crate::pushed::{self, Pushed};
 use crate::text;
 use crate::url::Url;
 
@@ -58,7 +58,7 @@ impl Visit {
         }
         let metadata = task.metadata().await?;
         let entropy = task.isolate().random();
-        let mut begun = authorize::begin(&flow, &metadata, &params, &entropy, task.now().wall)?;
+        let mut begun = authorize::begin(&flow, &params, &entropy, task.now().wall)?;
         let pair = task.new_pair().await?;
         if let Some(pair) = &pair {
             begun = begun.bound_to(pair.public.clone());
@@ -66,7 +66,7 @@ impl Visit {
         let url = if task.config().par || metadata.require_pushed_authorization_requests {
             self.push(&begun, &metadata).await?
         } else {
-            begun.url.clone()
+            begun.url(&metadata)
         };
         // What an API may have demanded is for the browser's vault, which remembers what did not help.
         begun.pending.demand = None;
@@ -123,7 +123,13 @@ impl Visit {
             .task
             .send_as_client(pushed::request(endpoint, begun), None)
             .await;
-        pushed::address(&outcome, metadata, &self.task.config().client.id, begun)
+        match pushed::read(&outcome) {
+            Pushed::Accepted(uri) => {
+                let client_id = &self.task.config().client.id;
+                Ok(pushed::address(&uri, metadata, client_id, begun))
+            }
+            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => Err(error),
+        }
     }
 
     /// Whether this browser has begun the login of this key, and with which cookie.

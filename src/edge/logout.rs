@@ -146,7 +146,12 @@ impl Visit {
         };
         let logout = match self.task.verified_logout(&token).await {
             Ok(logout) => logout,
-            Err(error) if error.code() == Code::ProviderUnavailable => {
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Code::ProviderUnavailable | Code::MetadataInvalid
+                ) =>
+            {
                 return respond::later(&error, Millis::from_secs(2));
             }
             Err(error) => return refuse(&error),

@@ -80,8 +80,13 @@ impl Task {
         }
         let issuer = &self.config().flow.issuer;
         let url = metadata::discovery_url(issuer);
-        let text = self.document(words!("discovery document"), &url).await?;
-        let metadata = Rc::new(Metadata::parse(text.expose(), issuer)?);
+        let mut document = self.document(words!("discovery document"), &url).await;
+        if matches!(&document, Err(error) if error.code() == Code::MetadataInvalid) {
+            let other = metadata::other_url(issuer, &url);
+            let there = self.document("", &other).await;
+            document = there.or(document);
+        }
+        let metadata = Rc::new(Metadata::parse(document?.expose(), issuer)?);
         self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }
@@ -317,6 +322,7 @@ impl Task {
         let expected = Expected {
             issuer: &config.issuer,
             client_id: &config.client_id,
+            trusted_audiences: &config.trusted_audiences,
             now_seconds: self.now().wall / 1000,
             tolerance_seconds: config.clock_tolerance.as_secs(),
             access_token: &tokens.access_token,

@@ -359,7 +359,10 @@ impl Visit {
             Code::LoginDenied => 403,
             // The session is too long, or the host cannot do it: nothing that another login would mend.
             Code::LimitExceeded | Code::Unsupported => 500,
-            Code::ClientRejected | Code::MetadataInvalid | Code::TokenResponseInvalid => 502,
+            Code::ClientRejected
+            | Code::MetadataInvalid
+            | Code::ScopeExceeded
+            | Code::TokenResponseInvalid => 502,
             _ => 400,
         };
         respond::page(status, "Signing in did not work", "", &body)

@@ -180,10 +180,12 @@ impl Vault {
         let remembered = self.logins.recall(key);
         let was_used = self.logins.mark_used(key);
         let pending = match taken {
-            Taken::Found(text) => Pending::from_json(text.expose()),
-            // Where the store never had it, memory decides: it may be full, or not there at all.
-            Taken::Unavailable | Taken::Absent => remembered,
             Taken::Used => None,
+            // Script of this origin can replace what is stored, and with it the key that tokens are bound to. While the
+            // vault that began the login is alive, what it remembers counts.
+            _ if remembered.is_some() => remembered,
+            Taken::Found(text) => Pending::from_json(text.expose()),
+            Taken::Unavailable | Taken::Absent => None,
         };
         let Some(mut pending) = pending.filter(|_| !was_used) else {
             let (code, why) = if was_used || matches!(taken, Taken::Used) {
@@ -321,6 +323,11 @@ impl Vault {
                 expect(unused_mut, reason = "only the larger module asks for more")
             )]
             (mut tokens, Ok(id_token)) => {
+                let port = callback.page.map(|(port, _)| port);
+                if let Err(error) = self.check_granted(&tokens, &pending, port) {
+                    self.refuse_grant(&tokens);
+                    return self.fail_callback(callback.page, &callback.key, &error);
+                }
                 #[cfg(feature = "full")]
                 {
                     // RFC 6749 5.1: left out when it is what was asked for.
@@ -343,6 +350,36 @@ impl Vault {
                 self.fail_callback(callback.page, &callback.key, &rejected.into());
             }
         }
+    }
+
+    /// Compares what was granted with what the login asked for. Script of the page can add scopes to a request that is
+    /// not pushed, but many providers also grant scopes of their own accord.
+    ///
+    /// # Errors
+    /// [`Code::ScopeExceeded`] if the configuration refuses such a grant.
+    fn check_granted(
+        &mut self,
+        tokens: &TokenSet,
+        pending: &Pending,
+        port: Option<PortId>,
+    ) -> Result<()> {
+        let requested = self.config.scope.as_str();
+        #[cfg(feature = "full")]
+        let requested = pending.scope.as_deref().unwrap_or(requested);
+        let misses_refresh_token = tokens.misses_refresh_token(requested)
+            && !self.config.asks_consent
+            && !pending.is_silent;
+        if let Some(exceeded) = tokens.scope_beyond(requested) {
+            #[cfg(feature = "full")]
+            if self.config.refuses_unrequested_scopes {
+                return Err(exceeded);
+            }
+            self.warn_developer(port, &exceeded);
+        }
+        if misses_refresh_token {
+            self.warn_developer(port, &token::no_refresh_token());
+        }
+        Ok(())
     }
 
     /// A new session takes the place of the one before, if any. That one's refresh token is revoked

@@ -48,7 +48,6 @@ pub(super) enum Stage {
     #[cfg(feature = "full")]
     MakingKey(OpId),
     /// The provider gets the request before the page is told where to go.
-    #[cfg(feature = "full")]
     Pushing(OpId, Box<Begun>),
     Storing {
         op: OpId,
@@ -74,12 +73,10 @@ impl Logins {
         self.under_way.retain(|login| login.port != port);
     }
 
-    #[cfg(feature = "full")]
     pub(super) fn put(&mut self, login: Box<Login>) {
         self.under_way.push(login);
     }
 
-    #[cfg(feature = "full")]
     pub(super) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
         list::take(&mut self.under_way, is_it)
     }
@@ -175,7 +172,7 @@ impl Vault {
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
             match self.authorization_request(&login.params) {
-                Ok(begun) => self.begin_login(login, begun),
+                Ok(begun) => self.push_or_begin_login(login, begun),
                 Err(error) => self.post_error(login.port, login.id, &error),
             }
         }
@@ -229,25 +226,17 @@ impl Vault {
     }
 
     fn authorization_request(&mut self, params: &LoginParams) -> Result<Begun> {
-        let Some(metadata) = &self.provider.metadata else {
-            return Err(Error::new(
-                Code::ProviderUnavailable,
-                words!("there is no metadata"),
-            ));
-        };
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
-        let begun = authorize::begin(&self.config, metadata, params, &entropy, self.now.wall);
+        let begun = authorize::begin(&self.config, params, &entropy, self.now.wall);
         entropy.zeroize();
         begun
     }
 
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
-    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
-        let Begun {
-            url, key, pending, ..
-        } = begun;
+    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Begun, url: String) {
+        let Begun { key, pending, .. } = begun;
         if login.params.popup {
             self.navigate(&login, &url);
             login.stage = Stage::AtProvider { key: key.clone() };

@@ -3,7 +3,8 @@
 //! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
-use super::{Purpose, Vault};
+use super::{OpId, Purpose, Vault};
+use crate::base64url;
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
@@ -15,13 +16,16 @@ const SILENT: &str = words!("no answer (is it up, and does its CORS allow this o
 /// What is known of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Metadata>,
+    /// Where its metadata is, or is looked for next.
+    pub(super) metadata_url: String,
     pub(super) keys: Option<Jwks>,
 }
 
 impl Provider {
-    pub(super) const fn new(metadata: Option<Metadata>) -> Self {
+    pub(super) fn new(issuer: &str, metadata: Option<Metadata>) -> Self {
         Self {
             metadata,
+            metadata_url: metadata::discovery_url(issuer),
             keys: None,
         }
     }
@@ -33,8 +37,7 @@ impl Vault {
         if self.provider.metadata.is_some() {
             return true;
         }
-        let url = metadata::discovery_url(&self.config.issuer);
-        self.fetch_once(Purpose::Metadata, url);
+        self.fetch_once(Purpose::Metadata, self.provider.metadata_url.clone());
         false
     }
 
@@ -62,7 +65,25 @@ impl Vault {
         self.get(purpose, url);
     }
 
-    pub(super) fn get(&mut self, purpose: Purpose, url: String) {
+    /// Finds out whether the provider can be reached. The address is a new one each time, so that neither a cache nor
+    /// a service worker or CDN in front of it has a response to it.
+    pub(super) fn send_probe(&mut self, purpose: Purpose) -> OpId {
+        let mut entropy = [0; 12];
+        self.entropy.fill(&mut entropy);
+        let nonce = base64url::encode(&entropy);
+        let url = [&*self.provider.metadata_url, "?", &nonce].concat();
+        self.get(purpose, url)
+    }
+
+    /// Returns true if a probe brought the provider's metadata.
+    pub(super) fn is_reachable(&self, probe: &Outcome) -> bool {
+        metadata::document(probe, "", "", "")
+            .and_then(|text| Metadata::parse(text, &self.config.issuer))
+            .is_ok()
+    }
+
+    /// Sends a GET, for which a response in the browser's cache is not enough.
+    pub(super) fn get(&mut self, purpose: Purpose, url: String) -> OpId {
         let request = HttpRequest {
             #[cfg(feature = "full")]
             proof: None,
@@ -70,13 +91,22 @@ impl Vault {
             form: None,
             keepalive: false,
         };
-        self.send(purpose, request);
+        self.send(purpose, request)
     }
 
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
-        let url = metadata::discovery_url(issuer);
-        let metadata = metadata::document(outcome, words!("discovery document"), &url, SILENT)
+        if metadata::is_absent(outcome) {
+            let url = metadata::other_url(issuer, &self.provider.metadata_url);
+            let was_first = url != metadata::discovery_url(issuer);
+            self.provider.metadata_url = url;
+            if was_first {
+                self.need_metadata();
+                return;
+            }
+        }
+        let url = &self.provider.metadata_url;
+        let metadata = metadata::document(outcome, words!("discovery document"), url, SILENT)
             .and_then(|text| Metadata::parse(text, issuer));
         match metadata {
             Ok(metadata) => {

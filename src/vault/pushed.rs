@@ -1,49 +1,50 @@
 //! A login whose request is pushed (RFC 9126): the provider gets the parameters before the page is told where to go.
+//!
+//! With `par: 'auto'` a provider that announces the endpoint may still not accept this client there: it may want client
+//! authentication, or its CORS may not allow this origin. Then this vault no longer pushes requests, with one warning.
+//! Anything else fails the login, since script of the page could gain from a request that is not pushed.
 
 use super::login::{Login, Stage};
 use super::{OpId, Purpose, Vault};
 use crate::authorize::Begun;
-use crate::error::{Code, Error, Result};
-use crate::http::Outcome;
+use crate::config::Pushing;
+use crate::error::{Code, Error};
 use crate::prelude::*;
-use crate::pushed;
+use crate::pushed::{self, Pushed};
 
 impl Vault {
-    /// Pushes the request of a login if the configuration says so, or the provider insists, and begins the login
-    /// with it as it is if not.
+    /// Pushes the request of a login, or begins the login without that.
     pub(super) fn push_or_begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
-        match self.pushed_endpoint() {
-            Ok(None) => self.begin_login(login, begun),
-            Ok(Some(endpoint)) => {
-                let op = self.send(Purpose::Push, pushed::request(&endpoint, &begun));
-                login.stage = Stage::Pushing(op, Box::new(begun));
-                self.logins.put(login);
-            }
-            Err(error) => self.post_error(login.port, login.id, &error),
-        }
-    }
-
-    /// Where to push it to.
-    ///
-    /// # Errors
-    /// [`Code::Unsupported`] if it should be pushed and cannot be.
-    fn pushed_endpoint(&self) -> Result<Option<String>> {
         let Some(metadata) = &self.provider.metadata else {
-            return Ok(None);
+            return;
         };
-        if !self.config.flows.pushes && !metadata.require_pushed_authorization_requests {
-            return Ok(None);
+        let endpoint = metadata.pushed_authorization_request_endpoint.as_deref();
+        let wants = match self.config.pushing {
+            Pushing::Auto => endpoint.is_some() && !self.is_pushing_refused,
+            pushing => pushing == Pushing::Always,
+        };
+        let is_required = metadata.require_pushed_authorization_requests;
+        if !wants && !is_required {
+            let url = begun.url(metadata);
+            return self.begin_login(login, begun, url);
         }
-        let endpoint = metadata.pushed_authorization_request_endpoint.clone();
-        endpoint.map(Some).ok_or_else(|| {
-            Error::new(
-                Code::Unsupported,
-                words!("the provider has no pushed_authorization_request_endpoint"),
-            )
-        })
+        if let Some(endpoint) = endpoint.filter(|_| self.config.pushing != Pushing::Never) {
+            let op = self.send(Purpose::Push, pushed::request(endpoint, &begun));
+            login.stage = Stage::Pushing(op, Box::new(begun));
+            return self.logins.put(login);
+        }
+        let message = words!(
+            "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
+        );
+        self.post_error(
+            login.port,
+            login.id,
+            &Error::new(Code::Unsupported, message),
+        );
     }
 
-    pub(super) fn login_pushed(&mut self, op: OpId, outcome: &Outcome) {
+    /// A push, or the probe after one, has come to an end.
+    pub(super) fn login_pushed(&mut self, op: OpId, pushed: Pushed) {
         let is_it = |login: &Login| matches!(login.stage, Stage::Pushing(o, _) if o == op);
         let Some(mut login) = self.logins.take(is_it) else {
             return;
@@ -52,9 +53,41 @@ impl Vault {
         let (Stage::Pushing(_, begun), Some(metadata)) = (stage, &self.provider.metadata) else {
             return;
         };
-        match pushed::address(outcome, metadata, &self.config.client_id, &begun) {
-            Ok(url) => self.begin_login(login, Begun { url, ..*begun }),
-            Err(error) => self.post_error(login.port, login.id, &error),
-        }
+        let is_required = metadata.require_pushed_authorization_requests;
+        let is_optional = self.config.pushing == Pushing::Auto;
+        let error = match pushed {
+            Pushed::Accepted(uri) => {
+                let url = pushed::address(&uri, metadata, &self.config.client_id, &begun);
+                return self.begin_login(login, *begun, url);
+            }
+            Pushed::Unreadable(_) if is_optional => {
+                // Either nothing can be reached, or this endpoint does not let this origin read its response.
+                login.stage = Stage::Pushing(self.send_probe(Purpose::ProbeForLogin), begun);
+                return self.logins.put(login);
+            }
+            Pushed::Closed(error) if is_optional => {
+                let code = if is_required {
+                    Code::LoginFailed
+                } else {
+                    Code::LoginNotPushed
+                };
+                let message = [
+                    words!(
+                        "the provider announces pushed authorization requests and did not accept one: "
+                    ),
+                    error.message(),
+                ];
+                let error = Error::of(code, &message);
+                if !is_required {
+                    self.is_pushing_refused = true;
+                    let url = begun.url(metadata);
+                    self.warn_developer(Some(login.port), &error);
+                    return self.begin_login(login, *begun, url);
+                }
+                error
+            }
+            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => error,
+        };
+        self.post_error(login.port, login.id, &error);
     }
 }

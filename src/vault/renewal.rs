@@ -10,12 +10,10 @@ use super::verification::Verification;
 use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
 use crate::allow::Which;
-use crate::base64url;
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::http::Outcome;
 use crate::id_token::{IdToken, Occasion, Rejected};
-use crate::metadata::{self, Metadata};
 use crate::prelude::*;
 #[cfg(feature = "full")]
 use crate::reasons;
@@ -361,26 +359,19 @@ impl Vault {
         self.refresh_postponed(why);
     }
 
-    /// Finds out whether the provider can be reached. The address is a new one each time, so that neither a cache nor
-    /// a service worker or CDN in front of it has a response to it.
     fn probe(&mut self) {
         if self.operations.iter().any(|o| o.purpose == Purpose::Probe) {
             return;
         }
-        let nonce = base64url::encode(&self.random::<12>());
-        let url = [&*metadata::discovery_url(&self.config.issuer), "?", &nonce].concat();
         self.renewal.probes = true;
-        self.get(Purpose::Probe, url);
+        self.send_probe(Purpose::Probe);
     }
 
     pub(super) fn probe_answered(&mut self, outcome: &Outcome) {
         if !core::mem::take(&mut self.renewal.probes) {
             return;
         }
-        let issuer = &self.config.issuer;
-        let metadata =
-            metadata::document(outcome, "", "", "").and_then(|text| Metadata::parse(text, issuer));
-        if metadata.is_err() {
+        if !self.is_reachable(outcome) {
             return self.renewal.schedule.unreachable();
         }
         let was_suspected = self.is_suspected();
@@ -607,7 +598,7 @@ fn unavailable() -> Error {
     Error::new(
         Code::ProviderUnavailable,
         words!(
-            "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors"
+            "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors; the session is kept"
         ),
     )
 }

@@ -56,6 +56,8 @@ impl Verification {
         let expected = Expected {
             issuer: &vault.config.issuer,
             client_id: &vault.config.client_id,
+            #[cfg(feature = "full")]
+            trusted_audiences: &vault.config.trusted_audiences,
             now_seconds: vault.provider_seconds(),
             tolerance_seconds: vault.config.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,

@@ -42,7 +42,7 @@ export function standardsSuite(platform, coordinator, { passesSockets }) {
         assert.ok(headers.dpop)
       }
       const [request] = app.provider.ledger.authorizationRequests()
-      assert.deepEqual(Object.keys(request.parameters).sort(), ['client_id', 'request_uri', 'state'])
+      assert.deepEqual(Object.keys(request.query).sort(), ['client_id', 'request_uri'])
     })
 
     test('another nonce of the API is no reason to fail, nor is a token that has expired', async () => {

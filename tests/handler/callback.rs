@@ -162,7 +162,7 @@ fn an_answer_without_iss_is_refused_where_the_provider_announces_one() {
     host.provider.metadata = r#","authorization_response_iss_parameter_supported":true"#.to_owned();
     let back = host.come_back("/auth/login");
     assert_eq!(host.arrive(&with(&back, "iss", None)).status, 400);
-    assert_eq!(host.faults(), [Code::IssuerMismatch]);
+    assert_eq!(host.faults(), [Code::CallbackInvalid]);
 }
 
 #[test]

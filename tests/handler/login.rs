@@ -325,7 +325,7 @@ fn a_pushed_request_shows_the_browser_a_reference_only() {
         let url = host.begin_login("/auth/login");
         let shown = crate::provider::parameters(url.split_once('?').unwrap().1);
         let names: Vec<&str> = shown.keys().map(String::as_str).collect();
-        assert_eq!(names, ["client_id", "request_uri", "state"]);
+        assert_eq!(names, ["client_id", "request_uri"]);
         let [pushed] = host.provider.sent_to("/par")[..] else {
             panic!("not one push");
         };

@@ -153,6 +153,8 @@ export async function serveApp({
     clientId: servers.clientId,
     redirectUri: '/callback',
     scope: 'openid profile email offline_access orders',
+    // oidc-provider issues refresh tokens only then.
+    consent: 'always',
     apis: [{ url: api.url, methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] }],
     ...config,
   }

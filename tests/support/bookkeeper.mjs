@@ -35,7 +35,10 @@ export class Bookkeeper {
   }
 
   #authorization(ctx, { at }) {
-    this.#ledger.record({ type: 'authorization_request', at, parameters: { ...ctx.query } })
+    // Those of a pushed request are not in the query.
+    const named = Object.entries(ctx.oidc?.params ?? ctx.query).filter(([, value]) => value !== undefined)
+    const parameters = Object.fromEntries(named)
+    this.#ledger.record({ type: 'authorization_request', at, parameters, query: { ...ctx.query } })
   }
 
   #code(ctx) {

@@ -35,7 +35,7 @@ import { EventEmitter } from 'node:events'
  * @property {string | null} codeVerifier
  * @property {string | null} origin
  *
- * @typedef {{ type: 'authorization_request', at: number, parameters: Record<string, string> }} AuthorizationRequest
+ * @typedef {{ type: 'authorization_request', at: number, parameters: Record<string, string>, query: Record<string, string> }} AuthorizationRequest
  * @typedef {{ type: 'revocation', at: number, kind: string | null, family: number | null, status: number }} Revocation
  * @typedef {{ type: 'family_revoked', at: number, family: number, by: string }} FamilyRevoked
  * @typedef {{ type: 'sign_in', at: number, account: string }} SignIn

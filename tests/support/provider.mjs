@@ -19,6 +19,7 @@ const ROUTES = {
   token: '/token',
   revocation: '/token/revocation',
   jwks: '/jwks',
+  pushed_authorization_request: '/request',
   end_session: '/session/end',
 }
 
@@ -28,6 +29,7 @@ export const ENDPOINTS = {
   [ROUTES.token]: 'token',
   [ROUTES.revocation]: 'revocation',
   [ROUTES.jwks]: 'jwks',
+  [ROUTES.pushed_authorization_request]: 'push',
   '/.well-known/openid-configuration': 'discovery',
   '/.well-known/oauth-authorization-server': 'discovery',
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom::json::Value;
 
-use crate::world::provider::{answer_url, params};
+use crate::world::provider::{REDIRECT_URI, answer_url, params};
 use crate::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
 };
@@ -289,7 +289,25 @@ fn an_answer_without_the_announced_iss_is_refused() {
     let answer = answer_without_code(&address, &[("code", "c")]);
     let (without_iss, _) = answer.split_once("&iss=").unwrap();
     let callback = finish(&mut world, page, without_iss);
-    assert_eq!(world.code(callback), "issuer_mismatch");
+    assert_eq!(world.code(callback), "callback_invalid");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn error_without_state_is_told_with_the_providers_code() {
+    for (query, code, said) in [
+        ("error=access_denied", "login_denied", "access_denied"),
+        ("error=invalid_scope", "login_failed", "invalid_scope"),
+        ("code=c", "callback_invalid", "no state"),
+    ] {
+        let mut world = World::new();
+        let page = world.open();
+        let address = [REDIRECT_URI, "?", query].concat();
+        let callback = finish(&mut world, page, &address);
+        let [found, message] = failure(&world, callback);
+        assert_eq!(found, code, "{query}");
+        assert!(message.contains(said), "{message}");
+    }
 }
 
 #[test]
@@ -297,7 +315,7 @@ fn each_refusal_of_the_provider_has_its_code() {
     for (error, code) in [
         ("access_denied", "login_denied"),
         ("login_required", "interaction_required"),
-        ("consent_required", "interaction_required"),
+        ("consent_required", "login_denied"),
         ("temporarily_unavailable", "provider_unavailable"),
         ("invalid_scope", "login_failed"),
     ] {
@@ -427,6 +445,14 @@ fn keys_that_cannot_be_had_fail_the_login() {
         let callback = finish(&mut world, page, &answer);
         assert_eq!(world.code(callback), "provider_unavailable", "{fault:?}");
     }
+}
+
+#[test]
+fn keys_that_are_not_there_are_a_fault_of_the_metadata() {
+    let (mut world, page, answer) = at_callback();
+    world.provider.fault(Endpoint::Keys, &[Fault::Status(404)]);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "metadata_invalid");
 }
 
 #[test]

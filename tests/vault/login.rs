@@ -74,7 +74,6 @@ fn a_failed_discovery_is_told_to_all_who_wait_and_tried_again_by_the_next() {
     for fault in [
         Fault::LostBefore,
         Fault::Status(503),
-        Fault::Status(404),
         Fault::Html,
         Fault::Silence,
     ] {
@@ -89,6 +88,37 @@ fn a_failed_discovery_is_told_to_all_who_wait_and_tried_again_by_the_next() {
         world.begin_login(pages[0], "redirect");
         assert_eq!(world.count(DISCOVERY), 2);
     }
+}
+
+#[test]
+fn after_a_404_the_metadata_is_looked_for_where_rfc_8414_has_it() {
+    let mut world = World::new();
+    let absent = Fault::Status(404);
+    world.provider.fault(Endpoint::Discovery, &[absent]);
+    let page = world.open();
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    assert_eq!(world.count(DISCOVERY), 2);
+}
+
+#[test]
+fn metadata_that_is_at_neither_place_is_invalid_and_looked_for_again() {
+    let mut world = World::new();
+    let absent = Fault::Status(404);
+    world
+        .provider
+        .fault(Endpoint::Discovery, &[absent, absent, absent]);
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "metadata_invalid");
+    let Some(Answer::Error { message, .. }) = world.answer(login) else {
+        panic!("no error");
+    };
+    assert!(message.contains("/.well-known/openid-configuration"));
+    assert!(message.contains("status 404"));
+    world.begin_login(page, "redirect");
+    assert_eq!(world.count(DISCOVERY), 4);
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod sockets;
 mod step_up;
 mod stuck_store;
 mod suspected;
+mod tampered_requests;
 mod unauthorized;
 #[path = "../world/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

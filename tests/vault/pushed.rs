@@ -20,17 +20,38 @@ fn query(address: &str) -> std::collections::BTreeMap<String, String> {
 
 #[test]
 fn a_configuration_that_asks_for_it_has_each_login_pushed() {
-    let mut world = world(r#"{"par":true,"authorizationParams":{"audience":"x"}}"#);
-    let page = world.open();
-    let address = world.begin_login(page, "redirect");
-    let in_address = query(&address);
-    let names: Vec<&str> = in_address.keys().map(String::as_str).collect();
-    assert_eq!(names, ["client_id", "request_uri", "state"]);
-    let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
-    assert_eq!(pushed["audience"], "x");
-    assert_eq!(pushed["code_challenge_method"], "S256");
-    assert_eq!(pushed["state"], in_address["state"]);
-    assert!(!pushed.contains_key("code_verifier"));
+    for par in [r#""par":true,"#, r#""par":"auto","#, ""] {
+        let mut world = world(&format!(
+            r#"{{{par}"authorizationParams":{{"audience":"x"}}}}"#
+        ));
+        let page = world.open();
+        let in_address = query(&world.begin_login(page, "redirect"));
+        let names: Vec<&str> = in_address.keys().map(String::as_str).collect();
+        assert_eq!(names, ["client_id", "request_uri"]);
+        let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
+        assert_eq!(pushed["audience"], "x");
+        assert_eq!(pushed["code_challenge_method"], "S256");
+        assert!(!pushed.contains_key("code_verifier"));
+    }
+}
+
+#[test]
+fn only_popups_and_silent_logins_show_their_state() {
+    for (members, is_shown) in [
+        (r#""mode":"redirect""#, false),
+        (r#""mode":"redirect","prompt":"login""#, false),
+        (r#""mode":"popup""#, true),
+        (r#""mode":"redirect","prompt":"none""#, true),
+    ] {
+        let mut world = world("{}");
+        let page = world.open();
+        let login = world.ask(page, &format!(r#""t":"login",{members}"#));
+        world.settle();
+        let in_address = query(&world.address(login));
+        let pushed = params(&world.provider.pushed[&in_address["request_uri"]]);
+        let shown = in_address.get("state");
+        assert_eq!(shown, is_shown.then_some(&pushed["state"]), "{members}");
+    }
 }
 
 #[test]
@@ -57,11 +78,135 @@ fn a_provider_that_insists_gets_its_way_without_being_configured() {
 }
 
 #[test]
-fn a_provider_that_merely_can_is_not_bothered() {
-    let mut world = world("{}");
+fn par_false_pushes_nothing() {
+    let mut world = world(r#"{"par":false}"#);
     let page = world.open();
     world.sign_in(page);
     assert_eq!(world.count(PUSH), 0);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn par_false_is_told_before_a_provider_that_requires_pushing() {
+    let mut world = world(r#"{"par":false}"#);
+    world.provider.wants_pushed = true;
+    let page = world.open();
+    let login = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(login), "unsupported");
+}
+
+/// Everything by which a provider says that it does not let this client push, and a response that is not readable.
+const CLOSED: [Fault; 7] = [
+    Fault::Refused("invalid_client"),
+    Fault::Refused("unauthorized_client"),
+    Fault::Status(401),
+    Fault::Status(403),
+    Fault::Status(404),
+    Fault::Status(405),
+    Fault::Opaque,
+];
+
+#[test]
+fn a_provider_closed_to_this_client_is_asked_once_and_warned_of_once() {
+    for fault in CLOSED {
+        let mut world = world("{}");
+        world.provider.outage(Endpoint::Push, fault);
+        let page = world.open();
+        for _ in 0..2 {
+            let address = world.begin_login(page, "redirect");
+            assert!(query(&address).contains_key("code_challenge"), "{fault:?}");
+            let answer = world.provider.sign_in(&address);
+            world.callback(page, &answer);
+            world.settle();
+            assert!(world.session(page).is_some(), "{fault:?}");
+        }
+        assert_eq!(world.count(PUSH), 1, "{fault:?}");
+        assert_eq!(world.warnings(page), ["login_not_pushed"], "{fault:?}");
+    }
+}
+
+#[test]
+fn a_provider_that_requires_pushing_never_gets_less() {
+    for fault in CLOSED {
+        let mut world = world("{}");
+        world.provider.wants_pushed = true;
+        world.provider.outage(Endpoint::Push, fault);
+        let page = world.open();
+        for _ in 0..2 {
+            let login = world.login(page, "redirect");
+            world.settle();
+            assert_eq!(world.code(login), "login_failed", "{fault:?}");
+        }
+        assert_eq!(world.count(PUSH), 2);
+        assert_eq!(world.warnings(page).len(), 0);
+    }
+}
+
+#[test]
+fn other_failures_do_not_lead_to_a_login_that_is_not_pushed() {
+    for (fault, code) in [
+        (Fault::LostBefore, "provider_unavailable"),
+        (Fault::LostAfter, "provider_unavailable"),
+        (Fault::Silence, "provider_unavailable"),
+        (Fault::Status(500), "provider_unavailable"),
+        (Fault::Status(503), "provider_unavailable"),
+        (Fault::Busy(429, Some(1)), "provider_unavailable"),
+        (Fault::Refused("server_error"), "provider_unavailable"),
+        (Fault::Refused("invalid_request"), "login_failed"),
+        (Fault::Refused("invalid_scope"), "login_failed"),
+        (Fault::Refused("access_denied"), "login_denied"),
+        (Fault::Html, "login_failed"),
+        (Fault::Truncated, "login_failed"),
+    ] {
+        let mut world = world("{}");
+        world.provider.fault(Endpoint::Push, &[fault]);
+        let page = world.open();
+        let login = world.login(page, "redirect");
+        world.advance(Duration::from_secs(10));
+        assert_eq!(world.code(login), code, "{fault:?}");
+        let address = world.begin_login(page, "redirect");
+        assert!(query(&address).contains_key("request_uri"), "{fault:?}");
+        assert_eq!(world.warnings(page).len(), 0, "{fault:?}");
+    }
+}
+
+#[test]
+fn an_unreadable_response_counts_only_while_the_metadata_is_readable() {
+    for outage in [
+        Fault::LostBefore,
+        Fault::Opaque,
+        Fault::Silence,
+        Fault::Status(502),
+        Fault::Status(404),
+        Fault::Html,
+        Fault::Truncated,
+    ] {
+        let mut world = world("{}");
+        let page = world.open();
+        world.begin_login(page, "popup");
+        world.provider.outage(Endpoint::Push, Fault::Opaque);
+        world.provider.outage(Endpoint::Probe, outage);
+        let login = world.login(page, "redirect");
+        world.advance(Duration::from_secs(10));
+        assert_eq!(world.code(login), "provider_unavailable", "{outage:?}");
+        world.provider.repair();
+        let address = world.begin_login(page, "redirect");
+        assert!(query(&address).contains_key("request_uri"), "{outage:?}");
+    }
+}
+
+#[test]
+fn a_new_vault_pushes_again() {
+    let mut world = world("{}");
+    world.provider.outage(Endpoint::Push, Fault::Status(404));
+    let page = world.open();
+    world.begin_login(page, "redirect");
+    world.provider.repair();
+    world.restart();
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    assert!(query(&address).contains_key("request_uri"));
 }
 
 #[test]
@@ -77,7 +222,7 @@ fn a_configuration_that_asks_for_it_is_not_satisfied_with_less() {
 fn no_reference_is_used_for_two_logins() {
     let mut world = world(r#"{"par":true}"#);
     let page = world.open();
-    let [one, other] = [(), ()].map(|()| query(&world.begin_login(page, "redirect")));
+    let [one, other] = [(), ()].map(|()| query(&world.begin_login(page, "popup")));
     assert_ne!(one["request_uri"], other["request_uri"]);
     assert_ne!(one["state"], other["state"]);
     assert_eq!(world.count(PUSH), 2);

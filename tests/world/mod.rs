@@ -648,6 +648,15 @@ impl World {
     }
 
     /// The session as a page was last told of it.
+    /// The codes of the warnings that a page was told to print.
+    pub(crate) fn warnings(&self, port: PortId) -> Vec<&str> {
+        let messages = self.page(port).messages.iter();
+        let warnings = messages.filter(|message| message.str("t") == Some("warning"));
+        warnings
+            .map(|warning| warning.str("warning").unwrap())
+            .collect()
+    }
+
     pub(crate) fn session(&self, port: PortId) -> Option<&Object> {
         self.last_session_message(port)?.get("session")?.as_object()
     }
@@ -1476,10 +1485,12 @@ impl World {
         }
         let mut is_final = id != 0;
         if let Answer::Navigate(url) = &answer {
-            let state = &params(url.split_once('?').unwrap().1)["state"];
-            self.witness.secret_in_requests(state);
-            // The opener of a popup waits for the end of the login.
-            is_final = !state.ends_with(".p");
+            // A pushed login by redirect has none in its address.
+            if let Some(state) = params(url.split_once('?').unwrap().1).get("state") {
+                self.witness.secret_in_requests(state);
+                // The opener of a popup waits for the end of the login.
+                is_final = !state.ends_with(".p");
+            }
         }
         // A login on another device goes on.
         is_final &= !matches!(answer, Answer::Device { .. });

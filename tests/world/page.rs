@@ -89,7 +89,7 @@ fn answer(message: &Object) -> Option<Answer> {
             message: text("message")?,
         },
         "inspection" => Answer::Inspection(message.get("holdings")?.as_array()?.to_vec()),
-        "ready" | "failed" | "session" | "expiring" | "trace" => return None,
+        "ready" | "failed" | "session" | "expiring" | "trace" | "warning" => return None,
         other => panic!("pages know no message of type {other}"),
     })
 }

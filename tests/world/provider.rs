@@ -397,7 +397,9 @@ impl Provider {
         let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
-            "/.well-known/openid-configuration" => Endpoint::Discovery,
+            "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
+                Endpoint::Discovery
+            }
             "/jwks" => Endpoint::Keys,
             "/revoke" => Endpoint::Revoke,
             "/par" => Endpoint::Push,

@@ -58,6 +58,12 @@ export interface TokenHandlerConfig {
   origin?: FromEnv<string>
   /** The ID token's claims that the page may see, besides `sub`. */
   claims?: string[]
+  /** Whether each login asks for consent (`prompt=consent`): see `consent` in `strongroom/worker`. Default `'provider'`. */
+  consent?: 'provider' | 'always'
+  /** What to do with scopes that a login did not ask for: log `scope_exceeded` (default), or `'refuse'` the login. */
+  unrequestedScopes?: 'warn' | 'refuse'
+  /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
+  trustedAudiences?: string[]
   /** More parameters for the authorization request. */
   authorizationParams?: Record<string, string>
   /** Names of parameters that pages may add to a login's address. Default: none. */

@@ -17,6 +17,7 @@ export default (coordinator) => {
       },
       cookie: { keys: ({ COOKIE_KEYS }) => COOKIE_KEYS },
       scope: 'openid profile offline_access orders',
+      consent: 'always',
       routes: [{ prefix: '/api/', upstream: env.UPSTREAM, methods: ['GET', 'POST', 'PUT'] }],
       postLogoutRedirectUri: '/',
       coordinator,

@@ -6,6 +6,7 @@ export const handler = createTokenHandler({
   client: { id: 'web', auth: { method: 'client_secret_basic', secret: (env) => env.CLIENT_SECRET } },
   cookie: { keys: (env) => env.COOKIE_KEYS },
   scope: 'openid profile offline_access orders',
+  consent: 'always',
   routes: [{ prefix: '/api/', upstream: (env) => env.UPSTREAM, methods: ['GET', 'POST'] }],
   coordinator: inIsolate(),
 })

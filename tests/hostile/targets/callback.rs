@@ -47,10 +47,15 @@ pub fn check(input: &[u8]) {
     let answer = match Answer::parse(config(), text) {
         Ok(answer) => answer,
         Err(error) => {
-            assert!(matches!(
-                error.code(),
-                Code::CallbackInvalid | Code::RedirectUriMismatch
-            ));
+            let is_of_provider = all("state").is_empty() && all("error").len() == 1;
+            assert!(
+                is_of_provider
+                    || matches!(
+                        error.code(),
+                        Code::CallbackInvalid | Code::RedirectUriMismatch
+                    )
+            );
+            assert_presentable(error.message());
             // A code in the path is the user's own doing.
             let is_in_path = codes
                 .iter()
@@ -80,6 +85,7 @@ pub fn check(input: &[u8]) {
         code_verifier: Secret::from("v"),
         return_to: "/".to_owned(),
         popup: false,
+        is_silent: false,
         max_age: None,
         created_at: 0,
         key: None,
@@ -94,7 +100,12 @@ pub fn check(input: &[u8]) {
             assert_eq!(all("iss"), [ISSUER]);
         }
         Err(error) if error.code() == Code::IssuerMismatch => {
+            assert_eq!(all("iss").len(), 1);
             assert_ne!(all("iss"), [ISSUER]);
+            assert_presentable(error.message());
+        }
+        Err(error) if error.code() == Code::CallbackInvalid => {
+            assert!(all("iss").is_empty());
             assert_presentable(error.message());
         }
         Err(error) => {

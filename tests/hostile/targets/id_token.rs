@@ -119,6 +119,7 @@ fn expected(original: Option<&IdToken>) -> Expected<'_> {
     Expected {
         issuer: ISSUER,
         client_id: "spa",
+        trusted_audiences: &[],
         now_seconds: NOW,
         tolerance_seconds: TOLERANCE,
         access_token,

@@ -96,6 +96,7 @@ export async function startEdgeSite(
         COOKIE_KEYS: randomBytes(32).toString('base64'),
         OPTIONS: JSON.stringify({
           scope: 'openid profile email offline_access orders',
+          consent: 'always',
           routes: [
             {
               prefix: '/api/',

@@ -1,0 +1,155 @@
+//! The authorization URL passes through the page, so script can change it on its way to the provider. What the vault
+//! notices of that, and what it makes of it.
+
+use crate::world::provider::params;
+use crate::world::{EXCHANGE, REVOKE, World};
+
+/// Scopes of a grant, as the provider names them, for a login that asked for `openid profile offline_access`.
+const WIDER: &str = "openid profile offline_access orders admin";
+
+fn sign_in_granted(config: &str, granted: &'static str) -> (World, u32, crate::world::Request) {
+    let mut world = World::with(config);
+    world.provider.scope = Some(granted);
+    let page = world.open();
+    let callback = world.sign_in(page);
+    (world, page, callback)
+}
+
+#[test]
+fn scopes_beyond_the_request_are_reported_once() {
+    for config in ["{}", r#"{"unrequestedScopes":"warn"}"#] {
+        let (mut world, page, _) = sign_in_granted(config, WIDER);
+        assert!(world.session(page).is_some());
+        world.sign_in(page);
+        assert_eq!(world.warnings(page), ["scope_exceeded"]);
+        let warning = world.page(page).of_type("warning").next().unwrap();
+        assert!(warning.str("message").unwrap().ends_with(": orders admin"));
+    }
+}
+
+#[test]
+fn an_inspector_hears_of_scopes_beyond_the_request_each_time() {
+    let (mut world, page, _) = sign_in_granted(r#"{"inspect":true}"#, WIDER);
+    world.sign_in(page);
+    let traces = world.page(page).of_type("trace");
+    let traced = traces.filter(|trace| trace.str("event") == Some("scope_exceeded"));
+    assert_eq!(traced.count(), 2);
+}
+
+#[test]
+fn scopes_that_were_asked_for_are_no_cause_for_a_warning() {
+    for granted in [
+        "openid profile offline_access",
+        "offline_access  openid profile",
+        "openid",
+        "",
+    ] {
+        let (world, page, _) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, granted);
+        assert!(world.session(page).is_some(), "{granted}");
+        assert_eq!(world.warnings(page).len(), 0, "{granted}");
+    }
+}
+
+#[test]
+fn scopes_beyond_the_request_fail_the_login_if_configured_so() {
+    let (world, page, callback) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, WIDER);
+    assert_eq!(world.code(callback), "scope_exceeded");
+    assert!(world.session(page).is_none());
+    assert_eq!(world.count(REVOKE), 1);
+    assert!(world.provider.has_revoked_everything());
+}
+
+#[test]
+fn scopes_that_a_page_was_allowed_to_add_were_asked_for() {
+    let config = r#"{"unrequestedScopes":"refuse","loginScopes":["orders","admin"]}"#;
+    let mut world = World::with(config);
+    world.provider.scope = Some(WIDER);
+    let page = world.open();
+    let login = world.ask(
+        page,
+        r#""t":"login","mode":"redirect","scope":"orders admin""#,
+    );
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    world.callback(page, &answer);
+    world.settle();
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn a_missing_refresh_token_is_reported_once_if_it_was_asked_for() {
+    for (config, expected) in [
+        ("{}", &["refresh_token_missing"][..]),
+        (r#"{"consent":"always"}"#, &[]),
+        (r#"{"scope":"openid"}"#, &[]),
+    ] {
+        let mut world = World::with(config);
+        world.provider.issues_refresh_tokens = false;
+        let page = world.open();
+        world.sign_in(page);
+        world.sign_in(page);
+        assert_eq!(world.warnings(page), expected, "{config}");
+    }
+}
+
+#[test]
+fn a_silent_login_without_refresh_token_is_no_cause_for_a_warning() {
+    let mut world = World::new();
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    let login = world.ask(page, r#""t":"login","mode":"redirect","prompt":"none""#);
+    world.settle();
+    let answer = world.provider.sign_in(&world.address(login));
+    world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.warnings(page).len(), 0);
+}
+
+/// The record and the address of a login whose tokens would be bound to a key of the attacker's.
+fn of_attacker() -> (String, String) {
+    let mut world = World::seeded(r#"{"dpop":true}"#, 7);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let jkt = params(address.split_once('?').unwrap().1)["dpop_jkt"].clone();
+    let (_, record) = world.store.copy().remove(0);
+    let (_, jwk) = record.split_once(r#""dpop":"#).unwrap();
+    let (jwk, _) = jwk.split_once('}').unwrap();
+    ([jwk, "}"].concat(), jkt)
+}
+
+/// A login whose stored record names the attacker's key.
+fn with_planted_key() -> (World, u32, String, String) {
+    let (planted_jwk, planted_jkt) = of_attacker();
+    let mut world = World::with(r#"{"dpop":true}"#);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let (key, record) = world.store.copy().remove(0);
+    let (before, rest) = record.split_once(r#""dpop":"#).unwrap();
+    let (_, after) = rest.split_once('}').unwrap();
+    let forged = [before, r#""dpop":"#, &planted_jwk, after].concat();
+    assert_ne!(forged, record);
+    world.store.forge(&key, &forged);
+    (world, page, address, planted_jkt)
+}
+
+#[test]
+fn a_key_planted_in_the_store_is_not_used_while_the_vault_remembers_its_own() {
+    let (mut world, page, address, planted) = with_planted_key();
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    assert!(world.session(page).is_some());
+    assert_ne!(world.provider.key_of_family(0), Some(planted.as_str()));
+}
+
+#[test]
+fn tokens_are_not_bound_to_a_key_planted_in_store_and_url() {
+    let (mut world, page, address, planted) = with_planted_key();
+    let own = params(address.split_once('?').unwrap().1)["dpop_jkt"].clone();
+    let answer = world.provider.sign_in(&address.replace(&own, &planted));
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(callback), "code_rejected");
+    assert_eq!(world.count(EXCHANGE), 1);
+    assert!(world.session(page).is_none());
+}
