@@ -743,7 +743,7 @@ mod tests {
 
     #[cfg(feature = "full")]
     #[test]
-    fn a_page_adds_only_what_the_configuration_lets_it_add() {
+    fn login_options_add_only_configured_parameters() {
         let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
         let begun = |more: &[(&str, &str)]| {
             let params = LoginParams {

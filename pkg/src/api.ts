@@ -136,8 +136,8 @@ export interface LoginOptions {
   returnTo?: string
   /**
    * OpenID Connect Core 3.1.2.1: `none` alone, or one or more of `login`, `consent`, `select_account` and `create`
-   * (Initiating User Registration 1.0), separated by spaces. Anything else is refused. With `offline_access` in
-   * the configured scope `consent` is added, but not to `none` (section 11).
+   * (Initiating User Registration 1.0), separated by spaces. Anything else is refused. With
+   * `consent: 'always'` in the configuration `consent` is added, but not to `none`.
    */
   prompt?: string
   /** The user's identifier, if known. */

@@ -31,7 +31,10 @@ export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error'
 /** What refuses a question, or all of them. */
 type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand }
 /** What concerns the whole page. */
-export type Announcement = Extract<VaultMessage, { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' }>
+export type Announcement = Extract<
+  VaultMessage,
+  { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' }
+>
 /** What JSON cannot carry: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
 /** A piece of a body: `null` at its end, `false` where the connection broke. */

@@ -18,13 +18,20 @@ test('a popup of a dedicated worker: its answer finds its opener', time, async (
   assert.equal(value.claims.sub, 'alice')
 })
 
-test('unsupported: the smaller module does not send the user to such a provider', time, async () => {
+test('without being configured, too', time, async () => {
   app.setConfig({ par: undefined })
+  const page = await app.open()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+})
+
+test('unsupported: par: false does not send the user to such a provider', time, async () => {
+  app.setConfig({ par: false })
   const page = await app.open()
   await booted(page)
   const { error } = await page.evaluate(() => settle(room.login()))
   assert.equal(error.code, 'unsupported')
-  assert.match(error.message, /par: true/)
+  assert.match(error.message, /par is false/)
   assert.equal(page.url(), `${app.site.origin}/`)
   app.setConfig({})
 })

@@ -226,6 +226,8 @@ impl Life {
         // An API's own tokens come by a refresh.
         provider.issues_refresh_tokens = dice.roll(15) != 0 || !of_their_own.is_empty();
         provider.id_token_on_refresh = dice.roll(3) == 0;
+        provider.takes_pushed = more_dice.roll(3) == 0;
+        provider.wants_pushed = provider.takes_pushed && more_dice.roll(3) == 0;
         let minutes = |dice: &mut Dice| dice.pick(&[0, 0, 0, 0, -5, -1, 1, 7]);
         let ahead = minutes(&mut dice) * 60_000;
         provider.tells_time = dice.roll(if ahead == 0 { 2 } else { 8 }) != 0;
@@ -619,6 +621,16 @@ impl Life {
                 Fault::Refused("something_new"),
             ]));
         }
+        if endpoint == Endpoint::Push && self.more_dice.roll(3) == 0 {
+            self.tally.fault("push refused");
+            return Fate::Fault(self.more_dice.pick(&[
+                Fault::Status(403),
+                Fault::Status(404),
+                Fault::Refused("unauthorized_client"),
+                Fault::Refused("invalid_request"),
+                Fault::Opaque,
+            ]));
+        }
         let (name, fate) = match self.dice.roll(20) {
             0..3 => (
                 "5xx",
@@ -823,7 +835,12 @@ impl Life {
             }
             "captive portal"
         };
-        for endpoint in [Endpoint::Refresh, Endpoint::Exchange, Endpoint::Revoke] {
+        for endpoint in [
+            Endpoint::Push,
+            Endpoint::Refresh,
+            Endpoint::Exchange,
+            Endpoint::Revoke,
+        ] {
             provider.outage(endpoint, Fault::Opaque);
         }
         let millis = self.more_dice.pick(&[20 * SECOND, 5 * MINUTE, 20 * MINUTE]);
@@ -838,6 +855,7 @@ impl Life {
             Endpoint::Probe,
             Endpoint::Discovery,
             Endpoint::Keys,
+            Endpoint::Push,
             Endpoint::Refresh,
             Endpoint::Exchange,
             Endpoint::Revoke,

@@ -87,9 +87,15 @@ globalThis.failures = []
 globalThis.boot = settle(start())
 `
 
+/** oidc-provider issues refresh tokens only to users who have just consented. */
+const withConsent = (config) => ({
+  consent: /offline_access/.test(config.scope) ? 'always' : undefined,
+  ...config,
+})
+
 const workerScript = (config) => `
 import { vault } from '/strongroom/worker.js'
-vault(${JSON.stringify(config)})
+vault(${JSON.stringify(withConsent(config))})
 `
 
 /** The scripts of the vault's origin, as docs/vault-origin.md has them. */
@@ -153,8 +159,6 @@ export async function serveApp({
     clientId: servers.clientId,
     redirectUri: '/callback',
     scope: 'openid profile email offline_access orders',
-    // oidc-provider issues refresh tokens only then.
-    consent: 'always',
     apis: [{ url: api.url, methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] }],
     ...config,
   }
@@ -185,7 +189,7 @@ export async function serveApp({
 
   return {
     ...servers,
-    config: usual,
+    config: withConsent(usual),
     /** Replaces the worker's file for workers that start from now on. */
     setWorker(text) {
       home.files[WORKER] = text

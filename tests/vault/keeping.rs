@@ -50,13 +50,48 @@ fn a_session_survives_its_worker() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
+/// What is in the store of logins and of sessions, and what was ever asked of the latter.
+fn is_anything_stored(world: &World) -> bool {
+    !world.store.copy().is_empty()
+        || !matches!(world.store.session(), Loaded::Nothing)
+        || world.store.key_of_session().is_some()
+        || world.count(Kind::Load) > 0
+        || world.count(Kind::Lock) > 0
+}
+
 #[test]
-fn without_it_a_session_does_not() {
+fn in_memory_mode_nothing_of_a_session_is_written() {
+    for config in [
+        "{}",
+        r#"{"session":{"persist":"memory"}}"#,
+        r#"{"dpop":true}"#,
+    ] {
+        let (mut world, page) = World::signed_in_with(config);
+        assert!(!is_anything_stored(&world), "after the login: {config}");
+        world.expire_access_token();
+        assert_eq!(status(&mut world, page), Some(200));
+        assert_eq!(world.count(REFRESH), 1);
+        assert!(!is_anything_stored(&world), "after a refresh: {config}");
+        world.logout(page);
+        world.settle();
+        assert!(!is_anything_stored(&world), "after the logout: {config}");
+    }
+}
+
+#[test]
+fn in_memory_mode_a_session_does_not_survive_its_worker() {
     let (mut world, _) = World::signed_in();
     world.restart();
     let page = world.open();
     world.settle();
     assert!(world.session(page).is_none());
+}
+
+#[test]
+fn the_control_in_sealed_mode_a_session_is_written() {
+    let (world, _) = signed_in();
+    assert!(is_anything_stored(&world));
+    assert!(matches!(world.store.session(), Loaded::Found(_)));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+// Script of the page sees the address that a login is sent to, and can send the window to another. What it can change
+// there with and without pushed requests (RFC 9126), what is noticed, and what a provider that takes none makes of it.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+
+/** What the configuration asks for; the provider would grant `orders` as well. */
+const NARROW = 'openid profile offline_access'
+
+let app
+
+before(async () => {
+  app = await startApp({ config: { scope: NARROW }, provider: { accessTokenSeconds: 60 } })
+})
+after(() => app?.close())
+afterEach(() => {
+  app.setConfig({})
+  app.provider.faults.clear()
+})
+
+const lastRequest = () => app.ledger.authorizationRequests().at(-1)
+
+/** A page whose console is read along. */
+const openPage = async (path) => {
+  const page = await app.open(path)
+  const warnings = []
+  page.on('console', (line) => line.type() === 'warning' && warnings.push(line.text()))
+  const warningsOf = (code) => warnings.filter((line) => line.startsWith(`strongroom: ${code}: `))
+  /** Its texts are loaded first, so it may come behind the session. */
+  const warned = async (code) => {
+    if (warningsOf(code).length) return
+    await page.waitForEvent('console', (line) => line.text().startsWith(`strongroom: ${code}: `))
+  }
+  return { page, warningsOf, warned }
+}
+
+/** Begins a login as script does that has found the worker, and goes where it wants instead. */
+const attack = async (page, changes) => {
+  await booted(page)
+  await page.evaluate(async (changed) => {
+    const { port1: port, port2 } = new MessageChannel()
+    const address = new Promise((resolve) => {
+      port.onmessage = ({ data }) => {
+        const message = Array.isArray(data) ? JSON.parse(data[0]) : {}
+        if (message.t === 'navigate') resolve(message.url)
+      }
+    })
+    create.shared().port.postMessage('strongroom', [port2])
+    port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+    port.postMessage([JSON.stringify({ t: 'login', id: 1, mode: 'redirect' })])
+    const url = new URL(await address)
+    for (const [name, value] of Object.entries(changed)) url.searchParams.set(name, value)
+    setTimeout(() => location.assign(url))
+  }, changes)
+  await giveConsent(page)
+  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+  return booted(page)
+}
+
+const CHANGES = { scope: `${NARROW} orders`, prompt: 'login consent', acr_values: 'phr' }
+
+test('without pushed requests a changed scope is granted, and the page’s console says so', time, async () => {
+  app.setConfig({ par: false })
+  const { page, warningsOf, warned } = await openPage()
+  assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
+  assert.equal(lastRequest().parameters.acr_values, 'phr')
+  const { scopes } = await page.evaluate(() => room.session)
+  assert.deepEqual(scopes, [...NARROW.split(' '), 'orders'])
+  await warned('scope_exceeded')
+  assert.equal(warningsOf('scope_exceeded').length, 1)
+  assert.match(warningsOf('scope_exceeded')[0], /did not ask for: orders\. Find out what changed/)
+  await page.context().close()
+})
+
+test('scope_exceeded: unrequestedScopes: ’refuse’ makes that an error', time, async () => {
+  app.setConfig({ par: false, unrequestedScopes: 'refuse' })
+  const { page } = await openPage()
+  const { error } = await attack(page, CHANGES)
+  assert.equal(error.code, 'scope_exceeded')
+  assert.equal(await page.evaluate(() => room.session), null)
+  await page.context().close()
+})
+
+test('with pushed requests, which are the default, nothing that is added counts', time, async () => {
+  const { page, warningsOf } = await openPage()
+  assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
+  assert.deepEqual(Object.keys(lastRequest().query).sort(), [
+    'acr_values',
+    'client_id',
+    'prompt',
+    'request_uri',
+    'scope',
+  ])
+  const { scope, acr_values, prompt } = lastRequest().parameters
+  assert.deepEqual({ scope, acr_values, prompt }, { scope: NARROW, acr_values: undefined, prompt: 'consent' })
+  const { scopes } = await page.evaluate(() => room.session)
+  assert.deepEqual(scopes, NARROW.split(' '))
+  assert.equal(warningsOf('scope_exceeded').length, 0)
+  await page.context().close()
+})
+
+test('par takes no other module: the smaller one pushes', time, async () => {
+  for (const par of [undefined, 'auto', true, false]) {
+    app.setConfig({ par })
+    app.site.requests.length = 0
+    const { page } = await openPage()
+    await signIn(page)
+    assert.equal('request_uri' in lastRequest().query, par !== false, String(par))
+    assert.ok(!app.site.requests.some(({ path }) => path.includes('full')), String(par))
+    await page.context().close()
+  }
+})
+
+test('a popup opens within the click, though its request is pushed first', time, async () => {
+  app.provider.faults.add('push', { delay: 2000 })
+  const { page } = await openPage()
+  const { value } = await signInByPopup(page)
+  assert.equal(value.claims.sub, 'alice')
+  assert.ok(lastRequest().query.request_uri)
+  await page.context().close()
+})
+
+const REFUSALS = {
+  'status 403': { answer: { status: 403, body: 'no', cors: true } },
+  'a response that CORS hides': { answer: { status: 401, body: { error: 'invalid_client' }, cors: false } },
+}
+for (const [name, fault] of Object.entries(REFUSALS)) {
+  test(`login_not_pushed: ${name}: logins go on without, with one warning`, time, async () => {
+    app.provider.faults.add('push', { ...fault, times: 2 })
+    const { page, warningsOf, warned } = await openPage()
+    await signIn(page)
+    await warned('login_not_pushed')
+    assert.equal(lastRequest().query.scope, NARROW)
+    await signIn(page)
+    assert.equal(lastRequest().query.scope, NARROW)
+    assert.equal(warningsOf('login_not_pushed').length, 1)
+    assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
+    await page.context().close()
+  })
+}
+
+test(
+  'provider_unavailable: a cut connection is no reason to do without, if nothing else works either',
+  time,
+  async () => {
+    const { page } = await openPage()
+    await signIn(page)
+    app.provider.faults.add('push', { drop: true, times: 2 })
+    app.provider.faults.add('discovery', { drop: true, times: 2 })
+    const { error } = await page.evaluate(() => settle(room.login()))
+    assert.equal(error.code, 'provider_unavailable')
+    assert.doesNotMatch(error.message, /kept/)
+    await page.context().close()
+  },
+)
+
+test('refresh_token_missing: oidc-provider wants consent for offline_access', time, async () => {
+  app.setConfig({ consent: undefined })
+  const { page, warningsOf, warned } = await openPage()
+  await signIn(page)
+  assert.equal(lastRequest().parameters.prompt, undefined)
+  await warned('refresh_token_missing')
+  assert.equal(warningsOf('refresh_token_missing').length, 1)
+  assert.match(warningsOf('refresh_token_missing')[0], /consent: 'always'/)
+  await page.context().close()
+})
+
+test('an error without state is one at the redirect URI, and nobody’s business elsewhere', time, async () => {
+  const callback = await app.open('/callback?error=access_denied&lang=de')
+  const { error } = await booted(callback)
+  assert.equal(error.code, 'login_denied')
+  assert.match(error.message, /access_denied/)
+  assert.equal(callback.url(), `${app.site.origin}/callback?lang=de`)
+  const code = await app.open('/callback?code=SUMMER')
+  assert.equal((await booted(code)).error.code, 'callback_invalid')
+  const shop = await app.open('/?code=SUMMER')
+  assert.deepEqual(await booted(shop), { value: null })
+  assert.equal(shop.url(), `${app.site.origin}/?code=SUMMER`)
+  for (const page of [callback, code, shop]) await page.context().close()
+})
