@@ -199,7 +199,8 @@ const LARGER = {
   inspect: { inspect: true },
   'session.persist': { session: { persist: 'sealed' } },
   dpop: { dpop: true },
-  par: { par: true },
+  trustedAudiences: { trustedAudiences: ['https://api.example.com'] },
+  unrequestedScopes: { unrequestedScopes: 'refuse' },
   responseMode: { responseMode: 'fragment' },
   loginParams: { loginParams: ['display'] },
   loginScopes: { loginScopes: ['orders:write'] },
@@ -246,6 +247,8 @@ test('all other options are the smaller module’s', time, async () => {
   app.setConfig({
     session: { idle: 60, absolute: 3600, persist: 'memory' },
     claims: ['email'],
+    par: true,
+    consent: 'always',
     authorizationParams: { audience: 'a' },
     clockTolerance: 1,
     requestTimeout: 5,
