@@ -120,3 +120,24 @@ fn the_absolute_limit_is_warned_of_too() {
     }
     assert_eq!(warnings(&world, page), [began + 600_000]);
 }
+
+#[test]
+fn warning_comes_a_tenth_of_the_idle_limit_ahead() {
+    let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":100}}"#);
+    world.advance(Duration::from_secs(89));
+    assert_eq!(warnings(&world, page), []);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(warnings(&world, page).len(), 1);
+}
+
+#[test]
+fn pages_hear_nothing_more_between_warning_and_end() {
+    let (mut world, page) = World::signed_in();
+    world.advance(Duration::from_secs(1741));
+    let before = world.page(page).messages.len();
+    for _ in 0..5 {
+        world.advance(Duration::from_secs(2));
+        world.wake();
+    }
+    assert_eq!(world.page(page).messages.len(), before);
+}

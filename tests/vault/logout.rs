@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::keeping::SEALED;
 use crate::world::provider::{ISSUER, params};
 use crate::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, World,
@@ -343,4 +344,44 @@ fn a_login_that_begins_after_the_logout_is_not_stopped() {
     world.logout(page);
     world.sign_in(page);
     assert!(world.session(page).is_some());
+}
+
+#[test]
+fn logout_of_one_page_survives_the_end_of_another() {
+    for config in ["{}", SEALED] {
+        let (mut world, page) = World::signed_in_with(config);
+        let other = world.open();
+        world.hold(&[REVOKE]);
+        let logout = world.logout(page);
+        world.settle();
+        world.leave(other);
+        world.release();
+        assert_eq!(world.answer(logout), Some(&Answer::Done(None)), "{config}");
+    }
+}
+
+#[test]
+fn stored_logout_still_waits_for_the_revocation() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.hold(&[REVOKE]);
+    let logout = world.logout(page);
+    world.settle();
+    assert_eq!(world.answer(logout), None);
+    world.release();
+    assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+}
+
+#[test]
+fn logout_that_waits_for_metadata_survives_the_end_of_another_page() {
+    let (mut world, _) = World::signed_in_with(SEALED);
+    world.restart();
+    let pages = [world.open(), world.open()];
+    world.hold(&[DISCOVERY]);
+    let logouts = pages.map(|page| world.ask(page, PROVIDER_LOGOUT));
+    world.settle();
+    world.leave(pages[1]);
+    world.release();
+    let answer = world.answer(logouts[0]);
+    assert!(matches!(answer, Some(Answer::Done(Some(_)))), "{answer:?}");
+    assert_eq!(world.answer(logouts[1]), None);
 }

@@ -14,16 +14,17 @@ mod splice;
 mod tests;
 
 use crate::at_once;
-use crate::paths::at;
+use crate::paths::{at, target};
 use crate::progress::{Output, seconds, step};
 use accepted::Accepted;
 use anyhow::{Context, Result, bail};
 use build::Tree;
 use list::Mutant;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tests::{Suite, Verdict};
 
@@ -119,12 +120,13 @@ fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     )?;
     let mut verdicts: Vec<Verdict> = vec![Verdict::Unviable; mutants.len()];
     let done = AtomicUsize::new(0);
+    let log = Log::new()?;
     let together: Vec<usize> = build.together.iter().copied().collect();
     println!("  … {} mutants, {} at the same time", together.len(), jobs);
     let results = at_once::each(jobs, together.iter().copied(), |i| {
         let verdict = suite.test(mutants, i);
-        if let Ok(Verdict::Missed { .. }) = verdict {
-            println!("    survives: {}", mutants[i].shown());
+        if let Ok(verdict) = verdict {
+            log.note(&mutants[i], verdict);
         }
         show_progress(
             done.fetch_add(1, Ordering::Relaxed) + 1,
@@ -153,6 +155,25 @@ fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     }
     println!("  tested in {}", seconds(start.elapsed()));
     Ok(verdicts)
+}
+
+/// Verdicts as they come: a run may take long, and be ended before its report.
+struct Log(Mutex<File>);
+
+impl Log {
+    fn new() -> Result<Self> {
+        Ok(Self(Mutex::new(File::create(target(
+            "mutants/verdicts.txt",
+        ))?)))
+    }
+
+    fn note(&self, mutant: &Mutant, verdict: Verdict) {
+        if let Verdict::Missed { .. } = verdict {
+            println!("    survives: {}", mutant.shown());
+        }
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(file, "{verdict:?}\t{}", mutant.shown()).ok();
+    }
 }
 
 fn show_progress(done: usize, of: usize, start: Instant) {
