@@ -479,3 +479,19 @@ fn a_logout_without_the_lock_is_not_undone_by_who_has_it() {
     assert_eq!(world.reason(other_page), Some("logged_out"));
     assert!(world.provider.has_revoked_everything());
 }
+
+#[test]
+fn delayed_logout_spares_a_login_that_began_after_it() {
+    let (mut world, page, other_page) = two_vaults_with(SEALED);
+    world.hold_in(0, Kind::Lock);
+    world.logout(page);
+    world.settle();
+    assert!(world.session(page).is_none());
+    world.pass_time(secs(1));
+    world.sign_in(other_page);
+    world.unhold();
+    for page in [page, other_page] {
+        assert!(world.session(page).is_some());
+    }
+    assert!(!world.provider.has_revoked_everything());
+}

@@ -385,3 +385,17 @@ fn logout_that_waits_for_metadata_survives_the_end_of_another_page() {
     assert!(matches!(answer, Some(Answer::Done(Some(_)))), "{answer:?}");
     assert_eq!(world.answer(logouts[1]), None);
 }
+
+#[test]
+fn revocation_is_retried_after_two_and_four_seconds() {
+    let (mut world, page) = World::signed_in();
+    world.provider.outage(Endpoint::Revoke, Fault::Status(503));
+    world.logout(page);
+    world.settle();
+    for (wait, before) in [(2000, 1), (4000, 2)] {
+        world.advance(Duration::from_millis(wait - 1));
+        assert_eq!(world.count(REVOKE), before);
+        world.advance(Duration::from_millis(1));
+        assert_eq!(world.count(REVOKE), before + 1);
+    }
+}
