@@ -538,6 +538,52 @@ mod tests {
     }
 
     #[test]
+    fn repeated_nonce_demand_is_transient() {
+        let verdict = refusal("use_dpop_nonce");
+        assert!(matches!(verdict, Verdict::Transient(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn reopening_keeps_counts_and_suspicion() {
+        let mut schedule = Schedule::default();
+        for attempt in 0..2 {
+            schedule.refused(&at(attempt), 0);
+        }
+        schedule.reopen();
+        assert!(schedule.is_open(&at(2)));
+        assert_eq!(schedule.due(), None);
+        assert!(!schedule.is_suspected());
+        schedule.refused(&at(3), 0);
+        assert!(schedule.is_suspected());
+        schedule.reopen();
+        assert!(schedule.is_suspected());
+    }
+
+    #[test]
+    fn reopening_keeps_what_opaque_failures_count() {
+        let mut schedule = Schedule::default();
+        for attempt in 0..4 {
+            schedule.failed(&at(attempt * 40_000), 0);
+            schedule.reachable(&at(attempt * 40_000));
+        }
+        schedule.reopen();
+        schedule.failed(&at(121_000), 0);
+        schedule.reachable(&at(121_000));
+        assert!(schedule.is_suspected());
+
+        // The first of the failures counts, also after that.
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(1_000_000), 0);
+        schedule.reachable(&at(1_000_000));
+        schedule.reopen();
+        for attempt in 1..10 {
+            schedule.failed(&at(1_000_000 + attempt), 0);
+            schedule.reachable(&at(1_000_000 + attempt));
+        }
+        assert!(!schedule.is_suspected());
+    }
+
+    #[test]
     fn opaque_failures_need_five_attempts_over_two_minutes() {
         assert!(!hidden(&[0, 40, 80, 130]).is_suspected());
         assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());

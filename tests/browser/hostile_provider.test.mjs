@@ -35,8 +35,8 @@ function watched(chunks) {
 const SIZES = { objectMode: false, highWaterMark: 64 * 1024 }
 
 /**
- * A body that has these chunks and no end. Buffers of the network take several megabytes ahead, more the longer the
- * reader is kept waiting: a body with an end may have been sent when it is given up.
+ * A body that has these chunks and no end. One with an end may reach it before it is given up: buffers of the network
+ * take megabytes ahead (up to 36 on Linux), and a connection that is gone takes everything until its end is noticed.
  */
 function endless(chunks) {
   return new Readable({

@@ -47,6 +47,9 @@ pub(crate) struct Suite {
 /// No mutant has this number.
 const NO_MUTANT: &str = "18446744073709551615";
 
+/// The longest time for the tests of a mutant: each binary needs a few seconds for all of its tests.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// Time enough for a test that does end.
 const LONG: Duration = Duration::from_secs(600);
 
@@ -99,7 +102,8 @@ impl Suite {
         let is_reached = !batches.is_empty();
         for ((_, is_patient, binary), tests) in batches {
             let took: Duration = tests.iter().map(|test| test.took).sum();
-            let mut command = limited(&self.binaries[binary], took * 3 + Duration::from_secs(5));
+            let time = (took * 3 + Duration::from_secs(5)).min(LONGEST);
+            let mut command = limited(&self.binaries[binary], time);
             command.arg("--exact");
             command.args(tests.iter().map(|test| test.name.as_str()));
             command.env("STRONGROOM_MUTANT", number.to_string());
