@@ -327,18 +327,9 @@ impl<'a> Options<'a> {
             if self.path.is_empty() && name == "audience" {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
-            for known in [known, more] {
-                if let Some(meant) = text::pieces(known, b' ').find(|one| is_close(one, name)) {
-                    self.record(&[
-                        "`",
-                        self.path,
-                        name,
-                        "`: ",
-                        words!("there is no such option (did you mean `"),
-                        meant,
-                        "`?)",
-                    ]);
-                }
+            self.suggest(known, name);
+            if cfg!(feature = "full") {
+                self.suggest(more, name);
             }
             // The value is not shown: it may well be a secret that does not belong here.
             #[cfg(not(feature = "full"))]
@@ -350,6 +341,15 @@ impl<'a> Options<'a> {
                 NO_SUCH_OPTION
             };
             self.record(&["`", self.path, name, "`: ", why]);
+        }
+    }
+
+    /// Records that an unknown option is probably one of these.
+    #[inline(never)]
+    fn suggest(&self, known: &str, name: &str) {
+        if let Some(meant) = text::pieces(known, b' ').find(|one| is_close(one, name)) {
+            let why = words!("there is no such option (did you mean `");
+            self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
         }
     }
 
@@ -641,7 +641,7 @@ pub(crate) fn fault(message: &[&str]) -> Error {
 }
 
 /// Returns true if two names differ in spelling only: in case, underscores, or one or two letters in one place.
-pub(crate) fn is_close(one: &str, other: &str) -> bool {
+fn is_close(one: &str, other: &str) -> bool {
     let letters = |name: &str| {
         let mut letters = name.to_ascii_lowercase().into_bytes();
         letters.retain(|letter| *letter != b'_');
@@ -876,9 +876,9 @@ mod tests {
             ("client_id", "clientId"),
             ("redirect_uri", "redirectUri"),
             ("redirectURL", "redirectUri"),
-            ("scopes", "scope"),
             ("isuer", "issuer"),
             ("inspekt", "inspect"),
+            ("scopes", "scope"),
             ("login_params", "loginParams"),
             ("idTokenSigningAlg", ""),
             ("response", ""),

@@ -35,6 +35,7 @@ export const connectFrame = async (
   connect: typeof Connect,
   refuse: typeof Refuse,
 ): Promise<Strongroom> => {
+  if (!globalThis.isSecureContext) return refuse('unsupported', '\x07c')
   const { timeout = 10 } = options
   const { href, origin } = new URL(address, location.href)
   if (origin === location.origin) {

@@ -174,6 +174,4 @@ export const connect = async (
  * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
-  globalThis.isSecureContext
-    ? (await import('./connect-frame.js')).connectFrame(url, options, connect, refuse)
-    : refuse('unsupported', NO_BROWSER)
+  (await import('./connect-frame.js')).connectFrame(url, options, connect, refuse)

@@ -550,19 +550,8 @@ impl<'a> Options<'a> {
     /// Records each option that is not among those that are known. No value is shown: it may be a secret.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
-            if text::has_word(known, name) {
-                continue;
-            }
-            match text::pieces(known, b' ').find(|one| config::is_close(one, name)) {
-                None => self.refuse_unseen(name, words!("there is no such option")),
-                Some(meant) => {
-                    let why = [
-                        words!("there is no such option (did you mean `"),
-                        meant,
-                        "`?)",
-                    ];
-                    self.refuse_unseen(name, &why.concat());
-                }
+            if !text::has_word(known, name) {
+                self.refuse_unseen(name, words!("there is no such option"));
             }
         }
     }

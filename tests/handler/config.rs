@@ -256,26 +256,6 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
 }
 
 #[test]
-fn unknown_options_suggest_the_closest_known_one() {
-    for (changes, expected) in [
-        (
-            json!({ "scopes": "openid" }),
-            "`scopes`: there is no such option (did you mean `scope`?)",
-        ),
-        (
-            json!({ "cookie": { "keys": KEYS, "samesite": "lax" } }),
-            "`cookie.samesite`: there is no such option (did you mean `sameSite`?)",
-        ),
-        (
-            json!({ "tenant": "a" }),
-            "`tenant`: there is no such option",
-        ),
-    ] {
-        assert_eq!(fault(&changes), expected);
-    }
-}
-
-#[test]
 fn a_route_that_would_hide_the_handlers_own_endpoints_does_not() {
     let mut host = crate::host::Host::with(
         &json!({ "routes": [{ "prefix": "/", "upstream": "https://api.example.com/", "methods": ["GET", "POST"] }] }),
