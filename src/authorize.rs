@@ -455,10 +455,12 @@ impl Pending {
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }
-        Err(Error::new(
-            Code::LoginExpired,
-            words!("the login began more than 10 minutes ago"),
-        ))
+        let why = if self.created_at > now {
+            words!("the login began by a clock that is more than a minute ahead of this one")
+        } else {
+            words!("the login began more than 10 minutes ago")
+        };
+        Err(Error::new(Code::LoginExpired, why))
     }
 }
 
@@ -894,6 +896,16 @@ mod tests {
         assert!(pending.check_age(1_000_000 + 600_000).is_ok());
         let error = pending.check_age(1_000_000 + 600_001).unwrap_err();
         assert_eq!(error.code(), Code::LoginExpired);
+        assert!(error.message().contains("more than 10 minutes ago"));
+    }
+
+    #[test]
+    fn login_begun_by_a_clock_ahead_says_so() {
+        let pending = start(&LoginParams::default()).unwrap().pending;
+        assert!(pending.check_age(1_000_000 - 60_000).is_ok());
+        let error = pending.check_age(1_000_000 - 60_001).unwrap_err();
+        assert_eq!(error.code(), Code::LoginExpired);
+        assert!(error.message().contains("ahead of this one"));
     }
 
     #[test]

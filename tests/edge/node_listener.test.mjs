@@ -305,3 +305,31 @@ test('the same listener serves HTTP/2', async (t) => {
   assert.deepEqual(headers['set-cookie'], ['a=1', 'b=2'])
   assert.equal((await stream.toArray()).join(''), 'POST /a body')
 })
+
+test('settled() waits for work whose client has gone away', async () => {
+  let finish
+  const work = new Promise((resolve) => (finish = resolve))
+  let begun
+  const beginning = new Promise((resolve) => (begun = resolve))
+  const listener = toNodeListener(async (_request, _env, context) => {
+    context.waitUntil(work)
+    begun()
+    await work
+    return new Response('done')
+  })
+  const server = createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = open(`http://127.0.0.1:${server.address().port}/`)
+  client.on('error', () => {})
+  client.end()
+  await beginning
+  client.destroy()
+  const closed = new Promise((resolve) => server.close(resolve))
+  await closed
+  let isSettled = false
+  const settled = listener.settled().then(() => (isSettled = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isSettled, false)
+  finish()
+  await settled
+})

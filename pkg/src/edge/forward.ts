@@ -147,7 +147,17 @@ export class Forwarded {
       if (protocols) headers.set('sec-websocket-protocol', protocols)
     }
     const init: RequestInit & { duplex?: 'half' } = { method, headers, redirect: 'manual', signal }
-    if (body) Object.assign(init, { body, duplex: 'half' })
+    if (body) {
+      Object.assign(init, { body, duplex: 'half' })
+      const length = given.get('content-length')
+      // Without it a platform may send chunks, which some servers refuse for uploads.
+      if (length && /^\d+$/.test(length)) headers.set('content-length', length)
+    }
+    if (this.#passesCoded()) {
+      // Bun would ask for whatever it can decode itself.
+      headers.set('accept-encoding', given.get('accept-encoding') ?? 'identity')
+      Object.assign(init, { decompress: false })
+    }
     const response = await fetch(url, init)
     this.#response = response
     return JSON.stringify({
@@ -155,6 +165,18 @@ export class Forwarded {
       challenge: response.headers.get('www-authenticate') ?? undefined,
       nonce: response.headers.get('dpop-nonce') ?? undefined,
     })
+  }
+
+  /** Returns true if a compressed body goes on as it is: nothing in it is searched, and the platform can. */
+  #passesCoded(): boolean {
+    return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
+  }
+
+  /** The `Content-Length` of what goes on, if it is known; undefined for a body that the platform has decoded. */
+  #length({ headers, body }: Response): string | undefined {
+    const isDecoded = headers.has('content-encoding') && !this.#passesCoded()
+    const isTold = !isDecoded && (body || this.#request.method === 'HEAD')
+    return (isTold && headers.get('content-length')) || undefined
   }
 
   /** Only Cloudflare's `fetch` opens a socket on the way to somebody else's. */
@@ -186,6 +208,10 @@ export class Forwarded {
     const fields = fieldsOf(response.headers)
     const headers = this.#rules.passed(response.headers, fields)
     for (const cookie of cookies) headers.append('set-cookie', cookie)
+    const length = this.#length(response)
+    if (length) headers.set('content-length', length)
+    const coding = response.headers.get('content-encoding')
+    if (coding && this.#passesCoded()) headers.set('content-encoding', coding)
     const { status, statusText } = response
     const socket = (response as { webSocket?: unknown }).webSocket
     if (socket) return new Response(null, { status, headers, webSocket: socket } as ResponseInit)
@@ -221,8 +247,22 @@ export class Forwarded {
       search.end()
       return withBody(whole ?? response.body)
     }
-    return withBody(searched(response.body, search))
+    return withBody(ofLength(searched(response.body, search), length))
   }
+}
+
+/**
+ * Whether `fetch` leaves a body compressed: Bun's does when it is told to (`decompress: false`), and Cloudflare's does
+ * unless somebody reads the body. The others decode it in any case.
+ */
+const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
+
+/** A body of this length, said in the way that Cloudflare wants: elsewhere the header is enough. */
+const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
+  const { FixedLengthStream } = globalThis as {
+    FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>
+  }
+  return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }
 
 /** Most octets of a piece. */

@@ -64,6 +64,16 @@ export interface NodeResponse {
   off(event: 'close' | 'drain', listener: () => void): unknown
 }
 
+/** A listener for a server's `request` events. */
+export interface NodeListener {
+  (request: NodeRequest, response: NodeResponse): void
+  /**
+   * Resolves when all requests are answered and all work that outlives its request is done, such as a refresh whose
+   * client has gone away. Await it after `server.close()` and before the process exits.
+   */
+  settled(): Promise<void>
+}
+
 /**
  * Makes a listener for a server's `request` events of a handler.
  *
@@ -76,7 +86,7 @@ export interface NodeResponse {
 export function toNodeListener(
   handler: FetchHandler | FetchHandler['fetch'],
   options: NodeListenerOptions = {},
-): (request: NodeRequest, response: NodeResponse) => void {
+): NodeListener {
   const { origin, onError = console.error } = options
   if (origin !== undefined && new URL(origin).origin !== origin) {
     throw new TypeError(`origin must be one, such as https://app.example.com, and is ${origin}`)
@@ -84,9 +94,20 @@ export function toNodeListener(
   const env = 'env' in options ? options.env : (globalThis as any).process?.env
   const answer: FetchHandler['fetch'] =
     typeof handler === 'function' ? handler : (request, env, context) => handler.fetch(request, env, context)
-  const context: NodeContext = { waitUntil: (promise) => void promise.catch(onError) }
+  const pending = new Set<Promise<unknown>>()
+  const track = (promise: Promise<unknown>) => {
+    const forget = () => void pending.delete(done)
+    const done: Promise<void> = promise.then(forget, forget)
+    pending.add(done)
+  }
+  const context: NodeContext = {
+    waitUntil: (promise) => {
+      track(promise)
+      promise.catch(onError)
+    },
+  }
 
-  return (incoming, outgoing) => {
+  const listener = (incoming: NodeRequest, outgoing: NodeResponse) => {
     const gone = new AbortController()
     // Without a listener an error of a connection that is gone would end the process.
     outgoing.on('error', () => {})
@@ -99,7 +120,8 @@ export function toNodeListener(
       outgoing.statusCode = request
       return void outgoing.end()
     }
-    respond(async () => answer(request, env, context), outgoing, request.method === 'HEAD').catch((error) => {
+    const isHead = request.method === 'HEAD'
+    const answered = respond(async () => answer(request, env, context), outgoing, isHead).catch((error) => {
       // What fails because the client is gone is nobody's fault.
       if (gone.signal.aborted) return
       onError(error)
@@ -107,7 +129,13 @@ export function toNodeListener(
       outgoing.statusCode = 500
       outgoing.end()
     })
+    track(answered)
   }
+  const settled = async () => {
+    // What is pending may begin something else.
+    while (pending.size) await Promise.all(pending)
+  }
+  return Object.assign(listener, { settled })
 }
 
 /** The request, or the status that says what is wrong with it. */

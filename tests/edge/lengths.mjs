@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict'
+import { request as open } from 'node:http'
+import { after, before, describe, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { readBody } from '../support/body.mjs'
+import { startApp } from '../support/edge/app.mjs'
+import { listen } from '../support/listen.mjs'
+
+const TEXT = Buffer.from('a line of the report\n'.repeat(10_000))
+const CODED = gzipSync(TEXT)
+
+const home = ({ pathname }) => pathname === '/orders'
+
+/**
+ * Which lengths and content encodings a client sees, and an upstream.
+ *
+ * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
+ * @param {string} coordinator
+ * @param {{ measuresStreams: boolean, passesCoded: boolean }} options Whether the platform's server sends the length of a
+ * stream that it is told, and whether a compressed body goes on as it is where it is not searched.
+ */
+export function lengthsSuite(platform, coordinator, { measuresStreams, passesCoded }) {
+  describe(`${platform}: lengths and encodings`, { timeout: 60_000 }, () => {
+    let app, upstream, visitor
+    before(async () => {
+      upstream = await listen({
+        async handler(request, response) {
+          const { 'content-length': length = null, 'accept-encoding': accepted = '' } = request.headers
+          if (request.method === 'POST') {
+            const { length: size } = await readBody(request)
+            return response.end(JSON.stringify({ length, size }))
+          }
+          const isCoded = request.url.includes('coded') && /gzip/.test(accepted)
+          const body = isCoded ? CODED : TEXT
+          if (isCoded) response.setHeader('content-encoding', 'gzip')
+          response.setHeader('content-type', 'text/plain')
+          response.setHeader('content-length', body.length)
+          response.end(request.method === 'HEAD' ? undefined : body)
+        },
+      })
+      const methods = ['GET', 'HEAD', 'POST']
+      const route = (reflection) => ({
+        prefix: `/${reflection}/`,
+        upstream: `${upstream.origin}/v1/`,
+        methods,
+        reflection,
+      })
+      app = await startApp(platform, {
+        coordinator,
+        isolates: 1,
+        handler: { routes: ['refuse', 'headers', 'allow'].map(route) },
+      })
+      visitor = app.visitor()
+      await visitor.signIn({ returnTo: '/orders', until: home })
+    })
+    after(async () => {
+      await app?.stop()
+      await upstream?.close()
+    })
+
+    /** Without a `fetch` in between, which would decode what it gets. */
+    const ask = (method, path, headers = {}, body) =>
+      new Promise((resolve, reject) => {
+        const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+        const sent = { cookie, 'x-strongroom': '1', ...headers }
+        const request = open(`${app.urls[0]}${path}`, { method, headers: sent }, async (response) => {
+          try {
+            resolve({
+              status: response.statusCode,
+              headers: response.headers,
+              body: await readBody(response),
+            })
+          } catch (error) {
+            reject(error)
+          }
+        })
+        request.on('error', reject)
+        request.end(body)
+      })
+
+    for (const reflection of ['refuse', 'headers', 'allow']) {
+      test(`download has its length, with reflection ${reflection}`, async () => {
+        const { status, headers, body } = await ask('GET', `/${reflection}/plain`)
+        assert.equal(status, 200)
+        const isMeasured = measuresStreams || reflection !== 'refuse'
+        assert.equal(headers['content-length'], isMeasured ? `${TEXT.length}` : undefined)
+        assert.ok(body.equals(TEXT))
+      })
+
+      test(`HEAD has the length of the body, with reflection ${reflection}`, async () => {
+        const { status, headers, body } = await ask('HEAD', `/${reflection}/plain`)
+        assert.equal(status, 200)
+        assert.equal(headers['content-length'], `${TEXT.length}`)
+        assert.equal(body.length, 0)
+      })
+
+      test(`compressed body arrives whole, with reflection ${reflection}`, async () => {
+        const { status, headers, body } = await ask('GET', `/${reflection}/coded`, {
+          'accept-encoding': 'gzip',
+        })
+        assert.equal(status, 200)
+        const isCoded = headers['content-encoding'] === 'gzip'
+        if (headers['content-length']) assert.equal(headers['content-length'], `${body.length}`)
+        if (passesCoded && reflection !== 'refuse') assert.ok(isCoded && body.equals(CODED))
+        else assert.ok(isCoded || body.equals(TEXT))
+      })
+
+      test(`body is not compressed for a client that does not ask, with reflection ${reflection}`, async () => {
+        const { headers, body } = await ask('GET', `/${reflection}/coded`)
+        assert.equal(headers['content-encoding'], undefined)
+        assert.ok(body.equals(TEXT))
+      })
+    }
+
+    test('upload has its length', async () => {
+      const { status, body } = await ask('POST', '/refuse/upload', { 'content-length': TEXT.length }, TEXT)
+      assert.equal(status, 200)
+      const { length, size } = JSON.parse(body)
+      assert.equal(size, TEXT.length)
+      assert.equal(length, `${TEXT.length}`)
+    })
+  })
+}
