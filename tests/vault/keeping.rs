@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strongroom::vault::Loaded;
 
-use crate::world::{Answer, Kind, REFRESH, REVOKE, Request, World};
+use crate::world::{Answer, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, Request, World};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 
@@ -523,4 +523,50 @@ fn successor_is_used_if_the_store_never_confirms_it() {
         assert_eq!(world.count(REFRESH), 1, "{config}");
         world.release();
     }
+}
+
+#[test]
+fn restored_session_is_not_refreshed_before_the_keys_are_there() {
+    for metadata_is_known in [false, true] {
+        let (mut world, _) = signed_in();
+        world.expire_access_token();
+        world.restart();
+        let page = world.open();
+        world.settle();
+        if metadata_is_known {
+            world.begin_login(page, "redirect");
+        }
+        world.hold(&[KEYS]);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.count(REFRESH), 0, "{metadata_is_known}");
+        world.release();
+        assert_eq!(head(&world, call), Some(200), "{metadata_is_known}");
+        assert_eq!(world.count(REFRESH), 1, "{metadata_is_known}");
+    }
+}
+
+#[test]
+fn metadata_and_keys_for_a_login_cause_no_refresh() {
+    let (mut world, _) = signed_in();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    world.sign_in(page);
+    assert!(world.session(page).is_some());
+    assert_eq!(world.count(REFRESH), 0);
+}
+
+#[test]
+fn failed_refreshes_of_a_stored_session_grow_apart() {
+    let attempts = |config: &str| {
+        let (mut world, page) = World::signed_in_with(config);
+        world.expire_access_token();
+        world.provider.outage(Endpoint::Refresh, Fault::Status(503));
+        world.fetch(page, "/orders");
+        world.advance(Duration::from_secs(600));
+        world.count(REFRESH)
+    };
+    assert!(attempts(SEALED) > 2);
+    assert!(attempts(SEALED) <= attempts("{}") + 1);
 }
