@@ -39,25 +39,39 @@ impl Visit {
         let flow = self.flow();
         let answer = match Answer::parse(&flow, self.url.href()) {
             Ok(answer) => answer,
-            Err(error) => return self.login_failed(&error),
+            Err(error) => return self.login_failed(&error, None),
         };
         let (name, found) = self.login_cookie(&answer.key);
         // Whatever comes of it, it was for this answer.
         let used = self.jar().clear(&name);
-        let mut respond = match self.finish_login(answer, found).await {
-            Ok(respond) => respond,
-            Err(error) => self.login_failed(&error),
+        let mut respond = match self.pending(&answer, found).await {
+            Ok((pending, key)) => match self.finish_login(answer, &pending, key).await {
+                Ok(respond) => respond,
+                Err(error) => self.login_failed(&error, Some(&pending.return_to)),
+            },
+            Err(error) => self.login_failed(&error, None),
         };
         respond.cookies.push(used);
         respond
     }
 
-    async fn finish_login(&self, answer: Answer, found: Found) -> Result<Respond> {
+    async fn finish_login(
+        &self,
+        answer: Answer,
+        pending: &Pending,
+        key: Option<Secret>,
+    ) -> Result<Respond> {
         let task = &self.task;
-        let (pending, key) = self.pending(&answer, found).await?;
-        let metadata = task.metadata().await?;
-        let code = answer.code(&pending, &metadata)?;
         let flow = self.flow();
+        pending.check_age(task.now().wall)?;
+        if pending.issuer != flow.issuer {
+            return Err(Error::new(
+                Code::IssuerMismatch,
+                words!("the login was begun with another issuer than the one configured now"),
+            ));
+        }
+        let metadata = task.metadata().await?;
+        let code = answer.code(pending, &metadata)?;
         let request = token::code_request(
             &metadata.token_endpoint,
             &flow.client_id,
@@ -140,15 +154,7 @@ impl Visit {
         let is_wanted = self.task.config().flow.dpop;
         let read = read.filter(|(_, key)| key.is_some() == is_wanted);
         let (mut pending, key) = read.ok_or_else(unknown)?;
-        pending.check_age(self.task.now().wall)?;
-        let flow = self.flow();
-        pending.return_to = authorize::return_to(&flow, Some(&pending.return_to))?;
-        if pending.issuer != flow.issuer {
-            return Err(Error::new(
-                Code::IssuerMismatch,
-                words!("the login was begun with another issuer than the one configured now"),
-            ));
-        }
+        pending.return_to = authorize::return_to(&self.flow(), Some(&pending.return_to))?;
         Ok((pending, key))
     }
 

@@ -41,7 +41,7 @@ impl Visit {
     pub(super) async fn login(&self) -> Respond {
         match self.begin_login().await {
             Ok(respond) => respond,
-            Err(error) => self.login_failed(&error),
+            Err(error) => self.login_failed(&error, None),
         }
     }
 

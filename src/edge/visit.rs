@@ -14,6 +14,7 @@ use super::task::{Task, apart};
 use super::{origin, respond, room};
 use crate::config;
 use crate::error::{Code, Error};
+use crate::form::Form;
 use crate::json::{self, Writer};
 use crate::token::words;
 use crate::url::Url;
@@ -340,10 +341,15 @@ impl Visit {
             .finish()
     }
 
-    /// A login came to nothing: a page that says so, with the way back.
-    pub(super) fn login_failed(&self, error: &Error) -> Respond {
+    /// A page that says why a login failed. Its link to another attempt keeps `return_to`, where the user was.
+    pub(super) fn login_failed(&self, error: &Error, return_to: Option<&str>) -> Respond {
         self.task.fault(error);
-        let again = [self.task.config().base.as_str(), "/login"].concat();
+        let mut again = [self.task.config().base.as_str(), "/login"].concat();
+        if let Some(return_to) = return_to {
+            let mut query = Form::new();
+            query.push("returnTo", return_to);
+            again = [&again, "?", &query.finish()].concat();
+        }
         let body = [
             "<p>",
             &respond::escaped(error.message()),

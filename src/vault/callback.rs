@@ -3,7 +3,7 @@
 
 use super::keeper::Login;
 use super::list;
-use super::message::message;
+use super::message::{callback_error, message};
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::authorize::{self, Answer, Pending};
@@ -110,7 +110,8 @@ impl Vault {
 
     pub(super) fn fail_waiting_callbacks(&mut self, error: &Error) {
         while let Some(callback) = self.take_callback(Stage::needs_metadata) {
-            self.fail_callback(callback.page, &callback.key, error);
+            // The login is still in the store: where its user was is not known yet.
+            self.fail_callback(callback.page, &callback.key, None, error);
         }
     }
 
@@ -123,28 +124,38 @@ impl Vault {
             return;
         };
         // Cancelled or not: the login is used up.
-        let pending = self.pending_login(&callback.key, taken);
-        if callback.is_cancelled {
-            return self.fail_callback(callback.page, &callback.key, &cancelled());
-        }
-        match pending.and_then(|pending| self.exchange(answer, pending)) {
-            Ok(stage) => {
-                callback.stage = stage;
+        let pending = match self.pending_login(&callback.key, taken) {
+            Ok(pending) => pending,
+            Err(error) => {
+                return self.fail_callback(callback.page, &callback.key, None, &error);
+            }
+        };
+        let sent = if callback.is_cancelled {
+            Err(cancelled())
+        } else {
+            self.check_login(&pending)
+                .and_then(|()| self.exchange(answer, &pending))
+        };
+        match sent {
+            Ok(op) => {
+                callback.stage = Stage::Exchanging(op, pending, self.now);
                 self.callbacks.push(callback);
             }
-            Err(error) => self.fail_callback(callback.page, &callback.key, &error),
+            Err(error) => {
+                self.fail_callback(callback.page, &callback.key, Some(&pending), &error);
+            }
         }
     }
 
     /// Sends the code to the token endpoint.
-    fn exchange(&mut self, answer: Answer, pending: Box<Pending>) -> Result<Stage> {
+    fn exchange(&mut self, answer: Answer, pending: &Pending) -> Result<OpId> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
                 words!("there is no metadata"),
             ));
         };
-        let code = answer.code(&pending, metadata)?;
+        let code = answer.code(pending, metadata)?;
         let request = token::code_request(
             &metadata.token_endpoint,
             &self.config.client_id,
@@ -156,7 +167,7 @@ impl Vault {
         let op = self.send_proven(Purpose::Exchange, request, pending.key.clone());
         #[cfg(not(feature = "full"))]
         let op = self.send(Purpose::Exchange, request);
-        Ok(Stage::Exchanging(op, pending, self.now))
+        Ok(op)
     }
 
     /// The code is to be sent once more, under the same number: its tokens are no older than that. Whether anybody
@@ -201,6 +212,13 @@ impl Vault {
             };
             return Err(Error::new(code, why));
         };
+        // Script of this origin can write to the store, and sign with its key.
+        pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
+        Ok(pending)
+    }
+
+    /// Returns an error if the login is too old, or began under another configuration.
+    fn check_login(&self, pending: &Pending) -> Result<()> {
         pending.check_age(self.now.wall)?;
         #[cfg(feature = "full")]
         if pending.key.is_some() != self.config.dpop {
@@ -208,15 +226,13 @@ impl Vault {
                 words!("the login was begun with another `dpop` than the one configured now");
             return Err(Error::new(Code::LoginUnknown, message));
         }
-        // Script of this origin can write to the store, and sign with its key.
-        pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
         if pending.issuer != self.config.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
                 words!("the login was begun with another issuer than the one configured now"),
             ));
         }
-        Ok(pending)
+        Ok(())
     }
 
     pub(super) fn exchange_answered(&mut self, op: OpId, outcome: &Outcome) {
@@ -244,7 +260,7 @@ impl Vault {
             Err(error) => {
                 let was_stopped = callback.is_cancelled;
                 let error = if was_stopped { cancelled() } else { error };
-                self.fail_callback(callback.page, &callback.key, &error);
+                self.fail_callback(callback.page, &callback.key, Some(&pending), &error);
             }
         }
     }
@@ -260,10 +276,12 @@ impl Vault {
     }
 
     fn fail_verification(&mut self, callback: &Callback, error: &Error) {
-        if let Stage::Verifying(_, verification) = &callback.stage {
+        let mut pending = None;
+        if let Stage::Verifying(login, verification) = &callback.stage {
             self.refuse_grant(&verification.tokens);
+            pending = Some(&**login);
         }
-        self.fail_callback(callback.page, &callback.key, error);
+        self.fail_callback(callback.page, &callback.key, pending, error);
     }
 
     /// Revokes what a failed login brought: nobody will ever use it. Not beside a session, since many
@@ -316,7 +334,7 @@ impl Vault {
         match verification.conclude(self, valid, occasion) {
             (tokens, Ok(_)) if callback.is_cancelled => {
                 self.refuse_grant(&tokens);
-                self.fail_callback(callback.page, &callback.key, &cancelled());
+                self.fail_callback(callback.page, &callback.key, Some(&pending), &cancelled());
             }
             #[cfg_attr(
                 not(feature = "full"),
@@ -347,7 +365,12 @@ impl Vault {
             }
             (tokens, Err(rejected)) => {
                 self.refuse_grant(&tokens);
-                self.fail_callback(callback.page, &callback.key, &rejected.into());
+                self.fail_callback(
+                    callback.page,
+                    &callback.key,
+                    Some(&pending),
+                    &rejected.into(),
+                );
             }
         }
     }
@@ -410,9 +433,17 @@ impl Vault {
         self.settle_opener(key, Ok(()));
     }
 
-    fn fail_callback(&mut self, page: Option<(PortId, u64)>, key: &str, error: &Error) {
+    /// Tells the page, and the opener of a popup, that the login has failed. The page also learns where its user was.
+    fn fail_callback(
+        &mut self,
+        page: Option<(PortId, u64)>,
+        key: &str,
+        pending: Option<&Pending>,
+        error: &Error,
+    ) {
         if let Some((port, id)) = page {
-            self.post_error(port, id, error);
+            let return_to = pending.map(|pending| &*pending.return_to);
+            self.post(port, callback_error(id, error, return_to));
         }
         self.settle_opener(key, Err(error));
     }

@@ -383,6 +383,15 @@ pub(super) fn error(id: u64, error: &Error) -> String {
     with_fault(message("error").number("id", id), error)
 }
 
+/// The `error` message for callback `id`, with where the user was before the login, if that is known.
+pub(super) fn callback_error(id: u64, error: &Error, return_to: Option<&str>) -> String {
+    let mut message = message("error");
+    message
+        .number("id", id)
+        .optional_text("returnTo", return_to);
+    with_fault(&mut message, error)
+}
+
 /// The `failed` message: nobody can be served.
 #[must_use]
 pub fn failed(error: &Error) -> String {

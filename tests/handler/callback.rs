@@ -192,6 +192,25 @@ fn a_refusal_of_the_provider_is_told_as_what_it_is() {
 }
 
 #[test]
+fn error_page_offers_a_login_with_the_same_return_to() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login?returnTo=/orders%3Ftab%3D2%26x%3D%2522");
+    let refused = with(&with(&back, "code", None), "error", Some("access_denied"));
+    let respond = host.arrive(&refused);
+    assert_eq!(
+        (respond.status, host.faults()),
+        (403, vec![Code::LoginDenied])
+    );
+    let (_, page) = respond.body.as_ref().unwrap();
+    let again = "/auth/login?returnTo=%2Forders%3Ftab%3D2%26x%3D%2522";
+    assert!(page.contains(&format!(r#"<a href="{again}">"#)), "{page}");
+    // The second attempt leads there.
+    let back = host.come_back(again);
+    let respond = host.arrive(&back);
+    assert_eq!(location(&respond), "/orders?tab=2&x=%22");
+}
+
+#[test]
 fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
     let mut host = Host::new();
     let respond = host.arrive("/auth/callback");

@@ -801,3 +801,95 @@ fn fractional_times_of_an_id_token_are_read() {
     world.settle();
     assert_eq!(world.status(call), 200);
 }
+
+/// Where the page was that began a login.
+const RETURN_TO: &str = "/orders?tab=2#top";
+
+/// A page that began a login with [`RETURN_TO`], and the address of its authorization request.
+fn at_provider() -> (World, u32, String) {
+    let mut world = World::new();
+    let page = world.open();
+    let members = format!(r#""t":"login","mode":"redirect","returnTo":"{RETURN_TO}""#);
+    let login = world.ask(page, &members);
+    world.settle();
+    let address = world.address(login);
+    (world, page, address)
+}
+
+/// The `returnTo` of the last error that the page was told.
+fn return_to_of_error(world: &World, page: u32) -> Option<&str> {
+    world
+        .page(page)
+        .of_type("error")
+        .next_back()?
+        .str("returnTo")
+}
+
+#[test]
+fn error_of_a_denied_login_carries_return_to() {
+    let (mut world, page, address) = at_provider();
+    let answer = answer_without_code(&address, &[("error", "access_denied")]);
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "login_denied");
+    assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
+}
+
+#[test]
+fn error_of_a_failed_exchange_carries_return_to() {
+    for (fault, code) in [
+        (Fault::Refused("invalid_grant"), "code_rejected"),
+        (Fault::Silence, "provider_unavailable"),
+    ] {
+        let (mut world, page, address) = at_provider();
+        let answer = world.provider.sign_in(&address);
+        world.provider.fault(Endpoint::Exchange, &[fault]);
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), code);
+        assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
+    }
+}
+
+#[test]
+fn error_of_an_invalid_id_token_carries_return_to() {
+    for flaw in REFUSED_AFTER_ITS_SIGNATURE {
+        let (mut world, page, address) = at_provider();
+        let answer = world.provider.sign_in(&address);
+        world.provider.flaw = Some(flaw());
+        let callback = finish(&mut world, page, &answer);
+        assert_eq!(world.code(callback), "id_token_invalid");
+        assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
+    }
+}
+
+#[test]
+fn error_of_a_login_ended_by_logout_carries_return_to() {
+    let (mut world, page, address) = at_provider();
+    let answer = world.provider.sign_in(&address);
+    let callback = world.callback(page, &answer);
+    world.logout(page);
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.code(callback), "login_cancelled");
+    assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
+}
+
+#[test]
+fn error_of_an_expired_login_carries_return_to() {
+    let (mut world, page, address) = at_provider();
+    let answer = world.provider.sign_in(&address);
+    world.sleep(Duration::from_millis(600_001));
+    let callback = finish(&mut world, page, &answer);
+    assert_eq!(world.code(callback), "login_expired");
+    assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
+}
+
+#[test]
+fn error_of_an_unknown_login_carries_no_return_to() {
+    let (mut world, page, _) = at_provider();
+    let callback = finish(
+        &mut world,
+        page,
+        &answer_url(&[("state", "x"), ("code", "c")]),
+    );
+    assert_eq!(world.code(callback), "login_unknown");
+    assert_eq!(return_to_of_error(&world, page), None);
+}
