@@ -223,6 +223,11 @@ export interface StrongroomErrorLike extends Error {
    */
   readonly login?: Demand
   /**
+   * On errors of {@link Strongroom.handleCallback}: the `returnTo` of the login that failed, if the answer belongs to a
+   * login that began here. Pass it to the next `login()`, or show that page.
+   */
+  readonly returnTo?: string
+  /**
    * With `login`, on errors of {@link Strongroom.fetch}: signs in as the API asks, by default in a popup, so call it
    * in a click handler, and sends the request again. Rejects as `login` and `fetch` do; with a `TypeError` if the
    * request's body is used up (of a `Request`, or a stream). With `mode: 'redirect'` it leaves the page, and the

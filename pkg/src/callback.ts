@@ -8,14 +8,26 @@ type Result = Promise<CallbackResult | null>
 /** By address, before and after cleaning: frameworks run their start-up code twice in development. */
 export const handled = new Map<string, Result>()
 
+/** The callback that this page is finishing: `login()` waits for it. */
+export let inFlight: Result | undefined
+
+/** Remembers a callback until it is finished. */
+const track = (result: Result): Result => {
+  const done = () => {
+    if (inFlight === result) inFlight = undefined
+  }
+  result.then(done, done)
+  return (inFlight = result)
+}
+
 /** Finishes a login, if the page's address is the answer to one. */
 export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
   const url = new URL(address, location.href)
   const before = handled.get(url.href)
   if (before) return before
   const { at } = link
-  if ('callback' in at) return at.callback(link, url)
-  if (!isAnswer(url)) return lacksState(url) ? withoutState(link, url) : Promise.resolve(null)
+  if ('callback' in at) return track(at.callback(link, url))
+  if (!isAnswer(url)) return lacksState(url) ? track(withoutState(link, url)) : Promise.resolve(null)
 
   const clean = withoutAnswer(url).href
   const shown = url.href === location.href
@@ -30,7 +42,7 @@ export const handleCallback = (link: Link, address: string | URL = location.href
   const done = () => handled.delete(clean)
   handled.set(url.href, result).set(clean, result)
   result.then(done, done)
-  return result
+  return track(result)
 }
 
 /** `notOurs` is called if the answer is for another library on this page. */

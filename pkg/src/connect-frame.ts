@@ -6,7 +6,7 @@
  * worker and page see each other's end, since locks are an origin's own. Calls do not pass through it.
  */
 import { isState } from './answers.js'
-import type { CallbackResult, ConnectOptions, Strongroom } from './api.js'
+import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from './api.js'
 import type { connect as Connect } from './index.js'
 import { type FrameSays, HELLO, MARK, type PageSays } from './frame-messages.js'
 import { listen } from './listen.js'
@@ -224,7 +224,11 @@ class Frame extends EventTarget implements FrameDoor {
       await link.query({ t: 'inspect' }).catch(() => {})
       return { returnTo: answer.returnTo ?? '/' }
     }
-    return answer?.t === 'error' ? this.#refuse(answer.code, answer.message) : this.#refuse('vault_crashed')
+    if (answer?.t !== 'error') return this.#refuse('vault_crashed')
+    const { code, message, returnTo } = answer
+    return this.#refuse(code, message).catch((error: StrongroomErrorLike) => {
+      throw Object.assign(error, returnTo === undefined ? {} : { returnTo })
+    })
   }
 
   awaitAnswer(state: string, fail: (error: unknown) => void) {

@@ -9,6 +9,8 @@ export class StrongroomError extends Error {
   override readonly name = 'StrongroomError'
   /** With `step_up_required` and `insufficient_scope`: options of the login that the API asks for. */
   declare login?: Demand
+  /** On errors of `handleCallback()`: see `StrongroomErrorLike`. */
+  declare returnTo?: string
   /** With `login`, on errors of `room.fetch`: see `StrongroomErrorLike`. */
   declare stepUp?: StrongroomErrorLike['stepUp']
   /** What programs match on: never renamed, never reused. docs/errors.md lists all. */

@@ -3,11 +3,12 @@ import type { VaultRequestInit } from './api.js'
 import { listen } from './listen.js'
 import type { Asker, Link, Payload } from './port.js'
 import { type Body, openBody, toResponse } from './response.js'
-import { refuse } from './spell.js'
+import { refuse, spell } from './spell.js'
 
 /** Texts of src/words.ts. */
 const NO_TOKEN = '\x07a'
 const NO_STREAMS = '\x07b'
+const NO_RESPONSE = '\x07e'
 
 /**
  * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with
@@ -38,7 +39,7 @@ export const vaultFetch = async (
     }
     const asker: Asker = {
       answer(head, payload) {
-        if (head.t !== 'head') return fail(new TypeError('Failed to fetch'))
+        if (head.t !== 'head') return void unreachable(url).then(fail)
         if (head.body) stream = openBody(() => link.more(id), cancel)
         else finish()
         resolve(toResponse(head, payload as [string, string][], stream))
@@ -73,6 +74,12 @@ export const vaultFetch = async (
     })
   })
 }
+
+/** As `fetch` fails. The browser says why in the worker's console only. */
+const unreachable = async (url: string) =>
+  new TypeError('Failed to fetch', {
+    cause: Error((await spell(NO_RESPONSE + new URL(url).origin))!),
+  })
 
 /**
  * The body as the vault takes it.

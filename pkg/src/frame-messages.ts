@@ -40,5 +40,5 @@ export type FrameSays =
   | { t: 'granted'; id: number }
   /** The login is done, or has failed: what the vault said. */
   | { t: 'settled'; id: number; returnTo: string | null }
-  | { t: 'error'; id: number; code: string; message: string }
+  | { t: 'error'; id: number; code: string; message: string; returnTo?: string }
   | { t: 'looked'; id: number; isThere: boolean }

@@ -85,9 +85,12 @@ export const connect = async (
       emit('change', { session, reason })
     },
     ended(error) {
+      const wasSignedIn = session
       session = null
       stopWatching?.()
       hasFailed = !!error
+      // Not for a page that has let go of the vault itself.
+      if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => emit('failed', failure))
     },
   }
@@ -125,7 +128,7 @@ export const connect = async (
     eventSource: (url, init) => shell('eventSource', link, url, init, room),
     webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {
-      await login(link, options)
+      await login(link, options, () => session)
       return session!
     },
     handleCallback(url) {

@@ -1,15 +1,27 @@
 /** Signing in: the page's part of the authorization code flow, which is to move windows about. */
 import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
+import { inFlight } from './callback.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from './messages.js'
 import type { Link } from './port.js'
 import { refuse } from './spell.js'
 
-/** Begins a login. Resolves when it is done; in redirect mode the page is gone by then. */
-export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
+/** In sessionStorage: what this tab's last login by redirect asked of the user. */
+const ASKED = 'strongroom.asked'
+
+/**
+ * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
+ *
+ * In redirect mode it first waits for a callback of this page that is in flight, as when a route guard runs during
+ * `handleCallback()`. The login of that callback then counts as this one, unless this one asks for more: otherwise the
+ * two would send the page back and forth without end.
+ */
+export const login = (link: Link, options: LoginOptions = {}, hasSession: () => unknown): Promise<void> =>
   new Promise((resolve) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
+    // Without what only saves the user some typing, and identifies them.
+    const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const cancelled = () => refuse('login_cancelled')
     if (signal?.aborted) return resolve(cancelled())
 
@@ -17,6 +29,7 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     const stops: (() => void)[] = []
     const end = (failure?: Promise<never>) => {
       clearTimeout(timer)
+      hasEnded = true
       for (const stop of stops) stop()
       popup?.close()
       // A second failure finds nobody who waits.
@@ -29,7 +42,14 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     }
     const fail = (error: unknown) => end(Promise.reject(error))
     const go = async (url: URL) => {
-      if (!popup) return location.assign(url)
+      if (!popup) {
+        try {
+          sessionStorage.setItem(ASKED, demand)
+        } catch {
+          // Then a guard that asks for a step-up each time gets one each time.
+        }
+        return location.assign(url)
+      }
       const { follow } = await import('./relay.js')
       // It still shows a page of this origin, so no provider makes it look closed.
       if (popup.closed) return giveUp(cancelled())
@@ -45,19 +65,32 @@ export const login = (link: Link, options: LoginOptions = {}): Promise<void> =>
     // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
     if (popup) popup.opener = null
     else if (opens) return resolve(refuse('popup_blocked'))
-    const id = link.ask(
-      {
-        answer(message) {
-          if (message.t === 'done') return end()
-          // Where to go, or what the user is to type in elsewhere.
-          const { url } = message as { url?: string }
-          url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
-          return true
+    let id = 0
+    let hasEnded = false
+    const begin = () => {
+      if (hasEnded) return
+      id = link.ask(
+        {
+          answer(message) {
+            if (message.t === 'done') return end()
+            // Where to go, or what the user is to type in elsewhere.
+            const { url } = message as { url?: string }
+            url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
+            return true
+          },
+          fail,
         },
-        fail,
-      },
-      question,
-    )
+        question,
+      )
+    }
+    const isEnough = async (result: unknown) => {
+      // Behind the announcement of the session, where another connection has finished the callback.
+      await link.query({ t: 'inspect' }).catch(() => {})
+      return result && hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))
+    }
+    if (mode === 'redirect' && inFlight) {
+      inFlight.then(async (result) => ((await isEnough(result)) ? end() : begin())).catch(fail)
+    } else begin()
     const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 

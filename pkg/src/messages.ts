@@ -140,8 +140,11 @@ export type VaultMessage =
   | { t: 'socket'; id: number; protocol: string }
   /** Call `id` failed as `fetch` fails when the network does. */
   | { t: 'network_error'; id: number }
-  /** Operation `id` was refused or failed. `login`: which login would help. */
-  | { t: 'error'; id: number; code: string; message: string; login?: Demand }
+  /**
+   * Operation `id` was refused or failed. `login`: which login would help. `returnTo`, of a callback: where the user
+   * was when the login began. The page's error has both.
+   */
+  | { t: 'error'; id: number; code: string; message: string; login?: Demand; returnTo?: string }
   /** Operation `id` is complete. `url`: where to send the user for the provider's own logout. */
   | { t: 'done'; id: number; url: string | null }
   /** What the vault holds: kinds, ages and fingerprints, never values. */

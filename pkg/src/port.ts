@@ -29,7 +29,7 @@ export type AnswerTo<T extends Query['t']> = Extract<
 /** What answers a question, but for `error`. */
 export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
 /** What refuses a question, or all of them. */
-type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand }
+type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand; returnTo?: string }
 /** What concerns the whole page. */
 export type Announcement = Extract<
   VaultMessage,
@@ -158,13 +158,13 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
       for (const asker of askers.values()) error.then(asker.fail)
       askers.clear()
     }
-    const refuse = ({ t, id, code, message, login }: Refusal) => {
+    const refuse = ({ t, id, code, message, ...more }: Refusal) => {
       if (t === 'failed') return link.end(code, message)
       const asker = askers.get(id)
       if (id && !asker) return
       const error = inWords(code, message)
       // Before anybody hears of it.
-      if (login) error.then((refusal) => (refusal.login = login))
+      error.then((refusal) => Object.assign(refusal, more))
       if (asker) error.then(asker.fail)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
       else {

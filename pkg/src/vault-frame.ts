@@ -243,7 +243,8 @@ const pass = (worker: AnyWorker, port: MessagePort) => {
   door.postMessage('strongroom', [port])
 }
 
-type Settled = { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string }
+type Settled =
+  { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string; returnTo?: string }
 
 /** Gives an answer to the vault, as a page of the redirect URI would, on a port for that. */
 const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
@@ -258,7 +259,8 @@ const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
       port1.close()
       resolve(settled)
     }
-    const fail = (code: string, message = '') => end({ t: 'error', code, message })
+    const fail = (code: string, message = '', returnTo?: string) =>
+      end({ t: 'error', code, message, returnTo })
     const timer = setTimeout(fail, HANDSHAKE * 1000, 'worker_timeout', `${HANDSHAKE}`)
     port1.onmessage = ({ data }) => {
       if (typeof data === 'string') {
@@ -267,7 +269,8 @@ const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
         return
       }
       const message: VaultMessage = JSON.parse(data[0])
-      if ('code' in message) fail(message.code, message.message)
+      if (message.t === 'error') fail(message.code, message.message, message.returnTo)
+      else if (message.t === 'failed') fail(message.code, message.message)
       else if (message.t === 'ready') {
         clearTimeout(timer)
         send({ t: 'callback', id: 1, url })

@@ -28,6 +28,8 @@ const OWN: Record<string, string> = {
   },
   '\x07d':
     'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
+  '\x07e':
+    "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
 }
 
 /** Puts the texts where the core (src/words.rs) and the page left a code for each. */

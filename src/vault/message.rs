@@ -386,9 +386,10 @@ pub(super) fn error(id: u64, error: &Error) -> String {
 /// The `error` message for callback `id`, with where the user was before the login, if that is known.
 pub(super) fn callback_error(id: u64, error: &Error, return_to: Option<&str>) -> String {
     let mut message = message("error");
-    message
-        .number("id", id)
-        .optional_text("returnTo", return_to);
+    message.number("id", id);
+    if let Some(return_to) = return_to {
+        message.text("returnTo", return_to);
+    }
     with_fault(&mut message, error)
 }
 

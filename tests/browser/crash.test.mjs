@@ -89,6 +89,40 @@ for (const [how, kind, end] of WAYS) {
   )
 }
 
+for (const [how, kind, end] of WAYS) {
+  test(`change is emitted when a vault fails and on reconnect(), ${kind}, ${how}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    await page.evaluate(() => {
+      globalThis.heard = []
+      room.on('change', ({ session, reason }) => heard.push(['change', session, reason]))
+      room.on('failed', ({ code }) => heard.push(['failed', code]))
+    })
+    await end(app, page)
+    await page.waitForFunction(() => heard.some(([type]) => type === 'failed'), null, { polling: 20 })
+    const failure = [
+      ['change', null, null],
+      ['failed', 'vault_crashed'],
+    ]
+    assert.deepEqual(await page.evaluate(() => heard), failure)
+    await page.evaluate(() => room.reconnect())
+    assert.deepEqual(await page.evaluate(() => heard), [...failure, ['change', null, null]])
+    await page.close()
+  })
+}
+
+test('a vault that fails without a session emits no change', time, async () => {
+  const app = apps.dedicated
+  const page = await app.open()
+  await booted(page)
+  const before = await page.evaluate(() => changes.length)
+  await told('trap')(app, page)
+  await page.waitForFunction(() => failures.length, null, { polling: 20 })
+  assert.equal(await page.evaluate(() => changes.length), before)
+  await page.close()
+})
+
 test('every tab of a shared worker that was killed hears of it', time, async () => {
   const app = apps.shared
   const first = await app.open()

@@ -12,6 +12,7 @@ import {
   startLogin,
 } from '../support/app.mjs'
 import { comeBack, mark, WITH_CACHE } from '../support/bfcache.mjs'
+import { listen } from '../support/listen.mjs'
 import { played } from '../support/takes.mjs'
 
 const time = { timeout: 40_000 }
@@ -108,6 +109,36 @@ test('login_denied: at the sign-in page', time, async () => {
   await page.click('button[value=deny]')
   await page.waitForURL(/\/callback/)
   assert.equal((await booted(page)).error.code, 'login_denied')
+})
+
+for (const kind of ['shared', 'dedicated']) {
+  test(`client is usable after a denied login, and the error has returnTo, ${kind}`, time, async () => {
+    const page = await apps[kind].open()
+    await startLogin(page, { returnTo: '/orders?a=1#b' })
+    await page.click('button[value=deny]')
+    await page.waitForURL(/\/callback/)
+    const { error } = await booted(page)
+    assert.equal(error.code, 'login_denied')
+    assert.equal(error.returnTo, '/orders?a=1#b')
+    assert.equal((await call(page, `${apps[kind].api.url}orders`)).error.code, 'login_required')
+    const { value } = await signIn(page, { returnTo: error.returnTo })
+    assert.deepEqual(value, { returnTo: '/orders?a=1#b' })
+    assert.equal((await call(page, `${apps[kind].api.url}orders`)).value.status, 200)
+    await page.context().close()
+  })
+}
+
+test('error of a failed exchange has returnTo', time, async () => {
+  const page = await app.open()
+  app.provider.faults.add('token', { times: 10, ...json({ error: 'invalid_grant' }, 400) })
+  const { error } = await signIn(page, { returnTo: '/orders' })
+  assert.equal(error.code, 'code_rejected')
+  assert.equal(error.returnTo, '/orders')
+})
+
+test('error of an unknown login has no returnTo', time, async () => {
+  const { error } = await callback('?code=abc&state=abc')
+  assert.ok(!('returnTo' in error))
 })
 
 test('login_denied: consent', time, async () => {
@@ -223,6 +254,34 @@ for (const [name, fault] of Object.entries(EXCHANGES)) {
   test(name, time, async () => {
     const { error } = await exchange(fault)
     assert.equal(error.code, name.split(':')[0])
+  })
+}
+
+const BLOCKED = {
+  'CORS headers are missing': () => {},
+  'connect-src does not list it': (origins) => {
+    const policy = `default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${origins.join(' ')}`
+    return app.site.override('/auth.worker.js', { headers: { 'Content-Security-Policy': policy } })
+  },
+}
+
+for (const [how, block] of Object.entries(BLOCKED)) {
+  test(`blocked call has a cause that names CORS and connect-src: ${how}`, time, async () => {
+    // Like most APIs, it has no CORS headers unless somebody adds them.
+    const api = await listen({ handler: (request, response) => response.end() })
+    app.setConfig({ apis: [{ url: `${api.origin}/` }] })
+    const release = block([app.provider.issuer])
+    const page = await app.open()
+    await signIn(page)
+    const { error } = await call(page, `${api.origin}/orders?secret=1`)
+    assert.ok(error.isTypeError)
+    // As fetch says it.
+    assert.equal(error.message, 'Failed to fetch')
+    assert.match(error.cause, /CORS headers/)
+    assert.match(error.cause, new RegExp(`connect-src .* does not list ${api.origin}$`))
+    release?.()
+    await page.context().close()
+    await api.close()
   })
 }
 

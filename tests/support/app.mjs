@@ -59,6 +59,8 @@ const describe = (error) => ({
   message: error?.message,
   isStrongroomError: error instanceof StrongroomError,
   isTypeError: error instanceof TypeError,
+  ...(error?.returnTo !== undefined && { returnTo: error.returnTo }),
+  ...(error?.cause && { cause: error.cause.message }),
 })
 
 const settle = (promise) =>

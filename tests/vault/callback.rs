@@ -818,11 +818,9 @@ fn at_provider() -> (World, u32, String) {
 
 /// The `returnTo` of the last error that the page was told.
 fn return_to_of_error(world: &World, page: u32) -> Option<&str> {
-    world
-        .page(page)
-        .of_type("error")
-        .next_back()?
-        .str("returnTo")
+    let error = world.page(page).of_type("error").next_back()?;
+    let return_to = error.get("returnTo")?;
+    Some(return_to.as_str().expect("a string, or nothing"))
 }
 
 #[test]

@@ -1,0 +1,236 @@
+// A route guard calls login() wherever it finds no session: also while handleCallback() is still exchanging the code.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, giveConsent, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated', 'vaultOrigin']
+const apps = {}
+const pages = {}
+
+before(async () => {
+  // Without offline_access: the provider would want consent for that, so that no login is silent.
+  const config = { scope: 'openid profile orders' }
+  const options = {
+    shared: { config },
+    dedicated: { config, kind: 'dedicated' },
+    vaultOrigin: { config, vaultOrigin: true },
+  }
+  await Promise.all(KINDS.map(async (kind) => (apps[kind] = await startApp(options[kind]))))
+  for (const kind of KINDS) pages[kind] = apps[kind].site.files['/page.js']
+})
+after(() => Promise.all(Object.values(apps).map((app) => app.close())))
+afterEach(() => {
+  for (const kind of KINDS) {
+    apps[kind].provider.faults.clear()
+    apps[kind].setConfig({})
+    apps[kind].site.files['/page.js'] = pages[kind]
+  }
+})
+
+const trips = (app) => app.ledger.authorizationRequests().length
+
+/** Lets the app's pages run `script` in the turn in which they call `handleCallback()`. */
+function guardBy(app, kind, script) {
+  const started = 'return room.handleCallback()'
+  assert.ok(pages[kind].includes(started))
+  app.site.files['/page.js'] = pages[kind].replace(
+    started,
+    `const finished = room.handleCallback()\n${script}\nreturn finished`,
+  )
+}
+
+/** A guard: `guarded` is what came of its login, `null` if it saw a session. */
+const guard = (options) =>
+  `globalThis.guarded = room.session ? null : settle(room.login(${JSON.stringify(options)}))`
+
+/** The app sends its user to the provider by itself. */
+async function openGuarded(app, path) {
+  const page = await app.open('/empty')
+  await page.goto(app.site.origin + path)
+  await page.waitForSelector('form')
+  return page
+}
+
+const back = (page) =>
+  page.waitForFunction(() => location.pathname === '/callback' && globalThis.guarded, null, { polling: 20 })
+
+for (const kind of KINDS) {
+  test(`guard’s login waits for the callback and does not navigate, ${kind}`, time, async () => {
+    const app = apps[kind]
+    guardBy(app, kind, guard({ returnTo: '/orders?a#b' }))
+    const before = trips(app)
+    const page = await openGuarded(app, '/')
+    await giveConsent(page)
+    await back(page)
+    const { value } = await page.evaluate(() => guarded)
+    assert.equal(value?.claims.sub, 'alice')
+    assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
+    assert.equal(trips(app) - before, 1)
+    await page.context().close()
+  })
+
+  test(`login() rejects with the error of the callback, once, ${kind}`, time, async () => {
+    const app = apps[kind]
+    guardBy(app, kind, guard({ returnTo: '/orders?a#b' }))
+    const before = trips(app)
+    const page = await openGuarded(app, '/')
+    await page.click('button[value=deny]')
+    await back(page)
+    const { error } = await page.evaluate(() => guarded)
+    assert.equal(error.code, 'login_denied')
+    assert.equal(error.returnTo, '/orders?a#b')
+    assert.deepEqual(await booted(page), { error })
+    assert.equal(trips(app) - before, 1)
+    // The user tries again.
+    await page.evaluate((returnTo) => void room.login({ returnTo }), error.returnTo)
+    await page.waitForSelector('form')
+    await giveConsent(page)
+    await back(page)
+    assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
+    assert.equal(trips(app) - before, 2)
+    await page.context().close()
+  })
+}
+
+test('guard that asks for a step-up each time navigates once', time, async () => {
+  const app = apps.shared
+  const options = { maxAge: 3600, acrValues: 'gold', loginHint: 'alice' }
+  guardBy(app, 'shared', guard(options))
+  const before = trips(app)
+  const page = await openGuarded(app, '/')
+  await giveConsent(page)
+  await back(page)
+  const { value } = await page.evaluate(() => guarded)
+  assert.equal(value?.claims.sub, 'alice')
+  assert.equal(trips(app) - before, 1)
+  // Nothing that identifies the user is left in the page's storage.
+  const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage }))
+  assert.ok(!kept.includes('alice'), kept)
+  await page.context().close()
+})
+
+test('step-up login during a callback navigates after it succeeds', time, async () => {
+  const app = apps.shared
+  guardBy(app, 'shared', `if (location.pathname === '/callback') void room.login({ maxAge: 0 })`)
+  const page = await app.open()
+  const exchanges = app.ledger.tokenRequests().length
+  await booted(page)
+  const asked = app.ledger.until(
+    ({ type, parameters }) => type === 'authorization_request' && parameters.max_age === '0',
+  )
+  await page.evaluate(() => void room.login())
+  await giveConsent(page)
+  await asked
+  await page.waitForSelector('#username')
+  assert.equal(app.ledger.tokenRequests().length - exchanges, 1)
+  await page.context().close()
+})
+
+test('login() of another connection waits for the callback too', time, async () => {
+  const app = apps.shared
+  guardBy(
+    app,
+    'shared',
+    `globalThis.guarded = connect(create.shared()).then((other) => {
+      globalThis.isGuarding = true
+      return other.session ? null : settle(other.login())
+    })`,
+  )
+  const page = await app.open('/empty')
+  await page.goto(`${app.site.origin}/`)
+  await page.waitForSelector('form')
+  const before = trips(app)
+  // The exchange takes long enough for the second connection to find no session.
+  const gate = deferred()
+  app.provider.faults.add('token', { times: 1, hold: gate.promise })
+  await giveConsent(page)
+  await page.waitForURL(/\/callback/)
+  await page.waitForFunction(() => globalThis.isGuarding)
+  gate.resolve()
+  const { value } = await page.evaluate(() => guarded)
+  assert.equal(value?.claims.sub, 'alice')
+  assert.equal(trips(app), before)
+  await page.context().close()
+})
+
+/** A page at the callback, whose exchange the provider has not answered; `release` lets it. */
+async function exchanging(config = {}) {
+  const app = apps.shared
+  app.setConfig(config)
+  const page = await app.open()
+  await booted(page)
+  const gate = deferred()
+  app.provider.faults.add('token', { times: 10, hold: gate.promise })
+  await page.evaluate(() => void room.login())
+  await giveConsent(page)
+  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.room, null, {
+    polling: 20,
+  })
+  return { app, page, release: gate.resolve }
+}
+
+test('popup opens in the turn of its click during a callback', time, async () => {
+  const { page, release } = await exchanging()
+  await page.evaluate(() => {
+    const button = document.createElement('button')
+    button.onclick = () => {
+      globalThis.opened = 0
+      const open = window.open
+      window.open = (...given) => (opened++, open.apply(window, given))
+      globalThis.given = new AbortController()
+      globalThis.popup = settle(room.login({ mode: 'popup', signal: given.signal }))
+      globalThis.openedAtOnce = opened
+    }
+    document.body.replaceChildren(button)
+  })
+  await Promise.all([page.waitForEvent('popup'), page.click('button')])
+  assert.equal(await page.evaluate(() => openedAtOnce), 1)
+  await page.evaluate(() => given.abort())
+  assert.equal((await page.evaluate(() => popup)).error.code, 'login_cancelled')
+  release()
+  await page.context().close()
+})
+
+test('login() that waits for a callback ends with its signal and its time limit', time, async () => {
+  const { app, page, release } = await exchanging()
+  const before = trips(app)
+  const [aborted, late] = await page.evaluate(() =>
+    Promise.all([
+      settle(room.login({ signal: AbortSignal.timeout(50) })),
+      settle(room.login({ timeout: 0.05 })),
+    ]),
+  )
+  assert.equal(aborted.error.code, 'login_cancelled')
+  assert.equal(late.error.code, 'timeout')
+  release()
+  assert.deepEqual(await booted(page), { value: { returnTo: '/' } })
+  assert.equal(trips(app), before)
+  await page.context().close()
+})
+
+test('login() waits no longer than the exchange may take', time, async () => {
+  const { page, release } = await exchanging({ requestTimeout: 1 })
+  const { error } = await page.evaluate(() => settle(room.login()))
+  assert.equal(error.code, 'provider_unavailable')
+  release()
+  await page.context().close()
+})
+
+test('login() navigates at once where no callback is in flight', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  const before = trips(app)
+  await page.evaluate(() => void room.login({ prompt: 'select_account' }))
+  await page.waitForURL((url) => url.origin !== app.site.origin)
+  assert.equal(trips(app) - before, 1)
+  await page.context().close()
+})
+
+/** A promise, and what resolves it. */
+function deferred() {
+  let resolve
+  const promise = new Promise((settle) => (resolve = settle))
+  return { promise, resolve }
+}
