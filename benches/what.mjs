@@ -20,7 +20,7 @@ async function script(entry) {
     entryPoints: [`pkg/src/${entry}.ts`],
     bundle: true,
     // What is loaded only if it is needed is apart.
-    external: ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'edge-room'].map(
+    external: ['words', 'worker-failure', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'edge-room'].map(
       (name) => `./${name}.js`,
     ),
     format: 'esm',

@@ -54,11 +54,21 @@ const shrink = async (entry) => {
 }
 
 /**
- * What the page imports when there is need: what errors say; what only popups need; ways back to a session and to a
+ * What the page imports when there is need: what errors say, and why a worker's script did not run; what only popups need; ways back to a session and to a
  * vault; event sources and sockets; the way to a vault on an origin of its own, and to a token handler; forms that the
  * engine cannot read.
  */
-const SELDOM = ['words', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'edge-room', 'form']
+const SELDOM = [
+  'words',
+  'worker-failure',
+  'relay',
+  'resume',
+  'reconnect',
+  'live',
+  'connect-frame',
+  'edge-room',
+  'form',
+]
 
 /** What runs on a server. */
 const ADAPTERS = ['hono', 'next', 'sveltekit', 'astro'].map((framework) => `edge/${framework}`)

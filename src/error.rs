@@ -148,7 +148,7 @@ codes! {
     Timeout = "timeout", "Try again.";
     /// The worker's script could not be loaded, or threw before it called `vault()`.
     #[cfg(not(target_arch = "wasm32"))]
-    WorkerFailed = "worker_failed", "Check the worker's URL, those of its imports, its type 'module', and the page's worker-src.";
+    WorkerFailed = "worker_failed", "Fix what the message names; check the worker's URL, those of its imports, its type 'module', and the page's worker-src.";
     /// The worker did not answer the handshake in time.
     #[cfg(not(target_arch = "wasm32"))]
     WorkerTimeout = "worker_timeout", "Check the worker's URL and its console; its file must call vault().";

@@ -155,7 +155,8 @@ class Frame extends EventTarget implements FrameDoor {
     this.#refuse = refuse
     port.onmessage = ({ data }: MessageEvent<FrameSays>) => {
       if ('id' in data) this.#waiting.get(data.id)?.(data)
-      else if (data.t === 'worker_failed') this.dispatchEvent(new Event('error'))
+      else if (data.t === 'worker_failed')
+        this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
     }
     // Somebody who clears the page takes the vault's worker along.
     const removed = new MutationObserver(() => {

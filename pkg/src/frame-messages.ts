@@ -35,8 +35,8 @@ export type FrameSays =
   | { t: 'here' }
   /** It is not, or the frame's page is misconfigured. Nothing follows. */
   | { t: 'refused'; code: string; message: string }
-  /** The worker could not be started. */
-  | { t: 'worker_failed' }
+  /** The worker could not be started, for this reason. */
+  | { t: 'worker_failed'; message: string }
   | { t: 'granted'; id: number }
   /** The login is done, or has failed: what the vault said. */
   | { t: 'settled'; id: number; returnTo: string | null }

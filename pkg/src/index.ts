@@ -95,7 +95,7 @@ export const connect = async (
     },
   }
   const meet = async () => {
-    link = await open(running, timeout, listener)
+    link = await open(running, timeout, listener, worker)
     stopWatching = watchUser((what) => session && link.tell(what))
   }
 

@@ -103,8 +103,10 @@ export interface Listener {
  *
  * A worker that fails to load says so by an `error` event only, which Chromium 156 loses now and then if the worker is
  * a shared one, and one that runs something else says nothing at all: hence the time limit, in seconds.
+ *
+ * @param make What `connect()` was given.
  */
-export const open = (worker: Link['at'], timeout: number, listener: Listener): Promise<Link> =>
+export const open = (worker: Link['at'], timeout: number, listener: Listener, make: unknown): Promise<Link> =>
   new Promise((resolve, reject) => {
     const askers = new Map<number, Asker>()
     let last = 0
@@ -113,6 +115,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
     let release: () => void
     let timer: ReturnType<typeof setTimeout>
     let watching: AbortController | undefined
+    let isOpen = false
     let stopWaiting: (() => void) | undefined
     const { locks = navigator.locks } = worker as Partial<FrameDoor>
 
@@ -202,10 +205,16 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener): P
 
     const late = () => link.end('worker_timeout', `${timeout}`)
     const wait = () => (timer = setTimeout(late, timeout * 1000))
-    const broken = () => link.end('worker_failed')
+    const broken = (event: Event) =>
+      import('./worker-failure.js')
+        .then(({ explain }) => explain(event, make))
+        .catch(() => '')
+        // A worker that has a lock runs the vault's code, and gives its own reason.
+        .then((why) => isOpen || link.lock || link.end('worker_failed', why))
     const stopWatching = listen(worker, 'error', broken)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
+      isOpen = true
       clearTimeout(timer)
       stopWaiting?.()
       stopWatching()

@@ -120,7 +120,11 @@ const say = (port: MessagePort, message: FrameSays) => port.postMessage(message)
 type Open = Map<number, () => void>
 
 const serve = (port: MessagePort, make: () => AnyWorker) => {
-  const failed = () => say(port, { t: 'worker_failed' })
+  const failed = (event?: Event) =>
+    import('./worker-failure.js')
+      .then(({ explain }) => explain(event, make))
+      .catch(() => '')
+      .then((message) => say(port, { t: 'worker_failed', message }))
   const worker = start(make, failed)
   const open: Open = new Map()
   const awaited = new Map<number, string>()
@@ -227,7 +231,7 @@ const isSound = (data: unknown): data is Record<string, unknown> & { t: string }
 }
 
 /** A worker whose page's policy forbids it may throw at once. */
-const start = (make: () => AnyWorker, failed: () => void): AnyWorker | undefined => {
+const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker | undefined => {
   try {
     const worker = make()
     listen(worker, 'error', failed)

@@ -25,7 +25,12 @@ export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAss
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {
   const given = await (typeof source === 'string' || source instanceof URL ? fetch(source) : source)
-  if (given instanceof Response && !given.ok) throw new Error(`${given.url} answered ${given.status}`)
+  if (given instanceof Response) {
+    const [url] = given.url.split('?')
+    if (!given.ok) throw new Error(`${url} answered ${given.status}`)
+    // As many servers do for files that are not there.
+    if (/html/.test(given.headers.get('content-type')!)) throw new Error(`${url} is HTML, not WebAssembly`)
+  }
   return initSync({ module: await compile(given) }).memory
 }
 

@@ -13,6 +13,7 @@ const WORKER = '/auth.worker.js'
 export const PACKAGE = [
   'index.js',
   'words.js',
+  'worker-failure.js',
   'relay.js',
   'resume.js',
   'reconnect.js',

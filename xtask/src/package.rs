@@ -63,6 +63,7 @@ fn package() -> Result<()> {
         "edge/conformance.js",
         "edge/conformance.d.ts",
         "words.js",
+        "worker-failure.js",
         "relay.js",
         "resume.js",
         "reconnect.js",

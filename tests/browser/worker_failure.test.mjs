@@ -1,0 +1,178 @@
+// connect() says why a worker's script did not run: the worker's own reason, or what the page can find out.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { booted, startApp } from '../support/app.mjs'
+import { played, told } from '../support/takes.mjs'
+
+const time = { timeout: 60_000 }
+const KINDS = ['shared', 'dedicated']
+const IMPORT = `import { vault } from '/strongroom/worker.js'`
+
+const undo = []
+let app
+
+before(async () => {
+  app = await startApp({ plainFetch: true })
+})
+after(() => app?.close())
+afterEach(() => {
+  app.setConfig({})
+  while (undo.length) undo.pop()()
+})
+
+/** What a page learns from `connect()` about a worker from `url`, in a browser session of its own. */
+async function outcome(kind, url = '/auth.worker.js', form = 'function') {
+  const page = await app.open('/empty')
+  const result = await page.evaluate(connecting, { kind, url, form })
+  await page.context().close()
+  return result
+}
+
+/** Runs in the page. */
+const connecting = async ({ kind, url, form }) => {
+  globalThis.made = 0
+  const make = () => {
+    made++
+    return kind === 'shared' ? new SharedWorker(url, { type: 'module' }) : new Worker(url, { type: 'module' })
+  }
+  const { error } = await settle(connect(form === 'function' ? make : make(), { timeout: 8 }))
+  const isGenuine = /native code/.test(String(Worker)) && /native code/.test(String(SharedWorker))
+  return { error, isGenuine }
+}
+
+const override = (path, change) => undo.push(app.site.override(path, change))
+const source = (body) => () => app.setWorker(body)
+const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
+const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
+
+/** What is wrong with a worker, and what the message says. */
+const FAILURES = {
+  'is not found': [
+    () => override('/auth.worker.js', { status: 404, body: 'Not found' }),
+    /auth\.worker\.js was not found: it is answered with 404/,
+  ],
+  'is HTML': [() => override('/auth.worker.js', html), /auth\.worker\.js is answered with HTML instead of/],
+  'imports a bare name': [
+    source(`import { vault } from 'strongroom/worker'`),
+    /auth\.worker\.js imports 'strongroom\/worker', a bare name.*bundle the file/,
+  ],
+  'imports a bare name, minified': [
+    source(`const a=1;import{vault as v}from"strongroom/worker";v({})`),
+    /imports 'strongroom\/worker', a bare name/,
+  ],
+  'imports what is not there': [
+    source(`${IMPORT}\nimport '/gone.js'`),
+    /gone\.js was not found: it is answered with 404/,
+  ],
+  'imports HTML': [
+    () => {
+      override('/strongroom/worker.js', html)
+      app.setWorker(IMPORT)
+    },
+    /strongroom\/worker\.js is answered with HTML/,
+  ],
+  'has a syntax error': [
+    source(`${IMPORT}\nvault({`),
+    /auth\.worker\.js can be loaded, but does not run|threw/,
+  ],
+}
+
+for (const kind of KINDS) {
+  for (const [name, [spoil, message]] of Object.entries(FAILURES)) {
+    const scene = async () => {
+      spoil()
+      const { error, isGenuine } = await outcome(kind)
+      assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+      assert.match(error.message, message)
+      assert.ok(isGenuine, 'a constructor of the page was replaced')
+    }
+    test(`worker_failed says that the ${kind} worker ${name}`, time, played(scene))
+  }
+
+  const URLS = {
+    'raw TypeScript': ['/auth.worker.ts', /auth\.worker\.ts is TypeScript as it was written/],
+    'a data: URL': [
+      `data:video/mp2t;base64,${btoa(`import { vault } from 'strongroom/worker'`)}`,
+      /data: URL, in which a bundler has put the file/,
+    ],
+  }
+  for (const [name, [url, message]] of Object.entries(URLS)) {
+    const scene = async () => {
+      const headers = { 'Content-Type': 'video/mp2t' }
+      override('/auth.worker.ts', { headers, body: 'const a: number = 1' })
+      const { error } = await outcome(kind, url)
+      assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+      assert.match(error.message, message)
+      assert.match(error.message, AS_ONE)
+    }
+    test(`worker_failed says that the ${kind} worker is ${name}`, time, played(scene))
+  }
+
+  test(`worker_failed has the reason of a ${kind} worker that throws`, time, async () => {
+    app.setWorker(`${IMPORT}\nthrow new Error('a mistake of mine')`)
+    const { error } = await outcome(kind)
+    assert.equal(error.code, 'worker_failed')
+    assert.match(error.message, /the worker's file threw: .*a mistake of mine/)
+  })
+
+  test(`worker_failed has the reason of a ${kind} worker whose import throws first`, time, async () => {
+    app.site.files['/env.js'] = `throw new Error('no environment')`
+    undo.push(() => delete app.site.files['/env.js'])
+    app.setWorker(`import '/env.js'\n${IMPORT}`)
+    const scene = async () => {
+      const { error } = await outcome(kind)
+      assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+      assert.match(error.message, /the worker's file threw: .*no environment.*env\.js:1/)
+    }
+    await played(scene)()
+  })
+
+  test(`worker_failed has the reason of a ${kind} worker that rejects at its top level`, time, async () => {
+    app.setWorker(`${IMPORT}\nawait fetch('/index.html')\nthrow new Error('no configuration')`)
+    const { error } = await outcome(kind)
+    assert.equal(error.code, 'worker_failed')
+    assert.match(error.message, /the worker's file threw: .*no configuration/)
+  })
+
+  test(`config_invalid: a ${kind} worker calls vault() twice and does not catch it`, time, async () => {
+    const config = JSON.stringify(app.config)
+    app.setWorker(`${IMPORT}\nvault(${config})\nvault(${config})`)
+    const { error } = await outcome(kind)
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, /vault\(\) was called twice/)
+  })
+
+  test(`a ${kind} worker that throws after vault() serves its pages`, time, async () => {
+    app.setWorker(`${IMPORT}\nvault(${JSON.stringify(app.config)})\nthrow new Error('of no matter')`)
+    assert.equal((await outcome(kind)).error, undefined)
+  })
+}
+
+test('worker_failed asks for a function where connect() was given a worker', time, async () => {
+  override('/auth.worker.js', { status: 404, body: 'Not found' })
+  const { error } = await outcome('dedicated', undefined, 'worker')
+  assert.equal(error.code, 'worker_failed')
+  assert.match(error.message, /pass connect\(\) a function that makes the worker/)
+})
+
+test('worker_failed without its explanation is still worker_failed', time, async () => {
+  override('/auth.worker.js', { status: 404, body: 'Not found' })
+  override('/strongroom/worker-failure.js', { status: 404, body: 'Not found' })
+  const { error } = await outcome('dedicated')
+  assert.equal(error.code, 'worker_failed')
+  assert.match(error.message, /could not be loaded or run/)
+})
+
+test('a page whose worker runs never loads the explanation', time, async () => {
+  const before = app.site.requests.length
+  const page = await app.open()
+  await booted(page)
+  assert.ok(!app.site.requests.slice(before).some(({ path }) => /worker-failure/.test(path)))
+})
+
+test('wasm_failed says that HTML came instead of the module, with its URL', time, async () => {
+  override('/strongroom/strongroom_bg.wasm', html)
+  const { error } = await outcome('dedicated')
+  assert.equal(error.code, 'wasm_failed')
+  assert.match(error.message, /http\S+\/strongroom\/strongroom_bg\.wasm is HTML, not WebAssembly/)
+})
