@@ -36,14 +36,17 @@ export interface Strongroom {
   /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
-   * `redirect` leaves the page; the promise settles only if that fails. `popup` must be called in a
+   * `redirect` leaves the page; the promise settles only if that fails. While `handleCallback()` of this page is in
+   * flight, it waits: it resolves if that brings a session and these options ask for no more than that login did, and
+   * rejects with its error. See docs/login.md. `popup` must be called in a
    * click handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
    * told what the user types in elsewhere, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**
    * Finishes a login if the page's address is the configured redirect URI with an answer in it, and
-   * removes the answer from the address at once. Otherwise does nothing. Call it once at start.
+   * removes the answer from the address at once. Otherwise does nothing. Call it once at start. If it rejects, the
+   * error has `returnTo`, and everything else works as before.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
@@ -84,7 +87,7 @@ export type Resumed =
 
 /** What can be listened to with {@link Strongroom.on}. */
 export interface Events {
-  /** The session began, was renewed or ended. */
+  /** The session began, was renewed or ended, or is gone with its vault; and `reconnect()` has found another vault. */
   change: { session: Session | null; reason: EndReason | null }
   /**
    * The session is about to end, `at` milliseconds since the Unix epoch: a tenth of `session.idle` ahead, at most

@@ -9,6 +9,9 @@ const PATIENCE = 1000
 /** Milliseconds for all requests. */
 const TIME_LIMIT = 5000
 
+/** Milliseconds after which an entry of the performance timeline that has not come does not come. */
+const ENTRY_DELAY = 300
+
 /** Most files that are looked at: the worker's own, and those that it imports. */
 const MAX_FILES = 20
 
@@ -75,15 +78,12 @@ const faultOf = async (url: string, seen: Set<string>, signal: AbortSignal): Pro
   const name = withoutQuery(url)
   const raw = `${name} is TypeScript as it was written: ${AS_ONE}`
   const isTypeScript = /\.[cm]?tsx?$/.test(name)
-  const response = await fetch(url, { signal }).catch(() => undefined)
-  const source = await response?.text().catch(() => undefined)
-  if (!response || source === undefined) {
-    return isTypeScript
-      ? raw
-      : `${name} could not be loaded or run, and the page cannot look at it (its connect-src may forbid that)`
+  const file = (await read(url, signal)) ?? (await preload(url, signal))
+  if (!file) {
+    return isTypeScript ? raw : `${name} could not be loaded or run, and the page cannot look at it`
   }
-  if (!response.ok) return `${name} was not found: it is answered with ${response.status}`
-  const type = response.headers.get('content-type') ?? ''
+  const { status, type, source } = file
+  if (status < 200 || status > 299) return `${name} was not found: it is answered with ${status}`
   if (/html/.test(type) || source.trimStart().startsWith('<')) {
     return `${name} is answered with HTML instead of JavaScript, as many servers do for files that are not there`
   }
@@ -94,10 +94,55 @@ const faultOf = async (url: string, seen: Set<string>, signal: AbortSignal): Pro
     if (!/^(\.{0,2}\/|[\w+.-]+:)/.test(specifier!)) {
       return `${name} imports '${specifier}', a bare name that browsers do not resolve in a worker: bundle the file (${AS_ONE})`
     }
-    const fault = await faultOf(new URL(specifier!, response.url).href, seen, signal)
+    const fault = await faultOf(new URL(specifier!, url).href, seen, signal)
     if (fault) return fault
   }
   return
+}
+
+interface File {
+  status: number
+  type: string
+  /** Empty if it cannot be read. */
+  source: string
+}
+
+const read = async (url: string, signal: AbortSignal): Promise<File | undefined> => {
+  try {
+    const response = await fetch(url, { signal })
+    const type = response.headers.get('content-type') ?? ''
+    return { status: response.status, type, source: await response.text() }
+  } catch {
+    return
+  }
+}
+
+/** Where the page's policy forbids requests, but allows scripts: a preloaded one does not run. */
+const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
+  new Promise((resolve) => {
+    const link = document.createElement('link')
+    const end = (file?: File) => {
+      observer.disconnect()
+      link.remove()
+      resolve(file)
+    }
+    const observer = new PerformanceObserver((list) => {
+      const [entry] = list.getEntriesByName(url)
+      // Not every engine reports them.
+      const { responseStatus, contentType } = (entry ?? {}) as Reported
+      if (responseStatus) end({ status: responseStatus, type: contentType ?? 'text/javascript', source: '' })
+    })
+    observer.observe({ type: 'resource' })
+    link.onerror = link.onload = () => setTimeout(end, ENTRY_DELAY)
+    signal.addEventListener('abort', () => end())
+    link.rel = 'modulepreload'
+    link.href = url
+    document.head.append(link)
+  })
+
+interface Reported {
+  responseStatus?: number
+  contentType?: string
 }
 
 /** Static imports and re-exports, minified or not. */

@@ -108,6 +108,22 @@ for (const kind of KINDS) {
     test(`worker_failed says that the ${kind} worker is ${name}`, time, played(scene))
   }
 
+  test(`worker_failed knows a ${kind} worker’s fault without connect-src`, time, async () => {
+    const before = app.site.pageCsp
+    app.site.pageCsp = before.replace(/connect-src .*/, "connect-src 'none'")
+    undo.push(() => (app.site.pageCsp = before))
+    for (const name of ['is not found', 'is HTML']) {
+      const [spoil, message] = FAILURES[name]
+      await played(async () => {
+        spoil()
+        const { error } = await outcome(kind)
+        undo.pop()()
+        assert.equal(kind === 'shared' ? told(error.code) : error.code, 'worker_failed')
+        assert.match(error.message, message)
+      })()
+    }
+  })
+
   test(`worker_failed has the reason of a ${kind} worker that throws`, time, async () => {
     app.setWorker(`${IMPORT}\nthrow new Error('a mistake of mine')`)
     const { error } = await outcome(kind)

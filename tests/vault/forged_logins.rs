@@ -80,6 +80,25 @@ fn a_stored_login_leads_to_a_path_and_never_to_the_name_of_a_host() {
 }
 
 #[test]
+fn return_to_of_an_error_is_a_path_of_the_app() {
+    for (return_to, code, told) in [
+        ("/.//evil.test/x", "login_expired", Some("/evil.test/x")),
+        ("//evil.test/x", "message_invalid", None),
+        ("https://evil.test/x", "message_invalid", None),
+        ("javascript:alert(1)", "message_invalid", None),
+    ] {
+        let (world, callback) = callback_of_forged(700_000, return_to);
+        assert_eq!(world.code(callback), code, "{return_to}");
+        let error = world.page(callback.port).of_type("error").next_back();
+        let given = error
+            .unwrap()
+            .get("returnTo")
+            .map(|path| path.as_str().unwrap());
+        assert_eq!(given, told, "{return_to}");
+    }
+}
+
+#[test]
 fn a_login_that_is_put_back_after_its_use_is_a_replay() {
     let mut world = World::new();
     let page = world.open();
