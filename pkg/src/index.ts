@@ -38,8 +38,9 @@ export { StrongroomError }
  *
  * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
  *   in the same turn: a worker that fails to load says so only once. Or a function that makes it, for
- *   `reconnect()`, and so that `worker_failed` can say what is wrong with its file. Or, with no vault in the browser, the path on this origin where the endpoints of a token handler
- *   (`strongroom/edge`) are, such as `/auth`: the room has the same interface, and docs/edge.md says what differs.
+ *   `reconnect()`, and so that `worker_failed` can say what is wrong with its file. Or, with no vault in the browser,
+ *   the path on this origin where the endpoints of a token handler (`strongroom/edge`) are, such as `/auth`: the room
+ *   has the same interface, and docs/edge.md says what differs.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
  *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
  *   handler says, such as `coordinator_unavailable`.
