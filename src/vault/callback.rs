@@ -344,7 +344,12 @@ impl Vault {
                 let port = callback.page.map(|(port, _)| port);
                 if let Err(error) = self.check_granted(&tokens, &pending, port) {
                     self.refuse_grant(&tokens);
-                    return self.fail_callback(callback.page, &callback.key, &error);
+                    return self.fail_callback(
+                        callback.page,
+                        &callback.key,
+                        Some(&pending),
+                        &error,
+                    );
                 }
                 #[cfg(feature = "full")]
                 {
