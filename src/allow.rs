@@ -10,6 +10,7 @@ use crate::form;
 use crate::http::is_token;
 use crate::prelude::*;
 use crate::reflection::Scope;
+use crate::request_headers::Exceptions;
 #[cfg(feature = "full")]
 use crate::resource::Target;
 #[cfg(feature = "full")]
@@ -32,6 +33,10 @@ pub struct Rule {
     url: Url,
     methods: Vec<String>,
     reflection: Scope,
+    /// The browser may keep responses in its HTTP cache.
+    #[cfg(feature = "full")]
+    caches: bool,
+    headers: Exceptions,
     /// Where the token of a socket goes, if sockets may be opened.
     #[cfg(feature = "full")]
     socket: Option<Place>,
@@ -48,7 +53,7 @@ pub struct Rule {
 pub type Which = Option<usize>;
 /// Which of a session's access tokens goes along: there is but one.
 #[cfg(not(feature = "full"))]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Which;
 
 /// Why a rule cannot be used.
@@ -97,6 +102,9 @@ impl Rule {
             methods: methods.to_vec(),
             reflection: Scope::default(),
             #[cfg(feature = "full")]
+            caches: false,
+            headers: Exceptions::default(),
+            #[cfg(feature = "full")]
             socket: None,
             #[cfg(feature = "full")]
             steps_up: false,
@@ -109,6 +117,24 @@ impl Rule {
     #[must_use]
     pub const fn with_reflection(mut self, reflection: Scope) -> Self {
         self.reflection = reflection;
+        self
+    }
+
+    /// The same, and the browser may keep responses in its HTTP cache. They are not searched: what is in the cache can
+    /// be read piece by piece.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn with_cache(mut self) -> Self {
+        self.caches = true;
+        self.reflection = Scope::Nothing;
+        self
+    }
+
+    /// The same, with exceptions from the list of headers that a page may not set.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_headers(mut self, headers: Exceptions) -> Self {
+        self.headers = headers;
         self
     }
 
@@ -158,6 +184,10 @@ pub struct Allowed {
     steps_up: bool,
     reflection: Scope,
     #[cfg(feature = "full")]
+    caches: bool,
+    /// The place of the rule.
+    rule: usize,
+    #[cfg(feature = "full")]
     target: Which,
 }
 
@@ -185,6 +215,20 @@ impl Allowed {
     #[must_use]
     pub const fn reflection(&self) -> Scope {
         self.reflection
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        self.caches
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        false
     }
 
     /// Which token goes along.
@@ -298,6 +342,49 @@ impl Rules {
             .map_err(|fault| refusal(fault, text, method))
     }
 
+    /// Checks the headers that a page wants on a request that one of these rules allows.
+    ///
+    /// # Errors
+    /// [`Code::HeaderNotAllowed`] for one that authorises, identifies, routes or overrides;
+    /// [`Code::LimitExceeded`].
+    pub fn check_headers(&self, allowed: &Allowed, headers: &[(&str, &str)]) -> Result<()> {
+        let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+        if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                words!("the request has more than 100 headers, or more than 32768 bytes of them"),
+            ));
+        }
+        let is_searched = allowed.reflection == Scope::All;
+        let exceptions = &self.rules[allowed.rule].headers;
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            let refuse = |message: &[&str]| Err(Error::of(Code::HeaderNotAllowed, message));
+            if !is_token(&name) {
+                return refuse(&[words!("a header's name is not a token (RFC 9110 5.6.2)")]);
+            }
+            if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+                return refuse(&[
+                    words!("the value of "),
+                    &name,
+                    words!(" has a line break or NUL"),
+                ]);
+            }
+            let is_range = is_searched && exceptions.refuse_range(&name);
+            if is_range || exceptions.refuse(&name) {
+                let why = if is_range {
+                    words!(
+                        ": the API could return the token in parts, which are not recognized; write reflection: 'headers' in the rule"
+                    )
+                } else {
+                    ""
+                };
+                return refuse(&[words!("a page may not set "), &name, why]);
+            }
+        }
+        Ok(())
+    }
+
     /// Decides on a socket: as on a request to the same address in `https`, or `http` on loopback, by the rules
     /// that say where the token goes.
     ///
@@ -328,6 +415,8 @@ impl Rules {
             method: "GET".to_owned(),
             steps_up: false,
             reflection,
+            caches: false,
+            rule: 0,
             target,
         };
         Ok((allowed, place))
@@ -336,11 +425,11 @@ impl Rules {
     fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Fault> {
         let method = normalised_method(method);
         let (mut is_covered, mut allowing) = (false, None);
-        for rule in &self.rules {
+        for (i, rule) in self.rules.iter().enumerate() {
             if rule.covers(url) {
                 is_covered = true;
                 let is_allowed = rule.methods.iter().any(|allowed| allowed == method);
-                allowing = allowing.or(is_allowed.then_some(rule));
+                allowing = allowing.or(is_allowed.then_some((i, rule)));
             }
         }
         if !is_covered {
@@ -349,7 +438,7 @@ impl Rules {
                 words!("no rule in apis covers this URL"),
             ));
         }
-        let Some(rule) = allowing else {
+        let Some((i, rule)) = allowing else {
             return Err((
                 Code::MethodNotAllowed,
                 words!("no rule for this URL allows this method"),
@@ -364,6 +453,9 @@ impl Rules {
                 .iter()
                 .any(|rule| rule.steps_up && rule.covers(url)),
             reflection: rule.reflection,
+            #[cfg(feature = "full")]
+            caches: rule.caches,
+            rule: i,
             #[cfg(feature = "full")]
             target: rule.target,
         })
@@ -514,59 +606,6 @@ fn is_refused_escape(digits: &[u8]) -> bool {
         }
         _ => true,
     }
-}
-
-/// Checks the headers that a page wants on a request.
-///
-/// # Errors
-/// [`Code::HeaderNotAllowed`] for one that authorises, routes or overrides; [`Code::LimitExceeded`].
-pub fn check_headers(headers: &[(&str, &str)]) -> Result<()> {
-    let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
-    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
-        return Err(Error::new(
-            Code::LimitExceeded,
-            words!("the request has more than 100 headers, or more than 32768 bytes of them"),
-        ));
-    }
-    for (name, value) in headers {
-        let name = name.to_ascii_lowercase();
-        if !is_token(&name) {
-            return Err(Error::new(
-                Code::HeaderNotAllowed,
-                words!("a header's name is not a token (RFC 9110 5.6.2)"),
-            ));
-        }
-        if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            return Err(Error::of(
-                Code::HeaderNotAllowed,
-                &[
-                    words!("the value of "),
-                    &name,
-                    words!(" has a line break or NUL"),
-                ],
-            ));
-        }
-        if is_reserved(&name) {
-            return Err(Error::of(
-                Code::HeaderNotAllowed,
-                &[words!("a page may not set "), &name],
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Headers that authorise, route or override.
-const RESERVED: &str = "authorization dpop cookie cookie2 host connection content-length transfer-encoding \
-    te trailer upgrade via forwarded origin referer x-http-method x-http-method-override \
-    x-method-override x-host x-real-ip x-envoy-original-path";
-
-/// The beginnings of more of them.
-const RESERVED_PREFIXES: &str = "proxy- sec- x-forwarded- x-original- x-rewrite-";
-
-fn is_reserved(name: &str) -> bool {
-    text::has_word(RESERVED, name)
-        || text::pieces(RESERVED_PREFIXES, b' ').any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -753,8 +792,12 @@ mod tests {
 
     #[test]
     fn headers_that_authorise_or_override_are_refused() {
-        let check =
-            |name: &str, value: &str| check_headers(&[(name, value)]).map_err(|error| error.code());
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let check = |name: &str, value: &str| {
+            let checked = rules.check_headers(&allowed, &[(name, value)]);
+            checked.map_err(|error| error.code())
+        };
         for name in [
             "Authorization",
             "dpop",

@@ -43,7 +43,8 @@ const RULE_OPTIONS: &str = "methods reflection url";
 
 /// Those of a rule of the larger module besides.
 #[cfg(feature = "full")]
-const MORE_RULE_OPTIONS: &str = "audience resource scope stepUp webSocket";
+const MORE_RULE_OPTIONS: &str =
+    "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
 
 /// The smaller module has no more.
 #[cfg(not(feature = "full"))]
@@ -53,7 +54,7 @@ const MORE_RULE_OPTIONS: &str = "";
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
 #[cfg(not(feature = "full"))]
-const SWITCHES: &str = "deviceFlow dpop inspect reasons stepUp";
+const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 /// Claims that a page may see when the configuration names none.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
@@ -937,7 +938,7 @@ mod tests {
     fn what_only_the_larger_module_can_do_may_be_switched_off_in_both() {
         let config = configured(
             r#"{"deviceFlow":false,"dpop":false,"inspect":false,"par":false,"reasons":false,
-                "apis":[{"url":"https://a.test/","stepUp":false}]}"#,
+                "apis":[{"url":"https://a.test/","cache":false,"stepUp":false}]}"#,
         );
         assert!(config.is_ok(), "{config:?}");
     }

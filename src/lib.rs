@@ -83,6 +83,8 @@
 //! |---|---|
 //! | [`config`] | a configuration is checked whole, once, and then fixed |
 //! | [`allow`] | a request carries a token only if a rule allows its parsed URL and method |
+//! | [`request_headers`] | a page sets no header that authorises, identifies, routes or overrides |
+//! | [`reflection`] | a response that contains an access token does not reach the page |
 //! | [`authorize`] | a login is a transaction of its own, good for one answer within ten minutes |
 //! | [`pushed`] | a login's request may be handed to the provider itself, and its reference is for that login |
 //! | [`device`] | signing in on another device: what is asked with stays in the vault |
@@ -137,6 +139,7 @@ pub mod pushed;
 pub mod reasons;
 pub mod reflection;
 pub mod refresh;
+pub mod request_headers;
 #[cfg(feature = "full")]
 pub mod resource;
 pub mod secret;

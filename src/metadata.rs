@@ -47,6 +47,8 @@ pub struct Metadata {
     /// Where logins on other devices begin (RFC 8628 4).
     #[cfg(feature = "full")]
     pub device_authorization_endpoint: Option<String>,
+    /// See [`Metadata::endpoints`].
+    endpoints: Vec<String>,
     /// Whether an authorization response without `iss` must be refused (RFC 9207 section 2.4).
     pub authorization_response_iss_parameter_supported: bool,
     /// The algorithms that ID tokens may be signed with: those of
@@ -110,6 +112,7 @@ impl Metadata {
             #[cfg(feature = "full")]
             device_authorization_endpoint: reader
                 .optional_endpoint("device_authorization_endpoint"),
+            endpoints: reader.endpoints(),
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
             id_token_signing_algorithms: reader.signing_algorithms(),
@@ -120,19 +123,13 @@ impl Metadata {
         }
     }
 
-    /// Every endpoint, none of which a page's request may reach.
+    /// The endpoints that a page's request must not reach: every member whose name ends in `_endpoint`, here and in
+    /// `mtls_endpoint_aliases` (RFC 8705 5), and `jwks_uri`. `userinfo_endpoint` is an exception, since it is an API
+    /// that takes access tokens (OpenID Connect Core 1.0 section 5.3): a rule can allow it.
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
-        let mut endpoints: Vec<&str> = vec![
-            &self.authorization_endpoint,
-            &self.token_endpoint,
-            &self.jwks_uri,
-        ];
-        endpoints.extend(self.revocation_endpoint.as_deref());
-        endpoints.extend(self.end_session_endpoint.as_deref());
-        endpoints.extend(self.pushed_authorization_request_endpoint.as_deref());
-        #[cfg(feature = "full")]
-        endpoints.extend(self.device_authorization_endpoint.as_deref());
+        let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
+        endpoints.extend(self.endpoints.iter().map(String::as_str));
         endpoints
     }
 }
@@ -244,6 +241,16 @@ impl<'a> Reader<'a> {
         self.get(name).map(|_| self.endpoint(name))
     }
 
+    fn endpoints(&self) -> Vec<String> {
+        let mut endpoints = Vec::new();
+        read_endpoints(self.document, &mut endpoints);
+        let aliases = self.document.get("mtls_endpoint_aliases");
+        if let Some(aliases) = aliases.and_then(Value::as_object) {
+            read_endpoints(aliases, &mut endpoints);
+        }
+        endpoints
+    }
+
     fn flag(&self, name: &str) -> bool {
         match self.get(name) {
             None => false,
@@ -298,6 +305,17 @@ impl<'a> Reader<'a> {
             self.refuse(&[NAME, NO_ALGORITHM]);
         }
         known
+    }
+}
+
+fn read_endpoints(object: &Object, endpoints: &mut Vec<String>) {
+    for (name, value) in object.iter() {
+        if name.ends_with("_endpoint")
+            && name != "userinfo_endpoint"
+            && let Some(url) = value.as_str()
+        {
+            endpoints.push(url.to_owned());
+        }
     }
 }
 
@@ -403,6 +421,11 @@ mod tests {
                 require_pushed_authorization_requests: false,
                 #[cfg(feature = "full")]
                 device_authorization_endpoint: None,
+                endpoints: [
+                    "https://id.example.com/a".to_owned(),
+                    "https://id.example.com/t".to_owned(),
+                ]
+                .to_vec(),
                 authorization_response_iss_parameter_supported: false,
                 id_token_signing_algorithms: Algorithm::ALL.to_vec(),
             }

@@ -1,9 +1,14 @@
 //! An answer that has the access token in it does not reach the page.
 //!
 //! An API that echoes what it is sent, a debug page, `TRACE` by another name, would hand script the token that the
-//! vault keeps from it. So the headers and the body of an answer are searched for the token that its request was sent
-//! with: as it is, and in base64 or base64url (RFC 4648 4 and 5) in each of the three places that it can have among
-//! groups of three octets, and so also as a part of the whole `Authorization` header.
+//! vault keeps from it. So the headers and the body of a response are searched for the session's access tokens that may
+//! still be valid, the request's own among them: as they are, and in base64 or base64url (RFC 4648 4 and 5) in each of
+//! the three places that a token can have among groups of three bytes, and so also as a part of the whole
+//! `Authorization` header.
+//!
+//! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, as it is or as
+//! JSON escapes it, is therefore skipped where at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
+//! Other line breaks end a token, so that a stream of short lines is not held back.
 //!
 //! Where a token has characters that are written otherwise in JSON, in URLs or in the other base64, what is looked for
 //! is its longest part without them. A JWT has none, and is looked for whole.
@@ -12,9 +17,9 @@
 //! be one is told by the characters that tokens are made of, and not by this token: where a body is cut is seen by the
 //! page, which would learn from it how the token begins.
 //!
-//! What is not found: less of the token than that, a token that was encrypted, compressed, hashed, written in hex or
-//! with line breaks, or encoded twice. It is a net for mistakes, not a wall against an API that wants to give tokens
-//! away.
+//! Not found: less of the token than that; a token that was encrypted, compressed, hashed or encoded twice; a token
+//! written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines. The search
+//! catches mistakes. It does not stop an API that wants to give tokens away.
 //!
 //! How long the search takes does not depend on the token either, but for its length: a page may well have chosen what
 //! is in a body, and can time it. Tokens are long and of few characters, so one octet in as many as the shortest text
@@ -30,6 +35,9 @@ use crate::token::MAX_TOKEN;
 /// asks for what cannot be guessed.
 pub const SHORTEST: usize = 16;
 
+/// A line break is skipped if at least so many characters of a token, or of base64, precede it in its line.
+pub const SHORTEST_LINE: usize = 32;
+
 /// What of an answer is searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -42,20 +50,31 @@ pub enum Scope {
     Nothing,
 }
 
-/// Looks for a token in one answer.
+/// Looks for tokens in one response.
 pub struct Guard {
     /// The length of the shortest form.
     window: usize,
-    /// What is looked for: the last so many octets of each form, hashed.
-    hashes: [u64; 4],
-    /// What an octet counts for once it is a window behind.
+    /// The last `window` bytes of each form, hashed: four for each token.
+    hashes: Vec<u64>,
+    /// The factor of the byte that leaves the window.
     power: u64,
-    /// What forms are made of.
+    /// The characters of forms.
     class: &'static Class,
+    /// The same, and those of line breaks.
+    wrapped: &'static Class,
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
-    /// So many of `octets` count: making room anew for each piece would be to fill it twice.
+    /// The number of bytes in `octets` that count: its room is reused for the next piece.
     count: usize,
+}
+
+/// The result of reading bytes that forms may consist of.
+struct Scan {
+    is_found: bool,
+    /// Where the characters begin that a form may continue.
+    start: usize,
+    /// Where the first byte is that cannot be part of a form.
+    end: usize,
 }
 
 /// A set of octets, a bit for each.
@@ -70,71 +89,131 @@ static LETTERS: Class = class(b"");
 /// What a token may have at all (RFC 6749 A.12), but for spaces.
 static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
 
-/// Most octets that are held back: those of the longest token in base64.
-const MOST_HELD: usize = MAX_TOKEN.div_ceil(3) * 4;
+/// [`PLAIN`] and the characters of line breaks, as they are and in JSON.
+static PLAIN_LINES: Class = class(b"-._\r\n\\");
+
+/// [`GRAPHIC`] and the characters of line breaks.
+static GRAPHIC_LINES: Class = [!0 << 33 | 1 << b'\r' | 1 << b'\n', !0 >> 1, 0, 0];
+
+/// The length of the longest token in base64.
+const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
+
+/// Most bytes that are held back: the longest token in base64, in the shortest lines, with the longest line breaks.
+const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
 
 impl Guard {
-    /// Looks for `token`, unless that is too short to be looked for.
+    /// Looks for `token`, unless it is shorter than [`SHORTEST`].
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
-        if token.len() < SHORTEST {
+        Self::search_for(&[token])
+    }
+
+    /// Looks for each of these tokens, but for those that are shorter than [`SHORTEST`].
+    #[must_use]
+    pub fn search_for(tokens: &[&str]) -> Option<Self> {
+        let (mut forms, mut is_plain) = (Vec::new(), true);
+        for token in tokens {
+            if token.len() >= SHORTEST {
+                let plainly = forms.len();
+                push_forms(token, &mut forms);
+                let is_plain_byte = |octet: &u8| may_have(&PLAIN, *octet);
+                is_plain &= forms[plainly].iter().all(is_plain_byte);
+            }
+        }
+        let mut window = usize::MAX;
+        for form in &forms {
+            window = window.min(form.len());
+        }
+        let mut hashes = Vec::new();
+        for form in &forms {
+            hashes.push(hash(&form[form.len() - window..]));
+        }
+        if hashes.is_empty() {
             return None;
         }
-        let forms = forms(token);
-        let window = forms.iter().map(Vec::len).fold(usize::MAX, usize::min);
-        let mut hashes = [0; 4];
-        for (end, form) in hashes.iter_mut().zip(&forms) {
-            *end = hash(form.get(form.len() - window..).unwrap_or_default());
-        }
-        // All others are of letters and digits, or of base64url.
-        let [plainly, ..] = &forms;
-        let is_plain = plainly.iter().all(|octet| may_have(&PLAIN, *octet));
+        let (class, wrapped) = if is_plain {
+            (&PLAIN, &PLAIN_LINES)
+        } else {
+            (&GRAPHIC, &GRAPHIC_LINES)
+        };
         Some(Self {
             window,
             hashes,
             power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
-            class: if is_plain { &PLAIN } else { &GRAPHIC },
+            class,
+            wrapped,
             octets: Vec::new(),
             count: 0,
         })
     }
 
-    /// Whether the token is in `text`.
+    /// Returns true if a token is in `text`.
     #[must_use]
     pub fn is_in(&self, mut text: &[u8]) -> bool {
         while let Some(window) = text.get(..self.window) {
-            let is_other = |octet: &u8| !is_of(self.class, *octet);
+            let is_other = |octet: &u8| !is_of(self.wrapped, *octet);
             let passed = if let Some(i) = window.iter().rposition(is_other) {
                 i
-            } else if let Some(length) = self.run(text) {
-                length
             } else {
-                return true;
+                let scan = self.scan(text);
+                if scan.is_found {
+                    return true;
+                }
+                scan.end
             };
             text = text.get(passed + 1..).unwrap_or_default();
         }
         false
     }
 
-    /// How many octets that forms are made of `text` begins with, which are a window at least; `None` if a form is
-    /// among them.
-    fn run(&self, text: &[u8]) -> Option<usize> {
-        let (start, rest) = text.split_at_checked(self.window - 1)?;
-        let [a, b, c, d] = self.hashes;
-        let (mut hash, mut gone) = (hash(start), 0);
-        let mut length = start.len();
-        for (first, next) in text.iter().zip(rest) {
-            if !is_of(self.class, *next) {
-                break;
+    /// Reads from the beginning of `text` up to the first byte that no form contains.
+    fn scan(&self, text: &[u8]) -> Scan {
+        let (mut hash, mut count, mut line) = (0, 0, 0);
+        let (mut start, mut oldest, mut end) = (0, 0, 0);
+        while let Some(&octet) = text.get(end) {
+            if !is_of(self.class, octet) {
+                let length = line_break(&text[end..]);
+                if length == 0 {
+                    break;
+                }
+                end += length;
+                if line < SHORTEST_LINE {
+                    (hash, count, start, oldest) = (0, 0, end, end);
+                }
+                line = 0;
+                continue;
             }
-            hash = push(hash, *next).wrapping_sub(gone);
-            gone = self.power.wrapping_mul(u64::from(*first));
-            if (hash == a) | (hash == b) | (hash == c) | (hash == d) {
-                return None;
+            hash = push(hash, octet);
+            count += 1;
+            line += 1;
+            end += 1;
+            if count > self.window {
+                if matches!(text[oldest], b'\r' | b'\n' | b'\\') && !is_of(self.class, text[oldest])
+                {
+                    oldest += line_break(&text[oldest..]);
+                }
+                hash = hash.wrapping_sub(self.power.wrapping_mul(u64::from(text[oldest])));
+                oldest += 1;
             }
-            length += 1;
+            if count >= self.window {
+                let mut is_found = false;
+                for known in &self.hashes {
+                    is_found |= hash == *known;
+                }
+                if is_found {
+                    return Scan {
+                        is_found,
+                        start,
+                        end,
+                    };
+                }
+            }
         }
-        Some(length)
+        Scan {
+            is_found: false,
+            start,
+            end,
+        }
     }
 
     /// The place for the next piece of the body, which has so many octets.
@@ -167,11 +246,32 @@ impl Guard {
         self.count -= count;
     }
 
-    /// How many octets at the end of what is there may begin a form, whatever the token is.
+    /// The number of bytes at the end that may begin a form, whatever the tokens are.
     fn held(&self) -> usize {
-        let end = self.octets().iter().rev().take(MOST_HELD);
-        end.take_while(|octet| may_have(self.class, **octet))
-            .count()
+        let octets = self.octets();
+        let end = octets.iter().rev().take(MOST_HELD);
+        let held = end.take_while(|octet| may_have(self.wrapped, **octet));
+        let mut tail = octets.get(octets.len() - held.count()..);
+        while let Some(text) = tail {
+            let scan = self.scan(text);
+            if scan.end == text.len() {
+                return text.len() - scan.start;
+            }
+            tail = text.get(scan.end + 1..);
+        }
+        0
+    }
+}
+
+/// The length of the line break that `text` begins with, as it is or as JSON escapes it; 0 if there is none. A backslash
+/// at the end of `text` counts as one, since it may become one.
+fn line_break(text: &[u8]) -> usize {
+    match text {
+        [b'\\', b'r', b'\\', b'n', ..] => 4,
+        [b'\\', b'r', b'\\'] => 3,
+        [b'\r', b'\n', ..] | [b'\\', b'r' | b'n', ..] => 2,
+        [b'\r' | b'\n', ..] | [b'\\'] => 1,
+        _ => 0,
     }
 }
 
@@ -217,24 +317,20 @@ fn hash(octets: &[u8]) -> u64 {
     octets.iter().fold(0, |hash, octet| push(hash, *octet))
 }
 
-fn forms(token: &str) -> [Vec<u8>; 4] {
+/// Adds the forms of a token. The first is the token as it is; the others are of letters and digits, or of base64url.
+fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
+    forms.push(longest_part(token.as_bytes(), &PLAIN));
     let mut octets = vec![0; 2];
     octets.extend_from_slice(token.as_bytes());
-    let encoded = |before: usize| {
+    for before in 0..3 {
         let octets = octets.get(2 - before..).unwrap_or_default();
         let text = base64url::encode(octets);
         // The characters that are made of the token's bits alone.
         let text = text
             .as_bytes()
             .get((before * 4).div_ceil(3)..octets.len() * 4 / 3);
-        longest_part(text.unwrap_or_default(), &LETTERS)
-    };
-    [
-        longest_part(token.as_bytes(), &PLAIN),
-        encoded(0),
-        encoded(1),
-        encoded(2),
-    ]
+        forms.push(longest_part(text.unwrap_or_default(), &LETTERS));
+    }
 }
 
 /// The longest part of these characters, unless that is short: then all.
@@ -402,6 +498,111 @@ mod tests {
         }
     }
 
+    /// A long token, so that its base64 takes several lines.
+    fn long_token() -> String {
+        let claims =
+            base64url::encode(r#"{"sub":"alice","scope":"openid orders"}"#.repeat(4).as_bytes());
+        [&JWT[..21], &claims, ".", &JWT[54..]].concat()
+    }
+
+    /// Base64 of the `Authorization` header in lines of this many characters.
+    fn in_lines(token: &str, length: usize, line_break: &str) -> String {
+        let encoded = Base64::encode_string(format!("Authorization: Bearer {token}").as_bytes());
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(length)
+            .map(|line| core::str::from_utf8(line).unwrap())
+            .collect();
+        lines.join(line_break)
+    }
+
+    const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", "\\n", "\\r\\n", "\\r"];
+
+    #[test]
+    fn base64_in_lines_is_found_wherever_a_body_is_cut() {
+        let token = long_token();
+        for length in [60, 64, 76, SHORTEST_LINE] {
+            for line_break in LINE_BREAKS {
+                let form = in_lines(&token, length, line_break);
+                let body = format!("{{\"sent\":\"{form}\"}}");
+                for cut in 0..=body.len() {
+                    let (head, tail) = body.as_bytes().split_at(cut);
+                    let (given, is_broken) = through(&token, [head, tail]);
+                    assert!(is_broken, "{length} {line_break:?}, cut at {cut}");
+                    // Of the form nothing but what precedes the token in it.
+                    let most = body.find(&form).unwrap() + 40;
+                    assert!(given.len() <= most, "{length} {line_break:?}, cut at {cut}");
+                }
+                let (given, is_broken) = through(&token, body.as_bytes().chunks(1));
+                assert!(is_broken && given.len() <= 50, "{length} {line_break:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shorter_lines_are_let_through_as_they_come() {
+        let token = long_token();
+        let form = in_lines(&token, SHORTEST_LINE - 1, "\n");
+        let (given, is_broken) = through(&token, [form.as_bytes()]);
+        assert!(!is_broken);
+        assert_eq!(given, form.as_bytes());
+    }
+
+    #[test]
+    fn a_line_is_held_back_only_if_base64_may_go_on_after_it() {
+        let long = "a".repeat(SHORTEST_LINE);
+        for (text, held) in [
+            ("data: hello\n", 0),
+            ("word\n", 0),
+            ("data: hello\n\n", 0),
+            (&*[&long, "\n\n"].concat(), 0),
+            (&*[&long, "\r\n\r\n"].concat(), 0),
+            (&*[&long, "\"}\n"].concat(), 0),
+            (&*[&long, "\n"].concat(), 33),
+            (&*[&long, "\r"].concat(), 33),
+            (&*[&long, "\r\n"].concat(), 34),
+            (&*[&long, "\\"].concat(), 33),
+            (&*[&long, "\\r\\"].concat(), 35),
+            (&*[&long, "\\t"].concat(), 1),
+            (&*[&long, "\nabc"].concat(), 36),
+            (&*[&long, "\nabc\n"].concat(), 0),
+            (&*[&long, "\nabc\nde"].concat(), 2),
+        ] {
+            let mut guard = Guard::new(JWT).unwrap();
+            guard.take(text.len()).copy_from_slice(text.as_bytes());
+            assert_eq!(guard.free(), Some(text.len() - held), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_tokens_is_found() {
+        let others = [
+            long_token(),
+            OPAQUE.to_owned(),
+            "sixteen--letters".to_owned(),
+        ];
+        for tokens in [
+            vec![JWT],
+            vec![JWT, &others[0]],
+            vec![JWT, &others[0], &others[1]],
+        ] {
+            let guard = Guard::search_for(&tokens).unwrap();
+            for token in &tokens {
+                for (how, form) in written(token) {
+                    let body = ["{\"seen\":\"", &form, "\"}"].concat();
+                    assert!(guard.is_in(body.as_bytes()), "{how} of {tokens:?}");
+                }
+            }
+            assert!(!guard.is_in(others[2].as_bytes()));
+        }
+        // What is too short is left out, and the others are looked for.
+        let guard = Guard::search_for(&["short", &others[2]]).unwrap();
+        assert!(guard.is_in(b"say: sixteen--letters!"));
+        assert!(!guard.is_in(b"say: short!"));
+        assert!(Guard::search_for(&["short"]).is_none());
+        assert!(Guard::search_for(&[]).is_none());
+    }
+
     #[test]
     fn where_a_body_is_cut_says_nothing_of_the_token() {
         let other = "4Ki2-_YQ0aXhQzeyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhb";
@@ -445,6 +646,9 @@ mod tests {
             JWT[..20].repeat(50),
             [&encoded[..60], "."].concat().repeat(50),
             "eyJhbGciOi ".repeat(50),
+            [almost, "\n"].concat().repeat(50),
+            "eyJhbGciOi\r\n".repeat(50),
+            [&encoded[..40], "\\n"].concat().repeat(50),
             " ".repeat(2000),
             "e".repeat(2000),
         ] {

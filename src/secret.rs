@@ -40,7 +40,11 @@ impl Secret {
         if a.len() != b.len() {
             return false;
         }
-        let difference = a.iter().zip(b).fold(0_u8, |acc, (x, y)| acc | (x ^ y));
+        let difference = a.iter().zip(b).fold(0_u8, |acc, (x, y)| {
+            #[cfg(test)]
+            tests::COMPARED.set(tests::COMPARED.get() + 1);
+            acc | (x ^ y)
+        });
         core::hint::black_box(difference) == 0
     }
 }
@@ -81,6 +85,26 @@ pub(crate) fn wipe(octets: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    thread_local! {
+        /// The number of bytes that were compared.
+        pub(super) static COMPARED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
+
+    #[test]
+    fn matches_compares_every_byte_whatever_differs() {
+        let secret = Secret::from("state-123");
+        for (other, expected) in [
+            ("state-123", true),
+            ("state-124", false),
+            ("Xtate-123", false),
+            ("XXXXXXXXX", false),
+        ] {
+            COMPARED.set(0);
+            assert_eq!(secret.matches(other), expected, "{other}");
+            assert_eq!(COMPARED.get(), other.len(), "{other}");
+        }
+    }
 
     #[test]
     fn debug_output_shows_neither_text_nor_length() {

@@ -151,6 +151,8 @@ pub struct Session {
     /// When the request for the tokens was sent: they are no younger than that.
     requested: Instant,
     generation: u64,
+    /// Access tokens that were replaced and may still be valid, one for each target.
+    former: Vec<Former>,
     started: Instant,
     last_activity: Instant,
     /// How often activity was kept: which of two vaults knows of the later one.
@@ -170,6 +172,20 @@ pub struct Session {
     /// Access tokens of rules that have their own, by their places in the configuration. They are not kept.
     #[cfg(feature = "full")]
     others: Vec<(usize, Other)>,
+}
+
+/// Most access tokens that a response is searched for.
+#[cfg(feature = "full")]
+const MAX_SEARCHED: usize = 8;
+
+/// An access token that was replaced by another one for the same target. A provider revokes none of these, so an API
+/// takes it until it expires.
+#[derive(Clone, Debug)]
+struct Former {
+    of: Which,
+    access_token: Secret,
+    expires_in: Millis,
+    requested: Instant,
 }
 
 /// An access token of a rule's own.
@@ -203,6 +219,7 @@ impl Session {
             tokens,
             requested,
             generation: 1,
+            former: Vec::new(),
             started: requested,
             last_activity: requested,
             touches: 0,
@@ -248,6 +265,7 @@ impl Session {
 
     /// Adopts the answer to a refresh that was sent at `requested`.
     pub fn renew(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
+        self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
         // RFC 6749 6: without a new refresh token the old one goes on, and so does the scope.
         if self.tokens.refresh_token.is_none() {
@@ -273,6 +291,67 @@ impl Session {
         }
     }
 
+    /// Remembers the login's own access token if `next` takes its place.
+    fn retire(&mut self, next: &Secret) {
+        if !next.matches(self.tokens.access_token.expose()) {
+            self.remember(self.to_former());
+        }
+    }
+
+    /// The login's own access token, as one that is replaced.
+    fn to_former(&self) -> Former {
+        Former {
+            #[cfg(feature = "full")]
+            of: None,
+            #[cfg(not(feature = "full"))]
+            of: Which,
+            access_token: self.tokens.access_token.clone(),
+            expires_in: self.lifetime(),
+            requested: self.requested,
+        }
+    }
+
+    /// Keeps the latest replaced token for each target.
+    fn remember(&mut self, former: Former) {
+        for known in &mut self.former {
+            if known.of == former.of {
+                *known = former;
+                return;
+            }
+        }
+        self.former.push(former);
+    }
+
+    /// The access tokens that a response to a request with the token for `which` is searched for: that one, the one
+    /// before it, and likewise those of other targets, the latest first. All of them may be valid. At most eight.
+    #[must_use]
+    pub fn tokens_to_search(&self, which: Which, now: &Instant) -> Vec<Secret> {
+        let mut tokens = Vec::new();
+        self.push_tokens_to_search(which, now, &mut tokens);
+        #[cfg(feature = "full")]
+        {
+            if which.is_some() {
+                self.push_tokens_to_search(None, now, &mut tokens);
+            }
+            for (target, _) in self.others.iter().rev() {
+                if which != Some(*target) {
+                    self.push_tokens_to_search(Some(*target), now, &mut tokens);
+                }
+            }
+            tokens.truncate(MAX_SEARCHED);
+        }
+        tokens
+    }
+
+    fn push_tokens_to_search(&self, which: Which, now: &Instant, tokens: &mut Vec<Secret>) {
+        tokens.extend(self.access_token_of(which, now).cloned());
+        for former in &self.former {
+            if former.of == which && former.requested.elapsed(now) < former.expires_in {
+                tokens.push(former.access_token.clone());
+            }
+        }
+    }
+
     /// Adopts the answer to a refresh for a token of a rule's own.
     #[cfg(feature = "full")]
     pub fn renew_other(
@@ -292,7 +371,15 @@ impl Session {
         let (own_requested, issued) = (self.requested, self.issued);
         self.renew(own, id_token, own_requested);
         self.issued = issued;
-        self.others.retain(|(of, _)| *of != target);
+        if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
+            let (_, before) = self.others.remove(i);
+            self.remember(Former {
+                of: Some(target),
+                access_token: before.access_token,
+                expires_in: before.expires_in,
+                requested: before.requested,
+            });
+        }
         self.others.push((target, other));
     }
 
@@ -498,6 +585,14 @@ impl Session {
         }
         #[cfg(feature = "full")]
         self.others.clone_from(&ours.others);
+        self.former = ours.former.clone();
+        if !ours
+            .tokens
+            .access_token
+            .matches(self.tokens.access_token.expose())
+        {
+            self.remember(ours.to_former());
+        }
     }
 
     /// The limit that the session has reached, if any.

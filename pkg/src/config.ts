@@ -113,13 +113,28 @@ export interface ApiRule {
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]
   /**
-   * What of an answer is searched for the access token that its request was sent with, in which case the call fails
-   * with `token_reflected`: an API that echoes its request would hand the token to the page. `'refuse'` (default):
-   * headers and body, and messages of sockets. `'headers'`: the headers, for large downloads where the search is too
-   * slow. `'allow'`: nothing. Of several rules that allow a request the first counts. docs/deployment.md has what is
-   * found and what is not.
+   * What of a response is searched for the session's access tokens. If one is found, the call fails with
+   * `token_reflected`: an API that echoes its request would hand the token to the page. `'refuse'` (default): headers
+   * and body, and messages of sockets; a page may then not ask for a part of a response (`Range`). `'headers'`: the
+   * headers, for large downloads where the search is too slow. `'allow'`: nothing. If several rules allow a request,
+   * the first one counts. docs/deployment.md lists what is found and what is not.
    */
   reflection?: 'refuse' | 'headers' | 'allow'
+  /**
+   * Let the browser keep responses in its HTTP cache. By default every call is sent with `cache: 'no-store'`, whatever
+   * the page asks for: a response that is refused because it contains the token could otherwise be read from the cache
+   * in pieces, and would be on the disk. `true` gives up that protection for the rule: it implies `reflection: 'allow'`,
+   * and any other `reflection` is an error. Default false. Needs strongroom_full_bg.wasm.
+   */
+  cache?: boolean
+  /**
+   * Request headers that pages may set although strongroom refuses them, such as `['X-Amzn-Trace-Id', 'Range']`: for an
+   * API that does not trust them. `_` counts as `-`. Some cannot be allowed, such as `Authorization` and `Cookie`.
+   * docs/fetch.md has the list. Needs strongroom_full_bg.wasm, as does `denyHeaders`.
+   */
+  allowHeaders?: string[]
+  /** More request headers that pages may not set, such as `['X-Api-Key']`. */
+  denyHeaders?: string[]
   /**
    * The API's identifier (RFC 8707): an absolute URI. With it, `audience` or `scope` the API gets access tokens of its
    * own, for that and no more: they are fetched with the session's refresh token when a call first needs one, and

@@ -33,7 +33,7 @@ export interface VaultOptions {
  * which a rule's are told from those of its surroundings by the rule's `url`. The metadata's own have an underscore. A text that looks like one of these loads the full module in vain.
  */
 const NEEDS_FULL =
-  /"((?!par")[^_"]+":true|persist":"[^m]|(\w+Alg|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
+  /"((?!par")[^_"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>

@@ -263,6 +263,8 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .text("authorization", forward.authorization.expose())
         .optional_text("proof", forward.proof.as_ref().map(Secret::expose))
         .text("reflection", reflection)
+        .text("keep", &forward.keep)
+        .text("remove", &forward.remove)
         .flag("upgrade", forward.is_upgrade);
 }
 

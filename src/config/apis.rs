@@ -9,6 +9,8 @@ use crate::metadata::{self, Metadata};
 use crate::prelude::*;
 use crate::reflection::Scope;
 #[cfg(feature = "full")]
+use crate::request_headers::Exceptions;
+#[cfg(feature = "full")]
 use crate::resource::{Target, is_audience, is_narrower, is_resource};
 #[cfg(feature = "full")]
 use crate::socket::Place;
@@ -75,17 +77,21 @@ impl<'a> Options<'a> {
             return None;
         };
         let (option, why) = match Rule::new(&url, &methods) {
-            #[cfg(feature = "full")]
             Ok(rule) => {
-                let steps_up = self.boolean("stepUp");
-                return Some(
-                    rule.with_reflection(reflection)
-                        .with_socket(socket)
-                        .with_step_up(steps_up),
-                );
+                let rule = rule.with_reflection(reflection);
+                #[cfg(feature = "full")]
+                let rule = {
+                    let steps_up = self.boolean("stepUp");
+                    let rule = rule.with_socket(socket).with_step_up(steps_up);
+                    let rule = rule.with_headers(self.header_exceptions());
+                    if self.cache(reflection) {
+                        rule.with_cache()
+                    } else {
+                        rule
+                    }
+                };
+                return Some(rule);
             }
-            #[cfg(not(feature = "full"))]
-            Ok(rule) => return Some(rule.with_reflection(reflection)),
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
             Err(RuleFault::NotPlain) => (
                 "url",
@@ -100,6 +106,50 @@ impl<'a> Options<'a> {
         };
         self.refuse(option, why);
         None
+    }
+
+    /// Returns true for `cache: true`: responses may be kept in the browser's HTTP cache. What is in there can be read
+    /// piece by piece, so such a rule cannot also promise a search.
+    #[cfg(feature = "full")]
+    fn cache(&self, reflection: Scope) -> bool {
+        const OPTION: &str = "cache";
+        match self.object.get(OPTION) {
+            None | Some(Value::Bool(false)) => return false,
+            Some(Value::Bool(true))
+                if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
+            Some(Value::Bool(true)) => self.refuse(
+                "reflection",
+                words!("with cache: true it must be 'allow', or be left out: a cached response can be read in pieces"),
+            ),
+            Some(_) => self.refuse(OPTION, words!("it must be true or false")),
+        }
+        true
+    }
+
+    /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::request_headers`].
+    #[cfg(feature = "full")]
+    pub(crate) fn header_exceptions(&self) -> Exceptions {
+        const WHY: &str = words!(
+            "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
+        );
+        let mut exceptions = Exceptions::default();
+        for option in ["allowHeaders", "denyHeaders"] {
+            if self.object.get(option).is_some() {
+                for name in self.texts(option, "", WHY) {
+                    let is_sound = is_token(&name)
+                        && if option == "allowHeaders" {
+                            exceptions.allow(&name)
+                        } else {
+                            exceptions.deny(&name);
+                            true
+                        };
+                    if !is_sound {
+                        self.refuse(option, WHY);
+                    }
+                }
+            }
+        }
+        exceptions
     }
 
     pub(crate) fn reflection(&self) -> Scope {
@@ -266,6 +316,8 @@ impl<'a> Options<'a> {
 #[cfg(all(test, feature = "full"))]
 mod tests {
     use super::super::tests::configured;
+    use super::*;
+    use crate::{Code, Error};
 
     #[test]
     fn where_a_sockets_token_goes_is_checked_like_everything_else() {
@@ -327,6 +379,74 @@ mod tests {
             assert!(message.contains(expected), "{place}: {message}");
         }
     }
+
+    #[test]
+    fn a_rule_that_caches_searches_nothing() {
+        let rule = |options: &str| {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
+            let allowed = configured(&rule)?.rules.decide("https://a.test/x", "GET")?;
+            Ok::<_, Error>((allowed.caches(), allowed.reflection()))
+        };
+        for (options, caches, reflection) in [
+            (r#""methods": ["GET"]"#, false, Scope::All),
+            (r#""cache": false"#, false, Scope::All),
+            (
+                r#""cache": false, "reflection": "headers""#,
+                false,
+                Scope::Headers,
+            ),
+            (r#""cache": true"#, true, Scope::Nothing),
+            (
+                r#""cache": true, "reflection": "allow""#,
+                true,
+                Scope::Nothing,
+            ),
+        ] {
+            assert_eq!(rule(options), Ok((caches, reflection)), "{options}");
+        }
+        for (options, expected) in [
+            (
+                r#""cache": true, "reflection": "refuse""#,
+                "`apis[0].reflection` is \"refuse\": with cache: true it must be 'allow'",
+            ),
+            (
+                r#""cache": true, "reflection": "headers""#,
+                "`apis[0].reflection` is \"headers\"",
+            ),
+            (
+                r#""cache": "no-store""#,
+                "`apis[0].cache` is \"no-store\": it must be true or false",
+            ),
+        ] {
+            let error = rule(options).expect_err(options);
+            assert_eq!(error.code(), Code::ConfigInvalid);
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_headers_are_checked() {
+        for (options, expected) in [
+            (r#""allowHeaders": "Range""#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": ["a b"]"#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": [1]"#, "`apis[0].allowHeaders` is"),
+            (r#""allowHeaders": [""]"#, "`apis[0].allowHeaders` is"),
+            (
+                r#""allowHeaders": ["Authorization"]"#,
+                "that no rule can change",
+            ),
+            (
+                r#""allowHeaders": ["proxy_authorization"]"#,
+                "that no rule can change",
+            ),
+            (r#""denyHeaders": ["a:b"]"#, "`apis[0].denyHeaders` is"),
+        ] {
+            let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
+            let error = configured(&rule).expect_err(options);
+            assert!(error.message().contains(expected), "{options}: {error}");
+        }
+    }
+
     #[test]
     fn what_a_rules_own_token_is_for_is_checked_and_told_apart() {
         let config = configured(

@@ -14,6 +14,7 @@ use crate::json::{self, Object, Value};
 use crate::jwks::Algorithm;
 use crate::metadata::Metadata;
 use crate::reflection::Scope;
+use crate::request_headers::Exceptions;
 use crate::text;
 use crate::token::Scheme;
 use crate::url::Url;
@@ -98,6 +99,8 @@ pub struct Route {
     pub rules: Rules,
     /// How much of answers is searched for the token.
     pub reflection: Scope,
+    /// Exceptions from the list of headers that are removed.
+    pub headers: Exceptions,
     /// Whether a user may go there by a link: a GET without the header that scripts send.
     pub navigate: bool,
     /// The address by which pages call it, besides the prefix: they are told of both.
@@ -453,7 +456,9 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
             path: &path,
             fault: options.fault,
         };
-        route.refuse_others("methods navigate prefix reflection stepUp upstream url");
+        route.refuse_others(
+            "allowHeaders denyHeaders methods navigate prefix reflection stepUp upstream url",
+        );
         if let Some(read) = self::route(&route, object) {
             if routes.iter().any(|known| known.prefix == read.prefix) {
                 route.refuse("prefix", words!("another route has the same"));
@@ -488,6 +493,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         );
     }
     let reflection = route.reflection();
+    let headers = route.header_exceptions();
     let methods = route.texts(
         "methods",
         DEFAULT_METHODS,
@@ -517,6 +523,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         methods,
         rules: Rules::new(vec![rule]),
         reflection,
+        headers,
         navigate,
         url,
     })

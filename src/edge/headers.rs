@@ -1,14 +1,9 @@
 //! Which header fields pass the handler, and which ones it sets: data, which the host carries out on the platform's own
 //! `Headers`. Names are in lower case; one that ends in `*` stands for all that begin like it.
 //!
-//! What goes to an upstream is what the browser sent, without
-//! - what is for one connection (RFC 9110 7.6.1): these, and those that `Connection` names;
-//! - what authorises: the handler's own cookie, and anything by which somebody could pass for somebody else, above all
-//!   the names under which proxies tell their backends who has come from where (RFC 9440 4 asks for that of one pair);
-//! - what overrides: the method, the address, or what a framework's middleware has decided;
-//! - `Origin` and `Referer`: the handler has checked where the request is from, an API has no other use for them, and the
-//!   app's addresses are none of its business;
-//! - `Accept-Encoding`: what is searched for the token has to be plain, so the platform asks for what it can undo.
+//! An upstream gets what the browser sent, without the headers of [`crate::request_headers`] and without those that
+//! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names, and ranges are removed where the body of
+//! the response is searched: a server may ignore them (RFC 9110 14.2).
 //!
 //! What comes from an upstream becomes an answer of the app's own origin. So it loses what would speak for that origin
 //! (cookies, CORS, service workers, reporting, transport security), what tells caches in between to keep it in spite of
@@ -19,18 +14,8 @@
 use crate::prelude::*;
 
 use crate::json;
+use crate::request_headers;
 use crate::text;
-
-/// Taken out of requests.
-const REQUEST: &str = "\
-    connection keep-alive proxy-* te trailer transfer-encoding upgrade http2-settings content-length expect \
-    host cookie cookie2 authorization dpop x-strongroom x-auth-* x-authenticated-* \
-    forwarded via x-forwarded x-forwarded-* x-real-ip x-scheme x-originating-ip x-proxy-user x-webauth-user x-userinfo x-id-token x-access-token \
-    x-jwt-assertion x-endpoint-api-userinfo x-apigateway-api-userinfo x-consumer-* x-credential-* x-pomerium-* x-authentik-* tailscale-* x-client-ip x-client-cert* x-client-dn x-client-verify x-cluster-client-ip true-client-ip client-ip \
-    client-cert* ssl-* x-ssl-* remote-* x-remote-* cf-* cloudfront-* fastly-* fly-* x-amzn-* x-appengine-* x-arr-* x-azure-* \
-    x-envoy-* x-goog-authenticated-* x-goog-iap-* x-ms-client-principal* x-nf-* x-vercel-* \
-    x-http-method* x-http-host-override x-method-override x-host x-forward-for x-original-* x-rewrite-* x-middleware-* \
-    sec-* service-worker* origin referer accept-encoding";
 
 /// Taken out of an upstream's answers.
 const RESPONSE: &str = "\
@@ -83,12 +68,13 @@ const OWN: &[(&str, &str)] = &[
 ///
 /// A `*` at the beginning or the end of a name stands for anything, and `_` in a request's for `-`: what runs behind CGI
 /// or its heirs cannot tell the two apart. From requests, what `Connection` names goes as well.
+/// [`Forward`](super::Forward) has what a route changes in that.
 /// `challenges` are the schemes that `WWW-Authenticate` may name: another one is taken out. `set` replaces what was
 /// there; `own` is for [answers of the handler's own](super::Respond), where it does not replace what they have.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()
-        .json("remove", &list(REQUEST))
+        .json("remove", &list(&request_headers::removed()))
         .finish();
     let response = json::Writer::object()
         .json("remove", &list(RESPONSE))

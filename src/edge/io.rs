@@ -159,6 +159,10 @@ pub struct Forward {
     pub proof: Option<Secret>,
     /// How much of the answer is searched for the token.
     pub reflection: Scope,
+    /// Names of headers that are sent although the policy removes them, with spaces between them.
+    pub keep: String,
+    /// Names of more headers that are removed.
+    pub remove: String,
     /// Whether it is the handshake of a WebSocket (RFC 6455 4.1), whose connection is then passed on.
     pub is_upgrade: bool,
 }

@@ -260,6 +260,8 @@ impl Visit {
             authorization: Secret::new([scheme, token.expose()].concat()),
             proof,
             reflection: route.reflection,
+            keep: route.headers.kept().to_owned(),
+            remove: route.headers.removed(route.reflection == Scope::All),
             is_upgrade: origin::is_socket(&self.request),
         };
         Ok((forward, nonce))

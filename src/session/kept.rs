@@ -203,6 +203,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         issued: number(object, "issued")?,
         #[cfg(feature = "full")]
         others: Vec::new(),
+        former: Vec::new(),
     })))
 }
 

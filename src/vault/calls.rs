@@ -12,7 +12,7 @@ use super::message::{FetchRequest, message};
 use super::sockets::Socket;
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
-use crate::allow::{self, Allowed, Which};
+use crate::allow::{Allowed, Which};
 use crate::error::{Code, Error, Result};
 use crate::prelude::*;
 use crate::token::Scheme;
@@ -107,7 +107,8 @@ impl Vault {
         body: Body,
     ) -> Result<Box<Call>> {
         let allowed = self.config.rules.decide(&request.url, &request.method)?;
-        allow::check_headers(&request.headers())?;
+        let rules = &self.config.rules;
+        rules.check_headers(&allowed, &request.headers())?;
         self.find_room(port, id)?;
         if self.session.is_none() {
             return Err(self.no_session());
@@ -115,7 +116,7 @@ impl Vault {
         if !request.background {
             self.touch();
         }
-        let init = request.init();
+        let init = request.init(allowed.caches());
         Ok(Box::new(Call {
             call,
             port,
@@ -214,6 +215,7 @@ impl Vault {
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
+        let searched = session.tokens_to_search(which, &self.now);
         let is_inspected = self.is_inspected();
         let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
             return;
@@ -233,6 +235,7 @@ impl Vault {
             request: ApiRequest {
                 allowed: known.allowed.clone(),
                 authorization,
+                searched,
                 #[cfg(feature = "full")]
                 proof,
                 init: known.init.clone(),

@@ -362,6 +362,9 @@ pub struct ApiRequest {
     pub allowed: Allowed,
     /// The value of `Authorization`.
     pub authorization: Secret,
+    /// The access tokens that the response is searched for: the request's own, and the session's others that may still
+    /// be valid.
+    pub searched: Vec<Secret>,
     /// What the header `DPoP` is to be made of (RFC 9449 7.1), each time that it is sent.
     #[cfg(feature = "full")]
     pub proof: Option<Unsigned>,

@@ -102,11 +102,13 @@ pub(super) struct SocketRequest {
 const INIT: &[&str] = &[
     "headers",
     "keepalive",
-    "cache",
     "credentials",
     "integrity",
     "priority",
 ];
+
+/// Another member, which is not passed on as it is.
+const CACHE: &str = "cache";
 
 /// The members of `login`.
 const LOGIN: &str = if cfg!(feature = "full") {
@@ -124,9 +126,24 @@ const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "full") {
 };
 
 impl FetchRequest {
-    /// What the page chose of `RequestInit`. It goes to the host as the JSON that it came as.
-    pub(super) fn init(&self) -> String {
+    /// The `RequestInit` for the host: what the page chose, as the JSON that it came as, and the cache's mode.
+    ///
+    /// The HTTP cache keeps a response that is rejected because it contains the token, and returns it in pieces (RFC
+    /// 9111 3.3, RFC 9110 14.2), or to the next user. So nothing is stored there, whatever the page asks for. If the
+    /// rule `caches`, a page may still demand a fresh response, but not a stale one.
+    pub(super) fn init(&self, caches: bool) -> String {
         let mut init = Writer::object();
+        let mode = if !cfg!(feature = "full") || !caches {
+            "no-store"
+        } else {
+            let asked = self.members.str(CACHE).unwrap_or("default");
+            if asked == "force-cache" {
+                "default"
+            } else {
+                asked
+            }
+        };
+        init.text(CACHE, mode);
         for name in INIT {
             if let Some(value) = self.members.get(name) {
                 init.value(name, value);
@@ -311,6 +328,7 @@ impl Members<'_> {
         for name in texts {
             self.text(name);
         }
+        self.text(CACHE);
         FetchRequest {
             url: self.required("url"),
             method: self.required("method"),
@@ -406,7 +424,7 @@ mod tests {
     #[test]
     fn a_fetch_is_read_whole() {
         let text = r#"{"t":"fetch","id":7,"url":"https://a.test/","method":"PUT",
-            "headers":[["accept","*/*"]],"background":true,"cache":"no-store","keepalive":true}"#;
+            "headers":[["accept","*/*"]],"background":true,"keepalive":true}"#;
         let message = PageMessage::parse(text).ok().unwrap();
         assert_eq!(message.id, 7);
         let Request::Fetch(fetch) = message.request else {
@@ -415,9 +433,31 @@ mod tests {
         assert_eq!(fetch.headers(), [("accept", "*/*")]);
         assert!(fetch.background);
         assert_eq!(
-            fetch.init(),
-            r#"{"headers":[["accept","*/*"]],"keepalive":true,"cache":"no-store"}"#
+            fetch.init(false),
+            r#"{"cache":"no-store","headers":[["accept","*/*"]],"keepalive":true}"#
         );
+    }
+
+    #[test]
+    fn only_a_caching_rule_heeds_the_pages_cache_mode() {
+        for (asked, with_cache) in [
+            ("default", "default"),
+            ("no-store", "no-store"),
+            ("reload", "reload"),
+            ("no-cache", "no-cache"),
+            ("force-cache", "default"),
+        ] {
+            let text = format!(
+                r#"{{"t":"fetch","id":7,"url":"https://a.test/","method":"GET","headers":[],"cache":"{asked}"}}"#
+            );
+            let message = PageMessage::parse(&text).ok().unwrap();
+            let Request::Fetch(fetch) = message.request else {
+                panic!("not a fetch");
+            };
+            let init = |cache| format!(r#"{{"cache":"{cache}","headers":[]}}"#);
+            assert_eq!(fetch.init(false), init("no-store"));
+            assert_eq!(fetch.init(true), init(with_cache));
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ use wasm_bindgen::JsValue;
 
 use super::host::{Host, Step, is_stream};
 use super::js;
+use crate::Secret;
 use crate::reflection::{Guard, Scope};
-use crate::text;
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
 /// Pieces of a body that may be under way to a page that has asked for none yet. The page asks for
@@ -276,13 +276,13 @@ fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, 
     js::call(scope, js::FETCH, &[&js::text(request.allowed.url()), &init])
 }
 
-/// Who looks for the request's token, if anybody is to.
+/// The search for the session's tokens in the response, unless the rule turns it off.
 fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
     if request.allowed.reflection() == Scope::Nothing {
         return None;
     }
-    let (_, token) = text::cut(request.authorization.expose(), b' ');
-    Guard::new(token?).map(Box::new)
+    let tokens: Vec<&str> = request.searched.iter().map(Secret::expose).collect();
+    Guard::search_for(&tokens).map(Box::new)
 }
 
 /// Whether the token is in the headers or the reason phrase.

@@ -59,6 +59,18 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
         (json!({ "clientId": "web" }), "`clientId`"),
         (json!({ "clientSecret": secret }), "`clientSecret`"),
         (json!({ "route": [] }), "`route`"),
+        (
+            route(
+                json!({ "prefix": "/a/", "upstream": "https://a.test/", "allowHeaders": ["Cookie"] }),
+            ),
+            "`routes[0].allowHeaders`",
+        ),
+        (
+            route(
+                json!({ "prefix": "/a/", "upstream": "https://a.test/", "denyHeaders": "Cookie" }),
+            ),
+            "`routes[0].denyHeaders`",
+        ),
         (json!({ "client": "web" }), "`client`"),
         (
             json!({ "client": { "auth": { "method": "none" } } }),

@@ -100,6 +100,9 @@ pub(crate) struct Sent {
     pub(crate) authorization: String,
     pub(crate) proof: Option<String>,
     pub(crate) is_upgrade: bool,
+    /// What is changed in the policy.
+    pub(crate) keep: String,
+    pub(crate) remove: String,
 }
 
 pub(crate) struct Host {
@@ -385,6 +388,8 @@ impl Host {
             authorization: forward.authorization.expose().to_owned(),
             proof: forward.proof.as_ref().map(|p| p.expose().to_owned()),
             is_upgrade: forward.is_upgrade,
+            keep: forward.keep.clone(),
+            remove: forward.remove.clone(),
         });
         let ok = Head {
             status: 200,

@@ -29,5 +29,6 @@ mod provider;
 mod proxy;
 #[path = "../world/reply.rs"]
 mod reply;
+mod request_headers;
 mod room;
 mod session;

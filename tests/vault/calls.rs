@@ -6,6 +6,7 @@ use std::time::Duration;
 use strongroom::reflection::Scope;
 
 use crate::world::provider::BASE;
+use crate::world::request_headers::{CREDENTIALS, FIXED, TRUSTED};
 use crate::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
 
 #[test]
@@ -112,8 +113,26 @@ fn verdict(world: &mut World, page: u32, url: &str) -> String {
 #[test]
 fn after_discovery_the_providers_endpoints_are_out_of_reach_though_a_rule_covers_them() {
     let (mut world, page) = below_a_rule();
+    let unused = ["introspect", "register", "backchannel", "mtls/token"];
+    let members = [
+        "introspection_endpoint",
+        "registration_endpoint",
+        "backchannel_authentication_endpoint",
+    ];
+    for (name, path) in members.into_iter().zip(unused) {
+        let member = format!(r#","{name}":"https://id.example.com/oauth/{path}""#);
+        world.provider.more_metadata.push_str(&member);
+    }
+    world.provider.more_metadata.push_str(
+        r#","mtls_endpoint_aliases":{"token_endpoint":"https://id.example.com/oauth/mtls/token"},
+           "userinfo_endpoint":"https://id.example.com/oauth/userinfo""#,
+    );
     let endpoints = ["authorize", "token", "jwks", "revoke", "logout"]
-        .map(|path| ["https://id.example.com/oauth/", path].concat());
+        .into_iter()
+        .chain(unused);
+    let endpoints: Vec<String> = endpoints
+        .map(|path| ["https://id.example.com/oauth/", path].concat())
+        .collect();
     for url in &endpoints {
         assert_eq!(verdict(&mut world, page, url), "login_required", "{url}");
     }
@@ -182,32 +201,122 @@ fn no_call_carries_a_token_to_an_endpoint_of_the_provider() {
 #[test]
 fn a_page_may_not_authorise_route_or_break_a_request() {
     let (mut world, page) = World::signed_in();
+    let names: Vec<&str> = [FIXED, TRUSTED].concat();
+    let spellings = names.iter().flat_map(|name| {
+        let shouted = name.to_ascii_uppercase();
+        [(*name).to_owned(), shouted.replace('-', "_"), shouted]
+    });
+    for name in spellings {
+        assert!(refuses(&mut world, page, (&name, "x")), "{name}");
+    }
     for header in [
-        ("Authorization", "Bearer mine"),
-        ("dpop", "x"),
-        ("Cookie", "a=b"),
-        ("Proxy-Authorization", "x"),
-        ("host", "evil.example"),
-        ("X-HTTP-Method-Override", "DELETE"),
-        ("x-original-url", "/admin"),
-        ("X-Original-URI", "/admin"),
-        ("x-original-host", "evil.example"),
-        ("X-Rewrite-URL", "/admin"),
-        ("x-real-ip", "127.0.0.1"),
-        ("X-Host", "evil.example"),
-        ("x-forwarded-for", "127.0.0.1"),
-        ("x-envoy-original-path", "/admin"),
         ("x-ok", "a\r\nAuthorization: Bearer mine"),
+        ("x-ok", "a\rb"),
+        ("x-ok", "a\nb"),
+        ("x-ok", "a\0b"),
         ("bad name", "x"),
     ] {
-        let fetch = Fetch {
-            headers: &[header],
-            ..Fetch::default()
-        };
-        let call = world.fetch_as(page, &fetch);
-        assert_eq!(world.code(call), "header_not_allowed", "{header:?}");
+        assert!(refuses(&mut world, page, header), "{header:?}");
     }
     assert_eq!(world.count(Kind::Call), 0);
+}
+
+/// Whether a call with this header is refused because of it.
+fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
+    let fetch = Fetch {
+        headers: &[header],
+        ..Fetch::default()
+    };
+    let call = world.fetch_as(page, &fetch);
+    world.settle();
+    if let Some(Answer::Error { code, .. }) = world.answer(call) {
+        assert_eq!(code, "header_not_allowed");
+        return true;
+    }
+    assert_eq!(world.status(call), 200);
+    false
+}
+
+#[test]
+fn a_page_may_show_an_api_its_own_credentials() {
+    let (mut world, page) = World::signed_in();
+    for name in CREDENTIALS {
+        assert!(!refuses(&mut world, page, (name, "key-7")), "{name}");
+        let sent = &world.seen_by_api.last().unwrap().init;
+        assert!(sent.contains(&format!(r#"["{name}","key-7"]"#)), "{sent}");
+    }
+}
+
+#[test]
+fn a_rule_allows_and_denies_headers() {
+    let (mut world, page) = World::signed_in_with(
+        r#"{"apis": [{
+            "url": "https://api.example.com/v1/",
+            "allowHeaders": ["X-Amzn-Trace-Id", "Range"],
+            "denyHeaders": ["X-Api-Key"]
+        }]}"#,
+    );
+    for (name, is_refused) in [
+        ("X-Amzn-Trace-Id", false),
+        ("x_amzn_trace_id", false),
+        ("x-amzn-oidc-data", true),
+        ("range", false),
+        ("if-range", true),
+        ("X_Api_Key", true),
+        ("x-auth-token", false),
+    ] {
+        assert_eq!(refuses(&mut world, page, (name, "x")), is_refused, "{name}");
+    }
+}
+
+#[test]
+fn ranges_are_refused_where_the_body_is_searched() {
+    for (reflection, is_refused) in [("refuse", true), ("headers", false), ("allow", false)] {
+        let rule = format!(
+            r#"{{"apis": [{{ "url": "https://api.example.com/v1/", "reflection": "{reflection}" }}]}}"#
+        );
+        let (mut world, page) = World::signed_in_with(&rule);
+        for name in ["Range", "if-range", "Request_Range"] {
+            let header = (name, "bytes=0-99");
+            assert_eq!(
+                refuses(&mut world, page, header),
+                is_refused,
+                "{name} {reflection}"
+            );
+        }
+    }
+}
+
+/// What the last call's response was searched for.
+fn searched(world: &World) -> Vec<&str> {
+    let searched = &world.seen_by_api.last().unwrap().searched;
+    searched.iter().map(strongroom::Secret::expose).collect()
+}
+
+#[test]
+fn responses_are_searched_for_the_previous_token_while_it_is_valid() {
+    let (mut world, page) = World::signed_in();
+    let mut used = Vec::new();
+    for advance in [0, 271, 280] {
+        // What is left of the token is less than the leeway: it is used, and replaced at the same time.
+        world.advance(Duration::from_secs(advance));
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200);
+        let call = world.fetch(page, "/orders");
+        world.settle();
+        assert_eq!(world.status(call), 200);
+        let sent = world.seen_by_api.last().unwrap().authorization.expose();
+        used.push(sent.strip_prefix("Bearer ").unwrap().to_owned());
+        let previous: Vec<&str> = used.iter().rev().take(2).map(String::as_str).collect();
+        assert_eq!(searched(&world), previous);
+    }
+    assert_eq!(world.count(REFRESH), 2);
+    world.advance(Duration::from_secs(30));
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.status(call), 200);
+    assert_eq!(searched(&world), [used.last().unwrap().as_str()]);
 }
 
 #[test]

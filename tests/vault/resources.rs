@@ -472,3 +472,54 @@ fn live(seed: u64) -> usize {
     // What it leaves open is answered, or the world says so at its end.
     world.count(REFRESH)
 }
+
+/// What the last call's response was searched for: the numbers of the tokens, in order.
+fn searched(world: &World) -> Vec<String> {
+    let searched = &world.seen_by_api.last().unwrap().searched;
+    searched
+        .iter()
+        .map(|token| token.expose().to_owned())
+        .collect()
+}
+
+#[test]
+fn responses_are_searched_for_every_apis_valid_tokens() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    let [orders, login] = &searched(&world)[..] else {
+        panic!("{:?}", searched(&world));
+    };
+    assert_fine(&mut world, page, OTHER_API);
+    let bills = &searched(&world)[0];
+    assert_eq!(&searched(&world)[1..], [login.clone(), orders.clone()]);
+    // Shortly before the end both are replaced, and the former ones are looked for as well.
+    world.advance(Duration::from_secs(271));
+    assert_fine(&mut world, page, API);
+    assert_fine(&mut world, page, API);
+    let now = searched(&world);
+    assert_ne!(&now[0], orders);
+    assert_eq!(&now[1], orders);
+    assert!(now.contains(bills) && now.contains(login), "{now:?}");
+    world.advance(Duration::from_secs(30));
+    assert_fine(&mut world, page, API);
+    assert!(!searched(&world).contains(orders));
+}
+
+#[test]
+fn responses_are_searched_for_at_most_eight_tokens() {
+    let rule =
+        |i: usize| format!(r#"{{ "url": "https://api.example.com/v1/{i}/", "scope": "s{i}" }}"#);
+    let rules: Vec<String> = (0..10).map(rule).collect();
+    let scope = "openid offline_access s0 s1 s2 s3 s4 s5 s6 s7 s8 s9";
+    let apis = format!(r#"{{"scope": "{scope}", "apis": [{}]}}"#, rules.join(","));
+    let (mut world, page) = World::signed_in_with(&apis);
+    for i in 0..10 {
+        let call = world.fetch(page, &format!("/{i}/orders"));
+        world.settle();
+        assert_eq!(world.status(call), 200);
+    }
+    let searched = searched(&world);
+    assert_eq!(searched.len(), 8);
+    let sent = world.seen_by_api.last().unwrap().authorization.expose();
+    assert_eq!(sent.strip_prefix("Bearer "), Some(&*searched[0]));
+}

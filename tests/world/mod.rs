@@ -16,6 +16,8 @@ pub(crate) mod page;
 mod proof;
 pub(crate) mod provider;
 pub(crate) mod reply;
+#[allow(dead_code, reason = "not every test that has the world needs the list")]
+pub(crate) mod request_headers;
 pub(crate) mod rules;
 pub(crate) mod sockets;
 pub(crate) mod store;

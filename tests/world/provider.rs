@@ -145,6 +145,8 @@ pub(crate) struct Provider {
     references: u32,
     /// The path that its endpoints have in common, but for the discovery document.
     pub(crate) base: &'static str,
+    /// More members of its metadata, each after a comma.
+    pub(crate) more_metadata: String,
     /// The `scope` member of token replies.
     pub(crate) scope: Option<&'static str>,
     /// Whether its `Date` can be read.
@@ -208,6 +210,7 @@ impl Provider {
             pushed: BTreeMap::new(),
             references: 0,
             base: "",
+            more_metadata: String::new(),
             scope: None,
             tells_time: false,
             dates_off: BTreeMap::new(),
@@ -525,6 +528,11 @@ impl Provider {
 
     fn metadata(&self) -> String {
         let mut metadata = metadata(self.base);
+        if !self.more_metadata.is_empty() {
+            metadata.pop();
+            metadata.push_str(&self.more_metadata);
+            metadata.push('}');
+        }
         if self.takes_pushed {
             let endpoint = [ISSUER, self.base, "/par"].concat();
             metadata.pop();

@@ -125,6 +125,13 @@ export interface Route {
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
+   * Request headers that go to the upstream although the handler removes them, such as `['X-Api-Key']`. `_` counts as
+   * `-`. Some cannot be allowed, such as `Authorization` and `Cookie`. docs/edge.md has the list.
+   */
+  allowHeaders?: string[]
+  /** More request headers that do not go to the upstream. */
+  denyHeaders?: string[]
+  /**
    * Let users go there by a link of the app's, or by hand: a GET without the header `X-Strongroom`, whose answer becomes
    * a page in a sandbox without scripts, or a download. Without a session they sign in first and come back, if the
    * address has no more than 1024 characters and no other site has sent them. Default false.

@@ -9,6 +9,10 @@ export interface Forward {
   authorization: string
   proof?: string | null
   reflection: 'refuse' | 'headers' | 'allow'
+  /** Headers that are sent although the policy removes them, with spaces between their names. */
+  keep: string
+  /** More headers that are removed. */
+  remove: string
   /** Whether it is the handshake of a WebSocket. */
   upgrade: boolean
 }
@@ -57,13 +61,18 @@ export class Rules {
   }
 
   /** A browser's request's fields as they go on. */
-  sentOn(headers: Headers, fields: Fields): Headers {
-    return without(headers, fields, this.#request)
+  sentOn(headers: Headers, fields: Fields, { keep, remove }: Forward): Headers {
+    const [kept, removed] = [keep.split(' '), remove.split(' ')]
+    return without(
+      headers,
+      fields,
+      (name) => (this.#request.test(name) && !kept.includes(name)) || removed.includes(name),
+    )
   }
 
   /** An upstream's answer's fields as they go on. */
   passed(headers: Headers, fields: Fields): Headers {
-    const passed = without(headers, fields, this.#response)
+    const passed = without(headers, fields, (name) => this.#response.test(name))
     const challenge = passed.get('www-authenticate')
     // With any other scheme in it a browser might ask the user for a password.
     if (challenge) {
@@ -105,13 +114,13 @@ const oneOf = (names: string[]): RegExp => new RegExp(`^(?:${names.join('|').rep
  * The fields that neither match nor are said to be for one connection (RFC 9110 7.6.1): a copy of all from which those
  * are taken, since workerd takes five times as long to make one of a list.
  */
-const without = (headers: Headers, fields: Fields, names: RegExp): Headers => {
+const without = (headers: Headers, fields: Fields, isRemoved: (name: string) => boolean): Headers => {
   const copy = new Headers(headers)
   const named = headers
     .get('connection')
     ?.toLowerCase()
     .split(/[\s,]+/)
-  for (const [name] of fields) if (names.test(asRead(name)) || named?.includes(name)) copy.delete(name)
+  for (const [name] of fields) if (isRemoved(asRead(name)) || named?.includes(name)) copy.delete(name)
   return copy
 }
 
@@ -137,7 +146,7 @@ export class Forwarded {
     const { url, authorization, proof, upgrade } = this.#forward
     if (upgrade && !('WebSocketPair' in globalThis)) return this.#cannot()
     const { method, body, signal, headers: given } = this.#request
-    const headers = this.#rules.sentOn(given, this.#fields)
+    const headers = this.#rules.sentOn(given, this.#fields, this.#forward)
     headers.set('authorization', authorization)
     if (proof) headers.set('dpop', proof)
     if (upgrade) {

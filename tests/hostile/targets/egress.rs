@@ -2,7 +2,7 @@
 //! that reads it, and what is sent is what was decided on.
 
 use super::assert_presentable;
-use strongroom::allow::{MAX_URL, Rule, Rules, check_headers};
+use strongroom::allow::{MAX_URL, Rule, Rules};
 use strongroom::socket::Place;
 use strongroom::url::Url;
 
@@ -64,7 +64,8 @@ pub fn check(input: &[u8]) {
             is_below_the_rule(&["https://", rest].concat(), &["https://", url].concat());
         }
     }
-    if check_headers(&headers).is_ok() {
+    let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+    if rules.check_headers(&allowed, &headers).is_ok() {
         for (name, value) in headers {
             let name = name.to_ascii_lowercase();
             let is_reserved = [

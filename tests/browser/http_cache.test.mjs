@@ -1,0 +1,324 @@
+// The browser's HTTP cache: an API that echoes its request must not become readable through it, in any mode of
+// persistence, and no response of one user may reach the next. The controls show that the cache would do all of it.
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { chromium } from 'playwright-core'
+import { ACCOUNTS } from '../support/accounts.mjs'
+import { booted, call, giveConsent, serveApp, signIn, startApp, startLogin } from '../support/app.mjs'
+import { ARGS, findBrowser } from '../support/browser.mjs'
+import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
+import { search } from '../support/leak.mjs'
+
+const time = { timeout: 60_000 }
+
+/** What an API may say of a response: Chromium stores all but the last. */
+const CACHEABLE = {
+  'no header': {},
+  'no-cache': { 'Cache-Control': 'no-cache' },
+  ETag: { ETag: '"1"' },
+  'private, max-age': { 'Cache-Control': 'private, max-age=600' },
+  'no-store': { 'Cache-Control': 'no-store' },
+}
+
+const MODES = ['default', 'no-store', 'reload', 'no-cache', 'force-cache']
+
+const PERSISTENCE = {
+  memory: {},
+  sealed: { config: { session: { persist: 'sealed' } } },
+  escrow: { config: { session: { persist: 'escrow' } } },
+  'vault origin': { vaultOrigin: true },
+}
+
+const echo = ({ response, entry }, headers) =>
+  response
+    .writeHead(200, { 'Content-Type': 'text/plain', ...headers })
+    .end(`You sent ${entry.authorization}.`)
+
+async function start(options) {
+  const app = await startApp({ provider: { accessTokenSeconds: 3600 }, ...options })
+  if (options.config?.session?.persist === 'escrow') serveEscrow(app)
+  Object.entries(CACHEABLE).forEach(([name, headers], index) => {
+    app.api.on(`echo-${index}`, (exchange) => echo(exchange, headers))
+    app.api.on(`who-${index}`, ({ response, claims }) =>
+      response.writeHead(200, { 'Content-Type': 'text/plain', ...headers }).end(`${name}: ${claims.sub}`),
+    )
+  })
+  return app
+}
+
+const open = (app) => (app.config.session?.persist === 'escrow' ? openWithEscrow(app) : app.open())
+
+/** What of the tokens that were issued is in these values. */
+const found = (app, ...values) =>
+  search({ page: values.map((value) => JSON.stringify(value)) }, app.ledger.secrets())
+
+/** Calls in each mode of the cache; resolves with what came, and how many requests reached the API. */
+async function inEachMode(app, page, url, init) {
+  const outcomes = []
+  for (const cache of MODES) {
+    app.api.clear()
+    const outcome = await call(page, url, { ...init, cache })
+    outcomes.push({ cache, outcome, requests: app.api.requests.length })
+  }
+  return outcomes
+}
+
+/** Has the API refuse the newest access token once, so that the vault gets another one. */
+async function refresh(app, page) {
+  const before = app.ledger.refreshes().length
+  app.api.on('refuse-once', ({ response }) => {
+    const isRefused = app.ledger.refreshes().length === before
+    response.writeHead(isRefused ? 401 : 200, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end()
+  })
+  assert.equal((await call(page, `${app.api.url}on/refuse-once`)).value?.status, 200)
+  assert.equal(app.ledger.refreshes().length, before + 1)
+}
+
+for (const [name, options] of Object.entries(PERSISTENCE)) {
+  describe(name, () => {
+    let app
+    let page
+    before(async () => {
+      app = await start(options)
+      page = await open(app)
+      await signIn(page)
+    })
+    after(() => app?.close())
+
+    Object.keys(CACHEABLE).forEach((header, index) => {
+      test(`an echo is never served from the cache: ${header}, ${name}`, time, async () => {
+        const url = `${app.api.url}on/echo-${index}`
+        for (const init of [
+          {},
+          { headers: { Range: 'bytes=0-99' } },
+          { headers: { Range: 'bytes=100-199' } },
+        ]) {
+          for (const { cache, outcome } of await inEachMode(app, page, url, init)) {
+            const code = init.headers ? 'header_not_allowed' : 'token_reflected'
+            assert.equal(outcome.error?.code, code, cache)
+            assert.deepEqual(found(app, outcome), [], cache)
+          }
+        }
+      })
+    })
+
+    test(`after a refresh no echo of the previous token is served, ${name}`, time, async () => {
+      for (const index of Object.keys(Object.keys(CACHEABLE))) {
+        assert.equal((await call(page, `${app.api.url}on/echo-${index}`)).error?.code, 'token_reflected')
+      }
+      await refresh(app, page)
+      for (const index of Object.keys(Object.keys(CACHEABLE))) {
+        for (const { cache, outcome, requests } of await inEachMode(
+          app,
+          page,
+          `${app.api.url}on/echo-${index}`,
+        )) {
+          assert.equal(requests, 1, cache)
+          assert.equal(outcome.error?.code, 'token_reflected', cache)
+          assert.deepEqual(found(app, outcome), [], cache)
+        }
+      }
+    })
+
+    test(`the next user is served no response of the previous one, ${name}`, time, async () => {
+      const urls = Object.keys(Object.keys(CACHEABLE)).map((index) => `${app.api.url}on/who-${index}`)
+      for (const url of urls) assert.match((await call(page, url)).value.text, /: alice$/)
+      await page.evaluate(() => room.logout())
+      await signIn(page, { prompt: 'login' }, ACCOUNTS[1])
+      for (const url of urls) {
+        for (const { cache, outcome, requests } of await inEachMode(app, page, url)) {
+          assert.equal(requests, 1, cache)
+          assert.match(outcome.value?.text, /: bob$/, cache)
+        }
+      }
+    })
+  })
+}
+
+describe('what a page may ask of the cache', () => {
+  let app
+  let page
+  before(async () => {
+    app = await start({ plainFetch: true })
+    page = await app.open()
+    await signIn(page)
+  })
+  after(() => app?.close())
+
+  test('only-if-cached is a TypeError, as in fetch', time, async () => {
+    app.api.clear()
+    const outcome = await call(page, `${app.api.url}me`, { cache: 'only-if-cached' })
+    assert.equal(outcome.error?.isTypeError, true)
+    const plain = await page.evaluate((url) => settle(fetch(url, { cache: 'only-if-cached' })), app.api.url)
+    assert.equal(plain.error?.isTypeError, true)
+    assert.deepEqual(app.api.requests, [])
+  })
+
+  test('a conditional request of the page is answered 304', time, async () => {
+    app.api.on('conditional', ({ request, response }) => {
+      const isSame = request.headers['if-none-match'] === '"7"'
+      response.writeHead(isSame ? 304 : 200, { ETag: '"7"' }).end(isSame ? undefined : 'body')
+    })
+    const url = `${app.api.url}on/conditional`
+    assert.equal((await call(page, url)).value?.status, 200)
+    const { value } = await call(page, url, { headers: { 'If-None-Match': '"7"' } })
+    assert.deepEqual(value, { status: 304, text: '' })
+  })
+
+  test('a message that names a cache mode changes nothing', time, async () => {
+    const url = `${app.api.url}on/who-3`
+    assert.match((await call(page, url)).value.text, /alice/)
+    app.api.clear()
+    const message = await page.evaluate(
+      (address) =>
+        new Promise((resolve) => {
+          const { port1: port, port2 } = new MessageChannel()
+          port.onmessage = ({ data: [text] }) => {
+            const told = JSON.parse(text)
+            if (told.id === 7) resolve(told)
+          }
+          create.shared().port.postMessage('strongroom', [port2])
+          port.postMessage([JSON.stringify({ t: 'hello', version: 1 })])
+          const fetch = { t: 'fetch', id: 7, url: address, method: 'GET', headers: [], cache: 'force-cache' }
+          port.postMessage([JSON.stringify(fetch), []])
+        }),
+      url,
+    )
+    assert.equal(message.status, 200)
+    assert.equal(app.api.requests.length, 1)
+  })
+})
+
+/** All that a call with a rule of this kind can learn of an echo. */
+async function attack(app, page) {
+  const url = `${app.api.url}on/echo-3`
+  const outcomes = [await call(page, url)]
+  for (let start = 0; start < 3000; start += 100) {
+    const headers = { Range: `bytes=${start}-${start + 99}` }
+    outcomes.push(await call(page, url, { cache: 'force-cache', headers }))
+  }
+  return outcomes
+}
+
+test('a rule that allows Range serves no echo in pieces from the cache', time, async () => {
+  const app = await start({})
+  try {
+    app.setConfig({ apis: [{ url: app.api.url, allowHeaders: ['Range', 'If-Range'] }] })
+    const page = await open(app)
+    await signIn(page)
+    const outcomes = await attack(app, page)
+    for (const { error } of outcomes) assert.equal(error?.code, 'token_reflected')
+    assert.equal(app.api.requests.length, outcomes.length)
+  } finally {
+    await app.close()
+  }
+})
+
+test('control: with cache: true the cache serves the echo in pieces', time, async () => {
+  const app = await start({})
+  try {
+    app.setConfig({ apis: [{ url: app.api.url, cache: true }] })
+    const page = await open(app)
+    await signIn(page)
+    const outcomes = await attack(app, page)
+    assert.equal(app.api.requests.length, 1, 'the cache was not used')
+    const pieces = outcomes.slice(1).map(({ value }) => (value?.status === 206 ? value.text : ''))
+    assert.notDeepEqual(found(app, pieces.join('')), [])
+    // A page that wants a fresh response gets one, and one from the cache only while that is fresh.
+    const who = `${app.api.url}on/who-0`
+    for (const { cache, requests } of await inEachMode(app, page, who)) {
+      assert.equal(requests, 1, cache)
+    }
+  } finally {
+    await app.close()
+  }
+})
+
+describe('the profile on disk', () => {
+  /** Opens the app in a profile of its own, acts, closes the browser, and reads all files of the profile. */
+  async function filesAfter(app, act) {
+    const folder = await mkdtemp(join(tmpdir(), 'strongroom-profile-'))
+    try {
+      const context = await chromium.launchPersistentContext(folder, {
+        executablePath: findBrowser(),
+        args: ARGS,
+      })
+      const page = await context.newPage()
+      page.setDefaultTimeout(15_000)
+      await page.goto(`${app.site.origin}/`)
+      await act(page)
+      await context.close()
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+      const files = entries.filter((entry) => entry.isFile())
+      return await Promise.all(files.map(({ parentPath, name }) => readFile(join(parentPath, name))))
+    } finally {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+
+  /** The kinds of secrets that these files contain as they are. */
+  const kindsIn = (files, secrets) => {
+    const kinds = secrets.filter(({ value }) => files.some((file) => file.includes(value)))
+    return [...new Set(kinds.map(({ kind }) => kind))]
+  }
+
+  const PLANTED = 'planted-5b1f6f0e9c3d4a7f8e2b1c0d9a8b7c6d'
+
+  async function visit(app, page) {
+    await startLogin(page)
+    await giveConsent(page)
+    await page.waitForFunction(() => location.pathname === '/callback' && globalThis.boot)
+    await booted(page)
+    for (const index of Object.keys(Object.keys(CACHEABLE)))
+      await call(page, `${app.api.url}on/echo-${index}`)
+    // The control: what a page fetches by itself, uncompressed, is in the cache on the disk.
+    const planted = await page.evaluate(
+      (url) => fetch(url).then((response) => response.text()),
+      `${app.api.origin}/open/planted`,
+    )
+    assert.equal(planted, PLANTED)
+    await page.evaluate(() => room.logout())
+  }
+
+  async function serve(config) {
+    const app = await serveApp({ plainFetch: true, provider: { accessTokenSeconds: 3600 } })
+    app.setConfig(config(app))
+    for (const [index, headers] of Object.values(CACHEABLE).entries()) {
+      app.api.on(`echo-${index}`, (exchange) => echo(exchange, headers))
+    }
+    app.api.on('planted', ({ response }) => {
+      response.writeHead(200, { 'Content-Type': 'text/plain', ...CACHEABLE['private, max-age'] }).end(PLANTED)
+    })
+    return app
+  }
+
+  const secrets = (app) => [
+    ...app.ledger.secrets().filter(({ kind }) => kind !== 'authorization_code'),
+    { kind: 'planted', value: PLANTED },
+  ]
+
+  for (const persist of ['memory', 'sealed']) {
+    test(`no token is on the disk after a session, ${persist}`, time, async () => {
+      const app = await serve(() => ({ session: { persist } }))
+      try {
+        const files = await filesAfter(app, (page) => visit(app, page))
+        assert.deepEqual(kindsIn(files, secrets(app)), ['planted'])
+      } finally {
+        await app.close()
+      }
+    })
+  }
+
+  test('control: with cache: true the echoed token is on the disk', time, async () => {
+    const app = await serve(({ api }) => ({ apis: [{ url: api.url, cache: true }] }))
+    try {
+      const files = await filesAfter(app, (page) => visit(app, page))
+      assert.deepEqual(kindsIn(files, secrets(app)).sort(), ['access_token', 'planted'])
+    } finally {
+      await app.close()
+    }
+  })
+})
