@@ -226,6 +226,20 @@ fn renewal_survives_a_record_written_by_another_isolate() {
 }
 
 #[test]
+fn lost_request_is_sent_again_under_a_renewed_lease() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        let alice = world.signed_in("alice", 0);
+        world.pass(61_000);
+        world.fault(REFRESH, Fault::LostBefore);
+        let call = world.call(alice, 0);
+        world.settle();
+        assert!(served(&world, call), "{:?}", world.visits[call].given);
+        assert!((5000..6000).contains(&took(&world, call)));
+    }
+}
+
+#[test]
 fn no_third_attempt_begins_when_two_took_long() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
