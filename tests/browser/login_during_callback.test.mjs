@@ -112,14 +112,12 @@ test('guard that asks for a step-up each time navigates once', time, async () =>
 
 test('step-up login during a callback navigates after it succeeds', time, async () => {
   const app = apps.shared
-  // A pushed request would not show its parameters in the address.
-  app.setConfig({ par: false })
-  guardBy(app, 'shared', `if (location.pathname === '/callback') void room.login({ maxAge: 0 })`)
+  guardBy(app, 'shared', `if (location.pathname === '/callback') void room.login({ prompt: 'login' })`)
   const page = await app.open()
   const exchanges = app.ledger.tokenRequests().length
   await booted(page)
   const asked = app.ledger.until(
-    ({ type, parameters }) => type === 'authorization_request' && parameters.max_age === '0',
+    ({ type, parameters }) => type === 'authorization_request' && parameters.prompt === 'login',
   )
   await page.evaluate(() => void room.login())
   await giveConsent(page)
