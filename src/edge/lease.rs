@@ -8,7 +8,7 @@ use crate::prelude::*;
 use super::record::{Intent, Record};
 use super::session::Session;
 use super::store::{Stored, Unreachable};
-use super::task::Task;
+use super::task::{Task, apart};
 use crate::clock::{Millis, UnixMillis};
 
 /// How long an intent holds unless it is renewed: for how long a process that dies blocks its session.
@@ -89,7 +89,7 @@ impl Task {
                 ..lease.record.clone()
             };
             let version = Some(lease.version.clone());
-            let held = match self.write(&lease.session, version, &record).await {
+            let held = match apart(self.write(&lease.session, version, &record)).await {
                 Ok(Some(version)) => Some(Lease {
                     version,
                     record,
@@ -112,7 +112,7 @@ impl Task {
 
     /// The lease as the record has it, unless the record belongs to another isolate by now.
     async fn found_lease(&self, lease: Lease) -> Option<Lease> {
-        let Ok(Stored { version, record }) = self.look(&lease.session).await else {
+        let Ok(Stored { version, record }) = apart(self.look(&lease.session)).await else {
             return Some(lease);
         };
         let record = record.filter(|record| {

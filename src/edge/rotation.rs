@@ -360,25 +360,24 @@ impl Task {
         let requested = self.now().wall;
         let verdict = self.exchange(session).await;
         self.note(session, &verdict);
+        if !matches!(verdict, Verdict::Renewed(_) | Verdict::Ended) {
+            // One call for all of them: each would be a copy of the whole.
+            apart(self.withdraw()).await;
+        }
         match verdict {
             Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
             Verdict::Ended => {
                 self.take_lease();
                 self.refused(session).await
             }
-            Verdict::InteractionRequired(_) => {
-                self.withdraw().await;
-                Err(Refusal::Interaction)
-            }
+            Verdict::InteractionRequired(_) => Err(Refusal::Interaction),
             Verdict::Misconfigured(code) => {
-                self.withdraw().await;
                 let message = [words!("the token endpoint answered "), &code];
                 self.fault_of(Code::ClientRejected, &message);
                 let error = Error::of(Code::ClientRejected, &message);
                 Err(Refusal::Later(error, A_MINUTE))
             }
             Verdict::Wait(time) => {
-                self.withdraw().await;
                 let mut seconds = String::new();
                 json::write_number(&mut seconds, time.as_secs());
                 let message = [
@@ -392,7 +391,6 @@ impl Task {
                 Err(Refusal::Later(error, self.until_attempt(session)))
             }
             Verdict::Unexplained(code) => {
-                self.withdraw().await;
                 let found = self.judge(session.clone()).await?;
                 if found.generation > session.generation {
                     return Ok(found);
@@ -404,12 +402,8 @@ impl Task {
                 Err(Refusal::Interaction)
             }
             // Only browsers report this.
-            Verdict::Opaque => {
-                self.withdraw().await;
-                Err(self.failed(session, words!("there was no answer")))
-            }
+            Verdict::Opaque => Err(self.failed(session, words!("there was no answer"))),
             Verdict::Transient(why) => {
-                self.withdraw().await;
                 let found = self.judge(session.clone()).await?;
                 if found.generation > session.generation {
                     return Ok(found);
@@ -527,7 +521,7 @@ impl Task {
                 return Verdict::Transient(words!("it took too long"));
             }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
-            self.keep_lease().await;
+            apart(self.keep_lease()).await;
             if !self.has_lease() {
                 return Verdict::Transient(words!("another isolate took over the refresh"));
             }

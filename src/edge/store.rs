@@ -7,7 +7,7 @@ use super::record::Record;
 use super::rotation::Refusal;
 use super::seal::Closed;
 use super::session::Session;
-use super::task::Task;
+use super::task::{Task, apart};
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::json;
@@ -276,7 +276,7 @@ impl Task {
             kept.is_some_and(|kept| kept.generation >= session.generation)
         };
         if record.as_ref().is_some_and(has_it) {
-            self.touch(session).await;
+            apart(self.touch(session)).await;
             return Ok(());
         }
         let record = match record {
@@ -297,8 +297,7 @@ impl Task {
             Ok(Some(_)) => Ok(()),
             // A request that came at the same time has stored it.
             Ok(None)
-                if self
-                    .look(session)
+                if apart(self.look(session))
                     .await
                     .is_ok_and(|s| s.record.as_ref().is_some_and(has_it)) =>
             {

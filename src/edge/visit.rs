@@ -231,14 +231,11 @@ impl Visit {
         };
         let session = Session { active, ..session };
         match self.task.config().storage {
-            Storage::SealedInCookie => apart(self.keep(&session)).await.unwrap_or_default(),
-            Storage::InStore if self.is_moved() => {
-                apart(self.keep(&session)).await.unwrap_or_default()
-            }
-            Storage::InStore => {
+            Storage::InStore if !self.is_moved() => {
                 apart(self.task.touch(&session)).await;
                 Vec::new()
             }
+            _ => apart(self.keep(&session)).await.unwrap_or_default(),
         }
     }
 

@@ -404,20 +404,18 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_definite_end",
         file: "edge/rotation.rs",
         find: "            Verdict::Transient(why) => {
-                self.withdraw",
+                let found",
         replace: "            Verdict::Transient(_) if BROKEN => self.refused(session).await,
             Verdict::Transient(why) => {
-                self.withdraw",
+                let found",
     },
     Variant {
         name: "a session ends when the provider wants its user",
         noticed_by: "isolates_definite_end",
         file: "edge/rotation.rs",
-        find: "            Verdict::InteractionRequired(_) => {
-                self.withdraw().await;",
+        find: "            Verdict::InteractionRequired(_) => Err(Refusal::Interaction),",
         replace: "            Verdict::InteractionRequired(_) if BROKEN => self.refused(session).await,
-            Verdict::InteractionRequired(_) => {
-                self.withdraw().await;",
+            Verdict::InteractionRequired(_) => Err(Refusal::Interaction),",
     },
     Variant {
         name: "only the key opens that seals",
