@@ -38,6 +38,8 @@ export function startSockets({ verify }) {
   const server = new WebSocketServer({ noServer: true, handleProtocols: choose, perMessageDeflate: false })
 
   async function upgrade(request, stream, head) {
+    // A client may reset the connection at any time, also before its handshake is answered.
+    stream.on('error', () => {})
     const url = new URL(request.url, 'ws://api')
     const [, place] = /^\/v1\/live\/(\w+)$/.exec(url.pathname) ?? []
     const offered = request.headers['sec-websocket-protocol']?.split(/\s*,\s*/) ?? []
