@@ -121,7 +121,7 @@ pub fn begin(
     params: &LoginParams,
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
-) -> Result<Begun> {
+) -> Result<Box<Begun>> {
     // All that the page may have got wrong comes first: from then on nothing can fail.
     let return_to = return_to(config, params.return_to.as_deref())?;
     let prompt = prompt(config, params.prompt.as_deref())?;
@@ -180,7 +180,7 @@ pub fn begin(
         form.push("resource", resource);
     }
     form.push_encoded(&config.authorization_params);
-    Ok(Begun {
+    Ok(Box::new(Begun {
         parameters: form.finish(),
         key: storage_key(&state),
         state,
@@ -202,7 +202,7 @@ pub fn begin(
             #[cfg(feature = "full")]
             is_device: false,
         }),
-    })
+    }))
 }
 
 impl Begun {
@@ -215,7 +215,7 @@ impl Begun {
     /// Binds the authorization code to this key (RFC 9449 10).
     #[cfg(feature = "full")]
     #[must_use]
-    pub fn bound_to(mut self, key: PublicKey) -> Self {
+    pub fn bound_to(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
         let mut form = Form::new();
         form.push("dpop_jkt", key.thumbprint());
         self.parameters = [&self.parameters, "&", &form.finish()].concat();
@@ -608,7 +608,7 @@ mod tests {
         Config::parse(&json.concat(), BASE).unwrap()
     }
 
-    fn start(params: &LoginParams) -> Result<Begun> {
+    fn start(params: &LoginParams) -> Result<Box<Begun>> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
         begin(&config, params, &[7; ENTROPY], 1_000_000)
     }

@@ -589,7 +589,7 @@ impl<'a> Options<'a> {
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
-        let why = words!("it must be an array of audiences, such as ['https://api.example.com']");
+        let why = words!("it must be an array of strings");
         self.texts(OPTION, "", why)
     }
 

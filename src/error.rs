@@ -64,11 +64,11 @@ codes! {
     /// The provider answered the authorization request with another error.
     LoginFailed = "login_failed", "Look that error code up; most often the scope or the client's registration is at fault.";
     /// The provider granted scopes that the login did not ask for.
-    ScopeExceeded = "scope_exceeded", "Find out what changed the authorization request, or add the scopes to scope in the configuration if the provider always grants them; unrequestedScopes decides whether the login fails.";
+    ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; else find out what changed the request.";
     /// `offline_access` was requested, and the provider issued no refresh token.
-    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' in the configuration if the provider wants consent for offline_access each time; else allow this client refresh tokens at the provider, or leave out offline_access.";
+    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; else allow them to this client there.";
     /// The provider announces pushed authorization requests (RFC 9126) and does not let this client use them.
-    LoginNotPushed = "login_not_pushed", "Script of the page can change such a login: let the client and this origin (CORS) push requests at the provider, or set par: false in the worker's file to accept that.";
+    LoginNotPushed = "login_not_pushed", "Script can change such a request: let this client and origin push it at the provider, or set par: false.";
     /// The callback's `state` belongs to no login that was begun here.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.

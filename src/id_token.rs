@@ -22,9 +22,7 @@ const MAX_SUB_LEN: usize = 255;
 
 /// Says why an algorithm is not accepted. The smaller module does not know all of them.
 const NOT_ALLOWED: &str = if cfg!(feature = "full") {
-    words!(
-        ", which is neither in the provider's id_token_signing_alg_values_supported nor in idTokenSignedResponseAlg; none and HMAC never are accepted"
-    )
+    words!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows")
 } else {
     words!(
         ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
@@ -566,7 +564,7 @@ mod tests {
             let allowed = [Algorithm::Es256, Algorithm::Rs256];
             let error = Unverified::parse(&token, &allowed).unwrap_err();
             assert_eq!(error.code(), Code::IdTokenInvalid);
-            let start = format!("the ID token's alg is '{alg}', which is neither in");
+            let start = format!("the ID token's alg is '{alg}', which neither the");
             assert!(error.message().starts_with(&start), "{error}");
             assert!(error.message().contains("idTokenSignedResponseAlg"));
         }

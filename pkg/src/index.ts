@@ -63,6 +63,8 @@ export const connect = async (
   let reason: EndReason | null = null
   let traced = Promise.resolve()
   let stopWatching: (() => void) | undefined
+  // Before `resume()`, which may call handleCallback().
+  let reminder: ReturnType<typeof setTimeout> | undefined
 
   const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
     events.dispatchEvent(new CustomEvent(type, { detail }))
@@ -160,7 +162,7 @@ export const connect = async (
   }
   if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
   // The login that this page is the answer to is finished by nobody.
-  const reminder = setTimeout(
+  reminder = setTimeout(
     async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
     REMINDER,
   )

@@ -14,6 +14,7 @@ use super::rotation::Refusal;
 use super::session::{SID, Session};
 use super::visit::Visit;
 use crate::authorize::{self, Answer, Pending};
+use crate::clock::Millis;
 use crate::error::{Code, Error, Result};
 use crate::http::Outcome;
 use crate::id_token::Occasion;
@@ -102,14 +103,14 @@ impl Visit {
         }
         let sid = base64url::encode(&task.isolate().random::<SID>());
         let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
-        if let Some(exceeded) = exceeded {
-            if flow.refuses_unrequested_scopes {
-                task.revoke(&session).await;
-                return Err(exceeded);
-            }
-            task.fault(&exceeded);
+        if let Some(exceeded) = &exceeded {
+            task.fault(exceeded);
         }
-        let cookies = match self.keep(&session).await {
+        let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes) {
+            Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
+            None => self.keep(&session).await,
+        };
+        let cookies = match kept {
             Ok(cookies) => cookies,
             Err(refusal) => {
                 // Nobody will ever use it.

@@ -194,13 +194,13 @@ impl Config {
             cookie: Cookie {
                 name: cookie_name(&cookie),
                 http_prefix: cookie.boolean("httpPrefix"),
-                same_site: match cookie.word_of("sameSite", "lax strict") {
-                    Some("strict") => SameSite::Strict,
+                same_site: match &*cookie.one_of("sameSite", r#""lax" "strict""#) {
+                    r#""strict""# => SameSite::Strict,
                     _ => SameSite::Lax,
                 },
             },
-            storage: match session.word_of("storage", "sealed-in-cookie in-store") {
-                Some("in-store") => Storage::InStore,
+            storage: match &*session.one_of("storage", r#""sealed-in-cookie" "in-store""#) {
+                r#""in-store""# => Storage::InStore,
                 _ => Storage::SealedInCookie,
             },
             recheck: session.seconds("recheck", 10, [0, 3600]),
@@ -574,17 +574,6 @@ impl<'a> Options<'a> {
             None => default,
             Some(_) => self.boolean(name),
         }
-    }
-
-    /// The string that is said of those in `known`, if one is.
-    fn word_of(&self, name: &str, known: &str) -> Option<&'a str> {
-        let value = self.object.get(name)?;
-        let said = value.as_str().filter(|said| text::has_word(known, said));
-        if said.is_none() {
-            let why = [words!("it must be one of: "), known].concat();
-            self.refuse(name, &why);
-        }
-        said
     }
 
     /// A secret that must be there.

@@ -79,14 +79,17 @@ impl Task {
             return Ok(metadata.clone());
         }
         let issuer = &self.config().flow.issuer;
-        let url = metadata::discovery_url(issuer);
-        let mut document = self.document(words!("discovery document"), &url).await;
-        if matches!(&document, Err(error) if error.code() == Code::MetadataInvalid) {
-            let other = metadata::other_url(issuer, &url);
-            let there = self.document("", &other).await;
-            document = there.or(document);
-        }
-        let metadata = Rc::new(Metadata::parse(document?.expose(), issuer)?);
+        let usual = metadata::discovery_url(issuer);
+        let mut url = usual.clone();
+        let text = loop {
+            match self.document(words!("discovery document"), &url).await {
+                Err(error) if error.code() == Code::MetadataInvalid && url == usual => {
+                    url = metadata::other_url(issuer, &usual);
+                }
+                document => break document?,
+            }
+        };
+        let metadata = Rc::new(Metadata::parse(text.expose(), issuer)?);
         self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }

@@ -185,7 +185,7 @@ impl Vault {
             login.key = key;
             return self.begin_device(login);
         }
-        let bound = |begun: Begun| match key {
+        let bound = |begun: Box<Begun>| match key {
             Some(key) => begun.bound_to(key),
             None => begun,
         };
@@ -225,7 +225,7 @@ impl Vault {
         self.post_error(login.port, login.id, &error);
     }
 
-    fn authorization_request(&mut self, params: &LoginParams) -> Result<Begun> {
+    fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<Begun>> {
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
         let begun = authorize::begin(&self.config, params, &entropy, self.now.wall);
@@ -235,8 +235,8 @@ impl Vault {
 
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
-    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Begun, url: String) {
-        let Begun { key, pending, .. } = begun;
+    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Box<Begun>, url: String) {
+        let Begun { key, pending, .. } = *begun;
         if login.params.popup {
             self.navigate(&login, &url);
             login.stage = Stage::AtProvider { key: key.clone() };

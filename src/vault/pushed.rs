@@ -14,7 +14,7 @@ use crate::pushed::{self, Pushed};
 
 impl Vault {
     /// Pushes the request of a login, or begins the login without that.
-    pub(super) fn push_or_begin_login(&mut self, mut login: Box<Login>, begun: Begun) {
+    pub(super) fn push_or_begin_login(&mut self, mut login: Box<Login>, begun: Box<Begun>) {
         let Some(metadata) = &self.provider.metadata else {
             return;
         };
@@ -30,7 +30,7 @@ impl Vault {
         }
         if let Some(endpoint) = endpoint.filter(|_| self.config.pushing != Pushing::Never) {
             let op = self.send(Purpose::Push, pushed::request(endpoint, &begun));
-            login.stage = Stage::Pushing(op, Box::new(begun));
+            login.stage = Stage::Pushing(op, begun);
             return self.logins.put(login);
         }
         let message = words!(
@@ -58,7 +58,7 @@ impl Vault {
         let error = match pushed {
             Pushed::Accepted(uri) => {
                 let url = pushed::address(&uri, metadata, &self.config.client_id, &begun);
-                return self.begin_login(login, *begun, url);
+                return self.begin_login(login, begun, url);
             }
             Pushed::Unreadable(_) if is_optional => {
                 // Either nothing can be reached, or this endpoint does not let this origin read its response.
@@ -80,9 +80,9 @@ impl Vault {
                 let error = Error::of(code, &message);
                 if !is_required {
                     self.is_pushing_refused = true;
-                    let url = begun.url(metadata);
                     self.warn_developer(Some(login.port), &error);
-                    return self.begin_login(login, *begun, url);
+                    // From now on they are not pushed.
+                    return self.push_or_begin_login(login, begun);
                 }
                 error
             }

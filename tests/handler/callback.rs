@@ -169,6 +169,7 @@ fn an_answer_without_iss_is_refused_where_the_provider_announces_one() {
 fn a_refusal_of_the_provider_is_told_as_what_it_is() {
     for (error, status, code) in [
         ("access_denied", 403, Code::LoginDenied),
+        ("consent_required", 403, Code::LoginDenied),
         ("login_required", 400, Code::InteractionRequired),
         ("invalid_scope", 400, Code::LoginFailed),
         ("server_error", 503, Code::ProviderUnavailable),
