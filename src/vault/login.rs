@@ -235,6 +235,7 @@ impl Vault {
 
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
+    #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Box<Begun>, url: String) {
         let Begun { key, pending, .. } = *begun;
         if login.params.popup {
