@@ -20,6 +20,7 @@ use crate::json::{self, Object, Value};
 #[cfg(feature = "full")]
 use crate::jwks::Algorithm;
 use crate::metadata::Metadata;
+use crate::pkce;
 use crate::text;
 use crate::token::{Scheme, is_scope_token};
 use crate::url::Url;
@@ -170,6 +171,11 @@ pub struct Config {
     /// Whether tokens have to be bound to a key (RFC 9449).
     #[cfg(feature = "full")]
     pub dpop: bool,
+    /// Fingerprint of this library's version, this configuration and the worker's address: another one after a
+    /// deployment that changes any of them.
+    pub build: u16,
+    /// Whether the worker belongs to a single page. Set by the host.
+    pub is_dedicated: bool,
 }
 
 impl Config {
@@ -211,6 +217,7 @@ impl Config {
                 "the worker's address is no URL with an origin"
             )]));
         };
+        let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat());
         let first_fault = OnceCell::new();
         let options = Options {
             object,
@@ -253,6 +260,8 @@ impl Config {
             dpop: options.boolean("dpop"),
             #[cfg(feature = "full")]
             tells_reasons: options.boolean("reasons"),
+            build,
+            is_dedicated: false,
             issuer,
             metadata,
         };
@@ -261,6 +270,12 @@ impl Config {
             Some(error) => Err(error),
         }
     }
+}
+
+/// Tells builds apart. Nothing depends on that being hard to forge.
+fn fingerprint(text: &str) -> u16 {
+    let [high, low, ..] = pkce::sha256(text.as_bytes());
+    u16::from_be_bytes([high, low])
 }
 
 #[cfg(feature = "full")]

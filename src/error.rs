@@ -170,6 +170,9 @@ codes! {
     /// The vault stopped because of a fault of its own, or its worker was ended; its secrets are gone.
     #[cfg(not(target_arch = "wasm32"))]
     VaultCrashed = "vault_crashed", "Call reconnect(), or reload the page; if the core trapped, please report it.";
+    /// Somebody signed in in a newer version of the app, and the vault of this version has stopped.
+    #[cfg(not(target_arch = "wasm32"))]
+    VaultOutdated = "vault_outdated", "Call reconnect(), or reload the page to get the newer version.";
     /// The browser blocked the popup window.
     #[cfg(not(target_arch = "wasm32"))]
     PopupBlocked = "popup_blocked", "Call login({ mode: 'popup' }) directly in a click handler, or use mode 'redirect'.";

@@ -13,6 +13,7 @@
 //! - `step_up`: calls whose API wants another authentication, or more scope.
 //! - `targets`: access tokens of APIs that have their own.
 //! - `end`: logout, limits, verdicts.
+//! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
 //! - `dpop`: proofs of the possession of the key that tokens are bound to.
 //! - `escrow`: the key of what is kept, when somebody else has it.
 //! - `keeper`: what vaults that share a store have in common.
@@ -31,6 +32,7 @@ mod dpop;
 mod end;
 #[cfg(feature = "full")]
 mod escrow;
+mod hints;
 mod inspect;
 mod io;
 mod keeper;
@@ -51,7 +53,7 @@ mod warnings;
 
 use crate::prelude::*;
 
-use crate::clock::{Instant, Millis};
+use crate::clock::{Instant, Millis, UnixMillis};
 use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::http::{HttpRequest, Outcome};
@@ -61,6 +63,7 @@ use crate::session::{EndReason, Session};
 use list::List;
 use message::{PROTOCOL, PageMessage, Request, message};
 
+pub use hints::{Hint, News, channel as hints_channel};
 pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
 pub use keeper::Loaded;
 pub use message::failed;
@@ -90,6 +93,7 @@ pub struct Vault {
     calls: List<calls::Call>,
     ending: end::Ending,
     keeper: keeper::Keeper,
+    hints: hints::Hints,
     #[cfg(feature = "full")]
     escrow: escrow::Escrow,
     #[cfg(feature = "full")]
@@ -169,6 +173,7 @@ impl Vault {
         }
         Self {
             provider: provider::Provider::new(&config.issuer, metadata),
+            hints: hints::Hints::default(),
             config,
             entropy,
             now: Instant::default(),
@@ -255,6 +260,7 @@ impl Vault {
                 None => self.outputs.push(Output::Unlock),
             },
             Input::Changed => self.changed_elsewhere(),
+            Input::Hinted(hint) => self.hinted(hint),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallReflected { call } => self.call_reflected(call),
@@ -275,6 +281,7 @@ impl Vault {
             Input::Woke => self.woke(),
         }
         self.warn();
+        self.make_room();
         #[cfg(feature = "full")]
         self.discard_keys();
     }
@@ -305,6 +312,7 @@ impl Vault {
             };
             consider(now.monotonic + left.saturating_sub(ahead));
         }
+        self.hints.due(now.monotonic).map(&mut consider);
         self.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
         (next != Millis::MAX).then_some(next)
@@ -323,8 +331,8 @@ impl Vault {
             // A page may have sent a body along, of which there is no use.
             self.drop_call(call);
         }
-        if let Request::Hello { version } = message.request {
-            return self.hello(port, version);
+        if let Request::Hello { version, loaded } = message.request {
+            return self.hello(port, version, loaded);
         }
         if matches!(message.request, Request::Bye) {
             #[cfg(feature = "full")]
@@ -366,7 +374,7 @@ impl Vault {
         }
     }
 
-    fn hello(&mut self, port: PortId, version: u64) {
+    fn hello(&mut self, port: PortId, version: u64, loaded: UnixMillis) {
         if version != PROTOCOL {
             let error = Error::new(
                 Code::MessageInvalid,
@@ -374,6 +382,7 @@ impl Vault {
             );
             return self.refuse(port, &error);
         }
+        self.note_page(loaded);
         self.ports.retain(|&known| known != port);
         if self.ports.len() == MAX_PORTS {
             self.evict();
@@ -396,6 +405,9 @@ impl Vault {
         }
         let text = self.session_message(&mut ready);
         self.post(port, text);
+        if let Some(text) = self.farewell() {
+            self.post(port, text);
+        }
     }
 
     /// Lets go of the page that was heard from the longest ago, of those without a call if there is
@@ -590,6 +602,7 @@ impl Vault {
             .as_ref()
             .map(|s| s.view(&self.config, self.is_kept(), self.is_suspected()));
         let reason = self.end_reason.map(EndReason::as_str);
+        self.tell_elsewhere(message);
         message
             .json("session", view.as_deref().unwrap_or("null"))
             .optional_text("reason", reason)

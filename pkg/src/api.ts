@@ -12,6 +12,12 @@ export interface Strongroom {
   /** Why there is no session any more; `null` before the first one ends. */
   readonly endReason: EndReason | null
   /**
+   * Returns true if somebody is signed in in another vault of this origin and client, and not in this one: after a
+   * deployment that changed the worker file, or in the dedicated worker of another tab. Only with `persist: 'memory'`;
+   * a `change` follows each time. Reload the page, or offer to sign in. See docs/deployment.md.
+   */
+  readonly elsewhere: boolean
+  /**
    * `fetch` with the access token added inside the vault. Bound, so it can be handed to any client
    * library. Rejects with `TypeError` when the network fails, with the signal's reason when aborted,
    * and with {@link StrongroomError} when the vault refuses.

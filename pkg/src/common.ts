@@ -1,4 +1,7 @@
-/** What vaults over one store have in common: a lock, and a way to say that the store has changed. */
+/**
+ * What vaults have in common: those over one store a lock, and a way to say that the store has changed; all of this
+ * origin a channel for hints.
+ */
 export interface Common {
   /** Begins to listen to the others of this name. */
   open(name: string, changed: () => void): void
@@ -8,12 +11,18 @@ export interface Common {
   giveUp(): void
   unlock(): void
   tell(): void
+  /** Begins to listen to hints of the other vaults of this name (src/vault/hints.rs). */
+  hear(name: string, hinted: () => void): void
+  hint(number: number): void
+  /** A newer vault has taken this one's place. */
+  stop(): void
   /** For good: the core is gone. Whoever waits for the lock gets it. */
   close(): void
 }
 
 /** By Web Locks and a BroadcastChannel, which carries nothing: who is told reads the store. */
-export const openCommon = (): Common => {
+export const openCommon = (stop: () => void): Common => {
+  let hints: BroadcastChannel | undefined
   let channel: BroadcastChannel
   let waiting: AbortController
   let release: (() => void) | undefined
@@ -38,11 +47,18 @@ export const openCommon = (): Common => {
     giveUp: () => waiting?.abort(),
     unlock: () => release?.(),
     tell: () => channel.postMessage(0),
+    hear(name, hinted) {
+      hints = new BroadcastChannel(name)
+      hints.onmessage = hinted
+    },
+    hint: (number) => hints?.postMessage(number),
+    stop,
     close() {
       isClosed = true
       waiting?.abort()
       release?.()
       channel?.close()
+      hints?.close()
     },
   }
 }

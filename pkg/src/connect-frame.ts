@@ -44,19 +44,20 @@ export const connectFrame = async (
   if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
   let place: Place | undefined
   /** Whoever is the last takes the frame away. */
-  const leave = () => {
-    const left = place
-    place = undefined
-    if (left && !--left.users) left.frame.then(({ element }) => element.remove()).catch(() => {})
-    return left
+  const leave = (left: Place) => {
+    if (--left.users) return
+    if (places.get(href) === left) places.delete(href)
+    left.frame.then(({ element }) => element.remove()).catch(() => {})
   }
-  /** The one that there is, unless it is the one whose vault has failed. */
-  const enter = () => {
-    const failed = leave()
+  /** The one that there is, unless it is the one whose vault has failed or is outdated. */
+  const enter = async () => {
     let next = places.get(href)
-    if (!next || next === failed) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
-    next.users++
-    return (place = next).frame
+    if (!next || next === place) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
+    const entered = (place = next)
+    entered.users++
+    const frame = await entered.frame
+    frame.leave = () => leave(entered)
+    return frame
   }
   try {
     let next: Frame | undefined = await enter()
@@ -68,9 +69,9 @@ export const connectFrame = async (
     }
     return await connect(make, options)
   } catch (error) {
-    const left = leave()
     // The next attempt begins anew.
-    if (places.get(href) === left) places.delete(href)
+    if (places.get(href) === place) places.delete(href)
+    if (place) leave(place)
     throw error
   }
 }
@@ -141,6 +142,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
 /** An accepted frame: for port.ts, a worker that has its locks elsewhere. */
 class Frame extends EventTarget implements FrameDoor {
   readonly element: HTMLIFrameElement
+  leave = () => {}
   readonly #port: MessagePort
   readonly #refuse: typeof Refuse
   readonly #waiting = new Map<number, (answer?: Answer) => void>()

@@ -467,6 +467,8 @@ export const connect = async (
     get endReason() {
       return reason
     },
+    /** All tabs have one cookie. */
+    elsewhere: false,
     fetch: send,
     eventSource(url, init) {
       const target: Shell = Object.assign(new EventTarget(), {

@@ -17,7 +17,13 @@ const LEAST = 1000
 const MOST = 2 ** 31 - 1
 
 /** Refusals that may be over next time. All others are final, as is an answer that is no event stream. */
-const PASSING = ['provider_unavailable', 'coordinator_unavailable', 'limit_exceeded', 'page_left']
+const PASSING = [
+  'provider_unavailable',
+  'coordinator_unavailable',
+  'limit_exceeded',
+  'page_left',
+  'vault_outdated',
+]
 
 const isFinal = (error: unknown): boolean => {
   const { code } = error as { code?: unknown }

@@ -38,15 +38,16 @@ export { StrongroomError }
  *
  * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
  *   in the same turn: a worker that fails to load says so only once. Or a function that makes it, for
- *   `reconnect()`, and so that `worker_failed` can say what is wrong with its file. Or, with no vault in the browser,
- *   the path on this origin where the endpoints of a token handler (`strongroom/edge`) are, such as `/auth`: the room
- *   has the same interface, and docs/edge.md says what differs.
+ *   `reconnect()`, for the worker of a newer deployment (docs/deployment.md), and so that `worker_failed` can say what is
+ *   wrong with its file; it may return a promise. Or, with no vault in the browser, the path on this origin where the
+ *   endpoints of a token handler (`strongroom/edge`) are, such as `/auth`: the room has the same interface, and
+ *   docs/edge.md says what differs.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
  *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
  *   handler says, such as `coordinator_unavailable`.
  */
 export const connect = async (
-  worker: AnyWorker | (() => AnyWorker) | string,
+  worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
   { timeout = 10, resume }: ConnectOptions = {},
 ): Promise<Strongroom> => {
   if (!globalThis.isSecureContext) return refuse('unsupported', NO_BROWSER)
@@ -54,13 +55,14 @@ export const connect = async (
     return (await import('./edge-room.js')).connect(worker, timeout, resume, refuse)
   }
   const resuming = resume && import('./resume.js')
-  let running: Link['at'] = typeof worker === 'function' ? worker() : worker
+  let running: Link['at'] = typeof worker === 'function' ? await worker() : worker
   let link: Link
   let from: Resumed | undefined
   let hasFailed = false
   const events = new EventTarget()
   let session: Session | null = null
   let reason: EndReason | null = null
+  let elsewhere = false
   let traced = Promise.resolve()
   let stopWatching: (() => void) | undefined
   // Before `resume()`, which may call handleCallback().
@@ -84,7 +86,11 @@ export const connect = async (
         return
       }
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
-      ;({ session, reason, from } = message)
+      if (message.t === 'outdated') {
+        import('./reconnect.js').then(({ move }) => move(link, worker, timeout, open, listener, adopt))
+        return
+      }
+      ;({ session, reason, from, elsewhere = elsewhere } = message)
       emit('change', { session, reason })
     },
     ended(error) {
@@ -94,13 +100,20 @@ export const connect = async (
       hasFailed = !!error
       // Not for a page that has let go of the vault itself.
       if (error && wasSignedIn) emit('change', { session, reason })
-      error?.then((failure) => emit('failed', failure))
+      error?.then((failure) => {
+        const fail = () => emit('failed', failure)
+        if (link && failure.code === 'vault_outdated') room.reconnect().catch(fail)
+        else fail()
+      })
     },
   }
-  const meet = async () => {
-    link = await open(running, timeout, listener, worker)
+  const adopt = (at: Link['at'], next: Link) => {
+    running = at
+    link = next
+    stopWatching?.()
     stopWatching = watchUser((what) => session && link.tell(what))
   }
+  const meet = async () => adopt(running, await open(running, timeout, listener, worker))
 
   await meet()
   let resumed: Resumed | null = session && (from ?? 'vault')
@@ -113,6 +126,9 @@ export const connect = async (
     },
     get endReason() {
       return reason
+    },
+    get elsewhere() {
+      return elsewhere
     },
     fetch: async (input, init) =>
       vaultFetch(

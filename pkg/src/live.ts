@@ -4,7 +4,6 @@
  */
 import type { Strongroom } from './api.js'
 import * as source from './eventsource.js'
-import { vaultFetch } from './fetch.js'
 import type { Link } from './port.js'
 import type { Shell } from './shell.js'
 
@@ -12,5 +11,5 @@ export { watched } from './progress.js'
 export { webSocket } from './websocket.js'
 
 /** An event source by the vault. */
-export const eventSource = (shell: Shell, link: Link, init: EventSourceInit, room: Strongroom): void =>
-  source.eventSource(shell, (url, options) => vaultFetch(link, url, options), init, room)
+export const eventSource = (shell: Shell, _: Link, init: EventSourceInit, room: Strongroom): void =>
+  source.eventSource(shell, room.fetch, init, room)

@@ -24,8 +24,11 @@ export const lockName = (name: number): string => `strongroom ${name}`
 
 /** What a page may send. `id` is unique within its port and names the answer. */
 export type PageMessage =
-  /** First on every port; answered by `ready` or `failed`. A second one changes nothing. */
-  | { t: 'hello'; version: number }
+  /**
+   * First on every port; answered by `ready` or `failed`. A second one changes nothing. `loaded`: when the page was
+   * loaded, in milliseconds since the Unix epoch. Of two deployments the one whose page was loaded last is the newer.
+   */
+  | { t: 'hello'; version: number; loaded: number }
   /** Begin a login; answered by `navigate`, then, in popup mode, by `done`; in device mode by `device` and `done`. */
   | ({ t: 'login'; id: number } & LoginParameters)
   /** Give up login `id`. */
@@ -110,7 +113,10 @@ export type VaultMessage =
       reason: EndReason | null
       /** Where the session was kept, if the vault began with this page and has it from there. */
       from?: 'storage' | 'escrow'
+      elsewhere?: boolean
     }
+  /** Somebody has signed in in a newer vault: the page is to reconnect. This vault stops within five minutes. */
+  | { t: 'outdated' }
   /** This vault cannot serve anyone: wrong configuration, no wasm, or a crash. Ends everything pending. */
   | { t: 'failed'; code: string; message: string }
   /** Where login `id` goes: the provider's authorization endpoint, or the error page of none. */
@@ -119,8 +125,17 @@ export type VaultMessage =
   | ({ t: 'device'; id: number } & DeviceCode)
   /** A callback was dealt with. `popup`: it belongs to another page's popup, close this one. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
-  /** The session began, was renewed, or ended (`null`, with the reason). Sent to every port. */
-  | { t: 'session'; session: Session | null; reason: EndReason | null; from?: undefined }
+  /**
+   * The session began, was renewed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: whether
+   * somebody is signed in in another vault of this origin and client, and not here; absent if that is not known.
+   */
+  | {
+      t: 'session'
+      session: Session | null
+      reason: EndReason | null
+      from?: undefined
+      elsewhere?: boolean
+    }
   /** Something that developers should know, once per vault; to be printed on the page's console. */
   | { t: 'warning'; warning: string; message: string }
   /** The session is about to end, at this time, unless the user does something. Sent to every port. */

@@ -33,7 +33,7 @@ type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: 
 /** What concerns the whole page. */
 export type Announcement = Extract<
   VaultMessage,
-  { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' }
+  { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' | 'outdated' }
 >
 /** What JSON cannot carry: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
@@ -57,6 +57,8 @@ export interface FrameDoor extends EventTarget {
   locks: {
     request(name: string, options: object, granted?: () => unknown): Promise<unknown>
   }
+  /** The page needs it no longer. */
+  leave(): void
   /** The `state` in the page's address, if it says that there is an answer on the worker's origin. */
   answered(): string | null
   /** What `handleCallback()` does. */
@@ -88,6 +90,8 @@ export interface Link {
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with this error, and all that would follow. */
   end(code: string, message?: string): void
+  /** Announces nothing any more, and ends when nothing is pending; `ended` is called then. */
+  retire(ended: () => void): void
 }
 
 /** What hears about the whole page's matters. */
@@ -106,7 +110,12 @@ export interface Listener {
  *
  * @param make What `connect()` was given.
  */
-export const open = (worker: Link['at'], timeout: number, listener: Listener, make: unknown): Promise<Link> =>
+export const open = (
+  worker: Link['at'],
+  timeout: number,
+  listener: Partial<Listener>,
+  make: unknown,
+): Promise<Link> =>
   new Promise((resolve, reject) => {
     const askers = new Map<number, Asker>()
     let last = 0
@@ -117,6 +126,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
     let watching: AbortController | undefined
     let isOpen = false
     let stopWaiting: (() => void) | undefined
+    let hasRetired = false
     const { locks = navigator.locks } = worker as Partial<FrameDoor>
 
     const send = (message: PageMessage, payload?: Payload) => {
@@ -142,7 +152,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
         new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
       tell: (t) => send({ t }),
       drop(id, how) {
-        if (askers.delete(id) && how) send({ t: how, id })
+        if (forget(id) && how) send({ t: how, id })
       },
       end(code, message) {
         if (over) return
@@ -151,10 +161,21 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
         stopLeaving()
         leave()
         if (askers.size) failAll(over())
-        if (code === 'closed') return listener.ended()
+        if (code === 'closed') return listener.ended?.()
         over().then(reject)
-        listener.ended(over())
+        listener.ended?.(over())
       },
+      retire(ended) {
+        listener = { ended }
+        hasRetired = true
+        forget(0)
+      },
+    }
+
+    const forget = (id: number) => {
+      const was = askers.delete(id)
+      if (hasRetired && !askers.size) link.end('closed')
+      return was
     }
 
     const failAll = (error: Promise<StrongroomError>) => {
@@ -174,16 +195,16 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
         error.then(reject)
         failAll(error)
       }
-      askers.delete(id)
+      forget(id!)
     }
     const hear = (message: VaultMessage, payload: unknown) => {
       if ('code' in message) return refuse(message)
       if ('id' in message) {
         const asker = askers.get(message.id)
-        if (!asker || !proceed(asker, message, payload)) askers.delete(message.id)
+        if (!asker || !proceed(asker, message, payload)) forget(message.id)
         return
       }
-      listener.announce(message)
+      listener.announce?.(message)
       if (message.t !== 'ready') return
       opened()
       resolve(link)
@@ -200,7 +221,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
       const [head, payload] = data
       if (typeof head === 'string') return hear(JSON.parse(head), payload)
       askers.get(head)?.piece?.(payload)
-      if (!payload) askers.delete(head)
+      if (!payload) forget(head)
     }
 
     const late = () => link.end('worker_timeout', `${timeout}`)
@@ -236,7 +257,7 @@ export const open = (worker: Link['at'], timeout: number, listener: Listener, ma
       else wait()
       const door = 'port' in worker ? worker.port : worker
       door.postMessage('strongroom', [port2])
-      send({ t: 'hello', version: PROTOCOL })
+      send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
       // It may have ended with nobody there to see it.
       if (link.lock) watch(link.lock)
     }

@@ -1,8 +1,9 @@
-/** Another worker in the place of one whose vault has failed. A file of its own: most pages never need it. */
-import type { FrameDoor, Link } from './port.js'
+/** Another worker in the place of one whose vault has failed or is outdated. A file of its own: most pages never need it. */
+import type { Announcement, FrameDoor, Link, Listener, open as Open } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
 type AnyWorker = Link['at']
+type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
 
 /** Seconds to wait for a worker that ends by itself; a shared one does so a second after its vault. */
 const PATIENCE = 3
@@ -14,7 +15,7 @@ const PATIENCE = 3
  */
 export const renew = async (
   before: AnyWorker,
-  make: AnyWorker | (() => AnyWorker | Promise<AnyWorker>),
+  make: Make,
   lock: string | undefined,
   refuse: typeof Refuse,
 ): Promise<AnyWorker> => {
@@ -28,5 +29,49 @@ export const renew = async (
   const signal = AbortSignal.timeout(PATIENCE * 1000)
   const { locks = navigator.locks } = before as Partial<FrameDoor>
   if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
-  return make()
+  const next = await make()
+  release(before)
+  return next
+}
+
+/** A shared worker ends with its last page. */
+const release = (worker: AnyWorker) => {
+  if ('terminate' in worker) worker.terminate()
+  if ('leave' in worker) worker.leave()
+}
+
+/**
+ * Goes over from an outdated vault to the one of the worker that the page's function makes by now. What is pending
+ * stays with the old one until it is done. Where the function makes the same worker once more, which a shared one of
+ * the same address is, the page stays until that vault stops.
+ *
+ * `open` is index.js's own, or it would be here twice.
+ */
+export const move = async (
+  old: Link,
+  make: Make,
+  timeout: number,
+  open: typeof Open,
+  listener: Listener,
+  adopt: (at: AnyWorker, next: Link) => void,
+): Promise<void> => {
+  if (typeof make !== 'function') return
+  const heard: Announcement[] = []
+  let told: Partial<Listener> = { announce: (announcement) => heard.push(announcement) }
+  const at = await make()
+  const relay: Listener = {
+    announce: (announcement) => told.announce!(announcement),
+    ended: (error) => told.ended?.(error),
+  }
+  const connecting = open(at, timeout, relay, make)
+  const next = await connecting.catch(() => undefined)
+  if (!next || old.isOver() || next.lock === old.lock) {
+    // The old one serves until it stops. Then the page reconnects, or hears why it cannot.
+    next?.end('closed')
+    return release(at)
+  }
+  old.retire(() => release(old.at))
+  told = listener
+  adopt(at, next)
+  heard.forEach(listener.announce)
 }

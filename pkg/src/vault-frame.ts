@@ -282,7 +282,7 @@ const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
     }
     if (!worker) return fail('worker_failed')
     pass(worker, port2)
-    send({ t: 'hello', version: PROTOCOL })
+    send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
   })
 
 /** What an error says to people (RFC 6749 4.1.2.1) nobody reads here, and it may be long. */

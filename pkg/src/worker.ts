@@ -95,7 +95,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   attempt(() => {
     const happened = (event: number, id: number, value: unknown) =>
       attempt(() => core.happened(event, id, value))
-    core.start(json, location.href, self, happened, (common = openCommon()))
+    core.start(json, location.href, self, happened, (common = openCommon(stop)))
     for (const port of ports) core.connect(port)
   })
   // A worker does not inherit the page's policy, and works as well without one: who deploys it is told. Where
@@ -150,6 +150,12 @@ const attempt = (action: () => void) => {
     if (typeof (error as Fault | null)?.code === 'string') end(error as Fault)
     else crash(error)
   }
+}
+
+/** The end of a vault that is outdated: its pages get another worker. */
+const stop = () => {
+  end({ code: 'vault_outdated', message: 'somebody has signed in in a newer version of this app' })
+  setTimeout(close, 1000)
 }
 
 /** From now on every page, present and future, is told `error`. */

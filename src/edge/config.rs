@@ -237,6 +237,8 @@ impl Config {
                 inspect: false,
                 tells_reasons: true,
                 dpop,
+                build: 0,
+                is_dedicated: false,
                 issuer,
             },
             client,

@@ -415,6 +415,7 @@ impl Vault {
     /// the same grant, along with it.
     fn adopt_session(&mut self, mut session: Session) {
         session.touch(&self.now);
+        self.announce_sign_in();
         if let Some(token) = self.replace_session(session) {
             self.revoke(&token);
         }

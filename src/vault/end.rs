@@ -152,6 +152,7 @@ impl Vault {
         provider: bool,
         return_to: Option<&str>,
     ) {
+        self.announce_sign_out();
         self.cancel_callbacks();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);

@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use core::fmt;
 
+use super::hints::Hint;
 use super::keeper::Loaded;
 use crate::Secret;
 use crate::allow::Allowed;
@@ -127,6 +128,8 @@ pub enum Input<'a> {
     },
     /// Another vault over the same store has changed what is there.
     Changed,
+    /// Another vault of this issuer and client has carried out [`Output::Hint`], or a script has posted this.
+    Hinted(Hint),
     /// An API answered [`Output::Call`]; the host keeps the body until it is told.
     CallAnswered {
         /// Which.
@@ -286,6 +289,11 @@ pub enum Output {
     Unlock,
     /// Tell the other vaults over this store that it has changed: [`Input::Changed`].
     Announce,
+    /// Post this to all other vaults on the channel of this name: [`hints_channel`](super::hints_channel). They get
+    /// [`Input::Hinted`].
+    Hint(Hint),
+    /// End this vault for good, and its worker with it: refuse its pages with `vault_outdated`.
+    Stop,
     /// Give the key that sessions are sealed with to the service worker that has it in escrow, once more. The
     /// outcome need not be reported.
     HandKeyOver,
@@ -391,6 +399,7 @@ impl fmt::Debug for Input<'_> {
             Self::Loaded { .. } => "Loaded",
             Self::Locked { .. } => "Locked",
             Self::Changed => "Changed",
+            Self::Hinted(_) => "Hinted",
             Self::CallAnswered { .. } => "CallAnswered",
             Self::CallFailed { .. } => "CallFailed",
             Self::CallReflected { .. } => "CallReflected",
@@ -428,6 +437,8 @@ impl fmt::Debug for Output {
             Self::Lock { .. } => "Lock",
             Self::Unlock => "Unlock",
             Self::Announce => "Announce",
+            Self::Hint(_) => "Hint",
+            Self::Stop => "Stop",
             Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
             #[cfg(feature = "full")]

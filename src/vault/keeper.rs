@@ -83,6 +83,22 @@ impl Vault {
         self.keeps().then_some(!self.keeper.is_refused)
     }
 
+    /// Returns true if the store has had this vault's session.
+    pub(super) const fn is_in_store(&self) -> bool {
+        self.keeps() && self.keeper.is_known
+    }
+
+    /// Returns true if the store loses nothing with this vault.
+    pub(super) const fn is_store_up_to_date(&self) -> bool {
+        let Keeper {
+            lock,
+            wants_save,
+            ended,
+            ..
+        } = &self.keeper;
+        !self.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
+    }
+
     /// A number for a new session.
     pub(super) fn new_sid(&mut self) -> String {
         if !self.keeps() {

@@ -5,6 +5,7 @@
 //! does not fit is answered with `message_invalid`.
 
 use crate::authorize::LoginParams;
+use crate::clock::UnixMillis;
 use crate::error::{Code, Error, quote};
 use crate::json::{Object, Value, Writer};
 use crate::prelude::*;
@@ -30,6 +31,8 @@ pub(super) enum Request {
     Hello {
         /// The page's version of the protocol.
         version: u64,
+        /// When the page was loaded; 0 if it does not say.
+        loaded: UnixMillis,
     },
     /// `login`
     Login(LoginParams),
@@ -234,6 +237,7 @@ impl Members<'_> {
         match self.object.str("t").unwrap_or_default() {
             "hello" => Request::Hello {
                 version: self.number("version").unwrap_or_default(),
+                loaded: self.number("loaded").unwrap_or_default(),
             },
             "login" => Request::Login(self.login()),
             "callback" => Request::Callback {

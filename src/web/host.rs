@@ -26,7 +26,9 @@ use crate::config::Config;
 use crate::http::Outcome;
 #[cfg(feature = "full")]
 use crate::vault::ApiRequest;
-use crate::vault::{Body, CallId, Entropy, Input, OpId, Output, PortId, Vault};
+use crate::vault::{
+    Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
+};
 
 /// Whether this build can keep sessions.
 const IS_KEEPER: bool = cfg!(feature = "full");
@@ -50,6 +52,8 @@ pub(super) enum Event {
     Locked,
     /// Another vault has changed the store.
     Changed,
+    /// Another vault has posted a hint.
+    Hinted,
     /// The browser does not give the lock that operation `id` waits for.
     Refused,
     /// The worker's Content-Security-Policy was violated.
@@ -76,7 +80,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    const ALL: [Self; if cfg!(feature = "full") { 16 } else { 9 }] = [
+    const ALL: [Self; if cfg!(feature = "full") { 17 } else { 10 }] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -85,6 +89,7 @@ impl Event {
         Self::Tick,
         Self::Locked,
         Self::Changed,
+        Self::Hinted,
         Self::Refused,
         #[cfg(feature = "full")]
         Self::PolicyViolated,
@@ -159,7 +164,9 @@ impl Host {
     /// Starts a vault in the worker whose global object is `scope`. Everything that happens comes to
     /// `happened`, which has to pass it to [`Host::happened`].
     #[must_use]
-    pub fn new(config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
+    pub fn new(mut config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
+        let hints = hints_channel(&config);
+        config.is_dedicated = js::get(&scope, "onconnect").is_undefined();
         let host = Self {
             session_name: session_name(&config),
             #[cfg(feature = "full")]
@@ -187,6 +194,8 @@ impl Host {
             let changed = host.listener(Event::Changed, 0);
             host.common("open", &[&js::text(&host.session_name), &changed]);
         }
+        let hinted = host.listener(Event::Hinted, 0);
+        host.common("hear", &[&js::text(&hints), &hinted]);
         host
     }
 
@@ -213,6 +222,12 @@ impl Host {
             Event::Tick => {
                 self.timer = JsValue::UNDEFINED;
                 self.report(Input::Tick);
+            }
+            Event::Hinted => {
+                let number = js::get(value, "data").as_f64().unwrap_or_default();
+                if let Some(hint) = Hint::from_number(number) {
+                    self.report(Input::Hinted(hint));
+                }
             }
             Event::Locked | Event::Refused | Event::Changed if !IS_KEEPER => {}
             Event::Locked => self.report(Input::Locked { op: id }),
@@ -361,6 +376,8 @@ impl Host {
             }
             #[cfg(feature = "full")]
             Output::CloseSocket { call, code, reason } => self.close_socket(call, code, &reason),
+            Output::Hint(hint) => self.common("hint", &[&JsValue::from_f64(hint.to_number())]),
+            Output::Stop => self.common("stop", &[]),
             _ if !IS_KEEPER => {}
             Output::Persist {
                 op,

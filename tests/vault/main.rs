@@ -17,6 +17,7 @@ mod dpop;
 mod end;
 mod escrow;
 mod forged_logins;
+mod hints;
 mod interleavings;
 mod keeping;
 mod keeping_races;

@@ -102,7 +102,7 @@ fn debug_output_of_all_that_goes_in_and_out_is_its_name_and_nothing_else() {
     ];
     let outputs = [
         "Post", "Close", "Send", "Cancel", "Store", "Take", "Verify", "Persist", "Call", "Deliver",
-        "Drop",
+        "Drop", "Hint",
     ];
     let names: BTreeSet<&str> = inputs.into_iter().chain(outputs).collect();
     assert_eq!(world.witness.debug_texts(), names);

@@ -33,7 +33,7 @@ use strongroom::dpop::Unsigned;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
 use strongroom::vault::{
-    ApiRequest, Body, CallId, Input, Loaded, OpId, Output, PortId, Taken, Vault,
+    ApiRequest, Body, CallId, Hint, Input, Loaded, OpId, Output, PortId, Taken, Vault,
 };
 
 pub(crate) use api::API;
@@ -244,6 +244,10 @@ pub(crate) struct World {
     pub(crate) reads_early: bool,
     held_in: Vec<(usize, Kind)>,
     delayed: BTreeSet<JobId>,
+    /// Hints that vaults have posted, with the number of the vault. They reach nobody by themselves.
+    pub(crate) hints: Vec<(usize, Hint)>,
+    /// Vaults that have stopped.
+    pub(crate) stopped: BTreeSet<usize>,
     /// How often the key in escrow was handed over.
     pub(crate) hand_overs: u32,
     /// Vaults whose pages are frozen: nothing reaches them.
@@ -319,6 +323,8 @@ impl World {
             reads_early: false,
             held_in: Vec::new(),
             delayed: BTreeSet::new(),
+            hints: Vec::new(),
+            stopped: BTreeSet::new(),
             hand_overs: 0,
             frozen: BTreeSet::new(),
             land_late: BTreeSet::new(),
@@ -378,6 +384,7 @@ impl World {
         self.jobs.retain(|job| job.vault != which);
         self.lock = self.lock.filter(|holder| *holder != which);
         self.frozen.remove(&which);
+        self.stopped.remove(&which);
         self.watch.killed(which);
         self.last_seed += 1;
         self.vaults[which] = vault(&self.config, self.last_seed);
@@ -395,6 +402,9 @@ impl World {
 
     /// When this vault wants to be woken, by the world's clock.
     pub(crate) fn tick_due(&self, vault: usize) -> Option<Millis> {
+        if self.stopped.contains(&vault) {
+            return None;
+        }
         let due = self.vaults[vault].next_tick(self.time_of(vault))?;
         Some(due.saturating_sub(Millis(self.ahead[vault])))
     }
@@ -437,6 +447,39 @@ impl World {
         self.homes.insert(port, vault);
         self.say(port, r#"{"t":"hello","version":1}"#);
         port
+    }
+
+    /// Starts the first vault again, in a dedicated worker.
+    pub(crate) fn make_dedicated(&mut self) {
+        let mut config = parse(&self.config);
+        config.is_dedicated = true;
+        self.vaults[0] = Vault::new(config, Box::new(Dice::new(self.last_seed)));
+    }
+
+    /// Returns what a page was last told of other vaults.
+    pub(crate) fn elsewhere(&self, port: PortId) -> Option<bool> {
+        self.last_session_message(port)?.get("elsewhere")?.as_bool()
+    }
+
+    /// A page that was loaded at this time connects to this vault.
+    pub(crate) fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
+        let port = self.connect();
+        self.homes.insert(port, vault);
+        let hello = format!(r#"{{"t":"hello","version":1,"loaded":{loaded}}}"#);
+        self.say(port, &hello);
+        port
+    }
+
+    /// A hint reaches this vault, which is not to end its session.
+    pub(crate) fn hint(&mut self, vault: usize, hint: Hint) {
+        self.turn = vault;
+        self.input(Input::Hinted(hint));
+    }
+
+    /// A hint reaches this vault, which is to end its session.
+    pub(crate) fn hint_of_logout(&mut self, vault: usize, hint: Hint) {
+        self.watch.logs_out(vault, self.true_time);
+        self.hint(vault, hint);
     }
 
     /// A page connects and says nothing.
@@ -1104,6 +1147,9 @@ impl World {
     pub(crate) fn input(&mut self, input: Input<'_>) {
         self.witness.debugged(format!("{input:?}"));
         let turn = self.turn;
+        if self.stopped.contains(&turn) {
+            return;
+        }
         let now = self.time_of(turn);
         let holds_lock = self.lock == Some(turn);
         let is_tick = matches!(input, Input::Tick);
@@ -1119,6 +1165,9 @@ impl World {
         self.vaults[turn].handle(now, input);
         while let Some(output) = self.vaults[turn].poll() {
             self.carry_out(output);
+        }
+        if self.stopped.contains(&turn) {
+            return self.watch.killed(turn);
         }
         let is_admitted = |world: &mut Self, call| world.is_admitted(call);
         let touching = self.touching.take();
@@ -1295,6 +1344,12 @@ impl World {
                 assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
                 self.lock = None;
                 self.watch.unlocked(self.turn);
+            }
+            Output::Hint(hint) => self.hints.push((self.turn, hint)),
+            Output::Stop => {
+                let is_new = self.stopped.insert(self.turn);
+                assert!(is_new, "a vault stops once");
+                assert_ne!(self.lock, Some(self.turn), "a vault stops with the lock");
             }
             Output::HandKeyOver => self.hand_overs += 1,
             Output::Announce => {
@@ -1923,7 +1978,7 @@ fn parse(config: &str) -> Config {
     Config::parse(config, "https://app.example.com/worker.js").unwrap()
 }
 
-fn configuration(changes: &str) -> String {
+pub(crate) fn configuration(changes: &str) -> String {
     let usual = Value::parse(
         r#"{
             "issuer": "https://id.example.com",

@@ -89,7 +89,9 @@ fn answer(message: &Object) -> Option<Answer> {
             message: text("message")?,
         },
         "inspection" => Answer::Inspection(message.get("holdings")?.as_array()?.to_vec()),
-        "ready" | "failed" | "session" | "expiring" | "trace" | "warning" => return None,
+        "ready" | "outdated" | "failed" | "session" | "expiring" | "trace" | "warning" => {
+            return None;
+        }
         other => panic!("pages know no message of type {other}"),
     })
 }

@@ -103,6 +103,11 @@ impl Vault {
         }
     }
 
+    /// Looks at the store at this time.
+    pub(in crate::vault) const fn look_at(&mut self, at: Millis) {
+        self.keeper.looks.retry_at = Some(at);
+    }
+
     pub(super) fn look(&mut self) {
         if self.keeper.looks.open.is_none() {
             self.keeper.looks.open = Some(Reading::default());

@@ -1,0 +1,231 @@
+//! Hints between the vaults of one issuer and client on one origin: those of an older or newer deployment, whose
+//! worker file has another name or other content, and those in the dedicated workers of other tabs.
+//!
+//! A hint tells of a sign-out or a sign-in in another vault. Any script of the origin can post one, so a hint may end
+//! a session, as `logout()` may. It never starts or extends a session, is not activity, and leads nowhere.
+//!
+//! | hint | what a vault does |
+//! |---|---|
+//! | sign-out, written to the store | looks at the store if the store has its own session; otherwise ends its session |
+//! | sign-out, known to no store | ends its session |
+//! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
+//! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
+//!
+//! The host's channel has a name of its own for each version of hints, issuer and client ([`channel`]), so that the
+//! browser delivers a hint only to the vaults it concerns. Sign-outs always count. Looks at the store and sign-ins are limited to one in each [`PAUSE`].
+
+use super::message::message;
+use super::{Output, Vault};
+use crate::clock::{Millis, UnixMillis};
+use crate::config::Config;
+use crate::json::Writer;
+use crate::prelude::*;
+use crate::session::EndReason;
+
+/// Shortest time between two hints that are acted on.
+const PAUSE: Millis = Millis::from_secs(1);
+
+/// Longest time for which an outdated vault goes on: its pages may have work to finish.
+const STOP_AFTER: Millis = Millis::from_secs(300);
+
+/// What happened in another vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Somebody signed out, and no store has the end of the session.
+    SignedOut,
+    /// Somebody signed out, and the store that vaults share has the end of the session, or will have it soon.
+    SignedOutInStore,
+    /// Somebody signed in.
+    SignedIn,
+}
+
+/// A hint between vaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// What happened.
+    pub news: News,
+    /// The build of the vault in which it happened: [`Config::build`].
+    pub build: u16,
+    /// When the newest page of that vault was loaded.
+    pub loaded: UnixMillis,
+}
+
+impl Hint {
+    /// The hint as the number that is posted: two bits of news, sixteen of the build, and a time in seconds.
+    #[must_use]
+    pub fn to_number(self) -> f64 {
+        let news = match self.news {
+            News::SignedOut => 1,
+            News::SignedOutInStore => 2,
+            News::SignedIn => 3,
+        };
+        (news | u64::from(self.build) << 2 | self.loaded / 1000 << 18) as f64
+    }
+
+    /// Reads what was posted. `None` for what is not a hint.
+    #[must_use]
+    pub const fn from_number(number: f64) -> Option<Self> {
+        // What is not a number, or less than nothing, is 0 here.
+        let number = number as u64;
+        let news = match number & 3 {
+            1 => News::SignedOut,
+            2 => News::SignedOutInStore,
+            3 => News::SignedIn,
+            _ => return None,
+        };
+        Some(Self {
+            news,
+            build: (number >> 2) as u16,
+            loaded: (number >> 18) * 1000,
+        })
+    }
+}
+
+/// Returns the name of the channel for hints. A vault that understands other hints must use another name.
+#[must_use]
+pub fn channel(config: &Config) -> String {
+    [
+        "strongroom hints 1 ",
+        &config.issuer,
+        " ",
+        &config.client_id,
+    ]
+    .concat()
+}
+
+/// What this vault says in hints, and what it learned from those of others.
+#[derive(Default)]
+pub(super) struct Hints {
+    /// When the newest of this vault's pages was loaded. Of two builds, the one with the newer page is the newer.
+    loaded: UnixMillis,
+    /// Whether somebody is signed in in another vault and not here; `None` if nothing is known.
+    elsewhere: Option<bool>,
+    next_sign_in: Millis,
+    next_look: Millis,
+    /// Somebody has signed in in a vault of a newer build.
+    is_outdated: bool,
+    /// When this vault stops. Its pages have been told.
+    stop_at: Option<Millis>,
+    has_stopped: bool,
+}
+
+impl Hints {
+    /// When an input is due, after `now`.
+    pub(super) fn due(&self, now: Millis) -> Option<Millis> {
+        self.stop_at.filter(|at| *at > now)
+    }
+}
+
+impl Vault {
+    /// Tells the other vaults that a page signs out here. Call this while the session is still there.
+    pub(super) fn announce_sign_out(&mut self) {
+        let is_stored = self.is_in_store();
+        self.announce(if is_stored {
+            News::SignedOutInStore
+        } else {
+            News::SignedOut
+        });
+    }
+
+    /// Tells the other vaults that somebody has signed in here.
+    pub(super) fn announce_sign_in(&mut self) {
+        self.hints.elsewhere = self.hints.elsewhere.map(|_| false);
+        self.announce(News::SignedIn);
+    }
+
+    fn announce(&mut self, news: News) {
+        self.outputs.push(Output::Hint(Hint {
+            news,
+            build: self.config.build,
+            loaded: self.hints.loaded,
+        }));
+    }
+
+    /// Another vault, or a script, has posted this.
+    pub(super) fn hinted(&mut self, hint: Hint) {
+        match hint.news {
+            News::SignedOut => self.signed_out_elsewhere(false),
+            News::SignedOutInStore => self.signed_out_elsewhere(true),
+            News::SignedIn => {
+                let is_newer = hint.loaded / 1000 > self.hints.loaded / 1000;
+                self.signed_in_elsewhere(is_newer && hint.build != self.config.build);
+            }
+        }
+    }
+
+    fn signed_out_elsewhere(&mut self, is_stored: bool) {
+        if is_stored && self.is_in_store() {
+            // The store knows better: somebody may have signed in since.
+            let now = self.now.monotonic;
+            if now >= self.hints.next_look {
+                self.hints.next_look = now + PAUSE;
+                self.changed_elsewhere();
+            } else {
+                self.look_at(self.hints.next_look);
+            }
+            return;
+        }
+        self.cancel_callbacks();
+        let was_elsewhere = self.hints.elsewhere.replace(false);
+        if self.session.is_some() {
+            self.end_session(EndReason::LoggedOut);
+        } else if was_elsewhere != Some(false) {
+            // A vault that began after the sign-in does not know of it, and its pages may.
+            self.broadcast_session();
+        }
+    }
+
+    fn signed_in_elsewhere(&mut self, is_newer_build: bool) {
+        let now = self.now.monotonic;
+        if now < self.hints.next_sign_in {
+            return;
+        }
+        self.hints.next_sign_in = now + PAUSE;
+        self.hints.is_outdated |= is_newer_build;
+        // The store brings the session itself.
+        if !self.keeps() && self.hints.elsewhere != Some(true) {
+            self.hints.elsewhere = Some(true);
+            self.broadcast_session();
+        }
+    }
+
+    /// Notes when a page was loaded that has connected.
+    pub(super) fn note_page(&mut self, loaded: UnixMillis) {
+        self.hints.loaded = self.hints.loaded.max(loaded);
+    }
+
+    /// Adds to a message about the session what is known of other vaults.
+    pub(super) fn tell_elsewhere(&self, message: &mut Writer) {
+        if let Some(elsewhere) = self.hints.elsewhere {
+            message.flag("elsewhere", elsewhere);
+        }
+    }
+
+    /// The message that asks a page to reconnect, if this vault is about to stop.
+    pub(super) fn farewell(&self) -> Option<String> {
+        self.hints.stop_at.map(|_| message("outdated").finish())
+    }
+
+    /// Asks pages to reconnect where a newer vault has signed somebody in, and stops when they have, or when their
+    /// time is over.
+    pub(super) fn make_room(&mut self) {
+        if !self.hints.is_outdated || self.hints.has_stopped {
+            return;
+        }
+        let now = self.now.monotonic;
+        let Some(stop_at) = self.hints.stop_at else {
+            // A dedicated worker's session in memory would be lost: its page cannot reconnect to another tab's vault.
+            if !self.config.is_dedicated || self.keeps() || self.session.is_none() {
+                self.hints.stop_at = Some(now + STOP_AFTER);
+                self.farewell().iter().for_each(|text| self.broadcast(text));
+            }
+            return;
+        };
+        if (self.ports.is_empty() || stop_at <= now) && self.is_store_up_to_date() {
+            self.hints.has_stopped = true;
+            self.session = None;
+            self.end_refresh();
+            self.outputs.push(Output::Stop);
+        }
+    }
+}

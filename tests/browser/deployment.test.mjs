@@ -1,0 +1,233 @@
+// A deployment while tabs are open: the old tabs have another worker than the new ones, under another name (as bundlers
+// do by default) or under the same name with other content. A sign-out reaches all of them, and old tabs go over to the
+// new worker once somebody has signed in there.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { booted, call, signIn, startApp } from '../support/app.mjs'
+
+const time = { timeout: 60_000 }
+const OLD = '/auth.worker.js'
+const NEW = '/auth-2.worker.js'
+
+/** What src/vault/hints.rs makes of a sign-out and of a sign-in. */
+const SIGNED_OUT = 1
+const SIGNED_IN = 3
+
+/** An API that only the new deployment's worker knows. */
+const ADDED = 'https://added.example.com/'
+
+const open = []
+after(() => Promise.all(open.map((app) => app.close())))
+
+const start = async (options) => {
+  const app = await startApp({ extendedLifetime: false, plainFetch: true, ...options })
+  open.push(app)
+  return app
+}
+
+const workerOf = (app, changes) => `import { vault } from '/strongroom/worker.js'
+vault(${JSON.stringify({ ...app.config, ...changes })})`
+
+/** The configuration of the new deployment. */
+const newer = ({ config }) => ({ apis: [...config.apis, { url: ADDED }] })
+
+/** New pages have a worker with another name. Old ones ask for its name when they are to make one again. */
+const deployHashed = (app, home = app.site) => {
+  home.workers.push(NEW)
+  home.files[NEW] = workerOf(app, newer(app))
+  for (const file of ['/tools.js', '/frame.js'].filter((path) => home.files[path])) {
+    home.files[file] = home.files[file].replaceAll(OLD, NEW)
+  }
+}
+
+/** The same name, and other content. */
+const deployFixed = (app) => app.setConfig(newer(app))
+
+/** A page whose function asks the server for the newest worker, once it has been called before. */
+const asksForNewest = (app) => {
+  app.site.files['/tools.js'] += `
+let isFirst = true
+create.newest = async () => {
+  const text = isFirst ? '' : await (await fetch('/tools.js', { cache: 'no-store' })).text()
+  isFirst = false
+  return new SharedWorker(/auth[^']*worker.js/.exec(text)?.[0] ?? '${OLD}', { type: 'module' })
+}`
+  app.site.files['/page.js'] = app.site.files['/page.js'].replaceAll('create.shared', 'create.newest')
+}
+
+const session = (page) => page.evaluate(() => room.session)
+const isSignedIn = (page, is = true) =>
+  page.waitForFunction((wanted) => !!room.session === wanted, is, { polling: 20 })
+const isElsewhere = (page) => page.waitForFunction(() => room.elsewhere, null, { polling: 20 })
+/** Whether the page's worker is the new deployment's. */
+const hasNewWorker = async (page) => (await call(page, ADDED)).error?.code !== 'url_not_allowed'
+const isNew = (page) =>
+  page.waitForFunction(
+    // The browser blocks what the vault lets pass.
+    (url) => room.fetch(url).catch(({ code = 'login_required' }) => code === 'login_required'),
+    ADDED,
+    { polling: 50 },
+  )
+
+/** A tab of the old deployment, then the deployment, then a new tab. */
+async function twoTabs(app, deploy, { signsIn = true } = {}) {
+  const old = await app.open()
+  if (signsIn) await signIn(old)
+  else await booted(old)
+  deploy(app)
+  const fresh = await app.open('/', old.context())
+  await booted(fresh)
+  return [old, fresh]
+}
+
+const lastChange = (page) => page.evaluate(() => changes.at(-1))
+
+const CASES = [
+  ['hashed names', 'shared', deployHashed],
+  ['hashed names', 'dedicated', deployHashed],
+  ['a fixed name', 'dedicated', deployFixed],
+]
+
+for (const [names, kind, deploy] of CASES) {
+  for (const persist of ['memory', 'sealed']) {
+    test(`sign-out ends the other deployment's session: ${names}, ${kind}, ${persist}`, time, async () => {
+      for (const first of [0, 1]) {
+        const app = await start({ kind, config: { session: { persist } } })
+        const tabs = await twoTabs(app, deploy)
+        assert.equal(await hasNewWorker(tabs[0]), false)
+        assert.equal(await hasNewWorker(tabs[1]), true)
+        // In memory both deployments have a session of their own.
+        if (persist === 'memory') await signIn(tabs[1])
+        await isSignedIn(tabs[1])
+        await tabs[first].evaluate(() => room.logout())
+        for (const tab of tabs) {
+          await isSignedIn(tab, false)
+          assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
+        }
+        const live = app.ledger.secrets().filter(({ kind: type }) => type === 'refresh_token')
+        assert.ok(live.length >= 1)
+        await app.close()
+      }
+    })
+  }
+}
+
+test('old pages go over to the newest worker when somebody signs in there, memory', time, async () => {
+  const app = await start()
+  asksForNewest(app)
+  const [old, fresh] = await twoTabs(app, deployHashed)
+  const before = await session(old)
+  // What is under way stays with the old worker.
+  const pending = call(old, `${app.api.url}slow?ms=3000`)
+  await signIn(fresh)
+  await isNew(old)
+  assert.notEqual((await session(old)).startedAt, before.startedAt)
+  assert.equal((await session(old)).startedAt, (await session(fresh)).startedAt)
+  assert.equal((await pending).value.status, 200)
+  assert.equal((await call(old, `${app.api.url}orders`)).value.status, 200)
+  assert.deepEqual(await old.evaluate(() => failures), [])
+  await old.evaluate(() => room.logout())
+  await isSignedIn(fresh, false)
+})
+
+for (const [names, kind, deploy] of CASES.slice(1)) {
+  test(`old pages make their worker again when somebody signs in: ${names}, sealed`, time, async () => {
+    const app = await start({ kind, config: { session: { persist: 'sealed' } } })
+    const [old, fresh] = await twoTabs(app, deploy, { signsIn: false })
+    const asked = app.site.requests.length
+    await signIn(fresh)
+    await isSignedIn(old)
+    if (deploy === deployFixed) await isNew(old)
+    assert.equal((await call(old, `${app.api.url}orders`)).value.status, 200)
+    assert.deepEqual(await old.evaluate(() => failures), [])
+    const again = app.site.requests.slice(asked).filter(({ path }) => path === OLD)
+    assert.ok(again.length >= 1, 'the old page has not made its worker again')
+  })
+}
+
+test('in memory a sign-in elsewhere is a state, and the old page gets a new worker', time, async () => {
+  const app = await start({ kind: 'dedicated' })
+  const [old, fresh] = await twoTabs(app, deployFixed, { signsIn: false })
+  assert.equal(await old.evaluate(() => room.elsewhere), false)
+  await signIn(fresh)
+  await isElsewhere(old)
+  await isNew(old)
+  assert.equal(await old.evaluate(() => room.elsewhere), true)
+  assert.equal(await session(old), null)
+  assert.equal((await call(old, `${app.api.url}orders`)).error.code, 'login_required')
+  await fresh.evaluate(() => room.logout())
+  await old.waitForFunction(() => !room.elsewhere, null, { polling: 20 })
+})
+
+test('a dedicated worker keeps its session in memory', time, async () => {
+  const app = await start({ kind: 'dedicated' })
+  const [old, fresh] = await twoTabs(app, deployFixed)
+  const { startedAt } = await session(old)
+  await signIn(fresh)
+  await isElsewhere(old)
+  assert.equal((await session(old)).startedAt, startedAt)
+  assert.equal(await hasNewWorker(old), false)
+})
+
+test('a vault of another client is left alone', time, async () => {
+  const app = await start()
+  const old = await app.open()
+  await signIn(old)
+  app.site.workers.push('/other.worker.js')
+  app.site.files['/other.worker.js'] = workerOf(app, { clientId: 'another' })
+  const outcome = await old.evaluate(async () => {
+    const other = await connect(new SharedWorker('/other.worker.js', { type: 'module' }))
+    await other.logout()
+    return settle(room.fetch('https://elsewhere.example.com/'))
+  })
+  assert.equal(outcome.error.code, 'url_not_allowed')
+  assert.equal((await session(old)).claims.sub, 'alice')
+})
+
+test('a forged hint starts, extends, navigates and asks for nothing', time, async () => {
+  const app = await start()
+  const page = await app.open()
+  await booted(page)
+  const { issuer, clientId } = app.config
+  const asked = app.ledger.entries.length
+  const forge = (hints) =>
+    page.evaluate(
+      ([name, all]) => {
+        const channel = new BroadcastChannel(name)
+        for (const hint of all) channel.postMessage(hint)
+        // Messages of one channel arrive in order, and so do those of a port.
+        return new Promise((resolve) => setTimeout(resolve, 300))
+      },
+      [`strongroom hints 1 ${issuer} ${clientId}`, hints],
+    )
+  const huge = 'x'.repeat(1_000_000)
+  await forge([0, null, {}, [], huge, [huge], [1], [[3]], '1', { 0: 1 }, -1, NaN])
+  assert.equal((await call(page, `${app.api.url}orders`)).error.code, 'login_required')
+  await forge(Array(500).fill(SIGNED_IN))
+  await isElsewhere(page)
+  assert.equal(await session(page), null)
+  assert.equal(await page.evaluate(() => location.href), `${app.site.origin}/`)
+  assert.equal(app.ledger.entries.length, asked)
+  await signIn(page)
+  const { idleExpiresAt, expiresAt } = await session(page)
+  await forge([SIGNED_IN])
+  const later = await session(page)
+  assert.deepEqual([later.idleExpiresAt, later.expiresAt], [idleExpiresAt, expiresAt])
+  // A control: a hint of a logout ends the session, as logout() would.
+  await forge([SIGNED_OUT])
+  await isSignedIn(page, false)
+})
+
+test('on an origin of the vault’s own: sign-out, and over to the newest worker', time, async () => {
+  const app = await start({ vaultOrigin: true })
+  const [old, fresh] = await twoTabs(app, () => deployHashed(app, app.vault))
+  assert.equal(await hasNewWorker(old), false)
+  await signIn(fresh)
+  await isNew(old)
+  assert.equal((await session(old)).startedAt, (await session(fresh)).startedAt)
+  assert.equal(await old.evaluate(() => document.querySelectorAll('iframe').length), 1)
+  assert.deepEqual(await old.evaluate(() => failures), [])
+  await fresh.evaluate(() => room.logout())
+  await isSignedIn(old, false)
+  assert.equal((await lastChange(old)).reason, 'logged_out')
+})

@@ -1,0 +1,383 @@
+//! Vaults of one issuer and client in several workers: sign-outs reach all of them, and an outdated vault makes room.
+//! A hint can be forged by any script of the origin.
+
+use std::time::Duration;
+
+use strongroom::config::Config;
+use strongroom::vault::{Hint, News, hints_channel};
+
+use crate::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
+
+const MEMORY: &str = "{}";
+const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
+/// The same client in another build.
+const NEWER: &str = r#"{"clockTolerance":30}"#;
+const NEWER_SEALED: &str = r#"{"clockTolerance":30,"session":{"persist":"sealed"}}"#;
+
+fn configured(changes: &str) -> Config {
+    Config::parse(&configuration(changes), "https://app.example.com/worker.js").unwrap()
+}
+
+/// An origin on which nobody is signed in.
+fn with_page(config: &str, loaded: u64) -> (World, u32) {
+    let mut world = World::with(config);
+    let page = world.open_loaded_at(loaded, 0);
+    world.settle();
+    (world, page)
+}
+
+fn signed_in(config: &str, loaded: u64) -> (World, u32) {
+    let (mut world, page) = with_page(config, loaded);
+    world.sign_in(page);
+    (world, page)
+}
+
+/// The hint that a vault posted last.
+fn last_hint(world: &World) -> Hint {
+    world.hints.last().expect("no hint was posted").1
+}
+
+/// What a vault posts when somebody signs out.
+fn sign_out(config: &str) -> Hint {
+    let (mut world, page) = signed_in(config, 0);
+    world.logout(page);
+    world.settle();
+    last_hint(&world)
+}
+
+/// What a vault posts when somebody signs in.
+fn sign_in(config: &str, loaded: u64) -> Hint {
+    last_hint(&signed_in(config, loaded).0)
+}
+
+fn is_told(world: &World, page: u32, t: &str) -> bool {
+    world.page(page).of_type(t).next().is_some()
+}
+
+fn calls_api(world: &mut World, page: u32) -> bool {
+    let call = world.fetch(page, "/orders");
+    world.settle();
+    matches!(world.answer(call), Some(Answer::Head { status: 200, .. }))
+}
+
+#[test]
+fn sign_out_elsewhere_ends_the_session_here() {
+    for from in [MEMORY, NEWER, SEALED] {
+        let (mut world, page) = signed_in(MEMORY, 0);
+        let other = world.open();
+        world.hint_of_logout(0, sign_out(from));
+        for page in [page, other] {
+            assert!(world.session(page).is_none(), "{from}");
+            assert_eq!(world.reason(page), Some("logged_out"), "{from}");
+        }
+        world.settle();
+        assert!(world.provider.has_revoked_everything(), "{from}");
+    }
+}
+
+#[test]
+fn sign_out_elsewhere_is_not_announced_again() {
+    let (mut world, _) = signed_in(MEMORY, 0);
+    let hints = world.hints.len();
+    world.hint_of_logout(0, sign_out(NEWER));
+    world.settle();
+    assert_eq!(world.hints.len(), hints);
+}
+
+#[test]
+fn sign_out_without_a_store_ends_a_sealed_session() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    world.hint_of_logout(0, sign_out(MEMORY));
+    world.settle();
+    assert_eq!(world.reason(page), Some("logged_out"));
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(world.session(page).is_none(), "the store still has it");
+}
+
+#[test]
+fn stored_sign_out_counts_if_the_store_has_it() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    // The messages of the store itself do not arrive.
+    world.hold(&[Kind::Changed]);
+    world.logout(page);
+    world.settle();
+    assert!(world.session(other_page).is_some());
+    let text = last_hint(&world);
+    world.hint(other, text);
+    world.settle();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+}
+
+#[test]
+fn forged_stored_sign_out_is_refuted_by_the_store() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    world.hint(0, sign_out(SEALED));
+    world.settle();
+    assert!(world.session(page).is_some());
+    assert!(calls_api(&mut world, page));
+}
+
+#[test]
+fn forged_stored_sign_outs_cause_one_look_a_second() {
+    let (mut world, _) = signed_in(SEALED, 0);
+    let text = sign_out(SEALED);
+    let before = world.count(Kind::Load);
+    for _ in 0..100 {
+        world.hint(0, text);
+        world.settle();
+    }
+    assert_eq!(world.count(Kind::Load), before + 1);
+    // The last of them is looked into all the same.
+    world.advance(Duration::from_millis(1001));
+    assert_eq!(world.count(Kind::Load), before + 2);
+}
+
+#[test]
+fn sign_out_elsewhere_cancels_a_callback() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    world.hold(&[EXCHANGE]);
+    let callback = world.sign_in(page);
+    world.hint_of_logout(0, sign_out(NEWER));
+    world.release();
+    world.settle();
+    assert_eq!(world.code(callback), "login_cancelled");
+    assert!(world.session(page).is_none());
+}
+
+#[test]
+fn logout_without_a_session_is_announced() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    world.logout(page);
+    assert_eq!(last_hint(&world).news, News::SignedOut);
+}
+
+#[test]
+fn ends_other_than_logout_are_not_announced() {
+    let (mut world, page) = signed_in(MEMORY, 0);
+    let hints = world.hints.len();
+    world.advance(Duration::from_secs(1801));
+    assert_eq!(world.reason(page), Some("idle"));
+    assert_eq!(world.hints.len(), hints);
+}
+
+#[test]
+fn hint_is_read_back_to_the_second() {
+    let loaded = 1_790_000_000_999;
+    for news in [News::SignedOut, News::SignedOutInStore, News::SignedIn] {
+        for build in [0, 1, u16::MAX] {
+            let read = Hint::from_number(
+                Hint {
+                    news,
+                    build,
+                    loaded,
+                }
+                .to_number(),
+            );
+            let loaded = 1_790_000_000_000;
+            assert_eq!(
+                read,
+                Some(Hint {
+                    news,
+                    build,
+                    loaded
+                })
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_hint_is_ignored() {
+    for number in [0.0, -1.0, -3.0, 0.5, 4.0, f64::NAN, f64::NEG_INFINITY] {
+        assert_eq!(Hint::from_number(number), None, "{number}");
+    }
+}
+
+#[test]
+fn sign_in_elsewhere_is_a_state_of_its_own() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    assert_eq!(world.elsewhere(page), None);
+    world.hint(0, sign_in(MEMORY, 0));
+    assert_eq!(world.elsewhere(page), Some(true));
+    assert!(world.session(page).is_none());
+    // A page that connects later is told as well.
+    let later = world.open();
+    assert_eq!(world.elsewhere(later), Some(true));
+    world.hint(0, sign_out(MEMORY));
+    assert_eq!(world.elsewhere(page), Some(false));
+}
+
+#[test]
+fn sign_in_here_ends_the_state() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    world.hint(0, sign_in(MEMORY, 0));
+    world.sign_in(page);
+    assert_eq!(world.elsewhere(page), Some(false));
+}
+
+#[test]
+fn forged_sign_in_starts_and_asks_for_nothing() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    let events = world.events.len();
+    world.hint(0, sign_in(NEWER, 0));
+    world.settle();
+    assert!(world.session(page).is_none());
+    let told: Vec<_> = world.events[events..].iter().collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(world.count(EXCHANGE), 0);
+}
+
+#[test]
+fn hints_are_not_activity() {
+    let (mut world, page) = signed_in(MEMORY, 0);
+    let text = sign_in(MEMORY, 0);
+    for _ in 0..60 {
+        world.advance(Duration::from_secs(31));
+        world.hint(0, text);
+    }
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
+fn hints_start_no_refresh() {
+    let (mut world, page) = World::expired();
+    world.hint(0, sign_in(MEMORY, 0));
+    world.settle();
+    assert_eq!(world.count(REFRESH), 0);
+    assert!(world.session(page).is_some());
+}
+
+#[test]
+fn forged_sign_ins_tell_pages_once_a_second() {
+    let (mut world, page) = with_page(MEMORY, 0);
+    let (sign_in, sign_out) = (sign_in(MEMORY, 0), sign_out(MEMORY));
+    for _ in 0..100 {
+        world.hint(0, sign_in);
+        world.hint(0, sign_out);
+    }
+    assert_eq!(world.page(page).of_type("session").count(), 2);
+}
+
+#[test]
+fn sign_in_in_a_newer_build_asks_pages_to_reconnect() {
+    for (config, newer) in [(MEMORY, NEWER), (SEALED, NEWER_SEALED)] {
+        let (mut world, page) = signed_in(config, 10_000);
+        world.hint(0, sign_in(newer, 20_000));
+        assert!(is_told(&world, page, "outdated"), "{config}");
+        // Until it stops it serves pages, those that come later too, and asks them as well.
+        assert!(calls_api(&mut world, page), "{config}");
+        let later = world.open();
+        assert!(is_told(&world, later, "outdated"), "{config}");
+        world.advance(Duration::from_secs(299));
+        assert!(world.stopped.is_empty(), "{config}");
+        world.advance(Duration::from_secs(2));
+        assert!(world.stopped.contains(&0), "{config}");
+    }
+}
+
+#[test]
+fn outdated_vault_stops_with_its_last_page() {
+    let (mut world, page) = signed_in(MEMORY, 10_000);
+    let other = world.open();
+    world.hint(0, sign_in(NEWER, 20_000));
+    world.leave(page);
+    assert!(world.stopped.is_empty());
+    world.leave(other);
+    assert!(world.stopped.contains(&0));
+    world.settle();
+    // The newer vault may have a session of the same grant.
+    assert_eq!(world.count(REVOKE), 0);
+}
+
+#[test]
+fn vault_that_stops_leaves_a_sealed_session_to_the_next() {
+    let (mut world, page) = signed_in(SEALED, 10_000);
+    world.hint(0, sign_in(NEWER_SEALED, 20_000));
+    world.leave(page);
+    assert!(world.stopped.contains(&0));
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(calls_api(&mut world, page));
+}
+
+#[test]
+fn vault_does_not_stop_during_a_stored_refresh() {
+    let (mut world, page) = signed_in(SEALED, 10_000);
+    world.expire_access_token();
+    world.hold(&[REFRESH]);
+    world.fetch(page, "/orders");
+    world.settle();
+    world.hint(0, sign_in(NEWER_SEALED, 20_000));
+    world.leave(page);
+    assert!(world.stopped.is_empty());
+    world.release();
+    world.settle();
+    assert!(world.stopped.contains(&0));
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert!(calls_api(&mut world, page));
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn vault_is_not_outdated_by_its_own_or_an_older_build() {
+    for (build, loaded) in [
+        (MEMORY, 20_000),
+        (NEWER, 10_000),
+        (NEWER, 10_999),
+        (NEWER, 5_000),
+    ] {
+        let (mut world, page) = signed_in(MEMORY, 10_000);
+        world.hint(0, sign_in(build, loaded));
+        world.advance(Duration::from_secs(301));
+        assert!(!is_told(&world, page, "outdated"), "{build} {loaded}");
+        assert!(world.stopped.is_empty());
+        assert!(world.session(page).is_some());
+    }
+}
+
+#[test]
+fn dedicated_worker_keeps_its_session_in_memory() {
+    let mut world = World::new();
+    world.make_dedicated();
+    let page = world.open_loaded_at(10_000, 0);
+    world.settle();
+    world.sign_in(page);
+    world.hint(0, sign_in(NEWER, 20_000));
+    assert!(!is_told(&world, page, "outdated"));
+    assert!(calls_api(&mut world, page));
+    // With the session goes the reason to stay.
+    world.logout(page);
+    assert!(is_told(&world, page, "outdated"));
+}
+
+#[test]
+fn channels_differ_by_issuer_and_client_only() {
+    let channel = |changes: &str| hints_channel(&configured(changes));
+    assert_eq!(channel(MEMORY), channel(NEWER_SEALED));
+    assert_ne!(channel(MEMORY), channel(r#"{"clientId":"other"}"#));
+    assert_ne!(
+        channel(MEMORY),
+        channel(r#"{"issuer":"https://other.example.com"}"#)
+    );
+}
+
+#[test]
+fn builds_differ_by_configuration_and_address() {
+    let build = |changes: &str| configured(changes).build;
+    assert_eq!(build(MEMORY), build(MEMORY));
+    assert_ne!(build(MEMORY), build(NEWER));
+    let json = configuration(MEMORY);
+    let at = |address: &str| Config::parse(&json, address).unwrap().build;
+    assert_ne!(
+        at("https://app.example.com/auth-1a2b.js"),
+        at("https://app.example.com/auth-3c4d.js")
+    );
+}
