@@ -217,6 +217,7 @@ impl Life {
         }
         for _ in 1..vaults {
             world.add_vault();
+            world.spreads_hints = true;
         }
         let seconds = dice.pick(&[10, 60, 60, 300, 300, 3600]);
         let provider = &mut world.provider;

@@ -408,6 +408,13 @@ impl Watch {
         self.require_end(Some("logged_out"));
     }
 
+    /// A vault is told that somebody has logged out in another one.
+    pub(crate) fn may_log_out(&mut self, vault: usize) {
+        if let Some(kept) = &mut self.kept {
+            kept.may_log_out(vault);
+        }
+    }
+
     /// The answer of the token endpoint to a request that was sent at `requested` is about to reach
     /// the vault.
     pub(crate) fn replied(

@@ -335,6 +335,11 @@ impl Kept {
         seen.must_end = Some("logged_out");
     }
 
+    /// A vault is told that somebody has logged out in another one, and may take the store's word or the hint's.
+    pub(crate) fn may_log_out(&mut self, vault: usize) {
+        self.seen(vault).justified.insert("logged_out");
+    }
+
     /// A vault was told something that ends this family's session.
     pub(crate) fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
         let seen = self.seen(vault);

@@ -33,7 +33,7 @@ use strongroom::dpop::Unsigned;
 use strongroom::http::{HttpRequest, Outcome};
 use strongroom::json::{Object, Value};
 use strongroom::vault::{
-    ApiRequest, Body, CallId, Hint, Input, Loaded, OpId, Output, PortId, Taken, Vault,
+    ApiRequest, Body, CallId, Hint, Input, Loaded, News, OpId, Output, PortId, Taken, Vault,
 };
 
 pub(crate) use api::API;
@@ -134,6 +134,7 @@ enum Task {
     Load(OpId, Option<(Loaded, Option<Record>)>),
     Lock(OpId),
     Changed,
+    Hinted(Hint),
     /// With its proof, if it has one; without one that it should have, it is not sent.
     Call(CallId, Box<ApiRequest>, Option<String>),
     Probe(CallId),
@@ -244,7 +245,9 @@ pub(crate) struct World {
     pub(crate) reads_early: bool,
     held_in: Vec<(usize, Kind)>,
     delayed: BTreeSet<JobId>,
-    /// Hints that vaults have posted, with the number of the vault. They reach nobody by themselves.
+    /// Whether hints reach the other vaults by themselves.
+    pub(crate) spreads_hints: bool,
+    /// Hints that vaults have posted, with the number of the vault.
     pub(crate) hints: Vec<(usize, Hint)>,
     /// Vaults that have stopped.
     pub(crate) stopped: BTreeSet<usize>,
@@ -323,6 +326,7 @@ impl World {
             reads_early: false,
             held_in: Vec::new(),
             delayed: BTreeSet::new(),
+            spreads_hints: false,
             hints: Vec::new(),
             stopped: BTreeSet::new(),
             hand_overs: 0,
@@ -1345,6 +1349,14 @@ impl World {
                 self.lock = None;
                 self.watch.unlocked(self.turn);
             }
+            Output::Hint(hint) if self.spreads_hints => {
+                let here = self.turn;
+                for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {
+                    self.turn = vault;
+                    self.job(Kind::Changed, Task::Hinted(hint));
+                }
+                self.turn = here;
+            }
             Output::Hint(hint) => self.hints.push((self.turn, hint)),
             Output::Stop => {
                 let is_new = self.stopped.insert(self.turn);
@@ -1733,6 +1745,12 @@ impl World {
                 }
             }
             Task::Changed => self.input(Input::Changed),
+            Task::Hinted(hint) => {
+                if hint.news != News::SignedIn {
+                    self.watch.may_log_out(vault);
+                }
+                self.input(Input::Hinted(hint));
+            }
             Task::Call(call, request, None) if request.proof.is_some() => {
                 let authorization = request.authorization.expose();
                 let (_, token) = authorization.split_once(' ').unwrap();
