@@ -128,7 +128,7 @@ export const connect = async (
       return reason
     },
     get elsewhere() {
-      return elsewhere
+      return !session && elsewhere
     },
     fetch: async (input, init) =>
       vaultFetch(
