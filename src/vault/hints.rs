@@ -59,7 +59,7 @@ impl Hint {
             News::SignedOutInStore => 2,
             News::SignedIn => 3,
         };
-        (news | u64::from(self.build) << 2 | self.loaded / 1000 << 18) as f64
+        (news | (u64::from(self.build) << 2) | ((self.loaded / 1000) << 18)) as f64
     }
 
     /// Reads what was posted. `None` for what is not a hint.

@@ -232,6 +232,8 @@ impl Host {
             | Output::HandKeyOver
             | Output::SendFirst { .. }
             | Output::CloseSocket { .. }
+            | Output::Hint(_)
+            | Output::Stop
             | Output::Drop { .. } => {}
         }
         None
