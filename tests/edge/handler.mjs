@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { after, before, describe, test } from 'node:test'
 import { startApp } from '../support/edge/app.mjs'
-
-/** How a JWT begins. Three letters of that are in a sealed cookie by chance now and then. */
-const JWT = /eyJ(?:hbGci|0eXAi|raWQi)/
+import { search } from '../support/leak.mjs'
 
 /**
  * What the token handler does for a user with a browser, on a platform, with the real provider: two isolates that share
@@ -149,12 +148,44 @@ export function handlerSuite(platform, coordinator) {
         await visitor.call('/api/me'),
         await visitor.call('/auth/logout', { method: 'POST' }),
       ]
-      for (const answer of answers) {
-        const text = `${[...answer.headers].join('\n')}\n${await answer.text()}`
-        assert.doesNotMatch(text, JWT)
+      const texts = []
+      for (const answer of answers) texts.push(`${[...answer.headers].join('\n')}\n${await answer.text()}`)
+      const secrets = app.provider.ledger.secrets()
+      for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code']) {
+        assert.ok(
+          secrets.some((secret) => secret.kind === kind),
+          `no ${kind} was issued`,
+        )
       }
-      // A control: the API has one.
-      assert.match(app.api.requests.at(-1).headers.authorization, JWT)
+      assert.deepEqual(search({ answers: texts }, secrets), [])
+      // A control: the API has one, and the search finds it.
+      const sent = app.api.requests.at(-1).headers.authorization
+      const [{ kind } = {}] = search({ sent: [`${texts[0]} ${sent}`] }, secrets)
+      assert.equal(kind, 'access_token')
+    })
+
+    test('an echo in an encoding that the platform does not decode is refused', async () => {
+      const visitor = await signedIn()
+      let coding
+      app.api.on('coded', ({ response, entry }) => {
+        const plain = Buffer.from(entry.authorization)
+        const body = { gzip: gzipSync, br: brotliCompressSync }[coding]?.(plain) ?? gzipSync(gzipSync(plain))
+        response.writeHead(200, { 'Content-Encoding': coding, 'Content-Length': body.length }).end(body)
+      })
+      for (coding of ['unknown', 'gzip, gzip', 'x-compress']) {
+        const response = await visitor.call('/api/on/coded')
+        assert.equal(response.status, 502, coding)
+        assert.equal((await response.json()).error.code, 'upstream_unavailable', coding)
+      }
+      // What the platform decodes is searched.
+      for (coding of ['gzip', 'br']) {
+        // It breaks off, of which not every platform tells.
+        const text = await visitor
+          .call('/api/on/coded')
+          .then((response) => response.text())
+          .catch(() => '')
+        assert.deepEqual(search({ text: [text] }, app.provider.ledger.secrets()), [], coding)
+      }
     })
 
     /** Until the access token has expired: it is then asked for by the session's own account of it. */

@@ -229,6 +229,16 @@ export class Forwarded {
     const withBody = (body: BodyInit | null) => new Response(body, { status, statusText, headers })
     const instance = this.#instance
     if (reflection === 'allow') return withBody(response.body)
+    if (reflection === 'refuse' && coding && !DECODED.includes(coding.trim().toLowerCase())) {
+      this.drop()
+      return failed(
+        this.#rules,
+        cookies,
+        502,
+        'upstream_unavailable',
+        'the API used a Content-Encoding that this platform does not decode, so the response cannot be searched for the token',
+      )
+    }
     let whole: Uint8Array<ArrayBuffer> | undefined
     try {
       if (reflection === 'refuse' && isShort(response)) whole = new Uint8Array(await response.arrayBuffer())
@@ -259,6 +269,15 @@ export class Forwarded {
     return withBody(ofLength(searched(response.body, search), length))
   }
 }
+
+/** The encodings that the platform's `fetch` decodes, one at a time: the table is in docs/edge.md. */
+const DECODED: string[] = [
+  'identity',
+  'gzip',
+  'br',
+  ...('Deno' in globalThis || 'WebSocketPair' in globalThis ? [] : ['deflate']),
+  ...('Bun' in globalThis ? ['zstd'] : []),
+]
 
 /**
  * Whether `fetch` leaves a body compressed: Bun's does when it is told to (`decompress: false`), and Cloudflare's does
