@@ -20,6 +20,9 @@ use crate::token::{TokenSet, words};
 
 pub use kept::{Kept, ended, restore};
 
+/// Pages report the user's activity every fifteen seconds (`pkg/src/activity.ts`), and messages take some time.
+const REPORTED: Millis = Millis::from_secs(16);
+
 /// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
@@ -490,7 +493,22 @@ impl Session {
     /// Whether it is time to get a new access token.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
-        self.requested.elapsed(now) + refresh::leeway(self.lifetime()) >= self.lifetime()
+        self.until_stale(now) == Millis::ZERO
+    }
+
+    /// How long until it is time to get a new access token.
+    #[must_use]
+    pub fn until_stale(&self, now: &Instant) -> Millis {
+        let fresh = self
+            .lifetime()
+            .saturating_sub(refresh::leeway(self.lifetime()));
+        fresh.saturating_sub(self.requested.elapsed(now))
+    }
+
+    /// Returns true if the user was active so recently that the next report of it may be on its way.
+    #[must_use]
+    pub fn is_attended(&self, now: &Instant) -> bool {
+        self.last_activity.elapsed(now) <= REPORTED
     }
 
     /// The refresh token, if the provider issued one.

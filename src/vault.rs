@@ -311,6 +311,11 @@ impl Vault {
                 self.warning()
             };
             consider(now.monotonic + left.saturating_sub(ahead));
+            // A token may live for less than the time between two reports of the user's activity.
+            let fresh = session.until_stale(&now);
+            if fresh > Millis::ZERO && session.is_attended(&now) {
+                consider(now.monotonic + fresh);
+            }
         }
         self.hints.due(now.monotonic).map(&mut consider);
         self.for_each_retry(&mut consider);
@@ -488,8 +493,8 @@ impl Vault {
     }
 
     fn tick(&mut self) {
-        let now = self.now.monotonic;
-        let is_over = |at: Millis| at <= now;
+        let now = self.now;
+        let is_over = |at: Millis| at <= now.monotonic;
         while let Some(i) = self
             .operations
             .iter()
@@ -510,6 +515,10 @@ impl Vault {
         self.hand_over_on_time();
         if self.renewal.due().is_some_and(is_over) {
             self.retry_refresh();
+        }
+        let is_needed = |session: &Session| session.is_stale(&now) && session.is_attended(&now);
+        if !self.is_in_doubt() && self.session.as_ref().is_some_and(is_needed) {
+            self.start_refresh();
         }
     }
 

@@ -140,4 +140,49 @@ fn pages_hear_nothing_more_between_warning_and_end() {
         world.wake();
     }
     assert_eq!(world.page(page).messages.len(), before);
+
+/// How many of few calls waited for a token, whose user was active every fifteen seconds for ten minutes.
+fn calls_that_waited(lifetime: u64) -> usize {
+    let mut world = World::new();
+    world.provider.lifetime = Duration::from_secs(lifetime);
+    let page = world.open();
+    world.sign_in(page);
+    let mut waited = 0;
+    for second in 0..600 {
+        if second % 15 == 0 {
+            world.say(page, ACTIVE);
+            world.settle();
+        }
+        world.advance(Duration::from_secs(1));
+        if second % 67 != 66 {
+            continue;
+        }
+        let poll = Fetch {
+            background: true,
+            ..Fetch::default()
+        };
+        world.hold(&[REFRESH]);
+        let call = world.fetch_as(page, &poll);
+        world.settle();
+        waited += usize::from(world.answer(call).is_none());
+        world.release();
+    }
+    waited
+}
+
+#[test]
+fn short_lived_tokens_are_renewed_ahead_of_an_active_user() {
+    for lifetime in [10, 20, 45, 60, 120, 149, 150, 300] {
+        assert_eq!(calls_that_waited(lifetime), 0, "{lifetime} s");
+    }
+}
+
+#[test]
+fn short_lived_tokens_are_not_renewed_for_an_absent_user() {
+    let mut world = World::new();
+    world.provider.lifetime = Duration::from_secs(10);
+    let page = world.open();
+    world.sign_in(page);
+    world.advance(Duration::from_secs(1700));
+    assert!(world.count(REFRESH) <= 2);
 }
