@@ -140,6 +140,8 @@ pub struct Config {
     pub claims: Vec<String>,
     /// The provider's metadata, if it is not to be discovered.
     pub metadata: Option<Metadata>,
+    /// Members of the provider's metadata, in place of or beside what is discovered.
+    pub metadata_members: Option<Object>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
     #[cfg(feature = "full")]
     pub id_token_alg: Option<Algorithm>,
@@ -264,6 +266,7 @@ impl Config {
             is_dedicated: false,
             issuer,
             metadata,
+            metadata_members: options.metadata_members(),
         };
         match first_fault.into_inner() {
             None => Ok(config),
@@ -614,6 +617,9 @@ impl<'a> Options<'a> {
             self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));
             return None;
         };
+        if !Metadata::is_complete(document) {
+            return None;
+        }
         match Metadata::from_object(document, issuer) {
             Ok(metadata) => Some(metadata),
             Err(error) => {
@@ -621,6 +627,11 @@ impl<'a> Options<'a> {
                 None
             }
         }
+    }
+
+    /// The members of `metadata` that are beside, or in place of, those that are discovered.
+    pub(crate) fn metadata_members(&self) -> Option<Object> {
+        Some(self.object.get("metadata")?.as_object()?.clone())
     }
 
     #[cfg(feature = "full")]
@@ -870,7 +881,7 @@ mod tests {
             ),
             (r#"{"scope": ["openid"]}"#, "it must be a string of scopes"),
             (
-                r#"{"metadata": {"issuer": "https://other.test"}}"#,
+                r#"{"metadata": {"issuer": "https://other.test", "authorization_endpoint": "", "token_endpoint": "", "jwks_uri": ""}}"#,
                 "`metadata`: ",
             ),
         ];

@@ -64,14 +64,36 @@ impl Metadata {
     /// [`Code::MetadataInvalid`] if it is longer than [`MAX_LEN`] or not a strict JSON object, else
     /// as [`Metadata::from_object`].
     pub fn parse(json: &str, issuer: &str) -> Result<Self> {
+        Self::parse_with(None, json, issuer)
+    }
+
+    /// Reads the discovery document of `issuer`, with configured members in place of or beside its own. Its `issuer`
+    /// cannot be replaced: it shows that the document is that issuer's.
+    ///
+    /// # Errors
+    /// As [`Metadata::parse`].
+    pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
             return Err(invalid(&[words!("it is longer than 128 KiB")]));
         }
         match Value::parse(json) {
-            Ok(Value::Object(ref document)) => Self::from_object(document, issuer),
+            Ok(Value::Object(ref document)) => Self::read(configured, document, issuer),
             Ok(_) => Err(invalid(&[words!("it is not a JSON object")])),
             Err(_) => Err(invalid(&[words!("it is not strict JSON")])),
         }
+    }
+
+    /// Returns true if configured metadata has what no login can do without: then nothing is discovered.
+    #[must_use]
+    pub fn is_complete(document: &Object) -> bool {
+        let mut needed = [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+        ]
+        .iter();
+        needed.all(|name| document.get(name).is_some())
     }
 
     /// Reads metadata, discovered or configured, for `issuer`.
@@ -81,7 +103,12 @@ impl Metadata {
     /// (RFC 8414 section 3.3), [`Code::MetadataInvalid`] with the name of the member if one is
     /// missing or unusable.
     pub fn from_object(document: &Object, issuer: &str) -> Result<Self> {
+        Self::read(None, document, issuer)
+    }
+
+    fn read(configured: Option<&Object>, document: &Object, issuer: &str) -> Result<Self> {
         let reader = Reader {
+            configured,
             document,
             is_https: issuer.starts_with("https:"),
             fault: OnceCell::new(),
@@ -171,6 +198,8 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 /// The members of a document. The first fault is kept and looked at once, after all was read: a way
 /// out at each member would need code of its own to drop what was read before.
 struct Reader<'a> {
+    /// What is configured in place of, or beside, what is in the document.
+    configured: Option<&'a Object>,
     document: &'a Object,
     /// Whether the issuer is.
     is_https: bool,
@@ -185,7 +214,9 @@ impl<'a> Reader<'a> {
 
     /// The member called `name`. Providers write `null` for what they do not have.
     fn get(&self, name: &str) -> Option<&'a Value> {
-        match self.document.get(name) {
+        let configured = self.configured.filter(|_| name != "issuer");
+        let configured = configured.and_then(|members| members.get(name));
+        match configured.or_else(|| self.document.get(name)) {
             None | Some(Value::Null) => None,
             value => value,
         }
@@ -698,6 +729,49 @@ mod tests {
             ),
         ] {
             assert_eq!(discovery_url(issuer), url);
+        }
+    }
+
+    #[test]
+    fn configured_members_extend_the_discovered_ones() {
+        let configured = object(
+            r#"{"issuer":"https://other.test","revocation_endpoint":"https://id.example.com/revoke","token_endpoint":"https://id.example.com/own"}"#,
+        );
+        let discovered = r#"{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/a",
+            "token_endpoint":"https://id.example.com/t","jwks_uri":"https://id.example.com/k"}"#;
+        let issuer = "https://id.example.com";
+        let metadata = Metadata::parse_with(Some(&configured), discovered, issuer).unwrap();
+        let expected = Some("https://id.example.com/revoke");
+        assert_eq!(metadata.revocation_endpoint.as_deref(), expected);
+        assert_eq!(metadata.token_endpoint, "https://id.example.com/own");
+        assert_eq!(metadata.jwks_uri, "https://id.example.com/k");
+        // It is the document that says whose it is.
+        let others = discovered.replace("id.example.com\",", "evil.example.com\",");
+        let own = object(r#"{"issuer":"https://id.example.com"}"#);
+        let error = Metadata::parse_with(Some(&own), &others, issuer).unwrap_err();
+        assert_eq!(error.code(), Code::IssuerMismatch);
+    }
+
+    #[test]
+    fn incomplete_metadata_needs_discovery() {
+        let complete =
+            r#"{"issuer":"","authorization_endpoint":"","token_endpoint":"","jwks_uri":""}"#;
+        assert!(Metadata::is_complete(&object(complete)));
+        for name in [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+        ] {
+            let without = complete.replace(&format!("\"{name}\""), "\"unknown\"");
+            assert!(!Metadata::is_complete(&object(&without)), "{name}");
+        }
+    }
+
+    fn object(json: &str) -> Object {
+        match Value::parse(json) {
+            Ok(Value::Object(ref mut object)) => core::mem::take(object),
+            _ => panic!("not an object"),
         }
     }
 }

@@ -584,9 +584,11 @@ impl Vault {
         self.post(port, message::error(id, error));
     }
 
-    fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>) {
+    fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>, is_revoked: bool) {
         let mut done = message("done");
-        done.number("id", id).optional_text("url", url);
+        done.number("id", id)
+            .optional_text("url", url)
+            .flag("revoked", is_revoked);
         self.post(port, done.finish());
     }
 

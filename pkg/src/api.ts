@@ -56,10 +56,10 @@ export interface Strongroom {
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
-   * Ends the session in all tabs, and revokes its refresh token (RFC 7009) as far as the provider can be reached:
-   * the session is over either way.
+   * Ends the session in all tabs, and revokes its refresh token (RFC 7009) if the provider supports it and can be
+   * reached: the session is over either way.
    */
-  logout(options?: LogoutOptions): Promise<void>
+  logout(options?: LogoutOptions): Promise<LogoutResult>
   /** Calls `listener` on each event; returns the function that stops it. */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
   /** What the vault holds, without its values. Needs `inspect: true` in the configuration. */
@@ -198,6 +198,15 @@ export interface LogoutOptions {
    * counts.
    */
   returnTo?: string
+}
+
+/** The result of {@link Strongroom.logout}. */
+export interface LogoutResult {
+  /**
+   * Whether the provider has confirmed that the refresh token is revoked. `false` if it has no `revocation_endpoint`,
+   * refused, or did not answer at once, and if there was no refresh token.
+   */
+  revoked: boolean
 }
 
 /** Options of `connect()`. */

@@ -14,8 +14,12 @@ export interface VaultConfig {
   session?: SessionLimits
   /** The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture, locale. */
   claims?: string[]
-  /** The provider's metadata (RFC 8414), instead of discovery. */
-  metadata?: ProviderMetadata
+  /**
+   * Members of the provider's metadata (RFC 8414), in place of or beside those that are discovered: a
+   * `revocation_endpoint`, say, which the provider has and does not announce. With `issuer`,
+   * `authorization_endpoint`, `token_endpoint` and `jwks_uri` among them, nothing is discovered.
+   */
+  metadata?: Partial<ProviderMetadata>
   /**
    * The ID token's signing algorithm. Default: what the metadata offers of RS256, PS256 and ES256. Naming one here
    * loads strongroom_full_bg.wasm, which knows all of these; where that is loaded for another reason, all that the

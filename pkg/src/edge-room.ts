@@ -497,10 +497,11 @@ export const connect = async (
       const fault = await faultOf(response)
       if (fault) return fail(fault.code, fault.message)
       if (!response.ok) return refuse('handler_unreachable', `${base}/logout answered ${response.status}`)
-      const { url } = (await response.json()) as { url: string }
+      const { url, revoked } = (await response.json()) as { url: string; revoked: boolean }
       if (session) end('logged_out')
       // On to the provider by an address of the handler's: the provider's has the ID token in it.
       if (provider) location.assign(new URL(url, location.origin))
+      return { revoked }
     },
     on: (type, listener) => listen(events, type, ({ detail }: CustomEvent) => listener(detail)),
     inspect: () => refuse('unsupported', 'a token handler tells no page what it holds'),

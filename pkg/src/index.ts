@@ -158,6 +158,7 @@ export const connect = async (
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await link.query({ t: 'logout', provider, returnTo: back })
       if (done.url) location.assign(webUrl(done.url))
+      return { revoked: done.revoked }
     },
     on(type, listener) {
       return listen(events, type, ({ detail }: CustomEvent) => listener(detail))

@@ -160,8 +160,11 @@ export type VaultMessage =
    * was when the login began. The page's error has both.
    */
   | { t: 'error'; id: number; code: string; message: string; login?: Demand; returnTo?: string }
-  /** Operation `id` is complete. `url`: where to send the user for the provider's own logout. */
-  | { t: 'done'; id: number; url: string | null }
+  /**
+   * Operation `id` is complete. `url`: where to send the user for the provider's own logout. `revoked`: whether the
+   * provider has confirmed that the refresh token is revoked.
+   */
+  | { t: 'done'; id: number; url: string | null; revoked: boolean }
   /** What the vault holds: kinds, ages and fingerprints, never values. */
   | { t: 'inspection'; id: number; holdings: Holding[] }
   /** What just happened, for the session inspector; only if the configuration says `inspect: true`. */

@@ -222,6 +222,7 @@ impl Config {
                 is_escrowed: false,
                 claims: options.claims(),
                 metadata: None,
+                metadata_members: options.metadata_members(),
                 id_token_alg: options.id_token_alg(),
                 authorization_params: options.authorization_params(),
                 pushing: config::Pushing::default(),

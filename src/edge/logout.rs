@@ -68,9 +68,10 @@ impl Visit {
             Err(refusal @ Refusal::Later(..)) => return self.refuse(&refusal),
             Err(_) => None,
         };
-        if let Some(session) = &session {
-            self.task.end(session, EndReason::LoggedOut).await;
-        }
+        let is_revoked = match &session {
+            Some(session) => self.task.end(session, EndReason::LoggedOut).await,
+            None => false,
+        };
         let hint = session.map(|session| session.id_token).unwrap_or_default();
         let mut cookies = self.jar().clear_session(&self.cookies());
         let leave = [self.task.config().base.as_str(), "/logout/provider"].concat();
@@ -82,7 +83,11 @@ impl Visit {
         }
         cookies.push(self.jar().set_login(LEAVING_KEY, &sealed, LEAVING));
         let respond = if is_script {
-            respond::json(200, Writer::object().text("url", &leave).finish())
+            let body = Writer::object()
+                .text("url", &leave)
+                .flag("revoked", is_revoked)
+                .finish();
+            respond::json(200, body)
         } else {
             respond::redirect(leave)
         };

@@ -89,7 +89,9 @@ impl Task {
                 document => break document?,
             }
         };
-        let metadata = Rc::new(Metadata::parse(text.expose(), issuer)?);
+        let members = self.config().flow.metadata_members.as_ref();
+        let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
+        let metadata = Rc::new(metadata);
         self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }
@@ -272,27 +274,35 @@ impl Task {
 
     /// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. It may fail; the session
     /// is over either way.
-    pub(super) async fn revoke(&self, session: &Session) {
-        let Ok(metadata) = self.metadata().await else {
-            return;
+    /// Returns true if the provider has confirmed it.
+    pub(super) async fn revoke(&self, session: &Session) -> bool {
+        let Some(refresh_token) = &session.refresh_token else {
+            return false;
         };
-        let (Some(endpoint), Some(refresh_token)) =
-            (&metadata.revocation_endpoint, &session.refresh_token)
-        else {
-            return;
+        let Ok(metadata) = self.metadata().await else {
+            return false;
+        };
+        let Some(endpoint) = &metadata.revocation_endpoint else {
+            return self.not_revoked(words!("it announces no revocation_endpoint"));
         };
         for _ in 0..REVOCATIONS {
             let client_id = &self.config().client.id;
             let request = token::revocation_request(endpoint, client_id, refresh_token);
             match self.send_as_client(request, None).await {
-                Outcome::Reply(reply) if reply.status < 500 => return,
+                Outcome::Reply(reply) if reply.status == 200 => return true,
+                Outcome::Reply(reply) if reply.status < 500 => break,
                 _ => {}
             }
         }
+        self.not_revoked(words!("it refused or failed"))
+    }
+
+    fn not_revoked(&self, why: &str) -> bool {
         self.fault_of(
             Code::ProviderUnavailable,
-            &[words!("a refresh token could not be revoked")],
+            &[words!("the provider did not revoke a refresh token: "), why],
         );
+        false
     }
 
     /// The ID token among tokens, after its signature and every claim were checked.

@@ -397,7 +397,10 @@ impl Task {
                 }
                 self.fault_of(
                     Code::InteractionRequired,
-                    &[words!("the provider keeps refusing a refresh token without a usable error code; the session is kept: "), &code],
+                    &[
+                        words!("a refresh was refused without a usable error code: "),
+                        &code,
+                    ],
                 );
                 Err(Refusal::Interaction)
             }
@@ -661,12 +664,14 @@ impl Task {
         Err(Refusal::Ended(EndReason::ProviderEnded))
     }
 
-    /// Ends a session everywhere: its record says so, and its refresh token is revoked.
-    pub(super) async fn end(&self, session: &Session, reason: EndReason) {
+    /// Ends a session everywhere: its record says so, and its refresh token is revoked. Returns true if the provider
+    /// has confirmed the revocation.
+    pub(super) async fn end(&self, session: &Session, reason: EndReason) -> bool {
         let _duty = self.duty();
         let latest = self.write_end(session, reason).await;
-        if let Some(latest) = latest.filter(|_| reason.calls_for_revocation()) {
-            self.revoke(&latest).await;
+        match latest.filter(|_| reason.calls_for_revocation()) {
+            Some(latest) => self.revoke(&latest).await,
+            None => false,
         }
     }
 

@@ -39,6 +39,8 @@ struct Logout {
     op: Option<OpId>,
     /// The store does not know yet: the page is likely to go away, and a worker of its own with it.
     awaits_store: bool,
+    /// The provider has confirmed that the refresh token is revoked.
+    is_revoked: bool,
     url: Option<String>,
 }
 
@@ -190,13 +192,14 @@ impl Vault {
         };
         let awaits_store = self.has_end_to_keep();
         if op.is_none() && !awaits_store {
-            return self.post_done(port, id, url.as_deref());
+            return self.post_done(port, id, url.as_deref(), false);
         }
         self.ending.logouts.push(Box::new(Logout {
             port,
             id,
             op,
             awaits_store,
+            is_revoked: false,
             url,
         }));
     }
@@ -212,7 +215,13 @@ impl Vault {
     fn settle_logouts(&mut self) {
         let is_through = |logout: &Logout| logout.op.is_none() && !logout.awaits_store;
         while let Some(logout) = list::take(&mut self.ending.logouts, is_through) {
-            self.post_done(logout.port, logout.id, logout.url.as_deref());
+            let Logout {
+                port,
+                id,
+                is_revoked,
+                ..
+            } = *logout;
+            self.post_done(port, id, logout.url.as_deref(), is_revoked);
         }
     }
 
@@ -293,18 +302,15 @@ impl Vault {
             revocation.state = RevocationState::Due(self.now.monotonic + wait);
             self.ending.revocations.push(revocation);
         }
-        if matches!(outcome, Outcome::Reply(reply) if reply.status == 200) {
+        let is_revoked = matches!(outcome, Outcome::Reply(reply) if reply.status == 200);
+        if is_revoked {
             self.trace("token_revoked", None);
         }
         // One attempt is enough to wait for: the session is over either way.
         let is_its = |logout: &Logout| logout.op == Some(op);
-        if let Some(mut logout) = list::take(&mut self.ending.logouts, is_its) {
-            if self.keeps() && logout.awaits_store {
-                logout.op = None;
-                self.ending.logouts.push(logout);
-            } else {
-                self.post_done(logout.port, logout.id, logout.url.as_deref());
-            }
+        if let Some(logout) = list::find(&mut self.ending.logouts, is_its) {
+            (logout.op, logout.is_revoked) = (None, is_revoked);
+            self.settle_logouts();
         }
     }
 

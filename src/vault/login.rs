@@ -316,7 +316,7 @@ impl Vault {
             return;
         };
         match outcome {
-            Ok(()) => self.post_done(login.port, login.id, None),
+            Ok(()) => self.post_done(login.port, login.id, None, false),
             Err(error) => self.post_error(login.port, login.id, error),
         }
     }

@@ -106,8 +106,9 @@ impl Vault {
             }
         }
         let url = &self.provider.metadata_url;
+        let members = self.config.metadata_members.as_ref();
         let metadata = metadata::document(outcome, words!("discovery document"), url, SILENT)
-            .and_then(|text| Metadata::parse(text, issuer));
+            .and_then(|text| Metadata::parse_with(members, text, issuer));
         match metadata {
             Ok(metadata) => {
                 self.config.rules.forbid(&metadata.endpoints());

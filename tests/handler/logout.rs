@@ -17,7 +17,10 @@ fn a_logout_ends_the_session_everywhere() {
         let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
         let copy = host.browser.clone();
         let respond = host.call("POST", "/auth/logout").own();
-        assert_eq!(json_of(&respond), json!({ "url": "/auth/logout/provider" }));
+        assert_eq!(
+            json_of(&respond),
+            json!({ "url": "/auth/logout/provider", "revoked": true })
+        );
         assert_eq!(host.browser.names(), [LEAVING]);
         let [revoked] = host.provider.sent_to("/revoke")[..] else {
             panic!("not one revocation");
@@ -87,12 +90,13 @@ fn a_provider_without_a_logout_leaves_the_user_at_home() {
         "id_token_signing_alg_values_supported": ["ES256"],
     } }));
     host.sign_in();
-    host.call("POST", "/auth/logout");
+    let respond = host.call("POST", "/auth/logout").own();
+    // Nor has it anything to revoke at, which is reported and logged.
+    assert_eq!(json_of(&respond)["revoked"], false);
+    assert!(host.provider.sent_to("/revoke").is_empty());
+    assert_eq!(host.faults(), [Code::ProviderUnavailable]);
     let respond = host.go("/auth/logout/provider", Source::App).own();
     assert_eq!(location(&respond), "/");
-    // Nor has it anything to revoke at.
-    assert!(host.provider.sent_to("/revoke").is_empty());
-    assert!(host.faults().is_empty());
 }
 
 #[test]
@@ -195,4 +199,19 @@ fn a_logout_of_a_session_that_cannot_be_looked_up_says_so_and_leaves_it() {
     assert!(!host.session().is_null());
     assert_eq!(host.call("POST", "/auth/logout").status(), 200);
     assert!(host.session().is_null());
+}
+
+#[test]
+fn unconfirmed_revocation_is_reported_and_logged() {
+    let refused = provider::json(400, r#"{"error":"unsupported_token_type"}"#);
+    let failed = provider::json(503, "");
+    for replies in [vec![refused], vec![failed; 3]] {
+        let mut host = Host::signed_in();
+        for reply in replies {
+            host.provider.replies.push_back(("/revoke", Some(reply)));
+        }
+        let respond = host.call("POST", "/auth/logout").own();
+        assert_eq!(json_of(&respond)["revoked"], false);
+        assert_eq!(host.faults(), [Code::ProviderUnavailable]);
+    }
 }

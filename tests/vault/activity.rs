@@ -140,6 +140,7 @@ fn pages_hear_nothing_more_between_warning_and_end() {
         world.wake();
     }
     assert_eq!(world.page(page).messages.len(), before);
+}
 
 /// How many of few calls waited for a token, whose user was active every fifteen seconds for ten minutes.
 fn calls_that_waited(lifetime: u64) -> usize {

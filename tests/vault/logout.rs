@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use strongroom::json::Value;
+
 use crate::keeping::SEALED;
 use crate::world::provider::{ISSUER, params};
 use crate::world::{
@@ -361,6 +363,30 @@ fn logout_of_one_page_survives_the_end_of_another() {
 }
 
 #[test]
+fn logout_reports_whether_the_refresh_token_was_revoked() {
+    for (fault, revoked) in [
+        (None, true),
+        (Some(Fault::Refused("unsupported_token_type")), false),
+        (Some(Fault::Status(503)), false),
+        (Some(Fault::LostBefore), false),
+        (Some(Fault::Silence), false),
+    ] {
+        for persist in ["memory", "sealed"] {
+            let session = format!(r#"{{"session":{{"persist":"{persist}"}}}}"#);
+            let (mut world, page) = World::signed_in_with(&session);
+            let faults: Vec<Fault> = fault.into_iter().collect();
+            world.provider.fault(Endpoint::Revoke, &faults);
+            let logout = world.logout(page);
+            world.advance(Duration::from_secs(11));
+            assert_eq!(world.answer(logout), Some(&Answer::Done(None)));
+            let done = world.page(page).of_type("done").next_back().unwrap();
+            let told = done.get("revoked").and_then(Value::as_bool);
+            assert_eq!(told, Some(revoked), "{fault:?}, {persist}");
+        }
+    }
+}
+
+#[test]
 fn stored_logout_still_waits_for_the_revocation() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[REVOKE]);
@@ -398,4 +424,44 @@ fn revocation_is_retried_after_two_and_four_seconds() {
         world.advance(Duration::from_millis(1));
         assert_eq!(world.count(REVOKE), before + 1);
     }
+}
+
+#[test]
+fn logout_without_a_refresh_token_revokes_nothing() {
+    let mut world = World::new();
+    world.provider.issues_refresh_tokens = false;
+    let page = world.open();
+    world.sign_in(page);
+    world.logout(page);
+    world.settle();
+    let done = world.page(page).of_type("done").next_back().unwrap();
+    assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
+}
+
+#[test]
+fn configured_endpoint_is_used_beside_the_discovered_ones() {
+    let metadata = r#"{"metadata":{"revocation_endpoint":"https://id.example.com/oauth/revoke"}}"#;
+    let mut world = World::with(metadata);
+    world.provider.announces_revocation = false;
+    let page = world.open();
+    world.sign_in(page);
+    assert_eq!(world.count(DISCOVERY), 1);
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.count(REVOKE), 1);
+    let done = world.page(page).of_type("done").next_back().unwrap();
+    assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(true));
+}
+
+#[test]
+fn provider_that_announces_no_revocation_is_reported() {
+    let mut world = World::new();
+    world.provider.announces_revocation = false;
+    let page = world.open();
+    world.sign_in(page);
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.count(REVOKE), 0);
+    let done = world.page(page).of_type("done").next_back().unwrap();
+    assert_eq!(done.get("revoked").and_then(Value::as_bool), Some(false));
 }

@@ -129,6 +129,8 @@ pub(crate) struct Provider {
     pub(crate) issues_refresh_tokens: bool,
     pub(crate) rotates: bool,
     pub(crate) refusing: Refusing,
+    /// Whether its metadata has the endpoint for revocation.
+    pub(crate) announces_revocation: bool,
     /// For how long a consumed refresh token is forgiven.
     pub(crate) leeway: Duration,
     /// What the API answers to calls of `/demanding`: a status and `WWW-Authenticate`.
@@ -201,6 +203,7 @@ impl Provider {
             issues_refresh_tokens: true,
             rotates: true,
             refusing: Refusing::Plainly,
+            announces_revocation: true,
             leeway: Duration::ZERO,
             api_demands: None,
             knows_devices: false,
@@ -532,6 +535,9 @@ impl Provider {
             metadata.pop();
             metadata.push_str(&self.more_metadata);
             metadata.push('}');
+        }
+        if !self.announces_revocation {
+            metadata = metadata.replace("revocation_endpoint", "x_revocation_endpoint");
         }
         if self.takes_pushed {
             let endpoint = [ISSUER, self.base, "/par"].concat();
