@@ -77,8 +77,9 @@ impl Vault {
 
     /// Returns true if a probe brought the provider's metadata.
     pub(super) fn is_reachable(&self, probe: &Outcome) -> bool {
+        let members = self.config.metadata_members.as_ref();
         metadata::document(probe, "", "", "")
-            .and_then(|text| Metadata::parse(text, &self.config.issuer))
+            .and_then(|text| Metadata::parse_with(members, text, &self.config.issuer))
             .is_ok()
     }
 

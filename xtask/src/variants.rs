@@ -102,7 +102,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a cached document shows that the provider can be reached",
         noticed_by: "suspicion",
-        file: "vault/renewal.rs",
+        file: "vault/provider.rs",
         find: "\"?\", &nonce].concat();",
         replace: "\"?\", if BROKEN { \"always\" } else { &nonce }].concat();",
     },
