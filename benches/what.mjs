@@ -20,9 +20,16 @@ async function script(entry) {
     entryPoints: [`pkg/src/${entry}.ts`],
     bundle: true,
     // What is loaded only if it is needed is apart.
-    external: ['words', 'worker-failure', 'relay', 'resume', 'reconnect', 'live', 'connect-frame', 'edge-room'].map(
-      (name) => `./${name}.js`,
-    ),
+    external: [
+      'words',
+      'worker-failure',
+      'relay',
+      'resume',
+      'reconnect',
+      'live',
+      'connect-frame',
+      'edge-room',
+    ].map((name) => `./${name}.js`),
     format: 'esm',
     target: 'es2022',
     minify: true,
