@@ -23,6 +23,9 @@ pub use kept::{Kept, ended, restore};
 /// Pages report the user's activity every fifteen seconds (`pkg/src/activity.ts`), and messages take some time.
 const REPORTED: Millis = Millis::from_secs(16);
 
+/// Tokens that live shorter are renewed when a call needs one: to renew them ahead would be a refresh every few seconds.
+const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
+
 /// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
@@ -505,10 +508,11 @@ impl Session {
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
-    /// Returns true if the user was active so recently that the next report of it may be on its way.
+    /// Returns true if a timer renews the access token: the user was active so recently that the next report of it may
+    /// be on its way.
     #[must_use]
-    pub fn is_attended(&self, now: &Instant) -> bool {
-        self.last_activity.elapsed(now) <= REPORTED
+    pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
+        self.lifetime() >= SHORTEST_RENEWED_AHEAD && self.last_activity.elapsed(now) <= REPORTED
     }
 
     /// The refresh token, if the provider issued one.

@@ -313,7 +313,7 @@ impl Vault {
             consider(now.monotonic + left.saturating_sub(ahead));
             // A token may live for less than the time between two reports of the user's activity.
             let fresh = session.until_stale(&now);
-            if fresh > Millis::ZERO && session.is_attended(&now) {
+            if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {
                 consider(now.monotonic + fresh);
             }
         }
@@ -516,7 +516,8 @@ impl Vault {
         if self.renewal.due().is_some_and(is_over) {
             self.retry_refresh();
         }
-        let is_needed = |session: &Session| session.is_stale(&now) && session.is_attended(&now);
+        let is_needed =
+            |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
         if !self.is_in_doubt() && self.session.as_ref().is_some_and(is_needed) {
             self.start_refresh();
         }

@@ -115,6 +115,8 @@ struct Job {
     is_silent: bool,
     /// What comes is not the provider's: a service worker had it.
     is_from_cache: bool,
+    /// A refresh has just been answered: a probe is for its sake, and not for a login's.
+    is_after_refresh: bool,
 }
 
 enum Task {
@@ -171,6 +173,8 @@ pub(crate) struct World {
     pub(crate) persists: bool,
     /// Documents by their addresses, if a service worker has those that the network fails to bring.
     pub(crate) service_worker: Option<BTreeMap<String, Outcome>>,
+    /// The response to a refresh is being handled.
+    answers_refresh: bool,
     /// Whether the device knows that it is offline, when the network fails.
     pub(crate) knows_offline: bool,
     pub(crate) events: Vec<Event>,
@@ -297,6 +301,7 @@ impl World {
             true_time: BEGINNING.wall,
             api_ahead: 0,
             service_worker: None,
+            answers_refresh: false,
             knows_offline: false,
             pages: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -1250,7 +1255,7 @@ impl World {
                     self.story(|_| format!("vault gives up: {:?}", job.kind));
                     self.watch.hinder();
                     match job.task {
-                        Task::Send(..) if job.kind == PROBE => {
+                        Task::Send(..) if job.kind == PROBE && job.is_after_refresh => {
                             let now = self.time_of(turn);
                             self.watch.probed(turn, false, &now);
                         }
@@ -1490,6 +1495,7 @@ impl World {
             outcome: None,
             is_silent: false,
             is_from_cache: false,
+            is_after_refresh: self.answers_refresh,
         });
     }
 
@@ -1629,6 +1635,7 @@ impl World {
             asked_at,
             acted_at,
             is_from_cache,
+            is_after_refresh,
             ..
         } = self.jobs.remove(i);
         let waited = |since: &Instant| since.passed(&self.now) > PROMPT;
@@ -1662,13 +1669,15 @@ impl World {
                 if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
                     self.watch.key_lost(vault, family);
                 }
-                if kind == PROBE {
+                if kind == PROBE && is_after_refresh {
                     let now = self.time_of(vault);
                     let is_there = !is_from_cache && provider::is_metadata(&outcome);
                     self.watch.probed(vault, is_there, &now);
                 }
                 self.replied(&request, &outcome, asked_at);
+                self.answers_refresh = kind == REFRESH;
                 self.input(Input::Answered { op, outcome });
+                self.answers_refresh = false;
             }
             Task::MakeKey(op) => {
                 let key = self.makes_keys.then(|| self.keys[vault].make());
@@ -1836,7 +1845,8 @@ impl World {
         let is_same = |job: &Job| {
             job.vault == self.turn
                 && matches!(&job.task, Task::Send(_, other, _)
-                if Provider::endpoint_of(other) == endpoint && form_of(other) == form_of(request))
+                // Probes have an address of their own each time.
+                if other.url == request.url && form_of(other) == form_of(request))
         };
         Invariant::SingleFlight.holds_if(!self.jobs.iter().any(is_same), || {
             format!("{endpoint:?} is asked the same twice at a time")
