@@ -68,8 +68,8 @@ struct Socket {
 
 impl Host {
     /// Connects without a token. Chromium returns a socket that is closed already if the policy blocks it, Firefox and
-    /// WebKit throw. If a policy only reports, Chromium and Firefox tell by an event, which comes before the handshake
-    /// has an end; WebKit tells nobody, but sends no report either.
+    /// `WebKit` throw. If a policy only reports, Chromium and Firefox tell by an event, which comes before the handshake
+    /// has an end; `WebKit` tells nobody, but sends no report either.
     pub(super) fn probe_socket(&mut self, call: CallId, url: String) {
         if !core::mem::replace(&mut self.sockets.is_listening, true) {
             let violated = self.listener(Event::PolicyViolated, 0);
