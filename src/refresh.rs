@@ -141,7 +141,7 @@ pub struct Schedule {
     refusals: u32,
     /// Consecutive opaque failures after which the provider could be reached.
     hidden: u32,
-    /// When the first of them happened.
+    /// When the provider could be reached after the first of them.
     hidden_since: Instant,
     is_suspected: bool,
 }
@@ -246,7 +246,7 @@ impl Schedule {
     /// The session becomes suspected with the fifth such failure in a row, if the first is two minutes old.
     pub fn reachable(&mut self, now: &Instant) {
         if self.hidden == 0 {
-            self.hidden_since = self.failed_at;
+            self.hidden_since = *now;
         }
         self.hidden += 1;
         if self.hidden >= MIN_HIDDEN && self.hidden_since.elapsed(now) >= HIDDEN_SPAN {
@@ -589,6 +589,14 @@ mod tests {
         assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
         assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());
         assert_eq!(hidden(&[0, 1, 2, 3, 120]).due(), Some(Millis(420_000)));
+        // What was forgotten of the last failure is no older one.
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(1000), 0);
+        schedule.reopen();
+        for second in 1..=MIN_HIDDEN {
+            schedule.reachable(&at(1_000_000 + u64::from(second)));
+        }
+        assert!(!schedule.is_suspected());
         let mut schedule = hidden(&[0, 1, 2, 3]);
         schedule.unreachable();
         let now = at(120_000);

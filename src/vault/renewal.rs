@@ -285,14 +285,14 @@ impl Vault {
             self.end_without_key();
             return self.proceed();
         }
-        #[cfg(feature = "full")]
-        let Some(verdict) = self.refusal_of_target(verdict) else {
-            return self.proceed();
-        };
         if !matches!(verdict, Verdict::Opaque) {
             self.renewal.probes = false;
             self.renewal.schedule.unreachable();
         }
+        #[cfg(feature = "full")]
+        let Some(verdict) = self.refusal_of_target(verdict) else {
+            return self.proceed();
+        };
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {

@@ -82,7 +82,7 @@ impl Vault {
         let (code, because) = match verdict {
             Verdict::InteractionRequired(because) => (Code::InteractionRequired, because),
             Verdict::Misconfigured(because) => (Code::ClientRejected, because),
-            // It may concern the session as well, which the next refresh for its own token tells.
+            // It may concern the session as well, which a refresh for its own token tells.
             Verdict::Unexplained(because) => {
                 is_unexplained = true;
                 (Code::ClientRejected, because)
@@ -101,8 +101,7 @@ impl Vault {
         let may_have_lost_successor = self.renewal.schedule.has_failed();
         self.renewal.schedule.reopen();
         self.give_up_calls_of(target, &error);
-        let is_stale = self.session.as_ref().is_some_and(|s| s.is_stale(&self.now));
-        if may_have_lost_successor || (is_unexplained && is_stale) {
+        if may_have_lost_successor || is_unexplained {
             self.start_refresh_of(None);
         }
         // What waited for its turn.

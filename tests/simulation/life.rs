@@ -1428,8 +1428,10 @@ impl Life {
     fn patience(&self) -> (u64, u64) {
         let told = self.longest_wait + 30 * SECOND;
         let hidden = match self.world.provider.refusing {
+            Refusing::Plainly => 0,
             Refusing::Hidden => HIDDEN_RECOVERY,
-            _ => 0,
+            // Three attempts, each after the longest delay between two.
+            _ => HIDDEN_RECOVERY / 2,
         };
         let recovery = match self.home {
             Home::Memory => RECOVERY,

@@ -395,3 +395,21 @@ fn refused_resource_does_not_suspect_the_session() {
     }
     assert_eq!(state(&world, page), "active");
 }
+
+#[test]
+fn session_whose_calls_all_name_resources_is_suspected() {
+    let rules = r#"{"apis":[{"url":"https://other.example.com/v1/","resource":"urn:other"}]}"#;
+    let (mut world, page) = World::signed_in_with(rules);
+    world.provider.resources = vec!["urn:other"];
+    world.provider.refusing = Refusing::InvalidRequest;
+    world.provider.revoke_family(0);
+    let url = &[OTHER_API, "/orders"].concat();
+    let fetch = Fetch {
+        url,
+        ..Fetch::default()
+    };
+    let refused = world.fetch_as(page, &fetch);
+    world.advance(seconds(5));
+    assert_eq!(world.code(refused), "client_rejected");
+    assert_eq!(state(&world, page), "interaction_required");
+}

@@ -134,14 +134,16 @@ enum Loss {
 struct Suspicion {
     family: usize,
     refusals: u32,
-    /// Hidden refusals in a row, and when the first was.
+    /// Hidden refusals in a row, and when the provider could be reached after the first.
     hidden: u32,
     hidden_since: Option<Instant>,
     /// The last attempt may have been refused, if the provider can be reached.
-    is_open: Option<Instant>,
+    is_open: bool,
     is_confirmed: bool,
     /// A refresh of another vault worked, of which this one learns by the store.
     may_be_over: bool,
+    /// Hidden refusals before a nonce that the provider asked for may count or not.
+    is_vague: bool,
 }
 
 /// Who knows that a refresh token, or a code, must not be sent any more.
@@ -480,7 +482,7 @@ impl Watch {
             (Endpoint::Refresh, reading) => {
                 self.note_trouble(|trouble| trouble.failures += 1);
                 let Some(family) = family else { return };
-                self.suspect(family, outcome, (vault, now));
+                self.suspect(family, outcome, vault);
                 self.failed(sent, family, reading, (vault, now));
             }
             _ => {}
@@ -551,7 +553,7 @@ impl Watch {
     }
 
     /// A refresh failed: is it a refusal that does not say so?
-    fn suspect(&mut self, family: usize, outcome: &Outcome, (vault, now): (usize, &Instant)) {
+    fn suspect(&mut self, family: usize, outcome: &Outcome, vault: usize) {
         let known = self.suspicions.entry(vault).or_default();
         if known.family != family {
             *known = Suspicion {
@@ -559,12 +561,15 @@ impl Watch {
                 ..Suspicion::default()
             };
         }
-        known.is_open = None;
+        known.is_open = false;
         if matches!(outcome, Outcome::Opaque) {
-            known.is_open = Some(*now);
+            known.is_open = true;
             return;
         }
         known.hidden = 0;
+        // The request is sent once more, which is the attempt that counts: what was hidden before may count or not.
+        let is_nonce = matches!(read(outcome), Reading::Refused(code) if code == "use_dpop_nonce");
+        known.is_vague |= is_nonce;
         if is_unexplained(outcome) {
             known.refusals += 1;
             known.is_confirmed |= known.refusals >= 3;
@@ -577,15 +582,15 @@ impl Watch {
         let Some(known) = self.suspicions.get_mut(&vault) else {
             return;
         };
-        let Some(attempt) = known.is_open.take() else {
+        if !core::mem::take(&mut known.is_open) {
             return;
-        };
+        }
         if !is_there {
             known.hidden = 0;
             return;
         }
         if known.hidden == 0 {
-            known.hidden_since = Some(attempt);
+            known.hidden_since = Some(*now);
         }
         known.hidden += 1;
         let span = known.hidden_since.map(|since| since.elapsed(now));
@@ -610,7 +615,8 @@ impl Watch {
         let is_suspected = known.is_some_and(|s| s.is_confirmed && s.family == family);
         // Between a refresh that works and the store's having its successor.
         let is_adopting = self.unpersisted.contains_key(&vault);
-        let is_asked_for = self.asked_for_user.contains(&family);
+        let is_asked_for = self.asked_for_user.contains(&family)
+            || known.is_some_and(|known| known.is_vague && known.family == family);
         Invariant::Suspicion.holds_if(
             !is_told || is_suspected || is_asked_for || is_adopting,
             || format!("vault {vault} says so of family {family} for no reason"),
@@ -626,11 +632,24 @@ impl Watch {
         self.asked_for_user.contains(&family)
     }
 
+    /// Nothing was hidden this time.
+    fn answered_readably(&mut self, vault: usize) {
+        if let Some(known) = self.suspicions.get_mut(&vault) {
+            (known.hidden, known.is_open) = (0, false);
+        }
+    }
+
+    /// What was asked for was refused, or the proof that came along, and is asked for once more.
+    pub(crate) fn refused_target(&mut self, vault: usize) {
+        self.answered_readably(vault);
+        if let Some(known) = self.suspicions.get_mut(&vault) {
+            known.is_vague = true;
+        }
+    }
+
     /// The time of a refresh was over before its answer came.
     pub(crate) fn timed_out(&mut self, vault: usize) {
-        if let Some(known) = self.suspicions.get_mut(&vault) {
-            (known.hidden, known.is_open) = (0, None);
-        }
+        self.answered_readably(vault);
         self.note_trouble(|trouble| trouble.failures += 1);
         self.hinder();
     }

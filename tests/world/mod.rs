@@ -1896,7 +1896,7 @@ impl World {
         let is_for_target = form.contains_key("resource") || form.contains_key("audience");
         if is_for_target && invariants::is_refusal_of_target(outcome) {
             // RFC 8707 2: that is about this resource, and says nothing of the session.
-            return;
+            return self.watch.refused_target(self.turn);
         }
         self.watch.replied(endpoint, sent, family, outcome, to);
     }

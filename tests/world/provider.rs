@@ -1,7 +1,7 @@
 //! An OpenID provider that really issues: it signs ID tokens, checks PKCE, rotates refresh tokens and
 //! revokes a family when a consumed token comes again. What goes wrong is told to it beforehand.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -129,6 +129,8 @@ pub(crate) struct Provider {
     pub(crate) issues_refresh_tokens: bool,
     pub(crate) rotates: bool,
     pub(crate) refusing: Refusing,
+    /// Families whose refresh token it has refused, be it for the key that it came with.
+    refused: BTreeSet<usize>,
     /// Whether its metadata has the endpoint for revocation.
     pub(crate) announces_revocation: bool,
     /// For how long a consumed refresh token is forgiven.
@@ -203,6 +205,7 @@ impl Provider {
             issues_refresh_tokens: true,
             rotates: true,
             refusing: Refusing::Plainly,
+            refused: BTreeSet::new(),
             announces_revocation: true,
             leeway: Duration::ZERO,
             api_demands: None,
@@ -370,9 +373,9 @@ impl Provider {
         self.id_tokens.get(signing_input)
     }
 
-    /// Returns true if this family's refresh token is still good.
+    /// Returns true if this family's refresh token is still good, as far as the provider has said.
     pub(crate) fn honours(&self, family: usize) -> bool {
-        !self.families[family].is_revoked
+        !self.families[family].is_revoked && !self.refused.contains(&family)
     }
 
     /// An administrator ends a session.
@@ -440,6 +443,8 @@ impl Provider {
                     .as_ref()
                     .is_some_and(|body| body.expose().contains("\"invalid_grant\""));
             if endpoint == Endpoint::Refresh && is_end {
+                let sent = &form_of(request)["refresh_token"];
+                self.refused.extend(self.family_of.get(sent));
                 return Some(self.refuse(reply));
             }
             return Some(Outcome::Reply(reply));
