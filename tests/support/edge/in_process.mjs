@@ -34,6 +34,7 @@ export async function startInProcess(createTokenHandler, { accessTokenSeconds, h
     issuer: provider.origin,
     origin: ORIGIN,
     client: { id: 'web', auth: { method: 'none' } },
+    consent: 'always',
     cookie: { keys: randomBytes(32).toString('base64') },
     ...handler,
   })
