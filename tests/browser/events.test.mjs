@@ -337,7 +337,8 @@ test('a network that fails is tried again', time, async () => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
       return response.write('retry: 10\n\n', () => response.destroy())
     }
-    if (count < 4) return response.destroy()
+    // A browser may repeat a request by itself, once for each idle connection, of which there are six at most.
+    if (count < 9) return response.destroy()
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     response.write('data: there\n\n')
   })
@@ -350,7 +351,6 @@ test('a network that fails is tried again', time, async () => {
     return [data, errors]
   }, url('fails'))
   assert.equal(outcome[0], 'there')
-  // Browsers try some of these requests again by themselves.
   assert.ok(outcome[1].length >= 2)
   for (const error of outcome[1]) assert.deepEqual(error, ['TypeError', 0])
 })

@@ -55,10 +55,14 @@ function prepare(token) {
     bodyUsed: response.bodyUsed,
   })
   globalThis.look = async (response) => ({ ...head(response), text: await response.text() })
-  // Chromium's pages name the browser in headers of their own; its shared workers do not.
+  // Chromium's pages name the browser in headers of their own; its shared workers do not. The vault's calls bypass the
+  // HTTP cache, and say so: see docs/fetch.md.
   globalThis.echo = async (response) => {
     const seen = await response.json()
-    return { ...seen, headers: seen.headers.filter((name) => !name.startsWith('sec-ch-ua')) }
+    return {
+      ...seen,
+      headers: seen.headers.filter((name) => !/^(sec-ch-ua.*|cache-control|pragma)$/.test(name)),
+    }
   }
   // By the Fetch standard these have no body; Chromium's have an empty one.
   globalThis.empty = async (response) => ({ ...(await look(response)), body: undefined })
