@@ -212,6 +212,9 @@ const LARGER = {
   'apis[].scope': ofRule({ scope: 'orders' }),
   'apis[].stepUp': ofRule({ stepUp: true }),
   'apis[].webSocket': ofRule({ webSocket: { token: 'protocol' } }),
+  'apis[].cache': ofRule({ cache: true }),
+  'apis[].allowHeaders': ofRule({ allowHeaders: ['X-Forwarded-For'] }),
+  'apis[].denyHeaders': ofRule({ denyHeaders: ['X-Api-Key'] }),
 }
 
 function ofRule(options) {
