@@ -6,7 +6,7 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | looks at the store if the store has its own session; otherwise ends its session |
+//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session |
 //! | sign-out, known to no store | ends its session |
 //! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |

@@ -83,9 +83,9 @@ impl Vault {
         self.keeps().then_some(!self.keeper.is_refused)
     }
 
-    /// Returns true if the store has had this vault's session.
+    /// Returns true if the store has this vault's session and takes what this vault writes.
     pub(super) const fn is_in_store(&self) -> bool {
-        self.keeps() && self.keeper.is_known
+        self.keeps() && self.keeper.is_known && !self.keeper.is_refused
     }
 
     /// Returns true if the store loses nothing with this vault.

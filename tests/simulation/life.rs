@@ -922,12 +922,12 @@ impl Life {
             0 => {
                 self.tally.fault("storage cleared");
                 self.tell("the site's data are cleared");
-                self.world.store.clear();
+                self.world.clear_site_data();
             }
             1 => {
                 self.tally.fault("record damaged");
                 self.tell("what the store has does not open any more");
-                self.world.store.is_damaged = true;
+                self.world.damage_store();
             }
             _ => {}
         }

@@ -123,6 +123,16 @@ fn forged_stored_sign_out_is_refuted_by_the_store() {
 }
 
 #[test]
+fn stored_sign_out_counts_where_the_store_fails() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    world.store.is_full = true;
+    world.expire_access_token();
+    assert!(calls_api(&mut world, page));
+    world.hint_of_logout(0, sign_out(SEALED));
+    assert_eq!(world.reason(page), Some("logged_out"));
+}
+
+#[test]
 fn forged_stored_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
     let text = sign_out(SEALED);

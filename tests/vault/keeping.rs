@@ -346,7 +346,7 @@ fn a_clock_that_is_set_back_makes_no_session_younger() {
 #[test]
 fn what_does_not_open_is_a_clean_end_with_a_reason() {
     let (mut world, _) = signed_in();
-    world.store.is_damaged = true;
+    world.damage_store();
     world.restart();
     let page = world.open();
     world.settle();
@@ -384,7 +384,7 @@ fn what_was_kept_for_another_client_is_not_read() {
 #[test]
 fn a_session_whose_record_was_cleared_ends_rather_than_send_a_token_that_may_be_consumed() {
     let (mut world, page, other_page) = two_vaults();
-    world.store.clear();
+    world.clear_site_data();
     world.expire_access_token();
     for page in [page, other_page] {
         let call = world.fetch(page, "/orders");

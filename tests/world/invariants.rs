@@ -402,6 +402,11 @@ impl Watch {
         }
     }
 
+    /// The store was cleared or damaged, and with it went what it said of ended sessions.
+    pub(crate) fn forget_ends(&mut self) {
+        self.kept.iter_mut().for_each(Kept::forget_ends);
+    }
+
     /// A page logs out.
     pub(crate) fn logs_out(&mut self, vault: usize, time: u64) {
         if let Some(kept) = &mut self.kept {

@@ -429,6 +429,12 @@ impl Kept {
         }
     }
 
+    /// The store was cleared or damaged, and with it went what it said of ended sessions.
+    pub(crate) fn forget_ends(&mut self) {
+        self.ended.clear();
+        self.marked.clear();
+    }
+
     /// A vault is told that what it asked to be written is there.
     pub(crate) fn told_written(&mut self, vault: usize) {
         let stored = self.stored.as_ref().and_then(|record| record.family);
@@ -542,9 +548,7 @@ impl Kept {
         let known = record.map_or(0, |record| record.ends).min(self.ended.len());
         let ended = self.ended[..known].to_vec();
         if !matches!(loaded, Loaded::Found(_) | Loaded::Unavailable) {
-            // Who cleared it has cleared what it said of ends, too.
-            self.ended.clear();
-            self.marked.clear();
+            self.forget_ends();
         }
         let limits = self.limits;
         let seen = self.seen(vault);

@@ -836,6 +836,18 @@ impl World {
         }
     }
 
+    /// Clears the site's data: what the store said of ended sessions is lost with them.
+    pub(crate) fn clear_site_data(&mut self) {
+        self.store.clear();
+        self.watch.forget_ends();
+    }
+
+    /// Damages every record in the store.
+    pub(crate) fn damage_store(&mut self) {
+        self.store.is_damaged = true;
+        self.watch.forget_ends();
+    }
+
     /// Which vault a job is of.
     pub(crate) fn vault_of(&self, id: JobId) -> Option<usize> {
         Some(self.jobs[self.place_of(id)?].vault)

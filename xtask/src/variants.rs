@@ -595,7 +595,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         find: "                        other => {
                             version = stored.version;",
         replace: "                        _ if BROKEN => {
-                            self.remember(&successor, self.next_record(&successor));
+                            self.remember(&successor, self.next_record(before.as_ref(), &successor));
                             return Ok(successor);
                         }
                         other => {
