@@ -135,6 +135,7 @@ pub(crate) struct Life {
     lifetime: u64,
     /// How many of a hundred requests to the provider meet a fault.
     faults: usize,
+    refuses_without_reason: bool,
     offline_until: u64,
     /// Whether the device knows, or believes that its network works.
     knows_offline: bool,
@@ -252,6 +253,7 @@ impl Life {
         Self {
             world,
             faults: dice.pick(&[0, 5, 20, 50]),
+            refuses_without_reason: false,
             dice,
             more_dice,
             is_bound,
@@ -302,6 +304,9 @@ impl Life {
             self.servers_change();
             self.step();
             self.tally.steps += 1;
+        }
+        if self.more_dice.roll(30) == 0 {
+            self.sessions_are_suspected();
         }
         self.faults_stop();
         self.recovers();
@@ -576,10 +581,16 @@ impl Life {
             self.tally.fault("offline");
             return self.at(arrives, Todo::NetworkFails(job));
         }
-        if self.dice.roll(100) >= self.faults {
-            self.at(arrives, Todo::ProviderActs(job));
-            return self.at(answered, Todo::AnswerArrives(job));
+        if self.refuses_without_reason && endpoint == Endpoint::Refresh {
+            self.fates.insert(job, Fate::Fault(Fault::Status(400)));
+        } else if self.dice.roll(100) < self.faults {
+            return self.plan_fault(job, endpoint, arrives, answered);
         }
+        self.at(arrives, Todo::ProviderActs(job));
+        self.at(answered, Todo::AnswerArrives(job));
+    }
+
+    fn plan_fault(&mut self, job: JobId, endpoint: Endpoint, arrives: u64, answered: u64) {
         match self.dice.roll(12) {
             0 => {
                 self.tally.fault("lost before the provider");
@@ -1242,6 +1253,19 @@ impl Life {
             self.world.pass(Millis(millis));
             self.world.watch.hinder();
         }
+    }
+
+    /// The provider refuses every refresh and gives no reason, until sessions are suspected.
+    fn sessions_are_suspected(&mut self) {
+        self.tell("the provider refuses every refresh without a reason");
+        self.refuses_without_reason = true;
+        self.run(self.lifetime);
+        for _ in 0..4 {
+            let page = self.some_page();
+            self.fetch(page);
+            self.run(20 * SECOND);
+        }
+        self.refuses_without_reason = false;
     }
 
     // The end

@@ -342,6 +342,10 @@ impl Watch {
         self.adopting = None;
         if has_pages {
             self.check_suspicion(vault);
+        } else if self.kept.is_some() {
+            // The session may end here, and come back by the store, and no page is told.
+            let known = self.suspicions.get_mut(&vault);
+            known.into_iter().for_each(|known| known.may_be_over = true);
         }
         if let Some(kept) = &mut self.kept {
             return kept.after(vault, now, has_pages, next_tick, is_tick);
@@ -573,8 +577,11 @@ impl Watch {
         }
         known.hidden = 0;
         // The request is sent once more, which is the attempt that counts: what was hidden before may count or not.
-        let is_nonce = matches!(read(outcome), Reading::Refused(code) if code == "use_dpop_nonce");
-        known.is_vague |= is_nonce;
+        let is_about_proof = matches!(
+            read(outcome),
+            Reading::Refused(code) if matches!(code.as_str(), "use_dpop_nonce" | "invalid_dpop_proof")
+        );
+        known.is_vague |= is_about_proof;
         if is_unexplained(outcome) {
             known.refusals += 1;
             known.is_confirmed |= known.refusals >= 3;

@@ -367,7 +367,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "a refresh is left half done when its request goes away",
-        noticed_by: "isolates_consumed",
+        noticed_by: "isolates_withdrawn",
         file: "edge/task.rs",
         find: "self.is_abandoned = true;
         !self.is_over()",
@@ -464,7 +464,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "the coordinator is asked about a session once",
-        noticed_by: "isolates_end_stays",
+        noticed_by: "isolates_definite_end",
         file: "edge/known.rs",
         find: "checked.is_none_or(|age| age >= recheck)",
         replace: "checked.is_none_or(|age| !BROKEN && age >= recheck)",
@@ -590,7 +590,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "a commit is given up when somebody else has written",
-        noticed_by: "isolates_consumed",
+        noticed_by: "isolates_withdrawn",
         file: "edge/rotation.rs",
         find: "                        other => {
                             version = stored.version;",
