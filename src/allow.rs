@@ -120,8 +120,8 @@ impl Rule {
         self
     }
 
-    /// The same, and the browser may keep responses in its HTTP cache. They are not searched: what is in the cache can
-    /// be read piece by piece.
+    /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
+    /// page can read them from the cache piece by piece.
     #[cfg(feature = "full")]
     #[must_use]
     pub const fn with_cache(mut self) -> Self {
@@ -130,7 +130,7 @@ impl Rule {
         self
     }
 
-    /// The same, with exceptions from the list of headers that a page may not set.
+    /// Sets the exceptions from the list of headers that a page may not set.
     #[cfg(feature = "full")]
     #[must_use]
     pub fn with_headers(mut self, headers: Exceptions) -> Self {

@@ -308,8 +308,9 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 /// Anything else would get the user an error page of the provider's, or be ignored there.
 const PROMPTS: &str = "login consent select_account create";
 
-/// The `prompt` to send. Whether `offline_access` needs consent each time (OIDC Core 11) is left to the provider unless
-/// the configuration says `consent: 'always'`: where only administrators may consent, nobody could sign in otherwise.
+/// Returns the `prompt` to send. It asks for consent only if the configuration says `consent: 'always'`; otherwise the
+/// provider decides whether `offline_access` needs consent (OIDC Core 11). Where only administrators may consent,
+/// `prompt=consent` would keep every user out.
 fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     let Some(chosen) = chosen else {
         return Ok(config.asks_consent.then(|| "consent".to_owned()));
@@ -456,7 +457,7 @@ impl Pending {
             return Ok(());
         }
         let why = if self.created_at > now {
-            words!("the login began by a clock that is more than a minute ahead of this one")
+            words!("the login began on a clock that is more than a minute ahead of this one")
         } else {
             words!("the login began more than 10 minutes ago")
         };
@@ -509,7 +510,7 @@ impl Answer {
             return Err(invalid(words!("a parameter of the answer is repeated")));
         };
         let Some(state) = state else {
-            // Some providers leave it out of errors, though RFC 6749 4.1.2.1 requires it.
+            // Some providers leave `state` out of errors, though RFC 6749 4.1.2.1 requires it.
             return Err(match error.filter(|error| is_error_code(error)) {
                 Some(error) if iss.is_none_or(|iss| iss == config.issuer) => refusal(error, false),
                 _ => invalid(words!("the provider's response has no state")),
@@ -542,7 +543,7 @@ impl Answer {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(
                 Code::IssuerMismatch,
-                words!("the answer's iss is not the issuer that was asked"),
+                words!("the response's iss is not the configured issuer"),
             )),
             None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
                 Code::CallbackInvalid,
@@ -573,8 +574,8 @@ fn one_each<'a, const N: usize>(
     Some(values)
 }
 
-/// An error response of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). To a request that let the
-/// provider show its pages, some providers answer `consent_required` when the user has refused.
+/// The error for an error response of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). If the provider
+/// was allowed to show its pages, `consent_required` means that the user has refused.
 pub(crate) fn refusal(error: &str, is_silent: bool) -> Error {
     let code = match error {
         "access_denied" => Code::LoginDenied,

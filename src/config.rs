@@ -34,20 +34,20 @@ pub const MAX_LEN: usize = 64 * 1024;
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
     issuer metadata par redirectUri requestTimeout scope session";
 
-/// Those of the larger module besides. docs/deployment.md lists them, and a test compares.
+/// The additional options of the larger module. docs/deployment.md lists them, and a test compares the two lists.
 #[cfg(feature = "full")]
 const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes responseMode reasons \
     trustedAudiences unrequestedScopes";
 
-/// Those of a rule.
+/// The options of a rule.
 const RULE_OPTIONS: &str = "methods reflection url";
 
-/// Those of a rule of the larger module besides.
+/// The additional options of a rule in the larger module.
 #[cfg(feature = "full")]
 const MORE_RULE_OPTIONS: &str =
     "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
 
-/// The smaller module has no more.
+/// The smaller module has no additional options.
 #[cfg(not(feature = "full"))]
 const MORE_OPTIONS: &str = "";
 #[cfg(not(feature = "full"))]
@@ -105,10 +105,10 @@ pub struct Limits {
     pub absolute: Millis,
 }
 
-/// When authorization requests are pushed to the provider (RFC 9126).
+/// The option `par`: when to push authorization requests to the provider (RFC 9126).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pushing {
-    /// Wherever the provider announces an endpoint for it, unless that does not accept this client.
+    /// If the provider announces an endpoint for it that accepts this client.
     #[default]
     Auto,
     /// Always; a login that cannot be pushed fails.
@@ -140,21 +140,21 @@ pub struct Config {
     pub claims: Vec<String>,
     /// The provider's metadata, if it is not to be discovered.
     pub metadata: Option<Metadata>,
-    /// Members of the provider's metadata, in place of or beside what is discovered.
+    /// Members of the provider's metadata, which replace discovered ones or are added to them.
     pub metadata_members: Option<Object>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
     #[cfg(feature = "full")]
     pub id_token_alg: Option<Algorithm>,
     /// More parameters for the authorization request, encoded.
     pub authorization_params: String,
-    /// When authorization requests are pushed.
+    /// The option `par`.
     pub pushing: Pushing,
     /// True if each login asks for consent (`prompt=consent`), unless it is to be silent.
     pub asks_consent: bool,
     /// True if a login fails when the provider grants scopes that it did not ask for.
     #[cfg(feature = "full")]
     pub refuses_unrequested_scopes: bool,
-    /// Audiences that an ID token may have besides this client without an `azp` (OIDC Core 3.1.3.7).
+    /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
     #[cfg(feature = "full")]
     pub trusted_audiences: Vec<String>,
     /// How users sign in.
@@ -173,10 +173,10 @@ pub struct Config {
     /// Whether tokens have to be bound to a key (RFC 9449).
     #[cfg(feature = "full")]
     pub dpop: bool,
-    /// Fingerprint of this library's version, this configuration and the worker's address: another one after a
-    /// deployment that changes any of them.
+    /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
+    /// of these changes the fingerprint.
     pub build: u16,
-    /// Whether the worker belongs to a single page. Set by the host.
+    /// True if the worker belongs to a single page. Set by the host.
     pub is_dedicated: bool,
 }
 
@@ -275,7 +275,7 @@ impl Config {
     }
 }
 
-/// Tells builds apart. Nothing depends on that being hard to forge.
+/// Returns the fingerprint of a build. It only tells builds apart, so it need not be hard to forge.
 fn fingerprint(text: &str) -> u16 {
     let [high, low, ..] = pkce::sha256(text.as_bytes());
     u16::from_be_bytes([high, low])
@@ -629,7 +629,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The members of `metadata` that are beside, or in place of, those that are discovered.
+    /// Reads the option `metadata`: members that replace discovered ones or are added to them.
     pub(crate) fn metadata_members(&self) -> Option<Object> {
         Some(self.object.get("metadata")?.as_object()?.clone())
     }
@@ -937,7 +937,7 @@ mod tests {
         }
     }
 
-    /// The first column of the table in docs/deployment.md between these comments.
+    /// Returns the option names in docs/deployment.md: the first column of the table between these two comments.
     fn documented() -> Vec<&'static str> {
         let document = include_str!("../docs/deployment.md");
         let (_, after) = document

@@ -258,13 +258,13 @@ pub(crate) fn quote(text: &str) -> String {
     ["'", &short(text), "'"].concat()
 }
 
-/// The same for a URL, which is of use only as a whole: cut after 2,000 characters.
+/// Quotes a URL as `quote` does, but cuts it only after 2,000 characters, since a URL is of use only as a whole.
 #[must_use]
 pub(crate) fn quote_url(url: &str) -> String {
     ["'", &printable(url, 2000), "'"].concat()
 }
 
-/// The same as `quote`, without the quotes.
+/// Shortens text as `quote` does, without the quotes.
 #[must_use]
 pub(crate) fn short(text: &str) -> String {
     printable(text, 60)

@@ -198,7 +198,7 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 /// The members of a document. The first fault is kept and looked at once, after all was read: a way
 /// out at each member would need code of its own to drop what was read before.
 struct Reader<'a> {
-    /// What is configured in place of, or beside, what is in the document.
+    /// Configured members, which replace those of the document or are added to them.
     configured: Option<&'a Object>,
     document: &'a Object,
     /// Whether the issuer is.
@@ -674,7 +674,7 @@ mod tests {
     fn a_hostile_value_is_cut_short_in_the_message() {
         let error = parse(&format!(r#""issuer":"\u001b{}""#, "é".repeat(5000))).unwrap_err();
         assert!(error.message().is_ascii());
-        // Where the issuer differs is of interest at any place of it.
+        // An issuer is shown in full: it may differ in any character.
         assert!(error.message().len() < 2200, "{}", error.message().len());
     }
 

@@ -26,7 +26,7 @@ pub fn request(endpoint: &str, begun: &Begun) -> HttpRequest {
     token::post(endpoint, form)
 }
 
-/// What came of a push.
+/// The result of a push.
 #[derive(Debug)]
 pub enum Pushed {
     /// The provider has accepted the request, under this `request_uri`.
@@ -41,8 +41,8 @@ pub enum Pushed {
 
 /// Reads the response (RFC 9126 2.2 and 2.3).
 ///
-/// The errors are [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`] or what else the
-/// authorization endpoint would have said.
+/// The errors are [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`], or the one that the
+/// same error code means in a response of the authorization endpoint.
 #[must_use]
 pub fn read(outcome: &Outcome) -> Pushed {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
@@ -98,7 +98,7 @@ pub fn address(request_uri: &str, metadata: &Metadata, client_id: &str, begun: &
     with_query(&metadata.authorization_endpoint, &form.finish())
 }
 
-/// What came of a push without a readable response, once it is known whether the provider can be reached.
+/// The result of a push without a readable response. `is_reachable`: the probe after it brought the metadata.
 pub(crate) fn after_probe(is_reachable: bool) -> Pushed {
     if is_reachable {
         Pushed::Closed(silent())

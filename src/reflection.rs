@@ -60,7 +60,7 @@ pub struct Guard {
     power: u64,
     /// The characters of forms.
     class: &'static Class,
-    /// The same, and those of line breaks.
+    /// The characters of forms and of line breaks.
     wrapped: &'static Class,
     /// The end of what came, which may be the beginning of a form.
     octets: Vec<u8>,
@@ -71,9 +71,9 @@ pub struct Guard {
 /// The result of reading bytes that forms may consist of.
 struct Scan {
     is_found: bool,
-    /// Where the characters begin that a form may continue.
+    /// The start of the last characters that a form may continue.
     start: usize,
-    /// Where the first byte is that cannot be part of a form.
+    /// The place of the first byte that cannot be part of a form.
     end: usize,
 }
 
@@ -595,7 +595,7 @@ mod tests {
             }
             assert!(!guard.is_in(others[2].as_bytes()));
         }
-        // What is too short is left out, and the others are looked for.
+        // A token that is too short is left out. The others are searched for.
         let guard = Guard::search_for(&["short", &others[2]]).unwrap();
         assert!(guard.is_in(b"say: sixteen--letters!"));
         assert!(!guard.is_in(b"say: short!"));

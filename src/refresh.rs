@@ -45,7 +45,7 @@ pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
         Outcome::Opaque => return Verdict::Opaque,
-        _ => return Verdict::Transient(words!("there was no answer")),
+        _ => return Verdict::Transient(words!("there was no response")),
     };
     // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
@@ -106,7 +106,7 @@ const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
 /// The interval between attempts for a suspected session.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
-/// What a page says does not bring an attempt for a suspected session nearer than this to the one that failed.
+/// Shortest time between a failed attempt for a suspected session and the next one, whatever pages report.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
 const FIRST_DELAY: Millis = Millis(500);
@@ -141,7 +141,7 @@ pub struct Schedule {
     refusals: u32,
     /// Consecutive opaque failures after which the provider could be reached.
     hidden: u32,
-    /// When the provider could be reached after the first of them.
+    /// The time at which the provider could be reached after the first of them.
     hidden_since: Instant,
     is_suspected: bool,
 }
@@ -256,7 +256,8 @@ impl Schedule {
         }
     }
 
-    /// An attempt failed for want of a connection: what was counted by [`Schedule::reachable`] says nothing.
+    /// The last attempt was not refused in a way that CORS hides: forgets the failures counted by
+    /// [`Schedule::reachable`].
     pub fn unreachable(&mut self) {
         self.hidden = 0;
     }
@@ -571,7 +572,7 @@ mod tests {
         schedule.reachable(&at(121_000));
         assert!(schedule.is_suspected());
 
-        // The first of the failures counts, also after that.
+        // The time since the first failure counts, also after that.
         let mut schedule = Schedule::default();
         schedule.failed(&at(1_000_000), 0);
         schedule.reachable(&at(1_000_000));
@@ -589,7 +590,7 @@ mod tests {
         assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
         assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());
         assert_eq!(hidden(&[0, 1, 2, 3, 120]).due(), Some(Millis(420_000)));
-        // What was forgotten of the last failure is no older one.
+        // reopen() forgets when the last failure was. That must not count as a failure long ago.
         let mut schedule = Schedule::default();
         schedule.failed(&at(1000), 0);
         schedule.reopen();

@@ -1,8 +1,9 @@
 //! Request headers that a page may not set: one list for the vault, which refuses them, and for the token handler, which
 //! removes them.
 //!
-//! Names are in lower case. A name that ends in `*` stands for all that begin like it. Servers behind CGI or a similar
-//! interface cannot tell `-` from `_`, and some not from other punctuation, so each such character counts as `-`.
+//! Names are in lower case. A name that ends in `*` stands for all names with that beginning. Servers behind CGI or a
+//! similar interface cannot tell `-` from `_`, and some cannot tell it from other punctuation. So each character that
+//! is not a letter or a digit counts as `-`.
 
 use crate::prelude::*;
 use crate::text;
@@ -24,13 +25,14 @@ const TRUSTED: &str = "\
     client-cert* x-client-cert* x-client-dn x-client-verify ssl-* x-ssl-* cf-* cloudfront-* fastly-* fly-* x-amzn-* \
     x-appengine-* x-arr-* x-azure-* x-envoy-* x-goog-authenticated-* x-goog-iap-* x-nf-* x-vercel-*";
 
-/// What the token handler removes besides. First the credentials: a page may show an API gateway its own key, but a
-/// request that comes with a cookie must not carry one that somebody else chose. `Accept-Encoding` goes because the
-/// platform asks for what it can decode.
+/// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
+/// a session cookie must not carry a key that somebody else chose.
 #[cfg(feature = "edge")]
 const CREDENTIALS: &str = "\
     x-auth-* x-authorization x-access-token x-api-key x-apikey x-api-token api-key apikey private-token x-vault-token \
     x-hasura-admin-secret x-goog-api-key x-functions-key ocp-apim-subscription-key x-amz-security-token";
+/// Headers that concern the handler itself. It removes `Accept-Encoding` because the platform asks for the encodings
+/// that it can decode.
 #[cfg(feature = "edge")]
 const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 
@@ -38,8 +40,8 @@ const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 /// which the search recognizes. (Some servers still take `Request-Range` for `Range`.)
 pub(crate) const RANGES: &str = "range if-range request-range";
 
-/// Exceptions that a rule makes: names with spaces between them, as they are read. Few configurations have any: the
-/// module without the Cargo feature `full` knows none.
+/// The exceptions of a rule: names with spaces between them. Few configurations have any, so the module without the
+/// Cargo feature `full` does not support them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
     #[cfg(feature = "full")]
@@ -99,7 +101,7 @@ impl Exceptions {
         false
     }
 
-    /// The names that the token handler keeps although they are among those of [`removed`], with spaces between them.
+    /// The names in the list of [`removed`] that the token handler keeps all the same, with spaces between them.
     #[cfg(feature = "edge")]
     pub(crate) fn kept(&self) -> &str {
         &self.allowed
@@ -134,7 +136,8 @@ const fn is_handlers_own(_: &str) -> bool {
     false
 }
 
-/// The name as the least discerning server reads it: in lower case, with `-` for all that is not a letter or a digit.
+/// Returns the name as the least precise server reads it: in lower case, with `-` for each character that is not a letter
+/// or a digit.
 fn as_read(name: &str) -> String {
     let mut read = String::new();
     for byte in name.bytes() {

@@ -499,7 +499,7 @@ impl Session {
         self.until_stale(now) == Millis::ZERO
     }
 
-    /// How long until it is time to get a new access token.
+    /// Returns the time until the access token should be renewed.
     #[must_use]
     pub fn until_stale(&self, now: &Instant) -> Millis {
         let fresh = self
@@ -508,7 +508,7 @@ impl Session {
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
-    /// Returns true if a timer renews the access token: the user was active so recently that the next report of it may
+    /// Returns true if a timer renews the access token: the user was active so recently that the next activity report may
     /// be on its way.
     #[must_use]
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {

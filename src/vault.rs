@@ -123,9 +123,9 @@ struct Operation {
 enum Purpose {
     Metadata,
     Keys,
-    /// The provider's metadata once more, uncached: can it be reached?
+    /// Checks that the provider can be reached, by an uncached request for its metadata.
     Probe,
-    /// The same for a login, whose push brought no response that could be read.
+    /// Checks that the provider can be reached, for a login whose push got no readable response.
     ProbeForLogin,
     #[cfg(feature = "full")]
     MakeKey,

@@ -108,8 +108,8 @@ impl<'a> Options<'a> {
         None
     }
 
-    /// Returns true for `cache: true`: responses may be kept in the browser's HTTP cache. What is in there can be read
-    /// piece by piece, so such a rule cannot also promise a search.
+    /// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
+    /// piece by piece, so such a rule cannot also promise to search responses for the token.
     #[cfg(feature = "full")]
     fn cache(&self, reflection: Scope) -> bool {
         const OPTION: &str = "cache";
@@ -119,7 +119,7 @@ impl<'a> Options<'a> {
                 if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
             Some(Value::Bool(true)) => self.refuse(
                 "reflection",
-                words!("with cache: true it must be 'allow', or be left out: a cached response can be read in pieces"),
+                words!("with cache: true it must be 'allow' or left out: a cached response can be read in pieces"),
             ),
             Some(_) => self.refuse(OPTION, words!("it must be true or false")),
         }

@@ -43,8 +43,8 @@ pub struct Request {
     pub has_body: bool,
 }
 
-/// How long a host waits for the provider before it lets the task do something else, such as renewing its lease:
-/// `BEAT` of pkg/src/edge/host.ts.
+/// Longest time for which a host waits for the provider before it lets the task do something else, such as renewing
+/// its lease. The same as `BEAT` in pkg/src/edge/host.ts.
 pub const BEAT: Millis = Millis::from_secs(2);
 
 /// What comes next for a request.

@@ -15,7 +15,7 @@ use crate::refresh::Schedule;
 /// Most sessions that are remembered.
 const MOST: usize = 4096;
 
-/// Longest time between two steps of a refresh: a host answers each of its effects sooner.
+/// Longest time between two steps of a refresh. A host replies to each effect sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
 /// How long a coordinator that failed is left alone.
@@ -45,7 +45,7 @@ pub(super) struct Known {
     /// Refreshes that are in flight here, each with the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
-    /// Whether the provider responds.
+    /// The state of the provider as this isolate sees it.
     pub(super) outage: Outage,
 }
 

@@ -1,7 +1,7 @@
-//! The intent of a refresh as its holder keeps it: a lease on the session's refresh token.
+//! The lease that a task holds on the session's refresh token while it refreshes: the intent in the record.
 //!
-//! It is short, so that a process that dies blocks its session for a few seconds only. A holder that is alive renews it
-//! with every [`BEAT`](super::io::BEAT) in which it waits for the provider.
+//! A lease is short, so a process that dies blocks its session for a few seconds only. A holder that is alive renews
+//! its lease at each [`BEAT`](super::io::BEAT) while it waits for the provider.
 
 use crate::prelude::*;
 
@@ -11,14 +11,14 @@ use super::store::{Stored, Unreachable};
 use super::task::{Task, apart};
 use crate::clock::{Millis, UnixMillis};
 
-/// How long an intent holds unless it is renewed: for how long a process that dies blocks its session.
+/// The life of an intent that is not renewed. A process that dies blocks its session for this long.
 pub(super) const LEASE: Millis = Millis::from_secs(8);
 
-/// How long a coordinator may take for a write: `COORDINATOR_TIME` of pkg/src/edge/host.ts. A lease that has less left is
-/// not enough for another attempt.
+/// Longest time that a coordinator may take for a write: the same as `COORDINATOR_TIME` in pkg/src/edge/host.ts. No
+/// attempt starts under a lease that has less time left than this.
 const WRITING: Millis = Millis::from_secs(3);
 
-/// How often a lease is written, against others who write at the same time.
+/// Most attempts to write a lease while others write the same record.
 const WRITES: u32 = 5;
 
 /// The intent that this task has written.
@@ -26,7 +26,7 @@ pub(super) struct Lease {
     pub(super) session: Session,
     /// The version of the record with the intent in it.
     pub(super) version: String,
-    /// That record.
+    /// The record with the intent in it.
     pub(super) record: Record,
 }
 

@@ -1,9 +1,9 @@
-//! Whether the provider responds to this isolate at all.
+//! Outages of the provider, as one isolate sees them.
 //!
-//! When the refreshes of two sessions have failed in a row, the provider is taken to be down. From then on one request
-//! every few seconds may try its refresh, whichever session it is of, and all others are told when to come back. Any
-//! response that is not a fault of the provider's ends the outage for all sessions at once: they are served again within
-//! five seconds of the provider's return, however long it was away, and meanwhile it is not stormed.
+//! When the refreshes of two sessions have failed in a row, the isolate assumes that the provider is down. From then on
+//! one request every few seconds, of any session, may try its refresh. All others are told when to come back. The first
+//! response that is not a server error ends the outage for all sessions at once. So sessions recover within five seconds
+//! of the provider's return, however long the outage lasted, and the provider is not flooded with requests meanwhile.
 
 use crate::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::clock::{Instant, Millis};
 const INTERVAL: Millis = Millis::from_secs(3);
 const JITTER: u64 = 1000;
 
-/// What an isolate knows of an outage of the provider.
+/// The state of one isolate's outage.
 #[derive(Default)]
 pub(super) struct Outage {
     /// The session whose refresh was the last to fail.
@@ -49,7 +49,7 @@ impl Outage {
     /// Lets a request try its refresh.
     ///
     /// # Errors
-    /// The time after which another one may.
+    /// The time until the next attempt may start.
     pub(super) fn probe(&mut self, now: &Instant) -> Result<(), Millis> {
         let left = self.interval.saturating_sub(self.probed.elapsed(now));
         if self.is_down && left > Millis::ZERO {

@@ -274,7 +274,7 @@ impl Task {
 
     /// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. It may fail; the session
     /// is over either way.
-    /// Returns true if the provider has confirmed it.
+    /// Returns true if the provider has confirmed the revocation.
     pub(super) async fn revoke(&self, session: &Session) -> bool {
         let Some(refresh_token) = &session.refresh_token else {
             return false;

@@ -28,7 +28,7 @@ const PATIENCE: Millis = Millis::from_secs(15);
 /// How often a refresh is tried before it is given up for now.
 const ATTEMPTS: u32 = 3;
 
-/// No further attempt begins when those before it took longer than one may, and this.
+/// No further attempt begins once the attempts took longer than the limit for one attempt plus this.
 const FRUITLESS: Millis = Millis::from_secs(5);
 
 /// How often a commit is tried: without it other isolates would send the consumed token when the intent has run out.
@@ -43,7 +43,7 @@ const PAUSE: Millis = Millis(200);
 /// How often it is noted that a cookie was presented, against others who write at the same time.
 const NOTES: u32 = 3;
 
-/// A request waits for an attempt that may start so soon.
+/// A request waits for the next attempt if it may start within this time.
 const NEAR: Millis = Millis::from_secs(1);
 
 /// What is said to come back after.
@@ -63,7 +63,8 @@ pub(super) enum Refusal {
 type Outcome = Result<Session, Refusal>;
 
 impl Task {
-    /// The session that a request with this one goes on with: itself, or its successor. `kept` is where it was found.
+    /// Returns the session with which a request continues: the one that it brought, or its successor. `kept` is the
+    /// storage in which the session was found.
     pub(super) async fn current(&self, presented: Session, kept: Storage) -> Outcome {
         let presented = self.within_limits(presented, kept).await?;
         let session = self.agree(presented, kept).await?;
@@ -271,7 +272,7 @@ impl Task {
                 let Err((refusal, left)) = self.may_attempt(session) else {
                     break;
                 };
-                // So near that it is worth waiting for.
+                // The next attempt is near enough to wait for it.
                 let waited = began.elapsed(&now) + left;
                 if session.is_valid(&now) || left > NEAR || waited >= PATIENCE {
                     return Err(refusal);
@@ -313,7 +314,7 @@ impl Task {
     fn may_attempt(&self, session: &Session) -> Result<(), (Refusal, Millis)> {
         let now = self.now();
         let mut known = self.isolate().known.borrow_mut();
-        // Unless another isolate was successful since.
+        // The failure does not count if another isolate has refreshed the session since.
         if let Some(seen) = known.get(&session.sid)
             && seen.generation >= session.generation
             && !seen.schedule.is_open(&now)
@@ -361,7 +362,7 @@ impl Task {
         let verdict = self.exchange(session).await;
         self.note(session, &verdict);
         if !matches!(verdict, Verdict::Renewed(_) | Verdict::Ended) {
-            // One call for all of them: each would be a copy of the whole.
+            // One call for all verdicts: each call would compile to a copy of the whole.
             apart(self.withdraw()).await;
         }
         match verdict {
@@ -405,7 +406,7 @@ impl Task {
                 Err(Refusal::Interaction)
             }
             // Only browsers report this.
-            Verdict::Opaque => Err(self.failed(session, words!("there was no answer"))),
+            Verdict::Opaque => Err(self.failed(session, words!("there was no response"))),
             Verdict::Transient(why) => {
                 let found = self.judge(session.clone()).await?;
                 if found.generation > session.generation {
@@ -426,7 +427,7 @@ impl Task {
         Refusal::Later(error, self.until_attempt(session))
     }
 
-    /// Nobody can say what is in the session's record. The session is kept.
+    /// The session's record cannot be read. The session is kept.
     pub(super) fn unavailable(&self, sid: &str) -> Refusal {
         let known = self.isolate().known.borrow();
         if known.get(sid).is_some_and(|seen| seen.is_sealed_elsewhere) {
@@ -509,7 +510,7 @@ impl Task {
             refusals += u32::from(is_unexplained);
             let may_pass = is_unexplained || matches!(verdict, Verdict::Transient(_));
             if attempt == ATTEMPTS || !may_pass {
-                // Some of the attempts failed otherwise: that is not yet a reason to suspect the session.
+                // Some attempts failed for another reason, so this is not yet a reason to suspect the session.
                 if is_unexplained && refusals < ATTEMPTS {
                     return Verdict::Transient(words!(
                         "it was refused without a usable error code"
@@ -550,7 +551,7 @@ impl Task {
         match verdict {
             Verdict::Renewed(_) | Verdict::Ended => schedule.reset(),
             Verdict::Wait(time) => schedule.told_to_wait(&now, *time),
-            // After as many attempts as a suspicion takes.
+            // This verdict comes only after as many attempts as it takes to suspect a session.
             Verdict::Unexplained(_) => {
                 schedule.suspect();
                 schedule.failed(&now, jitter);
@@ -566,7 +567,7 @@ impl Task {
             Verdict::Transient(_) | Verdict::Opaque => {
                 known.outage.failed(&session.sid, &now, jitter);
             }
-            // It may be about this session or client only.
+            // `Retry-After` may concern only this session or client.
             Verdict::Wait(_) => {}
             _ => known.outage.is_over(),
         }

@@ -26,8 +26,8 @@ pub(super) struct Visit {
     pub(super) url: Url,
     /// The app's own, as browsers see it.
     pub(super) origin: String,
-    /// Where the session was found that the request brings: where it is kept now, or, if `session.storage` was changed,
-    /// where it was kept when its cookie was written.
+    /// The storage in which the request's session was found. It differs from the configured one if `session.storage`
+    /// was changed after the cookie was written.
     found_in: Cell<Storage>,
 }
 
@@ -165,7 +165,7 @@ impl Visit {
                 return Ok(None);
             }
         };
-        // Isolates of two deployments may run beside each other, with two values of `session.storage`.
+        // Isolates of two deployments may run at the same time with different values of `session.storage`.
         if Session::number_from_text(text.expose()).is_some() {
             self.found_in.set(Storage::InStore);
             return apart(self.task.stored(text.expose())).await.map(Some);
@@ -197,13 +197,13 @@ impl Visit {
         Ok(Some((session, is_new)))
     }
 
-    /// Returns true if the response has to bring a cookie: the user is active and that was not written down for a while,
-    /// or the session is to be kept elsewhere.
+    /// Returns true if the response must set a cookie: the user is active and the record of that is old, or the session
+    /// moves to the other storage.
     pub(super) fn is_cookie_due(&self, session: &Session) -> bool {
         self.is_moved() || self.is_activity_due(session)
     }
 
-    /// Returns true if the session is to be kept elsewhere from now on.
+    /// Returns true if the session moves to the other storage.
     fn is_moved(&self) -> bool {
         self.found_in.get() != self.task.config().storage
     }

@@ -11,8 +11,9 @@
 //! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
-//! The host's channel has a name of its own for each version of hints, issuer and client ([`channel`]), so that the
-//! browser delivers a hint only to the vaults it concerns. Sign-outs always count. Looks at the store and sign-ins are limited to one in each [`PAUSE`].
+//! The name of the host's channel contains the version of hints, the issuer and the client ([`channel`]), so the browser
+//! delivers a hint only to the vaults it concerns. Sign-outs always count. Looks at the store, and sign-ins, are limited
+//! to one in each [`PAUSE`].
 
 use super::message::message;
 use super::{Output, Vault};
@@ -28,7 +29,7 @@ const PAUSE: Millis = Millis::from_secs(1);
 /// Longest time for which an outdated vault goes on: its pages may have work to finish.
 const STOP_AFTER: Millis = Millis::from_secs(300);
 
-/// What happened in another vault.
+/// An event in another vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// Somebody signed out, and no store has the end of the session.
@@ -42,11 +43,11 @@ pub enum News {
 /// A hint between vaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// What happened.
+    /// The event.
     pub news: News,
     /// The build of the vault in which it happened: [`Config::build`].
     pub build: u16,
-    /// When the newest page of that vault was loaded.
+    /// The time at which the newest page of that vault was loaded.
     pub loaded: UnixMillis,
 }
 
@@ -65,7 +66,7 @@ impl Hint {
     /// Reads what was posted. `None` for what is not a hint.
     #[must_use]
     pub const fn from_number(number: f64) -> Option<Self> {
-        // What is not a number, or less than nothing, is 0 here.
+        // NaN and negative numbers become 0.
         let number = number as u64;
         let news = match number & 3 {
             1 => News::SignedOut,
@@ -93,24 +94,25 @@ pub fn channel(config: &Config) -> String {
     .concat()
 }
 
-/// What this vault says in hints, and what it learned from those of others.
+/// The state of a vault that concerns hints: what it posts, and what it learned from hints of others.
 #[derive(Default)]
 pub(super) struct Hints {
-    /// When the newest of this vault's pages was loaded. Of two builds, the one with the newer page is the newer.
+    /// The time at which the newest of this vault's pages was loaded. Of two builds, the one with the newer page is the
+    /// newer.
     loaded: UnixMillis,
-    /// Whether somebody is signed in in another vault and not here; `None` if nothing is known.
+    /// True if somebody is signed in in another vault and not here; `None` if nothing is known.
     elsewhere: Option<bool>,
     next_sign_in: Millis,
     next_look: Millis,
     /// Somebody has signed in in a vault of a newer build.
     is_outdated: bool,
-    /// When this vault stops. Its pages have been told.
+    /// The time at which this vault stops. Its pages have been told.
     stop_at: Option<Millis>,
     has_stopped: bool,
 }
 
 impl Hints {
-    /// When an input is due, after `now`.
+    /// Returns the time at which an input is due, if that is after `now`.
     pub(super) fn due(&self, now: Millis) -> Option<Millis> {
         self.stop_at.filter(|at| *at > now)
     }
@@ -155,7 +157,7 @@ impl Vault {
 
     fn signed_out_elsewhere(&mut self, is_stored: bool) {
         if is_stored && self.is_in_store() {
-            // The store knows better: somebody may have signed in since.
+            // The store decides: somebody may have signed in since.
             let now = self.now.monotonic;
             if now >= self.hints.next_look {
                 self.hints.next_look = now + PAUSE;
@@ -170,7 +172,7 @@ impl Vault {
         if self.session.is_some() {
             self.end_session(EndReason::LoggedOut);
         } else if was_elsewhere != Some(false) {
-            // A vault that began after the sign-in does not know of it, and its pages may.
+            // A vault that started after the sign-in does not know of it, but its pages may.
             self.broadcast_session();
         }
     }
@@ -189,7 +191,7 @@ impl Vault {
         }
     }
 
-    /// Notes when a page was loaded that has connected.
+    /// Notes the time at which a page that has connected was loaded.
     pub(super) fn note_page(&mut self, loaded: UnixMillis) {
         self.hints.loaded = self.hints.loaded.max(loaded);
     }
@@ -206,7 +208,7 @@ impl Vault {
         self.hints.stop_at.map(|_| message("outdated").finish())
     }
 
-    /// Asks pages to reconnect where a newer vault has signed somebody in, and stops when they have, or when their
+    /// Asks pages to reconnect if somebody has signed in in a newer vault. Stops when all pages have left, or when their
     /// time is over.
     pub(super) fn make_room(&mut self) {
         if !self.hints.is_outdated || self.hints.has_stopped {

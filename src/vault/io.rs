@@ -169,9 +169,9 @@ pub enum Input<'a> {
     /// The end of [`Output::ProbeSocket`].
     #[cfg(feature = "full")]
     SocketProbed {
-        /// Which.
+        /// The call that the probe was for.
         call: CallId,
-        /// Whether the worker's policy blocked the probe, or reported it.
+        /// True if the worker's policy blocked the probe, or reported it.
         is_blocked: bool,
     },
     /// The socket of [`Output::OpenSocket`] is open.

@@ -31,7 +31,7 @@ pub(super) enum Request {
     Hello {
         /// The page's version of the protocol.
         version: u64,
-        /// When the page was loaded; 0 if it does not say.
+        /// The time at which the page was loaded; 0 if the page does not say.
         loaded: UnixMillis,
     },
     /// `login`

@@ -16,7 +16,7 @@ const SILENT: &str = words!("no answer (is it up, and does its CORS allow this o
 /// What is known of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Metadata>,
-    /// Where its metadata is, or is looked for next.
+    /// The URL at which its metadata was found, or is looked for next.
     pub(super) metadata_url: String,
     pub(super) keys: Option<Jwks>,
 }

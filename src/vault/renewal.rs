@@ -41,7 +41,7 @@ pub(super) struct Renewal {
     /// How many refreshes began because of a 401, since when.
     for_401: u32,
     for_401_since: Instant,
-    /// Whether the provider could be reached after an opaque failure is being found out.
+    /// True while a probe after an opaque failure is in flight, which shows whether the provider can be reached.
     probes: bool,
 }
 
@@ -264,7 +264,7 @@ impl Vault {
         self.renewal.schedule.is_suspected()
     }
 
-    /// Why there is no new access token for the time being.
+    /// The error for a call that cannot get a new access token now.
     fn no_new_token(&self) -> Error {
         if self.is_suspected() {
             suspected()
@@ -338,7 +338,7 @@ impl Vault {
                 self.refresh_postponed(&why);
             }
             Verdict::Opaque => {
-                self.transient(words!("there was no answer that could be read"));
+                self.transient(words!("no response could be read"));
                 if !self.is_suspected() {
                     self.probe();
                 }

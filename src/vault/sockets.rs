@@ -5,9 +5,9 @@
 //! this machine's business: the host passes it on. How often a token expires while a socket is open does not
 //! matter either; the API has seen one, and decides for itself how long that is good.
 //!
-//! A token in the query is seen by whoever collects reports of the worker's Content-Security-Policy: a report of a
-//! socket that the policy does not allow has the whole address in it (CSP 3 5.4). So such an address is tried without
-//! a token first. Policies compare no query, so that the result holds for the address with the token, too.
+//! If the worker's Content-Security-Policy does not allow a socket, the violation report contains the socket's whole
+//! address (CSP 3 5.4), and so a token in the query. The vault therefore tries such an address without the token first.
+//! Policies do not compare queries, so the result also holds for the address with the token.
 //!
 //! A handshake that failed tells no script why (WHATWG `WebSockets` 3.1), so that it is not tried again here: a 401
 //! cannot be told from a network that is down.
@@ -26,7 +26,8 @@ use crate::text;
 
 /// Most sockets of one page at once.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
-/// Addresses that are remembered as allowed. Beyond that the oldest is forgotten, and tried again when it is next used.
+/// Most addresses that are remembered as allowed. Beyond that the oldest is forgotten, and is tried again at its next
+/// use.
 const MAX_PROBED: usize = 64;
 /// Most sockets at once, over all pages.
 const MAX_SOCKETS: usize = 128;
@@ -46,7 +47,7 @@ pub(super) struct Socket {
 /// The attempt without a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Probe {
-    /// Not begun, or not needed.
+    /// The probe has not begun, or is not needed.
     None,
     Pending,
     Passed,

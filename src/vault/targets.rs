@@ -34,7 +34,7 @@ impl Vault {
     /// The next refresh is for this.
     pub(super) fn aim_refresh(&mut self, which: Which) {
         if !self.renewal.is_under_way() {
-            // What ended the suspicion has to concern the session.
+            // Only a refresh for the session's own token can end a suspicion.
             self.renewal.target = which.filter(|_| !self.is_suspected());
         }
     }
@@ -82,7 +82,7 @@ impl Vault {
         let (code, because) = match verdict {
             Verdict::InteractionRequired(because) => (Code::InteractionRequired, because),
             Verdict::Misconfigured(because) => (Code::ClientRejected, because),
-            // It may concern the session as well, which a refresh for its own token tells.
+            // The refusal may concern the session as well. A refresh for the session's own token will show that.
             Verdict::Unexplained(because) => {
                 is_unexplained = true;
                 (Code::ClientRejected, because)

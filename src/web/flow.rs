@@ -65,7 +65,7 @@ impl Flow {
     }
 }
 
-/// Returns false only if there is no network for sure.
+/// Returns false only if the browser knows that there is no network.
 fn is_online(scope: &JsValue) -> bool {
     js::get(&js::get(scope, "navigator"), "onLine").is_truthy()
 }

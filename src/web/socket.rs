@@ -44,7 +44,7 @@ const CLOSED: f64 = 3.0;
 pub(super) struct Sockets {
     open: Vec<Socket>,
     probes: Vec<Probe>,
-    /// Whether violations of the worker's policy are listened for.
+    /// True if the host listens for violations of the worker's policy.
     is_listening: bool,
 }
 
@@ -62,14 +62,14 @@ struct Socket {
     port: JsValue,
     /// Looks for the token in what comes.
     guard: Option<Guard>,
-    /// Whether its handshake is through.
+    /// True after the handshake.
     is_open: bool,
 }
 
 impl Host {
-    /// Connects without a token. Chromium returns a socket that is closed already if the policy blocks it, Firefox and
-    /// `WebKit` throw. If a policy only reports, Chromium and Firefox tell by an event, which comes before the handshake
-    /// has an end; `WebKit` tells nobody, but sends no report either.
+    /// Connects without a token. If the policy blocks the socket, Chromium returns a closed one, and Firefox and `WebKit`
+    /// throw. If a policy only reports the socket, Chromium and Firefox fire an event before the handshake ends. `WebKit`
+    /// fires no event, but sends no report either.
     pub(super) fn probe_socket(&mut self, call: CallId, url: String) {
         if !core::mem::replace(&mut self.sockets.is_listening, true) {
             let violated = self.listener(Event::PolicyViolated, 0);
@@ -91,7 +91,8 @@ impl Host {
         self.sockets.probes.push(Probe { call, url, socket });
     }
 
-    /// The violation may be one of several probes' or of none; probes of the same origin share their verdict.
+    /// Ends the probes that a violation may concern: the event names an origin, so probes of that origin share the
+    /// verdict.
     pub(super) fn policy_violated(&mut self, event: &JsValue) {
         let blocked = js::get_text(event, "blockedURI").unwrap_or_default();
         let Some(origin) = origin_of(&blocked) else {
