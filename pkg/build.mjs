@@ -54,9 +54,9 @@ const shrink = async (entry) => {
 }
 
 /**
- * What the page imports when there is need: what errors say, and why a worker's script did not run; what only popups need; ways back to a session and to a
- * vault; event sources and sockets; the way to a vault on an origin of its own, and to a token handler; forms that the
- * engine cannot read.
+ * Files that the page imports only when it needs them: error messages; the reason why a worker did not start; popups;
+ * resuming a session; reconnecting to a vault; event sources and sockets; the clients of a vault on its own origin and of
+ * a token handler; forms that the engine cannot read.
  */
 const SELDOM = [
   'words',

@@ -66,9 +66,9 @@ codes! {
     /// The provider granted scopes that the login did not ask for.
     ScopeExceeded = "scope_exceeded", "Add the scopes to scope if the provider always grants them; else find out what changed the request.";
     /// `offline_access` was requested, and the provider issued no refresh token.
-    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; else allow them to this client there.";
+    RefreshTokenMissing = "refresh_token_missing", "Set consent: 'always' if the provider issues refresh tokens only then; else allow refresh tokens for this client at the provider.";
     /// The provider announces pushed authorization requests (RFC 9126) and does not let this client use them.
-    LoginNotPushed = "login_not_pushed", "Script can change such a request: let this client and origin push it at the provider, or set par: false.";
+    LoginNotPushed = "login_not_pushed", "Allow pushed requests for this client and origin at the provider, or set par: false.";
     /// The callback's `state` belongs to no login that was begun here.
     LoginUnknown = "login_unknown", "Begin with login(); a callback URL cannot be opened by hand or in another browser.";
     /// The callback URL was opened a second time.
@@ -113,7 +113,7 @@ codes! {
     StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";
     /// The worker's own Content-Security-Policy blocks a socket whose address would contain the token, or reports it.
     #[cfg(feature = "full")]
-    SocketBlocked = "socket_blocked", "Add the address to connect-src in each policy that the worker's file is served with, report-only ones included.";
+    SocketBlocked = "socket_blocked", "Add the address to connect-src in each policy that the worker's file is served with, including report-only ones.";
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
     /// The API's answer has the access token in it that its request was sent with.

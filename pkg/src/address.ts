@@ -16,7 +16,7 @@ export const isAnswer = (url: URL): boolean => {
   return answer.has('state') && (answer.has('code') || answer.has('error'))
 }
 
-/** Would it be one with a `state`? Some providers leave it out of errors. */
+/** Returns true if this is such a response, but without `state`. Some providers leave `state` out of errors. */
 export const lacksState = (url: URL): boolean => {
   const answer = answerOf(url)
   return !answer.has('state') && (answer.has('code') || answer.has('error'))

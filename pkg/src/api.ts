@@ -42,10 +42,10 @@ export interface Strongroom {
   /**
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
-   * `redirect` leaves the page; the promise settles only if that fails. While `handleCallback()` of this page is in
-   * flight, it waits: it resolves if that brings a session and these options ask for no more than that login did, and
-   * rejects with its error. See docs/login.md. `popup` must be called in a
-   * click handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
+   * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in flight,
+   * `login()` waits for it first. It resolves if the callback brings a session and these options ask for no more than
+   * the finished login did. It rejects with the callback's error. See docs/login.md. `popup` must be called in a click
+   * handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
    * told what the user types in elsewhere, and the promise resolves with the session.
    */
   login(options?: LoginOptions): Promise<Session>
@@ -203,8 +203,8 @@ export interface LogoutOptions {
 /** The result of {@link Strongroom.logout}. */
 export interface LogoutResult {
   /**
-   * Whether the provider has confirmed that the refresh token is revoked. `false` if it has no `revocation_endpoint`,
-   * refused, or did not answer at once, and if there was no refresh token.
+   * True if the provider has confirmed that the refresh token is revoked. False if there was no refresh token, or if the
+   * provider announces no `revocation_endpoint`, refused, or did not respond at once.
    */
   revoked: boolean
 }
@@ -241,8 +241,8 @@ export interface StrongroomErrorLike extends Error {
    */
   readonly login?: Demand
   /**
-   * On errors of {@link Strongroom.handleCallback}: the `returnTo` of the login that failed, if the answer belongs to a
-   * login that began here. Pass it to the next `login()`, or show that page.
+   * On errors of {@link Strongroom.handleCallback}: the `returnTo` of the login that failed, if the response belongs to
+   * a login that began here. Pass it to the next `login()`, or show that page.
    */
   readonly returnTo?: string
   /**

@@ -1,6 +1,6 @@
 /**
- * What vaults have in common: those over one store a lock, and a way to say that the store has changed; all of this
- * origin a channel for hints.
+ * Connects the vaults of one origin: vaults that share a store have a lock, and tell each other when the store has
+ * changed. All vaults of the same issuer and client have a channel for hints.
  */
 export interface Common {
   /** Begins to listen to the others of this name. */
@@ -11,10 +11,10 @@ export interface Common {
   giveUp(): void
   unlock(): void
   tell(): void
-  /** Begins to listen to hints of the other vaults of this name (src/vault/hints.rs). */
+  /** Begins to listen to hints on the channel of this name (src/vault/hints.rs). */
   hear(name: string, hinted: () => void): void
   hint(number: number): void
-  /** A newer vault has taken this one's place. */
+  /** Ends this vault, because a newer one has taken its place. */
   stop(): void
   /** For good: the core is gone. Whoever waits for the lock gets it. */
   close(): void

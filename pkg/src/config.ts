@@ -52,27 +52,30 @@ export interface VaultConfig {
    */
   dpop?: boolean
   /**
-   * Pushes authorization requests to the provider (PAR, RFC 9126), so that the address for the user's browser contains
-   * only a reference to them, and script of the page cannot change them.
+   * Pushes authorization requests to the provider (PAR, RFC 9126): the address for the user's browser then contains only
+   * a reference to the request, and script of the page cannot change the request.
    *
-   * `'auto'` (default): if the provider's metadata has a `pushed_authorization_request_endpoint`. If the provider does not
-   * accept this client or origin there, the vault goes on without, with the warning `login_not_pushed`; any other failure
-   * fails the login. `true`: a login that cannot be pushed fails. `false`: requests are not pushed. It costs one request
-   * to the provider per login. A reference is good for one use, so after Back or a reload at the provider the user has to
-   * start the login again.
+   * `'auto'` (default): requests are pushed if the provider's metadata has a `pushed_authorization_request_endpoint`. If
+   * that endpoint does not accept this client or origin, the vault stops pushing and warns with `login_not_pushed`; any
+   * other failure fails the login. `true`: a login that cannot be pushed fails. `false`: requests are not pushed.
+   *
+   * A push costs one request to the provider per login. A reference is good for one use, so after Back or a reload at
+   * the provider the user has to start the login again.
    */
   par?: boolean | 'auto'
   /**
-   * `'provider'` (default): the provider decides whether to ask the user for consent. `'always'`: each login asks for
-   * it by `prompt=consent`, besides what `login({ prompt })` says; silent logins (`none`) do not. Some providers issue
-   * a refresh token for `offline_access` only then (OpenID Connect Core 11), in which case the vault warns with
-   * `refresh_token_missing`. At others users cannot consent, and `'always'` would keep them out.
+   * `'provider'` (default): the provider decides whether to ask the user for consent. `'always'`: each login sends
+   * `prompt=consent`, besides the `prompt` of `login()`; silent logins (`none`) do not.
+   *
+   * Some providers issue a refresh token for `offline_access` only with `'always'` (OpenID Connect Core 11). The vault
+   * warns with `refresh_token_missing` if none arrives. At other providers users cannot consent, and `'always'` would
+   * keep them out.
    */
   consent?: 'provider' | 'always'
   /**
-   * What to do if the provider grants scopes that the login did not ask for: `'warn'` (default) with `scope_exceeded` on the
-   * page's console, since many providers do so of their own accord, or `'refuse'` the login with that error. Where requests
-   * are not pushed, script of the page can ask for more scopes. Needs strongroom_full_bg.wasm.
+   * The reaction if the provider grants scopes that the login did not ask for. `'warn'` (default): `scope_exceeded` on the
+   * page's console, since many providers grant more scopes of their own accord. `'refuse'`: the login fails with that
+   * error. Where requests are not pushed, script of the page can ask for more scopes. Needs strongroom_full_bg.wasm.
    */
   unrequestedScopes?: 'warn' | 'refuse'
   /**
@@ -81,9 +84,9 @@ export interface VaultConfig {
    */
   trustedAudiences?: string[]
   /**
-   * Where the provider puts its answer. `'fragment'` keeps the code out of servers' logs (OAuth 2.0 Multiple Response
-   * Type Encoding Practices 2.1); then an answer in the query counts for nothing. Default `'query'`. Like the options below it needs
-   * strongroom_full_bg.wasm.
+   * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs (OAuth
+   * 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default `'query'`. This
+   * option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need strongroom_full_bg.wasm.
    */
   responseMode?: 'query' | 'fragment'
   /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */
@@ -117,24 +120,26 @@ export interface ApiRule {
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]
   /**
-   * What of a response is searched for the session's access tokens. If one is found, the call fails with
-   * `token_reflected`: an API that echoes its request would hand the token to the page. `'refuse'` (default): headers
-   * and body, and messages of sockets; a page may then not ask for a part of a response (`Range`). `'headers'`: the
-   * headers, for large downloads where the search is too slow. `'allow'`: nothing. If several rules allow a request,
-   * the first one counts. docs/deployment.md lists what is found and what is not.
+   * The parts of a response that are searched for the session's access tokens. If a token is found, the call fails with
+   * `token_reflected`, since an API that echoes its request would hand the token to the page.
+   *
+   * `'refuse'` (default): headers, body, and messages of sockets are searched; a page must then not ask for a part of a
+   * response (`Range`). `'headers'`: only headers are searched, for large downloads where the search is too slow.
+   * `'allow'`: nothing is searched. If several rules allow a request, the first one counts. docs/deployment.md lists
+   * what is found and what is not.
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
-   * Let the browser keep responses in its HTTP cache. By default every call is sent with `cache: 'no-store'`, whatever
-   * the page asks for: a response that is refused because it contains the token could otherwise be read from the cache
-   * in pieces, and would be on the disk. `true` gives up that protection for the rule: it implies `reflection: 'allow'`,
-   * and any other `reflection` is an error. Default false. Needs strongroom_full_bg.wasm.
+   * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
+   * whatever the page asks for. Otherwise a page could read a refused response, and the token in it, from the cache in
+   * pieces, and the response would be on the disk. `true` gives up that protection for the rule: it implies
+   * `reflection: 'allow'`, and any other `reflection` is an error. Needs strongroom_full_bg.wasm.
    */
   cache?: boolean
   /**
-   * Request headers that pages may set although strongroom refuses them, such as `['X-Amzn-Trace-Id', 'Range']`: for an
-   * API that does not trust them. `_` counts as `-`. Some cannot be allowed, such as `Authorization` and `Cookie`.
-   * docs/fetch.md has the list. Needs strongroom_full_bg.wasm, as does `denyHeaders`.
+   * Request headers that pages may set although strongroom refuses them, such as `['X-Amzn-Trace-Id', 'Range']`. Allow a
+   * header only for an API that does not trust it. `_` counts as `-`. Some headers cannot be allowed, such as
+   * `Authorization` and `Cookie`. docs/fetch.md has the list. Needs strongroom_full_bg.wasm, as does `denyHeaders`.
    */
   allowHeaders?: string[]
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */

@@ -49,7 +49,7 @@ export const connectFrame = async (
     if (places.get(href) === left) places.delete(href)
     left.frame.then(({ element }) => element.remove()).catch(() => {})
   }
-  /** The one that there is, unless it is the one whose vault has failed or is outdated. */
+  /** Enters the page's frame, or a new one if the vault of that frame has failed or is outdated. */
   const enter = async () => {
     let next = places.get(href)
     if (!next || next === place) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))

@@ -25,7 +25,7 @@ type AnyWorker = SharedWorker | Worker
 const NO_BROWSER = '\x07c'
 const NO_CALLBACK = '\x07d'
 
-/** How long a page may take before it calls `handleCallback()`, in milliseconds. */
+/** Milliseconds after which a page that has not called `handleCallback()` is reminded. */
 const REMINDER = 5000
 
 export type * from './api.js'
@@ -37,11 +37,13 @@ export { StrongroomError }
  * Each call makes a connection of its own, so the same worker may be passed again.
  *
  * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
- *   in the same turn: a worker that fails to load says so only once. Or a function that makes it, for
- *   `reconnect()`, for the worker of a newer deployment (docs/deployment.md), and so that `worker_failed` can say what is
- *   wrong with its file; it may return a promise. Or, with no vault in the browser, the path on this origin where the
- *   endpoints of a token handler (`strongroom/edge`) are, such as `/auth`: the room has the same interface, and
- *   docs/edge.md says what differs.
+ *   in the same turn: a worker that fails to load says so only once.
+ *
+ *   Better: a function that makes the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
+ *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to say what is wrong with the file.
+ *
+ *   Or, with no vault in the browser, the path on this origin where the endpoints of a token handler (`strongroom/edge`)
+ *   are, such as `/auth`: the room has the same interface, and docs/edge.md says what differs.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
  *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
  *   handler says, such as `coordinator_unavailable`.
@@ -98,7 +100,7 @@ export const connect = async (
       session = null
       stopWatching?.()
       hasFailed = !!error
-      // Not for a page that has let go of the vault itself.
+      // A page that called close() itself gets no event.
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
         const fail = () => emit('failed', failure)
@@ -178,7 +180,7 @@ export const connect = async (
     },
   }
   if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
-  // The login that this page is the answer to is finished by nobody.
+  // The address contains a login's response, and nobody has finished that login.
   reminder = setTimeout(
     async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
     REMINDER,

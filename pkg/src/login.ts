@@ -7,20 +7,20 @@ import type { DeviceCode } from './messages.js'
 import type { Link } from './port.js'
 import { refuse } from './spell.js'
 
-/** In sessionStorage: what this tab's last login by redirect asked of the user. */
+/** The key in sessionStorage under which a tab remembers the options of its last login by redirect. */
 const ASKED = 'strongroom.asked'
 
 /**
  * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
  *
- * In redirect mode it first waits for a callback of this page that is in flight, as when a route guard runs during
- * `handleCallback()`. The login of that callback then counts as this one, unless this one asks for more: otherwise the
- * two would send the page back and forth without end.
+ * In redirect mode it first waits for a callback of this page that is in flight, such as when a route guard runs during
+ * `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else happens. Without this,
+ * guard and callback would send the page back and forth forever.
  */
 export const login = (link: Link, options: LoginOptions = {}, hasSession: () => unknown): Promise<void> =>
   new Promise((resolve) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
-    // Without what only saves the user some typing, and identifies them.
+    // Without the options that only save the user some typing: they identify the user.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
     const cancelled = () => refuse('login_cancelled')
     if (signal?.aborted) return resolve(cancelled())
@@ -46,7 +46,7 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
         try {
           sessionStorage.setItem(ASKED, demand)
         } catch {
-          // Then a guard that asks for a step-up each time gets one each time.
+          // Without storage, a guard that asks for a step-up each time gets one each time.
         }
         return location.assign(url)
       }
@@ -73,7 +73,7 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
         {
           answer(message) {
             if (message.t === 'done') return end()
-            // Where to go, or what the user is to type in elsewhere.
+            // The address to go to, or the code that the user types in elsewhere.
             const { url } = message as { url?: string }
             url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
             return true
@@ -84,7 +84,7 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
       )
     }
     const isEnough = async (result: unknown) => {
-      // Behind the announcement of the session, where another connection has finished the callback.
+      // This response arrives after the announcement of the session, if another connection has finished the callback.
       await link.query({ t: 'inspect' }).catch(() => {})
       return result && hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))
     }

@@ -25,8 +25,8 @@ export const lockName = (name: number): string => `strongroom ${name}`
 /** What a page may send. `id` is unique within its port and names the answer. */
 export type PageMessage =
   /**
-   * First on every port; answered by `ready` or `failed`. A second one changes nothing. `loaded`: when the page was
-   * loaded, in milliseconds since the Unix epoch. Of two deployments the one whose page was loaded last is the newer.
+   * First on every port; answered by `ready` or `failed`. A second one changes nothing. `loaded`: the time at which the
+   * page was loaded, in milliseconds since the Unix epoch. Of two deployments, the one with the last loaded page is newer.
    */
   | { t: 'hello'; version: number; loaded: number }
   /** Begin a login; answered by `navigate`, then, in popup mode, by `done`; in device mode by `device` and `done`. */
@@ -126,7 +126,7 @@ export type VaultMessage =
   /** A callback was dealt with. `popup`: it belongs to another page's popup, close this one. */
   | { t: 'settled'; id: number; callback: boolean; returnTo: string | null; popup: boolean }
   /**
-   * The session began, was renewed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: whether
+   * The session began, was renewed, or ended (`null`, with the reason). Sent to every port. `elsewhere`: true if
    * somebody is signed in in another vault of this origin and client, and not here; absent if that is not known.
    */
   | {
@@ -136,7 +136,7 @@ export type VaultMessage =
       from?: undefined
       elsewhere?: boolean
     }
-  /** Something that developers should know, once per vault; to be printed on the page's console. */
+  /** A warning for developers, once per vault. The page prints it on its console. */
   | { t: 'warning'; warning: string; message: string }
   /** The session is about to end, at this time, unless the user does something. Sent to every port. */
   | { t: 'expiring'; at: number }
@@ -156,13 +156,13 @@ export type VaultMessage =
   /** Call `id` failed as `fetch` fails when the network does. */
   | { t: 'network_error'; id: number }
   /**
-   * Operation `id` was refused or failed. `login`: which login would help. `returnTo`, of a callback: where the user
-   * was when the login began. The page's error has both.
+   * Operation `id` was refused or failed. `login`: the options of a login that would help. `returnTo`, for a callback:
+   * the page on which the user was when the login began. The page's error has both.
    */
   | { t: 'error'; id: number; code: string; message: string; login?: Demand; returnTo?: string }
   /**
-   * Operation `id` is complete. `url`: where to send the user for the provider's own logout. `revoked`: whether the
-   * provider has confirmed that the refresh token is revoked.
+   * Operation `id` is complete. `url`: the address of the provider's own logout. `revoked`: true if the provider has
+   * confirmed that the refresh token is revoked.
    */
   | { t: 'done'; id: number; url: string | null; revoked: boolean }
   /** What the vault holds: kinds, ages and fingerprints, never values. */

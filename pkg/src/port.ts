@@ -90,7 +90,7 @@ export interface Link {
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with this error, and all that would follow. */
   end(code: string, message?: string): void
-  /** Announces nothing any more, and ends when nothing is pending; `ended` is called then. */
+  /** Announces nothing more, ends when nothing is pending, and then calls `ended`. */
   retire(ended: () => void): void
 }
 
@@ -108,7 +108,7 @@ export interface Listener {
  * A worker that fails to load says so by an `error` event only, which Chromium 156 loses now and then if the worker is
  * a shared one, and one that runs something else says nothing at all: hence the time limit, in seconds.
  *
- * @param make What `connect()` was given.
+ * @param make The argument of `connect()`.
  */
 export const open = (
   worker: Link['at'],

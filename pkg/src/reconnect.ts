@@ -1,4 +1,4 @@
-/** Another worker in the place of one whose vault has failed or is outdated. A file of its own: most pages never need it. */
+/** Replaces a worker whose vault has failed or is outdated. A separate file, because most pages never need it. */
 import type { Announcement, FrameDoor, Link, Listener, open as Open } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
@@ -41,11 +41,11 @@ const release = (worker: AnyWorker) => {
 }
 
 /**
- * Goes over from an outdated vault to the one of the worker that the page's function makes by now. What is pending
- * stays with the old one until it is done. Where the function makes the same worker once more, which a shared one of
- * the same address is, the page stays until that vault stops.
+ * Moves from an outdated vault to the vault of the worker that the page's function makes now. Pending operations finish
+ * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
+ * stays until the old vault stops.
  *
- * `open` is index.js's own, or it would be here twice.
+ * `open` is passed in by index.js, so that this file does not contain it a second time.
  */
 export const move = async (
   old: Link,
@@ -66,7 +66,7 @@ export const move = async (
   const connecting = open(at, timeout, relay, make)
   const next = await connecting.catch(() => undefined)
   if (!next || old.isOver() || next.lock === old.lock) {
-    // The old one serves until it stops. Then the page reconnects, or hears why it cannot.
+    // The old vault serves this page until it stops. Then the page reconnects, or hears why it cannot.
     next?.end('closed')
     return release(at)
   }

@@ -28,7 +28,7 @@ const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly
   if (given instanceof Response) {
     const [url] = given.url.split('?')
     if (!given.ok) throw new Error(`${url} answered ${given.status}`)
-    // As many servers do for files that are not there.
+    // Many servers send the app's page for files that do not exist.
     if (/html/.test(given.headers.get('content-type')!)) throw new Error(`${url} is HTML, not WebAssembly`)
   }
   return initSync({ module: await compile(given) }).memory

@@ -17,7 +17,10 @@ const BY_CODE: Record<string, string> = {
   origin_not_allowed: "% is not among the `apps` of the vault's frame",
 }
 
-/** The page's own texts, by the code that src/fetch.ts and src/index.ts leave for each; the core's begin with others. */
+/**
+ * The page's own texts, by the codes that src/fetch.ts and src/index.ts use for them. The core's codes begin with other
+ * characters.
+ */
 const OWN: Record<string, string> = {
   '\x07a': "a token needs a request of mode 'cors', which this is not: ",
   '\x07b': 'this browser cannot send a stream as a body',

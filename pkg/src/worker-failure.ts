@@ -1,28 +1,28 @@
 /**
- * Explains why a worker's script did not run. A file of its own, which a page loads when that happens: browsers fire an
- * `error` event that says nothing, and a worker object does not have its URL.
+ * Explains why a worker's script did not run. Browsers fire an `error` event without a reason, and a worker object does
+ * not have its URL. A separate file, which a page loads only when this happens.
  */
 
-/** Milliseconds that a worker's file that threw has to give its own reason, which comes by the port. */
+/** Milliseconds for which a worker whose file threw may still give its own reason through the port. */
 const PATIENCE = 1000
 
 /** Milliseconds for all requests. */
 const TIME_LIMIT = 5000
 
-/** Milliseconds after which an entry of the performance timeline that has not come does not come. */
+/** Milliseconds to wait for an entry of the performance timeline. */
 const ENTRY_DELAY = 300
 
-/** Most files that are looked at: the worker's own, and those that it imports. */
+/** Most files that are checked: the worker's own, and those that it imports. */
 const MAX_FILES = 20
 
 const AS_ONE =
   "write new SharedWorker(new URL('./auth.worker.ts', import.meta.url), …) as one expression, by which bundlers find the file and compile it"
 
 /**
- * Resolves with what happened.
+ * Resolves with an explanation, or with an empty string.
  *
- * @param event The worker's `error` event. A vault's frame has looked itself, and sends a `CustomEvent` with the result.
- * @param make What `connect()` was given. Only a function that makes the worker can be asked for its URL.
+ * @param event The worker's `error` event. A vault's frame looks for the reason itself, and sends a `CustomEvent` with it.
+ * @param make The argument of `connect()`. Only a function that makes the worker reveals the worker's URL.
  */
 export const explain = async (event: Event | undefined, make: unknown): Promise<string> => {
   if (event instanceof CustomEvent) return event.detail
@@ -42,7 +42,7 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   )
 }
 
-/** The URL of the worker that this function makes: it is called with constructors that make none. */
+/** Returns the URL of the worker that this function makes, by calling it with constructors that make no worker. */
 const urlMadeBy = (make: () => unknown): string | undefined => {
   let url: string | undefined
   class Stub extends EventTarget {
@@ -61,31 +61,31 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
   try {
     make()
   } catch {
-    // It may want more of the worker than a stub has.
+    // The function may use more of the worker than a stub has.
   } finally {
     names.forEach((name, i) => (scope[name] = genuine[i]))
   }
   return url
 }
 
-/** What is wrong with the script at `url`, or with one that it imports. */
+/** Finds out what is wrong with the script at `url`, or with one that it imports. */
 const faultOf = async (url: string, seen: Set<string>, signal: AbortSignal): Promise<string | undefined> => {
   if (seen.has(url) || seen.size === MAX_FILES) return
   seen.add(url)
   if (url.startsWith('data:')) {
-    return `the worker's URL is a data: URL, in which a bundler has put the file as it is: ${AS_ONE}`
+    return `the worker's URL is a data: URL, into which a bundler has put the source file as it is: ${AS_ONE}`
   }
   const name = withoutQuery(url)
-  const raw = `${name} is TypeScript as it was written: ${AS_ONE}`
+  const raw = `${name} is a TypeScript source file, which was not compiled: ${AS_ONE}`
   const isTypeScript = /\.[cm]?tsx?$/.test(name)
   const file = (await read(url, signal)) ?? (await preload(url, signal))
   if (!file) {
     return isTypeScript ? raw : `${name} could not be loaded or run, and the page cannot look at it`
   }
   const { status, type, source } = file
-  if (status < 200 || status > 299) return `${name} was not found: it is answered with ${status}`
+  if (status < 200 || status > 299) return `${name} was not found: the server responds with ${status}`
   if (/html/.test(type) || source.trimStart().startsWith('<')) {
-    return `${name} is answered with HTML instead of JavaScript, as many servers do for files that are not there`
+    return `${name} is HTML instead of JavaScript, which many servers send for files that do not exist`
   }
   if (!/(java|ecma)script/.test(type)) {
     return isTypeScript ? raw : `${name} is served as '${type}', which browsers do not run`
@@ -117,7 +117,7 @@ const read = async (url: string, signal: AbortSignal): Promise<File | undefined>
   }
 }
 
-/** Where the page's policy forbids requests, but allows scripts: a preloaded one does not run. */
+/** Looks at a script by preloading it, where the page's policy forbids requests but allows scripts. It does not run. */
 const preload = (url: string, signal: AbortSignal): Promise<File | undefined> =>
   new Promise((resolve) => {
     const link = document.createElement('link')

@@ -29,8 +29,10 @@ export interface VaultOptions {
 }
 
 /**
- * What only the full module can do, by the configuration's JSON: every option that is `true` except `par`, and some others, of
- * which a rule's are told from those of its surroundings by the rule's `url`. The metadata's own have an underscore. A text that looks like one of these loads the full module in vain.
+ * Matches the configuration's JSON if it has an option that only the full module supports: every option that is `true`
+ * except `par`, and some others. A rule's `audience` and `scope` are recognized by the rule's `url` beside them. Members of
+ * the metadata do not match, since their names have an underscore. A string that looks like such an option loads the full
+ * module without need.
  */
 const NEEDS_FULL =
   /"((?!par")[^_"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
@@ -64,13 +66,13 @@ let alive: Promise<string> | undefined
  * What is wrong, with the configuration or with loading the core, is told to every page that connects and
  * written to the worker's console.
  *
- * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if it was called before. The first vault then ends too,
- *   since nobody could say which of the two configurations was meant.
+ * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if it was called before. The first
+ *   vault then ends too, since it is not clear which of the two configurations was meant.
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
     const message =
-      'vault() was called outside a worker. Call it in a file of its own, and make the worker of that.'
+      'vault() was called outside a worker. Call it in a separate file, and start the worker from that file.'
     throw new StrongroomError('unsupported', message)
   }
   if (started) {
@@ -152,7 +154,7 @@ const attempt = (action: () => void) => {
   }
 }
 
-/** The end of a vault that is outdated: its pages get another worker. */
+/** Ends an outdated vault: its pages get another worker. */
 const stop = () => {
   end({ code: 'vault_outdated', message: 'somebody has signed in in a newer version of this app' })
   setTimeout(close, 1000)

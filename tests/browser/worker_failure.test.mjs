@@ -20,7 +20,7 @@ afterEach(() => {
   while (undo.length) undo.pop()()
 })
 
-/** What a page learns from `connect()` about a worker from `url`, in a browser session of its own. */
+/** Returns the error of `connect()` to a worker from `url`, in a browser session of its own. */
 async function outcome(kind, url = '/auth.worker.js', form = 'function') {
   const page = await app.open('/empty')
   const result = await page.evaluate(connecting, { kind, url, form })
@@ -45,13 +45,13 @@ const source = (body) => () => app.setWorker(body)
 const html = { headers: { 'Content-Type': 'text/html' }, body: '<!doctype html><title>App</title>' }
 const AS_ONE = /new SharedWorker\(new URL\([^)]*\), …\) as one expression/
 
-/** What is wrong with a worker, and what the message says. */
+/** Faults of a worker, each with the message for it. */
 const FAILURES = {
   'is not found': [
     () => override('/auth.worker.js', { status: 404, body: 'Not found' }),
-    /auth\.worker\.js was not found: it is answered with 404/,
+    /auth\.worker\.js was not found: the server responds with 404/,
   ],
-  'is HTML': [() => override('/auth.worker.js', html), /auth\.worker\.js is answered with HTML instead of/],
+  'is HTML': [() => override('/auth.worker.js', html), /auth\.worker\.js is HTML instead of JavaScript/],
   'imports a bare name': [
     source(`import { vault } from 'strongroom/worker'`),
     /auth\.worker\.js imports 'strongroom\/worker', a bare name.*bundle the file/,
@@ -62,14 +62,14 @@ const FAILURES = {
   ],
   'imports what is not there': [
     source(`${IMPORT}\nimport '/gone.js'`),
-    /gone\.js was not found: it is answered with 404/,
+    /gone\.js was not found: the server responds with 404/,
   ],
   'imports HTML': [
     () => {
       override('/strongroom/worker.js', html)
       app.setWorker(IMPORT)
     },
-    /strongroom\/worker\.js is answered with HTML/,
+    /strongroom\/worker\.js is HTML/,
   ],
   'has a syntax error': [
     source(`${IMPORT}\nvault({`),
@@ -90,10 +90,10 @@ for (const kind of KINDS) {
   }
 
   const URLS = {
-    'raw TypeScript': ['/auth.worker.ts', /auth\.worker\.ts is TypeScript as it was written/],
+    'raw TypeScript': ['/auth.worker.ts', /auth\.worker\.ts is a TypeScript source file/],
     'a data: URL': [
       `data:video/mp2t;base64,${btoa(`import { vault } from 'strongroom/worker'`)}`,
-      /data: URL, in which a bundler has put the file/,
+      /data: URL, into which a bundler has put the source file/,
     ],
   }
   for (const [name, [url, message]] of Object.entries(URLS)) {

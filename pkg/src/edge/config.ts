@@ -58,9 +58,9 @@ export interface TokenHandlerConfig {
   origin?: FromEnv<string>
   /** The ID token's claims that the page may see, besides `sub`. */
   claims?: string[]
-  /** Whether each login asks for consent (`prompt=consent`): see `consent` in `strongroom/worker`. Default `'provider'`. */
+  /** `'always'`: each login asks for consent (`prompt=consent`). Default `'provider'`: the provider decides. */
   consent?: 'provider' | 'always'
-  /** What to do with scopes that a login did not ask for: log `scope_exceeded` (default), or `'refuse'` the login. */
+  /** `'warn'` (default) logs `scope_exceeded` if scopes beyond the request are granted; `'refuse'` fails the login. */
   unrequestedScopes?: 'warn' | 'refuse'
   /** Audiences that an ID token may name besides the client although it has no `azp`. Default: none. */
   trustedAudiences?: string[]
@@ -125,8 +125,8 @@ export interface Route {
    */
   reflection?: 'refuse' | 'headers' | 'allow'
   /**
-   * Request headers that go to the upstream although the handler removes them, such as `['X-Api-Key']`. `_` counts as
-   * `-`. Some cannot be allowed, such as `Authorization` and `Cookie`. docs/edge.md has the list.
+   * Request headers that go to the upstream although the handler removes them by default, such as `['X-Api-Key']`. `_`
+   * counts as `-`. Some headers cannot be allowed, such as `Authorization` and `Cookie`. docs/edge.md has the list.
    */
   allowHeaders?: string[]
   /** More request headers that do not go to the upstream. */

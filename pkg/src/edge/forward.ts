@@ -176,7 +176,7 @@ export class Forwarded {
     })
   }
 
-  /** Returns true if a compressed body goes on as it is: nothing in it is searched, and the platform can. */
+  /** Returns true if a compressed body is passed on as it is: nothing in it is searched, and the platform can do so. */
   #passesCoded(): boolean {
     return this.#forward.reflection !== 'refuse' && CAN_PASS_CODED
   }
@@ -280,12 +280,12 @@ const DECODED: string[] = [
 ]
 
 /**
- * Whether `fetch` leaves a body compressed: Bun's does when it is told to (`decompress: false`), and Cloudflare's does
- * unless somebody reads the body. The others decode it in any case.
+ * True if `fetch` can leave a body compressed. Bun's does with `decompress: false`, and Cloudflare's does unless the body
+ * is read. The others always decode it.
  */
 const CAN_PASS_CODED: boolean = 'Bun' in globalThis || 'WebSocketPair' in globalThis
 
-/** A body of this length, said in the way that Cloudflare wants: elsewhere the header is enough. */
+/** Gives a body a known length in the way that Cloudflare needs. Elsewhere the header is enough. */
 const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableStream<Uint8Array> => {
   const { FixedLengthStream } = globalThis as {
     FixedLengthStream?: new (length: number) => TransformStream<Uint8Array, Uint8Array>

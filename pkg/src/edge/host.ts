@@ -33,7 +33,7 @@ const PENDING = 13
 /** How long a coordinator may take, in milliseconds: it is near, and a request waits for it. */
 const COORDINATOR_TIME = 3000
 
-/** How long the core waits for the provider before it may do something else, in milliseconds: `BEAT` of src/edge/io.rs. */
+/** Milliseconds for which the core waits for the provider before it may do something else: `BEAT` in src/edge/io.rs. */
 const BEAT = 2000
 
 /** How long a client may take to send a body that the handler itself reads, in milliseconds. */

@@ -132,7 +132,7 @@ export function toNodeListener(
     track(answered)
   }
   const settled = async () => {
-    // What is pending may begin something else.
+    // Pending work may begin more work.
     while (pending.size) await Promise.all(pending)
   }
   return Object.assign(listener, { settled })
