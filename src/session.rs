@@ -733,3 +733,329 @@ impl Session {
 fn after(start: UnixMillis, span: Millis) -> UnixMillis {
     start.saturating_add(span.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base64url;
+    use crate::json::Value;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","redirectUri":"/cb","scope":"openid","apis":[],"claims":["name","email"]}"#;
+
+    fn config() -> Config {
+        Config::parse(CONFIG, "https://app.example.com/worker.js").unwrap()
+    }
+
+    /// So many seconds after the sessions of these tests were kept.
+    fn at(seconds: u64) -> Instant {
+        Instant {
+            monotonic: Millis::from_secs(100_000 + seconds),
+            wall: 1_800_000_000_000 + seconds * 1000,
+        }
+    }
+
+    fn id_token(claims: &str) -> String {
+        let part = |text: &str| base64url::encode(text.as_bytes());
+        [part(r#"{"alg":"ES256"}"#), part(claims), part("signature")].join(".")
+    }
+
+    /// A session that is 1000 s old, has seen no activity for 500 s, and whose token is 100 s old and lives for 300 s.
+    fn session(changes: &[(&str, &str)]) -> Session {
+        let id_token = format!("{:?}", id_token(r#"{"sub":"joe","name":"Joe"}"#));
+        let wall = at(0).wall.to_string();
+        let usual = [
+            ("version", "1"),
+            ("issuer", r#""https://id.example.com""#),
+            ("client_id", r#""spa""#),
+            ("sid", r#""s""#),
+            ("issued", "3"),
+            ("generation", "3"),
+            ("kept_at", &wall),
+            ("age", "1000000"),
+            ("idle", "500000"),
+            ("touches", "5"),
+            ("token_age", "100000"),
+            ("access_token", r#""at-1""#),
+            ("expires_in", "300000"),
+            ("refresh_token", r#""rt-1""#),
+            ("scope", r#""openid email""#),
+            ("id_token", &id_token),
+            ("interaction_required", "false"),
+            ("endpoints", "[]"),
+        ];
+        let is_usual = |name: &str| changes.iter().all(|(changed, _)| *changed != name);
+        let kept = usual.iter().filter(|(name, _)| is_usual(name));
+        let mut text = Writer::object();
+        for (name, value) in kept.chain(changes) {
+            text.json(name, value);
+        }
+        match restore(&text.finish(), &config(), &at(0)) {
+            Some(Kept::Session(session)) => *session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tokens(access_token: &str, lifetime: u64) -> Box<TokenSet> {
+        Box::new(TokenSet {
+            access_token: Secret::from(access_token),
+            expires_in: Millis::from_secs(lifetime),
+            refresh_token: None,
+            id_token: None,
+            scope: None,
+        })
+    }
+
+    fn idle(session: &Session) -> u64 {
+        session.last_activity.elapsed(&at(0)).as_secs()
+    }
+
+    fn age(session: &Session) -> u64 {
+        session.started.elapsed(&at(0)).as_secs()
+    }
+
+    fn searched(session: &Session, which: Which, now: &Instant) -> Vec<String> {
+        let tokens = session.tokens_to_search(which, now);
+        tokens.iter().map(|t| t.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn activity_counts_where_another_vault_kept_it_later() {
+        for (touches, ago, idle_after, touches_after) in [
+            ("6", "60000", 60, 6),
+            // Kept before: the clock was set back since.
+            ("5", "60000", 500, 5),
+            ("4", "60000", 500, 5),
+            // What this vault has seen is later.
+            ("6", "700000", 500, 6),
+        ] {
+            let mut ours = session(&[]);
+            let theirs = session(&[("touches", touches), ("idle", ago)]);
+            ours.hear_of_activity(&theirs, &at(0));
+            let heard = (idle(&ours), ours.touches());
+            assert_eq!(heard, (idle_after, touches_after), "{touches} {ago}");
+        }
+    }
+
+    #[test]
+    fn kept_activity_is_counted_once() {
+        let mut session = session(&[("touches", "1")]);
+        session.count_activity();
+        assert_eq!(session.touches(), 2);
+        for left in [1, 0, 0] {
+            session.uncount_activity();
+            assert_eq!(session.touches(), left);
+        }
+    }
+
+    #[test]
+    fn successor_keeps_the_older_beginning_and_later_activity() {
+        for (began, active, age_after, idle_after) in [
+            ("900000", "400000", 1000, 400),
+            ("1100000", "600000", 1100, 500),
+        ] {
+            let mut theirs = session(&[("age", began), ("idle", active)]);
+            theirs.succeed(&session(&[]), &at(0));
+            assert_eq!((age(&theirs), idle(&theirs)), (age_after, idle_after));
+        }
+    }
+
+    #[test]
+    fn of_equal_moments_the_successor_takes_those_of_this_vault() {
+        let mut theirs = session(&[]);
+        let mut ours = session(&[]);
+        // The wall clocks agree, and the other worker's monotonic clock has begun later.
+        let ahead = Millis::from_secs(50);
+        ours.started.monotonic = ours.started.monotonic + ahead;
+        ours.last_activity.monotonic = ours.last_activity.monotonic + ahead;
+        theirs.succeed(&ours, &at(0));
+        assert_eq!(theirs.started, ours.started);
+        assert_eq!(theirs.last_activity, ours.last_activity);
+    }
+
+    #[test]
+    fn responses_are_searched_for_the_token_before_a_successor() {
+        let ours = session(&[]);
+        let mut same = session(&[]);
+        same.succeed(&ours, &at(0));
+        assert_eq!(searched(&same, None, &at(0)), ["at-1"]);
+        let mut next = session(&[("access_token", r#""at-2""#)]);
+        next.succeed(&ours, &at(0));
+        assert_eq!(searched(&next, None, &at(0)), ["at-2", "at-1"]);
+    }
+
+    #[test]
+    fn replaced_token_is_searched_for_until_it_expires() {
+        let mut session = session(&[]);
+        session.renew(tokens("at-2", 300), None, at(0));
+        assert_eq!(searched(&session, None, &at(199)), ["at-2", "at-1"]);
+        assert_eq!(searched(&session, None, &at(200)), ["at-2"]);
+        session.renew(tokens("at-2", 300), None, at(0));
+        assert_eq!(searched(&session, None, &at(0)), ["at-2", "at-1"]);
+        session.renew(tokens("at-3", 300), None, at(0));
+        assert_eq!(searched(&session, None, &at(0)), ["at-3", "at-2"]);
+    }
+
+    #[test]
+    fn at_most_eight_tokens_are_searched_for() {
+        let mut session = session(&[]);
+        for target in 0..9 {
+            let name = format!("other-{target}");
+            session.renew_other(target, &tokens(&name, 300), None, at(0));
+        }
+        let all = searched(&session, Some(4), &at(0));
+        assert_eq!(
+            all,
+            [
+                "other-4", "at-1", "other-8", "other-7", "other-6", "other-5", "other-3", "other-2"
+            ]
+        );
+        assert_eq!(searched(&session, None, &at(0)).len(), 8);
+    }
+
+    #[test]
+    fn replaced_token_of_a_rule_is_searched_for_until_it_expires() {
+        let mut session = session(&[]);
+        session.renew_other(7, &tokens("other-1", 60), None, at(0));
+        session.renew_other(8, &tokens("third", 60), None, at(0));
+        session.renew_other(7, &tokens("other-2", 300), None, at(10));
+        let all = searched(&session, Some(7), &at(59));
+        assert_eq!(all, ["other-2", "other-1", "at-1", "third"]);
+        let all = searched(&session, Some(7), &at(60));
+        assert_eq!(all, ["other-2", "at-1"]);
+    }
+
+    #[test]
+    fn token_of_a_rule_leaves_the_logins_own_alone() {
+        let mut session = session(&[]);
+        let mut next = tokens("other", 60);
+        next.refresh_token = Some(Secret::from("rt-2"));
+        session.renew_other(7, &next, None, at(0));
+        assert_eq!(session.access_token(&at(0)).unwrap().expose(), "at-1");
+        assert_eq!(session.refresh_token().unwrap().expose(), "rt-2");
+        assert_eq!(session.scopes(), r#"["openid","email"]"#);
+        assert_eq!((session.generation(), session.issued(None)), (4, 3));
+        assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
+        // It is as old as it was.
+        assert!(session.access_token(&at(200)).is_none());
+    }
+
+    #[test]
+    fn token_of_a_rule_expires_and_is_stale_before() {
+        let mut session = session(&[]);
+        assert!(session.is_stale_of(Some(7), &at(0)));
+        assert!(session.access_token_of(Some(7), &at(0)).is_none());
+        session.renew_other(7, &tokens("other", 300), None, at(0));
+        let leeway = refresh::leeway(Millis::from_secs(300)).as_secs();
+        assert!(!session.is_stale_of(Some(7), &at(299 - leeway)));
+        assert!(session.is_stale_of(Some(7), &at(300 - leeway)));
+        assert!(session.access_token_of(Some(7), &at(299)).is_some());
+        assert!(session.access_token_of(Some(7), &at(300)).is_none());
+        let latest = session.latest_access_token_of(Some(7)).unwrap();
+        assert_eq!(latest.expose(), "other");
+        assert!(session.latest_access_token_of(Some(8)).is_none());
+    }
+
+    #[test]
+    fn limits_are_reached_to_the_millisecond() {
+        let limits = Limits {
+            idle: Millis::from_secs(600),
+            absolute: Millis::from_secs(1200),
+        };
+        let before = |now: Instant| Instant {
+            monotonic: now.monotonic.saturating_sub(Millis(1)),
+            wall: now.wall - 1,
+        };
+        let alone: (&str, &str) = ("refresh_token", "null");
+        for (changes, seconds, reason) in [
+            (vec![("idle", "0")], 200, EndReason::Absolute),
+            (vec![], 100, EndReason::Idle),
+            (vec![alone, ("token_age", "250000")], 50, EndReason::Expired),
+        ] {
+            let session = session(&changes);
+            let end = at(seconds);
+            assert_eq!(session.limit_reached(&limits, &end), Some(reason));
+            assert_eq!(session.limit_reached(&limits, &before(end)), None);
+            let left = session.until_limit(&limits, &at(10));
+            assert_eq!(left, Millis::from_secs(seconds - 10), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn times_that_pages_see() {
+        let config = config();
+        let mut session = session(&[]);
+        let view = Value::parse(&session.view(&config, None, false)).unwrap();
+        let view = view.as_object().unwrap();
+        let time = |name| view.get(name).and_then(Value::as_u64).unwrap();
+        let began = at(0).wall - 1_000_000;
+        assert_eq!(time("startedAt"), began);
+        assert_eq!(time("expiresAt"), began + config.limits.absolute.0);
+        let active = at(0).wall - 500_000;
+        assert_eq!(time("idleExpiresAt"), active + config.limits.idle.0);
+        assert_eq!(time("accessTokenExpiresAt"), at(200).wall);
+        // A session does not outlast its absolute limit, however active the user is.
+        session.last_activity.wall = began + config.limits.absolute.0 - 1;
+        let view = session.view(&config, None, false);
+        let end = began + config.limits.absolute.0;
+        assert!(
+            view.contains(&format!(r#""idleExpiresAt":{end}"#)),
+            "{view}"
+        );
+    }
+
+    #[test]
+    fn claims_of_the_login_stay_where_a_refresh_leaves_them_out() {
+        let latest = format!("{:?}", id_token(r#"{"sub":"joe","email":"j@x.test"}"#));
+        let session = session(&[("latest_id_token", &latest)]);
+        assert_eq!(
+            session.visible_claims(&config()),
+            r#"{"sub":"joe","name":"Joe","email":"j@x.test"}"#
+        );
+    }
+
+    #[test]
+    fn short_or_idle_sessions_are_not_renewed_ahead() {
+        let active = ("idle", "0");
+        let session_of = |lifetime| session(&[active, ("expires_in", lifetime)]);
+        assert!(session_of("30000").is_renewed_ahead(&at(16)));
+        assert!(!session_of("30000").is_renewed_ahead(&at(17)));
+        assert!(!session_of("29999").is_renewed_ahead(&at(0)));
+    }
+
+    #[test]
+    fn a_later_beginning_is_one_that_is_less_long_ago() {
+        let session = session(&[]);
+        let beginning = *session.beginning();
+        assert!(!session.began_after(&beginning, &at(0)));
+        let second = Millis::from_secs(1);
+        let earlier = Instant {
+            monotonic: beginning.monotonic.saturating_sub(second),
+            wall: beginning.wall - 1000,
+        };
+        assert!(session.began_after(&earlier, &at(0)));
+    }
+
+    #[test]
+    fn only_good_refresh_tokens_call_for_revocation() {
+        use EndReason::*;
+        for reason in [LoggedOut, Idle, Absolute, Security] {
+            assert!(reason.calls_for_revocation(), "{reason:?}");
+        }
+        for reason in [
+            ProviderEnded,
+            Expired,
+            StorageLost,
+            RefreshExpired,
+            Revoked,
+            ReuseDetected,
+            ConsentWithdrawn,
+            MfaRequired,
+        ] {
+            assert!(!reason.calls_for_revocation(), "{reason:?}");
+            assert_eq!(EndReason::from_name(reason.as_str()), Some(reason));
+        }
+        assert_eq!(EndReason::from_name("tired"), None);
+    }
+}
