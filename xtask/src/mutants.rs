@@ -1,11 +1,11 @@
 //! `cargo xtask mutants`: checks that the native tests notice small changes of the core.
 //!
-//! cargo-mutants lists the mutants. It would also build and test each of them by itself, which takes 8 s
-//! each, or five hours for the whole core. Here all mutants are compiled into one copy of the package, an
+//! cargo-mutants lists the mutants. It could also build and test each of them separately, which takes 8 s for
+//! each mutant, and hours for the whole core. Here all mutants are compiled into one copy of the package, an
 //! environment variable chooses one, and only the tests that reach its function run, until one of them
 //! fails. A mutant that does not compile together with the others is built alone.
 //!
-//! docs/testing.md has the scores and the survivors that are accepted, each with its reason.
+//! docs/testing.md has the scores and the accepted survivors, each with its reason.
 
 mod accepted;
 mod build;
