@@ -44,8 +44,8 @@ const capabilities = [
         // Each piece waits until the page has read the one before.
         for (const piece of ['one', 'two', 'three']) {
           const isRead = new Promise((resolve) => (next = resolve))
-          // A line: what might be the beginning of a token would wait for what follows.
-          response.write(`${piece.padEnd(1999, '.')}\n`)
+          // Spaces: what might be the beginning of a token would wait for what follows.
+          response.write(`${piece.padEnd(1999)}\n`)
           await isRead
         }
         response.end()
