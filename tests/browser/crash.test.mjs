@@ -1,7 +1,7 @@
 // A vault that is gone, by a trap, by itself or killed: nothing hangs, and another one starts clean.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { booted, call, signIn, startApp, waitUntil } from '../support/app.mjs'
 import { killWorkers } from '../support/device.mjs'
 
 const time = { timeout: 60_000 }
@@ -214,7 +214,7 @@ test('a page whose worker’s lock was stolen comes back once at most', time, as
       ({ status }) => status === 200,
       () => false,
     )
-  await page.waitForFunction(isAnswered, `${app.api.url}slow?ms=1500`, { polling: 100 })
+  await waitUntil(page, isAnswered, `${app.api.url}slow?ms=1500`)
   assert.ok((await page.evaluate(() => times)) <= 1)
   // A control: the lock is held, and was another's.
   assert.equal(await other.evaluate(stealLocks), 1)

@@ -2,7 +2,7 @@
 // to, once.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, call, signIn as signInOn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, call, signIn as signInOn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -293,7 +293,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
   // A question makes the vault look at the clock.
   const isIdle = () => settle(room.inspect()).then(() => room.endReason === 'idle')
-  await page.waitForFunction(isIdle, null, { polling: 20 })
+  await waitUntil(page, isIdle)
   const before = trips(app)
   await forgetAttempt(page)
   await reload(page, app)

@@ -1,7 +1,7 @@
 // `persist: 'sealed'`: a session outlives its worker, and dedicated workers of several tabs share one.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { booted, call, signIn, signInByPopup, startApp } from '../support/app.mjs'
+import { booted, call, signIn, signInByPopup, startApp, waitUntil } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 const KINDS = ['shared', 'dedicated']
@@ -169,7 +169,7 @@ test('a tab that is closed while it refreshes leaves the lock, and the others go
   void call(first, orders(app)).catch(() => {})
   await refreshing
   const other = status(second, app)
-  await second.waitForFunction(waitsForSession, null, { polling: 20 })
+  await waitUntil(second, waitsForSession)
   await first.close()
   assert.equal(await other, 200)
 })

@@ -283,6 +283,18 @@ export async function clickLogin(page, options = {}) {
   await page.click('button')
 }
 
+/**
+ * Waits until a function that runs in the page returns true or a promise of it. `waitForFunction()` takes the promise
+ * itself for true.
+ */
+export async function waitUntil(page, isSo, argument, { timeout = 15_000, polling = 20 } = {}) {
+  const deadline = Date.now() + timeout
+  while (!(await page.evaluate(isSo, argument))) {
+    if (Date.now() > deadline) throw new Error(`not so within ${timeout} ms: ${isSo}`)
+    await new Promise((resolve) => setTimeout(resolve, polling))
+  }
+}
+
 /** Calls the API through the vault; resolves with what came of it. */
 export function call(page, url, init) {
   return page.evaluate(

@@ -11,6 +11,7 @@
  *   rotated the refresh token. Default `before`.
  * @property {boolean} [drop] Cut the connection instead of answering.
  * @property {Record<string, string>} [add] Headers for the server's own answer. Only a proxy can do that.
+ * @property {boolean} [hideErrors] The server's own error responses lose their CORS headers. Only a proxy can do that.
  * @property {number} [cutAfter] Cut it after so many bytes of the body. Only a proxy can do that.
  * @property {{ status?: number, headers?: Record<string, string>, body?: string | object | (() => import('node:stream').Readable), cors?: boolean }} [answer]
  *   Answer this instead. A string is sent as HTML unless `headers` say otherwise, an object as JSON, as is what comes

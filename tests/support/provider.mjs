@@ -86,6 +86,8 @@ export async function startProvider({
     leewaySeconds,
     /** On every answer, and every page for the user. */
     headers: {},
+    /** Refreshes for the user of any account are refused, with `invalid_grant`. */
+    areAccountsBlocked: false,
   }
   const ledger = new Ledger()
   const faults = new Faults()
@@ -141,7 +143,7 @@ export async function startProvider({
     return {
       adapter,
       clients,
-      findAccount,
+      findAccount: (ctx, subject) => (settings.areAccountsBlocked ? undefined : findAccount(ctx, subject)),
       jwks: { keys },
       cookies: { keys: cookieKeys },
       pkce: { required: () => true },

@@ -54,7 +54,7 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
   }
 
   async function disturb(request, response, fault) {
-    if (fault.when !== 'after' && !fault.cutAfter && !fault.add) {
+    if (fault.when !== 'after' && !fault.cutAfter && !fault.add && !fault.hideErrors) {
       await patience(response, fault)
       if (fault.drop) return response.destroy()
       if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
@@ -68,7 +68,9 @@ export async function startProxy(nameOf = (path) => path, renamed = {}) {
     if (fault.drop) return response.destroy()
     if (fault.answer) return send(response, answerOf(fault, request.headers.origin))
     const added = Object.entries(fault.add ?? {}).flat()
-    response.writeHead(carriedOut.statusCode, [...carriedOut.rawHeaders, ...added])
+    const isHidden = fault.hideErrors && carriedOut.statusCode >= 400
+    const own = isHidden ? withoutCors(carriedOut.rawHeaders) : carriedOut.rawHeaders
+    response.writeHead(carriedOut.statusCode, [...own, ...added])
     if (!fault.cutAfter) return response.end(body)
     response.write(body.subarray(0, fault.cutAfter), () => response.destroy())
   }
@@ -139,6 +141,10 @@ async function patience(response, fault) {
   const isOver = await Promise.race([waitFor(fault), once(response, 'close').then(() => true)])
   if (isOver) throw new Error('nobody waits any more')
 }
+
+/** Raw headers, which are names and values in turn, without those that let another origin's page read a response. */
+const withoutCors = (headers) =>
+  headers.filter((_, index) => !/^access-control-/i.test(headers[index - (index % 2)]))
 
 function send(response, { status, headers, body }) {
   response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })

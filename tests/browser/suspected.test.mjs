@@ -1,0 +1,175 @@
+// A provider whose error responses have no CORS headers: the browser hides its `invalid_grant`. The session becomes
+// suspected, and only then; what else looks like this to a page stays an outage. Minutes pass on the worker's clocks.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, test } from 'node:test'
+import { call, signIn, startApp } from '../support/app.mjs'
+import { CLOCK, setClocks, setOffline } from '../support/device.mjs'
+
+const time = { timeout: 60_000 }
+const SECOND = 1000
+/** Longer than any wait between two attempts, until the session is suspected. */
+const LONG_WAIT = 80 * SECOND
+/** Longer than the interval between attempts for a suspected session. */
+const SUSPECTED_WAIT = 310 * SECOND
+
+let app
+let proxy
+let orders
+
+before(async () => {
+  app = await startApp({ proxied: true, provider: { accessTokenSeconds: 2 } })
+  app.site.files['/clock.js'] = CLOCK
+  proxy = app.proxies.provider
+  orders = `${app.api.url}orders`
+})
+after(() => app?.close())
+afterEach(() => {
+  proxy.faults.clear()
+  Object.assign(app.provider.settings, { areAccountsBlocked: false, headers: {} })
+})
+
+/** Somebody signed in whose access token has expired, in a worker whose clocks this sets. */
+async function expired({ first = '' } = {}) {
+  app.setWorker(`
+import '/clock.js'
+import { vault } from '/strongroom/worker.js'
+${first}
+vault(${JSON.stringify({ ...app.config, session: { idle: 7200, absolute: 36_000 } })})
+`)
+  const page = await app.open()
+  assert.ok((await signIn(page)).value, 'the login')
+  await app.ledger.accessTokenExpired()
+  const since = proxy.requests.length
+  const requests = (endpoint) =>
+    proxy.requests.slice(since).filter((request) => request.endpoint === endpoint)
+  let ahead = 0
+  return {
+    page,
+    attempts: () => requests('token').length,
+    probes: () => requests('discovery'),
+    /** Lets so much time pass. */
+    async advance(millis) {
+      ahead += millis
+      await setClocks(page, { wall: ahead, monotonic: ahead })
+    },
+  }
+}
+
+/** The provider refuses each refresh with a real `invalid_grant`, and no page may read that. */
+function refuseHidden() {
+  app.provider.settings.areAccountsBlocked = true
+  proxy.faults.add('token', { times: Infinity, hideErrors: true })
+}
+
+const outcome = async (page) => {
+  const { value, error } = await call(page, orders)
+  return value?.status ?? error.code ?? error.name
+}
+
+const state = (page) => page.evaluate(() => room.session?.state)
+
+/** Resolves when each attempt has been followed by a probe that has ended. */
+async function probed({ attempts, probes }) {
+  const deadline = Date.now() + 10 * SECOND
+  while (probes().length < attempts()) {
+    if (Date.now() > deadline) throw new Error(`${probes().length} probes after ${attempts()} attempts`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await Promise.all(probes().map(({ closed }) => closed))
+}
+
+/** Calls again and again, for ten minutes and many attempts, during which the session must not be suspected. */
+async function staysActive({ page, advance }) {
+  for (let n = 0; n < 8; n++) {
+    assert.equal(await outcome(page), 'provider_unavailable')
+    assert.equal(await state(page), 'active')
+    await advance(LONG_WAIT)
+  }
+}
+
+/** The trouble is over: after this wait a call succeeds, with the refresh token that was kept. */
+async function recovers({ page, advance }, wait = SUSPECTED_WAIT) {
+  proxy.faults.clear()
+  app.provider.settings.areAccountsBlocked = false
+  if (wait) await advance(wait)
+  assert.equal(await outcome(page), 200)
+  assert.equal(await state(page), 'active')
+  const family = app.ledger.families()
+  const own = app.ledger.refreshes().filter((refresh) => refresh.family === family)
+  assert.equal(own.find(({ outcome: came }) => came === 'issued').presented, 1)
+}
+
+test('hidden refusals over two minutes ask for the user', time, async () => {
+  const device = await expired()
+  const { page, advance, attempts, probes } = device
+  refuseHidden()
+  assert.equal(await outcome(page), 'provider_unavailable')
+  assert.equal(attempts(), 3)
+  // Five attempts and more, but not for two minutes.
+  for (const wait of [10, 20, 40]) {
+    await probed(device)
+    await advance(wait * SECOND)
+    assert.equal(await outcome(page), 'provider_unavailable')
+    assert.equal(await state(page), 'active')
+  }
+  assert.equal(attempts(), 6)
+  await probed(device)
+  await advance(LONG_WAIT)
+  await outcome(page)
+  await page.waitForFunction(() => room.session?.state === 'interaction_required')
+  const made = attempts()
+  assert.deepEqual(await Promise.all([outcome(page), outcome(page)]), Array(2).fill('interaction_required'))
+  assert.equal(attempts(), made, 'a suspected session is tried every five minutes')
+  // Each probe was readable, and had an address of its own.
+  assert.deepEqual([...new Set(probes().map(({ status }) => status))], [200])
+  assert.equal(new Set(probes().map(({ path }) => path)).size, made)
+  const refusals = app.ledger.refreshes().slice(-made)
+  assert.deepEqual([...new Set(refusals.map(({ outcome: code }) => code))], ['invalid_grant'])
+  assert.deepEqual([...new Set(refusals.map(({ presented }) => presented))], [1])
+  await recovers(device)
+})
+
+test('control: the same refusal ends the session where it is readable', time, async () => {
+  const { page, attempts } = await expired()
+  app.provider.settings.areAccountsBlocked = true
+  assert.equal(await outcome(page), 'session_ended')
+  assert.equal(attempts(), 1)
+})
+
+const FALSE_TRIGGERS = {
+  // A browser that has the metadata in its cache must not take that for the provider.
+  'a 502 without CORS headers': { status: 502, body: 'Bad gateway', cors: false },
+  'a captive portal’s page': { body: '<!doctype html><title>Hotel</title>', cors: false },
+}
+
+for (const [what, answer] of Object.entries(FALSE_TRIGGERS)) {
+  test(`not suspected: ${what}`, time, async () => {
+    app.provider.settings.headers = { 'Cache-Control': 'public, max-age=86400' }
+    const device = await expired()
+    proxy.faults.add('*', { times: Infinity, answer })
+    await staysActive(device)
+    assert.ok(device.attempts() >= 8, `${device.attempts()} attempts`)
+    assert.ok(device.probes().length >= 5, `${device.probes().length} probes`)
+    await recovers(device)
+  })
+}
+
+test('not suspected: a device without a network', time, async () => {
+  const device = await expired()
+  await setOffline(device.page, true)
+  await staysActive(device)
+  assert.equal(device.attempts(), 0, 'the worker was not offline')
+  await setOffline(device.page, false)
+  // The vault hears of that, and tries at once.
+  await recovers(device, 0)
+})
+
+test('not suspected: hidden refusals while the browser says that it is offline', time, async () => {
+  const first = "Object.defineProperty(WorkerNavigator.prototype, 'onLine', { get: () => false })"
+  const device = await expired({ first })
+  refuseHidden()
+  await staysActive(device)
+  assert.ok(device.attempts() >= 8, `${device.attempts()} attempts`)
+  assert.deepEqual(device.probes(), [])
+  await recovers(device)
+})
