@@ -193,6 +193,53 @@ fn a_refusal_of_the_provider_is_told_as_what_it_is() {
 }
 
 #[test]
+fn error_without_state_carries_the_providers_code() {
+    for (query, status, code, says) in [
+        (
+            "error=access_denied",
+            403,
+            Code::LoginDenied,
+            "access_denied",
+        ),
+        (
+            "error=unauthorized_client&iss=https://id.example.com",
+            400,
+            Code::LoginFailed,
+            "unauthorized_client",
+        ),
+        (
+            "error=server_error",
+            503,
+            Code::ProviderUnavailable,
+            "server_error",
+        ),
+        // Of another issuer, or without anything of a provider's.
+        (
+            "error=access_denied&iss=https://evil.test",
+            400,
+            Code::CallbackInvalid,
+            "no state",
+        ),
+        ("code=1", 400, Code::CallbackInvalid, "no state"),
+    ] {
+        let mut host = Host::new();
+        let back = host.come_back("/auth/login");
+        let respond = host.arrive(&["/auth/callback?", query].concat());
+        assert_eq!(
+            (respond.status, host.faults()),
+            (status, vec![code]),
+            "{query}"
+        );
+        let (_, page) = respond.body.as_ref().unwrap();
+        assert!(page.contains(says), "{query}: {page}");
+        assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
+        assert!(host.provider.sent_to("/token").is_empty());
+        // A control: anybody can send the browser there, and the login that is pending goes on.
+        assert_eq!(host.arrive(&back).status, 303, "{query}");
+    }
+}
+
+#[test]
 fn error_page_offers_a_login_with_the_same_return_to() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/orders%3Ftab%3D2%26x%3D%2522");

@@ -31,6 +31,9 @@ pub(crate) struct Provider {
     pub(crate) padding: String,
     pub(crate) token_type: &'static str,
     pub(crate) expires_in: u64,
+    /// The granted scopes, if responses name them.
+    pub(crate) scope: Option<&'static str>,
+    pub(crate) issues_refresh_tokens: bool,
     /// The nonces of the codes that were issued.
     codes: BTreeMap<String, String>,
     pushed: BTreeMap<String, String>,
@@ -52,6 +55,8 @@ impl Provider {
             padding: String::new(),
             token_type: "Bearer",
             expires_in: 600,
+            scope: None,
+            issues_refresh_tokens: true,
             codes: BTreeMap::new(),
             pushed: BTreeMap::new(),
             requests: Vec::new(),
@@ -133,7 +138,8 @@ impl Provider {
         Some(reply)
     }
 
-    fn discovery(&self) -> String {
+    /// The discovery document.
+    pub(crate) fn discovery(&self) -> String {
         let usual = [
             ("authorization_endpoint", "/authorize"),
             ("token_endpoint", "/token"),
@@ -174,10 +180,17 @@ impl Provider {
             format!(r#","id_token":"{token}""#)
         };
         let (kind, life, padding) = (self.token_type, self.expires_in, &self.padding);
+        let mut more = id_token;
+        if let Some(scope) = self.scope {
+            more.push_str(&format!(r#","scope":"{scope}""#));
+        }
+        if self.issues_refresh_tokens {
+            more.push_str(&format!(r#","refresh_token":"refresh-{n}{padding}""#));
+        }
         json(
             200,
             &format!(
-                r#"{{"access_token":"access-token-number-{n}{padding}","refresh_token":"refresh-{n}{padding}","token_type":"{kind}","expires_in":{life}{id_token}}}"#
+                r#"{{"access_token":"access-token-number-{n}{padding}","token_type":"{kind}","expires_in":{life}{more}}}"#
             ),
         )
     }

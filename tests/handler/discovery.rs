@@ -1,0 +1,72 @@
+//! Where the provider's metadata is: at OpenID Connect Discovery's address or, after a 404, at that of RFC 8414.
+
+use strongroom::Code;
+use strongroom::http::HttpReply;
+
+use crate::browser::Source;
+use crate::host::Host;
+use crate::provider::json;
+
+const USUAL: &str = "/.well-known/openid-configuration";
+const OTHER: &str = "/.well-known/oauth-authorization-server";
+
+/// A provider whose metadata is at the other address, while the usual one gives this response.
+fn elsewhere(usual: Option<HttpReply>) -> Host {
+    let mut host = Host::new();
+    let document = host.provider.discovery();
+    let replies = &mut host.provider.replies;
+    replies.push_back((USUAL, usual));
+    replies.push_back((OTHER, Some(json(200, &document))));
+    host
+}
+
+fn asked(host: &Host) -> Vec<&str> {
+    let requests = host.provider.requests.iter();
+    requests
+        .map(|request| request.path.as_str())
+        .filter(|path| path.starts_with("/.well-known/"))
+        .collect()
+}
+
+#[test]
+fn rfc_8414_address_is_tried_after_a_404() {
+    let mut host = elsewhere(Some(json(404, "")));
+    let url = host.begin_login("/auth/login");
+    let back = host.provider.authorize(&url);
+    assert_eq!(host.arrive(&back).status, 303);
+    assert_eq!(asked(&host), [USUAL, OTHER], "and only once");
+    assert!(host.faults().is_empty());
+}
+
+#[test]
+fn outages_do_not_lead_to_the_rfc_8414_address() {
+    for usual in [
+        None,
+        Some(json(500, "")),
+        Some(json(403, "")),
+        Some(json(410, "")),
+        Some(json(200, "<html>")),
+        Some(json(200, "{}")),
+    ] {
+        let what = format!("{usual:?}");
+        let mut host = elsewhere(usual);
+        let status = host.go("/auth/login", Source::App).status();
+        assert!(status >= 400, "{status} {what}");
+        assert_eq!(asked(&host), [USUAL], "{what}");
+    }
+}
+
+#[test]
+fn metadata_that_is_nowhere_is_not_an_outage() {
+    let mut host = Host::new();
+    for path in [USUAL, OTHER] {
+        host.provider.replies.push_back((path, Some(json(404, ""))));
+    }
+    let respond = host.go("/auth/login", Source::App).own();
+    assert_eq!(respond.status, 502);
+    assert_eq!(host.faults(), [Code::MetadataInvalid]);
+    assert_eq!(asked(&host), [USUAL, OTHER]);
+    // It is looked for again, and found.
+    host.begin_login("/auth/login");
+    assert_eq!(asked(&host), [USUAL, OTHER, USUAL]);
+}
