@@ -136,3 +136,26 @@ fn an_answer_that_took_long_does_not_put_an_old_cookie_in_the_place_of_a_new_one
     assert!(served(&world, next));
     assert!(world.browsers[alice].jar.contains_key(COOKIE));
 }
+
+#[test]
+fn isolate_that_knew_no_record_notes_a_newer_cookie() {
+    let mut world = World::new(Setup {
+        recheck: 3600,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    let copy = world.copy_of(alice);
+    // Isolate 1 asks before the session is refreshed.
+    world.call(alice, 1);
+    world.pass(61_000);
+    world.call(alice, 0);
+    world.settle();
+    let own = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, own));
+    world.pass(62_000);
+    let replay = world.call(copy, 1);
+    world.settle();
+    assert!(!served(&world, replay));
+    assert_eq!(world.watch.ends["security"], 1);
+}

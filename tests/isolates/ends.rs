@@ -239,6 +239,37 @@ fn a_session_in_the_store_does_not_idle_out_by_what_one_isolate_remembers() {
     assert!(served(&world, call));
 }
 
+/// The time at which a session would be over, as the page that asked for it was told.
+fn told_idle_end(world: &World, visit: VisitId) -> u64 {
+    let body = &world.visits[visit].given.as_ref().unwrap().body;
+    let (_, rest) = body.split_once(r#""idleExpiresAt":"#).unwrap();
+    let (digits, _) = rest.split_once(',').unwrap();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn page_is_told_of_activity_that_another_isolate_saw() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        idle: 60,
+        recheck: 3600,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    world.call(alice, 1);
+    world.settle();
+    for _ in 0..4 {
+        world.pass(30_000);
+        world.call(alice, 0);
+        world.settle();
+    }
+    let asked = world.ask_session(alice, 1);
+    world.settle();
+    let end = told_idle_end(&world, asked);
+    assert!(end > world.now + 55_000, "{end} at {}", world.now);
+}
+
 #[test]
 fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile() {
     let mut world = World::new(Setup {
@@ -326,4 +357,34 @@ fn the_tokens_of_another_user_end_the_session() {
         assert_eq!(ended(&world, call), Some("security"));
         assert!(world.provider.families[0].is_revoked);
     }
+}
+
+#[test]
+fn newer_cookie_does_not_revive_a_session_that_was_logged_out() {
+    let mut world = World::new(Setup {
+        isolates: 3,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    let older = world.copy_of(alice);
+    world.pass(61_000);
+    // The intent is written, and its result is not: only her cookie has the successor.
+    world.fault(Site::Swap, None);
+    for _ in 0..5 {
+        world.fault(Site::Swap, Fault::LostBefore);
+    }
+    world.call(alice, 0);
+    world.settle();
+    world.pass(10_000);
+    // While another isolate is about to write that down, she logs out by the older cookie.
+    world.fault(Site::Swap, Fault::Slow(500, 1));
+    let call = world.call(alice, 1);
+    world.pass(50);
+    world.log_out(older, 2);
+    world.settle();
+    assert!(world.visits[call].given.is_some());
+    world.pass(11_000);
+    let next = world.call(alice, 0);
+    world.settle();
+    assert_eq!(ended(&world, next), Some("logged_out"));
 }
