@@ -272,36 +272,44 @@ fn page_is_told_of_activity_that_another_isolate_saw() {
 
 #[test]
 fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile() {
-    let mut world = World::new(Setup {
-        in_store: true,
-        idle: 400,
-        recheck: 0,
-        ..Setup::default()
-    });
-    world.provider.lifetime = 3_600_000;
-    let alice = world.signed_in("alice", 1);
-    world.call(alice, 1);
-    world.settle();
-    // One isolate has seen her, and could not write it.
-    world.weather.coordinator_down = true;
-    world.pass(350_000);
-    world.call(alice, 1);
-    world.settle();
-    world.weather.coordinator_down = false;
-    world.pass(100_000);
-    // The other one reads that she is idle, whether the provider has ended the session, and once more; and before it reads
-    // for the last time, to end it, she is back.
-    for _ in 0..3 {
-        world.fault(Site::Read, None);
+    for is_page in [false, true] {
+        let mut world = World::new(Setup {
+            in_store: true,
+            idle: 400,
+            recheck: 0,
+            ..Setup::default()
+        });
+        world.provider.lifetime = 3_600_000;
+        let alice = world.signed_in("alice", 1);
+        world.call(alice, 1);
+        world.settle();
+        // One isolate has seen her, and could not write it.
+        world.weather.coordinator_down = true;
+        world.pass(350_000);
+        world.call(alice, 1);
+        world.settle();
+        world.weather.coordinator_down = false;
+        world.pass(100_000);
+        // The other one reads that she is idle, whether the provider has ended the session, and once more; and before it reads
+        // for the last time, to end it, she is back.
+        for _ in 0..3 {
+            world.fault(Site::Read, None);
+        }
+        world.fault(Site::Read, Fault::Slow(100, 1));
+        let poll = match is_page {
+            true => world.ask_session(alice, 0),
+            false => world.poll(alice, 0),
+        };
+        world.pass(20);
+        let call = world.call(alice, 1);
+        world.settle();
+        assert!(served(&world, call));
+        assert!(served(&world, poll), "{:?}", world.visits[poll].given);
+        assert!(world.watch.ends.is_empty());
+        if is_page {
+            assert!(told_idle_end(&world, poll) > world.now + 395_000);
+        }
     }
-    world.fault(Site::Read, Fault::Slow(100, 1));
-    let poll = world.poll(alice, 0);
-    world.pass(20);
-    let call = world.call(alice, 1);
-    world.settle();
-    assert!(served(&world, call));
-    assert!(served(&world, poll), "{:?}", world.visits[poll].given);
-    assert!(world.watch.ends.is_empty());
 }
 
 #[test]
