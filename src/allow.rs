@@ -782,7 +782,7 @@ mod tests {
     }
 
     #[test]
-    fn header_value_must_not_contain_cr_lf_or_nul() {
+    fn rejects_line_breaks_and_nul_in_header_values() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
         let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
         let check = |value: &str| {

@@ -686,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn consent_is_left_to_the_provider_by_default() {
+    fn provider_decides_about_consent_by_default() {
         for option in ["", r#","consent":"provider""#] {
             assert_eq!(prompt_sent(option, None), None);
             for chosen in ["none", "login", "consent", "select_account"] {
@@ -696,7 +696,7 @@ mod tests {
     }
 
     #[test]
-    fn consent_always_is_added_to_every_prompt_but_none() {
+    fn consent_always_applies_except_to_silent_logins() {
         let option = r#","consent":"always""#;
         assert_eq!(prompt_sent(option, None).as_deref(), Some("consent"));
         for (chosen, sent) in [
@@ -901,7 +901,7 @@ mod tests {
     }
 
     #[test]
-    fn login_begun_by_a_clock_ahead_says_so() {
+    fn login_from_a_clock_ahead_is_explained() {
         let pending = start(&LoginParams::default()).unwrap().pending;
         assert!(pending.check_age(1_000_000 - 60_000).is_ok());
         let error = pending.check_age(1_000_000 - 60_001).unwrap_err();
@@ -992,7 +992,7 @@ mod tests {
     }
 
     #[test]
-    fn consent_required_is_a_denial_where_the_provider_could_ask() {
+    fn consent_required_denies_interactive_logins() {
         for (prompt, code) in [
             (None, Code::LoginDenied),
             (Some("login"), Code::LoginDenied),

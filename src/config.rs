@@ -743,7 +743,7 @@ mod tests {
     }
 
     #[test]
-    fn api_rules_cannot_reach_the_address_that_escrow_serves() {
+    fn api_rules_cannot_reach_the_escrow_address() {
         let call = |persist: &str, path: &str| {
             let apis = r#""apis": [{ "url": "https://app.example.com/" }]"#;
             let session = [r#""session": { "persist": ""#, persist, r#"" }"#].concat();
@@ -949,7 +949,7 @@ mod tests {
     }
 
     #[test]
-    fn all_options_of_the_larger_module_are_documented() {
+    fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];
         options.extend(text::pieces(MORE_OPTIONS, b' ').map(str::to_owned));
         let of_rules = text::pieces(MORE_RULE_OPTIONS, b' ');

@@ -700,7 +700,7 @@ mod tests {
     }
 
     #[test]
-    fn fraction_of_a_second_counts_against_the_token() {
+    fn fractional_times_round_against_the_token() {
         for (times, expected) in [
             (r#""exp":1000.999"#, Status::ExpiredSince(1000)),
             (r#""exp":1001.0"#, Status::ValidUntil(1001)),

@@ -687,7 +687,7 @@ mod tests {
     }
 
     #[test]
-    fn rfc_8414_inserts_the_well_known_path_before_the_issuers_own() {
+    fn rfc_8414_puts_well_known_before_issuer_path() {
         for (issuer, other) in [
             (
                 "https://id.example.com",

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_concerns_the_client_closes_the_endpoint_to_it() {
+    fn only_client_errors_close_the_push_endpoint() {
         let closed = |status, body: &str| matches!(pushed(status, body), Pushed::Closed(_));
         for (status, body) in [
             (400, r#"{"error":"invalid_client"}"#),

@@ -519,7 +519,7 @@ mod tests {
     const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", "\\n", "\\r\\n", "\\r"];
 
     #[test]
-    fn base64_in_lines_is_found_wherever_a_body_is_cut() {
+    fn finds_wrapped_base64_across_any_cut() {
         let token = long_token();
         for length in [60, 64, 76, SHORTEST_LINE] {
             for line_break in LINE_BREAKS {
@@ -540,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn shorter_lines_are_let_through_as_they_come() {
+    fn short_lines_pass_at_once() {
         let token = long_token();
         let form = in_lines(&token, SHORTEST_LINE - 1, "\n");
         let (given, is_broken) = through(&token, [form.as_bytes()]);
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_held_back_only_if_base64_may_go_on_after_it() {
+    fn holds_back_only_lines_base64_may_continue() {
         let long = "a".repeat(SHORTEST_LINE);
         for (text, held) in [
             ("data: hello\n", 0),

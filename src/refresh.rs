@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn waking_brings_a_suspected_attempt_forward_within_bounds() {
+    fn waking_hurries_suspected_attempts_within_bounds() {
         let mut schedule = Schedule::default();
         for _ in 0..3 {
             schedule.refused(&at(1000), 0);
@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn opaque_failures_need_five_attempts_over_two_minutes() {
+    fn five_opaque_failures_in_two_minutes_count() {
         assert!(!hidden(&[0, 40, 80, 130]).is_suspected());
         assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
         assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());

@@ -172,7 +172,7 @@ pub(crate) mod tests {
     use super::*;
 
     #[test]
-    fn each_character_but_letters_and_digits_counts_as_a_hyphen() {
+    fn punctuation_counts_as_a_hyphen() {
         let exceptions = Exceptions::default();
         for name in [
             "X-Forwarded-For",
@@ -205,7 +205,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_denied_is_refused_although_it_is_allowed() {
+    fn denied_headers_win_over_allowed_ones() {
         let mut exceptions = Exceptions::default();
         assert!(exceptions.allow("cf-ray"));
         exceptions.deny("cf-ray");
@@ -213,7 +213,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn no_rule_allows_what_the_vault_sets_or_what_frames_a_message() {
+    fn no_rule_allows_credential_or_framing_headers() {
         for name in text::words_of(FIXED) {
             let name = name.replace('*', "x");
             assert!(!Exceptions::default().allow(&name), "{name}");

@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn null_lifetime_and_scope_count_as_left_out() {
+    fn null_lifetime_and_scope_count_as_absent() {
         let tokens = issued(r#","expires_in":null,"scope":null"#).unwrap();
         assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
         assert_eq!(tokens.scope, None);

@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_caching_rule_heeds_the_pages_cache_mode() {
+    fn only_caching_rules_use_the_pages_cache_mode() {
         for (asked, with_cache) in [
             ("default", "default"),
             ("no-store", "no-store"),

@@ -240,7 +240,7 @@ fn error_without_state_carries_the_providers_code() {
 }
 
 #[test]
-fn error_page_offers_a_login_with_the_same_return_to() {
+fn error_page_login_keeps_return_to() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/orders%3Ftab%3D2%26x%3D%2522");
     let refused = with(&with(&back, "code", None), "error", Some("access_denied"));

@@ -238,7 +238,7 @@ fn a_route_allows_and_denies_more_names() {
 }
 
 #[test]
-fn ranges_are_removed_where_the_body_is_searched() {
+fn removes_ranges_where_bodies_are_searched() {
     let route = |more: Value| {
         let mut route = json!({ "prefix": "/api/", "upstream": "https://api.example.com/" });
         let members = route.as_object_mut().unwrap();

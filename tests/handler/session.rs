@@ -298,7 +298,7 @@ fn provider_that_asks_to_wait_is_logged() {
 }
 
 #[test]
-fn record_of_an_unknown_key_is_reported_as_that() {
+fn record_with_unknown_key_is_reported() {
     for storage in ["sealed-in-cookie", "in-store"] {
         let [old, new] = [KEYS[0], KEYS[1]];
         let session = json!({ "storage": storage });
@@ -374,7 +374,7 @@ fn deployments_of_both_storages_serve_one_session() {
 }
 
 #[test]
-fn old_sealed_cookie_does_not_idle_out_a_stored_session() {
+fn old_sealed_cookie_does_not_end_stored_session() {
     let mut host = Host::signed_in();
     let old = host.browser.clone();
     host.restart(&keeping("in-store"));

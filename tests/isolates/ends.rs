@@ -174,7 +174,7 @@ fn a_session_that_the_provider_ended_is_over_although_its_user_goes_on() {
 }
 
 #[test]
-fn back_channel_logout_counts_at_once_where_it_arrives() {
+fn back_channel_logout_is_immediate_where_it_arrives() {
     for setup in both_storages(2) {
         let mut world = World::new(Setup {
             recheck: 3600,
@@ -196,7 +196,7 @@ fn back_channel_logout_counts_at_once_where_it_arrives() {
 }
 
 #[test]
-fn back_channel_logout_reaches_every_isolate_after_the_recheck_period() {
+fn back_channel_logout_reaches_isolates_after_recheck() {
     for setup in both_storages(3) {
         let mut world = World::new(setup);
         world.provider.lifetime = 300_000;

@@ -114,7 +114,7 @@ fn a_provider_that_asks_for_patience_is_not_asked_again_before_that() {
 }
 
 #[test]
-fn success_in_another_isolate_restores_a_suspected_session() {
+fn success_elsewhere_restores_a_suspected_session() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -171,7 +171,7 @@ fn retry_after(world: &World, visit: usize) -> u64 {
 }
 
 #[test]
-fn all_sessions_recover_within_five_seconds_of_an_outage() {
+fn sessions_recover_within_five_seconds_of_outages() {
     for (minutes, count) in [(1, 1), (1, 20), (60, 1), (15, 10)] {
         let (mut world, users) = many_users(count);
         world.weather.provider_down = true;
@@ -194,7 +194,7 @@ fn all_sessions_recover_within_five_seconds_of_an_outage() {
 }
 
 #[test]
-fn one_request_at_a_time_probes_a_provider_that_is_down() {
+fn one_request_at_a_time_probes_during_outages() {
     let (mut world, users) = many_users(20);
     world.weather.provider_down = true;
     call_for(&mut world, &users, 60_000, 1000);
@@ -208,7 +208,7 @@ fn one_request_at_a_time_probes_a_provider_that_is_down() {
 }
 
 #[test]
-fn failing_session_does_not_take_the_provider_for_down() {
+fn one_failing_session_is_not_an_outage() {
     let (mut world, users) = many_users(3);
     for round in 0..3 {
         for _ in 0..3 {
@@ -225,7 +225,7 @@ fn failing_session_does_not_take_the_provider_for_down() {
 }
 
 #[test]
-fn retry_after_is_the_time_until_the_next_attempt() {
+fn retry_after_matches_the_next_attempt() {
     let (mut world, users) = many_users(1);
     world.fault(REFRESH, Fault::Busy(30));
     for (pause, left) in [(0, 30), (9500, 21), (15_000, 6)] {
@@ -241,7 +241,7 @@ fn retry_after_is_the_time_until_the_next_attempt() {
 }
 
 #[test]
-fn client_that_comes_back_after_retry_after_is_not_turned_away() {
+fn client_that_obeys_retry_after_is_served() {
     let (mut world, users) = many_users(20);
     world.weather.provider_down = true;
     call_for(&mut world, &users, 30_000, 1000);
@@ -258,7 +258,7 @@ fn client_that_comes_back_after_retry_after_is_not_turned_away() {
 }
 
 #[test]
-fn requests_wait_for_an_attempt_that_is_near() {
+fn requests_wait_for_a_near_attempt() {
     let (mut world, users) = many_users(1);
     for _ in 0..3 {
         world.fault(REFRESH, Fault::Status(502));
@@ -272,7 +272,7 @@ fn requests_wait_for_an_attempt_that_is_near() {
 }
 
 #[test]
-fn requests_that_the_coordinator_keeps_waiting_say_so() {
+fn unreachable_coordinator_is_named_in_every_503() {
     let mut world = World::new(Setup {
         isolates: 1,
         ..Setup::default()
@@ -298,7 +298,7 @@ fn requests_that_the_coordinator_keeps_waiting_say_so() {
 }
 
 #[test]
-fn fewer_than_three_unexplained_refusals_raise_no_suspicion() {
+fn two_unexplained_refusals_raise_no_suspicion() {
     for faults in [
         [Fault::Status(503), Fault::Unexplained, Fault::Unexplained],
         [Fault::Unexplained, Fault::Status(503), Fault::Unexplained],

@@ -33,7 +33,7 @@ fn uncommitted(world: &mut World) -> (usize, usize) {
 }
 
 #[test]
-fn logout_with_an_older_cookie_revokes_the_latest_token() {
+fn logout_with_old_cookie_revokes_latest_token() {
     let mut world = World::new(Setup::default());
     let alice = world.signed_in("alice", 0);
     let older = world.copy_of(alice);
@@ -50,7 +50,7 @@ fn logout_with_an_older_cookie_revokes_the_latest_token() {
 }
 
 #[test]
-fn refused_token_ends_the_session_everywhere_and_is_reported() {
+fn refused_token_ends_session_and_is_reported() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -132,7 +132,7 @@ fn newer_cookie_advances_the_record() {
 }
 
 #[test]
-fn holder_that_lost_its_lease_sends_nothing_again() {
+fn holder_without_lease_does_not_resend() {
     let mut world = World::new(Setup {
         request_timeout: 10,
         ..Setup::default()
@@ -200,7 +200,7 @@ fn early_refresh_is_not_repeated() {
 }
 
 #[test]
-fn valid_token_is_used_while_another_isolate_refreshes() {
+fn valid_token_is_used_during_anothers_refresh() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -220,7 +220,7 @@ fn valid_token_is_used_while_another_isolate_refreshes() {
 }
 
 #[test]
-fn expired_successor_of_another_isolate_is_refreshed_again() {
+fn expired_successor_from_elsewhere_is_refreshed() {
     let mut world = World::new(Setup {
         in_store: true,
         recheck: 3600,
@@ -273,7 +273,7 @@ fn failed_refresh_leaves_no_intent() {
 }
 
 #[test]
-fn intent_is_withdrawn_although_an_older_read_arrives() {
+fn intent_is_withdrawn_despite_an_older_read() {
     let mut world = World::new(Setup {
         in_store: true,
         recheck: 0,

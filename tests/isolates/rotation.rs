@@ -147,7 +147,7 @@ fn a_refresh_that_failed_leaves_no_intent_that_others_wait_for() {
 }
 
 #[test]
-fn dead_isolate_blocks_its_session_for_under_ten_seconds() {
+fn dead_isolate_blocks_for_under_ten_seconds() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -165,7 +165,7 @@ fn dead_isolate_blocks_its_session_for_under_ten_seconds() {
 }
 
 #[test]
-fn dropped_request_blocks_its_own_isolate_for_under_ten_seconds() {
+fn dropped_request_blocks_for_under_ten_seconds() {
     for setup in both_storages(1) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -183,7 +183,7 @@ fn dropped_request_blocks_its_own_isolate_for_under_ten_seconds() {
 }
 
 #[test]
-fn holder_renews_its_lease_while_the_provider_is_slow() {
+fn holder_renews_lease_while_provider_is_slow() {
     for setup in both_storages(2) {
         let mut world = World::new(Setup {
             request_timeout: 20,
@@ -202,7 +202,7 @@ fn holder_renews_its_lease_while_the_provider_is_slow() {
 }
 
 #[test]
-fn renewal_survives_a_record_written_by_another_isolate() {
+fn lease_renewal_survives_another_isolates_write() {
     let mut world = World::new(Setup {
         request_timeout: 20,
         ..Setup::default()
@@ -226,7 +226,7 @@ fn renewal_survives_a_record_written_by_another_isolate() {
 }
 
 #[test]
-fn lost_request_is_sent_again_under_a_renewed_lease() {
+fn lost_request_is_resent_under_renewed_lease() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -240,7 +240,7 @@ fn lost_request_is_sent_again_under_a_renewed_lease() {
 }
 
 #[test]
-fn no_third_attempt_begins_when_two_took_long() {
+fn two_slow_attempts_prevent_a_third() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);

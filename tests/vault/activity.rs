@@ -122,7 +122,7 @@ fn the_absolute_limit_is_warned_of_too() {
 }
 
 #[test]
-fn warning_comes_a_tenth_of_the_idle_limit_ahead() {
+fn warns_a_tenth_of_idle_limit_ahead() {
     let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":100}}"#);
     world.advance(Duration::from_secs(89));
     assert_eq!(warnings(&world, page), []);
@@ -131,7 +131,7 @@ fn warning_comes_a_tenth_of_the_idle_limit_ahead() {
 }
 
 #[test]
-fn pages_hear_nothing_more_between_warning_and_end() {
+fn pages_hear_nothing_between_warning_and_end() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(1741));
     let before = world.page(page).messages.len();
@@ -172,14 +172,14 @@ fn calls_that_waited(lifetime: u64) -> usize {
 }
 
 #[test]
-fn short_lived_tokens_are_renewed_ahead_of_an_active_user() {
+fn short_lived_tokens_renew_for_active_users() {
     for lifetime in [30, 45, 60, 120, 149, 150, 300] {
         assert_eq!(calls_that_waited(lifetime), 0, "{lifetime} s");
     }
 }
 
 #[test]
-fn short_lived_tokens_are_not_renewed_for_an_absent_user() {
+fn absent_users_renew_no_short_lived_tokens() {
     let mut world = World::new();
     world.provider.lifetime = Duration::from_secs(30);
     let page = world.open();

@@ -294,7 +294,7 @@ fn an_answer_without_the_announced_iss_is_refused() {
 }
 
 #[test]
-fn error_without_state_is_told_with_the_providers_code() {
+fn error_without_state_has_the_providers_code() {
     for (query, code, said) in [
         ("error=access_denied", "login_denied", "access_denied"),
         ("error=invalid_scope", "login_failed", "invalid_scope"),
@@ -448,7 +448,7 @@ fn keys_that_cannot_be_had_fail_the_login() {
 }
 
 #[test]
-fn keys_that_are_not_there_are_a_fault_of_the_metadata() {
+fn missing_keys_are_metadata_invalid() {
     let (mut world, page, answer) = at_callback();
     world.provider.fault(Endpoint::Keys, &[Fault::Status(404)]);
     let callback = finish(&mut world, page, &answer);
@@ -789,7 +789,7 @@ fn the_same_user_who_signs_in_during_a_refresh_ends_nothing() {
 }
 
 #[test]
-fn fractional_times_of_an_id_token_are_read() {
+fn accepts_fractional_id_token_times() {
     let mut world = World::new();
     let auth_time = Value::parse("1795262980.923858").unwrap();
     world.provider.flaw = Some(Flaw::Claim("auth_time", auth_time));
@@ -824,7 +824,7 @@ fn return_to_of_error(world: &World, page: u32) -> Option<&str> {
 }
 
 #[test]
-fn error_of_a_denied_login_carries_return_to() {
+fn denied_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
     let answer = answer_without_code(&address, &[("error", "access_denied")]);
     let callback = finish(&mut world, page, &answer);
@@ -833,7 +833,7 @@ fn error_of_a_denied_login_carries_return_to() {
 }
 
 #[test]
-fn error_of_a_failed_exchange_carries_return_to() {
+fn failed_exchange_error_has_return_to() {
     for (fault, code) in [
         (Fault::Refused("invalid_grant"), "code_rejected"),
         (Fault::Silence, "provider_unavailable"),
@@ -848,7 +848,7 @@ fn error_of_a_failed_exchange_carries_return_to() {
 }
 
 #[test]
-fn error_of_an_invalid_id_token_carries_return_to() {
+fn invalid_id_token_error_has_return_to() {
     for flaw in REFUSED_AFTER_ITS_SIGNATURE {
         let (mut world, page, address) = at_provider();
         let answer = world.provider.sign_in(&address);
@@ -860,7 +860,7 @@ fn error_of_an_invalid_id_token_carries_return_to() {
 }
 
 #[test]
-fn error_of_a_login_ended_by_logout_carries_return_to() {
+fn logout_during_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
     let answer = world.provider.sign_in(&address);
     let callback = world.callback(page, &answer);
@@ -871,7 +871,7 @@ fn error_of_a_login_ended_by_logout_carries_return_to() {
 }
 
 #[test]
-fn error_of_an_expired_login_carries_return_to() {
+fn expired_login_error_has_return_to() {
     let (mut world, page, address) = at_provider();
     let answer = world.provider.sign_in(&address);
     world.sleep(Duration::from_millis(600_001));
@@ -881,7 +881,7 @@ fn error_of_an_expired_login_carries_return_to() {
 }
 
 #[test]
-fn error_of_an_unknown_login_carries_no_return_to() {
+fn unknown_login_error_has_no_return_to() {
     let (mut world, page, _) = at_provider();
     let callback = finish(
         &mut world,

@@ -238,7 +238,7 @@ fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
 }
 
 #[test]
-fn a_page_may_show_an_api_its_own_credentials() {
+fn a_page_may_send_its_own_credentials() {
     let (mut world, page) = World::signed_in();
     for name in CREDENTIALS {
         assert!(!refuses(&mut world, page, (name, "key-7")), "{name}");
@@ -270,7 +270,7 @@ fn a_rule_allows_and_denies_headers() {
 }
 
 #[test]
-fn ranges_are_refused_where_the_body_is_searched() {
+fn refuses_ranges_where_bodies_are_searched() {
     for (reflection, is_refused) in [("refuse", true), ("headers", false), ("allow", false)] {
         let rule = format!(
             r#"{{"apis": [{{ "url": "https://api.example.com/v1/", "reflection": "{reflection}" }}]}}"#
@@ -294,7 +294,7 @@ fn searched(world: &World) -> Vec<&str> {
 }
 
 #[test]
-fn responses_are_searched_for_the_previous_token_while_it_is_valid() {
+fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
     let mut used = Vec::new();
     for advance in [0, 271, 280] {

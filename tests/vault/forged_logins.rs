@@ -80,7 +80,7 @@ fn a_stored_login_leads_to_a_path_and_never_to_the_name_of_a_host() {
 }
 
 #[test]
-fn return_to_of_an_error_is_a_path_of_the_app() {
+fn error_return_to_stays_in_the_app() {
     for (return_to, code, told) in [
         ("/.//evil.test/x", "login_expired", Some("/evil.test/x")),
         ("//evil.test/x", "message_invalid", None),

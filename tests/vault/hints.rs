@@ -85,7 +85,7 @@ fn sign_out_elsewhere_is_not_announced_again() {
 }
 
 #[test]
-fn sign_out_without_a_store_ends_a_sealed_session() {
+fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.hint_of_logout(0, sign_out(MEMORY));
     world.settle();
@@ -97,7 +97,7 @@ fn sign_out_without_a_store_ends_a_sealed_session() {
 }
 
 #[test]
-fn stored_sign_out_counts_if_the_store_has_it() {
+fn stored_sign_out_is_verified_in_store() {
     let (mut world, page) = signed_in(SEALED, 0);
     let other = world.add_vault();
     let other_page = world.open_in(other);
@@ -114,7 +114,7 @@ fn stored_sign_out_counts_if_the_store_has_it() {
 }
 
 #[test]
-fn forged_stored_sign_out_is_refuted_by_the_store() {
+fn store_refutes_a_forged_sign_out() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.hint(0, sign_out(SEALED));
     world.settle();
@@ -123,7 +123,7 @@ fn forged_stored_sign_out_is_refuted_by_the_store() {
 }
 
 #[test]
-fn stored_sign_out_counts_where_the_store_fails() {
+fn stored_sign_out_counts_if_store_fails() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.store.is_full = true;
     world.expire_access_token();
@@ -133,7 +133,7 @@ fn stored_sign_out_counts_where_the_store_fails() {
 }
 
 #[test]
-fn forged_stored_sign_outs_cause_one_look_a_second() {
+fn forged_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
     let text = sign_out(SEALED);
     let before = world.count(Kind::Load);
@@ -209,7 +209,7 @@ fn what_is_not_a_hint_is_ignored() {
 }
 
 #[test]
-fn sign_in_elsewhere_is_a_state_of_its_own() {
+fn sign_in_elsewhere_is_told_to_pages() {
     let (mut world, page) = with_page(MEMORY, 0);
     assert_eq!(world.elsewhere(page), None);
     world.hint(0, sign_in(MEMORY, 0));
@@ -231,7 +231,7 @@ fn sign_in_here_ends_the_state() {
 }
 
 #[test]
-fn forged_sign_in_starts_and_asks_for_nothing() {
+fn forged_sign_in_starts_nothing() {
     let (mut world, page) = with_page(MEMORY, 0);
     let events = world.events.len();
     world.hint(0, sign_in(NEWER, 0));
@@ -274,7 +274,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
 }
 
 #[test]
-fn sign_in_in_a_newer_build_asks_pages_to_reconnect() {
+fn newer_builds_sign_in_makes_pages_reconnect() {
     for (config, newer) in [(MEMORY, NEWER), (SEALED, NEWER_SEALED)] {
         let (mut world, page) = signed_in(config, 10_000);
         world.hint(0, sign_in(newer, 20_000));
@@ -305,7 +305,7 @@ fn outdated_vault_stops_with_its_last_page() {
 }
 
 #[test]
-fn vault_that_stops_leaves_a_sealed_session_to_the_next() {
+fn stopped_vault_leaves_its_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 10_000);
     world.hint(0, sign_in(NEWER_SEALED, 20_000));
     world.leave(page);
@@ -337,7 +337,7 @@ fn vault_does_not_stop_during_a_stored_refresh() {
 }
 
 #[test]
-fn vault_is_not_outdated_by_its_own_or_an_older_build() {
+fn only_newer_builds_outdate_a_vault() {
     for (build, loaded) in [
         (MEMORY, 20_000),
         (NEWER, 10_000),

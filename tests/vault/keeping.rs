@@ -60,7 +60,7 @@ fn is_anything_stored(world: &World) -> bool {
 }
 
 #[test]
-fn in_memory_mode_nothing_of_a_session_is_written() {
+fn memory_mode_writes_no_session() {
     for config in [
         "{}",
         r#"{"session":{"persist":"memory"}}"#,
@@ -79,7 +79,7 @@ fn in_memory_mode_nothing_of_a_session_is_written() {
 }
 
 #[test]
-fn in_memory_mode_a_session_does_not_survive_its_worker() {
+fn memory_session_ends_with_its_worker() {
     let (mut world, _) = World::signed_in();
     world.restart();
     let page = world.open();
@@ -88,7 +88,7 @@ fn in_memory_mode_a_session_does_not_survive_its_worker() {
 }
 
 #[test]
-fn the_control_in_sealed_mode_a_session_is_written() {
+fn control_sealed_mode_writes_a_session() {
     let (world, _) = signed_in();
     assert!(is_anything_stored(&world));
     assert!(matches!(world.store.session(), Loaded::Found(_)));
@@ -454,7 +454,7 @@ fn a_login_does_not_wait_for_a_store_that_does_not_work() {
 }
 
 #[test]
-fn refresh_token_that_does_not_rotate_stays_in_the_store() {
+fn unrotated_refresh_token_stays_stored() {
     let (mut world, page) = signed_in();
     world.provider.rotates = false;
     world.expire_access_token();
@@ -505,7 +505,7 @@ fn revoked_logout_still_waits_for_the_store() {
 }
 
 #[test]
-fn successor_is_used_if_the_store_never_confirms_it() {
+fn unconfirmed_successor_is_used() {
     for (changes, seconds) in [("", 10), (r#""requestTimeout":3,"#, 3)] {
         let session = r#""session":{"persist":"sealed"}"#;
         let config = ["{", changes, session, "}"].concat();
@@ -526,7 +526,7 @@ fn successor_is_used_if_the_store_never_confirms_it() {
 }
 
 #[test]
-fn restored_session_is_not_refreshed_before_the_keys_are_there() {
+fn restored_session_waits_for_keys_before_refresh() {
     for metadata_is_known in [false, true] {
         let (mut world, _) = signed_in();
         world.expire_access_token();
@@ -547,7 +547,7 @@ fn restored_session_is_not_refreshed_before_the_keys_are_there() {
 }
 
 #[test]
-fn metadata_and_keys_for_a_login_cause_no_refresh() {
+fn metadata_for_a_login_causes_no_refresh() {
     let (mut world, _) = signed_in();
     world.restart();
     let page = world.open();
@@ -558,7 +558,7 @@ fn metadata_and_keys_for_a_login_cause_no_refresh() {
 }
 
 #[test]
-fn failed_refreshes_of_a_stored_session_grow_apart() {
+fn stored_session_backs_off_after_failures() {
     let attempts = |config: &str| {
         let (mut world, page) = World::signed_in_with(config);
         world.expire_access_token();

@@ -481,7 +481,7 @@ fn a_logout_without_the_lock_is_not_undone_by_who_has_it() {
 }
 
 #[test]
-fn delayed_logout_spares_a_login_that_began_after_it() {
+fn delayed_logout_spares_a_later_login() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold_in(0, Kind::Lock);
     world.logout(page);

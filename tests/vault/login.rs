@@ -91,7 +91,7 @@ fn a_failed_discovery_is_told_to_all_who_wait_and_tried_again_by_the_next() {
 }
 
 #[test]
-fn after_a_404_the_metadata_is_looked_for_where_rfc_8414_has_it() {
+fn tries_rfc_8414_location_after_404() {
     let mut world = World::new();
     let absent = Fault::Status(404);
     world.provider.fault(Endpoint::Discovery, &[absent]);
@@ -102,7 +102,7 @@ fn after_a_404_the_metadata_is_looked_for_where_rfc_8414_has_it() {
 }
 
 #[test]
-fn metadata_that_is_at_neither_place_is_invalid_and_looked_for_again() {
+fn missing_metadata_is_invalid_and_retried() {
     let mut world = World::new();
     let absent = Fault::Status(404);
     world

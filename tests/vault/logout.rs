@@ -349,7 +349,7 @@ fn a_login_that_begins_after_the_logout_is_not_stopped() {
 }
 
 #[test]
-fn logout_of_one_page_survives_the_end_of_another() {
+fn logout_survives_another_pages_end() {
     for config in ["{}", SEALED] {
         let (mut world, page) = World::signed_in_with(config);
         let other = world.open();
@@ -363,7 +363,7 @@ fn logout_of_one_page_survives_the_end_of_another() {
 }
 
 #[test]
-fn logout_reports_whether_the_refresh_token_was_revoked() {
+fn logout_reports_the_revocation() {
     for (fault, revoked) in [
         (None, true),
         (Some(Fault::Refused("unsupported_token_type")), false),
@@ -398,7 +398,7 @@ fn stored_logout_still_waits_for_the_revocation() {
 }
 
 #[test]
-fn logout_that_waits_for_metadata_survives_the_end_of_another_page() {
+fn waiting_logout_survives_another_pages_end() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     let pages = [world.open(), world.open()];
@@ -413,7 +413,7 @@ fn logout_that_waits_for_metadata_survives_the_end_of_another_page() {
 }
 
 #[test]
-fn revocation_is_retried_after_two_and_four_seconds() {
+fn revocation_retries_after_two_and_four_seconds() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Revoke, Fault::Status(503));
     world.logout(page);
@@ -439,7 +439,7 @@ fn logout_without_a_refresh_token_revokes_nothing() {
 }
 
 #[test]
-fn configured_endpoint_is_used_beside_the_discovered_ones() {
+fn configured_endpoint_extends_discovery() {
     let metadata = r#"{"metadata":{"revocation_endpoint":"https://id.example.com/oauth/revoke"}}"#;
     let mut world = World::with(metadata);
     world.provider.announces_revocation = false;

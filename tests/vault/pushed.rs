@@ -36,7 +36,7 @@ fn a_configuration_that_asks_for_it_has_each_login_pushed() {
 }
 
 #[test]
-fn only_popups_and_silent_logins_show_their_state() {
+fn only_popups_and_silent_logins_show_state() {
     for (members, is_shown) in [
         (r#""mode":"redirect""#, false),
         (r#""mode":"redirect","prompt":"login""#, false),
@@ -87,7 +87,7 @@ fn par_false_pushes_nothing() {
 }
 
 #[test]
-fn par_false_is_told_before_a_provider_that_requires_pushing() {
+fn par_false_fails_if_pushing_is_required() {
     let mut world = world(r#"{"par":false}"#);
     world.provider.wants_pushed = true;
     let page = world.open();
@@ -108,7 +108,7 @@ const CLOSED: [Fault; 7] = [
 ];
 
 #[test]
-fn a_provider_closed_to_this_client_is_asked_once_and_warned_of_once() {
+fn closed_push_endpoint_is_tried_once() {
     for fault in CLOSED {
         let mut world = world("{}");
         world.provider.outage(Endpoint::Push, fault);
@@ -127,7 +127,7 @@ fn a_provider_closed_to_this_client_is_asked_once_and_warned_of_once() {
 }
 
 #[test]
-fn a_provider_that_requires_pushing_never_gets_less() {
+fn required_pushing_has_no_fallback() {
     for fault in CLOSED {
         let mut world = world("{}");
         world.provider.wants_pushed = true;
@@ -144,7 +144,7 @@ fn a_provider_that_requires_pushing_never_gets_less() {
 }
 
 #[test]
-fn other_failures_do_not_lead_to_a_login_that_is_not_pushed() {
+fn other_push_failures_cause_no_fallback() {
     for (fault, code) in [
         (Fault::LostBefore, "provider_unavailable"),
         (Fault::LostAfter, "provider_unavailable"),
@@ -172,7 +172,7 @@ fn other_failures_do_not_lead_to_a_login_that_is_not_pushed() {
 }
 
 #[test]
-fn an_unreadable_response_counts_only_while_the_metadata_is_readable() {
+fn unreadable_push_counts_if_metadata_is_readable() {
     for outage in [
         Fault::LostBefore,
         Fault::Opaque,

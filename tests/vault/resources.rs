@@ -483,7 +483,7 @@ fn searched(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn responses_are_searched_for_every_apis_valid_tokens() {
+fn searches_responses_for_every_apis_tokens() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);
     let [orders, login] = &searched(&world)[..] else {
@@ -506,7 +506,7 @@ fn responses_are_searched_for_every_apis_valid_tokens() {
 }
 
 #[test]
-fn responses_are_searched_for_at_most_eight_tokens() {
+fn searches_responses_for_at_most_eight_tokens() {
     let rule =
         |i: usize| format!(r#"{{ "url": "https://api.example.com/v1/{i}/", "scope": "s{i}" }}"#);
     let rules: Vec<String> = (0..10).map(rule).collect();

@@ -140,7 +140,7 @@ fn a_token_goes_to_the_query_after_the_pages_own() {
 }
 
 #[test]
-fn a_query_socket_is_probed_without_the_token() {
+fn query_socket_is_probed_without_token() {
     let (mut world, page) = world(QUERY);
     world.hold(&[Kind::Probe]);
     let socket = world.socket(page, &[LIVE, "?room=1"].concat(), &[]);
@@ -152,7 +152,7 @@ fn a_query_socket_is_probed_without_the_token() {
 }
 
 #[test]
-fn each_address_is_probed_until_one_probe_passes() {
+fn address_is_probed_until_it_passes() {
     let (mut world, page) = world(QUERY);
     for url in [LIVE, &[LIVE, "?room=2"].concat(), &[LIVE, "/b"].concat()] {
         let socket = world.socket(page, url, &[]);
@@ -172,7 +172,7 @@ fn only_query_sockets_are_probed() {
 }
 
 #[test]
-fn a_socket_whose_probe_is_blocked_gets_no_token() {
+fn socket_with_blocked_probe_gets_no_token() {
     let (mut world, page) = world(QUERY);
     world.sockets.are_blocked = true;
     for _ in 0..40 {
@@ -193,7 +193,7 @@ fn a_socket_whose_probe_is_blocked_gets_no_token() {
 }
 
 #[test]
-fn a_token_that_expires_during_the_probe_is_refreshed() {
+fn token_expiring_during_probe_is_refreshed() {
     let (mut world, page) = world(QUERY);
     world.hold(&[Kind::Probe]);
     let socket = world.socket(page, LIVE, &[]);
@@ -205,7 +205,7 @@ fn a_token_that_expires_during_the_probe_is_refreshed() {
 }
 
 #[test]
-fn a_refresh_during_the_probe_starts_no_second_probe() {
+fn refresh_during_probe_starts_no_second() {
     let (mut world, page) = world(QUERY);
     world.hold(&[Kind::Probe]);
     let socket = world.socket(page, LIVE, &[]);

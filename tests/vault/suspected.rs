@@ -73,7 +73,7 @@ fn third_unexplained_refusal_asks_for_the_user() {
 }
 
 #[test]
-fn two_unexplained_refusals_do_not_ask_for_the_user() {
+fn two_unexplained_refusals_are_not_enough() {
     for fault in [
         Fault::Status(400),
         Fault::Status(401),
@@ -213,7 +213,7 @@ fn readable_end_ends_a_suspected_session() {
 }
 
 #[test]
-fn hidden_refusals_ask_for_the_user_after_two_minutes() {
+fn hidden_refusals_count_after_two_minutes() {
     let (mut world, page) = revoked(Refusing::Hidden);
     let waiting = call(&mut world, page);
     world.advance(seconds(90));
@@ -267,7 +267,7 @@ fn cdn_error_without_cors_is_an_outage() {
 }
 
 #[test]
-fn service_worker_that_answers_offline_is_no_provider() {
+fn offline_service_worker_is_not_the_provider() {
     let (mut world, page) = World::expired();
     world.service_worker = Some(BTreeMap::new());
     call(&mut world, page);
@@ -283,7 +283,7 @@ fn service_worker_that_answers_offline_is_no_provider() {
 }
 
 #[test]
-fn captive_portal_is_no_provider() {
+fn captive_portal_is_not_the_provider() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::Opaque);
     world.provider.outage(Endpoint::Probe, Fault::Html);
@@ -293,7 +293,7 @@ fn captive_portal_is_no_provider() {
 }
 
 #[test]
-fn device_that_is_offline_does_not_ask_the_provider() {
+fn offline_device_sends_no_probe() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     keep_calling(&mut world, page, 900);
@@ -326,7 +326,7 @@ fn readable_failure_starts_the_count_again() {
 }
 
 #[test]
-fn probe_goes_to_a_new_address_each_time() {
+fn each_probe_uses_a_new_address() {
     let (mut world, page) = revoked(Refusing::Hidden);
     world.service_worker = Some(BTreeMap::new());
     let discovered = world.count(DISCOVERY);
@@ -339,7 +339,7 @@ fn probe_goes_to_a_new_address_each_time() {
 }
 
 #[test]
-fn late_probe_says_nothing_of_the_next_session() {
+fn late_probe_does_not_affect_next_session() {
     let (mut world, page) = revoked(Refusing::Hidden);
     for _ in 0..4 {
         call(&mut world, page);
@@ -354,7 +354,7 @@ fn late_probe_says_nothing_of_the_next_session() {
 }
 
 #[test]
-fn success_in_another_tab_restores_a_suspected_session() {
+fn success_in_another_tab_restores_session() {
     let mut world = World::with(r#"{"session":{"persist":"sealed"}}"#);
     let page = world.open();
     world.sign_in(page);
@@ -397,7 +397,7 @@ fn refused_resource_does_not_suspect_the_session() {
 }
 
 #[test]
-fn session_whose_calls_all_name_resources_is_suspected() {
+fn refused_resource_token_suspects_the_session() {
     let rules = r#"{"apis":[{"url":"https://other.example.com/v1/","resource":"urn:other"}]}"#;
     let (mut world, page) = World::signed_in_with(rules);
     world.provider.resources = vec!["urn:other"];

@@ -16,7 +16,7 @@ fn sign_in_granted(config: &str, granted: &'static str) -> (World, u32, crate::w
 }
 
 #[test]
-fn scopes_beyond_the_request_are_reported_once() {
+fn unrequested_scopes_are_reported_once() {
     for config in ["{}", r#"{"unrequestedScopes":"warn"}"#] {
         let (mut world, page, _) = sign_in_granted(config, WIDER);
         assert!(world.session(page).is_some());
@@ -28,7 +28,7 @@ fn scopes_beyond_the_request_are_reported_once() {
 }
 
 #[test]
-fn an_inspector_hears_of_scopes_beyond_the_request_each_time() {
+fn inspector_sees_each_unrequested_scope() {
     let (mut world, page, _) = sign_in_granted(r#"{"inspect":true}"#, WIDER);
     world.sign_in(page);
     let traces = world.page(page).of_type("trace");
@@ -37,7 +37,7 @@ fn an_inspector_hears_of_scopes_beyond_the_request_each_time() {
 }
 
 #[test]
-fn scopes_that_were_asked_for_are_no_cause_for_a_warning() {
+fn requested_scopes_cause_no_warning() {
     for granted in [
         "openid profile offline_access",
         "offline_access  openid profile",
@@ -51,7 +51,7 @@ fn scopes_that_were_asked_for_are_no_cause_for_a_warning() {
 }
 
 #[test]
-fn scopes_beyond_the_request_fail_the_login_if_configured_so() {
+fn unrequested_scopes_fail_login_if_configured() {
     let (world, page, callback) = sign_in_granted(r#"{"unrequestedScopes":"refuse"}"#, WIDER);
     assert_eq!(world.code(callback), "scope_exceeded");
     assert!(world.session(page).is_none());
@@ -60,7 +60,7 @@ fn scopes_beyond_the_request_fail_the_login_if_configured_so() {
 }
 
 #[test]
-fn scopes_that_a_page_was_allowed_to_add_were_asked_for() {
+fn scopes_added_by_pages_count_as_requested() {
     let config = r#"{"unrequestedScopes":"refuse","loginScopes":["orders","admin"]}"#;
     let mut world = World::with(config);
     world.provider.scope = Some(WIDER);
@@ -77,7 +77,7 @@ fn scopes_that_a_page_was_allowed_to_add_were_asked_for() {
 }
 
 #[test]
-fn a_missing_refresh_token_is_reported_once_if_it_was_asked_for() {
+fn missing_refresh_token_is_reported_once() {
     for (config, expected) in [
         ("{}", &["refresh_token_missing"][..]),
         (r#"{"consent":"always"}"#, &[]),
@@ -93,7 +93,7 @@ fn a_missing_refresh_token_is_reported_once_if_it_was_asked_for() {
 }
 
 #[test]
-fn a_silent_login_without_refresh_token_is_no_cause_for_a_warning() {
+fn silent_login_needs_no_refresh_token() {
     let mut world = World::new();
     world.provider.issues_refresh_tokens = false;
     let page = world.open();
@@ -133,7 +133,7 @@ fn with_planted_key() -> (World, u32, String, String) {
 }
 
 #[test]
-fn a_key_planted_in_the_store_is_not_used_while_the_vault_remembers_its_own() {
+fn living_vault_ignores_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
@@ -143,7 +143,7 @@ fn a_key_planted_in_the_store_is_not_used_while_the_vault_remembers_its_own() {
 }
 
 #[test]
-fn tokens_are_not_bound_to_a_key_planted_in_store_and_url() {
+fn tokens_are_not_bound_to_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
     let own = params(address.split_once('?').unwrap().1)["dpop_jkt"].clone();
     let answer = world.provider.sign_in(&address.replace(&own, &planted));

@@ -322,7 +322,7 @@ mod unit_tests {
     }
 
     #[test]
-    fn saved_rows_replace_those_of_the_same_file() {
+    fn saved_rows_replace_rows_of_same_file() {
         let text =
             format!("# Title\n\n{HEADER}\n| `src/a.rs` | old |\n| `src/c.rs` | kept |\n\nAfter.\n");
         let new = |file: &str| (file.to_owned(), format!("| `{file}` | new |"));

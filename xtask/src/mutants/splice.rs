@@ -194,7 +194,7 @@ mod unit_tests {
     }
 
     #[test]
-    fn a_function_gets_a_copy_of_its_body_for_each_mutant() {
+    fn each_mutant_gets_a_body_copy() {
         let source = "/// A `{` in a comment.\n#[must_use = \"]{\"]\npub const fn f(a: [u8; 2]) -> bool {\n    a == b\n}";
         let (one, other) = (mutant(source, "==", "!="), mutant(source, "a == b", "true"));
         let spliced = splice(source, &[(4, &one), (5, &other)], &BTreeSet::new()).unwrap();
@@ -209,7 +209,7 @@ mod unit_tests {
     }
 
     #[test]
-    fn functions_the_compiler_calls_stay_as_they_are() {
+    fn functions_the_compiler_calls_stay_unchanged() {
         let source = "const fn f() -> bool { a == b }";
         let one = mutant(source, "==", "!=");
         let constant = BTreeSet::from(["f".to_owned()]);
