@@ -17,7 +17,7 @@ afterEach(() => app.setConfig({}))
 
 const session = (page) => page.evaluate(() => room.session)
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
-/** What the browser's address had of it. */
+/** The parameters that were in the browser's address. */
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
 const login = (page, options) => page.evaluate((given) => settle(room.login(given)), options)
 

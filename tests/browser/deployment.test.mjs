@@ -9,7 +9,7 @@ const time = { timeout: 60_000 }
 const OLD = '/auth.worker.js'
 const NEW = '/auth-2.worker.js'
 
-/** What src/vault/hints.rs makes of a sign-out and of a sign-in. */
+/** The codes of a sign-out and of a sign-in in src/vault/hints.rs. */
 const SIGNED_OUT = 1
 const SIGNED_IN = 3
 
@@ -40,7 +40,7 @@ const deployHashed = (app, home = app.site) => {
   }
 }
 
-/** The same name, and other content. */
+/** A worker file with the same name and other content. */
 const deployFixed = (app) => app.setConfig(newer(app))
 
 /** A page whose function asks the server for the newest worker, once it has been called before. */
@@ -59,7 +59,7 @@ const session = (page) => page.evaluate(() => room.session)
 const isSignedIn = (page, is = true) =>
   page.waitForFunction((wanted) => !!room.session === wanted, is, { polling: 20 })
 const isElsewhere = (page) => page.waitForFunction(() => room.elsewhere, null, { polling: 20 })
-/** Whether the page's worker is the new deployment's. */
+/** Returns true if the page's worker is the new deployment's. */
 const hasNewWorker = async (page) => (await call(page, ADDED)).error?.code !== 'url_not_allowed'
 /** Waits until the browser blocks what the vault lets pass. */
 const isNew = (page) =>
@@ -114,7 +114,7 @@ test('old pages go over to the newest worker when somebody signs in there, memor
   asksForNewest(app)
   const [old, fresh] = await twoTabs(app, deployHashed)
   const before = await session(old)
-  // What is under way stays with the old worker.
+  // Calls in flight stay with the old worker.
   const pending = call(old, `${app.api.url}slow?ms=3000`)
   await signIn(fresh)
   await isNew(old)

@@ -14,7 +14,7 @@ import { search } from '../support/leak.mjs'
 
 const time = { timeout: 60_000 }
 
-/** What an API may say of a response: Chromium stores all but the last. */
+/** Cache headers of a response: Chromium stores all but the last. */
 const CACHEABLE = {
   'no header': {},
   'no-cache': { 'Cache-Control': 'no-cache' },
@@ -51,7 +51,7 @@ async function start(options) {
 
 const open = (app) => (app.config.session?.persist === 'escrow' ? openWithEscrow(app) : app.open())
 
-/** What of the tokens that were issued is in these values. */
+/** Searches these values for all issued tokens. */
 const found = (app, ...values) =>
   search({ page: values.map((value) => JSON.stringify(value)) }, app.ledger.secrets())
 

@@ -66,7 +66,7 @@ test('vault() in a page throws, and loads nothing', time, async () => {
   await page.context().close()
 })
 
-/** What a page at this address writes to its console, after more seconds than any start takes. */
+/** Returns the console output of a page at this address, after more seconds than any start takes. */
 async function warnings(address, script) {
   const page = await app.open('/empty')
   const logged = []

@@ -18,7 +18,7 @@ const WORKER = '/auth.worker.js'
 
 let app, reports, live
 
-/** What the worker's file is served with: sockets to the API are blocked, or only reported. */
+/** Headers of the worker's file: sockets to the API are blocked, or only reported. */
 const POLICIES = {
   enforced: () => ({ 'Content-Security-Policy': policy() }),
   'report-only': () => ({

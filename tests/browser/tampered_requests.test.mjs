@@ -6,7 +6,7 @@ import { booted, call, giveConsent, signIn, signInByPopup, startApp } from '../s
 
 const time = { timeout: 60_000 }
 
-/** What the configuration asks for; the provider would grant `orders` as well. */
+/** The scope of the configuration; the provider would grant `orders` as well. */
 const NARROW = 'openid profile offline_access'
 
 let app

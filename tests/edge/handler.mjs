@@ -177,9 +177,9 @@ export function handlerSuite(platform, coordinator) {
         assert.equal(response.status, 502, coding)
         assert.equal((await response.json()).error.code, 'upstream_unavailable', coding)
       }
-      // What the platform decodes is searched.
+      // Bodies that the platform decodes are searched.
       for (coding of ['gzip', 'br']) {
-        // It breaks off, of which not every platform tells.
+        // The response breaks off. Not every platform reports that.
         const text = await visitor
           .call('/api/on/coded')
           .then((response) => response.text())

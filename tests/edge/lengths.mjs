@@ -12,12 +12,12 @@ const CODED = gzipSync(TEXT)
 const home = ({ pathname }) => pathname === '/orders'
 
 /**
- * Which lengths and content encodings a client sees, and an upstream.
+ * Tests the lengths and content encodings that clients and upstreams see.
  *
  * @param {keyof typeof import('../support/edge/platforms.mjs').PLATFORMS} platform
  * @param {string} coordinator
- * @param {{ measuresStreams: boolean, passesCoded: boolean }} options Whether the platform's server sends the length of a
- * stream that it is told, and whether a compressed body goes on as it is where it is not searched.
+ * @param {{ measuresStreams: boolean, passesCoded: boolean }} options `measuresStreams`: the platform's server sends a
+ * stream's `Content-Length`. `passesCoded`: a compressed body that is not searched is passed on as it is.
  */
 export function lengthsSuite(platform, coordinator, { measuresStreams, passesCoded }) {
   describe(`${platform}: lengths and encodings`, { timeout: 60_000 }, () => {

@@ -10,7 +10,7 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = `${root}target/edge-snippets`
 
-/** What a snippet may use that another part of the page has made. */
+/** Names that a snippet may use because another part of the page defines them. */
 const AROUND = `
 import type { TokenHandler as Handler } from 'strongroom/edge'
 declare global {
@@ -47,7 +47,7 @@ const snippets = async () => {
   }))
 }
 
-/** What the compiler says of these files. */
+/** Returns the compiler's messages for these files. */
 async function compiled(files) {
   const config = { ...TSCONFIG, files: ['around.d.ts', ...files] }
   await writeFile(`${folder}/tsconfig.json`, JSON.stringify(config))

@@ -214,7 +214,7 @@ fn names_are_written_as_platforms_compare_them() {
     }
 }
 
-/// What the handler changes in the policy for a request by this route.
+/// Returns the handler's changes to the policy for a request by this route.
 fn changes(route: &Value) -> (String, String) {
     let mut host = Host::with(&json!({ "routes": [route] }));
     host.sign_in();

@@ -100,7 +100,7 @@ pub(crate) struct Sent {
     pub(crate) authorization: String,
     pub(crate) proof: Option<String>,
     pub(crate) is_upgrade: bool,
-    /// What is changed in the policy.
+    /// The changes to the policy.
     pub(crate) keep: String,
     pub(crate) remove: String,
 }

@@ -176,7 +176,7 @@ fn sessions_recover_within_five_seconds_of_outages() {
         let (mut world, users) = many_users(count);
         world.weather.provider_down = true;
         call_for(&mut world, &users, minutes * 60_000, 20_000);
-        // What is on its way to a provider that is away fails first.
+        // First, the requests that the provider missed fail.
         world.settle();
         world.weather.provider_down = false;
         call_for(&mut world, &users, 4500, 500);

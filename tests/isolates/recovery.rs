@@ -1,5 +1,5 @@
-//! What becomes of a session when isolates disagree about it: a successor that only one of them knows, a refresh that
-//! another isolate has taken over, a refused refresh token.
+//! Sessions about which isolates disagree: a successor that only one of them knows, a refresh that another isolate has
+//! taken over, a refused refresh token.
 
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};

@@ -6,7 +6,7 @@ use crate::{both_storages, served};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
-/// How long a request took, in milliseconds.
+/// Returns the duration of a request in milliseconds.
 fn took(world: &World, visit: usize) -> u64 {
     let visit = &world.visits[visit];
     visit.given.as_ref().unwrap().at - visit.began

@@ -137,7 +137,7 @@ pub(crate) struct Life {
     faults: usize,
     refuses_without_reason: bool,
     offline_until: u64,
-    /// Whether the device knows, or believes that its network works.
+    /// True if the device knows that it is offline. False if it believes that its network works.
     knows_offline: bool,
     /// The longest that the provider asked to wait.
     longest_wait: u64,
@@ -1437,8 +1437,8 @@ impl Life {
         session.and_then(|session| session.str("state")) == Some("interaction_required")
     }
 
-    /// Whether the session that needs its user is one that the provider still honours, and has not asked for its
-    /// user: it was suspected, and the next attempt restores it.
+    /// Returns true if the session needs its user only because it was suspected: the provider still accepts it and has
+    /// not asked for the user, so the next attempt restores it.
     fn may_be_restored(&self, page: PortId) -> bool {
         let watch = &self.world.watch;
         watch

@@ -142,7 +142,7 @@ fn pages_hear_nothing_between_warning_and_end() {
     assert_eq!(world.page(page).messages.len(), before);
 }
 
-/// How many of few calls waited for a token, whose user was active every fifteen seconds for ten minutes.
+/// Returns the number of calls that waited for a token, while the user was active every fifteen seconds for ten minutes.
 fn calls_that_waited(lifetime: u64) -> usize {
     let mut world = World::new();
     world.provider.lifetime = Duration::from_secs(lifetime);

@@ -802,7 +802,7 @@ fn accepts_fractional_id_token_times() {
     assert_eq!(world.status(call), 200);
 }
 
-/// Where the page was that began a login.
+/// The address of the page that began a login.
 const RETURN_TO: &str = "/orders?tab=2#top";
 
 /// A page that began a login with [`RETURN_TO`], and the address of its authorization request.

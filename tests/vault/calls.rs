@@ -221,7 +221,7 @@ fn a_page_may_not_authorise_route_or_break_a_request() {
     assert_eq!(world.count(Kind::Call), 0);
 }
 
-/// Whether a call with this header is refused because of it.
+/// Returns true if a call with this header is refused because of it.
 fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
     let fetch = Fetch {
         headers: &[header],
@@ -287,7 +287,7 @@ fn refuses_ranges_where_bodies_are_searched() {
     }
 }
 
-/// What the last call's response was searched for.
+/// Returns the tokens that the last call's response was searched for.
 fn searched(world: &World) -> Vec<&str> {
     let searched = &world.seen_by_api.last().unwrap().searched;
     searched.iter().map(strongroom::Secret::expose).collect()
@@ -298,7 +298,7 @@ fn searches_responses_for_valid_previous_tokens() {
     let (mut world, page) = World::signed_in();
     let mut used = Vec::new();
     for advance in [0, 271, 280] {
-        // What is left of the token is less than the leeway: it is used, and replaced at the same time.
+        // The token's remaining life is less than the leeway: it is used, and replaced at the same time.
         world.advance(Duration::from_secs(advance));
         let call = world.fetch(page, "/orders");
         world.settle();

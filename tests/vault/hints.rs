@@ -10,7 +10,7 @@ use crate::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration
 
 const MEMORY: &str = "{}";
 const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
-/// The same client in another build.
+/// A configuration of the same client in another build.
 const NEWER: &str = r#"{"clockTolerance":30}"#;
 const NEWER_SEALED: &str = r#"{"clockTolerance":30,"session":{"persist":"sealed"}}"#;
 
@@ -37,7 +37,7 @@ fn last_hint(world: &World) -> Hint {
     world.hints.last().expect("no hint was posted").1
 }
 
-/// What a vault posts when somebody signs out.
+/// Returns the hint that a vault posts when somebody signs out.
 fn sign_out(config: &str) -> Hint {
     let (mut world, page) = signed_in(config, 0);
     world.logout(page);
@@ -45,7 +45,7 @@ fn sign_out(config: &str) -> Hint {
     last_hint(&world)
 }
 
-/// What a vault posts when somebody signs in.
+/// Returns the hint that a vault posts when somebody signs in.
 fn sign_in(config: &str, loaded: u64) -> Hint {
     last_hint(&signed_in(config, loaded).0)
 }

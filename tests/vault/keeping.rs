@@ -50,7 +50,7 @@ fn a_session_survives_its_worker() {
     assert_eq!(world.count(REFRESH), 0);
 }
 
-/// What is in the store of logins and of sessions, and what was ever asked of the latter.
+/// Returns true if the store has a login or a session, or was ever asked for a session.
 fn is_anything_stored(world: &World) -> bool {
     !world.store.copy().is_empty()
         || !matches!(world.store.session(), Loaded::Nothing)

@@ -473,7 +473,7 @@ fn live(seed: u64) -> usize {
     world.count(REFRESH)
 }
 
-/// What the last call's response was searched for: the numbers of the tokens, in order.
+/// Returns the numbers of the tokens that the last call's response was searched for, in order.
 fn searched(world: &World) -> Vec<String> {
     let searched = &world.seen_by_api.last().unwrap().searched;
     searched

@@ -129,7 +129,7 @@ enum Loss {
     WithWorker,
 }
 
-/// What points to the end of a family's grant, in one vault.
+/// Signs that a family's grant has ended, as one vault sees them.
 #[derive(Default)]
 struct Suspicion {
     family: usize,
@@ -191,7 +191,7 @@ pub(crate) struct Watch {
     needs_user: BTreeMap<usize, usize>,
     /// Families for which the provider ever asked for the user: what is kept says so too.
     asked_for_user: BTreeSet<usize>,
-    /// What points to the end of a grant that the provider does not announce, by vault.
+    /// Signs that a grant has ended although the provider does not say so, by vault.
     suspicions: BTreeMap<usize, Suspicion>,
     /// Vaults whose pages were told that the session needs its user.
     told_to_interact: BTreeSet<usize>,
@@ -651,7 +651,7 @@ impl Watch {
         }
     }
 
-    /// What was asked for was refused, or the proof that came along, and is asked for once more.
+    /// The request or its proof was refused, and is sent once more.
     pub(crate) fn refused_target(&mut self, vault: usize) {
         self.answered_readably(vault);
         if let Some(known) = self.suspicions.get_mut(&vault) {

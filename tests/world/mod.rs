@@ -113,7 +113,7 @@ struct Job {
     outcome: Option<Outcome>,
     /// No answer will come.
     is_silent: bool,
-    /// What comes is not the provider's: a service worker had it.
+    /// The response is not the provider's: a service worker had it.
     is_from_cache: bool,
     /// A refresh has just been answered: a probe is for its sake, and not for a login's.
     is_after_refresh: bool,
@@ -175,7 +175,7 @@ pub(crate) struct World {
     pub(crate) service_worker: Option<BTreeMap<String, Outcome>>,
     /// The response to a refresh is being handled.
     answers_refresh: bool,
-    /// Whether the device knows that it is offline, when the network fails.
+    /// True if the device knows that it is offline when the network fails.
     pub(crate) knows_offline: bool,
     pub(crate) events: Vec<Event>,
     moments: Vec<(Kind, Duration)>,
@@ -249,7 +249,7 @@ pub(crate) struct World {
     pub(crate) reads_early: bool,
     held_in: Vec<(usize, Kind)>,
     delayed: BTreeSet<JobId>,
-    /// Whether hints reach the other vaults by themselves.
+    /// True if hints reach the other vaults by themselves.
     pub(crate) spreads_hints: bool,
     /// Hints that vaults have posted, with the number of the vault.
     pub(crate) hints: Vec<(usize, Hint)>,

@@ -69,7 +69,7 @@ pub(crate) enum Fault {
     EchoAsCode,
 }
 
-/// How a provider says that a refresh token is not good any more.
+/// A provider's response to a refresh token that is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusing {
     /// `invalid_grant`.
@@ -131,7 +131,7 @@ pub(crate) struct Provider {
     pub(crate) refusing: Refusing,
     /// Families whose refresh token it has refused, be it for the key that it came with.
     refused: BTreeSet<usize>,
-    /// Whether its metadata has the endpoint for revocation.
+    /// True if its metadata has the endpoint for revocation.
     pub(crate) announces_revocation: bool,
     /// For how long a consumed refresh token is forgiven.
     pub(crate) leeway: Duration,

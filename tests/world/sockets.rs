@@ -12,7 +12,7 @@ use super::page::Request;
 pub(crate) struct Sockets {
     /// The addresses that were tried without a token, in order.
     pub(crate) probed: Vec<String>,
-    /// Whether the worker's policy blocks sockets, or reports them.
+    /// True if the worker's policy blocks or reports sockets.
     pub(crate) are_blocked: bool,
     /// What they were opened with, in order.
     pub(crate) opened: Vec<(Request, Handshake)>,

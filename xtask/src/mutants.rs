@@ -28,13 +28,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tests::{Suite, Verdict};
 
-/// Where scores are kept, and which survivors are accepted.
+/// The document with the scores and the accepted survivors.
 const DOCUMENT: &str = "docs/testing.md";
 
 /// The least share of mutants that the tests must notice, in percent.
 const GOAL: usize = 90;
 
-/// What is tested, and how.
+/// The arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Files to mutate, such as src/jwt.rs or jwt.rs; a folder means all files below it. All files when left out.
@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// Print the mutants instead of testing them.
     #[arg(long)]
     list: bool,
-    /// How many mutants to test at the same time.
+    /// Number of mutants to test at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
     /// Write the scores of whole files to docs/testing.md.
@@ -183,7 +183,7 @@ fn show_progress(done: usize, of: usize, start: Instant) {
     }
 }
 
-/// What became of the mutants of one file.
+/// The results of the mutants of one file.
 #[derive(Default)]
 struct Score {
     caught: usize,

@@ -64,7 +64,7 @@ const socketOf = (way) => ({
 /** Milliseconds after which an engine that has sent no report sends none. */
 const NO_REPORT = 2000
 
-/** What the worker's policy reports of a socket whose token would be in the query. */
+/** Looks at the report of the worker's policy about a socket with the token in its query. */
 const reportOf = (kind) => ({
   name: `what a policy that ${kind === 'enforced' ? 'blocks' : 'only reports'} a socket, token in the query, reports`,
   async see(scene) {

@@ -217,7 +217,7 @@ pub(crate) struct Visit {
     pub(crate) api_failed: bool,
     /// Milliseconds for which it waited for the provider and the API.
     pub(crate) spent_elsewhere: u64,
-    /// When it last asked one of them.
+    /// The time at which it last asked one of them.
     asked_elsewhere: Option<u64>,
     sending: Option<Sending>,
 }

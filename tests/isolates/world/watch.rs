@@ -27,7 +27,7 @@ const SLOWEST: u64 = 6000;
 /// How long a provider that has refused is left alone, in milliseconds.
 const REFUSED: u64 = 60_000;
 
-/// How long an intent holds unless it is renewed, in milliseconds.
+/// The life of an intent that is not renewed, in milliseconds.
 pub(crate) const LEASE: u64 = 8000;
 
 /// The interval between attempts for a session whose provider refuses without saying why.
@@ -79,9 +79,9 @@ struct Family {
     is_of_other: bool,
     /// When it last wanted the user.
     wanted: Option<u64>,
-    /// How often it refused a visit without saying why.
+    /// The number of refusals without a reason, by visit.
     unexplained: BTreeMap<VisitId, u32>,
-    /// When it did so for the third time.
+    /// The time of the third such refusal.
     suspected: Option<u64>,
     back_channel: Option<u64>,
     /// Since when the coordinator has the provider's word that it is over.

@@ -16,7 +16,7 @@ const TESTS: [&str; 6] = [
     "egress", "vectors", "vault", "handler", "isolates", "hostile",
 ];
 
-/// What those are built from.
+/// The files from which these tests are built.
 const FOLDERS: [&str; 9] = [
     "docs",
     "src",
@@ -42,7 +42,7 @@ pub(crate) struct Build {
     pub(crate) alone: Vec<usize>,
 }
 
-/// What the compiler found.
+/// The compiler's result.
 enum Outcome {
     Built(Vec<PathBuf>),
     Errors(Vec<Value>),

@@ -147,7 +147,7 @@ fn place(value: &Value) -> Result<(usize, usize)> {
 /// A file of the core.
 struct Source {
     text: String,
-    /// Where each line begins.
+    /// The start of each line.
     lines: Vec<usize>,
 }
 

@@ -1,7 +1,7 @@
 //! Puts all mutants of a file into its source, so that a switch chooses between them when it runs.
 //!
-//! At its beginning a function asks which mutant is chosen. If it is one of its own, a copy of the body
-//! with that change takes the place of the original.
+//! At its beginning a function asks which mutant is chosen. If that mutant changes this function, a copy of the body
+//! with the change runs instead of the original.
 
 use super::list::Mutant;
 use anyhow::{Context, Result};
@@ -69,7 +69,7 @@ pub(crate) fn replaced(source: &str, mutant: &Mutant) -> String {
     )
 }
 
-/// Where the parts of a function are.
+/// The places of the parts of a function.
 struct Head {
     /// The word `const` before `fn`, if it is there.
     constant: Range<usize>,

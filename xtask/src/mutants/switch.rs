@@ -1,4 +1,4 @@
-//! Which mutant is chosen: a module of the copy, not of this program.
+//! Chooses a mutant: a module of the copy, not of this program.
 
 use std::collections::BTreeSet;
 use std::fs::File;
