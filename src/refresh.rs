@@ -77,7 +77,7 @@ fn refused(code: String, is_refusal: bool) -> Verdict {
         }
         #[cfg(feature = "full")]
         "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
-        // `invalid_request`, and codes that nobody has heard of.
+        // `invalid_request`, and unknown codes.
         _ if is_refusal => Verdict::Unexplained(code),
         _ => Verdict::Transient(words!("a 4xx response with an error code that is unknown")),
     }

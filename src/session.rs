@@ -827,7 +827,7 @@ mod tests {
             // Kept before: the clock was set back since.
             ("5", "60000", 500, 5),
             ("4", "60000", 500, 5),
-            // What this vault has seen is later.
+            // This vault has seen later activity.
             ("6", "700000", 500, 6),
         ] {
             let mut ours = session(&[]);

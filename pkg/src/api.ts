@@ -50,8 +50,8 @@ export interface Strongroom {
    */
   login(options?: LoginOptions): Promise<Session>
   /**
-   * Finishes a login if the page's address is the configured redirect URI with an answer in it, and
-   * removes the answer from the address at once. Otherwise does nothing. Call it once at start. If it rejects, the
+   * Finishes a login if the page's address is the configured redirect URI with a response in it, and
+   * removes the response from the address at once. Otherwise does nothing. Call it once at start. If it rejects, the
    * error has `returnTo`, and everything else works as before.
    */
   handleCallback(url?: string | URL): Promise<CallbackResult | null>

@@ -1,7 +1,7 @@
 //! Outages of the provider, as one isolate sees them.
 //!
-//! When the refreshes of two sessions have failed in a row, the isolate assumes that the provider is down. From then on
-//! one request every few seconds, of any session, may try its refresh. All others are told when to come back. The first
+//! After failed refreshes of two sessions in a row, the isolate assumes that the provider is down. From then on one
+//! request every few seconds, of any session, may try its refresh. All others are told when to come back. The first
 //! response that is not a server error ends the outage for all sessions at once. So sessions recover within five seconds
 //! of the provider's return, however long the outage lasted, and the provider is not flooded with requests meanwhile.
 

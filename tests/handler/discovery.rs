@@ -1,4 +1,4 @@
-//! Where the provider's metadata is: at OpenID Connect Discovery's address or, after a 404, at that of RFC 8414.
+//! The location of the provider's metadata: OpenID Connect Discovery's address or, after a 404, that of RFC 8414.
 
 use strongroom::Code;
 use strongroom::http::HttpReply;

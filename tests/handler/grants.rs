@@ -1,4 +1,4 @@
-//! What the provider granted, compared with what the login asked for: more scopes, or no refresh token.
+//! Grants that differ from what the login asked for: more scopes, or no refresh token.
 
 use serde_json::{Value, json};
 use strongroom::Code;
@@ -16,7 +16,7 @@ fn granting(scope: &'static str, changes: &Value) -> (Host, String) {
     (host, back)
 }
 
-/// What the operator was told of faults.
+/// Returns the faults that were reported to the operator.
 fn log(host: &Host) -> String {
     let faults = host.events.iter().filter_map(|event| match event {
         Event::Fault(error) => Some(format!("{}: {}\n", error.code().as_str(), error.message())),
