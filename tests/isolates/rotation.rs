@@ -202,6 +202,26 @@ fn holder_renews_lease_while_provider_is_slow() {
 }
 
 #[test]
+fn renewed_lease_is_committed_without_a_read() {
+    let mut world = World::new(Setup {
+        request_timeout: 20,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    world.fault(REFRESH, Fault::Slow(1, 12_000));
+    let call = world.call(alice, 0);
+    world.pass(100);
+    world.story = Some(Vec::new());
+    world.settle();
+    assert!(served(&world, call));
+    let steps = world.story.take().unwrap();
+    let count = |step: &str| steps.iter().filter(|line| line.contains(step)).count();
+    assert!(count(": Swap") > 2, "{steps:?}");
+    assert_eq!(count(": Read"), 0, "{steps:?}");
+}
+
+#[test]
 fn lease_renewal_survives_another_isolates_write() {
     let mut world = World::new(Setup {
         request_timeout: 20,
