@@ -271,6 +271,28 @@ fn page_is_told_of_activity_that_another_isolate_saw() {
 }
 
 #[test]
+fn older_cookie_brings_its_activity_along() {
+    let mut world = World::new(Setup {
+        idle: 400,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 300_000;
+    let alice = world.signed_in("alice", 0);
+    let other = world.copy_of(alice);
+    world.pass(250_000);
+    world.call(other, 1);
+    world.settle();
+    world.pass(51_000);
+    // A poll refreshes the session, which is no activity.
+    world.poll(alice, 0);
+    world.settle();
+    world.pass(200_000);
+    let asked = world.ask_session(other, 1);
+    world.settle();
+    assert!(told_idle_end(&world, asked) > world.now + 100_000);
+}
+
+#[test]
 fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile() {
     for is_page in [false, true] {
         let mut world = World::new(Setup {
