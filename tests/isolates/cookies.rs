@@ -1,9 +1,9 @@
 //! Cookies of generations before: those that a browser may still have are served with the successor, and those that it has
 //! replaced give a thief away.
 
-use crate::served;
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, World};
+use crate::{expired, served};
 
 /// A refresh whose new cookie never reaches the browser.
 fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
@@ -70,13 +70,11 @@ fn an_old_cookie_is_good_for_the_grace_period_after_the_new_one_was_presented_an
 
 #[test]
 fn a_request_that_waited_for_longer_than_the_grace_period_counts_by_when_it_came() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         grace: 0,
         isolates: 2,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1000, 1000));
     world.call(alice, 0);
     // This one looks again only some time after the first one's cookie was presented.

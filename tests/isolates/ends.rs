@@ -2,7 +2,7 @@
 
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
-use crate::{both_storages, served};
+use crate::{both_storages, expired, served};
 
 /// Why a request was told that its session is over.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {
@@ -32,9 +32,7 @@ fn a_copy_of_the_cookie_of_a_session_that_was_logged_out_is_refused_after_the_re
 #[test]
 fn a_logout_that_overtakes_a_refresh_leaves_nothing_of_it() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
         let call = world.call(alice, 0);
         world.pass(500);
@@ -336,13 +334,11 @@ fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile(
 
 #[test]
 fn a_session_that_was_left_idle_in_the_store_is_ended_told_and_revoked() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         in_store: true,
         idle: 60,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     let call = world.call(alice, 1);
     world.settle();
     assert_eq!(ended(&world, call), Some("idle"));
@@ -378,9 +374,7 @@ fn the_end_at_the_absolute_limit_is_told_once_however_often_old_cookies_come() {
 #[test]
 fn the_tokens_of_another_user_end_the_session() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.provider.next_is_other_user = true;
         let call = world.call(alice, 0);
         world.settle();

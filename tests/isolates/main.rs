@@ -34,6 +34,20 @@ fn both_storages(isolates: usize) -> [Setup; 2] {
     })
 }
 
+/// A world in which Alice is signed in at isolate 0, and her access token has expired.
+fn expired(setup: Setup) -> (World, usize) {
+    let mut world = World::new(setup);
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    (world, alice)
+}
+
+/// How long a request took, in milliseconds.
+fn took(world: &World, visit: VisitId) -> u64 {
+    let visit = &world.visits[visit];
+    visit.given.as_ref().unwrap().at - visit.began
+}
+
 /// Whether a request got what it asked for.
 #[track_caller]
 fn served(world: &World, visit: VisitId) -> bool {

@@ -3,7 +3,7 @@
 
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, World};
-use crate::{both_storages, served};
+use crate::{both_storages, expired, served};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
@@ -29,9 +29,7 @@ fn a_valid_access_token_is_used_while_coordinator_and_provider_are_down() {
 fn without_a_valid_one_the_answer_is_later_and_the_session_is_kept() {
     for setup in both_storages(2) {
         for (coordinator, provider) in [(true, false), (false, true), (true, true)] {
-            let mut world = World::new(setup.clone());
-            let alice = world.signed_in("alice", 0);
-            world.pass(61_000);
+            let (mut world, alice) = expired(setup.clone());
             world.weather.coordinator_down = coordinator;
             world.weather.provider_down = provider;
             let call = world.call(alice, 0);
@@ -77,12 +75,10 @@ fn what_the_user_does_while_the_coordinator_is_down_counts_where_it_was_seen() {
 
 #[test]
 fn a_successor_that_one_request_has_met_is_enough_for_those_that_failed() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         in_store: true,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.call(alice, 1);
     world.settle();
     assert!(world.browsers[alice].jar.contains_key(COOKIE));
@@ -96,9 +92,7 @@ fn a_successor_that_one_request_has_met_is_enough_for_those_that_failed() {
 #[test]
 fn a_provider_that_asks_for_patience_is_not_asked_again_before_that() {
     for setup in both_storages(1) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Busy(30));
         for _ in 0..5 {
             let call = world.call(alice, 0);
@@ -116,9 +110,7 @@ fn a_provider_that_asks_for_patience_is_not_asked_again_before_that() {
 #[test]
 fn success_elsewhere_restores_a_suspected_session() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         for _ in 0..3 {
             world.fault(REFRESH, Fault::Unexplained);
         }
@@ -273,12 +265,10 @@ fn requests_wait_for_a_near_attempt() {
 
 #[test]
 fn unreachable_coordinator_is_named_in_every_503() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         isolates: 1,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.weather.coordinator_down = true;
     let mut calls = Vec::new();
     for _ in 0..200 {

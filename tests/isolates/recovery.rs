@@ -3,14 +3,9 @@
 
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
-use crate::{both_storages, served};
+use crate::{both_storages, expired, served, took};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
-
-fn took(world: &World, visit: VisitId) -> u64 {
-    let visit = &world.visits[visit];
-    visit.given.as_ref().unwrap().at - visit.began
-}
 
 fn status(world: &World, visit: VisitId) -> u16 {
     world.visits[visit].given.as_ref().unwrap().status
@@ -75,9 +70,7 @@ fn refused_token_ends_session_and_is_reported() {
 #[test]
 fn refusal_without_the_coordinator_ends_nothing_yet() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.provider.revoke(0);
         world.fault(REFRESH, Fault::Slow(1, 500));
         let call = world.call(alice, 0);
@@ -133,12 +126,10 @@ fn newer_cookie_advances_the_record() {
 
 #[test]
 fn holder_without_lease_does_not_resend() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         request_timeout: 10,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.fault(REFRESH, Fault::LostBefore);
     let first = world.call(alice, 0);
     world.pass(1000);
@@ -255,9 +246,7 @@ fn failed_refresh_leaves_no_intent() {
     ];
     for setup in both_storages(2) {
         for (fault, times) in faults {
-            let mut world = World::new(setup.clone());
-            let alice = world.signed_in("alice", 0);
-            world.pass(61_000);
+            let (mut world, alice) = expired(setup.clone());
             for _ in 0..times {
                 world.fault(REFRESH, fault);
             }
@@ -274,13 +263,11 @@ fn failed_refresh_leaves_no_intent() {
 
 #[test]
 fn intent_is_withdrawn_despite_an_older_read() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         in_store: true,
         recheck: 0,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.fault(REFRESH, Fault::Slow(200, 200));
     world.fault(REFRESH, Fault::Wanted);
     // The first request's reads, and one that is on its way while the intent is written.

@@ -2,22 +2,14 @@
 
 use crate::world::provider::Endpoint;
 use crate::world::{Fault, Setup, Site, World};
-use crate::{both_storages, served};
+use crate::{both_storages, expired, served, took};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
-
-/// Returns the duration of a request in milliseconds.
-fn took(world: &World, visit: usize) -> u64 {
-    let visit = &world.visits[visit];
-    visit.given.as_ref().unwrap().at - visit.began
-}
 
 #[test]
 fn an_expired_session_is_refreshed_once_however_many_requests_come_to_however_many_isolates() {
     for setup in both_storages(4) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         let calls: Vec<_> = (0..1000).map(|i| world.call(alice, i % 4)).collect();
         world.settle();
         assert!(calls.into_iter().all(|call| served(&world, call)));
@@ -28,9 +20,7 @@ fn an_expired_session_is_refreshed_once_however_many_requests_come_to_however_ma
 #[test]
 fn who_waits_in_another_isolate_is_served_when_a_slow_provider_has_answered() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Slow(2000, 2000));
         let first = world.call(alice, 0);
         world.pass(100);
@@ -44,9 +34,7 @@ fn who_waits_in_another_isolate_is_served_when_a_slow_provider_has_answered() {
 #[test]
 fn a_refresh_is_finished_although_its_request_goes_away() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Slow(500, 500));
         let left = world.call(alice, 0);
         world.pass(100);
@@ -72,9 +60,7 @@ fn a_request_that_goes_away_before_it_refreshes_is_forgotten_at_once() {
 #[test]
 fn a_commit_whose_answer_was_lost_is_found_to_be_there() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, None);
         world.fault(Site::Swap, Fault::LostAfter);
         let first = world.call(alice, 0);
@@ -89,9 +75,7 @@ fn a_commit_whose_answer_was_lost_is_found_to_be_there() {
 #[test]
 fn an_isolate_whose_commit_failed_does_not_forget_the_successor_and_commits_it_later() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, None);
         for _ in 0..5 {
             world.fault(Site::Swap, Fault::LostBefore);
@@ -115,9 +99,7 @@ fn an_isolate_whose_commit_failed_does_not_forget_the_successor_and_commits_it_l
 #[test]
 fn an_intent_whose_answer_was_lost_does_not_keep_its_own_isolate_waiting() {
     for setup in both_storages(1) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, Fault::LostAfter);
         let call = world.call(alice, 0);
         world.settle();
@@ -130,9 +112,7 @@ fn an_intent_whose_answer_was_lost_does_not_keep_its_own_isolate_waiting() {
 #[test]
 fn a_refresh_that_failed_leaves_no_intent_that_others_wait_for() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         for _ in 0..3 {
             world.fault(REFRESH, Fault::Status(503));
         }
@@ -149,9 +129,7 @@ fn a_refresh_that_failed_leaves_no_intent_that_others_wait_for() {
 #[test]
 fn dead_isolate_blocks_for_under_ten_seconds() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::LostBefore);
         world.call(alice, 0);
         world.pass(1000);
@@ -167,9 +145,7 @@ fn dead_isolate_blocks_for_under_ten_seconds() {
 #[test]
 fn dropped_request_blocks_for_under_ten_seconds() {
     for setup in both_storages(1) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::LostBefore);
         let dropped = world.call(alice, 0);
         world.pass(1000);
@@ -185,12 +161,10 @@ fn dropped_request_blocks_for_under_ten_seconds() {
 #[test]
 fn holder_renews_lease_while_provider_is_slow() {
     for setup in both_storages(2) {
-        let mut world = World::new(Setup {
+        let (mut world, alice) = expired(Setup {
             request_timeout: 20,
             ..setup
         });
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
         world.fault(REFRESH, Fault::Slow(1, 12_000));
         let first = world.call(alice, 0);
         world.pass(100);
@@ -203,12 +177,10 @@ fn holder_renews_lease_while_provider_is_slow() {
 
 #[test]
 fn renewed_lease_is_committed_without_a_read() {
-    let mut world = World::new(Setup {
+    let (mut world, alice) = expired(Setup {
         request_timeout: 20,
         ..Setup::default()
     });
-    let alice = world.signed_in("alice", 0);
-    world.pass(61_000);
     world.fault(REFRESH, Fault::Slow(1, 12_000));
     let call = world.call(alice, 0);
     world.pass(100);
@@ -248,9 +220,7 @@ fn lease_renewal_survives_another_isolates_write() {
 #[test]
 fn lost_request_is_resent_under_renewed_lease() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::LostBefore);
         let call = world.call(alice, 0);
         world.settle();
@@ -262,9 +232,7 @@ fn lost_request_is_resent_under_renewed_lease() {
 #[test]
 fn two_slow_attempts_prevent_a_third() {
     for setup in both_storages(2) {
-        let mut world = World::new(setup);
-        let alice = world.signed_in("alice", 0);
-        world.pass(61_000);
+        let (mut world, alice) = expired(setup);
         for _ in 0..3 {
             world.fault(REFRESH, Fault::LostBefore);
         }
