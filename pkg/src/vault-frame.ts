@@ -296,7 +296,8 @@ const withoutProse = (part: string): string =>
 
 /**
  * Makes this page the redirect URI: keeps the provider's answer for the vault's frame, and goes on to the app, or
- * closes, if it is a popup. Nothing of the answer goes along but its `state`, which the app knows.
+ * closes, if it is a popup. Nothing of the answer goes along but its `state`, which the app knows, or a random name for
+ * one without.
  *
  * Give the provider the same address to come back to after its logout: without an answer it goes on to the app.
  *
@@ -313,10 +314,11 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   // Before anything else: from here on the code is in no address.
   history.replaceState(null, '', pathname)
   url.hash = ''
-  const state = [search, hash]
+  const answer = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))
-    .find((answer) => answer.has('code') || answer.has('error'))
-    ?.get('state')
+    .find((params) => params.has('code') || params.has('error'))
+  // Some providers leave it out of errors. The vault says what is wrong with such a response, by any name.
+  const state = answer && (answer.get('state') ?? crypto.randomUUID())
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()
   if (!keep(state, pathname + withoutProse(search) + withoutProse(hash))) {

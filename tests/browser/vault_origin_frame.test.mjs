@@ -512,7 +512,6 @@ test('an answer in the fragment leaves no code in the app’s address', time, as
 test('what is no answer goes on to the app, without a cookie and without a fragment', time, async () => {
   for (const answer of [
     '',
-    '?code=x',
     '?code=x&state=',
     '?state=abc',
     `?code=x&state=${'d'.repeat(200)}`,
@@ -522,6 +521,28 @@ test('what is no answer goes on to the app, without a cookie and without a fragm
     const { url, cookies, page } = await openCallback(answer)
     assert.equal(url, `${app.site.origin}/callback`, answer)
     assert.deepEqual(cookies, [], answer)
+    await page.context().close()
+  }
+})
+
+const STATELESS = [
+  ['?error=access_denied&error_description=no', 'login_denied', /access_denied/],
+  ['#error=unauthorized_client', 'callback_invalid', /no state/],
+  ['?error=temporarily_unavailable', 'provider_unavailable', /temporarily_unavailable/],
+  // Of another issuer, or without a reason.
+  ['?error=access_denied&iss=https://evil.test', 'callback_invalid', /no state/],
+  ['?code=x', 'callback_invalid', /no state/],
+]
+
+test('an error without state carries the provider’s code to the app', time, async () => {
+  for (const [answer, code, says] of STATELESS) {
+    const { page } = await openCallback(answer)
+    const { error } = await booted(page)
+    assert.equal(error?.code, code, answer)
+    assert.match(error.message, says, answer)
+    // Nothing of it stays.
+    assert.equal(page.url(), `${app.site.origin}/callback`)
+    assert.deepEqual(await page.context().cookies(app.vault.origin), [], answer)
     await page.context().close()
   }
 })
