@@ -435,8 +435,9 @@ impl Task {
                 words!("the session's record is sealed with a key that is not in cookie.keys");
             return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
         }
-        let why =
-            words!("the coordinator cannot be reached, and without it no session can be refreshed");
+        let why = words!(
+            "the coordinator cannot be reached: without it no session can begin, be read or be refreshed"
+        );
         Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
     }
 

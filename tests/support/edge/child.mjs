@@ -43,8 +43,8 @@ export async function startServer(command, args, { env, cwd }) {
 /**
  * Starts a program, which ends with this one.
  *
- * @returns {{ firstLine: Promise<string>, stop(): Promise<void> }} Both reject, with all that it said, if it ends by
- *   itself.
+ * @returns {{ firstLine: Promise<string>, pause(): void, goOn(): void, stop(): Promise<void> }} The promises reject, with
+ *   all that it said, if it ends by itself.
  */
 export function start(command, args, { env, cwd, isReady = () => true }) {
   if (!existsSync(command)) throw new Error(`${command} is not there`)
@@ -73,6 +73,9 @@ export function start(command, args, { env, cwd, isReady = () => true }) {
   })
   return {
     firstLine,
+    /** Stops the process where it is, so that it answers nobody, until `goOn()`. */
+    pause: () => child.kill('SIGSTOP'),
+    goOn: () => child.kill('SIGCONT'),
     async stop() {
       stopping = true
       end()

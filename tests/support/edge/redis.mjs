@@ -8,7 +8,7 @@ import { freePort, listen } from '../listen.mjs'
 /**
  * Starts a real Redis on loopback, with nothing in it, in memory only.
  *
- * @returns {Promise<{ url: string, stop(): Promise<void> }>}
+ * @returns {Promise<{ url: string, pause(): void, goOn(): void, stop(): Promise<void> }>}
  */
 export async function startRedis() {
   const command = process.env.REDIS_SERVER_PATH ?? '/usr/bin/redis-server'
@@ -31,6 +31,8 @@ export async function startRedis() {
   await server.firstLine
   return {
     url: `redis://127.0.0.1:${port}`,
+    pause: server.pause,
+    goOn: server.goOn,
     async stop() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })

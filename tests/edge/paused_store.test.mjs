@@ -1,0 +1,89 @@
+// A real Redis that is paused: connections stay open and nothing is answered. The handler says so in time, by the
+// coordinator's code and not by the provider's, keeps the session, and goes on with it afterwards.
+import assert from 'node:assert/strict'
+import { createClient } from '@redis/client'
+import { after, before, describe, test } from 'node:test'
+import { createTokenHandler, redis } from '../../pkg/dist/edge.js'
+import { startInProcess } from '../support/edge/in_process.mjs'
+import { startRedis } from '../support/edge/redis.mjs'
+import { Visitor } from '../support/edge/visitor.mjs'
+
+/** How long the handler may take to give a paused store up, in milliseconds: it waits three seconds for it. */
+const GIVES_UP = 10_000
+
+/** What the operator is told of a store that does not answer. */
+const SILENCE = { code: 'coordinator_unavailable', message: 'the coordinator failed: TimeoutError' }
+
+const isCallback = ({ pathname }) => pathname === '/auth/callback'
+
+for (const storage of ['sealed-in-cookie', 'in-store']) {
+  describe(`a paused Redis, ${storage}`, { timeout: 120_000 }, () => {
+    let server, client, app, alice, bob, back
+    const faults = []
+    before(async () => {
+      server = await startRedis()
+      client = createClient({ url: server.url, disableOfflineQueue: true }).on('error', () => {})
+      await client.connect()
+      app = await startInProcess(createTokenHandler, {
+        accessTokenSeconds: 2,
+        handler: {
+          session: { storage, recheck: 0 },
+          coordinator: redis(client),
+          log: (fault) => faults.push(fault),
+        },
+      })
+      alice = new Visitor(app.place)
+      await alice.signIn()
+      bob = new Visitor(app.place)
+      ;({ address: back } = await bob.signIn({ account: 'bob', until: isCallback }))
+      await app.provider.ledger.accessTokenExpired()
+      assert.deepEqual(faults, [])
+      server.pause()
+    })
+    after(async () => {
+      server?.goOn()
+      client?.destroy()
+      await app?.close()
+      await server?.stop()
+    })
+
+    test('a refresh is refused in time, by the code of the coordinator', async () => {
+      const refreshes = app.provider.ledger.refreshes().length
+      const since = Date.now()
+      const response = await alice.call('/auth/session')
+      assert.ok(Date.now() - since < GIVES_UP, `${Date.now() - since} ms`)
+      assert.equal(response.status, 503)
+      assert.ok(Number(response.headers.get('retry-after')) > 0)
+      const { error } = await response.json()
+      assert.equal(error.code, 'coordinator_unavailable')
+      assert.match(error.message, /^the coordinator cannot be reached: /)
+      assert.deepEqual(faults[0], SILENCE)
+      assert.deepEqual([...new Set(faults.map(({ code }) => code))], ['coordinator_unavailable'])
+      assert.equal(app.provider.ledger.refreshes().length, refreshes, 'nobody may refresh without it')
+      assert.ok(alice.cookies.size, 'the session is kept')
+    })
+
+    test('a sign-in says whether it needs the store', async () => {
+      faults.length = 0
+      const { response } = await bob.go(back, { until: () => true })
+      if (storage === 'sealed-in-cookie') return assert.equal(response.status, 303)
+      assert.equal(response.status, 503)
+      const page = await response.text()
+      assert.match(page, /coordinator_unavailable/)
+      assert.match(page, /no session can begin/)
+      assert.deepEqual(faults[0], SILENCE)
+    })
+
+    test('the session goes on when the store does', async () => {
+      server.goOn()
+      const deadline = Date.now() + GIVES_UP
+      let response
+      do response = await alice.call('/auth/session')
+      while (response.status === 503 && Date.now() < deadline)
+      const { session } = await response.json()
+      assert.equal(session?.claims.sub, 'alice')
+      const last = app.provider.ledger.refreshes().at(-1)
+      assert.equal(last.outcome, 'issued')
+    })
+  })
+}
