@@ -37,6 +37,7 @@ import { compareColumn } from './table.mjs'
 import { bodies } from './capabilities/bodies.mjs'
 import { dpop } from './capabilities/dpop.mjs'
 import { egress } from './capabilities/egress.mjs'
+import { httpCache } from './capabilities/http_cache.mjs'
 import { leaks } from './capabilities/leaks.mjs'
 import { live } from './capabilities/live.mjs'
 import { logins } from './capabilities/logins.mjs'
@@ -55,6 +56,7 @@ const GROUPS = [
   ...bodies,
   ...live,
   ...egress,
+  ...httpCache,
   ...serviceWorkers,
   ...signatures,
   ...leaks,
