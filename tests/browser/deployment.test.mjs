@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { booted, call, signIn, startApp } from '../support/app.mjs'
+import { openWithEscrow, serveEscrow } from '../support/escrow.mjs'
 
 const time = { timeout: 60_000 }
 const OLD = '/auth.worker.js'
@@ -69,8 +70,8 @@ const isNew = (page) =>
   }, ADDED)
 
 /** A tab of the old deployment, then the deployment, then a new tab. */
-async function twoTabs(app, deploy, { signsIn = true } = {}) {
-  const old = await app.open()
+async function twoTabs(app, deploy, { signsIn = true, open = () => app.open() } = {}) {
+  const old = await open()
   if (signsIn) await signIn(old)
   else await booted(old)
   deploy(app)
@@ -107,6 +108,34 @@ for (const [names, kind, deploy] of CASES) {
       }
     })
   }
+}
+
+for (const [names, kind, deploy] of CASES) {
+  test(`sign-out ends the other deployment's session: ${names}, ${kind}, escrow`, time, async () => {
+    for (const first of [0, 1]) {
+      const app = await start({ kind, config: { session: { persist: 'escrow' } } })
+      serveEscrow(app)
+      const tabs = await twoTabs(app, deploy, { open: () => openWithEscrow(app) })
+      assert.equal(await hasNewWorker(tabs[0]), false)
+      assert.equal(await hasNewWorker(tabs[1]), true)
+      // The service worker gives the key to a worker of the old name alone.
+      const hasKey = deploy === deployFixed
+      assert.equal(!!(await session(tabs[1])), hasKey)
+      if (!hasKey) await signIn(tabs[1])
+      assert.equal((await session(tabs[0])).kept, true)
+      assert.equal((await session(tabs[1])).kept, hasKey)
+      await tabs[first].evaluate(() => room.logout())
+      for (const tab of tabs) {
+        await isSignedIn(tab, false)
+        assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
+      }
+      // Nothing is left that a reload would bring back.
+      await tabs[0].goto(`${app.site.origin}/`)
+      await booted(tabs[0])
+      assert.equal(await session(tabs[0]), null)
+      await app.close()
+    }
+  })
 }
 
 test('old pages go over to the newest worker when somebody signs in there, memory', time, async () => {

@@ -44,12 +44,15 @@ function guardBy(app, kind, script) {
 const guard = (options) =>
   `globalThis.guarded = room.session ? null : settle(room.login(${JSON.stringify(options)}))`
 
-/** The app sends its user to the provider by itself. */
-async function openGuarded(app, path) {
+/** Opens a page whose script, by default a guard, sends its user to the provider. `made` counts the trips there. */
+async function openGuarded(kind, script = guard({ returnTo: '/orders?a#b' })) {
+  const app = apps[kind]
+  guardBy(app, kind, script)
+  const before = trips(app)
   const page = await app.open('/empty')
-  await page.goto(app.site.origin + path)
+  await page.goto(`${app.site.origin}/`)
   await page.waitForSelector('form')
-  return page
+  return { app, page, made: () => trips(app) - before }
 }
 
 const back = (page) =>
@@ -57,53 +60,44 @@ const back = (page) =>
 
 for (const kind of KINDS) {
   test(`guard’s login waits for the callback and does not navigate, ${kind}`, time, async () => {
-    const app = apps[kind]
-    guardBy(app, kind, guard({ returnTo: '/orders?a#b' }))
-    const before = trips(app)
-    const page = await openGuarded(app, '/')
+    const { page, made } = await openGuarded(kind)
     await giveConsent(page)
     await back(page)
     const { value } = await page.evaluate(() => guarded)
     assert.equal(value?.claims.sub, 'alice')
     assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
-    assert.equal(trips(app) - before, 1)
+    assert.equal(made(), 1)
     await page.context().close()
   })
 
   test(`login() rejects with the error of the callback, once, ${kind}`, time, async () => {
-    const app = apps[kind]
-    guardBy(app, kind, guard({ returnTo: '/orders?a#b' }))
-    const before = trips(app)
-    const page = await openGuarded(app, '/')
+    const { page, made } = await openGuarded(kind)
     await page.click('button[value=deny]')
     await back(page)
     const { error } = await page.evaluate(() => guarded)
     assert.equal(error.code, 'login_denied')
     assert.equal(error.returnTo, '/orders?a#b')
     assert.deepEqual(await booted(page), { error })
-    assert.equal(trips(app) - before, 1)
+    assert.equal(made(), 1)
     // The user tries again.
     await page.evaluate((returnTo) => void room.login({ returnTo }), error.returnTo)
     await page.waitForSelector('form')
     await giveConsent(page)
     await back(page)
     assert.deepEqual(await booted(page), { value: { returnTo: '/orders?a#b' } })
-    assert.equal(trips(app) - before, 2)
+    assert.equal(made(), 2)
     await page.context().close()
   })
 }
 
 test('guard that asks for a step-up each time navigates once', time, async () => {
-  const app = apps.shared
   const options = { maxAge: 3600, acrValues: 'gold', loginHint: 'alice' }
-  guardBy(app, 'shared', guard(options))
-  const before = trips(app)
-  const page = await openGuarded(app, '/')
+  const { page, made } = await openGuarded('shared', guard(options))
   await giveConsent(page)
   await back(page)
   const { value } = await page.evaluate(() => guarded)
   assert.equal(value?.claims.sub, 'alice')
-  assert.equal(trips(app) - before, 1)
+  assert.equal(made(), 1)
   // Nothing that identifies the user is left in the page's storage.
   const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage }))
   assert.ok(!kept.includes('alice'), kept)
@@ -128,19 +122,13 @@ test('step-up login during a callback navigates after it succeeds', time, async 
 })
 
 test('login() of another connection waits for the callback too', time, async () => {
-  const app = apps.shared
-  guardBy(
-    app,
+  const { app, page, made } = await openGuarded(
     'shared',
     `globalThis.guarded = connect(create.shared()).then((other) => {
       globalThis.isGuarding = true
       return other.session ? null : settle(other.login())
     })`,
   )
-  const page = await app.open('/empty')
-  await page.goto(`${app.site.origin}/`)
-  await page.waitForSelector('form')
-  const before = trips(app)
   // The exchange takes long enough for the second connection to find no session.
   const gate = deferred()
   app.provider.faults.add('token', { times: 1, hold: gate.promise })
@@ -150,7 +138,7 @@ test('login() of another connection waits for the callback too', time, async () 
   gate.resolve()
   const { value } = await page.evaluate(() => guarded)
   assert.equal(value?.claims.sub, 'alice')
-  assert.equal(trips(app), before)
+  assert.equal(made(), 1)
   await page.context().close()
 })
 
