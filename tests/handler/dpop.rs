@@ -204,6 +204,18 @@ fn a_provider_that_asks_again_and_again_is_answered_once_more() {
 }
 
 #[test]
+fn slow_refresh_of_two_requests_is_tried_again() {
+    let mut host = signed_in();
+    host.pass(600);
+    host.latency = 9;
+    let mut wanted = provider::json(400, r#"{"error":"use_dpop_nonce"}"#);
+    wanted.dpop_nonce = Some("p-1".to_owned());
+    let replies = [("/token", Some(wanted)), ("/token", None)];
+    host.provider.replies.extend(replies);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+}
+
+#[test]
 fn an_assertion_of_the_clients_is_made_anew_with_each_attempt() {
     let key = crate::crypto::Pair::generate();
     let jwk: serde_json::Value = serde_json::from_str(&key.private_jwk("")).unwrap();

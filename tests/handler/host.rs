@@ -118,6 +118,8 @@ pub(crate) struct Host {
     pub(crate) body: Option<String>,
     /// Effects that fail, by their names.
     pub(crate) failing: Vec<&'static str>,
+    /// The seconds that the provider takes for each response.
+    pub(crate) latency: u64,
     /// What was asked for, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -146,6 +148,7 @@ impl Host {
             store: BTreeMap::new(),
             body: None,
             failing: Vec::new(),
+            latency: 0,
             effects: Vec::new(),
             events: Vec::new(),
             config,
@@ -356,6 +359,7 @@ impl Host {
             } => {
                 let [authorization, proof] =
                     [authorization, proof].map(|secret| secret.map(|s| s.expose().to_owned()));
+                self.pass(self.latency);
                 let now = self.now.wall / 1000;
                 let reply = self.provider.reply(&request, authorization, proof, now);
                 Reply::Sent(reply.map_or(Outcome::Failed, Outcome::Reply))
