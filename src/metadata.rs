@@ -274,10 +274,12 @@ impl<'a> Reader<'a> {
 
     fn endpoints(&self) -> Vec<String> {
         let mut endpoints = Vec::new();
-        read_endpoints(self.document, &mut endpoints);
-        let aliases = self.document.get("mtls_endpoint_aliases");
-        if let Some(aliases) = aliases.and_then(Value::as_object) {
-            read_endpoints(aliases, &mut endpoints);
+        for document in self.configured.into_iter().chain([self.document]) {
+            read_endpoints(document, &mut endpoints);
+            let aliases = document.get("mtls_endpoint_aliases");
+            if let Some(aliases) = aliases.and_then(Value::as_object) {
+                read_endpoints(aliases, &mut endpoints);
+            }
         }
         endpoints
     }

@@ -145,6 +145,23 @@ fn after_discovery_the_providers_endpoints_are_out_of_reach_though_a_rule_covers
 }
 
 #[test]
+fn configured_endpoints_are_out_of_reach_too() {
+    let mut world = World::with(
+        r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["POST"]}],"metadata":{
+            "token_endpoint":"https://id.example.com/oauth/own/token",
+            "revocation_endpoint":"https://id.example.com/oauth/own/revoke",
+            "mtls_endpoint_aliases":{"token_endpoint":"https://id.example.com/oauth/own/mtls"}}}"#,
+    );
+    world.provider.base = BASE;
+    let page = world.open();
+    world.begin_login(page, "redirect");
+    for path in ["own/token", "own/revoke", "own/mtls", "authorize"] {
+        let url = ["https://id.example.com/oauth/", path].concat();
+        assert_eq!(verdict(&mut world, page, &url), "url_not_allowed", "{url}");
+    }
+}
+
+#[test]
 fn an_endpoint_of_the_provider_is_out_of_reach_however_its_url_is_written() {
     let (mut world, page) = below_a_rule();
     world.begin_login(page, "redirect");
