@@ -191,9 +191,10 @@ impl Vault {
         }
     }
 
-    /// Notes the time at which a page that has connected was loaded.
+    /// Notes the time at which a page that has connected was loaded. A page that names a time in the future could make
+    /// this vault the newest for good, or its hints too long to be posted as a number.
     pub(super) fn note_page(&mut self, loaded: UnixMillis) {
-        self.hints.loaded = self.hints.loaded.max(loaded);
+        self.hints.loaded = self.hints.loaded.max(loaded.min(self.now.wall));
     }
 
     /// Adds to a message about the session what is known of other vaults.

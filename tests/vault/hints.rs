@@ -85,6 +85,22 @@ fn sign_out_elsewhere_is_not_announced_again() {
 }
 
 #[test]
+fn no_page_silences_the_hints_of_its_vault() {
+    let (mut world, page) = signed_in(MEMORY, 0);
+    // Script of a page says hello as well.
+    for loaded in [u64::MAX >> 11, 1 << 50, 1 << 45] {
+        world.open_loaded_at(loaded, 0);
+    }
+    world.logout(page);
+    world.settle();
+    let posted = last_hint(&world).to_number();
+    let heard = Hint::from_number(posted).expect("no vault hears of the sign-out");
+    assert_eq!(heard.news, News::SignedOut);
+    assert_eq!(heard.build, last_hint(&world).build);
+    assert!(heard.loaded < 1 << 42, "a page is younger than now");
+}
+
+#[test]
 fn storeless_sign_out_ends_a_sealed_session() {
     let (mut world, page) = signed_in(SEALED, 0);
     world.hint_of_logout(0, sign_out(MEMORY));
