@@ -214,6 +214,12 @@ impl Vault {
         };
         // Script of this origin can write to the store, and sign with its key.
         pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
+        #[cfg(feature = "full")]
+        {
+            // What no page may ask for was not asked for.
+            let asked = authorize::scope(&self.config, pending.scope.as_deref());
+            pending.scope = asked.unwrap_or_default();
+        }
         Ok(pending)
     }
 

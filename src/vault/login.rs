@@ -126,19 +126,22 @@ impl Logins {
         }
     }
 
+    /// None is forgotten for another one: script could then have the vault go by what it wrote to the store.
     fn remember(&mut self, key: String, pending: Box<Pending>) {
-        if self.remembered.len() == MAX_LOGINS {
-            self.remembered.remove(0);
-        }
         self.remembered.push((key, pending));
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.under_way.len() == MAX_LOGINS || self.remembered.len() >= MAX_LOGINS
     }
 }
 
 impl Vault {
     pub(super) fn login(&mut self, port: PortId, id: u64, params: LoginParams) {
+        self.expire_logins();
         let logins = self.logins.under_way.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
-        if self.logins.under_way.len() == MAX_LOGINS || of_this_page == MAX_LOGINS_OF_A_PAGE {
+        if self.logins.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
             let message = words!("4 logins of this page, or 32 of all, are under way already");
             let error = Error::new(Code::LimitExceeded, message);
             return self.post_error(port, id, &error);

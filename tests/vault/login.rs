@@ -269,6 +269,21 @@ fn the_fifth_login_of_one_page_at_once_is_refused_and_the_others_have_room() {
 }
 
 #[test]
+fn unfinished_logins_count_for_ten_minutes() {
+    let mut world = World::new();
+    let page = world.open();
+    for _ in 0..32 {
+        world.begin_login(page, "redirect");
+    }
+    let one_too_many = world.login(page, "redirect");
+    world.settle();
+    assert_eq!(world.code(one_too_many), "limit_exceeded");
+    // No timer fires for them.
+    world.sleep_unnoticed(Duration::from_millis(600_001));
+    world.begin_login(page, "redirect");
+}
+
+#[test]
 fn a_page_gets_back_to_a_path_and_never_to_the_name_of_a_host() {
     for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
         let mut world = World::new();

@@ -77,6 +77,25 @@ fn scopes_added_by_pages_count_as_requested() {
 }
 
 #[test]
+fn scopes_planted_in_the_store_were_not_asked_for() {
+    let mut world = World::with(r#"{"unrequestedScopes":"refuse"}"#);
+    world.provider.scope = Some(WIDER);
+    let page = world.open();
+    let address = world.begin_login(page, "redirect");
+    let (key, record) = world.store.copy().remove(0);
+    let forged = record.replace(r#""scope":null"#, &format!(r#""scope":"{WIDER}""#));
+    assert_ne!(forged, record);
+    world.store.forge(&key, &forged);
+    // The vault that remembers the login has ended.
+    world.restart();
+    let page = world.open();
+    let answer = world.provider.sign_in(&address);
+    let callback = world.callback(page, &answer);
+    world.settle();
+    assert_eq!(world.code(callback), "scope_exceeded");
+}
+
+#[test]
 fn missing_refresh_token_is_reported_once() {
     for (config, expected) in [
         ("{}", &["refresh_token_missing"][..]),
@@ -135,6 +154,20 @@ fn with_planted_key() -> (World, u32, String, String) {
 #[test]
 fn living_vault_ignores_planted_keys() {
     let (mut world, page, address, planted) = with_planted_key();
+    let answer = world.provider.sign_in(&address);
+    world.callback(page, &answer);
+    world.settle();
+    assert!(world.session(page).is_some());
+    assert_ne!(world.provider.key_of_family(0), Some(planted.as_str()));
+}
+
+#[test]
+fn further_logins_do_not_make_the_vault_forget_a_key() {
+    let (mut world, page, address, planted) = with_planted_key();
+    for _ in 0..40 {
+        world.ask(page, r#""t":"login","mode":"redirect""#);
+        world.settle();
+    }
     let answer = world.provider.sign_in(&address);
     world.callback(page, &answer);
     world.settle();
