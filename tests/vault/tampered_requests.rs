@@ -77,7 +77,7 @@ fn scopes_added_by_pages_count_as_requested() {
 }
 
 #[test]
-fn scopes_planted_in_the_store_were_not_asked_for() {
+fn planted_scopes_do_not_count_as_requested() {
     let mut world = World::with(r#"{"unrequestedScopes":"refuse"}"#);
     world.provider.scope = Some(WIDER);
     let page = world.open();
@@ -162,7 +162,7 @@ fn living_vault_ignores_planted_keys() {
 }
 
 #[test]
-fn further_logins_do_not_make_the_vault_forget_a_key() {
+fn further_logins_evict_no_remembered_key() {
     let (mut world, page, address, planted) = with_planted_key();
     for _ in 0..40 {
         world.ask(page, r#""t":"login","mode":"redirect""#);
