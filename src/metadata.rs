@@ -274,12 +274,9 @@ impl<'a> Reader<'a> {
 
     fn endpoints(&self) -> Vec<String> {
         let mut endpoints = Vec::new();
-        for document in self.configured.into_iter().chain([self.document]) {
-            read_endpoints(document, &mut endpoints);
-            let aliases = document.get("mtls_endpoint_aliases");
-            if let Some(aliases) = aliases.and_then(Value::as_object) {
-                read_endpoints(aliases, &mut endpoints);
-            }
+        read_endpoints(self.document, &mut endpoints);
+        if let Some(configured) = self.configured {
+            read_endpoints(configured, &mut endpoints);
         }
         endpoints
     }
@@ -341,13 +338,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Reads the endpoints in an object and in those within it, such as `mtls_endpoint_aliases`.
 fn read_endpoints(object: &Object, endpoints: &mut Vec<String>) {
     for (name, value) in object.iter() {
-        if name.ends_with("_endpoint")
-            && name != "userinfo_endpoint"
-            && let Some(url) = value.as_str()
-        {
-            endpoints.push(url.to_owned());
+        match value {
+            Value::String(url) if name.ends_with("_endpoint") && name != "userinfo_endpoint" => {
+                endpoints.push(url.clone());
+            }
+            Value::Object(object) => read_endpoints(object, endpoints),
+            _ => {}
         }
     }
 }
