@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use strongroom::clock::Millis;
 use strongroom::config::Config;
 use strongroom::vault::{Hint, News, hints_channel};
 
@@ -286,7 +287,22 @@ fn forged_sign_ins_tell_pages_once_a_second() {
         world.hint(0, sign_in);
         world.hint(0, sign_out);
     }
-    assert_eq!(world.page(page).of_type("session").count(), 2);
+    let told = |world: &World| world.page(page).of_type("session").count();
+    assert_eq!(told(&world), 2);
+    world.pass(Millis::from_secs(1));
+    world.hint(0, sign_in);
+    assert_eq!(told(&world), 3);
+    // They know it by now.
+    world.pass(Millis::from_secs(1));
+    world.hint(0, sign_in);
+    assert_eq!(told(&world), 3);
+}
+
+#[test]
+fn sealed_session_comes_from_the_store_not_the_hint() {
+    let (mut world, page) = with_page(SEALED, 0);
+    world.hint(0, sign_in(SEALED, 0));
+    assert_eq!(world.elsewhere(page), None);
 }
 
 #[test]
@@ -301,6 +317,8 @@ fn newer_builds_sign_in_makes_pages_reconnect() {
         assert!(is_told(&world, later, "outdated"), "{config}");
         world.advance(Duration::from_secs(299));
         assert!(world.stopped.is_empty(), "{config}");
+        let end = world.now.monotonic + Millis::from_secs(1);
+        assert!(world.tick_due(0).is_some_and(|due| due <= end), "{config}");
         world.advance(Duration::from_secs(2));
         assert!(world.stopped.contains(&0), "{config}");
     }
