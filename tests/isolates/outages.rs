@@ -306,3 +306,25 @@ fn two_unexplained_refusals_raise_no_suspicion() {
         assert!(served(&world, call));
     }
 }
+
+#[test]
+fn requests_wait_for_fifteen_seconds_in_all() {
+    let mut world = World::new(Setup {
+        isolates: 1,
+        request_timeout: 7,
+        ..Setup::default()
+    });
+    let alice = world.signed_in("alice", 0);
+    world.pass(61_000);
+    for _ in 0..2 {
+        world.fault(REFRESH, Fault::LostBefore);
+    }
+    world.call(alice, 0);
+    world.pass(10);
+    let second = world.call(alice, 0);
+    world.settle();
+    let visit = &world.visits[second];
+    let given = visit.given.as_ref().unwrap();
+    assert_eq!(given.status, 503);
+    assert!(given.at - visit.began < 15_000);
+}
