@@ -639,6 +639,34 @@ mod tests {
     }
 
     #[test]
+    fn only_stricter_logins_count_as_demanded() {
+        let text = |value: &str| Some(value.to_owned());
+        let is_demanded = |scope, acr_values, max_age, prompt| {
+            let params = LoginParams {
+                scope,
+                acr_values,
+                max_age,
+                prompt,
+                ..LoginParams::default()
+            };
+            demand(&params).is_some()
+        };
+        assert!(!is_demanded(None, None, None, None));
+        assert!(!is_demanded(None, None, None, text("consent")));
+        assert!(is_demanded(None, None, None, text("login")));
+        assert!(is_demanded(None, text("mfa"), None, None));
+        assert!(is_demanded(None, None, Some(60), None));
+        assert!(is_demanded(text("openid more"), None, None, None));
+    }
+
+    #[test]
+    fn configured_scopes_are_no_extra_ones() {
+        let config = config("");
+        assert_eq!(scope(&config, None).unwrap(), None);
+        assert_eq!(scope(&config, Some("openid")).unwrap(), None);
+    }
+
+    #[test]
     fn a_request_has_what_the_specifications_ask_for() {
         let params = sent(&LoginParams::default());
         assert_eq!(value(&params, "response_mode"), None);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::world::provider::params;
-use crate::world::{Answer, Endpoint, Fault, Kind, World};
+use crate::world::{Answer, Endpoint, Fault, Kind, PROBE, World};
 
 const PUSH: Kind = Kind::Provider(Endpoint::Push);
 
@@ -261,6 +261,7 @@ fn a_push_that_fails_is_told_by_its_cause() {
         world.advance(Duration::from_secs(10));
         assert_eq!(world.code(login), code, "{fault:?}");
         assert_eq!(world.count(Kind::Store), 0);
+        assert_eq!(world.count(PROBE), 0, "{fault:?}");
         // The next one is another matter.
         world.begin_login(page, "redirect");
     }
