@@ -16,6 +16,7 @@ mod glue;
 mod install;
 mod mutants;
 mod names;
+mod order;
 mod package;
 mod paths;
 mod process;
