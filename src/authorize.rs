@@ -118,12 +118,13 @@ pub struct Begun {
 /// [`Code::MessageInvalid`] if a parameter of the page's cannot be sent.
 pub fn begin(
     config: &Config,
+    redirect_uri: &Url,
     params: &LoginParams,
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
 ) -> Result<Box<Begun>> {
     // All that the page may have got wrong comes first: from then on nothing can fail.
-    let return_to = return_to(config, params.return_to.as_deref())?;
+    let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
     let prompt = prompt(config, params.prompt.as_deref())?;
     let optional = [
         ("prompt", prompt.as_deref()),
@@ -163,7 +164,7 @@ pub fn begin(
     let mut form = Form::new();
     form.push("response_type", "code")
         .push("client_id", &config.client_id)
-        .push("redirect_uri", config.redirect_uri.href())
+        .push("redirect_uri", redirect_uri.href())
         .push("scope", scope)
         .push("state", &state)
         .push("nonce", &nonce)
@@ -333,11 +334,11 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
 }
 
 /// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
-pub(crate) fn return_to(config: &Config, chosen: Option<&str>) -> Result<String> {
+pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());
     };
-    match Url::parse_within(checked("returnTo", chosen)?, &config.redirect_uri) {
+    match Url::parse_within(checked("returnTo", chosen)?, redirect_uri) {
         // A path that begins with two slashes is the address of another host to whoever resolves it.
         Some(url) => {
             let mut path = url.relative();
@@ -481,10 +482,10 @@ impl Answer {
     /// # Errors
     /// [`Code::RedirectUriMismatch`] if that is not the redirect URI; [`Code::CallbackInvalid`] for
     /// missing, repeated or contradicting parameters.
-    pub fn parse(config: &Config, url: &str) -> Result<Self> {
+    pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
         let url = Url::parse(url).ok_or_else(|| invalid(words!("the address cannot be parsed")))?;
-        let redirect_uri = config.redirect_uri.without_query();
+        let redirect_uri = redirect_uri.without_query();
         if url.without_query() != redirect_uri {
             let message = [
                 words!("the answer arrived at "),
@@ -611,7 +612,13 @@ mod tests {
 
     fn start(params: &LoginParams) -> Result<Box<Begun>> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
-        begin(&config, params, &[7; ENTROPY], 1_000_000)
+        begin(
+            &config,
+            &config.redirect_uri,
+            params,
+            &[7; ENTROPY],
+            1_000_000,
+        )
     }
 
     fn sent(params: &LoginParams) -> Vec<(String, String)> {
@@ -629,7 +636,9 @@ mod tests {
     }
 
     fn parse(query: &str) -> Result<Answer> {
-        Answer::parse(&config(""), &["https://app.test/callback?", query].concat())
+        let config = config("");
+        let url = ["https://app.test/callback?", query].concat();
+        Answer::parse(&config, &config.redirect_uri, &url)
     }
 
     fn code_of(query: &str) -> Result<Secret> {
@@ -695,7 +704,14 @@ mod tests {
         for (i, octet) in entropy.iter_mut().enumerate() {
             *octet = u8::try_from(i).unwrap();
         }
-        let begun = begin(&config, &LoginParams::default(), &entropy, 0).unwrap();
+        let begun = begin(
+            &config,
+            &config.redirect_uri,
+            &LoginParams::default(),
+            &entropy,
+            0,
+        )
+        .unwrap();
         let nonce = begun.pending.nonce.expose();
         let url = begun.url(config.metadata.as_ref().unwrap());
         assert!(!url.contains(begun.pending.code_verifier.expose()));
@@ -708,7 +724,8 @@ mod tests {
             prompt: chosen.map(str::to_owned),
             ..LoginParams::default()
         };
-        let begun = begin(&config(option), &params, &[7; ENTROPY], 0).unwrap();
+        let config = config(option);
+        let begun = begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         value(&sent, "prompt").map(str::to_owned)
     }
@@ -784,7 +801,7 @@ mod tests {
                     .collect(),
                 ..LoginParams::default()
             };
-            begin(&config, &params, &[7; ENTROPY], 0)
+            begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)
         };
         let begun_with_both = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")]);
         let params = form::parse(&begun_with_both.unwrap().parameters).unwrap();
@@ -816,11 +833,16 @@ mod tests {
         let config = config(r#","responseMode":"fragment""#);
         let metadata = config.metadata.as_ref().unwrap();
         let params = LoginParams::default();
-        let begun = begin(&config, &params, &[7; ENTROPY], 0).unwrap();
+        let begun = begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         assert_eq!(value(&sent, "response_mode"), Some("fragment"));
-        let parse =
-            |rest: &str| Answer::parse(&config, &["https://app.test/callback", rest].concat());
+        let parse = |rest: &str| {
+            Answer::parse(
+                &config,
+                &config.redirect_uri,
+                &["https://app.test/callback", rest].concat(),
+            )
+        };
         let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
         let code = good.code(&begun.pending, metadata).unwrap();
         assert_eq!(code.expose(), "abc");
@@ -970,7 +992,9 @@ mod tests {
 
     #[test]
     fn an_answer_at_another_page_names_both() {
-        let error = Answer::parse(&config(""), "https://app.test/cb?code=a&state=s").unwrap_err();
+        let config = config("");
+        let url = "https://app.test/cb?code=a&state=s";
+        let error = Answer::parse(&config, &config.redirect_uri, url).unwrap_err();
         assert_eq!(error.code(), Code::RedirectUriMismatch);
         assert!(error.message().contains("https://app.test/callback"));
     }

@@ -201,7 +201,7 @@ impl Config {
                 "the configuration is longer than 65536 bytes"
             )]));
         }
-        let value = match Value::parse(json) {
+        let mut value = match Value::parse(json) {
             Ok(value) => value,
             Err(error) => {
                 return Err(fault(&[
@@ -234,7 +234,7 @@ impl Config {
             // Where the vault asks for the key.
             rules.forbid(&[base.href()]);
         }
-        let config = Self {
+        let mut config = Self {
             rules,
             client_id: options.client_id(),
             redirect_uri: options.redirect_uri(base),
@@ -266,10 +266,13 @@ impl Config {
             is_dedicated: false,
             issuer,
             metadata,
-            metadata_members: options.metadata_members(),
+            metadata_members: None,
         };
         match first_fault.into_inner() {
-            None => Ok(config),
+            None => {
+                config.metadata_members = value.take_object("metadata");
+                Ok(config)
+            }
             Some(error) => Err(error),
         }
     }
@@ -627,11 +630,6 @@ impl<'a> Options<'a> {
                 None
             }
         }
-    }
-
-    /// Reads the option `metadata`: members that replace discovered ones or are added to them.
-    pub(crate) fn metadata_members(&self) -> Option<Object> {
-        Some(self.object.get("metadata")?.as_object()?.clone())
     }
 
     #[cfg(feature = "full")]

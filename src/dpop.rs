@@ -172,7 +172,7 @@ pub fn target_uri(url: &str) -> String {
 
 /// RFC 3986 2.3.
 fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"-._~".contains(&octet)
+    octet.is_ascii_alphanumeric() || text::is_one_of(b"-._~", octet)
 }
 
 /// The nonces that servers want in proofs, each server's its own (RFC 9449 8, 9): those of the provider and those of

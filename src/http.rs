@@ -83,7 +83,7 @@ pub(crate) fn is_token(name: &str) -> bool {
 }
 
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric() || text::is_one_of(b"!#$%&'*+-.^_`|~", byte)
 }
 
 #[cfg(test)]

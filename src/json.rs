@@ -129,6 +129,18 @@ impl Value {
         }
     }
 
+    /// Takes the object called `name` out of this object, and leaves an empty one there.
+    pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {
+        let Self::Object(members) = self else {
+            return None;
+        };
+        let (_, value) = members.0.iter_mut().find(|(key, _)| key == name)?;
+        match value {
+            Self::Object(object) => Some(core::mem::take(object)),
+            _ => None,
+        }
+    }
+
     /// Appends the value as JSON text.
     pub fn write(&self, out: &mut String) {
         match self {

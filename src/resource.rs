@@ -52,7 +52,7 @@ pub fn is_resource(identifier: &str) -> bool {
         .is_some_and(|b| b.is_ascii_alphabetic())
         && scheme
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+            .all(|b| b.is_ascii_alphanumeric() || text::is_one_of(b"+-.", b));
     is_scheme
         && rest.is_some_and(|rest| !rest.is_empty())
         && identifier.len() <= MAX_IDENTIFIER

@@ -29,6 +29,11 @@ pub(crate) fn pieces(text: &str, mark: u8) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns true if `byte` is one of `bytes`. The standard library's search is made for long slices.
+pub(crate) fn is_one_of(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|one| *one == byte)
+}
+
 /// Whether `word` is among words separated by spaces.
 pub(crate) fn has_word(words: &str, word: &str) -> bool {
     pieces(words, b' ').any(|one| one == word)

@@ -37,8 +37,8 @@ impl Visit {
             };
             return go_on("Signing you in", &[path, joint, AGAIN].concat());
         }
-        let flow = self.flow();
-        let answer = match Answer::parse(&flow, self.url.href()) {
+        let flow = &self.task.config().flow;
+        let answer = match Answer::parse(flow, &self.redirect_uri(), self.url.href()) {
             Ok(answer) => answer,
             Err(error) => return self.login_failed(&error, None),
         };
@@ -63,7 +63,7 @@ impl Visit {
         key: Option<Secret>,
     ) -> Result<Respond> {
         let task = &self.task;
-        let flow = self.flow();
+        let flow = &task.config().flow;
         pending.check_age(task.now().wall)?;
         if pending.issuer != flow.issuer {
             return Err(Error::new(
@@ -76,7 +76,7 @@ impl Visit {
         let request = token::code_request(
             &metadata.token_endpoint,
             &flow.client_id,
-            flow.redirect_uri.href(),
+            self.redirect_uri().href(),
             &code,
             &pending.code_verifier,
         );
@@ -155,7 +155,7 @@ impl Visit {
         let is_wanted = self.task.config().flow.dpop;
         let read = read.filter(|(_, key)| key.is_some() == is_wanted);
         let (mut pending, key) = read.ok_or_else(unknown)?;
-        pending.return_to = authorize::return_to(&self.flow(), Some(&pending.return_to))?;
+        pending.return_to = authorize::return_to(&self.redirect_uri(), Some(&pending.return_to))?;
         Ok((pending, key))
     }
 

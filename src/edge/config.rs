@@ -151,7 +151,7 @@ impl Config {
                 "the configuration is longer than 65536 bytes"
             )]));
         }
-        let value = Value::parse(json)
+        let mut value = Value::parse(json)
             .map_err(|error| fault(&[words!("the configuration is not JSON: "), error.reason]))?;
         let Some(object) = value.as_object() else {
             return Err(fault(&[words!("the configuration is not an object")]));
@@ -163,9 +163,12 @@ impl Config {
             fault: &first,
         };
         options.refuse_others(OPTIONS);
-        let config = Self::read(&options);
+        let mut config = Self::read(&options);
         match first.into_inner() {
-            None => Ok(config),
+            None => {
+                config.flow.metadata_members = value.take_object("metadata");
+                Ok(config)
+            }
             Some(error) => Err(error),
         }
     }
@@ -222,7 +225,7 @@ impl Config {
                 is_escrowed: false,
                 claims: options.claims(),
                 metadata: None,
-                metadata_members: options.metadata_members(),
+                metadata_members: None,
                 id_token_alg: options.id_token_alg(),
                 authorization_params: options.authorization_params(),
                 pushing: config::Pushing::default(),

@@ -50,15 +50,17 @@ impl Visit {
         let mut params = login_params(self.url.query(), &task.config().flow)?;
         // A window gets there only from the app, and by way of a login no other site gets it there either.
         let is_own = origin::is_own_navigation(&self.request);
-        let flow = self.flow();
+        let redirect_uri = self.redirect_uri();
         // As it will be read: what stands there may be another way to write it.
-        let target = authorize::return_to(&flow, params.return_to.as_deref())?;
+        let target = authorize::return_to(&redirect_uri, params.return_to.as_deref())?;
         if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
             params.return_to = None;
         }
         let metadata = task.metadata().await?;
         let entropy = task.isolate().random();
-        let mut begun = authorize::begin(&flow, &params, &entropy, task.now().wall)?;
+        let flow = &task.config().flow;
+        let now = task.now().wall;
+        let mut begun = authorize::begin(flow, &redirect_uri, &params, &entropy, now)?;
         let pair = task.new_pair().await?;
         if let Some(pair) = &pair {
             begun = begun.bound_to(pair.public.clone());

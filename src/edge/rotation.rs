@@ -221,6 +221,12 @@ impl Task {
         }
     }
 
+    /// The session that has taken the place of this one, as far as that is known.
+    async fn successor(&self, session: &Session) -> Result<Option<Session>, Refusal> {
+        let found = self.judge(session.clone()).await?;
+        Ok(Some(found).filter(|found| found.generation > session.generation))
+    }
+
     /// Renews a session whose access token is about to expire, or has expired.
     pub(super) async fn renew(&self, session: Session) -> Outcome {
         let renewed = apart(self.renew_once(session)).await?;
@@ -293,9 +299,8 @@ impl Task {
             }
             let flight = Some(flight);
             self.ask(Effect::Linger { flight, time: left }).await;
-            let found = self.judge(session.clone()).await?;
-            if found.generation > session.generation {
-                return Ok(found);
+            if let Some(successor) = self.successor(session).await? {
+                return Ok(successor);
             }
         }
         let _flight = Flight::begin(self, &session.sid);
@@ -365,6 +370,11 @@ impl Task {
             // One call for all verdicts: each call would compile to a copy of the whole.
             apart(self.withdraw()).await;
         }
+        if matches!(verdict, Verdict::Unexplained(_) | Verdict::Transient(_))
+            && let Some(successor) = self.successor(session).await?
+        {
+            return Ok(successor);
+        }
         match verdict {
             Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
             Verdict::Ended => {
@@ -392,10 +402,6 @@ impl Task {
                 Err(Refusal::Later(error, self.until_attempt(session)))
             }
             Verdict::Unexplained(code) => {
-                let found = self.judge(session.clone()).await?;
-                if found.generation > session.generation {
-                    return Ok(found);
-                }
                 self.fault_of(
                     Code::InteractionRequired,
                     &[
@@ -408,10 +414,6 @@ impl Task {
             // Only browsers report this.
             Verdict::Opaque => Err(self.failed(session, words!("there was no response"))),
             Verdict::Transient(why) => {
-                let found = self.judge(session.clone()).await?;
-                if found.generation > session.generation {
-                    return Ok(found);
-                }
                 self.fault_of(
                     Code::ProviderUnavailable,
                     &[words!("a refresh failed: "), why],
@@ -459,9 +461,8 @@ impl Task {
                 failures += 1;
                 continue;
             };
-            let found = self.judge(session.clone()).await?;
-            if found.generation > session.generation {
-                return Ok(Some(found));
+            if let Some(successor) = self.successor(session).await? {
+                return Ok(Some(successor));
             }
             let now = self.now();
             let Stored { version, record } = stored;
@@ -659,9 +660,8 @@ impl Task {
         if self.look(session).await.is_err() {
             return Err(self.unavailable(&session.sid));
         }
-        let found = self.judge(session.clone()).await?;
-        if found.generation > session.generation {
-            return Ok(found);
+        if let Some(successor) = self.successor(session).await? {
+            return Ok(successor);
         }
         self.end(session, EndReason::ProviderEnded).await;
         Err(Refusal::Ended(EndReason::ProviderEnded))

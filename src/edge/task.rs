@@ -7,7 +7,7 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
@@ -129,9 +129,9 @@ impl Task {
     }
 
     /// Has the host do something, and waits for what comes of it.
-    pub(super) async fn ask(&self, effect: Effect) -> Reply {
+    pub(super) fn ask(&self, effect: Effect) -> Asked<'_> {
         self.0.asked.set(Some(effect));
-        poll_fn(|_| self.0.reply.take().map_or(Poll::Pending, Poll::Ready)).await
+        Asked(self)
     }
 
     /// Tells the operator what went wrong.
@@ -142,6 +142,18 @@ impl Task {
     /// The same.
     pub(super) fn fault_of(&self, code: Code, message: &[&str]) {
         self.fault(&Error::of(code, message));
+    }
+}
+
+/// The host's reply, once it is there.
+pub(super) struct Asked<'a>(&'a Task);
+
+impl Future for Asked<'_> {
+    type Output = Reply;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
+        let reply = self.0.0.reply.take();
+        reply.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -12,7 +12,6 @@ use super::session::Session;
 use super::store::A_MINUTE;
 use super::task::{Task, apart};
 use super::{origin, respond, room};
-use crate::config;
 use crate::error::{Code, Error};
 use crate::form::Form;
 use crate::json::{self, Writer};
@@ -118,15 +117,11 @@ impl Visit {
         Jar::new(self.task.config(), &self.origin)
     }
 
-    /// The flow's configuration for an app on this origin.
-    pub(super) fn flow(&self) -> config::Config {
+    /// The redirect URI of an app on this origin.
+    pub(super) fn redirect_uri(&self) -> Url {
         let config = self.task.config();
         let callback = [&self.origin, config.base.as_str(), "/callback"].concat();
-        let mut flow = config.flow.clone();
-        if let Some(redirect_uri) = Url::parse(&callback) {
-            flow.redirect_uri = redirect_uri;
-        }
-        flow
+        Url::parse(&callback).unwrap_or_else(|| config.flow.redirect_uri.clone())
     }
 
     fn purpose(&self) -> String {

@@ -74,7 +74,7 @@ impl Vault {
             );
             return self.post_error(port, id, &error);
         }
-        let answer = match Answer::parse(&self.config, url) {
+        let answer = match Answer::parse(&self.config, &self.config.redirect_uri, url) {
             Ok(answer) => answer,
             Err(error) => return self.post_error(port, id, &error),
         };
@@ -213,7 +213,8 @@ impl Vault {
             return Err(Error::new(code, why));
         };
         // Script of this origin can write to the store, and sign with its key.
-        pending.return_to = authorize::return_to(&self.config, Some(&pending.return_to))?;
+        pending.return_to =
+            authorize::return_to(&self.config.redirect_uri, Some(&pending.return_to))?;
         #[cfg(feature = "full")]
         {
             // What no page may ask for was not asked for.

@@ -231,7 +231,13 @@ impl Vault {
     fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<Begun>> {
         let mut entropy = [0; authorize::ENTROPY];
         self.entropy.fill(&mut entropy);
-        let begun = authorize::begin(&self.config, params, &entropy, self.now.wall);
+        let begun = authorize::begin(
+            &self.config,
+            &self.config.redirect_uri,
+            params,
+            &entropy,
+            self.now.wall,
+        );
         entropy.zeroize();
         begun
     }

@@ -18,16 +18,16 @@ use crate::vault::{Input, OpId};
 
 /// Metadata and keys are fetched when they are needed and not there, or not known: an answer from
 /// the cache would not know them either.
-const GET: &str = r#"{
-    "cache":"no-cache","headers":{"accept":"application/json"},
-    "credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"
-}"#;
+const GET: &str = concat!(
+    r#"{"headers":{"accept":"application/json"},"cache":"no-cache","#,
+    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
+);
 
-const POST: &str = r#"{
-    "method":"POST","cache":"no-store",
-    "headers":{"accept":"application/json","content-type":"application/x-www-form-urlencoded"},
-    "credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"
-}"#;
+const POST: &str = concat!(
+    r#"{"method":"POST","#,
+    r#""headers":{"accept":"application/json","content-type":"application/x-www-form-urlencoded"},"cache":"no-store","#,
+    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
+);
 
 /// A request to the provider and its answer.
 pub(super) struct Exchange {

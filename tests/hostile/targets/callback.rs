@@ -44,7 +44,7 @@ pub fn check(input: &[u8]) {
             .iter()
             .any(|code| code.len() > 30 && message.contains(code))
     };
-    let answer = match Answer::parse(config(), text) {
+    let answer = match Answer::parse(config(), &config().redirect_uri, text) {
         Ok(answer) => answer,
         Err(error) => {
             let is_of_provider = all("state").is_empty() && all("error").len() == 1;
