@@ -526,9 +526,9 @@ fn unescaped(url: &Url) -> Option<String> {
             plain.push(c);
         }
     }
-    while let [.., b'/' | b' '] = plain.as_bytes() {
-        plain.pop();
-    }
+    let is_ignored = |byte: &u8| matches!(byte, b'/' | b' ');
+    let ignored = plain.bytes().rev().take_while(is_ignored).count();
+    plain.truncate(plain.len() - ignored);
     Some(plain)
 }
 

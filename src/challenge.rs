@@ -8,6 +8,7 @@ use crate::prelude::*;
 
 use crate::http::is_token_byte;
 use crate::json::{self, Writer};
+use crate::text;
 use crate::token::is_scope_token;
 
 /// A longer header is not read, in bytes.
@@ -85,12 +86,12 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let challenge = challenges.iter().find(|challenge| challenge.says(error))?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
-        let is_sound = scope.is_empty() || scope.split(' ').all(is_scope_token);
+        let is_sound = scope.is_empty() || text::pieces(scope, b' ').all(is_scope_token);
         return (is_sound && scope.len() <= MAX_VALUE).then(|| Demand::Scope(scope.to_owned()));
     }
     let acr_values = challenge.get("acr_values").map(str::to_owned);
     let is_sound = |text: &String| {
-        (1..=MAX_VALUE).contains(&text.len()) && text.split(' ').all(is_scope_token)
+        (1..=MAX_VALUE).contains(&text.len()) && text::pieces(text, b' ').all(is_scope_token)
     };
     if !acr_values.iter().all(is_sound) {
         return None;

@@ -7,6 +7,7 @@
 use crate::http::Outcome;
 use crate::json::Value;
 use crate::session::EndReason;
+use crate::text;
 
 /// A longer description is not read, in bytes.
 const MAX_LEN: usize = 1024;
@@ -45,17 +46,18 @@ fn told(outcome: &Outcome) -> Option<EndReason> {
     if codes.any(|code| REVOKED.contains(&code)) {
         return Some(EndReason::Revoked);
     }
-    let text = |name| answer.str(name).unwrap_or_default();
-    let said = [text("error_description"), " ", text("suberror")].concat();
+    let member = |name| answer.str(name).unwrap_or_default();
+    let said = [member("error_description"), " ", member("suberror")].concat();
     if said.len() > MAX_LEN {
         return None;
     }
     let said = said.to_ascii_lowercase();
     // "Expired or revoked" is what those say who do not tell.
-    if said.contains("expired") && said.contains("revoked") {
+    let has = |words: &str| text::contains(&said, words);
+    if has("expired") && has("revoked") {
         return None;
     }
-    let is_said = |(words, _): &&(&str, EndReason)| said.contains(*words);
+    let is_said = |(words, _): &&(&str, EndReason)| has(words);
     WORDS.iter().find(is_said).map(|(_, reason)| *reason)
 }
 

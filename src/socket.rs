@@ -109,7 +109,7 @@ impl Place {
             Self::Message { .. } => {}
         }
         if list.ends_with(',') {
-            list.pop();
+            list.truncate(list.len() - 1);
         }
         list.push(']');
         Ok(Handshake {

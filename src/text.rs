@@ -34,6 +34,14 @@ pub(crate) fn is_one_of(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|one| *one == byte)
 }
 
+/// Returns true if `part` is somewhere in `text`.
+#[cfg(feature = "full")]
+pub(crate) fn contains(text: &str, part: &str) -> bool {
+    text.as_bytes()
+        .windows(part.len())
+        .any(|window| window == part.as_bytes())
+}
+
 /// Whether `word` is among words separated by spaces.
 pub(crate) fn has_word(words: &str, word: &str) -> bool {
     pieces(words, b' ').any(|one| one == word)

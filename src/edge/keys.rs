@@ -104,7 +104,10 @@ impl fmt::Debug for Key {
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut url: Vec<u8> = text.trim_end_matches('=').into();
+    let mut url: Vec<u8> = text.into();
+    while url.last() == Some(&b'=') {
+        url.pop();
+    }
     for byte in &mut url {
         match byte {
             b'+' => *byte = b'-',

@@ -14,6 +14,7 @@ use super::host::{Event, Host};
 use super::js;
 use super::seal::{self, Job, LOGINS, import_key};
 use crate::base64url;
+use crate::text;
 use crate::vault::{Loaded, OpId};
 
 /// AES-256.
@@ -57,8 +58,9 @@ pub(super) enum Next {
 impl Escrow {
     pub(super) fn new(scope: &JsValue) -> Self {
         let href = js::get_text(&js::get(scope, "location"), "href").unwrap_or_default();
-        let address = href.split_once('#').map_or(&*href, |(address, _)| address);
-        let mark = if address.contains('?') { "&" } else { "?" };
+        let address = text::cut(&href, b'#').0;
+        let (_, query) = text::cut(address, b'?');
+        let mark = if query.is_some() { "&" } else { "?" };
         Self {
             address: [address, mark, MARK].concat(),
             key: None,

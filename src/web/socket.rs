@@ -309,10 +309,10 @@ fn is_closed(socket: &JsValue) -> bool {
     js::get(socket, "readyState").as_f64() == Some(CLOSED)
 }
 
-/// Scheme and host, with the slashes between them.
+/// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes are those.
 fn origin_of(url: &str) -> Option<&str> {
-    let host = url.find("//")? + 2;
-    let path = text::cut(&url[host..], b'/').0;
+    let host = text::cut(url, b'/').0.len() + 2;
+    let path = text::cut(url.get(host..)?, b'/').0;
     url.get(..host + path.len())
 }
 
