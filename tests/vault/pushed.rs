@@ -243,6 +243,7 @@ fn the_page_is_told_where_to_go_after_the_provider_has_the_request() {
 #[test]
 fn a_push_that_fails_is_told_by_its_cause() {
     for (fault, code) in [
+        (Fault::Opaque, "provider_unavailable"),
         (Fault::LostBefore, "provider_unavailable"),
         (Fault::Silence, "provider_unavailable"),
         (Fault::Status(500), "provider_unavailable"),
