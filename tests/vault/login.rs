@@ -220,6 +220,17 @@ fn a_cancelled_login_is_not_answered_any_more() {
 }
 
 #[test]
+fn canceling_one_login_leaves_the_others() {
+    let mut world = World::new();
+    let page = world.open();
+    let [first, second] = [(), ()].map(|()| world.login(page, "popup"));
+    world.give_up(second, "cancel");
+    world.settle();
+    assert!(matches!(world.answer(first), Some(Answer::Navigate(_))));
+    assert_eq!(world.answer(second), None);
+}
+
+#[test]
 fn a_login_whose_page_left_during_discovery_stores_nothing() {
     let mut world = World::new();
     let page = world.open();
