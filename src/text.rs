@@ -29,7 +29,11 @@ pub(crate) fn pieces(text: &str, mark: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns true if `byte` is one of `bytes`. The standard library's search is made for long slices.
+/// Returns true if `byte` is one of `bytes`.
+#[allow(
+    clippy::manual_contains,
+    reason = "the standard library's search is made for long slices, and larger"
+)]
 pub(crate) fn is_one_of(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|one| *one == byte)
 }
