@@ -796,6 +796,63 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_limited_in_number_and_bytes() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let check = |headers: &[(&str, &str)]| {
+            let checked = rules.check_headers(&allowed, headers);
+            checked.map_err(|error| error.code())
+        };
+        let too_many = Err(Code::LimitExceeded);
+        assert_eq!(check(&[("x-a", "b"); MAX_HEADERS]), Ok(()));
+        assert_eq!(check(&[("x-a", "b"); MAX_HEADERS + 1]), too_many);
+        let long = "b".repeat(MAX_HEADER_BYTES - "x-a".len());
+        assert_eq!(check(&[("x-a", &long)]), Ok(()));
+        assert_eq!(check(&[("x-aa", &long)]), too_many);
+    }
+
+    #[test]
+    fn urls_are_compared_as_a_forgiving_server_reads_them() {
+        let read = |path: &str| {
+            let url = Url::parse(&["https://id.test", path].concat()).unwrap();
+            unescaped(&url)
+        };
+        let plain = Some("https:/id.test/a/token".to_owned());
+        for path in [
+            "/a/token",
+            "//A//%74oken//",
+            "/a;b=c/token;d",
+            "/a/token%20/",
+            "/a/token?b#c",
+        ] {
+            assert_eq!(read(path), plain, "{path}");
+        }
+        assert_ne!(read("/b/token"), plain);
+        assert_eq!(read("/%ff"), None);
+    }
+
+    #[test]
+    fn plain_urls_have_an_ascii_host_and_no_tricks() {
+        for text in ["https://a.test", "HTTP://a.test/@%", "https://a?\u{e9}"] {
+            assert!(is_plainly_written(text), "{text}");
+        }
+        for text in [
+            "https://",
+            "https:///a",
+            "ftp://a.test/",
+            "https://b@a.test/",
+            "https://a%2etest/",
+            "https://\u{e9}.test/",
+            "https://a.test/ b",
+            "https://a.test/\\b",
+            "https://a.test/\u{7f}",
+            "https://a.test/\n",
+        ] {
+            assert!(!is_plainly_written(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn headers_that_authorise_or_override_are_refused() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
         let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
