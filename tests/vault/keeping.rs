@@ -292,6 +292,23 @@ fn a_vault_that_slept_asks_the_store_before_it_ends_an_idle_session() {
 }
 
 #[test]
+fn activity_that_was_not_stored_is_not_counted() {
+    let (mut world, page, other_page) = two_vaults();
+    let active = r#"{"t":"active"}"#;
+    world.say(page, active);
+    // What this vault writes is refused until the other one has written.
+    world.store.is_full = true;
+    world.advance(Duration::from_secs(100));
+    world.say(other_page, active);
+    world.advance(Duration::from_secs(14));
+    world.store.is_full = false;
+    world.advance(Duration::from_secs(1736));
+    assert!(world.session(page).is_some());
+    world.advance(Duration::from_secs(50));
+    assert_eq!(world.reason(page), Some("idle"));
+}
+
+#[test]
 fn nobody_active_anywhere_ends_it_everywhere_and_revokes_it() {
     let (mut world, page, other_page) = two_vaults();
     world.advance(Duration::from_secs(1800));
