@@ -186,7 +186,10 @@ fn a_client_that_is_refused_keeps_its_sessions_and_says_so_once_a_minute() {
     assert_eq!(host.faults(), [Code::ClientRejected]);
     host.pass(5);
     let answered = host.call("GET", "/api/orders");
-    assert_eq!(answered.status(), 503);
+    assert_eq!(
+        (answered.status(), &*answered.code()),
+        (503, "client_rejected")
+    );
     assert_eq!(host.provider.sent_to("/token").len(), 2);
 }
 

@@ -328,3 +328,16 @@ fn requests_wait_for_fifteen_seconds_in_all() {
     assert_eq!(given.status, 503);
     assert!(given.at - visit.began < 15_000);
 }
+
+#[test]
+fn second_failure_is_followed_by_a_longer_pause() {
+    let (mut world, users) = many_users(1);
+    world.weather.provider_down = true;
+    for (pause, left) in [(0, 1..=1), (1000, 3..=4), (4000, 3..=4)] {
+        world.pass(pause);
+        let call = world.call(users[0], 0);
+        world.settle();
+        let told = retry_after(&world, call);
+        assert!(left.contains(&told), "{told}");
+    }
+}

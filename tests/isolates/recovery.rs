@@ -281,3 +281,26 @@ fn intent_is_withdrawn_despite_an_older_read() {
     assert!(served(&world, other));
     assert!(took(&world, other) < 500);
 }
+
+#[test]
+fn commit_outlasts_activity_written_meanwhile() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 100_000;
+    let alice = world.signed_in("alice", 0);
+    world.pass(95_000);
+    world.fault(REFRESH, Fault::Slow(1, 500));
+    world.poll(alice, 0);
+    world.pass(100);
+    // The token is still good, and that she is active is written into the record.
+    let other = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, other));
+    world.pass(6000);
+    let next = world.call(alice, 0);
+    world.settle();
+    assert!(served(&world, next), "{:?}", world.visits[next].given);
+    assert_eq!(world.watch.rotations, 1);
+}
