@@ -154,6 +154,7 @@ fn late_commit_leaves_a_newer_record_alone() {
     world.provider.leeway = 60_000;
     let alice = world.signed_in("alice", 0);
     world.pass(21_000);
+    world.story = Some(Vec::new());
     world.fault(REFRESH, Fault::Slow(1, 36_000));
     let slow = world.call(alice, 0);
     world.pass(1000);
@@ -165,6 +166,12 @@ fn late_commit_leaves_a_newer_record_alone() {
     world.weather.cut_off = None;
     world.settle();
     assert!(served(&world, slow), "{:?}", world.visits[slow].given);
+    let story = world.story.take().unwrap();
+    let records = story.iter().filter_map(|line| {
+        let (_, rest) = line.split_once("coordinator: generation ")?;
+        rest.split(' ').next()?.parse::<u64>().ok()
+    });
+    assert!(records.is_sorted(), "{story:?}");
     let next = world.call(alice, 1);
     world.settle();
     assert!(served(&world, next));
