@@ -92,7 +92,10 @@ export const connect = async (
         import('./reconnect.js').then(({ move }) => move(link, worker, timeout, open, listener, adopt))
         return
       }
+      const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
+      // A vault that takes the place of another one does not know how that vault's session ended.
+      if (!session) reason ??= before
       emit('change', { session, reason })
     },
     ended(error) {
