@@ -23,7 +23,8 @@ const TRUSTED: &str = "\
     x-endpoint-api-userinfo x-apigateway-api-userinfo x-auth-request-* x-authenticated-* x-consumer-* x-credential-* \
     x-pomerium-* x-authentik-* x-grafana-user x-ms-token-* x-ms-client-principal* impersonate-* oidc-* tailscale-* \
     client-cert* x-client-cert* x-client-dn x-client-verify ssl-* x-ssl-* cf-* cloudfront-* fastly-* fly-* x-amzn-* \
-    x-appengine-* x-arr-* x-azure-* x-envoy-* x-goog-authenticated-* x-goog-iap-* x-nf-* x-vercel-*";
+    x-appengine-* x-arr-* x-azure-* x-envoy-* x-goog-authenticated-* x-goog-iap-* x-nf-* x-vercel-* sm-* iv-* oam-* \
+    shib-* x-accel-* x-sendfile-type";
 
 /// Credentials, which the token handler removes too. A page may send its own key to an API gateway, but a request with
 /// a session cookie must not carry a key that somebody else chose.
@@ -37,8 +38,8 @@ const CREDENTIALS: &str = "\
 const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 
 /// Headers that ask for a part of a response. An API that echoes its request would return the token in pieces, none of
-/// which the search recognizes. (Some servers still take `Request-Range` for `Range`.)
-pub(crate) const RANGES: &str = "range if-range request-range";
+/// which the search recognizes. (Some servers still take `Request-Range` for `Range`, and Azure Storage `x-ms-range`.)
+pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 /// The exceptions of a rule: names with spaces between them. Few configurations have any, so the module without the
 /// Cargo feature `full` does not support them.

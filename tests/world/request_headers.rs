@@ -96,6 +96,12 @@ pub(crate) const TRUSTED: &[&str] = &[
     "x-goog-iap-jwt-assertion",
     "x-nf-client-connection-ip",
     "x-vercel-ip-country",
+    "sm-user",
+    "iv-user",
+    "oam-remote-user",
+    "shib-identity-provider",
+    "x-accel-mapping",
+    "x-sendfile-type",
 ];
 
 /// Credentials, which a page may show an API but which the token handler removes.
