@@ -669,6 +669,19 @@ mod tests {
     }
 
     #[test]
+    fn iss_may_be_missing_unless_announced() {
+        let begun = start(&LoginParams::default()).unwrap();
+        for is_announced in [true, false] {
+            let mut metadata = config("").metadata.unwrap();
+            metadata.authorization_response_iss_parameter_supported = is_announced;
+            let code = parse("code=c&state=s")
+                .unwrap()
+                .code(&begun.pending, &metadata);
+            assert_eq!(code.is_err(), is_announced);
+        }
+    }
+
+    #[test]
     fn configured_scopes_are_no_extra_ones() {
         let config = config("");
         assert_eq!(scope(&config, None).unwrap(), None);
