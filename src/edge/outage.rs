@@ -59,3 +59,15 @@ impl Outage {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_three_to_four_seconds_apart() {
+        assert_eq!(interval(0), Millis::from_secs(3));
+        assert_eq!(interval(51), Millis(3200));
+        assert_eq!(interval(255), Millis::from_secs(4));
+    }
+}

@@ -194,6 +194,27 @@ fn renewed_lease_is_committed_without_a_read() {
 }
 
 #[test]
+fn lease_renewal_survives_activity_written_elsewhere() {
+    let mut world = World::new(Setup {
+        in_store: true,
+        request_timeout: 20,
+        ..Setup::default()
+    });
+    world.provider.lifetime = 100_000;
+    let alice = world.signed_in("alice", 0);
+    world.pass(95_000);
+    world.fault(REFRESH, Fault::Slow(1, 12_000));
+    let first = world.poll(alice, 0);
+    world.pass(100);
+    let active = world.call(alice, 1);
+    world.pass(9000);
+    let waiting = world.call(alice, 1);
+    world.settle();
+    assert!(served(&world, first) && served(&world, active) && served(&world, waiting));
+    assert_eq!(world.watch.rotations, 1);
+}
+
+#[test]
 fn lease_renewal_survives_another_isolates_write() {
     let mut world = World::new(Setup {
         request_timeout: 20,
