@@ -37,7 +37,7 @@ export const logins = [
         },
       },
       {
-        name: 'logout, which revokes the refresh token',
+        name: 'logout, which revokes the refresh token if the provider supports it',
         async see({ app, visit }) {
           const { tab } = await visit()
           await signIn(tab)
