@@ -175,12 +175,12 @@ impl Algorithm {
     /// The hash that goes with it: the ID token's `at_hash` is half of one (OIDC Core 3.1.3.8).
     #[cfg(feature = "full")]
     pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
-        use sha2::{Digest, Sha256, Sha384, Sha512};
+        use crate::digest::{sha256, sha384, sha512};
         match self {
-            Self::Es256 | Self::Rs256 | Self::Ps256 => Sha256::digest(bytes).to_vec(),
-            Self::Es384 | Self::Rs384 | Self::Ps384 => Sha384::digest(bytes).to_vec(),
+            Self::Es256 | Self::Rs256 | Self::Ps256 => sha256(bytes).to_vec(),
+            Self::Es384 | Self::Rs384 | Self::Ps384 => sha384(bytes),
             // RFC 8032 5.1: Ed25519 is made with it.
-            Self::EdDsa | Self::Es512 | Self::Rs512 | Self::Ps512 => Sha512::digest(bytes).to_vec(),
+            Self::EdDsa | Self::Es512 | Self::Rs512 | Self::Ps512 => sha512(bytes),
         }
     }
 

@@ -119,6 +119,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "full")]
 pub mod device;
+mod digest;
 #[cfg(feature = "full")]
 pub mod dpop;
 #[cfg(feature = "edge")]

@@ -4,6 +4,7 @@
 //! has a number of its own, so that nobody can have chosen it before (session fixation).
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use super::config::SameSite;
 use super::cookies::Found;
@@ -103,6 +104,7 @@ impl Visit {
         }
         let sid = base64url::encode(&task.isolate().random::<SID>());
         let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
+        let session = Rc::new(session);
         if let Some(exceeded) = &exceeded {
             task.fault(exceeded);
         }

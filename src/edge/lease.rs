@@ -4,6 +4,7 @@
 //! its lease at each [`BEAT`](super::io::BEAT) while it waits for the provider.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use super::record::{Intent, Record};
 use super::session::Session;
@@ -23,11 +24,11 @@ const WRITES: u32 = 5;
 
 /// The intent that this task has written.
 pub(super) struct Lease {
-    pub(super) session: Session,
+    pub(super) session: Rc<Session>,
     /// The version of the record with the intent in it.
     pub(super) version: String,
     /// The record with the intent in it.
-    pub(super) record: Record,
+    pub(super) record: Rc<Record>,
 }
 
 impl Task {
@@ -40,7 +41,7 @@ impl Task {
     }
 
     /// Holds a lease: the coordinator has taken this record, with this task's intent.
-    pub(super) fn hold_lease(&self, session: &Session, version: String, record: Record) {
+    pub(super) fn hold_lease(&self, session: &Rc<Session>, version: String, record: Rc<Record>) {
         let lease = Lease {
             session: session.clone(),
             version,
@@ -84,10 +85,8 @@ impl Task {
             let Some(lease) = self.take_lease() else {
                 return;
             };
-            let record = Record {
-                intent: is_kept.then(|| self.intent()),
-                ..lease.record.clone()
-            };
+            let mut record = lease.record.clone();
+            Rc::make_mut(&mut record).intent = is_kept.then(|| self.intent());
             let version = Some(lease.version.clone());
             let held = match apart(self.write(&lease.session, version, &record)).await {
                 Ok(Some(version)) => Some(Lease {

@@ -72,7 +72,8 @@ impl Visit {
             Some(session) => self.task.end(session, EndReason::LoggedOut).await,
             None => false,
         };
-        let hint = session.map(|session| session.id_token).unwrap_or_default();
+        let hint = session.map(|session| session.id_token.clone());
+        let hint = hint.unwrap_or_default();
         let mut cookies = self.jar().clear_session(&self.cookies());
         let leave = [self.task.config().base.as_str(), "/logout/provider"].concat();
         let mut sealed = self.task.seal(LEAVING_KEY, hint).await.unwrap_or_default();

@@ -5,6 +5,7 @@
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 
 use super::config::Route;
 use super::io::{Answer, Effect, Forward, Head, Reply, Respond};
@@ -153,7 +154,7 @@ impl Visit {
         &self,
         route: &Route,
         allowed: &Allowed,
-        session: Session,
+        session: Rc<Session>,
         is_new: bool,
     ) -> Answer {
         let began = self.task.now();
@@ -274,12 +275,12 @@ impl Visit {
         !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= TOO_YOUNG
     }
 
-    async fn renewed(&self, session: &Session) -> Result<Session, Refusal> {
+    async fn renewed(&self, session: &Session) -> Result<Rc<Session>, Refusal> {
         let spent = Session {
             lifetime: Millis::ZERO,
             ..session.clone()
         };
-        self.task.renew(spent).await
+        self.task.renew(Rc::new(spent)).await
     }
 }
 

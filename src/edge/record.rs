@@ -11,6 +11,7 @@
 //! A session that was never refreshed and never ended has no record.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use super::session::Session;
 use crate::Secret;
@@ -43,7 +44,7 @@ pub struct Record {
     /// Why the session is over, if it is.
     pub ended: Option<EndReason>,
     /// The session in that generation.
-    pub session: Option<Session>,
+    pub session: Option<Rc<Session>>,
 }
 
 /// That a cookie of a generation has been presented.
@@ -70,7 +71,7 @@ pub enum Standing<'a> {
     /// It counts.
     Current,
     /// Its successor counts, and it gets that.
-    Succeeded(&'a Session),
+    Succeeded(&'a Rc<Session>),
     /// It was replaced, and whoever presents it should know.
     Replayed,
     /// It is over.
@@ -82,7 +83,7 @@ pub enum Standing<'a> {
 impl Record {
     /// The record of a generation that begins to count.
     #[must_use]
-    pub fn of(session: &Session, committed: UnixMillis) -> Self {
+    pub fn of(session: &Rc<Session>, committed: UnixMillis) -> Self {
         Self {
             generation: session.generation,
             committed,
@@ -93,7 +94,7 @@ impl Record {
 
     /// The record in which this session comes next.
     #[must_use]
-    pub fn followed_by(&self, successor: &Session, committed: UnixMillis) -> Self {
+    pub fn followed_by(&self, successor: &Rc<Session>, committed: UnixMillis) -> Self {
         Self {
             presented: self.presented.clone(),
             ..Self::of(successor, committed)
@@ -120,6 +121,18 @@ impl Record {
             .drain(..settled.unwrap_or_default().max(most));
         record.presented.push(Presented { generation, at });
         Some(record)
+    }
+
+    /// Notes when the session's user was last active. Returns false if that was known.
+    pub(super) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
+        let is_new = self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.active < active);
+        if is_new && let Some(session) = &mut Rc::make_mut(self).session {
+            Rc::make_mut(session).active = active;
+        }
+        is_new
     }
 
     /// When a cookie of a later generation was first presented.
@@ -240,7 +253,7 @@ impl Record {
         }
         let session = match text.get(start..) {
             None => None,
-            Some(session) => Some(Session::from_text(session)?),
+            Some(session) => Some(Rc::new(Session::from_text(session)?)),
         };
         Some(Self {
             generation,

@@ -6,6 +6,7 @@
 //! a logout: only the provider's verdict, a limit, or a replayed cookie ends a session.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use super::config::Storage;
 use super::io::{Effect, Event};
@@ -60,12 +61,12 @@ pub(super) enum Refusal {
     Interaction,
 }
 
-type Outcome = Result<Session, Refusal>;
+type Outcome = Result<Rc<Session>, Refusal>;
 
 impl Task {
     /// Returns the session with which a request continues: the one that it brought, or its successor. `kept` is the
     /// storage in which the session was found.
-    pub(super) async fn current(&self, presented: Session, kept: Storage) -> Outcome {
+    pub(super) async fn current(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
         let presented = self.within_limits(presented, kept).await?;
         let session = self.agree(presented, kept).await?;
         if session.is_stale(&self.now()) {
@@ -75,7 +76,7 @@ impl Task {
         }
     }
 
-    async fn within_limits(&self, presented: Session, kept: Storage) -> Outcome {
+    async fn within_limits(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
         let limits = &self.config().flow.limits;
         match presented.limit_reached(limits, &self.now()) {
             None => Ok(presented),
@@ -84,7 +85,7 @@ impl Task {
     }
 
     /// A limit is reached, as far as this session knows.
-    async fn over(&self, presented: Session, reason: EndReason, kept: Storage) -> Outcome {
+    async fn over(&self, presented: Rc<Session>, reason: EndReason, kept: Storage) -> Outcome {
         if reason != EndReason::Idle {
             self.end(&presented, reason).await;
             return Err(Refusal::Ended(reason));
@@ -92,10 +93,7 @@ impl Task {
         // Its user may have been active elsewhere.
         let looked = self.look(&presented).await;
         if let Some(active) = self.active_elsewhere(&presented) {
-            return Ok(Session {
-                active,
-                ..presented
-            });
+            return Ok(presented.active_since(active));
         }
         // Or it was over before.
         let record = self.remembered(&presented.sid).record;
@@ -110,31 +108,26 @@ impl Task {
             self.end(&presented, reason).await;
             if let Some(active) = self.active_elsewhere(&presented) {
                 // They came back before that was written, and it was not.
-                return self
-                    .judge(Session {
-                        active,
-                        ..presented
-                    })
-                    .await;
+                return self.judge(presented.active_since(active)).await;
             }
         }
         Err(Refusal::Ended(reason))
     }
 
     /// Since when the user of an idle session is active, if it is not idle by its record.
-    fn active_elsewhere(&self, presented: &Session) -> Option<UnixMillis> {
-        let latest = self.remembered(&presented.sid).record?.session?;
+    fn active_elsewhere(&self, presented: &Rc<Session>) -> Option<UnixMillis> {
+        let latest = self.remembered(&presented.sid).record?.session.clone()?;
         let is_later = latest.generation >= presented.generation;
         (is_later && !self.is_at_limit(&latest)).then_some(latest.active)
     }
 
-    fn is_at_limit(&self, session: &Session) -> bool {
+    fn is_at_limit(&self, session: &Rc<Session>) -> bool {
         let limits = &self.config().flow.limits;
         session.limit_reached(limits, &self.now()).is_some()
     }
 
     /// Holds a session that a request came with against its record, as far as that is known.
-    async fn agree(&self, presented: Session, kept: Storage) -> Outcome {
+    async fn agree(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
         let recheck = self.config().recheck;
         let is_due = self
             .isolate()
@@ -153,7 +146,7 @@ impl Task {
     }
 
     /// Writes down that a cookie of a generation came, if that is news: those before it have been replaced.
-    async fn note_presented(&self, presented: &Session) {
+    async fn note_presented(&self, presented: &Rc<Session>) {
         for _ in 0..NOTES {
             let now = self.now();
             let Stored { version, record } = self.remembered(&presented.sid);
@@ -162,11 +155,11 @@ impl Task {
                 Some(record) => record,
                 None if presented.generation == 0 => return,
                 // This isolate asked before the session was first refreshed.
-                None => Record::of(presented, now.wall),
+                None => Rc::new(Record::of(presented, now.wall)),
             };
             // One that is newer than the record is of an isolate that could not commit it.
             let record = if presented.generation > record.generation {
-                record.followed_by(presented, now.wall)
+                Rc::new(record.followed_by(presented, now.wall))
             } else {
                 record
             };
@@ -175,7 +168,7 @@ impl Task {
             let Some(noted) = noted.filter(|_| is_up) else {
                 return;
             };
-            match apart(self.write(presented, version, &noted)).await {
+            match apart(self.write(presented, version, &Rc::new(noted))).await {
                 Ok(None) if apart(self.look(presented)).await.is_ok() => {}
                 _ => return,
             }
@@ -183,7 +176,7 @@ impl Task {
     }
 
     /// A session after a while: it may have a successor by now. If nobody can say, what is known here may be enough.
-    pub(super) async fn again(&self, session: Session, knowledge_will_do: bool) -> Outcome {
+    pub(super) async fn again(&self, session: Rc<Session>, knowledge_will_do: bool) -> Outcome {
         if self.look(&session).await.is_err() && !knowledge_will_do {
             return Err(self.unavailable(&session.sid));
         }
@@ -192,7 +185,7 @@ impl Task {
 
     /// What a session's record means for it, as far as that is known. It counts as presented when the request came,
     /// however long that has waited.
-    async fn judge(&self, presented: Session) -> Outcome {
+    async fn judge(&self, presented: Rc<Session>) -> Outcome {
         let Some(record) = self.remembered(&presented.sid).record else {
             return Ok(presented);
         };
@@ -200,10 +193,7 @@ impl Task {
             Standing::Ended(reason) => Err(Refusal::Ended(reason)),
             Standing::Succeeded(session) => {
                 let active = session.active.max(presented.active);
-                Ok(Session {
-                    active,
-                    ..session.clone()
-                })
+                Ok(session.clone().active_since(active))
             }
             Standing::Replayed => {
                 self.fault_of(
@@ -222,13 +212,13 @@ impl Task {
     }
 
     /// The session that has taken the place of this one, as far as that is known.
-    async fn successor(&self, session: &Session) -> Result<Option<Session>, Refusal> {
+    async fn successor(&self, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
         let found = self.judge(session.clone()).await?;
         Ok(Some(found).filter(|found| found.generation > session.generation))
     }
 
     /// Renews a session whose access token is about to expire, or has expired.
-    pub(super) async fn renew(&self, session: Session) -> Outcome {
+    pub(super) async fn renew(&self, session: Rc<Session>) -> Outcome {
         let renewed = apart(self.renew_once(session)).await?;
         if renewed.is_valid(&self.now()) {
             return Ok(renewed);
@@ -243,7 +233,7 @@ impl Task {
         )))
     }
 
-    async fn renew_once(&self, session: Session) -> Outcome {
+    async fn renew_once(&self, session: Rc<Session>) -> Outcome {
         let began = self.now();
         if session.refresh_token.is_none() {
             if session.is_valid(&began) {
@@ -267,7 +257,7 @@ impl Task {
         refused
     }
 
-    async fn renewed(&self, session: &Session, began: &Instant) -> Outcome {
+    async fn renewed(&self, session: &Rc<Session>, began: &Instant) -> Outcome {
         loop {
             let now = self.now();
             let flight = {
@@ -316,7 +306,7 @@ impl Task {
 
     /// Lets this request try the refresh, unless an attempt failed here a moment ago or the provider is down. The error
     /// is the refusal, and the time until an attempt may start.
-    fn may_attempt(&self, session: &Session) -> Result<(), (Refusal, Millis)> {
+    fn may_attempt(&self, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
         let now = self.now();
         let mut known = self.isolate().known.borrow_mut();
         // The failure does not count if another isolate has refreshed the session since.
@@ -346,14 +336,14 @@ impl Task {
     }
 
     /// The time until this session may be refreshed, after an attempt that failed.
-    fn until_attempt(&self, session: &Session) -> Millis {
+    fn until_attempt(&self, session: &Rc<Session>) -> Millis {
         let known = self.isolate().known.borrow();
         let seen = known.get(&session.sid);
         seen.map_or(RETRY_AFTER, |seen| seen.schedule.left(&self.now()))
     }
 
     /// Intent, exchange, commit.
-    async fn rotate(&self, session: &Session, began: &Instant) -> Outcome {
+    async fn rotate(&self, session: &Rc<Session>, began: &Instant) -> Outcome {
         // Before the intent, which the time of these requests would use up.
         if let Err(error) = self.meet_provider().await {
             self.note(session, &Verdict::Transient(""));
@@ -424,7 +414,7 @@ impl Task {
     }
 
     /// A refresh failed: the session is kept.
-    fn failed(&self, session: &Session, why: &str) -> Refusal {
+    fn failed(&self, session: &Rc<Session>, why: &str) -> Refusal {
         let error = Error::new(Code::ProviderUnavailable, why);
         Refusal::Later(error, self.until_attempt(session))
     }
@@ -444,7 +434,11 @@ impl Task {
     }
 
     /// Writes the intent, or returns the successor if another isolate has refreshed already.
-    async fn intend(&self, session: &Session, began: &Instant) -> Result<Option<Session>, Refusal> {
+    async fn intend(
+        &self,
+        session: &Rc<Session>,
+        began: &Instant,
+    ) -> Result<Option<Rc<Session>>, Refusal> {
         let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
         if !is_up {
             return Err(self.unavailable(&session.sid));
@@ -466,7 +460,7 @@ impl Task {
             }
             let now = self.now();
             let Stored { version, record } = stored;
-            let record = record.unwrap_or_else(|| Record::of(session, now.wall));
+            let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
             // One of this isolate's own is left over: of a write whose answer was lost, or of a refresh that failed.
             let intent = record.intent_at(&now);
             if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
@@ -481,13 +475,10 @@ impl Task {
                 self.wait(&session.sid, version, time).await;
                 continue;
             }
-            let intended = Record {
-                intent: Some(self.intent()),
-                ..record
-            };
-            match self.write(session, version, &intended).await {
+            Rc::make_mut(&mut record).intent = Some(self.intent());
+            match self.write(session, version, &record).await {
                 Ok(Some(version)) => {
-                    self.hold_lease(session, version, intended);
+                    self.hold_lease(session, version, record);
                     return Ok(None);
                 }
                 Ok(None) => {}
@@ -497,7 +488,7 @@ impl Task {
     }
 
     /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
-    async fn exchange(&self, session: &Session) -> Verdict {
+    async fn exchange(&self, session: &Rc<Session>) -> Verdict {
         let began = self.now();
         let longest = self.attempt() + FRUITLESS;
         let mut pause = PAUSE;
@@ -536,7 +527,7 @@ impl Task {
     }
 
     /// When another attempt is due.
-    fn note(&self, session: &Session, verdict: &Verdict) {
+    fn note(&self, session: &Rc<Session>, verdict: &Verdict) {
         let now = self.now();
         let [jitter] = self.isolate().random();
         let mut known = self.isolate().known.borrow_mut();
@@ -577,9 +568,9 @@ impl Task {
     }
 
     /// Verifies what came with the tokens, and commits them.
-    async fn take_in(&self, session: &Session, tokens: TokenSet, requested: u64) -> Outcome {
+    async fn take_in(&self, session: &Rc<Session>, tokens: TokenSet, requested: u64) -> Outcome {
         if !self.is_same_user(session, &tokens).await {
-            let successor = session.renewed(tokens, requested);
+            let successor = Rc::new(session.renewed(tokens, requested));
             self.fault_of(
                 Code::IdTokenInvalid,
                 &[words!("a refresh brought the ID token of another user or issuer; the session was ended")],
@@ -588,10 +579,11 @@ impl Task {
             self.end(&successor, EndReason::Security).await;
             return Err(Refusal::Ended(EndReason::Security));
         }
-        self.commit(session.renewed(tokens, requested)).await
+        let successor = session.renewed(tokens, requested);
+        self.commit(Rc::new(successor)).await
     }
 
-    async fn commit(&self, successor: Session) -> Outcome {
+    async fn commit(&self, successor: Rc<Session>) -> Outcome {
         let (mut version, mut before) = match self.take_lease() {
             Some(lease) => (Some(lease.version), Some(lease.record)),
             None => (None, None),
@@ -601,9 +593,10 @@ impl Task {
         for _ in 0..COMMITS {
             // The user may have been active in the meantime.
             if let Some(kept) = before.as_ref().and_then(|record| record.session.as_ref()) {
-                successor.active = successor.active.max(kept.active);
+                let active = successor.active.max(kept.active);
+                successor = successor.active_since(active);
             }
-            let next = self.next_record(before.as_ref(), &successor);
+            let next = self.next_record(before.as_deref(), &successor);
             match self.write(&successor, version.clone(), &next).await {
                 Ok(Some(_)) => return Ok(successor),
                 // The intent ran out and somebody else has begun, or the user has logged out.
@@ -611,24 +604,22 @@ impl Task {
                     let Ok(stored) = self.look(&successor).await else {
                         continue;
                     };
-                    match stored.record {
-                        Some(Record {
-                            ended: Some(reason),
-                            ..
-                        }) => {
+                    let Stored {
+                        version: found,
+                        record,
+                    } = stored;
+                    if let Some(record) = &record {
+                        if let Some(reason) = record.ended {
                             if reason != EndReason::Replaced {
                                 self.revoke(&successor).await;
                             }
                             return Err(Refusal::Ended(reason));
                         }
-                        Some(record) if record.generation >= successor.generation => {
-                            return Ok(record.session.unwrap_or(successor));
-                        }
-                        other => {
-                            version = stored.version;
-                            before = other;
+                        if record.generation >= successor.generation {
+                            return Ok(record.session.clone().unwrap_or(successor));
                         }
                     }
+                    (version, before) = (found, record);
                 }
                 Err(Unreachable) => {
                     self.pause(pause).await;
@@ -637,7 +628,7 @@ impl Task {
             }
         }
         // The cookie has the successor, so the session lives on in the browser; and in this isolate.
-        let next = self.next_record(before.as_ref(), &successor);
+        let next = self.next_record(before.as_deref(), &successor);
         self.remember(&successor, next);
         self.fault_of(
             Code::CoordinatorUnavailable,
@@ -647,16 +638,16 @@ impl Task {
     }
 
     /// The record in which a session comes next.
-    fn next_record(&self, before: Option<&Record>, successor: &Session) -> Record {
+    fn next_record(&self, before: Option<&Record>, successor: &Rc<Session>) -> Rc<Record> {
         let now = self.now().wall;
-        match before {
+        Rc::new(match before {
             Some(record) => record.followed_by(successor, now),
             None => Record::of(successor, now),
-        }
+        })
     }
 
     /// The provider refused the refresh token. That ends the session, unless somebody else has its successor.
-    async fn refused(&self, session: &Session) -> Outcome {
+    async fn refused(&self, session: &Rc<Session>) -> Outcome {
         if self.look(session).await.is_err() {
             return Err(self.unavailable(&session.sid));
         }
@@ -669,7 +660,7 @@ impl Task {
 
     /// Ends a session everywhere: its record says so, and its refresh token is revoked. Returns true if the provider
     /// has confirmed the revocation.
-    pub(super) async fn end(&self, session: &Session, reason: EndReason) -> bool {
+    pub(super) async fn end(&self, session: &Rc<Session>, reason: EndReason) -> bool {
         let _duty = self.duty();
         let latest = self.write_end(session, reason).await;
         match latest.filter(|_| reason.calls_for_revocation()) {
@@ -679,7 +670,7 @@ impl Task {
     }
 
     /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
-    async fn write_end(&self, session: &Session, reason: EndReason) -> Option<Session> {
+    async fn write_end(&self, session: &Rc<Session>, reason: EndReason) -> Option<Rc<Session>> {
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);
         for _ in 0..COMMITS {
@@ -705,11 +696,12 @@ impl Task {
                 {
                     return None;
                 }
-                if let Some(newer) = record.session.filter(|s| s.generation > latest.generation) {
-                    latest = newer;
+                let newer = |s: &&Rc<Session>| s.generation > latest.generation;
+                if let Some(newer) = record.session.as_ref().filter(newer) {
+                    latest = newer.clone();
                 }
             }
-            let over = Record::of_ended(&latest, reason, self.now().wall);
+            let over = Rc::new(Record::of_ended(&latest, reason, self.now().wall));
             match self.write(&latest, version, &over).await {
                 Ok(Some(_)) => {
                     is_written = true;
@@ -720,7 +712,7 @@ impl Task {
             }
         }
         if !is_written {
-            let over = Record::of_ended(&latest, reason, self.now().wall);
+            let over = Rc::new(Record::of_ended(&latest, reason, self.now().wall));
             self.remember(&latest, over);
             self.fault_of(
                 Code::CoordinatorUnavailable,

@@ -4,6 +4,7 @@
 //! counts.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 use core::fmt;
 
 use crate::Secret;
@@ -91,6 +92,15 @@ impl Session {
             scope: tokens.scope.unwrap_or_else(|| self.scope.clone()),
             ..self.clone()
         }
+    }
+
+    /// The session with another time at which the user last did something.
+    #[must_use]
+    pub(super) fn active_since(mut self: Rc<Self>, active: UnixMillis) -> Rc<Self> {
+        if self.active != active {
+            Rc::make_mut(&mut self).active = active;
+        }
+        self
     }
 
     /// A session of which only its number is known.

@@ -1,6 +1,7 @@
 //! The way to the coordinator. It gets keys that say nothing and values that are sealed.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use super::io::{Effect, Entry, Reply};
 use super::record::Record;
@@ -33,7 +34,7 @@ pub(super) struct Stored {
     /// The version that a write goes over; none if there is nothing.
     pub(super) version: Option<String>,
     /// The record, unless there is none that can be read.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<Rc<Record>>,
 }
 
 /// Under which key something is found that is known by these texts.
@@ -93,16 +94,13 @@ impl Task {
             .flatten()
             .any(|entry| json::parse_u64(&entry.value).is_none_or(|at| session.began <= at));
         if is_over {
-            stored.record = Some(Record::of_ended(
-                session,
-                EndReason::ProviderEnded,
-                now.wall,
-            ));
+            let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
+            stored.record = Some(Rc::new(over));
         }
         let unwritten = self
             .remembered(&session.sid)
             .record
-            .filter(|ours| is_ahead(ours, stored.record.as_ref()));
+            .filter(|ours| is_ahead(ours, stored.record.as_deref()));
         if let Some(ours) = &unwritten {
             stored.record = unwritten.clone();
             if let Ok(Some(version)) = self.write(session, stored.version.clone(), ours).await {
@@ -115,18 +113,12 @@ impl Task {
         seen.checked = if is_all { asked } else { Instant::default() };
         // What was committed while this was asked is newer, and the user may have been seen here since it was written.
         let ours = seen.stored.record.as_ref();
-        if let Some(Record {
-            session: Some(theirs),
-            ..
-        }) = &mut stored.record
-            && let Some(Record {
-                session: Some(ours),
-                ..
-            }) = ours
+        if let Some(theirs) = &mut stored.record
+            && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
         {
-            theirs.active = theirs.active.max(ours.active);
+            theirs.note_active(ours.active);
         }
-        if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_ref())) {
+        if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
             seen.stored = stored.clone();
         }
         Ok(stored)
@@ -161,7 +153,7 @@ impl Task {
         match read {
             Some(record) => Ok(Stored {
                 version,
-                record: Some(record),
+                record: Some(Rc::new(record)),
             }),
             None => {
                 self.coordinator_failed(words!("a record is not what was written"));
@@ -171,7 +163,7 @@ impl Task {
     }
 
     /// Remembers what the coordinator did not take: it is written when it can be.
-    pub(super) fn remember(&self, session: &Session, record: Record) {
+    pub(super) fn remember(&self, session: &Session, record: Rc<Record>) {
         let now = self.now();
         let mut known = self.isolate().known.borrow_mut();
         known.entry(&session.sid, &now).stored.record = Some(record);
@@ -183,12 +175,8 @@ impl Task {
         let mut known = self.isolate().known.borrow_mut();
         let record = &mut known.entry(&session.sid, &now).stored.record;
         // What is there may have been replaced meanwhile, and only that much of it is to be changed.
-        if let Some(Record {
-            session: Some(kept),
-            ..
-        }) = record
-        {
-            kept.active = kept.active.max(session.active);
+        if let Some(record) = record {
+            record.note_active(session.active);
         }
     }
 
@@ -206,7 +194,7 @@ impl Task {
         &self,
         session: &Session,
         version: Option<String>,
-        record: &Record,
+        record: &Rc<Record>,
     ) -> Result<Option<String>, Unreachable> {
         let key = record_key(&session.sid);
         let Some(value) = self.seal(&key, record.to_text()).await else {
@@ -239,7 +227,7 @@ impl Task {
     }
 
     /// The session in the store that a cookie has the number of.
-    pub(super) async fn stored(&self, number: &str) -> Result<Session, Refusal> {
+    pub(super) async fn stored(&self, number: &str) -> Result<Rc<Session>, Refusal> {
         let Some((sid, began)) = Session::number_from_text(number) else {
             return Err(Refusal::Ended(EndReason::StorageLost));
         };
@@ -254,28 +242,25 @@ impl Task {
         } else {
             Ok(())
         };
-        match self.remembered(sid).record {
-            Some(Record {
-                ended: Some(reason),
-                ..
-            }) => Err(Refusal::Ended(reason)),
-            Some(Record {
-                session: Some(session),
-                ..
-            }) => Ok(session),
+        let record = self.remembered(sid).record;
+        if let Some(reason) = record.as_ref().and_then(|record| record.ended) {
+            return Err(Refusal::Ended(reason));
+        }
+        match record.and_then(|record| record.session.clone()) {
+            Some(session) => Ok(session),
             _ if looked.is_err() || !is_up => Err(self.unavailable(sid)),
             _ => Err(Refusal::Ended(EndReason::StorageLost)),
         }
     }
 
     /// Puts a session into the store: one that begins, or one that was in a cookie so far.
-    pub(super) async fn store(&self, session: &Session) -> Result<(), Refusal> {
+    pub(super) async fn store(&self, session: &Rc<Session>) -> Result<(), Refusal> {
         let Stored { version, record } = self.remembered(&session.sid);
         let has_it = |record: &Record| {
             let kept = record.session.as_ref();
             kept.is_some_and(|kept| kept.generation >= session.generation)
         };
-        if record.as_ref().is_some_and(has_it) {
+        if record.as_deref().is_some_and(has_it) {
             apart(self.touch(session)).await;
             return Ok(());
         }
@@ -283,6 +268,7 @@ impl Task {
             Some(record) => record.followed_by(session, self.now().wall),
             None => Record::of(session, session.began),
         };
+        let record = Rc::new(record);
         // In base64, with some octets in front of it and behind.
         if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
             let error = Error::new(
@@ -299,7 +285,7 @@ impl Task {
             Ok(None)
                 if apart(self.look(session))
                     .await
-                    .is_ok_and(|s| s.record.as_ref().is_some_and(has_it)) =>
+                    .is_ok_and(|s| s.record.as_deref().is_some_and(has_it)) =>
             {
                 Ok(())
             }
@@ -314,9 +300,8 @@ impl Task {
             let Some(mut record) = record else {
                 return;
             };
-            match &mut record.session {
-                Some(kept) if kept.active < session.active => kept.active = session.active,
-                _ => return,
+            if !record.note_active(session.active) {
+                return;
             }
             match self.write(session, version, &record).await {
                 // Somebody else has written, perhaps the next generation.

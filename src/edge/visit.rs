@@ -1,6 +1,7 @@
 //! A request at the handler's door: what it is for, and which session it brings.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 use core::cell::Cell;
 
 use super::config::Storage;
@@ -132,7 +133,7 @@ impl Visit {
     }
 
     /// The session in the browser's cookie, if one is there and opens. Nothing was held against its record yet.
-    pub(super) async fn presented(&self) -> core::result::Result<Option<Session>, Refusal> {
+    pub(super) async fn presented(&self) -> core::result::Result<Option<Rc<Session>>, Refusal> {
         let sealed = match self.cookies().whole(&self.jar().session()) {
             Found::Value(sealed) => sealed,
             Found::Nothing => return Ok(None),
@@ -166,7 +167,7 @@ impl Visit {
             return apart(self.task.stored(text.expose())).await.map(Some);
         }
         self.found_in.set(Storage::SealedInCookie);
-        let session = Session::from_text(text.expose());
+        let session = Session::from_text(text.expose()).map(Rc::new);
         if session.is_none() {
             let message = words!("a session's cookie is of another version");
             self.task.fault_of(Code::CookieInvalid, &[message]);
@@ -175,7 +176,9 @@ impl Visit {
     }
 
     /// The session that the request goes on with; `None` if the browser brings none.
-    pub(super) async fn current(&self) -> core::result::Result<Option<(Session, bool)>, Refusal> {
+    pub(super) async fn current(
+        &self,
+    ) -> core::result::Result<Option<(Rc<Session>, bool)>, Refusal> {
         let Some(presented) = self.presented().await? else {
             return Ok(None);
         };
@@ -209,7 +212,7 @@ impl Visit {
     }
 
     /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
-    pub(super) async fn refreshed(&self, session: Session, is_new: bool) -> Vec<String> {
+    pub(super) async fn refreshed(&self, session: Rc<Session>, is_new: bool) -> Vec<String> {
         if !is_new && !self.is_cookie_due(&session) {
             return Vec::new();
         }
@@ -224,7 +227,7 @@ impl Visit {
         } else {
             session.active
         };
-        let session = Session { active, ..session };
+        let session = session.active_since(active);
         match self.task.config().storage {
             Storage::InStore if !self.is_moved() => {
                 apart(self.task.touch(&session)).await;
@@ -237,7 +240,7 @@ impl Visit {
     /// Keeps a session, and gives the cookies that say so.
     pub(super) async fn keep(
         &self,
-        session: &Session,
+        session: &Rc<Session>,
     ) -> core::result::Result<Vec<String>, Refusal> {
         let plain = match self.task.config().storage {
             Storage::SealedInCookie => session.to_text(),

@@ -343,12 +343,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a refresh is not given up though the successor is there",
         noticed_by: "isolates_consumed",
         file: "edge/rotation.rs",
-        find: "            if found.generation > session.generation {
-                return Ok(Some(found));
-            }",
-        replace: "            if !BROKEN && found.generation > session.generation {
-                return Ok(Some(found));
-            }",
+        find: "Ok(Some(found).filter(|found| found.generation > session.generation))",
+        replace: "Ok(Some(found).filter(|found| !BROKEN && found.generation > session.generation))",
     },
     Variant {
         name: "a successor that could not be committed is forgotten",
@@ -404,10 +400,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_definite_end",
         file: "edge/rotation.rs",
         find: "            Verdict::Transient(why) => {
-                let found",
+                self.fault_of(",
         replace: "            Verdict::Transient(_) if BROKEN => self.refused(session).await,
             Verdict::Transient(why) => {
-                let found",
+                self.fault_of(",
     },
     Variant {
         name: "a session ends when the provider wants its user",
@@ -474,9 +470,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_end_stays",
         file: "edge/store.rs",
         find: "        if is_over {
-            stored",
+            let over",
         replace: "        if is_over && !BROKEN {
-            stored",
+            let over",
     },
     Variant {
         name: "an end is not written",
@@ -592,13 +588,11 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a commit is given up when somebody else has written",
         noticed_by: "isolates_withdrawn",
         file: "edge/rotation.rs",
-        find: "                        other => {
-                            version = stored.version;",
-        replace: "                        _ if BROKEN => {
-                            self.remember(&successor, self.next_record(before.as_ref(), &successor));
-                            return Ok(successor);
-                        }
-                        other => {
-                            version = stored.version;",
+        find: "                    (version, before) = (found, record);",
+        replace: "                    if BROKEN {
+                        self.remember(&successor, self.next_record(before.as_deref(), &successor));
+                        return Ok(successor);
+                    }
+                    (version, before) = (found, record);",
     },
 ];

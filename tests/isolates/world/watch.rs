@@ -578,7 +578,10 @@ impl World {
             account.family = family;
             account.committed.entry(place).or_insert(now);
             let token = session.access_token.expose().to_owned();
-            self.watch.by_token.entry(token).or_insert(session.clone());
+            self.watch
+                .by_token
+                .entry(token)
+                .or_insert(Session::clone(session));
         }
         for presented in &record.presented {
             account.noted.entry(presented.generation).or_insert(now);
