@@ -349,29 +349,22 @@ impl<'a> Options<'a> {
             if self.path.is_empty() && name == "audience" {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
-            self.suggest(known, name);
-            if cfg!(feature = "full") {
-                self.suggest(more, name);
-            }
             // The value is not shown: it may well be a secret that does not belong here.
-            #[cfg(not(feature = "full"))]
-            let why = NO_SUCH_OPTION;
             #[cfg(feature = "full")]
-            let why = if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-                words!("a browser cannot keep a client secret; register a public client")
+            if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
+                let why = words!("a browser cannot keep a client secret; register a public client");
+                self.record(&["`", self.path, name, "`: ", why]);
+            }
+            let known = [known, " ", more].concat();
+            if cfg!(feature = "coded") {
+                // pkg/src/words.ts looks for the option that was meant.
+                self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
+            } else if let Some(meant) = text::pieces(&known, b' ').find(|one| is_close(one, name)) {
+                let why = "there is no such option (did you mean `";
+                self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
             } else {
-                NO_SUCH_OPTION
-            };
-            self.record(&["`", self.path, name, "`: ", why]);
-        }
-    }
-
-    /// Records that an unknown option is probably one of these.
-    #[inline(never)]
-    fn suggest(&self, known: &str, name: &str) {
-        if let Some(meant) = text::pieces(known, b' ').find(|one| is_close(one, name)) {
-            let why = words!("there is no such option (did you mean `");
-            self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
+                self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION]);
+            }
         }
     }
 
@@ -572,17 +565,14 @@ impl<'a> Options<'a> {
         );
         let mut claims = Vec::new();
         for claim in named {
+            if text::has_word(PROTOCOL_CLAIMS, &claim) {
+                let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
+                self.refuse("claims", why);
+            }
             // `sub` is shown anyway.
             if claim != "sub" && !claims.contains(&claim) {
                 claims.push(claim);
             }
-        }
-        if claims
-            .iter()
-            .any(|claim| text::has_word(PROTOCOL_CLAIMS, claim))
-        {
-            let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
-            self.refuse("claims", why);
         }
         claims
     }

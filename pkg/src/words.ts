@@ -37,7 +37,37 @@ const OWN: Record<string, string> = {
 
 /** Puts the texts where the core (src/words.rs) and the page left a code for each. */
 export const spell = (message: string): string =>
-  message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')
+  suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…'))
+
+/** The core's message about an unknown option ends with a line of the known ones, where it may be misspelled. */
+const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
+
+/** Replaces that line with a suggestion. */
+const suggest = (message: string): string =>
+  message.replace(UNKNOWN, (text, option: string, known: string) => {
+    const name = option.slice(option.lastIndexOf('.') + 1)
+    const meant = known.split(' ').find((one) => one && isClose(one, name))
+    return meant
+      ? `\`${option}\`: there is no such option (did you mean \`${meant}\`?)`
+      : text.slice(0, -known.length - 1)
+  })
+
+/** Returns true if two names differ in spelling only. Servers use `is_close` in src/config.rs, which does the same. */
+const isClose = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
+    string[],
+    string[],
+  ]
+  const longer = Math.max(a.length, b.length)
+  const same = sharedStart(a, b) + sharedStart(a.reverse(), b.reverse())
+  return same + 2 >= longer && same * 2 >= longer
+}
+
+const sharedStart = (a: string[], b: string[]): number => {
+  let i = 0
+  while (i < a.length && a[i] === b[i]) i++
+  return i
+}
 
 /** What happened, and what to do. */
 export const sentences = (code: string, message: string): string => {
