@@ -6,6 +6,7 @@
 //! [`Code::ALL`]. Codes that begin in the page or in the worker's wrapper are left out of the wasm.
 
 use crate::prelude::*;
+use crate::text;
 use core::fmt;
 
 /// A result whose error is this crate's [`Error`].
@@ -26,8 +27,15 @@ macro_rules! codes {
 
             /// The code as programs and the page see it.
             #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $($(#[cfg($cfg)])? Self::$variant => $code,)+ }
+            pub fn as_str(self) -> &'static str {
+                const CODES: &[&str] = &[$($(#[cfg($cfg)])? $code,)+];
+                // One string, since a table of addresses compresses badly.
+                const BYTES: [u8; text::joined_len(CODES)] = text::joined(CODES);
+                const JOINED: &str = match core::str::from_utf8(&BYTES) {
+                    Ok(text) => text,
+                    Err(_) => unreachable!(),
+                };
+                text::pieces(JOINED, b' ').nth(self as usize).unwrap_or_default()
             }
 
             /// What the reader of the error should do.

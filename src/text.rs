@@ -51,6 +51,30 @@ pub(crate) fn has_word(words: &str, word: &str) -> bool {
     pieces(words, b' ').any(|one| one == word)
 }
 
+/// Returns the length of what [`joined`] makes of these words.
+pub(crate) const fn joined_len(words: &[&str]) -> usize {
+    let (mut len, mut i) = (0, 0);
+    while i < words.len() {
+        len += words[i].len() + 1;
+        i += 1;
+    }
+    len
+}
+
+/// Joins words at compile time, with a space after each.
+pub(crate) const fn joined<const N: usize>(words: &[&str]) -> [u8; N] {
+    let mut bytes = [b' '; N];
+    let (mut at, mut i) = (0, 0);
+    while i < words.len() {
+        let (_, rest) = bytes.split_at_mut(at);
+        let (word, _) = rest.split_at_mut(words[i].len());
+        word.copy_from_slice(words[i].as_bytes());
+        at += words[i].len() + 1;
+        i += 1;
+    }
+    bytes
+}
+
 /// The words in a text, whatever stands between them of spaces, line breaks and commas.
 #[cfg(feature = "edge")]
 pub(crate) fn words_of(text: &str) -> Vec<&str> {
