@@ -133,10 +133,7 @@ impl Unverified {
                 &quote(typ),
                 words!(", not 'JWT'"),
             ])),
-            _ => Ok(Self {
-                jwt: Box::new(jwt),
-                algorithm,
-            }),
+            _ => Ok(Self { jwt, algorithm }),
         }
     }
 
@@ -213,7 +210,7 @@ pub struct IdToken(Box<Jwt>);
 impl IdToken {
     /// A token that was verified before it was sealed. Nothing else opens as one.
     pub(crate) fn restored(token: &str) -> Option<Self> {
-        Jwt::parse(token).ok().map(|jwt| Self(Box::new(jwt)))
+        Jwt::parse(token).ok().map(Self)
     }
 
     /// All claims. Those without a rule in OpenID Connect Core are as the issuer sent them.

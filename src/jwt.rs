@@ -95,7 +95,7 @@ impl Jwt {
     ///
     /// # Errors
     /// The first reason for which it is [`Malformed`]. Claims are not looked at.
-    pub fn parse(token: &str) -> Result<Self, Malformed> {
+    pub fn parse(token: &str) -> Result<Box<Self>, Malformed> {
         let parts = Parts::split(token.as_bytes())?;
         let header = object(parts.header)?;
         check_header(&header)?;
@@ -103,13 +103,13 @@ impl Jwt {
         if !base64url::decode_into(parts.signature, &mut signature) {
             return Err(Malformed::NotBase64url);
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             signing_input_len: parts.signing_input_len(),
             header,
             claims: object(parts.payload)?,
             signature,
             token: Secret::from(token),
-        })
+        }))
     }
 
     /// The whole token, for those few requests that carry it.

@@ -328,7 +328,7 @@ impl Vault {
             Ok(message) => message,
             Err(unreadable) => {
                 self.drop_call(call);
-                return self.post(port, message::error(unreadable.id, &unreadable.error));
+                return self.post_error(port, unreadable.id, &unreadable.error);
             }
         };
         let id = message.id;
@@ -345,16 +345,12 @@ impl Vault {
             self.disconnected(port);
             return self.outputs.push(Output::Close { port });
         }
-        let Some(i) = self.ports.iter().position(|known| *known == port) else {
-            let error = Error::new(
-                Code::MessageInvalid,
-                words!("the first message must be hello"),
-            );
+        if !self.forget_port(port) {
             self.drop_call(call);
-            return self.post(port, message::error(id, &error));
-        };
+            let why = words!("the first message must be hello");
+            return self.decline(port, id, Code::MessageInvalid, why);
+        }
         // The list is in the order in which pages were heard from: see `evict`.
-        self.ports.remove(i);
         self.ports.push(port);
         match message.request {
             Request::Hello { .. } | Request::Bye => {}
@@ -381,14 +377,11 @@ impl Vault {
 
     fn hello(&mut self, port: PortId, version: u64, loaded: UnixMillis) {
         if version != PROTOCOL {
-            let error = Error::new(
-                Code::MessageInvalid,
-                words!("page and worker are of different versions of strongroom"),
-            );
-            return self.refuse(port, &error);
+            let why = words!("page and worker are of different versions of strongroom");
+            return self.refuse(port, Code::MessageInvalid, why);
         }
         self.note_page(loaded);
-        self.ports.retain(|&known| known != port);
+        self.forget_port(port);
         if self.ports.len() == MAX_PORTS {
             self.evict();
         }
@@ -420,22 +413,25 @@ impl Vault {
     fn evict(&mut self) {
         let is_idle = |port: &&PortId| !self.has_calls(**port);
         if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
-            let error = Error::new(
-                Code::LimitExceeded,
-                words!("256 other pages have connected since"),
-            );
-            self.refuse(port, &error);
+            let why = words!("256 other pages have connected since");
+            self.refuse(port, Code::LimitExceeded, why);
         }
     }
 
-    fn refuse(&mut self, port: PortId, error: &Error) {
+    fn refuse(&mut self, port: PortId, code: Code, why: &str) {
         self.disconnected(port);
-        self.post(port, failed(error));
+        self.post(port, failed(&Error::new(code, why)));
         self.outputs.push(Output::Close { port });
     }
 
+    /// Takes a page off the list. Returns true if it was there.
+    fn forget_port(&mut self, port: PortId) -> bool {
+        let place = self.ports.iter().position(|known| *known == port);
+        place.map(|i| self.ports.remove(i)).is_some()
+    }
+
     fn disconnected(&mut self, port: PortId) {
-        self.ports.retain(|&known| known != port);
+        self.forget_port(port);
         self.forget_calls_of(port);
         self.logins.forget_port(port);
         self.callbacks_disconnected(port);
@@ -583,6 +579,12 @@ impl Vault {
 
     fn post_error(&mut self, port: PortId, id: u64, error: &Error) {
         self.post(port, message::error(id, error));
+    }
+
+    /// Answers a page's request with an error.
+    #[inline(never)]
+    fn decline(&mut self, port: PortId, id: u64, code: Code, why: &str) {
+        self.post_error(port, id, &Error::new(code, why));
     }
 
     fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>, is_revoked: bool) {

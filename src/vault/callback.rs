@@ -32,8 +32,8 @@ pub(super) struct Callback {
 
 pub(super) enum Stage {
     /// Before the login is taken out of the store: without the provider it would be used up in vain.
-    NeedsMetadata(Answer),
-    Taking(OpId, Answer),
+    NeedsMetadata(Box<Answer>),
+    Taking(OpId, Box<Answer>),
     Exchanging(OpId, Box<Pending>, Instant),
     Verifying(Box<Pending>, Box<Verification>),
 }
@@ -68,14 +68,11 @@ impl Stage {
 impl Vault {
     pub(super) fn callback(&mut self, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
-            let error = Error::new(
-                Code::LimitExceeded,
-                words!("32 callbacks are under way already"),
-            );
-            return self.post_error(port, id, &error);
+            let why = words!("32 callbacks are under way already");
+            return self.decline(port, id, Code::LimitExceeded, why);
         }
         let answer = match Answer::parse(&self.config, &self.config.redirect_uri, url) {
-            Ok(answer) => answer,
+            Ok(answer) => Box::new(answer),
             Err(error) => return self.post_error(port, id, &error),
         };
         self.callbacks.push(Box::new(Callback {
@@ -148,7 +145,8 @@ impl Vault {
     }
 
     /// Sends the code to the token endpoint.
-    fn exchange(&mut self, answer: Answer, pending: &Pending) -> Result<OpId> {
+    #[expect(clippy::boxed_local, reason = "moving a box is less code")]
+    fn exchange(&mut self, answer: Box<Answer>, pending: &Pending) -> Result<OpId> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,

@@ -58,7 +58,7 @@ enum RevocationState {
 
 impl Ending {
     pub(super) fn forget_port(&mut self, port: PortId) {
-        self.logouts.retain(|logout| logout.port != port);
+        list::discard(&mut self.logouts, |logout| logout.port == port);
         if keeper::IS_BUILT_IN {
             self.unaddressed.retain(|logout| logout.0 != port);
         }

@@ -10,7 +10,7 @@
 use super::message::message;
 use super::{CallId, Entropy, PortId, Vault};
 use crate::clock::UnixMillis;
-use crate::error::{Code, Error};
+use crate::error::Code;
 use crate::json::Writer;
 use crate::prelude::*;
 use crate::{Secret, pkce, secret};
@@ -89,7 +89,7 @@ impl Vault {
     pub(super) fn inspect(&mut self, port: PortId, id: u64) {
         if !self.is_inspected() {
             let message = words!("the configuration does not say inspect: true");
-            return self.post_error(port, id, &Error::new(Code::Unsupported, message));
+            return self.decline(port, id, Code::Unsupported, message);
         }
         let holdings = ["[", &self.holdings().join(","), "]"].concat();
         let mut inspection = message("inspection");

@@ -19,6 +19,11 @@ pub(super) fn find<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<
         .find(|item| is_it(item))
 }
 
+/// Discards all that fit.
+pub(super) fn discard<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) {
+    while take(list, &is_it).is_some() {}
+}
+
 /// Takes out the first that fits.
 pub(super) fn take<T>(list: &mut List<T>, is_it: impl Fn(&T) -> bool) -> Option<Box<T>> {
     let i = list.iter().position(|item| is_it(item))?;

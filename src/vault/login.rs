@@ -33,7 +33,7 @@ pub(super) struct Logins {
 pub(super) struct Login {
     pub(super) port: PortId,
     pub(super) id: u64,
-    pub(super) params: LoginParams,
+    pub(super) params: Box<LoginParams>,
     /// When the page is told that nothing came.
     pub(super) deadline: Millis,
     pub(super) stage: Stage,
@@ -70,7 +70,7 @@ impl Login {
 
 impl Logins {
     pub(super) fn forget_port(&mut self, port: PortId) {
-        self.under_way.retain(|login| login.port != port);
+        list::discard(&mut self.under_way, |login| login.port == port);
     }
 
     pub(super) fn put(&mut self, login: Box<Login>) {
@@ -137,14 +137,13 @@ impl Logins {
 }
 
 impl Vault {
-    pub(super) fn login(&mut self, port: PortId, id: u64, params: LoginParams) {
+    pub(super) fn login(&mut self, port: PortId, id: u64, params: Box<LoginParams>) {
         self.expire_logins();
         let logins = self.logins.under_way.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
         if self.logins.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
-            let message = words!("4 logins of this page, or 32 of all, are under way already");
-            let error = Error::new(Code::LimitExceeded, message);
-            return self.post_error(port, id, &error);
+            let why = words!("4 logins of this page, or 32 of all, are under way already");
+            return self.decline(port, id, Code::LimitExceeded, why);
         }
         self.logins.under_way.push(Box::new(Login {
             port,
@@ -221,11 +220,8 @@ impl Vault {
         if key.is_some() {
             return self.begin_with_key(login, key);
         }
-        let error = Error::new(
-            Code::Unsupported,
-            words!("this browser makes no keys for ES256, which dpop needs"),
-        );
-        self.post_error(login.port, login.id, &error);
+        let why = words!("this browser makes no keys for ES256, which dpop needs");
+        self.decline(login.port, login.id, Code::Unsupported, why);
     }
 
     fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<Begun>> {
@@ -275,11 +271,8 @@ impl Vault {
         match &login.stage {
             Stage::Storing { url, .. } if ok => self.navigate(&login, url),
             _ => {
-                let error = Error::new(
-                    Code::StorageUnavailable,
-                    words!("the login cannot be kept while the page is away"),
-                );
-                self.post_error(login.port, login.id, &error);
+                let why = words!("the login cannot be kept while the page is away");
+                self.decline(login.port, login.id, Code::StorageUnavailable, why);
             }
         }
     }
@@ -306,9 +299,11 @@ impl Vault {
             words!("no answer came within 10 minutes"),
         );
         self.fail_logins(&error, |login| login.deadline <= now.monotonic);
-        self.logins
-            .remembered
-            .retain(|(_, pending)| pending.check_age(now.wall).is_ok());
+        let remembered = &mut self.logins.remembered;
+        let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();
+        while let Some(i) = remembered.iter().position(is_old) {
+            remembered.swap_remove(i);
+        }
     }
 
     fn fail_logins(&mut self, error: &Error, is_over: impl Fn(&Login) -> bool) {

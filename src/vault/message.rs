@@ -35,7 +35,7 @@ pub(super) enum Request {
         loaded: UnixMillis,
     },
     /// `login`
-    Login(LoginParams),
+    Login(Box<LoginParams>),
     /// `cancel`
     Cancel,
     /// `callback`
@@ -263,7 +263,7 @@ impl Members<'_> {
         }
     }
 
-    fn login(&mut self) -> LoginParams {
+    fn login(&mut self) -> Box<LoginParams> {
         #[cfg(feature = "full")]
         let device = self.object.str("mode") == Some("device");
         let popup = match self.object.str("mode") {
@@ -286,7 +286,7 @@ impl Members<'_> {
                 self.which = quote(name);
             }
         }
-        LoginParams {
+        Box::new(LoginParams {
             popup,
             return_to: self.text("returnTo"),
             prompt: self.text("prompt"),
@@ -300,7 +300,7 @@ impl Members<'_> {
             scope: self.text("scope"),
             #[cfg(feature = "full")]
             device,
-        }
+        })
     }
 
     /// `params`: an object of texts.

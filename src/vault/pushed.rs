@@ -33,14 +33,10 @@ impl Vault {
             login.stage = Stage::Pushing(op, begun);
             return self.logins.put(login);
         }
-        let message = words!(
+        let why = words!(
             "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
         );
-        self.post_error(
-            login.port,
-            login.id,
-            &Error::new(Code::Unsupported, message),
-        );
+        self.decline(login.port, login.id, Code::Unsupported, why);
     }
 
     /// A push, or the probe after one, has come to an end.

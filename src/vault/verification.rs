@@ -47,8 +47,9 @@ impl Verification {
     }
 
     /// Checks the claims, the signature having been checked. The tokens are given back either way.
+    #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn conclude(
-        self,
+        self: Box<Self>,
         vault: &Vault,
         valid: bool,
         occasion: Occasion<'_>,
