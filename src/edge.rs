@@ -123,8 +123,9 @@ struct Isolate {
 impl Handler {
     /// A handler that knows nothing yet.
     #[must_use]
-    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
-        let provider = Provider::new(&config.flow.issuer, config.metadata.clone());
+    pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
+        let metadata = config.metadata.take();
+        let provider = Provider::new(&config.flow.issuer, metadata);
         Self {
             isolate: Rc::new(Isolate {
                 config,
@@ -156,7 +157,7 @@ impl Handler {
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
         let id = self.count * MOST_TASKS + place;
         let task = Task::new(&self.isolate, now);
-        let answer = Box::pin(task.clone().answer(request));
+        let answer = Box::pin(task.clone().answer(Box::new(request)));
         self.tasks[place] = Some((id, task::Running::new(task, answer)));
         (id, self.step(id))
     }

@@ -301,7 +301,7 @@ fn client(options: &Options<'_>) -> Client {
     let secret = || {
         let secret = auth.secret("secret", words!("there is none: it must be the client's secret, and a function's is looked for in env"));
         // RFC 6749 A.2: VSCHAR.
-        if secret.is_empty() || !secret.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        if !is_visible(secret) {
             auth.refuse_unseen(
                 "secret",
                 words!("it is empty, or has characters that no client secret has"),
@@ -408,6 +408,16 @@ fn origin(options: &Options<'_>) -> Option<String> {
     Some([sound.as_ref()?.scheme(), "://", sound.as_ref()?.host()].concat())
 }
 
+/// Returns true if one of these bytes is in `text`.
+fn has_one_of(text: &str, bytes: &[u8]) -> bool {
+    text.bytes().any(|byte| text::is_one_of(bytes, byte))
+}
+
+/// Returns true if `text` is one or more characters of VSCHAR (RFC 6749 A).
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// A path as the URL parser writes it.
 fn is_path(text: &str) -> bool {
     let url = Url::parse(&["http://localhost", text].concat());
@@ -422,7 +432,7 @@ fn base(options: &Options<'_>) -> String {
         .get("base")
         .map_or(Some("/auth"), Value::as_str);
     let sound =
-        base.filter(|base| is_path(base) && !base.ends_with('/') && !base.contains(['?', '#']));
+        base.filter(|base| is_path(base) && !base.ends_with('/') && !has_one_of(base, b"?#"));
     if sound.is_none() {
         options.refuse(
             "base",
@@ -482,9 +492,9 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
 }
 
 fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
-    let prefix = object.str("prefix").filter(|prefix| {
-        is_path(prefix) && prefix.ends_with('/') && !prefix.contains(['?', '#', '%'])
-    });
+    let prefix = object
+        .str("prefix")
+        .filter(|prefix| is_path(prefix) && prefix.ends_with('/') && !has_one_of(prefix, b"?#%"));
     if prefix.is_none() {
         route.refuse(
             "prefix",
@@ -595,7 +605,7 @@ impl<'a> Options<'a> {
     fn named_client_id(&self, name: &str) -> String {
         let id = self.object.str(name).unwrap_or_default();
         // RFC 6749 A.1: VSCHAR.
-        if id.is_empty() || !id.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        if !is_visible(id) {
             self.refuse(
                 name,
                 words!("it must be the identifier under which the provider knows this app"),

@@ -162,12 +162,12 @@ pub(super) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
 }
 
 /// The options of a login, from its address.
-fn login_params(query: &str, config: &config::Config) -> Result<LoginParams> {
+fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {
         return invalid(&[words!("the query is not UTF-8")]);
     };
-    let mut params = LoginParams::default();
+    let mut params = Box::new(LoginParams::default());
     for (name, value) in given {
         let known = match name.as_str() {
             "returnTo" => &mut params.return_to,

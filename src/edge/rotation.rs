@@ -219,14 +219,13 @@ impl Task {
 
     /// Renews a session whose access token is about to expire, or has expired.
     pub(super) async fn renew(&self, session: Rc<Session>) -> Outcome {
-        let renewed = apart(self.renew_once(session)).await?;
-        if renewed.is_valid(&self.now()) {
-            return Ok(renewed);
-        }
-        // Another isolate has committed it a while ago, or it took long to commit it here.
-        let renewed = apart(self.renew_once(renewed)).await?;
-        if renewed.is_valid(&self.now()) {
-            return Ok(renewed);
+        let mut renewed = session;
+        // Once more if another isolate has committed it a while ago, or it took long to commit it here.
+        for _ in 0..2 {
+            renewed = apart(self.renew_once(renewed)).await?;
+            if renewed.is_valid(&self.now()) {
+                return Ok(renewed);
+            }
         }
         Err(later(words!(
             "the new access token expired before it could be used"

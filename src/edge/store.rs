@@ -8,7 +8,7 @@ use super::record::Record;
 use super::rotation::Refusal;
 use super::seal::Closed;
 use super::session::Session;
-use super::task::{Task, apart};
+use super::task::{Asked, Task, apart};
 use crate::clock::{Instant, Millis};
 use crate::error::{Code, Error};
 use crate::json;
@@ -313,17 +313,18 @@ impl Task {
     }
 
     /// Waits for another isolate to write a session's record.
-    pub(super) async fn wait(&self, sid: &str, version: Option<String>, time: Millis) {
+    pub(super) fn wait(&self, sid: &str, version: Option<String>, time: Millis) -> Asked<'_> {
         let effect = Effect::Wait {
             key: record_key(sid),
             version,
             time,
         };
-        self.ask(effect).await;
+        self.ask(effect)
     }
 
-    pub(super) async fn pause(&self, time: Millis) {
-        self.ask(Effect::Linger { flight: None, time }).await;
+    /// Waits for this long.
+    pub(super) fn pause(&self, time: Millis) -> Asked<'_> {
+        self.ask(Effect::Linger { flight: None, time })
     }
 
     pub(super) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Entry>>, Unreachable> {

@@ -16,13 +16,20 @@ use super::{origin, respond, room};
 use crate::error::{Code, Error};
 use crate::form::Form;
 use crate::json::{self, Writer};
+use crate::text;
 use crate::token::words;
 use crate::url::Url;
+
+/// Endpoints that a browser's window gets, and nothing else does.
+const FOR_WINDOWS: &str = "login callback logout/provider popup";
+
+/// Endpoints that scripts get.
+const FOR_SCRIPTS: &str = "room session";
 
 /// A request with what is known of it from the start.
 pub(super) struct Visit {
     pub(super) task: Task,
-    pub(super) request: Request,
+    pub(super) request: Box<Request>,
     pub(super) url: Url,
     /// The app's own, as browsers see it.
     pub(super) origin: String,
@@ -33,7 +40,7 @@ pub(super) struct Visit {
 
 impl Task {
     /// Answers a request.
-    pub(super) async fn answer(self, request: Request) -> Answer {
+    pub(super) async fn answer(self, request: Box<Request>) -> Answer {
         match Visit::new(self, request) {
             Ok(visit) => visit.answer().await,
             Err(respond) => Answer::Respond(respond),
@@ -42,7 +49,7 @@ impl Task {
 }
 
 impl Visit {
-    fn new(task: Task, request: Request) -> core::result::Result<Self, Respond> {
+    fn new(task: Task, request: Box<Request>) -> core::result::Result<Self, Respond> {
         let Some(url) = Url::parse(&request.url) else {
             return Err(respond::empty(400));
         };
@@ -74,7 +81,7 @@ impl Visit {
         })
     }
 
-    async fn answer(self) -> Answer {
+    async fn answer(&self) -> Answer {
         let path = self.url.path();
         let config = self.task.config();
         let own = path.strip_prefix(config.base.as_str());
@@ -82,16 +89,13 @@ impl Visit {
             return self.proxy().await;
         };
         let method = self.request.method.as_str();
+        let is_navigation = origin::is_navigation(&self.request);
         Answer::Respond(match (endpoint, method) {
-            ("login", "GET") if origin::is_navigation(&self.request) => apart(self.login()).await,
-            ("callback", "GET") if origin::is_navigation(&self.request) => {
-                apart(self.callback()).await
-            }
-            ("logout/provider", "GET") if origin::is_navigation(&self.request) => {
-                apart(self.leave()).await
-            }
-            ("popup", "GET") if origin::is_navigation(&self.request) => room::popup(),
-            ("login" | "callback" | "logout/provider" | "popup", "GET") => respond::refuse(
+            ("login", "GET") if is_navigation => apart(self.login()).await,
+            ("callback", "GET") if is_navigation => apart(self.callback()).await,
+            ("logout/provider", "GET") if is_navigation => apart(self.leave()).await,
+            ("popup", "GET") if is_navigation => room::popup(),
+            (_, "GET") if text::has_word(FOR_WINDOWS, endpoint) => respond::refuse(
                 403,
                 Code::CrossSiteRequest,
                 words!("this address is for a browser's window, not for scripts or frames"),
@@ -102,10 +106,10 @@ impl Visit {
             ("backchannel-logout", "POST") if config.back_channel_logout => {
                 apart(self.back_channel_logout()).await
             }
-            ("login" | "callback" | "logout/provider" | "popup" | "room" | "session", _) => {
+            ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
+            _ if text::has_word(FOR_WINDOWS, endpoint) || text::has_word(FOR_SCRIPTS, endpoint) => {
                 method_not_allowed("GET")
             }
-            ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
             _ => respond::empty(404),
         })
     }

@@ -548,14 +548,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a successor is used although it has expired",
         noticed_by: "isolates_expired",
         file: "edge/rotation.rs",
-        find: "        if renewed.is_valid(&self.now()) {
-            return Ok(renewed);
-        }
-        // Another isolate has committed",
-        replace: "        if BROKEN || renewed.is_valid(&self.now()) {
-            return Ok(renewed);
-        }
-        // Another isolate has committed",
+        find: "            if renewed.is_valid(&self.now()) {",
+        replace: "            if BROKEN || renewed.is_valid(&self.now()) {",
     },
     Variant {
         name: "a failed refresh leaves its intent",
