@@ -21,7 +21,7 @@ import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { minify } from 'vite'
+import { minify } from 'terser'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -44,13 +44,12 @@ const copyModule = async (entry, module) => {
   }
 }
 
-/** Vite's minifier finds 0.2 KB more after esbuild's. It writes texts in backticks, which bundlers do not look for. */
-const shrink = async (entry) => {
+/** Terser finds 4 to 5 % more than esbuild. `lineLimit` is roughly the length of a line; by default there is one line. */
+const shrink = async (entry, lineLimit = false) => {
   const file = at(`./dist/${entry}.js`)
-  const options = { module: true, compress: { target: 'es2022' }, mangle: { toplevel: true } }
-  const { code, errors } = await minify(`${entry}.js`, await readFile(file, 'utf8'), options)
-  if (errors.length) throw new Error(errors[0].message)
-  await writeFile(file, code.replace(/new URL\(`([^`]+)`,/g, 'new URL("$1",'))
+  const options = { module: true, ecma: 2022, compress: { passes: 3 }, format: { max_line_len: lineLimit } }
+  const { code } = await minify(await readFile(file, 'utf8'), options)
+  await writeFile(file, code)
 }
 
 /**
@@ -97,9 +96,10 @@ const common = {
 const sources = (entries) => entries.map((entry) => `src/${entry}.ts`)
 const browser = ['index', 'worker', 'core', 'escrow', 'vault-frame', ...SELDOM]
 await build({ ...common, entryPoints: sources(browser) })
+await build({ ...common, entryPoints: sources(EDGE) })
+for (const entry of browser) await shrink(entry)
 // Servers show the line in which an error was made. Pages would load the breaks.
-await build({ ...common, entryPoints: sources(EDGE), lineLimit: 200 })
-for (const entry of ['index', 'worker', 'core', 'live']) await shrink(entry)
+for (const entry of EDGE) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }
