@@ -715,4 +715,17 @@ mod tests {
             assert!(is_broken && given.len() <= 5000 + BEFORE, "{how}");
         }
     }
+
+    #[test]
+    fn tokens_of_special_characters_are_found_whole() {
+        let token = "~a~b~c~d~e~f~g~h~i";
+        let guard = Guard::new(token).unwrap();
+        for before in ["", "say: ", "a\\n", "\\"] {
+            assert!(guard.is_in([before, token].concat().as_bytes()));
+        }
+        assert!(!guard.is_in(b"~a~b~c~d~e~f~g~h~"));
+        // As much as the shortest token, and a character that is written otherwise in addresses.
+        let guard = Guard::new("sixteen--letters+").unwrap();
+        assert!(guard.is_in(b"sixteen--letters%2B"));
+    }
 }

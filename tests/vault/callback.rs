@@ -570,6 +570,52 @@ fn a_key_that_the_provider_has_changed_to_is_found() {
 }
 
 #[test]
+fn signature_checks_are_told_apart() {
+    let mut world = World::new();
+    let page = world.open();
+    let answers = [(), ()].map(|()| {
+        let address = world.begin_login(page, "redirect");
+        world.provider.sign_in(&address)
+    });
+    world.hold(&[Kind::Verify]);
+    world.new_jobs();
+    let callbacks = answers.map(|answer| world.callback(page, &answer));
+    world.settle();
+    let checks = world.new_jobs();
+    assert_eq!(checks.len(), 2);
+    world.answer_arrives(checks[1].0);
+    assert_eq!(world.answer(callbacks[0]), None);
+    assert!(world.answer(callbacks[1]).is_some());
+    world.release();
+    assert!(world.answer(callbacks[0]).is_some());
+}
+
+#[test]
+fn new_keys_repeat_no_signature_check() {
+    let (mut world, page) = World::signed_in();
+    let answers = [(), ()].map(|()| {
+        let address = world.begin_login(page, "redirect");
+        world.provider.sign_in(&address)
+    });
+    world.hold(&[Kind::Verify]);
+    let callbacks = answers.map(|answer| {
+        let callback = world.callback(page, &answer);
+        world.settle();
+        world.provider.signing_key = 1;
+        world.provider.published_keys = vec![0, 1];
+        callback
+    });
+    assert_eq!(world.outstanding(Kind::Verify), 2);
+    assert_eq!(world.count(KEYS), 2);
+    world.release();
+    assert!(
+        callbacks
+            .iter()
+            .all(|callback| world.answer(*callback).is_some())
+    );
+}
+
+#[test]
 fn keys_are_fetched_once_for_logins_at_the_same_time() {
     let mut world = World::new();
     let page = world.open();

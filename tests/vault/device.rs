@@ -43,6 +43,31 @@ fn a_user_who_signs_in_elsewhere_is_signed_in_here() {
 }
 
 #[test]
+fn codes_reach_the_page_that_asked() {
+    let mut world = World::with(r#"{"deviceFlow":true,"loginScopes":["write"]}"#);
+    world.provider.knows_devices = true;
+    let pages = [world.open(), world.open()];
+    world.begin_login(pages[0], "redirect"); // The provider's metadata is known from now on.
+    world.hold(&[ASK]);
+    world.new_jobs();
+    let first = world.login(pages[0], "device");
+    let members = r#""t":"login","mode":"device","scope":"write""#;
+    let logins = [first, world.ask(pages[1], members)];
+    let asked = world.new_jobs();
+    world.answer_arrives(asked[1].0);
+    assert_eq!(world.answer(logins[0]), None);
+    assert!(matches!(
+        world.answer(logins[1]),
+        Some(Answer::Device { .. })
+    ));
+    world.release();
+    assert!(matches!(
+        world.answer(logins[0]),
+        Some(Answer::Device { .. })
+    ));
+}
+
+#[test]
 fn the_page_is_told_what_to_show_and_not_what_is_asked_with() {
     let (world, page, _) = shown();
     let told: Vec<_> = world.page(page).of_type("device").collect();

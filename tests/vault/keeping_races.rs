@@ -363,7 +363,8 @@ fn a_slow_first_look_finds_the_session_later() {
 fn limits_revoke_without_lock() {
     let (mut world, _p) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Lock]);
-    world.advance(secs(1900));
+    // The idle limit, and the time to wait for the lock.
+    world.advance(secs(1800 + 31));
     assert_eq!(world.count(REVOKE), 1);
 }
 

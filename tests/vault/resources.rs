@@ -224,6 +224,34 @@ fn a_401_of_one_api_is_not_answered_by_the_token_of_another() {
 }
 
 #[test]
+fn held_401s_outlast_the_refresh_for_another_api() {
+    let (mut world, page) = with(ONE_OF_TWO, "");
+    world.hold(&[REFRESH]);
+    let other = call(&mut world, page, OTHER_API);
+    world.provider.withdraw_access_tokens();
+    let held = call(&mut world, page, API);
+    world.release();
+    assert_eq!((world.status(held), world.status(other)), (200, 200));
+    assert_eq!(asked_for(&world), [(Some(BILLS), None), (None, None)]);
+}
+
+#[test]
+fn held_401s_are_repeated_with_the_next_login() {
+    let (mut world, page) = with(ONE_OF_TWO, "");
+    for _ in 0..2 {
+        world.expire_access_token();
+        assert_fine(&mut world, page, API);
+    }
+    world.provider.withdraw_access_tokens();
+    world.hold(&[REFRESH]);
+    let held = call(&mut world, page, API);
+    assert_eq!(world.answers(held), []);
+    world.sign_in(page);
+    assert_eq!(world.status(held), 200);
+    world.release();
+}
+
+#[test]
 fn invalid_target_fails_the_call_and_not_the_session() {
     let (mut world, page) = two();
     world.provider.resources = vec![BILLS];
@@ -236,6 +264,31 @@ fn invalid_target_fails_the_call_and_not_the_session() {
     assert_eq!(world.count(REFRESH), 2, "it is not asked for again at once");
     world.provider.resources = vec![ORDERS, BILLS];
     world.advance(Duration::from_secs(61));
+    assert_fine(&mut world, page, API);
+}
+
+#[test]
+fn refused_resources_deliver_held_401s() {
+    let (mut world, page) = two();
+    assert_fine(&mut world, page, API);
+    world.provider.withdraw_access_tokens();
+    world.provider.resources = vec![BILLS];
+    // The first waits for the refresh, which is refused. The second finds the refusal.
+    for _ in 0..2 {
+        let refused = call(&mut world, page, API);
+        assert_eq!(world.status(refused), 401);
+    }
+    assert_eq!(world.count(REFRESH), 2);
+}
+
+#[test]
+fn refused_resources_are_tried_after_one_minute() {
+    let (mut world, page) = two();
+    world.provider.resources = vec![BILLS];
+    let refused = call(&mut world, page, API);
+    assert_eq!(world.code(refused), "client_rejected");
+    world.provider.resources = vec![ORDERS, BILLS];
+    world.advance(Duration::from_secs(60));
     assert_fine(&mut world, page, API);
 }
 

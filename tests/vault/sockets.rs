@@ -421,6 +421,45 @@ fn another_login_closes_the_sockets_of_the_session_before() {
 }
 
 #[test]
+fn logout_closes_sockets_but_no_calls() {
+    let (mut world, page, socket) = open(PROTOCOL);
+    world.hold(&[Kind::Call]);
+    let call = world.fetch(page, "/orders");
+    world.logout(page);
+    world.release();
+    let closed = [(socket, 3000, "logged_out".to_owned())];
+    assert_eq!(world.sockets.closed, closed);
+    assert_eq!(world.status(call), 200);
+}
+
+#[test]
+fn sockets_that_open_together_are_told_apart() {
+    let (mut world, page) = world(PROTOCOL);
+    world.socket(page, LIVE, &[]);
+    world.settle();
+    world.hold(&[Kind::Socket]);
+    world.new_jobs();
+    let first = world.socket(page, LIVE, &[]);
+    let second = world.socket(page, LIVE, &[]);
+    let jobs = world.new_jobs();
+    world.answer_arrives(jobs[1].0);
+    assert_eq!(world.answers(first), []);
+    assert_eq!(protocol(&world, second), "");
+    world.release();
+    assert_eq!(protocol(&world, first), "");
+}
+
+#[test]
+fn token_is_searched_for_where_the_rule_says() {
+    for (rule, is_searched) in [("", true), (r#","reflection":"headers""#, false)] {
+        let place = [PROTOCOL, rule].concat();
+        let (world, ..) = open(&place);
+        let (_, handshake) = &world.sockets.opened[0];
+        assert_eq!(handshake.token.is_some(), is_searched, "{rule}");
+    }
+}
+
+#[test]
 fn a_page_that_leaves_takes_its_sockets_along_and_no_others() {
     let (mut world, page, _) = open(PROTOCOL);
     let other = world.open();

@@ -119,6 +119,36 @@ fn what_no_refresh_brings_is_not_asked_of_one() {
 }
 
 #[test]
+fn scope_challenge_does_not_stop_later_refreshes() {
+    let (mut world, page) = World::signed_in();
+    let refused = call(&mut world, page, "/admin");
+    assert_eq!(world.status(refused), 401);
+    world.provider.withdraw_access_tokens();
+    let renewed = call(&mut world, page, "/orders");
+    assert_eq!(world.status(renewed), 200);
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn late_401_uses_the_last_token_there_is() {
+    let (mut world, page) = refused();
+    world.hold(&[Kind::Call]);
+    let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
+    world.answer_call(one);
+    world.settle();
+    // From now on, a refresh needs the user.
+    let fault = Fault::Refused("interaction_required");
+    world.provider.fault(Endpoint::Refresh, &[fault]);
+    world.advance(Duration::from_secs(290));
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.count(REFRESH), 2);
+    world.answer_call(other);
+    world.release();
+    assert_eq!(world.status(other), 200);
+}
+
+#[test]
 fn a_401_for_a_token_of_yesterday_is_retried_without_a_refresh() {
     let (mut world, page) = refused();
     world.hold(&[Kind::Call]);

@@ -1340,8 +1340,13 @@ impl World {
                 op,
                 state,
                 key_pair,
-                ..
+                expires_at,
             } => {
+                let is_kept = self.lock == Some(self.turn);
+                let now = self.time_of(self.turn).wall;
+                Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
+                    "the store is given what has expired".to_owned()
+                });
                 if let Some(state) = &state {
                     let has_lock = self.lock == Some(self.turn);
                     let access_token = access_token_in(state.expose());

@@ -1,0 +1,155 @@
+//! Writing to the shared store: what is new during a write is written next, and a failed write is tried again.
+
+use std::time::Duration;
+
+use super::keeping::{SEALED, head, two_vaults_with};
+use crate::world::{Kind, REFRESH, World};
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn subject(world: &World, page: u32) -> Option<String> {
+    let claims = world.session(page)?.get("claims")?.as_object()?;
+    claims.str("sub").map(str::to_owned)
+}
+
+#[test]
+fn login_during_a_write_is_written_next() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    let answers = ["alice", "bob"].map(|user| {
+        let address = world.begin_login(page, "popup");
+        world.provider.subject = user.to_owned();
+        world.provider.sign_in(&address)
+    });
+    world.hold(&[Kind::Persist]);
+    for answer in &answers {
+        world.callback(page, answer);
+        world.settle();
+    }
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    world.release();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(subject(&world, page).as_deref(), Some("bob"));
+}
+
+#[test]
+fn logout_during_a_write_is_written_next() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.expire_access_token();
+    world.hold(&[Kind::Persist]);
+    world.fetch(page, "/orders");
+    world.settle();
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    world.logout(page);
+    world.settle();
+    world.release();
+    world.restart();
+    let page = world.open();
+    world.settle();
+    assert_eq!(world.reason(page), Some("logged_out"));
+}
+
+#[test]
+fn activity_during_a_write_is_written_next() {
+    let config = r#"{"session":{"persist":"sealed"},"requestTimeout":120}"#;
+    let (mut world, page, other_page) = two_vaults_with(config);
+    world.advance(secs(100));
+    world.fetch(page, "/orders");
+    world.hold(&[Kind::Persist]);
+    world.advance(secs(16));
+    assert_eq!(world.outstanding(Kind::Persist), 1);
+    world.fetch(page, "/orders");
+    world.advance(secs(16));
+    let before = world.count(Kind::Persist);
+    world.release();
+    assert_eq!(world.count(Kind::Persist), before + 1);
+    assert!(world.session(other_page).is_some());
+}
+
+#[test]
+fn failed_writes_are_tried_less_and_less_often() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.store.is_full = true;
+    world.fetch(page, "/orders");
+    world.advance(secs(16));
+    let before = world.count(Kind::Persist);
+    world.advance(secs(600));
+    let more = world.count(Kind::Persist) - before;
+    assert!((5..=20).contains(&more), "{more}");
+}
+
+#[test]
+fn lock_is_kept_until_a_login_replaces_a_revoked_session() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    let address = world.begin_login(page, "popup");
+    let answer = world.provider.sign_in(&address);
+    world.hold(&[Kind::Lock]);
+    world.logout(page);
+    world.callback(page, &answer);
+    world.settle();
+    // The store still has the session that was logged out.
+    world.store.is_full = true;
+    world.release();
+    assert_eq!(world.lock_holder(), Some(0));
+    world.store.is_full = false;
+    world.advance(secs(120));
+    assert_eq!(world.lock_holder(), None);
+}
+
+#[test]
+fn closed_page_is_not_told_of_its_login() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    let other_page = world.open();
+    let answers = [(), ()].map(|()| {
+        let address = world.begin_login(page, "popup");
+        world.provider.sign_in(&address)
+    });
+    world.hold(&[Kind::Persist]);
+    world.callback(page, &answers[0]);
+    let callback = world.callback(other_page, &answers[1]);
+    world.settle();
+    assert_eq!(world.answer(callback), None);
+    world.leave(page);
+    // That a page that has left is told nothing is checked in every world.
+    world.release();
+    assert!(world.answer(callback).is_some());
+}
+
+#[test]
+fn activity_is_written_before_a_refresh() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.advance(secs(240));
+    world.fetch(page, "/orders");
+    world.hold(&[Kind::Lock]);
+    world.advance(secs(20));
+    world.provider.withdraw_access_tokens();
+    world.fetch(page, "/orders");
+    world.settle();
+    world.unhold_kind(Kind::Lock);
+    world.hold(&[Kind::Persist]);
+    world.settle();
+    assert_eq!(
+        (world.outstanding(Kind::Persist), world.count(REFRESH)),
+        (1, 0)
+    );
+    world.release();
+    assert_eq!(world.count(REFRESH), 1);
+}
+
+#[test]
+fn full_store_does_not_stop_refreshes() {
+    let (mut world, page) = World::signed_in_with(SEALED);
+    world.store.is_full = true;
+    world.fetch(page, "/orders");
+    world.advance(secs(16));
+    world.expire_access_token();
+    let writes = world.count(Kind::Persist);
+    let call = world.fetch(page, "/orders");
+    world.advance(secs(70));
+    assert_eq!(head(&world, call), Some(200));
+    assert!(world.count(Kind::Persist) > writes);
+}
