@@ -24,8 +24,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * and sockets, the client of a token handler, and `strongroom/core`.
  */
 /*
- * The budgets are 48, 78 and 104 KB: see "Size" in docs/decisions.md. What has been added since is not slimmed down yet,
- * so until then the gates keep these three downloads from growing further, and the budgets are the aims.
+ * The budgets of the default and the extended download are 48 and 78 KB, and both are missed: see "Size" in
+ * docs/decisions.md. The gates keep the two from growing further, and the budgets are their aims.
  */
 const ROWS = [
   { name: 'page (main thread)', files: ['index.js'], gate: 4.6 * KB, aim: 4 * KB },
@@ -52,8 +52,8 @@ const ROWS = [
     name: 'strongroom/edge, on a server',
     files: ['edge.workerd.js', 'strongroom_edge_bg.wasm'],
     counts: 'gzip',
-    gate: 103.5 * KB,
-    aim: 104 * KB,
+    gate: 104 * KB,
+    aim: 60 * KB,
   },
 ]
 
