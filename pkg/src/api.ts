@@ -43,7 +43,7 @@ export interface Strongroom {
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in flight,
-   * `login()` waits for it first. It resolves if the callback brings a session and these options ask for no more than
+   * or begins in the same turn, `login()` waits for it first. It resolves if the callback brings a session and these options ask for no more than
    * the finished login did. It rejects with the callback's error. See docs/login.md. `popup` must be called in a click
    * handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
    * told what the user types in elsewhere, and the promise resolves with the session.

@@ -13,9 +13,9 @@ const ASKED = 'strongroom.asked'
 /**
  * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
  *
- * In redirect mode it first waits for a callback of this page that is in flight, such as when a route guard runs during
- * `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else happens. Without this,
- * guard and callback would send the page back and forth forever.
+ * In redirect mode it first waits for a callback of this page that is in flight, or begins in this turn, such as when a
+ * route guard runs during `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else
+ * happens. Without this, guard and callback would send the page back and forth forever.
  */
 export const login = (link: Link, options: LoginOptions = {}, hasSession: () => unknown): Promise<void> =>
   new Promise((resolve) => {
@@ -83,14 +83,18 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
         question,
       )
     }
-    const isEnough = async (result: unknown) => {
-      // This response arrives after the announcement of the session, if another connection has finished the callback.
-      await link.query({ t: 'inspect' }).catch(() => {})
-      return result && hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))
+    const beginAfterCallback = async () => {
+      // Frameworks run the effects of child components first: `handleCallback()` may follow in this turn.
+      await null
+      if (await inFlight) {
+        // This response arrives after the announcement of the session, if another connection has finished the callback.
+        await link.query({ t: 'inspect' }).catch(() => {})
+        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))) return end()
+      }
+      begin()
     }
-    if (mode === 'redirect' && inFlight) {
-      inFlight.then(async (result) => ((await isEnough(result)) ? end() : begin())).catch(fail)
-    } else begin()
+    if (mode === 'redirect') beginAfterCallback().catch(fail)
+    else begin()
     const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
 

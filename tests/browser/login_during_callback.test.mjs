@@ -32,12 +32,13 @@ const trips = (app) => app.ledger.authorizationRequests().length
 
 /** Lets the app's pages run `script` in the turn in which they call `handleCallback()`. */
 function guardBy(app, kind, script) {
+  replaceStart(app, kind, `const finished = room.handleCallback()\n${script}\nreturn finished`)
+}
+
+function replaceStart(app, kind, script) {
   const started = 'return room.handleCallback()'
   assert.ok(pages[kind].includes(started))
-  app.site.files['/page.js'] = pages[kind].replace(
-    started,
-    `const finished = room.handleCallback()\n${script}\nreturn finished`,
-  )
+  app.site.files['/page.js'] = pages[kind].replace(started, script)
 }
 
 /** A guard: `guarded` is what came of its login, `null` if it saw a session. */
@@ -89,6 +90,23 @@ for (const kind of KINDS) {
     await page.context().close()
   })
 }
+
+// React runs the effects of child components first: a guard's login() precedes its parent's handleCallback().
+test('guard’s login waits for a callback that begins after it', time, async () => {
+  const app = apps.shared
+  replaceStart(app, 'shared', `${guard({ returnTo: '/orders' })}\nreturn room.handleCallback()`)
+  const before = trips(app)
+  const page = await app.open('/empty')
+  await page.goto(`${app.site.origin}/`)
+  await page.waitForSelector('form')
+  await giveConsent(page)
+  await back(page)
+  const { value } = await page.evaluate(() => guarded)
+  assert.equal(value?.claims.sub, 'alice')
+  assert.deepEqual(await booted(page), { value: { returnTo: '/orders' } })
+  assert.equal(trips(app) - before, 1)
+  await page.context().close()
+})
 
 test('guard that asks for a step-up each time navigates once', time, async () => {
   const options = { maxAge: 3600, acrValues: 'gold', loginHint: 'alice' }
