@@ -19,8 +19,8 @@ export interface TokenHandlerConfig {
   cookie: {
     /**
      * Keys of 32 random octets each, in base64 (`openssl rand -base64 32`): a list, or one text with spaces or commas
-     * between them. The first seals, all of them open: to replace a key put the new one in front, and take the old one
-     * away after `session.absolute`.
+     * between them. The first seals, all of them open. To replace a key, first append the new one, then put it in front:
+     * see "Replace a key" in docs/edge.md.
      */
     keys: FromEnv<string | string[]>
     /** What the cookies' names begin with, behind their prefix. Default `strongroom`. */
