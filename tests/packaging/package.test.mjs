@@ -30,11 +30,12 @@ test('holds the build, the readme and the licences, and nothing else', () => {
     /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
     /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|edge|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(deployment|edge|errors|fetch|login|sessions|vault-origin|decisions)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|login|resources|sessions|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
-  for (const path of ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', ...Object.values(MODULES).flat()]) {
+  const texts = ['README.md', 'LICENSE-MIT', 'LICENSE-APACHE', 'docs/browsers.md']
+  for (const path of [...texts, ...Object.values(MODULES).flat()]) {
     assert.ok(files.includes(path), `${path} is missing`)
   }
 })
