@@ -73,7 +73,7 @@ const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
     words!("there is no such option")
 } else {
     words!(
-        "there is no such option, or it needs strongroom_full_bg.wasm, which is not what was loaded (a flow other than the code flow with PKCE is no option: RFC 9700 2.1.2 and 2.4; nor is a client secret, which a browser cannot keep: register a public client)"
+        "there is no such option, or it needs strongroom_full_bg.wasm (a client secret is not an option, since a browser cannot keep one: register a public client; neither is another flow than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
     )
 };
 

@@ -47,7 +47,7 @@ export const ownPath = (address = location.href): string => {
   const url = new URL(address, location.href)
   const { href } = isAnswer(url) ? withoutAnswer(url) : url
   const { origin } = location
-  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo is no path within ${origin}`)
+  if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
   // Two slashes would begin a host.
   return href.slice(origin.length).replace(/^\/+/, '/')
 }

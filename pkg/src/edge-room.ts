@@ -85,7 +85,7 @@ export const connect = async (
     )
   }
   if (home.href !== location.origin + home.pathname) {
-    return refuse('unsupported', `${home.href} is no path on the page's own origin, where cookies are`)
+    return refuse('unsupported', `${home.href} is not a path on the page's own origin, where the cookies are`)
   }
   if (resume && resume !== 'none') {
     return refuse('unsupported', `the option resume is for vaults: a session of a handler's is in its cookie`)
@@ -526,8 +526,8 @@ export const connect = async (
     const response = await ask('room', BACKGROUND).catch(() => null)
     const said = response?.ok && ((await response.json().catch(() => null)) as About | null)
     if (!said || !Array.isArray(said.routes)) {
-      const what = response ? `status ${response.status} and no account of its routes` : 'nothing'
-      return refuse('handler_unreachable', `${what} came from ${home.origin}${base}/room`)
+      const what = response ? `does not come from a token handler (status ${response.status})` : 'is missing'
+      return refuse('handler_unreachable', `the response of ${home.origin}${base}/room ${what}`)
     }
     about = said
   }

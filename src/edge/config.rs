@@ -299,7 +299,7 @@ fn client(options: &Options<'_>) -> Client {
     let auth = client.nested("auth", "client.auth.", WHY);
     auth.refuse_others("alg key method secret");
     let secret = || {
-        let secret = auth.secret("secret", words!("there is none: it must be the client's secret, and a function's is looked for in env"));
+        let secret = auth.secret("secret", words!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
         // RFC 6749 A.2: VSCHAR.
         if !is_visible(secret) {
             auth.refuse_unseen(

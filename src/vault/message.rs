@@ -124,7 +124,7 @@ const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "full") {
     words!("login() has no option ")
 } else {
     words!(
-        "login() has no such option, or not without loginScopes or loginParams in the worker's file: "
+        "login() has no such option, or only with loginScopes or loginParams in the worker's file: "
     )
 };
 
