@@ -7,7 +7,8 @@ import { booted, call, clickLogin, giveConsent, signIn, startApp, startLogin } f
 import { HEAP_ARGS } from '../support/heap.mjs'
 import { collect, record, search } from '../support/leak.mjs'
 
-const time = { timeout: 60_000 }
+// A search of the heap takes up to half a minute on a quiet machine.
+const time = { timeout: 180_000 }
 
 let app
 
@@ -217,7 +218,7 @@ async function use(api) {
   kept.push(room.session, await room.inspect())
 }
 
-test('no token, code or verifier is in the page, whatever happens', { timeout: 300_000 }, async (t) => {
+test('no token, code or verifier is in the page, whatever happens', { timeout: 900_000 }, async (t) => {
   const first = await openWatched('/')
   const { page } = first
   const tabs = [first]
@@ -299,7 +300,7 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 3
 
 // Coming back.
 
-test('nor after coming back without the user', { timeout: 120_000 }, async () => {
+test('nor after coming back without the user', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
     // Without offline_access: the provider would want consent for that.
