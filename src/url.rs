@@ -11,8 +11,13 @@ use crate::prelude::*;
 
 /// An absolute URL with an authority, as the WHATWG URL standard parses and serialises it. There is
 /// none of a `data:`, `blob:` or `javascript:` URL.
+///
+/// One pointer wide, since a move of all offsets is code wherever a URL is passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub struct Url(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
     href: String,
     scheme_end: usize,
     host_start: usize,
@@ -31,7 +36,7 @@ impl Url {
     /// Parses a URL that may be relative to `base`.
     #[must_use]
     pub fn parse_with_base(text: &str, base: &Self) -> Option<Self> {
-        platform::href(text, Some(&base.href)).and_then(Self::split)
+        platform::href(text, Some(base.href())).and_then(Self::split)
     }
 
     /// Parses a URL that may be relative to `base` and must be on its origin, without user
@@ -58,76 +63,76 @@ impl Url {
         };
         let query_start = find(&href, path_start, b"?#");
         let fragment_start = find(&href, query_start, b"#");
-        Some(Self {
+        Some(Self(Box::new(Parts {
             href,
             scheme_end,
             host_start,
             path_start,
             query_start,
             fragment_start,
-        })
+        })))
     }
 
     // One slicing for all parts; the offsets are within the text and on boundaries of characters.
     #[inline(never)]
     fn part(&self, start: usize, end: usize) -> &str {
-        self.href.get(start..end).unwrap_or_default()
+        self.0.href.get(start..end).unwrap_or_default()
     }
 
     /// The whole URL, serialised, with its fragment.
     #[must_use]
     pub fn href(&self) -> &str {
-        &self.href
+        &self.0.href
     }
 
     /// The scheme without its colon.
     #[must_use]
     pub fn scheme(&self) -> &str {
-        self.part(0, self.scheme_end)
+        self.part(0, self.0.scheme_end)
     }
 
     /// The host with its port, if that is not the scheme's own.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.part(self.host_start, self.path_start)
+        self.part(self.0.host_start, self.0.path_start)
     }
 
     /// The path, which begins with `/` in http(s) URLs.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.part(self.path_start, self.query_start)
+        self.part(self.0.path_start, self.0.query_start)
     }
 
     /// The query without its `?`.
     #[must_use]
     pub fn query(&self) -> &str {
-        self.part(self.query_start + 1, self.fragment_start)
+        self.part(self.0.query_start + 1, self.0.fragment_start)
     }
 
     /// The fragment without its `#`.
     #[cfg(feature = "full")]
     #[must_use]
     pub fn fragment(&self) -> &str {
-        self.part(self.fragment_start + 1, self.href.len())
+        self.part(self.0.fragment_start + 1, self.0.href.len())
     }
 
     /// Path, query and fragment: the URL within its origin.
     #[must_use]
     pub fn relative(&self) -> &str {
-        self.part(self.path_start, self.href.len())
+        self.part(self.0.path_start, self.0.href.len())
     }
 
     /// Path and query.
     #[cfg(feature = "edge")]
     #[must_use]
     pub fn relative_without_fragment(&self) -> &str {
-        self.part(self.path_start, self.fragment_start)
+        self.part(self.0.path_start, self.0.fragment_start)
     }
 
     /// The serialised URL without its fragment: what is sent.
     #[must_use]
     pub fn without_fragment(&self) -> &str {
-        self.part(0, self.fragment_start)
+        self.part(0, self.0.fragment_start)
     }
 
     /// Origin and path: the URL without user information, query and fragment.
@@ -139,19 +144,19 @@ impl Url {
     /// Whether there is a user name or password.
     #[must_use]
     pub const fn has_userinfo(&self) -> bool {
-        self.host_start > self.scheme_end + 3
+        self.0.host_start > self.0.scheme_end + 3
     }
 
     /// Whether there is a fragment, be it empty.
     #[must_use]
     pub const fn has_fragment(&self) -> bool {
-        self.fragment_start < self.href.len()
+        self.0.fragment_start < self.0.href.len()
     }
 
     /// Whether there is nothing but origin and path.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
-        !self.has_userinfo() && self.query_start == self.href.len()
+        !self.has_userinfo() && self.0.query_start == self.0.href.len()
     }
 
     /// Whether scheme, host and port are those of `other`.
