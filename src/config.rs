@@ -139,7 +139,7 @@ pub struct Config {
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
     /// The provider's metadata, if it is not to be discovered.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<Box<Metadata>>,
     /// Members of the provider's metadata, which replace discovered ones or are added to them.
     pub metadata_members: Option<Object>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
@@ -229,7 +229,7 @@ impl Config {
         options.refuse_unknown(OPTIONS, MORE_OPTIONS);
         let issuer = options.issuer();
         let metadata = options.metadata(&issuer);
-        let mut rules = options.rules(&base, &issuer, metadata.as_ref());
+        let mut rules = options.rules(&base, &issuer, metadata.as_deref());
         if options.is_escrowed() {
             // Where the vault asks for the key.
             rules.forbid(&[base.href()]);
@@ -604,7 +604,7 @@ impl<'a> Options<'a> {
         self.texts(OPTION, "", why)
     }
 
-    pub(crate) fn metadata(&self, issuer: &str) -> Option<Metadata> {
+    pub(crate) fn metadata(&self, issuer: &str) -> Option<Box<Metadata>> {
         let value = self.object.get("metadata")?;
         let Some(document) = value.as_object() else {
             self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));

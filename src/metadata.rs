@@ -63,7 +63,7 @@ impl Metadata {
     /// # Errors
     /// [`Code::MetadataInvalid`] if it is longer than [`MAX_LEN`] or not a strict JSON object, else
     /// as [`Metadata::from_object`].
-    pub fn parse(json: &str, issuer: &str) -> Result<Self> {
+    pub fn parse(json: &str, issuer: &str) -> Result<Box<Self>> {
         Self::parse_with(None, json, issuer)
     }
 
@@ -72,7 +72,7 @@ impl Metadata {
     ///
     /// # Errors
     /// As [`Metadata::parse`].
-    pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Self> {
+    pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Box<Self>> {
         if json.len() > MAX_LEN {
             return Err(invalid(&[words!("it is longer than 128 KiB")]));
         }
@@ -102,11 +102,11 @@ impl Metadata {
     /// [`Code::IssuerMismatch`] if its `issuer` is not character for character the configured one
     /// (RFC 8414 section 3.3), [`Code::MetadataInvalid`] with the name of the member if one is
     /// missing or unusable.
-    pub fn from_object(document: &Object, issuer: &str) -> Result<Self> {
+    pub fn from_object(document: &Object, issuer: &str) -> Result<Box<Self>> {
         Self::read(None, document, issuer)
     }
 
-    fn read(configured: Option<&Object>, document: &Object, issuer: &str) -> Result<Self> {
+    fn read(configured: Option<&Object>, document: &Object, issuer: &str) -> Result<Box<Self>> {
         let reader = Reader {
             configured,
             document,
@@ -125,7 +125,7 @@ impl Metadata {
             reader.fault.get_or_init(mismatch);
         }
         reader.check_pkce();
-        let metadata = Self {
+        let metadata = Box::new(Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: reader.endpoint("authorization_endpoint"),
             token_endpoint: reader.endpoint("token_endpoint"),
@@ -143,7 +143,7 @@ impl Metadata {
             authorization_response_iss_parameter_supported: reader
                 .flag("authorization_response_iss_parameter_supported"),
             id_token_signing_algorithms: reader.signing_algorithms(),
-        };
+        });
         match reader.fault.into_inner() {
             None => Ok(metadata),
             Some(error) => Err(error),

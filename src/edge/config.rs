@@ -137,7 +137,7 @@ pub struct Config {
     /// Whether logins are pushed (RFC 9126).
     pub par: bool,
     /// The provider's metadata, if it is not to be discovered.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<Box<Metadata>>,
 }
 
 impl Config {

@@ -41,14 +41,14 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) fn new(issuer: &str, metadata: Option<Metadata>) -> Self {
+    pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
         let mut provider = Self {
             metadata: None,
             keys: None,
             places: Url::parse(issuer).into_iter().collect(),
         };
         if let Some(metadata) = metadata {
-            provider.learn(Rc::new(metadata));
+            provider.learn(Rc::from(metadata));
         }
         provider
     }
@@ -91,7 +91,7 @@ impl Task {
         };
         let members = self.config().flow.metadata_members.as_ref();
         let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
-        let metadata = Rc::new(metadata);
+        let metadata = Rc::from(metadata);
         self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }

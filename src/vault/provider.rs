@@ -15,14 +15,14 @@ const SILENT: &str = words!("no answer (is it up, and does its CORS allow this o
 
 /// What is known of the provider.
 pub(super) struct Provider {
-    pub(super) metadata: Option<Metadata>,
+    pub(super) metadata: Option<Box<Metadata>>,
     /// The URL at which its metadata was found, or is looked for next.
     pub(super) metadata_url: String,
     pub(super) keys: Option<Jwks>,
 }
 
 impl Provider {
-    pub(super) fn new(issuer: &str, metadata: Option<Metadata>) -> Self {
+    pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
         Self {
             metadata,
             metadata_url: metadata::discovery_url(issuer),
