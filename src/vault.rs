@@ -79,7 +79,7 @@ pub struct Vault {
     now: Instant,
     outputs: Vec<Output>,
     ports: Vec<PortId>,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
     end_reason: Option<EndReason>,
     /// Pages were told that the session is about to end.
     has_warned: bool,
@@ -514,7 +514,7 @@ impl Vault {
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
-        if !self.is_in_doubt() && self.session.as_ref().is_some_and(is_needed) {
+        if !self.is_in_doubt() && self.session.as_deref().is_some_and(is_needed) {
             self.start_refresh();
         }
     }

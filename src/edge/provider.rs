@@ -91,7 +91,7 @@ impl Task {
         };
         let members = self.config().flow.metadata_members.as_ref();
         let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
-        let metadata = Rc::from(metadata);
+        let metadata: Rc<Metadata> = metadata.into();
         self.isolate().provider.borrow_mut().learn(metadata.clone());
         Ok(metadata)
     }

@@ -366,7 +366,7 @@ impl Vault {
                 let session = Session::begin(id_token, tokens, &self.config, requested, sid);
                 #[cfg(feature = "full")]
                 let session = session.bound_to(pending.key.clone());
-                self.adopt_session(session);
+                self.adopt_session(Box::new(session));
                 self.settle_when_kept(Login {
                     page: callback.page,
                     key: callback.key,
@@ -418,7 +418,7 @@ impl Vault {
     /// A new session takes the place of the one before, if any. That one's refresh token is revoked
     /// only if it is another user's: for the same user, many providers would revoke the new one, of
     /// the same grant, along with it.
-    fn adopt_session(&mut self, mut session: Session) {
+    fn adopt_session(&mut self, mut session: Box<Session>) {
         session.touch(&self.now);
         self.announce_sign_in();
         if let Some(token) = self.replace_session(session) {

@@ -247,7 +247,7 @@ impl Vault {
     /// Takes up the calls that waited: there may be a token now, or it is time to get one.
     pub(super) fn resume_calls(&mut self) {
         for call in self.waiting_calls() {
-            let session = self.session.as_ref();
+            let session = self.session.as_deref();
             // Those with a 401 in hand need another token than the one that was refused.
             let can_go = |c: &Call| match c.stage {
                 Stage::Held { generation, .. } => {
@@ -286,7 +286,7 @@ impl Vault {
         }
         if self.keeps() {
             let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
-            if self.is_in_doubt() || !self.session.as_ref().is_some_and(has_token) {
+            if self.is_in_doubt() || !self.session.as_deref().is_some_and(has_token) {
                 return self.resume_calls();
             }
         }
@@ -307,7 +307,7 @@ impl Vault {
             let which = self.which(call);
             let is_usable =
                 |s: &crate::session::Session| s.access_token_of(which, &self.now).is_some();
-            let is_usable = self.session.as_ref().is_some_and(is_usable);
+            let is_usable = self.session.as_deref().is_some_and(is_usable);
             let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
                 continue;
             };
@@ -380,7 +380,7 @@ impl Vault {
     /// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
     /// something that no refresh brings.
     fn is_worth_a_refresh(&self, call: &Call, generation: u64, head: &ResponseHead) -> bool {
-        let Some(session) = self.session.as_ref().filter(|_| head.status == 401) else {
+        let Some(session) = self.session.as_deref().filter(|_| head.status == 401) else {
             return false;
         };
         let challenge = head.www_authenticate.as_deref().unwrap_or_default();
@@ -405,7 +405,7 @@ impl Vault {
         let is_renewed = |s: &crate::session::Session| {
             s.issued(which) > generation && s.access_token_of(which, &self.now).is_some()
         };
-        let is_renewed = self.session.as_ref().is_some_and(is_renewed);
+        let is_renewed = self.session.as_deref().is_some_and(is_renewed);
         if !is_renewed && !self.renewal.admits_401(&self.now) {
             return self.deliver(call, head);
         }

@@ -161,7 +161,7 @@ impl Vault {
     pub(super) fn prove_call(&mut self, call: CallId) -> Option<Unsigned> {
         let jti = self.config.dpop.then(|| self.jti())?;
         let issued_at = self.provider_seconds();
-        let session = self.session.as_ref()?;
+        let session = self.session.as_deref()?;
         let known = list::find(&mut self.calls, |c| c.call == call)?;
         let url = known.allowed.url();
         let nonce = self.dpop.api_nonces.of(url);
@@ -243,7 +243,7 @@ impl Vault {
                 let name = key.map(PublicKey::thumbprint);
                 kept.extend(name.map(ToOwned::to_owned));
             };
-            keep(self.session.as_ref().and_then(Session::key));
+            keep(self.session.as_deref().and_then(Session::key));
             for session in self.sessions_being_read() {
                 keep(session.key());
             }

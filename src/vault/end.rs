@@ -67,7 +67,7 @@ impl Ending {
 
 impl Vault {
     pub(super) fn enforce_limits(&mut self) {
-        let session = self.session.as_ref();
+        let session = self.session.as_deref();
         if let Some(reason) = session.and_then(|s| s.limit_reached(&self.config.limits, &self.now))
             && !self.doubts(reason)
         {
@@ -101,7 +101,7 @@ impl Vault {
     /// The user does something in a page. A token that is about to expire is renewed before it is needed.
     pub(super) fn user_is_active(&mut self) {
         let is_stale = |session: &Session| session.is_stale(&self.now);
-        let is_stale = self.session.as_ref().is_some_and(is_stale);
+        let is_stale = self.session.as_deref().is_some_and(is_stale);
         if self.touch() && is_stale {
             self.start_refresh();
         }
@@ -133,7 +133,7 @@ impl Vault {
 
     /// Takes the session away from everyone. Gives it, and the successor of its refresh token if there
     /// is one that it has not adopted.
-    pub(super) fn close_session(&mut self, reason: EndReason) -> Option<(Session, Option<Secret>)> {
+    pub(super) fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
         let session = self.session.take()?;
         self.end_reason = Some(reason);
         let successor = self.end_refresh();

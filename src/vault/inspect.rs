@@ -48,7 +48,7 @@ impl Vault {
     pub(super) fn trace_generation(&mut self, event: &'static str) {
         let generation = self
             .session
-            .as_ref()
+            .as_deref()
             .map(crate::session::Session::generation);
         self.trace_members(event, None, None, generation, None);
     }

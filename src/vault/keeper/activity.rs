@@ -67,7 +67,7 @@ impl Vault {
     pub(super) fn settle_doubt(&mut self) {
         let doubt = self.keeper.activity.doubt.take();
         let limits = &self.config.limits;
-        let session = self.session.as_ref();
+        let session = self.session.as_deref();
         if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.now)) {
             self.end_session(reason);
         } else if let Some(doubt) = doubt {

@@ -152,7 +152,7 @@ impl Vault {
             state: Some(state),
             expires_at,
             #[cfg(feature = "full")]
-            key_pair: self.session.as_ref().and_then(session::Session::key_name),
+            key_pair: self.session.as_deref().and_then(session::Session::key_name),
         });
     }
 

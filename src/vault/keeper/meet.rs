@@ -7,13 +7,14 @@ use super::look::Stored;
 use crate::Secret;
 use crate::error::{Code, Error};
 use crate::session::{EndReason, Session};
+use crate::prelude::*;
 use crate::vault::Vault;
 use crate::vault::calls::Waiters;
 
 impl Vault {
     pub(super) fn reconcile(&mut self, stored: Stored) {
         match stored {
-            Stored::Session(theirs) => self.meet(*theirs),
+            Stored::Session(theirs) => self.meet(theirs),
             Stored::Overwritten(theirs) => self.meet_overwritten(&theirs),
             Stored::Ended(sid, reason) => self.meet_end(&sid, reason),
             // It was cleared or replaced: who knows which refresh token is the last.
@@ -35,7 +36,7 @@ impl Vault {
 
     /// The lock is this vault's: only an end may have been written, and that for good.
     pub(super) fn heed_end(&mut self, stored: Stored) {
-        let is_ours = |sid: &str| self.session.as_ref().is_some_and(|ours| ours.sid() == sid);
+        let is_ours = |sid: &str| self.session.as_deref().is_some_and(|ours| ours.sid() == sid);
         match stored {
             Stored::Overwritten(theirs) if is_ours(theirs.sid()) => {
                 self.end_session(EndReason::LoggedOut);
@@ -47,7 +48,7 @@ impl Vault {
     }
 
     /// The store has a session. One that is over already is ended by whoever asked for this.
-    fn meet(&mut self, mut theirs: Session) {
+    fn meet(&mut self, mut theirs: Box<Session>) {
         self.config.rules.forbid_too(theirs.take_endpoints());
         if self.is_over(&theirs) {
             return;
@@ -72,7 +73,7 @@ impl Vault {
             }
         }
         let limits = &self.config.limits;
-        let session = self.session.as_ref();
+        let session = self.session.as_deref();
         if session.is_some_and(|s| s.limit_reached(limits, &self.now).is_none()) {
             self.broadcast_session();
             self.release_calls();
@@ -80,7 +81,7 @@ impl Vault {
     }
 
     fn meet_end(&mut self, sid: &str, reason: EndReason) {
-        let ours = self.session.as_ref().map(Session::sid);
+        let ours = self.session.as_deref().map(Session::sid);
         if ours.is_none() {
             self.end_reason.get_or_insert(reason);
             self.keeper.ended.take_if(|ended| ended.sid == sid);
@@ -125,7 +126,7 @@ impl Vault {
     }
 
     /// Waiting calls whose session was taken over are not sent in the name of another user.
-    pub(in crate::vault) fn replace_session(&mut self, session: Session) -> Option<Secret> {
+    pub(in crate::vault) fn replace_session(&mut self, session: Box<Session>) -> Option<Secret> {
         let mut orphaned = None;
         if self.keeps() {
             self.keeper.activity.forget();
