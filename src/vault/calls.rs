@@ -232,14 +232,14 @@ impl Vault {
             call,
             port: known.port,
             id: known.id,
-            request: ApiRequest {
+            request: Box::new(ApiRequest {
                 allowed: known.allowed.clone(),
                 authorization,
                 searched,
                 #[cfg(feature = "full")]
                 proof,
                 init: known.init.clone(),
-            },
+            }),
         });
         self.trace_call(event, call, None, detail.as_deref());
     }

@@ -307,7 +307,7 @@ pub enum Output {
         /// The page's own number for it, which names the pieces of the answer's body.
         id: u64,
         /// What to send.
-        request: ApiRequest,
+        request: Box<ApiRequest>,
     },
     /// Find out whether the worker's Content-Security-Policy blocks or reports sockets to this address, by a
     /// connection that carries no token, and report [`Input::SocketProbed`]. Whether the server accepts that
