@@ -141,7 +141,7 @@ pub struct Host {
 /// What goes on when something is done.
 pub(super) enum Step {
     /// An operation of the core's.
-    Flow(OpId, Flow),
+    Flow(OpId, Box<Flow>),
     /// A call: the signature of its proof.
     #[cfg(feature = "full")]
     Sign(CallId, Box<ApiRequest>),
@@ -429,11 +429,11 @@ impl Host {
     }
 
     fn begin(&mut self, op: OpId, flow: Flow) {
-        self.advance(op, flow, Ok(JsValue::UNDEFINED));
+        self.advance(op, Box::new(flow), Ok(JsValue::UNDEFINED));
     }
 
-    fn advance(&mut self, op: OpId, mut flow: Flow, value: Result<JsValue, JsValue>) {
-        let next = value.and_then(|value| match &mut flow {
+    fn advance(&mut self, op: OpId, mut flow: Box<Flow>, value: Result<JsValue, JsValue>) {
+        let next = value.and_then(|value| match &mut *flow {
             #[cfg(feature = "full")]
             Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &self.keys, &value),
             #[cfg(not(feature = "full"))]
@@ -443,7 +443,7 @@ impl Host {
             Flow::Seal(job) => job.advance(op, self, value),
             Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
         });
-        let next = next.or_else(|error| match &mut flow {
+        let next = next.or_else(|error| match &mut *flow {
             Flow::Seal(job) => job.begin_anew(self, error),
             _ => Err(error),
         });
