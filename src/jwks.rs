@@ -213,7 +213,7 @@ impl Jwk {
     }
 
     /// The key in `object`, if it is public, sound, and meant for verifying.
-    fn read(object: &Object) -> Option<Self> {
+    fn read(object: &Object) -> Option<Box<Self>> {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;
         }
@@ -242,12 +242,12 @@ impl Jwk {
         if !(kind.check)(&members) {
             return None;
         }
-        Some(Self {
+        Some(Box::new(Self {
             kind,
             kid: kid.map(str::to_owned),
             alg,
             public_json: public.finish(),
-        })
+        }))
     }
 
     fn fits(&self, alg: Algorithm) -> bool {
@@ -273,7 +273,7 @@ pub enum SelectError {
 /// The usable keys of an issuer (RFC 7517 section 5).
 #[derive(Debug)]
 pub struct Jwks {
-    keys: Vec<Jwk>,
+    keys: Vec<Box<Jwk>>,
 }
 
 impl Jwks {
@@ -298,7 +298,9 @@ impl Jwks {
         }
         let mut keys = Vec::new();
         for item in items {
-            keys.extend(item.as_object().and_then(Jwk::read));
+            if let Some(key) = item.as_object().and_then(Jwk::read) {
+                keys.push(key);
+            }
         }
         Ok(Self { keys })
     }
@@ -321,7 +323,7 @@ impl Jwks {
             if fitting.is_ok() {
                 return Err(SelectError::Ambiguous);
             }
-            fitting = Ok(key);
+            fitting = Ok(&**key);
         }
         fitting
     }
