@@ -306,8 +306,9 @@ impl Rules {
     /// Never to be sent to, whatever the rules say: the authorization server's endpoints.
     pub fn forbid(&mut self, endpoints: &[&str]) {
         for endpoint in endpoints {
-            self.forbidden
-                .extend(Url::parse(endpoint).and_then(|url| unescaped(&url)));
+            if let Some(place) = Url::parse(endpoint).and_then(|url| unescaped(&url)) {
+                self.forbidden.push(place);
+            }
         }
     }
 

@@ -156,7 +156,9 @@ impl Metadata {
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
         let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
-        endpoints.extend(self.endpoints.iter().map(String::as_str));
+        for endpoint in &self.endpoints {
+            endpoints.push(endpoint);
+        }
         endpoints
     }
 }

@@ -350,7 +350,9 @@ impl Session {
     }
 
     fn push_tokens_to_search(&self, which: Which, now: &Instant, tokens: &mut Vec<Secret>) {
-        tokens.extend(self.access_token_of(which, now).cloned());
+        if let Some(token) = self.access_token_of(which, now) {
+            tokens.push(token.clone());
+        }
         for former in &self.former {
             if former.of == which && former.requested.elapsed(now) < former.expires_in {
                 tokens.push(former.access_token.clone());

@@ -50,10 +50,14 @@ impl<'a> Options<'a> {
             {
                 let rule = options.rule(base, self.boolean("dpop"));
                 let which = options.target(scope, &mut targets);
-                rules.extend(rule.map(|rule| rule.with_target(which)));
+                if let Some(rule) = rule {
+                    rules.push(rule.with_target(which));
+                }
             }
             #[cfg(not(feature = "full"))]
-            rules.extend(options.rule(base));
+            if let Some(rule) = options.rule(base) {
+                rules.push(rule);
+            }
         }
         let rules = Rules::new(rules);
         #[cfg(feature = "full")]

@@ -160,7 +160,9 @@ impl FetchRequest {
         let list = self.members.get("headers").and_then(Value::as_array);
         let mut pairs = Vec::new();
         for item in list.unwrap_or_default() {
-            pairs.extend(pair(item));
+            if let Some(pair) = pair(item) {
+                pairs.push(pair);
+            }
         }
         pairs
     }
