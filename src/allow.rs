@@ -76,7 +76,7 @@ impl Rule {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(url: &Url, methods: &[String]) -> core::result::Result<Self, RuleFault> {
+    pub fn new(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
         if !url.is_trustworthy() {
             return Err(RuleFault::NotHttps);
         }
@@ -98,8 +98,8 @@ impl Rule {
             return Err(RuleFault::Method);
         }
         Ok(Self {
-            url: url.clone(),
-            methods: methods.to_vec(),
+            url,
+            methods,
             reflection: Scope::default(),
             #[cfg(feature = "full")]
             caches: false,
@@ -617,7 +617,7 @@ mod tests {
         let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
         Rules::new(
             urls.iter()
-                .map(|url| Rule::new(&Url::parse(url).unwrap(), &methods).unwrap())
+                .map(|url| Rule::new(Url::parse(url).unwrap(), methods.clone()).unwrap())
                 .collect(),
         )
     }
@@ -748,10 +748,14 @@ mod tests {
 
     #[test]
     fn a_second_rule_may_allow_what_the_first_does_not() {
-        let get = Rule::new(&Url::parse("https://a.test/").unwrap(), &["GET".to_owned()]).unwrap();
+        let get = Rule::new(
+            Url::parse("https://a.test/").unwrap(),
+            vec!["GET".to_owned()],
+        )
+        .unwrap();
         let put = Rule::new(
-            &Url::parse("https://a.test/files/").unwrap(),
-            &["PUT".to_owned()],
+            Url::parse("https://a.test/files/").unwrap(),
+            vec!["PUT".to_owned()],
         )
         .unwrap();
         let rules = Rules::new(vec![get, put]);
@@ -763,7 +767,7 @@ mod tests {
     fn unusable_rules_are_told_apart() {
         let fault = |url: &str, methods: &[&str]| {
             let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
-            Rule::new(&Url::parse(url).unwrap(), &methods).unwrap_err()
+            Rule::new(Url::parse(url).unwrap(), methods).unwrap_err()
         };
         assert_eq!(fault("http://api.test/", &["GET"]), RuleFault::NotHttps);
         assert_eq!(fault("https://u@api.test/", &["GET"]), RuleFault::NotPlain);

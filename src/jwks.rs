@@ -273,6 +273,7 @@ pub enum SelectError {
 /// The usable keys of an issuer (RFC 7517 section 5).
 #[derive(Debug)]
 pub struct Jwks {
+    #[expect(clippy::vec_box, reason = "moving a box is less code")]
     keys: Vec<Box<Jwk>>,
 }
 

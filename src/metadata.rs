@@ -428,7 +428,7 @@ mod tests {
         format!("{{{}}}", kept.chain(changed).collect::<Vec<_>>().join(","))
     }
 
-    fn parse(changes: &str) -> Result<Metadata> {
+    fn parse(changes: &str) -> Result<Box<Metadata>> {
         Metadata::parse(&document(changes), ISSUER)
     }
 
@@ -443,7 +443,7 @@ mod tests {
     fn the_least_that_a_provider_must_say_is_enough() {
         let metadata = parse("").unwrap();
         assert_eq!(
-            metadata,
+            *metadata,
             Metadata {
                 issuer: ISSUER.to_owned(),
                 authorization_endpoint: "https://id.example.com/a".to_owned(),

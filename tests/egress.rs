@@ -17,7 +17,7 @@ fn rules(table: &Object) -> Rules {
     let rule = table.get("rule").and_then(Value::as_object).unwrap();
     let methods: Vec<String> = strings(rule.get("methods").unwrap());
     let prefix = Url::parse(rule.str("prefix").unwrap()).unwrap();
-    Rules::new(vec![Rule::new(&prefix, &methods).unwrap()])
+    Rules::new(vec![Rule::new(prefix, methods).unwrap()])
 }
 
 fn strings(value: &Value) -> Vec<String> {

@@ -80,7 +80,7 @@ impl<'a> Options<'a> {
             self.refuse("url", URL_WHY);
             return None;
         };
-        let (option, why) = match Rule::new(&url, &methods) {
+        let (option, why) = match Rule::new(url, methods) {
             Ok(rule) => {
                 let rule = rule.with_reflection(reflection);
                 #[cfg(feature = "full")]

@@ -519,7 +519,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     let steps_up = route.boolean("stepUp");
     let url = page_url(route, object);
     let (prefix, upstream) = (prefix?, upstream?);
-    let rule = match Rule::new(&upstream, &methods) {
+    let rule = match Rule::new(upstream.clone(), methods.clone()) {
         Ok(rule) => rule.with_reflection(reflection).with_step_up(steps_up),
         Err(RuleFault::Method) => {
             route.refuse(

@@ -133,7 +133,10 @@ impl Vault {
 
     /// Takes the session away from everyone. Gives it, and the successor of its refresh token if there
     /// is one that it has not adopted.
-    pub(super) fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
+    pub(super) fn close_session(
+        &mut self,
+        reason: EndReason,
+    ) -> Option<(Box<Session>, Option<Secret>)> {
         let session = self.session.take()?;
         self.end_reason = Some(reason);
         let successor = self.end_refresh();

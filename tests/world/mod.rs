@@ -1424,7 +1424,7 @@ impl World {
                     format!("one for {meant:?} goes to {url}, which is {wanted:?}")
                 });
                 let proof = self.sign(request.proof.as_ref());
-                self.job(Kind::Call, Task::Call(call, Box::new(request), proof));
+                self.job(Kind::Call, Task::Call(call, request, proof));
             }
             Output::ProbeSocket { call, url } => {
                 let has_token = sockets::token_in(&url).is_some();

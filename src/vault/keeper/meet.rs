@@ -6,8 +6,8 @@
 use super::look::Stored;
 use crate::Secret;
 use crate::error::{Code, Error};
-use crate::session::{EndReason, Session};
 use crate::prelude::*;
+use crate::session::{EndReason, Session};
 use crate::vault::Vault;
 use crate::vault::calls::Waiters;
 
@@ -36,7 +36,11 @@ impl Vault {
 
     /// The lock is this vault's: only an end may have been written, and that for good.
     pub(super) fn heed_end(&mut self, stored: Stored) {
-        let is_ours = |sid: &str| self.session.as_deref().is_some_and(|ours| ours.sid() == sid);
+        let is_ours = |sid: &str| {
+            self.session
+                .as_deref()
+                .is_some_and(|ours| ours.sid() == sid)
+        };
         match stored {
             Stored::Overwritten(theirs) if is_ours(theirs.sid()) => {
                 self.end_session(EndReason::LoggedOut);

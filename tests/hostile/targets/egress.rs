@@ -11,11 +11,11 @@ const PREFIX: &str = "https://api.example.com/v1/";
 const FORBIDDEN: &str = "https://api.example.com/v1/oauth/token";
 
 fn rules() -> Rules {
-    let methods = ["GET", "POST"].map(str::to_owned);
+    let methods = ["GET", "POST"].map(str::to_owned).to_vec();
     let place = Place::Query {
         parameter: "access_token".to_owned(),
     };
-    let rule = Rule::new(&Url::parse(PREFIX).unwrap(), &methods).unwrap();
+    let rule = Rule::new(Url::parse(PREFIX).unwrap(), methods).unwrap();
     let mut rules = Rules::new(vec![rule.with_socket(Some(place))]);
     rules.forbid(&[FORBIDDEN]);
     rules

@@ -61,8 +61,8 @@ fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
     let origin = Url::parse(endpoint)
         .and_then(|url| Url::parse_with_base("/", &url))
         .unwrap();
-    let methods = ["GET", "POST"].map(str::to_owned);
-    let mut rules = Rules::new(vec![Rule::new(&origin, &methods).unwrap()]);
+    let methods = ["GET", "POST"].map(str::to_owned).to_vec();
+    let mut rules = Rules::new(vec![Rule::new(origin, methods).unwrap()]);
     rules.forbid(&metadata.endpoints());
     for written in [
         endpoint.to_owned(),
