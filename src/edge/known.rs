@@ -141,28 +141,70 @@ impl Known {
 mod tests {
     use super::*;
 
+    /// This many seconds after a host began.
+    fn at(seconds: u64) -> Instant {
+        Instant {
+            monotonic: Millis::from_secs(seconds),
+            wall: seconds * 1000,
+        }
+    }
+
     #[test]
     fn of_too_many_sessions_those_are_forgotten_that_were_looked_up_longest_ago() {
         let mut known = Known::default();
-        let at = |second: usize| Instant {
-            monotonic: Millis::from_secs(second as u64),
-            wall: second as u64 * 1000,
-        };
-        for second in 0..=MOST {
-            known.entry(&second.to_string(), &at(second)).checked = at(second);
+        for number in 0..=MOST {
+            let now = at(3 * number as u64);
+            known.entry(&number.to_string(), &now).checked = now;
         }
         assert!(known.get(&MOST.to_string()).is_some());
         assert!(known.get(&(MOST - 1).to_string()).is_some());
         assert!(known.get("0").is_none());
-        assert!((MOST / 3..MOST).contains(&known.sessions.len()));
+        assert!((MOST / 3..MOST * 2 / 3).contains(&known.sessions.len()));
+    }
+
+    #[test]
+    fn sessions_looked_up_at_once_are_forgotten_at_once() {
+        let mut known = Known::default();
+        for number in 0..=MOST {
+            known.entry(&number.to_string(), &at(1)).checked = at(0);
+        }
+        assert_eq!(known.sessions.len(), 1);
+    }
+
+    #[test]
+    fn coordinator_is_due_after_the_recheck_period() {
+        let recheck = Millis::from_secs(30);
+        let mut known = Known::default();
+        assert!(known.is_due("sid", recheck, &at(10)));
+        known.entry("sid", &at(10)).checked = at(10);
+        assert!(!known.is_due("sid", recheck, &at(39)));
+        assert!(known.is_due("sid", recheck, &at(40)));
+        assert!(known.is_due("another", recheck, &at(39)));
+    }
+
+    #[test]
+    fn failed_coordinator_is_left_alone_for_a_second() {
+        let mut known = Known::default();
+        known.coordinator_failed(&at(10));
+        assert!(!known.is_coordinator_up(&at(10)));
+        assert!(!known.is_due("sid", Millis::ZERO, &at(10)));
+        assert!(known.is_coordinator_up(&at(11)));
+        assert!(known.is_due("sid", Millis::ZERO, &at(11)));
+    }
+
+    #[test]
+    fn coordinator_counts_as_failed_until_it_answers() {
+        let mut known = Known::default();
+        assert!(!known.has_coordinator_failed());
+        known.coordinator_failed(&at(10));
+        assert!(known.has_coordinator_failed());
+        known.coordinator_answered();
+        assert!(!known.has_coordinator_failed());
+        assert!(known.is_coordinator_up(&at(10)));
     }
 
     #[test]
     fn a_flight_without_steps_is_ignored() {
-        let at = |seconds| Instant {
-            monotonic: Millis::from_secs(seconds),
-            wall: seconds * 1000,
-        };
         let mut known = Known::default();
         let last_step = Rc::new(Cell::new(at(0)));
         known.take_off("sid", 1, last_step.clone());
