@@ -20,7 +20,7 @@ use accepted::Accepted;
 use anyhow::{Context, Result, bail};
 use build::Tree;
 use list::Mutant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +30,9 @@ use tests::{Suite, Verdict};
 
 /// The document with the scores and the accepted survivors.
 const DOCUMENT: &str = "docs/testing.md";
+
+/// The verdicts of the last run.
+const VERDICTS: &str = "mutants/verdicts.txt";
 
 /// The least share of mutants that the tests must notice, in percent.
 const GOAL: usize = 90;
@@ -48,6 +51,13 @@ pub(crate) struct Options {
     /// Number of mutants to test at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
+    /// Test only those that the last run has not caught, after new tests. The mutated files must be as they were,
+    /// but for unit tests at their end.
+    #[arg(long)]
+    again: bool,
+    /// Leave out the mutants that have to be built alone, each of which takes a minute.
+    #[arg(long)]
+    quick: bool,
     /// Write the scores of whole files to docs/testing.md.
     #[arg(long, conflicts_with = "only")]
     save: bool,
@@ -72,7 +82,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     let accepted = Accepted::read()?;
-    let verdicts = test(&mutants, options.jobs)?;
+    let verdicts = if options.again {
+        test_again(&mut mutants, options)?
+    } else {
+        test(&mutants, options, &[])?
+    };
     report(&mutants, &verdicts, &accepted, options.save)
 }
 
@@ -106,8 +120,27 @@ fn chosen_files(names: &[String]) -> Result<Vec<String>> {
     Ok(chosen)
 }
 
-/// Builds and tests all of `mutants`. Returns their verdicts in the same order.
-fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
+/// Tests those of `mutants` that the last run has not caught, and puts them behind the others. Returns all verdicts.
+fn test_again(mutants: &mut Vec<Mutant>, options: &Options) -> Result<Vec<Verdict>> {
+    let before = fs::read_to_string(target(VERDICTS)).context("there was no run before")?;
+    let caught: BTreeSet<&str> = before
+        .lines()
+        .filter_map(|line| line.strip_prefix("Caught\t"))
+        .collect();
+    let (mut known, mut open): (Vec<_>, Vec<_>) = mutants
+        .drain(..)
+        .partition(|mutant| caught.contains(mutant.shown().as_str()));
+    list::group(&mut open);
+    let mut verdicts = vec![Verdict::Caught; known.len()];
+    verdicts.extend(test(&open, options, &known)?);
+    known.append(&mut open);
+    *mutants = known;
+    Ok(verdicts)
+}
+
+/// Builds and tests all of `mutants`. Returns their verdicts in the same order. Those of `caught` are only noted.
+fn test(mutants: &[Mutant], options: &Options, caught: &[Mutant]) -> Result<Vec<Verdict>> {
+    let jobs = options.jobs;
     let tree = Tree::new("together")?;
     let start = Instant::now();
     let build = step("build with all mutants", Output::Loud, || {
@@ -121,6 +154,9 @@ fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     let mut verdicts: Vec<Verdict> = vec![Verdict::Unviable; mutants.len()];
     let done = AtomicUsize::new(0);
     let log = Log::new()?;
+    for mutant in caught {
+        log.note(mutant, Verdict::Caught);
+    }
     let together: Vec<usize> = build.together.iter().copied().collect();
     println!("  … {} mutants, {} at the same time", together.len(), jobs);
     let results = at_once::each(jobs, together.iter().copied(), |i| {
@@ -138,12 +174,17 @@ fn test(mutants: &[Mutant], jobs: usize) -> Result<Vec<Verdict>> {
     for (i, verdict) in results {
         verdicts[i] = verdict?;
     }
+    let mut alone = build.alone;
+    if options.quick {
+        println!("  {} mutants would be built alone", alone.len());
+        alone.clear();
+    }
     let single = Tree::new("alone")?;
-    for (n, i) in build.alone.iter().copied().enumerate() {
+    for (n, i) in alone.iter().copied().enumerate() {
         let label = format!(
             "alone, {} of {}: {}",
             n + 1,
-            build.alone.len(),
+            alone.len(),
             mutants[i].shown()
         );
         verdicts[i] = step(&label, Output::Quiet, || {
@@ -162,9 +203,7 @@ struct Log(Mutex<File>);
 
 impl Log {
     fn new() -> Result<Self> {
-        Ok(Self(Mutex::new(File::create(target(
-            "mutants/verdicts.txt",
-        ))?)))
+        Ok(Self(Mutex::new(File::create(target(VERDICTS))?)))
     }
 
     fn note(&self, mutant: &Mutant, verdict: Verdict) {

@@ -94,16 +94,22 @@ pub(crate) fn mutants(tool: &PathBuf, files: &[String]) -> Result<Vec<Mutant>> {
             continue;
         }
         let source = &sources[&file];
-        let mut mutant = mutant(entry, source)?;
-        if !source.is_native(&mutant) {
-            continue;
+        let mutant = mutant(entry, source)?;
+        if source.is_native(&mutant) {
+            mutants.push(mutant);
         }
-        let is_first = |known: &Mutant| known.file == file && known.function == mutant.function;
-        let first = mutants.iter().position(is_first);
-        mutant.group = first.unwrap_or(mutants.len());
-        mutants.push(mutant);
     }
+    group(&mut mutants);
     Ok(mutants)
+}
+
+/// Numbers the functions of `mutants`, by the first mutant in each.
+pub(crate) fn group(mutants: &mut [Mutant]) {
+    let mut functions = BTreeMap::new();
+    for (i, mutant) in mutants.iter_mut().enumerate() {
+        let function = (mutant.file.clone(), mutant.function);
+        mutant.group = *functions.entry(function).or_insert(i);
+    }
 }
 
 fn mutant(entry: &Value, source: &Source) -> Result<Mutant> {
