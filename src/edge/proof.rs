@@ -179,3 +179,22 @@ impl Task {
         proof
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_private_p256_keys_are_taken() {
+        let number = "A".repeat(43);
+        let jwk = |kty: &str, crv: &str, d: &str| {
+            let mut jwk = Writer::object();
+            jwk.text("kty", kty).text("crv", crv).text("x", &number);
+            jwk.text("y", &number).text("d", d).finish()
+        };
+        assert!(Pair::from_jwk(&jwk("EC", "P-256", &number)).is_some());
+        assert!(Pair::from_jwk(&jwk("EC", "P-384", &number)).is_none());
+        assert!(Pair::from_jwk(&jwk("OKP", "P-256", &number)).is_none());
+        assert!(Pair::from_jwk(&jwk("EC", "P-256", "AAAA")).is_none());
+    }
+}

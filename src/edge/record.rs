@@ -265,3 +265,118 @@ impl Record {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Millis = Millis::from_secs(60);
+
+    fn session(generation: u64) -> Rc<Session> {
+        let mut session = Session::unknown("sid", 0);
+        session.generation = generation;
+        Rc::new(session)
+    }
+
+    /// A record of this generation, and the generations of which cookies were presented, each with its time.
+    fn record(generation: u64, presented: &[(u64, UnixMillis)]) -> Record {
+        let presented = presented.iter();
+        Record {
+            presented: presented
+                .map(|&(generation, at)| Presented { generation, at })
+                .collect(),
+            ..Record::of(&session(generation), 0)
+        }
+    }
+
+    fn at(wall: UnixMillis) -> Instant {
+        Instant {
+            wall,
+            ..Instant::default()
+        }
+    }
+
+    /// The generations that are remembered after this one was presented at this time.
+    fn remembered(record: &Record, generation: u64, at: UnixMillis) -> Vec<u64> {
+        let noted = record.noting(generation, GRACE, at).unwrap();
+        noted.presented.iter().map(|one| one.generation).collect()
+    }
+
+    #[test]
+    fn record_is_of_its_sessions_generation() {
+        let kept = Record::of(&session(2), 5);
+        assert_eq!((kept.generation, kept.committed), (2, 5));
+        assert!(kept.session.is_some());
+        let ended = Record::of_ended(&session(2), EndReason::LoggedOut, 5);
+        assert_eq!((ended.generation, ended.committed), (2, 5));
+        assert!(ended.session.is_none());
+    }
+
+    #[test]
+    fn successor_keeps_the_presented_generations() {
+        let next = record(1, &[(1, 10)]).followed_by(&session(2), 20);
+        assert_eq!((next.generation, next.committed), (2, 20));
+        assert_eq!(next.presented, record(1, &[(1, 10)]).presented);
+    }
+
+    #[test]
+    fn only_newer_generations_are_noted() {
+        let record = record(3, &[(2, 10)]);
+        for generation in [0, 1, 2] {
+            assert!(record.noting(generation, GRACE, 20).is_none());
+        }
+        assert_eq!(remembered(&record, 3, 20), [2, 3]);
+    }
+
+    #[test]
+    fn settled_generations_are_forgotten_but_for_the_latest() {
+        let record = record(4, &[(1, 0), (2, 1000), (3, 2000)]);
+        assert_eq!(remembered(&record, 4, 181_000), [1, 2, 3, 4]);
+        assert_eq!(remembered(&record, 4, 181_001), [2, 3, 4]);
+        assert_eq!(remembered(&record, 4, 182_001), [3, 4]);
+    }
+
+    #[test]
+    fn eight_generations_are_remembered_at_most() {
+        let presented: Vec<_> = (1..=8).map(|generation| (generation, 0)).collect();
+        let record = record(9, &presented);
+        assert_eq!(remembered(&record, 9, 1), [2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn cookie_is_replayed_after_the_grace_period() {
+        let replaced = record(3, &[(1, 0), (2, 10_000)]);
+        let is_replayed = |generation, wall| {
+            let standing = replaced.standing(&session(generation), GRACE, &at(wall));
+            matches!(standing, Standing::Replayed)
+        };
+        assert!(!is_replayed(1, 70_000));
+        assert!(is_replayed(1, 70_001));
+        // No cookie after these was presented.
+        assert!(!is_replayed(2, 1_000_000));
+        assert!(!is_replayed(3, 1_000_000));
+    }
+
+    #[test]
+    fn only_later_activity_is_noted() {
+        let mut record = Rc::new(record(1, &[]));
+        assert!(!record.note_active(0));
+        assert!(record.note_active(1));
+        assert!(!record.note_active(1));
+        assert_eq!(record.session.as_ref().unwrap().active, 1);
+    }
+
+    #[test]
+    fn intent_counts_until_its_time() {
+        let intent = Intent {
+            holder: "one".to_owned(),
+            until: 10,
+        };
+        let record = Record {
+            intent: Some(intent.clone()),
+            ..Record::default()
+        };
+        assert_eq!(record.intent_at(&at(9)), Some(&intent));
+        assert_eq!(record.intent_at(&at(10)), None);
+    }
+}

@@ -152,3 +152,15 @@ pub(super) fn escaped(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_text_stays_text() {
+        let text = r#"<a href="x" title='y'>&amp;</a> é"#;
+        let html = "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt; é";
+        assert_eq!(escaped(text), html);
+    }
+}

@@ -388,3 +388,29 @@ impl Task {
         keys
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn isolate_is_ahead_by_a_generation_or_an_end() {
+        let record = |generation: u64, ended: Option<EndReason>| Record {
+            generation,
+            ended,
+            ..Record::default()
+        };
+        let (first, second) = (record(0, None), record(1, None));
+        let over = record(0, Some(EndReason::LoggedOut));
+        // Without a record, the session is the one of the login.
+        assert!(!is_ahead(&first, None));
+        assert!(is_ahead(&second, None));
+        assert!(is_ahead(&over, None));
+        assert!(!is_ahead(&second, Some(&second)));
+        assert!(is_ahead(&second, Some(&first)));
+        assert!(!is_ahead(&first, Some(&second)));
+        assert!(is_ahead(&over, Some(&second)));
+        assert!(!is_ahead(&second, Some(&over)));
+        assert!(!is_ahead(&over, Some(&over)));
+    }
+}

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use strongroom::Code;
+use strongroom::clock::Millis;
 
 use crate::crypto::Pair;
 use crate::host::{Host, json_of};
@@ -436,4 +437,39 @@ fn a_token_that_is_older_than_any_session_is_refused_since_its_number_may_be_for
         &json!({ "iat": now - 43_200, "exp": now + 1_000_000, "jti": "j-2" }),
     );
     assert_refused(&mut host, &old, "old");
+}
+
+#[test]
+fn second_token_ends_the_second_session() {
+    let mut host = Host::signed_in();
+    for jti in ["j-1", "j-2"] {
+        host.pass(5);
+        host.sign_in();
+        assert!(host.session().is_object(), "{jti}");
+        let token = token(&host, &json!({ "sid": null, "jti": jti }));
+        assert_eq!(host.post_logout_token(&token).status, 200);
+        assert!(host.session().is_null(), "{jti}");
+    }
+}
+
+#[test]
+fn ends_are_kept_longer_than_any_session() {
+    let mut host = Host::signed_in();
+    let token = token_of(&host);
+    assert_eq!(host.post_logout_token(&token).status, 200);
+    // That of the user's session, and that of the token's number. Clocks may differ by a minute each.
+    let kept = Millis::from_secs(43_200 + 2 * 60);
+    assert_eq!(host.lifetimes.into_values().collect::<Vec<_>>(), [kept; 2]);
+}
+
+#[test]
+fn configured_algorithm_holds_for_logout_tokens() {
+    let with_alg = |alg: &str| json!({ "idTokenSignedResponseAlg": alg });
+    let mut host = Host::signed_in_with(&with_alg("ES256"));
+    let first = token_of(&host);
+    host.restart(&with_alg("PS256"));
+    assert_refused(&mut host, &first, "another algorithm");
+    host.restart(&with_alg("ES256"));
+    assert_eq!(host.post_logout_token(&first).status, 200);
+    assert!(host.session().is_null());
 }

@@ -145,6 +145,9 @@ fn an_assertion_says_who_for_whom_until_when_and_once() {
         );
         let [iat, exp] = ["iat", "exp"].map(|name| claims[name].as_u64().unwrap());
         assert_eq!(exp - iat, 60);
+        // All were sent within the last ten minutes.
+        let now = host.now.wall / 1000;
+        assert!((now - 600..=now).contains(&iat), "{iat} at {now}");
         assert!(
             numbers.insert(claims["jti"].as_str().unwrap().to_owned()),
             "a jti comes twice"

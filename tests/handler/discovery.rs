@@ -70,3 +70,15 @@ fn metadata_that_is_nowhere_is_not_an_outage() {
     host.begin_login("/auth/login");
     assert_eq!(asked(&host), [USUAL, OTHER, USUAL]);
 }
+
+#[test]
+fn documents_are_fetched_before_a_refresh() {
+    let mut host = Host::signed_in();
+    host.restart(&serde_json::json!({}));
+    host.provider.requests.clear();
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let paths = ["/.well-known/openid-configuration", "/jwks", "/token"];
+    let asked = host.provider.requests.iter();
+    assert!(asked.map(|request| request.path.as_str()).eq(paths));
+}

@@ -258,7 +258,34 @@ fn an_upstreams_newest_nonce_counts_whatever_it_came_with() {
     });
     host.call("GET", "/api/orders");
     host.call("GET", "/api/orders");
-    assert_eq!(at_upstream(&host)[1].nonce.as_deref(), Some("a-1"));
+    let proofs = at_upstream(&host);
+    assert_eq!(proofs.len(), 2);
+    assert_eq!(proofs[1].nonce.as_deref(), Some("a-1"));
+}
+
+#[test]
+fn upstream_that_repeats_its_nonce_is_not_asked_again() {
+    let mut host = signed_in();
+    host.heads.extend(["a-1", "a-1", "a-1"].map(nonce_wanted));
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(host.upstream.len(), 2);
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(host.upstream.len(), 3);
+}
+
+#[test]
+fn new_nonce_in_a_token_response_repeats_nothing() {
+    let mut host = new();
+    host.provider.announced_nonce = Some("p-1".to_owned());
+    host.sign_in();
+    assert_eq!(host.provider.sent_to("/token").len(), 1);
+    host.pass(600);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    let nonces: Vec<_> = at_token_endpoint(&host)
+        .into_iter()
+        .map(|p| p.nonce)
+        .collect();
+    assert_eq!(nonces, [None, Some("p-1".to_owned())]);
 }
 
 #[test]

@@ -111,3 +111,15 @@ fn missing_refresh_token_is_not_logged_where_expected() {
         assert!(host.faults().is_empty(), "{changes} {path}");
     }
 }
+
+#[test]
+fn refresh_may_change_the_scopes() {
+    let mut host = Host::signed_in();
+    host.provider.scope = Some("openid");
+    host.pass(600);
+    assert_eq!(host.session()["scopes"], json!(["openid"]));
+    // A response that does not name them leaves them as they are.
+    host.provider.scope = None;
+    host.pass(600);
+    assert_eq!(host.session()["scopes"], json!(["openid"]));
+}

@@ -114,12 +114,20 @@ pub(crate) struct Host {
     pub(crate) heads: VecDeque<Head>,
     pub(crate) upstream: Vec<Sent>,
     pub(crate) store: BTreeMap<String, Entry>,
+    /// The lifetimes of what is in the store.
+    pub(crate) lifetimes: BTreeMap<String, Millis>,
+    /// What another isolate does just before the next write arrives.
+    pub(crate) before_write: Option<fn(&mut Host)>,
     /// The body of the next request that is read.
     pub(crate) body: Option<String>,
     /// Effects that fail, by their names.
     pub(crate) failing: Vec<&'static str>,
+    /// Replies that effects of these names get in place of the right ones.
+    pub(crate) wrong_replies: VecDeque<(&'static str, Reply)>,
     /// The seconds that the provider takes for each response.
     pub(crate) latency: u64,
+    /// The seconds that upstreams take for each response.
+    pub(crate) upstream_latency: u64,
     /// What was asked for, in order.
     pub(crate) effects: Vec<String>,
     pub(crate) events: Vec<Event>,
@@ -146,9 +154,13 @@ impl Host {
             heads: VecDeque::new(),
             upstream: Vec::new(),
             store: BTreeMap::new(),
+            lifetimes: BTreeMap::new(),
+            before_write: None,
             body: None,
             failing: Vec::new(),
+            wrong_replies: VecDeque::new(),
             latency: 0,
+            upstream_latency: 0,
             effects: Vec::new(),
             events: Vec::new(),
             config,
@@ -171,6 +183,15 @@ impl Host {
     pub(crate) fn restart(&mut self, changes: &Value) {
         merge(&mut self.config, changes);
         self.handler = handler(&self.config, 2);
+    }
+
+    /// Sends a request to another isolate, whose answer no browser gets.
+    pub(crate) fn request_to_other_isolate(&mut self, request: Request) -> Answered {
+        let other = handler(&self.config, 3);
+        let own = core::mem::replace(&mut self.handler, other);
+        let answered = self.request_elsewhere(request);
+        self.handler = own;
+        answered
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
@@ -304,6 +325,14 @@ impl Host {
         if self.failing.contains(&name.as_str()) {
             return Reply::Failed;
         }
+        if let Some(place) = self.wrong_replies.iter().position(|(of, _)| *of == name) {
+            return self.wrong_replies.remove(place).unwrap().1;
+        }
+        if name == "Swap"
+            && let Some(happens) = self.before_write.take()
+        {
+            happens(self);
+        }
         let ring = self.handler.config().keys.keys();
         match effect {
             Effect::Open {
@@ -332,7 +361,7 @@ impl Host {
                 key,
                 version,
                 value,
-                ..
+                lifetime,
             } => {
                 if self.store.get(&key).map(|entry| &entry.version) != version.as_ref() {
                     return Reply::Swapped(None);
@@ -343,6 +372,7 @@ impl Host {
                     value,
                     version: version.clone(),
                 };
+                self.lifetimes.insert(key.clone(), lifetime);
                 self.store.insert(key, entry);
                 Reply::Swapped(Some(version))
             }
@@ -387,6 +417,7 @@ impl Host {
     }
 
     fn forward(&mut self, forward: &Forward) -> Reply {
+        self.pass(self.upstream_latency);
         self.upstream.push(Sent {
             url: forward.url.clone(),
             authorization: forward.authorization.expose().to_owned(),

@@ -209,6 +209,35 @@ fn an_option_that_is_too_long_is_refused_before_a_browser_drops_its_cookie() {
 }
 
 #[test]
+fn login_options_are_sent_to_the_provider() {
+    let options = [
+        ("prompt", "login"),
+        ("login_hint", "ann"),
+        ("ui_locales", "de en"),
+        ("acr_values", "mfa"),
+        ("max_age", "5"),
+    ];
+    let mut form = strongroom::form::Form::new();
+    for (name, value) in options {
+        form.push(name, value);
+    }
+    let mut host = Host::new();
+    let url = host.begin_login(&["/auth/login?", &form.finish()].concat());
+    let sent = host.provider.parameters(&url);
+    for (name, value) in options {
+        assert_eq!(sent[name], value, "{name}");
+    }
+}
+
+#[test]
+fn login_from_another_site_leads_to_the_apps_page() {
+    let mut host = Host::new();
+    let respond = host.go(&login("/orders"), Source::CrossSite).own();
+    let back = host.provider.authorize(location(&respond));
+    assert_eq!(location(&host.come_in(&back)), "/orders");
+}
+
+#[test]
 fn more_parameters_go_along_if_the_configuration_names_them() {
     let mut host = Host::with(
         &json!({ "loginParams": ["tenant"], "authorizationParams": { "audience": "api" } }),

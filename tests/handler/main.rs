@@ -34,3 +34,4 @@ mod reply;
 mod request_headers;
 mod room;
 mod session;
+mod store;

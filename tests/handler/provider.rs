@@ -42,6 +42,8 @@ pub(crate) struct Provider {
     pub(crate) replies: VecDeque<(&'static str, Option<HttpReply>)>,
     /// The nonce that proofs must have.
     pub(crate) dpop_nonce: Option<String>,
+    /// The nonce that responses name although proofs need none.
+    pub(crate) announced_nonce: Option<String>,
     issued: usize,
 }
 
@@ -62,6 +64,7 @@ impl Provider {
             requests: Vec::new(),
             replies: VecDeque::new(),
             dpop_nonce: None,
+            announced_nonce: None,
             issued: 0,
         }
     }
@@ -134,7 +137,8 @@ impl Provider {
             "/revoke" => json(200, ""),
             _ => json(404, ""),
         };
-        reply.dpop_nonce.clone_from(&self.dpop_nonce);
+        let nonce = self.dpop_nonce.as_ref().or(self.announced_nonce.as_ref());
+        reply.dpop_nonce = nonce.cloned();
         Some(reply)
     }
 

@@ -451,3 +451,29 @@ fn a_reply_that_is_none_to_what_was_asked_breaks_nothing() {
     }
     panic!("it goes on for ever");
 }
+
+#[test]
+fn late_response_brings_no_cookie_for_activity() {
+    for (latency, count) in [(1, 1), (20, 1), (21, 0)] {
+        let mut host = Host::signed_in();
+        host.pass(60);
+        host.upstream_latency = latency;
+        let answered = host.call("GET", "/api/orders");
+        assert_eq!(answered.status(), 200);
+        assert_eq!(answered.cookies().len(), count, "{latency} s");
+    }
+}
+
+#[test]
+fn refused_token_is_not_sent_twice() {
+    let mut host = Host::signed_in();
+    host.pass(60);
+    host.heads.push_back(head(401));
+    // It cannot be renewed without the coordinator.
+    host.failing = vec!["Read", "Swap"];
+    assert_eq!(host.call("GET", "/api/orders").status(), 401);
+    assert_eq!(
+        (host.upstream.len(), host.provider.sent_to("/token").len()),
+        (1, 1)
+    );
+}

@@ -126,6 +126,8 @@ fn an_api_that_wants_another_login_is_asked_for_no_token_and_the_page_is_told_wh
     assert_eq!(error["code"], "step_up_required");
     assert_eq!(error["login"], json!({ "acrValues": "mfa", "maxAge": 0 }));
     assert_eq!(host.upstream.len(), 1);
+    // The user was active.
+    assert_eq!(respond.cookies.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Sessions in the coordinator's store, which other isolates write to at the same time.
+
+use serde_json::{Value, json};
+use strongroom::Code;
+use strongroom::edge::Reply;
+
+use crate::browser::Source;
+use crate::host::{Answered, COOKIE, Host};
+
+fn in_store() -> Value {
+    json!({ "session": { "storage": "in-store" } })
+}
+
+/// A session in a cookie, at an isolate that keeps sessions in the store.
+fn moving() -> Host {
+    let mut host = Host::signed_in();
+    host.restart(&in_store());
+    host
+}
+
+/// Another isolate moves the session to the store.
+fn move_elsewhere(host: &mut Host) {
+    let request = host.by_script("GET", "/api/orders");
+    assert_eq!(host.request_to_other_isolate(request).status(), 200);
+}
+
+/// The number of cookies that come with the response to a call.
+fn cookies_of_call(host: &mut Host) -> usize {
+    let answered = host.call("GET", "/api/orders");
+    assert!(matches!(answered, Answered::Passed { .. }), "{answered:?}");
+    answered.cookies().len()
+}
+
+#[test]
+fn session_may_be_moved_by_two_isolates_at_once() {
+    let mut host = moving();
+    host.before_write = Some(move_elsewhere);
+    assert_eq!(cookies_of_call(&mut host), 1);
+    assert!(host.browser.get(COOKIE).unwrap().value.len() < 200);
+    assert!(host.session().is_object());
+}
+
+#[test]
+fn session_keeps_its_cookie_if_moving_fails() {
+    let mut host = moving();
+    let before = host.browser.clone();
+    host.before_write = Some(|host| {
+        move_elsewhere(host);
+        host.failing = vec!["Read"];
+    });
+    assert_eq!(cookies_of_call(&mut host), 0);
+    assert_eq!(host.browser.0, before.0);
+}
+
+#[test]
+fn session_in_the_store_is_not_moved_again() {
+    let mut host = moving();
+    move_elsewhere(&mut host);
+    host.count("Swap");
+    assert_eq!(cookies_of_call(&mut host), 1);
+    assert_eq!(host.count("Swap"), 0);
+}
+
+#[test]
+fn activity_in_the_store_sets_no_cookie() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.pass(60);
+    assert_eq!(cookies_of_call(&mut host), 0);
+    assert_eq!(host.count("Swap"), 2);
+}
+
+#[test]
+fn activity_is_written_despite_other_writes() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.pass(60);
+    host.before_write = Some(|host| {
+        for entry in host.store.values_mut() {
+            entry.version.push('x');
+        }
+    });
+    assert_eq!(cookies_of_call(&mut host), 0);
+    let now = host.now.wall;
+    host.restart(&json!({}));
+    assert_eq!(host.session()["idleExpiresAt"], now + 1_800_000);
+}
+
+#[test]
+fn store_that_omits_entries_counts_as_down() {
+    let mut host = Host::signed_in_with(&in_store());
+    host.restart(&json!({}));
+    let reply = Reply::Entries(Vec::new());
+    host.wrong_replies.push_back(("Read", reply));
+    let answered = host.call("GET", "/api/orders");
+    assert_eq!(
+        (answered.status(), &*answered.code()),
+        (503, "coordinator_unavailable")
+    );
+    host.pass(1);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+}
+
+#[test]
+fn longest_session_fits_the_smallest_store() {
+    let with_padding = |length: usize| {
+        let mut host = Host::with(&in_store());
+        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
+        host.provider.padding = "x".repeat(length);
+        let back = host.come_back("/auth/login");
+        host.come_in(&back);
+        host
+    };
+    let (mut fits, mut too_long) = (14_000, 16_000);
+    while too_long - fits > 1 {
+        let middle = usize::midpoint(fits, too_long);
+        if with_padding(middle).store.is_empty() {
+            too_long = middle;
+        } else {
+            fits = middle;
+        }
+    }
+    let host = with_padding(fits);
+    let length = host.store.values().next().unwrap().value.len();
+    assert!((60 * 1024 - 100..=60 * 1024).contains(&length), "{length}");
+}
+
+#[test]
+fn text_sealed_with_another_nonce_is_refused() {
+    let mut host = Host::new();
+    let sealed = Reply::Sealed(vec![0; 64]);
+    host.wrong_replies.push_back(("Seal", sealed));
+    assert_eq!(host.go("/auth/login", Source::App).status(), 500);
+    assert_eq!(host.faults(), [Code::Unsupported, Code::Unsupported]);
+    assert!(host.browser.0.is_empty());
+}
