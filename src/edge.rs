@@ -332,6 +332,38 @@ mod tests {
     }
 
     #[test]
+    fn silent_task_is_kept_while_there_is_room() {
+        let mut handler = handler();
+        let silent = begin(&mut handler, 0);
+        begin(&mut handler, 600);
+        assert_eq!(handler.tasks.len(), 2);
+        let step = handler.resume(at(601), silent, Reply::Failed);
+        assert!(matches!(
+            step,
+            Step::Done(Answer::Respond(Respond { status: 503, .. }))
+        ));
+    }
+
+    #[test]
+    fn finished_task_leaves_its_place_to_the_next() {
+        let mut handler = handler();
+        for second in 0..3 {
+            let id = begin(&mut handler, second);
+            handler.resume(at(second), id, Reply::Failed);
+        }
+        assert_eq!((handler.tasks.len(), handler.free.len()), (1, 1));
+    }
+
+    #[test]
+    fn numbers_of_tasks_fit_32_bits() {
+        let mut handler = handler();
+        let most = u32::MAX as usize / MOST_TASKS;
+        handler.count = most - 2;
+        assert_eq!(begin(&mut handler, 0) / MOST_TASKS, most - 1);
+        assert_eq!(begin(&mut handler, 0) / MOST_TASKS, 0);
+    }
+
+    #[test]
     fn there_is_an_end_to_tasks_and_it_is_told() {
         let mut handler = handler();
         for _ in 0..MOST_TASKS {

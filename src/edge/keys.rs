@@ -145,6 +145,21 @@ mod tests {
     }
 
     #[test]
+    fn plus_and_slash_are_read_as_in_base64url() {
+        let plain = Keyring::parse(&["+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8="]).unwrap();
+        let url = Keyring::parse(&["-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8"]).unwrap();
+        assert_eq!(plain.keys()[0].octets(), url.keys()[0].octets());
+    }
+
+    #[test]
+    fn a_ring_has_sixteen_keys_at_most() {
+        let keys: Vec<String> = (0..17).map(|n| base64url::encode(&[n; 32])).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        assert_eq!(Keyring::parse(&keys[..16]).unwrap().keys().len(), 16);
+        assert!(Keyring::parse(&keys).unwrap_err().contains("16"));
+    }
+
+    #[test]
     fn a_key_that_is_no_key_is_named_by_its_place_and_never_shown() {
         for (texts, why) in [
             (&[A, "c2hvcnQ="][..], "key 2 has 5 octets"),

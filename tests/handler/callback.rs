@@ -525,3 +525,12 @@ fn a_login_whose_session_cannot_be_kept_is_revoked_and_leaves_the_one_before_alo
     assert_eq!(host.session()["claims"]["sub"], "ann");
     assert_eq!(host.provider.sent_to("/revoke").len(), 1);
 }
+
+#[test]
+fn script_cannot_finish_a_login() {
+    let mut host = Host::new();
+    let back = host.come_back("/auth/login");
+    assert_eq!(host.call("GET", &back).status(), 403);
+    assert!(host.provider.sent_to("/token").is_empty());
+    assert_eq!(host.arrive(&back).status, 303);
+}

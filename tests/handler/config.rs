@@ -289,3 +289,20 @@ fn nothing_secret_is_in_what_a_configuration_shows_of_itself() {
         "{shown}"
     );
 }
+
+#[test]
+fn values_at_their_limits_are_accepted() {
+    const YEAR: u64 = 365 * 24 * 3600;
+    let absolute = |seconds: u64| json!({ "session": { "absolute": seconds } });
+    let name = |name: &str| json!({ "cookie": { "keys": [KEYS[0]], "name": name } });
+    for changes in [absolute(YEAR), name("my-app_1"), name(&"a".repeat(32))] {
+        let config = configuration(&changes).to_string();
+        assert!(Config::parse(&config).is_ok(), "{changes}");
+    }
+    assert!(fault(&absolute(YEAR + 1)).contains("`session.absolute`"));
+    // White space may follow.
+    let config = configuration(&json!({})).to_string();
+    let longest = [&config, &*" ".repeat(65_536 - config.len())].concat();
+    assert!(Config::parse(&longest).is_ok());
+    assert!(Config::parse(&(longest + " ")).is_err());
+}

@@ -296,6 +296,19 @@ impl Host {
         answered
     }
 
+    /// Sends a request that its browser gives up while this effect is carried out. The handler may finish it.
+    pub(crate) fn give_up_during(&mut self, effect: &str, request: Request) {
+        let (id, mut step) = self.handler.begin(self.now, request);
+        while let Step::Do(asked) = step {
+            let is_it = format!("{asked:?}") == effect;
+            let reply = self.carry_out(asked);
+            if is_it && self.handler.abandon(id) {
+                return;
+            }
+            step = self.handler.resume(self.now, id, reply);
+        }
+    }
+
     /// Sends a request whose answer no browser gets.
     pub(crate) fn request_elsewhere(&mut self, request: Request) -> Answered {
         let (id, mut step) = self.handler.begin(self.now, request);

@@ -477,3 +477,16 @@ fn refused_token_is_not_sent_twice() {
         (1, 1)
     );
 }
+
+#[test]
+fn request_given_up_during_a_refresh_ends_with_it() {
+    let mut host = Host::signed_in();
+    host.pass(600);
+    let request = host.by_script("GET", "/api/orders");
+    host.give_up_during("Send", request);
+    // The successor is there, and the API was not called.
+    assert!(host.upstream.is_empty());
+    host.pass(2);
+    assert_eq!(host.call("GET", "/api/orders").status(), 200);
+    assert_eq!(host.provider.sent_to("/token").len(), 2);
+}

@@ -29,6 +29,17 @@ fn pages_are_told_of_the_addresses_that_routes_name_for_them_and_of_no_upstream(
 }
 
 #[test]
+fn pages_are_told_of_every_address() {
+    let mut config = routes(&json!({ "url": API }));
+    config["routes"][1]["url"] = json!("https://more.example.com/");
+    let mut host = Host::with(&config);
+    let told = json_of(&host.call("GET", "/auth/room").own());
+    let routes = told["routes"].as_array().unwrap();
+    let prefixes: Vec<_> = routes.iter().map(|route| &route["prefix"]).collect();
+    assert_eq!(prefixes, ["/api/", "/more/"]);
+}
+
+#[test]
 fn only_script_of_the_app_is_told() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
     let request = host.navigation("/auth/room", Source::CrossSite);
