@@ -238,6 +238,8 @@ impl Refused {
         } else if let "E0015" | "E0080" = code {
             let message = error["message"].as_str().unwrap_or_default();
             if let Some(path) = message.split('`').nth(1) {
+                // Without the arguments of a generic function, such as `joined::<901>`.
+                let (path, _) = path.split_once("::<").unwrap_or((path, ""));
                 let name = path.rsplit("::").next().unwrap_or(path);
                 self.constant.insert(name.to_owned());
             }
