@@ -1,5 +1,5 @@
 //! Everything a person types to work on strongroom: `cargo xtask build | demo | test | simulate | fuzz |
-//! mutants | supply | bench | size`.
+//! mutants | supply | bench | measure | size`.
 //!
 //! Each command installs what it needs on first use and does nothing twice. What cannot be installed
 //! is named, with the words that install it.
@@ -14,6 +14,7 @@ mod browser;
 mod fuzz;
 mod glue;
 mod install;
+mod measure;
 mod mutants;
 mod names;
 mod order;
@@ -109,6 +110,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Count what makes the sources easy or hard to read: names, comments, dependencies.
+    Measure(measure::Options),
     /// Measure what a browser downloads; fails above the budget.
     Size {
         /// Also bundle and measure other libraries.
@@ -162,6 +165,7 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Fuzz { target, seconds } => fuzz::run(target.as_deref(), *seconds),
         Command::Mutants(options) => mutants::run(options),
+        Command::Measure(options) => measure::run(options),
         Command::Supply => supply::run(),
         Command::Modules { only } => wasm::modules(only.as_deref()),
         Command::Bench { options } => bench(options),

@@ -1,0 +1,451 @@
+//! `cargo xtask measure`: counts what makes the sources easy or hard to read, and samples sentences.
+
+mod code;
+pub(crate) mod english;
+mod scan;
+
+use crate::paths::{at, root};
+use anyhow::{Context, Result};
+use code::Source;
+use scan::{Kind, Language, Piece};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+/// The arguments of the command.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Print this many sentences, chosen at random from comments, messages and documents.
+    #[arg(long, default_value_t = 0)]
+    sample: usize,
+    /// Seed of the sample.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print the places behind each number as well.
+    #[arg(long)]
+    places: bool,
+}
+
+/// A row of the table: name, value and the places behind it.
+type Row = (String, String, Vec<String>);
+
+/// A source file with its comments and literals.
+struct Text {
+    path: String,
+    pieces: Vec<Piece>,
+}
+
+/// Prints the table and the sample.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let files = tracked_files()?;
+    let texts = read_texts(&files)?;
+    let is_core = |path: &str| path.starts_with("src/");
+    let core: Vec<String> = files.iter().filter(|path| is_core(path)).cloned().collect();
+    let sources = code::read_all(root(), &core)?;
+    let all: Vec<String> = files
+        .iter()
+        .filter(|path| path.ends_with(".rs"))
+        .cloned()
+        .collect();
+    let everything = code::read_all(root(), &all)?;
+
+    let mut rows = vec![
+        doc_openings(&texts),
+        test_names(&everything),
+        feature_lines(&sources),
+        methods(&sources),
+        long_functions(&sources),
+        shared_names(&sources),
+        forbidden(&texts),
+    ];
+    for folder in ["src/vault", "src/browser", "src/web", "src/edge"] {
+        rows.extend(cycles(&sources, folder));
+    }
+    rows.extend(commit_subjects()?);
+    for (name, value, places) in rows {
+        println!("{name:<62} {value}");
+        if options.places {
+            for place in places {
+                println!("    {place}");
+            }
+        }
+    }
+    if options.sample > 0 {
+        println!("\n{} sentences, seed {}:", options.sample, options.seed);
+        for (i, line) in sample(&texts, &files, options)?.iter().enumerate() {
+            println!("{:>3}. {line}", i + 1);
+        }
+    }
+    Ok(())
+}
+
+#[allow(
+    dead_code,
+    reason = "part of the lints as soon as the texts follow the rules"
+)]
+/// Fails if a phrase that is never right is in a comment or message, or if too many doc comments open with a question
+/// word.
+pub(crate) fn check_english() -> Result<()> {
+    let texts = read_texts(&tracked_files()?)?;
+    let (_, _, places) = forbidden(&texts);
+    let total = doc_texts(&texts).count();
+    let opened: Vec<_> = doc_texts(&texts)
+        .filter(|(_, piece)| english::opens_with_question(&piece.text))
+        .collect();
+    let mut faults = places;
+    if opened.len() * 20 > total {
+        faults.extend(opened.iter().map(|(path, piece)| {
+            format!(
+                "{path}:{}: a doc comment starts with a noun or a verb: {}",
+                piece.line,
+                first_line(piece)
+            )
+        }));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("plain English:\n{}", faults.join("\n"))
+}
+
+fn first_line(piece: &Piece) -> &str {
+    piece.text.lines().next().unwrap_or_default()
+}
+
+fn tracked_files() -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .context("git ls-files")?;
+    let listed = String::from_utf8(output.stdout)?;
+    let mut files: Vec<String> = listed
+        .lines()
+        .filter(|path| at(path).is_file())
+        .map(str::to_owned)
+        .collect();
+    if files.is_empty() {
+        files = walk("")?;
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Lists files without git, as in an unpacked archive.
+fn walk(folder: &str) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(at(folder))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if matches!(
+            name.as_str(),
+            "node_modules" | "target" | ".git" | "dist" | "glue"
+        ) {
+            continue;
+        }
+        let path = if folder.is_empty() {
+            name
+        } else {
+            format!("{folder}/{name}")
+        };
+        if entry.file_type()?.is_dir() {
+            files.extend(walk(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+fn read_texts(files: &[String]) -> Result<Vec<Text>> {
+    let mut texts = Vec::new();
+    for path in files {
+        let language = match path.rsplit('.').next() {
+            Some("rs") => Language::Rust,
+            Some("ts" | "mjs" | "js") => Language::Script,
+            _ => continue,
+        };
+        // The list of phrases itself.
+        if path == "xtask/src/measure/english.rs" {
+            continue;
+        }
+        let source = fs::read_to_string(at(path))?;
+        texts.push(Text {
+            path: path.clone(),
+            pieces: scan::pieces(language, &source),
+        });
+    }
+    Ok(texts)
+}
+
+/// Doc comments of the core and of the package.
+fn doc_texts(texts: &[Text]) -> impl Iterator<Item = (&str, &Piece)> {
+    texts
+        .iter()
+        .filter(|text| text.path.starts_with("src/") || text.path.starts_with("pkg/src/"))
+        .flat_map(|text| text.pieces.iter().map(|piece| (text.path.as_str(), piece)))
+        .filter(|(_, piece)| piece.kind == Kind::Doc)
+}
+
+fn doc_openings(texts: &[Text]) -> Row {
+    let total = doc_texts(texts).count();
+    let opened: Vec<_> = doc_texts(texts)
+        .filter(|(_, piece)| english::opens_with_question(&piece.text))
+        .collect();
+    let share = 100.0 * opened.len() as f64 / total.max(1) as f64;
+    let places = opened
+        .iter()
+        .map(|(path, piece)| format!("{path}:{}: {}", piece.line, first_line(piece)));
+    let name = "doc comments that start with What, Whether, Who, Which, How …";
+    (
+        name.into(),
+        format!("{share:.1} % ({} of {total})", opened.len()),
+        places.collect(),
+    )
+}
+
+fn test_names(sources: &[Source]) -> Row {
+    let words = |name: &str| name.split('_').filter(|word| !word.is_empty()).count();
+    let mut names: Vec<(usize, String)> = sources
+        .iter()
+        .flat_map(|source| {
+            source
+                .tests
+                .iter()
+                .map(|name| (words(name), format!("{}: {name}", source.path)))
+        })
+        .collect();
+    names.sort();
+    let median = names.get(names.len() / 2).map_or(0, |(count, _)| *count);
+    let long: Vec<String> = names
+        .iter()
+        .filter(|(count, _)| *count > 12)
+        .map(|(_, name)| name.clone())
+        .collect();
+    let value = format!(
+        "median {median}; {} of {} longer than 12",
+        long.len(),
+        names.len()
+    );
+    ("words in names of Rust tests".into(), value, long)
+}
+
+fn feature_lines(sources: &[Source]) -> Row {
+    let count: usize = sources.iter().map(|source| source.feature_lines).sum();
+    let lines: usize = sources.iter().map(|source| source.lines).sum();
+    let share = 1000.0 * count as f64 / lines.max(1) as f64;
+    let mut places: Vec<_> = sources
+        .iter()
+        .filter(|source| source.feature_lines > 0)
+        .collect();
+    places.sort_by_key(|source| std::cmp::Reverse(source.feature_lines));
+    let places = places
+        .iter()
+        .map(|source| format!("{:>4} {}", source.feature_lines, source.path))
+        .collect();
+    (
+        "lines with a Cargo feature, per 1,000 lines of src".into(),
+        format!("{share:.1} ({count} of {lines})"),
+        places,
+    )
+}
+
+/// The module tree of a file: `src/vault/login.rs` and `src/vault.rs` are in `vault`.
+fn tree(path: &str) -> &str {
+    let path = path.trim_start_matches("src/");
+    path.split('/')
+        .next()
+        .unwrap_or(path)
+        .trim_end_matches(".rs")
+}
+
+fn methods(sources: &[Source]) -> Row {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for source in sources {
+        for (name, _) in &source.methods {
+            *counts.entry((tree(&source.path), name)).or_default() += 1;
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let list = |least: usize| {
+        let chosen = counts.iter().filter(|(_, count)| *count > least);
+        chosen
+            .map(|((tree, name), count)| format!("{tree}::{name} {count}"))
+            .collect::<Vec<_>>()
+    };
+    let value = format!(
+        "{} types with more than 40; most: {}",
+        list(40).len(),
+        list(0).first().cloned().unwrap_or_default()
+    );
+    ("methods per type".into(), value, list(25))
+}
+
+fn cycles(sources: &[Source], folder: &str) -> Option<Row> {
+    let edges = code::dependencies(sources, folder);
+    if edges.is_empty() {
+        return None;
+    }
+    let groups = code::cycles(&edges);
+    let most = groups.first().map_or(0, Vec::len);
+    let mut places = Vec::new();
+    for group in &groups {
+        places.push(format!("{} files:", group.len()));
+        for file in group {
+            let inside: Vec<_> = edges[file]
+                .iter()
+                .filter(|target| group.contains(target))
+                .map(String::as_str)
+                .collect();
+            places.push(format!("  {file} → {}", inside.join(" ")));
+        }
+    }
+    Some((
+        format!("files of {folder} in one dependency cycle"),
+        format!("{most} of {}", edges.len()),
+        places,
+    ))
+}
+
+fn long_functions(sources: &[Source]) -> Row {
+    let mut functions: Vec<(usize, String)> = sources
+        .iter()
+        .flat_map(|source| {
+            source
+                .functions
+                .iter()
+                .map(|(name, lines)| (*lines, format!("{}: {name}", source.path)))
+        })
+        .collect();
+    functions.sort();
+    let median = functions
+        .get(functions.len() / 2)
+        .map_or(0, |(lines, _)| *lines);
+    let long: Vec<String> = functions
+        .iter()
+        .filter(|(lines, _)| *lines > 60)
+        .map(|(lines, name)| format!("{lines} {name}"))
+        .collect();
+    (
+        "functions over 60 lines; median length".into(),
+        format!("{}; {median}", long.len()),
+        long,
+    )
+}
+
+fn shared_names(sources: &[Source]) -> Row {
+    let mut names: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for source in sources {
+        for name in &source.types {
+            names
+                .entry((tree(&source.path), name))
+                .or_default()
+                .insert(&source.path);
+        }
+    }
+    let shared: Vec<String> = names
+        .iter()
+        .filter(|(_, files)| files.len() > 1)
+        .map(|((_, name), files)| {
+            format!(
+                "{name}: {}",
+                files.iter().copied().collect::<Vec<_>>().join(" ")
+            )
+        })
+        .collect();
+    (
+        "type names that two files of a module tree share".into(),
+        shared.len().to_string(),
+        shared,
+    )
+}
+
+fn forbidden(texts: &[Text]) -> Row {
+    let mut places = Vec::new();
+    for text in texts {
+        for piece in &text.pieces {
+            for phrase in english::phrases(piece) {
+                places.push(format!(
+                    "{}:{}: \"{phrase}\" in: {}",
+                    text.path,
+                    piece.line,
+                    first_line(piece)
+                ));
+            }
+        }
+    }
+    (
+        "phrases that are never right in comments and messages".into(),
+        places.len().to_string(),
+        places,
+    )
+}
+
+fn commit_subjects() -> Result<Option<Row>> {
+    let output = Command::new("git")
+        .args(["log", "--format=%h %s"])
+        .current_dir(root())
+        .output()?;
+    let log = String::from_utf8(output.stdout)?;
+    let subjects: Vec<&str> = log
+        .lines()
+        .filter_map(|line| line.split_once(' ').map(|(_, subject)| subject))
+        .collect();
+    if subjects.is_empty() {
+        return Ok(None);
+    }
+    let is_long = |subject: &&&str| subject.chars().count() > 72;
+    let newest = subjects.iter().take(60).filter(is_long).count();
+    let all = subjects.iter().filter(is_long).count();
+    let value = format!("{newest} of the newest 60; {all} of {}", subjects.len());
+    Ok(Some((
+        "commit subjects over 72 characters".into(),
+        value,
+        Vec::new(),
+    )))
+}
+
+/// Returns sentences in a random order that the seed decides, with their places.
+fn sample(texts: &[Text], files: &[String], options: &Options) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for text in texts {
+        for piece in &text.pieces {
+            let is_message = piece.kind == Kind::Literal
+                && (text.path.starts_with("src/") || text.path.starts_with("pkg/src/"))
+                && piece.text.split_whitespace().count() >= 5
+                && !piece.text.contains(['{', '<', '=', ';']);
+            if piece.kind != Kind::Literal || is_message {
+                let place = format!("{}:{}", text.path, piece.line);
+                all.extend(
+                    english::sentences(&piece.text)
+                        .into_iter()
+                        .map(|one| format!("{one}  ({place})")),
+                );
+            }
+        }
+    }
+    for path in files.iter().filter(|path| path.ends_with(".md")) {
+        let text = fs::read_to_string(at(path))?;
+        all.extend(
+            english::sentences(&text)
+                .into_iter()
+                .map(|one| format!("{one}  ({path})")),
+        );
+    }
+    // SplitMix64: few lines, and the same sample everywhere.
+    let mut state = options.seed;
+    let mut random = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let mut chosen = Vec::new();
+    while chosen.len() < options.sample && !all.is_empty() {
+        let index = usize::try_from(random() % all.len() as u64).unwrap_or(0);
+        chosen.push(all.swap_remove(index));
+    }
+    Ok(chosen)
+}

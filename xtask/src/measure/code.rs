@@ -1,0 +1,447 @@
+//! Reads Rust sources with `syn`: types, methods, functions, tests, and which file depends on which.
+
+use anyhow::{Context, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+
+/// What the measures need from one file.
+#[derive(Default)]
+pub(crate) struct Source {
+    /// Path relative to the root, such as `src/vault/login.rs`.
+    pub(crate) path: String,
+    /// Names of structs, enums, unions, traits and type aliases, without those of tests.
+    pub(crate) types: Vec<String>,
+    /// Inherent methods and associated functions: type and name.
+    pub(crate) methods: Vec<(String, String)>,
+    /// Functions outside tests: name and lines.
+    pub(crate) functions: Vec<(String, usize)>,
+    /// Names of functions with the attribute `#[test]`.
+    pub(crate) tests: Vec<String>,
+    /// Lines with a condition on a Cargo feature.
+    pub(crate) feature_lines: usize,
+    pub(crate) lines: usize,
+    /// Paths, such as `crate::vault::login::Login`, and their last segments on their own.
+    paths: BTreeSet<Vec<String>>,
+    /// Names of methods that are called.
+    calls: BTreeSet<String>,
+    is_in_test: bool,
+    self_type: Option<String>,
+}
+
+/// Parses a file.
+pub(crate) fn read(path: &str, text: &str) -> Result<Source> {
+    let file = syn::parse_file(text).with_context(|| format!("{path} does not parse"))?;
+    let conditions = [
+        "cfg(feature",
+        "cfg!(feature",
+        "(feature =",
+        "not(feature",
+        "any(feature",
+        "all(feature",
+    ];
+    let has_condition = |line: &&str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && conditions.iter().any(|one| line.contains(one))
+    };
+    let mut source = Source {
+        path: path.to_owned(),
+        feature_lines: text.lines().filter(has_condition).count(),
+        lines: text.lines().count(),
+        ..Source::default()
+    };
+    source.visit_file(&file);
+    Ok(source)
+}
+
+fn is_test_module(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute
+                .parse_args::<syn::Ident>()
+                .is_ok_and(|name| name == "test")
+    })
+}
+
+impl Source {
+    fn function(
+        &mut self,
+        name: &syn::Ident,
+        attributes: &[syn::Attribute],
+        span: proc_macro2::Span,
+    ) {
+        if attributes
+            .iter()
+            .any(|attribute| attribute.path().is_ident("test"))
+        {
+            self.tests.push(name.to_string());
+        } else if !self.is_in_test {
+            self.functions
+                .push((name.to_string(), span.end().line + 1 - span.start().line));
+        }
+    }
+
+    fn type_name(&mut self, name: &syn::Ident) {
+        if !self.is_in_test {
+            self.types.push(name.to_string());
+        }
+    }
+
+    /// The module of the file, such as `["vault", "login"]`.
+    fn module(&self) -> Vec<&str> {
+        let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        path.split('/').collect()
+    }
+
+    fn use_tree(&mut self, tree: &syn::UseTree, prefix: &mut Vec<String>) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                prefix.push(path.ident.to_string());
+                self.use_tree(&path.tree, prefix);
+                prefix.pop();
+            }
+            syn::UseTree::Name(name) => self.use_name(prefix, &name.ident),
+            syn::UseTree::Rename(rename) => self.use_name(prefix, &rename.ident),
+            syn::UseTree::Glob(_) => {
+                self.paths.insert(prefix.clone());
+            }
+            syn::UseTree::Group(group) => {
+                for item in &group.items {
+                    self.use_tree(item, prefix);
+                }
+            }
+        }
+    }
+
+    fn use_name(&mut self, prefix: &[String], name: &syn::Ident) {
+        let mut path = prefix.to_vec();
+        if name != "self" {
+            path.push(name.to_string());
+        }
+        self.paths.insert(path);
+    }
+}
+
+impl<'ast> Visit<'ast> for Source {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let was_in_test = self.is_in_test;
+        self.is_in_test |= is_test_module(&item.attrs);
+        visit::visit_item_mod(self, item);
+        self.is_in_test = was_in_test;
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let name = match &*item.self_ty {
+            syn::Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+            _ => None,
+        };
+        if let (Some(name), None, false) = (&name, &item.trait_, self.is_in_test) {
+            for member in &item.items {
+                if let syn::ImplItem::Fn(method) = member {
+                    self.methods
+                        .push((name.clone(), method.sig.ident.to_string()));
+                }
+            }
+        }
+        let before = std::mem::replace(&mut self.self_type, name);
+        visit::visit_item_impl(self, item);
+        self.self_type = before;
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.function(
+            &item.sig.ident,
+            &item.attrs,
+            item.block
+                .span()
+                .join(item.sig.span())
+                .unwrap_or_else(|| item.span()),
+        );
+        visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.function(
+            &item.sig.ident,
+            &item.attrs,
+            item.block
+                .span()
+                .join(item.sig.span())
+                .unwrap_or_else(|| item.span()),
+        );
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.type_name(&item.ident);
+        visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        self.type_name(&item.ident);
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        self.type_name(&item.ident);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
+        self.type_name(&item.ident);
+        visit::visit_item_type(self, item);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if !self.is_in_test {
+            self.use_tree(&item.tree, &mut Vec::new());
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if !self.is_in_test {
+            let segments = path
+                .segments
+                .iter()
+                .map(|segment| segment.ident.to_string());
+            self.paths.insert(segments.collect());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        if !self.is_in_test {
+            self.calls.insert(call.method.to_string());
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// Returns, for each file below `folder`, the files there whose items it names or whose methods it calls.
+///
+/// A method counts if its name is defined in one file of the folder and is not a name that the standard library uses
+/// as well. A re-export does not count as a use.
+pub(crate) fn dependencies(sources: &[Source], folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let prefix = format!("{folder}/");
+    let files: Vec<&Source> = sources
+        .iter()
+        .filter(|source| source.path.starts_with(&prefix) || source.path == format!("{folder}.rs"))
+        .collect();
+    let mut owners: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+    for (i, file) in files.iter().enumerate() {
+        for (_, method) in &file.methods {
+            let owner = owners.entry(method).or_insert(Some(i));
+            if *owner != Some(i) {
+                *owner = None;
+            }
+        }
+    }
+    let modules: Vec<Vec<&str>> = files.iter().map(|file| file.module()).collect();
+    let mut edges = BTreeMap::new();
+    for (i, file) in files.iter().enumerate() {
+        let mut targets = BTreeSet::new();
+        for path in &file.paths {
+            if let Some(target) = resolve(path, &modules[i], &modules).filter(|target| *target != i)
+            {
+                targets.insert(files[target].path.clone());
+            }
+        }
+        for call in &file.calls {
+            let owner = owners.get(call.as_str()).copied().flatten();
+            if let Some(owner) =
+                owner.filter(|owner| *owner != i && !COMMON.contains(&call.as_str()))
+            {
+                targets.insert(files[owner].path.clone());
+            }
+        }
+        edges.insert(file.path.clone(), targets);
+    }
+    edges
+}
+
+/// Method names that the standard library has too.
+const COMMON: &[&str] = &[
+    "new",
+    "len",
+    "is_empty",
+    "push",
+    "pop",
+    "get",
+    "iter",
+    "insert",
+    "remove",
+    "take",
+    "next",
+    "as_str",
+    "clear",
+    "contains",
+    "drop",
+    "find",
+    "map",
+    "parse",
+    "find_map",
+    "extend",
+    "retain",
+    "to_string",
+    "clone",
+    "write",
+    "read",
+    "end",
+    "get_mut",
+    "first",
+    "last",
+    "set",
+    "split",
+    "join",
+    "wait",
+    "poll",
+    "store",
+    "send",
+    "abort",
+    "forget",
+    "replace",
+    "is_some",
+    "is_none",
+    "then",
+    "number",
+    "text",
+    "state",
+    "min",
+    "max",
+    "eq",
+];
+
+/// Finds the file whose module a path leads into.
+fn resolve(path: &[String], from: &[&str], modules: &[Vec<&str>]) -> Option<usize> {
+    let mut whole: Vec<&str> = Vec::new();
+    let mut rest = path;
+    match path.first()?.as_str() {
+        "crate" => rest = &path[1..],
+        "super" => {
+            whole.extend(from);
+            while let Some(("super", tail)) = rest
+                .split_first()
+                .map(|(first, tail)| (first.as_str(), tail))
+            {
+                whole.pop();
+                rest = tail;
+            }
+        }
+        "self" => {
+            whole.extend(from);
+            rest = &path[1..];
+        }
+        _ if path.len() > 1 => whole.extend(from),
+        _ => return None,
+    }
+    whole.extend(rest.iter().map(String::as_str));
+    // The longest module that the path begins with.
+    (0..=whole.len())
+        .rev()
+        .find_map(|len| modules.iter().position(|module| module == &whole[..len]))
+        .filter(|target| modules[*target].len() > 1 || rest.len() <= 1 || modules[*target] != from)
+}
+
+/// Returns the groups of files that depend on each other in a circle, the largest first (Tarjan's algorithm).
+pub(crate) fn cycles(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
+    struct State<'a> {
+        edges: &'a BTreeMap<String, BTreeSet<String>>,
+        index: BTreeMap<&'a str, usize>,
+        low: BTreeMap<&'a str, usize>,
+        stack: Vec<&'a str>,
+        found: Vec<Vec<String>>,
+    }
+    fn connect<'a>(state: &mut State<'a>, node: &'a str) {
+        let number = state.index.len();
+        state.index.insert(node, number);
+        state.low.insert(node, number);
+        state.stack.push(node);
+        for next in state.edges.get(node).into_iter().flatten() {
+            if !state.index.contains_key(next.as_str()) {
+                connect(state, next);
+                let low = state.low[node].min(state.low[next.as_str()]);
+                state.low.insert(node, low);
+            } else if state.stack.contains(&next.as_str()) {
+                let low = state.low[node].min(state.index[next.as_str()]);
+                state.low.insert(node, low);
+            }
+        }
+        if state.low[node] == state.index[node] {
+            let at = state.stack.iter().position(|one| *one == node).unwrap_or(0);
+            let group: Vec<String> = state.stack.drain(at..).map(str::to_owned).collect();
+            if group.len() > 1 {
+                state.found.push(group);
+            }
+        }
+    }
+    let mut state = State {
+        edges,
+        index: BTreeMap::new(),
+        low: BTreeMap::new(),
+        stack: Vec::new(),
+        found: Vec::new(),
+    };
+    for node in edges.keys() {
+        if !state.index.contains_key(node.as_str()) {
+            connect(&mut state, node);
+        }
+    }
+    let mut found = state.found;
+    found.sort_by_key(|group| std::cmp::Reverse(group.len()));
+    found
+}
+
+/// Reads all Rust files below `folder`.
+pub(crate) fn read_all(root: &Path, files: &[String]) -> Result<Vec<Source>> {
+    files
+        .iter()
+        .filter(|path| path.ends_with(".rs"))
+        .map(|path| read(path, &std::fs::read_to_string(root.join(path))?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(files: &[(&str, &str)]) -> Vec<Source> {
+        files
+            .iter()
+            .map(|(path, text)| read(path, text).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn finds_cycles_through_names_and_methods() {
+        let files = sources(&[
+            ("src/vault.rs", "mod a; mod b; mod c; pub struct Vault;"),
+            (
+                "src/vault/a.rs",
+                "use super::b::B; impl A { fn only_here(&self) {} }",
+            ),
+            (
+                "src/vault/b.rs",
+                "impl B { fn f(&self, a: &X) { a.only_here() } }",
+            ),
+            (
+                "src/vault/c.rs",
+                "use super::a; fn g() { crate::vault::b::h() }",
+            ),
+        ]);
+        let found = cycles(&dependencies(&files, "src/vault"));
+        assert_eq!(found.len(), 1);
+        let mut group = found[0].clone();
+        group.sort();
+        assert_eq!(group, ["src/vault/a.rs", "src/vault/b.rs"]);
+    }
+
+    #[test]
+    fn leaves_out_tests_when_it_counts_types_and_functions() {
+        let text = "struct A; fn f() {\n}\n#[cfg(test)] mod tests { struct B; fn g() {} #[test] fn is_right() {} }";
+        let source = read("src/a.rs", text).unwrap();
+        assert_eq!(source.types, ["A"]);
+        assert_eq!(source.functions, [("f".to_owned(), 2)]);
+        assert_eq!(source.tests, ["is_right"]);
+    }
+}
