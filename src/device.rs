@@ -216,7 +216,7 @@ mod tests {
             .map(|(name, value)| format!("\"{name}\":{value}"))
             .collect();
         let text = format!("{{{}}}", members.join(","));
-        authorization(&Outcome::Reply(json_reply(200, &text)))
+        authorization(&Outcome::from(json_reply(200, &text)))
     }
 
     #[test]
@@ -293,14 +293,14 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let refused =
-            |code: &str| Outcome::Reply(json_reply(400, &format!(r#"{{"error":"{code}"}}"#)));
+            |code: &str| Outcome::from(json_reply(400, &format!(r#"{{"error":"{code}"}}"#)));
         assert_eq!(again(&refused("authorization_pending")), 5);
         assert_eq!(again(&refused("slow_down")), 10);
         assert_eq!(again(&refused("server_error")), 10);
         assert_eq!(again(&Outcome::Failed), 10);
-        assert_eq!(again(&Outcome::Reply(json_reply(500, ""))), 10);
-        assert_eq!(again(&Outcome::Reply(json_reply(200, "<html>"))), 10);
-        assert_eq!(again(&Outcome::Reply(json_reply(429, ""))), 10);
+        assert_eq!(again(&Outcome::from(json_reply(500, ""))), 10);
+        assert_eq!(again(&Outcome::from(json_reply(200, "<html>"))), 10);
+        assert_eq!(again(&Outcome::from(json_reply(429, ""))), 10);
         for (code, expected) in [
             ("access_denied", Code::LoginDenied),
             ("expired_token", Code::LoginExpired),

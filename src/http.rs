@@ -49,7 +49,7 @@ pub struct HttpReply {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// There was an answer.
-    Reply(HttpReply),
+    Reply(Box<HttpReply>),
     /// There was none: no network, a broken connection, a time limit. What was sent may have arrived.
     Failed,
     /// There was none that could be read, although the device says that it is online: no network, or a
@@ -58,6 +58,12 @@ pub enum Outcome {
     /// It was not sent: the key that its proof is to be signed with is gone.
     #[cfg(feature = "full")]
     KeyLost,
+}
+
+impl From<HttpReply> for Outcome {
+    fn from(reply: HttpReply) -> Self {
+        Self::Reply(Box::new(reply))
+    }
 }
 
 impl HttpReply {

@@ -141,7 +141,7 @@ mod tests {
     use crate::http::tests::json_reply;
 
     fn pushed(status: u16, body: &str) -> Pushed {
-        super::read(&Outcome::Reply(json_reply(status, body)))
+        super::read(&Outcome::from(json_reply(status, body)))
     }
 
     fn read(status: u16, body: &str) -> crate::Result<String> {

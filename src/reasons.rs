@@ -68,7 +68,7 @@ mod tests {
 
     fn read(members: &str) -> &'static str {
         let body = format!(r#"{{"error":"invalid_grant"{members}}}"#);
-        reason(&Outcome::Reply(json_reply(400, &body))).as_str()
+        reason(&Outcome::from(json_reply(400, &body))).as_str()
     }
 
     #[test]

@@ -313,7 +313,7 @@ mod tests {
     }
 
     fn of(reply: HttpReply) -> Verdict {
-        verdict(&Outcome::Reply(reply), Scheme::Bearer)
+        verdict(&Outcome::from(reply), Scheme::Bearer)
     }
 
     fn refusal(code: &str) -> Verdict {

@@ -367,7 +367,7 @@ fn read_reply(kind: u32, text: &str) -> Option<Reply> {
         ENTRIES => Reply::Entries(read_entries(text)?),
         SWAPPED => Reply::Swapped((!text.is_empty()).then(|| text.to_owned())),
         WAITED => Reply::Waited,
-        SENT => Reply::Sent(Outcome::Reply(read_sent(text)?)),
+        SENT => Reply::Sent(Outcome::from(read_sent(text)?)),
         VERIFIED => Reply::Verified(text == "1"),
         BODY => Reply::Body(Some(Secret::from(text))),
         HEAD => Reply::Head(read_head(text)?),

@@ -46,7 +46,7 @@ enum Stage {
 
 /// An answer whose body is being read.
 struct Answer {
-    reply: HttpReply,
+    reply: Box<HttpReply>,
     reader: JsValue,
     octets: Vec<u8>,
 }
@@ -125,7 +125,7 @@ impl Exchange {
     }
 }
 
-fn answered(op: OpId, reply: HttpReply) -> Next {
+fn answered(op: OpId, reply: Box<HttpReply>) -> Next {
     let outcome = Outcome::Reply(reply);
     Next::Done(Input::Answered { op, outcome })
 }
@@ -157,8 +157,8 @@ fn send(
 }
 
 /// An answer without its body.
-fn head(response: &JsValue) -> HttpReply {
-    HttpReply {
+fn head(response: &JsValue) -> Box<HttpReply> {
+    Box::new(HttpReply {
         status: js::status(response),
         content_type: js::header(response, "content-type"),
         retry_after: js::header(response, "retry-after").and_then(|text| retry_after(&text)),
@@ -166,7 +166,7 @@ fn head(response: &JsValue) -> HttpReply {
         body: None,
         #[cfg(feature = "full")]
         dpop_nonce: js::header(response, "dpop-nonce"),
-    }
+    })
 }
 
 /// RFC 9110 10.2.3: seconds, or a date.

@@ -405,7 +405,7 @@ impl Host {
                 self.pass(self.latency);
                 let now = self.now.wall / 1000;
                 let reply = self.provider.reply(&request, authorization, proof, now);
-                Reply::Sent(reply.map_or(Outcome::Failed, Outcome::Reply))
+                Reply::Sent(reply.map_or(Outcome::Failed, Outcome::from))
             }
             Effect::Verify {
                 jwk,

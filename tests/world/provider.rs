@@ -447,7 +447,7 @@ impl Provider {
                 self.refused.extend(self.family_of.get(sent));
                 return Some(self.refuse(reply));
             }
-            return Some(Outcome::Reply(reply));
+            return Some(Outcome::from(reply));
         };
         Some(match fault {
             Fault::Silence => return None,
@@ -457,12 +457,12 @@ impl Provider {
                 self.act(now, endpoint, request, proof);
                 Outcome::Failed
             }
-            Fault::Status(status) => Outcome::Reply(json(status, "")),
-            Fault::Busy(status, seconds) => Outcome::Reply(HttpReply {
+            Fault::Status(status) => Outcome::from(json(status, "")),
+            Fault::Busy(status, seconds) => Outcome::from(HttpReply {
                 retry_after: seconds.map(Millis::from_secs),
                 ..json(status, "")
             }),
-            Fault::Html => Outcome::Reply(HttpReply {
+            Fault::Html => Outcome::from(HttpReply {
                 content_type: Some("text/html".to_owned()),
                 ..json(200, "<html>sign in to the hotel's network</html>")
             }),
@@ -470,14 +470,14 @@ impl Provider {
                 let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let half = &text.expose()[..text.expose().len() / 2];
-                Outcome::Reply(json(whole.status, half))
+                Outcome::from(json(whole.status, half))
             }
             Fault::Padded => {
                 let whole = self.act(now, endpoint, request, proof);
                 let text = whole.body.unwrap();
                 let padding: String = (0..512).map(|i| format!(r#","x{i}":0"#)).collect();
                 let padded = text.expose().replacen('}', &[&padding, "}"].concat(), 1);
-                Outcome::Reply(json(whole.status, &padded))
+                Outcome::from(json(whole.status, &padded))
             }
             Fault::Echo => {
                 let sent = request.form.as_ref().map_or("", Secret::expose);
@@ -485,19 +485,19 @@ impl Provider {
                 object.push("error", "invalid_client".into());
                 object.push("error_description", sent.into());
                 object.push("error_uri", [ISSUER, "/?", sent].concat().into());
-                Outcome::Reply(json(401, &text(&object)))
+                Outcome::from(json(401, &text(&object)))
             }
             Fault::EchoAsCode => {
                 let form = form_of(request);
                 let secrets = ["code", "refresh_token", "token"];
                 let sent = secrets.iter().find_map(|name| form.get(*name)).unwrap();
-                Outcome::Reply(refusal(sent))
+                Outcome::from(refusal(sent))
             }
-            Fault::RefusedSaying(why) => Outcome::Reply(json(
+            Fault::RefusedSaying(why) => Outcome::from(json(
                 400,
                 &format!(r#"{{"error":"invalid_grant","error_description":"{why}"}}"#),
             )),
-            Fault::Refused(code) => Outcome::Reply(refusal(code)),
+            Fault::Refused(code) => Outcome::from(refusal(code)),
         })
     }
 
@@ -522,7 +522,7 @@ impl Provider {
 
     /// Says in its own way what it would say with this reply.
     fn refuse(&self, plain: HttpReply) -> Outcome {
-        Outcome::Reply(match self.refusing {
+        Outcome::from(match self.refusing {
             Refusing::Plainly => plain,
             Refusing::Empty => json(400, ""),
             Refusing::Unauthorized => HttpReply {

@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
             let body = ["logout_token=", &token].concat();
             Reply::Body((body.len() <= most).then(|| Secret::new(body)))
         }
-        Effect::Send { .. } => Reply::Sent(Outcome::Reply(HttpReply {
+        Effect::Send { .. } => Reply::Sent(Outcome::from(HttpReply {
             status: 200,
             content_type: Some("application/json".to_owned()),
             retry_after: None,

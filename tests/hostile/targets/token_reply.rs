@@ -63,7 +63,7 @@ pub fn check(input: &[u8]) {
         Answer::ServerFault => assert!(status == 408 || (500..600).contains(&status)),
         Answer::Unusable(why) => assert!(why.len() < 100),
     }
-    let verdict = verdict(&Outcome::Reply(reply), Scheme::Bearer);
+    let verdict = verdict(&Outcome::from(reply), Scheme::Bearer);
     let is_end = matches!(verdict, Verdict::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");

@@ -283,7 +283,7 @@ impl Host {
         };
         let outcome = match status {
             0 => Outcome::Failed,
-            _ => Outcome::Reply(reply),
+            _ => Outcome::from(reply),
         };
         Input::Answered { op, outcome }
     }

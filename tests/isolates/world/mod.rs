@@ -1113,23 +1113,23 @@ impl World {
     ) -> Outcome {
         match fault {
             Some(Fault::Status(status)) => {
-                return Outcome::Reply(json(status, ""));
+                return Outcome::from(json(status, ""));
             }
             Some(Fault::Busy(seconds)) => {
                 let mut reply = json(429, "");
                 reply.retry_after = Some(Millis::from_secs(seconds));
-                return Outcome::Reply(reply);
+                return Outcome::from(reply);
             }
             Some(Fault::Wanted) => {
                 self.wanted(&provider::field(request, "refresh_token"));
-                return Outcome::Reply(provider::refusal("interaction_required"));
+                return Outcome::from(provider::refusal("interaction_required"));
             }
             Some(Fault::Unexplained) => {
                 self.unexplained(id, &provider::field(request, "refresh_token"));
-                return Outcome::Reply(json(400, ""));
+                return Outcome::from(json(400, ""));
             }
             Some(Fault::Refusal(code)) => {
-                return Outcome::Reply(provider::refusal(code));
+                return Outcome::from(provider::refusal(code));
             }
             _ => {}
         }
@@ -1139,7 +1139,7 @@ impl World {
             self.tell(|| format!("provider: {token} {rotation:?}"));
             self.rotated(id, &token, rotation, sent);
         }
-        Outcome::Reply(reply)
+        Outcome::from(reply)
     }
 
     fn wake(&mut self, key: &str) {
