@@ -32,12 +32,12 @@ pub const MAX_LEN: usize = 64 * 1024;
 
 // Lists are texts: a table of addresses and lengths compresses badly.
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
-    issuer metadata par redirectUri requestTimeout scope session";
+    issuer par redirectUri requestTimeout scope session";
 
 /// The additional options of the larger module. docs/deployment.md lists them, and a test compares the two lists.
 #[cfg(feature = "full")]
-const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes responseMode reasons \
-    trustedAudiences unrequestedScopes";
+const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
+    reasons trustedAudiences unrequestedScopes";
 
 /// The options of a rule.
 const RULE_OPTIONS: &str = "methods reflection url";
@@ -52,6 +52,9 @@ const MORE_RULE_OPTIONS: &str =
 const MORE_OPTIONS: &str = "";
 #[cfg(not(feature = "full"))]
 const MORE_RULE_OPTIONS: &str = "";
+
+/// True if the option `metadata` is built in.
+const HAS_METADATA: bool = cfg!(feature = "full");
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
 #[cfg(not(feature = "full"))]
@@ -191,6 +194,12 @@ impl Config {
         Scheme::Bearer
     }
 
+    /// The configured members of the provider's metadata.
+    #[must_use]
+    pub fn metadata_members(&self) -> Option<&Object> {
+        self.metadata_members.as_ref().filter(|_| HAS_METADATA)
+    }
+
     /// Reads a configuration. Relative URLs are resolved against `base`, the worker's address.
     ///
     /// # Errors
@@ -270,7 +279,9 @@ impl Config {
         };
         match first_fault.into_inner() {
             None => {
-                config.metadata_members = value.take_object("metadata");
+                if HAS_METADATA {
+                    config.metadata_members = value.take_object("metadata");
+                }
                 Ok(config)
             }
             Some(error) => Err(error),
@@ -605,6 +616,9 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn metadata(&self, issuer: &str) -> Option<Box<Metadata>> {
+        if !HAS_METADATA {
+            return None;
+        }
         let value = self.object.get("metadata")?;
         let Some(document) = value.as_object() else {
             self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));

@@ -17,7 +17,8 @@ export interface VaultConfig {
   /**
    * Members of the provider's metadata (RFC 8414), in place of or beside those that are discovered: a
    * `revocation_endpoint`, say, which the provider has and does not announce. With `issuer`,
-   * `authorization_endpoint`, `token_endpoint` and `jwks_uri` among them, nothing is discovered.
+   * `authorization_endpoint`, `token_endpoint` and `jwks_uri` among them, nothing is discovered. Needs
+   * strongroom_full_bg.wasm.
    */
   metadata?: Partial<ProviderMetadata>
   /**

@@ -30,12 +30,11 @@ export interface VaultOptions {
 
 /**
  * Matches the configuration's JSON if it has an option that only the full module supports: every option that is `true`
- * except `par`, and some others. A rule's `audience` and `scope` are recognized by the rule's `url` beside them. Members of
- * the metadata do not match, since their names have an underscore. A string that looks like such an option loads the full
- * module without need.
+ * except `par`, and some others. A rule's `audience` and `scope` are recognized by the rule's `url` beside them. A string
+ * that looks like such an option loads the full module without need.
  */
 const NEEDS_FULL =
-  /"((?!par")[^_"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
+  /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>

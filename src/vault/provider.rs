@@ -77,7 +77,7 @@ impl Vault {
 
     /// Returns true if a probe brought the provider's metadata.
     pub(super) fn is_reachable(&self, probe: &Outcome) -> bool {
-        let members = self.config.metadata_members.as_ref();
+        let members = self.config.metadata_members();
         metadata::document(probe, "", "", "")
             .and_then(|text| Metadata::parse_with(members, text, &self.config.issuer))
             .is_ok()
@@ -107,7 +107,7 @@ impl Vault {
             }
         }
         let url = &self.provider.metadata_url;
-        let members = self.config.metadata_members.as_ref();
+        let members = self.config.metadata_members();
         let metadata = metadata::document(outcome, words!("discovery document"), url, SILENT)
             .and_then(|text| Metadata::parse_with(members, text, issuer));
         match metadata {

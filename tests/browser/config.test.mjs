@@ -209,6 +209,7 @@ const LARGER = {
   responseMode: { responseMode: 'fragment' },
   loginParams: { loginParams: ['display'] },
   loginScopes: { loginScopes: ['orders:write'] },
+  metadata: { metadata: { revocation_endpoint: 'https://id.example.com/revoke' } },
   deviceFlow: { deviceFlow: true },
   idTokenSignedResponseAlg: { idTokenSignedResponseAlg: 'RS512' },
   reasons: { reasons: true },
