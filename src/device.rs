@@ -286,6 +286,50 @@ mod tests {
     }
 
     #[test]
+    fn longest_texts_are_accepted() {
+        let text = |length: usize| format!("\"{}\"", "A".repeat(length));
+        for (name, longest) in [("device_code", 16 * 1024), ("user_code", 64)] {
+            assert!(answer(name, &text(longest)).is_ok(), "{name}");
+            assert!(answer(name, &text(longest + 1)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn refused_and_failed_authorizations_differ() {
+        let code = |outcome: &Outcome| authorization(outcome).unwrap_err().code();
+        let reply = |status, text: &str| Outcome::Reply(json_reply(status, text));
+        let refused = reply(400, r#"{"error":"invalid_client"}"#);
+        assert_eq!(code(&refused), Code::ClientRejected);
+        for failed in [Outcome::Failed, reply(500, ""), reply(429, "")] {
+            assert_eq!(code(&failed), Code::ProviderUnavailable, "{failed:?}");
+        }
+        for unusable in [reply(400, "{}"), reply(200, "{}"), reply(201, "{}")] {
+            assert_eq!(code(&unusable), Code::LoginFailed, "{unusable:?}");
+        }
+    }
+
+    #[test]
+    fn provider_may_lengthen_the_interval() {
+        let after = |outcome: &Outcome, interval| match verdict(
+            outcome,
+            Scheme::Bearer,
+            Millis::from_secs(interval),
+        ) {
+            Verdict::Again(interval) => interval.as_secs(),
+            other => panic!("{other:?}"),
+        };
+        let busy = |seconds| {
+            let mut reply = json_reply(429, "");
+            reply.retry_after = Some(Millis::from_secs(seconds));
+            Outcome::Reply(reply)
+        };
+        assert_eq!(after(&busy(1), 5), 5);
+        assert_eq!(after(&busy(30), 5), 30);
+        assert_eq!(after(&busy(9999), 5), 600);
+        assert_eq!(after(&Outcome::Failed, 40), 60);
+    }
+
+    #[test]
     fn each_answer_to_a_question_has_its_meaning() {
         let interval = Millis::from_secs(5);
         let again = |outcome: &Outcome| match verdict(outcome, Scheme::Bearer, interval) {

@@ -295,7 +295,11 @@ mod tests {
         for names in [&["a", "a"][..], &[""], &["a b"], &["a,b"], &["é"], &["a/b"]] {
             assert_eq!(check(names), Err(Code::MessageInvalid), "{names:?}");
         }
-        assert_eq!(check(&["x"; 17]), Err(Code::LimitExceeded));
+        let names: Vec<String> = (0..17).map(|i| i.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(check(&names[..16]), Ok(()));
+        assert_eq!(check(&names), Err(Code::LimitExceeded));
+        assert_eq!(check(&[&"x".repeat(256)]), Ok(()));
         assert_eq!(check(&[&"x".repeat(257)]), Err(Code::LimitExceeded));
     }
 
