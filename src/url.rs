@@ -295,6 +295,7 @@ mod tests {
             "file:///a/b",
             "custom://a.test/b?c#d",
             "custom://u:p@a.test:9",
+            "custom://a.test",
         ] {
             let Ok(parsed) = url::Url::parse(text) else {
                 assert_eq!(Url::parse(text), None, "{text}");

@@ -189,7 +189,11 @@ impl Source {
         let mut before = self.text.lines().take(mutant.at.0).collect::<Vec<_>>();
         let own = before.pop().unwrap_or_default();
         let above = before.pop().unwrap_or_default();
-        let attributes = [head, own, above];
+        // The module or `impl` that the function is in, and the attribute of it.
+        let is_outer = |line: &&str| line.starts_with(|c: char| c.is_alphabetic());
+        let outer = before.iter().rposition(is_outer).unwrap_or(0);
+        let outer = before.get(outer.saturating_sub(1)).copied();
+        let attributes = [head, own, above, outer.unwrap_or_default()];
         !NOT_NATIVE
             .iter()
             .any(|cfg| attributes.iter().any(|text| text.contains(cfg)))
