@@ -777,6 +777,19 @@ mod tests {
     }
 
     #[test]
+    fn every_written_character_is_read_back() {
+        let ascii = (0..=0x7f_u8).map(char::from);
+        for c in ascii.chain(['é', '\u{2028}', '😀']) {
+            for text in [c.to_string(), format!("{c}\""), format!("\\ {c}")] {
+                let mut json = String::new();
+                write_string(&mut json, &text);
+                let read = Value::parse(&json);
+                assert_eq!(read.ok().as_ref().and_then(Value::as_str), Some(&*text));
+            }
+        }
+    }
+
+    #[test]
     fn refuses_what_is_not_json_or_is_read_differently_elsewhere() {
         for text in [
             "",
