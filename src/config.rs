@@ -778,6 +778,32 @@ mod tests {
     }
 
     #[test]
+    fn limits_may_be_equal_and_last_a_year() {
+        let limits = |session: &str| {
+            let config = configured(&format!(r#"{{"session": {{{session}}}}}"#)).unwrap();
+            [config.limits.idle, config.limits.absolute].map(Millis::as_secs)
+        };
+        assert_eq!(limits(r#""absolute": 31536000"#), [1800, 31_536_000]);
+        assert_eq!(limits(r#""idle": 60, "absolute": 60"#), [60, 60]);
+        assert_eq!(limits(r#""absolute": 60"#), [60, 60]);
+    }
+
+    #[test]
+    fn claims_are_listed_once_and_without_sub() {
+        let config = configured(r#"{"claims": ["sub", "email", "name", "email"]}"#).unwrap();
+        assert_eq!(config.claims, ["email", "name"]);
+    }
+
+    #[test]
+    fn longest_configuration_is_read() {
+        let config = r#"{"issuer":"https://id.example.com","clientId":"a","redirectUri":"/","scope":"openid","apis":[]}"#;
+        let longest = [config, &*" ".repeat(65_536 - config.len())].concat();
+        assert!(Config::parse(&longest, BASE).is_ok());
+        let error = Config::parse(&(longest + " "), BASE).unwrap_err();
+        assert!(error.message().contains("65536"), "{error}");
+    }
+
+    #[test]
     fn each_bad_value_is_named_with_the_reason() {
         let table = [
             (r#"{"issuer": null}"#, "`issuer` is missing"),
@@ -789,6 +815,22 @@ mod tests {
             (r#"{"issuer": "https://id.example.com?a"}"#, "without query"),
             (r#"{"issuer": "id.example.com"}"#, "https URL"),
             (r#"{"clientId": ""}"#, "`clientId` is \"\""),
+            (r#"{"clientId": "é"}"#, "`clientId` is \"?\""),
+            (
+                r#"{"redirectUri": "https://u@app.example.com/cb"}"#,
+                "without fragment",
+            ),
+            (r#"{"issuer": "https://u@id.example.com"}"#, "https URL"),
+            (
+                r#"{"session": {"absolute": 31536001}}"#,
+                "from 1 to 31536000",
+            ),
+            (
+                r#"{"session": {"audience": "x"}}"#,
+                "`session.audience`: there is no such option",
+            ),
+            (r#"{"client_secret": "x"}"#, "register a public client"),
+            (r#"{"claims": [1]}"#, "`claims` is [1]"),
             (
                 r#"{"redirectUri": "https://evil.test/cb"}"#,
                 "on the origin that serves the worker",
@@ -910,6 +952,7 @@ mod tests {
             ("scopes", "scope"),
             ("login_params", "loginParams"),
             ("idTokenSigningAlg", ""),
+            ("pxy", ""),
             ("response", ""),
             ("x", ""),
             ("", ""),

@@ -324,6 +324,16 @@ mod tests {
     use crate::{Code, Error};
 
     #[test]
+    fn a_hundred_rules_are_accepted() {
+        let with = |count| {
+            let rules = vec![r#"{"url":"https://a.test/"}"#; count].join(",");
+            configured(&format!(r#"{{"apis":[{rules}]}}"#))
+        };
+        assert!(with(100).is_ok());
+        assert!(with(101).is_err());
+    }
+
+    #[test]
     fn where_a_sockets_token_goes_is_checked_like_everything_else() {
         let rule = |place: &str| {
             configured(
