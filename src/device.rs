@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn refused_and_failed_authorizations_differ() {
         let code = |outcome: &Outcome| authorization(outcome).unwrap_err().code();
-        let reply = |status, text: &str| Outcome::Reply(json_reply(status, text));
+        let reply = |status, text: &str| Outcome::Reply(Box::new(json_reply(status, text)));
         let refused = reply(400, r#"{"error":"invalid_client"}"#);
         assert_eq!(code(&refused), Code::ClientRejected);
         for failed in [Outcome::Failed, reply(500, ""), reply(429, "")] {
@@ -321,7 +321,7 @@ mod tests {
         let busy = |seconds| {
             let mut reply = json_reply(429, "");
             reply.retry_after = Some(Millis::from_secs(seconds));
-            Outcome::Reply(reply)
+            Outcome::Reply(Box::new(reply))
         };
         assert_eq!(after(&busy(1), 5), 5);
         assert_eq!(after(&busy(30), 5), 30);
