@@ -39,6 +39,9 @@ const NEEDS_FULL =
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>
 
+/** A text of words.ts. */
+const A_FUNCTION = '\x07i'
+
 const configInvalid = (message: string): Fault => ({ code: 'config_invalid', message })
 
 /** The page's last message, as it writes it: a worker may outlive any number of pages. */
@@ -77,7 +80,7 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
   if (started) {
     const fault = configInvalid('vault() was called twice in one worker')
     end(fault)
-    throw new StrongroomError(fault.code, fault.message)
+    throw new StrongroomError(fault.code, `${fault.message}. Call it once per worker file.`)
   }
   started = true
   start(config, options).catch((error) =>
@@ -87,7 +90,12 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   // At once: what the caller does with the object afterwards is of no effect.
-  const json = JSON.stringify(config) ?? 'null'
+  const json =
+    JSON.stringify(config, (name, value) => {
+      // JSON would leave it out; in an array it becomes null, which the core refuses.
+      if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
+      return value
+    }) ?? 'null'
   // Bundlers look for exactly these expressions.
   wasm ??= NEEDS_FULL.test(json)
     ? new URL('./strongroom_full_bg.wasm', import.meta.url)

@@ -65,6 +65,8 @@ const OPTIONS = {
     /`apis\[0\]\.method`.*did you mean `methods`\?/,
   ],
   'an option that resembles none': [{ nonsense: 1 }, /^`nonsense`: there is no such option.*$/],
+  'a limit outside of session': [{ idle: 60 }, /`idle`.*did you mean `session\.idle`\?/],
+  'persist outside of session': [{ persist: 'sealed' }, /`persist`.*did you mean `session\.persist`\?/],
   'scopes in place of scope': [{ scopes: 'openid' }, /`scopes`.*did you mean `scope`\?/],
   'audience at the top level': [{ audience: 'a' }, /`audience`.*authorizationParams: \{ audience/],
   'a scope that is an array': [{ scope: ['openid'] }, /`scope`.*a string of scopes/],
@@ -100,6 +102,20 @@ test('config_invalid: what is not JSON', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault({ issuer: 1n })`)
   assert.equal((await outcome()).code, 'config_invalid')
 })
+
+for (const [name, changes] of Object.entries({
+  requestTimeout: 'requestTimeout() {}',
+  url: 'apis: [{ url: () => "https://api.example.com/" }]',
+  idle: 'session: { idle: () => 60 }',
+})) {
+  test(`config_invalid: a function in place of ${name}`, time, async () => {
+    app.setWorker(`import { vault } from '/strongroom/worker.js'
+vault({ ...${JSON.stringify(app.config)}, ${changes} })`)
+    const error = await outcome()
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, new RegExp(`^\`${name}\` is a function: write the value that it returns`))
+  })
+}
 
 test('config_invalid: vault() called twice', time, async () => {
   const twice = `import { vault } from '/strongroom/worker.js'
