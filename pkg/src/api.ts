@@ -60,7 +60,11 @@ export interface Strongroom {
    * reached: the session is over either way.
    */
   logout(options?: LogoutOptions): Promise<LogoutResult>
-  /** Calls `listener` on each event; returns the function that stops it. */
+  /**
+   * Calls `listener` on each event; returns the function that stops it.
+   *
+   * @throws {@link StrongroomError} `message_invalid` if there is no event of this name.
+   */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
   /** What the vault holds, without its values. Needs `inspect: true` in the configuration. */
   inspect(): Promise<Holding[]>

@@ -2,6 +2,10 @@
 import { isAnswer, lacksState, stateOf, withoutAnswer } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Link } from './port.js'
+import { refuse } from './spell.js'
+
+/** A text of words.ts. */
+const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>
 
@@ -22,6 +26,8 @@ const track = (result: Result): Result => {
 
 /** Finishes a login, if the page's address is the answer to one. */
 export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
+  // An object of options, or an event.
+  if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
   const before = handled.get(url.href)
   if (before) return before

@@ -69,12 +69,14 @@ interface Told {
   reason: EndReason | null
 }
 
-/** See `connect` of index.ts. The last is index.js's own, or it would be here twice. */
+/** See `connect` of index.ts. The last three are index.js's own, or they would be here twice. */
 export const connect = async (
   address: string,
   timeout: number,
   resume: ConnectOptions['resume'],
   refuse: typeof Refuse,
+  refuseOption: (call: string, name: string) => Promise<never>,
+  listening: (events: EventTarget) => Strongroom['on'],
 ): Promise<Strongroom> => {
   const home = new URL(address, location.href)
   if (/\.[cm]?[jt]sx?$/.test(home.pathname)) {
@@ -385,7 +387,7 @@ export const connect = async (
       const { prompt, loginHint, uiLocales, acrValues, maxAge, scope, params = {}, ...unknown } = wanted
       const refusal = (code: string, message?: string) => refuse(code, message).catch(reject)
       const [stray] = Object.keys(unknown)
-      if (stray) return void refusal('message_invalid', `login option ${stray} is unknown`)
+      if (stray) return void refuseOption('login', stray).catch(reject)
       if (mode === 'device' || onCode) {
         return void refusal('unsupported', 'a login on another device needs a vault in the browser')
       }
@@ -491,7 +493,8 @@ export const connect = async (
     },
     login,
     handleCallback: async () => null,
-    async logout({ provider = false }: LogoutOptions = {}) {
+    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+      for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       if (isClosed) return refuse('closed')
       const response = await ask('logout', USER, { method: 'POST' })
       const fault = await faultOf(response)
@@ -503,7 +506,7 @@ export const connect = async (
       if (provider) location.assign(new URL(url, location.origin))
       return { revoked }
     },
-    on: (type, listener) => listen(events, type, ({ detail }: CustomEvent) => listener(detail)),
+    on: listening(events),
     inspect: () => refuse('unsupported', 'a token handler tells no page what it holds'),
     async reconnect() {},
     close() {

@@ -24,12 +24,30 @@ type AnyWorker = SharedWorker | Worker
 /** Texts of words.ts. */
 const NO_BROWSER = '\x07c'
 const NO_CALLBACK = '\x07d'
+const NO_OPTION = '\x07g'
+
+/** All events: see `Events` in api.ts. */
+const EVENTS = ['change', 'expiring', 'failed', 'trace']
 
 /** Milliseconds after which a page that has not called `handleCallback()` is reminded. */
 const REMINDER = 5000
 
 export type * from './api.js'
 export { StrongroomError }
+
+/** Rejects because this call has no option of this name. */
+const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
+
+/** Returns an `on()` for these events. */
+const listening =
+  (events: EventTarget): Strongroom['on'] =>
+  (type, listener) => {
+    // It throws at once, so its text cannot be loaded first.
+    if (!EVENTS.includes(type)) {
+      throw new StrongroomError('message_invalid', `on() has no event '${type}', only ${EVENTS}.`)
+    }
+    return listen(events, type, ({ detail }: CustomEvent) => listener(detail))
+  }
 
 /**
  * Connects the page to the vault in `worker`.
@@ -50,11 +68,12 @@ export { StrongroomError }
  */
 export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
-  { timeout = 10, resume }: ConnectOptions = {},
+  { timeout = 10, resume, ...unknown }: ConnectOptions = {},
 ): Promise<Strongroom> => {
   if (!globalThis.isSecureContext) return refuse('unsupported', NO_BROWSER)
+  for (const name of Object.keys(unknown)) return refuseOption('connect', name)
   if (typeof worker === 'string') {
-    return (await import('./edge-room.js')).connect(worker, timeout, resume, refuse)
+    return (await import('./edge-room.js')).connect(worker, timeout, resume, refuse, refuseOption, listening)
   }
   const resuming = resume && import('./resume.js')
   let running: Link['at'] = typeof worker === 'function' ? await worker() : worker
@@ -159,15 +178,14 @@ export const connect = async (
       clearTimeout(reminder)
       return handleCallback(link, url)
     },
-    async logout({ provider = false, returnTo }: LogoutOptions = {}) {
+    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+      for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       const back = returnTo && new URL(returnTo, location.href).href
       const done = await link.query({ t: 'logout', provider, returnTo: back })
       if (done.url) location.assign(webUrl(done.url))
       return { revoked: done.revoked }
     },
-    on(type, listener) {
-      return listen(events, type, ({ detail }: CustomEvent) => listener(detail))
-    },
+    on: listening(events),
     async inspect() {
       return (await link.query({ t: 'inspect' })).holdings
     },

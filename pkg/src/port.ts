@@ -12,6 +12,9 @@ import { listen } from './listen.js'
 import { lockName, PROTOCOL, type Demand, type PageMessage, type VaultMessage } from './messages.js'
 import { inWords } from './spell.js'
 
+/** A text of words.ts. */
+const NO_WORKER = '\x07f'
+
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
 /** A message that starts something; the link gives it its id. */
@@ -127,12 +130,16 @@ export const open = (
     let isOpen = false
     let stopWaiting: (() => void) | undefined
     let hasRetired = false
+    const door = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
+    if (!door?.postMessage) return void inWords('unsupported', `${worker}${NO_WORKER}`).then(reject)
     const { locks = navigator.locks } = worker as Partial<FrameDoor>
 
     const send = (message: PageMessage, payload?: Payload) => {
       // All but a blob, which is passed on by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
-      port.postMessage([JSON.stringify(message), payload], transfer)
+      // JSON would leave out an option that is a function, and the vault could not refuse it. It refuses `true` instead.
+      const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
+      port.postMessage([text, payload], transfer)
     }
     const link: Link = {
       at: worker,
@@ -255,7 +262,6 @@ export const open = (
       // A page that is prerendered gets its worker when it is shown.
       if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', wait)
       else wait()
-      const door = 'port' in worker ? worker.port : worker
       door.postMessage('strongroom', [port2])
       send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
       // It may have ended with nobody there to see it.

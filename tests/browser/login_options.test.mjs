@@ -25,7 +25,7 @@ async function refusal(options) {
 test('message_invalid: an option that there is not is named, its value is not', time, async () => {
   const { code, message } = await refusal({ loginhint: 's3cret' })
   assert.equal(code, 'message_invalid')
-  assert.match(message, /'loginhint'/)
+  assert.match(message, /`loginhint` \(did you mean `loginHint`\?\)/)
   assert.doesNotMatch(message, /s3cret/)
 })
 
@@ -51,7 +51,7 @@ test('in the larger module too', time, async () => {
   app.setConfig({ loginScopes: ['orders'] })
   const { code, message } = await refusal({ maxage: 5 })
   assert.equal(code, 'message_invalid')
-  assert.match(message, /login\(\) has no option 'maxage'/)
+  assert.match(message, /login\(\) has no option `maxage` \(did you mean `maxAge`\?\)/)
 })
 
 test('config_invalid: a switch that there is not, though it is off', time, async () => {

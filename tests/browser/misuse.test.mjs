@@ -1,7 +1,7 @@
 // Mistakes in wiring strongroom up: each is reported at once, with what to do instead.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { startApp } from '../support/app.mjs'
+import { booted, startApp } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }
 
@@ -43,6 +43,89 @@ test('a script passed as a string is not a token handler: connect() says what to
     assert.ok(error.message.includes(script.split('?')[0]), error.message)
   }
   await page.context().close()
+})
+
+test('connect() says what to pass in place of what its function made', time, async () => {
+  const page = await app.open('/empty')
+  const outcomes = await page.evaluate(async () =>
+    Promise.all(
+      [() => './auth.worker.ts', () => undefined, async () => ({}), () => document.body, null].map((given) =>
+        settle(connect(given)),
+      ),
+    ),
+  )
+  for (const { error } of outcomes) {
+    assert.equal(error.code, 'unsupported')
+    assert.match(error.message, /not a worker.*new SharedWorker\(new URL\(/)
+  }
+  assert.ok(outcomes[0].error.message.includes('./auth.worker.ts'), outcomes[0].error.message)
+  await page.context().close()
+})
+
+/** The code and message with which this call on a connected page is refused. */
+async function refusal(call) {
+  const page = await app.open()
+  await booted(page)
+  const { error } = await page.evaluate(call)
+  await page.context().close()
+  return error
+}
+
+for (const [name, call, message] of [
+  [
+    'connect()',
+    () => settle(connect(create.shared(), { timeOut: 5 })),
+    /^connect\(\) has no option `timeOut` \(did you mean `timeout`\?\)/,
+  ],
+  [
+    'logout()',
+    () => settle(room.logout({ return_to: '/' })),
+    /^logout\(\) has no option `return_to` \(did you mean `returnTo`\?\)/,
+  ],
+  [
+    'logout() of no resemblance',
+    () => settle(room.logout({ all: true })),
+    /^logout\(\) has no option 'all'\. /,
+  ],
+  [
+    'login()',
+    () => settle(room.login({ login_hint: 'alice' })),
+    /^login\(\) has no option `login_hint` \(did you mean `loginHint`\?\)/,
+  ],
+  [
+    'login(), with a function',
+    () => settle(room.login({ oncode() {} })),
+    /^login\(\) has no option `oncode` \(did you mean `onCode`\?\)/,
+  ],
+  [
+    'handleCallback()',
+    () => settle(room.handleCallback({ returnTo: '/' })),
+    /^handleCallback\(\) takes an address, /,
+  ],
+]) {
+  test(`message_invalid: unknown option of ${name}`, time, async () => {
+    const error = await refusal(call)
+    assert.equal(error.code, 'message_invalid')
+    assert.match(error.message, message)
+  })
+}
+
+for (const [name, call] of Object.entries({
+  'logout()': () => settle(room.logout(new MouseEvent('click'))),
+  'login()': () => settle(room.login(new MouseEvent('click'))),
+})) {
+  test(`message_invalid: ${name} as an event handler`, time, async () => {
+    const error = await refusal(call)
+    assert.equal(error.code, 'message_invalid')
+    assert.match(error.message, /was passed an event: write \(\) => log/)
+  })
+}
+
+test('message_invalid: on() throws for an unknown event and names the known ones', time, async () => {
+  const error = await refusal(() => settle((async () => room.on('changed', () => {}))()))
+  assert.equal(error.code, 'message_invalid')
+  assert.ok(error.isStrongroomError)
+  assert.match(error.message, /'changed', only change,expiring,failed,trace\./)
 })
 
 test('vault() in a page throws, and loads nothing', time, async () => {

@@ -140,6 +140,17 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(await login({ mode: 'device' }), 'unsupported')
       assert.equal(await login({ scope: 'more' }), 'unsupported')
       assert.equal(await login({ hint: 'alice' }), 'message_invalid')
+      const misspelled = await page.evaluate(async () => [
+        await settle(room.login({ login_hint: 'alice' })),
+        await settle(room.logout({ return_to: '/' })),
+        await settle(connect('/auth', { timeOut: 5 })),
+        await settle((async () => room.on('changed', () => {}))()),
+      ])
+      for (const [i, meant] of ['`loginHint`', '`returnTo`', '`timeout`', 'change,'].entries()) {
+        const { code, message } = misspelled[i].error
+        assert.equal(code, 'message_invalid')
+        assert.ok(message.includes(meant), message)
+      }
       const inspected = await page.evaluate(() => settle(room.inspect()))
       assert.equal(inspected.error.code, 'unsupported')
       const connects = (...given) =>
