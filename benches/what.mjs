@@ -8,6 +8,7 @@
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { SELDOM } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -20,16 +21,7 @@ async function script(entry) {
     entryPoints: [`pkg/src/${entry}.ts`],
     bundle: true,
     // What is loaded only if it is needed is apart.
-    external: [
-      'words',
-      'worker-failure',
-      'relay',
-      'resume',
-      'reconnect',
-      'live',
-      'connect-frame',
-      'edge-room',
-    ].map((name) => `./${name}.js`),
+    external: SELDOM.map((name) => `./${name}.js`),
     format: 'esm',
     target: 'es2022',
     minify: true,

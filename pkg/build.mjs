@@ -15,13 +15,14 @@
  *
  * Each entry is a file of its own, without shared chunks: the page loads one file, the worker loads
  * one file and the wasm, and neither waits for a second round trip. Only what most pages never need is apart,
- * in files that the page imports when it does: see SELDOM.
+ * in files that the page imports when it does: see entries.mjs.
  */
 import { build } from 'esbuild'
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
+import { SELDOM } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -51,23 +52,6 @@ const shrink = async (entry, lineLimit = false) => {
   const { code } = await minify(await readFile(file, 'utf8'), options)
   await writeFile(file, code)
 }
-
-/**
- * Files that the page imports only when it needs them: error messages; the reason why a worker did not start; popups;
- * resuming a session; reconnecting to a vault; event sources and sockets; the clients of a vault on its own origin and of
- * a token handler; forms that the engine cannot read.
- */
-const SELDOM = [
-  'words',
-  'worker-failure',
-  'relay',
-  'resume',
-  'reconnect',
-  'live',
-  'connect-frame',
-  'edge-room',
-  'form',
-]
 
 /** What runs on a server. */
 const ADAPTERS = ['hono', 'next', 'sveltekit', 'astro'].map((framework) => `edge/${framework}`)

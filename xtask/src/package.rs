@@ -34,16 +34,22 @@ pub(crate) fn build() -> Result<()> {
 }
 
 fn package() -> Result<()> {
-    let inputs = ["pkg/src", "pkg/glue", "pkg/build.mjs", "pkg/package.json"]
-        .into_iter()
-        .chain(PROJECTS)
-        .chain([
-            "package-lock.json",
-            "README.md",
-            "docs",
-            "LICENSE-MIT",
-            "LICENSE-APACHE",
-        ]);
+    let inputs = [
+        "pkg/src",
+        "pkg/glue",
+        "pkg/build.mjs",
+        "pkg/entries.mjs",
+        "pkg/package.json",
+    ]
+    .into_iter()
+    .chain(PROJECTS)
+    .chain([
+        "package-lock.json",
+        "README.md",
+        "docs",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+    ]);
     let stamp = Stamp::of("package", &inputs.map(at).collect::<Vec<_>>(), &[])?;
     let outputs = [
         "index.js",
