@@ -43,10 +43,11 @@ export interface Strongroom {
    * Signs the user in by the authorization code flow with PKCE (RFC 6749 4.1, RFC 7636).
    *
    * `redirect` leaves the page; the promise settles only if that fails. If `handleCallback()` of this page is in flight,
-   * or begins in the same turn, `login()` waits for it first. It resolves if the callback brings a session and these options ask for no more than
-   * the finished login did. It rejects with the callback's error. See docs/login.md. `popup` must be called in a click
-   * handler and resolves with the session. `device` is for screens without a keyboard (RFC 8628): `onCode` is
-   * told what the user types in elsewhere, and the promise resolves with the session.
+   * or begins in the same turn, `login()` waits for it first. It resolves if the callback brings a session and these
+   * options ask for no more than the finished login did. It rejects with the callback's error. See docs/login.md.
+   * `popup` must be called in a click handler and resolves with the session. `device` is for screens without a keyboard
+   * (RFC 8628): `onCode` receives the code that the user types in on another device, and the promise resolves with the
+   * session.
    */
   login(options?: LoginOptions): Promise<Session>
   /**

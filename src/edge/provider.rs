@@ -272,9 +272,8 @@ impl Task {
         Ok(self.send_proven(request, session.key.as_ref()).await)
     }
 
-    /// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. It may fail; the session
-    /// is over either way.
-    /// Returns true if the provider has confirmed the revocation.
+    /// Revokes a session's refresh token (RFC 7009), if the provider has an endpoint for that. Returns true if the
+    /// provider has confirmed it. The session is over either way.
     pub(super) async fn revoke(&self, session: &Session) -> bool {
         let Some(refresh_token) = &session.refresh_token else {
             return false;
