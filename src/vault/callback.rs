@@ -68,7 +68,7 @@ impl Stage {
 impl Vault {
     pub(super) fn callback(&mut self, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
-            let why = words!("32 callbacks are under way already");
+            let why = words!("32 callbacks are in flight already");
             return self.decline(port, id, Code::LimitExceeded, why);
         }
         let answer = match Answer::parse(&self.config, &self.config.redirect_uri, url) {

@@ -138,11 +138,11 @@ impl Vault {
     pub(super) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
-            let message = words!("512 calls of this page, or 1024 of all, are under way already");
+            let message = words!("512 calls of this page, or 1024 of all, are in flight already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         if self.calls.iter().any(|c| c.port == port && c.id == id) {
-            let message = words!("a call with this id is under way");
+            let message = words!("a call with this id is in flight");
             return Err(Error::new(Code::MessageInvalid, message));
         }
         Ok(())

@@ -126,7 +126,7 @@ impl Logins {
         }
     }
 
-    /// None is forgotten for another one: script could then have the vault go by what it wrote to the store.
+    /// Remembers a login. Never evicts one to make room: the vault would then trust what script wrote to the store.
     fn remember(&mut self, key: String, pending: Box<Pending>) {
         self.remembered.push((key, pending));
     }
@@ -142,7 +142,7 @@ impl Vault {
         let logins = self.logins.under_way.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
         if self.logins.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
-            let why = words!("4 logins of this page, or 32 of all, are under way already");
+            let why = words!("4 logins of this page, or 32 of all, are in flight already");
             return self.decline(port, id, Code::LimitExceeded, why);
         }
         self.logins.under_way.push(Box::new(Login {

@@ -306,7 +306,7 @@ impl Life {
             self.tally.steps += 1;
         }
         if self.more_dice.roll(30) == 0 {
-            self.sessions_are_suspected();
+            self.provoke_suspicion();
         }
         self.faults_stop();
         self.recovers();
@@ -1255,8 +1255,8 @@ impl Life {
         }
     }
 
-    /// The provider refuses every refresh and gives no reason, until sessions are suspected.
-    fn sessions_are_suspected(&mut self) {
+    /// Lets the provider refuse every refresh without a reason, until the vaults suspect their sessions.
+    fn provoke_suspicion(&mut self) {
         self.tell("the provider refuses every refresh without a reason");
         self.refuses_without_reason = true;
         self.run(self.lifetime);
