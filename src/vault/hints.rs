@@ -6,8 +6,9 @@
 //!
 //! | hint | what a vault does |
 //! |---|---|
-//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session |
+//! | sign-out, written to the store | looks at the store if its own session is there and the store works; otherwise ends its session. Before it greets its pages, it waits for the store to have the end |
 //! | sign-out, known to no store | ends its session |
+//! | sign-out that could not be written | ends its session if that began before the sign-out |
 //! | sign-in | without a store: tells its pages that somebody is signed in elsewhere |
 //! | sign-in in a newer build | asks its pages to reconnect, and stops within [`STOP_AFTER`] |
 //!
@@ -34,10 +35,13 @@ const STOP_AFTER: Millis = Millis::from_secs(300);
 pub enum News {
     /// Somebody signed out, and no store has the end of the session.
     SignedOut,
-    /// Somebody signed out, and the store that vaults share has the end of the session, or will have it soon.
+    /// Somebody signed out, and the store that vaults share has the end of the session, or will have it soon. If it
+    /// cannot be written, [`News::NotStored`] follows.
     SignedOutInStore,
     /// Somebody signed in.
     SignedIn,
+    /// The store may never have the sign-out that was announced at [`Hint::loaded`].
+    NotStored,
 }
 
 /// A hint between vaults.
@@ -47,7 +51,7 @@ pub struct Hint {
     pub news: News,
     /// The build of the vault in which it happened: [`Config::build`].
     pub build: u16,
-    /// The time at which the newest page of that vault was loaded.
+    /// The time at which the newest page of that vault was loaded; for [`News::NotStored`], that of the sign-out.
     pub loaded: UnixMillis,
 }
 
@@ -56,6 +60,7 @@ impl Hint {
     #[must_use]
     pub fn to_number(self) -> f64 {
         let news = match self.news {
+            News::NotStored => 0,
             News::SignedOut => 1,
             News::SignedOutInStore => 2,
             News::SignedIn => 3,
@@ -72,6 +77,7 @@ impl Hint {
             1 => News::SignedOut,
             2 => News::SignedOutInStore,
             3 => News::SignedIn,
+            _ if number >> 18 > 0 => News::NotStored,
             _ => return None,
         };
         Some(Self {
@@ -109,6 +115,8 @@ pub(super) struct Hints {
     /// The time at which this vault stops. Its pages have been told.
     stop_at: Option<Millis>,
     has_stopped: bool,
+    /// The time of a sign-out for which other vaults look in the store, which does not have it yet.
+    awaits_store: Option<UnixMillis>,
 }
 
 impl Hints {
@@ -122,11 +130,25 @@ impl Vault {
     /// Tells the other vaults that a page signs out here. Call this while the session is still there.
     pub(super) fn announce_sign_out(&mut self) {
         let is_stored = self.is_in_store();
+        self.hints.awaits_store = is_stored.then_some(self.now.wall);
         self.announce(if is_stored {
             News::SignedOutInStore
         } else {
             News::SignedOut
         });
+    }
+
+    /// The store has what a sign-out here has changed.
+    pub(super) const fn sign_out_stored(&mut self) {
+        self.hints.awaits_store = None;
+    }
+
+    /// The store may never have the sign-out that was announced: other vaults must not rely on it.
+    pub(super) fn sign_out_not_stored(&mut self) {
+        if let Some(at) = self.hints.awaits_store.take() {
+            // A hint has whole seconds.
+            self.announce_at(News::NotStored, at.saturating_add(999));
+        }
     }
 
     /// Tells the other vaults that somebody has signed in here.
@@ -136,10 +158,14 @@ impl Vault {
     }
 
     fn announce(&mut self, news: News) {
+        self.announce_at(news, self.hints.loaded);
+    }
+
+    fn announce_at(&mut self, news: News, loaded: UnixMillis) {
         self.outputs.push(Output::Hint(Hint {
             news,
             build: self.config.build,
-            loaded: self.hints.loaded,
+            loaded,
         }));
     }
 
@@ -148,6 +174,7 @@ impl Vault {
         match hint.news {
             News::SignedOut => self.signed_out_elsewhere(false),
             News::SignedOutInStore => self.signed_out_elsewhere(true),
+            News::NotStored => self.not_stored_elsewhere(hint.loaded),
             News::SignedIn => {
                 let is_newer = hint.loaded / 1000 > self.hints.loaded / 1000;
                 self.signed_in_elsewhere(is_newer && hint.build != self.config.build);
@@ -156,6 +183,7 @@ impl Vault {
     }
 
     fn signed_out_elsewhere(&mut self, is_stored: bool) {
+        self.signed_out_while_loading((!is_stored).then_some(self.now.wall));
         if is_stored && self.is_in_store() {
             // The store decides: somebody may have signed in since.
             let now = self.now.monotonic;
@@ -174,6 +202,19 @@ impl Vault {
         } else if was_elsewhere != Some(false) {
             // A vault that started after the sign-in does not know of it, but its pages may.
             self.broadcast_session();
+        }
+    }
+
+    /// The end of sessions that began before `at` is in no store.
+    fn not_stored_elsewhere(&mut self, at: UnixMillis) {
+        if !self.keeps() {
+            return;
+        }
+        self.signed_out_while_loading(Some(at));
+        let session = self.session.as_ref().map(|session| *session.beginning());
+        if let Some(began) = session.filter(|began| began.wall <= at) {
+            self.end_session(EndReason::LoggedOut);
+            self.end_none_after(&began);
         }
     }
 

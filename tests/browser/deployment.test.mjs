@@ -81,13 +81,19 @@ async function twoTabs(app, deploy, { signsIn = true, open = () => app.open() } 
 }
 
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
-/** Waits until the last thing that the page hears is the sign-out: it may be about to move to another vault. */
-const hasHeardOfSignOut = (page) =>
-  page.waitForFunction(
-    () => !room.session && !changes.at(-1).session && changes.at(-1).reason === 'logged_out',
-    null,
-    { polling: 20 },
-  )
+/** Signs out in one of the tabs. All of them hear of it, and of no session after that. */
+async function signOut(tabs, first) {
+  const before = await Promise.all(tabs.map((tab) => tab.evaluate(() => changes.length)))
+  await tabs[first].evaluate(() => room.logout())
+  for (const tab of tabs) {
+    await isSignedIn(tab, false)
+    assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
+  }
+  for (const [i, tab] of tabs.entries()) {
+    const heard = await tab.evaluate((from) => changes.slice(from).map(({ session }) => !!session), before[i])
+    assert.ok(heard.lastIndexOf(true) < heard.indexOf(false), `tab ${i} heard: ${heard}`)
+  }
+}
 
 const CASES = [
   ['hashed names', 'shared', deployHashed],
@@ -106,10 +112,7 @@ for (const [names, kind, deploy] of CASES) {
         // In memory both deployments have a session of their own.
         if (persist === 'memory') await signIn(tabs[1])
         await isSignedIn(tabs[1])
-        await tabs[first].evaluate(() => room.logout())
-        for (const tab of tabs) {
-          await hasHeardOfSignOut(tab)
-        }
+        await signOut(tabs, first)
         await app.close()
       }
     })
@@ -130,10 +133,7 @@ for (const [names, kind, deploy] of CASES) {
       if (!hasKey) await signIn(tabs[1])
       assert.equal((await session(tabs[0])).kept, true)
       assert.equal((await session(tabs[1])).kept, hasKey)
-      await tabs[first].evaluate(() => room.logout())
-      for (const tab of tabs) {
-        await hasHeardOfSignOut(tab)
-      }
+      await signOut(tabs, first)
       // Nothing is left that a reload would bring back.
       await tabs[0].goto(`${app.site.origin}/`)
       await booted(tabs[0])

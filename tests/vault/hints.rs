@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use strongroom::clock::Millis;
 use strongroom::config::Config;
+use strongroom::json::Value;
 use strongroom::vault::{Hint, News, hints_channel};
 
 use crate::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
@@ -149,6 +150,142 @@ fn stored_sign_out_counts_if_store_fails() {
     assert_eq!(world.reason(page), Some("logged_out"));
 }
 
+/// A vault that has begun to read the session of another vault's page, and its own page, which is not greeted yet.
+fn loading() -> (World, u32, usize, u32) {
+    let (mut world, page) = signed_in(SEALED, 0);
+    world.reads_early = true;
+    world.hold(&[Kind::Load]);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    world.delay_pending_loads();
+    world.unhold_kind(Kind::Load);
+    (world, page, other, other_page)
+}
+
+fn was_told_of_a_session(world: &World, page: u32) -> bool {
+    let mut told = world.page(page).messages.iter();
+    told.any(|message| matches!(message.get("session"), Some(Value::Object(_))))
+}
+
+#[test]
+fn pages_are_not_greeted_with_an_ended_session() {
+    let (mut world, page, _, other_page) = loading();
+    world.logout(page);
+    world.settle();
+    assert!(world.page(other_page).messages.is_empty());
+    world.unhold();
+    world.settle();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+    assert!(!was_told_of_a_session(&world, other_page));
+}
+
+#[test]
+fn storeless_sign_out_counts_before_pages_are_greeted() {
+    for is_slow in [false, true] {
+        let (mut world, _, other, other_page) = loading();
+        world.hint_of_logout(other, sign_out(MEMORY));
+        if is_slow {
+            world.advance(Duration::from_secs(4));
+        }
+        world.unhold();
+        world.advance(Duration::from_secs(2));
+        let reason = if is_slow {
+            "storage_lost"
+        } else {
+            "logged_out"
+        };
+        assert_eq!(world.reason(other_page), Some(reason));
+        assert!(!was_told_of_a_session(&world, other_page));
+        assert!(world.provider.has_revoked_everything());
+    }
+}
+
+#[test]
+fn storeless_sign_out_does_not_end_the_next_session() {
+    let mut world = World::with(SEALED);
+    let page = world.open();
+    world.settle();
+    world.hold(&[Kind::Load]);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    world.hint_of_logout(other, sign_out(MEMORY));
+    world.release();
+    world.sign_in(page);
+    assert!(world.session(other_page).is_some());
+}
+
+#[test]
+fn announced_end_is_awaited_before_pages_are_greeted() {
+    let (mut world, page, other, other_page) = loading();
+    world.hold(&[Kind::Persist]);
+    world.logout(page);
+    let announced = last_hint(&world);
+    world.hint(other, announced);
+    world.unhold();
+    world.settle();
+    assert!(world.page(other_page).messages.is_empty());
+    world.release();
+    world.settle();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+    assert!(!was_told_of_a_session(&world, other_page));
+}
+
+#[test]
+fn forged_sign_outs_delay_pages_by_three_seconds() {
+    let (mut world, _, other, other_page) = loading();
+    let hint = sign_out(SEALED);
+    for _ in 0..30 {
+        world.hint(other, hint);
+        world.unhold();
+        world.advance(Duration::from_millis(100));
+    }
+    assert!(world.session(other_page).is_some());
+}
+
+#[test]
+fn failed_write_ends_the_session_elsewhere() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    world.spreads_hints = true;
+    world.store.is_full = true;
+    world.logout(page);
+    world.settle();
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+}
+
+#[test]
+fn failed_write_spares_later_sessions() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    world.spreads_hints = true;
+    world.hold_in(0, Kind::Persist);
+    world.logout(page);
+    world.pass(Millis::from_secs(1));
+    world.sign_in(other_page);
+    world.advance(Duration::from_secs(11));
+    assert!(world.session(other_page).is_some());
+    assert!(calls_api(&mut world, other_page));
+}
+
+#[test]
+fn stuck_store_ends_the_session_elsewhere() {
+    let (mut world, page) = signed_in(SEALED, 0);
+    let other = world.add_vault();
+    let other_page = world.open_in(other);
+    world.settle();
+    world.spreads_hints = true;
+    world.hold_in(0, Kind::Persist);
+    world.logout(page);
+    world.advance(Duration::from_secs(11));
+    assert_eq!(world.reason(other_page), Some("logged_out"));
+}
+
 #[test]
 fn forged_sign_outs_cause_one_look_a_second() {
     let (mut world, _) = signed_in(SEALED, 0);
@@ -195,7 +332,12 @@ fn ends_other_than_logout_are_not_announced() {
 #[test]
 fn hint_is_read_back_to_the_second() {
     let loaded = 1_790_000_000_999;
-    for news in [News::SignedOut, News::SignedOutInStore, News::SignedIn] {
+    for news in [
+        News::SignedOut,
+        News::SignedOutInStore,
+        News::SignedIn,
+        News::NotStored,
+    ] {
         for build in [0, 1, u16::MAX] {
             let read = Hint::from_number(
                 Hint {

@@ -64,9 +64,9 @@ impl Vault {
 
     /// The logout was another vault's, at a time that nobody knows here: it says nothing of sessions that
     /// began after this one.
-    pub(super) fn end_none_but(&mut self, session: &Session) {
+    pub(in crate::vault) fn end_none_after(&mut self, began: &Instant) {
         if let Some(ended) = &mut self.keeper.ended {
-            ended.at = *session.beginning();
+            ended.at = *began;
         }
     }
 
@@ -112,6 +112,7 @@ impl Vault {
     /// A mark was written, or could not be.
     pub(in crate::vault) fn marked(&mut self, ok: bool) {
         if ok {
+            self.sign_out_stored();
             self.outputs.push(Output::Announce);
         }
         if !self.operations.iter().any(|o| o.purpose == Purpose::Mark) {

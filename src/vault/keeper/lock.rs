@@ -187,6 +187,7 @@ impl Vault {
                 self.keeper.ended = None;
                 self.keeper.wants_save = false;
                 self.keeper.is_known = self.session.is_some();
+                self.sign_out_stored();
             }
             self.outputs.push(Output::Announce);
         } else {
@@ -218,6 +219,7 @@ impl Vault {
     }
 
     pub(super) fn try_later(&mut self) {
+        self.sign_out_not_stored();
         let wait = back_off(self.keeper.failures);
         self.keeper.failures += 1;
         self.logouts_kept();

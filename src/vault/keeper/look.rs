@@ -7,12 +7,12 @@ use super::back_off;
 use super::end::mark_of;
 use super::lock::Lock;
 use crate::Secret;
-use crate::clock::Millis;
+use crate::clock::{Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
 use crate::vault::{Output, Purpose, Taken, Vault};
 
-/// How long a look at the store may take: a page waits for the first one.
+/// How long a look at the store may take: a page waits for the first one, and for others that begin within this time.
 const PATIENCE: Millis = Millis::from_secs(3);
 
 /// What was found in the store.
@@ -67,6 +67,13 @@ pub(super) struct Looks {
     failed: u32,
     /// The store was looked at; until then no page is greeted.
     has_looked: bool,
+    /// From then on, no further look delays the greeting of pages.
+    greet_by: Option<Millis>,
+    /// A sign-out elsewhere before pages are greeted, the end of which the store is about to have.
+    expects_end: bool,
+    /// A sign-out elsewhere before pages are greeted, which the store may never have: it ends sessions that began by
+    /// this time.
+    signed_out_at: Option<UnixMillis>,
 }
 
 impl Looks {
@@ -78,7 +85,8 @@ impl Looks {
 impl Vault {
     /// With the first input: the store may have a session.
     pub(in crate::vault) fn begin_keeping(&mut self) {
-        if self.keeps() && !self.keeper.looks.has_looked {
+        if self.keeps() && self.keeper.looks.greet_by.is_none() {
+            self.keeper.looks.greet_by = Some(self.now.monotonic + PATIENCE);
             self.look();
         }
     }
@@ -93,6 +101,7 @@ impl Vault {
         if !self.keeps() {
             return;
         }
+        self.keeper.looks.expects_end = false;
         // Who wrote has had the lock, and may have given it back.
         self.keeper.retry_at = self.keeper.retry_at.map(|_| self.now.monotonic);
         if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh_is_sent() {
@@ -101,6 +110,40 @@ impl Vault {
         } else {
             self.keeper.looks.after_lock = true;
         }
+    }
+
+    /// Somebody signed out elsewhere. If no page is greeted yet, none is told of the session that the store still has.
+    /// `at` is the time of the sign-out, unless the store is about to have it.
+    pub(in crate::vault) fn signed_out_while_loading(&mut self, at: Option<UnixMillis>) {
+        if !self.is_loading() {
+            return;
+        }
+        let looks = &mut self.keeper.looks;
+        if at.is_some() {
+            looks.signed_out_at = looks.signed_out_at.max(at);
+            self.look();
+        } else {
+            looks.expects_end = true;
+        }
+    }
+
+    /// Returns true if what was found may be older than a sign-out or another change. The store is then read again before
+    /// pages are greeted.
+    fn is_superseded(&mut self, stored: &Stored) -> bool {
+        let looks = &mut self.keeper.looks;
+        let greet_by = looks.greet_by.filter(|at| *at > self.now.monotonic);
+        let Some(at) = greet_by.filter(|_| !looks.has_looked) else {
+            return false;
+        };
+        if core::mem::take(&mut looks.again) {
+            self.look();
+            return true;
+        }
+        let awaits_end = looks.expects_end && matches!(stored, Stored::Session(_));
+        if awaits_end {
+            looks.retry_at = Some(at);
+        }
+        awaits_end
     }
 
     /// Looks at the store at this time.
@@ -205,6 +248,21 @@ impl Vault {
     /// The store was looked at without the lock.
     fn looked(&mut self, stored: Stored) {
         self.keeper.looks.open = None;
+        let signed_out_at = match stored {
+            Stored::Unavailable => None,
+            _ => self.keeper.looks.signed_out_at.take(),
+        };
+        let stored = match stored {
+            Stored::Session(session)
+                if signed_out_at.is_some_and(|at| session.beginning().wall <= at) =>
+            {
+                Stored::Overwritten(session)
+            }
+            stored => stored,
+        };
+        if signed_out_at.is_none() && self.is_superseded(&stored) {
+            return;
+        }
         let was_loading = self.is_loading();
         let is_unavailable = matches!(stored, Stored::Unavailable);
         let is_old = core::mem::take(&mut self.keeper.looks.is_old);

@@ -44,7 +44,7 @@ impl Vault {
         match stored {
             Stored::Overwritten(theirs) if is_ours(theirs.sid()) => {
                 self.end_session(EndReason::LoggedOut);
-                self.end_none_but(&theirs);
+                self.end_none_after(theirs.beginning());
             }
             Stored::Ended(sid, reason) if is_ours(&sid) => self.end_elsewhere(reason),
             _ => {}
@@ -106,7 +106,7 @@ impl Vault {
         match &self.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.end_session(EndReason::LoggedOut);
-                self.end_none_but(theirs);
+                self.end_none_after(theirs.beginning());
             }
             // Begun here after that one.
             Some(_) if !self.keeper.is_known => return,
@@ -115,7 +115,7 @@ impl Vault {
                 self.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
                 self.note_end(theirs, EndReason::LoggedOut, token);
-                self.end_none_but(theirs);
+                self.end_none_after(theirs.beginning());
             }
         }
         self.cancel_callbacks();
