@@ -54,7 +54,7 @@ const MORE_OPTIONS: &str = "";
 const MORE_RULE_OPTIONS: &str = "";
 
 /// True if the option `metadata` is built in.
-const HAS_METADATA: bool = cfg!(feature = "full");
+pub(crate) const HAS_METADATA: bool = cfg!(feature = "full");
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
 #[cfg(not(feature = "full"))]

@@ -123,7 +123,7 @@ struct Operation {
 enum Purpose {
     Metadata,
     Keys,
-    /// Checks that the provider can be reached, by an uncached request for its metadata.
+    /// Checks that the provider can be reached, by an uncached request for its metadata or keys.
     Probe,
     /// Checks that the provider can be reached, for a login whose push got no readable response.
     ProbeForLogin,

@@ -5,6 +5,8 @@
 
 use super::{OpId, Purpose, Vault};
 use crate::base64url;
+use crate::config::HAS_METADATA;
+use crate::form::with_query;
 use crate::http::{HttpRequest, Outcome};
 use crate::jwks::Jwks;
 use crate::metadata::{self, Metadata};
@@ -16,16 +18,21 @@ const SILENT: &str = words!("no answer (is it up, and does its CORS allow this o
 /// What is known of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Box<Metadata>>,
-    /// The URL at which its metadata was found, or is looked for next.
+    /// The URL at which its metadata was found, or is looked for next. If the metadata is configured, there may be no
+    /// such document, and this is the URL of the keys.
     pub(super) metadata_url: String,
     pub(super) keys: Option<Jwks>,
 }
 
 impl Provider {
     pub(super) fn new(issuer: &str, metadata: Option<Box<Metadata>>) -> Self {
+        let metadata_url = match metadata.as_ref().filter(|_| HAS_METADATA) {
+            Some(metadata) => metadata.jwks_uri.clone(),
+            None => metadata::discovery_url(issuer),
+        };
         Self {
             metadata,
-            metadata_url: metadata::discovery_url(issuer),
+            metadata_url,
             keys: None,
         }
     }
@@ -71,16 +78,17 @@ impl Vault {
         let mut entropy = [0; 12];
         self.entropy.fill(&mut entropy);
         let nonce = base64url::encode(&entropy);
-        let url = [&*self.provider.metadata_url, "?", &nonce].concat();
+        let url = with_query(&self.provider.metadata_url, &nonce);
         self.get(purpose, url)
     }
 
-    /// Returns true if a probe brought the provider's metadata.
+    /// Returns true if a probe brought the provider's metadata, or keys.
     pub(super) fn is_reachable(&self, probe: &Outcome) -> bool {
         let members = self.config.metadata_members();
-        metadata::document(probe, "", "", "")
-            .and_then(|text| Metadata::parse_with(members, text, &self.config.issuer))
-            .is_ok()
+        metadata::document(probe, "", "", "").is_ok_and(|text| {
+            Metadata::parse_with(members, text, &self.config.issuer).is_ok()
+                || HAS_METADATA && Jwks::parse(text).is_ok()
+        })
     }
 
     /// Sends a GET, for which a response in the browser's cache is not enough.

@@ -339,6 +339,47 @@ fn each_probe_uses_a_new_address() {
 }
 
 #[test]
+fn configured_metadata_is_probed_at_its_keys() {
+    let (mut world, page) = World::signed_in_with(
+        r#"{"metadata":{"issuer":"https://id.example.com",
+            "authorization_endpoint":"https://id.example.com/authorize",
+            "token_endpoint":"https://id.example.com/token",
+            "jwks_uri":"https://id.example.com/jwks"}}"#,
+    );
+    world.expire_access_token();
+    world.provider.refusing = Refusing::Hidden;
+    world.provider.revoke_family(0);
+    world.service_worker = Some(BTreeMap::new());
+    call(&mut world, page);
+    world.advance(seconds(200));
+    assert_eq!(state(&world, page), "interaction_required");
+    let asked = world.service_worker.as_ref().unwrap();
+    assert!(asked.len() >= 5);
+    for url in asked.keys() {
+        let nonce = url.strip_prefix("https://id.example.com/jwks?").expect(url);
+        assert_eq!(nonce.len(), 16, "nothing but a random value: {url}");
+    }
+}
+
+#[test]
+fn probe_keeps_the_query_of_an_address() {
+    let (mut world, page) = World::signed_in_with(
+        r#"{"metadata":{"issuer":"https://id.example.com",
+            "authorization_endpoint":"https://id.example.com/authorize",
+            "token_endpoint":"https://id.example.com/token",
+            "jwks_uri":"https://id.example.com/jwks?tenant=one"}}"#,
+    );
+    world.expire_access_token();
+    world.provider.refusing = Refusing::Hidden;
+    world.provider.revoke_family(0);
+    world.service_worker = Some(BTreeMap::new());
+    call(&mut world, page);
+    world.advance(seconds(60));
+    let mut asked = world.service_worker.as_ref().unwrap().keys();
+    assert!(asked.all(|url| url.starts_with("https://id.example.com/jwks?tenant=one&")));
+}
+
+#[test]
 fn late_probe_does_not_affect_next_session() {
     let (mut world, page) = revoked(Refusing::Hidden);
     for _ in 0..4 {

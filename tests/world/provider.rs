@@ -406,6 +406,7 @@ impl Provider {
         let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
             path if path.starts_with("/.well-known/openid-configuration?") => Endpoint::Probe,
+            path if path.starts_with("/jwks?") => Endpoint::Probe,
             "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
                 Endpoint::Discovery
             }
@@ -509,6 +510,9 @@ impl Provider {
         proof: Option<&str>,
     ) -> HttpReply {
         match endpoint {
+            Endpoint::Probe if request.url.contains("/jwks?") => {
+                json(200, &key_set(&self.published_keys))
+            }
             Endpoint::Discovery | Endpoint::Probe => json(200, &self.metadata()),
             Endpoint::Push => self.push(request),
             Endpoint::AskDevice => self.ask_device(),
@@ -927,14 +931,15 @@ fn as_read(url: &str) -> String {
     url::Url::parse(url).expect("an address").into()
 }
 
-/// Returns true for the provider's discovery document.
+/// Returns true for the provider's discovery document, or its keys.
 pub(crate) fn is_metadata(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
         return false;
     };
     let document = reply.json_text().and_then(|text| Value::parse(text).ok());
-    let issuer = document.as_ref().and_then(|d| d.as_object()?.str("issuer"));
-    reply.status == 200 && issuer == Some(ISSUER)
+    let document = document.as_ref().and_then(Value::as_object);
+    let is_it = |d: &Object| d.str("issuer") == Some(ISSUER) || d.get("keys").is_some();
+    reply.status == 200 && document.is_some_and(is_it)
 }
 
 fn refusal(code: &str) -> HttpReply {
