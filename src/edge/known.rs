@@ -32,6 +32,8 @@ pub(super) struct Seen {
     pub(super) schedule: Schedule,
     /// Why the provider refused the last one.
     pub(super) refused: Option<Code>,
+    /// When the provider last failed to respond to a refresh.
+    pub(super) failed: Option<Instant>,
     /// The generation that the last attempt was to renew.
     pub(super) generation: u64,
     /// The record is sealed with a key that this isolate does not have.

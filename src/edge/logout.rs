@@ -69,7 +69,11 @@ impl Visit {
             Err(_) => None,
         };
         let is_revoked = match &session {
-            Some(session) => self.task.end(session, EndReason::LoggedOut).await,
+            Some(session) => {
+                let arrived = self.task.arrived();
+                let ended = self.task.end_since(session, EndReason::LoggedOut, arrived);
+                ended.await
+            }
             None => false,
         };
         let hint = session.map(|session| session.id_token.clone());

@@ -4,6 +4,9 @@
 //! request every few seconds, of any session, may try its refresh. All others are told when to come back. The first
 //! response that is not a server error ends the outage for all sessions at once. So sessions recover within five seconds
 //! of the provider's return, however long the outage lasted, and the provider is not flooded with requests meanwhile.
+//!
+//! The provider may be up, and fail for a few sessions only. So a session that has just failed leaves the attempt to
+//! another one that was told to come back.
 
 use crate::prelude::*;
 
@@ -12,6 +15,13 @@ use crate::clock::{Instant, Millis};
 /// The time between two probes, and between two attempts for one session: this and up to [`JITTER`].
 const INTERVAL: Millis = Millis::from_secs(3);
 const JITTER: u64 = 1000;
+
+/// The time for which an attempt is left to a session that was told to come back, from the start of the one before. A
+/// client comes back up to a second late, since `Retry-After` is in whole seconds.
+const RESERVED: Millis = Millis::from_secs(5);
+
+/// For this long after its failure, a session leaves attempts to others.
+pub(super) const YIELDING: Millis = Millis::from_secs(30);
 
 /// The state of one isolate's outage.
 #[derive(Default)]
@@ -22,6 +32,8 @@ pub(super) struct Outage {
     /// The start of the last probe.
     probed: Instant,
     interval: Millis,
+    /// A session that has not failed lately was told to come back.
+    is_awaited: bool,
 }
 
 /// The time until another attempt after one that failed. `jitter` is any byte of entropy.
@@ -46,16 +58,23 @@ impl Outage {
         *self = Self::default();
     }
 
-    /// Lets a request try its refresh.
+    /// Lets a request try its refresh. `yields` is true for a session that failed less than [`YIELDING`] ago.
     ///
     /// # Errors
     /// The time until the next attempt may start.
-    pub(super) fn probe(&mut self, now: &Instant) -> Result<(), Millis> {
-        let left = self.interval.saturating_sub(self.probed.elapsed(now));
+    pub(super) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
+        let pause = if yields && self.is_awaited {
+            RESERVED
+        } else {
+            self.interval
+        };
+        let left = pause.saturating_sub(self.probed.elapsed(now));
         if self.is_down && left > Millis::ZERO {
+            self.is_awaited |= !yields;
             return Err(left);
         }
         self.probed = *now;
+        self.is_awaited = false;
         Ok(())
     }
 }

@@ -47,6 +47,12 @@ const NOTES: u32 = 3;
 /// A request waits for the next attempt if it may start within this time.
 const NEAR: Millis = Millis::from_secs(1);
 
+/// Why a refresh is given up without the lease.
+const LEASE_LOST: &str = words!("another isolate took over the refresh");
+
+/// No further attempt to write the end of a session begins after this time.
+const ENDING: Millis = Millis::from_secs(3);
+
 /// What is said to come back after.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
@@ -308,6 +314,10 @@ impl Task {
     fn may_attempt(&self, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
         let now = self.now();
         let mut known = self.isolate().known.borrow_mut();
+        let yields = known
+            .get(&session.sid)
+            .and_then(|seen| seen.failed)
+            .is_some_and(|at| at.elapsed(&now) < outage::YIELDING);
         // The failure does not count if another isolate has refreshed the session since.
         if let Some(seen) = known.get(&session.sid)
             && seen.generation >= session.generation
@@ -327,7 +337,7 @@ impl Task {
             };
             return Err((Refusal::Later(Error::new(code, why), left), left));
         }
-        known.outage.probe(&now).map_err(|left| {
+        known.outage.probe(&now, yields).map_err(|left| {
             let why = words!("the provider does not respond; another request is trying it");
             let error = Error::new(Code::ProviderUnavailable, why);
             (Refusal::Later(error, left), left)
@@ -520,7 +530,7 @@ impl Task {
             // Somebody may have come with the successor of a refresh whose answer was lost here.
             apart(self.keep_lease()).await;
             if !self.has_lease() {
-                return Verdict::Transient(words!("another isolate took over the refresh"));
+                return Verdict::Transient(LEASE_LOST);
             }
         }
     }
@@ -557,7 +567,10 @@ impl Task {
             Verdict::InteractionRequired(_) | Verdict::Misconfigured(_) => schedule.blocked(&now),
         }
         match verdict {
+            // It says nothing of the provider.
+            Verdict::Transient(LEASE_LOST) => {}
             Verdict::Transient(_) | Verdict::Opaque => {
+                seen.failed = Some(now);
                 known.outage.failed(&session.sid, &now, jitter);
             }
             // `Retry-After` may concern only this session or client.
@@ -660,8 +673,18 @@ impl Task {
     /// Ends a session everywhere: its record says so, and its refresh token is revoked. Returns true if the provider
     /// has confirmed the revocation.
     pub(super) async fn end(&self, session: &Rc<Session>, reason: EndReason) -> bool {
+        self.end_since(session, reason, self.now()).await
+    }
+
+    /// Does what [`Task::end`] does. `began` is the time from which the attempts to write the end are limited.
+    pub(super) async fn end_since(
+        &self,
+        session: &Rc<Session>,
+        reason: EndReason,
+        began: Instant,
+    ) -> bool {
         let _duty = self.duty();
-        let latest = self.write_end(session, reason).await;
+        let latest = self.write_end(session, reason, began).await;
         match latest.filter(|_| reason.calls_for_revocation()) {
             Some(latest) => self.revoke(&latest).await,
             None => false,
@@ -669,10 +692,19 @@ impl Task {
     }
 
     /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
-    async fn write_end(&self, session: &Rc<Session>, reason: EndReason) -> Option<Rc<Session>> {
+    async fn write_end(
+        &self,
+        session: &Rc<Session>,
+        reason: EndReason,
+        began: Instant,
+    ) -> Option<Rc<Session>> {
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);
         for _ in 0..COMMITS {
+            let has_failed = self.isolate().known.borrow().has_coordinator_failed();
+            if has_failed && began.elapsed(&self.now()) >= ENDING {
+                break;
+            }
             let Ok(stored) = self.look(session).await else {
                 self.pause(PAUSE).await;
                 continue;

@@ -2,7 +2,7 @@
 
 use crate::world::provider::Endpoint;
 use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
-use crate::{both_storages, expired, served};
+use crate::{both_storages, expired, served, took};
 
 /// Why a request was told that its session is over.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {
@@ -26,6 +26,46 @@ fn a_copy_of_the_cookie_of_a_session_that_was_logged_out_is_refused_after_the_re
         assert_eq!(ended(&world, call), Some("logged_out"));
         assert_eq!(world.watch.ends["logged_out"], 1);
         assert!(world.provider.families[0].is_revoked);
+    }
+}
+
+#[test]
+fn logout_takes_five_seconds_at_most_without_the_coordinator() {
+    for setup in both_storages(1) {
+        for pause in [1000, 11_000] {
+            let mut world = World::new(setup.clone());
+            world.provider.lifetime = 300_000;
+            let alice = world.signed_in("alice", 0);
+            world.pass(pause);
+            world.weather.coordinator_down = true;
+            // As in pkg/src/edge/host.ts.
+            world.coordinator_timeout = 3000;
+            let logout = world.log_out(alice, 0);
+            world.settle();
+            let took = took(&world, logout);
+            assert!(took <= 5000, "{took}");
+            assert!(!world.browsers[alice].jar.contains_key(COOKIE));
+            assert!(world.provider.families[0].is_revoked);
+        }
+    }
+}
+
+#[test]
+fn logout_is_written_by_a_coordinator_that_failed_for_a_moment() {
+    for setup in both_storages(2) {
+        let mut world = World::new(setup);
+        world.provider.lifetime = 300_000;
+        let alice = world.signed_in("alice", 0);
+        let copy = world.copy_of(alice);
+        world.pass(11_000);
+        for site in [Site::Read, Site::Swap] {
+            world.fault(site, Fault::Slow(100, 100));
+        }
+        world.log_out(alice, 0);
+        world.settle();
+        let call = world.call(copy, 1);
+        world.settle();
+        assert_eq!(ended(&world, call), Some("logged_out"));
     }
 }
 

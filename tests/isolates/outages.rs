@@ -217,6 +217,54 @@ fn one_failing_session_is_not_an_outage() {
 }
 
 #[test]
+fn failing_sessions_hold_up_no_others() {
+    let (mut world, users) = many_users(4);
+    world.failing = vec![0, 1];
+    call_for(&mut world, &users[..2], 10_000, 0);
+    for user in &users[2..] {
+        let began = world.now;
+        let mut call = world.call(*user, 0);
+        loop {
+            call_for(&mut world, &users[..2], 100, 0);
+            if world.visits[call].given.is_none() {
+                continue;
+            }
+            if served(&world, call) {
+                break;
+            }
+            let left = retry_after(&world, call);
+            call_for(&mut world, &users[..2], left * 1000, 0);
+            assert!(world.now - began < 6000, "user {user} is not served");
+            call = world.call(*user, 0);
+        }
+        // Their next refresh meets the same two sessions.
+        world.pass(61_000);
+        call_for(&mut world, &users[..2], 10_000, 0);
+    }
+}
+
+#[test]
+fn lost_leases_are_not_an_outage() {
+    let (mut world, users) = many_users(3);
+    let calls = [0, 1].map(|user| {
+        world.fault(REFRESH, Fault::LostBefore);
+        world.call(users[user], 0)
+    });
+    world.pass(1000);
+    // The lease cannot be renewed while the provider is waited for.
+    world.weather.coordinator_down = true;
+    while calls.iter().any(|call| world.visits[*call].given.is_none()) {
+        world.pass(100);
+    }
+    world.weather.coordinator_down = false;
+    world.pass(1000);
+    assert!(!calls.iter().any(|call| served(&world, *call)));
+    let call = world.call(users[2], 0);
+    world.settle();
+    assert!(served(&world, call), "{:?}", world.visits[call].given);
+}
+
+#[test]
 fn retry_after_matches_the_next_attempt() {
     let (mut world, users) = many_users(1);
     world.fault(REFRESH, Fault::Busy(30));

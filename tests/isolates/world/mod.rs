@@ -333,6 +333,10 @@ pub(crate) struct World {
     pub(crate) is_new_user: bool,
     /// What goes wrong next, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
+    /// Families whose every refresh meets an error of the provider's.
+    pub(crate) failing: Vec<usize>,
+    /// Milliseconds after which a host gives up a read or a write.
+    pub(crate) coordinator_timeout: u64,
     agenda: BTreeMap<(u64, u64), Todo>,
     entries: u64,
     /// Who waits for a key's version to change.
@@ -359,6 +363,8 @@ impl World {
             story: None,
             is_new_user: true,
             faults: BTreeMap::new(),
+            failing: Vec::new(),
+            coordinator_timeout: COORDINATOR_TIMEOUT,
             agenda: BTreeMap::new(),
             entries: 0,
             waiting: Vec::new(),
@@ -928,6 +934,14 @@ impl World {
             true => Some(Fault::LostBefore),
             false => self.fault_of(site),
         };
+        let fault = match &effect {
+            Effect::Send { request, .. } if site == Site::Provider(Endpoint::Refresh) => {
+                let token = provider::field(request, "refresh_token");
+                let is_failing = self.failing.contains(&Provider::place(&token).0);
+                is_failing.then_some(Fault::Status(500)).or(fault)
+            }
+            _ => fault,
+        };
         self.tell(|| match &effect {
             Effect::Send { request, .. } => {
                 let token = provider::field(request, "refresh_token");
@@ -951,7 +965,7 @@ impl World {
             Site::Read | Site::Swap => {}
         }
         let limit = match &effect {
-            Effect::Read(_) | Effect::Swap { .. } => COORDINATOR_TIMEOUT,
+            Effect::Read(_) | Effect::Swap { .. } => self.coordinator_timeout,
             Effect::Wait { time, .. } => time.0.max(1),
             Effect::Send { timeout, .. } => timeout.0,
             _ => API_TIMEOUT,
