@@ -103,8 +103,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a cached document shows that the provider can be reached",
         noticed_by: "suspicion",
         file: "vault/provider.rs",
-        find: "\"?\", &nonce].concat();",
-        replace: "\"?\", if BROKEN { \"always\" } else { &nonce }].concat();",
+        find: "metadata_url, &nonce);",
+        replace: "metadata_url, if BROKEN { \"always\" } else { &nonce });",
     },
     Variant {
         name: "hidden refusals never make a session suspected",
