@@ -108,7 +108,9 @@ export const connect = async (
       }
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
       if (message.t === 'outdated') {
-        import('./reconnect.js').then(({ move }) => move(link, worker, timeout, open, listener, adopt))
+        import('./reconnect.js').then(({ move }) =>
+          move(link, worker, timeout, open, listener, adopt, () => session),
+        )
         return
       }
       const before = reason

@@ -1,4 +1,5 @@
 /** Replaces a worker whose vault has failed or is outdated. A separate file, because most pages never need it. */
+import type { Session } from './messages.js'
 import type { Announcement, FrameDoor, Link, Listener, open as Open } from './port.js'
 import type { refuse as Refuse } from './spell.js'
 
@@ -45,6 +46,9 @@ const release = (worker: AnyWorker) => {
  * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
  * stays until the old vault stops.
  *
+ * If the user signs out meanwhile, the new vault may have read the session before its end was written. It then tells of
+ * the end a moment later, and the page hears of that session no more.
+ *
  * `open` is passed in by index.js, so that this file does not contain it a second time.
  */
 export const move = async (
@@ -54,8 +58,10 @@ export const move = async (
   open: typeof Open,
   listener: Listener,
   adopt: (at: AnyWorker, next: Link) => void,
+  current: () => Session | null,
 ): Promise<void> => {
   if (typeof make !== 'function') return
+  const before = current()
   const heard: Announcement[] = []
   let told: Partial<Listener> = { announce: (announcement) => heard.push(announcement) }
   const at = await make()
@@ -73,5 +79,7 @@ export const move = async (
   old.retire(() => release(old.at))
   told = listener
   adopt(at, next)
-  heard.forEach(listener.announce)
+  const ended = current() ? undefined : before?.startedAt
+  const isOver = (told: Announcement) => 'session' in told && told.session && told.session.startedAt <= ended!
+  heard.filter((told) => !isOver(told)).forEach(listener.announce)
 }
