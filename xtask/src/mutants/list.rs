@@ -199,3 +199,34 @@ impl Source {
             .any(|cfg| attributes.iter().any(|text| text.contains(cfg)))
     }
 }
+
+#[cfg(test)]
+mod unit_tests {
+    use super::{Mutant, Source};
+
+    #[test]
+    fn modules_for_wasm_have_no_mutants() {
+        let is_native = |attribute: &str| {
+            let text = format!(
+                "{attribute}\nmod platform {{\n    fn one() -> u8 {{\n        1\n    }}\n}}\n"
+            );
+            let start = text.find("fn").unwrap();
+            let mutant = Mutant {
+                file: String::new(),
+                name: String::new(),
+                at: (4, 9),
+                line: "1".to_owned(),
+                range: (start, start),
+                replacement: String::new(),
+                function: (start, text.len()),
+                group: 0,
+                replaces_body: true,
+                is_opaque: false,
+            };
+            let lines = Vec::new();
+            Source { text, lines }.is_native(&mutant)
+        };
+        assert!(!is_native(r#"#[cfg(target_arch = "wasm32")]"#));
+        assert!(is_native(r#"#[cfg(not(target_arch = "wasm32"))]"#));
+    }
+}
