@@ -790,6 +790,13 @@ mod tests {
     }
 
     #[test]
+    fn missing_end_is_named() {
+        let reason = |text| Value::parse(text).unwrap_err().reason;
+        assert_eq!(reason("[1 2]"), "a ',' or ']' should be here");
+        assert_eq!(reason(r#"{"a":1 2}"#), "a ',' or '}' should be here");
+    }
+
+    #[test]
     fn refuses_what_is_not_json_or_is_read_differently_elsewhere() {
         for text in [
             "",
