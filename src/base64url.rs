@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "edge")]
+    fn plain_base64_has_its_own_alphabet_and_padding() {
+        let bytes: Vec<u8> = (0..=255).rev().collect();
+        for length in 0..=bytes.len() {
+            let bytes = &bytes[..length];
+            assert_eq!(encode_plain(bytes), base64ct::Base64::encode_string(bytes));
+        }
+    }
+
+    #[test]
     fn every_short_text_is_read_as_another_implementation_reads_it() {
         let mut texts = vec![String::new()];
         for length in 1..=5 {

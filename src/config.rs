@@ -795,6 +795,15 @@ mod tests {
     }
 
     #[test]
+    fn trusted_audiences_are_read() {
+        let audiences = |changes| configured(changes).map(|config| config.trusted_audiences);
+        assert_eq!(audiences("{}").unwrap(), [""; 0]);
+        let two = audiences(r#"{"trustedAudiences": ["one", "two"]}"#);
+        assert_eq!(two.unwrap(), ["one", "two"]);
+        assert!(audiences(r#"{"trustedAudiences": "one"}"#).is_err());
+    }
+
+    #[test]
     fn longest_configuration_is_read() {
         let config = r#"{"issuer":"https://id.example.com","clientId":"a","redirectUri":"/","scope":"openid","apis":[]}"#;
         let longest = [config, &*" ".repeat(65_536 - config.len())].concat();
@@ -821,6 +830,7 @@ mod tests {
                 "without fragment",
             ),
             (r#"{"issuer": "https://u@id.example.com"}"#, "https URL"),
+            (r#"{"issuer": "http://localhost/?a"}"#, "without query"),
             (
                 r#"{"session": {"absolute": 31536001}}"#,
                 "from 1 to 31536000",

@@ -120,7 +120,13 @@ mod tests {
 
     #[test]
     fn what_is_no_such_answer_tells_nothing() {
-        let long = format!(r#","error_description":"revoked{}""#, "x".repeat(MAX_LEN));
+        // A space is put behind it.
+        let described = |length| {
+            let description = ["revoked", &*"x".repeat(length - 8)].concat();
+            format!(r#","error_description":"{description}""#)
+        };
+        assert_eq!(read(&described(MAX_LEN)), "revoked");
+        let long = described(MAX_LEN + 1);
         for members in [
             "",
             r#","error_description":1"#,
