@@ -107,6 +107,13 @@ mod tests {
     }
 
     #[test]
+    fn wiped_octets_are_gone() {
+        let mut octets = vec![1, 2];
+        wipe(&mut octets);
+        assert!(octets.is_empty());
+    }
+
+    #[test]
     fn debug_output_shows_neither_text_nor_length() {
         let short = format!("{:?}", Secret::from("a"));
         let long = format!("{:?}", Secret::from("a much longer secret"));
@@ -121,5 +128,7 @@ mod tests {
         assert!(!secret.matches("state-124"));
         assert!(!secret.matches("state-12"));
         assert!(!secret.matches(""));
+        // Differences at two places do not cancel each other.
+        assert!(!secret.matches("tsate-123"));
     }
 }

@@ -179,6 +179,8 @@ mod tests {
             let error = configured(options).expect_err(options);
             assert!(error.message().contains(expected), "{options}: {error}");
         }
+        let longest = format!(r#"{{"loginParams": [{}]}}"#, vec![r#""a""#; 16].join(","));
+        assert!(configured(&longest).is_ok());
         let many = format!(r#"{{"loginParams": [{}]}}"#, vec![r#""a""#; 17].join(","));
         assert!(configured(&many).is_err());
     }
