@@ -6,6 +6,7 @@
 //! the successor has taken the place of the token that was sent.
 
 use super::calls::Waiters;
+use super::keeper::IS_BUILT_IN;
 use super::verification::Verification;
 use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
@@ -60,8 +61,11 @@ enum Stage {
     Queued(u64),
     Sent(OpId, Instant),
     Verifying(Box<Verification>),
-    Persisting(OpId, Box<(Box<TokenSet>, Option<IdToken>, Instant)>),
+    Persisting(OpId, Box<Renewed>),
 }
+
+/// New tokens, the ID token among them, and when they were asked for.
+type Renewed = (Box<TokenSet>, Option<IdToken>, Instant);
 
 impl Renewal {
     /// When the next attempt starts by itself.
@@ -475,6 +479,10 @@ impl Vault {
         let Some(session) = &self.session else {
             return self.revoke_unused(&tokens);
         };
+        if !IS_BUILT_IN {
+            // A session in memory has nothing to wait for.
+            return self.adopt((tokens, id_token, requested));
+        }
         let kept = self.keeps().then(|| {
             let id_token = id_token.as_ref();
             #[cfg(feature = "full")]
@@ -522,7 +530,10 @@ impl Vault {
             Stage::Persisting(o, renewed) if o == op => renewed,
             stage => return self.renewal.stage = stage,
         };
-        let (tokens, id_token, requested) = *renewed;
+        self.adopt(*renewed);
+    }
+
+    fn adopt(&mut self, (tokens, id_token, requested): Renewed) {
         let Some(session) = &mut self.session else {
             return self.revoke_unused(&tokens);
         };

@@ -354,10 +354,6 @@ impl Host {
                 let verification = Verification::new(algorithm, jwk, signing_input, signature);
                 self.begin(op, Flow::Verification(verification));
             }
-            // A session in memory has nothing to wait for.
-            Output::Persist {
-                op, state: None, ..
-            } => self.report(Input::Stored { op, ok: true }),
             Output::Call {
                 call,
                 port,
@@ -379,6 +375,10 @@ impl Host {
             Output::Hint(hint) => self.common("hint", &[&JsValue::from_f64(hint.to_number())]),
             Output::Stop => self.common("stop", &[]),
             _ if !IS_KEEPER => {}
+            // A session in memory has nothing to wait for.
+            Output::Persist {
+                op, state: None, ..
+            } => self.report(Input::Stored { op, ok: true }),
             Output::Persist {
                 op,
                 state: Some(state),
