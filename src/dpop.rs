@@ -6,6 +6,7 @@
 //! writes all of it but the signature ([`Unsigned`]), which the host adds on the way out.
 
 use crate::prelude::*;
+use alloc::rc::Rc;
 
 use crate::json::{Object, Writer};
 use crate::{Secret, base64url, pkce, text};
@@ -22,9 +23,13 @@ const MAX_SERVERS: usize = 100;
 /// Octets of a coordinate of a point on P-256.
 const COORDINATE: usize = 32;
 
-/// The public half of a key pair for ES256 (RFC 7518 3.4).
+/// The public half of a key pair for ES256 (RFC 7518 3.4). Clones share their text: a key goes from the login to the
+/// session and into each token request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey {
+pub struct PublicKey(Rc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     jwk: String,
     thumbprint: String,
     /// The header of all its proofs, encoded.
@@ -50,11 +55,11 @@ impl PublicKey {
             .text("alg", "ES256")
             .json("jwk", &jwk)
             .finish();
-        Some(Self {
+        Some(Self(Rc::new(Parts {
             thumbprint: base64url::encode(&pkce::sha256(jwk.as_bytes())),
             header: base64url::encode(header.as_bytes()),
             jwk,
-        })
+        })))
     }
 
     /// Reads what [`Self::jwk`] wrote.
@@ -66,14 +71,14 @@ impl PublicKey {
     /// The key as JSON (RFC 7517), without anything private.
     #[must_use]
     pub fn jwk(&self) -> &str {
-        &self.jwk
+        &self.0.jwk
     }
 
     /// Its SHA-256 thumbprint (RFC 7638), which is also the name that host and core know the pair by, and
     /// `dpop_jkt` of the authorization request (RFC 9449 10).
     #[must_use]
     pub fn thumbprint(&self) -> &str {
-        &self.thumbprint
+        &self.0.thumbprint
     }
 }
 
@@ -124,8 +129,8 @@ impl Unsigned {
         }
         let claims = base64url::encode(claims.finish().as_bytes());
         Self {
-            key: key.thumbprint.clone(),
-            signing_input: Secret::new([&key.header, ".", &claims].concat()),
+            key: key.thumbprint().to_owned(),
+            signing_input: Secret::new([&key.0.header, ".", &claims].concat()),
         }
     }
 

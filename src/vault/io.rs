@@ -327,7 +327,7 @@ pub enum Output {
         /// Which.
         call: CallId,
         /// What to open it with.
-        handshake: Handshake,
+        handshake: Box<Handshake>,
     },
     /// Send this by a socket, before all that the page sends.
     #[cfg(feature = "full")]

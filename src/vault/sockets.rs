@@ -141,6 +141,7 @@ impl Vault {
                 known.stage = Stage::Sent {
                     generation: session.issued(which),
                 };
+                let handshake = Box::new(handshake);
                 self.outputs.push(Output::OpenSocket { call, handshake });
                 self.trace_call("call_sent", call, None, detail.as_deref());
             }

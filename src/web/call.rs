@@ -74,24 +74,24 @@ impl Calls {
 
 impl Host {
     /// Sends a call.
-    pub(super) fn send(&mut self, call: CallId, page: (PortId, f64), request: &ApiRequest) {
+    #[cfg_attr(
+        not(feature = "full"),
+        allow(clippy::boxed_local, reason = "the larger module keeps it for a moment")
+    )]
+    pub(super) fn send(&mut self, call: CallId, page: (PortId, f64), request: Box<ApiRequest>) {
         // Sent once more: the answer in hand is of no use, nor is the connection it came by.
         self.stop(call);
         let known = self.calls.find_or_begin(call);
         known.page = page;
         known.response = JsValue::UNDEFINED;
         known.controller = js::abort_controller();
-        known.guard = guard(request);
+        known.guard = guard(&request);
         known.is_body_guarded = request.allowed.reflection() == Scope::All;
         #[cfg(feature = "full")]
-        if self.signs_first(call, request) {
-            return;
+        if request.proof.is_some() {
+            return self.sign_first(call, request);
         }
-        #[cfg(feature = "full")]
-        let Some(known) = self.calls.find(call) else {
-            return;
-        };
-        match fetch(&self.scope, request, known) {
+        match fetch(&self.scope, &request, known) {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
             Err(_) => self.report(Input::CallFailed { call }),
         }

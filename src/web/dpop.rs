@@ -111,17 +111,14 @@ impl Making {
 }
 
 impl Host {
-    /// Begins to sign the proof of a call, if it has one.
-    pub(super) fn signs_first(&mut self, call: CallId, request: &ApiRequest) -> bool {
-        let Some(proof) = &request.proof else {
-            return false;
-        };
-        match self.keys.sign(&self.scope, proof) {
-            Some(Ok(promise)) => self.when(&promise, Step::Sign(call, Box::new(request.clone()))),
+    /// Begins to sign the proof of a call.
+    pub(super) fn sign_first(&mut self, call: CallId, request: Box<ApiRequest>) {
+        let proof = request.proof.as_ref();
+        match proof.and_then(|proof| self.keys.sign(&self.scope, proof)) {
+            Some(Ok(promise)) => self.when(&promise, Step::Sign(call, request)),
             Some(Err(_)) => self.report(Input::CallFailed { call }),
             None => self.report(Input::CallUnsigned { call }),
         }
-        true
     }
 
     /// The proof of a call is signed, or could not be.

@@ -359,7 +359,7 @@ impl Host {
                 port,
                 id,
                 request,
-            } => self.send(call, (port, id as f64), &request),
+            } => self.send(call, (port, id as f64), request),
             Output::Deliver { call, text } => self.deliver(call, &text),
             Output::Drop { call } => self.forget_call(call),
             #[cfg(feature = "full")]

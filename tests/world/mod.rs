@@ -1435,7 +1435,7 @@ impl World {
             Output::OpenSocket { call, handshake } => {
                 let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
                 self.check_token_in(&[url, protocols].concat());
-                self.sockets.opened.push((self.calls[&call], handshake));
+                self.sockets.opened.push((self.calls[&call], *handshake));
                 self.job(Kind::Socket, Task::Socket(call));
             }
             Output::SendFirst { call, text, .. } => {
