@@ -194,6 +194,15 @@ impl Config {
         Scheme::Bearer
     }
 
+    /// Takes the provider's metadata, if it is configured whole.
+    pub fn take_metadata(&mut self) -> Option<Box<Metadata>> {
+        if HAS_METADATA {
+            self.metadata.take()
+        } else {
+            None
+        }
+    }
+
     /// The configured members of the provider's metadata.
     #[must_use]
     pub fn metadata_members(&self) -> Option<&Object> {

@@ -167,7 +167,7 @@ impl Vault {
     #[must_use]
     pub fn new(mut config: Config, mut entropy: Box<dyn Entropy>) -> Self {
         let fingerprint_salt = inspect::salt(&mut *entropy);
-        let metadata = config.metadata.take();
+        let metadata = config.take_metadata();
         if let Some(metadata) = &metadata {
             config.rules.forbid(&metadata.endpoints());
         }

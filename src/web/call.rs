@@ -247,7 +247,9 @@ impl Host {
         #[cfg(feature = "full")]
         self.drop_socket(call);
         self.stop(call);
-        self.calls.0.retain(|c| c.call != call);
+        if let Some(i) = self.calls.0.iter().position(|c| c.call == call) {
+            self.calls.0.swap_remove(i);
+        }
     }
 }
 
