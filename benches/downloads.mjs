@@ -23,7 +23,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * options. The remaining rows are files that only some apps load: error messages (with the first error), event sources
  * and sockets, the client of a token handler, and `strongroom/core`.
  *
- * The budgets of the default and the extended download are 48 and 78 KB, and both are missed: see "Size" in
+ * The budgets of the default and the extended download are 48 and 78 KB, and both are missed by 0.4 KB: see "Size" in
  * docs/decisions.md. The gates keep the two from growing further, and the budgets are their aims.
  */
 const ROWS = [
@@ -33,13 +33,13 @@ const ROWS = [
   {
     name: 'total',
     files: ['index.js', 'worker.js', 'strongroom_bg.wasm'],
-    gate: 50 * KB,
+    gate: 48.5 * KB,
     aim: 48 * KB,
   },
   {
     name: 'extended, all options',
     files: ['index.js', 'worker.js', 'strongroom_full_bg.wasm'],
-    gate: 80.1 * KB,
+    gate: 78.5 * KB,
     aim: 78 * KB,
   },
   { name: 'words, with the first error', files: ['words.js'] },

@@ -231,7 +231,7 @@ impl Vault {
             Input::Stored { op, ok } => match self.finish(op) {
                 Some(Purpose::StoreLogin) => self.login_stored(op, ok),
                 Some(Purpose::PersistRefresh) if keeper::IS_BUILT_IN => {
-                    self.refresh_persisted(op, ok)
+                    self.refresh_persisted(op, ok);
                 }
                 Some(Purpose::Write) if keeper::IS_BUILT_IN => self.state_written(op, ok),
                 Some(Purpose::Mark) if keeper::IS_BUILT_IN => self.marked(ok),

@@ -76,7 +76,10 @@ impl Host {
     /// Sends a call.
     #[cfg_attr(
         not(feature = "full"),
-        allow(clippy::boxed_local, reason = "the larger module keeps it for a moment")
+        allow(
+            clippy::boxed_local,
+            reason = "the larger module keeps it for a moment"
+        )
     )]
     pub(super) fn send(&mut self, call: CallId, page: (PortId, f64), request: Box<ApiRequest>) {
         // Sent once more: the answer in hand is of no use, nor is the connection it came by.
