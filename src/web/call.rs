@@ -78,6 +78,7 @@ impl Host {
         not(feature = "full"),
         allow(
             clippy::boxed_local,
+            clippy::needless_pass_by_value,
             reason = "the larger module keeps it for a moment"
         )
     )]
