@@ -12,18 +12,18 @@ mod flows;
 use crate::prelude::*;
 use core::cell::OnceCell;
 
-use crate::allow::Rules;
-use crate::clock::Millis;
-use crate::error::{Code, Error, Result, short};
-use crate::form::Form;
-use crate::json::{self, Object, Value};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result, short};
+use crate::base::strings;
+use crate::codec::form::Form;
+use crate::codec::json::{self, Object, Value};
+use crate::codec::url::Url;
+use crate::egress::policy::Rules;
 #[cfg(feature = "full")]
-use crate::jwks::Algorithm;
-use crate::metadata::Metadata;
-use crate::pkce;
-use crate::text;
-use crate::token::{Scheme, is_scope_token};
-use crate::url::Url;
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::metadata::Metadata;
+use crate::oauth::pkce;
+use crate::oauth::token_endpoint::{Scheme, is_scope_token};
 #[cfg(feature = "full")]
 pub use flows::Flows;
 
@@ -310,7 +310,7 @@ impl Config {
     #[must_use]
     pub fn may_ask(&self, scope: &str) -> bool {
         let more = &self.flows.login_scopes;
-        text::has_word(&self.scope, scope) || more.iter().any(|one| one == scope)
+        strings::has_word(&self.scope, scope) || more.iter().any(|one| one == scope)
     }
 }
 
@@ -353,11 +353,11 @@ impl<'a> Options<'a> {
 
     fn refuse_unknown(&self, known: &str, more: &str) {
         for (name, _value) in self.object.iter() {
-            if text::has_word(known, name) || text::has_word(more, name) {
+            if strings::has_word(known, name) || strings::has_word(more, name) {
                 continue;
             }
             #[cfg(not(feature = "full"))]
-            if matches!(_value, Value::Bool(false)) && text::has_word(SWITCHES, name) {
+            if matches!(_value, Value::Bool(false)) && strings::has_word(SWITCHES, name) {
                 continue;
             }
             #[cfg(feature = "full")]
@@ -379,7 +379,9 @@ impl<'a> Options<'a> {
             if cfg!(feature = "coded") {
                 // pkg/src/words.ts looks for the option that was meant.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
-            } else if let Some(meant) = text::pieces(&known, b' ').find(|one| is_close(one, name)) {
+            } else if let Some(meant) =
+                strings::pieces(&known, b' ').find(|one| is_close(one, name))
+            {
                 let why = "there is no such option (did you mean `";
                 self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
             } else {
@@ -403,7 +405,7 @@ impl<'a> Options<'a> {
     pub(crate) fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut texts = Vec::new();
         let Some(value) = self.object.get(name) else {
-            for text in text::pieces(default, b' ') {
+            for text in strings::pieces(default, b' ') {
                 texts.push(text.to_owned());
             }
             return texts;
@@ -455,7 +457,7 @@ impl<'a> Options<'a> {
         let mut said = String::new();
         if let Some(value) = self.object.get(name) {
             value.write(&mut said);
-            if !text::has_word(known, &said) {
+            if !strings::has_word(known, &said) {
                 let why = [words!("it must be one of: "), known].concat();
                 self.refuse(name, &why);
             }
@@ -531,10 +533,10 @@ impl<'a> Options<'a> {
         const WHY: &str =
             words!("it must be a string of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
-        if !text::pieces(scope, b' ').all(is_scope_token) {
+        if !strings::pieces(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
         }
-        if !text::has_word(scope, "openid") {
+        if !strings::has_word(scope, "openid") {
             self.refuse(
                 "scope",
                 words!("it must contain `openid`: without it there is no ID token that says who the user is"),
@@ -585,7 +587,7 @@ impl<'a> Options<'a> {
         );
         let mut claims = Vec::new();
         for claim in named {
-            if text::has_word(PROTOCOL_CLAIMS, &claim) {
+            if strings::has_word(PROTOCOL_CLAIMS, &claim) {
                 let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
                 self.refuse("claims", why);
             }
@@ -664,7 +666,8 @@ impl<'a> Options<'a> {
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
-            if text::has_word(PROTOCOL_PARAMS, name) || cfg!(feature = "full") && name == "dpop_jkt"
+            if strings::has_word(PROTOCOL_PARAMS, name)
+                || cfg!(feature = "full") && name == "dpop_jkt"
             {
                 params.refuse(name, words!("the flow sets this parameter itself"));
             }
@@ -1015,8 +1018,8 @@ mod tests {
     #[test]
     fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];
-        options.extend(text::pieces(MORE_OPTIONS, b' ').map(str::to_owned));
-        let of_rules = text::pieces(MORE_RULE_OPTIONS, b' ');
+        options.extend(strings::pieces(MORE_OPTIONS, b' ').map(str::to_owned));
+        let of_rules = strings::pieces(MORE_RULE_OPTIONS, b' ');
         options.extend(of_rules.map(|option| ["apis[].", option].concat()));
         let mut documented = documented();
         documented.sort_unstable();

@@ -16,7 +16,7 @@
 //! die at any step.
 //!
 //! ```
-//! use strongroom::clock::{Instant, Millis};
+//! use strongroom::base::clock::{Instant, Millis};
 //! use strongroom::edge::{Answer, Config, Handler, Request, Step};
 //! # struct Zeros;
 //! # impl strongroom::vault::Entropy for Zeros {
@@ -72,7 +72,7 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::{Cell, OnceCell, RefCell};
 
-use crate::clock::{Instant, Millis};
+use crate::base::clock::{Instant, Millis};
 use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
@@ -249,7 +249,7 @@ impl Isolate {
     /// Its name, which is chosen when it is first needed: some platforms have no entropy before the first request.
     fn name(&self) -> &str {
         self.name
-            .get_or_init(|| crate::base64url::encode(&self.random::<9>()))
+            .get_or_init(|| crate::codec::base64url::encode(&self.random::<9>()))
     }
 
     fn random<const N: usize>(&self) -> [u8; N] {

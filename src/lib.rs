@@ -21,7 +21,7 @@
 //! for browsers is `web` (wasm32 only); `bindings` is what JavaScript sees of it.
 //!
 //! ```
-//! use strongroom::clock::{Instant, Millis};
+//! use strongroom::base::clock::{Instant, Millis};
 //! use strongroom::config::Config;
 //! use strongroom::vault::{Body, Entropy, Input, Output, Vault};
 //!
@@ -82,82 +82,49 @@
 //! | module | rule |
 //! |---|---|
 //! | [`config`] | a configuration is checked whole, once, and then fixed |
-//! | [`allow`] | a request carries a token only if a rule allows its parsed URL and method |
-//! | [`request_headers`] | a page sets no header that authorises, identifies, routes or overrides |
-//! | [`reflection`] | a response that contains an access token does not reach the page |
-//! | [`authorize`] | a login is a transaction of its own, good for one answer within ten minutes |
-//! | [`pushed`] | a login's request may be handed to the provider itself, and its reference is for that login |
-//! | [`device`] | signing in on another device: what is asked with stays in the vault |
-//! | [`pkce`], [`token`] | what is sent to the token endpoint, and which answers are tokens |
-//! | [`jwt`], [`jwks`], [`id_token`] | an ID token counts after its signature and every claim |
-//! | [`metadata`] | the provider is the configured issuer or nobody |
-//! | [`challenge`] | an API that wants another authentication, or more scope, is understood or not at all |
-//! | [`refresh`] | only a definite verdict ends a session |
-//! | [`reasons`] | why a refresh token was refused is told as far as the provider tells, and never in its words |
-//! | [`dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
-//! | [`resource`] | several APIs have their own access tokens from one refresh token |
-//! | [`socket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
+//! | [`egress::policy`] | a request carries a token only if a rule allows its parsed URL and method |
+//! | [`egress::request_headers`] | a page sets no header that authorises, identifies, routes or overrides |
+//! | [`egress::token_reflection`] | a response that contains an access token does not reach the page |
+//! | [`oauth::authorization_request`] | a login is a transaction of its own, good for one answer within ten minutes |
+//! | [`oauth::pushed_authorization`] | a login's request may be handed to the provider itself, and its reference is for that login |
+//! | [`oauth::device_authorization`] | signing in on another device: what is asked with stays in the vault |
+//! | [`oauth::pkce`], [`oauth::token_endpoint`] | what is sent to the token endpoint, and which answers are tokens |
+//! | [`oauth::jwt`], [`oauth::jwks`], [`oauth::id_token`] | an ID token counts after its signature and every claim |
+//! | [`oauth::metadata`] | the provider is the configured issuer or nobody |
+//! | [`oauth::www_authenticate`] | an API that wants another authentication, or more scope, is understood or not at all |
+//! | [`oauth::refresh_policy`] | only a definite verdict ends a session |
+//! | [`oauth::provider_errors`] | why a refresh token was refused is told as far as the provider tells, and never in its words |
+//! | [`oauth::dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
+//! | [`oauth::resource_indicators`] | several APIs have their own access tokens from one refresh token |
+//! | [`egress::websocket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
 //! | [`edge`] | on a server: one refresh for all isolates, and the browser has a sealed cookie |
-//! | [`secret`], [`error`] | secrets show nothing of themselves; errors never hold one |
+//! | [`base::secret`], [`base::error`] | secrets show nothing of themselves; errors never hold one |
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
-#[macro_use]
-mod words;
 mod prelude;
 
-pub mod allow;
-pub mod authorize;
-pub mod base64url;
-#[cfg(feature = "full")]
-pub mod challenge;
-pub mod clock;
+#[macro_use]
+pub mod base;
+pub mod codec;
 pub mod config;
-#[cfg(feature = "full")]
-pub mod device;
-mod digest;
-#[cfg(feature = "full")]
-pub mod dpop;
 #[cfg(feature = "edge")]
 pub mod edge;
-pub mod error;
-pub mod form;
-#[cfg(any(target_arch = "wasm32", test))]
-mod heap;
-pub mod http;
-pub mod id_token;
-pub mod json;
-pub mod jwks;
-pub mod jwt;
-pub mod metadata;
-pub mod pkce;
-pub mod pushed;
-#[cfg(feature = "full")]
-pub mod reasons;
-pub mod reflection;
-pub mod refresh;
-pub mod request_headers;
-#[cfg(feature = "full")]
-pub mod resource;
-pub mod secret;
+pub mod egress;
+pub mod oauth;
 pub mod session;
-#[cfg(feature = "full")]
-pub mod socket;
-mod text;
-pub mod token;
-pub mod url;
 pub mod vault;
 
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;
 #[cfg(target_arch = "wasm32")]
-mod wasm;
+pub mod browser;
 #[cfg(target_arch = "wasm32")]
-pub mod web;
+mod wasm;
 
-pub use error::{Code, Error, Result};
-pub use secret::Secret;
+pub use base::error::{Code, Error, Result};
+pub use base::secret::Secret;

@@ -8,15 +8,15 @@ mod kept;
 use crate::prelude::*;
 
 use crate::Secret;
-use crate::allow::Which;
-use crate::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::codec::json::{self, Writer};
 use crate::config::{Config, Limits};
+use crate::egress::policy::Which;
 #[cfg(feature = "full")]
-use crate::dpop::PublicKey;
-use crate::id_token::IdToken;
-use crate::json::{self, Writer};
-use crate::refresh;
-use crate::token::{TokenSet, words};
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::id_token::IdToken;
+use crate::oauth::refresh_policy;
+use crate::oauth::token_endpoint::{TokenSet, words};
 
 pub use kept::{Kept, ended, restore};
 
@@ -437,7 +437,7 @@ impl Session {
         };
         self.other(target).is_none_or(|other| {
             let lifetime = other.expires_in;
-            other.requested.elapsed(now) + refresh::leeway(lifetime) >= lifetime
+            other.requested.elapsed(now) + refresh_policy::leeway(lifetime) >= lifetime
         })
     }
 
@@ -506,7 +506,7 @@ impl Session {
     pub fn until_stale(&self, now: &Instant) -> Millis {
         let fresh = self
             .lifetime()
-            .saturating_sub(refresh::leeway(self.lifetime()));
+            .saturating_sub(refresh_policy::leeway(self.lifetime()));
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
@@ -739,8 +739,8 @@ fn after(start: UnixMillis, span: Millis) -> UnixMillis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base64url;
-    use crate::json::Value;
+    use crate::codec::base64url;
+    use crate::codec::json::Value;
     use alloc::format;
     use alloc::string::ToString;
 
@@ -949,7 +949,7 @@ mod tests {
         assert!(session.is_stale_of(Some(7), &at(0)));
         assert!(session.access_token_of(Some(7), &at(0)).is_none());
         session.renew_other(7, &tokens("other", 300), None, at(0));
-        let leeway = refresh::leeway(Millis::from_secs(300)).as_secs();
+        let leeway = refresh_policy::leeway(Millis::from_secs(300)).as_secs();
         assert!(!session.is_stale_of(Some(7), &at(299 - leeway)));
         assert!(session.is_stale_of(Some(7), &at(300 - leeway)));
         assert!(session.access_token_of(Some(7), &at(299)).is_some());

@@ -53,12 +53,12 @@ mod warnings;
 
 use crate::prelude::*;
 
-use crate::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::error::{Code, Error};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::json::Writer;
 use crate::config::Config;
-use crate::error::{Code, Error};
-use crate::http::{HttpRequest, Outcome};
-use crate::json::Writer;
-use crate::pushed as pushed_request;
+use crate::oauth::pushed_authorization as pushed_request;
 use crate::session::{EndReason, Session};
 use list::List;
 use message::{PROTOCOL, PageMessage, Request, message};

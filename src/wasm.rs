@@ -7,7 +7,7 @@ use core::arch::wasm32;
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 
-use crate::heap::{self, Heap, Memory};
+use crate::base::zeroing_alloc::{self, Heap, Memory};
 
 /// This module's memory, which only grows.
 struct Pages;
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if heap::has_room(layout, size) {
+        if zeroing_alloc::has_room(layout, size) {
             return block;
         }
         // SAFETY: the caller has made sure that this is a layout.

@@ -5,9 +5,9 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-use strongroom::allow::{Rule, Rules};
-use strongroom::json::{Object, Value};
-use strongroom::url::Url;
+use strongroom::codec::json::{Object, Value};
+use strongroom::codec::url::Url;
+use strongroom::egress::policy::{Rule, Rules};
 
 fn table() -> Value {
     Value::parse(include_str!("vectors/egress.json")).unwrap()

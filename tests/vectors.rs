@@ -6,13 +6,14 @@
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256};
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
-use strongroom::dpop::{self, JTI, PublicKey, Unsigned, Use};
-use strongroom::id_token::Unverified;
-use strongroom::json::{Object, Value};
-use strongroom::jwks::{Algorithm, Jwks};
-use strongroom::jwt::{self, Jwt, Malformed, Status};
-use strongroom::pkce::{self, Pkce};
-use strongroom::{Code, Secret, base64url};
+use strongroom::codec::base64url;
+use strongroom::codec::json::{Object, Value};
+use strongroom::oauth::dpop::{self, JTI, PublicKey, Unsigned, Use};
+use strongroom::oauth::id_token::Unverified;
+use strongroom::oauth::jwks::{Algorithm, Jwks};
+use strongroom::oauth::jwt::{self, Jwt, Malformed, Status};
+use strongroom::oauth::pkce::{self, Pkce};
+use strongroom::{Code, Secret};
 
 const RFC_7515: &str = include_str!("vectors/rfc7515.json");
 const RFC_7519: &str = include_str!("vectors/rfc7519.json");

@@ -25,7 +25,7 @@ const SECURE_PREFIX = '__Host-strongroom.'
 /** On plain http, which is loopback, where the browser takes no such cookie from it. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** The `state` of a login, as src/authorize.rs makes them; the mark of a popup's is .p */
+/** The `state` of a login, as src/oauth/authorization_request.rs makes them; the mark of a popup's is .p */
 export const isState = (text: unknown): text is string =>
   typeof text === 'string' && /^[\w-]{16,128}(\.p)?$/.test(text)
 

@@ -53,7 +53,7 @@ const OPTIONS: Record<string, string> = {
   logout: 'provider returnTo',
 }
 
-/** Puts the texts where the core (src/words.rs) and the page left a code for each. */
+/** Puts the texts where the core (src/base/messages.rs) and the page left a code for each. */
 export const spell = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
 

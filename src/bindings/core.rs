@@ -4,8 +4,8 @@
 //! as an argument would be allocated, copied and freed at each call, which takes longer than the
 //! work.
 
-use crate::jwt::{MAX_LEN, Status, StatusReader};
-use crate::pkce::Pkce;
+use crate::oauth::jwt::{MAX_LEN, Status, StatusReader};
+use crate::oauth::pkce::Pkce;
 use crate::prelude::*;
 use wasm_bindgen::prelude::wasm_bindgen;
 

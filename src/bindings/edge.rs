@@ -6,17 +6,17 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Secret;
-use crate::clock::{Instant, Millis};
+use crate::base::clock::{Instant, Millis};
+use crate::base::http::{HttpReply, Outcome};
+use crate::base::strings;
+use crate::browser::js;
+use crate::browser::signature;
+use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
     Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
 };
-use crate::http::{HttpReply, Outcome};
-use crate::json::{self, Object, Value, Writer};
-use crate::reflection::Scope;
-use crate::text;
+use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
-use crate::web::js;
-use crate::web::signature;
 
 /// One isolate's handler, as JavaScript sees it.
 #[wasm_bindgen]
@@ -104,7 +104,7 @@ impl Edge {
         octets: Vec<u8>,
     ) -> String {
         let reply = match kind {
-            OPENED => Reply::Opened(text::from_octets(octets).map(Secret::new)),
+            OPENED => Reply::Opened(strings::from_octets(octets).map(Secret::new)),
             SEALED => Reply::Sealed(octets),
             SIGNED => Reply::Signed(octets),
             _ => Reply::Failed,
@@ -315,7 +315,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 fn read_request(text: &str) -> Request {
-    let mut lines = text::pieces(text, b'\n');
+    let mut lines = strings::pieces(text, b'\n');
     let mut line = || {
         lines
             .next()
@@ -394,7 +394,7 @@ fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
 
 /// A line of JSON for the head, and the body behind it.
 fn read_sent(text: &str) -> Option<HttpReply> {
-    let (head, body) = text::cut(text, b'\n');
+    let (head, body) = strings::cut(text, b'\n');
     let value = Value::parse(head).ok()?;
     let head = value.as_object()?;
     Some(HttpReply {
@@ -421,17 +421,17 @@ fn status(head: &Object) -> Option<u16> {
     head.get("status")?.as_u64()?.try_into().ok()
 }
 
-/// Looks for a token in an upstream's answer: see [`crate::reflection`].
+/// Looks for a token in an upstream's answer: see [`crate::egress::token_reflection`].
 #[wasm_bindgen]
-pub struct Guard(crate::reflection::Guard);
+pub struct Guard(crate::egress::token_reflection::Guard);
 
 #[wasm_bindgen]
 impl Guard {
     /// For the token in this header field `Authorization`, unless that is too short to be looked for.
     #[must_use]
     pub fn for_authorization(authorization: &str) -> Option<Self> {
-        let (_, token) = text::cut(authorization, b' ');
-        crate::reflection::Guard::new(token?).map(Self)
+        let (_, token) = strings::cut(authorization, b' ');
+        crate::egress::token_reflection::Guard::new(token?).map(Self)
     }
 
     /// Whether the token is in a text.

@@ -5,8 +5,8 @@ use core::cell::Cell;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::browser::{Host, js};
 use crate::config::Config;
-use crate::web::{Host, js};
 
 /// The worker's vault, unless something is happening in it. It lives as long as its worker, so nothing
 /// of it is ever dropped.

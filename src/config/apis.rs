@@ -1,20 +1,20 @@
 //! `apis`: what may be called with the access token, and where a socket's token goes.
 
 use super::{MORE_RULE_OPTIONS, NOT_HTTPS, Options, RULE_OPTIONS};
-use crate::allow::{Rule, RuleFault, Rules};
 #[cfg(feature = "full")]
-use crate::http::is_token;
-use crate::json::{self, Value};
-use crate::metadata::{self, Metadata};
+use crate::base::http::is_token;
+use crate::codec::json::{self, Value};
+use crate::codec::url::Url;
+use crate::egress::policy::{Rule, RuleFault, Rules};
+#[cfg(feature = "full")]
+use crate::egress::request_headers::Exceptions;
+use crate::egress::token_reflection::Scope;
+#[cfg(feature = "full")]
+use crate::egress::websocket::Place;
+use crate::oauth::metadata::{self, Metadata};
+#[cfg(feature = "full")]
+use crate::oauth::resource_indicators::{Target, is_audience, is_narrower, is_resource};
 use crate::prelude::*;
-use crate::reflection::Scope;
-#[cfg(feature = "full")]
-use crate::request_headers::Exceptions;
-#[cfg(feature = "full")]
-use crate::resource::{Target, is_audience, is_narrower, is_resource};
-#[cfg(feature = "full")]
-use crate::socket::Place;
-use crate::url::Url;
 
 impl<'a> Options<'a> {
     pub(super) fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
@@ -130,7 +130,7 @@ impl<'a> Options<'a> {
         true
     }
 
-    /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::request_headers`].
+    /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
     #[cfg(feature = "full")]
     pub(crate) fn header_exceptions(&self) -> Exceptions {
         const WHY: &str = words!(

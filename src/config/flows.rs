@@ -3,10 +3,10 @@
 //! Few do: the module without the Cargo feature `full` knows none of these options.
 
 use super::{Options, PROTOCOL_PARAMS};
-use crate::json::Value;
+use crate::base::strings;
+use crate::codec::json::Value;
+use crate::oauth::token_endpoint::is_scope_token;
 use crate::prelude::*;
-use crate::text;
-use crate::token::is_scope_token;
 
 /// Most parameters that pages may be allowed to add.
 const MAX_PARAMS: usize = 16;
@@ -94,7 +94,7 @@ impl Options<'_> {
             self.refuse(OPTION, WHY);
         }
         for name in &names {
-            if text::has_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
+            if strings::has_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
                 let why =
                     words!("the flow sets one of these itself, or login() has an option for it");
                 self.refuse(OPTION, why);

@@ -14,14 +14,15 @@ use super::respond;
 use super::rotation::Refusal;
 use super::session::{SID, Session};
 use super::visit::Visit;
-use crate::authorize::{self, Answer, Pending};
-use crate::clock::Millis;
-use crate::error::{Code, Error, Result};
-use crate::http::Outcome;
-use crate::id_token::Occasion;
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::Outcome;
+use crate::codec::base64url;
+use crate::oauth::authorization_request::{self, Answer, Pending};
+use crate::oauth::id_token::Occasion;
+use crate::oauth::token_endpoint;
 use crate::session::EndReason;
-use crate::token;
-use crate::{Secret, base64url};
 
 /// What the query of an answer ends with that came with the session's cookie, if there is one.
 const AGAIN: &str = "again";
@@ -74,7 +75,7 @@ impl Visit {
         }
         let metadata = task.metadata().await?;
         let code = answer.code(pending, &metadata)?;
-        let request = token::code_request(
+        let request = token_endpoint::code_request(
             &metadata.token_endpoint,
             &flow.client_id,
             self.redirect_uri().href(),
@@ -89,7 +90,7 @@ impl Visit {
                 words!("the token endpoint did not answer"),
             ));
         };
-        let tokens = token::exchanged(reply, task.config().scheme())?;
+        let tokens = token_endpoint::exchanged(reply, task.config().scheme())?;
         let occasion = Occasion::CodeExchange {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
@@ -100,7 +101,7 @@ impl Visit {
             .map_err(Error::from)?;
         let exceeded = tokens.scope_beyond(&flow.scope);
         if tokens.misses_refresh_token(&flow.scope) && !flow.asks_consent && !pending.is_silent {
-            task.fault(&token::no_refresh_token());
+            task.fault(&token_endpoint::no_refresh_token());
         }
         let sid = base64url::encode(&task.isolate().random::<SID>());
         let session = Session::begin(sid, &id_token, *tokens, requested, &flow.scope).bound_to(key);
@@ -157,7 +158,8 @@ impl Visit {
         let is_wanted = self.task.config().flow.dpop;
         let read = read.filter(|(_, key)| key.is_some() == is_wanted);
         let (mut pending, key) = read.ok_or_else(unknown)?;
-        pending.return_to = authorize::return_to(&self.redirect_uri(), Some(&pending.return_to))?;
+        pending.return_to =
+            authorization_request::return_to(&self.redirect_uri(), Some(&pending.return_to))?;
         Ok((pending, key))
     }
 

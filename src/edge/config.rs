@@ -6,18 +6,18 @@ use core::cell::OnceCell;
 
 use super::keys::Keyring;
 use crate::Secret;
-use crate::allow::{Rule, RuleFault, Rules};
-use crate::clock::Millis;
+use crate::base::clock::Millis;
+use crate::base::error::Result;
+use crate::base::strings;
+use crate::codec::json::{self, Object, Value};
+use crate::codec::url::Url;
 use crate::config::{self, Limits, Options, fault};
-use crate::error::Result;
-use crate::json::{self, Object, Value};
-use crate::jwks::Algorithm;
-use crate::metadata::Metadata;
-use crate::reflection::Scope;
-use crate::request_headers::Exceptions;
-use crate::text;
-use crate::token::Scheme;
-use crate::url::Url;
+use crate::egress::policy::{Rule, RuleFault, Rules};
+use crate::egress::request_headers::Exceptions;
+use crate::egress::token_reflection::Scope;
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::metadata::Metadata;
+use crate::oauth::token_endpoint::Scheme;
 
 const OPTIONS: &str = "authorizationParams backChannelLogout base claims client clockTolerance consent cookie dpop \
     idTokenSignedResponseAlg issuer loginParams metadata origin par postLogoutRedirectUri requestTimeout routes \
@@ -357,7 +357,7 @@ fn keys(cookie: &Options<'_>) -> Keyring {
         "it must have at least one key: 32 random octets in base64 (openssl rand -base64 32); the first seals, all of them open"
     );
     let texts = match cookie.object.get("keys") {
-        Some(Value::String(text)) => text::words_of(text),
+        Some(Value::String(text)) => strings::words_of(text),
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
@@ -410,7 +410,7 @@ fn origin(options: &Options<'_>) -> Option<String> {
 
 /// Returns true if one of these bytes is in `text`.
 fn has_one_of(text: &str, bytes: &[u8]) -> bool {
-    text.bytes().any(|byte| text::is_one_of(bytes, byte))
+    text.bytes().any(|byte| strings::is_one_of(bytes, byte))
 }
 
 /// Returns true if `text` is one or more characters of VSCHAR (RFC 6749 A).
@@ -573,7 +573,7 @@ impl<'a> Options<'a> {
     /// Records each option that is not among those that are known. No value is shown: it may be a secret.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
-            if !text::has_word(known, name) {
+            if !strings::has_word(known, name) {
                 self.refuse_unseen(name, words!("there is no such option"));
             }
         }

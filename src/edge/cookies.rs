@@ -6,10 +6,10 @@
 use crate::prelude::*;
 
 use super::config::{Config, SameSite};
-use crate::clock::Millis;
-use crate::http::is_token;
-use crate::json;
-use crate::text;
+use crate::base::clock::Millis;
+use crate::base::http::is_token;
+use crate::base::strings;
+use crate::codec::json;
 
 /// Longest value in one cookie. Browsers take 4096 octets of name, value and attributes.
 const PIECE: usize = 3600;
@@ -40,8 +40,8 @@ impl<'a> Cookies<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        text::pieces(self.0, b';').map(|pair| {
-            let (name, value) = text::cut(pair, b'=');
+        strings::pieces(self.0, b';').map(|pair| {
+            let (name, value) = strings::cut(pair, b'=');
             (name.trim_ascii(), value.unwrap_or_default().trim_ascii())
         })
     }
@@ -71,7 +71,7 @@ impl<'a> Cookies<'a> {
             other => return other,
         };
         // `<how many>~<the beginning>`; without a number it is all.
-        let (count, beginning) = text::cut(&first, b'~');
+        let (count, beginning) = strings::cut(&first, b'~');
         let Some(beginning) = beginning else {
             return Found::Value(first);
         };

@@ -1,7 +1,7 @@
 //! Which header fields pass the handler, and which ones it sets: data, which the host carries out on the platform's own
 //! `Headers`. Names are in lower case; one that ends in `*` stands for all that begin like it.
 //!
-//! An upstream gets what the browser sent, without the headers of [`crate::request_headers`] and without those that
+//! An upstream gets what the browser sent, without the headers of [`crate::egress::request_headers`] and without those that
 //! `Connection` names (RFC 9110 7.6.1). A route can allow or deny more names, and ranges are removed where the body of
 //! the response is searched: a server may ignore them (RFC 9110 14.2).
 //!
@@ -13,9 +13,9 @@
 
 use crate::prelude::*;
 
-use crate::json;
-use crate::request_headers;
-use crate::text;
+use crate::base::strings;
+use crate::codec::json;
+use crate::egress::request_headers;
 
 /// Taken out of an upstream's answers.
 const RESPONSE: &str = "\
@@ -89,7 +89,7 @@ pub fn policy() -> String {
 }
 
 fn list(names: &str) -> String {
-    json::texts(text::words_of(names))
+    json::texts(strings::words_of(names))
 }
 
 fn fields(fields: &[(&str, &str)]) -> String {

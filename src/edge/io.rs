@@ -4,11 +4,11 @@ use crate::prelude::*;
 use core::fmt;
 
 use crate::Secret;
-use crate::clock::Millis;
-use crate::error::Error;
-use crate::http::{HttpRequest, Outcome};
-use crate::jwks::Algorithm;
-use crate::reflection::Scope;
+use crate::base::clock::Millis;
+use crate::base::error::Error;
+use crate::base::http::{HttpRequest, Outcome};
+use crate::egress::token_reflection::Scope;
+use crate::oauth::jwks::Algorithm;
 use crate::session::EndReason;
 
 /// What is looked at of a browser's request. Header fields are as they came, several of one name joined by

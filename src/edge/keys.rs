@@ -8,7 +8,9 @@ use crate::prelude::*;
 use core::fmt;
 use zeroize::Zeroize;
 
-use crate::{base64url, json, pkce};
+use crate::codec::base64url;
+use crate::codec::json;
+use crate::oauth::pkce;
 
 /// Octets of a key of AES-256.
 const LENGTH: usize = 32;

@@ -8,9 +8,9 @@ use core::cell::Cell;
 use super::io::FlightId;
 use super::outage::Outage;
 use super::store::Stored;
-use crate::clock::{Instant, Millis};
-use crate::error::Code;
-use crate::refresh::Schedule;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::Code;
+use crate::oauth::refresh_policy::Schedule;
 
 /// Most sessions that are remembered.
 const MOST: usize = 4096;

@@ -10,7 +10,7 @@ use super::record::{Intent, Record};
 use super::session::Session;
 use super::store::{Stored, Unreachable};
 use super::task::{Task, apart};
-use crate::clock::{Millis, UnixMillis};
+use crate::base::clock::{Millis, UnixMillis};
 
 /// The life of an intent that is not renewed. A process that dies blocks its session for this long.
 pub(super) const LEASE: Millis = Millis::from_secs(8);

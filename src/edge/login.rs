@@ -11,14 +11,14 @@ use super::proof::Pair;
 use super::visit::Visit;
 use super::{origin, respond};
 use crate::Secret;
-use crate::authorize::{self, Begun, LoginParams, Pending};
+use crate::base::error::{Code, Error, Result};
+use crate::base::strings;
+use crate::codec::form;
+use crate::codec::json;
+use crate::codec::url::Url;
 use crate::config;
-use crate::error::{Code, Error, Result};
-use crate::form;
-use crate::json;
-use crate::pushed::{self, Pushed};
-use crate::text;
-use crate::url::Url;
+use crate::oauth::authorization_request::{self, Begun, LoginParams, Pending};
+use crate::oauth::pushed_authorization::{self, Pushed};
 
 /// Logins that one browser may have under way.
 const MOST: usize = 5;
@@ -52,7 +52,7 @@ impl Visit {
         let is_own = origin::is_own_navigation(&self.request);
         let redirect_uri = self.redirect_uri();
         // As it will be read: what stands there may be another way to write it.
-        let target = authorize::return_to(&redirect_uri, params.return_to.as_deref())?;
+        let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
         if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
             params.return_to = None;
         }
@@ -60,7 +60,7 @@ impl Visit {
         let entropy = task.isolate().random();
         let flow = &task.config().flow;
         let now = task.now().wall;
-        let mut begun = authorize::begin(flow, &redirect_uri, &params, &entropy, now)?;
+        let mut begun = authorization_request::begin(flow, &redirect_uri, &params, &entropy, now)?;
         let pair = task.new_pair().await?;
         if let Some(pair) = &pair {
             begun = begun.bound_to(pair.public.clone());
@@ -94,7 +94,11 @@ impl Visit {
         for name in others {
             respond.cookies.push(jar.clear(name));
         }
-        let cookie = jar.set_login(cookie_key(&begun.key), &sealed, authorize::LIFETIME);
+        let cookie = jar.set_login(
+            cookie_key(&begun.key),
+            &sealed,
+            authorization_request::LIFETIME,
+        );
         respond.cookies.push(cookie);
         Ok(respond)
     }
@@ -112,7 +116,11 @@ impl Visit {
         Url::parse_within(path, &self.url).is_some_and(|url| url.path() == login)
     }
 
-    async fn push(&self, begun: &Begun, metadata: &crate::metadata::Metadata) -> Result<String> {
+    async fn push(
+        &self,
+        begun: &Begun,
+        metadata: &crate::oauth::metadata::Metadata,
+    ) -> Result<String> {
         let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
             return Err(Error::new(
                 Code::MetadataInvalid,
@@ -123,12 +131,14 @@ impl Visit {
         };
         let outcome = self
             .task
-            .send_as_client(pushed::request(endpoint, begun), None)
+            .send_as_client(pushed_authorization::request(endpoint, begun), None)
             .await;
-        match pushed::read(&outcome) {
+        match pushed_authorization::read(&outcome) {
             Pushed::Accepted(uri) => {
                 let client_id = &self.task.config().client.id;
-                Ok(pushed::address(&uri, metadata, client_id, begun))
+                Ok(pushed_authorization::address(
+                    &uri, metadata, client_id, begun,
+                ))
             }
             Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => Err(error),
         }
@@ -153,7 +163,7 @@ fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
 
 /// Reads it again.
 pub(super) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
-    let (json, key) = text::cut(text, b'\n');
+    let (json, key) = strings::cut(text, b'\n');
     let key = match key {
         Some(key) => Some(Pair::from_jwk(key)?.private),
         None => None,
@@ -190,7 +200,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
                 continue;
             }
             _ => {
-                let name = crate::error::quote(&name);
+                let name = crate::base::error::quote(&name);
                 return invalid(&[
                     words!("login option "),
                     &name,
@@ -199,7 +209,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
             }
         };
         if known.replace(value).is_some() {
-            let name = crate::error::quote(&name);
+            let name = crate::base::error::quote(&name);
             return invalid(&[words!("login option "), &name, words!(" is there twice")]);
         }
     }

@@ -11,11 +11,11 @@ use super::task::Task;
 use super::visit::Visit;
 use super::{origin, respond};
 use crate::Secret;
-use crate::clock::Millis;
-use crate::error::{Code, Error, Result, quote};
-use crate::form::{self, Form, with_query};
-use crate::json::{self, Value, Writer};
-use crate::jwt::{Jwt, seconds};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result, quote};
+use crate::codec::form::{self, Form, with_query};
+use crate::codec::json::{self, Value, Writer};
+use crate::oauth::jwt::{Jwt, seconds};
 use crate::session::EndReason;
 
 /// The member of `events` that makes a logout token one (2.4).

@@ -6,8 +6,8 @@
 //! (Fetch Metadata) must not say otherwise.
 
 use super::io::Request;
-use crate::error::{Code, Error, Result};
-use crate::text;
+use crate::base::error::{Code, Error, Result};
+use crate::base::strings;
 
 /// What a script writes into its header if nobody has done anything: a poll, which keeps no session alive.
 const BACKGROUND: &str = "background";
@@ -91,7 +91,7 @@ pub(super) fn is_background(request: &Request) -> bool {
 }
 
 fn accepts_pages(accept: &str) -> bool {
-    text::pieces(accept, b',').any(|kind| text::cut(kind, b';').0.trim_ascii() == "text/html")
+    strings::pieces(accept, b',').any(|kind| strings::cut(kind, b';').0.trim_ascii() == "text/html")
 }
 
 fn refused(why: &str) -> Result<()> {

@@ -10,7 +10,7 @@
 
 use crate::prelude::*;
 
-use crate::clock::{Instant, Millis};
+use crate::base::clock::{Instant, Millis};
 
 /// The time between two probes, and between two attempts for one session: this and up to [`JITTER`].
 const INTERVAL: Millis = Millis::from_secs(3);

@@ -10,14 +10,14 @@ use core::cell::RefCell;
 use super::io::{Effect, Head, Reply};
 use super::task::Task;
 use crate::Secret;
-use crate::challenge;
-use crate::dpop::{self, Nonces, PublicKey, Unsigned, Use};
-use crate::error::{Code, Error, Result};
-use crate::http::{HttpRequest, Outcome};
-use crate::json::{Value, Writer};
-use crate::jwks::Algorithm;
-use crate::token::{self, Answer, Scheme};
-use crate::url::Url;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::json::{Value, Writer};
+use crate::codec::url::Url;
+use crate::oauth::dpop::{self, Nonces, PublicKey, Unsigned, Use};
+use crate::oauth::jwks::Algorithm;
+use crate::oauth::token_endpoint::{self, Answer, Scheme};
+use crate::oauth::www_authenticate;
 
 /// Which servers a nonce is from: those of the provider and those of upstreams are kept apart, since they may be on one
 /// origin (RFC 9449 9).
@@ -43,7 +43,7 @@ impl Pair {
             return None;
         }
         let private = jwk.str("d")?;
-        crate::base64url::decode(private).filter(|octets| octets.len() == 32)?;
+        crate::codec::base64url::decode(private).filter(|octets| octets.len() == 32)?;
         let jwk = Writer::object()
             .text("kty", "EC")
             .text("crv", "P-256")
@@ -61,7 +61,7 @@ impl Pair {
 /// Whether an upstream asks for another nonce (RFC 9449 9).
 pub(super) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
-    head.status == 401 && challenge::says(challenge, "use_dpop_nonce")
+    head.status == 401 && www_authenticate::says(challenge, "use_dpop_nonce")
 }
 
 impl Task {
@@ -106,7 +106,7 @@ impl Task {
             };
             nonces.borrow_mut().note(url, reply.dpop_nonce.as_deref());
             let is_asked = matches!(
-                token::read(reply, Scheme::Dpop),
+                token_endpoint::read(reply, Scheme::Dpop),
                 Answer::Refused(code) if code == "use_dpop_nonce"
             );
             let is_new = nonces.borrow().of(url) != nonce.as_deref();

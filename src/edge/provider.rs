@@ -8,17 +8,17 @@ use super::io::{Effect, Reply};
 use super::session::Session;
 use super::task::{Task, apart};
 use crate::Secret;
-use crate::base64url;
-use crate::clock::{Instant, Millis};
-use crate::error::{Code, Error, Result};
-use crate::form::{Form, encoded};
-use crate::http::{HttpRequest, Outcome};
-use crate::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
-use crate::json::Writer;
-use crate::jwks::{Algorithm, Jwk, Jwks, SelectError};
-use crate::metadata::{self, Metadata};
-use crate::token::{self, TokenSet};
-use crate::url::Url;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::base64url;
+use crate::codec::form::{Form, encoded};
+use crate::codec::json::Writer;
+use crate::codec::url::Url;
+use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
+use crate::oauth::metadata::{self, Metadata};
+use crate::oauth::token_endpoint::{self, TokenSet};
 
 /// How long the keys are left as they are when somebody comes with another: anybody may.
 const KEYS_REST: Millis = Millis::from_secs(30);
@@ -268,7 +268,8 @@ impl Task {
             return Ok(Outcome::Failed);
         };
         let client_id = &self.config().client.id;
-        let request = token::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
+        let request =
+            token_endpoint::refresh_request(&metadata.token_endpoint, client_id, refresh_token);
         Ok(self.send_proven(request, session.key.as_ref()).await)
     }
 
@@ -286,7 +287,7 @@ impl Task {
         };
         for _ in 0..REVOCATIONS {
             let client_id = &self.config().client.id;
-            let request = token::revocation_request(endpoint, client_id, refresh_token);
+            let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
             match self.send_as_client(request, None).await {
                 Outcome::Reply(reply) if reply.status == 200 => return true,
                 Outcome::Reply(reply) if reply.status < 500 => break,
@@ -379,7 +380,7 @@ impl Task {
     }
 
     /// The signed claims of another token of the provider's than an ID token. Of its claims nothing was checked.
-    pub(super) async fn is_by_provider(&self, jwt: &crate::jwt::Jwt) -> Result<()> {
+    pub(super) async fn is_by_provider(&self, jwt: &crate::oauth::jwt::Jwt) -> Result<()> {
         let metadata = self.metadata().await?;
         let fixed = self.config().flow.id_token_alg;
         let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {

@@ -1,7 +1,7 @@
 //! Requests to upstreams: a rule, a session, and the access token instead of the cookie.
 //!
 //! What the browser asked for is parsed once; the upstream's URL is made of the rest behind the route's prefix and
-//! is checked by the same rules as in the browser's vault ([`crate::allow`]), so no path leads out of the upstream.
+//! is checked by the same rules as in the browser's vault ([`crate::egress::policy`]), so no path leads out of the upstream.
 
 use crate::prelude::*;
 use alloc::borrow::Cow;
@@ -16,12 +16,12 @@ use super::task::apart;
 use super::visit::Visit;
 use super::{origin, respond};
 use crate::Secret;
-use crate::allow::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
-use crate::challenge::{self, Demand};
-use crate::clock::Millis;
-use crate::error::{Code, Error};
-use crate::form::Form;
-use crate::reflection::{Guard, Scope};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::codec::form::Form;
+use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::egress::token_reflection::{Guard, Scope};
+use crate::oauth::www_authenticate::{self, Demand};
 
 /// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
 /// too.
@@ -288,7 +288,7 @@ impl Visit {
 /// upstream wants another nonce (RFC 9449 9).
 fn is_about_token(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
-    !challenge::says(challenge, "insufficient_user_authentication") && !asks_for_nonce(head)
+    !www_authenticate::says(challenge, "insufficient_user_authentication") && !asks_for_nonce(head)
 }
 
 /// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.
@@ -299,7 +299,7 @@ fn demanded(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Op
     if guard.is_some_and(|guard| guard.is_in(challenge.as_bytes())) {
         return None;
     }
-    challenge::demand(head.status, challenge)
+    www_authenticate::demand(head.status, challenge)
 }
 
 /// The error with which a page can have the user sign in as the API wants it. More scope than the configuration's is

@@ -5,9 +5,9 @@ use crate::prelude::*;
 
 use super::io::Respond;
 use super::rotation::Refusal;
-use crate::clock::Millis;
-use crate::error::{Code, Error};
-use crate::json::{self, Writer};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::codec::json::{self, Writer};
 
 const JSON: &str = "application/json";
 

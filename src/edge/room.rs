@@ -6,7 +6,7 @@ use crate::prelude::*;
 use super::io::Respond;
 use super::visit::Visit;
 use super::{origin, respond};
-use crate::json::Writer;
+use crate::codec::json::Writer;
 
 /// Tells the tabs of this origin that somebody may have signed in, and closes the popup: pkg/src/edge-room.ts listens.
 /// The channel's name ends in the handler's base, which is all in front of this page's name.
@@ -60,7 +60,7 @@ impl Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pkce;
+    use crate::oauth::pkce;
 
     #[test]
     fn the_popups_policy_lets_its_script_run() {

@@ -16,12 +16,12 @@ use super::record::{Record, Standing};
 use super::session::Session;
 use super::store::{A_MINUTE, Stored, Unreachable};
 use super::task::{Flight, Task, apart};
-use crate::clock::{Instant, Millis, UnixMillis};
-use crate::error::{Code, Error};
-use crate::json;
-use crate::refresh::{self, Verdict};
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::error::{Code, Error};
+use crate::codec::json;
+use crate::oauth::refresh_policy::{self, Verdict};
+use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
-use crate::token::TokenSet;
 
 /// For how long a request waits for tokens, in all.
 const PATIENCE: Millis = Millis::from_secs(15);
@@ -506,7 +506,7 @@ impl Task {
         loop {
             let outcome = self.send_refresh(session).await;
             let verdict = match outcome {
-                Ok(outcome) => refresh::verdict(&outcome, self.config().scheme()),
+                Ok(outcome) => refresh_policy::verdict(&outcome, self.config().scheme()),
                 Err(_) => Verdict::Transient(words!("the provider's metadata could not be had")),
             };
             let is_unexplained = matches!(verdict, Verdict::Unexplained(_));

@@ -8,9 +8,10 @@ use crate::prelude::*;
 
 use super::io::{Effect, Reply};
 use super::task::Task;
-use crate::error::Code;
-use crate::text;
-use crate::{Secret, base64url};
+use crate::Secret;
+use crate::base::error::Code;
+use crate::base::strings;
+use crate::codec::base64url;
 
 const VERSION: &str = "1";
 
@@ -60,7 +61,7 @@ impl Task {
 
     /// Opens a text that was sealed for this purpose.
     pub(super) async fn open(&self, purpose: &str, sealed: &str) -> Result<Secret, Closed> {
-        let mut parts = text::pieces(sealed, b'.');
+        let mut parts = strings::pieces(sealed, b'.');
         let (version, id, body) = (parts.next(), parts.next(), parts.next());
         let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
             return Err(Closed::NotGenuine);

@@ -8,14 +8,14 @@ use alloc::rc::Rc;
 use core::fmt;
 
 use crate::Secret;
-use crate::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::base::strings;
+use crate::codec::json;
 use crate::config::Limits;
-use crate::id_token::IdToken;
-use crate::json;
-use crate::refresh;
+use crate::oauth::id_token::IdToken;
+use crate::oauth::refresh_policy;
+use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
-use crate::text;
-use crate::token::TokenSet;
 
 /// Octets of a session's number.
 pub const SID: usize = 16;
@@ -131,7 +131,7 @@ impl Session {
     /// Reads what [`Session::number`] wrote.
     #[must_use]
     pub fn number_from_text(text: &str) -> Option<(&str, UnixMillis)> {
-        let mut lines = text::pieces(text, b'\n');
+        let mut lines = strings::pieces(text, b'\n');
         let (version, sid, began) = (lines.next()?, lines.next()?, lines.next()?);
         let is_sound = version == VERSION && lines.next().is_none();
         Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
@@ -168,7 +168,7 @@ impl Session {
     /// Reads what [`Session::to_text`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let mut lines = text::pieces(text, b'\n');
+        let mut lines = strings::pieces(text, b'\n');
         if lines.next()? != VERSION {
             return None;
         }
@@ -217,7 +217,7 @@ impl Session {
     /// Whether it is time for another one.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
-        since(self.requested, now) + refresh::leeway(self.lifetime) >= self.lifetime
+        since(self.requested, now) + refresh_policy::leeway(self.lifetime) >= self.lifetime
     }
 
     /// Whether the user's activity is to be written down anew: after a tenth of the idle limit, at most a minute.

@@ -9,11 +9,12 @@ use super::rotation::Refusal;
 use super::seal::Closed;
 use super::session::Session;
 use super::task::{Asked, Task, apart};
-use crate::clock::{Instant, Millis};
-use crate::error::{Code, Error};
-use crate::json;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error};
+use crate::codec::base64url;
+use crate::codec::json;
+use crate::oauth::pkce;
 use crate::session::EndReason;
-use crate::{base64url, pkce};
 
 pub(super) const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);

@@ -14,8 +14,8 @@ use core::task::{Context, Poll, Waker};
 use super::io::{Answer, Effect, Event, Reply, Step};
 use super::lease::Lease;
 use super::{Isolate, respond};
-use crate::clock::Instant;
-use crate::error::{Code, Error};
+use crate::base::clock::Instant;
+use crate::base::error::{Code, Error};
 
 /// The number of a task in its isolate.
 pub type TaskId = usize;

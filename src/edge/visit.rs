@@ -13,12 +13,12 @@ use super::session::Session;
 use super::store::A_MINUTE;
 use super::task::{Task, apart};
 use super::{origin, respond, room};
-use crate::error::{Code, Error};
-use crate::form::Form;
-use crate::json::{self, Writer};
-use crate::text;
-use crate::token::words;
-use crate::url::Url;
+use crate::base::error::{Code, Error};
+use crate::base::strings;
+use crate::codec::form::Form;
+use crate::codec::json::{self, Writer};
+use crate::codec::url::Url;
+use crate::oauth::token_endpoint::words;
 
 /// Endpoints that a browser's window gets, and nothing else does.
 const FOR_WINDOWS: &str = "login callback logout/provider popup";
@@ -95,7 +95,7 @@ impl Visit {
             ("callback", "GET") if is_navigation => apart(self.callback()).await,
             ("logout/provider", "GET") if is_navigation => apart(self.leave()).await,
             ("popup", "GET") if is_navigation => room::popup(),
-            (_, "GET") if text::has_word(FOR_WINDOWS, endpoint) => respond::refuse(
+            (_, "GET") if strings::has_word(FOR_WINDOWS, endpoint) => respond::refuse(
                 403,
                 Code::CrossSiteRequest,
                 words!("this address is for a browser's window, not for scripts or frames"),
@@ -107,7 +107,9 @@ impl Visit {
                 apart(self.back_channel_logout()).await
             }
             ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
-            _ if text::has_word(FOR_WINDOWS, endpoint) || text::has_word(FOR_SCRIPTS, endpoint) => {
+            _ if strings::has_word(FOR_WINDOWS, endpoint)
+                || strings::has_word(FOR_SCRIPTS, endpoint) =>
+            {
                 method_not_allowed("GET")
             }
             _ => respond::empty(404),

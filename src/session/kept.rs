@@ -5,14 +5,14 @@
 
 use super::{EndReason, Session};
 use crate::Secret;
-use crate::clock::{Instant, Millis, UnixMillis};
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::codec::json::{Object, Value, Writer};
 use crate::config::Config;
 #[cfg(feature = "full")]
-use crate::dpop::PublicKey;
-use crate::id_token::IdToken;
-use crate::json::{Object, Value, Writer};
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::id_token::IdToken;
+use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-use crate::token::TokenSet;
 
 /// What is kept by another version is not read.
 const VERSION: u64 = 1;

@@ -6,16 +6,16 @@ use super::list;
 use super::message::{callback_error, message};
 use super::verification::Verification;
 use super::{OpId, Output, PortId, Purpose, Taken, Vault};
-use crate::authorize::{self, Answer, Pending};
-use crate::clock::Instant;
+use crate::base::clock::Instant;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::Outcome;
+use crate::oauth::authorization_request::{self, Answer, Pending};
 #[cfg(feature = "full")]
-use crate::dpop::PublicKey;
-use crate::error::{Code, Error, Result};
-use crate::http::Outcome;
-use crate::id_token::Occasion;
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::id_token::Occasion;
+use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::session::Session;
-use crate::token::{self, Scheme, TokenSet};
 
 /// Most callbacks that may be under way at once.
 const MAX_CALLBACKS: usize = 32;
@@ -154,7 +154,7 @@ impl Vault {
             ));
         };
         let code = answer.code(pending, metadata)?;
-        let request = token::code_request(
+        let request = token_endpoint::code_request(
             &metadata.token_endpoint,
             &self.config.client_id,
             self.config.redirect_uri.href(),
@@ -212,11 +212,11 @@ impl Vault {
         };
         // Script of this origin can write to the store, and sign with its key.
         pending.return_to =
-            authorize::return_to(&self.config.redirect_uri, Some(&pending.return_to))?;
+            authorization_request::return_to(&self.config.redirect_uri, Some(&pending.return_to))?;
         #[cfg(feature = "full")]
         {
             // What no page may ask for was not asked for.
-            let asked = authorize::scope(&self.config, pending.scope.as_deref());
+            let asked = authorization_request::scope(&self.config, pending.scope.as_deref());
             pending.scope = asked.unwrap_or_default();
         }
         Ok(pending)
@@ -410,7 +410,7 @@ impl Vault {
             self.warn_developer(port, &exceeded);
         }
         if misses_refresh_token {
-            self.warn_developer(port, &token::no_refresh_token());
+            self.warn_developer(port, &token_endpoint::no_refresh_token());
         }
         Ok(())
     }
@@ -487,5 +487,5 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };
-    token::exchanged(reply, scheme)
+    token_endpoint::exchanged(reply, scheme)
 }

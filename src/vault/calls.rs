@@ -12,10 +12,10 @@ use super::message::{FetchRequest, message};
 use super::sockets::Socket;
 use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
-use crate::allow::{Allowed, Which};
-use crate::error::{Code, Error, Result};
+use crate::base::error::{Code, Error, Result};
+use crate::egress::policy::{Allowed, Which};
+use crate::oauth::token_endpoint::Scheme;
 use crate::prelude::*;
-use crate::token::Scheme;
 
 /// Most calls at once of one page, so that it leaves the others some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;

@@ -6,14 +6,14 @@ use super::login::{Login, Stage};
 use super::message::message;
 use super::verification::Verification;
 use super::{OpId, Purpose, Vault};
-use crate::authorize::{self, Pending};
-use crate::clock::{Instant, Millis};
-use crate::device::{self, Authorization, Verdict};
-use crate::error::{Code, Error, Result};
-use crate::http::Outcome;
-use crate::json;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::Outcome;
+use crate::codec::json;
+use crate::oauth::authorization_request::{self, Pending};
+use crate::oauth::device_authorization::{self, Authorization, Verdict};
+use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-use crate::token::TokenSet;
 
 /// A login on another device, as far as it has come.
 pub(super) enum Device {
@@ -95,9 +95,9 @@ impl Vault {
             );
             return Err(Error::new(Code::MessageInvalid, why));
         }
-        let more = authorize::scope(&self.config, login.params.scope.as_deref())?;
+        let more = authorization_request::scope(&self.config, login.params.scope.as_deref())?;
         let scope = more.as_deref().unwrap_or(&self.config.scope);
-        let request = device::request(endpoint, &self.config, scope);
+        let request = device_authorization::request(endpoint, &self.config, scope);
         Ok(self.send(Purpose::AskDevice, request))
     }
 
@@ -106,7 +106,7 @@ impl Vault {
         let Some(mut login) = self.logins.take(|login| login.is_of(op)) else {
             return;
         };
-        let shown = match device::authorization(outcome) {
+        let shown = match device_authorization::authorization(outcome) {
             Ok(shown) => shown,
             Err(error) => return self.post_error(login.port, login.id, &error),
         };
@@ -152,7 +152,7 @@ impl Vault {
             let Some(metadata) = &self.provider.metadata else {
                 return;
             };
-            let request = device::question(
+            let request = device_authorization::question(
                 &metadata.token_endpoint,
                 &self.config.client_id,
                 &shown.device_code,
@@ -167,7 +167,7 @@ impl Vault {
         let Some(mut login) = self.logins.take(|login| login.is_of(op)) else {
             // It was given up meanwhile.
             if let Verdict::Tokens(tokens) =
-                device::verdict(outcome, self.config.scheme(), Millis::ZERO)
+                device_authorization::verdict(outcome, self.config.scheme(), Millis::ZERO)
             {
                 self.refuse_grant(&tokens);
             }
@@ -176,7 +176,7 @@ impl Vault {
         let Stage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
             return;
         };
-        match device::verdict(outcome, self.config.scheme(), timing.interval) {
+        match device_authorization::verdict(outcome, self.config.scheme(), timing.interval) {
             Verdict::Again(interval) => {
                 timing.op = None;
                 timing.interval = interval;

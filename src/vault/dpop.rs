@@ -9,14 +9,14 @@
 use super::calls::{Call, Stage};
 use super::list;
 use super::{Body, CallId, OpId, Output, Purpose, ResponseHead, Vault};
-use crate::challenge;
-use crate::dpop::{JTI, Nonces, PublicKey, Unsigned, Use};
-use crate::error::{Code, Error};
-use crate::http::{HttpRequest, Outcome};
+use crate::base::error::{Code, Error};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::url::Url;
+use crate::oauth::dpop::{JTI, Nonces, PublicKey, Unsigned, Use};
+use crate::oauth::token_endpoint::{self, Answer, Scheme};
+use crate::oauth::www_authenticate;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
-use crate::token::{self, Answer, Scheme};
-use crate::url::Url;
 
 /// By how many milliseconds the provider's time must turn out to be another one for a proof to be worth a second
 /// attempt that was refused.
@@ -129,7 +129,7 @@ impl Vault {
         self.dpop
             .provider_nonces
             .note(url, reply.dpop_nonce.as_deref());
-        let Answer::Refused(code) = token::read(reply, Scheme::Dpop) else {
+        let Answer::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
             return false;
         };
         let may_help = match code.as_str() {
@@ -195,7 +195,7 @@ impl Vault {
         let nonce = self.dpop.api_nonces.of(url);
         // Of an API that does not expose what it asks for, another nonce says it.
         let asks = match &head.www_authenticate {
-            Some(challenge) => challenge::says(challenge, "use_dpop_nonce"),
+            Some(challenge) => www_authenticate::says(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
         let may_help = head.status == 401

@@ -8,13 +8,14 @@ use super::keeper;
 use super::list::{self, List};
 use super::message::message;
 use super::{OpId, PortId, Purpose, Vault};
-use crate::clock::Millis;
-use crate::error::{Code, Error, Result};
-use crate::form::{Form, with_query};
-use crate::http::{HttpRequest, Outcome};
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::form::{Form, with_query};
+use crate::codec::url::Url;
+use crate::oauth::token_endpoint;
 use crate::session::{EndReason, Session};
-use crate::url::Url;
-use crate::{Secret, token};
 
 /// How often a revocation is tried.
 const ATTEMPTS: u32 = 3;
@@ -263,7 +264,7 @@ impl Vault {
         let metadata = self.provider.metadata.as_ref()?;
         let endpoint = metadata.revocation_endpoint.as_deref()?;
         let client_id = &self.config.client_id;
-        let request = token::revocation_request(endpoint, client_id, refresh_token);
+        let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
         if self.keeps() {
             // Of a session that ended here and is met once more in the store.
             let is_it = |r: &Revocation| {

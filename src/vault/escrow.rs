@@ -7,7 +7,7 @@
 //! starts later asks for it.
 
 use super::{Output, Vault};
-use crate::clock::Millis;
+use crate::base::clock::Millis;
 
 /// How often the key is handed over, so that the service worker is not stopped.
 const PAUSE: Millis = Millis::from_secs(20);

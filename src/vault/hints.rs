@@ -18,9 +18,9 @@
 
 use super::message::message;
 use super::{Output, Vault};
-use crate::clock::{Millis, UnixMillis};
+use crate::base::clock::{Millis, UnixMillis};
+use crate::codec::json::Writer;
 use crate::config::Config;
-use crate::json::Writer;
 use crate::prelude::*;
 use crate::session::EndReason;
 

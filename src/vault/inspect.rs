@@ -9,11 +9,13 @@
 
 use super::message::message;
 use super::{CallId, Entropy, PortId, Vault};
-use crate::clock::UnixMillis;
-use crate::error::Code;
-use crate::json::Writer;
+use crate::Secret;
+use crate::base::clock::UnixMillis;
+use crate::base::error::Code;
+use crate::base::secret;
+use crate::codec::json::Writer;
+use crate::oauth::pkce;
 use crate::prelude::*;
-use crate::{Secret, pkce, secret};
 
 /// Whether this build has an inspector.
 const IS_BUILT_IN: bool = cfg!(feature = "full");

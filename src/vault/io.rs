@@ -6,14 +6,14 @@ use core::fmt;
 use super::hints::Hint;
 use super::keeper::Loaded;
 use crate::Secret;
-use crate::allow::Allowed;
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
+use crate::base::http::{HttpRequest, Outcome};
+use crate::egress::policy::Allowed;
 #[cfg(feature = "full")]
-use crate::dpop::{PublicKey, Unsigned};
-use crate::http::{HttpRequest, Outcome};
-use crate::jwks::Algorithm;
+use crate::egress::websocket::Handshake;
 #[cfg(feature = "full")]
-use crate::socket::Handshake;
+use crate::oauth::dpop::{PublicKey, Unsigned};
+use crate::oauth::jwks::Algorithm;
 
 /// A page's connection, numbered by the host.
 pub type PortId = u32;
@@ -142,7 +142,7 @@ pub enum Input<'a> {
         /// Which.
         call: CallId,
     },
-    /// The answer to [`Output::Call`] has the token in it: [`crate::reflection`].
+    /// The answer to [`Output::Call`] has the token in it: [`crate::egress::token_reflection`].
     CallReflected {
         /// Which.
         call: CallId,

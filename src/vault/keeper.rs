@@ -21,9 +21,9 @@ mod look;
 mod meet;
 
 use super::{PortId, Vault};
-use crate::authorize::Pending;
-use crate::base64url;
-use crate::clock::Millis;
+use crate::base::clock::Millis;
+use crate::codec::base64url;
+use crate::oauth::authorization_request::Pending;
 use crate::prelude::*;
 
 /// Whether this build can keep sessions. Where it is false, the compiler drops whatever is done only for

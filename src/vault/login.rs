@@ -8,11 +8,11 @@ use super::device::Device;
 use super::list::{self, List};
 use super::message::message;
 use super::{OpId, Output, PortId, Purpose, Vault};
-use crate::authorize::{self, Begun, LIFETIME, LoginParams, Pending};
-use crate::clock::Millis;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, Result};
+use crate::oauth::authorization_request::{self, Begun, LIFETIME, LoginParams, Pending};
 #[cfg(feature = "full")]
-use crate::dpop::PublicKey;
-use crate::error::{Code, Error, Result};
+use crate::oauth::dpop::PublicKey;
 use zeroize::Zeroize;
 
 /// Most logins that may be under way at once.
@@ -225,9 +225,9 @@ impl Vault {
     }
 
     fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<Begun>> {
-        let mut entropy = [0; authorize::ENTROPY];
+        let mut entropy = [0; authorization_request::ENTROPY];
         self.entropy.fill(&mut entropy);
-        let begun = authorize::begin(
+        let begun = authorization_request::begin(
             &self.config,
             &self.config.redirect_uri,
             params,

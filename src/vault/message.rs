@@ -4,12 +4,12 @@
 //! Whatever a page sends is hostile until it is read: sizes are limited, types are exact, and what
 //! does not fit is answered with `message_invalid`.
 
-use crate::authorize::LoginParams;
-use crate::clock::UnixMillis;
-use crate::error::{Code, Error, quote};
-use crate::json::{Object, Value, Writer};
+use crate::base::clock::UnixMillis;
+use crate::base::error::{Code, Error, quote};
+use crate::base::strings;
+use crate::codec::json::{Object, Value, Writer};
+use crate::oauth::authorization_request::LoginParams;
 use crate::prelude::*;
-use crate::text;
 
 /// The version of the protocol.
 pub(super) const PROTOCOL: u64 = 1;
@@ -282,7 +282,7 @@ impl Members<'_> {
         };
         // An option that is misspelt would be a wish that nobody heeds.
         for (name, _) in self.object.iter() {
-            if !text::has_word(LOGIN, name) {
+            if !strings::has_word(LOGIN, name) {
                 self.are_sound = false;
                 self.why = NO_SUCH_LOGIN_OPTION;
                 self.which = quote(name);

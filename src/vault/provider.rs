@@ -4,12 +4,12 @@
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
 use super::{OpId, Purpose, Vault};
-use crate::base64url;
+use crate::base::http::{HttpRequest, Outcome};
+use crate::codec::base64url;
+use crate::codec::form::with_query;
 use crate::config::HAS_METADATA;
-use crate::form::with_query;
-use crate::http::{HttpRequest, Outcome};
-use crate::jwks::Jwks;
-use crate::metadata::{self, Metadata};
+use crate::oauth::jwks::Jwks;
+use crate::oauth::metadata::{self, Metadata};
 use crate::prelude::*;
 
 /// What may be wrong if there is no answer at all.

@@ -6,11 +6,11 @@
 
 use super::login::{Login, Stage};
 use super::{OpId, Purpose, Vault};
-use crate::authorize::Begun;
+use crate::base::error::{Code, Error};
 use crate::config::Pushing;
-use crate::error::{Code, Error};
+use crate::oauth::authorization_request::Begun;
+use crate::oauth::pushed_authorization::{self, Pushed};
 use crate::prelude::*;
-use crate::pushed::{self, Pushed};
 
 impl Vault {
     /// Pushes the request of a login, or begins the login without that.
@@ -29,7 +29,10 @@ impl Vault {
             return self.begin_login(login, begun, url);
         }
         if let Some(endpoint) = endpoint.filter(|_| self.config.pushing != Pushing::Never) {
-            let op = self.send(Purpose::Push, pushed::request(endpoint, &begun));
+            let op = self.send(
+                Purpose::Push,
+                pushed_authorization::request(endpoint, &begun),
+            );
             login.stage = Stage::Pushing(op, begun);
             return self.logins.put(login);
         }
@@ -53,7 +56,8 @@ impl Vault {
         let is_optional = self.config.pushing == Pushing::Auto;
         let error = match pushed {
             Pushed::Accepted(uri) => {
-                let url = pushed::address(&uri, metadata, &self.config.client_id, &begun);
+                let url =
+                    pushed_authorization::address(&uri, metadata, &self.config.client_id, &begun);
                 return self.begin_login(login, begun, url);
             }
             Pushed::Unreadable(_) if is_optional => {

@@ -10,17 +10,17 @@ use super::keeper::IS_BUILT_IN;
 use super::verification::Verification;
 use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
-use crate::allow::Which;
-use crate::clock::{Instant, Millis};
-use crate::error::{Code, Error};
-use crate::http::Outcome;
-use crate::id_token::{IdToken, Occasion, Rejected};
-use crate::prelude::*;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error};
+use crate::base::http::Outcome;
+use crate::egress::policy::Which;
+use crate::oauth::id_token::{IdToken, Occasion, Rejected};
 #[cfg(feature = "full")]
-use crate::reasons;
-use crate::refresh::{self, Patience, Schedule, Verdict};
+use crate::oauth::provider_errors;
+use crate::oauth::refresh_policy::{self, Patience, Schedule, Verdict};
+use crate::oauth::token_endpoint::{self, TokenSet};
+use crate::prelude::*;
 use crate::session::EndReason;
-use crate::token::{self, TokenSet};
 
 /// The state of the refresh.
 #[derive(Default)]
@@ -202,12 +202,12 @@ impl Vault {
         let request = match self.renewal.target {
             Some(i) => {
                 let target = &self.config.rules.targets()[i];
-                token::target_request(endpoint, client_id, refresh_token, target)
+                token_endpoint::target_request(endpoint, client_id, refresh_token, target)
             }
-            None => token::refresh_request(endpoint, client_id, refresh_token),
+            None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
         };
         #[cfg(not(feature = "full"))]
-        let request = token::refresh_request(endpoint, client_id, refresh_token);
+        let request = token_endpoint::refresh_request(endpoint, client_id, refresh_token);
         if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
             // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
             self.renewal.schedule.reopen();
@@ -278,7 +278,7 @@ impl Vault {
     }
 
     pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let verdict = refresh::verdict(outcome, self.config.scheme());
+        let verdict = refresh_policy::verdict(outcome, self.config.scheme());
         let requested = match self.renewal.stage {
             Stage::Sent(sent, requested) if sent == op => requested,
             _ => return self.orphan_answered(op, verdict),
@@ -302,7 +302,7 @@ impl Vault {
             Verdict::Ended => {
                 #[cfg(feature = "full")]
                 let reason = if self.config.tells_reasons {
-                    reasons::reason(outcome)
+                    provider_errors::reason(outcome)
                 } else {
                     EndReason::ProviderEnded
                 };

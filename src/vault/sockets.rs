@@ -18,11 +18,11 @@ use super::calls::{Call, Stage};
 use super::list;
 use super::message::{SocketRequest, message};
 use super::{Body, CallId, Output, PortId, Vault};
-use crate::error::{Code, Error, Result};
-use crate::reflection::Scope;
+use crate::base::error::{Code, Error, Result};
+use crate::base::strings;
+use crate::egress::token_reflection::Scope;
+use crate::egress::websocket::{self, Place};
 use crate::session::EndReason;
-use crate::socket::{self, Place};
-use crate::text;
 
 /// Most sockets of one page at once.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
@@ -72,7 +72,7 @@ impl Vault {
         request: SocketRequest,
     ) -> Result<Box<Call>> {
         let (allowed, place) = self.config.rules.decide_socket(&request.url)?;
-        socket::check_protocols(&request.protocols)?;
+        websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
         self.find_room(port, id)?;
         let sockets = || self.calls.iter().filter(|call| call.socket.is_some());
@@ -184,7 +184,7 @@ impl Vault {
         };
         let text = message("socket")
             .number("id", known.id)
-            .text("protocol", socket::visible(protocol, &socket.protocols))
+            .text("protocol", websocket::visible(protocol, &socket.protocols))
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
         let which = known.allowed.which();
@@ -223,5 +223,5 @@ impl Vault {
 }
 
 fn without_query(url: &str) -> &str {
-    text::cut(url, b'?').0
+    strings::cut(url, b'?').0
 }

@@ -8,12 +8,12 @@
 use super::calls::Call;
 use super::message::message;
 use super::{CallId, ResponseHead, Vault};
-use crate::authorize::Pending;
-use crate::challenge::{self, Demand};
-use crate::clock::{Instant, Millis};
-use crate::error::Code;
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::Code;
+use crate::base::strings;
+use crate::oauth::authorization_request::Pending;
+use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
-use crate::text;
 
 /// For so long after a login that an API had asked for, the same demand is not passed on.
 const FRESH: Millis = Millis::from_secs(60);
@@ -40,7 +40,7 @@ impl Vault {
         };
         let is_ours = known.allowed.steps_up() && !known.is_orphan && self.session.is_some();
         let header = head.www_authenticate.as_deref().unwrap_or_default();
-        let Some(demand) = challenge::demand(head.status, header).filter(|_| is_ours) else {
+        let Some(demand) = www_authenticate::demand(head.status, header).filter(|_| is_ours) else {
             return false;
         };
         let (code, why) = match demand {
@@ -69,7 +69,8 @@ impl Vault {
         match demand {
             Demand::StepUp { .. } => true,
             Demand::Scope(scope) => {
-                !scope.is_empty() && text::pieces(scope, b' ').all(|one| self.config.may_ask(one))
+                !scope.is_empty()
+                    && strings::pieces(scope, b' ').all(|one| self.config.may_ask(one))
             }
         }
     }

@@ -8,11 +8,11 @@
 use super::Vault;
 use super::calls::{Call, Stage, Waiters};
 use super::renewal::interaction_required;
-use crate::allow::Which;
-use crate::clock::Millis;
-use crate::error::{Code, Error};
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error};
+use crate::egress::policy::Which;
+use crate::oauth::refresh_policy::Verdict;
 use crate::prelude::*;
-use crate::refresh::Verdict;
 
 /// For so long a token that was refused is not asked for again.
 const REFUSED: Millis = Millis::from_secs(60);

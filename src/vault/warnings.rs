@@ -2,7 +2,7 @@
 
 use super::message::message;
 use super::{PortId, Vault};
-use crate::error::Error;
+use crate::base::error::Error;
 
 impl Vault {
     /// Tells inspectors each time, and the page at `port` the first time that there is a warning with this code.

@@ -123,7 +123,7 @@ test('they have the advice of every code that page and worker use', async () => 
       /(?:inWords|refuse|link\.end|new StrongroomError)\(\s*'(\w+)'|code: '(\w+)'/g,
     )
     for (const [, code = '', other = code] of codes) {
-      assert.ok(advice[other], `${file}: ${other} is not in src/error.rs`)
+      assert.ok(advice[other], `${file}: ${other} is not in src/base/error.rs`)
       count++
     }
   }

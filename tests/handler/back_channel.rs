@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use strongroom::Code;
-use strongroom::clock::Millis;
+use strongroom::base::clock::Millis;
 
 use crate::crypto::Pair;
 use crate::host::{Host, json_of};

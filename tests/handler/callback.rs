@@ -16,7 +16,7 @@ fn with(url: &str, name: &str, value: Option<&str>) -> String {
         Some(value) => params.insert(name.to_owned(), value.to_owned()),
         None => params.remove(name),
     };
-    let mut form = strongroom::form::Form::new();
+    let mut form = strongroom::codec::form::Form::new();
     for (name, value) in params {
         form.push(&name, &value);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use strongroom::Code;
-use strongroom::base64url;
+use strongroom::codec::base64url;
 
 use crate::crypto::{self, Pair};
 use crate::host::Host;

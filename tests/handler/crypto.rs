@@ -6,8 +6,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     UnparsedPublicKey,
 };
-use strongroom::base64url;
-use strongroom::json::{Object, Value};
+use strongroom::codec::base64url;
+use strongroom::codec::json::{Object, Value};
 
 fn aead(key: &[u8]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())

@@ -1,7 +1,7 @@
 //! The location of the provider's metadata: OpenID Connect Discovery's address or, after a 404, that of RFC 8414.
 
 use strongroom::Code;
-use strongroom::http::HttpReply;
+use strongroom::base::http::HttpReply;
 
 use crate::browser::Source;
 use crate::host::Host;

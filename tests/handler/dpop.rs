@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use strongroom::Code;
+use strongroom::codec::base64url;
 use strongroom::edge::Head;
-use strongroom::{Code, base64url, pkce};
+use strongroom::oauth::pkce;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, location};

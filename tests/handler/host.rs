@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::Outcome;
 use strongroom::edge::{
     Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
 };
-use strongroom::http::Outcome;
 use strongroom::{Code, Secret};
 
 use crate::browser::{Browser, Source};

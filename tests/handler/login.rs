@@ -1,9 +1,10 @@
 //! `GET <base>/login`: what is asked of the provider, what the browser remembers, and where it all may lead back to.
 
 use serde_json::{Value, json};
-use strongroom::clock::Millis;
-use strongroom::url::Url;
-use strongroom::{base64url, pkce};
+use strongroom::base::clock::Millis;
+use strongroom::codec::base64url;
+use strongroom::codec::url::Url;
+use strongroom::oauth::pkce;
 
 use crate::browser::Source;
 use crate::host::{APP, Host, LOGIN_COOKIE, header, location};
@@ -49,7 +50,7 @@ const ELSEWHERE: &[&str] = &[
 ];
 
 fn login(return_to: &str) -> String {
-    let mut form = strongroom::form::Form::new();
+    let mut form = strongroom::codec::form::Form::new();
     form.push("returnTo", return_to);
     ["/auth/login?", &form.finish()].concat()
 }
@@ -217,7 +218,7 @@ fn login_options_are_sent_to_the_provider() {
         ("acr_values", "mfa"),
         ("max_age", "5"),
     ];
-    let mut form = strongroom::form::Form::new();
+    let mut form = strongroom::codec::form::Form::new();
     for (name, value) in options {
         form.push(name, value);
     }

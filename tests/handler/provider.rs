@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use strongroom::Secret;
-use strongroom::form;
-use strongroom::http::{HttpReply, HttpRequest};
+use strongroom::base::http::{HttpReply, HttpRequest};
+use strongroom::codec::form;
 
 use crate::crypto::Pair;
 pub(crate) use crate::reply::json;

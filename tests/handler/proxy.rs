@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::allow::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
+use strongroom::codec::url::Url;
 use strongroom::edge::{Answer, Config, Effect, Handler, Head, Reply, Step};
-use strongroom::url::Url;
+use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 
 use crate::browser::Source;
 use crate::host::{Answered, Host, configuration, header};

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use strongroom::Code;
-use strongroom::clock::Millis;
+use strongroom::base::clock::Millis;
+use strongroom::base::http::HttpReply;
 use strongroom::edge::Event;
-use strongroom::http::HttpReply;
 use strongroom::session::EndReason;
 
 use crate::browser::Source;

@@ -3,11 +3,12 @@
 //! builds such input by itself, gives each ten seconds.
 
 use crate::targets::ALL;
-use strongroom::http::MAX_BODY;
-use strongroom::json::{MAX_DEPTH, MAX_MEMBERS, Value};
-use strongroom::jwks::{self, Jwks};
-use strongroom::jwt::{self, Jwt, Malformed};
-use strongroom::{base64url, metadata};
+use strongroom::base::http::MAX_BODY;
+use strongroom::codec::base64url;
+use strongroom::codec::json::{MAX_DEPTH, MAX_MEMBERS, Value};
+use strongroom::oauth::jwks::{self, Jwks};
+use strongroom::oauth::jwt::{self, Jwt, Malformed};
+use strongroom::oauth::metadata;
 
 /// What is repeated, over and over.
 const PIECES: &[&str] = &[

@@ -2,9 +2,9 @@
 //! what is forgiven because providers do it, and what is kept.
 
 use strongroom::Secret;
-use strongroom::clock::Millis;
-use strongroom::http::HttpReply;
-use strongroom::token::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme};
+use strongroom::base::clock::Millis;
+use strongroom::base::http::HttpReply;
+use strongroom::oauth::token_endpoint::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme};
 
 fn answer(status: u16, content_type: &str, body: &str) -> Answer {
     let reply = HttpReply {
@@ -15,7 +15,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> Answer {
         body: Some(Secret::from(body)),
         dpop_nonce: None,
     };
-    token::read(&reply, Scheme::Bearer)
+    token_endpoint::read(&reply, Scheme::Bearer)
 }
 
 /// The usual answer with one member in place of the usual one, or beside them.

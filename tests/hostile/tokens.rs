@@ -8,10 +8,11 @@ use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
     EcdsaKeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use strongroom::id_token::{Expected, Occasion, Unverified};
-use strongroom::json::{Object, Value};
-use strongroom::jwks::{Algorithm, Jwks};
-use strongroom::{Error, Secret, base64url};
+use strongroom::codec::base64url;
+use strongroom::codec::json::{Object, Value};
+use strongroom::oauth::id_token::{Expected, Occasion, Unverified};
+use strongroom::oauth::jwks::{Algorithm, Jwks};
+use strongroom::{Error, Secret};
 
 const HEADER: &str = r#"{"alg":"ES256","kid":"ec"}"#;
 const CLAIMS: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,"iat":1800000000,"nonce":"n"}"#;

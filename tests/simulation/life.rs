@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use strongroom::clock::Millis;
+use strongroom::base::clock::Millis;
 use strongroom::vault::{Body, PortId};
 
 use crate::tally::Tally;

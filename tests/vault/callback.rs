@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strongroom::json::Value;
+use strongroom::codec::json::Value;
 
 use crate::world::provider::{REDIRECT_URI, answer_url, params};
 use crate::world::{

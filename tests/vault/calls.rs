@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strongroom::reflection::Scope;
+use strongroom::egress::token_reflection::Scope;
 
 use crate::world::provider::BASE;
 use crate::world::request_headers::{CREDENTIALS, FIXED, TRUSTED};

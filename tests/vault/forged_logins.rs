@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use strongroom::{base64url, pkce};
+use strongroom::codec::base64url;
+use strongroom::oauth::pkce;
 
 use crate::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
 use crate::world::{Answer, EXCHANGE, Request, World};

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use strongroom::clock::Millis;
+use strongroom::base::clock::Millis;
+use strongroom::codec::json::Value;
 use strongroom::config::Config;
-use strongroom::json::Value;
 use strongroom::vault::{Hint, News, hints_channel};
 
 use crate::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};

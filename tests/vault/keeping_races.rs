@@ -151,10 +151,10 @@ fn a_slow_store_at_the_idle_limit() {
     world.advance(secs(5));
     // page gets to its limit, and its look is slow
     world.hold(&[Kind::Load]);
-    world.pass(strongroom::clock::Millis::from_secs(6));
-    world.timer_fires(strongroom::clock::Millis::ZERO);
+    world.pass(strongroom::base::clock::Millis::from_secs(6));
+    world.timer_fires(strongroom::base::clock::Millis::ZERO);
     world.wake_unsettled();
-    world.pass(strongroom::clock::Millis::from_secs(4));
+    world.pass(strongroom::base::clock::Millis::from_secs(4));
     world.wake_unsettled();
     world.release();
     world.advance(secs(1));
@@ -181,8 +181,8 @@ fn no_busy_loop_in_doubt() {
 fn a_login_settles_whether_the_session_before_it_is_alive() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Load]);
-    world.pass(strongroom::clock::Millis::from_secs(1801));
-    world.timer_fires(strongroom::clock::Millis::ZERO);
+    world.pass(strongroom::base::clock::Millis::from_secs(1801));
+    world.timer_fires(strongroom::base::clock::Millis::ZERO);
     world.sign_in(page);
     let call = world.fetch(page, "/orders");
     world.settle();
@@ -194,7 +194,7 @@ fn clock_set_back_after_a_restore() {
     let (mut world, _) = World::signed_in_with(LONG);
     world.advance(secs(7000));
     world.restart();
-    world.now.monotonic = strongroom::clock::Millis((1 << 40) + 1000); // As web/host.rs counts in a new worker.
+    world.now.monotonic = strongroom::base::clock::Millis((1 << 40) + 1000); // As web/host.rs counts in a new worker.
     let page = world.open();
     world.settle();
     world.set_clock_by(-7000);

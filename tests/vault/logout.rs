@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use strongroom::json::Value;
+use strongroom::codec::json::Value;
 
 use crate::keeping::SEALED;
 use crate::world::provider::{ISSUER, params};

@@ -1,7 +1,7 @@
 //! A refresh that works: one at a time, and in this order: successor persisted, adopted, waiting calls
 //! released, pages told. What its ID token may change, and what not.
 
-use strongroom::json::{Object, Value};
+use strongroom::codec::json::{Object, Value};
 
 use crate::world::{
     Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,

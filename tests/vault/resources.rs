@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use strongroom::json::{Object, Value};
+use strongroom::codec::json::{Object, Value};
 
 use crate::world::api::OTHER_API;
 use crate::world::dice::Dice;
@@ -86,7 +86,7 @@ fn the_authorization_request_names_all_resources() {
     let page = world.open();
     let url = world.begin_login(page, "redirect");
     let (_, query) = url.split_once('?').unwrap();
-    let named: Vec<_> = strongroom::form::parse(query)
+    let named: Vec<_> = strongroom::codec::form::parse(query)
         .unwrap()
         .into_iter()
         .filter(|(name, _)| name == "resource")

@@ -113,7 +113,7 @@ fn a_planted_secret_is_found_however_it_is_written() {
     assert!(!caught(|witness, _| witness.told(&message("harmless"))));
     assert!(caught(|witness, secret| witness.told(&message(secret))));
     assert!(caught(|witness, secret| {
-        let text = strongroom::base64url::encode(["x", secret, "y"].concat().as_bytes());
+        let text = strongroom::codec::base64url::encode(["x", secret, "y"].concat().as_bytes());
         witness.told(&message(&text));
     }));
     assert!(caught(|witness, secret| {

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use strongroom::dpop::{PublicKey, Unsigned};
-use strongroom::{base64url, pkce};
+use strongroom::codec::base64url;
+use strongroom::oauth::dpop::{PublicKey, Unsigned};
+use strongroom::oauth::pkce;
 
 pub(crate) use super::proof::{Proof, read};
 

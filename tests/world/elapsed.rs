@@ -1,6 +1,6 @@
 //! The oracle's own measure of time. It must not use the core's `Instant::elapsed`: a fault there would go unnoticed.
 
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
 
 /// Measures a span of time as the rules say.
 pub(crate) trait Since {

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::Outcome;
+use strongroom::codec::json::Value;
 use strongroom::config::Limits;
-use strongroom::http::Outcome;
-use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use strongroom::clock::{Instant, Millis, UnixMillis};
+use strongroom::base::clock::{Instant, Millis, UnixMillis};
+use strongroom::codec::json::Value;
 use strongroom::config::Limits;
-use strongroom::json::Value;
 use strongroom::vault::{Loaded, OpId, Taken};
 
 use super::JobId;

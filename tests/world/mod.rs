@@ -27,11 +27,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use strongroom::Secret;
-use strongroom::clock::{Instant, Millis, UnixMillis};
+use strongroom::base::clock::{Instant, Millis, UnixMillis};
+use strongroom::base::http::{HttpRequest, Outcome};
+use strongroom::codec::json::{Object, Value};
 use strongroom::config::Config;
-use strongroom::dpop::Unsigned;
-use strongroom::http::{HttpRequest, Outcome};
-use strongroom::json::{Object, Value};
+use strongroom::oauth::dpop::Unsigned;
 use strongroom::vault::{
     ApiRequest, Body, CallId, Hint, Input, Loaded, News, OpId, Output, PortId, Taken, Vault,
 };
@@ -2000,7 +2000,7 @@ fn type_of(members: &str) -> &str {
     rest.split('"').next().unwrap_or_default()
 }
 
-/// A worker's own clock begins with it, and counts from long ago: see `src/web/host.rs`.
+/// A worker's own clock begins with it, and counts from long ago: see `src/browser/host.rs`.
 fn ahead(config: &str, now: &Instant) -> u64 {
     const LONG_AGO: u64 = 1 << 40;
     if parse(config).keeps {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use strongroom::json::{Object, Value};
+use strongroom::codec::json::{Object, Value};
 
 /// Something that a page asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

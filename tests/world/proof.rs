@@ -1,9 +1,9 @@
 //! A proof as a server reads it (RFC 9449 4.3).
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use strongroom::base64url;
-use strongroom::dpop::PublicKey;
-use strongroom::json::{Object, Value};
+use strongroom::codec::base64url;
+use strongroom::codec::json::{Object, Value};
+use strongroom::oauth::dpop::PublicKey;
 
 /// What a proof says, its signature and type having been checked.
 #[derive(Clone, Debug)]

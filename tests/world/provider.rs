@@ -13,10 +13,13 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     UnparsedPublicKey,
 };
-use strongroom::clock::Millis;
-use strongroom::http::{HttpReply, HttpRequest, Outcome};
-use strongroom::json::{Object, Value};
-use strongroom::{Secret, base64url, form, pkce};
+use strongroom::Secret;
+use strongroom::base::clock::Millis;
+use strongroom::base::http::{HttpReply, HttpRequest, Outcome};
+use strongroom::codec::base64url;
+use strongroom::codec::form;
+use strongroom::codec::json::{Object, Value};
+use strongroom::oauth::pkce;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const CLIENT_ID: &str = "spa";

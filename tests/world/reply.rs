@@ -1,7 +1,7 @@
 //! An answer of the provider's.
 
 use strongroom::Secret;
-use strongroom::http::HttpReply;
+use strongroom::base::http::HttpReply;
 
 pub(crate) fn json(status: u16, body: &str) -> HttpReply {
     HttpReply {

@@ -1,4 +1,4 @@
-//! A header for each entry of the list in `src/request_headers.rs`, written independently of it.
+//! A header for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
 
 /// Those that no rule can allow.
 pub(crate) const FIXED: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::json::Value;
-use strongroom::socket::Handshake;
+use strongroom::codec::json::Value;
+use strongroom::egress::websocket::Handshake;
 use strongroom::vault::CallId;
 
 use super::page::Request;

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use strongroom::json::{Object, Value};
-use strongroom::{base64url, form};
+use strongroom::codec::base64url;
+use strongroom::codec::form;
+use strongroom::codec::json::{Object, Value};
 
 /// What was told, and what must not be in it.
 #[derive(Clone, Default)]

@@ -40,7 +40,7 @@ const GOAL: usize = 90;
 /// The arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Files to mutate, such as src/jwt.rs or jwt.rs; a folder means all files below it. All files when left out.
+    /// Files to mutate, such as src/oauth/jwt.rs or jwt.rs; a folder means all files below it. All files when left out.
     files: Vec<String>,
     /// Only mutants with this text in their names.
     #[arg(long)]
@@ -106,15 +106,15 @@ fn chosen_files(names: &[String]) -> Result<Vec<String>> {
     let mut chosen = Vec::new();
     for name in names {
         let wanted = name.trim_end_matches('/');
-        let wanted = format!("src/{}", wanted.strip_prefix("src/").unwrap_or(wanted));
+        let wanted = format!("/{}", wanted.strip_prefix("src/").unwrap_or(wanted));
         let below = format!("{wanted}/");
         let found = known
             .iter()
-            .filter(|path| **path == wanted || path.starts_with(&below));
+            .filter(|path| path.ends_with(&wanted) || path.contains(&below));
         let before = chosen.len();
         chosen.extend(found.cloned());
         if chosen.len() == before {
-            bail!("there is no file or folder {wanted}");
+            bail!("there is no file or folder {wanted} below src");
         }
     }
     Ok(chosen)

@@ -42,7 +42,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a lost answer is not retried promptly",
         noticed_by: "needless_reuse",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "self.postpone(now, Millis(delay));",
         replace: "self.postpone(now, Millis(if BROKEN { 30_000 } else { delay }));",
     },
@@ -71,7 +71,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "invalid_grant is retried",
         noticed_by: "definite_verdict",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "\"invalid_grant\" => Verdict::Ended,",
         replace: "\"invalid_grant\" if BROKEN => Verdict::Transient(\"\"),
             \"invalid_grant\" => Verdict::Ended,",
@@ -79,7 +79,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a 5xx ends the session",
         noticed_by: "definite_verdict",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "Answer::ServerFault => Verdict::Transient(",
         replace: "Answer::ServerFault if BROKEN => Verdict::Ended,
             Answer::ServerFault => Verdict::Transient(",
@@ -87,7 +87,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "an unreadable answer ends the session",
         noticed_by: "definite_verdict",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "Answer::Unusable(why) => Verdict::Transient(why),",
         replace: "Answer::Unusable(_) if BROKEN => Verdict::Ended,
             Answer::Unusable(why) => Verdict::Transient(why),",
@@ -95,7 +95,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "one refusal without a reason makes a session suspected",
         noticed_by: "suspicion",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "if self.refusals >= MIN_REFUSALS {",
         replace: "if BROKEN || self.refusals >= MIN_REFUSALS {",
     },
@@ -109,21 +109,21 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "hidden refusals never make a session suspected",
         noticed_by: "suspicion",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "if self.hidden >= MIN_HIDDEN",
         replace: "if !BROKEN && self.hidden >= MIN_HIDDEN",
     },
     Variant {
         name: "a suspected session is not tried again",
         noticed_by: "recovery",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "self.wait = wait.max(SUSPECTED_DELAY);",
         replace: "self.wait = if BROKEN { Millis::from_secs(1 << 20) } else { wait.max(SUSPECTED_DELAY) };",
     },
     Variant {
         name: "Retry-After is not waited for",
         noticed_by: "provider_heeded",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "wait.clamp(Millis::from_secs(1), LONGEST_WAIT)",
         replace: "if BROKEN { Millis(500) } else { wait.clamp(Millis::from_secs(1), LONGEST_WAIT) }",
     },
@@ -137,7 +137,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "the signature of an ID token is not looked at",
         noticed_by: "validated_login",
-        file: "id_token.rs",
+        file: "oauth/id_token.rs",
         find: "if !valid {",
         replace: "if !valid && !BROKEN {",
     },
@@ -328,7 +328,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a client that was rejected once never tries again",
         noticed_by: "recovery",
-        file: "refresh.rs",
+        file: "oauth/refresh_policy.rs",
         find: "self.postpone(now, LONGEST_DELAY);",
         replace: "self.postpone(now, if BROKEN { Millis::MAX } else { LONGEST_DELAY });",
     },

@@ -1,4 +1,4 @@
-//! The texts that the core is compiled without (see `src/words.rs`): the core gets their codes, and they become
+//! The texts that the core is compiled without (see `src/base/messages.rs`): the core gets their codes, and they become
 //! `pkg/glue/words.js`.
 
 use crate::paths::at;
@@ -127,7 +127,7 @@ pub(crate) fn hashes(texts: &[String]) -> String {
         .collect()
 }
 
-/// FNV-1a; `src/words.rs` computes the same when it compiles.
+/// FNV-1a; `src/base/messages.rs` computes the same when it compiles.
 fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811C_9DC5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

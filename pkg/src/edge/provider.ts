@@ -1,6 +1,6 @@
 /** Requests to the provider: without redirects, within their time, and with an end to what is read of the answer. */
 
-/** Octets of an answer that are read, at most: `MAX_BODY` of src/http.rs. */
+/** Octets of an answer that are read, at most: `MAX_BODY` of src/base/http.rs. */
 const MAX_BODY = 1024 * 1024
 
 interface Sending {

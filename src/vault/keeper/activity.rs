@@ -2,7 +2,7 @@
 //! before it has looked into the store: the user may have been active in another tab.
 
 use super::lock::Lock;
-use crate::clock::Millis;
+use crate::base::clock::Millis;
 use crate::session::EndReason;
 use crate::vault::Vault;
 

@@ -5,7 +5,7 @@
 //! frozen in the middle of a refresh for instance, does not undo it.
 
 use crate::Secret;
-use crate::clock::Instant;
+use crate::base::clock::Instant;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::{Output, Purpose, Vault};

@@ -3,7 +3,7 @@
 use super::back_off;
 use super::look::{Reading, Stored};
 use crate::Secret;
-use crate::clock::{Millis, UnixMillis};
+use crate::base::clock::{Millis, UnixMillis};
 use crate::session;
 use crate::vault::{OpId, Output, Purpose, Vault};
 

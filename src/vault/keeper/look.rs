@@ -7,7 +7,7 @@ use super::back_off;
 use super::end::mark_of;
 use super::lock::Lock;
 use crate::Secret;
-use crate::clock::{Millis, UnixMillis};
+use crate::base::clock::{Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
 use crate::vault::{Output, Purpose, Taken, Vault};

@@ -5,7 +5,7 @@
 
 use super::look::Stored;
 use crate::Secret;
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::Vault;

@@ -3,9 +3,11 @@
 
 use super::assert_presentable;
 use std::sync::LazyLock;
-use strongroom::authorize::{Answer, Pending};
+use strongroom::codec::base64url;
 use strongroom::config::Config;
-use strongroom::{Code, Secret, base64url, pkce};
+use strongroom::oauth::authorization_request::{Answer, Pending};
+use strongroom::oauth::pkce;
+use strongroom::{Code, Secret};
 
 const ISSUER: &str = "https://id.example.com";
 

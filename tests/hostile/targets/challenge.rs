@@ -1,8 +1,8 @@
 //! `WWW-Authenticate`: what is asked for is what the header says by its grammar, and what a page is handed
 //! for it are options of a login that the vault reads.
 
-use strongroom::challenge::{Demand, MAX_LEN, demand as demanded};
-use strongroom::json::Value;
+use strongroom::codec::json::Value;
+use strongroom::oauth::www_authenticate::{Demand, MAX_LEN, demand as demanded};
 
 /// The status and the header, with a space between.
 pub fn check(input: &[u8]) {

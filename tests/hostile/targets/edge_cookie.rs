@@ -2,8 +2,8 @@
 //! one name there is none, and nothing of it comes back in a `Set-Cookie` but the name of a login's cookie.
 
 use std::sync::LazyLock;
-use strongroom::base64url;
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::codec::base64url;
 use strongroom::edge::{Answer, Config, Effect, Handler, Reply, Request, Respond, Step};
 use strongroom::vault::Entropy;
 

@@ -4,9 +4,9 @@
 use super::edge_cookie::answer;
 use serde_json::Value;
 use strongroom::Secret;
-use strongroom::base64url;
+use strongroom::base::http::{HttpReply, Outcome};
+use strongroom::codec::base64url;
 use strongroom::edge::{Effect, Reply, Request};
-use strongroom::http::{HttpReply, Outcome};
 
 const NOW: u64 = 1_800_000_000;
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

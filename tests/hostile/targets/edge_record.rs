@@ -1,7 +1,7 @@
 //! What is sealed of a session's record, when somebody has sealed something else: what is read is written as it was, and
 //! a session that is over is over for each generation.
 
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
 use strongroom::edge::record::{Record, Standing};
 use strongroom::edge::session::Session;
 

@@ -1,7 +1,7 @@
 //! What is sealed of a session, when somebody has sealed something else: what is read is written as it was, and is shown
 //! to nobody.
 
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
 use strongroom::config::Limits;
 use strongroom::edge::session::Session;
 

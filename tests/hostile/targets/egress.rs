@@ -2,9 +2,9 @@
 //! that reads it, and what is sent is what was decided on.
 
 use super::assert_presentable;
-use strongroom::allow::{MAX_URL, Rule, Rules};
-use strongroom::socket::Place;
-use strongroom::url::Url;
+use strongroom::codec::url::Url;
+use strongroom::egress::policy::{MAX_URL, Rule, Rules};
+use strongroom::egress::websocket::Place;
 
 const PREFIX: &str = "https://api.example.com/v1/";
 /// An endpoint of the authorization server that lies below the rule's path.

@@ -1,7 +1,8 @@
 //! Forms and base64url, against other implementations of the same standards.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::{base64url, form};
+use strongroom::codec::base64url;
+use strongroom::codec::form;
 
 pub fn check(input: &[u8]) {
     let written = base64url::encode(input);

@@ -4,9 +4,10 @@
 use super::assert_presentable;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
-use strongroom::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
-use strongroom::jwks::Algorithm;
-use strongroom::{Code, Secret, base64url};
+use strongroom::codec::base64url;
+use strongroom::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
+use strongroom::oauth::jwks::Algorithm;
+use strongroom::{Code, Secret};
 
 const NOW: u64 = 1_800_000_000;
 const TOLERANCE: u64 = 30;

@@ -2,7 +2,7 @@
 //! read.
 
 use serde_json::Value as Other;
-use strongroom::json::{self, Object, Value};
+use strongroom::codec::json::{self, Object, Value};
 
 /// What is refused here and read by others, and why.
 const STRICTER: &[&str] = &[

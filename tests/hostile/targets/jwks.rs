@@ -3,8 +3,8 @@
 
 use super::assert_presentable;
 use strongroom::Code;
-use strongroom::json::Value;
-use strongroom::jwks::{Algorithm, Jwks, MAX_KEYS, MAX_LEN, SelectError};
+use strongroom::codec::json::Value;
+use strongroom::oauth::jwks::{Algorithm, Jwks, MAX_KEYS, MAX_LEN, SelectError};
 
 /// The members of a public key (RFC 7518 6.2.1, 6.3.1; RFC 8037 2), and no others.
 const PUBLIC: &[&str] = &["kty", "crv", "x", "y", "n", "e"];

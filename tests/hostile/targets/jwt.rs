@@ -2,7 +2,7 @@
 //! readers that share little code agree on which those are.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::jwt::{self, Jwt, Malformed, Status, StatusReader};
+use strongroom::oauth::jwt::{self, Jwt, Malformed, Status, StatusReader};
 
 pub fn check(input: &[u8]) {
     let now = 1_800_000_000;
@@ -68,7 +68,7 @@ fn text_of(part: &str) -> serde_json::Value {
         let _: serde::de::IgnoredAny = serde_json::from_str(&text).unwrap();
         let names: std::collections::HashMap<String, serde::de::IgnoredAny> =
             serde_json::from_str(&text).unwrap();
-        let ours = strongroom::json::Value::parse(&text).unwrap();
+        let ours = strongroom::codec::json::Value::parse(&text).unwrap();
         let ours = ours.as_object().unwrap();
         let members = names
             .keys()

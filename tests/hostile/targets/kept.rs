@@ -2,10 +2,10 @@
 //! when it was kept, and a page's view of it has no token.
 
 use std::sync::LazyLock;
-use strongroom::authorize::Pending;
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::codec::json::Value;
 use strongroom::config::Config;
-use strongroom::json::Value;
+use strongroom::oauth::authorization_request::Pending;
 use strongroom::session::{Kept, restore};
 
 fn config() -> &'static Config {

@@ -3,9 +3,9 @@
 
 use super::assert_presentable;
 use strongroom::Code;
-use strongroom::allow::{Rule, Rules};
-use strongroom::metadata::{MAX_LEN, Metadata};
-use strongroom::url::Url;
+use strongroom::codec::url::Url;
+use strongroom::egress::policy::{Rule, Rules};
+use strongroom::oauth::metadata::{MAX_LEN, Metadata};
 
 const ISSUER: &str = "https://id.example.com";
 

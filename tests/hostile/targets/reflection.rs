@@ -2,7 +2,7 @@
 //! in base64, is what came, and does not depend on where it was cut.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use strongroom::reflection::Guard;
+use strongroom::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 

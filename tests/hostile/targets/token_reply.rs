@@ -2,10 +2,10 @@
 //! session but `invalid_grant`, and what is said of an answer quotes nothing of it.
 
 use strongroom::Secret;
-use strongroom::clock::Millis;
-use strongroom::http::{HttpReply, Outcome};
-use strongroom::refresh::{Verdict, verdict};
-use strongroom::token::{self, Answer, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenSet};
+use strongroom::base::clock::Millis;
+use strongroom::base::http::{HttpReply, Outcome};
+use strongroom::oauth::refresh_policy::{Verdict, verdict};
+use strongroom::oauth::token_endpoint::{self, Answer, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenSet};
 
 /// A first line with the status, `Retry-After` if there is a second word, and the `Content-Type`; then
 /// the body.
@@ -38,8 +38,10 @@ pub fn check(input: &[u8]) {
     });
     let other = serde_json::from_str::<serde_json::Value>(body).ok();
     let error = other.as_ref().and_then(|o| o.get("error")?.as_str());
-    let answer = token::read(&reply, Scheme::Bearer);
-    if let (Answer::Tokens(_), Answer::Tokens(_)) = (&answer, token::read(&reply, Scheme::Dpop)) {
+    let answer = token_endpoint::read(&reply, Scheme::Bearer);
+    if let (Answer::Tokens(_), Answer::Tokens(_)) =
+        (&answer, token_endpoint::read(&reply, Scheme::Dpop))
+    {
         panic!("tokens that anybody may use are bound to a key");
     }
     let shown = format!("{answer:?}");

@@ -12,11 +12,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use strongroom::Secret;
-use strongroom::base64url;
-use strongroom::clock::{Instant, Millis};
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::{HttpReply, HttpRequest, Outcome};
+use strongroom::codec::base64url;
+use strongroom::codec::json::{Object, Value};
 use strongroom::config::Config;
-use strongroom::http::{HttpReply, HttpRequest, Outcome};
-use strongroom::json::{Object, Value};
 use strongroom::vault::{
     Body, Entropy, Input, Loaded, OpId, Output, PortId, ResponseHead, Taken, Vault,
 };
@@ -366,7 +366,7 @@ impl Host {
 mod controls {
     use super::{CANARY, CONFIG, GOOD, Host};
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use strongroom::base64url;
+    use strongroom::codec::base64url;
 
     #[test]
     fn a_secret_that_a_page_is_told_is_noticed() {

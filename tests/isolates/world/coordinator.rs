@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use strongroom::clock::Millis;
+use strongroom::base::clock::Millis;
 use strongroom::edge::Entry;
 
 /// What is kept under a key.

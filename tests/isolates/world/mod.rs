@@ -12,13 +12,15 @@ use crate::dice::Dice;
 use crate::reply::json;
 use coordinator::Coordinator;
 use provider::{Endpoint, ISSUER, METADATA, Provider, signature_of};
-use strongroom::clock::{Instant, Millis};
+use strongroom::Secret;
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::{HttpRequest, Outcome};
+use strongroom::codec::base64url;
+use strongroom::codec::form;
 use strongroom::edge::{
     Answer, BEAT, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Step, TaskId,
 };
-use strongroom::http::{HttpRequest, Outcome};
 use strongroom::vault::Entropy;
-use strongroom::{Secret, base64url, form};
 use watch::Watch;
 
 pub(crate) const ORIGIN: &str = "https://app.example.com";

@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 
 use crate::reply::json;
-use strongroom::http::{HttpReply, HttpRequest};
-use strongroom::{Secret, base64url, form, pkce};
+use strongroom::Secret;
+use strongroom::base::http::{HttpReply, HttpRequest};
+use strongroom::codec::base64url;
+use strongroom::codec::form;
+use strongroom::oauth::pkce;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const CLIENT_ID: &str = "web";

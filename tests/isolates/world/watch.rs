@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom::Secret;
+use strongroom::base::http::Outcome;
 use strongroom::edge::record::Record;
 use strongroom::edge::session::Session;
 use strongroom::edge::{Event, Reply};
-use strongroom::http::Outcome;
-use strongroom::pkce;
+use strongroom::oauth::pkce;
 use strongroom::session::EndReason;
 
 use super::invariants::Invariant;
@@ -251,7 +251,7 @@ fn family_and_place(session: &Session) -> (usize, usize) {
 /// Which family a logout token in a form is about.
 fn family_of(body: &str) -> usize {
     let payload = body.split('.').nth(1).unwrap();
-    let claims = strongroom::base64url::decode(payload).unwrap();
+    let claims = strongroom::codec::base64url::decode(payload).unwrap();
     let claims = String::from_utf8(claims).unwrap();
     let (_, rest) = claims.split_once("\"op-").unwrap();
     rest.split('"').next().unwrap().parse().unwrap()

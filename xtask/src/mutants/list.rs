@@ -22,7 +22,7 @@ const NOT_NATIVE: [&str; 4] = [
 
 /// A small change of the source that a test should notice.
 pub(crate) struct Mutant {
-    /// Such as `src/jwt.rs`.
+    /// Such as `src/oauth/jwt.rs`.
     pub(crate) file: String,
     /// Such as `replace == with != in parse`.
     pub(crate) name: String,

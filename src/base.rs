@@ -1,0 +1,14 @@
+//! What every other module builds on: time, errors, secrets, strings, digests and the allocator.
+
+// First, because the others use its macros.
+#[macro_use]
+pub(crate) mod messages;
+
+pub mod clock;
+pub(crate) mod digest;
+pub mod error;
+pub mod http;
+pub mod secret;
+pub(crate) mod strings;
+#[cfg(any(target_arch = "wasm32", test))]
+pub(crate) mod zeroing_alloc;

@@ -1,0 +1,211 @@
+//! Requests to the provider: without credentials, without referrer, without following redirects, and
+//! with an answer of bounded size.
+
+use crate::base::strings;
+use crate::prelude::*;
+
+use wasm_bindgen::JsValue;
+
+#[cfg(feature = "full")]
+use super::dpop::{self, Keys};
+use super::flow::Next;
+use super::js;
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+use crate::codec::json;
+use crate::vault::{Input, OpId};
+
+/// Metadata and keys are fetched when they are needed and not there, or not known: an answer from
+/// the cache would not know them either.
+const GET: &str = concat!(
+    r#"{"headers":{"accept":"application/json"},"cache":"no-cache","#,
+    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
+);
+
+const POST: &str = concat!(
+    r#"{"method":"POST","#,
+    r#""headers":{"accept":"application/json","content-type":"application/x-www-form-urlencoded"},"cache":"no-store","#,
+    r#""credentials":"omit","redirect":"manual","referrerPolicy":"no-referrer"}"#,
+);
+
+/// A request to the provider and its answer.
+pub(super) struct Exchange {
+    controller: JsValue,
+    stage: Stage,
+}
+
+enum Stage {
+    Begun(HttpRequest),
+    /// Its proof is being signed.
+    #[cfg(feature = "full")]
+    Signing(HttpRequest),
+    Sent,
+    Reading(Answer),
+}
+
+/// An answer whose body is being read.
+struct Answer {
+    reply: Box<HttpReply>,
+    reader: JsValue,
+    octets: Vec<u8>,
+}
+
+impl Exchange {
+    pub(super) fn new(request: HttpRequest) -> Self {
+        Self {
+            controller: js::abort_controller(),
+            stage: Stage::Begun(request),
+        }
+    }
+
+    /// Returns true if the request was sent and nothing of a response could be read.
+    pub(super) const fn is_unanswered(&self) -> bool {
+        matches!(self.stage, Stage::Sent)
+    }
+
+    /// Gives the request up, unless it is over.
+    pub(super) fn end(&self) {
+        js::abort(&self.controller);
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        op: OpId,
+        scope: &JsValue,
+        #[cfg(feature = "full")] keys: &Keys,
+        value: &JsValue,
+    ) -> Result<Next, JsValue> {
+        let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
+            #[cfg(feature = "full")]
+            Stage::Begun(request) if request.proof.is_some() => {
+                let Some(signing) = sign(scope, keys, &request) else {
+                    let outcome = Outcome::KeyLost;
+                    return Ok(Next::Done(Input::Answered { op, outcome }));
+                };
+                self.stage = Stage::Signing(request);
+                signing?
+            }
+            #[cfg(feature = "full")]
+            Stage::Signing(request) => {
+                let proof = request.proof.as_ref();
+                let proof = proof.map(|proof| proof.signed(&dpop::signature(value)));
+                send(scope, &request, &self.controller, proof.as_ref())?
+            }
+            #[cfg(feature = "full")]
+            Stage::Begun(request) => send(scope, &request, &self.controller, None)?,
+            #[cfg(not(feature = "full"))]
+            Stage::Begun(request) => send(scope, &request, &self.controller)?,
+            Stage::Sent => {
+                let reply = head(value);
+                let body = js::body(value);
+                if !body.is_truthy() {
+                    return Ok(answered(op, reply));
+                }
+                let reader = js::call(&body, "getReader", &[])?;
+                let answer = Answer {
+                    reply,
+                    reader,
+                    octets: Vec::new(),
+                };
+                let promise = answer.read()?;
+                self.stage = Stage::Reading(answer);
+                promise
+            }
+            Stage::Reading(mut answer) => {
+                if answer.is_complete_with(value) {
+                    return Ok(answered(op, answer.reply));
+                }
+                let promise = answer.read()?;
+                self.stage = Stage::Reading(answer);
+                promise
+            }
+        };
+        Ok(Next::When(promise))
+    }
+}
+
+fn answered(op: OpId, reply: Box<HttpReply>) -> Next {
+    let outcome = Outcome::Reply(reply);
+    Next::Done(Input::Answered { op, outcome })
+}
+
+/// Begins to sign a request's proof. `None` if the key for it is gone.
+#[cfg(feature = "full")]
+fn sign(scope: &JsValue, keys: &Keys, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
+    keys.sign(scope, request.proof.as_ref()?)
+}
+
+fn send(
+    scope: &JsValue,
+    request: &HttpRequest,
+    controller: &JsValue,
+    #[cfg(feature = "full")] proof: Option<&Secret>,
+) -> Result<JsValue, JsValue> {
+    let init = js::literal(if request.form.is_some() { POST } else { GET });
+    if let Some(form) = &request.form {
+        js::set(&init, "body", &js::text(form.expose()));
+    }
+    #[cfg(feature = "full")]
+    if let Some(proof) = proof {
+        let headers = js::get(&init, "headers");
+        js::set(&headers, "dpop", &js::text(proof.expose()));
+    }
+    js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
+    js::set(&init, "signal", &js::get(controller, "signal"));
+    js::call(scope, js::FETCH, &[&js::text(&request.url), &init])
+}
+
+/// An answer without its body.
+fn head(response: &JsValue) -> Box<HttpReply> {
+    Box::new(HttpReply {
+        status: js::status(response),
+        content_type: js::header(response, "content-type"),
+        retry_after: js::header(response, "retry-after").and_then(|text| retry_after(&text)),
+        date: js::header(response, "date").and_then(|text| milliseconds(&text)),
+        body: None,
+        #[cfg(feature = "full")]
+        dpop_nonce: js::header(response, "dpop-nonce"),
+    })
+}
+
+/// RFC 9110 10.2.3: seconds, or a date.
+fn retry_after(text: &str) -> Option<Millis> {
+    if let Some(seconds) = json::parse_u64(text) {
+        return Some(Millis::from_secs(seconds));
+    }
+    let now = js::wall_clock() as u64;
+    milliseconds(text).map(|at| Millis(at.saturating_sub(now)))
+}
+
+fn milliseconds(date: &str) -> Option<u64> {
+    let time = js::parse_date(date);
+    time.is_finite().then_some(time as u64)
+}
+
+impl Answer {
+    fn read(&self) -> Result<JsValue, JsValue> {
+        js::call(&self.reader, "read", &[])
+    }
+
+    /// Takes what was read. Whether that was the end: of the body, or of the patience with it.
+    fn is_complete_with(&mut self, read: &JsValue) -> bool {
+        let piece = js::get(read, "value");
+        if piece.is_undefined() {
+            // Without a body, too, if it is not UTF-8.
+            let octets = core::mem::take(&mut self.octets);
+            self.reply.body = strings::from_octets(octets).map(Secret::new);
+            return true;
+        }
+        let length = self.octets.len();
+        let total = length + js::byte_length(&piece);
+        if total > MAX_BODY {
+            // Whether it hears of that does not matter.
+            let _ = js::call(&self.reader, "cancel", &[]);
+            return true;
+        }
+        self.octets.resize(total, 0);
+        js::copy_octets(&mut self.octets[length..], &piece);
+        false
+    }
+}

@@ -1,0 +1,343 @@
+//! A parsed URL, by the parser that will also send the request.
+//!
+//! In the browser that is the platform's own `URL`, so there can be no difference between what was
+//! checked and what is fetched; natively it is the `url` crate, which implements the same standard.
+//!
+//! Only the parser's serialisation is asked for. Its parts are found in it, which is safe because
+//! that text is canonical: what separates one part from the next is escaped wherever else it stood
+//! (WHATWG URL 4.5).
+
+use crate::prelude::*;
+
+/// An absolute URL with an authority, as the WHATWG URL standard parses and serialises it. There is
+/// none of a `data:`, `blob:` or `javascript:` URL.
+///
+/// One pointer wide, since a move of all offsets is code wherever a URL is passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    href: String,
+    scheme_end: usize,
+    host_start: usize,
+    path_start: usize,
+    query_start: usize,
+    fragment_start: usize,
+}
+
+impl Url {
+    /// Parses an absolute URL.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        platform::href(text, None).and_then(Self::split)
+    }
+
+    /// Parses a URL that may be relative to `base`.
+    #[must_use]
+    pub fn parse_with_base(text: &str, base: &Self) -> Option<Self> {
+        platform::href(text, Some(base.href())).and_then(Self::split)
+    }
+
+    /// Parses a URL that may be relative to `base` and must be on its origin, without user
+    /// information.
+    #[must_use]
+    pub fn parse_within(text: &str, base: &Self) -> Option<Self> {
+        Self::parse_with_base(text, base)
+            .filter(|url| url.is_same_origin(base) && !url.has_userinfo())
+    }
+
+    fn split(href: String) -> Option<Self> {
+        const SEPARATOR: &[u8] = b"://";
+        let scheme_end = find(&href, 0, b":");
+        let authority_start = scheme_end + SEPARATOR.len();
+        if href.as_bytes().get(scheme_end..authority_start) != Some(SEPARATOR) {
+            return None;
+        }
+        let path_start = find(&href, authority_start, b"/?#");
+        let userinfo_end = find(&href, authority_start, b"@");
+        let host_start = if userinfo_end < path_start {
+            userinfo_end + 1
+        } else {
+            authority_start
+        };
+        let query_start = find(&href, path_start, b"?#");
+        let fragment_start = find(&href, query_start, b"#");
+        Some(Self(Box::new(Parts {
+            href,
+            scheme_end,
+            host_start,
+            path_start,
+            query_start,
+            fragment_start,
+        })))
+    }
+
+    // One slicing for all parts; the offsets are within the text and on boundaries of characters.
+    #[inline(never)]
+    fn part(&self, start: usize, end: usize) -> &str {
+        self.0.href.get(start..end).unwrap_or_default()
+    }
+
+    /// The whole URL, serialised, with its fragment.
+    #[must_use]
+    pub fn href(&self) -> &str {
+        &self.0.href
+    }
+
+    /// The scheme without its colon.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.part(0, self.0.scheme_end)
+    }
+
+    /// The host with its port, if that is not the scheme's own.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.part(self.0.host_start, self.0.path_start)
+    }
+
+    /// The path, which begins with `/` in http(s) URLs.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.part(self.0.path_start, self.0.query_start)
+    }
+
+    /// The query without its `?`.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.part(self.0.query_start + 1, self.0.fragment_start)
+    }
+
+    /// The fragment without its `#`.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn fragment(&self) -> &str {
+        self.part(self.0.fragment_start + 1, self.0.href.len())
+    }
+
+    /// Path, query and fragment: the URL within its origin.
+    #[must_use]
+    pub fn relative(&self) -> &str {
+        self.part(self.0.path_start, self.0.href.len())
+    }
+
+    /// Path and query.
+    #[cfg(feature = "edge")]
+    #[must_use]
+    pub fn relative_without_fragment(&self) -> &str {
+        self.part(self.0.path_start, self.0.fragment_start)
+    }
+
+    /// The serialised URL without its fragment: what is sent.
+    #[must_use]
+    pub fn without_fragment(&self) -> &str {
+        self.part(0, self.0.fragment_start)
+    }
+
+    /// Origin and path: the URL without user information, query and fragment.
+    #[must_use]
+    pub fn without_query(&self) -> String {
+        [self.scheme(), "://", self.host(), self.path()].concat()
+    }
+
+    /// Whether there is a user name or password.
+    #[must_use]
+    pub const fn has_userinfo(&self) -> bool {
+        self.0.host_start > self.0.scheme_end + 3
+    }
+
+    /// Whether there is a fragment, be it empty.
+    #[must_use]
+    pub const fn has_fragment(&self) -> bool {
+        self.0.fragment_start < self.0.href.len()
+    }
+
+    /// Whether there is nothing but origin and path.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        !self.has_userinfo() && self.0.query_start == self.0.href.len()
+    }
+
+    /// Whether scheme, host and port are those of `other`.
+    #[must_use]
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.scheme() == other.scheme() && self.host() == other.host()
+    }
+
+    /// Whether tokens may travel to it: https, or http to this very device.
+    #[must_use]
+    pub fn is_trustworthy(&self) -> bool {
+        match self.scheme() {
+            "https" => true,
+            "http" => is_loopback(self.host()),
+            _ => false,
+        }
+    }
+}
+
+/// Where the first of `marks` stands in `text` from `start` on; its length if none does.
+#[inline(never)]
+fn find(text: &str, start: usize, marks: &[u8]) -> usize {
+    let mut i = start;
+    while text.as_bytes().get(i).is_some_and(|b| !marks.contains(b)) {
+        i += 1;
+    }
+    i
+}
+
+/// Whether `text` is an absolute URL to which tokens may travel, without user information.
+#[must_use]
+pub fn is_trustworthy(text: &str) -> bool {
+    Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())
+}
+
+/// Whether a serialised host names this device: `localhost` and all names below it (RFC 6761 6.3),
+/// 127.0.0.0/8 or `[::1]`.
+fn is_loopback(host: &str) -> bool {
+    let bytes = host.as_bytes();
+    let port = bytes.iter().rposition(|b| !b.is_ascii_digit());
+    let name = match port.filter(|&i| bytes.get(i) == Some(&b':')) {
+        Some(colon) => host.get(..colon).unwrap_or_default(),
+        None => host,
+    };
+    if let Some(below) = name.strip_suffix("localhost") {
+        return below.is_empty() || below.ends_with('.');
+    }
+    // The parser has normalised every spelling of an IPv4 address to four decimal numbers, and
+    // refuses what merely ends like one; `127.0.0.1.evil.test` has letters.
+    name == "[::1]"
+        || name.starts_with("127.") && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.'))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod platform {
+    pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
+        let base = base.map(url::Url::parse).transpose().ok()?;
+        let url = url::Url::options().base_url(base.as_ref()).parse(text);
+        url.ok().map(Into::into)
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod platform {
+    use crate::browser::js;
+    use crate::prelude::*;
+
+    pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
+        let url = js::URL::new(text, base).ok()?;
+        js::get_text(&url, "href")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_and_this_device_are_trustworthy() {
+        for text in [
+            "https://id.example.com/token",
+            "http://localhost:4401/token",
+            "http://vault.app.localhost:4401/token",
+            "http://app.localhost/",
+            "http://127.0.0.1/token",
+            "http://127.1/token",
+            "http://[::1]:8080/",
+        ] {
+            assert!(is_trustworthy(text), "{text}");
+        }
+        for text in [
+            "http://id.example.com/token",
+            "http://localhost.evil.test/",
+            "http://evil-localhost/",
+            "http://localhost9/",
+            "http://127.0.0.1.evil.test/",
+            "http://128.0.0.1/",
+            "https://user@id.example.com/",
+            "wss://id.example.com/",
+            "javascript:alert(1)",
+            "data:text/plain,hello",
+            "/token",
+            "",
+        ] {
+            assert!(!is_trustworthy(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_fragment_is_not_part_of_what_is_sent() {
+        let url = Url::parse("https://api.example.com/v1/a?b=c#d").unwrap();
+        assert_eq!(url.without_fragment(), "https://api.example.com/v1/a?b=c");
+        assert_eq!(url.without_query(), "https://api.example.com/v1/a");
+    }
+
+    #[test]
+    fn the_parts_are_those_that_the_parser_sees() {
+        for text in [
+            "https://a.test",
+            "HTTPS://A.test:443/b/../c?d=/e?@#f?g#h",
+            "http://a.test:8080?b",
+            "https://a.test#b@c",
+            "https://a.test/b@c:d?e:f@g",
+            "https://user@a.test/b",
+            "https://:pw@a.test:1/b",
+            "https://u@s:e/r@p:w@a.test/",
+            "https://u%2f?x@a.test/",
+            "https://u:p@q@a.test/x@y",
+            "http://[::1]:8080/x?y#z",
+            "http://[2001:DB8::1]/",
+            "http://0x7f.1/",
+            "https://b\u{fc}cher.test/\u{fc}?\u{fc}#\u{fc}",
+            "https://a.test\\b\\c",
+            "https://a.test/ b\tc\n?d e",
+            "wss://a.test/x?y",
+            "file:///a/b",
+            "custom://a.test/b?c#d",
+            "custom://u:p@a.test:9",
+            "custom://a.test",
+        ] {
+            let Ok(parsed) = url::Url::parse(text) else {
+                assert_eq!(Url::parse(text), None, "{text}");
+                continue;
+            };
+            let url = Url::parse(text).unwrap();
+            let host = parsed.host_str().unwrap_or_default().to_owned();
+            let port = parsed.port().map(|port| format!(":{port}"));
+            assert_eq!(url.href(), parsed.as_str(), "{text}");
+            assert_eq!(url.scheme(), parsed.scheme(), "{text}");
+            assert_eq!(url.host(), host + &port.unwrap_or_default(), "{text}");
+            assert_eq!(url.path(), parsed.path(), "{text}");
+            assert_eq!(url.query(), parsed.query().unwrap_or_default(), "{text}");
+            assert_eq!(url.has_fragment(), parsed.fragment().is_some(), "{text}");
+            let has_userinfo = !parsed.username().is_empty() || parsed.password().is_some();
+            assert_eq!(url.has_userinfo(), has_userinfo, "{text}");
+        }
+        for text in [
+            "data:text/plain,//a.test/",
+            "blob:https://a.test/1",
+            "javascript://a.test/%0aalert(1)",
+            "mailto:a@b.test",
+        ] {
+            assert!(Url::parse(text).is_none_or(|url| !url.is_trustworthy()));
+        }
+    }
+
+    #[test]
+    fn within_an_origin_means_scheme_host_and_port() {
+        let base = Url::parse("https://a.test/b").unwrap();
+        for text in ["/c", "", "d?e#f", "https://a.test:443/", "//A.test/"] {
+            assert!(Url::parse_within(text, &base).is_some(), "{text}");
+        }
+        for text in [
+            "http://a.test/",
+            "https://a.test:444/",
+            "//b.test/",
+            "//a.test.b.test",
+            "https://u@a.test/",
+            "javascript:1",
+        ] {
+            assert!(Url::parse_within(text, &base).is_none(), "{text}");
+        }
+    }
+}

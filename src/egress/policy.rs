@@ -1,0 +1,886 @@
+//! Egress: a request carries a token only if a rule allows its parsed URL and its method.
+//!
+//! [`Rules::decide`] is the only maker of [`Allowed`], and only an [`Allowed`] can become a request
+//! with a token, so a request that no rule allows does not type-check. The decision is made twice
+//! over: on the text as it came, which must not contain what parsers disagree on, and on the URL as
+//! the platform's own parser reads it; what is sent is that parser's serialisation.
+
+use crate::base::error::{Code, Error, Result, quote};
+use crate::base::http::is_token;
+use crate::base::strings;
+use crate::codec::form;
+use crate::codec::url::Url;
+use crate::egress::request_headers::Exceptions;
+use crate::egress::token_reflection::Scope;
+#[cfg(feature = "full")]
+use crate::egress::websocket::{self, Place};
+#[cfg(feature = "full")]
+use crate::oauth::resource_indicators::Target;
+use crate::prelude::*;
+
+/// Longest URL that is sent, in bytes.
+pub const MAX_URL: usize = 8 * 1024;
+
+/// Most headers a page may set on a request, and the bytes they may have together.
+pub const MAX_HEADERS: usize = 100;
+/// The bytes that the headers of a request may have together.
+pub const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// One rule: everything below a path of an origin, with some methods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its path begins and ends with `/`, so that a match ends on a segment's boundary.
+    url: Url,
+    methods: Vec<String>,
+    reflection: Scope,
+    /// The browser may keep responses in its HTTP cache.
+    #[cfg(feature = "full")]
+    caches: bool,
+    headers: Exceptions,
+    /// Where the token of a socket goes, if sockets may be opened.
+    #[cfg(feature = "full")]
+    socket: Option<Place>,
+    /// Whether what the API wants beyond a token is told to the page as such.
+    #[cfg(feature = "full")]
+    steps_up: bool,
+    /// What the token is for, by its place among [`Rules::targets`], if the rule has tokens of its own.
+    #[cfg(feature = "full")]
+    target: Which,
+}
+
+/// Which of a session's access tokens goes along: that of a [`Target`], or the login's own.
+#[cfg(feature = "full")]
+pub type Which = Option<usize>;
+/// Which of a session's access tokens goes along: there is but one.
+#[cfg(not(feature = "full"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Which;
+
+/// Why a rule cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleFault {
+    /// The URL is not an absolute https URL (or http on loopback).
+    NotHttps,
+    /// The URL has a user name, query or fragment.
+    NotPlain,
+    /// The path does not end in `/`.
+    NoTrailingSlash,
+    /// The path contains an escape or segment that requests are refused for.
+    UnusablePath,
+    /// A method is not one that `fetch` sends.
+    Method,
+}
+
+impl Rule {
+    /// Reads a rule. `methods` are compared in upper case, as `fetch` normalises them.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(url: Url, methods: Vec<String>) -> core::result::Result<Self, RuleFault> {
+        if !url.is_trustworthy() {
+            return Err(RuleFault::NotHttps);
+        }
+        if !url.is_plain() {
+            return Err(RuleFault::NotPlain);
+        }
+        if !url.path().ends_with('/') {
+            return Err(RuleFault::NoTrailingSlash);
+        }
+        if has_ambiguous_path(url.path()) {
+            return Err(RuleFault::UnusablePath);
+        }
+        let is_usable = |method: &String| {
+            !method.is_empty()
+                && method.bytes().all(|b| b.is_ascii_uppercase())
+                && !matches!(method.as_str(), "CONNECT" | "TRACE" | "TRACK")
+        };
+        if methods.is_empty() || !methods.iter().all(is_usable) {
+            return Err(RuleFault::Method);
+        }
+        Ok(Self {
+            url,
+            methods,
+            reflection: Scope::default(),
+            #[cfg(feature = "full")]
+            caches: false,
+            headers: Exceptions::default(),
+            #[cfg(feature = "full")]
+            socket: None,
+            #[cfg(feature = "full")]
+            steps_up: false,
+            #[cfg(feature = "full")]
+            target: None,
+        })
+    }
+
+    /// The same, and so much of answers is searched for the token.
+    #[must_use]
+    pub const fn with_reflection(mut self, reflection: Scope) -> Self {
+        self.reflection = reflection;
+        self
+    }
+
+    /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
+    /// page can read them from the cache piece by piece.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn with_cache(mut self) -> Self {
+        self.caches = true;
+        self.reflection = Scope::Nothing;
+        self
+    }
+
+    /// Sets the exceptions from the list of headers that a page may not set.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_headers(mut self, headers: Exceptions) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The same, with tokens of its own.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn with_target(mut self, target: Which) -> Self {
+        self.target = target;
+        self
+    }
+
+    /// The same, and sockets may be opened with the token at this place.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
+        self.socket = socket;
+        self
+    }
+
+    /// The same, and pages are told what the API wants beyond a token: see [`crate::oauth::www_authenticate`].
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_step_up(mut self, steps_up: bool) -> Self {
+        self.steps_up = steps_up;
+        self
+    }
+
+    /// The rule's URL as configured and resolved.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether `url` lies below the rule's path.
+    #[must_use]
+    pub fn covers(&self, url: &Url) -> bool {
+        url.is_same_origin(&self.url) && url.path().starts_with(self.url.path())
+    }
+}
+
+/// A request that a rule allows. It can be made by [`Rules::decide`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    url: String,
+    method: String,
+    #[cfg(feature = "full")]
+    steps_up: bool,
+    reflection: Scope,
+    #[cfg(feature = "full")]
+    caches: bool,
+    /// The place of the rule.
+    rule: usize,
+    #[cfg(feature = "full")]
+    target: Which,
+}
+
+impl Allowed {
+    /// The URL to send to: the parser's own serialisation, without fragment.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The method to send.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Whether its page is told what the API wants beyond a token.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn steps_up(&self) -> bool {
+        self.steps_up
+    }
+
+    /// What of the answer is searched for the token.
+    #[must_use]
+    pub const fn reflection(&self) -> Scope {
+        self.reflection
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        self.caches
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        false
+    }
+
+    /// Which token goes along.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn which(&self) -> Which {
+        self.target
+    }
+
+    /// Which token goes along.
+    #[cfg(not(feature = "full"))]
+    #[must_use]
+    pub const fn which(&self) -> Which {
+        Which
+    }
+
+    /// What is sent, for people: without the query.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let (bare, _) = strings::cut(&self.url, b'?');
+        [&self.method, " ", bare].concat()
+    }
+}
+
+/// The rules of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// Origin and path of the authorization server's endpoints, escapes undone.
+    forbidden: Vec<String>,
+    #[cfg(feature = "full")]
+    targets: Vec<Target>,
+}
+
+impl Rules {
+    /// These rules and no others.
+    #[must_use]
+    pub const fn new(rules: Vec<Rule>) -> Self {
+        Self {
+            rules,
+            forbidden: Vec::new(),
+            #[cfg(feature = "full")]
+            targets: Vec::new(),
+        }
+    }
+
+    /// The same, with what rules' own tokens are for.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
+        self.targets = targets;
+        self
+    }
+
+    /// The resources that they name, each once.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn resources(&self) -> Vec<&str> {
+        let mut resources = Vec::new();
+        for resource in self.targets.iter().filter_map(|t| t.resource.as_deref()) {
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
+    }
+
+    /// What rules' own tokens are for.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Never to be sent to, whatever the rules say: the authorization server's endpoints.
+    pub fn forbid(&mut self, endpoints: &[&str]) {
+        for endpoint in endpoints {
+            if let Some(place) = Url::parse(endpoint).and_then(|url| unescaped(&url)) {
+                self.forbidden.push(place);
+            }
+        }
+    }
+
+    /// What [`Self::forbid`] was told of.
+    #[must_use]
+    pub fn forbidden(&self) -> &[String] {
+        &self.forbidden
+    }
+
+    /// The same in another vault.
+    pub fn forbid_too(&mut self, forbidden: Vec<String>) {
+        for url in forbidden {
+            if !self.forbidden.contains(&url) {
+                self.forbidden.push(url);
+            }
+        }
+    }
+
+    /// The first rule that covers `url`.
+    #[must_use]
+    pub fn covering(&self, url: &Url) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.covers(url))
+    }
+
+    /// Decides on a request.
+    ///
+    /// # Errors
+    /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message names
+    /// the URL as it was parsed, without user name, password, query and fragment.
+    pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
+        self.check(text, |url| self.check_method(url, method))
+            .map_err(|fault| refusal(fault, text, method))
+    }
+
+    /// Checks the headers that a page wants on a request that one of these rules allows.
+    ///
+    /// # Errors
+    /// [`Code::HeaderNotAllowed`] for one that authorises, identifies, routes or overrides;
+    /// [`Code::LimitExceeded`].
+    pub fn check_headers(&self, allowed: &Allowed, headers: &[(&str, &str)]) -> Result<()> {
+        let bytes: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+        if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
+            return Err(Error::new(
+                Code::LimitExceeded,
+                words!("the request has more than 100 headers, or more than 32768 bytes of them"),
+            ));
+        }
+        let is_searched = allowed.reflection == Scope::All;
+        let exceptions = &self.rules[allowed.rule].headers;
+        for (name, value) in headers {
+            let name = name.to_ascii_lowercase();
+            let refuse = |message: &[&str]| Err(Error::of(Code::HeaderNotAllowed, message));
+            if !is_token(&name) {
+                return refuse(&[words!("a header's name is not a token (RFC 9110 5.6.2)")]);
+            }
+            if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+                return refuse(&[
+                    words!("the value of "),
+                    &name,
+                    words!(" has a line break or NUL"),
+                ]);
+            }
+            let is_range = is_searched && exceptions.refuse_range(&name);
+            if is_range || exceptions.refuse(&name) {
+                let why = if is_range {
+                    words!(
+                        ": the API could return the token in parts, which are not recognized; write reflection: 'headers' in the rule"
+                    )
+                } else {
+                    ""
+                };
+                return refuse(&[words!("a page may not set "), &name, why]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides on a socket: as on a request to the same address in `https`, or `http` on loopback, by the rules
+    /// that say where the token goes.
+    ///
+    /// # Errors
+    /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
+    #[cfg(feature = "full")]
+    pub fn decide_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
+        let text = websocket::as_http(text);
+        self.check(&text, |url| self.check_socket(url))
+            .map_err(|fault| refusal(fault, &text, ""))
+    }
+
+    #[cfg(feature = "full")]
+    fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
+        let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
+        let with_socket =
+            covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
+        let Some((place, reflection, target)) = with_socket else {
+            let why = words!("no rule in apis that covers this URL has webSocket");
+            return Err((Code::UrlNotAllowed, why));
+        };
+        if !place.is_free_in(url) {
+            let why = words!("the URL has the parameter that the token goes to");
+            return Err((Code::UrlNotAllowed, why));
+        }
+        let allowed = Allowed {
+            url: websocket::as_ws(url.without_fragment()),
+            method: "GET".to_owned(),
+            steps_up: false,
+            reflection,
+            caches: false,
+            rule: 0,
+            target,
+        };
+        Ok((allowed, place))
+    }
+
+    fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Fault> {
+        let method = normalised_method(method);
+        let (mut is_covered, mut allowing) = (false, None);
+        for (i, rule) in self.rules.iter().enumerate() {
+            if rule.covers(url) {
+                is_covered = true;
+                let is_allowed = rule.methods.iter().any(|allowed| allowed == method);
+                allowing = allowing.or(is_allowed.then_some((i, rule)));
+            }
+        }
+        if !is_covered {
+            return Err((
+                Code::UrlNotAllowed,
+                words!("no rule in apis covers this URL"),
+            ));
+        }
+        let Some((i, rule)) = allowing else {
+            return Err((
+                Code::MethodNotAllowed,
+                words!("no rule for this URL allows this method"),
+            ));
+        };
+        Ok(Allowed {
+            url: url.without_fragment().to_owned(),
+            method: method.to_owned(),
+            #[cfg(feature = "full")]
+            steps_up: self
+                .rules
+                .iter()
+                .any(|rule| rule.steps_up && rule.covers(url)),
+            reflection: rule.reflection,
+            #[cfg(feature = "full")]
+            caches: rule.caches,
+            rule: i,
+            #[cfg(feature = "full")]
+            target: rule.target,
+        })
+    }
+
+    /// Parses a URL, unless it is one that no rule may allow, and lets `decide` have the last word.
+    fn check<T>(
+        &self,
+        text: &str,
+        decide: impl FnOnce(&Url) -> core::result::Result<T, Fault>,
+    ) -> core::result::Result<T, Fault> {
+        let refused = |why| Err((Code::UrlNotAllowed, why));
+        if !is_plainly_written(text) {
+            return refused(words!(
+                "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character"
+            ));
+        }
+        let Some(url) = Url::parse(text) else {
+            return refused(words!("the URL cannot be parsed"));
+        };
+        // As it is sent: a quotation mark becomes three bytes, another letter may become six.
+        if url.href().len() > MAX_URL {
+            return Err((
+                Code::LimitExceeded,
+                words!("the URL is longer than 8192 bytes"),
+            ));
+        }
+        if url.has_userinfo() {
+            return refused(words!("the URL has a user name or password"));
+        }
+        if has_ambiguous_path(url.path()) {
+            return refused(words!(
+                "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`"
+            ));
+        }
+        if unescaped(&url).is_none_or(|url| self.forbidden.contains(&url)) {
+            return refused(words!(
+                "the URL is an endpoint of the authorization server, or not UTF-8"
+            ));
+        }
+        decide(&url)
+    }
+}
+
+/// Why a request is refused.
+type Fault = (Code, &'static str);
+
+fn refusal((code, why): Fault, text: &str, method: &str) -> Error {
+    let shown = Url::parse(text).map(|url| quote(&url.without_query()));
+    let method = match code {
+        Code::MethodNotAllowed => quote(method) + " ",
+        _ => String::new(),
+    };
+    Error::of(code, &[why, ": ", &method, &shown.unwrap_or_default()])
+}
+
+/// Origin and path as a forgiving server reads them: `/%74oken`, `//Token/` and `/token;a=b` are all
+/// `/token`. `None` if that is not UTF-8.
+fn unescaped(url: &Url) -> Option<String> {
+    let mut read = form::decode(&url.without_query())?;
+    read.make_ascii_lowercase();
+    let mut plain = String::new();
+    let mut is_parameter = false;
+    for c in read.chars() {
+        is_parameter = c == ';' || (is_parameter && c != '/');
+        let is_repeated = c == '/' && plain.as_bytes().last() == Some(&b'/');
+        if !is_parameter && !is_repeated {
+            plain.push(c);
+        }
+    }
+    let is_ignored = |byte: &u8| matches!(byte, b'/' | b' ');
+    let ignored = plain.bytes().rev().take_while(is_ignored).count();
+    plain.truncate(plain.len() - ignored);
+    Some(plain)
+}
+
+/// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
+fn normalised_method(method: &str) -> &str {
+    for known in strings::pieces("DELETE GET HEAD OPTIONS POST PUT", b' ') {
+        if method.eq_ignore_ascii_case(known) {
+            return known;
+        }
+    }
+    method
+}
+
+/// Whether the text is written in the one way that no parser reads differently: `http(s)://`, an
+/// ASCII authority without `@` and `%`, and no character that parsers drop or turn.
+fn is_plainly_written(text: &str) -> bool {
+    if text.bytes().any(|b| b <= b' ' || b == b'\\' || b == 0x7f) {
+        return false;
+    }
+    let begins_with = |scheme: &&str| {
+        let start = text.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    let Some(scheme) = ["https://", "http://"].into_iter().find(begins_with) else {
+        return false;
+    };
+    let mut authority_len = 0;
+    for byte in text.bytes().skip(scheme.len()) {
+        match byte {
+            b'/' | b'?' | b'#' => break,
+            b'@' | b'%' | 0x80.. => return false,
+            _ => authority_len += 1,
+        }
+    }
+    authority_len > 0
+}
+
+/// Whether a path contains what some servers decode once more, and then walk out of the prefix by:
+/// `%2e %2f %5c %00-%1f %7f`, or a segment `..;` or `..%3b`, the same behind any number of `%25`.
+fn has_ambiguous_path(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    while let [_, tail @ ..] = rest {
+        match rest {
+            [b'.', b'.', b';', ..] => return true,
+            [b'.', b'.', b'%', digits @ ..]
+                if matches!(revealed(digits), [b'3', b'b' | b'B', ..]) =>
+            {
+                return true;
+            }
+            [b'%', digits @ ..] if is_refused_escape(digits) => return true,
+            _ => rest = tail,
+        }
+    }
+    false
+}
+
+/// The digits of an escape that is behind escapes of its percent sign.
+fn revealed(mut digits: &[u8]) -> &[u8] {
+    while let [b'2', b'5', hidden @ ..] = digits {
+        digits = hidden;
+    }
+    digits
+}
+
+fn is_refused_escape(digits: &[u8]) -> bool {
+    match *revealed(digits) {
+        // What is no escape is refused too, among it another `%`: in `%25%32%65` the escapes of a
+        // percent sign and of digits hide another escape.
+        [high, low, ..] => {
+            matches!(
+                (high, low | 0x20),
+                (b'0' | b'1', _) | (b'2', b'e' | b'f') | (b'5', b'c') | (b'7', b'f')
+            ) || !high.is_ascii_hexdigit()
+                || !low.is_ascii_hexdigit()
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(urls: &[&str], methods: &[&str]) -> Rules {
+        let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
+        Rules::new(
+            urls.iter()
+                .map(|url| Rule::new(Url::parse(url).unwrap(), methods.clone()).unwrap())
+                .collect(),
+        )
+    }
+
+    fn decide(url: &str) -> Result<Allowed> {
+        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).decide(url, "GET")
+    }
+
+    #[test]
+    fn what_is_sent_is_the_parsers_serialisation_without_fragment() {
+        let sent = |url| decide(url).unwrap().url().to_owned();
+        assert_eq!(
+            sent("HTTPS://API.EXAMPLE.COM:443/v1/a?b#c"),
+            "https://api.example.com/v1/a?b"
+        );
+        assert_eq!(
+            sent("https://api.example.com/x/../v1/a"),
+            "https://api.example.com/v1/a"
+        );
+    }
+
+    #[test]
+    fn the_length_that_counts_is_that_of_what_is_sent() {
+        let quoted = |marks: usize| ["https://api.example.com/v1/", &"\"".repeat(marks)].concat();
+        let longest = (MAX_URL - quoted(0).len()) / "%22".len();
+        assert_eq!(decide(&quoted(longest)).map(|_| ()), Ok(()));
+        let error = decide(&quoted(longest + 1)).unwrap_err();
+        assert_eq!(error.code(), Code::LimitExceeded);
+    }
+
+    #[test]
+    fn escapes_that_a_server_may_decode_again_are_refused() {
+        for path in [
+            "%2e%2e/admin",
+            "..%2Fadmin",
+            "..%5cadmin",
+            "%252e%252e/admin",
+            "%25252e",
+            "%25%32%65",
+            "a%00",
+            "a%7F",
+            "a%0D%0AX:1",
+            "..;/admin",
+            "..%3b/admin",
+            "..%25253B/admin",
+            "a%",
+            "a%2",
+            "a%zz",
+            "100%2525",
+        ] {
+            let url = "https://api.example.com/v1/".to_owned() + path;
+            assert_eq!(
+                decide(&url).unwrap_err().code(),
+                Code::UrlNotAllowed,
+                "{url}"
+            );
+        }
+        for path in [
+            "a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b", "a;b", "a%3bb", "a..%20b",
+        ] {
+            let url = "https://api.example.com/v1/".to_owned() + path;
+            assert!(decide(&url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_authorization_servers_endpoints_are_refused_though_a_rule_covers_them() {
+        let mut rules = rules(&["https://example.com/"], &["POST"]);
+        let token = "https://example.com/oauth/token";
+        assert!(rules.decide(token, "POST").is_ok());
+        rules.forbid(&[token]);
+        for url in [
+            token,
+            "https://example.com/oauth/token?x=1",
+            "https://example.com/oauth/%74oken",
+            "https://EXAMPLE.com:443/oauth/./%74%6Fken#x",
+            "https://example.com/oauth/Token/",
+            "https://example.com//oauth//token",
+            "https://example.com/oauth;a/token;b=c",
+            "https://example.com/oauth/token%20",
+        ] {
+            let error = rules.decide(url, "POST").unwrap_err();
+            assert_eq!(error.code(), Code::UrlNotAllowed);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_url_without_what_may_be_secret() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        for (url, shown) in [
+            (
+                "https://api.example.com/v2/a?key=1#x",
+                "'https://api.example.com/v2/a'",
+            ),
+            (
+                "https://api.example.com/v2/a#key=1",
+                "'https://api.example.com/v2/a'",
+            ),
+            (
+                "https://api.example.com/v2/@alice/bob@example.com",
+                "'https://api.example.com/v2/@alice/bob@example.com'",
+            ),
+            (
+                "https://user:p@ss@api.example.com/v1/",
+                "'https://api.example.com/v1/'",
+            ),
+            ("https://user:pa#ss@api.example.com/v1/", ""),
+        ] {
+            let error = rules.decide(url, "GET").unwrap_err();
+            let (_, named) = error.message().rsplit_once(": ").unwrap();
+            assert_eq!(named, shown);
+        }
+    }
+
+    #[test]
+    fn a_method_is_refused_by_its_own_code() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let error = rules
+            .decide("https://api.example.com/v1/a", "DELETE")
+            .unwrap_err();
+        assert_eq!(error.code(), Code::MethodNotAllowed);
+        assert!(
+            error
+                .message()
+                .ends_with("'DELETE' 'https://api.example.com/v1/a'")
+        );
+    }
+
+    #[test]
+    fn a_second_rule_may_allow_what_the_first_does_not() {
+        let get = Rule::new(
+            Url::parse("https://a.test/").unwrap(),
+            vec!["GET".to_owned()],
+        )
+        .unwrap();
+        let put = Rule::new(
+            Url::parse("https://a.test/files/").unwrap(),
+            vec!["PUT".to_owned()],
+        )
+        .unwrap();
+        let rules = Rules::new(vec![get, put]);
+        assert!(rules.decide("https://a.test/files/1", "PUT").is_ok());
+        assert!(rules.decide("https://a.test/other", "PUT").is_err());
+    }
+
+    #[test]
+    fn unusable_rules_are_told_apart() {
+        let fault = |url: &str, methods: &[&str]| {
+            let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
+            Rule::new(Url::parse(url).unwrap(), methods).unwrap_err()
+        };
+        assert_eq!(fault("http://api.test/", &["GET"]), RuleFault::NotHttps);
+        assert_eq!(fault("https://u@api.test/", &["GET"]), RuleFault::NotPlain);
+        assert_eq!(fault("https://api.test/?a", &["GET"]), RuleFault::NotPlain);
+        assert_eq!(
+            fault("https://api.test/v1", &["GET"]),
+            RuleFault::NoTrailingSlash
+        );
+        assert_eq!(
+            fault("https://api.test/a%2fb/", &["GET"]),
+            RuleFault::UnusablePath
+        );
+        for method in ["get", "", "TRACE", "CONNECT", "GET "] {
+            assert_eq!(fault("https://api.test/", &[method]), RuleFault::Method);
+        }
+        assert_eq!(fault("https://api.test/", &[]), RuleFault::Method);
+    }
+
+    #[test]
+    fn rejects_line_breaks_and_nul_in_header_values() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let check = |value: &str| {
+            let checked = rules.check_headers(&allowed, &[("x-a", value)]);
+            checked.map_err(|error| error.code())
+        };
+        for value in ["a\rb", "a\nb", "a\0b", "\r", "\n", "\0", "1\r\nx-b: 2"] {
+            assert_eq!(check(value), Err(Code::HeaderNotAllowed), "{value:?}");
+        }
+        assert_eq!(check("a\tb"), Ok(()));
+    }
+
+    #[test]
+    fn headers_are_limited_in_number_and_bytes() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let check = |headers: &[(&str, &str)]| {
+            let checked = rules.check_headers(&allowed, headers);
+            checked.map_err(|error| error.code())
+        };
+        let too_many = Err(Code::LimitExceeded);
+        assert_eq!(check(&[("x-a", "b"); MAX_HEADERS]), Ok(()));
+        assert_eq!(check(&[("x-a", "b"); MAX_HEADERS + 1]), too_many);
+        let long = "b".repeat(MAX_HEADER_BYTES - "x-a".len());
+        assert_eq!(check(&[("x-a", &long)]), Ok(()));
+        assert_eq!(check(&[("x-aa", &long)]), too_many);
+    }
+
+    #[test]
+    fn urls_are_compared_as_a_forgiving_server_reads_them() {
+        let read = |path: &str| {
+            let url = Url::parse(&["https://id.test", path].concat()).unwrap();
+            unescaped(&url)
+        };
+        let plain = Some("https:/id.test/a/token".to_owned());
+        for path in [
+            "/a/token",
+            "//A//%74oken//",
+            "/a;b=c/token;d",
+            "/a/token%20/",
+            "/a/token?b#c",
+        ] {
+            assert_eq!(read(path), plain, "{path}");
+        }
+        assert_ne!(read("/b/token"), plain);
+        assert_eq!(read("/%ff"), None);
+    }
+
+    #[test]
+    fn plain_urls_have_an_ascii_host_and_no_tricks() {
+        for text in ["https://a.test", "HTTP://a.test/@%", "https://a?\u{e9}"] {
+            assert!(is_plainly_written(text), "{text}");
+        }
+        for text in [
+            "https://",
+            "https:///a",
+            "ftp://a.test/",
+            "https://b@a.test/",
+            "https://a%2etest/",
+            "https://\u{e9}.test/",
+            "https://a.test/ b",
+            "https://a.test/\\b",
+            "https://a.test/\u{7f}",
+            "https://a.test/\n",
+        ] {
+            assert!(!is_plainly_written(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn headers_that_authorise_or_override_are_refused() {
+        let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
+        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let check = |name: &str, value: &str| {
+            let checked = rules.check_headers(&allowed, &[(name, value)]);
+            checked.map_err(|error| error.code())
+        };
+        for name in [
+            "Authorization",
+            "dpop",
+            "COOKIE",
+            "Host",
+            "Proxy-Authorization",
+            "X-HTTP-Method-Override",
+            "Sec-Fetch-Site",
+            "X-Forwarded-For",
+            "",
+            "a b",
+            "a:b",
+        ] {
+            assert_eq!(check(name, "x"), Err(Code::HeaderNotAllowed), "{name}");
+        }
+        assert_eq!(check("accept", "application/json"), Ok(()));
+        assert_eq!(check("x-a", &"x".repeat(40_000)), Err(Code::LimitExceeded));
+    }
+}

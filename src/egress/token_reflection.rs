@@ -1,0 +1,731 @@
+//! An answer that has the access token in it does not reach the page.
+//!
+//! An API that echoes what it is sent, a debug page, `TRACE` by another name, would hand script the token that the
+//! vault keeps from it. So the headers and the body of a response are searched for the session's access tokens that may
+//! still be valid, the request's own among them: as they are, and in base64 or base64url (RFC 4648 4 and 5) in each of
+//! the three places that a token can have among groups of three bytes, and so also as a part of the whole
+//! `Authorization` header.
+//!
+//! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, as it is or as
+//! JSON escapes it, is therefore skipped where at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
+//! Other line breaks end a token, so that a stream of short lines is not held back.
+//!
+//! Where a token has characters that are written otherwise in JSON, in URLs or in the other base64, what is looked for
+//! is its longest part without them. A JWT has none, and is looked for whole.
+//!
+//! Of a body nothing is let through that may be the beginning of such a text, before it is known what follows. What may
+//! be one is told by the characters that tokens are made of, and not by this token: where a body is cut is seen by the
+//! page, which would learn from it how the token begins.
+//!
+//! Not found: less of the token than that; a token that was encrypted, compressed, hashed or encoded twice; a token
+//! written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines. The search
+//! catches mistakes. It does not stop an API that wants to give tokens away.
+//!
+//! How long the search takes does not depend on the token either, but for its length: a page may well have chosen what
+//! is in a body, and can time it. Tokens are long and of few characters, so one octet in as many as the shortest text
+//! has is looked at, and where that one is none of a token's, no text lies across it. Where a run of such characters is
+//! long enough, a hash of so many goes along it (Karp and Rabin), which says nothing before all of them are right. Of
+//! the longer texts that is the end: base64 is found by its last three quarters.
+
+use crate::codec::base64url;
+use crate::oauth::token_endpoint::MAX_TOKEN;
+use crate::prelude::*;
+
+/// Shortest token that is looked for, in characters. What is shorter may be any word, and no secret: RFC 6749 10.10
+/// asks for what cannot be guessed.
+pub const SHORTEST: usize = 16;
+
+/// A line break is skipped if at least so many characters of a token, or of base64, precede it in its line.
+pub const SHORTEST_LINE: usize = 32;
+
+/// What of an answer is searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Its headers and its body.
+    #[default]
+    All,
+    /// Its headers.
+    Headers,
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks for tokens in one response.
+pub struct Guard {
+    /// The length of the shortest form.
+    window: usize,
+    /// The last `window` bytes of each form, hashed: four for each token.
+    hashes: Vec<u64>,
+    /// The factor of the byte that leaves the window.
+    power: u64,
+    /// The characters of forms.
+    class: &'static Class,
+    /// The characters of forms and of line breaks.
+    wrapped: &'static Class,
+    /// The end of what came, which may be the beginning of a form.
+    octets: Vec<u8>,
+    /// The number of bytes in `octets` that count: its room is reused for the next piece.
+    count: usize,
+}
+
+/// The result of reading bytes that forms may consist of.
+struct Scan {
+    is_found: bool,
+    /// The start of the last characters that a form may continue.
+    start: usize,
+    /// The place of the first byte that cannot be part of a form.
+    end: usize,
+}
+
+/// A set of octets, a bit for each.
+type Class = [u64; 4];
+
+/// What is written as it is everywhere, and what of base64url JWTs have besides.
+static PLAIN: Class = class(b"-._");
+
+/// What is the same in base64 and in base64url.
+static LETTERS: Class = class(b"");
+
+/// What a token may have at all (RFC 6749 A.12), but for spaces.
+static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
+
+/// [`PLAIN`] and the characters of line breaks, as they are and in JSON.
+static PLAIN_LINES: Class = class(b"-._\r\n\\");
+
+/// [`GRAPHIC`] and the characters of line breaks.
+static GRAPHIC_LINES: Class = [!0 << 33 | 1 << b'\r' | 1 << b'\n', !0 >> 1, 0, 0];
+
+/// The length of the longest token in base64.
+const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
+
+/// Most bytes that are held back: the longest token in base64, in the shortest lines, with the longest line breaks.
+const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
+
+impl Guard {
+    /// Looks for `token`, unless it is shorter than [`SHORTEST`].
+    #[must_use]
+    pub fn new(token: &str) -> Option<Self> {
+        Self::search_for(&[token])
+    }
+
+    /// Looks for each of these tokens, but for those that are shorter than [`SHORTEST`].
+    #[must_use]
+    pub fn search_for(tokens: &[&str]) -> Option<Self> {
+        let (mut forms, mut is_plain) = (Vec::new(), true);
+        for token in tokens {
+            if token.len() >= SHORTEST {
+                let plainly = forms.len();
+                push_forms(token, &mut forms);
+                let is_plain_byte = |octet: &u8| may_have(&PLAIN, *octet);
+                is_plain &= forms[plainly].iter().all(is_plain_byte);
+            }
+        }
+        let mut window = usize::MAX;
+        for form in &forms {
+            window = window.min(form.len());
+        }
+        let mut hashes = Vec::new();
+        for form in &forms {
+            hashes.push(hash(&form[form.len() - window..]));
+        }
+        if hashes.is_empty() {
+            return None;
+        }
+        let (class, wrapped) = if is_plain {
+            (&PLAIN, &PLAIN_LINES)
+        } else {
+            (&GRAPHIC, &GRAPHIC_LINES)
+        };
+        Some(Self {
+            window,
+            hashes,
+            power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
+            class,
+            wrapped,
+            octets: Vec::new(),
+            count: 0,
+        })
+    }
+
+    /// Returns true if a token is in `text`.
+    #[must_use]
+    pub fn is_in(&self, mut text: &[u8]) -> bool {
+        while let Some(window) = text.get(..self.window) {
+            let is_other = |octet: &u8| !is_of(self.wrapped, *octet);
+            let passed = if let Some(i) = window.iter().rposition(is_other) {
+                i
+            } else {
+                let scan = self.scan(text);
+                if scan.is_found {
+                    return true;
+                }
+                scan.end
+            };
+            text = text.get(passed + 1..).unwrap_or_default();
+        }
+        false
+    }
+
+    /// Reads from the beginning of `text` up to the first byte that no form contains.
+    fn scan(&self, text: &[u8]) -> Scan {
+        let (mut hash, mut count, mut line) = (0, 0, 0);
+        let (mut start, mut oldest, mut end) = (0, 0, 0);
+        while let Some(&octet) = text.get(end) {
+            if !is_of(self.class, octet) {
+                let length = line_break(&text[end..]);
+                if length == 0 {
+                    break;
+                }
+                end += length;
+                if line < SHORTEST_LINE {
+                    (hash, count, start, oldest) = (0, 0, end, end);
+                }
+                line = 0;
+                continue;
+            }
+            hash = push(hash, octet);
+            count += 1;
+            line += 1;
+            end += 1;
+            if count > self.window {
+                if matches!(text[oldest], b'\r' | b'\n' | b'\\') && !is_of(self.class, text[oldest])
+                {
+                    oldest += line_break(&text[oldest..]);
+                }
+                hash = hash.wrapping_sub(self.power.wrapping_mul(u64::from(text[oldest])));
+                oldest += 1;
+            }
+            if count >= self.window {
+                let mut is_found = false;
+                for known in &self.hashes {
+                    is_found |= hash == *known;
+                }
+                if is_found {
+                    return Scan {
+                        is_found,
+                        start,
+                        end,
+                    };
+                }
+            }
+        }
+        Scan {
+            is_found: false,
+            start,
+            end,
+        }
+    }
+
+    /// The place for the next piece of the body, which has so many octets.
+    pub fn take(&mut self, length: usize) -> &mut [u8] {
+        let held = self.count;
+        self.count += length;
+        if self.octets.len() < self.count {
+            self.octets.resize(self.count, 0);
+        }
+        self.octets.get_mut(held..self.count).unwrap_or_default()
+    }
+
+    /// How many octets of those that were taken may go on, from the first; `None` if the token is there. What is left
+    /// may be the beginning of it.
+    #[must_use]
+    pub fn free(&self) -> Option<usize> {
+        let free = self.count - self.held();
+        (!self.is_in(self.octets())).then_some(free)
+    }
+
+    /// What was taken and has not gone on.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        self.octets.get(..self.count).unwrap_or_default()
+    }
+
+    /// So many octets have gone on.
+    pub fn forget(&mut self, count: usize) {
+        self.octets.copy_within(count..self.count, 0);
+        self.count -= count;
+    }
+
+    /// The number of bytes at the end that may begin a form, whatever the tokens are.
+    fn held(&self) -> usize {
+        let octets = self.octets();
+        let end = octets.iter().rev().take(MOST_HELD);
+        let held = end.take_while(|octet| may_have(self.wrapped, **octet));
+        let mut tail = octets.get(octets.len() - held.count()..);
+        while let Some(text) = tail {
+            let scan = self.scan(text);
+            if scan.end == text.len() {
+                return text.len() - scan.start;
+            }
+            tail = text.get(scan.end + 1..);
+        }
+        0
+    }
+}
+
+/// The length of the line break that `text` begins with, as it is or as JSON escapes it; 0 if there is none. A backslash
+/// at the end of `text` counts as one, since it may become one.
+fn line_break(text: &[u8]) -> usize {
+    match text {
+        [b'\\', b'r', b'\\', b'n', ..] => 4,
+        [b'\\', b'r', b'\\'] => 3,
+        [b'\r', b'\n', ..] | [b'\\', b'r' | b'n', ..] => 2,
+        [b'\r' | b'\n', ..] | [b'\\'] => 1,
+        _ => 0,
+    }
+}
+
+/// Letters, digits and these.
+const fn class(more: &[u8]) -> Class {
+    let mut class = [0; 4];
+    let mut octet = 0;
+    while octet < 128 {
+        let mut is_in = (octet as u8).is_ascii_alphanumeric();
+        let mut i = 0;
+        while i < more.len() {
+            is_in |= more[i] == octet as u8;
+            i += 1;
+        }
+        class[octet >> 6] |= (is_in as u64) << (octet & 63);
+        octet += 1;
+    }
+    class
+}
+
+#[inline(always)]
+fn is_of(class: &Class, octet: u8) -> bool {
+    #[cfg(test)]
+    tests::LOOKED_AT.set(tests::LOOKED_AT.get() + 1);
+    class[usize::from(octet >> 6)] >> (octet & 63) & 1 == 1
+}
+
+/// The same, where there is little to look at.
+#[inline(never)]
+fn may_have(class: &Class, octet: u8) -> bool {
+    is_of(class, octet)
+}
+
+/// Odd, with its bits all over.
+const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The hash of so many octets more: those before count for [`BASE`] times as much.
+fn push(hash: u64, octet: u8) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(octet.into())
+}
+
+fn hash(octets: &[u8]) -> u64 {
+    octets.iter().fold(0, |hash, octet| push(hash, *octet))
+}
+
+/// Adds the forms of a token. The first is the token as it is; the others are of letters and digits, or of base64url.
+fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
+    forms.push(longest_part(token.as_bytes(), &PLAIN));
+    let mut octets = vec![0; 2];
+    octets.extend_from_slice(token.as_bytes());
+    for before in 0..3 {
+        let octets = octets.get(2 - before..).unwrap_or_default();
+        let text = base64url::encode(octets);
+        // The characters that are made of the token's bits alone.
+        let text = text
+            .as_bytes()
+            .get((before * 4).div_ceil(3)..octets.len() * 4 / 3);
+        forms.push(longest_part(text.unwrap_or_default(), &LETTERS));
+    }
+}
+
+/// The longest part of these characters, unless that is short: then all.
+fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
+    let mut longest: &[u8] = &[];
+    for part in text.split(|octet| !may_have(class, *octet)) {
+        if part.len() > longest.len() {
+            longest = part;
+        }
+    }
+    if longest.len() < SHORTEST {
+        longest = text;
+    }
+    longest.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+
+    thread_local! {
+        /// Octets of texts and tokens that were looked at, each as often as it was.
+        pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
+
+    const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTcwMH0.4Ki2-_YQ0aXhQz";
+    /// A token with all that is written otherwise somewhere (RFC 6749 A.12).
+    const OPAQUE: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Lj/p+E_?N>e==";
+
+    /// All that was let through of a body that came in these pieces, and whether it was broken off.
+    fn through<'a>(token: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
+        let mut guard = Guard::new(token).unwrap();
+        let mut given = Vec::new();
+        for piece in pieces {
+            guard.take(piece.len()).copy_from_slice(piece);
+            let Some(free) = guard.free() else {
+                return (given, true);
+            };
+            given.extend_from_slice(&guard.octets()[..free]);
+            guard.forget(free);
+        }
+        given.extend_from_slice(guard.octets());
+        (given, false)
+    }
+
+    fn written(token: &str) -> Vec<(&'static str, String)> {
+        let header = format!("Bearer {token}");
+        let pair = format!("alice:{token}!");
+        let odd = format!("x{token}");
+        let json = token.replace('/', "\\/");
+        let net = token
+            .replace('+', "\\u002B")
+            .replace('?', "\\u003F")
+            .replace('>', "\\u003E");
+        let mut forms = vec![
+            ("as it is", token.to_owned()),
+            ("base64", Base64::encode_string(token.as_bytes())),
+            (
+                "base64 of the header",
+                Base64::encode_string(header.as_bytes()),
+            ),
+            (
+                "base64 behind one octet",
+                Base64::encode_string(odd.as_bytes()),
+            ),
+            (
+                "base64 behind six octets",
+                Base64::encode_string(pair.as_bytes()),
+            ),
+            (
+                "base64url",
+                Base64UrlUnpadded::encode_string(token.as_bytes()),
+            ),
+            (
+                "base64url of the header",
+                Base64UrlUnpadded::encode_string(header.as_bytes()),
+            ),
+            (
+                "base64url behind one octet",
+                Base64UrlUnpadded::encode_string(odd.as_bytes()),
+            ),
+            ("JSON with escaped slashes", json),
+            ("JSON with numbers", net.clone()),
+            (
+                "JSON with numbers in lower case",
+                net.replace("002B", "002b")
+                    .replace("003F", "003f")
+                    .replace("003E", "003e"),
+            ),
+        ];
+        let percent = |kept: &'static str| {
+            token.chars().map(move |c| match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' => c.to_string(),
+                c if kept.contains(c) => c.to_string(),
+                c => format!("%{:02X}", c as u32),
+            })
+        };
+        forms.push(("percent-encoded", percent("-._~").collect()));
+        forms.push(("of a form", percent("-._").collect()));
+        let lower = percent("-._~").map(|c| {
+            if c.len() == 3 {
+                c.to_ascii_lowercase()
+            } else {
+                c
+            }
+        });
+        forms.push(("percent-encoded in lower case", lower.collect()));
+        forms
+    }
+
+    /// What may stand before the part that nobody writes otherwise and no neighbour changes, in octets of a form.
+    const BEFORE: usize = 13;
+
+    #[test]
+    fn a_token_is_found_wherever_a_body_is_cut_and_none_of_it_gets_through() {
+        for token in [JWT, OPAQUE] {
+            for (how, form) in written(token) {
+                let body = format!("{{\"seen\":\"{form}\"}}");
+                let most = body.find(&form).unwrap() + BEFORE;
+                for cut in 0..=body.len() {
+                    let (head, tail) = body.as_bytes().split_at(cut);
+                    let (given, is_broken) = through(token, [head, tail]);
+                    assert!(is_broken, "{how}, cut at {cut}");
+                    assert!(given.len() <= most, "{how}, cut at {cut}: {given:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_octet_by_octet() {
+        for token in [JWT, OPAQUE] {
+            for (how, form) in written(token) {
+                let body = ["say: ", &form].concat();
+                let (given, is_broken) = through(token, body.as_bytes().chunks(1));
+                assert!(is_broken, "{how}");
+                assert!(given.len() <= 5 + BEFORE, "{how}: {given:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_token_gets_through_unchanged() {
+        let almost = |token: &str| {
+            let (most, last) = token.split_at(token.len() - 1);
+            let other = if last == "z" { "y" } else { "z" };
+            [most, other].concat()
+        };
+        for body in [
+            String::new(),
+            almost(JWT),
+            JWT[..JWT.len() - 1].to_owned(),
+            JWT[..30].repeat(40),
+            ["eyJhbGciOiJFUzI1NiJ9.", JWT].concat().replace("Qz", "Q"),
+            "e".repeat(500),
+            "z".repeat(500),
+            JWT.to_ascii_lowercase(),
+        ] {
+            for size in [1, 2, 3, 7, 64, 1000] {
+                let (given, is_broken) = through(JWT, body.as_bytes().chunks(size));
+                assert!(!is_broken, "{body} by {size}");
+                assert_eq!(given, body.as_bytes(), "by {size}");
+            }
+        }
+    }
+
+    /// A long token, so that its base64 takes several lines.
+    fn long_token() -> String {
+        let claims =
+            base64url::encode(r#"{"sub":"alice","scope":"openid orders"}"#.repeat(4).as_bytes());
+        [&JWT[..21], &claims, ".", &JWT[54..]].concat()
+    }
+
+    /// Base64 of the `Authorization` header in lines of this many characters.
+    fn in_lines(token: &str, length: usize, line_break: &str) -> String {
+        let encoded = Base64::encode_string(format!("Authorization: Bearer {token}").as_bytes());
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(length)
+            .map(|line| core::str::from_utf8(line).unwrap())
+            .collect();
+        lines.join(line_break)
+    }
+
+    const LINE_BREAKS: [&str; 6] = ["\n", "\r\n", "\r", "\\n", "\\r\\n", "\\r"];
+
+    #[test]
+    fn finds_wrapped_base64_across_any_cut() {
+        let token = long_token();
+        for length in [60, 64, 76, SHORTEST_LINE] {
+            for line_break in LINE_BREAKS {
+                let form = in_lines(&token, length, line_break);
+                let body = format!("{{\"sent\":\"{form}\"}}");
+                for cut in 0..=body.len() {
+                    let (head, tail) = body.as_bytes().split_at(cut);
+                    let (given, is_broken) = through(&token, [head, tail]);
+                    assert!(is_broken, "{length} {line_break:?}, cut at {cut}");
+                    // Of the form nothing but what precedes the token in it.
+                    let most = body.find(&form).unwrap() + 40;
+                    assert!(given.len() <= most, "{length} {line_break:?}, cut at {cut}");
+                }
+                let (given, is_broken) = through(&token, body.as_bytes().chunks(1));
+                assert!(is_broken && given.len() <= 50, "{length} {line_break:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_lines_pass_at_once() {
+        let token = long_token();
+        let form = in_lines(&token, SHORTEST_LINE - 1, "\n");
+        let (given, is_broken) = through(&token, [form.as_bytes()]);
+        assert!(!is_broken);
+        assert_eq!(given, form.as_bytes());
+    }
+
+    #[test]
+    fn holds_back_only_lines_base64_may_continue() {
+        let long = "a".repeat(SHORTEST_LINE);
+        for (text, held) in [
+            ("data: hello\n", 0),
+            ("word\n", 0),
+            ("data: hello\n\n", 0),
+            (&*[&long, "\n\n"].concat(), 0),
+            (&*[&long, "\r\n\r\n"].concat(), 0),
+            (&*[&long, "\"}\n"].concat(), 0),
+            (&*[&long, "\n"].concat(), 33),
+            (&*[&long, "\r"].concat(), 33),
+            (&*[&long, "\r\n"].concat(), 34),
+            (&*[&long, "\\"].concat(), 33),
+            (&*[&long, "\\r\\"].concat(), 35),
+            (&*[&long, "\\t"].concat(), 1),
+            (&*[&long, "\nabc"].concat(), 36),
+            (&*[&long, "\nabc\n"].concat(), 0),
+            (&*[&long, "\nabc\nde"].concat(), 2),
+        ] {
+            let mut guard = Guard::new(JWT).unwrap();
+            guard.take(text.len()).copy_from_slice(text.as_bytes());
+            assert_eq!(guard.free(), Some(text.len() - held), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn each_of_several_tokens_is_found() {
+        let others = [
+            long_token(),
+            OPAQUE.to_owned(),
+            "sixteen--letters".to_owned(),
+        ];
+        for tokens in [
+            vec![JWT],
+            vec![JWT, &others[0]],
+            vec![JWT, &others[0], &others[1]],
+        ] {
+            let guard = Guard::search_for(&tokens).unwrap();
+            for token in &tokens {
+                for (how, form) in written(token) {
+                    let body = ["{\"seen\":\"", &form, "\"}"].concat();
+                    assert!(guard.is_in(body.as_bytes()), "{how} of {tokens:?}");
+                }
+            }
+            assert!(!guard.is_in(others[2].as_bytes()));
+        }
+        // A token that is too short is left out. The others are searched for.
+        let guard = Guard::search_for(&["short", &others[2]]).unwrap();
+        assert!(guard.is_in(b"say: sixteen--letters!"));
+        assert!(!guard.is_in(b"say: short!"));
+        assert!(Guard::search_for(&["short"]).is_none());
+        assert!(Guard::search_for(&[]).is_none());
+    }
+
+    #[test]
+    fn where_a_body_is_cut_says_nothing_of_the_token() {
+        let other = "4Ki2-_YQ0aXhQzeyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhb";
+        for token in [JWT, other] {
+            let mut guard = Guard::new(token).unwrap();
+            for (piece, free, held) in [
+                ("\"e}", 3, ""),
+                ("\":e", 2, "e"),
+                ("y", 0, "ey"),
+                ("!", 3, ""),
+                ("!eyJhbGciOi", 1, "eyJhbGciOi"),
+                ("!4Ki2-_", 11, "4Ki2-_"),
+                ("\n", 7, ""),
+                ("{}", 2, ""),
+            ] {
+                guard.take(piece.len()).copy_from_slice(piece.as_bytes());
+                assert_eq!(guard.free(), Some(free), "{piece}");
+                guard.forget(free);
+                assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
+            }
+        }
+    }
+
+    /// How often an octet of `text` is looked at, in search of `token`.
+    fn work(token: &str, text: &str) -> usize {
+        let guard = Guard::new(token).unwrap();
+        let before = LOOKED_AT.get();
+        assert!(!guard.is_in(text.as_bytes()));
+        LOOKED_AT.get() - before
+    }
+
+    #[test]
+    fn how_much_is_looked_at_says_nothing_of_the_token_but_its_length() {
+        let other: String = JWT.chars().rev().collect();
+        let encoded = base64url::encode(JWT.as_bytes());
+        let (almost, _) = JWT.split_at(JWT.len() - 1);
+        for body in [
+            almost.repeat(50),
+            [almost, " "].concat().repeat(50),
+            [&JWT[1..], "\n"].concat().repeat(50),
+            JWT[..20].repeat(50),
+            [&encoded[..60], "."].concat().repeat(50),
+            "eyJhbGciOi ".repeat(50),
+            [almost, "\n"].concat().repeat(50),
+            "eyJhbGciOi\r\n".repeat(50),
+            [&encoded[..40], "\\n"].concat().repeat(50),
+            " ".repeat(2000),
+            "e".repeat(2000),
+        ] {
+            assert_eq!(work(JWT, &body), work(&other, &body), "{body}");
+        }
+        // The control: there is something to see.
+        let blank = " ".repeat(2000);
+        assert!(work(&JWT[..40], &blank) > work(JWT, &blank));
+    }
+
+    #[test]
+    fn no_more_is_held_back_than_the_longest_token_has_in_base64() {
+        for token in [JWT, "~a~b~c~d~e~f~g~h~i"] {
+            let mut guard = Guard::new(token).unwrap();
+            guard.take(100_000).fill(b'x');
+            assert_eq!(guard.free(), Some(100_000 - MOST_HELD));
+        }
+    }
+
+    #[test]
+    fn a_search_finds_what_a_plain_search_finds() {
+        let mut dice = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |n: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % n
+        };
+        for _ in 0..3000 {
+            // Of two letters, so that there are many near misses.
+            let mut text: Vec<u8> = (0..below(200)).map(|_| b'a' + below(2) as u8).collect();
+            let token: String = (0..16 + below(10))
+                .map(|_| char::from(b'a' + below(2) as u8))
+                .collect();
+            if below(3) == 0 {
+                let at = below(text.len() as u64 + 1) as usize;
+                text.splice(at..at, token.bytes());
+            }
+            let guard = Guard::new(&token).unwrap();
+            let plainly = text
+                .windows(token.len())
+                .any(|place| place == token.as_bytes());
+            assert_eq!(
+                guard.is_in(&text),
+                plainly,
+                "{token} in {}",
+                String::from_utf8_lossy(&text)
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_be_any_word_is_not_looked_for() {
+        assert!(Guard::new("fifteen-letters").is_none());
+        assert!(Guard::new("sixteen--letters").is_some());
+    }
+
+    #[test]
+    fn long_tokens_are_found_too() {
+        let token = "0123456789abcdef".repeat(200);
+        for (how, form) in written(&token) {
+            let body = [&"-".repeat(5000), &*form].concat();
+            let (given, is_broken) = through(&token, body.as_bytes().chunks(1024));
+            assert!(is_broken && given.len() <= 5000 + BEFORE, "{how}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_special_characters_are_found_whole() {
+        let token = "~a~b~c~d~e~f~g~h~i";
+        let guard = Guard::new(token).unwrap();
+        for before in ["", "say: ", "a\\n", "\\"] {
+            assert!(guard.is_in([before, token].concat().as_bytes()));
+        }
+        assert!(!guard.is_in(b"~a~b~c~d~e~f~g~h~"));
+        // As much as the shortest token, and a character that is written otherwise in addresses.
+        let guard = Guard::new("sixteen--letters+").unwrap();
+        assert!(guard.is_in(b"sixteen--letters%2B"));
+    }
+}

@@ -1,0 +1,614 @@
+//! When to refresh, and what the token endpoint's answer means for the session.
+//!
+//! Only a definite verdict ends a session: `invalid_grant`. Whatever may pass, an outage, a captive
+//! portal, a lost answer, is retried with the *same* refresh token, promptly at first (providers that
+//! rotate allow a short leeway for a lost answer, RFC 9700 4.14.2) and with bounded patience;
+//! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
+//! and that a consumed token is never sent, is `vault/renewal.rs`'s.
+//!
+//! Some providers refuse without saying so: a 400 with an empty body, `invalid_request`, or an
+//! `invalid_grant` that CORS hides from the browser. After a bounded number of attempts such a session is
+//! *suspected*: pages are told that the user has to sign in again, but the refresh token is kept and tried
+//! every five minutes, and any success restores the session.
+
+use crate::prelude::*;
+
+use crate::base::clock::{Instant, Millis};
+use crate::base::http::Outcome;
+use crate::oauth::token_endpoint::{self, Answer, Scheme, TokenSet};
+
+/// What an answer to a refresh request means.
+#[derive(Debug)]
+pub enum Verdict {
+    /// New tokens; the refresh token among them, if any, replaces the one that was sent.
+    Renewed(Box<TokenSet>),
+    /// The grant is over (RFC 6749 5.2 `invalid_grant`).
+    Ended,
+    /// The user has to do something; the error code says what.
+    InteractionRequired(String),
+    /// The client or its request is at fault; trying again will not help.
+    Misconfigured(String),
+    /// The provider asks for patience.
+    Wait(Millis),
+    /// It may work in a moment, and why it did not now.
+    Transient(&'static str),
+    /// A refusal without a usable reason, and the error code or description of the response. It may be the end of
+    /// the grant: see [`Schedule::refused`].
+    Unexplained(String),
+    /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
+    Opaque,
+}
+
+/// Reads the outcome of a refresh request.
+#[must_use]
+pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
+    let reply = match outcome {
+        Outcome::Reply(reply) => reply,
+        Outcome::Opaque => return Verdict::Opaque,
+        _ => return Verdict::Transient(words!("there was no response")),
+    };
+    // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
+    let is_refusal = matches!(reply.status, 400 | 401);
+    match token_endpoint::read(reply, scheme) {
+        Answer::Tokens(tokens) => Verdict::Renewed(tokens),
+        Answer::Refused(code) => refused(code, is_refusal),
+        Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
+        Answer::ServerFault => Verdict::Transient(words!("the provider failed")),
+        Answer::Unusable(why) if is_refusal => Verdict::Unexplained(why.to_owned()),
+        Answer::Unusable(why) => Verdict::Transient(why),
+    }
+}
+
+fn refused(code: String, is_refusal: bool) -> Verdict {
+    match code.as_str() {
+        "invalid_grant" => Verdict::Ended,
+        "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
+            Verdict::InteractionRequired(code)
+        }
+        "temporarily_unavailable" | "server_error" | "slow_down" => {
+            Verdict::Transient(words!("the provider is unavailable for the moment"))
+        }
+        // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
+        "use_dpop_nonce" if cfg!(feature = "full") => {
+            Verdict::Transient(words!("the provider goes on asking for another DPoP nonce"))
+        }
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
+            Verdict::Misconfigured(code)
+        }
+        #[cfg(feature = "full")]
+        "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
+        // `invalid_request`, and unknown codes.
+        _ if is_refusal => Verdict::Unexplained(code),
+        _ => Verdict::Transient(words!("a 4xx response with an error code that is unknown")),
+    }
+}
+
+/// How long before its end an access token is renewed: a tenth of its life, at most 30 seconds.
+/// A request takes time to arrive, and the API's clock may be ahead.
+#[must_use]
+pub fn leeway(lifetime: Millis) -> Millis {
+    Millis(lifetime.0 / 10).min(Millis::from_secs(30))
+}
+
+/// Failures after which calls no longer wait for the refresh.
+pub const PATIENCE: u32 = 3;
+
+/// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
+pub const MAX_SCHEDULED: u32 = 10;
+
+/// Refusals without a usable reason after which a session is suspected.
+const MIN_REFUSALS: u32 = 3;
+
+/// Opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
+/// reached after each.
+const MIN_HIDDEN: u32 = 5;
+const HIDDEN_SPAN: Millis = Millis::from_secs(120);
+
+/// The interval between attempts for a suspected session.
+const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
+/// Shortest time between a failed attempt for a suspected session and the next one, whatever pages report.
+const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
+
+const FIRST_DELAY: Millis = Millis(500);
+const LONGEST_DELAY: Millis = Millis::from_secs(60);
+/// What a page says does not bring an attempt nearer than this to the one that failed.
+const LEAST_WAIT: Millis = Millis::from_secs(1);
+/// `Retry-After` is believed up to this.
+const LONGEST_WAIT: Millis = Millis::from_secs(600);
+/// Calls wait for a provider that asks for no more than this.
+const PATIENT_WAIT: Millis = Millis::from_secs(5);
+
+/// Whether calls should go on waiting for the refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Another attempt is near.
+    Wait,
+    /// Nothing will happen soon: let the calls go.
+    GiveUp,
+}
+
+/// When the next attempt is due: so long after the last one failed, by both clocks, so that a device
+/// that slept need not wait once more.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    failures: u32,
+    failed_at: Instant,
+    wait: Millis,
+    scheduled: bool,
+    /// The last attempt failed in a way that may be over when the device wakes up.
+    can_hurry: bool,
+    /// Refusals without a usable reason.
+    refusals: u32,
+    /// Consecutive opaque failures after which the provider could be reached.
+    hidden: u32,
+    /// The time at which the provider could be reached after the first of them.
+    hidden_since: Instant,
+    is_suspected: bool,
+}
+
+impl Schedule {
+    /// Whether an attempt may start now.
+    #[must_use]
+    pub fn is_open(&self, now: &Instant) -> bool {
+        self.failed_at.elapsed(now) >= self.wait
+    }
+
+    /// The time until an attempt may start.
+    #[must_use]
+    pub fn left(&self, now: &Instant) -> Millis {
+        self.wait.saturating_sub(self.failed_at.elapsed(now))
+    }
+
+    /// When an attempt should start by itself, if one should, by the monotonic clock.
+    #[must_use]
+    pub fn due(&self) -> Option<Millis> {
+        self.scheduled
+            .then_some(self.failed_at.monotonic + self.wait)
+    }
+
+    /// Whether a call that arrives now should wait for the next attempt.
+    #[must_use]
+    pub fn patience(&self, now: &Instant) -> Patience {
+        let left = self.wait.saturating_sub(self.failed_at.elapsed(now));
+        let is_near = !self.is_suspected && self.failures < PATIENCE && left <= PATIENT_WAIT;
+        if self.is_open(now) || is_near {
+            Patience::Wait
+        } else {
+            Patience::GiveUp
+        }
+    }
+
+    /// An attempt starts.
+    pub fn started(&mut self) {
+        self.scheduled = false;
+        self.can_hurry = false;
+    }
+
+    /// Whether the attempt before this one failed: its answer may have been lost, with a successor in it.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// An attempt succeeded, or there is a new session.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next attempt may start at once. What points to the end of the grant still counts.
+    pub fn reopen(&mut self) {
+        *self = Self {
+            refusals: self.refusals,
+            hidden: self.hidden,
+            hidden_since: self.hidden_since,
+            is_suspected: self.is_suspected,
+            ..Self::default()
+        };
+    }
+
+    /// The device woke up or is online again: what failed may work now. What the provider said still
+    /// holds, and a page that says so again and again causes no storm.
+    pub fn hurry(&mut self) {
+        if self.can_hurry {
+            self.scheduled = true;
+            let least = if self.is_suspected {
+                SUSPECTED_LEAST_WAIT
+            } else {
+                LEAST_WAIT
+            };
+            self.wait = self.wait.min(least);
+            // Calls wait for that attempt.
+            self.failures = self.failures.min(PATIENCE - 1);
+        }
+    }
+
+    /// An attempt failed in a way that may pass. `jitter` is any octet of entropy.
+    pub fn failed(&mut self, now: &Instant, jitter: u8) {
+        let delay = (FIRST_DELAY.0 << self.failures.min(10)).min(LONGEST_DELAY.0);
+        // From 75 % to 125 %, so that devices that lost the provider together do not return together.
+        let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
+        self.postpone(now, Millis(delay));
+        self.can_hurry = true;
+    }
+
+    /// The provider refused without a usable reason. The third refusal makes the session suspected.
+    pub fn refused(&mut self, now: &Instant, jitter: u8) {
+        self.refusals += 1;
+        self.hidden = 0;
+        if self.refusals >= MIN_REFUSALS {
+            self.suspect();
+        }
+        self.failed(now, jitter);
+    }
+
+    /// After an opaque failure the provider's metadata could be read: the failure may be a refusal that CORS hides.
+    /// The session becomes suspected with the fifth such failure in a row, if the first is two minutes old.
+    pub fn reachable(&mut self, now: &Instant) {
+        if self.hidden == 0 {
+            self.hidden_since = *now;
+        }
+        self.hidden += 1;
+        if self.hidden >= MIN_HIDDEN && self.hidden_since.elapsed(now) >= HIDDEN_SPAN {
+            self.suspect();
+            self.wait = SUSPECTED_DELAY;
+            self.scheduled = true;
+        }
+    }
+
+    /// The last attempt was not refused in a way that CORS hides: forgets the failures counted by
+    /// [`Schedule::reachable`].
+    pub fn unreachable(&mut self) {
+        self.hidden = 0;
+    }
+
+    /// The provider seems to have ended the grant without saying so.
+    pub fn suspect(&mut self) {
+        self.is_suspected = true;
+    }
+
+    /// Returns true if the provider seems to have ended the grant: the user should sign in again.
+    #[must_use]
+    pub const fn is_suspected(&self) -> bool {
+        self.is_suspected
+    }
+
+    /// The provider asked for patience.
+    pub fn told_to_wait(&mut self, now: &Instant, wait: Millis) {
+        self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
+    }
+
+    /// The client is at fault: no attempt of our own accord, and a call's own no sooner than in a
+    /// minute.
+    pub fn blocked(&mut self, now: &Instant) {
+        self.postpone(now, LONGEST_DELAY);
+        self.failures = self.failures.max(PATIENCE);
+        self.scheduled = self.is_suspected;
+    }
+
+    fn postpone(&mut self, now: &Instant, wait: Millis) {
+        self.failures += 1;
+        self.failed_at = *now;
+        self.wait = wait;
+        self.scheduled = self.failures < MAX_SCHEDULED;
+        if self.is_suspected {
+            self.wait = wait.max(SUSPECTED_DELAY);
+            self.scheduled = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::http::HttpReply;
+    use crate::base::http::tests::json_reply;
+
+    /// So many milliseconds after the start, by both clocks.
+    fn at(millis: u64) -> Instant {
+        Instant {
+            monotonic: Millis(millis),
+            wall: 1_700_000_000_000 + millis,
+        }
+    }
+
+    fn of(reply: HttpReply) -> Verdict {
+        verdict(&Outcome::from(reply), Scheme::Bearer)
+    }
+
+    fn refusal(code: &str) -> Verdict {
+        of(json_reply(400, &[r#"{"error":""#, code, "\"}"].concat()))
+    }
+
+    #[test]
+    fn only_invalid_grant_ends_a_session() {
+        assert!(matches!(refusal("invalid_grant"), Verdict::Ended));
+        for status in 100..=599 {
+            let ended = matches!(of(json_reply(status, "{}")), Verdict::Ended);
+            assert!(!ended, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_failure_table_of_the_design() {
+        for code in [
+            "interaction_required",
+            "login_required",
+            "consent_required",
+            "mfa_required",
+        ] {
+            assert!(matches!(refusal(code), Verdict::InteractionRequired(c) if c == code));
+        }
+        for code in [
+            "invalid_client",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "invalid_scope",
+        ] {
+            assert!(matches!(refusal(code), Verdict::Misconfigured(c) if c == code));
+        }
+        for code in ["invalid_request", "something_new"] {
+            assert!(matches!(refusal(code), Verdict::Unexplained(c) if c == code));
+        }
+        assert!(matches!(
+            refusal("temporarily_unavailable"),
+            Verdict::Transient(_)
+        ));
+        assert!(matches!(
+            verdict(&Outcome::Failed, Scheme::Bearer),
+            Verdict::Transient(_)
+        ));
+        assert!(matches!(
+            verdict(&Outcome::Opaque, Scheme::Bearer),
+            Verdict::Opaque
+        ));
+        for status in [400, 401] {
+            for body in ["", "<html>", "{}", "null", r#"{"error":"Bad Code"}"#] {
+                let reply = json_reply(status, body);
+                assert!(matches!(of(reply), Verdict::Unexplained(_)), "{status}");
+            }
+        }
+        for status in [402, 403, 404, 405, 407, 410, 451, 499] {
+            for body in ["", r#"{"error":"invalid_request"}"#] {
+                let reply = json_reply(status, body);
+                assert!(matches!(of(reply), Verdict::Transient(_)), "{status}");
+            }
+        }
+        for status in [500, 502, 503, 504, 408] {
+            assert!(matches!(of(json_reply(status, "")), Verdict::Transient(_)));
+        }
+        for body in ["<html>hello</html>", "{\"access_token\":", "", "null"] {
+            assert!(matches!(of(json_reply(200, body)), Verdict::Transient(_)));
+        }
+        let busy = HttpReply {
+            retry_after: Some(Millis::from_secs(9)),
+            ..json_reply(429, "")
+        };
+        assert!(matches!(of(busy), Verdict::Wait(d) if d.as_secs() == 9));
+    }
+
+    #[test]
+    fn attempts_grow_apart_and_end() {
+        let mut schedule = Schedule::default();
+        let mut now = 0;
+        let mut delays = Vec::new();
+        loop {
+            schedule.failed(&at(now), 128);
+            let Some(Millis(due)) = schedule.due() else {
+                break;
+            };
+            delays.push(due - now);
+            now = due;
+            schedule.started();
+        }
+        assert_eq!(delays.len(), MAX_SCHEDULED as usize - 1);
+        assert!(delays[0] < 1000 && delays.windows(2).all(|w| w[0] <= w[1]));
+        assert!(delays.iter().all(|&delay| delay <= 75_000));
+    }
+
+    #[test]
+    fn calls_wait_for_the_first_attempts_and_not_for_later_ones() {
+        let mut schedule = Schedule::default();
+        let now = at(1000);
+        assert_eq!(schedule.patience(&now), Patience::Wait);
+        schedule.failed(&now, 0);
+        assert_eq!(schedule.patience(&now), Patience::Wait);
+        schedule.failed(&now, 0);
+        schedule.failed(&now, 0);
+        assert_eq!(schedule.patience(&now), Patience::GiveUp);
+        // Its time has come: the next call makes an attempt and waits for it.
+        assert_eq!(schedule.patience(&at(61_000)), Patience::Wait);
+    }
+
+    #[test]
+    fn a_long_retry_after_is_obeyed_and_not_waited_for() {
+        let mut schedule = Schedule::default();
+        schedule.told_to_wait(&at(0), Millis::from_secs(120));
+        assert_eq!(schedule.due(), Some(Millis::from_secs(120)));
+        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
+        schedule.reset();
+        schedule.told_to_wait(&at(0), Millis::from_secs(1_000_000));
+        assert_eq!(schedule.due(), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn a_device_that_slept_through_the_wait_need_not_wait_once_more() {
+        let mut schedule = Schedule::default();
+        schedule.told_to_wait(&at(0), Millis::from_secs(120));
+        let awake = Instant {
+            monotonic: Millis::from_secs(1),
+            ..at(121_000)
+        };
+        assert!(schedule.is_open(&awake));
+    }
+
+    #[test]
+    fn a_misconfigured_client_causes_no_storm() {
+        let mut schedule = Schedule::default();
+        schedule.blocked(&at(0));
+        assert_eq!(schedule.due(), None);
+        assert!(!schedule.is_open(&at(59_000)));
+        assert!(schedule.is_open(&at(60_000)));
+    }
+
+    #[test]
+    fn coming_online_brings_the_next_attempt_forward() {
+        let mut schedule = Schedule::default();
+        for _ in 0..PATIENCE {
+            schedule.failed(&at(10_000), 0);
+        }
+        assert!(!schedule.is_open(&at(11_499)));
+        for _ in 0..2 {
+            schedule.hurry();
+            assert_eq!(schedule.due(), Some(Millis(11_000)));
+            assert_eq!(schedule.patience(&at(10_000)), Patience::Wait);
+        }
+        assert!(!schedule.is_open(&at(10_999)));
+        assert!(schedule.is_open(&at(11_000)));
+        schedule.failed(&at(11_000), 0);
+        assert_eq!(schedule.patience(&at(11_000)), Patience::GiveUp);
+    }
+
+    #[test]
+    fn what_is_due_sooner_is_not_put_off_by_coming_online() {
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(10_000), 0);
+        schedule.hurry();
+        assert_eq!(schedule.due(), Some(Millis(10_375)));
+    }
+
+    #[test]
+    fn third_unexplained_refusal_makes_a_session_suspected() {
+        let mut schedule = Schedule::default();
+        let mut now = 0;
+        for _ in 0..2 {
+            schedule.refused(&at(now), 128);
+            assert!(!schedule.is_suspected());
+            assert_eq!(schedule.patience(&at(now)), Patience::Wait);
+            now = schedule.due().unwrap().0;
+        }
+        // A lost response in between says nothing either way.
+        schedule.failed(&at(now), 128);
+        schedule.refused(&at(now), 128);
+        assert!(schedule.is_suspected());
+        assert_eq!(schedule.patience(&at(now)), Patience::GiveUp);
+        schedule.reset();
+        assert!(!schedule.is_suspected());
+    }
+
+    #[test]
+    fn suspected_session_is_tried_every_five_minutes() {
+        let mut schedule = Schedule::default();
+        let mut now = 0;
+        for _ in 0..3 {
+            schedule.refused(&at(now), 128);
+        }
+        for _ in 0..2 * MAX_SCHEDULED {
+            assert_eq!(schedule.due(), Some(Millis(now + 300_000)));
+            now += 300_000;
+            schedule.started();
+            schedule.failed(&at(now), 128);
+            assert!(schedule.is_suspected());
+        }
+        schedule.blocked(&at(now));
+        assert_eq!(schedule.due(), Some(Millis(now + 300_000)));
+        schedule.told_to_wait(&at(now), Millis::from_secs(600));
+        assert_eq!(schedule.due(), Some(Millis(now + 600_000)));
+    }
+
+    #[test]
+    fn waking_hurries_suspected_attempts_within_bounds() {
+        let mut schedule = Schedule::default();
+        for _ in 0..3 {
+            schedule.refused(&at(1000), 0);
+        }
+        schedule.hurry();
+        assert_eq!(schedule.due(), Some(Millis(11_000)));
+        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
+    }
+
+    /// Fails opaquely at these seconds; the metadata can be read after each.
+    fn hidden(seconds: &[u64]) -> Schedule {
+        let mut schedule = Schedule::default();
+        for second in seconds {
+            let now = at(second * 1000);
+            schedule.failed(&now, 0);
+            schedule.reachable(&now);
+        }
+        schedule
+    }
+
+    #[test]
+    fn repeated_nonce_demand_is_transient() {
+        let verdict = refusal("use_dpop_nonce");
+        assert!(matches!(verdict, Verdict::Transient(_)), "{verdict:?}");
+    }
+
+    #[test]
+    fn reopening_keeps_counts_and_suspicion() {
+        let mut schedule = Schedule::default();
+        for attempt in 0..2 {
+            schedule.refused(&at(attempt), 0);
+        }
+        schedule.reopen();
+        assert!(schedule.is_open(&at(2)));
+        assert_eq!(schedule.due(), None);
+        assert!(!schedule.is_suspected());
+        schedule.refused(&at(3), 0);
+        assert!(schedule.is_suspected());
+        schedule.reopen();
+        assert!(schedule.is_suspected());
+    }
+
+    #[test]
+    fn reopening_keeps_what_opaque_failures_count() {
+        let mut schedule = Schedule::default();
+        for attempt in 0..4 {
+            schedule.failed(&at(attempt * 40_000), 0);
+            schedule.reachable(&at(attempt * 40_000));
+        }
+        schedule.reopen();
+        schedule.failed(&at(121_000), 0);
+        schedule.reachable(&at(121_000));
+        assert!(schedule.is_suspected());
+
+        // The time since the first failure counts, also after that.
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(1_000_000), 0);
+        schedule.reachable(&at(1_000_000));
+        schedule.reopen();
+        for attempt in 1..10 {
+            schedule.failed(&at(1_000_000 + attempt), 0);
+            schedule.reachable(&at(1_000_000 + attempt));
+        }
+        assert!(!schedule.is_suspected());
+    }
+
+    #[test]
+    fn five_opaque_failures_in_two_minutes_count() {
+        assert!(!hidden(&[0, 40, 80, 130]).is_suspected());
+        assert!(!hidden(&[0, 1, 2, 3, 4, 5, 6, 7, 119]).is_suspected());
+        assert!(hidden(&[0, 1, 2, 3, 120]).is_suspected());
+        assert_eq!(hidden(&[0, 1, 2, 3, 120]).due(), Some(Millis(420_000)));
+        // reopen() forgets when the last failure was. That must not count as a failure long ago.
+        let mut schedule = Schedule::default();
+        schedule.failed(&at(1000), 0);
+        schedule.reopen();
+        for second in 1..=MIN_HIDDEN {
+            schedule.reachable(&at(1_000_000 + u64::from(second)));
+        }
+        assert!(!schedule.is_suspected());
+        let mut schedule = hidden(&[0, 1, 2, 3]);
+        schedule.unreachable();
+        let now = at(120_000);
+        schedule.failed(&now, 0);
+        schedule.reachable(&now);
+        assert!(!schedule.is_suspected());
+    }
+
+    #[test]
+    fn the_leeway_is_a_tenth_of_a_life_and_at_most_half_a_minute() {
+        assert_eq!(leeway(Millis::from_secs(10)), Millis::from_secs(1));
+        assert_eq!(leeway(Millis::from_secs(3600)), Millis::from_secs(30));
+    }
+}

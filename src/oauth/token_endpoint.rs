@@ -1,0 +1,563 @@
+//! The token endpoint: requests (RFC 6749 4.1.3 and 6, RFC 7636 4.5, RFC 7009) and answers.
+//!
+//! An answer is either tokens that are sound in every member, or a refusal in the endpoint's own
+//! words, or [`Answer::Unusable`]: something else than the token endpoint spoke (a captive portal, a
+//! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::error::{Code, Error, short};
+use crate::base::http::{HttpReply, HttpRequest};
+use crate::base::strings;
+use crate::codec::form::Form;
+use crate::codec::json::{self, Object, Value};
+#[cfg(feature = "full")]
+use crate::oauth::resource_indicators::Target;
+
+/// Longest token that is accepted, in bytes.
+pub const MAX_TOKEN: usize = 16 * 1024;
+
+/// How long an access token is taken to live when the provider does not say (RFC 6749 5.1 only
+/// recommends `expires_in`): short, so that the guess costs a refresh and not a refused call.
+pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
+
+/// The longest life that is believed.
+pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
+
+/// How an access token is presented, and what its `token_type` has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// By whoever has it (RFC 6750).
+    Bearer,
+    /// Together with a proof of the possession of a key (RFC 9449 7.1).
+    #[cfg(feature = "full")]
+    Dpop,
+}
+
+/// The exchange of an authorization code (RFC 6749 4.1.3).
+#[must_use]
+pub fn code_request(
+    endpoint: &str,
+    client_id: &str,
+    redirect_uri: &str,
+    code: &Secret,
+    code_verifier: &Secret,
+) -> HttpRequest {
+    let mut form = Form::new();
+    form.push("grant_type", "authorization_code")
+        .push("code", code.expose())
+        .push("redirect_uri", redirect_uri)
+        .push("client_id", client_id)
+        .push("code_verifier", code_verifier.expose());
+    post(endpoint, form)
+}
+
+/// A refresh (RFC 6749 6). No `scope`: the grant's own scopes are kept.
+#[must_use]
+pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
+    post(endpoint, refresh_form(client_id, refresh_token))
+}
+
+/// The same for an access token of a rule's own (RFC 8707 2.2).
+#[cfg(feature = "full")]
+#[must_use]
+pub fn target_request(
+    endpoint: &str,
+    client_id: &str,
+    refresh_token: &Secret,
+    target: &Target,
+) -> HttpRequest {
+    let mut form = refresh_form(client_id, refresh_token);
+    target.push_to(&mut form);
+    post(endpoint, form)
+}
+
+fn refresh_form(client_id: &str, refresh_token: &Secret) -> Form {
+    let mut form = Form::new();
+    form.push("grant_type", "refresh_token")
+        .push("refresh_token", refresh_token.expose())
+        .push("client_id", client_id);
+    form
+}
+
+/// The revocation of a refresh token, and with it of its grant (RFC 7009 2.1).
+#[must_use]
+pub fn revocation_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
+    let mut form = Form::new();
+    form.push("token", refresh_token.expose())
+        .push("token_type_hint", "refresh_token")
+        .push("client_id", client_id);
+    post(endpoint, form)
+}
+
+pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
+    HttpRequest {
+        url: endpoint.to_owned(),
+        form: Some(Secret::new(form.finish())),
+        keepalive: true,
+        #[cfg(feature = "full")]
+        proof: None,
+    }
+}
+
+/// Tokens as they were issued (RFC 6749 5.1).
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// The access token, of the [`Scheme`] that was asked for.
+    pub access_token: Secret,
+    /// How long it lives from now on.
+    pub expires_in: Millis,
+    /// The refresh token; absent on refresh if the old one goes on.
+    pub refresh_token: Option<Secret>,
+    /// The ID token, not looked at yet.
+    pub id_token: Option<Secret>,
+    /// The granted scopes, separated by spaces, if they differ from the requested ones or are
+    /// repeated.
+    pub scope: Option<String>,
+}
+
+impl TokenSet {
+    /// [`Code::ScopeExceeded`] with the scopes that were granted and are not in `requested`, if there are any.
+    pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
+        let granted = self.scope.as_deref().unwrap_or_default();
+        let mut beyond = String::new();
+        for scope in words(granted) {
+            if !strings::has_word(requested, scope) {
+                beyond.push(' ');
+                beyond.push_str(scope);
+            }
+        }
+        let message = [
+            words!("the provider granted scopes that the login did not ask for:"),
+            &short(&beyond),
+        ];
+        (!beyond.is_empty()).then(|| Error::of(Code::ScopeExceeded, &message))
+    }
+
+    /// Returns true if there is no refresh token, although `requested` contains `offline_access`.
+    pub(crate) fn misses_refresh_token(&self, requested: &str) -> bool {
+        self.refresh_token.is_none() && strings::has_word(requested, "offline_access")
+    }
+}
+
+/// The warning about a missing refresh token.
+pub(crate) fn no_refresh_token() -> Error {
+    let message = words!("offline_access was requested, and the provider issued no refresh token");
+    Error::new(Code::RefreshTokenMissing, message)
+}
+
+/// What the token endpoint said.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Tokens.
+    Tokens(Box<TokenSet>),
+    /// An error answer (RFC 6749 5.2) with this `error` code.
+    Refused(String),
+    /// 429, or 503 with `Retry-After`: come back after so long.
+    Wait(Option<Millis>),
+    /// The server failed (another 5xx, or 408); it may or may not have acted on the request.
+    ServerFault,
+    /// Not an answer of a token endpoint, and why.
+    Unusable(&'static str),
+}
+
+/// Reads an answer of the token endpoint. Tokens of another scheme than `scheme` are none: those that are not bound to
+/// a key, for instance, where they are to be (RFC 9449 5).
+#[must_use]
+pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
+    match reply.status {
+        200 => match tokens(reply, scheme) {
+            Ok(tokens) => Answer::Tokens(tokens),
+            Err(why) => Answer::Unusable(why),
+        },
+        429 => Answer::Wait(reply.retry_after),
+        503 if reply.retry_after.is_some() => Answer::Wait(reply.retry_after),
+        400..=499 if reply.status != 408 => match error_code(reply) {
+            Some(code) => Answer::Refused(code),
+            None => Answer::Unusable(words!("a 4xx answer without an error code")),
+        },
+        408 | 500..=599 => Answer::ServerFault,
+        _ => Answer::Unusable(words!("a status that a token endpoint does not use")),
+    }
+}
+
+/// The tokens that a code was exchanged for.
+///
+/// # Errors
+/// [`Code::CodeRejected`], [`Code::ClientRejected`], [`Code::ProviderUnavailable`] or [`Code::TokenResponseInvalid`], as
+/// the answer is.
+pub(crate) fn exchanged(reply: &HttpReply, scheme: Scheme) -> crate::Result<Box<TokenSet>> {
+    let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
+    Err(match read(reply, scheme) {
+        Answer::Tokens(tokens) => return Ok(tokens),
+        Answer::Refused(code) if code == "invalid_grant" => Error::new(
+            Code::CodeRejected,
+            words!("the token endpoint answered invalid_grant"),
+        ),
+        Answer::Refused(code) => Error::of(
+            Code::ClientRejected,
+            &[words!("the token endpoint answered "), &code],
+        ),
+        Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
+        Answer::ServerFault => unavailable(words!("the token endpoint failed")),
+        Answer::Unusable(why) => Error::of(
+            Code::TokenResponseInvalid,
+            &[words!("the token endpoint's answer is unusable: "), why],
+        ),
+    })
+}
+
+fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
+    let text = reply
+        .json_text()
+        .ok_or(words!("not JSON by its Content-Type"))?;
+    Value::parse(text).map_err(|error| error.reason)
+}
+
+fn error_code(reply: &HttpReply) -> Option<String> {
+    let value = parse_object(reply).ok()?;
+    let code = value.as_object()?.str("error")?;
+    is_error_code(code).then(|| code.to_owned())
+}
+
+/// RFC 6749 3.3.
+pub(crate) fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty()
+        && scope
+            .bytes()
+            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
+}
+
+/// RFC 6749 5.2 allows more; the codes that there are have this form. A code goes into messages to
+/// the page, so nothing passes as one that could be a token which somebody echoed.
+#[must_use]
+pub fn is_error_code(code: &str) -> bool {
+    (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static str> {
+    let value = parse_object(reply)?;
+    let object = value.as_object().ok_or(words!("not a JSON object"))?;
+    let mut reader = Reader {
+        object,
+        fault: None,
+    };
+    if object.get("error").is_some() {
+        reader.refuse(words!("a 200 with an error in it"));
+    }
+    let token_type = match scheme {
+        Scheme::Bearer => "bearer",
+        #[cfg(feature = "full")]
+        Scheme::Dpop => "dpop",
+    };
+    match object.str("token_type") {
+        Some(name) if name.eq_ignore_ascii_case(token_type) => {}
+        Some(_) => reader.refuse(match scheme {
+            Scheme::Bearer => words!("token_type is not Bearer"),
+            #[cfg(feature = "full")]
+            Scheme::Dpop => {
+                words!("token_type is not DPoP: does the provider support it, for this client?")
+            }
+        }),
+        None => reader.refuse(words!("token_type is missing")),
+    }
+    let access_token = reader.token("access_token");
+    if access_token.is_none() {
+        reader.refuse(words!("access_token is missing"));
+    }
+    let tokens = Box::new(TokenSet {
+        access_token: access_token.unwrap_or_default(),
+        expires_in: reader.lifetime(),
+        refresh_token: reader.token("refresh_token"),
+        id_token: reader.token("id_token"),
+        scope: reader.scope(),
+    });
+    match reader.fault {
+        None => Ok(tokens),
+        Some(why) => Err(why),
+    }
+}
+
+/// The members of an answer. The first fault is kept and looked at once, after all was read: a way
+/// out at each member would need code of its own to wipe the tokens read before.
+struct Reader<'a> {
+    object: &'a Object,
+    fault: Option<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    fn refuse(&mut self, why: &'static str) {
+        self.fault.get_or_insert(why);
+    }
+
+    /// A member, unless it is left out; some write `null` for that.
+    fn optional(&self, name: &str) -> Option<&'a Value> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => None,
+            value => value,
+        }
+    }
+
+    fn token(&mut self, name: &str) -> Option<Secret> {
+        let Some(token) = self.object.get(name)?.as_str() else {
+            self.refuse(words!("a token is not a string"));
+            return None;
+        };
+        // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
+        let is_sound =
+            (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+        if !is_sound {
+            self.refuse(words!(
+                "a token is empty, too long, or has characters that no token has"
+            ));
+        }
+        Some(Secret::from(token))
+    }
+
+    /// `expires_in` in seconds. Some providers send a string of digits; zero and below mean
+    /// "expired".
+    fn lifetime(&mut self) -> Millis {
+        let digits = match self.optional("expires_in") {
+            None => return DEFAULT_LIFETIME,
+            Some(Value::Number(text) | Value::String(text)) => text.as_str(),
+            Some(_) => "",
+        };
+        let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+        if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
+            self.refuse(words!("expires_in is not a whole number of seconds"));
+        }
+        if magnitude.len() < digits.len() {
+            return Millis::ZERO;
+        }
+        // Digits that do not fit are many.
+        let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
+        Millis::from_secs(seconds).min(MAX_LIFETIME)
+    }
+
+    fn scope(&mut self) -> Option<String> {
+        let Some(scope) = self.optional("scope")?.as_str() else {
+            self.refuse(words!("scope is not a string"));
+            return None;
+        };
+        if !words(scope).all(is_scope_token) {
+            self.refuse(words!("scope has characters that no scope has"));
+        }
+        Some(scope.to_owned())
+    }
+}
+
+/// The scopes in a `scope`, which some providers separate by more than one space.
+pub(crate) fn words(scope: &str) -> impl Iterator<Item = &str> {
+    strings::pieces(scope, b' ').filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::http::tests::json_reply;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        read(&json_reply(status, body), Scheme::Bearer)
+    }
+
+    fn issued(members: &str) -> Option<Box<TokenSet>> {
+        let body = r#"{"access_token":"at","token_type":"Bearer""#.to_owned() + members + "}";
+        match answer(200, &body) {
+            Answer::Tokens(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn requests_carry_what_the_specifications_name() {
+        let request = code_request(
+            "https://id.test/token",
+            "spa",
+            "https://app.test/cb",
+            &Secret::from("the code"),
+            &Secret::from("verifier"),
+        );
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "grant_type=authorization_code&code=the%20code&redirect_uri=https%3A%2F%2Fapp.test%2Fcb&client_id=spa&code_verifier=verifier"
+        );
+        let request = refresh_request("https://id.test/token", "spa", &Secret::from("rt"));
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "grant_type=refresh_token&refresh_token=rt&client_id=spa"
+        );
+        let request = revocation_request("https://id.test/revoke", "spa", &Secret::from("rt"));
+        assert_eq!(
+            request.form.unwrap().expose(),
+            "token=rt&token_type_hint=refresh_token&client_id=spa"
+        );
+        assert!(request.keepalive);
+    }
+
+    #[test]
+    fn a_full_answer_is_read_whole() {
+        let tokens = issued(
+            r#","expires_in":3600,"refresh_token":"rt","id_token":"a.b.c","scope":"openid email","other":[1]"#,
+        )
+        .unwrap();
+        assert_eq!(tokens.access_token.expose(), "at");
+        assert_eq!(tokens.expires_in, Millis::from_secs(3600));
+        assert_eq!(tokens.refresh_token.unwrap().expose(), "rt");
+        assert_eq!(tokens.id_token.unwrap().expose(), "a.b.c");
+        assert_eq!(tokens.scope.unwrap(), "openid email");
+    }
+
+    #[test]
+    fn expires_in_is_read_as_providers_write_it() {
+        let lifetime = |value: &str| {
+            let member = r#","expires_in":"#.to_owned() + value;
+            issued(&member).map(|tokens| tokens.expires_in)
+        };
+        let seconds = |n| Some(Millis::from_secs(n));
+        assert_eq!(lifetime("3600"), seconds(3600));
+        assert_eq!(lifetime("\"3600\""), seconds(3600));
+        assert_eq!(lifetime("0"), seconds(0));
+        assert_eq!(lifetime("-1"), seconds(0));
+        assert_eq!(lifetime("1000000000000000000"), Some(MAX_LIFETIME));
+        assert_eq!(lifetime("99999999999999999999999"), Some(MAX_LIFETIME));
+        for bad in ["1.5", "1e3", "\"abc\"", "\"\"", "\"-\"", "true", "[]", "{}"] {
+            assert_eq!(lifetime(bad), None, "{bad}");
+        }
+        assert_eq!(issued("").unwrap().expires_in, DEFAULT_LIFETIME);
+    }
+
+    #[test]
+    fn null_lifetime_and_scope_count_as_absent() {
+        let tokens = issued(r#","expires_in":null,"scope":null"#).unwrap();
+        assert_eq!(tokens.expires_in, DEFAULT_LIFETIME);
+        assert_eq!(tokens.scope, None);
+    }
+
+    #[test]
+    fn null_token_is_refused() {
+        for name in ["refresh_token", "id_token"] {
+            let member = [",\"", name, "\":null"].concat();
+            assert!(issued(&member).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_token_type_is_bearer_in_any_letter_case() {
+        for (token_type, accepted) in [
+            ("\"bearer\"", true),
+            ("\"BEARER\"", true),
+            ("\"mac\"", false),
+            ("\"DPoP\"", false),
+            ("1", false),
+            ("null", false),
+        ] {
+            let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
+            let is_tokens = matches!(answer(200, &body), Answer::Tokens(_));
+            assert_eq!(is_tokens, accepted, "{token_type}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_to_be_bound_to_a_key_is_of_type_dpop_in_any_letter_case() {
+        for (token_type, accepted) in [
+            ("\"DPoP\"", true),
+            ("\"dpop\"", true),
+            ("\"Bearer\"", false),
+            ("null", false),
+        ] {
+            let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
+            let read = read(&json_reply(200, &body), Scheme::Dpop);
+            let is_tokens = matches!(read, Answer::Tokens(_));
+            assert_eq!(is_tokens, accepted, "{token_type}");
+        }
+    }
+
+    #[test]
+    fn tokens_with_characters_that_no_token_has_are_refused() {
+        for token in [
+            "\"\"",
+            "\"a b\"",
+            "\"a\\r\\nX: 1\"",
+            "\"\\u00e9\"",
+            "1",
+            "null",
+        ] {
+            let body = r#"{"token_type":"Bearer","access_token":"#.to_owned() + token + "}";
+            assert!(matches!(answer(200, &body), Answer::Unusable(_)), "{token}");
+            let member = r#","refresh_token":"#.to_owned() + token;
+            assert!(issued(&member).is_none(), "refresh_token {token}");
+        }
+        let long = "x".repeat(MAX_TOKEN + 1);
+        assert!(issued(&(r#","refresh_token":""#.to_owned() + &long + "\"")).is_none());
+    }
+
+    #[test]
+    fn what_is_not_a_token_answer_is_unusable_and_nothing_is_kept() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "<html>sign in to the hotel's network</html>",
+            r#"{"access_token":"a","access_token":"b","token_type":"Bearer"}"#,
+            r#"{"access_token":"a","token_type":"Bearer"}x"#,
+            r#"{"access_token":"a","token_type":"Bearer","error":"x"}"#,
+            "\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
+        ] {
+            assert!(matches!(answer(200, body), Answer::Unusable(_)), "{body}");
+        }
+        let good = r#"{"access_token":"a","token_type":"Bearer"}"#;
+        for status in [201, 204, 206, 302, 307, 304] {
+            assert!(
+                matches!(answer(status, good), Answer::Unusable(_)),
+                "{status}"
+            );
+        }
+        let html = HttpReply {
+            content_type: Some("text/html".to_owned()),
+            ..json_reply(200, good)
+        };
+        assert!(matches!(read(&html, Scheme::Bearer), Answer::Unusable(_)));
+        let too_large = HttpReply {
+            body: None,
+            ..json_reply(200, good)
+        };
+        assert!(matches!(
+            read(&too_large, Scheme::Bearer),
+            Answer::Unusable(_)
+        ));
+    }
+
+    #[test]
+    fn failures_are_told_apart_by_what_to_do_about_them() {
+        let refused = |body: &str| match answer(400, body) {
+            Answer::Refused(code) => Some(code),
+            _ => None,
+        };
+        assert_eq!(
+            refused(r#"{"error":"invalid_grant"}"#).as_deref(),
+            Some("invalid_grant")
+        );
+        for body in [
+            r#"{"error":"a\"b"}"#,
+            r#"{"error":"a b"}"#,
+            r#"{"error":""}"#,
+            r#"{"error":1}"#,
+            "{}",
+            "oops",
+        ] {
+            assert_eq!(refused(body), None, "{body}");
+        }
+        assert!(matches!(answer(500, "{}"), Answer::ServerFault));
+        assert!(matches!(answer(408, "{}"), Answer::ServerFault));
+        assert!(matches!(answer(503, "{}"), Answer::ServerFault));
+        let later = HttpReply {
+            retry_after: Some(Millis::from_secs(7)),
+            ..json_reply(503, "")
+        };
+        assert!(matches!(read(&later, Scheme::Bearer), Answer::Wait(Some(d)) if d.as_secs() == 7));
+        assert!(matches!(answer(429, ""), Answer::Wait(None)));
+    }
+}
