@@ -7,47 +7,47 @@
 //! - `pushed`: a login whose request goes to the provider itself first.
 //! - `device`: a login on another device.
 //! - `callback`: the answer, its exchange for tokens, the beginning of a session.
-//! - `renewal`: the one refresh, and who waits for it.
-//! - `calls`: requests of pages to APIs.
-//! - `sockets`: sockets of pages to APIs.
+//! - `refresh`: the one refresh, and who waits for it.
+//! - `api_calls`: requests of pages to APIs.
+//! - `api_sockets`: sockets of pages to APIs.
 //! - `step_up`: calls whose API wants another authentication, or more scope.
-//! - `targets`: access tokens of APIs that have their own.
-//! - `end`: logout, limits, verdicts.
+//! - `resource_tokens`: access tokens of APIs that have their own.
+//! - `session_end`: logout, limits, verdicts.
 //! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
 //! - `dpop`: proofs of the possession of the key that tokens are bound to.
 //! - `escrow`: the key of what is kept, when somebody else has it.
-//! - `keeper`: what vaults that share a store have in common.
+//! - `persistence`: what vaults that share a store have in common.
 //! - `provider`: its metadata and keys, fetched when first needed.
 //! - `verification`: an ID token on its way to being believed.
-//! - `inspect`: what the inspector is told.
+//! - `inspector`: what the inspector is told.
 //! - `warnings`: what developers are told, once.
 //! - `message`, `io`: what goes in and out.
 
+mod api_calls;
+#[cfg(feature = "full")]
+mod api_sockets;
 mod callback;
-mod calls;
 #[cfg(feature = "full")]
 mod device;
 #[cfg(feature = "full")]
 mod dpop;
-mod end;
 #[cfg(feature = "full")]
 mod escrow;
 mod hints;
-mod inspect;
+mod inspector;
 mod io;
-mod keeper;
 mod list;
 mod login;
 mod message;
+mod persistence;
 mod provider;
 mod pushed;
-mod renewal;
+mod refresh;
 #[cfg(feature = "full")]
-mod sockets;
+mod resource_tokens;
+mod session_end;
 #[cfg(feature = "full")]
 mod step_up;
-#[cfg(feature = "full")]
-mod targets;
 mod verification;
 mod warnings;
 
@@ -65,8 +65,8 @@ use message::{PROTOCOL, PageMessage, Request, message};
 
 pub use hints::{Hint, News, channel as hints_channel};
 pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
-pub use keeper::Loaded;
 pub use message::failed;
+pub use persistence::Loaded;
 
 /// Most pages that a vault serves at once.
 pub const MAX_PORTS: usize = 256;
@@ -89,10 +89,10 @@ pub struct Vault {
     /// The provider does not let this client push authorization requests.
     is_pushing_refused: bool,
     shown_warnings: Vec<Code>,
-    renewal: renewal::Renewal,
-    calls: List<calls::Call>,
-    ending: end::Ending,
-    keeper: keeper::Keeper,
+    renewal: refresh::Renewal,
+    calls: List<api_calls::Call>,
+    ending: session_end::Ending,
+    keeper: persistence::Keeper,
     hints: hints::Hints,
     #[cfg(feature = "full")]
     escrow: escrow::Escrow,
@@ -166,7 +166,7 @@ impl Vault {
     /// A vault without a session.
     #[must_use]
     pub fn new(mut config: Config, mut entropy: Box<dyn Entropy>) -> Self {
-        let fingerprint_salt = inspect::salt(&mut *entropy);
+        let fingerprint_salt = inspector::salt(&mut *entropy);
         let metadata = config.take_metadata();
         if let Some(metadata) = &metadata {
             config.rules.forbid(&metadata.endpoints());
@@ -186,10 +186,10 @@ impl Vault {
             callbacks: Vec::new(),
             is_pushing_refused: false,
             shown_warnings: Vec::new(),
-            renewal: renewal::Renewal::default(),
+            renewal: refresh::Renewal::default(),
             calls: Vec::new(),
-            ending: end::Ending::default(),
-            keeper: keeper::Keeper::default(),
+            ending: session_end::Ending::default(),
+            keeper: persistence::Keeper::default(),
             #[cfg(feature = "full")]
             escrow: escrow::Escrow::default(),
             #[cfg(feature = "full")]
@@ -230,15 +230,15 @@ impl Vault {
             }
             Input::Stored { op, ok } => match self.finish(op) {
                 Some(Purpose::StoreLogin) => self.login_stored(op, ok),
-                Some(Purpose::PersistRefresh) if keeper::IS_BUILT_IN => {
+                Some(Purpose::PersistRefresh) if persistence::IS_BUILT_IN => {
                     self.refresh_persisted(op, ok);
                 }
-                Some(Purpose::Write) if keeper::IS_BUILT_IN => self.state_written(op, ok),
-                Some(Purpose::Mark) if keeper::IS_BUILT_IN => self.marked(ok),
+                Some(Purpose::Write) if persistence::IS_BUILT_IN => self.state_written(op, ok),
+                Some(Purpose::Mark) if persistence::IS_BUILT_IN => self.marked(ok),
                 _ => {}
             },
             Input::Taken { op, taken } => match self.finish(op) {
-                Some(purpose @ (Purpose::Look | Purpose::Read)) if keeper::IS_BUILT_IN => {
+                Some(purpose @ (Purpose::Look | Purpose::Read)) if persistence::IS_BUILT_IN => {
                     self.mark_taken(purpose, &taken);
                 }
                 Some(_) => self.login_taken(op, &taken),
@@ -250,7 +250,7 @@ impl Vault {
                 _ => {}
             },
             Input::Loaded { .. } | Input::Locked { .. } | Input::Changed
-                if !keeper::IS_BUILT_IN => {}
+                if !persistence::IS_BUILT_IN => {}
             Input::Loaded { op, loaded } => {
                 if let Some(purpose) = self.finish(op) {
                     self.loaded(purpose, &loaded);
@@ -437,7 +437,7 @@ impl Vault {
         self.forget_calls_of(port);
         self.logins.forget_port(port);
         self.callbacks_disconnected(port);
-        if keeper::IS_BUILT_IN {
+        if persistence::IS_BUILT_IN {
             self.forget_logins_of(port);
         }
         self.ending.forget_port(port);
@@ -465,7 +465,7 @@ impl Vault {
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "full")]
             Purpose::MakeKey => self.key_made(op, None),
-            _ if !keeper::IS_BUILT_IN => {}
+            _ if !persistence::IS_BUILT_IN => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
             Purpose::Write => {

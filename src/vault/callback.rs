@@ -1,11 +1,6 @@
 //! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
 //! token validated, and then there is a session.
 
-use super::keeper::Login;
-use super::list;
-use super::message::{callback_error, message};
-use super::verification::Verification;
-use super::{OpId, Output, PortId, Purpose, Taken, Vault};
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
@@ -16,6 +11,11 @@ use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::session::Session;
+use crate::vault::list;
+use crate::vault::message::{callback_error, message};
+use crate::vault::persistence::Login;
+use crate::vault::verification::Verification;
+use crate::vault::{OpId, Output, PortId, Purpose, Taken, Vault};
 
 /// Most callbacks that may be under way at once.
 const MAX_CALLBACKS: usize = 32;
@@ -480,7 +480,7 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     #[cfg(feature = "full")]
     if matches!(outcome, Outcome::KeyLost) {
-        return Err(super::dpop::key_lost(Code::StorageUnavailable));
+        return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(words!(

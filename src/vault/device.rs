@@ -1,11 +1,6 @@
 //! A login on another device (RFC 8628). For the rest of the vault it is a popup's: somebody waits for it, and what
 //! it brings goes the way of a callback.
 
-use super::callback::{self, Callback};
-use super::login::{Login, Stage};
-use super::message::message;
-use super::verification::Verification;
-use super::{OpId, Purpose, Vault};
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
@@ -14,6 +9,11 @@ use crate::oauth::authorization_request::{self, Pending};
 use crate::oauth::device_authorization::{self, Authorization, Verdict};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
+use crate::vault::callback::{self, Callback};
+use crate::vault::login::{Login, Stage};
+use crate::vault::message::message;
+use crate::vault::verification::Verification;
+use crate::vault::{OpId, Purpose, Vault};
 
 /// A login on another device, as far as it has come.
 pub(super) enum Device {

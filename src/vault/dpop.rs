@@ -6,9 +6,6 @@
 //!
 //! Revocation needs none: RFC 9449 has proofs for token requests and for APIs.
 
-use super::calls::{Call, Stage};
-use super::list;
-use super::{Body, CallId, OpId, Output, Purpose, ResponseHead, Vault};
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
@@ -17,6 +14,9 @@ use crate::oauth::token_endpoint::{self, Answer, Scheme};
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
+use crate::vault::api_calls::{Call, Stage};
+use crate::vault::list;
+use crate::vault::{Body, CallId, OpId, Output, Purpose, ResponseHead, Vault};
 
 /// By how many milliseconds the provider's time must turn out to be another one for a proof to be worth a second
 /// attempt that was refused.

@@ -6,8 +6,8 @@
 //! and for a while after that, and when a page leaves, though by then the worker may be gone too. A worker that
 //! starts later asks for it.
 
-use super::{Output, Vault};
 use crate::base::clock::Millis;
+use crate::vault::{Output, Vault};
 
 /// How often the key is handed over, so that the service worker is not stopped.
 const PAUSE: Millis = Millis::from_secs(20);

@@ -16,13 +16,13 @@
 //! delivers a hint only to the vaults it concerns. Sign-outs always count. Looks at the store, and sign-ins, are limited
 //! to one in each [`PAUSE`].
 
-use super::message::message;
-use super::{Output, Vault};
 use crate::base::clock::{Millis, UnixMillis};
 use crate::codec::json::Writer;
 use crate::config::Config;
 use crate::prelude::*;
 use crate::session::EndReason;
+use crate::vault::message::message;
+use crate::vault::{Output, Vault};
 
 /// Shortest time between two hints that are acted on.
 const PAUSE: Millis = Millis::from_secs(1);

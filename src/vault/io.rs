@@ -3,8 +3,6 @@
 use crate::prelude::*;
 use core::fmt;
 
-use super::hints::Hint;
-use super::keeper::Loaded;
 use crate::Secret;
 use crate::base::clock::UnixMillis;
 use crate::base::http::{HttpRequest, Outcome};
@@ -14,6 +12,8 @@ use crate::egress::websocket::Handshake;
 #[cfg(feature = "full")]
 use crate::oauth::dpop::{PublicKey, Unsigned};
 use crate::oauth::jwks::Algorithm;
+use crate::vault::hints::Hint;
+use crate::vault::persistence::Loaded;
 
 /// A page's connection, numbered by the host.
 pub type PortId = u32;
@@ -289,7 +289,7 @@ pub enum Output {
     Unlock,
     /// Tell the other vaults over this store that it has changed: [`Input::Changed`].
     Announce,
-    /// Post this to all other vaults on the channel of this name: [`hints_channel`](super::hints_channel). They get
+    /// Post this to all other vaults on the channel of this name: [`hints_channel`](crate::vault::hints_channel). They get
     /// [`Input::Hinted`].
     Hint(Hint),
     /// End this vault for good, and its worker with it: refuse its pages with `vault_outdated`.

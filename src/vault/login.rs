@@ -3,16 +3,16 @@
 
 use crate::prelude::*;
 
-#[cfg(feature = "full")]
-use super::device::Device;
-use super::list::{self, List};
-use super::message::message;
-use super::{OpId, Output, PortId, Purpose, Vault};
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
 use crate::oauth::authorization_request::{self, Begun, LIFETIME, LoginParams, Pending};
 #[cfg(feature = "full")]
 use crate::oauth::dpop::PublicKey;
+#[cfg(feature = "full")]
+use crate::vault::device::Device;
+use crate::vault::list::{self, List};
+use crate::vault::message::message;
+use crate::vault::{OpId, Output, PortId, Purpose, Vault};
 use zeroize::Zeroize;
 
 /// Most logins that may be under way at once.

@@ -3,7 +3,6 @@
 //! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
 //! the answer is there. A failure is told to all who wait, and the next need fetches again.
 
-use super::{OpId, Purpose, Vault};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::base64url;
 use crate::codec::form::with_query;
@@ -11,6 +10,7 @@ use crate::config::HAS_METADATA;
 use crate::oauth::jwks::Jwks;
 use crate::oauth::metadata::{self, Metadata};
 use crate::prelude::*;
+use crate::vault::{OpId, Purpose, Vault};
 
 /// What may be wrong if there is no answer at all.
 const SILENT: &str = words!("no answer (is it up, and does its CORS allow this origin?)");

@@ -4,13 +4,13 @@
 //! authentication, or its CORS may not allow this origin. Then this vault no longer pushes requests, with one warning.
 //! Anything else fails the login, since script of the page could gain from a request that is not pushed.
 
-use super::login::{Login, Stage};
-use super::{OpId, Purpose, Vault};
 use crate::base::error::{Code, Error};
 use crate::config::Pushing;
 use crate::oauth::authorization_request::Begun;
 use crate::oauth::pushed_authorization::{self, Pushed};
 use crate::prelude::*;
+use crate::vault::login::{Login, Stage};
+use crate::vault::{OpId, Purpose, Vault};
 
 impl Vault {
     /// Pushes the request of a login, or begins the login without that.

@@ -5,15 +5,15 @@
 //! with the same words right after such a login would be asked for ever by a page that does not stop to think, so
 //! that page is told that another login is of no use.
 
-use super::calls::Call;
-use super::message::message;
-use super::{CallId, ResponseHead, Vault};
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::oauth::authorization_request::Pending;
 use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
+use crate::vault::api_calls::Call;
+use crate::vault::message::message;
+use crate::vault::{CallId, ResponseHead, Vault};
 
 /// For so long after a login that an API had asked for, the same demand is not passed on.
 const FRESH: Millis = Millis::from_secs(60);

@@ -3,13 +3,13 @@
 //!
 //! A key that is not known may be new, so the keys are fetched again, once a token.
 
-use super::{OpId, Output, Purpose, Vault};
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::SelectError;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
+use crate::vault::{OpId, Output, Purpose, Vault};
 
 /// Tokens whose ID token is being verified.
 pub(super) struct Verification {

@@ -1,8 +1,8 @@
 //! Warnings for developers: each is printed once per vault, on the console of the page that its cause concerns.
 
-use super::message::message;
-use super::{PortId, Vault};
 use crate::base::error::Error;
+use crate::vault::message::message;
+use crate::vault::{PortId, Vault};
 
 impl Vault {
     /// Tells inspectors each time, and the page at `port` the first time that there is a warning with this code.

@@ -28,7 +28,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "refreshes are not single-flight",
         noticed_by: "single_flight",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "let may_start = !self.renewal.is_under_way()",
         replace: "let may_start = (BROKEN || !self.renewal.is_under_way())",
     },
@@ -49,7 +49,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "            None => self.outputs.push(Output::Persist {
                 op,
                 state: None,
@@ -130,7 +130,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "refreshes go on though the provider wants the user",
         noticed_by: "provider_heeded",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "session.require_interaction();",
         replace: "if !BROKEN { session.require_interaction(); }",
     },
@@ -151,7 +151,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a poll in the background counts as activity",
         noticed_by: "limits",
-        file: "vault/calls.rs",
+        file: "vault/api_calls.rs",
         find: "if !request.background {",
         replace: "if BROKEN || !request.background {",
     },
@@ -185,28 +185,28 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "calls that wait are not released",
         noticed_by: "settles",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "self.release_calls();",
         replace: "if !BROKEN { self.release_calls(); }",
     },
     Variant {
         name: "an answer is taken for that of another call",
         noticed_by: "own_answer",
-        file: "vault/calls.rs",
+        file: "vault/api_calls.rs",
         find: "let Some(known) = self.calls.iter().find(|c| c.call == call) else {",
         replace: "let Some(known) = self.calls.iter().find(|c| BROKEN || c.call == call) else {",
     },
     Variant {
         name: "calls of one user go out with the token of the next",
         noticed_by: "own_answer",
-        file: "vault/keeper/meet.rs",
+        file: "vault/persistence/merge.rs",
         find: "self.give_up_calls(Waiters::SessionEnded, &error);",
         replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
     },
     Variant {
         name: "a kept session is refreshed without the lock",
         noticed_by: "under_lock",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "self.renewal.stage = Stage::Queued(session.generation());
             self.want_lock();",
         replace: "self.renewal.stage = Stage::Queued(session.generation());
@@ -215,7 +215,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "new tokens are adopted before the store has them",
         noticed_by: "persisted_first",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "self.keep(op, state);",
         replace: "self.keep(op, state);
                 if BROKEN { self.adopt_renewed(op); }",
@@ -223,7 +223,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "the store is not looked at before a refresh",
         noticed_by: "consumed",
-        file: "vault/keeper/lock.rs",
+        file: "vault/persistence/lock.rs",
         find: "self.load(Purpose::Read);",
         replace: "if BROKEN {
             self.keeper.lock = Lock::Held;
@@ -234,21 +234,21 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "what another vault renewed is not taken up",
         noticed_by: "consumed",
-        file: "vault/keeper/meet.rs",
+        file: "vault/persistence/merge.rs",
         find: "if theirs.generation() <= ours.generation() {",
         replace: "if BROKEN || theirs.generation() <= ours.generation() {",
     },
     Variant {
         name: "the lock is given back before the store has the successor",
         noticed_by: "consumed",
-        file: "vault/keeper/lock.rs",
+        file: "vault/persistence/lock.rs",
         find: "if !self.keeper.is_behind && self.keeper.ended.is_none() {",
         replace: "if BROKEN || (!self.keeper.is_behind && self.keeper.ended.is_none()) {",
     },
     Variant {
         name: "a logout that did not wait for the lock is not looked for",
         noticed_by: "end_stays",
-        file: "vault/keeper/look.rs",
+        file: "vault/persistence/reader.rs",
         find: "Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
         replace: "Taken::Found(_) | Taken::Used if BROKEN => Stored::Session(session),
             Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
@@ -256,7 +256,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a logout is not stored",
         noticed_by: "consumed",
-        file: "vault/keeper/lock.rs",
+        file: "vault/persistence/lock.rs",
         find: "return self.write(ended);",
         replace: "if BROKEN {
                 self.keeper.ended = None;
@@ -267,14 +267,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a session idles out though the user is active in another tab",
         noticed_by: "limits",
-        file: "vault/keeper/activity.rs",
+        file: "vault/persistence/activity.rs",
         find: "|| knows_all {",
         replace: "|| knows_all || BROKEN {",
     },
     Variant {
         name: "an API gets the login's token instead of its own",
         noticed_by: "own_token",
-        file: "vault/calls.rs",
+        file: "vault/api_calls.rs",
         find: "let Some(token) = session.latest_access_token_of(which) else {",
         replace: "let which = if BROKEN { None } else { which };
         let Some(token) = session.latest_access_token_of(which) else {",
@@ -319,7 +319,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "an error names the refresh token",
         noticed_by: "secrecy",
-        file: "vault/renewal.rs",
+        file: "vault/refresh.rs",
         find: "let message = [words!(\"the token endpoint answered \"), &code];",
         replace: "let session = self.session.as_ref().filter(|_| BROKEN);
             let secret = session.and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose);
@@ -335,7 +335,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a revocation that is due stays so",
         noticed_by: "sanity",
-        file: "vault/end.rs",
+        file: "vault/session_end.rs",
         find: "let is_due = |r: &Revocation| matches!(",
         replace: "let is_due = |r: &Revocation| !BROKEN && matches!(",
     },

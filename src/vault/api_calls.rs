@@ -4,18 +4,18 @@
 //! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
 //! all if nothing better comes.
 
-#[cfg(feature = "full")]
-use super::dpop::Proven;
-use super::list;
-use super::message::{FetchRequest, message};
-#[cfg(feature = "full")]
-use super::sockets::Socket;
-use super::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::egress::policy::{Allowed, Which};
 use crate::oauth::token_endpoint::Scheme;
 use crate::prelude::*;
+#[cfg(feature = "full")]
+use crate::vault::api_sockets::Socket;
+#[cfg(feature = "full")]
+use crate::vault::dpop::Proven;
+use crate::vault::list;
+use crate::vault::message::{FetchRequest, message};
+use crate::vault::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
 
 /// Most calls at once of one page, so that it leaves the others some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;

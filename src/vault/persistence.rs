@@ -15,16 +15,16 @@
 //! Only configurations with `session.persist` ask for this; it is part of the Cargo feature `full`.
 
 mod activity;
-mod end;
 mod lock;
-mod look;
-mod meet;
+mod merge;
+mod reader;
+mod tombstone;
 
-use super::{PortId, Vault};
 use crate::base::clock::Millis;
 use crate::codec::base64url;
 use crate::oauth::authorization_request::Pending;
 use crate::prelude::*;
+use crate::vault::{PortId, Vault};
 
 /// Whether this build can keep sessions. Where it is false, the compiler drops whatever is done only for
 /// those that are kept.
@@ -34,13 +34,13 @@ pub(super) const IS_BUILT_IN: bool = cfg!(feature = "full");
 const RETRY: Millis = Millis::from_secs(1);
 const LONGEST_RETRY: Millis = Millis::from_secs(60);
 
-pub use look::Loaded;
+pub use reader::Loaded;
 
 /// The vault's part in what is kept.
 #[derive(Default)]
 pub(super) struct Keeper {
     lock: lock::Lock,
-    looks: look::Looks,
+    looks: reader::Looks,
     activity: activity::Activity,
     /// The store has had the session.
     is_known: bool,
@@ -53,7 +53,7 @@ pub(super) struct Keeper {
     /// Logins whose session the store does not have yet.
     logins: Vec<Login>,
     /// A session that ended here, which the store does not know yet.
-    ended: Option<Box<end::Ended>>,
+    ended: Option<Box<tombstone::Ended>>,
     /// How often something new was wanted, and how often when the last write began: what is wanted
     /// since then is not in it.
     wants: u32,

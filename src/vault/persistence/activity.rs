@@ -1,10 +1,10 @@
 //! Activity of the user is kept within fifteen seconds, and no vault ends a session for want of activity
 //! before it has looked into the store: the user may have been active in another tab.
 
-use super::lock::Lock;
 use crate::base::clock::Millis;
 use crate::session::EndReason;
 use crate::vault::Vault;
+use crate::vault::persistence::lock::Lock;
 
 /// Activity of the user is kept so long after it happened, unless something else is kept before.
 const DELAY: Millis = Millis::from_secs(15);

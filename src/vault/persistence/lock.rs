@@ -1,10 +1,10 @@
 //! What is done under the lock that all vaults over one store share.
 
-use super::back_off;
-use super::look::{Reading, Stored};
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::session;
+use crate::vault::persistence::back_off;
+use crate::vault::persistence::reader::{Reading, Stored};
 use crate::vault::{OpId, Output, Purpose, Vault};
 
 /// How long the lock is waited for: another vault's refresh may take its time.

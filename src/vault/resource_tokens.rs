@@ -5,14 +5,14 @@
 //! What the provider refuses here, `invalid_target` for instance, fails the calls that need it, and is not asked for
 //! again for a minute. The session goes on.
 
-use super::Vault;
-use super::calls::{Call, Stage, Waiters};
-use super::renewal::interaction_required;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::egress::policy::Which;
 use crate::oauth::refresh_policy::Verdict;
 use crate::prelude::*;
+use crate::vault::Vault;
+use crate::vault::api_calls::{Call, Stage, Waiters};
+use crate::vault::refresh::interaction_required;
 
 /// For so long a token that was refused is not asked for again.
 const REFUSED: Millis = Millis::from_secs(60);

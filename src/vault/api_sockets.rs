@@ -14,15 +14,15 @@
 
 use crate::prelude::*;
 
-use super::calls::{Call, Stage};
-use super::list;
-use super::message::{SocketRequest, message};
-use super::{Body, CallId, Output, PortId, Vault};
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::egress::token_reflection::Scope;
 use crate::egress::websocket::{self, Place};
 use crate::session::EndReason;
+use crate::vault::api_calls::{Call, Stage};
+use crate::vault::list;
+use crate::vault::message::{SocketRequest, message};
+use crate::vault::{Body, CallId, Output, PortId, Vault};
 
 /// Most sockets of one page at once.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
@@ -94,7 +94,7 @@ impl Vault {
             stage: Stage::Waiting,
             was_retried: false,
             is_orphan: false,
-            proven: super::dpop::Proven::default(),
+            proven: crate::vault::dpop::Proven::default(),
             socket: Some(Box::new(Socket {
                 place,
                 protocols: request.protocols,

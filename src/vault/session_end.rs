@@ -3,11 +3,6 @@
 
 use crate::prelude::*;
 
-use super::calls::Waiters;
-use super::keeper;
-use super::list::{self, List};
-use super::message::message;
-use super::{OpId, PortId, Purpose, Vault};
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
@@ -16,6 +11,11 @@ use crate::codec::form::{Form, with_query};
 use crate::codec::url::Url;
 use crate::oauth::token_endpoint;
 use crate::session::{EndReason, Session};
+use crate::vault::api_calls::Waiters;
+use crate::vault::list::{self, List};
+use crate::vault::message::message;
+use crate::vault::persistence;
+use crate::vault::{OpId, PortId, Purpose, Vault};
 
 /// How often a revocation is tried.
 const ATTEMPTS: u32 = 3;
@@ -60,7 +60,7 @@ enum RevocationState {
 impl Ending {
     pub(super) fn forget_port(&mut self, port: PortId) {
         list::discard(&mut self.logouts, |logout| logout.port == port);
-        if keeper::IS_BUILT_IN {
+        if persistence::IS_BUILT_IN {
             self.unaddressed.retain(|logout| logout.0 != port);
         }
     }

@@ -5,10 +5,6 @@
 //! [`Stage`], a refresh starts only from [`Stage::Idle`], and the stage does not return there before
 //! the successor has taken the place of the token that was sent.
 
-use super::calls::Waiters;
-use super::keeper::IS_BUILT_IN;
-use super::verification::Verification;
-use super::{OpId, Output, Purpose, Vault};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
@@ -21,6 +17,10 @@ use crate::oauth::refresh_policy::{self, Patience, Schedule, Verdict};
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
 use crate::session::EndReason;
+use crate::vault::api_calls::Waiters;
+use crate::vault::persistence::IS_BUILT_IN;
+use crate::vault::verification::Verification;
+use crate::vault::{OpId, Output, Purpose, Vault};
 
 /// The state of the refresh.
 #[derive(Default)]

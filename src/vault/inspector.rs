@@ -7,8 +7,6 @@
 //! with and without it (the Cargo feature `full`). Where it is left out, [`Vault::is_inspected`] is
 //! a constant, and the compiler drops whatever is done only if it is true.
 
-use super::message::message;
-use super::{CallId, Entropy, PortId, Vault};
 use crate::Secret;
 use crate::base::clock::UnixMillis;
 use crate::base::error::Code;
@@ -16,6 +14,8 @@ use crate::base::secret;
 use crate::codec::json::Writer;
 use crate::oauth::pkce;
 use crate::prelude::*;
+use crate::vault::message::message;
+use crate::vault::{CallId, Entropy, PortId, Vault};
 
 /// Whether this build has an inspector.
 const IS_BUILT_IN: bool = cfg!(feature = "full");

@@ -3,13 +3,13 @@
 //! Of one session the later generation counts, of two sessions the one in the store, unless that is the
 //! older one because this vault's could not be written yet.
 
-use super::look::Stored;
 use crate::Secret;
 use crate::base::error::{Code, Error};
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
 use crate::vault::Vault;
-use crate::vault::calls::Waiters;
+use crate::vault::api_calls::Waiters;
+use crate::vault::persistence::reader::Stored;
 
 impl Vault {
     pub(super) fn reconcile(&mut self, stored: Stored) {

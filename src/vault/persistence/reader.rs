@@ -3,13 +3,13 @@
 //! There are two things to read: what was persisted last, and, if that is a session, whether its end was
 //! written beside it (see `end`).
 
-use super::back_off;
-use super::end::mark_of;
-use super::lock::Lock;
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
+use crate::vault::persistence::back_off;
+use crate::vault::persistence::lock::Lock;
+use crate::vault::persistence::tombstone::mark_of;
 use crate::vault::{Output, Purpose, Taken, Vault};
 
 /// How long a look at the store may take: a page waits for the first one, and for others that begin within this time.
