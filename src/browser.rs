@@ -1,28 +1,28 @@
 //! The vault's host in a browser's worker: carries out what the core decides.
 //!
 //! - `host`: the loop between the core and everything below.
-//! - `call`: requests to APIs, and their bodies, which go to the page piece by piece.
-//! - `socket`: sockets, and what goes through them.
-//! - `flow`: operations of the core's that take several steps:
+//! - `api_call`: requests to APIs, and their bodies, which go to the page piece by piece.
+//! - `api_socket`: sockets, and what goes through them.
+//! - `operation`: operations of the core's that take several steps:
 //!   - `provider`: requests to the provider.
 //!   - `seal`: the store of pending logins and of sessions, and the key it is sealed with.
 //!   - `escrow`: the key of sessions, when a service worker has it.
 //!   - `signature`: verification by WebCrypto.
 //! - `dpop`: the keys that tokens are bound to, and signatures with them.
-//! - `js`: what all of them need of the platform.
+//! - `platform`: what all of them need of the platform.
 
-mod call;
+mod api_call;
+#[cfg(feature = "full")]
+mod api_socket;
 #[cfg(feature = "full")]
 mod dpop;
+mod encrypted_store;
 #[cfg(feature = "full")]
 mod escrow;
-mod flow;
 mod host;
-pub(crate) mod js;
-mod provider;
-mod seal;
+mod operation;
+pub(crate) mod platform;
+mod provider_request;
 pub(crate) mod signature;
-#[cfg(feature = "full")]
-mod socket;
 
 pub use host::Host;

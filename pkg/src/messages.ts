@@ -38,7 +38,7 @@ export type PageMessage =
   /** A request for an API; the payload is its body. Answered by `head`, `network_error` or `error`. */
   | ({ t: 'fetch'; id: number } & RequestHead)
   /**
-   * A socket to an API; the payload is the port that it is passed on by (src/browser/socket.rs). Answered there by
+   * A socket to an API; the payload is the port that it is passed on by (src/browser/api_socket.rs). Answered there by
    * `socket`, or by `error`.
    */
   | { t: 'socket'; id: number; url: string; protocols: string[] }

@@ -14,7 +14,7 @@ export interface Body {
   reason?: unknown
 }
 
-/** Pieces that the vault sends when it is asked for more: src/browser/call.rs. */
+/** Pieces that the vault sends when it is asked for more: src/browser/api_call.rs. */
 const BATCH = 4
 
 /**

@@ -1,4 +1,4 @@
-/** `WebSocket` (WHATWG WebSockets) by the vault, which opens it with the access token: src/browser/socket.rs. */
+/** `WebSocket` (WHATWG WebSockets) by the vault, which opens it with the access token: src/browser/api_socket.rs. */
 import { errorEvent, furnish } from './furnish.js'
 import type { Link } from './port.js'
 import type { Shell } from './shell.js'

@@ -197,7 +197,7 @@ const meet = ({ data, ports: [port] }: MessageEvent) => {
 
 // At once, because a page may connect before this worker's file gets to call vault().
 if (isWorker) {
-  // What a library puts in its place later does not see what the vault sends: src/browser/js.rs.
+  // What a library puts in its place later does not see what the vault sends: src/browser/platform.rs.
   Object.defineProperty(self, 'strongroom', { value: fetch })
   alive = new Promise((held) => {
     const name = crypto.randomUUID()

@@ -9,7 +9,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::{HttpReply, Outcome};
 use crate::base::strings;
-use crate::browser::js;
+use crate::browser::platform;
 use crate::browser::signature;
 use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
@@ -30,7 +30,7 @@ struct Platform;
 
 impl Entropy for Platform {
     fn fill(&mut self, octets: &mut [u8]) {
-        js::fill_random(octets);
+        platform::fill_random(octets);
     }
 }
 
@@ -47,7 +47,7 @@ impl Edge {
                 handler: Handler::new(config, Box::new(Platform)),
                 octets: Vec::new(),
             }),
-            Err(error) => Err(js::error(error.code().as_str(), error.message())),
+            Err(error) => Err(platform::error(error.code().as_str(), error.message())),
         }
     }
 

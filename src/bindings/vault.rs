@@ -5,7 +5,8 @@ use core::cell::Cell;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::browser::{Host, js};
+use crate::browser::Host;
+use crate::browser::platform;
 use crate::config::Config;
 
 /// The worker's vault, unless something is happening in it. It lives as long as its worker, so nothing
@@ -33,7 +34,7 @@ pub fn start(
     common: JsValue,
 ) -> Result<(), JsValue> {
     // As texts they would need glue of their own.
-    let [config_json, base_url] = [config_json, base_url].map(js::to_text);
+    let [config_json, base_url] = [config_json, base_url].map(platform::to_text);
     match Config::parse(
         &config_json.unwrap_or_default(),
         &base_url.unwrap_or_default(),
@@ -43,7 +44,7 @@ pub fn start(
             VAULT.0.set(Some(Box::leak(Box::new(host))));
             Ok(())
         }
-        Err(error) => Err(js::error(error.code().as_str(), error.message())),
+        Err(error) => Err(platform::error(error.code().as_str(), error.message())),
     }
 }
 

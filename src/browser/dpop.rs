@@ -6,10 +6,10 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::flow::Next;
-use super::host::{Host, Step};
-use super::js;
-use super::seal::Job;
+use crate::browser::encrypted_store::Job;
+use crate::browser::host::{Host, Step};
+use crate::browser::operation::Next;
+use crate::browser::platform;
 use crate::oauth::dpop::{PublicKey, Unsigned};
 use crate::vault::{ApiRequest, CallId, Input, OpId};
 
@@ -44,17 +44,17 @@ impl Keys {
         scope: &JsValue,
         proof: &Unsigned,
     ) -> Option<Result<JsValue, JsValue>> {
-        let algorithm = js::literal(r#"{"name":"ECDSA","hash":"SHA-256"}"#);
-        let input = js::octets(proof.signing_input.expose().as_bytes());
+        let algorithm = platform::literal(r#"{"name":"ECDSA","hash":"SHA-256"}"#);
+        let input = platform::octets(proof.signing_input.expose().as_bytes());
         let args = [&algorithm, self.find(&proof.key)?, &input];
-        Some(js::call(&js::subtle(scope), "sign", &args))
+        Some(platform::call(&platform::subtle(scope), "sign", &args))
     }
 }
 
 /// What WebCrypto signed, as octets: 64 of them (RFC 7518 3.4).
 pub(super) fn signature(signed: &JsValue) -> Vec<u8> {
-    let mut octets = vec![0; js::byte_length(signed)];
-    js::copy_octets(&mut octets, &js::view(signed));
+    let mut octets = vec![0; platform::byte_length(signed)];
+    platform::copy_octets(&mut octets, &platform::view(signed));
     octets
 }
 
@@ -80,24 +80,24 @@ impl Making {
         host: &mut Host,
         value: &JsValue,
     ) -> Result<Next, JsValue> {
-        let subtle = js::subtle(&host.scope);
+        let subtle = platform::subtle(&host.scope);
         let (promise, stage) = match core::mem::take(&mut self.stage) {
             Stage::Begun => {
-                let algorithm = js::literal(r#"{"name":"ECDSA","namedCurve":"P-256"}"#);
-                let usages = js::literal(r#"["sign","verify"]"#);
+                let algorithm = platform::literal(r#"{"name":"ECDSA","namedCurve":"P-256"}"#);
+                let usages = platform::literal(r#"["sign","verify"]"#);
                 let args = [&algorithm, &JsValue::FALSE, &usages];
-                (js::call(&subtle, "generateKey", &args)?, Stage::Made)
+                (platform::call(&subtle, "generateKey", &args)?, Stage::Made)
             }
             Stage::Made => {
-                let args = [&js::text("jwk"), &js::get(value, "publicKey")];
-                let private = js::get(value, "privateKey");
+                let args = [&platform::text("jwk"), &platform::get(value, "publicKey")];
+                let private = platform::get(value, "privateKey");
                 (
-                    js::call(&subtle, "exportKey", &args)?,
+                    platform::call(&subtle, "exportKey", &args)?,
                     Stage::Exported(private),
                 )
             }
             Stage::Exported(private) => {
-                let coordinate = |name| js::get_text(value, name).unwrap_or_default();
+                let coordinate = |name| platform::get_text(value, name).unwrap_or_default();
                 let key = PublicKey::new(&coordinate("x"), &coordinate("y"));
                 if let Some(key) = &key {
                     host.keys.insert(key.thumbprint().to_owned(), private);
@@ -149,18 +149,18 @@ impl Job {
     /// Puts the key into the record that is about to be stored.
     pub(super) fn put_key_pair(&self, record: &JsValue) {
         if let Some((name, key)) = &self.key_pair {
-            js::set(record, NAME, &js::text(name));
-            js::set(record, KEY, key);
+            platform::set(record, NAME, &platform::text(name));
+            platform::set(record, KEY, key);
         }
     }
 
     /// Remembers the key that a record has. Whether there is none to be had though there was one.
     pub(super) fn lacks_key_pair(&mut self, record: &JsValue) -> bool {
-        let Some(name) = js::get_text(record, NAME) else {
+        let Some(name) = platform::get_text(record, NAME) else {
             return false;
         };
-        let key = js::get(record, KEY);
-        let is_key = js::get_text(&key, "type").is_some_and(|of| of == "private");
+        let key = platform::get(record, KEY);
+        let is_key = platform::get_text(&key, "type").is_some_and(|of| of == "private");
         self.key_pair = is_key.then_some((name, key));
         !is_key
     }

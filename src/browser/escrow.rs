@@ -9,11 +9,11 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::flow;
-use super::host::{Event, Host};
-use super::js;
-use super::seal::{self, Job, LOGINS, import_key};
 use crate::base::strings;
+use crate::browser::encrypted_store::{self, Job, LOGINS, import_key};
+use crate::browser::host::{Event, Host};
+use crate::browser::operation;
+use crate::browser::platform;
 use crate::codec::base64url;
 use crate::vault::{Loaded, OpId};
 
@@ -57,7 +57,8 @@ pub(super) enum Next {
 
 impl Escrow {
     pub(super) fn new(scope: &JsValue) -> Self {
-        let href = js::get_text(&js::get(scope, "location"), "href").unwrap_or_default();
+        let href =
+            platform::get_text(&platform::get(scope, "location"), "href").unwrap_or_default();
         let address = strings::cut(&href, b'#').0;
         let (_, query) = strings::cut(address, b'?');
         let mark = if query.is_some() { "&" } else { "?" };
@@ -75,7 +76,7 @@ impl Escrow {
             _ if self.is_absent => Ok(Next::None),
             _ => {
                 let mut nonce = [0; 16];
-                js::fill_random(&mut nonce);
+                platform::fill_random(&mut nonce);
                 let nonce = base64url::encode(&nonce);
                 let promise = self.ask(scope, "GET", &nonce, None)?;
                 Ok(Next::When(promise, Stage::Asked(nonce)))
@@ -93,10 +94,10 @@ impl Escrow {
     ) -> Result<Next, JsValue> {
         match stage {
             Stage::Asked(nonce) => {
-                let is_escrow = js::header(value, MARK).as_ref() == Some(nonce);
-                match js::status(value) {
+                let is_escrow = platform::header(value, MARK).as_ref() == Some(nonce);
+                match platform::status(value) {
                     200 if is_escrow => {
-                        let reading = js::call(value, "arrayBuffer", &[])?;
+                        let reading = platform::call(value, "arrayBuffer", &[])?;
                         Ok(Next::When(reading, Stage::Read))
                     }
                     204 if is_escrow && makes => self.make_key(scope),
@@ -107,13 +108,13 @@ impl Escrow {
                     }
                 }
             }
-            Stage::Read if js::byte_length(value) == KEY => {
-                let view = js::view(value);
-                js::copy_octets(self.key.insert([0; KEY]), &view);
-                js::wipe(&view);
+            Stage::Read if platform::byte_length(value) == KEY => {
+                let view = platform::view(value);
+                platform::copy_octets(self.key.insert([0; KEY]), &view);
+                platform::wipe(&view);
                 self.find_key(scope, false)
             }
-            Stage::HandedOver if js::status(value) == 204 => self.find_key(scope, false),
+            Stage::HandedOver if platform::status(value) == 204 => self.find_key(scope, false),
             Stage::Imported => Ok(Next::Key(value.clone())),
             Stage::HandedOver => {
                 self.key = None;
@@ -124,7 +125,7 @@ impl Escrow {
     }
 
     fn make_key(&mut self, scope: &JsValue) -> Result<Next, JsValue> {
-        js::fill_random(self.key.insert([0; KEY]));
+        platform::fill_random(self.key.insert([0; KEY]));
         let promise = self.ask(scope, "PUT", "", self.key.as_ref())?;
         Ok(Next::When(promise, Stage::HandedOver))
     }
@@ -136,11 +137,15 @@ impl Escrow {
         nonce: &str,
         key: Option<&[u8; KEY]>,
     ) -> Result<JsValue, JsValue> {
-        let init = js::parse(&[REQUEST, nonce, "\"},\"method\":\"", method, "\"}"].concat())?;
+        let init = platform::parse(&[REQUEST, nonce, "\"},\"method\":\"", method, "\"}"].concat())?;
         if let Some(key) = key {
-            js::set(&init, "body", &js::octets(key));
+            platform::set(&init, "body", &platform::octets(key));
         }
-        js::call(scope, js::FETCH, &[&js::text(&self.address), &init])
+        platform::call(
+            scope,
+            platform::FETCH,
+            &[&platform::text(&self.address), &init],
+        )
     }
 }
 
@@ -159,7 +164,7 @@ impl Host {
             && let Ok(promise) = escrow.ask(&self.scope, "PUT", "", escrow.key.as_ref())
         {
             // Nobody waits for step 0.
-            let _ = js::call(&promise, "catch", &[&self.listener(Event::Failed, 0)]);
+            let _ = platform::call(&promise, "catch", &[&self.listener(Event::Failed, 0)]);
         }
     }
 }
@@ -178,14 +183,14 @@ impl Job {
         &mut self,
         host: &Host,
         error: JsValue,
-    ) -> Result<flow::Next, JsValue> {
-        if self.is_second_try || !matches!(self.stage, seal::Stage::Unsealed) {
+    ) -> Result<operation::Next, JsValue> {
+        if self.is_second_try || !matches!(self.stage, encrypted_store::Stage::Unsealed) {
             return Err(error);
         }
         self.is_second_try = true;
         self.end();
-        self.stage = seal::Stage::Opened;
-        seal::open_database(host).map(flow::Next::When)
+        self.stage = encrypted_store::Stage::Opened;
+        encrypted_store::open_database(host).map(operation::Next::When)
     }
 
     /// The steps that differ where the key is in escrow: the record is read first, since without one there is
@@ -195,59 +200,62 @@ impl Job {
         op: OpId,
         host: &mut Host,
         value: &JsValue,
-    ) -> Result<Option<flow::Next>, JsValue> {
+    ) -> Result<Option<operation::Next>, JsValue> {
         let scope = &host.scope;
         let Some(escrow) = &mut host.escrow else {
             return Ok(None);
         };
-        let (found, record) = match core::mem::replace(&mut self.stage, seal::Stage::Begun) {
-            seal::Stage::Opened if self.is_load() => {
-                self.database = value.clone();
-                let logins = self.open(LOGINS)?;
-                let reading = seal::read(&logins, &self.name)?;
-                self.stage = seal::Stage::RecordRead(logins);
-                return Ok(Some(flow::Next::When(reading)));
-            }
-            seal::Stage::Opened => {
-                self.database = value.clone();
-                (escrow.find_key(scope, false)?, JsValue::UNDEFINED)
-            }
-            seal::Stage::RecordRead(_) if !js::get(value, "sealed").is_undefined() => {
-                if self.lacks_key_pair(value) {
-                    let damaged = seal::loaded(op, Loaded::Damaged);
-                    return Ok(Some(flow::Next::Done(damaged)));
+        let (found, record) =
+            match core::mem::replace(&mut self.stage, encrypted_store::Stage::Begun) {
+                encrypted_store::Stage::Opened if self.is_load() => {
+                    self.database = value.clone();
+                    let logins = self.open(LOGINS)?;
+                    let reading = encrypted_store::read(&logins, &self.name)?;
+                    self.stage = encrypted_store::Stage::RecordRead(logins);
+                    return Ok(Some(operation::Next::When(reading)));
                 }
-                (escrow.find_key(scope, self.is_second_try)?, value.clone())
-            }
-            seal::Stage::Key(stage, record) => {
-                let makes = !self.is_load();
-                (escrow.advance(scope, &stage, value, makes)?, record)
-            }
-            stage => {
-                self.stage = stage;
-                return Ok(None);
-            }
-        };
+                encrypted_store::Stage::Opened => {
+                    self.database = value.clone();
+                    (escrow.find_key(scope, false)?, JsValue::UNDEFINED)
+                }
+                encrypted_store::Stage::RecordRead(_)
+                    if !platform::get(value, "sealed").is_undefined() =>
+                {
+                    if self.lacks_key_pair(value) {
+                        let damaged = encrypted_store::loaded(op, Loaded::Damaged);
+                        return Ok(Some(operation::Next::Done(damaged)));
+                    }
+                    (escrow.find_key(scope, self.is_second_try)?, value.clone())
+                }
+                encrypted_store::Stage::Key(stage, record) => {
+                    let makes = !self.is_load();
+                    (escrow.advance(scope, &stage, value, makes)?, record)
+                }
+                stage => {
+                    self.stage = stage;
+                    return Ok(None);
+                }
+            };
         match found {
             Next::When(thing, stage) => {
-                self.stage = seal::Stage::Key(stage, record);
-                Ok(Some(flow::Next::When(thing)))
+                self.stage = encrypted_store::Stage::Key(stage, record);
+                Ok(Some(operation::Next::When(thing)))
             }
             Next::Key(key) if self.is_load() => {
                 self.key = key;
-                self.stage = seal::Stage::Unsealed;
+                self.stage = encrypted_store::Stage::Unsealed;
                 let opening = self.unseal(scope, &record)?;
-                Ok(Some(flow::Next::When(opening)))
+                Ok(Some(operation::Next::When(opening)))
             }
             Next::Key(key) => {
                 let (sealing, stage) = self.with_key(scope, key)?;
                 self.stage = stage;
-                Ok(Some(flow::Next::When(sealing)))
+                Ok(Some(operation::Next::When(sealing)))
             }
             // What nobody can open any more is as good as not there. But this vault may only lack another one's key.
-            Next::None if self.is_load() && !self.is_second_try => {
-                Ok(Some(flow::Next::Done(seal::loaded(op, Loaded::Nothing))))
-            }
+            Next::None if self.is_load() && !self.is_second_try => Ok(Some(operation::Next::Done(
+                encrypted_store::loaded(op, Loaded::Nothing),
+            ))),
             Next::None => Err(JsValue::UNDEFINED),
         }
     }

@@ -9,20 +9,20 @@ use crate::prelude::*;
 
 use wasm_bindgen::JsValue;
 
-use super::call::Calls;
-#[cfg(feature = "full")]
-use super::dpop::{Keys, Making};
-#[cfg(feature = "full")]
-use super::escrow::Escrow;
-use super::flow::{Flow, Next};
-use super::js;
-use super::provider::Exchange;
-use super::seal::{self, Job};
-use super::signature::Verification;
-#[cfg(feature = "full")]
-use super::socket::Sockets;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
+use crate::browser::api_call::Calls;
+#[cfg(feature = "full")]
+use crate::browser::api_socket::Sockets;
+#[cfg(feature = "full")]
+use crate::browser::dpop::{Keys, Making};
+use crate::browser::encrypted_store::{self, Job};
+#[cfg(feature = "full")]
+use crate::browser::escrow::Escrow;
+use crate::browser::operation::{Flow, Next};
+use crate::browser::platform;
+use crate::browser::provider_request::Exchange;
+use crate::browser::signature::Verification;
 use crate::config::Config;
 #[cfg(feature = "full")]
 use crate::vault::ApiRequest;
@@ -156,7 +156,7 @@ struct PlatformEntropy;
 
 impl Entropy for PlatformEntropy {
     fn fill(&mut self, octets: &mut [u8]) {
-        js::fill_random(octets);
+        platform::fill_random(octets);
     }
 }
 
@@ -166,7 +166,7 @@ impl Host {
     #[must_use]
     pub fn new(mut config: Config, scope: JsValue, happened: JsValue, common: JsValue) -> Self {
         let hints = hints_channel(&config);
-        config.is_dedicated = js::get(&scope, "onconnect").is_undefined();
+        config.is_dedicated = platform::get(&scope, "onconnect").is_undefined();
         let host = Self {
             session_name: session_name(&config),
             #[cfg(feature = "full")]
@@ -192,10 +192,10 @@ impl Host {
         };
         if IS_KEEPER && !host.session_name.is_empty() {
             let changed = host.listener(Event::Changed, 0);
-            host.common("open", &[&js::text(&host.session_name), &changed]);
+            host.common("open", &[&platform::text(&host.session_name), &changed]);
         }
         let hinted = host.listener(Event::Hinted, 0);
-        host.common("hear", &[&js::text(&hints), &hinted]);
+        host.common("hear", &[&platform::text(&hints), &hinted]);
         host
     }
 
@@ -204,7 +204,7 @@ impl Host {
         self.last_port += 1;
         // This starts the port, and with it what the page sent meanwhile.
         let listener = self.listener(Event::Message, self.last_port);
-        js::set(&port, "onmessage", &listener);
+        platform::set(&port, "onmessage", &listener);
         self.ports.push((self.last_port, port));
     }
 
@@ -214,17 +214,17 @@ impl Host {
             return;
         };
         match event {
-            Event::Message => self.message(id, &js::get(value, "data")),
+            Event::Message => self.message(id, &platform::get(value, "data")),
             Event::Fulfilled => self.settle(id, Ok(value.clone())),
             Event::Succeeded => self.settle(id, Ok(result_of(value))),
             Event::Failed => self.settle(id, Err(value.clone())),
-            Event::Upgrade => seal::create(&result_of(value)),
+            Event::Upgrade => encrypted_store::create(&result_of(value)),
             Event::Tick => {
                 self.timer = JsValue::UNDEFINED;
                 self.report(Input::Tick);
             }
             Event::Hinted => {
-                let number = js::get(value, "data").as_f64().unwrap_or_default();
+                let number = platform::get(value, "data").as_f64().unwrap_or_default();
                 if let Some(hint) = Hint::from_number(number) {
                     self.report(Input::Hinted(hint));
                 }
@@ -250,7 +250,7 @@ impl Host {
 
     /// A function that reports `event`.
     pub(super) fn listener(&self, event: Event, id: u32) -> JsValue {
-        js::bind(&self.happened, &JsValue::NULL, event as u32, id)
+        platform::bind(&self.happened, &JsValue::NULL, event as u32, id)
     }
 
     fn message(&mut self, port: PortId, data: &JsValue) {
@@ -260,14 +260,14 @@ impl Host {
         self.last_call += 1;
         let call = self.last_call;
         // What is no array with a text first becomes a text that cannot be read, and is told so.
-        let text = js::get_text(data, "0").unwrap_or_default();
-        let payload = js::get(data, "1");
+        let text = platform::get_text(data, "0").unwrap_or_default();
+        let payload = platform::get(data, "1");
         let body = if is_stream(&payload) {
             Body::OneShot
         } else {
             Body::Replayable
         };
-        if !payload.is_undefined() && !js::is_list(&payload) {
+        if !payload.is_undefined() && !platform::is_list(&payload) {
             self.calls.keep_body(call, payload);
         }
         self.handle(Input::Message {
@@ -301,13 +301,13 @@ impl Host {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Post { port, text } => {
-                let message = js::array_of_1(&js::text(&text));
+                let message = platform::array_of_1(&platform::text(&text));
                 self.post(port, &message, &JsValue::UNDEFINED);
             }
             Output::Close { port } => {
                 if let Some(i) = self.ports.iter().position(|(p, _)| *p == port) {
                     let (_, port) = self.ports.swap_remove(i);
-                    let _ = js::call(&port, "close", &[]);
+                    let _ = platform::call(&port, "close", &[]);
                 }
             }
             Output::Send { op, request } => {
@@ -425,7 +425,7 @@ impl Host {
 
     fn common(&self, name: &str, args: &[&JsValue]) {
         // What the platform has not is given up in time.
-        let _ = js::call(&self.common, name, args);
+        let _ = platform::call(&self.common, name, args);
     }
 
     fn begin(&mut self, op: OpId, flow: Flow) {
@@ -462,17 +462,17 @@ impl Host {
         let id = self.last_step;
         self.waiting.push((id, step));
         let failed = self.listener(Event::Failed, id);
-        if js::get(thing, "then").is_undefined() {
+        if platform::get(thing, "then").is_undefined() {
             let succeeded = self.listener(Event::Succeeded, id);
-            js::set(thing, "onsuccess", &succeeded);
+            platform::set(thing, "onsuccess", &succeeded);
             // Of a transaction.
-            js::set(thing, "oncomplete", &succeeded);
-            js::set(thing, "onabort", &failed);
-            js::set(thing, "onerror", &failed);
+            platform::set(thing, "oncomplete", &succeeded);
+            platform::set(thing, "onabort", &failed);
+            platform::set(thing, "onerror", &failed);
         } else {
             let fulfilled = self.listener(Event::Fulfilled, id);
             // A promise takes any listener.
-            let _ = js::call(thing, "then", &[&fulfilled, &failed]);
+            let _ = platform::call(thing, "then", &[&fulfilled, &failed]);
         }
     }
 
@@ -504,13 +504,13 @@ impl Host {
             if self.timer_at <= at {
                 return;
             }
-            let _ = js::call(&self.scope, "clearTimeout", &[&self.timer]);
+            let _ = platform::call(&self.scope, "clearTimeout", &[&self.timer]);
         }
         // Browsers count in 32 bits. Waking early does no harm.
         let delay = at.saturating_sub(now.monotonic).0.min(1_000_000_000) + 1;
         let delay = JsValue::from_f64(delay as f64);
         let tick = self.listener(Event::Tick, 0);
-        let timer = js::call(&self.scope, "setTimeout", &[&tick, &delay]);
+        let timer = platform::call(&self.scope, "setTimeout", &[&tick, &delay]);
         self.timer = timer.unwrap_or_default();
         self.timer_at = at;
     }
@@ -519,7 +519,7 @@ impl Host {
     /// anything.
     pub(super) fn post(&self, port: PortId, message: &JsValue, transfer: &JsValue) {
         if let Some((_, port)) = self.ports.iter().find(|(p, _)| *p == port) {
-            let _ = js::call(port, "postMessage", &[message, transfer]);
+            let _ = platform::call(port, "postMessage", &[message, transfer]);
         }
     }
 }
@@ -535,12 +535,12 @@ fn session_name(config: &Config) -> String {
 
 /// Whether a body is a stream, which can be sent only once.
 pub(super) fn is_stream(body: &JsValue) -> bool {
-    !js::get(body, "getReader").is_undefined()
+    !platform::get(body, "getReader").is_undefined()
 }
 
 /// What an IndexedDB request resulted in, by its event.
 fn result_of(event: &JsValue) -> JsValue {
-    js::get(&js::get(event, "target"), "result")
+    platform::get(&platform::get(event, "target"), "result")
 }
 
 /// Milliseconds: longer than any session lasts.
@@ -550,8 +550,8 @@ fn now() -> Instant {
     Instant {
         // A worker's own clock begins with it. A session that was kept is older, and what has passed since
         // it began must not be less than nothing.
-        monotonic: Millis(js::monotonic_clock() as u64 + LONG_AGO),
+        monotonic: Millis(platform::monotonic_clock() as u64 + LONG_AGO),
         // Dates before 1970 become 1970.
-        wall: js::wall_clock() as u64,
+        wall: platform::wall_clock() as u64,
     }
 }

@@ -3,9 +3,9 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::flow::Next;
-use super::js;
 use crate::Secret;
+use crate::browser::operation::Next;
+use crate::browser::platform;
 use crate::oauth::jwks::Algorithm;
 use crate::vault::{Input, OpId};
 
@@ -50,18 +50,18 @@ impl Verification {
         let promise = match self.stage {
             Stage::Begun => {
                 self.stage = Stage::Imported;
-                let jwk = js::parse(&self.jwk)?;
-                let usages = js::array_of_1(&js::text("verify"));
-                let (format, extractable) = (js::text("jwk"), JsValue::FALSE);
+                let jwk = platform::parse(&self.jwk)?;
+                let usages = platform::array_of_1(&platform::text("verify"));
+                let (format, extractable) = (platform::text("jwk"), JsValue::FALSE);
                 let args = [&format, &jwk, &self.parameters, &extractable, &usages];
-                js::call(&js::subtle(scope), "importKey", &args)?
+                platform::call(&platform::subtle(scope), "importKey", &args)?
             }
             Stage::Imported => {
                 self.stage = Stage::Verified;
-                let signature = js::octets(&self.signature);
-                let input = js::octets(self.signing_input.expose().as_bytes());
+                let signature = platform::octets(&self.signature);
+                let input = platform::octets(self.signing_input.expose().as_bytes());
                 let args = [&self.parameters, value, &signature, &input];
-                js::call(&js::subtle(scope), "verify", &args)?
+                platform::call(&platform::subtle(scope), "verify", &args)?
             }
             Stage::Verified => {
                 let valid = value.is_truthy();
@@ -76,8 +76,8 @@ impl Verification {
 /// that concern it (Web Cryptography API 20-25).
 fn parameters(algorithm: Algorithm) -> JsValue {
     let (name, sizes) = names(algorithm);
-    let parameters = js::literal(sizes);
-    js::set(&parameters, "name", &js::text(name));
+    let parameters = platform::literal(sizes);
+    platform::set(&parameters, "name", &platform::text(name));
     parameters
 }
 

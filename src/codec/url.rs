@@ -221,12 +221,12 @@ mod platform {
 
 #[cfg(target_arch = "wasm32")]
 mod platform {
-    use crate::browser::js;
+    use crate::browser::platform;
     use crate::prelude::*;
 
     pub(super) fn href(text: &str, base: Option<&str>) -> Option<String> {
-        let url = js::URL::new(text, base).ok()?;
-        js::get_text(&url, "href")
+        let url = platform::URL::new(text, base).ok()?;
+        platform::get_text(&url, "href")
     }
 }
 

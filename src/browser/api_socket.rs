@@ -11,9 +11,9 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::host::{Event, Host};
-use super::js;
 use crate::base::strings;
+use crate::browser::host::{Event, Host};
+use crate::browser::platform;
 use crate::egress::token_reflection::Guard;
 use crate::egress::websocket::Handshake;
 use crate::vault::{CallId, Input};
@@ -73,9 +73,9 @@ impl Host {
     pub(super) fn probe_socket(&mut self, call: CallId, url: String) {
         if !core::mem::replace(&mut self.sockets.is_listening, true) {
             let violated = self.listener(Event::PolicyViolated, 0);
-            let name = js::text("securitypolicyviolation");
+            let name = platform::text("securitypolicyviolation");
             // Any event target takes any listener.
-            let _ = js::call(&self.scope, "addEventListener", &[&name, &violated]);
+            let _ = platform::call(&self.scope, "addEventListener", &[&name, &violated]);
         }
         let socket = self.make_socket(&url, &JsValue::UNDEFINED);
         let Some(socket) = socket.filter(|socket| !is_closed(socket)) else {
@@ -86,7 +86,7 @@ impl Host {
         };
         let ended = self.listener(Event::ProbeEnded, call);
         for name in ["onopen", "onerror"] {
-            js::set(&socket, name, &ended);
+            platform::set(&socket, name, &ended);
         }
         self.sockets.probes.push(Probe { call, url, socket });
     }
@@ -94,7 +94,7 @@ impl Host {
     /// Ends the probes that a violation may concern: the event names an origin, so probes of that origin share the
     /// verdict.
     pub(super) fn policy_violated(&mut self, event: &JsValue) {
-        let blocked = js::get_text(event, "blockedURI").unwrap_or_default();
+        let blocked = platform::get_text(event, "blockedURI").unwrap_or_default();
         let Some(origin) = origin_of(&blocked) else {
             return;
         };
@@ -116,32 +116,32 @@ impl Host {
 
     /// A socket, unless the platform refuses to make it.
     fn make_socket(&self, url: &str, protocols: &JsValue) -> Option<JsValue> {
-        let constructor = js::get(&self.scope, "WebSocket");
-        let args = js::array_of_2(&js::text(url), protocols);
-        let reflect = js::get(&self.scope, "Reflect");
+        let constructor = platform::get(&self.scope, "WebSocket");
+        let args = platform::array_of_2(&platform::text(url), protocols);
+        let reflect = platform::get(&self.scope, "Reflect");
         // The third says what is constructed, and would have to be left out rather than be missing.
-        js::call(&reflect, "construct", &[&constructor, &args, &constructor]).ok()
+        platform::call(&reflect, "construct", &[&constructor, &args, &constructor]).ok()
     }
 
     pub(super) fn open_socket(&mut self, call: CallId, handshake: &Handshake) {
         let port = self.calls.take_body(call);
         // What came may be anything; nothing can be set on what is no object.
-        if js::get(&port, "postMessage").is_undefined() {
+        if platform::get(&port, "postMessage").is_undefined() {
             return self.report(Input::CallClosed { call });
         }
-        let protocols = js::literal(handshake.protocols.expose());
+        let protocols = platform::literal(handshake.protocols.expose());
         let Some(socket) = self.make_socket(handshake.url.expose(), &protocols) else {
             tell_failed(&port);
             return self.report(Input::CallClosed { call });
         };
-        js::set(&socket, "binaryType", &js::text("arraybuffer"));
+        platform::set(&socket, "binaryType", &platform::text("arraybuffer"));
         for (name, event) in [
             ("onopen", Event::SocketOpened),
             ("onmessage", Event::SocketReceived),
             ("onerror", Event::SocketFailed),
             ("onclose", Event::SocketClosed),
         ] {
-            js::set(&socket, name, &self.listener(event, call));
+            platform::set(&socket, name, &self.listener(event, call));
         }
         let token = handshake.token.as_ref();
         self.sockets.open.push(Socket {
@@ -161,11 +161,11 @@ impl Host {
         match event {
             Event::SocketOpened => {
                 known.is_open = true;
-                let protocol = js::get_text(&known.socket, "protocol").unwrap_or_default();
+                let protocol = platform::get_text(&known.socket, "protocol").unwrap_or_default();
                 self.report(Input::SocketOpened { call, protocol });
             }
             Event::SocketReceived => {
-                let data = js::get(value, "data");
+                let data = platform::get(value, "data");
                 if size(&self.scope, &data) > MAX_MESSAGE {
                     return self.break_off(call);
                 }
@@ -181,9 +181,9 @@ impl Host {
                 let transfer = if data.is_string() {
                     JsValue::UNDEFINED
                 } else {
-                    js::array_of_1(&data)
+                    platform::array_of_1(&data)
                 };
-                post(&known.port, &js::array_of_1(&data), &transfer);
+                post(&known.port, &platform::array_of_1(&data), &transfer);
             }
             // No close event follows in Chromium if the worker's policy blocks the socket. All that a close event could
             // say of a handshake that failed is this.
@@ -194,24 +194,24 @@ impl Host {
             }
             Event::SocketFailed => post(&known.port, &JsValue::NULL, &JsValue::UNDEFINED),
             Event::SocketClosed => {
-                let closed = js::literal("{}");
+                let closed = platform::literal("{}");
                 for name in ["code", "reason", "wasClean"] {
-                    js::set(&closed, name, &js::get(value, name));
+                    platform::set(&closed, name, &platform::get(value, name));
                 }
-                let reason = js::get(value, "reason");
+                let reason = platform::get(value, "reason");
                 if known
                     .guard
                     .as_mut()
                     .is_some_and(|guard| is_in(guard, &reason))
                 {
-                    js::set(&closed, "code", &REFLECTED.into());
-                    js::set(&closed, "reason", &js::text("token_reflected"));
+                    platform::set(&closed, "code", &REFLECTED.into());
+                    platform::set(&closed, "reason", &platform::text("token_reflected"));
                 }
                 post(&known.port, &closed, &JsValue::UNDEFINED);
                 self.sockets.forget(call);
                 self.report(Input::CallClosed { call });
             }
-            _ => self.page_sends(call, &js::get(value, "data")),
+            _ => self.page_sends(call, &platform::get(value, "data")),
         }
     }
 
@@ -219,16 +219,19 @@ impl Host {
         let Some(known) = self.sockets.find(call) else {
             return;
         };
-        let waiting = js::get(&known.socket, "bufferedAmount");
+        let waiting = platform::get(&known.socket, "bufferedAmount");
         if message.as_f64().is_some() {
             return post(&known.port, &waiting, &JsValue::UNDEFINED);
         }
-        let data = js::get(message, "0");
+        let data = platform::get(message, "0");
         if data.is_undefined() {
-            let (code, reason) = (js::get(message, "code"), js::get(message, "reason"));
-            if js::is_list(&code)
-                || js::is_list(&reason)
-                || js::call(&known.socket, "close", &[&code, &reason]).is_err()
+            let (code, reason) = (
+                platform::get(message, "code"),
+                platform::get(message, "reason"),
+            );
+            if platform::is_list(&code)
+                || platform::is_list(&reason)
+                || platform::call(&known.socket, "close", &[&code, &reason]).is_err()
             {
                 // The page's wrapper would not send such a code; this page sends what it likes.
                 self.break_off(call);
@@ -240,7 +243,7 @@ impl Host {
             return self.break_off(call);
         }
         // What is sent while the socket closes goes nowhere, as it does without a vault.
-        let _ = js::call(&known.socket, "send", &[&data]);
+        let _ = platform::call(&known.socket, "send", &[&data]);
     }
 
     /// Sends the vault's own message.
@@ -248,7 +251,7 @@ impl Host {
         if let Some(known) = self.sockets.find(call) {
             // It may be another one than that of the handshake.
             known.guard = known.guard.take().and_then(|_| Guard::new(token));
-            let _ = js::call(&known.socket, "send", &[&js::text(text)]);
+            let _ = platform::call(&known.socket, "send", &[&platform::text(text)]);
         }
     }
 
@@ -258,15 +261,15 @@ impl Host {
         let Some(known) = self.sockets.find(call) else {
             return false;
         };
-        post(&known.port, &js::text(text), &JsValue::UNDEFINED);
-        js::set(&known.port, "onmessage", &listener);
+        post(&known.port, &platform::text(text), &JsValue::UNDEFINED);
+        platform::set(&known.port, "onmessage", &listener);
         true
     }
 
     pub(super) fn close_socket(&mut self, call: CallId, code: u16, reason: &str) {
         if let Some(known) = self.sockets.forget(call) {
             tell_closed(&known.port, code, reason, true);
-            close(&known.socket, &[&code.into(), &js::text(reason)]);
+            close(&known.socket, &[&code.into(), &platform::text(reason)]);
         }
     }
 
@@ -306,7 +309,7 @@ impl Sockets {
 }
 
 fn is_closed(socket: &JsValue) -> bool {
-    js::get(socket, "readyState").as_f64() == Some(CLOSED)
+    platform::get(socket, "readyState").as_f64() == Some(CLOSED)
 }
 
 /// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes are those.
@@ -322,18 +325,18 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
     let octets = if data.is_string() {
         JsValue::UNDEFINED
     } else {
-        js::view(data)
+        platform::view(data)
     };
     let mut from = 0;
     let is_in = loop {
         let to = from + SLICE;
-        let length = if let Some(text) = js::part_of_text(data, from, to) {
+        let length = if let Some(text) = platform::part_of_text(data, from, to) {
             guard.take(text.len()).copy_from_slice(text.as_bytes());
             text.len()
         } else {
-            let slice = js::part_of_octets(&octets, from, to);
-            let length = js::byte_length(&slice);
-            js::copy_octets(guard.take(length), &slice);
+            let slice = platform::part_of_octets(&octets, from, to);
+            let length = platform::byte_length(&slice);
+            platform::copy_octets(guard.take(length), &slice);
             length
         };
         let free = guard.free();
@@ -350,7 +353,7 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
 
 fn post(port: &JsValue, message: &JsValue, transfer: &JsValue) {
     // What came as a port may be none.
-    let _ = js::call(port, "postMessage", &[message, transfer]);
+    let _ = platform::call(port, "postMessage", &[message, transfer]);
 }
 
 /// Tells a page that its socket failed before it was open.
@@ -360,26 +363,26 @@ fn tell_failed(port: &JsValue) {
 }
 
 fn tell_closed(port: &JsValue, code: u16, reason: &str, was_clean: bool) {
-    let closed = js::literal("{}");
-    js::set(&closed, "code", &code.into());
-    js::set(&closed, "reason", &js::text(reason));
-    js::set(&closed, "wasClean", &was_clean.into());
+    let closed = platform::literal("{}");
+    platform::set(&closed, "code", &code.into());
+    platform::set(&closed, "reason", &platform::text(reason));
+    platform::set(&closed, "wasClean", &was_clean.into());
     post(port, &closed, &JsValue::UNDEFINED);
 }
 
 fn close(socket: &JsValue, args: &[&JsValue]) {
     // A socket can be closed at any time, with these codes.
-    let _ = js::call(socket, "close", args);
+    let _ = platform::call(socket, "close", args);
 }
 
 /// The bytes of a buffer or blob, or the units of a text. What is none of these is of no size that is allowed.
 fn size(scope: &JsValue, data: &JsValue) -> f64 {
     // A text has members only as an object.
-    let data = js::call(scope, "Object", &[data]).unwrap_or_default();
-    if js::is_list(&data) {
+    let data = platform::call(scope, "Object", &[data]).unwrap_or_default();
+    if platform::is_list(&data) {
         return f64::INFINITY;
     }
-    let of = |name| js::get(&data, name).as_f64();
+    let of = |name| platform::get(&data, name).as_f64();
     of("byteLength")
         .or_else(|| of("length"))
         .or_else(|| of("size"))

@@ -4,9 +4,9 @@
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-use super::host::{Host, Step, is_stream};
-use super::js;
 use crate::Secret;
+use crate::browser::host::{Host, Step, is_stream};
+use crate::browser::platform;
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 
@@ -88,7 +88,7 @@ impl Host {
         let known = self.calls.find_or_begin(call);
         known.page = page;
         known.response = JsValue::UNDEFINED;
-        known.controller = js::abort_controller();
+        known.controller = platform::abort_controller();
         known.guard = guard(&request);
         known.is_body_guarded = request.allowed.reflection() == Scope::All;
         #[cfg(feature = "full")]
@@ -107,7 +107,7 @@ impl Host {
         let Some(known) = self.calls.find(call) else {
             return;
         };
-        known.proof = js::text(proof);
+        known.proof = platform::text(proof);
         match fetch(&self.scope, request, known) {
             Ok(promise) => self.when(&promise, Step::Answer(call)),
             Err(_) => self.report(Input::CallFailed { call }),
@@ -117,7 +117,7 @@ impl Host {
     /// Breaks off what a call has under way, and forgets to wait for it.
     fn stop(&mut self, call: CallId) {
         if let Some(call) = self.calls.find(call) {
-            js::abort(&call.controller);
+            platform::abort(&call.controller);
         }
         #[cfg(feature = "full")]
         self.forget_step(|step| matches!(step, Step::Sign(c, _) if *c == call));
@@ -158,11 +158,11 @@ impl Host {
         if !known.is_body_guarded {
             known.guard = None;
         }
-        let stream = js::body(&response);
-        known.reader = js::call(&stream, "getReader", &[]).unwrap_or_default();
+        let stream = platform::body(&response);
+        known.reader = platform::call(&stream, "getReader", &[]).unwrap_or_default();
         let (port, has_body) = (known.page.0, known.reader.is_truthy());
 
-        let message = js::array_of_2(&js::text(text), &headers(&self.scope, &response));
+        let message = platform::array_of_2(&platform::text(text), &headers(&self.scope, &response));
         self.post(port, &message, &JsValue::UNDEFINED);
         if has_body {
             self.pump(call);
@@ -189,7 +189,7 @@ impl Host {
         if known.is_reading || known.credit == 0 {
             return;
         }
-        let Ok(piece) = js::call(&known.reader, "read", &[]) else {
+        let Ok(piece) = platform::call(&known.reader, "read", &[]) else {
             return;
         };
         known.is_reading = true;
@@ -205,13 +205,13 @@ impl Host {
         known.is_reading = false;
         let (port, id) = (known.page.0, JsValue::from_f64(known.page.1));
         let is_whole = piece.is_ok();
-        let mut octets = js::get(&piece.unwrap_or_default(), "value");
+        let mut octets = platform::get(&piece.unwrap_or_default(), "value");
         let is_last = octets.is_undefined();
         if let Some(guard) = &mut known.guard {
-            let length = js::byte_length(&octets);
+            let length = platform::byte_length(&octets);
             let taken = guard.take(length);
             if !is_last {
-                js::copy_octets(taken, &octets);
+                platform::copy_octets(taken, &octets);
             }
             let Some(mut free) = guard.free() else {
                 return self.report(Input::CallReflected { call });
@@ -222,17 +222,17 @@ impl Host {
             let given = guard.octets().get(..free).unwrap_or_default();
             // To copy a piece anew costs more than to search it, mostly for memory that is collected late.
             octets = if is_last || free > length {
-                js::octets(given)
+                platform::octets(given)
             } else {
-                js::refill(&octets, given)
+                platform::refill(&octets, given)
             };
             guard.forget(free);
         }
-        let is_empty = js::byte_length(&octets) == 0;
+        let is_empty = platform::byte_length(&octets) == 0;
         known.credit += u32::from(is_empty);
         if !is_empty {
-            let transfer = js::array_of_1(&js::get(&octets, "buffer"));
-            self.post(port, &js::array_of_2(&id, &octets), &transfer);
+            let transfer = platform::array_of_1(&platform::get(&octets, "buffer"));
+            self.post(port, &platform::array_of_2(&id, &octets), &transfer);
         }
         if !is_last {
             return self.pump(call);
@@ -242,7 +242,7 @@ impl Host {
         } else {
             JsValue::FALSE
         };
-        self.post(port, &js::array_of_2(&id, &last), &JsValue::UNDEFINED);
+        self.post(port, &platform::array_of_2(&id, &last), &JsValue::UNDEFINED);
         self.report(Input::CallClosed { call });
     }
 
@@ -258,28 +258,32 @@ impl Host {
 }
 
 fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, JsValue> {
-    let init = js::parse(&request.init)?;
-    let headers = js::headers(&js::get(&init, "headers"))?;
-    let authorization = js::text(request.authorization.expose());
-    js::call(
+    let init = platform::parse(&request.init)?;
+    let headers = platform::headers(&platform::get(&init, "headers"))?;
+    let authorization = platform::text(request.authorization.expose());
+    platform::call(
         &headers,
         "set",
-        &[&js::text("authorization"), &authorization],
+        &[&platform::text("authorization"), &authorization],
     )?;
     #[cfg(feature = "full")]
     if call.proof.is_string() {
-        js::call(&headers, "set", &[&js::text("dpop"), &call.proof])?;
+        platform::call(&headers, "set", &[&platform::text("dpop"), &call.proof])?;
     }
-    js::set(&init, "headers", &headers);
-    js::set(&init, "method", &js::text(request.allowed.method()));
-    js::set(&init, "body", &call.body);
+    platform::set(&init, "headers", &headers);
+    platform::set(&init, "method", &platform::text(request.allowed.method()));
+    platform::set(&init, "body", &call.body);
     if is_stream(&call.body) {
-        js::set(&init, "duplex", &js::text("half"));
+        platform::set(&init, "duplex", &platform::text("half"));
     }
-    js::set(&init, "signal", &js::get(&call.controller, "signal"));
+    platform::set(&init, "signal", &platform::get(&call.controller, "signal"));
     // A redirect is never followed: fetch would take the page's headers along.
-    js::set(&init, "redirect", &js::text("manual"));
-    js::call(scope, js::FETCH, &[&js::text(request.allowed.url()), &init])
+    platform::set(&init, "redirect", &platform::text("manual"));
+    platform::call(
+        scope,
+        platform::FETCH,
+        &[&platform::text(request.allowed.url()), &init],
+    )
 }
 
 /// The search for the session's tokens in the response, unless the rule turns it off.
@@ -293,29 +297,32 @@ fn guard(request: &ApiRequest) -> Option<Box<Guard>> {
 
 /// Whether the token is in the headers or the reason phrase.
 fn is_in_head(scope: &JsValue, guard: &Guard, response: &JsValue) -> bool {
-    let head = js::array_of_2(&headers(scope, response), &js::get(response, "statusText"));
-    let head = js::call(&head, "join", &[]).unwrap_or_default();
-    js::to_text(&head).is_some_and(|head| guard.is_in(head.as_bytes()))
+    let head = platform::array_of_2(
+        &headers(scope, response),
+        &platform::get(response, "statusText"),
+    );
+    let head = platform::call(&head, "join", &[]).unwrap_or_default();
+    platform::to_text(&head).is_some_and(|head| guard.is_in(head.as_bytes()))
 }
 
 /// A list of pairs.
 fn headers(scope: &JsValue, response: &JsValue) -> JsValue {
-    let array = js::get(scope, "Array");
-    let headers = js::call(&array, "from", &[&js::get(response, "headers")]);
+    let array = platform::get(scope, "Array");
+    let headers = platform::call(&array, "from", &[&platform::get(response, "headers")]);
     headers.unwrap_or_default()
 }
 
 fn head(response: &JsValue) -> ResponseHead {
-    let text = |name| js::get_text(response, name).unwrap_or_default();
+    let text = |name| platform::get_text(response, name).unwrap_or_default();
     ResponseHead {
         // That of a redirect that was not followed is 0.
-        status: js::status(response),
+        status: platform::status(response),
         status_text: text("statusText"),
         url: text("url"),
-        redirected: js::get(response, "redirected").is_truthy(),
-        has_body: js::body(response).is_truthy(),
-        www_authenticate: js::header(response, "www-authenticate"),
+        redirected: platform::get(response, "redirected").is_truthy(),
+        has_body: platform::body(response).is_truthy(),
+        www_authenticate: platform::header(response, "www-authenticate"),
         #[cfg(feature = "full")]
-        dpop_nonce: js::header(response, "dpop-nonce"),
+        dpop_nonce: platform::header(response, "dpop-nonce"),
     }
 }

@@ -6,13 +6,13 @@ use crate::prelude::*;
 
 use wasm_bindgen::JsValue;
 
-#[cfg(feature = "full")]
-use super::dpop::{self, Keys};
-use super::flow::Next;
-use super::js;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
+#[cfg(feature = "full")]
+use crate::browser::dpop::{self, Keys};
+use crate::browser::operation::Next;
+use crate::browser::platform;
 use crate::codec::json;
 use crate::vault::{Input, OpId};
 
@@ -54,7 +54,7 @@ struct Answer {
 impl Exchange {
     pub(super) fn new(request: HttpRequest) -> Self {
         Self {
-            controller: js::abort_controller(),
+            controller: platform::abort_controller(),
             stage: Stage::Begun(request),
         }
     }
@@ -66,7 +66,7 @@ impl Exchange {
 
     /// Gives the request up, unless it is over.
     pub(super) fn end(&self) {
-        js::abort(&self.controller);
+        platform::abort(&self.controller);
     }
 
     pub(super) fn advance(
@@ -98,11 +98,11 @@ impl Exchange {
             Stage::Begun(request) => send(scope, &request, &self.controller)?,
             Stage::Sent => {
                 let reply = head(value);
-                let body = js::body(value);
+                let body = platform::body(value);
                 if !body.is_truthy() {
                     return Ok(answered(op, reply));
                 }
-                let reader = js::call(&body, "getReader", &[])?;
+                let reader = platform::call(&body, "getReader", &[])?;
                 let answer = Answer {
                     reply,
                     reader,
@@ -142,30 +142,34 @@ fn send(
     controller: &JsValue,
     #[cfg(feature = "full")] proof: Option<&Secret>,
 ) -> Result<JsValue, JsValue> {
-    let init = js::literal(if request.form.is_some() { POST } else { GET });
+    let init = platform::literal(if request.form.is_some() { POST } else { GET });
     if let Some(form) = &request.form {
-        js::set(&init, "body", &js::text(form.expose()));
+        platform::set(&init, "body", &platform::text(form.expose()));
     }
     #[cfg(feature = "full")]
     if let Some(proof) = proof {
-        let headers = js::get(&init, "headers");
-        js::set(&headers, "dpop", &js::text(proof.expose()));
+        let headers = platform::get(&init, "headers");
+        platform::set(&headers, "dpop", &platform::text(proof.expose()));
     }
-    js::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
-    js::set(&init, "signal", &js::get(controller, "signal"));
-    js::call(scope, js::FETCH, &[&js::text(&request.url), &init])
+    platform::set(&init, "keepalive", &JsValue::from_bool(request.keepalive));
+    platform::set(&init, "signal", &platform::get(controller, "signal"));
+    platform::call(
+        scope,
+        platform::FETCH,
+        &[&platform::text(&request.url), &init],
+    )
 }
 
 /// An answer without its body.
 fn head(response: &JsValue) -> Box<HttpReply> {
     Box::new(HttpReply {
-        status: js::status(response),
-        content_type: js::header(response, "content-type"),
-        retry_after: js::header(response, "retry-after").and_then(|text| retry_after(&text)),
-        date: js::header(response, "date").and_then(|text| milliseconds(&text)),
+        status: platform::status(response),
+        content_type: platform::header(response, "content-type"),
+        retry_after: platform::header(response, "retry-after").and_then(|text| retry_after(&text)),
+        date: platform::header(response, "date").and_then(|text| milliseconds(&text)),
         body: None,
         #[cfg(feature = "full")]
-        dpop_nonce: js::header(response, "dpop-nonce"),
+        dpop_nonce: platform::header(response, "dpop-nonce"),
     })
 }
 
@@ -174,23 +178,23 @@ fn retry_after(text: &str) -> Option<Millis> {
     if let Some(seconds) = json::parse_u64(text) {
         return Some(Millis::from_secs(seconds));
     }
-    let now = js::wall_clock() as u64;
+    let now = platform::wall_clock() as u64;
     milliseconds(text).map(|at| Millis(at.saturating_sub(now)))
 }
 
 fn milliseconds(date: &str) -> Option<u64> {
-    let time = js::parse_date(date);
+    let time = platform::parse_date(date);
     time.is_finite().then_some(time as u64)
 }
 
 impl Answer {
     fn read(&self) -> Result<JsValue, JsValue> {
-        js::call(&self.reader, "read", &[])
+        platform::call(&self.reader, "read", &[])
     }
 
     /// Takes what was read. Whether that was the end: of the body, or of the patience with it.
     fn is_complete_with(&mut self, read: &JsValue) -> bool {
-        let piece = js::get(read, "value");
+        let piece = platform::get(read, "value");
         if piece.is_undefined() {
             // Without a body, too, if it is not UTF-8.
             let octets = core::mem::take(&mut self.octets);
@@ -198,14 +202,14 @@ impl Answer {
             return true;
         }
         let length = self.octets.len();
-        let total = length + js::byte_length(&piece);
+        let total = length + platform::byte_length(&piece);
         if total > MAX_BODY {
             // Whether it hears of that does not matter.
-            let _ = js::call(&self.reader, "cancel", &[]);
+            let _ = platform::call(&self.reader, "cancel", &[]);
             return true;
         }
         self.octets.resize(total, 0);
-        js::copy_octets(&mut self.octets[length..], &piece);
+        platform::copy_octets(&mut self.octets[length..], &piece);
         false
     }
 }

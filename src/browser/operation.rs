@@ -2,13 +2,13 @@
 
 use wasm_bindgen::JsValue;
 
-#[cfg(feature = "full")]
-use super::dpop::Making;
-use super::js;
-use super::provider::Exchange;
-use super::seal::Job;
-use super::signature::Verification;
 use crate::base::http::Outcome;
+#[cfg(feature = "full")]
+use crate::browser::dpop::Making;
+use crate::browser::encrypted_store::Job;
+use crate::browser::platform;
+use crate::browser::provider_request::Exchange;
+use crate::browser::signature::Verification;
 use crate::vault::{Input, OpId};
 
 /// An operation, as far as it has come. Each kind has `advance`, which takes what the last step
@@ -67,5 +67,5 @@ impl Flow {
 
 /// Returns false only if the browser knows that there is no network.
 fn is_online(scope: &JsValue) -> bool {
-    js::get(&js::get(scope, "navigator"), "onLine").is_truthy()
+    platform::get(&platform::get(scope, "navigator"), "onLine").is_truthy()
 }

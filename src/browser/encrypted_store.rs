@@ -15,13 +15,13 @@ use crate::oauth::pkce;
 use crate::prelude::*;
 use wasm_bindgen::JsValue;
 
-#[cfg(feature = "full")]
-use super::escrow;
-use super::flow::Next;
-use super::host::{Event, Host};
-use super::js;
 use crate::Secret;
 use crate::base::clock::UnixMillis;
+#[cfg(feature = "full")]
+use crate::browser::escrow;
+use crate::browser::host::{Event, Host};
+use crate::browser::operation::Next;
+use crate::browser::platform;
 use crate::vault::{Input, Loaded, OpId, Taken};
 
 const DATABASE: &str = "strongroom";
@@ -104,10 +104,14 @@ pub(super) enum Stage {
 
 /// Fills a new database.
 pub(super) fn create(database: &JsValue) {
-    let named = js::literal(r#"{"keyPath":"name"}"#);
+    let named = platform::literal(r#"{"keyPath":"name"}"#);
     // Where this fails, so will the first use.
-    let _ = js::call(database, "createObjectStore", &[&js::text(KEYS)]);
-    let _ = js::call(database, "createObjectStore", &[&js::text(LOGINS), &named]);
+    let _ = platform::call(database, "createObjectStore", &[&platform::text(KEYS)]);
+    let _ = platform::call(
+        database,
+        "createObjectStore",
+        &[&platform::text(LOGINS), &named],
+    );
 }
 
 impl Job {
@@ -162,7 +166,7 @@ impl Job {
     /// Closes the database: when its transactions are done.
     pub(super) fn end(&self) {
         // There may be none.
-        let _ = js::call(&self.database, "close", &[]);
+        let _ = platform::call(&self.database, "close", &[]);
     }
 
     /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
@@ -248,27 +252,27 @@ impl Job {
             }
             #[cfg(feature = "full")]
             Stage::KeyReadAgain(keys, made) => (
-                js::call(&keys, "put", &[&made, &js::text(SEAL)])?,
+                platform::call(&keys, "put", &[&made, &platform::text(SEAL)])?,
                 Stage::KeyStored(made),
             ),
             #[cfg(feature = "full")]
             Stage::KeyStored(made) => self.with_key(scope, made)?,
             Stage::Sealed(record) => {
-                js::set(&record, "sealed", &value);
+                platform::set(&record, "sealed", &value);
                 let logins = self.open(LOGINS)?;
                 let args = [&JsValue::UNDEFINED, &JsValue::from_f64(RECORDS)];
-                let records = js::call(&logins, "getAll", &args)?;
+                let records = platform::call(&logins, "getAll", &args)?;
                 (records, Stage::RecordsRead(logins, record))
             }
             Stage::RecordsRead(logins, record) => {
                 discard_expired(&logins, &value)?;
-                js::call(&logins, "put", &[&record])?;
+                platform::call(&logins, "put", &[&record])?;
                 // A request that succeeded is not stored yet: its transaction may still fail to commit.
-                (js::get(&logins, "transaction"), Stage::RecordStored)
+                (platform::get(&logins, "transaction"), Stage::RecordStored)
             }
             Stage::RecordStored => return Ok(Next::Done(Input::Stored { op, ok: true })),
             Stage::RecordRead(_) if self.is_load() => {
-                if js::get(&value, "sealed").is_undefined() {
+                if platform::get(&value, "sealed").is_undefined() {
                     return Ok(Next::Done(loaded(op, Loaded::Nothing)));
                 }
                 #[cfg(feature = "full")]
@@ -278,13 +282,13 @@ impl Job {
                 (self.unseal(scope, &value)?, Stage::Unsealed)
             }
             Stage::RecordRead(_) if value.is_undefined() => return Ok(taken(op, Taken::Absent)),
-            Stage::RecordRead(_) if js::get(&value, "sealed").is_undefined() => {
+            Stage::RecordRead(_) if platform::get(&value, "sealed").is_undefined() => {
                 return Ok(taken(op, Taken::Used));
             }
             // In the same transaction, so that of two takers one gets it.
             Stage::RecordRead(logins) => {
-                let mark = record(&self.name, &js::get(&value, "expiresAt"));
-                let marked = js::call(&logins, "put", &[&mark])?;
+                let mark = record(&self.name, &platform::get(&value, "expiresAt"));
+                let marked = platform::call(&logins, "put", &[&mark])?;
                 (marked, Stage::Marked(value))
             }
             Stage::Marked(record) => {
@@ -315,10 +319,10 @@ impl Job {
             Work::Load if name == LOGINS => "readonly",
             _ => "readwrite",
         };
-        let name = js::text(name);
-        let args = [&name, &js::text(mode)];
-        let transaction = js::call(&self.database, "transaction", &args)?;
-        js::call(&transaction, "objectStore", &[&name])
+        let name = platform::text(name);
+        let args = [&name, &platform::text(mode)];
+        let transaction = platform::call(&self.database, "transaction", &args)?;
+        platform::call(&transaction, "objectStore", &[&name])
     }
 
     pub(super) fn with_key(
@@ -332,32 +336,32 @@ impl Job {
             return Ok((read(&logins, &self.name)?, Stage::RecordRead(logins)));
         };
         let mut iv = [0; 12];
-        js::fill_random(&mut iv);
-        let iv = js::octets(&iv);
+        platform::fill_random(&mut iv);
+        let iv = platform::octets(&iv);
         let record = record(&self.name, &JsValue::from_f64(*expires_at as f64));
-        js::set(&record, "iv", &iv);
+        platform::set(&record, "iv", &iv);
         #[cfg(feature = "full")]
         self.put_key_pair(&record);
-        let plain = js::octets(value.expose().as_bytes());
+        let plain = platform::octets(value.expose().as_bytes());
         let args = [&self.parameters(&iv), &self.key, &plain];
-        let sealing = js::call(&js::subtle(scope), "encrypt", &args);
+        let sealing = platform::call(&platform::subtle(scope), "encrypt", &args);
         // It has a copy (Web Cryptography API 14.3.1).
-        js::wipe(&plain);
+        platform::wipe(&plain);
         Ok((sealing?, Stage::Sealed(record)))
     }
 
     pub(super) fn unseal(&self, scope: &JsValue, record: &JsValue) -> Result<JsValue, JsValue> {
-        let parameters = self.parameters(&js::get(record, "iv"));
-        let args = [&parameters, &self.key, &js::get(record, "sealed")];
-        js::call(&js::subtle(scope), "decrypt", &args)
+        let parameters = self.parameters(&platform::get(record, "iv"));
+        let args = [&parameters, &self.key, &platform::get(record, "sealed")];
+        platform::call(&platform::subtle(scope), "decrypt", &args)
     }
 
     /// The name is authenticated along with the text: a record under another name does not open.
     fn parameters(&self, iv: &JsValue) -> JsValue {
-        let parameters = js::literal(r#"{"name":"AES-GCM"}"#);
-        js::set(&parameters, "iv", iv);
-        let name = js::octets(self.name.as_bytes());
-        js::set(&parameters, "additionalData", &name);
+        let parameters = platform::literal(r#"{"name":"AES-GCM"}"#);
+        platform::set(&parameters, "iv", iv);
+        let name = platform::octets(self.name.as_bytes());
+        platform::set(&parameters, "additionalData", &name);
         parameters
     }
 }
@@ -372,15 +376,15 @@ fn taken(op: OpId, taken: Taken) -> Next {
 
 /// Asks for the database to be opened or deleted; the version is of no matter to the latter.
 fn request(scope: &JsValue, name: &str) -> Result<JsValue, JsValue> {
-    let factory = js::get(scope, "indexedDB");
-    let args = [&js::text(DATABASE), &JsValue::from_f64(VERSION)];
-    js::call(&factory, name, &args)
+    let factory = platform::get(scope, "indexedDB");
+    let args = [&platform::text(DATABASE), &JsValue::from_f64(VERSION)];
+    platform::call(&factory, name, &args)
 }
 
 pub(super) fn open_database(host: &Host) -> Result<JsValue, JsValue> {
     let request = request(&host.scope, "open")?;
     let on_upgrade = host.listener(Event::Upgrade, 0);
-    js::set(&request, "onupgradeneeded", &on_upgrade);
+    platform::set(&request, "onupgradeneeded", &on_upgrade);
     Ok(request)
 }
 
@@ -388,69 +392,75 @@ const USAGES: &str = r#"["encrypt","decrypt"]"#;
 
 /// What is made into a key stays here.
 pub(super) fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, JsValue> {
-    let octets = js::octets(secret);
-    let algorithm = js::text("AES-GCM");
-    let usages = js::literal(USAGES);
+    let octets = platform::octets(secret);
+    let algorithm = platform::text("AES-GCM");
+    let usages = platform::literal(USAGES);
     let args = [
-        &js::text("raw"),
+        &platform::text("raw"),
         &octets,
         &algorithm,
         &JsValue::FALSE,
         &usages,
     ];
-    let importing = js::call(&js::subtle(scope), "importKey", &args);
+    let importing = platform::call(&platform::subtle(scope), "importKey", &args);
     // It has a copy (Web Cryptography API 14.3.9).
-    js::wipe(&octets);
+    platform::wipe(&octets);
     importing
 }
 
 #[cfg(feature = "full")]
 fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
-    let algorithm = js::literal(r#"{"name":"AES-GCM","length":256}"#);
-    let usages = js::literal(USAGES);
+    let algorithm = platform::literal(r#"{"name":"AES-GCM","length":256}"#);
+    let usages = platform::literal(USAGES);
     let args = [&algorithm, &JsValue::FALSE, &usages];
-    js::call(&js::subtle(scope), "generateKey", &args)
+    platform::call(&platform::subtle(scope), "generateKey", &args)
 }
 
 /// Whether this is a key that opens what it seals. That it seals is seen when it does.
 #[cfg(feature = "full")]
 fn can_open(key: &JsValue) -> bool {
-    let opens = js::call(&js::get(key, "usages"), "includes", &[&js::text("decrypt")]);
+    let opens = platform::call(
+        &platform::get(key, "usages"),
+        "includes",
+        &[&platform::text("decrypt")],
+    );
     opens.is_ok_and(|opens| opens.is_truthy())
 }
 
 pub(super) fn read(store: &JsValue, name: &str) -> Result<JsValue, JsValue> {
-    js::call(store, "get", &[&js::text(name)])
+    platform::call(store, "get", &[&platform::text(name)])
 }
 
 /// A record that holds nothing yet.
 fn record(name: &str, expires_at: &JsValue) -> JsValue {
-    let record = js::literal("{}");
-    js::set(&record, NAME, &js::text(name));
-    js::set(&record, "expiresAt", expires_at);
+    let record = platform::literal("{}");
+    platform::set(&record, NAME, &platform::text(name));
+    platform::set(&record, "expiresAt", expires_at);
     record
 }
 
 fn discard_expired(logins: &JsValue, records: &JsValue) -> Result<(), JsValue> {
     loop {
-        let record = js::call(records, "pop", &[])?;
+        let record = platform::call(records, "pop", &[])?;
         if record.is_undefined() {
             return Ok(());
         }
-        let expires_at = js::get(&record, "expiresAt").as_f64().unwrap_or_default();
-        if expires_at < js::wall_clock() {
-            js::call(logins, "delete", &[&js::get(&record, NAME)])?;
+        let expires_at = platform::get(&record, "expiresAt")
+            .as_f64()
+            .unwrap_or_default();
+        if expires_at < platform::wall_clock() {
+            platform::call(logins, "delete", &[&platform::get(&record, NAME)])?;
         }
     }
 }
 
 fn unsealed(plain: &JsValue) -> Option<Secret> {
-    if js::byte_length(plain) > MAX_SEALED {
+    if platform::byte_length(plain) > MAX_SEALED {
         return None;
     }
-    let view = js::view(plain);
-    let mut octets = vec![0; js::byte_length(plain)];
-    js::copy_octets(&mut octets, &view);
-    js::wipe(&view);
+    let view = platform::view(plain);
+    let mut octets = vec![0; platform::byte_length(plain)];
+    platform::copy_octets(&mut octets, &view);
+    platform::wipe(&view);
     strings::from_octets(octets).map(Secret::new)
 }
