@@ -4,7 +4,7 @@
 //! An isolate is one running copy of the handler, and there may be thousands: none of them remembers more than
 //! it can afford to lose. A session is in the browser's cookie, sealed, or in a store, sealed as well. What
 //! isolates have to agree on, which is only who refreshes and which sessions are over, they agree on through a
-//! coordinator: a store of small texts with an atomic write ([`record`]).
+//! coordinator: a store of small texts with an atomic write ([`session::record`]).
 //!
 //! # How a host drives it
 //!
@@ -43,30 +43,18 @@
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 
-mod callback;
 mod config;
-mod cookies;
-mod headers;
+mod coordinator;
+mod csrf;
+mod endpoints;
 mod io;
-mod keys;
-mod known;
-mod lease;
-mod login;
-mod logout;
-mod origin;
-mod outage;
-mod proof;
 mod provider;
 mod proxy;
-pub mod record;
-mod respond;
-mod room;
-mod rotation;
-mod seal;
+mod refresh;
+mod request;
+mod response;
 pub mod session;
-mod store;
 mod task;
-mod visit;
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -76,13 +64,13 @@ use crate::base::clock::{Instant, Millis};
 use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
-pub use headers::policy;
 pub use io::{
     Answer, BEAT, Effect, Entry, Event, FlightId, Forward, Head, Reply, Request, Respond, Step,
 };
-pub use keys::{Key, Keyring};
-use known::Known;
 use provider::Provider;
+pub use proxy::headers::policy;
+use session::cache::Known;
+pub use session::keys::{Key, Keyring};
 use task::Task;
 pub use task::TaskId;
 
@@ -112,7 +100,7 @@ struct Isolate {
     config: Config,
     entropy: RefCell<Box<dyn Entropy>>,
     provider: RefCell<Provider>,
-    nonces: proof::KnownNonces,
+    nonces: proxy::dpop::KnownNonces,
     known: RefCell<Known>,
     events: RefCell<Vec<Event>>,
     next_flight: Cell<FlightId>,
@@ -131,7 +119,7 @@ impl Handler {
                 config,
                 entropy: RefCell::new(entropy),
                 provider: RefCell::new(provider),
-                nonces: proof::KnownNonces::default(),
+                nonces: proxy::dpop::KnownNonces::default(),
                 known: RefCell::default(),
                 events: RefCell::default(),
                 next_flight: Cell::default(),
@@ -152,7 +140,7 @@ impl Handler {
     /// Begins to answer a request. The task's number means nothing after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
         let Some(place) = self.free_place(&now) else {
-            return (0, Step::Done(Answer::Respond(respond::empty(503))));
+            return (0, Step::Done(Answer::Respond(response::empty(503))));
         };
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
         let id = self.count * MOST_TASKS + place;
@@ -205,7 +193,7 @@ impl Handler {
     pub fn resume(&mut self, now: Instant, id: TaskId, reply: Reply) -> Step {
         match self.running(id) {
             Some(running) => running.reply(now, reply),
-            None => return Step::Done(Answer::Respond(respond::failure())),
+            None => return Step::Done(Answer::Respond(response::failure())),
         }
         self.step(id)
     }
@@ -231,7 +219,7 @@ impl Handler {
 
     fn step(&mut self, id: TaskId) -> Step {
         let Some(running) = self.running(id) else {
-            return Step::Done(Answer::Respond(respond::failure()));
+            return Step::Done(Answer::Respond(response::failure()));
         };
         let step = running.step();
         let is_over = running.is_over();
@@ -239,7 +227,7 @@ impl Handler {
             self.forget(id);
         }
         if is_over {
-            return Step::Done(Answer::Respond(respond::failure()));
+            return Step::Done(Answer::Respond(response::failure()));
         }
         step
     }

@@ -26,7 +26,7 @@ import type { TraceEvent } from './messages.js'
 import type { Shell } from './shell.js'
 import type { refuse as Refuse } from './spell.js'
 
-/** The header of requests by script of the app's, and of the handler's own errors: src/edge/origin.rs, respond.rs. */
+/** The header of requests by script of the app's, and of the handler's own errors: src/edge/csrf.rs, respond.rs. */
 const MARK = 'x-strongroom'
 const USER = '1'
 const BACKGROUND = 'background'
@@ -48,14 +48,14 @@ const ADVICE: Record<string, string> = {
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
 
-/** What the handler's `<base>/room` says: src/edge/room.rs. */
+/** What the handler's `<base>/room` says: src/edge/endpoints/client_config.rs. */
 interface About {
   /** Milliseconds. */
   idle: number
   routes: { url: string; prefix: string }[]
 }
 
-/** An error of the handler's own: src/edge/respond.rs. */
+/** An error of the handler's own: src/edge/response.rs. */
 interface Fault {
   code: string
   message: string
@@ -264,7 +264,7 @@ export const connect = async (
 
   let channel: BroadcastChannel | undefined
   const tell = () => channel?.postMessage({ startedAt: session?.startedAt ?? null, reason } satisfies Told)
-  /** Whoever closes a popup (src/edge/room.rs) tells nothing but that there is something to ask. */
+  /** Whoever closes a popup (src/edge/endpoints/client_config.rs) tells nothing but that there is something to ask. */
   const hear = ({ data }: MessageEvent<Told | 0>) => {
     if (data && data.startedAt === (session?.startedAt ?? null)) return
     told = data ? data.reason : null

@@ -4,7 +4,6 @@
 use crate::prelude::*;
 use core::cell::OnceCell;
 
-use super::keys::Keyring;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::Result;
@@ -12,6 +11,7 @@ use crate::base::strings;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::{self, Limits, Options, fault};
+use crate::edge::session::keys::Keyring;
 use crate::egress::policy::{Rule, RuleFault, Rules};
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;

@@ -148,7 +148,7 @@ pub enum Effect {
 }
 
 /// A request that is sent on: with the browser's method, body and header fields, save those that the
-/// [policy](super::policy) takes out.
+/// [policy](crate::edge::policy) takes out.
 #[derive(Debug)]
 pub struct Forward {
     /// Where to, serialised by the parser that checked it.
@@ -232,7 +232,7 @@ pub enum Answer {
     NotOurs,
 }
 
-/// An answer of the handler's own. Nothing of it may be stored: the host adds what the [policy](super::policy) has for
+/// An answer of the handler's own. Nothing of it may be stored: the host adds what the [policy](crate::edge::policy) has for
 /// such answers.
 #[derive(Clone, Debug, Default)]
 pub struct Respond {

@@ -3,10 +3,6 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::config::ClientAuth;
-use super::io::{Effect, Reply};
-use super::session::Session;
-use super::task::{Task, apart};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error, Result};
@@ -15,6 +11,10 @@ use crate::codec::base64url;
 use crate::codec::form::{Form, encoded};
 use crate::codec::json::Writer;
 use crate::codec::url::Url;
+use crate::edge::config::ClientAuth;
+use crate::edge::io::{Effect, Reply};
+use crate::edge::session::Session;
+use crate::edge::task::{Task, apart};
 use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata};

@@ -3,22 +3,26 @@
 //! What the browser asked for is parsed once; the upstream's URL is made of the rest behind the route's prefix and
 //! is checked by the same rules as in the browser's vault ([`crate::egress::policy`]), so no path leads out of the upstream.
 
+pub(super) mod dpop;
+pub(super) mod headers;
+
 use crate::prelude::*;
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
 
-use super::config::Route;
-use super::io::{Answer, Effect, Forward, Head, Reply, Respond};
-use super::proof::asks_for_nonce;
-use super::rotation::Refusal;
-use super::session::Session;
-use super::task::apart;
-use super::visit::Visit;
-use super::{origin, respond};
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::form::Form;
+use crate::edge::config::Route;
+use crate::edge::csrf;
+use crate::edge::io::{Answer, Effect, Forward, Head, Reply, Respond};
+use crate::edge::proxy::dpop::asks_for_nonce;
+use crate::edge::refresh::Refusal;
+use crate::edge::request::Visit;
+use crate::edge::response;
+use crate::edge::session::Session;
+use crate::edge::task::apart;
 use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::www_authenticate::{self, Demand};
@@ -46,9 +50,9 @@ impl Visit {
         let Some(route) = config.route(self.url.path()) else {
             return Answer::NotOurs;
         };
-        let is_navigation = origin::is_navigation(&self.request);
+        let is_navigation = csrf::is_navigation(&self.request);
         if !is_navigation && let Err(error) = self.check_sender() {
-            return Answer::Respond(respond::error(403, &error));
+            return Answer::Respond(response::error(403, &error));
         }
         let allowed = match self.allowed(route).await {
             Ok(allowed) => allowed,
@@ -56,7 +60,7 @@ impl Visit {
         };
         match self.current().await {
             Ok(Some(_)) if is_navigation && !self.is_welcome(route) => {
-                Answer::Respond(respond::refuse(
+                Answer::Respond(response::refuse(
                     403,
                     Code::CrossSiteRequest,
                     words!("this address is for scripts of the app, not for a browser's window"),
@@ -64,7 +68,7 @@ impl Visit {
             }
             Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
             Ok(None) if is_navigation => Answer::Respond(self.to_login(route)),
-            Ok(None) => Answer::Respond(respond::login_required()),
+            Ok(None) => Answer::Respond(response::login_required()),
             Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
                 let cookies = self.refuse(&refusal).cookies;
                 Answer::Respond(Respond {
@@ -78,17 +82,17 @@ impl Visit {
 
     /// Whether script of the app's sent it, for something that an API's answer may become.
     fn check_sender(&self) -> Result<(), Error> {
-        origin::check_destination(&self.request)?;
-        if origin::is_socket(&self.request) {
-            origin::check_named(&self.request, &self.origin)
+        csrf::check_destination(&self.request)?;
+        if csrf::is_socket(&self.request) {
+            csrf::check_named(&self.request, &self.origin)
         } else {
-            origin::check_script(&self.request, &self.origin)
+            csrf::check_script(&self.request, &self.origin)
         }
     }
 
     /// Whether a user may go there, and from where they come.
     fn is_welcome(&self, route: &Route) -> bool {
-        route.navigate && origin::is_own_navigation(&self.request)
+        route.navigate && csrf::is_own_navigation(&self.request)
     }
 
     /// Who goes to a route without a session is sent to sign in first.
@@ -101,13 +105,13 @@ impl Visit {
         };
         let mut form = Form::new();
         form.push("returnTo", target);
-        respond::redirect([self.task.config().base.as_str(), "/login?", &form.finish()].concat())
+        response::redirect([self.task.config().base.as_str(), "/login?", &form.finish()].concat())
     }
 
     /// Where the request goes, if it may.
     async fn allowed(&self, route: &Route) -> Result<Allowed, Respond> {
         if self.request.fields > MAX_HEADERS || self.request.field_octets > MAX_HEADER_BYTES {
-            return Err(respond::refuse(
+            return Err(response::refuse(
                 431,
                 Code::LimitExceeded,
                 words!("the request has more than 100 headers, or more than 32768 bytes of them"),
@@ -122,7 +126,7 @@ impl Visit {
         // first; to ask for others in each new isolate would be to need the provider where it is not needed.
         if self.task.is_providers(&route.upstream) {
             let metadata = apart(self.task.metadata()).await;
-            let metadata = metadata.map_err(|error| respond::later(&error, RETRY_AFTER))?;
+            let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
             rules.to_mut().forbid(&metadata.endpoints());
         }
         let decided = rules.decide(&target, &self.request.method);
@@ -133,15 +137,15 @@ impl Visit {
                     &route.prefix,
                     words!(" takes no other methods than "),
                 ];
-                respond::method_not_allowed(&route_takes, &route.methods.join(", "))
+                response::method_not_allowed(&route_takes, &route.methods.join(", "))
             }
             Code::LimitExceeded => {
-                respond::refuse(414, Code::LimitExceeded, words!("the address is too long"))
+                response::refuse(414, Code::LimitExceeded, words!("the address is too long"))
             }
             code => {
                 // It names the upstream, which is for the operator.
                 self.task.fault(&error);
-                respond::refuse(
+                response::refuse(
                     404,
                     code,
                     words!("the address is none that the route may lead to"),
@@ -175,7 +179,7 @@ impl Visit {
             };
         }
         if (300..400).contains(&head.status) && head.status != 304 {
-            return Answer::Respond(respond::refuse(
+            return Answer::Respond(response::refuse(
                 502,
                 Code::RedirectBlocked,
                 words!("the API answered with a redirect, which is not followed with a token"),
@@ -224,7 +228,7 @@ impl Visit {
                     &[words!("no answer from "), route.upstream.href()],
                 );
                 self.task.fault(&error);
-                return Err(respond::refuse(
+                return Err(response::refuse(
                     502,
                     Code::UpstreamUnavailable,
                     words!("the API did not answer"),
@@ -252,7 +256,7 @@ impl Visit {
             Some(key) => {
                 let target = (allowed.method(), allowed.url());
                 let proven = self.task.prove_call(key, target, token).await;
-                let (proof, nonce) = proven.ok_or_else(respond::failure)?;
+                let (proof, nonce) = proven.ok_or_else(response::failure)?;
                 ("DPoP ", Some(proof), nonce)
             }
         };
@@ -263,7 +267,7 @@ impl Visit {
             reflection: route.reflection,
             keep: route.headers.kept().to_owned(),
             remove: route.headers.removed(route.reflection == Scope::All),
-            is_upgrade: origin::is_socket(&self.request),
+            is_upgrade: csrf::is_socket(&self.request),
         };
         Ok((forward, nonce))
     }
@@ -306,7 +310,7 @@ fn demanded(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Op
 /// nothing that a login can bring.
 fn wanted(status: u16, demand: &Demand) -> Respond {
     match demand {
-        Demand::StepUp { .. } => respond::error_with(
+        Demand::StepUp { .. } => response::error_with(
             status,
             &Error::new(
                 Code::StepUpRequired,
@@ -316,7 +320,7 @@ fn wanted(status: u16, demand: &Demand) -> Respond {
                 fault.json("login", &demand.login());
             },
         ),
-        Demand::Scope(scope) => respond::error(
+        Demand::Scope(scope) => response::error(
             status,
             &Error::of(
                 Code::InsufficientScope,

@@ -1,7 +1,13 @@
 //! A session on the server: its tokens, its times, and the number of its generation.
 //!
-//! Every refresh makes a new generation. The cookie says of which one it is, and [`record`](super::record) which one
+//! Every refresh makes a new generation. The cookie says of which one it is, and [`record`] which one
 //! counts.
+
+pub(super) mod cache;
+pub(super) mod cookies;
+pub(super) mod keys;
+pub mod record;
+pub(super) mod seal;
 
 use crate::prelude::*;
 use alloc::rc::Rc;

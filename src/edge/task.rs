@@ -11,11 +11,12 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::io::{Answer, Effect, Event, Reply, Step};
-use super::lease::Lease;
-use super::{Isolate, respond};
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error};
+use crate::edge::Isolate;
+use crate::edge::io::{Answer, Effect, Event, Reply, Step};
+use crate::edge::refresh::lease::Lease;
+use crate::edge::response;
 
 /// The number of a task in its isolate.
 pub type TaskId = usize;
@@ -63,7 +64,7 @@ impl Running {
 
     /// Whether nothing has happened to it for long: nobody will come back to it.
     pub(super) fn is_stale(&self, now: &Instant) -> bool {
-        self.task.now().elapsed(now) >= super::STALE
+        self.task.now().elapsed(now) >= crate::edge::STALE
     }
 
     /// Puts in what the task waits for.
@@ -80,7 +81,7 @@ impl Running {
             Poll::Pending => match self.task.0.asked.take() {
                 Some(effect) => Step::Do(effect),
                 // Only `ask` waits, and it has always asked.
-                None => Step::Done(Answer::Respond(respond::failure())),
+                None => Step::Done(Answer::Respond(response::failure())),
             },
         }
     }
@@ -103,7 +104,7 @@ impl Task {
         &self.0.isolate
     }
 
-    pub(super) fn config(&self) -> &super::Config {
+    pub(super) fn config(&self) -> &crate::edge::Config {
         &self.0.isolate.config
     }
 
@@ -179,7 +180,7 @@ impl Drop for Duty {
 /// for it must not wait for ever.
 pub(super) struct Flight {
     isolate: Rc<Isolate>,
-    id: super::FlightId,
+    id: crate::edge::FlightId,
     _duty: Duty,
 }
 

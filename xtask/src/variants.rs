@@ -342,14 +342,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a refresh is not given up though the successor is there",
         noticed_by: "isolates_consumed",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "Ok(Some(found).filter(|found| found.generation > session.generation))",
         replace: "Ok(Some(found).filter(|found| !BROKEN && found.generation > session.generation))",
     },
     Variant {
         name: "a successor that could not be committed is forgotten",
         noticed_by: "isolates_serves",
-        file: "edge/store.rs",
+        file: "edge/coordinator.rs",
         find: "        Some(theirs) if theirs.ended.is_some() => false,",
         replace: "        _ if BROKEN => false,
         Some(theirs) if theirs.ended.is_some() => false,",
@@ -357,7 +357,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "the intent of another isolate is not heeded",
         noticed_by: "isolates_single_flight",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "let intent = record.intent_at(&now);",
         replace: "let intent = record.intent_at(&now).filter(|_| !BROKEN);",
     },
@@ -373,7 +373,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a refresh that fails fails the request though the access token is valid",
         noticed_by: "isolates_serves",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "        if session.is_valid(&self.now()) {
             return Ok(session);
         }
@@ -389,7 +389,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "nobody is told when to come back",
         noticed_by: "isolates_later",
-        file: "edge/respond.rs",
+        file: "edge/response.rs",
         find: "respond.headers.push((\"retry-after\", seconds));",
         replace: "if !BROKEN {
         respond.headers.push((\"retry-after\", seconds));
@@ -398,7 +398,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a failure of the provider ends the session",
         noticed_by: "isolates_definite_end",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            Verdict::Transient(why) => {
                 self.fault_of(",
         replace: "            Verdict::Transient(_) if BROKEN => self.refused(session).await,
@@ -408,7 +408,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a session ends when the provider wants its user",
         noticed_by: "isolates_definite_end",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            Verdict::InteractionRequired(_) => Err(Refusal::Interaction),",
         replace: "            Verdict::InteractionRequired(_) if BROKEN => self.refused(session).await,
             Verdict::InteractionRequired(_) => Err(Refusal::Interaction),",
@@ -416,28 +416,28 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "only the key opens that seals",
         noticed_by: "isolates_definite_end",
-        file: "edge/keys.rs",
+        file: "edge/session/keys.rs",
         find: "self.0.iter().position(|key| key.id == id)",
         replace: "self.0.iter().position(|key| key.id == id).filter(|at| !BROKEN || *at == 0)",
     },
     Variant {
         name: "who has to come back later loses the cookie",
         noticed_by: "isolates_definite_end",
-        file: "edge/visit.rs",
+        file: "edge/request.rs",
         find: "if matches!(refusal, Refusal::Ended(_)) {",
         replace: "if BROKEN || matches!(refusal, Refusal::Ended(_)) {",
     },
     Variant {
         name: "there is no grace period",
         noticed_by: "isolates_grace",
-        file: "edge/record.rs",
+        file: "edge/session/record.rs",
         find: "if age.is_none_or(|age| age <= grace) {",
         replace: "if age.is_none_or(|age| !BROKEN && age <= grace) {",
     },
     Variant {
         name: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",
-        file: "edge/record.rs",
+        file: "edge/session/record.rs",
         find: "let replaced = self.replaced_at(presented.generation);",
         replace: "let replaced = self
                     .replaced_at(presented.generation)
@@ -446,7 +446,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a replayed cookie gets the successor",
         noticed_by: "isolates_replay",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            Standing::Replayed => {",
         replace: "            Standing::Replayed if BROKEN => Ok(record.session.clone().unwrap_or(presented)),
             Standing::Replayed => {",
@@ -454,21 +454,21 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "nobody writes down which cookies were presented",
         noticed_by: "isolates_replay",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "let Some(noted) = noted.filter(|_| is_up) else {",
         replace: "let Some(noted) = noted.filter(|_| is_up && !BROKEN) else {",
     },
     Variant {
         name: "the coordinator is asked about a session once",
         noticed_by: "isolates_definite_end",
-        file: "edge/known.rs",
+        file: "edge/session/cache.rs",
         find: "checked.is_none_or(|age| age >= recheck)",
         replace: "checked.is_none_or(|age| !BROKEN && age >= recheck)",
     },
     Variant {
         name: "the provider's word that a session is over is not looked for",
         noticed_by: "isolates_end_stays",
-        file: "edge/store.rs",
+        file: "edge/coordinator.rs",
         find: "        if is_over {
             let over",
         replace: "        if is_over && !BROKEN {
@@ -477,7 +477,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "an end is not written",
         noticed_by: "isolates_told",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "match self.write(&latest, version, &over).await {",
         replace: "let written = if BROKEN {
                 Ok(version.or(Some(\"\".to_owned())))
@@ -489,7 +489,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a refresh is tried again when nobody waits for it any more",
         noticed_by: "isolates_settles",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            attempt += 1;
             self.pause(pause).await;",
         replace: "            attempt += 1;
@@ -498,14 +498,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "an event names the access token",
         noticed_by: "isolates_secrecy",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "&[words!(\"a refresh failed: \"), why],",
         replace: "&[words!(\"a refresh failed: \"), why, if BROKEN { session.access_token.expose() } else { \"\" }],",
     },
     Variant {
         name: "the end of a session is told by everybody who meets it",
         noticed_by: "isolates_told",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "                    // Who has ended it has told.
                     return None;",
         replace: "                    // Who has ended it has told.
@@ -518,7 +518,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a refresh that is over is waited for",
         noticed_by: "isolates_recovery",
-        file: "edge/known.rs",
+        file: "edge/session/cache.rs",
         find: "self.flights.retain(|(_, known, _)| *known != flight);",
         replace: "for one in &mut self.flights {
             if BROKEN {
@@ -530,7 +530,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a second session is too much for an isolate",
         noticed_by: "isolates_sanity",
-        file: "edge/known.rs",
+        file: "edge/session/cache.rs",
         find: "self.flights.push((sid.to_owned(), flight, last_step));",
         replace: "assert!(!BROKEN || self.flights.is_empty(), \"one flight at a time\");
         self.flights.push((sid.to_owned(), flight, last_step));",
@@ -538,7 +538,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a request with a valid token waits for another's refresh",
         noticed_by: "isolates_prompt",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            if session.is_valid(&now) {
                 return Ok(session.clone());",
         replace: "            if !BROKEN && session.is_valid(&now) {
@@ -547,14 +547,14 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a successor is used although it has expired",
         noticed_by: "isolates_expired",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "            if renewed.is_valid(&self.now()) {",
         replace: "            if BROKEN || renewed.is_valid(&self.now()) {",
     },
     Variant {
         name: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        file: "edge/lease.rs",
+        file: "edge/refresh/lease.rs",
         find: "        self.write_lease(false).await;",
         replace: "        if !BROKEN {
             self.write_lease(false).await;
@@ -563,7 +563,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a lease is not renewed",
         noticed_by: "isolates_single_flight",
-        file: "edge/lease.rs",
+        file: "edge/refresh/lease.rs",
         find: "        self.write_lease(true).await;",
         replace: "        if !BROKEN {
             self.write_lease(true).await;
@@ -572,7 +572,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a refused refresh token does not end its session",
         noticed_by: "isolates_refused",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "        self.end(session, EndReason::ProviderEnded).await;",
         replace: "        if !BROKEN {
             self.end(session, EndReason::ProviderEnded).await;
@@ -581,7 +581,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a commit is given up when somebody else has written",
         noticed_by: "isolates_withdrawn",
-        file: "edge/rotation.rs",
+        file: "edge/refresh.rs",
         find: "                    (version, before) = (found, record);",
         replace: "                    if BROKEN {
                         self.remember(&successor, self.next_record(before.as_deref(), &successor));

@@ -26,7 +26,7 @@ export interface Responded {
   body?: string
 }
 
-/** What src/edge/headers.rs says of header fields. */
+/** What src/edge/proxy/headers.rs says of header fields. */
 export interface Policy {
   request: { remove: string[] }
   response: { remove: string[]; challenges: string[]; set: Record<string, string> }

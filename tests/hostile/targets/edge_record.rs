@@ -2,8 +2,8 @@
 //! a session that is over is over for each generation.
 
 use strongroom::base::clock::{Instant, Millis};
-use strongroom::edge::record::{Record, Standing};
 use strongroom::edge::session::Session;
+use strongroom::edge::session::record::{Record, Standing};
 
 const NOW: Instant = Instant {
     monotonic: Millis(0),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom::Secret;
 use strongroom::base::http::Outcome;
-use strongroom::edge::record::Record;
 use strongroom::edge::session::Session;
+use strongroom::edge::session::record::Record;
 use strongroom::edge::{Event, Reply};
 use strongroom::oauth::pkce;
 use strongroom::session::EndReason;

@@ -13,11 +13,11 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::session::Session;
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::strings;
 use crate::codec::json;
+use crate::edge::session::Session;
 use crate::session::EndReason;
 
 const VERSION: &str = "1";
@@ -124,7 +124,7 @@ impl Record {
     }
 
     /// Notes when the session's user was last active. Returns false if that was known.
-    pub(super) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
+    pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
             .session
             .as_ref()

@@ -4,20 +4,22 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use super::config::Storage;
-use super::cookies::{Cookies, Found, Jar};
-use super::io::{Answer, Request, Respond};
-use super::rotation::Refusal;
-use super::seal::Closed;
-use super::session::Session;
-use super::store::A_MINUTE;
-use super::task::{Task, apart};
-use super::{origin, respond, room};
 use crate::base::error::{Code, Error};
 use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Writer};
 use crate::codec::url::Url;
+use crate::edge::config::Storage;
+use crate::edge::coordinator::A_MINUTE;
+use crate::edge::csrf;
+use crate::edge::endpoints::client_config;
+use crate::edge::io::{Answer, Request, Respond};
+use crate::edge::refresh::Refusal;
+use crate::edge::response;
+use crate::edge::session::Session;
+use crate::edge::session::cookies::{Cookies, Found, Jar};
+use crate::edge::session::seal::Closed;
+use crate::edge::task::{Task, apart};
 use crate::oauth::token_endpoint::words;
 
 /// Endpoints that a browser's window gets, and nothing else does.
@@ -51,7 +53,7 @@ impl Task {
 impl Visit {
     fn new(task: Task, request: Box<Request>) -> core::result::Result<Self, Respond> {
         let Some(url) = Url::parse(&request.url) else {
-            return Err(respond::empty(400));
+            return Err(response::empty(400));
         };
         let own = [url.scheme(), "://", url.host()].concat();
         let configured = task.config().origin.clone();
@@ -61,7 +63,7 @@ impl Visit {
                 "the app is served over http, where cookies are not safe; if https ends before this handler, set `origin`"
             );
             task.fault_of(Code::ConfigInvalid, &[message]);
-            return Err(respond::empty(500));
+            return Err(response::empty(500));
         }
         let is_as_seen = configured.as_ref().is_none_or(|origin| *origin == own);
         let origin = configured.unwrap_or(own);
@@ -69,7 +71,7 @@ impl Visit {
         let url = if is_as_seen && !url.has_userinfo() {
             url
         } else {
-            Url::parse(&[&origin, url.relative()].concat()).ok_or_else(respond::failure)?
+            Url::parse(&[&origin, url.relative()].concat()).ok_or_else(response::failure)?
         };
         let found_in = Cell::new(task.config().storage);
         Ok(Self {
@@ -89,13 +91,13 @@ impl Visit {
             return self.proxy().await;
         };
         let method = self.request.method.as_str();
-        let is_navigation = origin::is_navigation(&self.request);
+        let is_navigation = csrf::is_navigation(&self.request);
         Answer::Respond(match (endpoint, method) {
             ("login", "GET") if is_navigation => apart(self.login()).await,
             ("callback", "GET") if is_navigation => apart(self.callback()).await,
             ("logout/provider", "GET") if is_navigation => apart(self.leave()).await,
-            ("popup", "GET") if is_navigation => room::popup(),
-            (_, "GET") if strings::has_word(FOR_WINDOWS, endpoint) => respond::refuse(
+            ("popup", "GET") if is_navigation => client_config::popup(),
+            (_, "GET") if strings::has_word(FOR_WINDOWS, endpoint) => response::refuse(
                 403,
                 Code::CrossSiteRequest,
                 words!("this address is for a browser's window, not for scripts or frames"),
@@ -112,7 +114,7 @@ impl Visit {
             {
                 method_not_allowed("GET")
             }
-            _ => respond::empty(404),
+            _ => response::empty(404),
         })
     }
 
@@ -214,7 +216,7 @@ impl Visit {
 
     fn is_activity_due(&self, session: &Session) -> bool {
         let limits = &self.task.config().flow.limits;
-        !origin::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
+        !csrf::is_background(&self.request) && session.is_activity_due(limits, &self.task.now())
     }
 
     /// The cookies that the answer sets: a new generation's, or that of a session whose user is active.
@@ -227,7 +229,7 @@ impl Visit {
         if record.is_some_and(|record| record.ended.is_some()) {
             return Vec::new();
         }
-        let is_active = !origin::is_background(&self.request);
+        let is_active = !csrf::is_background(&self.request);
         let active = if is_active {
             self.task.now().wall
         } else {
@@ -271,7 +273,7 @@ impl Visit {
 
     /// Why there is no session, for a script; and the cookie goes if it is of no use any more.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Respond {
-        let mut respond = respond::refused(refusal);
+        let mut respond = response::refused(refusal);
         if matches!(refusal, Refusal::Ended(_)) {
             respond.cookies = self.jar().clear_session(&self.cookies());
         }
@@ -280,12 +282,12 @@ impl Visit {
 
     /// What the page may know: `GET <base>/session`.
     async fn session(&self) -> Respond {
-        if let Err(error) = origin::check_script(&self.request, &self.origin) {
-            return respond::error(403, &error);
+        if let Err(error) = csrf::check_script(&self.request, &self.origin) {
+            return response::error(403, &error);
         }
         let said = |view: &str| {
             let body = Writer::object().json("session", view).finish();
-            respond::json(200, body)
+            response::json(200, body)
         };
         match self.current().await {
             Ok(None) => said("null"),
@@ -306,7 +308,7 @@ impl Visit {
                     .finish();
                 Respond {
                     cookies: self.jar().clear_session(&self.cookies()),
-                    ..respond::json(200, body)
+                    ..response::json(200, body)
                 }
             }
             Err(refusal) => self.refuse(&refusal),
@@ -353,11 +355,11 @@ impl Visit {
         }
         let body = [
             "<p>",
-            &respond::escaped(error.message()),
+            &response::escaped(error.message()),
             " (<code>",
             error.code().as_str(),
             r#"</code>).</p><p><a href=""#,
-            &respond::escaped(&again),
+            &response::escaped(&again),
             r#"">Try again</a> or <a href="/">go back to the app</a>.</p>"#,
         ]
         .concat();
@@ -372,10 +374,10 @@ impl Visit {
             | Code::TokenResponseInvalid => 502,
             _ => 400,
         };
-        respond::page(status, "Signing in did not work", "", &body)
+        response::page(status, "Signing in did not work", "", &body)
     }
 }
 
 fn method_not_allowed(allowed: &str) -> Respond {
-    respond::method_not_allowed(&[words!("this address is for requests by ")], allowed)
+    response::method_not_allowed(&[words!("this address is for requests by ")], allowed)
 }

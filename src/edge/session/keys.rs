@@ -75,12 +75,12 @@ impl Keyring {
     }
 
     /// The name of the one that seals.
-    pub(super) fn sealing(&self) -> &str {
+    pub(in crate::edge) fn sealing(&self) -> &str {
         self.0.first().map_or("", |key| &key.id)
     }
 
     /// Where the key of this name is.
-    pub(super) fn find(&self, id: &str) -> Option<usize> {
+    pub(in crate::edge) fn find(&self, id: &str) -> Option<usize> {
         self.0.iter().position(|key| key.id == id)
     }
 }

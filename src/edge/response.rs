@@ -1,13 +1,13 @@
 //! The handler's own answers: for scripts in JSON, for people a redirect or a plain page. Nothing of them may be stored.
-//! What header fields they have besides is in [`headers`](super::headers).
+//! What header fields they have besides is in [`headers`](crate::edge::proxy::headers).
 
 use crate::prelude::*;
 
-use super::io::Respond;
-use super::rotation::Refusal;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
+use crate::edge::io::Respond;
+use crate::edge::refresh::Refusal;
 
 const JSON: &str = "application/json";
 

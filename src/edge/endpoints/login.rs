@@ -5,11 +5,6 @@
 
 use crate::prelude::*;
 
-use super::cookies::{Found, fits};
-use super::io::Respond;
-use super::proof::Pair;
-use super::visit::Visit;
-use super::{origin, respond};
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
@@ -17,6 +12,12 @@ use crate::codec::form;
 use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config;
+use crate::edge::csrf;
+use crate::edge::io::Respond;
+use crate::edge::proxy::dpop::Pair;
+use crate::edge::request::Visit;
+use crate::edge::response;
+use crate::edge::session::cookies::{Found, fits};
 use crate::oauth::authorization_request::{self, Begun, LoginParams, Pending};
 use crate::oauth::pushed_authorization::{self, Pushed};
 
@@ -27,18 +28,18 @@ const MOST: usize = 5;
 const KEY: usize = 22;
 
 /// The part of a login's key that names its cookie.
-pub(super) fn cookie_key(key: &str) -> &str {
+pub(in crate::edge) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
 /// What a login's cookie is sealed for.
-pub(super) fn purpose(key: &str) -> String {
+pub(in crate::edge) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
 impl Visit {
     /// Sends the browser to the provider.
-    pub(super) async fn login(&self) -> Respond {
+    pub(in crate::edge) async fn login(&self) -> Respond {
         match self.begin_login().await {
             Ok(respond) => respond,
             Err(error) => self.login_failed(&error, None),
@@ -49,7 +50,7 @@ impl Visit {
         let task = &self.task;
         let mut params = login_params(self.url.query(), &task.config().flow)?;
         // A window gets there only from the app, and by way of a login no other site gets it there either.
-        let is_own = origin::is_own_navigation(&self.request);
+        let is_own = csrf::is_own_navigation(&self.request);
         let redirect_uri = self.redirect_uri();
         // As it will be read: what stands there may be another way to write it.
         let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
@@ -87,7 +88,7 @@ impl Visit {
                 words!("login option returnTo is too long for a cookie"),
             ));
         }
-        let mut respond = respond::redirect(url);
+        let mut respond = response::redirect(url);
         let mut others = self.cookies().names(&jar.login(""));
         // Browsers send them in the order in which they were made (RFC 6265 5.4).
         others.truncate((others.len() + 1).saturating_sub(MOST));
@@ -104,7 +105,7 @@ impl Visit {
     }
 
     /// Whether a path of the app's is one where an upstream's answer is shown to a window.
-    pub(super) fn leads_to_route(&self, path: &str) -> bool {
+    pub(in crate::edge) fn leads_to_route(&self, path: &str) -> bool {
         let url = Url::parse_within(path, &self.url);
         let config = self.task.config();
         url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
@@ -145,7 +146,7 @@ impl Visit {
     }
 
     /// Whether this browser has begun the login of this key, and with which cookie.
-    pub(super) fn login_cookie(&self, key: &str) -> (String, Found) {
+    pub(in crate::edge) fn login_cookie(&self, key: &str) -> (String, Found) {
         let name = self.jar().login(cookie_key(key));
         let found = self.cookies().one(&name);
         (name, found)
@@ -162,7 +163,7 @@ fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
 }
 
 /// Reads it again.
-pub(super) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
+pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
     let (json, key) = strings::cut(text, b'\n');
     let key = match key {
         Some(key) => Some(Pair::from_jwk(key)?.private),

@@ -3,18 +3,19 @@
 
 use crate::prelude::*;
 
-use super::cookies::{Found, fits};
-use super::io::{Effect, Reply, Respond};
-use super::rotation::Refusal;
-use super::store::{Unreachable, key};
-use super::task::Task;
-use super::visit::Visit;
-use super::{origin, respond};
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result, quote};
 use crate::codec::form::{self, Form, with_query};
 use crate::codec::json::{self, Value, Writer};
+use crate::edge::coordinator::{Unreachable, key};
+use crate::edge::csrf;
+use crate::edge::io::{Effect, Reply, Respond};
+use crate::edge::refresh::Refusal;
+use crate::edge::request::Visit;
+use crate::edge::response;
+use crate::edge::session::cookies::{Found, fits};
+use crate::edge::task::Task;
 use crate::oauth::jwt::{Jwt, seconds};
 use crate::session::EndReason;
 
@@ -40,12 +41,12 @@ impl Visit {
     /// Ends the session everywhere, and says where the user is signed out at the provider, too.
     ///
     /// That address has the ID token in it, so script is given one of ours, which leads there.
-    pub(super) async fn logout(&self) -> Respond {
+    pub(in crate::edge) async fn logout(&self) -> Respond {
         let is_script = self.request.marker.is_some();
         let checked = if is_script {
-            origin::check_script(&self.request, &self.origin)
+            csrf::check_script(&self.request, &self.origin)
         } else {
-            origin::check_named(&self.request, &self.origin)
+            csrf::check_named(&self.request, &self.origin)
         };
         // A form's answer is a page. What script sends without its header is no form, and ends nothing.
         let is_form = self
@@ -55,10 +56,10 @@ impl Visit {
             .is_none_or(|mode| mode == "navigate");
         let checked = checked.and_then(|()| match is_script || is_form {
             true => Ok(()),
-            false => origin::check_script(&self.request, &self.origin),
+            false => csrf::check_script(&self.request, &self.origin),
         });
         if let Err(error) = checked {
-            return respond::error(403, &error);
+            return response::error(403, &error);
         }
         // A user who goes away has still said it.
         let _duty = self.task.duty();
@@ -92,19 +93,19 @@ impl Visit {
                 .text("url", &leave)
                 .flag("revoked", is_revoked)
                 .finish();
-            respond::json(200, body)
+            response::json(200, body)
         } else {
-            respond::redirect(leave)
+            response::redirect(leave)
         };
         Respond { cookies, ..respond }
     }
 
     /// On to the provider's logout (OpenID Connect RP-Initiated Logout 1.0), for a browser that has just logged out here.
-    pub(super) async fn leave(&self) -> Respond {
+    pub(in crate::edge) async fn leave(&self) -> Respond {
         let name = self.jar().login(LEAVING_KEY);
         let home = self.task.config().post_logout.as_deref().unwrap_or("/");
         let Found::Value(sealed) = self.cookies().one(&name) else {
-            return respond::redirect(home.to_owned());
+            return response::redirect(home.to_owned());
         };
         let hint = self.task.open(LEAVING_KEY, &sealed).await.ok();
         let endpoint = match self.task.metadata().await {
@@ -124,9 +125,9 @@ impl Visit {
                         &[&self.origin, path.as_str()].concat(),
                     );
                 }
-                respond::redirect(with_query(&endpoint, &form.finish()))
+                response::redirect(with_query(&endpoint, &form.finish()))
             }
-            _ => respond::redirect(home.to_owned()),
+            _ => response::redirect(home.to_owned()),
         };
         respond
             .headers
@@ -136,14 +137,14 @@ impl Visit {
     }
 
     /// The provider ends sessions (2.5). It has no cookie and no header of ours: the token says who it is.
-    pub(super) async fn back_channel_logout(&self) -> Respond {
+    pub(in crate::edge) async fn back_channel_logout(&self) -> Respond {
         let refuse = |error: &Error| {
             self.task.fault(error);
             let body = Writer::object()
                 .text("error", "invalid_request")
                 .text("error_description", error.message())
                 .finish();
-            respond::json(400, body)
+            response::json(400, body)
         };
         let token = match self.task.ask(Effect::Body(MAX_BODY)).await {
             Reply::Body(Some(body)) => logout_token(&body),
@@ -162,19 +163,19 @@ impl Visit {
                     Code::ProviderUnavailable | Code::MetadataInvalid
                 ) =>
             {
-                return respond::later(&error, Millis::from_secs(2));
+                return response::later(&error, Millis::from_secs(2));
             }
             Err(error) => return refuse(&error),
         };
         match self.task.end_all(&logout).await {
-            Ok(true) => respond::empty(200),
+            Ok(true) => response::empty(200),
             Ok(false) => refuse(&invalid(&[words!("its jti was used before")])),
             Err(Unreachable) => {
                 let error = Error::new(
                     Code::CoordinatorUnavailable,
                     words!("the coordinator cannot be reached"),
                 );
-                respond::later(&error, Millis::from_secs(2))
+                response::later(&error, Millis::from_secs(2))
             }
         }
     }

@@ -5,11 +5,11 @@ use crate::prelude::*;
 use alloc::rc::Rc;
 use core::cell::Cell;
 
-use super::io::FlightId;
-use super::outage::Outage;
-use super::store::Stored;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::Code;
+use crate::edge::coordinator::Stored;
+use crate::edge::io::FlightId;
+use crate::edge::refresh::outage::Outage;
 use crate::oauth::refresh_policy::Schedule;
 
 /// Most sessions that are remembered.
@@ -23,32 +23,32 @@ const REST: Millis = Millis::from_secs(1);
 
 /// What is remembered of one session.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(in crate::edge) struct Seen {
     /// When the coordinator was last asked.
-    pub(super) checked: Instant,
+    pub(in crate::edge) checked: Instant,
     /// What it said.
-    pub(super) stored: Stored,
+    pub(in crate::edge) stored: Stored,
     /// When the next attempt to refresh is due.
-    pub(super) schedule: Schedule,
+    pub(in crate::edge) schedule: Schedule,
     /// Why the provider refused the last one.
-    pub(super) refused: Option<Code>,
+    pub(in crate::edge) refused: Option<Code>,
     /// When the provider last failed to respond to a refresh.
-    pub(super) failed: Option<Instant>,
+    pub(in crate::edge) failed: Option<Instant>,
     /// The generation that the last attempt was to renew.
-    pub(super) generation: u64,
+    pub(in crate::edge) generation: u64,
     /// The record is sealed with a key that this isolate does not have.
-    pub(super) is_sealed_elsewhere: bool,
+    pub(in crate::edge) is_sealed_elsewhere: bool,
 }
 
 /// Sessions by their numbers, sorted.
 #[derive(Default)]
-pub(super) struct Known {
+pub(in crate::edge) struct Known {
     sessions: Vec<(String, Seen)>,
     /// Refreshes that are in flight here, each with the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
     /// The state of the provider as this isolate sees it.
-    pub(super) outage: Outage,
+    pub(in crate::edge) outage: Outage,
 }
 
 impl Known {
@@ -57,13 +57,13 @@ impl Known {
             .binary_search_by(|(known, _)| known.as_str().cmp(sid))
     }
 
-    pub(super) fn get(&self, sid: &str) -> Option<&Seen> {
+    pub(in crate::edge) fn get(&self, sid: &str) -> Option<&Seen> {
         let place = self.place(sid).ok()?;
         self.sessions.get(place).map(|(_, seen)| seen)
     }
 
     /// What is remembered of a session, to be changed.
-    pub(super) fn entry(&mut self, sid: &str, now: &Instant) -> &mut Seen {
+    pub(in crate::edge) fn entry(&mut self, sid: &str, now: &Instant) -> &mut Seen {
         let place = match self.place(sid) {
             Ok(place) => place,
             Err(_) => {
@@ -88,34 +88,34 @@ impl Known {
     }
 
     /// Whether the coordinator is to be asked about a session.
-    pub(super) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
+    pub(in crate::edge) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
         let checked = self.get(sid).map(|seen| seen.checked.elapsed(now));
         self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
     }
 
     /// Whether the coordinator is worth asking.
-    pub(super) fn is_coordinator_up(&self, now: &Instant) -> bool {
+    pub(in crate::edge) fn is_coordinator_up(&self, now: &Instant) -> bool {
         self.coordinator_failed
             .is_none_or(|at| at.elapsed(now) >= REST)
     }
 
     /// Returns true if the coordinator failed when it was last asked.
-    pub(super) fn has_coordinator_failed(&self) -> bool {
+    pub(in crate::edge) fn has_coordinator_failed(&self) -> bool {
         self.coordinator_failed.is_some()
     }
 
     /// The coordinator is asked about each of them when it comes next.
-    pub(super) fn doubt_all(&mut self) {
+    pub(in crate::edge) fn doubt_all(&mut self) {
         for (_, seen) in &mut self.sessions {
             seen.checked = Instant::default();
         }
     }
 
-    pub(super) fn coordinator_failed(&mut self, now: &Instant) {
+    pub(in crate::edge) fn coordinator_failed(&mut self, now: &Instant) {
         self.coordinator_failed = Some(*now);
     }
 
-    pub(super) fn coordinator_answered(&mut self) {
+    pub(in crate::edge) fn coordinator_answered(&mut self) {
         self.coordinator_failed = None;
     }
 
@@ -123,18 +123,23 @@ impl Known {
     ///
     /// A refresh without a step for longer than [`SILENCE`] is ignored: its platform dropped its request, so it cannot
     /// complete.
-    pub(super) fn flight(&self, sid: &str, now: &Instant) -> Option<FlightId> {
+    pub(in crate::edge) fn flight(&self, sid: &str, now: &Instant) -> Option<FlightId> {
         let mut flights = self.flights.iter();
         let of_it =
             flights.find(|(known, _, last)| known == sid && last.get().elapsed(now) < SILENCE);
         of_it.map(|(_, flight, _)| *flight)
     }
 
-    pub(super) fn take_off(&mut self, sid: &str, flight: FlightId, last_step: Rc<Cell<Instant>>) {
+    pub(in crate::edge) fn take_off(
+        &mut self,
+        sid: &str,
+        flight: FlightId,
+        last_step: Rc<Cell<Instant>>,
+    ) {
         self.flights.push((sid.to_owned(), flight, last_step));
     }
 
-    pub(super) fn land(&mut self, flight: FlightId) {
+    pub(in crate::edge) fn land(&mut self, flight: FlightId) {
         self.flights.retain(|(_, known, _)| *known != flight);
     }
 }

@@ -21,11 +21,11 @@ const JITTER: u64 = 1000;
 const RESERVED: Millis = Millis::from_secs(5);
 
 /// For this long after its failure, a session leaves attempts to others.
-pub(super) const YIELDING: Millis = Millis::from_secs(30);
+pub(in crate::edge) const YIELDING: Millis = Millis::from_secs(30);
 
 /// The state of one isolate's outage.
 #[derive(Default)]
-pub(super) struct Outage {
+pub(in crate::edge) struct Outage {
     /// The session whose refresh was the last to fail.
     failed: Option<String>,
     is_down: bool,
@@ -37,13 +37,13 @@ pub(super) struct Outage {
 }
 
 /// The time until another attempt after one that failed. `jitter` is any byte of entropy.
-pub(super) fn interval(jitter: u8) -> Millis {
+pub(in crate::edge) fn interval(jitter: u8) -> Millis {
     INTERVAL + Millis(JITTER * u64::from(jitter) / 255)
 }
 
 impl Outage {
     /// The refresh of a session failed: there was no response, or a server error.
-    pub(super) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
+    pub(in crate::edge) fn failed(&mut self, sid: &str, now: &Instant, jitter: u8) {
         let is_other = self.failed.as_ref().is_some_and(|failed| failed != sid);
         if is_other && !self.is_down {
             self.is_down = true;
@@ -54,7 +54,7 @@ impl Outage {
     }
 
     /// The provider has responded.
-    pub(super) fn is_over(&mut self) {
+    pub(in crate::edge) fn is_over(&mut self) {
         *self = Self::default();
     }
 
@@ -62,7 +62,7 @@ impl Outage {
     ///
     /// # Errors
     /// The time until the next attempt may start.
-    pub(super) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
+    pub(in crate::edge) fn probe(&mut self, now: &Instant, yields: bool) -> Result<(), Millis> {
         let pause = if yields && self.is_awaited {
             RESERVED
         } else {

@@ -5,11 +5,11 @@
 
 use crate::prelude::*;
 
-use super::config::{Config, SameSite};
 use crate::base::clock::Millis;
 use crate::base::http::is_token;
 use crate::base::strings;
 use crate::codec::json;
+use crate::edge::config::{Config, SameSite};
 
 /// Longest value in one cookie. Browsers take 4096 octets of name, value and attributes.
 const PIECE: usize = 3600;
@@ -21,11 +21,11 @@ const MOST_PIECES: usize = 5;
 const LONGEST: usize = 4096;
 
 /// The cookies of a request.
-pub(super) struct Cookies<'a>(&'a str);
+pub(in crate::edge) struct Cookies<'a>(&'a str);
 
 /// What a browser has under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::edge) enum Found {
     /// Nothing.
     Nothing,
     /// This.
@@ -35,7 +35,7 @@ pub(super) enum Found {
 }
 
 impl<'a> Cookies<'a> {
-    pub(super) fn new(header: Option<&'a str>) -> Self {
+    pub(in crate::edge) fn new(header: Option<&'a str>) -> Self {
         Self(header.unwrap_or_default())
     }
 
@@ -47,7 +47,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// The names that begin like this. They are written back, so they must be such as a handler gives.
-    pub(super) fn names(&self, beginning: &str) -> Vec<&'a str> {
+    pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
         let names = self.all().map(|(name, _)| name);
         names
             .filter(|name| name.starts_with(beginning) && is_token(name))
@@ -55,7 +55,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// The value of the cookie of this name.
-    pub(super) fn one(&self, name: &str) -> Found {
+    pub(in crate::edge) fn one(&self, name: &str) -> Found {
         let mut of_name = self.all().filter(|(known, _)| *known == name);
         match (of_name.next(), of_name.next()) {
             (None, _) => Found::Nothing,
@@ -65,7 +65,7 @@ impl<'a> Cookies<'a> {
     }
 
     /// The value that [`Jar::set_session`] wrote in as many cookies as it took.
-    pub(super) fn whole(&self, name: &str) -> Found {
+    pub(in crate::edge) fn whole(&self, name: &str) -> Found {
         let first = match self.one(name) {
             Found::Value(first) => first,
             other => return other,
@@ -97,14 +97,14 @@ fn piece_name(name: &str, i: u64) -> String {
 }
 
 /// How the cookies of one request are written.
-pub(super) struct Jar<'a> {
+pub(in crate::edge) struct Jar<'a> {
     config: &'a Config,
     is_secure: bool,
 }
 
 impl<'a> Jar<'a> {
     /// For an app on this origin. Plain http is for loopback only, where browsers differ on `Secure`.
-    pub(super) fn new(config: &'a Config, origin: &str) -> Self {
+    pub(in crate::edge) fn new(config: &'a Config, origin: &str) -> Self {
         Self {
             config,
             is_secure: origin.starts_with("https:"),
@@ -120,12 +120,12 @@ impl<'a> Jar<'a> {
     }
 
     /// The name of the session's cookie.
-    pub(super) fn session(&self) -> String {
+    pub(in crate::edge) fn session(&self) -> String {
         [self.prefix(), &self.config.cookie.name].concat()
     }
 
     /// The name of the cookie of the login with this `state`, or what such names begin with.
-    pub(super) fn login(&self, key: &str) -> String {
+    pub(in crate::edge) fn login(&self, key: &str) -> String {
         [self.prefix(), &self.config.cookie.name, "-login-", key].concat()
     }
 
@@ -138,7 +138,7 @@ impl<'a> Jar<'a> {
     }
 
     /// The session's, in as many cookies as it takes, and none left of a longer one before. `None` if it is too long.
-    pub(super) fn set_session(
+    pub(in crate::edge) fn set_session(
         &self,
         had: &Cookies<'_>,
         value: &str,
@@ -174,7 +174,7 @@ impl<'a> Jar<'a> {
     }
 
     /// Takes the session's away.
-    pub(super) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
+    pub(in crate::edge) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
         let name = self.session();
         let mut cleared = Vec::new();
         for i in 0..MOST_PIECES as u64 {
@@ -191,12 +191,12 @@ impl<'a> Jar<'a> {
     }
 
     /// A login's.
-    pub(super) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
+    pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
         self.write(&self.login(key), value, "Lax", age)
     }
 
     /// Takes a login's away.
-    pub(super) fn clear(&self, name: &str) -> String {
+    pub(in crate::edge) fn clear(&self, name: &str) -> String {
         self.write(name, "", "Lax", Millis::ZERO)
     }
 
@@ -212,7 +212,7 @@ impl<'a> Jar<'a> {
 }
 
 /// Whether browsers keep a cookie with this name and value.
-pub(super) fn fits(name: &str, value: &str) -> bool {
+pub(in crate::edge) fn fits(name: &str, value: &str) -> bool {
     name.len() + value.len() <= LONGEST
 }
 

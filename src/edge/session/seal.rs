@@ -6,12 +6,12 @@
 
 use crate::prelude::*;
 
-use super::io::{Effect, Reply};
-use super::task::Task;
 use crate::Secret;
 use crate::base::error::Code;
 use crate::base::strings;
 use crate::codec::base64url;
+use crate::edge::io::{Effect, Reply};
+use crate::edge::task::Task;
 
 const VERSION: &str = "1";
 
@@ -20,7 +20,7 @@ const LEAST: usize = 12 + 16;
 
 /// Why something did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
+pub(in crate::edge) enum Closed {
     /// It was sealed with a key that is not in the ring: one that was retired, or one that this isolate has not got
     /// yet.
     UnknownKey,
@@ -34,7 +34,7 @@ fn bound_to(purpose: &str, key: &str) -> String {
 
 impl Task {
     /// Seals a text for one purpose. `None` if the host could not.
-    pub(super) async fn seal(&self, purpose: &str, plain: Secret) -> Option<String> {
+    pub(in crate::edge) async fn seal(&self, purpose: &str, plain: Secret) -> Option<String> {
         let key = self.config().keys.sealing();
         let nonce: [u8; 12] = self.isolate().random();
         let effect = Effect::Seal {
@@ -60,7 +60,11 @@ impl Task {
     }
 
     /// Opens a text that was sealed for this purpose.
-    pub(super) async fn open(&self, purpose: &str, sealed: &str) -> Result<Secret, Closed> {
+    pub(in crate::edge) async fn open(
+        &self,
+        purpose: &str,
+        sealed: &str,
+    ) -> Result<Secret, Closed> {
         let mut parts = strings::pieces(sealed, b'.');
         let (version, id, body) = (parts.next(), parts.next(), parts.next());
         let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {

@@ -5,9 +5,9 @@
 //! script of another origin may only after a CORS preflight, which is never granted. `Origin` and `Sec-Fetch-Site`
 //! (Fetch Metadata) must not say otherwise.
 
-use super::io::Request;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
+use crate::edge::io::Request;
 
 /// What a script writes into its header if nobody has done anything: a poll, which keeps no session alive.
 const BACKGROUND: &str = "background";

@@ -1,19 +1,19 @@
 //! The lease that a task holds on the session's refresh token while it refreshes: the intent in the record.
 //!
 //! A lease is short, so a process that dies blocks its session for a few seconds only. A holder that is alive renews
-//! its lease at each [`BEAT`](super::io::BEAT) while it waits for the provider.
+//! its lease at each [`BEAT`](crate::edge::io::BEAT) while it waits for the provider.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::record::{Intent, Record};
-use super::session::Session;
-use super::store::{Stored, Unreachable};
-use super::task::{Task, apart};
 use crate::base::clock::{Millis, UnixMillis};
+use crate::edge::coordinator::{Stored, Unreachable};
+use crate::edge::session::Session;
+use crate::edge::session::record::{Intent, Record};
+use crate::edge::task::{Task, apart};
 
 /// The life of an intent that is not renewed. A process that dies blocks its session for this long.
-pub(super) const LEASE: Millis = Millis::from_secs(8);
+pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
 
 /// Longest time that a coordinator may take for a write: the same as `COORDINATOR_TIME` in pkg/src/edge/host.ts. No
 /// attempt starts under a lease that has less time left than this.
@@ -23,17 +23,17 @@ const WRITING: Millis = Millis::from_secs(3);
 const WRITES: u32 = 5;
 
 /// The intent that this task has written.
-pub(super) struct Lease {
-    pub(super) session: Rc<Session>,
+pub(in crate::edge) struct Lease {
+    pub(in crate::edge) session: Rc<Session>,
     /// The version of the record with the intent in it.
-    pub(super) version: String,
+    pub(in crate::edge) version: String,
     /// The record with the intent in it.
-    pub(super) record: Rc<Record>,
+    pub(in crate::edge) record: Rc<Record>,
 }
 
 impl Task {
     /// An intent of this isolate's, from now on.
-    pub(super) fn intent(&self) -> Intent {
+    pub(in crate::edge) fn intent(&self) -> Intent {
         Intent {
             holder: self.isolate().name().to_owned(),
             until: self.now().wall.saturating_add(LEASE.0),
@@ -41,7 +41,12 @@ impl Task {
     }
 
     /// Holds a lease: the coordinator has taken this record, with this task's intent.
-    pub(super) fn hold_lease(&self, session: &Rc<Session>, version: String, record: Rc<Record>) {
+    pub(in crate::edge) fn hold_lease(
+        &self,
+        session: &Rc<Session>,
+        version: String,
+        record: Rc<Record>,
+    ) {
         let lease = Lease {
             session: session.clone(),
             version,
@@ -51,12 +56,12 @@ impl Task {
     }
 
     /// Gives up the lease without a write.
-    pub(super) fn take_lease(&self) -> Option<Lease> {
+    pub(in crate::edge) fn take_lease(&self) -> Option<Lease> {
         self.lease().borrow_mut().take()
     }
 
     /// Returns true if the lease is held for long enough to send the refresh token once more.
-    pub(super) fn has_lease(&self) -> bool {
+    pub(in crate::edge) fn has_lease(&self) -> bool {
         self.lease_until() > self.now().wall.saturating_add(WRITING.0)
     }
 
@@ -70,12 +75,12 @@ impl Task {
 
     /// Renews the lease, if this task holds one. It is lost if the record now belongs to another isolate or to the next
     /// generation; if the coordinator is down, it stays as it is.
-    pub(super) async fn keep_lease(&self) {
+    pub(in crate::edge) async fn keep_lease(&self) {
         self.write_lease(true).await;
     }
 
     /// Takes the intent back, so that the next refresh need not wait until it has run out.
-    pub(super) async fn withdraw(&self) {
+    pub(in crate::edge) async fn withdraw(&self) {
         self.write_lease(false).await;
         self.take_lease();
     }

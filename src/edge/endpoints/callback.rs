@@ -6,19 +6,19 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::config::SameSite;
-use super::cookies::Found;
-use super::io::Respond;
-use super::login::{self, purpose};
-use super::respond;
-use super::rotation::Refusal;
-use super::session::{SID, Session};
-use super::visit::Visit;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::base64url;
+use crate::edge::config::SameSite;
+use crate::edge::endpoints::login::{self, purpose};
+use crate::edge::io::Respond;
+use crate::edge::refresh::Refusal;
+use crate::edge::request::Visit;
+use crate::edge::response;
+use crate::edge::session::cookies::Found;
+use crate::edge::session::{SID, Session};
 use crate::oauth::authorization_request::{self, Answer, Pending};
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint;
@@ -29,7 +29,7 @@ const AGAIN: &str = "again";
 
 impl Visit {
     /// Takes in the provider's answer.
-    pub(super) async fn callback(&self) -> Respond {
+    pub(in crate::edge) async fn callback(&self) -> Respond {
         if self.comes_from_elsewhere() && !self.url.query().ends_with(AGAIN) {
             let path = self.url.relative_without_fragment();
             let joint = if self.url.query().is_empty() {
@@ -198,15 +198,15 @@ impl Visit {
         if self.leads_to_route(path) || is_strict && !is_from_app {
             go_on("You are signed in", path)
         } else {
-            respond::redirect(path.to_owned())
+            response::redirect(path.to_owned())
         }
     }
 }
 
 /// A page that sends the browser on.
 fn go_on(title: &str, path: &str) -> Respond {
-    let path = respond::escaped(path);
-    respond::page(
+    let path = response::escaped(path);
+    response::page(
         200,
         title,
         &[

@@ -3,16 +3,16 @@
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::io::{Effect, Entry, Reply};
-use super::record::Record;
-use super::rotation::Refusal;
-use super::seal::Closed;
-use super::session::Session;
-use super::task::{Asked, Task, apart};
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::codec::base64url;
 use crate::codec::json;
+use crate::edge::io::{Effect, Entry, Reply};
+use crate::edge::refresh::Refusal;
+use crate::edge::session::Session;
+use crate::edge::session::record::Record;
+use crate::edge::session::seal::Closed;
+use crate::edge::task::{Asked, Task, apart};
 use crate::oauth::pkce;
 use crate::session::EndReason;
 

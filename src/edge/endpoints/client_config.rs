@@ -3,10 +3,11 @@
 
 use crate::prelude::*;
 
-use super::io::Respond;
-use super::visit::Visit;
-use super::{origin, respond};
 use crate::codec::json::Writer;
+use crate::edge::csrf;
+use crate::edge::io::Respond;
+use crate::edge::request::Visit;
+use crate::edge::response;
 
 /// Tells the tabs of this origin that somebody may have signed in, and closes the popup: pkg/src/edge-room.ts listens.
 /// The channel's name ends in the handler's base, which is all in front of this page's name.
@@ -17,7 +18,7 @@ const SCRIPT: &str =
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-6qYAHinrEXWgZqUXSgVwXKlM89Bx6bfxiFyBJijV9ks='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Where a login in a popup comes back to: `GET <base>/popup`. It knows nothing of a session.
-pub(super) fn popup() -> Respond {
+pub(in crate::edge) fn popup() -> Respond {
     let body = [
         "<p>You can close this window.</p><script>",
         SCRIPT,
@@ -25,15 +26,15 @@ pub(super) fn popup() -> Respond {
     ];
     Respond {
         headers: vec![("content-security-policy", POLICY.to_owned())],
-        ..respond::page(200, "You are signed in", "", &body.concat())
+        ..response::page(200, "You are signed in", "", &body.concat())
     }
 }
 
 impl Visit {
     /// What a page has to know of the configuration: `GET <base>/room`. Only what routes name for pages is in it.
-    pub(super) fn room(&self) -> Respond {
-        if let Err(error) = origin::check_script(&self.request, &self.origin) {
-            return respond::error(403, &error);
+    pub(in crate::edge) fn room(&self) -> Respond {
+        if let Err(error) = csrf::check_script(&self.request, &self.origin) {
+            return response::error(403, &error);
         }
         let config = self.task.config();
         let mut routes = "[".to_owned();
@@ -53,7 +54,7 @@ impl Visit {
             .number("idle", config.flow.limits.idle.0)
             .json("routes", &routes)
             .finish();
-        respond::json(200, body)
+        response::json(200, body)
     }
 }
 

@@ -5,20 +5,22 @@
 //! goes on being used whatever happens to the coordinator or the provider; after that the answer is "later", and never
 //! a logout: only the provider's verdict, a limit, or a replayed cookie ends a session.
 
+pub(super) mod lease;
+pub(super) mod outage;
+
 use crate::prelude::*;
 use alloc::rc::Rc;
 
-use super::config::Storage;
-use super::io::{Effect, Event};
-use super::lease::LEASE;
-use super::outage;
-use super::record::{Record, Standing};
-use super::session::Session;
-use super::store::{A_MINUTE, Stored, Unreachable};
-use super::task::{Flight, Task, apart};
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
 use crate::codec::json;
+use crate::edge::config::Storage;
+use crate::edge::coordinator::{A_MINUTE, Stored, Unreachable};
+use crate::edge::io::{Effect, Event};
+use crate::edge::refresh::lease::LEASE;
+use crate::edge::session::Session;
+use crate::edge::session::record::{Record, Standing};
+use crate::edge::task::{Flight, Task, apart};
 use crate::oauth::refresh_policy::{self, Verdict};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;

@@ -68,9 +68,9 @@ const OWN: &[(&str, &str)] = &[
 ///
 /// A `*` at the beginning or the end of a name stands for anything, and `_` in a request's for `-`: what runs behind CGI
 /// or its heirs cannot tell the two apart. From requests, what `Connection` names goes as well.
-/// [`Forward`](super::Forward) has what a route changes in that.
+/// [`Forward`](crate::edge::Forward) has what a route changes in that.
 /// `challenges` are the schemes that `WWW-Authenticate` may name: another one is taken out. `set` replaces what was
-/// there; `own` is for [answers of the handler's own](super::Respond), where it does not replace what they have.
+/// there; `own` is for [answers of the handler's own](crate::edge::Respond), where it does not replace what they have.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()

@@ -7,13 +7,13 @@
 use crate::prelude::*;
 use core::cell::RefCell;
 
-use super::io::{Effect, Head, Reply};
-use super::task::Task;
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::json::{Value, Writer};
 use crate::codec::url::Url;
+use crate::edge::io::{Effect, Head, Reply};
+use crate::edge::task::Task;
 use crate::oauth::dpop::{self, Nonces, PublicKey, Unsigned, Use};
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::{self, Answer, Scheme};
@@ -22,20 +22,20 @@ use crate::oauth::www_authenticate;
 /// Which servers a nonce is from: those of the provider and those of upstreams are kept apart, since they may be on one
 /// origin (RFC 9449 9).
 #[derive(Default)]
-pub(super) struct KnownNonces {
+pub(in crate::edge) struct KnownNonces {
     provider: RefCell<Nonces>,
     upstreams: RefCell<Nonces>,
 }
 
 /// A private key and what is public of it.
-pub(super) struct Pair {
-    pub(super) public: PublicKey,
-    pub(super) private: Secret,
+pub(in crate::edge) struct Pair {
+    pub(in crate::edge) public: PublicKey,
+    pub(in crate::edge) private: Secret,
 }
 
 impl Pair {
     /// Reads a private JWK. It is written anew, with what ES256 needs and nothing else, so that it is one line.
-    pub(super) fn from_jwk(jwk: &str) -> Option<Self> {
+    pub(in crate::edge) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
         let jwk = value.as_object()?;
         let public = PublicKey::from_jwk(jwk)?;
@@ -59,14 +59,14 @@ impl Pair {
 }
 
 /// Whether an upstream asks for another nonce (RFC 9449 9).
-pub(super) fn asks_for_nonce(head: &Head) -> bool {
+pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
     head.status == 401 && www_authenticate::says(challenge, "use_dpop_nonce")
 }
 
 impl Task {
     /// A key pair for a login, if tokens have to be bound to one.
-    pub(super) async fn new_pair(&self) -> Result<Option<Pair>> {
+    pub(in crate::edge) async fn new_pair(&self) -> Result<Option<Pair>> {
         if !self.config().flow.dpop {
             return Ok(None);
         }
@@ -85,7 +85,11 @@ impl Task {
 
     /// Sends a token request as the client, with a proof if its tokens are bound to a key; once more with the nonce that
     /// the provider asks for (RFC 9449 8).
-    pub(super) async fn send_proven(&self, request: HttpRequest, key: Option<&Secret>) -> Outcome {
+    pub(in crate::edge) async fn send_proven(
+        &self,
+        request: HttpRequest,
+        key: Option<&Secret>,
+    ) -> Outcome {
         let Some(key) = key else {
             return self.send_as_client(request, None).await;
         };
@@ -118,7 +122,7 @@ impl Task {
     }
 
     /// The proof for a request to an upstream, and the nonce in it.
-    pub(super) async fn prove_call(
+    pub(in crate::edge) async fn prove_call(
         &self,
         key: &Secret,
         (method, url): (&str, &str),
@@ -133,7 +137,7 @@ impl Task {
     }
 
     /// Takes note of the nonce in an upstream's answer. Whether it is another than this one.
-    pub(super) fn note_nonce(&self, url: &str, head: &Head, sent: Option<&str>) -> bool {
+    pub(in crate::edge) fn note_nonce(&self, url: &str, head: &Head, sent: Option<&str>) -> bool {
         let mut nonces = self.isolate().nonces.upstreams.borrow_mut();
         nonces.note(url, head.dpop_nonce.as_deref());
         nonces.of(url).is_some_and(|nonce| Some(nonce) != sent)
