@@ -42,9 +42,9 @@ const ROWS = [
     gate: 78.5 * KB,
     aim: 78 * KB,
   },
-  { name: 'words, with the first error', files: ['words.js'] },
-  { name: 'live, with the first socket', files: ['live.js'] },
-  { name: 'room over a token handler', files: ['edge-room.js'] },
+  { name: 'words, with the first error', files: ['error-messages.js'] },
+  { name: 'live, with the first socket', files: ['streaming.js'] },
+  { name: 'room over a token handler', files: ['token-handler-client.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
   // What platforms limit is what they store, compressed by gzip.
   {

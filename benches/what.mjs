@@ -8,20 +8,22 @@
 import { build } from 'esbuild'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { SELDOM } from '../pkg/entries.mjs'
+import { ENTRIES, LAZY_IMPORT } from '../pkg/entries.mjs'
 import { table } from './table.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? `${root}target`
 
+/** A file that the page loads only when it needs it does not count. */
+const external = ({ path }) => ({ path, external: true })
+
 /** Octets of each source in an entry. */
 async function script(entry) {
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [`pkg/src/${entry}.ts`],
+    entryPoints: [`pkg/src/${ENTRIES[entry]}.ts`],
     bundle: true,
-    // What is loaded only if it is needed is apart.
-    external: SELDOM.map((name) => `./${name}.js`),
+    plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, external) }],
     format: 'esm',
     target: 'es2022',
     minify: true,

@@ -22,7 +22,7 @@ import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
-import { SELDOM } from './entries.mjs'
+import { ENTRIES, LAZY, LAZY_IMPORT, SERVER } from './entries.mjs'
 
 const at = (path) => new URL(path, import.meta.url)
 
@@ -53,21 +53,16 @@ const shrink = async (entry, lineLimit = false) => {
   await writeFile(file, code)
 }
 
-/** What runs on a server. */
-const ADAPTERS = ['hono', 'next', 'sveltekit', 'astro'].map((framework) => `edge/${framework}`)
-const EDGE = ['edge', 'edge.workerd', 'edge.light', 'edge/node', 'edge/conformance', ...ADAPTERS]
-
-const asItIs = ({ path }) => ({ path, external: true })
-const seldom = new RegExp(`^\\./(${SELDOM.join('|')})\\.js$`)
+/** Lazily loaded files stay imports, of a file beside the importer: all of them are in `dist` itself. */
+const lazy = ({ path }) => ({ path: `./${path.split('/').at(-1)}`, external: true })
 
 await rm(at('./dist'), { recursive: true, force: true })
 await mkdir(at('./dist'))
 const common = {
   absWorkingDir: fileURLToPath(at('.')),
-  outbase: 'src',
   outdir: 'dist',
   bundle: true,
-  plugins: [{ name: 'seldom', setup: (build) => build.onResolve({ filter: seldom }, asItIs) }],
+  plugins: [{ name: 'lazy', setup: (build) => build.onResolve({ filter: LAZY_IMPORT }, lazy) }],
   // A module that a platform imports is beside the file that does; what Node has, it has.
   external: ['*.wasm', '*.wasm?module', 'node:*'],
   format: 'esm',
@@ -77,13 +72,13 @@ const common = {
   charset: 'utf8',
   logLevel: 'warning',
 }
-const sources = (entries) => entries.map((entry) => `src/${entry}.ts`)
-const browser = ['index', 'worker', 'core', 'escrow', 'vault-frame', ...SELDOM]
+const sources = (entries) => Object.entries(entries).map(([out, source]) => ({ in: `src/${source}.ts`, out }))
+const browser = { ...ENTRIES, ...LAZY }
 await build({ ...common, entryPoints: sources(browser) })
-await build({ ...common, entryPoints: sources(EDGE) })
-for (const entry of browser) await shrink(entry)
+await build({ ...common, entryPoints: sources(SERVER) })
+for (const entry of Object.keys(browser)) await shrink(entry)
 // Servers show the line in which an error was made. Pages would load the breaks.
-for (const entry of EDGE) await shrink(entry, 200)
+for (const entry of Object.keys(SERVER)) await shrink(entry, 200)
 for (const [entry, modules] of Object.entries(MODULES)) {
   for (const module of modules) await copyModule(entry, module)
 }

@@ -1,16 +1,42 @@
-/**
- * Files that the page imports only when it needs them: error messages; the reason why a worker did not start; popups;
- * resuming a session; reconnecting to a vault; event sources and sockets; the clients of a vault on its own origin and of
- * a token handler; forms that the engine cannot read.
- */
-export const SELDOM = [
-  'words',
-  'worker-failure',
-  'relay',
-  'resume',
-  'reconnect',
-  'live',
-  'connect-frame',
-  'edge-room',
-  'form',
-]
+/** The package's files: the name in `dist`, and the source below `src`. */
+
+/** Files that an app imports, or loads as a worker or frame. */
+export const ENTRIES = {
+  index: 'page/index',
+  worker: 'worker/worker',
+  core: 'worker/standalone',
+  escrow: 'worker/escrow',
+  'vault-frame': 'vault-origin/vault-frame',
+}
+
+/** Files that the page imports only when it needs them. */
+export const LAZY = {
+  // Error messages, with the first error.
+  'error-messages': 'page/error-messages',
+  'worker-failure': 'page/worker-failure',
+  'popup-login': 'page/popup-login',
+  resume: 'page/resume',
+  reconnect: 'page/reconnect',
+  // Event sources, WebSockets and progress.
+  streaming: 'page/streaming',
+  'connect-frame': 'vault-origin/connect-frame',
+  'token-handler-client': 'page/token-handler/token-handler-client',
+  // Forms whose bodies the engine cannot read.
+  form: 'page/form',
+}
+
+/** Files that run on a server. */
+export const SERVER = {
+  edge: 'edge/index',
+  'edge.workerd': 'edge/index.workerd',
+  'edge.light': 'edge/index.light',
+  'edge/node': 'edge/adapters/node',
+  'edge/conformance': 'edge/coordinators/conformance',
+  'edge/hono': 'edge/adapters/hono',
+  'edge/next': 'edge/adapters/next',
+  'edge/sveltekit': 'edge/adapters/sveltekit',
+  'edge/astro': 'edge/adapters/astro',
+}
+
+/** Matches imports of lazily loaded files. */
+export const LAZY_IMPORT = new RegExp(`/(${Object.keys(LAZY).join('|')})\\.js$`)

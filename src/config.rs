@@ -3,7 +3,7 @@
 //! It lives in the worker's own file. Each fault is reported as [`Code::ConfigInvalid`] with the
 //! option's name, its value and what to write instead; an option that is not known is a fault too,
 //! since a misspelt limit is a limit that does not hold. The shape is documented for users in
-//! `pkg/src/config.ts`.
+//! `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg(feature = "full")]
@@ -377,7 +377,7 @@ impl<'a> Options<'a> {
             }
             let known = [known, " ", more].concat();
             if cfg!(feature = "coded") {
-                // pkg/src/words.ts looks for the option that was meant.
+                // pkg/src/page/error-messages.ts looks for the option that was meant.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
             } else if let Some(meant) =
                 strings::pieces(&known, b' ').find(|one| is_close(one, name))

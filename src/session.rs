@@ -20,13 +20,13 @@ use crate::oauth::token_endpoint::{TokenSet, words};
 
 pub use kept::{Kept, ended, restore};
 
-/// Pages report the user's activity every fifteen seconds (`pkg/src/activity.ts`), and messages take some time.
+/// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
 const REPORTED: Millis = Millis::from_secs(16);
 
 /// Tokens that live shorter are renewed when a call needs one: to renew them ahead would be a refresh every few seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
-/// Why a session ended. The names are those of `EndReason` in `pkg/src/messages.ts`.
+/// Why a session ended. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// A page called `logout()`.
@@ -681,7 +681,7 @@ impl Session {
         })
     }
 
-    /// What a page may see, in JSON: `Session` in `pkg/src/messages.ts`. `is_kept`: whether the store takes it, if
+    /// What a page may see, in JSON: `Session` in `pkg/src/protocol/messages.ts`. `is_kept`: whether the store takes it, if
     /// it is to. `is_suspected`: the provider seems to have ended it without saying so.
     #[must_use]
     pub fn view(&self, config: &Config, is_kept: Option<bool>, is_suspected: bool) -> String {

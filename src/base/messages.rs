@@ -2,7 +2,7 @@
 //!
 //! Most pages never see an error, so the texts of errors are not downloaded before there is one. With
 //! the feature `coded`, `words!` leaves a control character and a printable one in the text's place, by which
-//! the page finds the text in a file of its own (pkg/src/words.ts); the text itself goes to a section of
+//! the page finds the text in a file of its own (pkg/src/page/error-messages.ts); the text itself goes to a section of
 //! the module that `cargo xtask build` takes out and makes that file of. Values stay as they are:
 //! "the value of " and " has a line break or NUL" are two codes, with the header's name between.
 //!

@@ -15,7 +15,7 @@ use crate::vault::{ApiRequest, CallId, Input, PortId, ResponseHead};
 const WINDOW: u32 = 8;
 
 /// Pieces that the page asks for at once, when its reader has taken so many: most bodies end before
-/// that, and cost no message. pkg/src/response.ts knows the number too.
+/// that, and cost no message. pkg/src/page/response.ts knows the number too.
 const BATCH: u32 = 4;
 
 /// The calls that are under way, and the bodies of those that are about to be.

@@ -4,7 +4,7 @@
 //! A page has a port of its own for each socket, which came with its request, so that messages overtake neither
 //! the opening nor the close. On it:
 //!
-//! - to the page: a text, first of all: `socket` of pkg/src/messages.ts; `[data]`, a message; a number, how many
+//! - to the page: a text, first of all: `socket` of pkg/src/protocol/messages.ts; `[data]`, a message; a number, how many
 //!   bytes wait to be sent; `null`, an error; an object, the members of a `CloseEvent`, last of all.
 //! - from the page: `[data]`, a message; a number, which asks for one; an object, `code` and `reason` to close with.
 

@@ -1,5 +1,5 @@
 //! The key of sessions that are kept, in escrow: in the memory of a service worker that gives it to nobody but
-//! vaults (pkg/src/escrow.ts is the other side), and in the vault's own. So it is nowhere on a disk, and where
+//! vaults (pkg/src/worker/escrow.ts is the other side), and in the vault's own. So it is nowhere on a disk, and where
 //! script of a page cannot use it.
 //!
 //! It goes there and back by `fetch`, to an address at which nothing is served. Such a request is for the service

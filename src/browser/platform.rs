@@ -105,7 +105,7 @@ extern "C" {
 }
 
 /// What the worker's global object has `fetch` as it was under, before anything that is imported later could put another
-/// function in its place: pkg/src/worker.ts.
+/// function in its place: pkg/src/worker/worker.ts.
 pub(super) const FETCH: &str = "strongroom";
 
 /// What is copied of a text, in UTF-16 code units. Who wrote it may have written any amount; the core

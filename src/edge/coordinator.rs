@@ -22,7 +22,7 @@ const A_DAY: Millis = Millis::from_secs(24 * 3600);
 /// How often a user's activity is written, against others who write at the same time.
 const TOUCHES: u32 = 3;
 
-/// The longest text that every store takes, in octets: see `Coordinator` in pkg/src/edge/coordinator.ts.
+/// The longest text that every store takes, in octets: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST: usize = 60 * 1024;
 
 /// The coordinator did not answer, or with something that it was not given.

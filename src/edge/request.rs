@@ -315,7 +315,7 @@ impl Visit {
         }
     }
 
-    /// A session as pages see it: `Session` in `pkg/src/messages.ts`.
+    /// A session as pages see it: `Session` in `pkg/src/protocol/messages.ts`.
     fn view(&self, session: &Session, state: &str) -> String {
         let config = &self.task.config().flow;
         let id_token = session.id_token();

@@ -76,7 +76,7 @@ pub enum Input<'a> {
         port: PortId,
         /// The message's number.
         call: CallId,
-        /// JSON: a `PageMessage` of `pkg/src/messages.ts`.
+        /// JSON: a `PageMessage` of `pkg/src/protocol/messages.ts`.
         text: &'a str,
         /// What came with it.
         body: Body,
@@ -194,7 +194,7 @@ pub enum Output {
     Post {
         /// To whom.
         port: PortId,
-        /// JSON: a `VaultMessage` of `pkg/src/messages.ts`.
+        /// JSON: a `VaultMessage` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
     /// Forget a page: it has gone.
@@ -353,7 +353,7 @@ pub enum Output {
     Deliver {
         /// Which.
         call: CallId,
-        /// JSON: `head` of `pkg/src/messages.ts`.
+        /// JSON: `head` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
     /// Forget a call: stop it if it runs, drop its body and its answer.

@@ -1,5 +1,5 @@
 //! The messages between page and vault, on this side. The other side, and the list with a comment
-//! for each, is `pkg/src/messages.ts`.
+//! for each, is `pkg/src/protocol/messages.ts`.
 //!
 //! Whatever a page sends is hostile until it is read: sizes are limited, types are exact, and what
 //! does not fit is answered with `message_invalid`.
@@ -100,7 +100,7 @@ pub(super) struct SocketRequest {
     pub protocols: Vec<String>,
 }
 
-/// The members of `RequestInit` among `RequestHead` in `pkg/src/messages.ts`, but for `headers` and
+/// The members of `RequestInit` among `RequestHead` in `pkg/src/protocol/messages.ts`, but for `headers` and
 /// `keepalive` texts.
 const INIT: &[&str] = &[
     "headers",

@@ -26,7 +26,7 @@ beforeEach(() => app.api.clear())
 /** The reader of streams by itself, which needs no browser. */
 async function loadParser() {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('../../pkg/src/eventstream.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL('../../pkg/src/page/event-stream.ts', import.meta.url))],
     format: 'esm',
     bundle: true,
     write: false,
@@ -440,9 +440,9 @@ test('it is for its user: another one gets a stream of their own, and a logout e
   await context.close()
 })
 
-test('where live.js is missing, sources and sockets say so', time, async () => {
+test('where streaming.js is missing, sources and sockets say so', time, async () => {
   const other = await app.open('/empty', page.context())
-  await other.route('**/live.js', (route) => route.fulfill({ status: 404 }))
+  await other.route('**/streaming.js', (route) => route.fulfill({ status: 404 }))
   await other.goto(`${app.site.origin}/`)
   await booted(other)
   const outcome = await other.evaluate(

@@ -2,7 +2,7 @@
 // what it must not achieve: more than its own answer.
 import assert from 'node:assert/strict'
 import { after, afterEach, before, test } from 'node:test'
-import { spell } from '../../pkg/dist/words.js'
+import { spell } from '../../pkg/dist/error-messages.js'
 import { booted, call, signIn, signInByPopup, startApp, startLogin } from '../support/app.mjs'
 
 const time = { timeout: 60_000 }

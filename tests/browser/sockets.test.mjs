@@ -650,10 +650,10 @@ test('a page that opens none does not load what they need', time, async () => {
   app.site.requests.length = 0
   const other = await app.open('/', await app.browser.newContext())
   await booted(other)
-  assert.equal(app.site.requests.filter(({ path }) => path.endsWith('/live.js')).length, 0)
+  assert.equal(app.site.requests.filter(({ path }) => path.endsWith('/streaming.js')).length, 0)
   await other.evaluate(() => room.webSocket('ws://127.0.0.1:1/').close())
   await other.waitForFunction(() =>
-    performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/live.js')),
+    performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/streaming.js')),
   )
   await other.context().close()
 })

@@ -6,7 +6,7 @@ import { advice, texts } from '../../pkg/glue/words.js'
 import { booted, call, clickLogin, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
-const WORDS = '/strongroom/words.js'
+const WORDS = '/strongroom/error-messages.js'
 
 let app
 

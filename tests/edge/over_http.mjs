@@ -7,7 +7,7 @@ const agent = new Agent({ keepAlive: false, maxSockets: Infinity })
  * The coordinator of an isolate that runs apps/store.mjs, from outside.
  *
  * @param {string} url
- * @returns {import('../../pkg/src/edge/coordinator.ts').Coordinator}
+ * @returns {import('../../pkg/src/edge/coordinators/coordinator.ts').Coordinator}
  */
 export const overHttp = (url) => ({
   read: (keys) => call(url, ['read', keys]),

@@ -31,9 +31,12 @@ const TSCONFIG = {
     lib: ['es2022', 'dom', 'dom.iterable'],
     types: ['node'],
     paths: {
-      strongroom: [`${root}pkg/dist/index.d.ts`],
-      'strongroom/edge': [`${root}pkg/dist/edge.d.ts`],
-      'strongroom/edge/*': [`${root}pkg/dist/edge/*.d.ts`],
+      strongroom: [`${root}pkg/dist/page/index.d.ts`],
+      'strongroom/edge': [`${root}pkg/dist/edge/index.d.ts`],
+      'strongroom/edge/*': [
+        `${root}pkg/dist/edge/adapters/*.d.ts`,
+        `${root}pkg/dist/edge/coordinators/*.d.ts`,
+      ],
       redis: [`${root}node_modules/@redis/client`],
     },
   },

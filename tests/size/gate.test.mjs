@@ -40,9 +40,9 @@ for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
     await writeFile(`${dist}/worker.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_bg.wasm`, randomBytes(wasm * KB))
     // Counted by themselves, so of any size.
-    await writeFile(`${dist}/words.js`, randomBytes(60 * KB))
-    await writeFile(`${dist}/live.js`, randomBytes(60 * KB))
-    await writeFile(`${dist}/edge-room.js`, randomBytes(60 * KB))
+    await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
+    await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
+    await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/strongroom_full_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/core.js`, randomBytes(KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))

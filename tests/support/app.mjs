@@ -12,14 +12,14 @@ const WORKER = '/auth.worker.js'
 /** The files of the package that an app serves. */
 export const PACKAGE = [
   'index.js',
-  'words.js',
+  'error-messages.js',
   'worker-failure.js',
-  'relay.js',
+  'popup-login.js',
   'resume.js',
   'reconnect.js',
-  'live.js',
+  'streaming.js',
   'connect-frame.js',
-  'edge-room.js',
+  'token-handler-client.js',
   'vault-frame.js',
   'form.js',
   'escrow.js',

@@ -143,7 +143,7 @@ fn code(i: usize) -> String {
         .collect()
 }
 
-/// Writes the texts for `pkg/src/words.ts`: by code, and advice by the error's code. Of `all` those that are in
+/// Writes the texts for `pkg/src/page/error-messages.ts`: by code, and advice by the error's code. Of `all` those that are in
 /// `sections`.
 pub(crate) fn write(all: &[String], sections: &[String]) -> Result<()> {
     let mut advice = BTreeMap::new();

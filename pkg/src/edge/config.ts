@@ -1,5 +1,5 @@
-import { StrongroomError } from '../error.js'
-import { type CoordinatorSource, failed } from './coordinator.js'
+import { StrongroomError } from '../page/error.js'
+import { type CoordinatorSource, failed } from './coordinators/coordinator.js'
 
 /** A value, or where it is among what the platform hands to `fetch`: `env => env.CLIENT_SECRET`. */
 export type FromEnv<T> = T | ((env: any) => T)

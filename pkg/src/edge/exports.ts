@@ -1,9 +1,15 @@
 /** What every platform's `strongroom/edge` has. */
 export type { ClientAuth, FromEnv, Route, TokenHandlerConfig } from './config.js'
-export type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
-export { denoKv, type DenoKv } from './deno-kv.js'
-export { durableObject, StrongroomSessions } from './durable-object.js'
+export type { Coordinator, CoordinatorSource, Entry } from './coordinators/coordinator.js'
+export { denoKv, type DenoKv } from './coordinators/deno-kv.js'
+export { durableObject, StrongroomSessions } from './coordinators/durable-object.js'
 export type { EdgeSession, TokenHandler } from './handler.js'
 export type { Context } from './host.js'
-export { inIsolate } from './in-isolate.js'
-export { redis, redisRest, type RedisClient, type RedisOptions, type RedisRestOptions } from './redis.js'
+export { inIsolate } from './coordinators/in-isolate.js'
+export {
+  redis,
+  redisRest,
+  type RedisClient,
+  type RedisOptions,
+  type RedisRestOptions,
+} from './coordinators/redis.js'

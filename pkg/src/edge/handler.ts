@@ -1,4 +1,4 @@
-import { StrongroomError } from '../error.js'
+import { StrongroomError } from '../page/error.js'
 import type { TokenHandlerConfig } from './config.js'
 import { type Context, Host } from './host.js'
 

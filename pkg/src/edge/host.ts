@@ -3,11 +3,19 @@
  */
 import { Edge } from '../../glue/strongroom_edge.js'
 import { type TokenHandlerConfig, written } from './config.js'
-import { chosen, type Coordinator } from './coordinator.js'
-import { generateKey, Keys, type Parameters, sign, verify } from './crypt.js'
-import { type Fields, fieldsOf, type Forward, Forwarded, type Responded, respond, Rules } from './forward.js'
+import { chosen, type Coordinator } from './coordinators/coordinator.js'
+import { generateKey, Keys, type Parameters, sign, verify } from './crypto.js'
+import {
+  type Fields,
+  fieldsOf,
+  type Forward,
+  Forwarded,
+  type Responded,
+  respond,
+  Rules,
+} from './upstream/forward.js'
 import { giveUp, type Instance, instance, isSound } from './instance.js'
-import { sent, textOf } from './provider.js'
+import { sent, textOf } from './upstream/provider.js'
 
 /** What a platform hands to `fetch` as the third: of it the handler uses this, if it is there. */
 export interface Context {

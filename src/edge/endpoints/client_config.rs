@@ -9,7 +9,7 @@ use crate::edge::io::Respond;
 use crate::edge::request::Visit;
 use crate::edge::response;
 
-/// Tells the tabs of this origin that somebody may have signed in, and closes the popup: pkg/src/edge-room.ts listens.
+/// Tells the tabs of this origin that somebody may have signed in, and closes the popup: pkg/src/page/token-handler/token-handler-client.ts listens.
 /// The channel's name ends in the handler's base, which is all in front of this page's name.
 const SCRIPT: &str =
     "new BroadcastChannel('strongroom '+location.pathname.slice(0,-6)).postMessage(0);close()";

@@ -1,8 +1,0 @@
-/** `strongroom/edge` for Vercel's Edge Runtime and Next.js's middleware: the module comes by a static import. */
-import module from './strongroom_edge_bg.wasm?module'
-import { creating } from './edge/handler.js'
-
-export * from './edge/exports.js'
-
-/** Makes a token handler. Its configuration is looked at with the first request. */
-export const createTokenHandler = creating(() => module)

@@ -1,0 +1,153 @@
+import { StrongroomError } from '../../page/error.js'
+import type { Coordinator, CoordinatorSource, Entry } from './coordinator.js'
+
+/** What is used of Cloudflare's `DurableObjectNamespace`. */
+export interface SessionsNamespace {
+  idFromName(name: string): any
+  get(id: any): { fetch(url: string, init: RequestInit): Promise<Response> }
+}
+
+/** What is used of Cloudflare's `DurableObjectState`. */
+export interface SessionsState {
+  readonly storage: {
+    get(key: string): Promise<unknown>
+    put(key: string, value: unknown): Promise<void>
+    deleteAll(): Promise<void>
+    setAlarm(time: number): Promise<void>
+  }
+  blockConcurrencyWhile<T>(work: () => Promise<T>): Promise<T>
+}
+
+type Question =
+  | { readonly op: 'read' }
+  | {
+      readonly op: 'swap'
+      readonly version: string | null
+      readonly value: string
+      readonly ttl: number
+    }
+  | { readonly op: 'wait'; readonly version: string | null; readonly milliseconds: number }
+
+/**
+ * Durable Objects of Cloudflare: one object for each key, which all isolates reach wherever they run.
+ *
+ * ```ts
+ * import { createTokenHandler, durableObject, StrongroomSessions } from 'strongroom/edge'
+ * export { StrongroomSessions }
+ * export default createTokenHandler({ …, coordinator: durableObject((env) => env.SESSIONS) })
+ * ```
+ * ```toml
+ * [[durable_objects.bindings]]
+ * name = "SESSIONS"
+ * class_name = "StrongroomSessions"
+ * [[migrations]]
+ * tag = "v1"
+ * new_sqlite_classes = ["StrongroomSessions"]
+ * ```
+ *
+ * `nodejs_compat` is not needed. A call rejects with what the runtime threw, such as that the object is overloaded.
+ *
+ * @param select The binding of {@link StrongroomSessions}.
+ */
+export function durableObject(select: (env: any) => SessionsNamespace): CoordinatorSource {
+  return (env) => of(select(env))
+}
+
+function of(namespace: SessionsNamespace | undefined): Coordinator {
+  if (typeof namespace?.idFromName !== 'function')
+    throw new StrongroomError(
+      'config_invalid',
+      'there is no such Durable Object: is StrongroomSessions bound in wrangler.toml?',
+    )
+  const ask = async (key: string, question: Question): Promise<Entry | null> => {
+    const object = namespace.get(namespace.idFromName(key))
+    const response = await object.fetch('https://sessions.invalid/', {
+      method: 'POST',
+      body: JSON.stringify(question),
+    })
+    if (!response.ok)
+      throw new Error(`a Durable Object answered with ${response.status}: is it a StrongroomSessions?`)
+    return response.json() as Promise<Entry | null>
+  }
+  return {
+    read: (keys) => Promise.all(keys.map((key) => ask(key, { op: 'read' }))),
+    swap: (key, version, value, ttl) => ask(key, { op: 'swap', version, value, ttl }),
+    wait: async (key, version, milliseconds) => void (await ask(key, { op: 'wait', version, milliseconds })),
+  }
+}
+
+interface Held extends Entry {
+  /** Milliseconds since the Unix epoch. */
+  readonly expires: number
+}
+
+/** Where the object's storage has its one entry. */
+const ENTRY = 'entry'
+
+/**
+ * The class of the Durable Objects behind {@link durableObject}: export it from the worker's main module.
+ *
+ * What it decides it decides in memory, in one go; the runtime holds the answer back until the write is on disk, and
+ * starts the object anew if that fails.
+ */
+export class StrongroomSessions {
+  readonly #storage: SessionsState['storage']
+  readonly #waiting = new Set<() => void>()
+  #held: Held | null = null
+
+  constructor(state: SessionsState) {
+    this.#storage = state.storage
+    void state.blockConcurrencyWhile(async () => {
+      this.#held = ((await state.storage.get(ENTRY)) as Held | undefined) ?? null
+    })
+  }
+
+  /** Only {@link durableObject} knows what to ask: a Durable Object has no address that others could reach. */
+  async fetch(request: Request): Promise<Response> {
+    const question = (await request.json()) as Question
+    if (question.op === 'wait') await this.#wait(question.version, question.milliseconds)
+    return Response.json(question.op === 'swap' ? this.#swap(question) : entryOf(this.#find()))
+  }
+
+  /** The runtime calls this when an entry's time is over. */
+  async alarm(): Promise<void> {
+    if (this.#find()) return this.#storage.setAlarm(this.#held!.expires)
+    this.#held = null
+    this.#wake()
+    await this.#storage.deleteAll()
+  }
+
+  #find(): Held | null {
+    return this.#held && Date.now() < this.#held.expires ? this.#held : null
+  }
+
+  #swap({ version, value, ttl }: Question & { op: 'swap' }): Entry | null {
+    if ((this.#find()?.version ?? null) !== version) return null
+    this.#held = { value, version: crypto.randomUUID(), expires: Date.now() + ttl * 1000 }
+    void this.#storage.put(ENTRY, this.#held)
+    void this.#storage.setAlarm(this.#held.expires)
+    this.#wake()
+    return entryOf(this.#held)
+  }
+
+  #wake() {
+    for (const wake of [...this.#waiting]) wake()
+  }
+
+  #wait(version: string | null, milliseconds: number): Promise<void> {
+    const held = this.#find()
+    if ((held?.version ?? null) !== version) return Promise.resolve()
+    const most = held ? Math.min(milliseconds, held.expires - Date.now()) : milliseconds
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(wake)
+        resolve()
+      }
+      const timer = setTimeout(wake, most)
+      this.#waiting.add(wake)
+    })
+  }
+}
+
+const entryOf = (held: Held | null): Entry | null => held && { value: held.value, version: held.version }

@@ -1,0 +1,142 @@
+import { StrongroomError } from '../../page/error.js'
+import { type Coordinator, type CoordinatorSource, poll } from './coordinator.js'
+
+/**
+ * A client of Redis 3.2 or newer, or of what speaks its protocol (Valkey, KeyDB, Dragonfly), as libraries make them.
+ * Whatever else has one of these three methods will do.
+ */
+export type RedisClient =
+  /** ioredis. */
+  | { call(command: string, ...args: string[]): Promise<unknown> }
+  /** node-redis: `redis`, `@redis/client`. */
+  | { sendCommand(command: string[]): Promise<unknown> }
+  /** Bun's `RedisClient`. */
+  | { send(command: string, args: string[]): Promise<unknown> }
+
+/** How a store is used that others may use too. */
+export interface RedisOptions {
+  /**
+   * What keys begin with. Default `strongroom:`. For Redis Cluster it must have a hash tag, such as `{strongroom}:`,
+   * since several keys are read at once.
+   */
+  prefix?: string
+}
+
+/** Where the commands of a store go. */
+type Command = (command: readonly string[]) => Promise<unknown>
+
+/**
+ * Redis, for Node, Deno and Bun. Give it a client that is connected, or a function from `env` to one:
+ *
+ * ```ts
+ * // node-redis. Without a listener an error of the connection would end the process.
+ * const client = createClient({ url: process.env.REDIS_URL, disableOfflineQueue: true }).on('error', console.error)
+ * await client.connect()
+ * createTokenHandler({ …, coordinator: redis(client) })
+ * ```
+ *
+ * Everything is written and read by scripts, so that a client that spreads its reads over replicas sends these to the
+ * primary. A failover to a replica that was behind loses what that had not got yet: at worst a session ends. Let the
+ * client give up soon (`disableOfflineQueue` of node-redis, `maxRetriesPerRequest: 0` of ioredis, `enableOfflineQueue:
+ * false` of Bun): a call rejects with what it threw.
+ *
+ * Redis does not tell who waits: it is asked again after 20 ms, then less and less often, up to each half second.
+ */
+export function redis(
+  client: RedisClient | ((env: any) => RedisClient),
+  options: RedisOptions = {},
+): CoordinatorSource {
+  return (env) => over(commandsOf(typeof client === 'function' ? client(env) : client), options)
+}
+
+function commandsOf(client: RedisClient): Command {
+  if (typeof client !== 'object' || !client)
+    throw new StrongroomError('config_invalid', 'redis() got no client')
+  // ioredis has a `sendCommand` too, which takes something else.
+  if ('call' in client) return ([name, ...args]) => client.call(name!, ...args)
+  if ('sendCommand' in client) return (command) => client.sendCommand([...command])
+  if ('send' in client) return ([name, ...args]) => client.send(name!, args)
+  throw new StrongroomError('config_invalid', 'redis() needs a client with call(), sendCommand() or send()')
+}
+
+/** An address over which commands are sent by HTTP. */
+export interface RedisRestOptions extends RedisOptions {
+  /** Of the store. https, but on loopback. */
+  url: string | ((env: any) => string)
+  /** Sent as `Authorization: Bearer`. It must be allowed to write. */
+  token: string | ((env: any) => string)
+  /** In place of the platform's. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>
+}
+
+/**
+ * Redis by HTTP, as Upstash has it, for platforms without sockets: a command is posted as a JSON array, and answered
+ * with `{ "result": … }` or `{ "error": … }`.
+ *
+ * ```ts
+ * redisRest({ url: (env) => env.UPSTASH_REDIS_REST_URL, token: (env) => env.UPSTASH_REDIS_REST_TOKEN })
+ * ```
+ *
+ * As with {@link redis}, who waits asks again: some seven commands in the first second, two in each further one. It is
+ * written and read by scripts, which a database with read regions runs in its primary region.
+ *
+ * A call rejects with what `fetch` threw, or with an `Error` that has the status and the store's own words, neither
+ * of which contains the token.
+ */
+export function redisRest({ url, token, fetch: send, ...options }: RedisRestOptions): CoordinatorSource {
+  const value = (given: string | ((env: any) => string), env: any) =>
+    typeof given === 'function' ? given(env) : given
+  return (env) => {
+    const address = value(url, env)
+    const { protocol, hostname } = new URL(address)
+    const isHere = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+    if (protocol !== 'https:' && !isHere) {
+      throw new TypeError('the Redis store is to be asked over https: its token goes along')
+    }
+    const headers = { authorization: `Bearer ${value(token, env)}`, 'content-type': 'application/json' }
+    const command: Command = async (command) => {
+      // A redirect must not be followed with the token; some platforms know no `redirect: 'error'`.
+      const init: RequestInit = { method: 'POST', headers, body: JSON.stringify(command), redirect: 'manual' }
+      const response = await (send ?? fetch)(address, init)
+      const answer: { result?: unknown; error?: unknown } = await response.json().catch(() => ({}))
+      if (response.ok && answer.result !== undefined) return answer.result
+      const words = typeof answer.error === 'string' ? `: ${answer.error.slice(0, 200)}` : ''
+      throw new Error(`the Redis store answered with ${response.status}${words}`)
+    }
+    return over(command, options)
+  }
+}
+
+/** What is stored begins with its version: a UUID. */
+const VERSION = 36
+
+/** KEYS: what to read. */
+const READ = "return redis.call('MGET', unpack(KEYS))"
+
+/** KEYS: one. ARGV: the version that it must have, or an empty string; what to write; for how many milliseconds. */
+const SWAP = `local held = redis.call('GET', KEYS[1])
+if (held and string.sub(held, 1, 36) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`
+
+function over(command: Command, { prefix = 'strongroom:' }: RedisOptions): Coordinator {
+  const run = (script: string, keys: readonly string[], args: readonly string[]) =>
+    command(['EVAL', script, `${keys.length}`, ...keys.map((key) => prefix + key), ...args])
+  const read: Coordinator['read'] = async (keys) => {
+    if (!keys.length) return []
+    const found = (await run(READ, keys, [])) as (string | null)[]
+    return found.map((held) =>
+      held === null ? null : { value: held.slice(VERSION), version: held.slice(0, VERSION) },
+    )
+  }
+  return {
+    read,
+    async swap(key, version, value, ttl) {
+      const next = crypto.randomUUID()
+      const args = [version ?? '', next + value, `${Math.max(1, Math.ceil(ttl * 1000))}`]
+      return Number(await run(SWAP, [key], args)) === 1 ? { value, version: next } : null
+    },
+    wait: (key, version, milliseconds) =>
+      poll(async () => (await read([key]))[0]?.version ?? null, version, milliseconds),
+  }
+}

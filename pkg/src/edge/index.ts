@@ -1,0 +1,18 @@
+/**
+ * `strongroom/edge`: the token handler. Tokens stay on the server, and the browser has a sealed cookie. Importing it
+ * has no effect.
+ *
+ * This entry is for Node, Bun and Deno, which read the core's module from the package's folder. Cloudflare's and
+ * Vercel's platforms take others by themselves (`workerd`, `edge-light`).
+ *
+ * @module
+ */
+import { readFile } from 'node:fs/promises'
+import { creating } from './handler.js'
+
+export * from './exports.js'
+
+/** Makes a token handler. Its configuration is looked at with the first request. */
+export const createTokenHandler = creating(async () =>
+  WebAssembly.compile(await readFile(new URL('./strongroom_edge_bg.wasm', import.meta.url))),
+)

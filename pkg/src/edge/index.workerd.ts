@@ -1,0 +1,8 @@
+/** `strongroom/edge` for Cloudflare Workers: the module comes by a static import, since bytes are not compiled there. */
+import module from './strongroom_edge_bg.wasm'
+import { creating } from './handler.js'
+
+export * from './exports.js'
+
+/** Makes a token handler. Its configuration is looked at with the first request. */
+export const createTokenHandler = creating(() => module)

@@ -1,0 +1,75 @@
+/** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
+import { isAnswer, lacksState, stateOf, withoutAnswer } from './address.js'
+import type { CallbackResult } from './api.js'
+import type { Link } from './connection.js'
+import { refuse } from './error-text.js'
+
+/** A text of words.ts. */
+const NO_ADDRESS = '\x07h'
+
+type Result = Promise<CallbackResult | null>
+
+/** By address, before and after cleaning: frameworks run their start-up code twice in development. */
+export const handled = new Map<string, Result>()
+
+/** The callback that this page is finishing: `login()` waits for it. */
+export let inFlight: Result | undefined
+
+/** Remembers a callback until it is finished. */
+const track = (result: Result): Result => {
+  const done = () => {
+    if (inFlight === result) inFlight = undefined
+  }
+  result.then(done, done)
+  return (inFlight = result)
+}
+
+/** Finishes a login, if the page's address is the answer to one. */
+export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
+  // An object of options, or an event.
+  if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
+  const url = new URL(address, location.href)
+  const before = handled.get(url.href)
+  if (before) return before
+  const { at } = link
+  if ('callback' in at) return track(at.callback(link, url))
+  if (!isAnswer(url)) return lacksState(url) ? track(withoutState(link, url)) : Promise.resolve(null)
+
+  const clean = withoutAnswer(url).href
+  const shown = url.href === location.href
+  const show = (href: string) => history.replaceState(history.state, '', href)
+  // First of all: from here on the code is in no address, history or Referer.
+  if (shown) show(clean)
+  const giveBack = () => {
+    handled.delete(url.href)
+    if (shown && location.href === clean) show(url.href)
+  }
+  const result = finish(link, url, giveBack)
+  const done = () => handled.delete(clean)
+  handled.set(url.href, result).set(clean, result)
+  result.then(done, done)
+  return track(result)
+}
+
+/** `notOurs` is called if the answer is for another library on this page. */
+const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
+  // The state of a popup's login ends in .p
+  if (stateOf(url)!.endsWith('.p')) {
+    return (await import('./popup-login.js')).settle(link, url, notOurs)
+  }
+  const settled = await link.query({ t: 'callback', url: url.href })
+  if (settled.callback) return { returnTo: settled.returnTo ?? '/' }
+  notOurs()
+  return null
+}
+
+/** At the redirect URI, which only the vault knows, that is an error; elsewhere the parameters are somebody else's. */
+const withoutState = (link: Link, url: URL): Result =>
+  link.query({ t: 'callback', url: url.href }).then(
+    () => null,
+    (error) => {
+      if (error.code === 'redirect_uri_mismatch') return null
+      if (url.href === location.href) history.replaceState(history.state, '', withoutAnswer(url))
+      throw error
+    },
+  )

@@ -1,0 +1,291 @@
+/**
+ * A page's port to its vault: the handshake, questions and answers by id, and the end of it.
+ *
+ * A page that is left says `bye`, always: the vault hears of a port's end in no other way, and it serves a
+ * limited number. If the page comes back all the same, from the back-forward cache, it meets the vault again
+ * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
+ * since its answer went nowhere. A page that is gone for good is told nothing.
+ */
+import type { CallbackResult } from './api.js'
+import type { StrongroomError } from './error.js'
+import { listen } from './listen.js'
+import { lockName, PROTOCOL, type Demand, type PageMessage, type VaultMessage } from '../protocol/messages.js'
+import { inWords } from './error-text.js'
+
+/** A text of words.ts. */
+const NO_WORKER = '\x07f'
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
+
+/** A message that starts something; the link gives it its id. */
+export type Question = Without<
+  Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'socket' | 'logout' | 'inspect' }>,
+  'id'
+>
+/** A question with one answer. */
+export type Query = Extract<Question, { t: 'callback' | 'logout' | 'inspect' }>
+/** What answers it, but for `error`. */
+export type AnswerTo<T extends Query['t']> = Extract<
+  Answer,
+  { t: { callback: 'settled'; logout: 'done'; inspect: 'inspection' }[T] }
+>
+/** What answers a question, but for `error`. */
+export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
+/** What refuses a question, or all of them. */
+type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand; returnTo?: string }
+/** What concerns the whole page. */
+export type Announcement = Extract<
+  VaultMessage,
+  { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' | 'outdated' }
+>
+/** What JSON cannot carry: a request's body, a socket's port. */
+export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
+/** A piece of a body: `null` at its end, `false` where the connection broke. */
+export type Piece = Uint8Array<ArrayBuffer> | null | false
+
+/** Somebody who waits for the answer to a question. */
+export interface Asker {
+  /** Returns whether more is to come. */
+  answer(answer: Answer, payload: unknown): unknown
+  /** It was refused, or there is no vault any more. Nothing follows. */
+  fail(error: unknown): void
+  /** A piece of the body that an answer announced. */
+  piece?(piece: Piece): void
+}
+
+/** A worker on another origin, behind a frame of that origin: src/vault-origin/connect-frame.ts. */
+export interface FrameDoor extends EventTarget {
+  postMessage(message: 'strongroom', ports: [MessagePort]): void
+  /** Those of the worker's origin. */
+  locks: {
+    request(name: string, options: object, granted?: () => unknown): Promise<unknown>
+  }
+  /** The page needs it no longer. */
+  leave(): void
+  /** The `state` in the page's address, if it says that there is an answer on the worker's origin. */
+  answered(): string | null
+  /** What `handleCallback()` does. */
+  callback(link: Link, url: URL): Promise<CallbackResult | null>
+  /** Passes the answer to a popup's login to the vault. `look` tells whether it is there. */
+  awaitAnswer(
+    state: string,
+    fail: (error: unknown) => void,
+  ): { stop: () => void; look: () => Promise<boolean> }
+}
+
+/** An open port, after its handshake. */
+export interface Link {
+  /** Where the vault is. A popup's page reaches the same one if it has a port. */
+  at: SharedWorker | Worker | FrameDoor
+  /** The lock that the vault's worker holds for as long as it lives. */
+  lock?: string
+  /** Whether it has ended: then whatever is asked fails. */
+  isOver(): boolean
+  /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
+  ask(asker: Asker, question: Question, payload?: Payload): number
+  /** Sends a question that has one answer. */
+  query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
+  /** Asks for more pieces of a body. */
+  more(id: number): void
+  /** Says something that has no answer. */
+  tell(what: 'active' | 'woke'): void
+  /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
+  drop(id: number, how?: 'abort' | 'cancel'): void
+  /** Ends everything that is pending with this error, and all that would follow. */
+  end(code: string, message?: string): void
+  /** Announces nothing more, ends when nothing is pending, and then calls `ended`. */
+  retire(ended: () => void): void
+}
+
+/** What hears about the whole page's matters. */
+export interface Listener {
+  announce(announcement: Announcement): void
+  /** The link has ended: with this error, unless it was closed by the page itself. */
+  ended(error?: Promise<StrongroomError>): void
+}
+
+/**
+ * Opens a port and waits for the vault's answer. Every call makes a port of its own, so one worker may
+ * be connected to any number of times.
+ *
+ * A worker that fails to load says so by an `error` event only, which Chromium 156 loses now and then if the worker is
+ * a shared one, and one that runs something else says nothing at all: hence the time limit, in seconds.
+ *
+ * @param make The argument of `connect()`.
+ */
+export const open = (
+  worker: Link['at'],
+  timeout: number,
+  listener: Partial<Listener>,
+  make: unknown,
+): Promise<Link> =>
+  new Promise((resolve, reject) => {
+    const askers = new Map<number, Asker>()
+    let last = 0
+    let over: (() => Promise<StrongroomError>) | undefined
+    let port: MessagePort
+    let release: () => void
+    let timer: ReturnType<typeof setTimeout>
+    let watching: AbortController | undefined
+    let isOpen = false
+    let stopWaiting: (() => void) | undefined
+    let hasRetired = false
+    const door = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
+    if (!door?.postMessage) return void inWords('unsupported', `${worker}${NO_WORKER}`).then(reject)
+    const { locks = navigator.locks } = worker as Partial<FrameDoor>
+
+    const send = (message: PageMessage, payload?: Payload) => {
+      // All but a blob, which is passed on by reference.
+      const transfer = payload && !(payload instanceof Blob) ? [payload] : []
+      // JSON would leave out an option that is a function, and the vault could not refuse it. It refuses `true` instead.
+      const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
+      port.postMessage([text, payload], transfer)
+    }
+    const link: Link = {
+      at: worker,
+      isOver: () => !!over,
+      more: (id) => port.postMessage(id),
+      ask(asker, question, payload) {
+        const id = ++last
+        if (over) {
+          over().then(asker.fail)
+          return 0
+        }
+        send({ ...question, id }, payload)
+        askers.set(id, asker)
+        return id
+      },
+      query: (question) =>
+        new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
+      tell: (t) => send({ t }),
+      drop(id, how) {
+        if (forget(id) && how) send({ t: how, id })
+      },
+      end(code, message) {
+        if (over) return
+        let said: Promise<StrongroomError> | undefined
+        over = () => (said ??= inWords(code, message))
+        stopLeaving()
+        leave()
+        if (askers.size) failAll(over())
+        if (code === 'closed') return listener.ended?.()
+        over().then(reject)
+        listener.ended?.(over())
+      },
+      retire(ended) {
+        listener = { ended }
+        hasRetired = true
+        forget(0)
+      },
+    }
+
+    const forget = (id: number) => {
+      const was = askers.delete(id)
+      if (hasRetired && !askers.size) link.end('closed')
+      return was
+    }
+
+    const failAll = (error: Promise<StrongroomError>) => {
+      for (const asker of askers.values()) error.then(asker.fail)
+      askers.clear()
+    }
+    const refuse = ({ t, id, code, message, ...more }: Refusal) => {
+      if (t === 'failed') return link.end(code, message)
+      const asker = askers.get(id)
+      if (id && !asker) return
+      const error = inWords(code, message)
+      // Before anybody hears of it.
+      error.then((refusal) => Object.assign(refusal, more))
+      if (asker) error.then(asker.fail)
+      // The vault could not read so much as the id of a message. Nobody is left waiting.
+      else {
+        error.then(reject)
+        failAll(error)
+      }
+      forget(id!)
+    }
+    const hear = (message: VaultMessage, payload: unknown) => {
+      if ('code' in message) return refuse(message)
+      if ('id' in message) {
+        const asker = askers.get(message.id)
+        if (!asker || !proceed(asker, message, payload)) forget(message.id)
+        return
+      }
+      listener.announce?.(message)
+      if (message.t !== 'ready') return
+      opened()
+      resolve(link)
+    }
+    /** The worker is gone when its lock is free: no event would say so. */
+    const watch = (name: string) => {
+      watching?.abort()
+      watching = new AbortController()
+      const gone = () => link.end('vault_crashed')
+      locks.request((link.lock = name), watching, gone).catch(() => {})
+    }
+    const receive = ({ data }: MessageEvent) => {
+      if (typeof data === 'string') return watch(data)
+      const [head, payload] = data
+      if (typeof head === 'string') return hear(JSON.parse(head), payload)
+      askers.get(head)?.piece?.(payload)
+      if (!payload) forget(head)
+    }
+
+    const late = () => link.end('worker_timeout', `${timeout}`)
+    const wait = () => (timer = setTimeout(late, timeout * 1000))
+    const broken = (event: Event) =>
+      import('./worker-failure.js')
+        .then(({ explain }) => explain(event, make))
+        .catch(() => '')
+        // A worker that has a lock runs the vault's code, and gives its own reason.
+        .then((why) => isOpen || link.lock || link.end('worker_failed', why))
+    const stopWatching = listen(worker, 'error', broken)
+    // Only until the handshake: later errors in the app's part of the worker's file are the app's.
+    const opened = () => {
+      isOpen = true
+      clearTimeout(timer)
+      stopWaiting?.()
+      stopWatching()
+    }
+
+    const meet = () => {
+      if (over) return
+      if (askers.size) failAll(inWords('page_left'))
+      const { port1, port2 } = new MessageChannel()
+      port = port1
+      port.onmessage = receive
+      // A page may be gone without a word, and nobody tells. But its locks are free then: the vault waits for this
+      // one, whose name is no call's number. It is given back by hand, or the page would not be cached.
+      const held = new Promise<void>((resolve) => (release = resolve))
+      const name = Math.random()
+      locks?.request(lockName(name), () => (port1.postMessage(name), held))
+      // A page that is prerendered gets its worker when it is shown.
+      if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', wait)
+      else wait()
+      door.postMessage('strongroom', [port2])
+      send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
+      // It may have ended with nobody there to see it.
+      if (link.lock) watch(link.lock)
+    }
+    const leave = () => {
+      opened()
+      watching?.abort()
+      send({ t: 'bye' })
+      port.close()
+      release()
+    }
+    const stopLeaving = listen(window, 'pagehide', () => {
+      leave()
+      addEventListener('pageshow', meet, { once: true })
+    })
+    meet()
+  })
+
+/** Whether more is to come. An answer that the page cannot use fails; it leaves nobody waiting. */
+const proceed = (asker: Asker, answer: Answer, payload: unknown) => {
+  try {
+    return asker.answer(answer, payload)
+  } catch (error) {
+    return asker.fail(error)
+  }
+}

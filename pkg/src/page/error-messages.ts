@@ -1,0 +1,115 @@
+/**
+ * What errors say. A file of its own, which a page loads with its first error: until then a code and some
+ * values are all that is needed.
+ */
+import { advice, texts } from '../../glue/words.js'
+
+/** What happened, where the code says it, alone or with a value in the place of `%`. */
+const BY_CODE: Record<string, string> = {
+  closed: 'the connection was closed',
+  login_cancelled: 'the login was given up',
+  page_left: 'the page was left meanwhile',
+  timeout: 'nobody signed in within % s',
+  vault_crashed: 'the worker of the vault has ended',
+  popup_blocked: 'the browser opened no window',
+  worker_failed: "the worker's script could not be loaded or run",
+  worker_timeout: 'the worker did not answer within % s',
+  origin_not_allowed: "% is not among the `apps` of the vault's frame",
+}
+
+/**
+ * The page's own texts, by the codes that src/page/fetch.ts and src/page/index.ts use for them. The core's codes begin with other
+ * characters.
+ */
+const OWN: Record<string, string> = {
+  '\x07a': "a token needs a request of mode 'cors', which this is not: ",
+  '\x07b': 'this browser cannot send a stream as a body',
+  get '\x07c'() {
+    return typeof document === 'undefined'
+      ? 'connect() needs a browser: call it on the client only, not while a server renders the page'
+      : `${location.origin} is not a secure context, so the browser offers no WebCrypto here: serve the page over https, or open it as http://localhost`
+  },
+  '\x07d':
+    'strongroom: the address contains the response to a login (state, and code or error), and handleCallback() was not called. Call it once when the page of redirectUri starts.',
+  '\x07e':
+    "no response could be read: the API cannot be reached, or its CORS headers do not allow this origin and the Authorization header, or connect-src in the policy of the worker's file does not list ",
+  '\x07f':
+    " is not a worker: pass the worker itself, or a function that makes it, such as () => new SharedWorker(new URL('./auth.worker.js', import.meta.url), { type: 'module' })",
+  '\x07g': '() has no option ',
+  '\x07h': 'handleCallback() takes an address, and was passed an object of options or an event',
+  '\x07i': ' is a function: write the value that it returns, since the configuration is passed on as JSON',
+}
+
+/** What to do about a message for which the advice of its code does not fit. */
+const ADVICE: Record<string, string> = {
+  'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
+}
+
+/** The options of each call, from which the one that was meant is suggested. */
+const OPTIONS: Record<string, string> = {
+  connect: 'timeout resume',
+  login:
+    'mode onCode returnTo prompt loginHint uiLocales acrValues maxAge scope params signal timeout detectClose',
+  logout: 'provider returnTo',
+}
+
+/** Puts the texts where the core (src/base/messages.rs) and the page left a code for each. */
+export const spell = (message: string): string =>
+  suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
+
+/** The core's message about an unknown option ends with a line of the known ones, where it may be misspelled. */
+const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
+
+/** Replaces that line with a suggestion. */
+const suggest = (message: string): string =>
+  message.replace(UNKNOWN, (text, option: string, known: string) => {
+    const meant = closest(option.includes('.') ? known : known + NESTED, lastName(option))
+    return meant
+      ? `\`${option}\`: there is no such option (did you mean \`${meant}\`?)`
+      : text.slice(0, -known.length - 1)
+  })
+
+/** Options of `session`, as they are suggested where somebody wrote one outside of it. */
+const NESTED = ' session.idle session.absolute session.persist'
+
+const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
+
+/** Returns the first of the known options, separated by spaces, of which `name` may be a misspelling. */
+const closest = (known: string, name: string): string | undefined =>
+  known.split(' ').find((one) => one && isClose(lastName(one), name))
+
+/** A message about an unknown option of a call: the page's, or one of the core's (src/vault/message.rs). */
+const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
+
+/** Adds a suggestion to such a message. */
+const suggestOption = (message: string): string =>
+  message.replace(UNKNOWN_OF_CALL, (text, call: string, name: string) => {
+    // The first members of a browser's event, and of React's.
+    if (/^(isTrusted|_reactName)$/.test(name)) return `${call}() was passed an event: write () => ${call}()`
+    const meant = closest(OPTIONS[call] ?? '', name)
+    return meant && meant !== name ? `${call}() has no option \`${name}\` (did you mean \`${meant}\`?)` : text
+  })
+
+/** Returns true if two names differ in spelling only. Servers use `is_close` in src/config.rs, which does the same. */
+const isClose = (one: string, other: string): boolean => {
+  const [a, b] = [one, other].map((name) => [...name.toLowerCase().replaceAll('_', '')]) as [
+    string[],
+    string[],
+  ]
+  const longer = Math.max(a.length, b.length)
+  const same = sharedStart(a, b) + sharedStart(a.reverse(), b.reverse())
+  return same + 2 >= longer && same * 2 >= longer
+}
+
+const sharedStart = (a: string[], b: string[]): number => {
+  let i = 0
+  while (i < a.length && a[i] === b[i]) i++
+  return i
+}
+
+/** What happened, and what to do. */
+export const sentences = (code: string, message: string): string => {
+  const form = BY_CODE[code] ?? ''
+  const text = form.includes('%') ? form.replace('%', message) : spell(message) || form
+  return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}`
+}

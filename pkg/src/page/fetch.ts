@@ -1,0 +1,103 @@
+/** `fetch`, carried out by the vault: the request's side. src/page/response.ts builds the answer. */
+import type { VaultRequestInit } from './api.js'
+import { listen } from './listen.js'
+import type { Asker, Link, Payload } from './connection.js'
+import { type Body, openBody, toResponse } from './response.js'
+import { refuse, spell } from './error-text.js'
+
+/** Texts of src/page/error-messages.ts. */
+const NO_TOKEN = '\x07a'
+const NO_STREAMS = '\x07b'
+const NO_RESPONSE = '\x07e'
+
+/**
+ * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with
+ * the same errors; only its outcome goes to the vault.
+ */
+export const vaultFetch = async (
+  link: Link,
+  input: RequestInfo | URL,
+  init?: VaultRequestInit,
+): Promise<Response> => {
+  const request = new Request(input, init)
+  const { signal, url, method, mode, cache, credentials, integrity, keepalive } = request
+  signal.throwIfAborted()
+  if (mode !== 'cors') return refuse('unsupported', NO_TOKEN + mode)
+  const body = await readBody(request, init?.body)
+  signal.throwIfAborted()
+
+  return new Promise((resolve, reject) => {
+    let stream: Body | undefined
+    const fail = (reason: unknown) => {
+      finish()
+      reject(reason)
+      stream?.fail(reason)
+    }
+    const cancel = () => {
+      finish()
+      link.drop(id, 'abort')
+    }
+    const asker: Asker = {
+      answer(head, payload) {
+        if (head.t !== 'head') return void unreachable(url).then(fail)
+        if (head.body) stream = openBody(() => link.more(id), cancel)
+        else finish()
+        resolve(toResponse(head, payload as [string, string][], stream))
+        return head.body
+      },
+      fail,
+      piece(piece) {
+        if (piece === false) return fail(new TypeError('network error'))
+        if (!piece) finish()
+        stream?.take(piece)
+      },
+    }
+    const id = link.ask(
+      asker,
+      {
+        t: 'fetch',
+        url,
+        method,
+        headers: [...request.headers],
+        background: init?.background,
+        cache,
+        credentials,
+        integrity,
+        keepalive,
+        priority: init?.priority,
+      },
+      body,
+    )
+    const finish = listen(signal, 'abort', () => {
+      cancel()
+      fail(signal.reason)
+    })
+  })
+}
+
+/** As `fetch` fails. The browser says why in the worker's console only. */
+const unreachable = async (url: string) =>
+  new TypeError('Failed to fetch', {
+    cause: Error((await spell(NO_RESPONSE + new URL(url).origin))!),
+  })
+
+/**
+ * The body as the vault takes it.
+ *
+ * Files and forms go as a `Blob`, which browsers pass on by reference. What is small goes as bytes,
+ * which costs no trip to where blobs are kept. A stream goes as it is and can be sent only once.
+ */
+const readBody = async (request: Request, body: BodyInit | null | undefined): Promise<Payload> => {
+  if (body instanceof ReadableStream) {
+    // Engines without streamed uploads would send its name instead.
+    if ('duplex' in request) return body
+    return refuse('unsupported', NO_STREAMS)
+  }
+  // Not every engine has Request.body; where it is missing, those with a body are all but these two.
+  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
+  if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
+  return request.blob().catch(async (error) => {
+    if (body instanceof Blob) throw error
+    return (await import('./form.js')).formBlob(body, request.headers.get('content-type')!)
+  })
+}

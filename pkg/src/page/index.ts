@@ -1,0 +1,232 @@
+/**
+ * The page's side of strongroom: small, and without anything to hide.
+ *
+ * Tokens stay in the worker, where `strongroom/worker` runs the vault. Importing this does nothing; outside
+ * a browser too.
+ *
+ * @module
+ */
+import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
+import { isAnswer, webUrl } from './address.js'
+import { handleCallback, handled } from './callback.js'
+import { StrongroomError } from './error.js'
+import { vaultFetch } from './fetch.js'
+import { watchUser } from './activity.js'
+import { listen } from './listen.js'
+import { login } from './login.js'
+import { type Link, type Listener, open } from './connection.js'
+import { shell } from './lazy-target.js'
+import { inWords, refuse, spell } from './error-text.js'
+
+/** Or a way to one: src/vault-origin/connect-frame.ts. */
+type AnyWorker = SharedWorker | Worker
+
+/** Texts of words.ts. */
+const NO_BROWSER = '\x07c'
+const NO_CALLBACK = '\x07d'
+const NO_OPTION = '\x07g'
+
+/** All events: see `Events` in api.ts. */
+const EVENTS = ['change', 'expiring', 'failed', 'trace']
+
+/** Milliseconds after which a page that has not called `handleCallback()` is reminded. */
+const REMINDER = 5000
+
+export type * from './api.js'
+export { StrongroomError }
+
+/** Rejects because this call has no option of this name. */
+const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
+
+/** Returns an `on()` for these events. */
+const listening =
+  (events: EventTarget): Strongroom['on'] =>
+  (type, listener) => {
+    // It throws at once, so its text cannot be loaded first.
+    if (!EVENTS.includes(type)) {
+      throw new StrongroomError('message_invalid', `on() has no event '${type}', only ${EVENTS}.`)
+    }
+    return listen(events, type, ({ detail }: CustomEvent) => listener(detail))
+  }
+
+/**
+ * Connects the page to the vault in `worker`.
+ *
+ * Each call makes a connection of its own, so the same worker may be passed again.
+ *
+ * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
+ *   in the same turn: a worker that fails to load says so only once.
+ *
+ *   Better: a function that makes the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
+ *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to say what is wrong with the file.
+ *
+ *   Or, with no vault in the browser, the path on this origin where the endpoints of a token handler (`strongroom/edge`)
+ *   are, such as `/auth`: the room has the same interface, and docs/edge.md says what differs.
+ * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
+ *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
+ *   handler says, such as `coordinator_unavailable`.
+ */
+export const connect = async (
+  worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
+  { timeout = 10, resume, ...unknown }: ConnectOptions = {},
+): Promise<Strongroom> => {
+  if (!globalThis.isSecureContext) return refuse('unsupported', NO_BROWSER)
+  for (const name of Object.keys(unknown)) return refuseOption('connect', name)
+  if (typeof worker === 'string') {
+    return (await import('./token-handler/token-handler-client.js')).connect(
+      worker,
+      timeout,
+      resume,
+      refuse,
+      refuseOption,
+      listening,
+    )
+  }
+  const resuming = resume && import('./resume.js')
+  let running: Link['at'] = typeof worker === 'function' ? await worker() : worker
+  let link: Link
+  let from: Resumed | undefined
+  let hasFailed = false
+  const events = new EventTarget()
+  let session: Session | null = null
+  let reason: EndReason | null = null
+  let elsewhere = false
+  let traced = Promise.resolve()
+  let stopWatching: (() => void) | undefined
+  // Before `resume()`, which may call handleCallback().
+  let reminder: ReturnType<typeof setTimeout> | undefined
+
+  const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
+    events.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  const listener: Listener = {
+    announce(message) {
+      if (message.t === 'trace') {
+        // One after the other, though a detail may have to wait for its words.
+        traced = traced.then(async () => emit(message.t, { ...message, detail: await spell(message.detail) }))
+        return
+      }
+      if (message.t === 'warning') {
+        inWords(message.warning, message.message).then(({ code, message }) =>
+          console.warn(`strongroom: ${code}: ${message}`),
+        )
+        return
+      }
+      if (message.t === 'expiring') return emit(message.t, { at: message.at })
+      if (message.t === 'outdated') {
+        import('./reconnect.js').then(({ move }) =>
+          move(link, worker, timeout, open, listener, adopt, () => session),
+        )
+        return
+      }
+      const before = reason
+      ;({ session, reason, from, elsewhere = elsewhere } = message)
+      // A vault that takes the place of another one does not know how that vault's session ended.
+      if (!session) reason ??= before
+      emit('change', { session, reason })
+    },
+    ended(error) {
+      const wasSignedIn = session
+      session = null
+      stopWatching?.()
+      hasFailed = !!error
+      // A page that called close() itself gets no event.
+      if (error && wasSignedIn) emit('change', { session, reason })
+      error?.then((failure) => {
+        const fail = () => emit('failed', failure)
+        if (link && failure.code === 'vault_outdated') room.reconnect().catch(fail)
+        else fail()
+      })
+    },
+  }
+  const adopt = (at: Link['at'], next: Link) => {
+    running = at
+    link = next
+    stopWatching?.()
+    stopWatching = watchUser((what) => session && link.tell(what))
+  }
+  const meet = async () => adopt(running, await open(running, timeout, listener, worker))
+
+  await meet()
+  let resumed: Resumed | null = session && (from ?? 'vault')
+  const room: Strongroom = {
+    get session() {
+      return session
+    },
+    get resumed() {
+      return resumed
+    },
+    get endReason() {
+      return reason
+    },
+    get elsewhere() {
+      return !session && elsewhere
+    },
+    fetch: async (input, init) =>
+      vaultFetch(
+        init?.onProgress ? (await import('./streaming.js')).watched(link, init.onProgress) : link,
+        input,
+        init,
+      ).catch((error) => {
+        if (error instanceof StrongroomError && error.login) {
+          error.stepUp = async (options) => {
+            await room.login({ mode: 'popup', ...error.login, ...options })
+            return room.fetch(input, init)
+          }
+        }
+        throw error
+      }),
+    eventSource: (url, init) => shell('eventSource', link, url, init, room),
+    webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
+    async login(options) {
+      await login(link, options, () => session)
+      return session!
+    },
+    handleCallback(url) {
+      clearTimeout(reminder)
+      return handleCallback(link, url)
+    },
+    async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
+      for (const name of Object.keys(unknown)) return refuseOption('logout', name)
+      const back = returnTo && new URL(returnTo, location.href).href
+      const done = await link.query({ t: 'logout', provider, returnTo: back })
+      if (done.url) location.assign(webUrl(done.url))
+      return { revoked: done.revoked }
+    },
+    on: listening(events),
+    async inspect() {
+      return (await link.query({ t: 'inspect' })).holdings
+    },
+    async reconnect() {
+      if (!hasFailed) return
+      const { renew } = await import('./reconnect.js')
+      running = await renew(running, worker, link.lock, refuse)
+      hasFailed = false
+      await meet()
+    },
+    close() {
+      link.end('closed')
+    },
+  }
+  if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
+  // The address contains a login's response, and nobody has finished that login.
+  reminder = setTimeout(
+    async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
+    REMINDER,
+  )
+  return room
+}
+
+/**
+ * Connects the page to a vault on an origin of its own, as `connect()` does to one of this origin: script of this
+ * origin then reaches neither the vault's storage nor its worker nor an authorization code.
+ *
+ * A hidden frame is put into the page, once for each address. Leave it there. The time limit counts for the frame, and
+ * then for the worker.
+ *
+ * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
+ * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
+ */
+export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
+  (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)

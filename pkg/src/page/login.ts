@@ -1,0 +1,109 @@
+/** Signing in: the page's part of the authorization code flow, which is to move windows about. */
+import { ownPath, webUrl } from './address.js'
+import type { LoginOptions } from './api.js'
+import { inFlight } from './callback.js'
+import { listen } from './listen.js'
+import type { DeviceCode } from '../protocol/messages.js'
+import type { Link } from './connection.js'
+import { refuse } from './error-text.js'
+
+/** The key in sessionStorage under which a tab remembers the options of its last login by redirect. */
+const ASKED = 'strongroom.asked'
+
+/**
+ * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
+ *
+ * In redirect mode it first waits for a callback of this page that is in flight, or begins in this turn, such as when a
+ * route guard runs during `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else
+ * happens. Without this, guard and callback would send the page back and forth forever.
+ */
+export const login = (link: Link, options: LoginOptions = {}, hasSession: () => unknown): Promise<void> =>
+  new Promise((resolve) => {
+    const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
+    // Without the options that only save the user some typing: they identify the user.
+    const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
+    const cancelled = () => refuse('login_cancelled')
+    if (signal?.aborted) return resolve(cancelled())
+
+    /** What ends with the login. */
+    const stops: (() => void)[] = []
+    const end = (failure?: Promise<never>) => {
+      clearTimeout(timer)
+      hasEnded = true
+      for (const stop of stops) stop()
+      popup?.close()
+      // A second failure finds nobody who waits.
+      failure?.catch(() => {})
+      resolve(failure)
+    }
+    const giveUp = (failure: Promise<never>) => {
+      link.drop(id, 'cancel')
+      end(failure)
+    }
+    const fail = (error: unknown) => end(Promise.reject(error))
+    const go = async (url: URL) => {
+      if (!popup) {
+        try {
+          sessionStorage.setItem(ASKED, demand)
+        } catch {
+          // Without storage, a guard that asks for a step-up each time gets one each time.
+        }
+        return location.assign(url)
+      }
+      const { follow } = await import('./popup-login.js')
+      // It still shows a page of this origin, so no provider makes it look closed.
+      if (popup.closed) return giveUp(cancelled())
+      stops.push(follow(link, url, giveUp, detectClose && popup, cancelled))
+      popup.location.assign(url)
+    }
+    const question = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
+    // In the same turn as the click, or the browser would block it; and first, since Firefox hears messages while it
+    // opens a window. A vault that is gone needs none.
+    const opens = mode === 'popup' && !link.isOver()
+    const popup = opens ? window.open('', '_blank', 'popup,width=480,height=640') : null
+    // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
+    // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
+    if (popup) popup.opener = null
+    else if (opens) return resolve(refuse('popup_blocked'))
+    let id = 0
+    let hasEnded = false
+    const begin = () => {
+      if (hasEnded) return
+      id = link.ask(
+        {
+          answer(message) {
+            if (message.t === 'done') return end()
+            // The address to go to, or the code that the user types in elsewhere.
+            const { url } = message as { url?: string }
+            url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
+            return true
+          },
+          fail,
+        },
+        question,
+      )
+    }
+    const beginAfterCallback = async () => {
+      // Frameworks run the effects of child components first: `handleCallback()` may follow in this turn.
+      await null
+      if (await inFlight) {
+        // This response arrives after the announcement of the session, if another connection has finished the callback.
+        await link.query({ t: 'inspect' }).catch(() => {})
+        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))) return end()
+      }
+      begin()
+    }
+    if (mode === 'redirect') beginAfterCallback().catch(fail)
+    else begin()
+    const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
+    if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
+
+    if (popup) return
+    // Back by the browser's button, without an answer. The user may yet go forward: nothing is cancelled.
+    const back = (event: PageTransitionEvent) => {
+      if (!event.persisted) return
+      link.drop(id)
+      end(cancelled())
+    }
+    stops.push(listen(window, 'pageshow', back))
+  })

@@ -1,0 +1,85 @@
+/** Replaces a worker whose vault has failed or is outdated. A separate file, because most pages never need it. */
+import type { Session } from '../protocol/messages.js'
+import type { Announcement, FrameDoor, Link, Listener, open as Open } from './connection.js'
+import type { refuse as Refuse } from './error-text.js'
+
+type AnyWorker = Link['at']
+type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
+
+/** Seconds to wait for a worker that ends by itself; a shared one does so a second after its vault. */
+const PATIENCE = 3
+
+/**
+ * Makes a worker when the one before is gone: who connects to a shared worker that is about to end hears nothing.
+ *
+ * @param lock What the worker before holds as long as it lives.
+ */
+export const renew = async (
+  before: AnyWorker,
+  make: Make,
+  lock: string | undefined,
+  refuse: typeof Refuse,
+): Promise<AnyWorker> => {
+  if (typeof make !== 'function') {
+    return refuse(
+      'unsupported',
+      'connect() was given a worker, and reconnect() needs a function that makes one',
+    )
+  }
+  if ('terminate' in before) before.terminate()
+  const signal = AbortSignal.timeout(PATIENCE * 1000)
+  const { locks = navigator.locks } = before as Partial<FrameDoor>
+  if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
+  const next = await make()
+  release(before)
+  return next
+}
+
+/** A shared worker ends with its last page. */
+const release = (worker: AnyWorker) => {
+  if ('terminate' in worker) worker.terminate()
+  if ('leave' in worker) worker.leave()
+}
+
+/**
+ * Moves from an outdated vault to the vault of the worker that the page's function makes now. Pending operations finish
+ * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
+ * stays until the old vault stops.
+ *
+ * If the user signs out meanwhile, the new vault may have read the session before its end was written. It then tells of
+ * the end a moment later, and the page hears of that session no more.
+ *
+ * `open` is passed in by index.js, so that this file does not contain it a second time.
+ */
+export const move = async (
+  old: Link,
+  make: Make,
+  timeout: number,
+  open: typeof Open,
+  listener: Listener,
+  adopt: (at: AnyWorker, next: Link) => void,
+  current: () => Session | null,
+): Promise<void> => {
+  if (typeof make !== 'function') return
+  const before = current()
+  const heard: Announcement[] = []
+  let told: Partial<Listener> = { announce: (announcement) => heard.push(announcement) }
+  const at = await make()
+  const relay: Listener = {
+    announce: (announcement) => told.announce!(announcement),
+    ended: (error) => told.ended?.(error),
+  }
+  const connecting = open(at, timeout, relay, make)
+  const next = await connecting.catch(() => undefined)
+  if (!next || old.isOver() || next.lock === old.lock) {
+    // The old vault serves this page until it stops. Then the page reconnects, or hears why it cannot.
+    next?.end('closed')
+    return release(at)
+  }
+  old.retire(() => release(old.at))
+  told = listener
+  adopt(at, next)
+  const ended = current() ? undefined : before?.startedAt
+  const isOver = (told: Announcement) => 'session' in told && told.session && told.session.startedAt <= ended!
+  heard.filter((told) => !isOver(told)).forEach(listener.announce)
+}

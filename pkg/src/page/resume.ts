@@ -1,0 +1,263 @@
+/**
+ * Coming back to a session without the user: a login with `prompt=none` (OpenID Connect Core 3.1.2.1) where
+ * `connect()` finds no session. A file of its own, which is loaded by pages that ask for it.
+ *
+ * It cannot go round in circles: an attempt is written down in this tab before it begins, and there is none where
+ * that cannot be done, nor soon after another, nor at a page that is itself an answer of the provider.
+ */
+import { isAnswer, ownPath, stateOf, webUrl } from './address.js'
+import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
+import { listen } from './listen.js'
+import type { Link } from './connection.js'
+import type { refuse as Refuse } from './error-text.js'
+
+/** Callbacks by address: what `handleCallback()` answers. */
+type Handled = Map<string, Promise<CallbackResult | null>>
+
+/** An attempt, as it is written down. */
+interface Attempt {
+  /** Milliseconds since the Unix epoch. */
+  at: number
+  /** Where the page was. */
+  returnTo: string
+  /** Which answer is its. */
+  state?: string | null
+  /** It brought a session. */
+  isDone?: boolean
+}
+
+/** In sessionStorage: the last attempt of this tab. */
+const ATTEMPT = 'strongroom.resume'
+/** In localStorage: when a session ended so that only the user may begin another one. */
+const ENDED = 'strongroom.ended'
+/** In localStorage: when the last attempts of all tabs were. An app may clear what its tab had written down. */
+const RECENT = 'strongroom.recent'
+/** So many of them in a minute are enough. */
+const MAX_RECENT = 6
+
+/** Seconds before another attempt after one that brought nothing, and after one that brought a session. */
+const PAUSE = 300
+const SHORT_PAUSE = 10
+
+/** Seconds for the frame to bring an answer, and for a page to be left. */
+const FRAME_PATIENCE = 10
+const PAGE_PATIENCE = 30
+
+/** After these a new session without the user would undo what was decided. */
+const FINAL = ['logged_out', 'idle', 'absolute', 'security']
+
+/** What goes on in this page: several connections share one attempt. */
+let underWay: Promise<unknown> | undefined
+
+/**
+ * Resolves with how the session came, if it came; rejects only if `how` is none of its values. The last two are index.js's
+ * own, or they would be here twice.
+ */
+export const resume = async (
+  room: Strongroom,
+  link: Link,
+  how: ConnectOptions['resume'],
+  handled: Handled,
+  refuse: typeof Refuse,
+): Promise<Resumed | undefined> => {
+  if (how === 'none') return
+  if (how !== 'redirect' && how !== 'iframe') {
+    return refuse(
+      'unsupported',
+      `connect() cannot resume by '${how}', only by 'redirect', 'iframe' or 'none'`,
+    )
+  }
+  heedEnds(room)
+  heedLogins(room)
+  const { at } = link
+  const isFramed = 'answered' in at
+  if (isFramed && how === 'iframe') {
+    return refuse(
+      'unsupported',
+      "connectFrame() cannot resume by 'iframe': nobody may put the vault's callback page into a frame. Use 'redirect'",
+    )
+  }
+  const here = new URL(location.href)
+  if (parent !== window && isForAnotherPage(here)) return deliver(room)
+  const isBegun = underWay
+  if (!isBegun) {
+    const state = isFramed ? at.answered() : isAnswer(here) ? stateOf(here) : null
+    if (state !== null) {
+      const attempt = lastAttempt()
+      if (!attempt?.state || attempt.state !== state) return
+      underWay = takeAnswer(room, attempt, handled)
+    } else {
+      if (document.prerendering) await shown()
+      if (room.session || !begin()) return
+      underWay = how === 'redirect' ? leave(link) : ask(link)
+    }
+  }
+  const done = underWay!
+  // An address that cannot be shown is no reason not to start.
+  await done.catch(() => {})
+  if (underWay === done) underWay = undefined
+  if (!isBegun && room.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
+  // Behind the announcement of a session that another connection of this page has brought.
+  if (isBegun) await link.query({ t: 'inspect' }).catch(() => {})
+  return room.session ? how : undefined
+}
+
+/** Until a page that is prerendered is shown. */
+const shown = () =>
+  new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
+
+/** The page is back from the provider: with a code, or with word that the user is needed. */
+const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Handled) => {
+  const result = await room.handleCallback().catch((error) => {
+    console.info(`strongroom: no session was resumed: ${error.message}`)
+    return { returnTo }
+  })
+  if (!result) return
+  write({ at: Date.now(), returnTo })
+  history.replaceState(history.state, '', result.returnTo)
+  // For the app's own handleCallback(), which is to take its router there.
+  handled.set(location.href, Promise.resolve(result))
+}
+
+/** Writes an attempt down, if there may be one. */
+const begin = (): boolean => {
+  const now = Date.now()
+  const last = lastAttempt()
+  const pause = last?.isDone ? SHORT_PAUSE : PAUSE
+  // A clock that was set back says nothing.
+  if (last && Math.abs(now - last.at) < pause * 1000) return false
+  try {
+    // In a frame it would be the frame that leaves, or another frame in it.
+    if (parent !== window || localStorage.getItem(ENDED)) return false
+    const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
+    const recent = times.filter((at) => Math.abs(now - at) < 60_000)
+    if (recent.length >= MAX_RECENT) return false
+    localStorage.setItem(RECENT, JSON.stringify([...recent, now]))
+  } catch {
+    return false
+  }
+  return write({ at: now, returnTo: ownPath() })
+}
+
+const lastAttempt = (): Attempt | null => {
+  try {
+    return JSON.parse(sessionStorage.getItem(ATTEMPT)!)
+  } catch {
+    return null
+  }
+}
+
+/** Whether it was written: what cannot be read back is not. */
+const write = (attempt: Attempt): boolean => {
+  const text = JSON.stringify(attempt)
+  try {
+    sessionStorage.setItem(ATTEMPT, text)
+    return sessionStorage.getItem(ATTEMPT) === text
+  } catch {
+    return false
+  }
+}
+
+/** Remembers, for tabs and vaults to come, that the user has logged out, until somebody signs in. */
+const heedEnds = (room: Strongroom) => {
+  const heed = () => {
+    try {
+      const { session, endReason } = room
+      if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
+      // A session that had begun before may be another worker's, and is nobody's signing in.
+      else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
+        localStorage.removeItem(ENDED)
+    } catch {
+      // Then there is no attempt either.
+    }
+  }
+  room.on('change', heed)
+  heed()
+}
+
+/** Forgets an attempt that is over when somebody has signed in. One that brought the session is written down again. */
+const heedLogins = (room: Strongroom) => {
+  const heed = () => {
+    const last = room.session && lastAttempt()
+    if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
+  }
+  room.on('change', heed)
+  heed()
+}
+
+/** Whether a login began in a page that did not leave for it. A frame in which it did is an app like any other. */
+const isForAnotherPage = (url: URL) => isAnswer(url) && stateOf(url)!.endsWith('.p')
+
+/**
+ * In the frame of `ask`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
+ * the answer is, the page around has it.
+ */
+const deliver = (room: Strongroom): Promise<never> => {
+  room.handleCallback().catch(() => {})
+  return new Promise(() => {})
+}
+
+/** Takes the page to the provider, in the place of this entry of the history. Resolves only if it stays. */
+const leave = (link: Link): Promise<void> =>
+  new Promise((resolve) => {
+    const returnTo = ownPath()
+    setTimeout(resolve, PAGE_PATIENCE * 1000)
+    link.ask(
+      {
+        answer(message) {
+          if (message.t !== 'navigate') return resolve()
+          const url = webUrl(message.url)
+          const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
+          if (!write(attempt)) return resolve()
+          location.replace(url)
+          return true
+        },
+        // The vault cannot begin a login: the app's own says why.
+        fail: () => resolve(),
+      },
+      { t: 'login', mode: 'redirect', prompt: 'none', returnTo },
+    )
+  })
+
+/**
+ * Asks in a hidden frame. For the vault it is a popup's login: the page that the provider sends the frame to
+ * calls `handleCallback()`, and this page's login is done.
+ */
+const ask = (link: Link): Promise<void> =>
+  new Promise((resolve) => {
+    const frame = document.createElement('iframe')
+    let stop: (() => void) | undefined
+    const end = () => {
+      clearTimeout(timer)
+      stopListening()
+      stop?.()
+      frame.remove()
+      resolve()
+    }
+    const giveUp = () => {
+      link.drop(id, 'cancel')
+      end()
+    }
+    const go = async (url: URL) => {
+      if (!('port' in link.at)) {
+        const fail = (failure: Promise<never>) => failure.catch(giveUp)
+        stop = (await import('./popup-login.js')).follow(link, url, fail)
+      }
+      frame.hidden = true
+      frame.src = url.href
+      document.documentElement.append(frame)
+    }
+    const id = link.ask(
+      {
+        answer(message) {
+          if (message.t !== 'navigate') return end()
+          go(webUrl(message.url)).catch(giveUp)
+          return true
+        },
+        fail: end,
+      },
+      { t: 'login', mode: 'popup', prompt: 'none' },
+    )
+    const timer = setTimeout(giveUp, FRAME_PATIENCE * 1000)
+    const stopListening = listen(window, 'pagehide', giveUp)
+  })

@@ -1,0 +1,153 @@
+/** `WebSocket` (WHATWG WebSockets) by the vault, which opens it with the access token: src/browser/api_socket.rs. */
+import { errorEvent, furnish } from './define-attributes.js'
+import type { Link } from './connection.js'
+import type { Shell } from './lazy-target.js'
+
+const CONNECTING = 0
+const OPEN = 1
+const CLOSING = 2
+const CLOSED = 3
+
+type Data = string | Blob | BufferSource
+
+/** RFC 9110 5.6.2. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+
+const bytesOf = (text: string) => new TextEncoder().encode(text).length
+
+/** What is sent, as it can be handed over, and its bytes. */
+const pack = (data: Data): [data: string | Blob | ArrayBuffer, size: number] => {
+  if (data instanceof Blob) return [data, data.size]
+  if (data instanceof ArrayBuffer) return [data, data.byteLength]
+  if (ArrayBuffer.isView(data)) {
+    // Not all that the view is of.
+    const { buffer, byteOffset, byteLength } = data
+    return [buffer.slice(byteOffset, byteOffset + byteLength), byteLength]
+  }
+  const text = String(data)
+  return [text, bytesOf(text)]
+}
+
+export const webSocket = (shell: Shell, link: Link, protocols: string | string[] = []): void => {
+  const { port1: port, port2 } = new MessageChannel()
+  const address = new URL(shell.url)
+  address.hash = ''
+  address.protocol = address.protocol.replace('http', 'ws')
+  const url = address.href
+  let { readyState } = shell
+  let { binaryType = 'blob' } = shell as { binaryType?: BinaryType }
+  let protocol = ''
+  /** Bytes that the page sent, that had been sent when it last asked, and that the network has. */
+  let [sent, asked, through] = [0, 0, 0]
+  let isAsking = false
+  let id = 0
+  let hasFailed = false
+
+  const end = (how: CloseEventInit, error?: unknown) => {
+    if (readyState === CLOSED) return
+    readyState = CLOSED
+    link.drop(id)
+    port.close()
+    if (hasFailed || error) shell.dispatchEvent(errorEvent(error))
+    shell.dispatchEvent(new CloseEvent('close', how))
+  }
+  const fail = (error: unknown) => end({ code: 1006 }, explain(error))
+  /** It was never open. */
+  const giveUp = () => {
+    hasFailed = true
+    setTimeout(fail)
+  }
+
+  const receive = ({ data }: MessageEvent) => {
+    if (typeof data === 'string') {
+      ;({ protocol } = JSON.parse(data))
+      readyState = OPEN
+      shell.dispatchEvent(new Event('open'))
+    } else if (typeof data === 'number') {
+      through = asked - data
+      isAsking = false
+    } else if (!data) {
+      hasFailed = true
+    } else if (!Array.isArray(data)) {
+      end(data)
+    } else if (readyState === OPEN) {
+      const [message] = data
+      const isBlob = binaryType === 'blob' && typeof message !== 'string'
+      const { origin } = address
+      shell.dispatchEvent(
+        new MessageEvent('message', { data: isBlob ? new Blob([message]) : message, origin }),
+      )
+    }
+  }
+
+  furnish(shell, ['open', 'message', 'error', 'close'], {
+    CONNECTING,
+    OPEN,
+    CLOSING,
+    CLOSED,
+    url,
+    extensions: '',
+    get readyState() {
+      return readyState
+    },
+    get protocol() {
+      return protocol
+    },
+    get bufferedAmount() {
+      // Only the vault knows, and is asked by who wants to know.
+      if (readyState === OPEN && sent > through && !isAsking) {
+        isAsking = true
+        asked = sent
+        port.postMessage(0)
+      }
+      return sent - through
+    },
+    get binaryType() {
+      return binaryType
+    },
+    set binaryType(type: BinaryType) {
+      if (type === 'blob' || type === 'arraybuffer') binaryType = type
+    },
+    send(data: Data) {
+      if (readyState === CONNECTING) {
+        throw new DOMException('the socket is not open yet', 'InvalidStateError')
+      }
+      const [packed, size] = pack(data)
+      sent += size
+      if (readyState === OPEN) port.postMessage([packed])
+    },
+    close(code?: number, reason?: string) {
+      if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
+        throw new DOMException(`${code} is neither 1000 nor from 3000 to 4999`, 'InvalidAccessError')
+      }
+      if (reason !== undefined && bytesOf(reason) > 123) {
+        throw new DOMException('the reason is longer than 123 bytes', 'SyntaxError')
+      }
+      if (readyState >= CLOSING) return
+      const wasOpen = readyState === OPEN
+      readyState = CLOSING
+      if (wasOpen) return port.postMessage({ code, reason })
+      link.drop(id, 'abort')
+      giveUp()
+    },
+  })
+  if (readyState) return giveUp()
+  const names = [protocols].flat().map(String)
+  if (new Set(names).size < names.length || !names.every((name) => TOKEN.test(name))) {
+    const error = new DOMException('a sub-protocol is not a token, or is there twice', 'SyntaxError')
+    setTimeout(fail, 0, error)
+    return
+  }
+  port.onmessage = receive
+  id = link.ask({ answer: () => true, fail }, { t: 'socket', url, protocols: names }, port2)
+}
+
+/**
+ * The module without sockets does not know the message, because no rule has asked for the other one. What is wrong
+ * with a message that it does know was looked at here.
+ */
+const explain = (error: unknown): unknown => {
+  if ((error as { code?: string } | undefined)?.code !== 'message_invalid') return error
+  const message = 'no rule in apis has webSocket. Add it to the rule for this URL in the worker’s file.'
+  return Object.assign(error as Error, { code: 'url_not_allowed', message })
+}

@@ -1,0 +1,272 @@
+/**
+ * The page's way to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A file of its
+ * own, which a page loads when it calls `connectFrame()`.
+ *
+ * The frame is in the page for as long as the page is there: it keeps the vault's worker, and holds the locks by which
+ * worker and page see each other's end, since locks are an origin's own. Calls do not pass through it.
+ */
+import { isState } from './callback-cookies.js'
+import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
+import type { connect as Connect } from '../page/index.js'
+import { type FrameSays, HELLO, MARK, type PageSays } from '../protocol/frame-messages.js'
+import { listen } from '../page/listen.js'
+import type { FrameDoor, Link } from '../page/connection.js'
+import type { refuse as Refuse } from '../page/error-text.js'
+
+type Question = PageSays extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
+type Answer = Extract<FrameSays, { id: number }>
+
+/** How many milliseconds to wait between attempts to be heard: a page's script may come after its `load` event. */
+const PAUSES = [250, 500, 1000, 2000, 4000]
+
+/** A frame, and how many rooms, or attempts at one, need it. */
+interface Place {
+  frame: Promise<Frame>
+  users: number
+}
+
+/** The frames of this page, by their addresses; while they are useful. */
+const places = new Map<string, Place>()
+
+/** See `connectFrame` of index.ts. The last two are index.js's own, or they would be here twice. */
+export const connectFrame = async (
+  address: string | URL,
+  options: ConnectOptions = {},
+  connect: typeof Connect,
+  refuse: typeof Refuse,
+): Promise<Strongroom> => {
+  if (!globalThis.isSecureContext) return refuse('unsupported', '\x07c')
+  const { timeout = 10 } = options
+  const { href, origin } = new URL(address, location.href)
+  if (origin === location.origin) {
+    return refuse('unsupported', `${href} is on the page's own origin, where a frame protects nothing`)
+  }
+  if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
+  let place: Place | undefined
+  /** Whoever is the last takes the frame away. */
+  const leave = (left: Place) => {
+    if (--left.users) return
+    if (places.get(href) === left) places.delete(href)
+    left.frame.then(({ element }) => element.remove()).catch(() => {})
+  }
+  /** Enters the page's frame, or a new one if the vault of that frame has failed or is outdated. */
+  const enter = async () => {
+    let next = places.get(href)
+    if (!next || next === place) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
+    const entered = (place = next)
+    entered.users++
+    const frame = await entered.frame
+    frame.leave = () => leave(entered)
+    return frame
+  }
+  try {
+    let next: Frame | undefined = await enter()
+    // For `reconnect()`, which can wait for another one.
+    const make = () => {
+      const made = next ?? enter()
+      next = undefined
+      return made as never
+    }
+    return await connect(make, options)
+  } catch (error) {
+    // The next attempt begins anew.
+    if (places.get(href) === place) places.delete(href)
+    if (place) leave(place)
+    throw error
+  }
+}
+
+/** Puts the frame into the page. Resolves when it has accepted the page. */
+const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Frame> =>
+  new Promise((resolve, reject) => {
+    const { origin } = new URL(href)
+    const element = document.createElement('iframe')
+    const stops: (() => void)[] = []
+    let hasLoaded = false
+    const end = () => {
+      clearTimeout(timer)
+      for (const stop of stops) stop()
+    }
+    const fail = (code: string, message: string) => {
+      end()
+      element.remove()
+      refuse(code, message).catch(reject)
+    }
+    const timer = setTimeout(
+      () =>
+        hasLoaded
+          ? fail('frame_blocked', `what came from ${href} does not answer as a vault's frame`)
+          : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
+      timeout * 1000,
+    )
+    const violated = ({ effectiveDirective, blockedURI }: SecurityPolicyViolationEvent) => {
+      const isFrame = /^(frame|child|default)-src$/.test(effectiveDirective)
+      if (isFrame && (blockedURI === href || blockedURI === origin)) {
+        fail('frame_blocked', `the page's own policy (${effectiveDirective}) forbids ${href}`)
+      }
+    }
+    stops.push(listen(document, 'securitypolicyviolation', violated))
+
+    /** Each attempt has a port of its own; the frame takes the first one that it hears of. */
+    const hail = () => {
+      const { port1, port2 } = new MessageChannel()
+      const hear = ({ data }: MessageEvent<FrameSays>) => {
+        if (data.t === 'refused') return fail(data.code, data.message)
+        if (data.t !== 'here') return
+        end()
+        resolve(new Frame(port1, element, refuse))
+      }
+      port1.addEventListener('message', hear, { once: true })
+      port1.start()
+      // For this origin only: if the browser shows a page of its own instead, or another one, nobody gets it.
+      element.contentWindow?.postMessage(HELLO, origin, [port2])
+    }
+    const loaded = () => {
+      hasLoaded = true
+      hail()
+      let pause = 0
+      for (const more of PAUSES) {
+        const again = setTimeout(hail, (pause += more))
+        stops.push(() => clearTimeout(again))
+      }
+    }
+    stops.push(listen(element, 'load', loaded))
+    element.hidden = true
+    // It needs neither windows nor forms, nor to move the page. `allow-same-origin` leaves it its own origin.
+    element.setAttribute('sandbox', 'allow-scripts allow-same-origin')
+    element.referrerPolicy = 'no-referrer'
+    element.src = href
+    document.documentElement.append(element)
+  })
+
+/** An accepted frame: for port.ts, a worker that has its locks elsewhere. */
+class Frame extends EventTarget implements FrameDoor {
+  readonly element: HTMLIFrameElement
+  leave = () => {}
+  readonly #port: MessagePort
+  readonly #refuse: typeof Refuse
+  readonly #waiting = new Map<number, (answer?: Answer) => void>()
+  /** Of logins, by `state`, and by the page's address while they are being finished. */
+  readonly #results = new Map<string, Promise<CallbackResult>>()
+  #last = 0
+
+  constructor(port: MessagePort, element: HTMLIFrameElement, refuse: typeof Refuse) {
+    super()
+    this.element = element
+    this.#port = port
+    this.#refuse = refuse
+    port.onmessage = ({ data }: MessageEvent<FrameSays>) => {
+      if ('id' in data) this.#waiting.get(data.id)?.(data)
+      else if (data.t === 'worker_failed')
+        this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
+    }
+    // Somebody who clears the page takes the vault's worker along.
+    const removed = new MutationObserver(() => {
+      if (element.isConnected) return
+      removed.disconnect()
+      for (const settle of this.#waiting.values()) settle()
+    })
+    removed.observe(element.parentNode!, { childList: true })
+  }
+
+  postMessage(_: 'strongroom', ports: [MessagePort]) {
+    this.#tell({ t: 'connect' }, ports)
+  }
+
+  readonly locks: FrameDoor['locks'] = {
+    request: (name, options, granted = options as () => unknown) =>
+      new Promise<void>((resolve, reject) => {
+        const end = () => {
+          this.#waiting.delete(id)
+          this.#tell({ t: 'unlock', id })
+        }
+        // Without an answer the frame is gone, and with it the worker.
+        const settle = async () => {
+          this.#waiting.delete(id)
+          await granted()
+          end()
+          resolve()
+        }
+        const id = this.#ask({ t: 'lock', name }, settle)
+        const { signal } = options as { signal?: AbortSignal }
+        signal?.addEventListener('abort', () => {
+          end()
+          reject(signal.reason)
+        })
+      }),
+  }
+
+  answered(url = new URL(location.href)): string | null {
+    return url.hash.startsWith(MARK) ? url.hash.slice(MARK.length) : null
+  }
+
+  callback(link: Link, url: URL): Promise<CallbackResult | null> {
+    const state = this.answered(url)
+    // Frameworks run their start-up code twice in development.
+    const known = this.#results.get(state ?? url.href)
+    if (known || state === null) return known ?? Promise.resolve(null)
+    const isShown = url.href === location.href
+    url.hash = ''
+    if (isShown) history.replaceState(history.state, '', url)
+    // Anybody can make a link to the app with anything behind the mark.
+    const result = isState(state)
+      ? this.#finish(link, state)
+      : this.#refuse('login_unknown', 'the address names no login')
+    this.#results.set(state, result).set(url.href, result)
+    const done = () => this.#results.delete(url.href)
+    result.then(done, done)
+    return result
+  }
+
+  async #finish(link: Link, state: string): Promise<CallbackResult> {
+    const answer = await new Promise<Answer | undefined>((resolve) =>
+      this.#ask({ t: 'callback', state }, resolve),
+    )
+    if (answer?.t === 'settled') {
+      // The session is announced on the page's own port: behind this it is there.
+      await link.query({ t: 'inspect' }).catch(() => {})
+      return { returnTo: answer.returnTo ?? '/' }
+    }
+    if (answer?.t !== 'error') return this.#refuse('vault_crashed')
+    const { code, message, returnTo } = answer
+    return this.#refuse(code, message).catch((error: StrongroomErrorLike) => {
+      throw Object.assign(error, returnTo === undefined ? {} : { returnTo })
+    })
+  }
+
+  awaitAnswer(state: string, fail: (error: unknown) => void) {
+    let isThere = false
+    const settle = (answer?: Answer) => {
+      isThere = true
+      this.#waiting.delete(id)
+      // What the vault says it tells the page as well, on its own port.
+      if (answer?.t === 'error') this.#refuse(answer.code, answer.message).catch(fail)
+    }
+    const id = this.#ask({ t: 'await', state }, settle)
+    const look = () =>
+      new Promise<boolean>((resolve) => {
+        const looked = this.#ask({ t: 'look', of: id }, (answer) => {
+          this.#waiting.delete(looked)
+          resolve(isThere || (answer?.t === 'looked' && answer.isThere))
+        })
+      })
+    return {
+      stop: () => {
+        this.#waiting.delete(id)
+        this.#tell({ t: 'forget', id })
+      },
+      look,
+    }
+  }
+
+  #ask(question: Question, answered: (answer?: Answer) => void): number {
+    const id = ++this.#last
+    this.#waiting.set(id, answered)
+    this.#tell({ ...question, id } as PageSays)
+    return id
+  }
+
+  #tell(message: PageSays, transfer: Transferable[] = []) {
+    this.#port.postMessage(message, transfer)
+  }
+}

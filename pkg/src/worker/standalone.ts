@@ -1,0 +1,106 @@
+/**
+ * PKCE and JSON Web Tokens by themselves, for those who want nothing else of strongroom. Works in browsers,
+ * workers and Node.
+ *
+ * @module
+ */
+import { Core, initSync } from '../../glue/strongroom_core.js'
+import { StrongroomError } from '../page/error.js'
+import { loadWasm, type WasmSource } from './wasm.js'
+
+export { StrongroomError }
+export type { WasmSource } from './wasm.js'
+
+/** A verifier and its challenge (RFC 7636 4.1, 4.2), ready to be sent by their own names. */
+export interface Pkce {
+  /** 43 characters of base64url: 32 random bytes. Keep it; send it with the code. */
+  codeVerifier: string
+  /** The base64url of its SHA-256. */
+  codeChallenge: string
+  codeChallengeMethod: 'S256'
+}
+
+/** Whether a token is current, by its `exp` and `nbf` (RFC 7519 4.1.4, 4.1.5). Times are in seconds. */
+export type JwtStatus =
+  | { status: 'valid'; until: number }
+  | { status: 'expired'; since: number }
+  | { status: 'not_yet_valid'; from: number }
+  /** No signed token, or its times are missing or no times: to be treated as expired. */
+  | { status: 'malformed'; reason: string }
+
+let core: Core | undefined
+let memory: WebAssembly.Memory
+/** Where texts and octets cross, in the core's memory. */
+let buffer = new Uint8Array()
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/**
+ * Loads the core; the other functions may be called once this has resolved. Calling it again is free.
+ *
+ * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node pass its bytes.
+ * @throws {@link StrongroomError} `wasm_failed` or `wasm_blocked`.
+ */
+export const ready = async (
+  wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
+): Promise<void> => {
+  memory = await loadWasm(wasm, initSync).catch(({ code, message }) => {
+    throw new StrongroomError(code, `${message}. ${code === 'wasm_blocked' ? BLOCKED : MISSING}`)
+  })
+  core ??= new Core()
+}
+
+const BLOCKED = "Add 'wasm-unsafe-eval' to script-src in the page's policy."
+const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().'
+
+/** A fresh PKCE pair (RFC 7636), from the platform's random numbers. */
+export const generatePkce = (): Pkce => {
+  const core = loaded()
+  crypto.getRandomValues(buffer.subarray(0, 32))
+  core.make_pkce()
+  const pair = take(86)
+  return {
+    codeVerifier: pair.slice(0, 43),
+    codeChallenge: pair.slice(43),
+    codeChallengeMethod: 'S256',
+  }
+}
+
+/** The core adds these to a time to say which it is. */
+const EXPIRED = 1e12
+const NOT_YET_VALID = 2e12
+
+/**
+ * Reads a token's times without checking its signature: enough to know that a new one is due, never enough
+ * to trust what it says.
+ *
+ * @param token A signed JSON Web Token in compact form (RFC 7515 7.1).
+ * @param now Seconds since the Unix epoch.
+ * @param tolerance Seconds by which the issuer's clock may differ.
+ */
+export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0): JwtStatus => {
+  const core = loaded()
+  const { written } = encoder.encodeInto(token, buffer)
+  const time = core.jwt_status(written, now, tolerance)
+  if (time < 0) return { status: 'malformed', reason: take(-time) }
+  if (time < EXPIRED) return { status: 'valid', until: time }
+  if (time < NOT_YET_VALID) return { status: 'expired', since: time - EXPIRED }
+  return { status: 'not_yet_valid', from: time - NOT_YET_VALID }
+}
+
+/** The core, with its buffer where it is now: when the memory grows, it leaves an empty one behind. */
+const loaded = (): Core => {
+  if (!core) throw new Error('strongroom/core is not loaded yet: await ready() first')
+  if (!buffer.length) buffer = new Uint8Array(memory.buffer, core.buffer(), core.buffer_length())
+  return core
+}
+
+/** Takes a text out of the buffer, where nothing of it remains. */
+const take = (length: number): string => {
+  loaded()
+  const octets = buffer.subarray(0, length)
+  const text = decoder.decode(octets)
+  octets.fill(0)
+  return text
+}
