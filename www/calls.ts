@@ -135,7 +135,7 @@ async function showMany(responses: Response[], elapsed: () => string): Promise<v
 function showFailure(error: unknown): void {
   const { name, code, message } = error as { name: string; code?: string | number; message: string }
   const refused = typeof code === 'string'
-  setStatus(name === 'AbortError' ? 'cancelled' : refused ? 'refused' : 'failed', 'bad')
+  setStatus(name === 'AbortError' ? 'canceled' : refused ? 'refused' : 'failed', 'bad')
   byId('result-body').textContent = `${name}: ${message}`
   if (refused) noteRefusal(error)
 }

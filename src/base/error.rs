@@ -85,7 +85,7 @@ codes! {
     LoginExpired = "login_expired", "Call login() again.";
     /// The login was given up by the page or replaced by another one, or somebody logged out while it
     /// was under way.
-    LoginCancelled = "login_cancelled", "Offer to sign in again.";
+    LoginCanceled = "login_canceled", "Offer to sign in again.";
     /// The callback's parameters contradict each other or are malformed.
     CallbackInvalid = "callback_invalid", "Call login() again; if it happens each time, look at the provider's answer.";
     /// The page that called `handleCallback()` is not the configured `redirectUri`.

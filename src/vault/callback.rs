@@ -27,7 +27,7 @@ pub(super) struct Callback {
     key: String,
     stage: Stage,
     /// Somebody logged out meanwhile: what comes is revoked.
-    is_cancelled: bool,
+    is_canceled: bool,
 }
 
 pub(super) enum Stage {
@@ -54,7 +54,7 @@ impl Callback {
             page: None,
             key,
             stage,
-            is_cancelled: false,
+            is_canceled: false,
         })
     }
 }
@@ -79,7 +79,7 @@ impl Vault {
             page: Some((port, id)),
             key: answer.key.clone(),
             stage: Stage::NeedsMetadata(answer),
-            is_cancelled: false,
+            is_canceled: false,
         }));
         if self.need_metadata() {
             self.resume_callbacks();
@@ -120,15 +120,15 @@ impl Vault {
         let Stage::Taking(_, answer) = callback.stage else {
             return;
         };
-        // Cancelled or not: the login is used up.
+        // Canceled or not: the login is used up.
         let pending = match self.pending_login(&callback.key, taken) {
             Ok(pending) => pending,
             Err(error) => {
                 return self.fail_callback(callback.page, &callback.key, None, &error);
             }
         };
-        let sent = if callback.is_cancelled {
-            Err(cancelled())
+        let sent = if callback.is_canceled {
+            Err(canceled())
         } else {
             self.check_login(&pending)
                 .and_then(|()| self.exchange(answer, &pending))
@@ -177,7 +177,7 @@ impl Vault {
             match &mut callback.stage {
                 Stage::Exchanging(o, _, requested) if *o == op => {
                     *requested = self.now;
-                    is_wanted = !callback.is_cancelled;
+                    is_wanted = !callback.is_canceled;
                 }
                 _ => {}
             }
@@ -263,8 +263,8 @@ impl Vault {
                 self.advance_callback(callback);
             }
             Err(error) => {
-                let was_stopped = callback.is_cancelled;
-                let error = if was_stopped { cancelled() } else { error };
+                let was_stopped = callback.is_canceled;
+                let error = if was_stopped { canceled() } else { error };
                 self.fail_callback(callback.page, &callback.key, Some(&pending), &error);
             }
         }
@@ -300,7 +300,7 @@ impl Vault {
     /// Somebody logs out: logins that are not through shall not bring a session after that.
     pub(super) fn cancel_callbacks(&mut self) {
         for callback in &mut self.callbacks {
-            callback.is_cancelled = true;
+            callback.is_canceled = true;
         }
     }
 
@@ -337,9 +337,9 @@ impl Vault {
         };
         let requested = verification.requested;
         match verification.conclude(self, valid, occasion) {
-            (tokens, Ok(_)) if callback.is_cancelled => {
+            (tokens, Ok(_)) if callback.is_canceled => {
                 self.refuse_grant(&tokens);
-                self.fail_callback(callback.page, &callback.key, Some(&pending), &cancelled());
+                self.fail_callback(callback.page, &callback.key, Some(&pending), &canceled());
             }
             #[cfg_attr(
                 not(feature = "full"),
@@ -468,11 +468,8 @@ impl Vault {
     }
 }
 
-fn cancelled() -> Error {
-    Error::new(
-        Code::LoginCancelled,
-        words!("somebody logged out meanwhile"),
-    )
+fn canceled() -> Error {
+    Error::new(Code::LoginCanceled, words!("somebody logged out meanwhile"))
 }
 
 /// The tokens of a code exchange.

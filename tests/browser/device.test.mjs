@@ -75,7 +75,7 @@ test('a login that is given up is asked after no more', time, async () => {
   const { page } = await shown()
   await page.evaluate(() => giveUp.abort())
   const { error } = await page.evaluate(() => login)
-  assert.equal(error.code, 'login_cancelled')
+  assert.equal(error.code, 'login_canceled')
 })
 
 test('nothing that the page was told has the device code in it', time, async () => {

@@ -317,7 +317,7 @@ test('message_invalid: a mode that there is not is answered with those that ther
   assert.match(error.message, /mode must be 'redirect' or 'popup'/)
 })
 
-test('login_cancelled: given up by a signal', time, async () => {
+test('login_canceled: given up by a signal', time, async () => {
   const page = await app.open()
   await booted(page)
   const outcomes = await page.evaluate(async () => {
@@ -327,7 +327,7 @@ test('login_cancelled: given up by a signal', time, async () => {
     controller.abort()
     return Promise.all([before, during])
   })
-  for (const { error } of outcomes) assert.equal(error.code, 'login_cancelled')
+  for (const { error } of outcomes) assert.equal(error.code, 'login_canceled')
 })
 
 test('timeout: nobody signs in', time, async () => {
@@ -357,7 +357,7 @@ for (const kind of ['shared', 'dedicated']) {
 }
 
 test(
-  'login_cancelled: back from the provider by the browser’s button',
+  'login_canceled: back from the provider by the browser’s button',
   time,
   played(async () => {
     const withCache = await startApp({ launch: WITH_CACHE })
@@ -370,7 +370,7 @@ test(
       })
       await page.waitForSelector('#username')
       await comeBack(page)
-      assert.equal((await page.evaluate(() => login)).error.code, 'login_cancelled')
+      assert.equal((await page.evaluate(() => login)).error.code, 'login_canceled')
       // The page goes on, on a new port.
       const { error } = await call(page, `${withCache.api.url}orders`)
       assert.equal(error.code, 'login_required')

@@ -193,7 +193,7 @@ test('popup opens in the turn of its click during a callback', time, async () =>
   await Promise.all([page.waitForEvent('popup'), page.click('button')])
   assert.equal(await page.evaluate(() => openedAtOnce), 1)
   await page.evaluate(() => given.abort())
-  assert.equal((await page.evaluate(() => popup)).error.code, 'login_cancelled')
+  assert.equal((await page.evaluate(() => popup)).error.code, 'login_canceled')
   release()
   await page.context().close()
 })
@@ -207,7 +207,7 @@ test('login() that waits for a callback ends with its signal and its time limit'
       settle(room.login({ timeout: 0.05 })),
     ]),
   )
-  assert.equal(aborted.error.code, 'login_cancelled')
+  assert.equal(aborted.error.code, 'login_canceled')
   assert.equal(late.error.code, 'timeout')
   release()
   assert.deepEqual(await booted(page), { value: { returnTo: '/' } })

@@ -240,7 +240,7 @@ const rows = {
     controller.abort()
     return text
   })()`,
-  'a body that is cancelled': `(async () => {
+  'a body that is canceled': `(async () => {
     const { body } = await fetch(api + 'stream?n=1000&interval=50')
     await body.cancel('enough')
     return (await body.getReader().read()).done
@@ -270,9 +270,9 @@ test('an abort reaches the API', { timeout: 15_000 }, async () => {
   assert.equal(request.aborted, true)
 })
 
-test('a cancelled body reaches the API', { timeout: 15_000 }, async () => {
+test('a canceled body reaches the API', { timeout: 15_000 }, async () => {
   app.api.clear()
-  await run(rows['a body that is cancelled'], 'vault')
+  await run(rows['a body that is canceled'], 'vault')
   const [request] = app.api.requests
   await request.closed
   assert.equal(request.aborted, true)

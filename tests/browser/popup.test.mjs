@@ -52,7 +52,7 @@ for (const kind of Object.keys(KINDS)) {
     ['both', { ofProvider: ISOLATING, ofApp: ISOLATING }],
   ]) {
     test(
-      `COOP same-origin of ${who}, a vault in ${kind}: signed in, and never taken for cancelled`,
+      `COOP same-origin of ${who}, a vault in ${kind}: signed in, and never taken for canceled`,
       time,
       async () => {
         const app = apps[kind]
@@ -75,11 +75,11 @@ for (const kind of Object.keys(KINDS)) {
     )
   }
 
-  test(`detectClose, a vault in ${kind}: a popup that the user closes is login_cancelled`, time, async () => {
+  test(`detectClose, a vault in ${kind}: a popup that the user closes is login_canceled`, time, async () => {
     const { page, popup } = await openPopup(apps[kind], { detectClose: true })
     await popup.waitForSelector('#username')
     await popup.close()
-    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+    assert.equal((await outcome(page)).error.code, 'login_canceled')
   })
 
   test(`detectClose, a vault in ${kind}: a popup that closes after its login is none`, time, async () => {
@@ -107,14 +107,14 @@ for (const kind of Object.keys(KINDS)) {
   )
 
   test(
-    `a vault in ${kind}: a popup that is closed before it left for the provider is login_cancelled`,
+    `a vault in ${kind}: a popup that is closed before it left for the provider is login_canceled`,
     time,
     async () => {
       const app = apps[kind]
       app.provider.faults.add('discovery', { delay: 1000 })
       const { page, popup } = await openPopup(app)
       await popup.close()
-      assert.equal((await outcome(page)).error.code, 'login_cancelled')
+      assert.equal((await outcome(page)).error.code, 'login_canceled')
     },
   )
 }
@@ -127,7 +127,7 @@ test(
     app.provider.settings.headers = ISOLATING
     const { page } = await openPopup(app, { detectClose: true })
     // Why it is not the default.
-    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+    assert.equal((await outcome(page)).error.code, 'login_canceled')
   },
 )
 
@@ -139,7 +139,7 @@ test('app pages with same-origin-allow-popups see a popup close', time, async ()
     await popup.waitForSelector('#username')
     assert.equal(await page.evaluate(() => popup.closed), false)
     await popup.close()
-    assert.equal((await outcome(page)).error.code, 'login_cancelled')
+    assert.equal((await outcome(page)).error.code, 'login_canceled')
   } finally {
     release()
   }

@@ -94,7 +94,7 @@ describe('away', () => {
   )
 
   test(
-    'a page that was left for the provider and comes back has cancelled the login',
+    'a page that was left for the provider and comes back has canceled the login',
     time,
     played(async () => {
       const page = await app.open()
@@ -106,8 +106,8 @@ describe('away', () => {
       await page.waitForURL((url) => url.origin === app.provider.origin)
       await goBack(page)
       const { error } = await page.evaluate(() => login)
-      assert.equal(error.code, 'login_cancelled')
-      // A login after that is none of the cancelled one's.
+      assert.equal(error.code, 'login_canceled')
+      // A login after that is none of the canceled one's.
       await app.signIn(page)
       assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
     }),

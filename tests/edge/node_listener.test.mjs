@@ -136,14 +136,14 @@ test('what waitUntil was given and fails is told to onError', async (t) => {
   assert.equal((await error).message, 'later')
 })
 
-test('HEAD is answered without a body, which is cancelled', async (t) => {
-  let cancelled = false
-  const body = () => new ReadableStream({ cancel: () => void (cancelled = true) })
+test('HEAD is answered without a body, which is canceled', async (t) => {
+  let canceled = false
+  const body = () => new ReadableStream({ cancel: () => void (canceled = true) })
   const { url } = await serve(t, () => new Response(body(), { headers: { 'content-length': '5' } }))
   const response = await fetch(url, { method: 'HEAD' })
   assert.equal(response.headers.get('content-length'), '5')
   assert.equal(await response.text(), '')
-  assert.ok(cancelled)
+  assert.ok(canceled)
 })
 
 test('a GET with a body, which a Request cannot have, is one without', async (t) => {

@@ -127,7 +127,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await popup.waitForSelector('form')
       await page.evaluate(() => giving.abort())
       const { error } = await page.evaluate(() => login)
-      assert.equal(error.code, 'login_cancelled')
+      assert.equal(error.code, 'login_canceled')
       // At the provider it is out of the page's reach, and the user's to close.
       await popup.close()
     })

@@ -910,7 +910,7 @@ fn logout_during_login_error_has_return_to() {
     let callback = world.callback(page, &answer);
     world.logout(page);
     world.advance(Duration::from_secs(10));
-    assert_eq!(world.code(callback), "login_cancelled");
+    assert_eq!(world.code(callback), "login_canceled");
     assert_eq!(return_to_of_error(&world, page), Some(RETURN_TO));
 }
 

@@ -237,7 +237,7 @@ fn a_logout_while_the_tokens_are_verified_is_not_undone() {
     assert_eq!(world.outstanding(Kind::Verify), 1);
     world.logout(page);
     world.release();
-    assert_eq!(world.code(login), "login_cancelled");
+    assert_eq!(world.code(login), "login_canceled");
     assert!(world.session(page).is_none());
 }
 

@@ -264,7 +264,7 @@ fn a_code_whose_login_a_logout_stopped_is_not_sent_again_with_a_nonce() {
     world.logout(page);
     world.release();
     assert_eq!(world.count(EXCHANGE), 1);
-    assert_eq!(world.code(callback), "login_cancelled");
+    assert_eq!(world.code(callback), "login_canceled");
     assert!(world.session(page).is_none());
 }
 

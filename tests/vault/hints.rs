@@ -309,7 +309,7 @@ fn sign_out_elsewhere_cancels_a_callback() {
     world.hint_of_logout(0, sign_out(NEWER));
     world.release();
     world.settle();
-    assert_eq!(world.code(callback), "login_cancelled");
+    assert_eq!(world.code(callback), "login_canceled");
     assert!(world.session(page).is_none());
 }
 

@@ -209,7 +209,7 @@ fn the_opener_of_a_popup_that_never_comes_back_is_told_after_ten_minutes() {
 }
 
 #[test]
-fn a_cancelled_login_is_not_answered_any_more() {
+fn a_canceled_login_is_not_answered_any_more() {
     let mut world = World::new();
     let page = world.open();
     let login = world.login(page, "popup");

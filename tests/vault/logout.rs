@@ -257,7 +257,7 @@ fn at_callback() -> (World, u32, String) {
     (world, page, answer)
 }
 
-/// Somebody logs out while a login waits for this. It is cancelled, and brings no session.
+/// Somebody logs out while a login waits for this. It is canceled, and brings no session.
 fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     let (mut world, page, answer) = at_callback();
     world.hold(&[stage]);
@@ -266,7 +266,7 @@ fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
     assert_eq!(world.outstanding(stage), 1, "{stage:?}");
     world.logout(page);
     world.release();
-    assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+    assert_eq!(world.code(callback), "login_canceled", "{stage:?}");
     assert!(world.session(page).is_none(), "{stage:?}");
     world
 }
@@ -299,7 +299,7 @@ fn a_logout_ends_the_session_and_a_second_login_that_is_under_way() {
         world.settle();
         world.logout(page);
         world.release();
-        assert_eq!(world.code(callback), "login_cancelled", "{stage:?}");
+        assert_eq!(world.code(callback), "login_canceled", "{stage:?}");
         assert_eq!(world.reason(page), Some("logged_out"), "{stage:?}");
         assert!(world.provider.has_revoked_everything(), "{stage:?}");
     }
@@ -318,7 +318,7 @@ fn the_opener_of_a_popup_is_told_that_a_logout_stopped_its_login() {
     world.logout(opener);
     world.release();
     for request in [login, callback] {
-        assert_eq!(world.code(request), "login_cancelled");
+        assert_eq!(world.code(request), "login_canceled");
     }
 }
 

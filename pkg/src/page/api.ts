@@ -179,7 +179,7 @@ export interface LoginOptions {
   /** Seconds a popup login may take, also if the user has closed the popup unnoticed. Default 600. */
   timeout?: number
   /**
-   * Rejects with `login_cancelled` when the popup has looked closed for five seconds. Only for providers none of whose
+   * Rejects with `login_canceled` when the popup has looked closed for five seconds. Only for providers none of whose
    * pages, nor those of providers behind them, are served with a `Cross-Origin-Opener-Policy`, and for pages of yours
    * with none or with `same-origin-allow-popups` (HTML 7.1.3): with any other a popup looks closed while the user is
    * signing in, and no script can tell the difference. Default `false`: a popup that was closed at the provider goes unnoticed until

@@ -7,7 +7,7 @@ import { advice, texts } from '../../glue/words.js'
 /** What happened, where the code says it, alone or with a value in the place of `%`. */
 const BY_CODE: Record<string, string> = {
   closed: 'the connection was closed',
-  login_cancelled: 'the login was given up',
+  login_canceled: 'the login was given up',
   page_left: 'the page was left meanwhile',
   timeout: 'nobody signed in within % s',
   vault_crashed: 'the worker of the vault has ended',

@@ -22,8 +22,8 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
     const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
     // Without the options that only save the user some typing: they identify the user.
     const demand = JSON.stringify({ ...parameters, loginHint: undefined, uiLocales: undefined })
-    const cancelled = () => refuse('login_cancelled')
-    if (signal?.aborted) return resolve(cancelled())
+    const canceled = () => refuse('login_canceled')
+    if (signal?.aborted) return resolve(canceled())
 
     /** What ends with the login. */
     const stops: (() => void)[] = []
@@ -52,8 +52,8 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
       }
       const { follow } = await import('./popup-login.js')
       // It still shows a page of this origin, so no provider makes it look closed.
-      if (popup.closed) return giveUp(cancelled())
-      stops.push(follow(link, url, giveUp, detectClose && popup, cancelled))
+      if (popup.closed) return giveUp(canceled())
+      stops.push(follow(link, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
     const question = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
@@ -96,14 +96,14 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
     if (mode === 'redirect') beginAfterCallback().catch(fail)
     else begin()
     const timer = setTimeout(() => giveUp(refuse('timeout', '' + timeout)), timeout * 1000)
-    if (signal) stops.push(listen(signal, 'abort', () => giveUp(cancelled())))
+    if (signal) stops.push(listen(signal, 'abort', () => giveUp(canceled())))
 
     if (popup) return
-    // Back by the browser's button, without an answer. The user may yet go forward: nothing is cancelled.
+    // Back by the browser's button, without an answer. The user may yet go forward: nothing is canceled.
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return
       link.drop(id)
-      end(cancelled())
+      end(canceled())
     }
     stops.push(listen(window, 'pageshow', back))
   })

@@ -38,7 +38,7 @@ export const follow = (
   request: URL,
   giveUp: (failure: Promise<never>) => void,
   watched?: Window | false | null,
-  cancelled?: () => Promise<never>,
+  canceled?: () => Promise<never>,
 ): (() => void) => {
   const fail = (error: unknown) => giveUp(Promise.reject(error))
   const { at } = link
@@ -56,7 +56,7 @@ export const follow = (
     // Behind the end of the login, if the vault has told of that.
     await link.query({ t: 'inspect' }).catch(() => {})
     // The popup closes itself, too, as soon as it has handed over its answer.
-    if (!(await (awaited as Awaited).look()) && !isOver) giveUp(cancelled!())
+    if (!(await (awaited as Awaited).look()) && !isOver) giveUp(canceled!())
   }
   const timer = watched ? setInterval(watch, PAUSE) : 0
   return () => {

@@ -78,7 +78,7 @@ export interface NodeListener {
  * Makes a listener for a server's `request` events of a handler.
  *
  * Bodies are streamed in both directions, each only as fast as who reads it. When the client goes away the request's
- * signal is aborted and the answer's body cancelled. A request without a usable host, or whose target is no path, is
+ * signal is aborted and the answer's body canceled. A request without a usable host, or whose target is no path, is
  * answered with 400; one with a method that `Request` does not take (CONNECT, TRACE), with 501.
  *
  * @throws TypeError if `origin` is none.

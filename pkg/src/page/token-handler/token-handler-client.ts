@@ -395,7 +395,7 @@ export const connect = async (
         return void refusal('unsupported', "login option scope: the handler's configuration has the scope")
       }
       if (isClosed) return void refusal('closed')
-      if (signal?.aborted) return void refusal('login_cancelled')
+      if (signal?.aborted) return void refusal('login_canceled')
 
       const isPopup = mode === 'popup'
       const query = new URLSearchParams({ returnTo: isPopup ? `${base}/popup` : ownPath(returnTo) })
@@ -426,13 +426,13 @@ export const connect = async (
       const popup = isPopup ? window.open('', '_blank', 'popup,width=480,height=640') : null
       if (isPopup && !popup) return void refusal('popup_blocked')
       const late = setTimeout(giveUp, timeout * 1000, 'timeout', `${timeout}`)
-      if (signal) endings.push(listen(signal, 'abort', () => giveUp('login_cancelled')))
+      if (signal) endings.push(listen(signal, 'abort', () => giveUp('login_canceled')))
       endings.push(listen(closing.signal, 'abort', () => giveUp('closed')))
       trace('login_started')
 
       if (!popup) {
         // Back by the browser's button, without an answer.
-        const back = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_cancelled')
+        const back = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_canceled')
         endings.push(listen(window, 'pageshow', back))
         return location.assign(to)
       }
@@ -449,7 +449,7 @@ export const connect = async (
           if (!popup.closed || ++looks < LOOKS) return
           clearInterval(watching)
           await read()
-          if (session?.startedAt === before) giveUp('login_cancelled')
+          if (session?.startedAt === before) giveUp('login_canceled')
         }
         const watching = setInterval(watch, LOOK)
         endings.push(() => clearInterval(watching))
