@@ -38,7 +38,7 @@ const ROWS = [
   },
   {
     name: 'extended, all options',
-    files: ['index.js', 'worker.js', 'strongroom_full_bg.wasm'],
+    files: ['index.js', 'worker.js', 'strongroom_extended_bg.wasm'],
     gate: 78.5 * KB,
     aim: 78 * KB,
   },

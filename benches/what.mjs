@@ -134,7 +134,7 @@ const parts = [
   ['index.js', await script('index')],
   ['worker.js', await script('worker')],
   ['strongroom_bg.wasm, before wasm-opt', await wasm('release')],
-  ['strongroom_full_bg.wasm, before wasm-opt', await wasm('full')],
+  ['strongroom_extended_bg.wasm, before wasm-opt', await wasm('extended')],
   ['strongroom_edge_bg.wasm, before wasm-opt', await wasm('edge')],
 ]
 for (const [name, rows] of parts) {

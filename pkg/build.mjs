@@ -6,7 +6,7 @@
  *   pkg/glue/<module>.d.ts      its types, generated from src/bindings
  *   pkg/glue/<module>_bg.wasm   the core, after wasm-opt
  *
- * strongroom_full has no glue of its own: that of strongroom loads it too.
+ * strongroom_extended has no glue of its own: that of strongroom loads it too.
  *
  * An entry imports the glue of its module by its relative path, such as '../glue/strongroom.js', so that
  * esbuild, tsc and editors find it with no alias. It passes
@@ -28,7 +28,7 @@ const at = (path) => new URL(path, import.meta.url)
 
 /** Which modules an entry loads one of. */
 const MODULES = {
-  worker: ['strongroom', 'strongroom_full'],
+  worker: ['strongroom', 'strongroom_extended'],
   core: ['strongroom_core'],
   edge: ['strongroom_edge'],
 }

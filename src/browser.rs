@@ -12,12 +12,12 @@
 //! - `platform`: what all of them need of the platform.
 
 mod api_call;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod api_socket;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod dpop;
 mod encrypted_store;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod escrow;
 mod host;
 mod operation;

@@ -6,7 +6,7 @@
 //! `pkg/src/worker/config.ts`.
 
 mod apis;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod flows;
 
 use crate::prelude::*;
@@ -19,12 +19,12 @@ use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::Rules;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce;
 use crate::oauth::token_endpoint::{Scheme, is_scope_token};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub use flows::Flows;
 
 /// Longest configuration that is read, in bytes of JSON.
@@ -35,7 +35,7 @@ const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance c
     issuer par redirectUri requestTimeout scope session";
 
 /// The additional options of the larger module. docs/deployment.md lists them, and a test compares the two lists.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect loginParams loginScopes metadata responseMode \
     reasons trustedAudiences unrequestedScopes";
 
@@ -43,21 +43,21 @@ const MORE_OPTIONS: &str = "deviceFlow dpop idTokenSignedResponseAlg inspect log
 const RULE_OPTIONS: &str = "methods reflection url";
 
 /// The additional options of a rule in the larger module.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 const MORE_RULE_OPTIONS: &str =
     "allowHeaders audience cache denyHeaders resource scope stepUp webSocket";
 
 /// The smaller module has no additional options.
-#[cfg(not(feature = "full"))]
+#[cfg(not(feature = "extended"))]
 const MORE_OPTIONS: &str = "";
-#[cfg(not(feature = "full"))]
+#[cfg(not(feature = "extended"))]
 const MORE_RULE_OPTIONS: &str = "";
 
 /// True if the option `metadata` is built in.
-pub(crate) const HAS_METADATA: bool = cfg!(feature = "full");
+pub(crate) const HAS_METADATA: bool = cfg!(feature = "extended");
 
 /// Those of them that are switches, a rule's too: where they are off the smaller module will do.
-#[cfg(not(feature = "full"))]
+#[cfg(not(feature = "extended"))]
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
 /// Claims that a page may see when the configuration names none.
@@ -72,11 +72,11 @@ const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge
     id_token_hint login_hint max_age nonce prompt redirect_uri request request_uri \
     response_mode response_type scope state ui_locales";
 
-const NO_SUCH_OPTION: &str = if cfg!(feature = "full") {
+const NO_SUCH_OPTION: &str = if cfg!(feature = "extended") {
     words!("there is no such option")
 } else {
     words!(
-        "there is no such option, or it needs strongroom_full_bg.wasm (a client secret is not an option, since a browser cannot keep one: register a public client; neither is another flow than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
+        "there is no such option, or it needs strongroom_extended_bg.wasm (a client secret is not an option, since a browser cannot keep one: register a public client; neither is another flow than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
     )
 };
 
@@ -84,16 +84,16 @@ const NOT_AUDIENCE: &str = words!(
     "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
 );
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 const NOT_AN_ALGORITHM: &str = words!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
-const NOT_KEPT: &str = if cfg!(feature = "full") {
+const NOT_KEPT: &str = if cfg!(feature = "extended") {
     words!("it must be 'memory', 'sealed' or 'escrow'")
 } else {
     words!(
-        "it must be 'memory', 'sealed' or 'escrow', and this module keeps nothing; load strongroom_full_bg.wasm instead"
+        "it must be 'memory', 'sealed' or 'escrow', and this module keeps nothing; load strongroom_extended_bg.wasm instead"
     )
 };
 
@@ -146,7 +146,7 @@ pub struct Config {
     /// Members of the provider's metadata, which replace discovered ones or are added to them.
     pub metadata_members: Option<Object>,
     /// The only signing algorithm to accept for ID tokens, if fixed.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub id_token_alg: Option<Algorithm>,
     /// More parameters for the authorization request, encoded.
     pub authorization_params: String,
@@ -155,26 +155,26 @@ pub struct Config {
     /// True if each login asks for consent (`prompt=consent`), unless it is to be silent.
     pub asks_consent: bool,
     /// True if a login fails when the provider grants scopes that it did not ask for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub refuses_unrequested_scopes: bool,
     /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub trusted_audiences: Vec<String>,
     /// How users sign in.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub flows: Flows,
     /// By how much the provider's clock may differ.
     pub clock_tolerance: Millis,
     /// How long a request to the provider may take.
     pub request_timeout: Millis,
     /// Whether pages are told what happens inside and what is held, without values.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub inspect: bool,
     /// Whether pages are told more of why the provider ends a session or wants the user.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub tells_reasons: bool,
     /// Whether tokens have to be bound to a key (RFC 9449).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub dpop: bool,
     /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
     /// of these changes the fingerprint.
@@ -187,7 +187,7 @@ impl Config {
     /// How access tokens are presented.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.dpop {
             return Scheme::Dpop;
         }
@@ -261,24 +261,24 @@ impl Config {
             keeps: options.keeps(),
             is_escrowed: options.is_escrowed(),
             claims: options.claims(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             id_token_alg: options.id_token_alg(),
             authorization_params: options.authorization_params(),
             pushing: options.pushing(),
             asks_consent: options.asks_consent(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             refuses_unrequested_scopes: options.refuses_unrequested_scopes(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             trusted_audiences: options.trusted_audiences(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             flows: options.flows(),
             clock_tolerance: options.seconds("clockTolerance", 60, [0, 600]),
             request_timeout: options.seconds("requestTimeout", 10, [1, 120]),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             inspect: options.boolean("inspect"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             dpop: options.boolean("dpop"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             tells_reasons: options.boolean("reasons"),
             build,
             is_dedicated: false,
@@ -304,7 +304,7 @@ fn fingerprint(text: &str) -> u16 {
     u16::from_be_bytes([high, low])
 }
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 impl Config {
     /// Whether a login may ask for this scope.
     #[must_use]
@@ -356,11 +356,11 @@ impl<'a> Options<'a> {
             if strings::has_word(known, name) || strings::has_word(more, name) {
                 continue;
             }
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             if matches!(_value, Value::Bool(false)) && strings::has_word(SWITCHES, name) {
                 continue;
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if self.path.is_empty()
                 && let Some(why) = flows::refusal(name)
             {
@@ -370,13 +370,13 @@ impl<'a> Options<'a> {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
             // The value is not shown: it may well be a secret that does not belong here.
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
                 let why = words!("a browser cannot keep a client secret; register a public client");
                 self.record(&["`", self.path, name, "`: ", why]);
             }
             let known = [known, " ", more].concat();
-            if cfg!(feature = "coded") {
+            if cfg!(feature = "interned-messages") {
                 // pkg/src/page/error-messages.ts looks for the option that was meant.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
             } else if let Some(meant) =
@@ -423,7 +423,7 @@ impl<'a> Options<'a> {
         texts
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn boolean(&self, name: &str) -> bool {
         match self.object.get(name) {
             None | Some(Value::Bool(false)) => false,
@@ -568,7 +568,7 @@ impl<'a> Options<'a> {
         let persist = session.object.get("persist").map(Value::as_str);
         match persist {
             None | Some(Some("memory")) => return false,
-            Some(Some("sealed" | "escrow")) if cfg!(feature = "full") => return true,
+            Some(Some("sealed" | "escrow")) if cfg!(feature = "extended") => return true,
             Some(_) => session.refuse("persist", NOT_KEPT),
         }
         false
@@ -576,7 +576,7 @@ impl<'a> Options<'a> {
 
     fn is_escrowed(&self) -> bool {
         let session = || self.object.get("session")?.as_object()?.str("persist");
-        cfg!(feature = "full") && session() == Some("escrow")
+        cfg!(feature = "extended") && session() == Some("escrow")
     }
 
     pub(crate) fn claims(&self) -> Vec<String> {
@@ -611,12 +611,12 @@ impl<'a> Options<'a> {
         self.one_of("consent", r#""provider" "always""#) == r#""always""#
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn refuses_unrequested_scopes(&self) -> bool {
         self.one_of("unrequestedScopes", r#""warn" "refuse""#) == r#""refuse""#
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn trusted_audiences(&self) -> Vec<String> {
         const OPTION: &str = "trustedAudiences";
         if self.object.get(OPTION).is_none() {
@@ -647,7 +647,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn id_token_alg(&self) -> Option<Algorithm> {
         const OPTION: &str = "idTokenSignedResponseAlg";
         let algorithm = self
@@ -667,7 +667,7 @@ impl<'a> Options<'a> {
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
             if strings::has_word(PROTOCOL_PARAMS, name)
-                || cfg!(feature = "full") && name == "dpop_jkt"
+                || cfg!(feature = "extended") && name == "dpop_jkt"
             {
                 params.refuse(name, words!("the flow sets this parameter itself"));
             }

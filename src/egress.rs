@@ -4,5 +4,5 @@
 pub mod policy;
 pub mod request_headers;
 pub mod token_reflection;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod websocket;

@@ -1,21 +1,21 @@
 //! The rules of OAuth 2.0 and OpenID Connect as pure functions, one specification per module.
 
 pub mod authorization_request;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod device_authorization;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod dpop;
 pub mod id_token;
 pub mod jwks;
 pub mod jwt;
 pub mod metadata;
 pub mod pkce;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod provider_errors;
 pub mod pushed_authorization;
 pub mod refresh_policy;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod resource_indicators;
 pub mod token_endpoint;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub mod www_authenticate;

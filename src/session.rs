@@ -12,7 +12,7 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{self, Writer};
 use crate::config::{Config, Limits};
 use crate::egress::policy::Which;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
@@ -47,19 +47,19 @@ pub enum EndReason {
     #[cfg(feature = "edge")]
     Replaced,
     /// The provider refused the refresh token, and let on that it had expired.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     RefreshExpired,
     /// The same, that it was revoked.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Revoked,
     /// The same, that one that was consumed had come again.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     ReuseDetected,
     /// The same, that the user had withdrawn their consent.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     ConsentWithdrawn,
     /// The same, that it wants a second factor by now.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     MfaRequired,
 }
 
@@ -77,15 +77,15 @@ impl EndReason {
             Self::StorageLost => "storage_lost",
             #[cfg(feature = "edge")]
             Self::Replaced => "replaced",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::RefreshExpired => "refresh_expired",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::Revoked => "revoked",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::ReuseDetected => "reuse_detected",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::ConsentWithdrawn => "consent_withdrawn",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::MfaRequired => "mfa_required",
         }
     }
@@ -103,15 +103,15 @@ impl EndReason {
             EndReason::StorageLost,
             #[cfg(feature = "edge")]
             EndReason::Replaced,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             EndReason::RefreshExpired,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             EndReason::Revoked,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             EndReason::ReuseDetected,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             EndReason::ConsentWithdrawn,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             EndReason::MfaRequired,
         ];
         ALL.iter().copied().find(|reason| reason.as_str() == name)
@@ -124,7 +124,7 @@ impl EndReason {
         if matches!(self, Self::Replaced) {
             return false;
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if matches!(
             self,
             Self::RefreshExpired
@@ -165,23 +165,23 @@ pub struct Session {
     touches: u64,
     interaction_required: bool,
     /// The error code by which the provider said so, if pages are told.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     needs: Option<String>,
     /// The provider's endpoints, if it was kept: its vault may not have the metadata yet.
     endpoints: Vec<String>,
     /// What its tokens are bound to, if anything.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     key: Option<PublicKey>,
     /// The generation in which the login's own access token was issued; later ones may be other tokens'.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     issued: u64,
     /// Access tokens of rules that have their own, by their places in the configuration. They are not kept.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     others: Vec<(usize, Other)>,
 }
 
 /// Most access tokens that a response is searched for.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 const MAX_SEARCHED: usize = 8;
 
 /// An access token that was replaced by another one for the same target. A provider revokes none of these, so an API
@@ -195,7 +195,7 @@ struct Former {
 }
 
 /// An access token of a rule's own.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 #[derive(Clone, Debug)]
 struct Other {
     access_token: Secret,
@@ -230,20 +230,20 @@ impl Session {
             last_activity: requested,
             touches: 0,
             interaction_required: false,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             needs: None,
             endpoints: Vec::new(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key: None,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             issued: 1,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             others: Vec::new(),
         }
     }
 
     /// The same, with tokens that are bound to this key (RFC 9449).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
         self.key = key;
@@ -251,14 +251,14 @@ impl Session {
     }
 
     /// The key that its tokens are bound to, if they are.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }
 
     /// The name of that key.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn key_name(&self) -> Option<String> {
         Some(self.key.as_ref()?.thumbprint().to_owned())
@@ -286,12 +286,12 @@ impl Session {
         }
         self.requested = requested;
         self.generation += 1;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             self.issued = self.generation;
         }
         self.interaction_required = false;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             self.needs = None;
         }
@@ -307,9 +307,9 @@ impl Session {
     /// The login's own access token, as one that is replaced.
     fn to_former(&self) -> Former {
         Former {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             of: None,
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             of: Which,
             access_token: self.tokens.access_token.clone(),
             expires_in: self.lifetime(),
@@ -334,7 +334,7 @@ impl Session {
     pub fn tokens_to_search(&self, which: Which, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
         self.push_tokens_to_search(which, now, &mut tokens);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             if which.is_some() {
                 self.push_tokens_to_search(None, now, &mut tokens);
@@ -361,7 +361,7 @@ impl Session {
     }
 
     /// Adopts the answer to a refresh for a token of a rule's own.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub fn renew_other(
         &mut self,
         target: usize,
@@ -392,7 +392,7 @@ impl Session {
     }
 
     /// The session's tokens when others than the login's own access token were issued.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn beside(&self, tokens: &TokenSet) -> TokenSet {
         TokenSet {
             refresh_token: tokens.refresh_token.clone(),
@@ -401,14 +401,14 @@ impl Session {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn other(&self, target: usize) -> Option<&Other> {
         let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
         Some(other)
     }
 
     /// The access token for this target, unless it has expired or was never issued.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn access_token_of(&self, which: Which, now: &Instant) -> Option<&Secret> {
         let Some(target) = which else {
@@ -419,7 +419,7 @@ impl Session {
     }
 
     /// The access token for this target, whatever its age, if one was ever issued.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn latest_access_token_of(&self, which: Which) -> Option<&Secret> {
         match which {
@@ -429,7 +429,7 @@ impl Session {
     }
 
     /// Whether it is time to get a new access token for this target.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn is_stale_of(&self, which: Which, now: &Instant) -> bool {
         let Some(target) = which else {
@@ -442,7 +442,7 @@ impl Session {
     }
 
     /// The generation in which the access token for this target was issued; 0 before there was one.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn issued(&self, which: Which) -> u64 {
         match which {
@@ -452,28 +452,28 @@ impl Session {
     }
 
     /// The access token, unless it has expired.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub fn access_token_of(&self, _: Which, now: &Instant) -> Option<&Secret> {
         self.access_token(now)
     }
 
     /// The access token, whatever its age.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub const fn latest_access_token_of(&self, _: Which) -> Option<&Secret> {
         Some(self.latest_access_token())
     }
 
     /// Whether it is time to get a new access token.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub fn is_stale_of(&self, _: Which, now: &Instant) -> bool {
         self.is_stale(now)
     }
 
     /// The generation in which the access token was issued.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub const fn issued(&self, _: Which) -> u64 {
         self.generation
@@ -559,7 +559,7 @@ impl Session {
     }
 
     /// The same, and pages are told by which error code.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub fn require(&mut self, code: String) {
         self.interaction_required = true;
         self.needs = Some(code);
@@ -607,7 +607,7 @@ impl Session {
         if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
             self.last_activity = ours.last_activity;
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.others.clone_from(&ours.others);
         self.former = ours.former.clone();
         if !ours
@@ -672,7 +672,7 @@ impl Session {
 
     /// The access tokens of rules that have their own: each target's place in the configuration, the token, since and
     /// until when it is good, and the generation that it came with.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
         self.others.iter().map(|(target, other)| {
             let since = other.requested.wall;
@@ -697,7 +697,7 @@ impl Session {
         if let Some(is_kept) = is_kept {
             view.flag("kept", is_kept);
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if let Some(needs) = &self.needs {
             view.text("needs", needs);
         }

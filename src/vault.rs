@@ -24,14 +24,14 @@
 //! - `message`, `io`: what goes in and out.
 
 mod api_calls;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod api_sockets;
 mod callback;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod device;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod dpop;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod escrow;
 mod hints;
 mod inspector;
@@ -43,10 +43,10 @@ mod persistence;
 mod provider;
 mod pushed;
 mod refresh;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod resource_tokens;
 mod session_end;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 mod step_up;
 mod verification;
 mod warnings;
@@ -94,14 +94,14 @@ pub struct Vault {
     ending: session_end::Ending,
     keeper: persistence::Keeper,
     hints: hints::Hints,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     escrow: escrow::Escrow,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     dpop: dpop::Dpop,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     stepped_up: Option<step_up::SteppedUp>,
     /// Addresses of sockets that the worker's policy allows: see `sockets`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     probed: Vec<String>,
     operations: Vec<Operation>,
     last_op: OpId,
@@ -127,12 +127,12 @@ enum Purpose {
     Probe,
     /// Checks that the provider can be reached, for a login whose push got no readable response.
     ProbeForLogin,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     MakeKey,
     Push,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     AskDevice,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     PollDevice,
     StoreLogin,
     TakeLogin,
@@ -155,7 +155,7 @@ impl Purpose {
     const fn brings_tokens(self) -> bool {
         match self {
             Self::Exchange | Self::Refresh => true,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::PollDevice => true,
             _ => false,
         }
@@ -190,13 +190,13 @@ impl Vault {
             calls: Vec::new(),
             ending: session_end::Ending::default(),
             keeper: persistence::Keeper::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             escrow: escrow::Escrow::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             dpop: dpop::Dpop::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             stepped_up: None,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             probed: Vec::new(),
             operations: Vec::new(),
             last_op: 0,
@@ -221,7 +221,7 @@ impl Vault {
             Input::Answered { op, outcome } => {
                 if let Some(purpose) = self.finish(op) {
                     self.note_server_time(purpose, &outcome);
-                    #[cfg(feature = "full")]
+                    #[cfg(feature = "extended")]
                     if self.is_proven_again(op, purpose, &outcome) {
                         return;
                     }
@@ -267,24 +267,24 @@ impl Vault {
             Input::CallFailed { call } => self.call_failed(call),
             Input::CallReflected { call } => self.call_reflected(call),
             Input::CallClosed { call } => self.call_closed(call),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Input::KeyMade { op, key } => {
                 if self.finish(op).is_some() {
                     self.key_made(op, key);
                 }
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Input::CallUnsigned { call } => self.call_unsigned(call),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Input::SocketProbed { call, is_blocked } => self.socket_probed(call, is_blocked),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Input::SocketOpened { call, protocol } => self.socket_opened(call, &protocol),
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
         }
         self.warn();
         self.make_room();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.discard_keys();
     }
 
@@ -300,7 +300,7 @@ impl Vault {
         let mut next = self.renewal.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
         self.keeper_due().map(&mut consider);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.hand_over_due().map(&mut consider);
         for operation in &self.operations {
             operation.deadline.map(&mut consider);
@@ -342,7 +342,7 @@ impl Vault {
             return self.hello(port, version, loaded);
         }
         if matches!(message.request, Request::Bye) {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             self.hand_key_over();
             self.disconnected(port);
             return self.outputs.push(Output::Close { port });
@@ -360,7 +360,7 @@ impl Vault {
             Request::Cancel => self.cancel_login(port, id),
             Request::Callback { url } => self.callback(port, id, &url),
             Request::Fetch(request) => self.fetch((port, id), call, &request, body),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Request::Socket(request) => self.socket((port, id), call, request),
             Request::Abort => self.abort(port, id),
             Request::Logout {
@@ -369,7 +369,7 @@ impl Vault {
             } => self.logout(port, id, provider, return_to.as_deref()),
             Request::Inspect => self.inspect(port, id),
             Request::Active => {
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 self.user_is_there();
                 self.user_is_active();
             }
@@ -388,7 +388,7 @@ impl Vault {
             self.evict();
         }
         self.ports.push(port);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.user_is_there();
         if !self.is_loading() {
             self.greet(port);
@@ -455,26 +455,26 @@ impl Vault {
             Purpose::Exchange => self.exchange_answered(op, outcome),
             Purpose::Refresh => self.refresh_answered(op, outcome),
             Purpose::Push => self.login_pushed(op, pushed_request::read(outcome)),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Purpose::AskDevice => self.device_asked(op, outcome),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Purpose::PollDevice => self.device_polled(op, outcome),
             Purpose::Revoke => self.revocation_answered(op, outcome),
             // Only when their time is over: the store is stuck.
             Purpose::StoreLogin => self.login_stored(op, false),
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Purpose::MakeKey => self.key_made(op, None),
             _ if !persistence::IS_BUILT_IN => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
             Purpose::Write => {
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 self.not_written();
                 self.state_written(op, false);
             }
             Purpose::PersistRefresh => {
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 self.not_written();
                 self.refresh_persisted(op, false);
             }
@@ -484,7 +484,7 @@ impl Vault {
     }
 
     fn woke(&mut self) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.user_is_there();
         self.renewal.schedule.hurry();
         self.tick();
@@ -500,16 +500,16 @@ impl Vault {
         {
             let Operation { op, purpose, .. } = self.operations.swap_remove(i);
             self.outputs.push(Output::Cancel { op });
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             self.is_proven_again(op, purpose, &Outcome::Failed);
             self.answered(op, purpose, &Outcome::Failed);
         }
         self.expire_logins();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.poll_devices();
         self.retry_revocations();
         self.keep_on_time();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.hand_over_on_time();
         if self.renewal.due().is_some_and(is_over) {
             self.retry_refresh();
@@ -547,7 +547,7 @@ impl Vault {
     }
 
     /// Goes on with an operation that was over: as long as it might have taken from the beginning.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
         let deadline = Some(self.now.monotonic + self.config.request_timeout);
         self.operations.push(Operation {

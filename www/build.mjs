@@ -54,10 +54,10 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
   for (const name of ['index.html', 'style.css', 'icon.svg', 'dial.svg', 'frame.html', 'callback.html'])
     files[`/${name}`] = await readFile(at(name))
   // The one with the inspector, which auth.worker.ts asks for.
-  files['/strongroom_full_bg.wasm'] = await readFile(new URL('strongroom_full_bg.wasm', pkg))
+  files['/strongroom_extended_bg.wasm'] = await readFile(new URL('strongroom_extended_bg.wasm', pkg))
   const take = (paths) => Object.fromEntries(paths.map((path) => [path, files[path]]))
   const ofApp = ['/index.html', '/style.css', '/icon.svg', '/dial.svg', '/app.js']
-  const ofVault = ['/auth.worker.js', '/strongroom_full_bg.wasm']
+  const ofVault = ['/auth.worker.js', '/strongroom_extended_bg.wasm']
   if (handler) return { site: take(ofApp), vault: {} }
   const pages = ['/frame.html', '/frame.js', '/callback.html', '/callback.js']
   return vault

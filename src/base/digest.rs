@@ -31,7 +31,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The SHA-384 digest of `bytes`.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 #[must_use]
 pub(crate) fn sha384(bytes: &[u8]) -> Vec<u8> {
     // 5.3.4
@@ -53,7 +53,7 @@ pub(crate) fn sha384(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The SHA-512 digest of `bytes`.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 #[must_use]
 pub(crate) fn sha512(bytes: &[u8]) -> Vec<u8> {
     // 5.3.5
@@ -73,7 +73,7 @@ pub(crate) fn sha512(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// All of the state in which SHA-384 and SHA-512 end that begin in `state`.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
     sha2::block_api::compress512(&mut state, padded.as_chunks().0);

@@ -39,7 +39,7 @@ macro_rules! codes {
             }
 
             /// What the reader of the error should do.
-            #[cfg(not(feature = "coded"))]
+            #[cfg(not(feature = "interned-messages"))]
             #[must_use]
             pub const fn advice(self) -> &'static str {
                 match self { $($(#[cfg($cfg)])? Self::$variant => $advice,)+ }
@@ -47,7 +47,7 @@ macro_rules! codes {
         }
 
         // The page's file has the advice of all, under their codes.
-        #[cfg(feature = "coded")]
+        #[cfg(feature = "interned-messages")]
         const _: () = {
             $(keep!(concat!($code, "\n", $advice));)+
         };
@@ -111,16 +111,16 @@ codes! {
     /// The page may not set this header.
     HeaderNotAllowed = "header_not_allowed", "Leave the header out; the vault sets what authorises the request.";
     /// The API wants the user to authenticate in another way, or more recently (RFC 9470).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     StepUpRequired = "step_up_required", "Ask the user, then call the error's stepUp(), or login() with its login.";
     /// The API wants a token of more scope (RFC 6750 3.1).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     InsufficientScope = "insufficient_scope", "Ask the user, then call the error's stepUp(); if it has none, add the scope to loginScopes in the worker's file.";
     /// The API refuses with the same words what the user has just signed in for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     StepUpFailed = "step_up_failed", "Another login is of no use: compare what the provider issues with what the API wants.";
     /// The worker's own Content-Security-Policy blocks a socket whose address would contain the token, or reports it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketBlocked = "socket_blocked", "Add the address to connect-src in each policy that the worker's file is served with, including report-only ones.";
     /// The API answered with a redirect, which is not followed with a token.
     RedirectBlocked = "redirect_blocked", "Call the final address.";
@@ -171,7 +171,7 @@ codes! {
     OriginNotAllowed = "origin_not_allowed", "Add the origin to apps in the frame's file, exactly as the message has it, if it is an app of yours.";
     /// The WebAssembly module could not be fetched.
     #[cfg(not(target_arch = "wasm32"))]
-    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_full_bg.wasm, where the configuration asks for what only that can do), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
+    WasmFailed = "wasm_failed", "Serve strongroom_bg.wasm beside the worker (strongroom_extended_bg.wasm, where the configuration asks for what only that can do), or pass its URL as vault(config, { wasm }); its connect-src must allow 'self'.";
     /// The worker's own Content-Security-Policy forbids WebAssembly.
     #[cfg(not(target_arch = "wasm32"))]
     WasmBlocked = "wasm_blocked", "Add 'wasm-unsafe-eval' to script-src in the policy that the worker's file is served with.";
@@ -248,7 +248,7 @@ impl fmt::Display for Error {
         f.write_str(self.code().as_str())?;
         f.write_str(": ")?;
         f.write_str(self.message())?;
-        #[cfg(not(feature = "coded"))]
+        #[cfg(not(feature = "interned-messages"))]
         {
             f.write_str(". ")?;
             f.write_str(self.code().advice())?;

@@ -7,7 +7,7 @@ use crate::prelude::*;
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::Unsigned;
 
 /// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
@@ -23,7 +23,7 @@ pub struct HttpRequest {
     /// Whether it must outlive the page (Fetch `keepalive`): a rotated refresh token is on its way.
     pub keepalive: bool,
     /// What the header `DPoP` is to be made of (RFC 9449 5).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub proof: Option<Unsigned>,
 }
 
@@ -41,7 +41,7 @@ pub struct HttpReply {
     /// The body. `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
     /// `DPoP-Nonce` (RFC 9449 8), if readable.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub dpop_nonce: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub enum Outcome {
     /// response that CORS hides. What was sent may have arrived. Only browsers report this.
     Opaque,
     /// It was not sent: the key that its proof is to be signed with is gone.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyLost,
 }
 
@@ -104,7 +104,7 @@ pub(crate) mod tests {
             retry_after: None,
             date: None,
             body: Some(Secret::from(body)),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             dpop_nonce: None,
         }
     }

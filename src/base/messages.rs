@@ -1,7 +1,7 @@
 //! Sentences for people, which the module for browsers is built without.
 //!
 //! Most pages never see an error, so the texts of errors are not downloaded before there is one. With
-//! the feature `coded`, `words!` leaves a control character and a printable one in the text's place, by which
+//! the feature `interned-messages`, `words!` leaves a control character and a printable one in the text's place, by which
 //! the page finds the text in a file of its own (pkg/src/page/error-messages.ts); the text itself goes to a section of
 //! the module that `cargo xtask build` takes out and makes that file of. Values stay as they are:
 //! "the value of " and " has a line break or NUL" are two codes, with the header's name between.
@@ -10,7 +10,7 @@
 //! character through.
 
 /// A sentence for people, or a part of one.
-#[cfg(not(feature = "coded"))]
+#[cfg(not(feature = "interned-messages"))]
 macro_rules! words {
     ($text:expr) => {
         $text
@@ -19,7 +19,7 @@ macro_rules! words {
 
 /// A sentence for people, or a part of one: here the code that stands for it. It is a literal: the build reads the
 /// sources for them.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 macro_rules! words {
     ($text:expr) => {{
         keep!($text);
@@ -30,7 +30,7 @@ macro_rules! words {
 }
 
 /// Puts a text into the section that becomes the page's file.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 macro_rules! keep {
     ($text:expr) => {
         const _: () = {
@@ -43,12 +43,12 @@ macro_rules! keep {
 
 /// The hashes of all texts, eight hexadecimal digits each, from `cargo xtask build`. Without them, as when the code is
 /// only checked, all texts have one code.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 const HASHES: Option<&str> = option_env!("STRONGROOM_WORDS");
 
 /// The code for `text`: by its place among all texts, since neighbours often stand side by side in the module, and
 /// what counts up compresses better than a hash.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 pub(crate) const fn coded(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";
@@ -67,7 +67,7 @@ pub(crate) const fn coded(text: &str) -> [u8; 2] {
 }
 
 /// FNV-1a.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 const fn hash(text: &[u8]) -> u32 {
     let mut hash = 0x811C_9DC5_u32;
     let mut i = 0;
@@ -78,7 +78,7 @@ const fn hash(text: &[u8]) -> u32 {
     hash
 }
 
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 const fn from_hex(digits: &[u8; 8]) -> u32 {
     let mut number = 0;
     let mut i = 0;
@@ -93,7 +93,7 @@ const fn from_hex(digits: &[u8; 8]) -> u32 {
     number
 }
 
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 pub(crate) const fn as_str(code: &'static [u8; 2]) -> &'static str {
     match core::str::from_utf8(code) {
         Ok(text) => text,
@@ -102,7 +102,7 @@ pub(crate) const fn as_str(code: &'static [u8; 2]) -> &'static str {
 }
 
 /// The bytes of `text` and a NUL. `N` is longer by one than the text.
-#[cfg(feature = "coded")]
+#[cfg(feature = "interned-messages")]
 pub(crate) const fn ended<const N: usize>(text: &str) -> [u8; N] {
     let text = text.as_bytes();
     let mut bytes = [0; N];

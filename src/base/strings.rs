@@ -39,7 +39,7 @@ pub(crate) fn is_one_of(bytes: &[u8], byte: u8) -> bool {
 }
 
 /// Returns true if `part` is somewhere in `text`.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub(crate) fn contains(text: &str, part: &str) -> bool {
     text.as_bytes()
         .windows(part.len())

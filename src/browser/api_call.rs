@@ -30,7 +30,7 @@ struct Call {
     body: JsValue,
     controller: JsValue,
     /// The value of its header `DPoP`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     proof: JsValue,
     response: JsValue,
     reader: JsValue,
@@ -52,7 +52,7 @@ impl Calls {
     }
 
     /// Takes out what came with a message.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn take_body(&mut self, call: CallId) -> JsValue {
         let known = self.find(call);
         known.map_or(JsValue::UNDEFINED, |known| core::mem::take(&mut known.body))
@@ -75,7 +75,7 @@ impl Calls {
 impl Host {
     /// Sends a call.
     #[cfg_attr(
-        not(feature = "full"),
+        not(feature = "extended"),
         allow(
             clippy::boxed_local,
             clippy::needless_pass_by_value,
@@ -91,7 +91,7 @@ impl Host {
         known.controller = platform::abort_controller();
         known.guard = guard(&request);
         known.is_body_guarded = request.allowed.reflection() == Scope::All;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if request.proof.is_some() {
             return self.sign_first(call, request);
         }
@@ -102,7 +102,7 @@ impl Host {
     }
 
     /// A call has its proof.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn send_proven(&mut self, call: CallId, request: &ApiRequest, proof: &str) {
         let Some(known) = self.calls.find(call) else {
             return;
@@ -119,7 +119,7 @@ impl Host {
         if let Some(call) = self.calls.find(call) {
             platform::abort(&call.controller);
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.forget_step(|step| matches!(step, Step::Sign(c, _) if *c == call));
         self.forget_step(|step| matches!(step, Step::Answer(c) | Step::Piece(c) if *c == call));
     }
@@ -145,7 +145,7 @@ impl Host {
 
     /// Gives an answer to its page: the head, with the list of headers, then the body.
     pub(super) fn deliver(&mut self, call: CallId, text: &str) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.deliver_socket(call, text) {
             return;
         }
@@ -248,7 +248,7 @@ impl Host {
 
     /// Forgets a call, and stops it if it runs.
     pub(super) fn forget_call(&mut self, call: CallId) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.drop_socket(call);
         self.stop(call);
         if let Some(i) = self.calls.0.iter().position(|c| c.call == call) {
@@ -266,7 +266,7 @@ fn fetch(scope: &JsValue, request: &ApiRequest, call: &Call) -> Result<JsValue, 
         "set",
         &[&platform::text("authorization"), &authorization],
     )?;
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     if call.proof.is_string() {
         platform::call(&headers, "set", &[&platform::text("dpop"), &call.proof])?;
     }
@@ -322,7 +322,7 @@ fn head(response: &JsValue) -> ResponseHead {
         redirected: platform::get(response, "redirected").is_truthy(),
         has_body: platform::body(response).is_truthy(),
         www_authenticate: platform::header(response, "www-authenticate"),
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         dpop_nonce: platform::header(response, "dpop-nonce"),
     }
 }

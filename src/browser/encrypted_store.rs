@@ -17,7 +17,7 @@ use wasm_bindgen::JsValue;
 
 use crate::Secret;
 use crate::base::clock::UnixMillis;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::escrow;
 use crate::browser::host::{Event, Host};
 use crate::browser::operation::Next;
@@ -29,7 +29,7 @@ const VERSION: f64 = 1.0;
 const KEYS: &str = "keys";
 pub(super) const LOGINS: &str = "logins";
 /// The name of the one key of sessions.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 const SEAL: &str = "seal";
 /// The member of a record that is its key.
 const NAME: &str = "name";
@@ -48,7 +48,7 @@ pub(super) struct Job {
     /// The key of a login.
     secret: [u8; 32],
     /// It is a session's, whose key has to be found.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) is_session: bool,
     work: Work,
     pub(super) stage: Stage,
@@ -56,10 +56,10 @@ pub(super) struct Job {
     pub(super) key: JsValue,
     pub(super) is_second_try: bool,
     /// Its key is in escrow, not in the store.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) is_escrowed: bool,
     /// What is, or was, stored along: see `dpop`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) key_pair: Option<(String, JsValue)>,
 }
 
@@ -77,15 +77,15 @@ pub(super) enum Stage {
     Begun,
     Opened,
     KeyImported,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyRead,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyMade,
     /// With the object store and the key that was made.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyReadAgain(JsValue, JsValue),
     /// With that key.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyStored(JsValue),
     /// With the record, which still lacks what was sealed.
     Sealed(JsValue),
@@ -98,7 +98,7 @@ pub(super) enum Stage {
     Marked(JsValue),
     Unsealed,
     /// On the way to a key in escrow: with the record that it is for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Key(escrow::Stage, JsValue),
 }
 
@@ -142,23 +142,23 @@ impl Job {
 
     /// Where sessions are not kept, this is a constant.
     pub(super) const fn is_load(&self) -> bool {
-        cfg!(feature = "full") && matches!(self.work, Work::Load)
+        cfg!(feature = "extended") && matches!(self.work, Work::Load)
     }
 
     const fn new(name: String, secret: [u8; 32], work: Work) -> Self {
         Self {
             name,
             secret,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             is_session: false,
             work,
             stage: Stage::Begun,
             database: JsValue::UNDEFINED,
             key: JsValue::UNDEFINED,
             is_second_try: false,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             is_escrowed: false,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key_pair: None,
         }
     }
@@ -171,7 +171,7 @@ impl Job {
 
     /// After `error`: where nothing can be stored, the database is thrown away, and another one made.
     pub(super) fn begin_anew(&mut self, host: &mut Host, error: JsValue) -> Result<Next, JsValue> {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.is_escrowed {
             return self.look_for_another_key(host, error);
         }
@@ -216,7 +216,7 @@ impl Job {
         host: &mut Host,
         value: JsValue,
     ) -> Result<Next, JsValue> {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.is_escrowed
             && let Some(next) = self.advance_to_key(op, host, &value)?
         {
@@ -225,7 +225,7 @@ impl Job {
         let scope = &host.scope;
         let (thing, stage) = match core::mem::replace(&mut self.stage, Stage::Begun) {
             Stage::Begun => (open_database(host)?, Stage::Opened),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::Opened if self.is_session => {
                 self.database = value;
                 (read(&self.open(KEYS)?, SEAL)?, Stage::KeyRead)
@@ -236,26 +236,26 @@ impl Job {
             }
             Stage::KeyImported => self.with_key(scope, value)?,
             // Of jobs whose key is in escrow.
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::Key(..) => return Err(JsValue::UNDEFINED),
             // Of two workers that make a key at once, the first keeps its own.
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::KeyRead | Stage::KeyReadAgain(..) if can_open(&value) => {
                 self.with_key(scope, value)?
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::KeyRead => (make_key(scope)?, Stage::KeyMade),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::KeyMade => {
                 let keys = self.open(KEYS)?;
                 (read(&keys, SEAL)?, Stage::KeyReadAgain(keys, value))
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::KeyReadAgain(keys, made) => (
                 platform::call(&keys, "put", &[&made, &platform::text(SEAL)])?,
                 Stage::KeyStored(made),
             ),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::KeyStored(made) => self.with_key(scope, made)?,
             Stage::Sealed(record) => {
                 platform::set(&record, "sealed", &value);
@@ -275,7 +275,7 @@ impl Job {
                 if platform::get(&value, "sealed").is_undefined() {
                     return Ok(Next::Done(loaded(op, Loaded::Nothing)));
                 }
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 if self.lacks_key_pair(&value) {
                     return Ok(Next::Done(loaded(op, Loaded::Damaged)));
                 }
@@ -292,13 +292,13 @@ impl Job {
                 (marked, Stage::Marked(value))
             }
             Stage::Marked(record) => {
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 self.lacks_key_pair(&record);
                 (self.unseal(scope, &record)?, Stage::Unsealed)
             }
             Stage::Unsealed => {
                 let text = unsealed(&value);
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 self.hand_over_key_pair(&mut host.keys);
                 return Ok(if self.is_load() {
                     Next::Done(loaded(op, text.map_or(Loaded::Damaged, Loaded::Found)))
@@ -315,7 +315,7 @@ impl Job {
     pub(super) fn open(&self, name: &str) -> Result<JsValue, JsValue> {
         // A look at what is kept keeps nobody waiting, and is possible where a disk is full.
         let mode = match self.work {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Work::Load if name == LOGINS => "readonly",
             _ => "readwrite",
         };
@@ -340,7 +340,7 @@ impl Job {
         let iv = platform::octets(&iv);
         let record = record(&self.name, &JsValue::from_f64(*expires_at as f64));
         platform::set(&record, "iv", &iv);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.put_key_pair(&record);
         let plain = platform::octets(value.expose().as_bytes());
         let args = [&self.parameters(&iv), &self.key, &plain];
@@ -408,7 +408,7 @@ pub(super) fn import_key(scope: &JsValue, secret: &[u8; 32]) -> Result<JsValue, 
     importing
 }
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
     let algorithm = platform::literal(r#"{"name":"AES-GCM","length":256}"#);
     let usages = platform::literal(USAGES);
@@ -417,7 +417,7 @@ fn make_key(scope: &JsValue) -> Result<JsValue, JsValue> {
 }
 
 /// Whether this is a key that opens what it seals. That it seals is seen when it does.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn can_open(key: &JsValue) -> bool {
     let opens = platform::call(
         &platform::get(key, "usages"),

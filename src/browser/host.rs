@@ -12,26 +12,26 @@ use wasm_bindgen::JsValue;
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
 use crate::browser::api_call::Calls;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::api_socket::Sockets;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::dpop::{Keys, Making};
 use crate::browser::encrypted_store::{self, Job};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::escrow::Escrow;
 use crate::browser::operation::{Flow, Next};
 use crate::browser::platform;
 use crate::browser::provider_request::Exchange;
 use crate::browser::signature::Verification;
 use crate::config::Config;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::vault::ApiRequest;
 use crate::vault::{
     Body, CallId, Entropy, Hint, Input, OpId, Output, PortId, Vault, hints_channel,
 };
 
 /// Whether this build can keep sessions.
-const IS_KEEPER: bool = cfg!(feature = "full");
+const IS_KEEPER: bool = cfg!(feature = "extended");
 
 /// What can happen: the first argument of `happened`.
 #[derive(Clone, Copy)]
@@ -57,30 +57,30 @@ pub(super) enum Event {
     /// The browser does not give the lock that operation `id` waits for.
     Refused,
     /// The worker's Content-Security-Policy was violated.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     PolicyViolated,
     /// The probe for the socket of call `id` has an end.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     ProbeEnded,
     /// The socket of call `id` is open.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketOpened,
     /// A message came by it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketReceived,
     /// It failed.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketFailed,
     /// It is closed.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketClosed,
     /// Its page sent something.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     PageSent,
 }
 
 impl Event {
-    const ALL: [Self; if cfg!(feature = "full") { 17 } else { 10 }] = [
+    const ALL: [Self; if cfg!(feature = "extended") { 17 } else { 10 }] = [
         Self::Message,
         Self::Fulfilled,
         Self::Succeeded,
@@ -91,19 +91,19 @@ impl Event {
         Self::Changed,
         Self::Hinted,
         Self::Refused,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::PolicyViolated,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::ProbeEnded,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::SocketOpened,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::SocketReceived,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::SocketFailed,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::SocketClosed,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::PageSent,
     ];
 }
@@ -113,9 +113,9 @@ pub struct Host {
     vault: Vault,
     pub(super) scope: JsValue,
     pub(super) calls: Calls,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) sockets: Sockets,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) keys: Keys,
     happened: JsValue,
     /// What vaults over one store have in common: `Common` in pkg/src/worker/store-lock.ts.
@@ -123,7 +123,7 @@ pub struct Host {
     /// Under which name the session is kept.
     session_name: String,
     /// The key of kept sessions, if it is in escrow.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) escrow: Option<Escrow>,
     /// Which operation waits for the lock, or waited last.
     lock_op: OpId,
@@ -143,7 +143,7 @@ pub(super) enum Step {
     /// An operation of the core's.
     Flow(OpId, Box<Flow>),
     /// A call: the signature of its proof.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Sign(CallId, Box<ApiRequest>),
     /// A call: the head of its answer.
     Answer(CallId),
@@ -169,16 +169,16 @@ impl Host {
         config.is_dedicated = platform::get(&scope, "onconnect").is_undefined();
         let host = Self {
             session_name: session_name(&config),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             escrow: config.is_escrowed.then(|| Escrow::new(&scope)),
             common,
             lock_op: 0,
             vault: Vault::new(config, Box::new(PlatformEntropy)),
             scope,
             calls: Calls::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             sockets: Sockets::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             keys: Keys::default(),
             happened,
             ports: Vec::new(),
@@ -236,11 +236,11 @@ impl Host {
                 op: id,
                 outcome: Outcome::Failed,
             }),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Event::PolicyViolated => self.policy_violated(value),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Event::ProbeEnded => self.probe_ended(id, false),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             _ => self.socket_event(*event, id, value),
         }
         if let Some(report) = self.reports.pop() {
@@ -321,14 +321,14 @@ impl Host {
                     _ => {}
                 }
             }
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             Output::Store {
                 op,
                 key,
                 value,
                 expires_at,
             } => self.begin(op, Flow::Seal(Job::put(&key, value, expires_at))),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::Store {
                 op,
                 key,
@@ -339,9 +339,9 @@ impl Host {
                 let job = Job::put(&key, value, expires_at).with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(job));
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::MakeKey { op } => self.begin(op, Flow::Making(Making::default())),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::KeepKeys { names } => self.keys.keep(&names),
             Output::Take { op, key } => self.begin(op, Flow::Seal(Job::take(&key))),
             Output::Verify {
@@ -362,15 +362,15 @@ impl Host {
             } => self.send(call, (port, id as f64), request),
             Output::Deliver { call, text } => self.deliver(call, &text),
             Output::Drop { call } => self.forget_call(call),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::ProbeSocket { call, url } => self.probe_socket(call, url),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::OpenSocket { call, handshake } => self.open_socket(call, &handshake),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::SendFirst { call, text, token } => {
                 self.send_first(call, text.expose(), token.expose());
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::CloseSocket { call, code, reason } => self.close_socket(call, code, &reason),
             Output::Hint(hint) => self.common("hint", &[&JsValue::from_f64(hint.to_number())]),
             Output::Stop => self.common("stop", &[]),
@@ -383,12 +383,12 @@ impl Host {
                 op,
                 state: Some(state),
                 expires_at,
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 key_pair,
             } => {
                 let name = self.session_name.clone();
                 let job = Job::put_session(name, state, expires_at);
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 let job = job.with_key_pair(key_pair, &self.keys);
                 self.begin(op, Flow::Seal(self.of_session(job)));
             }
@@ -405,20 +405,20 @@ impl Host {
             }
             Output::Unlock => self.common("unlock", &[]),
             Output::Announce => self.common("tell", &[]),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Output::HandKeyOver => self.hand_key_over(),
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             Output::HandKeyOver => {}
         }
     }
 
     /// Where its key is in escrow, a session takes another way than a login.
     #[cfg_attr(
-        not(feature = "full"),
+        not(feature = "extended"),
         expect(clippy::unused_self, reason = "it has no escrow")
     )]
     fn of_session(&self, job: Job) -> Job {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let job = job.of_session(self);
         job
     }
@@ -434,11 +434,11 @@ impl Host {
 
     fn advance(&mut self, op: OpId, mut flow: Box<Flow>, value: Result<JsValue, JsValue>) {
         let next = value.and_then(|value| match &mut *flow {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &self.keys, &value),
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             Flow::Exchange(exchange) => exchange.advance(op, &self.scope, &value),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Flow::Making(making) => making.advance(op, self, &value),
             Flow::Seal(job) => job.advance(op, self, value),
             Flow::Verification(verification) => verification.advance(op, &self.scope, &value),
@@ -482,7 +482,7 @@ impl Host {
         };
         match self.waiting.swap_remove(i).1 {
             Step::Flow(op, flow) => self.advance(op, flow, value),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Step::Sign(call, request) => self.signed(call, &request, value),
             Step::Answer(call) => self.answered(call, value),
             Step::Piece(call) => self.received(call, value),

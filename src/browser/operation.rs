@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 
 use crate::base::http::Outcome;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::dpop::Making;
 use crate::browser::encrypted_store::Job;
 use crate::browser::platform;
@@ -21,7 +21,7 @@ pub(super) enum Flow {
     /// The verification of a signature.
     Verification(Verification),
     /// A key pair on its way.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Making(Making),
 }
 
@@ -40,7 +40,7 @@ impl Flow {
             Self::Exchange(exchange) => exchange.end(),
             Self::Seal(job) => job.end(),
             Self::Verification(_) => {}
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::Making(_) => {}
         }
     }
@@ -59,7 +59,7 @@ impl Flow {
             },
             Self::Seal(job) => job.failed(op),
             Self::Verification(_) => Input::Verified { op, valid: false },
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::Making(_) => Input::KeyMade { op, key: None },
         }
     }

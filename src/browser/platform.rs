@@ -128,13 +128,13 @@ pub(crate) fn to_text(value: &JsValue) -> Option<String> {
 }
 
 /// What is `from` one place `to` another in a text, in UTF-16 code units.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub(super) fn part_of_text(value: &JsValue, from: u32, to: u32) -> Option<String> {
     value.is_string().then(|| slice(value, from, to))
 }
 
 /// What is `from` one place `to` another in a `Uint8Array`, as a view of it.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub(super) fn part_of_octets(octets: &JsValue, from: u32, to: u32) -> JsValue {
     subarray(octets, from, to)
 }

@@ -9,7 +9,7 @@ use wasm_bindgen::JsValue;
 use crate::Secret;
 use crate::base::clock::Millis;
 use crate::base::http::{HttpReply, HttpRequest, MAX_BODY, Outcome};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::browser::dpop::{self, Keys};
 use crate::browser::operation::Next;
 use crate::browser::platform;
@@ -38,7 +38,7 @@ pub(super) struct Exchange {
 enum Stage {
     Begun(HttpRequest),
     /// Its proof is being signed.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Signing(HttpRequest),
     Sent,
     Reading(Answer),
@@ -73,11 +73,11 @@ impl Exchange {
         &mut self,
         op: OpId,
         scope: &JsValue,
-        #[cfg(feature = "full")] keys: &Keys,
+        #[cfg(feature = "extended")] keys: &Keys,
         value: &JsValue,
     ) -> Result<Next, JsValue> {
         let promise = match core::mem::replace(&mut self.stage, Stage::Sent) {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::Begun(request) if request.proof.is_some() => {
                 let Some(signing) = sign(scope, keys, &request) else {
                     let outcome = Outcome::KeyLost;
@@ -86,15 +86,15 @@ impl Exchange {
                 self.stage = Stage::Signing(request);
                 signing?
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::Signing(request) => {
                 let proof = request.proof.as_ref();
                 let proof = proof.map(|proof| proof.signed(&dpop::signature(value)));
                 send(scope, &request, &self.controller, proof.as_ref())?
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Stage::Begun(request) => send(scope, &request, &self.controller, None)?,
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             Stage::Begun(request) => send(scope, &request, &self.controller)?,
             Stage::Sent => {
                 let reply = head(value);
@@ -131,7 +131,7 @@ fn answered(op: OpId, reply: Box<HttpReply>) -> Next {
 }
 
 /// Begins to sign a request's proof. `None` if the key for it is gone.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn sign(scope: &JsValue, keys: &Keys, request: &HttpRequest) -> Option<Result<JsValue, JsValue>> {
     keys.sign(scope, request.proof.as_ref()?)
 }
@@ -140,13 +140,13 @@ fn send(
     scope: &JsValue,
     request: &HttpRequest,
     controller: &JsValue,
-    #[cfg(feature = "full")] proof: Option<&Secret>,
+    #[cfg(feature = "extended")] proof: Option<&Secret>,
 ) -> Result<JsValue, JsValue> {
     let init = platform::literal(if request.form.is_some() { POST } else { GET });
     if let Some(form) = &request.form {
         platform::set(&init, "body", &platform::text(form.expose()));
     }
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     if let Some(proof) = proof {
         let headers = platform::get(&init, "headers");
         platform::set(&headers, "dpop", &platform::text(proof.expose()));
@@ -168,7 +168,7 @@ fn head(response: &JsValue) -> Box<HttpReply> {
         retry_after: platform::header(response, "retry-after").and_then(|text| retry_after(&text)),
         date: platform::header(response, "date").and_then(|text| milliseconds(&text)),
         body: None,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         dpop_nonce: platform::header(response, "dpop-nonce"),
     })
 }

@@ -95,21 +95,21 @@ fn names(algorithm: Algorithm) -> (&'static str, &'static str) {
         Algorithm::Es256 => "ECDSA",
         Algorithm::Rs256 => "RSASSA-PKCS1-v1_5",
         Algorithm::Ps256 => "RSA-PSS",
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::EdDsa => "Ed25519",
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::Es384 | Algorithm::Es512 => "ECDSA",
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::Rs384 | Algorithm::Rs512 => "RSASSA-PKCS1-v1_5",
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::Ps384 | Algorithm::Ps512 => "RSA-PSS",
     };
     let sizes = match algorithm {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::Es384 | Algorithm::Rs384 | Algorithm::Ps384 => {
             r#"{"hash":"SHA-384","namedCurve":"P-384","saltLength":48}"#
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Algorithm::Es512 | Algorithm::Rs512 | Algorithm::Ps512 => {
             r#"{"hash":"SHA-512","namedCurve":"P-521","saltLength":64}"#
         }

@@ -110,7 +110,7 @@ impl Url {
     }
 
     /// The fragment without its `#`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn fragment(&self) -> &str {
         self.part(self.0.fragment_start + 1, self.0.href.len())

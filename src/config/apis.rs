@@ -1,18 +1,18 @@
 //! `apis`: what may be called with the access token, and where a socket's token goes.
 
 use super::{MORE_RULE_OPTIONS, NOT_HTTPS, Options, RULE_OPTIONS};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::base::http::is_token;
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
 use crate::egress::policy::{Rule, RuleFault, Rules};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::egress::websocket::Place;
 use crate::oauth::metadata::{self, Metadata};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::{Target, is_audience, is_narrower, is_resource};
 use crate::prelude::*;
 
@@ -23,7 +23,7 @@ impl<'a> Options<'a> {
         const RULE_WHY: &str =
             words!("it must be a rule such as { url: 'https://api.example.com/v1/' }");
         let mut rules = Vec::new();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let (mut targets, scope) = (Vec::new(), self.object.str("scope").unwrap_or_default());
         let items = self.object.get("apis").and_then(Value::as_array);
         let Some(items) = items.filter(|items| items.len() <= 100) else {
@@ -46,7 +46,7 @@ impl<'a> Options<'a> {
                 path: &option,
                 fault: self.fault,
             };
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             {
                 let rule = options.rule(base, self.boolean("dpop"));
                 let which = options.target(scope, &mut targets);
@@ -54,25 +54,25 @@ impl<'a> Options<'a> {
                     rules.push(rule.with_target(which));
                 }
             }
-            #[cfg(not(feature = "full"))]
+            #[cfg(not(feature = "extended"))]
             if let Some(rule) = options.rule(base) {
                 rules.push(rule);
             }
         }
         let rules = Rules::new(rules);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let rules = rules.with_targets(targets);
         self.refuse_rules_over_provider(&rules, issuer, metadata);
         rules
     }
 
-    fn rule(&self, base: &Url, #[cfg(feature = "full")] binds_to_key: bool) -> Option<Rule> {
+    fn rule(&self, base: &Url, #[cfg(feature = "extended")] binds_to_key: bool) -> Option<Rule> {
         const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
             words!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(RULE_OPTIONS, MORE_RULE_OPTIONS);
         let reflection = self.reflection();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let socket = self.socket(binds_to_key);
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
         let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
@@ -83,7 +83,7 @@ impl<'a> Options<'a> {
         let (option, why) = match Rule::new(url, methods) {
             Ok(rule) => {
                 let rule = rule.with_reflection(reflection);
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 let rule = {
                     let steps_up = self.boolean("stepUp");
                     let rule = rule.with_socket(socket).with_step_up(steps_up);
@@ -114,7 +114,7 @@ impl<'a> Options<'a> {
 
     /// Returns true for `cache: true`: the browser may keep responses in its HTTP cache. A page can read a cached response
     /// piece by piece, so such a rule cannot also promise to search responses for the token.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn cache(&self, reflection: Scope) -> bool {
         const OPTION: &str = "cache";
         match self.object.get(OPTION) {
@@ -131,7 +131,7 @@ impl<'a> Options<'a> {
     }
 
     /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn header_exceptions(&self) -> Exceptions {
         const WHY: &str = words!(
             "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
@@ -169,7 +169,7 @@ impl<'a> Options<'a> {
     }
 
     /// What the rule's own tokens are for, if it has any: its place among all of those.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
         let target = Target {
             resource: self.identifier(
@@ -198,7 +198,7 @@ impl<'a> Options<'a> {
         }))
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn identifier(&self, name: &str, is_one: impl Fn(&str) -> bool, why: &str) -> Option<String> {
         let value = self.object.get(name)?;
         let text = value.as_str().filter(|text| is_one(text));
@@ -209,7 +209,7 @@ impl<'a> Options<'a> {
     }
 
     /// Where the token of a socket goes.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = words!("it must be an object such as { token: 'protocol' }");
@@ -234,7 +234,7 @@ impl<'a> Options<'a> {
         options.place()
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn place(&self) -> Option<Place> {
         match self.object.str("token") {
             Some("protocol") => {
@@ -286,7 +286,7 @@ impl<'a> Options<'a> {
     }
 
     /// A text that may be left out.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
         if self.object.get(name).is_some() {
             self.text(name, why)
@@ -317,7 +317,7 @@ impl<'a> Options<'a> {
     }
 }
 
-#[cfg(all(test, feature = "full"))]
+#[cfg(all(test, feature = "extended"))]
 mod tests {
     use super::super::tests::configured;
     use super::*;

@@ -1,6 +1,6 @@
 //! What a configuration may say about the way users sign in, beyond the code flow as it is by default.
 //!
-//! Few do: the module without the Cargo feature `full` knows none of these options.
+//! Few do: the module without the Cargo feature `extended` knows none of these options.
 
 use super::{Options, PROTOCOL_PARAMS};
 use crate::base::strings;

@@ -12,9 +12,9 @@ use crate::codec::form;
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::egress::websocket::{self, Place};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
 
@@ -34,25 +34,25 @@ pub struct Rule {
     methods: Vec<String>,
     reflection: Scope,
     /// The browser may keep responses in its HTTP cache.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     caches: bool,
     headers: Exceptions,
     /// Where the token of a socket goes, if sockets may be opened.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     socket: Option<Place>,
     /// Whether what the API wants beyond a token is told to the page as such.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     steps_up: bool,
     /// What the token is for, by its place among [`Rules::targets`], if the rule has tokens of its own.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     target: Which,
 }
 
 /// Which of a session's access tokens goes along: that of a [`Target`], or the login's own.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub type Which = Option<usize>;
 /// Which of a session's access tokens goes along: there is but one.
-#[cfg(not(feature = "full"))]
+#[cfg(not(feature = "extended"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Which;
 
@@ -101,14 +101,14 @@ impl Rule {
             url,
             methods,
             reflection: Scope::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             caches: false,
             headers: Exceptions::default(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             socket: None,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             steps_up: false,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             target: None,
         })
     }
@@ -122,7 +122,7 @@ impl Rule {
 
     /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
     /// page can read them from the cache piece by piece.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn with_cache(mut self) -> Self {
         self.caches = true;
@@ -131,7 +131,7 @@ impl Rule {
     }
 
     /// Sets the exceptions from the list of headers that a page may not set.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn with_headers(mut self, headers: Exceptions) -> Self {
         self.headers = headers;
@@ -139,7 +139,7 @@ impl Rule {
     }
 
     /// The same, with tokens of its own.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn with_target(mut self, target: Which) -> Self {
         self.target = target;
@@ -147,7 +147,7 @@ impl Rule {
     }
 
     /// The same, and sockets may be opened with the token at this place.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn with_socket(mut self, socket: Option<Place>) -> Self {
         self.socket = socket;
@@ -155,7 +155,7 @@ impl Rule {
     }
 
     /// The same, and pages are told what the API wants beyond a token: see [`crate::oauth::www_authenticate`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn with_step_up(mut self, steps_up: bool) -> Self {
         self.steps_up = steps_up;
@@ -180,14 +180,14 @@ impl Rule {
 pub struct Allowed {
     url: String,
     method: String,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     steps_up: bool,
     reflection: Scope,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     caches: bool,
     /// The place of the rule.
     rule: usize,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     target: Which,
 }
 
@@ -205,7 +205,7 @@ impl Allowed {
     }
 
     /// Whether its page is told what the API wants beyond a token.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn steps_up(&self) -> bool {
         self.steps_up
@@ -218,28 +218,28 @@ impl Allowed {
     }
 
     /// Returns true if the browser may keep the response in its HTTP cache.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn caches(&self) -> bool {
         self.caches
     }
 
     /// Returns true if the browser may keep the response in its HTTP cache.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub const fn caches(&self) -> bool {
         false
     }
 
     /// Which token goes along.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn which(&self) -> Which {
         self.target
     }
 
     /// Which token goes along.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[must_use]
     pub const fn which(&self) -> Which {
         Which
@@ -259,7 +259,7 @@ pub struct Rules {
     rules: Vec<Rule>,
     /// Origin and path of the authorization server's endpoints, escapes undone.
     forbidden: Vec<String>,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     targets: Vec<Target>,
 }
 
@@ -270,13 +270,13 @@ impl Rules {
         Self {
             rules,
             forbidden: Vec::new(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             targets: Vec::new(),
         }
     }
 
     /// The same, with what rules' own tokens are for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
         self.targets = targets;
@@ -284,7 +284,7 @@ impl Rules {
     }
 
     /// The resources that they name, each once.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn resources(&self) -> Vec<&str> {
         let mut resources = Vec::new();
@@ -297,7 +297,7 @@ impl Rules {
     }
 
     /// What rules' own tokens are for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn targets(&self) -> &[Target] {
         &self.targets
@@ -391,14 +391,14 @@ impl Rules {
     ///
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub fn decide_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
         let text = websocket::as_http(text);
         self.check(&text, |url| self.check_socket(url))
             .map_err(|fault| refusal(fault, &text, ""))
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Fault> {
         let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
         let with_socket =
@@ -448,16 +448,16 @@ impl Rules {
         Ok(Allowed {
             url: url.without_fragment().to_owned(),
             method: method.to_owned(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             steps_up: self
                 .rules
                 .iter()
                 .any(|rule| rule.steps_up && rule.covers(url)),
             reflection: rule.reflection,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             caches: rule.caches,
             rule: i,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             target: rule.target,
         })
     }

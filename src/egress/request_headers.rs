@@ -42,18 +42,18 @@ const HANDLERS_OWN: &str = "x-strongroom accept-encoding";
 pub(crate) const RANGES: &str = "range if-range request-range x-ms-range";
 
 /// The exceptions of a rule: names with spaces between them. Few configurations have any, so the module without the
-/// Cargo feature `full` does not support them.
+/// Cargo feature `extended` does not support them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     allowed: String,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     denied: String,
 }
 
 impl Exceptions {
     /// Allows the header of this name. Returns false if no rule can.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn allow(&mut self, name: &str) -> bool {
         let name = as_read(name);
@@ -62,7 +62,7 @@ impl Exceptions {
     }
 
     /// Denies the header of this name.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub fn deny(&mut self, name: &str) {
         push(&mut self.denied, &as_read(name));
     }
@@ -82,22 +82,22 @@ impl Exceptions {
         is_among(RANGES, &name) && !self.has_allowed(&name)
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn has_allowed(&self, name: &str) -> bool {
         is_among(&self.allowed, name)
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn has_denied(&self, name: &str) -> bool {
         is_among(&self.denied, name)
     }
 
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     const fn has_allowed(&self, _: &str) -> bool {
         false
     }
 
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     const fn has_denied(&self, _: &str) -> bool {
         false
     }
@@ -132,7 +132,7 @@ fn is_handlers_own(name: &str) -> bool {
     is_among(HANDLERS_OWN, name)
 }
 
-#[cfg(all(feature = "full", not(feature = "edge")))]
+#[cfg(all(feature = "extended", not(feature = "edge")))]
 const fn is_handlers_own(_: &str) -> bool {
     false
 }
@@ -153,7 +153,7 @@ fn as_read(name: &str) -> String {
     read
 }
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn push(names: &mut String, name: &str) {
     if !names.is_empty() {
         names.push(' ');

@@ -3,7 +3,7 @@
 //!
 //! Whichever it is, the page sees nothing of it: its own URL, its own sub-protocols, its own messages.
 //!
-//! Few configurations say so: the module without the Cargo feature `full` has nothing of this.
+//! Few configurations say so: the module without the Cargo feature `extended` has nothing of this.
 
 use crate::prelude::*;
 

@@ -8,7 +8,7 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::base::error::quote;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
@@ -17,7 +17,7 @@ use crate::codec::form::{self, Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::Config;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce::{self, Pkce};
@@ -57,13 +57,13 @@ pub struct LoginParams {
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
     /// Parameters that the configuration lets pages add.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub more: Vec<(String, String)>,
     /// Scopes that the configuration lets pages add, separated by spaces.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub scope: Option<String>,
     /// The user signs in on another device.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub device: bool,
 }
 
@@ -87,16 +87,16 @@ pub struct Pending {
     /// When it began.
     pub created_at: UnixMillis,
     /// What its tokens are to be bound to (RFC 9449), if anything.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub key: Option<PublicKey>,
     /// The scopes that were asked for, if they were more than the configuration's.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub scope: Option<String>,
     /// What of it an API may have demanded, as `Demand::login` of [`crate::oauth::www_authenticate`] writes it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub demand: Option<String>,
     /// It is on another device: nothing was sent that an ID token could repeat. Never so of one that was stored.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub is_device: bool,
 }
 
@@ -144,13 +144,13 @@ pub fn begin(
         json::write_number(&mut seconds, max_age);
         chosen.push("max_age", &seconds);
     }
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     add_more(config, &params.more, &mut chosen)?;
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     let more_scope = scope(config, params.scope.as_deref())?;
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     let scope = more_scope.as_deref().unwrap_or(&config.scope);
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     let scope = &config.scope;
     let (verifier_entropy, rest) = entropy.split_at(32);
     let (state_entropy, nonce_entropy) = rest.split_at(24);
@@ -171,13 +171,13 @@ pub fn begin(
         .push("nonce", &nonce)
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     if config.flows.answers_in_fragment {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
     // RFC 8707 2.1: all that a token may be asked for later.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     for resource in config.rules.resources() {
         form.push("resource", resource);
     }
@@ -195,13 +195,13 @@ pub fn begin(
             max_age: params.max_age,
             is_silent: params.prompt.as_deref() == Some("none"),
             created_at: now,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key: None,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             scope: more_scope,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             demand: demand(params),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             is_device: false,
         }),
     }))
@@ -215,7 +215,7 @@ impl Begun {
     }
 
     /// Binds the authorization code to this key (RFC 9449 10).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn bound_to(mut self: Box<Self>, key: PublicKey) -> Box<Self> {
         let mut form = Form::new();
@@ -227,7 +227,7 @@ impl Begun {
 }
 
 /// The scopes to ask for, if a page wants more than the configuration names.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
     let mut scope = config.scope.clone();
     for one in strings::pieces(checked("scope", more.unwrap_or_default())?, b' ') {
@@ -249,7 +249,7 @@ pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String
 }
 
 /// What of these options an API may have demanded.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn demand(params: &LoginParams) -> Option<String> {
     use crate::oauth::www_authenticate::Demand;
     let demand = match params {
@@ -276,7 +276,7 @@ fn demand(params: &LoginParams) -> Option<String> {
 
 /// Adds what pages may add. No name comes twice: a page's object has each once, and none of them is the flow's own
 /// or fixed by the configuration.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
     for (name, value) in more {
         if !config.flows.login_params.contains(name) {
@@ -363,7 +363,7 @@ fn storage_key(state: &str) -> String {
 
 impl Pending {
     /// A login on another device (RFC 8628), which the user has finished there.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn of_device(
         config: &Config,
         params: &LoginParams,
@@ -390,7 +390,7 @@ impl Pending {
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             writer
                 .optional_text("scope", self.scope.as_deref())
@@ -435,15 +435,15 @@ impl Pending {
             max_age,
             is_silent,
             created_at,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key: object
                 .get("dpop")
                 .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?)),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             scope: object.str("scope").map(str::to_owned),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             demand: object.str("demand").map(str::to_owned),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             is_device: false,
         }))
     }
@@ -496,13 +496,13 @@ impl Answer {
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let answer = if config.flows.answers_in_fragment {
             url.fragment()
         } else {
             url.query()
         };
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let answer = url.query();
         let Some(params) = form::parse(answer) else {
             return Err(invalid(words!("the query is not UTF-8")));
@@ -803,7 +803,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[test]
     fn login_options_add_only_configured_parameters() {
         let config = config(r#","loginParams":["kc_idp_hint","display"]"#);
@@ -841,7 +841,7 @@ mod tests {
         assert!(begun(&[("display", "a\nb")]).is_err());
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[test]
     fn the_answer_is_read_where_the_provider_was_asked_to_put_it_and_nowhere_else() {
         let config = config(r#","responseMode":"fragment""#);

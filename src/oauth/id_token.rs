@@ -11,7 +11,7 @@ use crate::codec::base64url;
 use crate::codec::json::{Object, Value};
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::jwt::{Jwt, seconds};
-#[cfg(not(feature = "full"))]
+#[cfg(not(feature = "extended"))]
 use crate::oauth::pkce;
 use crate::prelude::*;
 use crate::{Code, Error, Result, Secret};
@@ -22,7 +22,7 @@ use core::fmt;
 const MAX_SUB_LEN: usize = 255;
 
 /// Says why an algorithm is not accepted. The smaller module does not know all of them.
-const NOT_ALLOWED: &str = if cfg!(feature = "full") {
+const NOT_ALLOWED: &str = if cfg!(feature = "extended") {
     words!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows")
 } else {
     words!(
@@ -38,7 +38,7 @@ pub struct Expected<'a> {
     /// This client's `client_id`.
     pub client_id: &'a str,
     /// Audiences that the token may have besides this client without an `azp`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub trusted_audiences: &'a [String],
     /// The time, in seconds since the epoch.
     pub now_seconds: u64,
@@ -50,7 +50,7 @@ pub struct Expected<'a> {
     pub occasion: Occasion<'a>,
 }
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 impl Expected<'_> {
     fn trusts(&self, audience: &str) -> bool {
         self.trusted_audiences.iter().any(|one| one == audience)
@@ -68,7 +68,7 @@ pub enum Occasion<'a> {
         max_age_seconds: Option<u64>,
     },
     /// A device code was redeemed (RFC 8628 3.5): there was no authorization request, and no `nonce`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     DeviceGrant,
     /// A refresh token was redeemed (OpenID Connect Core 1.0 section 12.2).
     Refresh {
@@ -194,7 +194,7 @@ impl Unverified {
                 nonce,
                 max_age_seconds,
             } => check.code_exchange(nonce, max_age_seconds),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Occasion::DeviceGrant => {}
             Occasion::Refresh { original } => check.refresh(original),
         }
@@ -274,7 +274,7 @@ impl<'a> Check<'a> {
         let error = Error::of(Code::IssuerMismatch, &message);
         self.reject(match self.expected.occasion {
             Occasion::CodeExchange { .. } => Rejected::Invalid(error),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Occasion::DeviceGrant => Rejected::Invalid(error),
             Occasion::Refresh { .. } => Rejected::OtherUser(error),
         });
@@ -307,7 +307,7 @@ impl<'a> Check<'a> {
         for audience in audiences {
             match audience.as_str() {
                 Some(audience) if audience == client_id => is_meant = true,
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 Some(audience) if self.expected.trusts(audience) => {}
                 Some(_) => has_others = true,
                 None => self.wrong("aud", words!("is no string or array of strings")),
@@ -351,9 +351,9 @@ impl<'a> Check<'a> {
             return;
         };
         let access_token = self.expected.access_token.expose().as_bytes();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let hash = algorithm.hash(access_token);
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let (hash, _) = (pkce::sha256(access_token), algorithm);
         if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
             self.wrong("at_hash", words!("is not that of the access token"));
@@ -828,7 +828,7 @@ mod tests {
     }
 
     /// Computed with another library: `ring`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[test]
     fn at_hash_is_half_of_the_hash_that_goes_with_the_algorithm() {
         use ring::digest::{SHA256, SHA384, SHA512, digest};

@@ -32,30 +32,30 @@ pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
     Ps256,
     /// Ed25519, under its name `Ed25519` or the older `EdDSA`.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     EdDsa,
     /// ECDSA on P-384 with SHA-384.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Es384,
     /// ECDSA on P-521 with SHA-512.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Es512,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Rs384,
     /// RSASSA-PKCS1-v1_5 with SHA-512.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Rs512,
     /// RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Ps384,
     /// RSASSA-PSS with SHA-512, MGF1 with SHA-512 and a salt of 64 bytes.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Ps512,
 }
 
 /// How many algorithms there are.
-const COUNT: usize = if cfg!(feature = "full") { 10 } else { 3 };
+const COUNT: usize = if cfg!(feature = "extended") { 10 } else { 3 };
 
 /// A kind of public key: which members of the JWK carry it and how long they are.
 struct Kind {
@@ -74,21 +74,21 @@ static P256: Kind = Kind {
     members: &["x", "y"],
     check: all_of::<32>,
 };
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 static P384: Kind = Kind {
     kty: "EC",
     crv: "P-384",
     members: &["x", "y"],
     check: all_of::<48>,
 };
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 static P521: Kind = Kind {
     kty: "EC",
     crv: "P-521",
     members: &["x", "y"],
     check: all_of::<66>,
 };
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 static ED25519: Kind = Kind {
     kty: "OKP",
     crv: "Ed25519",
@@ -102,38 +102,38 @@ static RSA: Kind = Kind {
     check: is_sound_rsa,
 };
 
-static KINDS: [&Kind; if cfg!(feature = "full") { 5 } else { 2 }] = [
+static KINDS: [&Kind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
     &P256,
     &RSA,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     &ED25519,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     &P384,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     &P521,
 ];
 
 /// The algorithms in their order, each with its name and the kind of key that goes with it; second names
 /// come behind.
-static ALGORITHMS: [(Algorithm, &str, &Kind); COUNT + cfg!(feature = "full") as usize] = [
+static ALGORITHMS: [(Algorithm, &str, &Kind); COUNT + cfg!(feature = "extended") as usize] = [
     (Algorithm::Es256, "ES256", &P256),
     (Algorithm::Rs256, "RS256", &RSA),
     (Algorithm::Ps256, "PS256", &RSA),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::EdDsa, "EdDSA", &ED25519),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Es384, "ES384", &P384),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Es512, "ES512", &P521),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Rs384, "RS384", &RSA),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Rs512, "RS512", &RSA),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Ps384, "PS384", &RSA),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::Ps512, "PS512", &RSA),
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     (Algorithm::EdDsa, "Ed25519", &ED25519),
 ];
 
@@ -143,19 +143,19 @@ impl Algorithm {
         Self::Es256,
         Self::Rs256,
         Self::Ps256,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::EdDsa,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Es384,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Es512,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Rs384,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Rs512,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Ps384,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Self::Ps512,
     ];
 
@@ -174,7 +174,7 @@ impl Algorithm {
     }
 
     /// The hash that goes with it: the ID token's `at_hash` is half of one (OIDC Core 3.1.3.8).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
         use crate::base::digest::{sha256, sha384, sha512};
         match self {
@@ -422,7 +422,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[test]
     fn each_curve_has_its_algorithm_and_no_other() {
         let point = |crv: &str, len: usize| {
@@ -442,7 +442,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[test]
     fn a_key_with_an_algorithm_of_its_own_is_for_that_alone() {
         let of = |alg: &str| rsa(&modulus(2048), &[1, 0, 1], &format!(r#","alg":"{alg}""#));

@@ -17,13 +17,13 @@ use core::cell::OnceCell;
 /// A longer discovery document is refused, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
 
-const NO_ALGORITHM: &str = if cfg!(feature = "full") {
+const NO_ALGORITHM: &str = if cfg!(feature = "extended") {
     words!(
         " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
     )
 } else {
     words!(
-        " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_full_bg.wasm is loaded"
+        " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_extended_bg.wasm is loaded"
     )
 };
 
@@ -48,7 +48,7 @@ pub struct Metadata {
     /// Whether they must be.
     pub require_pushed_authorization_requests: bool,
     /// Where logins on other devices begin (RFC 8628 4).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub device_authorization_endpoint: Option<String>,
     /// See [`Metadata::endpoints`].
     endpoints: Vec<String>,
@@ -139,7 +139,7 @@ impl Metadata {
                 .optional_endpoint("pushed_authorization_request_endpoint"),
             require_pushed_authorization_requests: reader
                 .flag("require_pushed_authorization_requests"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             device_authorization_endpoint: reader
                 .optional_endpoint("device_authorization_endpoint"),
             endpoints: reader.endpoints(),
@@ -394,7 +394,7 @@ pub(crate) fn document<'a>(
     match outcome {
         Outcome::Failed | Outcome::Opaque => unavailable(silent),
         // Nothing has to be proven here.
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
             let mut why = words!("status ").to_owned();
@@ -456,7 +456,7 @@ mod tests {
                 end_session_endpoint: None,
                 pushed_authorization_request_endpoint: None,
                 require_pushed_authorization_requests: false,
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 device_authorization_endpoint: None,
                 endpoints: [
                     "https://id.example.com/a".to_owned(),
@@ -552,7 +552,7 @@ mod tests {
             "revocation_endpoint",
             "end_session_endpoint",
             "pushed_authorization_request_endpoint",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             "device_authorization_endpoint",
         ] {
             for bad in [

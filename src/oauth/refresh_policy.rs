@@ -69,13 +69,13 @@ fn refused(code: String, is_refusal: bool) -> Verdict {
             Verdict::Transient(words!("the provider is unavailable for the moment"))
         }
         // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
-        "use_dpop_nonce" if cfg!(feature = "full") => {
+        "use_dpop_nonce" if cfg!(feature = "extended") => {
             Verdict::Transient(words!("the provider goes on asking for another DPoP nonce"))
         }
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
             Verdict::Misconfigured(code)
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
         // `invalid_request`, and unknown codes.
         _ if is_refusal => Verdict::Unexplained(code),
@@ -185,7 +185,7 @@ impl Schedule {
     }
 
     /// Whether the attempt before this one failed: its answer may have been lost, with a successor in it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0

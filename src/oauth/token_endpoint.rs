@@ -13,7 +13,7 @@ use crate::base::http::{HttpReply, HttpRequest};
 use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::Target;
 
 /// Longest token that is accepted, in bytes.
@@ -32,7 +32,7 @@ pub enum Scheme {
     /// By whoever has it (RFC 6750).
     Bearer,
     /// Together with a proof of the possession of a key (RFC 9449 7.1).
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Dpop,
 }
 
@@ -61,7 +61,7 @@ pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) 
 }
 
 /// The same for an access token of a rule's own (RFC 8707 2.2).
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 #[must_use]
 pub fn target_request(
     endpoint: &str,
@@ -97,7 +97,7 @@ pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
         url: endpoint.to_owned(),
         form: Some(Secret::new(form.finish())),
         keepalive: true,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         proof: None,
     }
 }
@@ -249,14 +249,14 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
     }
     let token_type = match scheme {
         Scheme::Bearer => "bearer",
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         Scheme::Dpop => "dpop",
     };
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
             Scheme::Bearer => words!("token_type is not Bearer"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Scheme::Dpop => {
                 words!("token_type is not DPoP: does the provider support it, for this client?")
             }

@@ -8,7 +8,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
 use crate::config::Config;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::token_endpoint::TokenSet;
@@ -37,9 +37,9 @@ impl Session {
     #[must_use]
     pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
         let latest = self.latest.as_ref();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let generation = (self.generation, self.issued);
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let generation = self.generation;
         self.write(
             &self.tokens,
@@ -63,13 +63,13 @@ impl Session {
     ) -> Secret {
         let latest = id_token.or(self.latest.as_ref());
         let generation = self.generation + 1;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let generation = (generation, generation);
         self.write(tokens, latest, requested, generation, config, now)
     }
 
     /// The session as [`Session::renew_other`] with the same arguments would make it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     #[must_use]
     pub fn kept_renewed_other(
         &self,
@@ -89,8 +89,8 @@ impl Session {
         tokens: &TokenSet,
         latest: Option<&IdToken>,
         requested: &Instant,
-        #[cfg(feature = "full")] (generation, issued): (u64, u64),
-        #[cfg(not(feature = "full"))] generation: u64,
+        #[cfg(feature = "extended")] (generation, issued): (u64, u64),
+        #[cfg(not(feature = "extended"))] generation: u64,
         config: &Config,
         now: &Instant,
     ) -> Secret {
@@ -100,11 +100,11 @@ impl Session {
         let scope = tokens.scope.as_deref().or(self.tokens.scope.as_deref());
         let latest = text(latest.map(IdToken::token));
         let mut kept = beginning(&self.sid, config);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if let Some(key) = &self.key {
             kept.json("dpop", key.jwk());
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         kept.number("issued", issued);
         let kept = kept
             .number("generation", generation)
@@ -167,11 +167,11 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         id_token: None,
         scope: object.str("scope").map(ToOwned::to_owned),
     };
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     let key = object
         .get("dpop")
         .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     if key.is_some() != config.dpop {
         return None;
     }
@@ -189,7 +189,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         last_activity: ago("idle")?,
         touches: number(object, "touches")?,
         interaction_required: object.get("interaction_required")?.as_bool()?,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         needs: None,
         endpoints: {
             let endpoints = object.get("endpoints")?.as_array()?.iter();
@@ -197,11 +197,11 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
                 .filter_map(|e| Some(e.as_str()?.to_owned()))
                 .collect()
         },
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         key,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         issued: number(object, "issued")?,
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         others: Vec::new(),
         former: Vec::new(),
     })))

@@ -9,9 +9,9 @@ use crate::base::error::{Code, Error, Result};
 use crate::egress::policy::{Allowed, Which};
 use crate::oauth::token_endpoint::Scheme;
 use crate::prelude::*;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::vault::api_sockets::Socket;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::vault::dpop::Proven;
 use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
@@ -36,9 +36,9 @@ pub(super) struct Call {
     /// Sent in a session that is over.
     pub(super) is_orphan: bool,
     /// What is opened, if it is no request that is sent.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) socket: Option<Box<Socket>>,
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) proven: Proven,
 }
 
@@ -127,9 +127,9 @@ impl Vault {
             stage: Stage::Waiting,
             was_retried: false,
             is_orphan: false,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             socket: None,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             proven: Proven::default(),
         }))
     }
@@ -174,13 +174,13 @@ impl Vault {
     }
 
     /// Which token goes along with a call.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn which(&self, call: CallId) -> Which {
         let known = self.calls.iter().find(|c| c.call == call)?;
         known.allowed.which()
     }
 
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     #[expect(clippy::unused_self, reason = "there is but one")]
     const fn which(&self, _: CallId) -> Which {
         Which
@@ -195,13 +195,13 @@ impl Vault {
             // It expired on its way here. What comes in its place releases the call.
             return self.start_refresh_of(which);
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.open_socket(call) {
             return;
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let proof = self.prove_call(call);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let Some(session) = &self.session else {
             return;
         };
@@ -211,7 +211,7 @@ impl Vault {
         };
         let scheme = match self.config.scheme() {
             Scheme::Bearer => "Bearer ",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
@@ -236,7 +236,7 @@ impl Vault {
                 allowed: known.allowed.clone(),
                 authorization,
                 searched,
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 proof,
                 init: known.init.clone(),
             }),
@@ -273,14 +273,14 @@ impl Vault {
     }
 
     /// No token will come for the time being.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     fn give_up_calls_for(&mut self, _: Which, error: &Error) {
         self.give_up_calls(Waiters::All, error);
     }
 
     /// Sends every call that waited for a token.
     pub(super) fn release_calls(&mut self) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if !self.config.rules.targets().is_empty() {
             return self.resume_calls();
         }
@@ -345,7 +345,7 @@ impl Vault {
     }
 
     pub(super) fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if self.is_call_proven_again(call, head) {
             return;
         }
@@ -369,7 +369,7 @@ impl Vault {
                 let known = self.renewal.refused_generation;
                 self.renewal.refused_generation = known.max(Some(generation));
             }
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if self.steps_up(call, head) {
                 return;
             }
@@ -390,7 +390,7 @@ impl Vault {
             places.any(|place| place == error.as_bytes())
         };
         let wants_more = says("insufficient_scope") || says("insufficient_user_authentication");
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
         let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
         let is_renewed_already = session.issued(call.allowed.which()) > generation;

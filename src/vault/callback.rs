@@ -5,7 +5,7 @@ use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::oauth::authorization_request::{self, Answer, Pending};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
@@ -38,7 +38,7 @@ pub(super) enum Stage {
     Verifying(Box<Pending>, Box<Verification>),
 }
 
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 impl Callback {
     /// What the tokens will be bound to.
     pub(super) fn key(&self) -> Option<&PublicKey> {
@@ -161,16 +161,16 @@ impl Vault {
             &code,
             &pending.code_verifier,
         );
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let op = self.send_proven(Purpose::Exchange, request, pending.key.clone());
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let op = self.send(Purpose::Exchange, request);
         Ok(op)
     }
 
     /// The code is to be sent once more, under the same number: its tokens are no older than that. Whether anybody
     /// still wants the login.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn exchange_sent_again(&mut self, op: OpId) -> bool {
         let mut is_wanted = false;
         for callback in &mut self.callbacks {
@@ -213,7 +213,7 @@ impl Vault {
         // Script of this origin can write to the store, and sign with its key.
         pending.return_to =
             authorization_request::return_to(&self.config.redirect_uri, Some(&pending.return_to))?;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             // What no page may ask for was not asked for.
             let asked = authorization_request::scope(&self.config, pending.scope.as_deref());
@@ -225,7 +225,7 @@ impl Vault {
     /// Returns an error if the login is too old, or began under another configuration.
     fn check_login(&self, pending: &Pending) -> Result<()> {
         pending.check_age(self.now.wall)?;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if pending.key.is_some() != self.config.dpop {
             let message =
                 words!("the login was begun with another `dpop` than the one configured now");
@@ -329,7 +329,7 @@ impl Vault {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
         };
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let occasion = if pending.is_device {
             Occasion::DeviceGrant
         } else {
@@ -342,7 +342,7 @@ impl Vault {
                 self.fail_callback(callback.page, &callback.key, Some(&pending), &canceled());
             }
             #[cfg_attr(
-                not(feature = "full"),
+                not(feature = "extended"),
                 expect(unused_mut, reason = "only the larger module asks for more")
             )]
             (mut tokens, Ok(id_token)) => {
@@ -356,7 +356,7 @@ impl Vault {
                         &error,
                     );
                 }
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 {
                     // RFC 6749 5.1: left out when it is what was asked for.
                     tokens.scope = tokens.scope.take().or_else(|| pending.scope.clone());
@@ -364,7 +364,7 @@ impl Vault {
                 }
                 let sid = self.new_sid();
                 let session = Session::begin(id_token, tokens, &self.config, requested, sid);
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 let session = session.bound_to(pending.key.clone());
                 self.adopt_session(Box::new(session));
                 self.settle_when_kept(Login {
@@ -397,13 +397,13 @@ impl Vault {
         port: Option<PortId>,
     ) -> Result<()> {
         let requested = self.config.scope.as_str();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let requested = pending.scope.as_deref().unwrap_or(requested);
         let misses_refresh_token = tokens.misses_refresh_token(requested)
             && !self.config.asks_consent
             && !pending.is_silent;
         if let Some(exceeded) = tokens.scope_beyond(requested) {
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if self.config.refuses_unrequested_scopes {
                 return Err(exceeded);
             }
@@ -475,7 +475,7 @@ fn canceled() -> Error {
 /// The tokens of a code exchange.
 fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     if matches!(outcome, Outcome::KeyLost) {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }

@@ -4,7 +4,7 @@
 //! that never leave the vault, so it tells two tokens apart and nothing else about them.
 //!
 //! Few configurations say so, and every user would download it: the module for browsers is built
-//! with and without it (the Cargo feature `full`). Where it is left out, [`Vault::is_inspected`] is
+//! with and without it (the Cargo feature `extended`). Where it is left out, [`Vault::is_inspected`] is
 //! a constant, and the compiler drops whatever is done only if it is true.
 
 use crate::Secret;
@@ -18,7 +18,7 @@ use crate::vault::message::message;
 use crate::vault::{CallId, Entropy, PortId, Vault};
 
 /// Whether this build has an inspector.
-const IS_BUILT_IN: bool = cfg!(feature = "full");
+const IS_BUILT_IN: bool = cfg!(feature = "extended");
 
 /// Hexadecimal digits of a fingerprint.
 const DIGITS: usize = 8;
@@ -35,9 +35,9 @@ pub(super) fn salt(entropy: &mut dyn Entropy) -> [u8; 16] {
 impl Vault {
     /// Whether somebody may want to know.
     pub(super) const fn is_inspected(&self) -> bool {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         return self.config.inspect;
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         false
     }
 
@@ -115,7 +115,7 @@ impl Vault {
                 let fingerprint = Some(fingerprint.as_str());
                 holdings.push(holding(kind, since, expires_at, generation, fingerprint).finish());
             });
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             for (which, token, since, until, generation) in session.others() {
                 let target = &self.config.rules.targets()[which];
                 let fingerprint = Some(self.fingerprint(token));

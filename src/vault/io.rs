@@ -7,9 +7,9 @@ use crate::Secret;
 use crate::base::clock::UnixMillis;
 use crate::base::http::{HttpRequest, Outcome};
 use crate::egress::policy::Allowed;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::egress::websocket::Handshake;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::{PublicKey, Unsigned};
 use crate::oauth::jwks::Algorithm;
 use crate::vault::hints::Hint;
@@ -50,7 +50,7 @@ pub struct ResponseHead {
     /// `WWW-Authenticate`, if the API exposes it.
     pub www_authenticate: Option<String>,
     /// `DPoP-Nonce` (RFC 9449 8), if the API exposes it.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub dpop_nonce: Option<String>,
 }
 
@@ -153,7 +153,7 @@ pub enum Input<'a> {
         call: CallId,
     },
     /// The end of [`Output::MakeKey`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeyMade {
         /// Which.
         op: OpId,
@@ -161,13 +161,13 @@ pub enum Input<'a> {
         key: Option<PublicKey>,
     },
     /// [`Output::Call`] was not sent: the key that its proof is to be signed with is gone.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     CallUnsigned {
         /// Which.
         call: CallId,
     },
     /// The end of [`Output::ProbeSocket`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketProbed {
         /// The call that the probe was for.
         call: CallId,
@@ -175,7 +175,7 @@ pub enum Input<'a> {
         is_blocked: bool,
     },
     /// The socket of [`Output::OpenSocket`] is open.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SocketOpened {
         /// Which.
         call: CallId,
@@ -216,13 +216,13 @@ pub enum Output {
     },
     /// Make a key pair for ES256 that is not extractable, keep the private half under its thumbprint, and report
     /// [`Input::KeyMade`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     MakeKey {
         /// The operation's number.
         op: OpId,
     },
     /// Forget all keys but those with these thumbprints.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     KeepKeys {
         /// Which.
         names: Vec<String>,
@@ -238,7 +238,7 @@ pub enum Output {
         /// When it may be thrown away.
         expires_at: UnixMillis,
         /// The key to store along with it, and to have again when it is taken out, by its thumbprint.
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         key_pair: Option<String>,
     },
     /// Take a pending login out of the store, for good, and report [`Input::Taken`].
@@ -272,7 +272,7 @@ pub enum Output {
         /// When it may be thrown away.
         expires_at: UnixMillis,
         /// The key to store along with it, and to have again when it is loaded, by its thumbprint.
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         key_pair: Option<String>,
     },
     /// Read what was persisted last, and report [`Input::Loaded`].
@@ -312,7 +312,7 @@ pub enum Output {
     /// Find out whether the worker's Content-Security-Policy blocks or reports sockets to this address, by a
     /// connection that carries no token, and report [`Input::SocketProbed`]. Whether the server accepts that
     /// connection does not matter.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     ProbeSocket {
         /// For which.
         call: CallId,
@@ -322,7 +322,7 @@ pub enum Output {
     /// Open a socket, and report [`Input::SocketOpened`] or [`Input::CallClosed`]. What came with the message is
     /// the port by which the page sends and receives, and is told how the socket was closed; nothing goes through
     /// before [`Output::Deliver`].
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     OpenSocket {
         /// Which.
         call: CallId,
@@ -330,7 +330,7 @@ pub enum Output {
         handshake: Box<Handshake>,
     },
     /// Send this by a socket, before all that the page sends.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     SendFirst {
         /// By which.
         call: CallId,
@@ -340,7 +340,7 @@ pub enum Output {
         token: Secret,
     },
     /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     CloseSocket {
         /// Which.
         call: CallId,
@@ -374,7 +374,7 @@ pub struct ApiRequest {
     /// be valid.
     pub searched: Vec<Secret>,
     /// What the header `DPoP` is to be made of (RFC 9449 7.1), each time that it is sent.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub proof: Option<Unsigned>,
     /// What the page chose of Fetch's `RequestInit`, as JSON: `headers`, a list of pairs, to which
     /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
@@ -404,13 +404,13 @@ impl fmt::Debug for Input<'_> {
             Self::CallFailed { .. } => "CallFailed",
             Self::CallReflected { .. } => "CallReflected",
             Self::CallClosed { .. } => "CallClosed",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::KeyMade { .. } => "KeyMade",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::CallUnsigned { .. } => "CallUnsigned",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::SocketProbed { .. } => "SocketProbed",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::SocketOpened { .. } => "SocketOpened",
             Self::Tick => "Tick",
             Self::Woke => "Woke",
@@ -425,9 +425,9 @@ impl fmt::Debug for Output {
             Self::Close { .. } => "Close",
             Self::Send { .. } => "Send",
             Self::Cancel { .. } => "Cancel",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::MakeKey { .. } => "MakeKey",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::KeepKeys { .. } => "KeepKeys",
             Self::Store { .. } => "Store",
             Self::Take { .. } => "Take",
@@ -441,13 +441,13 @@ impl fmt::Debug for Output {
             Self::Stop => "Stop",
             Self::HandKeyOver => "HandKeyOver",
             Self::Call { .. } => "Call",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::ProbeSocket { .. } => "ProbeSocket",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::OpenSocket { .. } => "OpenSocket",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::SendFirst { .. } => "SendFirst",
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::CloseSocket { .. } => "CloseSocket",
             Self::Deliver { .. } => "Deliver",
             Self::Drop { .. } => "Drop",

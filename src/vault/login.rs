@@ -6,9 +6,9 @@ use crate::prelude::*;
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
 use crate::oauth::authorization_request::{self, Begun, LIFETIME, LoginParams, Pending};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::vault::device::Device;
 use crate::vault::list::{self, List};
 use crate::vault::message::message;
@@ -38,14 +38,14 @@ pub(super) struct Login {
     pub(super) deadline: Millis,
     pub(super) stage: Stage,
     /// What the tokens of a login on another device are to be bound to.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) key: Option<PublicKey>,
 }
 
 pub(super) enum Stage {
     NeedsMetadata,
     /// The host makes the key that its tokens are to be bound to.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     MakingKey(OpId),
     /// The provider gets the request before the page is told where to go.
     Pushing(OpId, Box<Begun>),
@@ -54,7 +54,7 @@ pub(super) enum Stage {
         url: String,
     },
     /// The user is at another device.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     AtDevice(Device),
     /// A popup is at the provider; its opener waits.
     AtProvider {
@@ -100,7 +100,7 @@ impl Logins {
     }
 
     /// The keys that tokens will be bound to.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let under_way = self
             .under_way
@@ -119,7 +119,7 @@ impl Logins {
     pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
         for login in &self.under_way {
             see(login.deadline);
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if let Stage::AtDevice(device) = &login.stage {
                 device.due().map(&mut *see);
             }
@@ -151,7 +151,7 @@ impl Vault {
             params,
             deadline: self.now.monotonic + LIFETIME + Millis(1),
             stage: Stage::NeedsMetadata,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key: None,
         }));
         if self.need_metadata() {
@@ -160,7 +160,7 @@ impl Vault {
     }
 
     /// Takes up the logins that waited for metadata.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
             if let Some(login) = self.make_key(login) {
@@ -170,7 +170,7 @@ impl Vault {
     }
 
     /// Takes up the logins that waited for metadata.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     pub(super) fn resume_logins(&mut self) {
         while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
             match self.authorization_request(&login.params) {
@@ -181,7 +181,7 @@ impl Vault {
     }
 
     /// Begins a login whose key is there, if it needs one.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn begin_with_key(&mut self, mut login: Box<Login>, key: Option<PublicKey>) {
         if login.params.device {
             login.key = key;
@@ -198,7 +198,7 @@ impl Vault {
     }
 
     /// Gives the login back if it needs no key.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn make_key(&mut self, mut login: Box<Login>) -> Option<Box<Login>> {
         if !self.config.dpop {
             return Some(login);
@@ -211,7 +211,7 @@ impl Vault {
     }
 
     /// Takes up the login that waited for its key.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn key_made(&mut self, op: OpId, key: Option<PublicKey>) {
         let is_it = |login: &Login| matches!(login.stage, Stage::MakingKey(o) if o == op);
         let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
@@ -253,7 +253,7 @@ impl Vault {
                 key: key.clone(),
                 value: pending.to_json(),
                 expires_at: self.now.wall.saturating_add(LIFETIME.0),
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 key_pair: pending.key.as_ref().map(|key| key.thumbprint().to_owned()),
             });
             login.stage = Stage::Storing { op, url };

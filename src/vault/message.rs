@@ -46,7 +46,7 @@ pub(super) enum Request {
     /// `fetch`
     Fetch(FetchRequest),
     /// `socket`
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     Socket(SocketRequest),
     /// `abort`
     Abort,
@@ -72,7 +72,7 @@ impl Request {
     pub(super) const fn has_payload(&self) -> bool {
         match self {
             Self::Fetch(_) => true,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Self::Socket(_) => true,
             _ => false,
         }
@@ -92,7 +92,7 @@ pub(super) struct FetchRequest {
 }
 
 /// A socket, not decided on yet.
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 pub(super) struct SocketRequest {
     /// Where to, as the page wrote it.
     pub url: String,
@@ -114,13 +114,13 @@ const INIT: &[&str] = &[
 const CACHE: &str = "cache";
 
 /// The members of `login`.
-const LOGIN: &str = if cfg!(feature = "full") {
+const LOGIN: &str = if cfg!(feature = "extended") {
     "acrValues id loginHint maxAge mode params prompt returnTo scope t uiLocales"
 } else {
     "acrValues id loginHint maxAge mode prompt returnTo t uiLocales"
 };
 
-const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "full") {
+const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
     words!("login() has no option ")
 } else {
     words!(
@@ -136,7 +136,7 @@ impl FetchRequest {
     /// rule `caches`, a page may still demand a fresh response, but not a stale one.
     pub(super) fn init(&self, caches: bool) -> String {
         let mut init = Writer::object();
-        let mode = if !cfg!(feature = "full") || !caches {
+        let mode = if !cfg!(feature = "extended") || !caches {
             "no-store"
         } else {
             let asked = self.members.str(CACHE).unwrap_or("default");
@@ -246,7 +246,7 @@ impl Members<'_> {
                 url: self.required("url"),
             },
             "fetch" => Request::Fetch(self.fetch()),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             "socket" => Request::Socket(self.socket()),
             "logout" => Request::Logout {
                 provider: self.flag("provider"),
@@ -266,11 +266,11 @@ impl Members<'_> {
     }
 
     fn login(&mut self) -> Box<LoginParams> {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let device = self.object.str("mode") == Some("device");
         let popup = match self.object.str("mode") {
             Some("popup") => true,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             Some("device") => false,
             mode => {
                 self.are_sound &= mode == Some("redirect");
@@ -296,17 +296,17 @@ impl Members<'_> {
             ui_locales: self.text("uiLocales"),
             acr_values: self.text("acrValues"),
             max_age: self.number("maxAge"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             more: self.more(),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             scope: self.text("scope"),
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             device,
         })
     }
 
     /// `params`: an object of texts.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn more(&mut self) -> Vec<(String, String)> {
         let mut more = Vec::new();
         let Some(value) = self.object.get("params") else {
@@ -343,7 +343,7 @@ impl Members<'_> {
         }
     }
 
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     fn socket(&mut self) -> SocketRequest {
         let names = self.object.get("protocols").and_then(Value::as_array);
         self.are_sound &= names.is_some();

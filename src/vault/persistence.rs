@@ -12,7 +12,7 @@
 //! - `end`: a session that ended here ends for all.
 //! - `activity`: what the user does here keeps the session alive elsewhere, and the other way round.
 //!
-//! Only configurations with `session.persist` ask for this; it is part of the Cargo feature `full`.
+//! Only configurations with `session.persist` ask for this; it is part of the Cargo feature `extended`.
 
 mod activity;
 mod lock;
@@ -28,7 +28,7 @@ use crate::vault::{PortId, Vault};
 
 /// Whether this build can keep sessions. Where it is false, the compiler drops whatever is done only for
 /// those that are kept.
-pub(super) const IS_BUILT_IN: bool = cfg!(feature = "full");
+pub(super) const IS_BUILT_IN: bool = cfg!(feature = "extended");
 
 /// Before reading or writing is tried again.
 const RETRY: Millis = Millis::from_secs(1);
@@ -45,7 +45,7 @@ pub(super) struct Keeper {
     /// The store has had the session.
     is_known: bool,
     /// The store did not say whether it has the session.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     may_be_known: bool,
     /// The store may have a refresh token that is consumed.
     is_behind: bool,

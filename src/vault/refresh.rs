@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
 use crate::egress::policy::Which;
 use crate::oauth::id_token::{IdToken, Occasion, Rejected};
-#[cfg(feature = "full")]
+#[cfg(feature = "extended")]
 use crate::oauth::provider_errors;
 use crate::oauth::refresh_policy::{self, Patience, Schedule, Verdict};
 use crate::oauth::token_endpoint::{self, TokenSet};
@@ -34,10 +34,10 @@ pub(super) struct Renewal {
     /// The generation whose token an API refused though it was new: no refresh will please it.
     pub(super) refused_generation: Option<u64>,
     /// What the refresh under way, or the next attempt, is for.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) target: Which,
     /// Targets for which the provider refused a token, why, and when.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) refused_targets: Vec<(usize, Error, Instant)>,
     /// How many refreshes began because of a 401, since when.
     for_401: u32,
@@ -97,25 +97,25 @@ impl Renewal {
 impl Vault {
     /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
     pub(super) fn start_refresh(&mut self) {
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.aim_refresh(None);
         self.begin_refresh();
     }
 
     /// There is but one token to get.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     pub(super) fn start_refresh_of(&mut self, _: Which) {
         self.start_refresh();
     }
 
     /// Tries once more what could not be done.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     pub(super) fn retry_refresh(&mut self) {
         self.start_refresh();
     }
 
     /// Whether a call should wait for the refresh.
-    #[cfg(not(feature = "full"))]
+    #[cfg(not(feature = "extended"))]
     pub(super) fn await_refresh_of(&mut self, _: Which) -> Result<(), Error> {
         self.await_refresh()
     }
@@ -198,7 +198,7 @@ impl Vault {
             return self.proceed();
         };
         let (endpoint, client_id) = (&metadata.token_endpoint, &self.config.client_id);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let request = match self.renewal.target {
             Some(i) => {
                 let target = &self.config.rules.targets()[i];
@@ -206,19 +206,19 @@ impl Vault {
             }
             None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
         };
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let request = token_endpoint::refresh_request(endpoint, client_id, refresh_token);
         if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
             // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
             self.renewal.schedule.reopen();
         }
         self.renewal.schedule.started();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let op = {
             let key = session.key().cloned();
             self.send_proven(Purpose::Refresh, request, key)
         };
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let op = self.send(Purpose::Refresh, request);
         self.renewal.stage = Stage::Sent(op, self.now);
         self.trace_generation("refresh_started");
@@ -226,7 +226,7 @@ impl Vault {
 
     /// The refresh is to be sent once more, under the same number. Whether there is still a session to be refreshed:
     /// the token may have been revoked meanwhile, and the lock given back.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(super) fn refresh_sent_again(&mut self, op: OpId) -> bool {
         match &mut self.renewal.stage {
             Stage::Sent(o, requested) if *o == op => {
@@ -248,7 +248,7 @@ impl Vault {
         if session.interaction_required() {
             return Err(interaction_required());
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.aim_refresh(None);
         self.await_begun_refresh()
     }
@@ -284,7 +284,7 @@ impl Vault {
             _ => return self.orphan_answered(op, verdict),
         };
         self.renewal.stage = Stage::Idle;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         if matches!(outcome, Outcome::KeyLost) {
             self.end_without_key();
             return self.proceed();
@@ -293,27 +293,27 @@ impl Vault {
             self.renewal.probes = false;
             self.renewal.schedule.unreachable();
         }
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let Some(verdict) = self.refusal_of_target(verdict) else {
             return self.proceed();
         };
         match verdict {
             Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
             Verdict::Ended => {
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 let reason = if self.config.tells_reasons {
                     provider_errors::reason(outcome)
                 } else {
                     EndReason::ProviderEnded
                 };
-                #[cfg(not(feature = "full"))]
+                #[cfg(not(feature = "extended"))]
                 let reason = EndReason::ProviderEnded;
                 self.end_session(reason);
             }
             Verdict::InteractionRequired(code) => {
                 if let Some(session) = &mut self.session {
                     session.require_interaction();
-                    #[cfg(feature = "full")]
+                    #[cfg(feature = "extended")]
                     if self.config.tells_reasons {
                         session.require(code.clone());
                     }
@@ -485,7 +485,7 @@ impl Vault {
         }
         let kept = self.keeps().then(|| {
             let id_token = id_token.as_ref();
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             if self.renewal.target.is_some() {
                 return session.kept_renewed_other(&tokens, id_token, &self.config, &self.now);
             }
@@ -505,7 +505,7 @@ impl Vault {
                 op,
                 state: None,
                 expires_at: 0,
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 key_pair: None,
             }),
         }
@@ -537,7 +537,7 @@ impl Vault {
         let Some(session) = &mut self.session else {
             return self.revoke_unused(&tokens);
         };
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let is_good = {
             let which = self.renewal.target;
             match which {
@@ -546,7 +546,7 @@ impl Vault {
             }
             session.access_token_of(which, &self.now).is_some()
         };
-        #[cfg(not(feature = "full"))]
+        #[cfg(not(feature = "extended"))]
         let is_good = {
             session.renew(tokens, id_token, requested);
             session.access_token(&self.now).is_some()

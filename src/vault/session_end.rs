@@ -146,7 +146,7 @@ impl Vault {
         let message = [words!("the session has ended: "), reason.as_str()];
         let error = Error::of(Code::SessionEnded, &message);
         self.give_up_calls(Waiters::SessionEnded, &error);
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.close_sockets(Some(reason));
         Some((session, successor))
     }

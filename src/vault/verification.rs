@@ -57,7 +57,7 @@ impl Verification {
         let expected = Expected {
             issuer: &vault.config.issuer,
             client_id: &vault.config.client_id,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             trusted_audiences: &vault.config.trusted_audiences,
             now_seconds: vault.provider_seconds(),
             tolerance_seconds: vault.config.clock_tolerance.as_secs(),
@@ -80,7 +80,7 @@ impl Vault {
             Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
             None => &[],
         };
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         let allowed = match &self.config.id_token_alg {
             Some(alg) => core::slice::from_ref(alg),
             None => allowed,

@@ -7,9 +7,9 @@ const time = { timeout: 60_000 }
 
 /** The smaller module knows these. */
 const LEAN = ['RS256', 'PS256', 'ES256']
-const FULL = ['EdDSA', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512']
+const EXTENDED = ['EdDSA', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512']
 
-for (const algorithm of [...LEAN, ...FULL]) {
+for (const algorithm of [...LEAN, ...EXTENDED]) {
   test(`an ID token signed with ${algorithm}`, time, async (t) => {
     const app = await startApp({
       config: LEAN.includes(algorithm) ? {} : { idTokenSignedResponseAlg: algorithm },
@@ -22,7 +22,7 @@ for (const algorithm of [...LEAN, ...FULL]) {
     assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
     const header = JSON.parse(atob(app.ledger.newest('id_token').value.split('.')[0]))
     assert.equal(header.alg, algorithm)
-    const module = FULL.includes(algorithm) ? 'strongroom_full_bg' : 'strongroom_bg'
+    const module = EXTENDED.includes(algorithm) ? 'strongroom_extended_bg' : 'strongroom_bg'
     assert.ok(app.site.requests.some(({ path }) => path.endsWith(`${module}.wasm`)))
   })
 }

@@ -258,7 +258,7 @@ for (const [option, config] of Object.entries(LARGER)) {
     app.site.requests.length = 0
     app.setConfig(config)
     assert.equal(await outcome(), undefined)
-    assert.deepEqual(modules(), ['strongroom_full_bg.wasm'])
+    assert.deepEqual(modules(), ['strongroom_extended_bg.wasm'])
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
     const error = await outcome()

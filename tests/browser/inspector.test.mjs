@@ -5,7 +5,7 @@ import { booted, call, signIn, startApp } from '../support/app.mjs'
 
 const time = { timeout: 40_000 }
 const LEAN = '/strongroom/strongroom_bg.wasm'
-const FULL = '/strongroom/strongroom_full_bg.wasm'
+const EXTENDED = '/strongroom/strongroom_extended_bg.wasm'
 
 let app
 
@@ -32,7 +32,7 @@ async function used() {
   return page
 }
 
-test('a session that is not inspected never loads the full module', time, async () => {
+test('a session that is not inspected never loads the extended module', time, async () => {
   const page = await used()
   assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
   assert.deepEqual([...new Set(modules())], [LEAN])
@@ -41,7 +41,7 @@ test('a session that is not inspected never loads the full module', time, async 
 test('one that is loads that alone, and is told what happens and what is held', time, async () => {
   app.setConfig({ inspect: true })
   const page = await used()
-  assert.deepEqual([...new Set(modules())], [FULL])
+  assert.deepEqual([...new Set(modules())], [EXTENDED])
   const { holdings, events } = await page.evaluate(async (url) => {
     const events = new Promise((resolve) => {
       const heard = []
@@ -62,12 +62,12 @@ test('config_invalid: a module without the inspector is told to inspect', time, 
   app.setWorker(workerWith({ inspect: true }, LEAN))
   const { error } = await booted(await app.open())
   assert.equal(error.code, 'config_invalid')
-  assert.match(error.message, /`inspect`: there is no such option, or it needs strongroom_full_bg\.wasm/)
+  assert.match(error.message, /`inspect`: there is no such option, or it needs strongroom_extended_bg\.wasm/)
 })
 
-test('the full module inspects nothing unless it is told to', time, async () => {
-  app.setWorker(workerWith({}, FULL))
+test('the extended module inspects nothing unless it is told to', time, async () => {
+  app.setWorker(workerWith({}, EXTENDED))
   const page = await used()
   assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
-  assert.deepEqual([...new Set(modules())], [FULL])
+  assert.deepEqual([...new Set(modules())], [EXTENDED])
 })

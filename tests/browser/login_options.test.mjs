@@ -67,5 +67,5 @@ test('a switch that there is may be off, in the smaller module', time, async () 
   app.setConfig({ dpop: false, inspect: false, par: false, deviceFlow: false, reasons: false })
   app.site.requests.length = 0
   assert.equal((await booted(await app.open())).error, undefined)
-  assert.ok(!app.site.requests.some(({ path }) => path.includes('full')))
+  assert.ok(!app.site.requests.some(({ path }) => path.includes('extended')))
 })

@@ -108,7 +108,7 @@ test('par takes no other module: the smaller one pushes', time, async () => {
     const { page } = await openPage()
     await signIn(page)
     assert.equal('request_uri' in lastRequest().query, par !== false, String(par))
-    assert.ok(!app.site.requests.some(({ path }) => path.includes('full')), String(par))
+    assert.ok(!app.site.requests.some(({ path }) => path.includes('extended')), String(par))
     await page.context().close()
   }
 })

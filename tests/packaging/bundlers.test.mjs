@@ -44,7 +44,7 @@ const BUNDLERS = {
       logLevel: 'warning',
     })
     const { resolve } = createRequire(`${project}/page.ts`)
-    for (const wasm of ['strongroom_bg.wasm', 'strongroom_full_bg.wasm', 'strongroom_core_bg.wasm'])
+    for (const wasm of ['strongroom_bg.wasm', 'strongroom_extended_bg.wasm', 'strongroom_core_bg.wasm'])
       await cp(resolve(`strongroom/${wasm}`), `${outdir}/${wasm}`)
     await cp(`${project}/index.html`, `${outdir}/index.html`)
     return outdir
@@ -83,7 +83,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       assert.deepEqual(await result(browser, `${site.origin}/?inspected`), { holdings: [] })
       const requests = wasmRequests(site).slice(loaded)
       assert.equal(requests.length, 1)
-      assert.match(requests[0].path, /strongroom_full_bg/)
+      assert.match(requests[0].path, /strongroom_extended_bg/)
     })
 
     test('PKCE in the page, by a module of its own', async () => {

@@ -8,7 +8,7 @@ import { install, node, pack, root } from './tarball.mjs'
 
 /** Which modules an entry loads one of. */
 const MODULES = {
-  'dist/worker.js': ['dist/strongroom_full_bg.wasm', 'dist/strongroom_bg.wasm'],
+  'dist/worker.js': ['dist/strongroom_extended_bg.wasm', 'dist/strongroom_bg.wasm'],
   'dist/core.js': ['dist/strongroom_core_bg.wasm'],
   'dist/edge.js': ['dist/strongroom_edge_bg.wasm'],
 }
@@ -87,7 +87,7 @@ test('leaves the address of the wasm where bundlers look for it', async () => {
 test('has the inspector in one of the two modules only', async () => {
   for (const word of ['call_answered', 'fingerprint', 'pending_login']) {
     const has = async (module) => (await readFile(`${installed}/dist/${module}_bg.wasm`)).includes(word)
-    assert.ok(await has('strongroom_full'), word)
+    assert.ok(await has('strongroom_extended'), word)
     assert.ok(!(await has('strongroom')), word)
   }
 })

@@ -43,7 +43,7 @@ for (const { name, page, wasm, extended = 60, edge = 10, over } of cases) {
     await writeFile(`${dist}/error-messages.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/streaming.js`, randomBytes(60 * KB))
     await writeFile(`${dist}/token-handler-client.js`, randomBytes(60 * KB))
-    await writeFile(`${dist}/strongroom_full_bg.wasm`, randomBytes(extended * KB))
+    await writeFile(`${dist}/strongroom_extended_bg.wasm`, randomBytes(extended * KB))
     await writeFile(`${dist}/core.js`, randomBytes(KB))
     await writeFile(`${dist}/edge.workerd.js`, randomBytes(KB))
     await writeFile(`${dist}/strongroom_edge_bg.wasm`, randomBytes(edge * KB))

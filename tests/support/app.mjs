@@ -25,7 +25,7 @@ export const PACKAGE = [
   'escrow.js',
   'worker.js',
   'strongroom_bg.wasm',
-  'strongroom_full_bg.wasm',
+  'strongroom_extended_bg.wasm',
 ]
 
 /** The app's policy; `connect-src` lets a test compare with plain `fetch`, and only that. */

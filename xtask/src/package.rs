@@ -80,7 +80,7 @@ fn package() -> Result<()> {
         "vault-origin/vault-frame.d.ts",
         "form.js",
         "strongroom_bg.wasm",
-        "strongroom_full_bg.wasm",
+        "strongroom_extended_bg.wasm",
         "strongroom_core_bg.wasm",
         "strongroom_edge_bg.wasm",
     ]

@@ -217,7 +217,11 @@ mod tests {
         let tree = cargo()
             .args(["tree", "--package", "strongroom", "--target", WASM_TARGET])
             .args(["--edges", "normal,no-proc-macro", "--prefix", "none"])
-            .args(["--no-default-features", "--features", "vault,coded,full"])
+            .args([
+                "--no-default-features",
+                "--features",
+                "vault,interned-messages,extended",
+            ])
             .args(["--format", "{p}"]);
         tree.read().unwrap()
     }

@@ -54,7 +54,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
                 op,
                 state: None,
                 expires_at: 0,
-                #[cfg(feature = \"full\")]
+                #[cfg(feature = \"extended\")]
                 key_pair: None,
             }),
         }",
@@ -62,7 +62,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
                 op,
                 state: None,
                 expires_at: 0,
-                #[cfg(feature = \"full\")]
+                #[cfg(feature = \"extended\")]
                 key_pair: None,
             }),
         }

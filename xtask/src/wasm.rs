@@ -49,7 +49,7 @@ enum Style {
 const MODULES: [Module; 4] = [
     Module {
         label: "vault",
-        features: "vault,coded",
+        features: "vault,interned-messages",
         profile: "release",
         name: "strongroom",
         glue: "strongroom",
@@ -57,10 +57,10 @@ const MODULES: [Module; 4] = [
         wasm_opt: &SMALLEST,
     },
     Module {
-        label: "full",
-        features: "vault,coded,full",
-        profile: "full",
-        name: "strongroom_full",
+        label: "extended",
+        features: "vault,interned-messages,extended",
+        profile: "extended",
+        name: "strongroom_extended",
         glue: "strongroom",
         style: Style::Reduced,
         wasm_opt: &SMALLEST,

@@ -18,12 +18,12 @@ export interface VaultConfig {
    * Members of the provider's metadata (RFC 8414), in place of or beside those that are discovered: a
    * `revocation_endpoint`, say, which the provider has and does not announce. With `issuer`,
    * `authorization_endpoint`, `token_endpoint` and `jwks_uri` among them, nothing is discovered. Needs
-   * strongroom_full_bg.wasm.
+   * strongroom_extended_bg.wasm.
    */
   metadata?: Partial<ProviderMetadata>
   /**
    * The ID token's signing algorithm. Default: what the metadata offers of RS256, PS256 and ES256. Naming one here
-   * loads strongroom_full_bg.wasm, which knows all of these; where that is loaded for another reason, all that the
+   * loads strongroom_extended_bg.wasm, which knows all of these; where that is loaded for another reason, all that the
    * metadata offers are accepted. `none` and HMAC (HS256, …) never are.
    */
   idTokenSignedResponseAlg?:
@@ -49,7 +49,7 @@ export interface VaultConfig {
    * The provider must support it (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
    * Their CORS must let the request headers `DPoP` and `Authorization` in, and expose `DPoP-Nonce` and
    * `WWW-Authenticate` if they want nonces. Sockets cannot carry a proof: `webSocket` in a rule is refused. It needs
-   * strongroom_full_bg.wasm, as `inspect` does.
+   * strongroom_extended_bg.wasm, as `inspect` does.
    */
   dpop?: boolean
   /**
@@ -76,18 +76,18 @@ export interface VaultConfig {
   /**
    * The reaction if the provider grants scopes that the login did not ask for. `'warn'` (default): `scope_exceeded` on the
    * page's console, since many providers grant more scopes of their own accord. `'refuse'`: the login fails with that
-   * error. Where requests are not pushed, script of the page can ask for more scopes. Needs strongroom_full_bg.wasm.
+   * error. Where requests are not pushed, script of the page can ask for more scopes. Needs strongroom_extended_bg.wasm.
    */
   unrequestedScopes?: 'warn' | 'refuse'
   /**
    * Audiences that an ID token may name besides this client although it has no `azp` (OpenID Connect Core 3.1.3.7).
-   * Default: none. Needs strongroom_full_bg.wasm.
+   * Default: none. Needs strongroom_extended_bg.wasm.
    */
   trustedAudiences?: string[]
   /**
    * The part of the redirect URI in which the provider responds. `'fragment'` keeps the code out of servers' logs (OAuth
    * 2.0 Multiple Response Type Encoding Practices 2.1); a response in the query is then ignored. Default `'query'`. This
-   * option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need strongroom_full_bg.wasm.
+   * option and `loginParams`, `loginScopes`, `reasons`, `deviceFlow` and `inspect` need strongroom_extended_bg.wasm.
    */
   responseMode?: 'query' | 'fragment'
   /** Names of parameters that pages may add to an authorization request by `login({ params })`. Default: none. */
@@ -108,7 +108,7 @@ export interface VaultConfig {
   requestTimeout?: number
   /**
    * Tell pages what happens inside, and what is held, without values: for demos and debugging. Default false.
-   * It is in a module of its own, which is loaded instead of the other: serve strongroom_full_bg.wasm, too,
+   * It is in a module of its own, which is loaded instead of the other: serve strongroom_extended_bg.wasm, too,
    * wherever strongroom_bg.wasm is served by hand, and pass the full one if you pass `wasm` to `vault()`.
    */
   inspect?: boolean
@@ -134,13 +134,13 @@ export interface ApiRule {
    * Lets the browser keep responses in its HTTP cache. Default false: every call is sent with `cache: 'no-store'`,
    * whatever the page asks for. Otherwise a page could read a refused response, and the token in it, from the cache in
    * pieces, and the response would be on the disk. `true` gives up that protection for the rule: it implies
-   * `reflection: 'allow'`, and any other `reflection` is an error. Needs strongroom_full_bg.wasm.
+   * `reflection: 'allow'`, and any other `reflection` is an error. Needs strongroom_extended_bg.wasm.
    */
   cache?: boolean
   /**
    * Request headers that pages may set although strongroom refuses them, such as `['X-Amzn-Trace-Id', 'Range']`. Allow a
    * header only for an API that does not trust it. `_` counts as `-`. Some headers cannot be allowed, such as
-   * `Authorization` and `Cookie`. docs/fetch.md has the list. Needs strongroom_full_bg.wasm, as does `denyHeaders`.
+   * `Authorization` and `Cookie`. docs/fetch.md has the list. Needs strongroom_extended_bg.wasm, as does `denyHeaders`.
    */
   allowHeaders?: string[]
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
@@ -149,7 +149,7 @@ export interface ApiRule {
    * The API's identifier (RFC 8707): an absolute URI. With it, `audience` or `scope` the API gets access tokens of its
    * own, for that and no more: they are fetched with the session's refresh token when a call first needs one, and
    * rules that name the same share them. All resources are named at login. Without any of the three a rule has the
-   * login's own access token. They need strongroom_full_bg.wasm, as `inspect` does, and a refresh token.
+   * login's own access token. They need strongroom_extended_bg.wasm, as `inspect` does, and a refresh token.
    */
   resource?: string
   /** The same, by the parameter `audience` that some providers have instead. It is not sent at login. */
@@ -158,14 +158,14 @@ export interface ApiRule {
   scope?: string
   /**
    * Lets pages open sockets (`room.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
-   * script can set a header of a socket's handshake. It needs strongroom_full_bg.wasm, as `inspect` does.
+   * script can set a header of a socket's handshake. It needs strongroom_extended_bg.wasm, as `inspect` does.
    */
   webSocket?: SocketToken
   /**
    * Reads `WWW-Authenticate` of answers that refuse a call, and rejects it with `step_up_required` if the API wants
    * another or more recent authentication (RFC 9470), or with `insufficient_scope` if it wants more scope (RFC 6750
    * 3.1), with a login that satisfies it. The API must let the header be read
-   * (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs strongroom_full_bg.wasm.
+   * (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs strongroom_extended_bg.wasm.
    */
   stepUp?: boolean
 }
@@ -197,7 +197,7 @@ export interface SessionLimits {
    * several tabs share it. That keeps it out of disks, backups and other origins' reach, not out of the reach of
    * script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted by a key that is in the
    * memory of a service worker of yours, which gives it to the vault and nobody else: see `strongroom/escrow`. It
-   * survives a reload, not the browser. Both need strongroom_full_bg.wasm, as `inspect` does.
+   * survives a reload, not the browser. Both need strongroom_extended_bg.wasm, as `inspect` does.
    */
   persist?: 'memory' | 'sealed' | 'escrow'
 }

@@ -22,18 +22,18 @@ export { StrongroomError }
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
   /**
-   * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_full_bg.wasm if the configuration
-   * has an option that needs it: docs/deployment.md lists them. The full module serves every configuration.
+   * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_extended_bg.wasm if the configuration
+   * has an option that needs it: docs/deployment.md lists them. The extended module serves every configuration.
    */
   wasm?: WasmSource
 }
 
 /**
- * Matches the configuration's JSON if it has an option that only the full module supports: every option that is `true`
+ * Matches the configuration's JSON if it has an option that only the extended module supports: every option that is `true`
  * except `par`, and some others. A rule's `audience` and `scope` are recognized by the rule's `url` beside them. A string
- * that looks like such an option loads the full module without need.
+ * that looks like such an option loads the extended module without need.
  */
-const NEEDS_FULL =
+const NEEDS_EXTENDED =
   /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
 /** What a page is told. It adds what to do. */
@@ -97,8 +97,8 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
       return value
     }) ?? 'null'
   // Bundlers look for exactly these expressions.
-  wasm ??= NEEDS_FULL.test(json)
-    ? new URL('./strongroom_full_bg.wasm', import.meta.url)
+  wasm ??= NEEDS_EXTENDED.test(json)
+    ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
   attempt(() => {

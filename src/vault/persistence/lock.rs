@@ -131,7 +131,7 @@ impl Vault {
     /// The refresh token that the store may have is consumed.
     pub(in crate::vault) fn fall_behind(&mut self) {
         self.keeper.is_behind |= self.keeper.is_known;
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         {
             self.keeper.is_behind |= self.keeper.may_be_known;
         }
@@ -151,13 +151,13 @@ impl Vault {
             op,
             state: Some(state),
             expires_at,
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             key_pair: self.session.as_deref().and_then(session::Session::key_name),
         });
     }
 
     /// The store did not answer in time: what was to be written may land all the same.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(in crate::vault) const fn not_written(&mut self) {
         self.keeper.may_be_known = true;
     }
@@ -177,7 +177,7 @@ impl Vault {
             // Of a reading before that failed: nothing has to be waited for any more.
             self.keeper.retry_at = None;
             self.keeper.is_behind = false;
-            #[cfg(feature = "full")]
+            #[cfg(feature = "extended")]
             {
                 self.keeper.may_be_known = false;
             }

@@ -149,7 +149,7 @@ impl Vault {
         }
         self.abandon_refresh();
         self.orphan_calls();
-        #[cfg(feature = "full")]
+        #[cfg(feature = "extended")]
         self.close_sockets(None);
         self.session = Some(session);
         self.end_reason = None;

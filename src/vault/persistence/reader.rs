@@ -173,7 +173,7 @@ impl Vault {
     }
 
     /// Sessions that were found in the store and are not looked up yet.
-    #[cfg(feature = "full")]
+    #[cfg(feature = "extended")]
     pub(in crate::vault) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
         let under_lock = match &self.keeper.lock {
             Lock::Reading(reading) => Some(reading),

@@ -103,7 +103,7 @@ impl Vault {
                 key: mark_of(&sid),
                 value: Secret::new(sid),
                 expires_at: self.kept_until(),
-                #[cfg(feature = "full")]
+                #[cfg(feature = "extended")]
                 key_pair: None,
             });
         }

@@ -14,9 +14,9 @@ const VERSION: &str = "27.0.0";
 
 /// Attributes of code that is not compiled for native tests.
 const NOT_NATIVE: [&str; 4] = [
-    r#"cfg(not(feature = "full"))"#,
+    r#"cfg(not(feature = "extended"))"#,
     r#"cfg(not(feature = "edge"))"#,
-    r#"cfg(feature = "coded")"#,
+    r#"cfg(feature = "interned-messages")"#,
     r#"cfg(target_arch = "wasm32")"#,
 ];
 
