@@ -73,31 +73,31 @@ const PROTOCOL_PARAMS: &str = "acr_values client_id client_secret code_challenge
     response_mode response_type scope state ui_locales";
 
 const NO_SUCH_OPTION: &str = if cfg!(feature = "extended") {
-    words!("there is no such option")
+    msg!("there is no such option")
 } else {
-    words!(
+    msg!(
         "there is no such option, or it needs strongroom_extended_bg.wasm (a client secret is not an option, since a browser cannot keep one: register a public client; neither is another flow than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
     )
 };
 
-const NOT_AUDIENCE: &str = words!(
+const NOT_AUDIENCE: &str = msg!(
     "it is a parameter of the authorization request: write authorizationParams: { audience: '…' }"
 );
 
 #[cfg(feature = "extended")]
-const NOT_AN_ALGORITHM: &str = words!(
+const NOT_AN_ALGORITHM: &str = msg!(
     "it must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA; `none` and HMAC are not accepted in a browser"
 );
 
 const NOT_KEPT: &str = if cfg!(feature = "extended") {
-    words!("it must be 'memory', 'sealed' or 'escrow'")
+    msg!("it must be 'memory', 'sealed' or 'escrow'")
 } else {
-    words!(
+    msg!(
         "it must be 'memory', 'sealed' or 'escrow', and this module keeps nothing; load strongroom_extended_bg.wasm instead"
     )
 };
 
-const NOT_HTTPS: &str = words!("it must be https; http is for loopback only");
+const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
 /// How long a session may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +215,7 @@ impl Config {
     /// [`Code::ConfigInvalid`] with the first fault that is found.
     pub fn parse(json: &str, base: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(fault(&[words!(
+            return Err(fault(&[msg!(
                 "the configuration is longer than 65536 bytes"
             )]));
         }
@@ -223,17 +223,17 @@ impl Config {
             Ok(value) => value,
             Err(error) => {
                 return Err(fault(&[
-                    words!("the configuration is not JSON: "),
+                    msg!("the configuration is not JSON: "),
                     error.reason,
                 ]));
             }
         };
         let Some(object) = value.as_object() else {
-            return Err(fault(&[words!("the configuration is not an object")]));
+            return Err(fault(&[msg!("the configuration is not an object")]));
         };
         // A blob's origin is that of the page that made it, and its URL says which.
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
-            return Err(fault(&[words!(
+            return Err(fault(&[msg!(
                 "the worker's address is no URL with an origin"
             )]));
         };
@@ -335,7 +335,7 @@ impl<'a> Options<'a> {
     pub(crate) fn refuse(&self, name: &str, why: &str) {
         match self.object.get(name) {
             Some(value) => self.refuse_value(name, value, why),
-            None => self.record(&["`", self.path, name, words!("` is missing: "), why]),
+            None => self.record(&["`", self.path, name, msg!("` is missing: "), why]),
         }
     }
 
@@ -344,7 +344,7 @@ impl<'a> Options<'a> {
             "`",
             self.path,
             name,
-            words!("` is "),
+            msg!("` is "),
             &shown(value),
             ": ",
             why,
@@ -372,7 +372,7 @@ impl<'a> Options<'a> {
             // The value is not shown: it may well be a secret that does not belong here.
             #[cfg(feature = "extended")]
             if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
-                let why = words!("a browser cannot keep a client secret; register a public client");
+                let why = msg!("a browser cannot keep a client secret; register a public client");
                 self.record(&["`", self.path, name, "`: ", why]);
             }
             let known = [known, " ", more].concat();
@@ -429,7 +429,7 @@ impl<'a> Options<'a> {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
             Some(_) => {
-                self.refuse(name, words!("it must be true or false"));
+                self.refuse(name, msg!("it must be true or false"));
                 false
             }
         }
@@ -442,7 +442,7 @@ impl<'a> Options<'a> {
         };
         let seconds = value.as_u64().unwrap_or(u64::MAX);
         if !(least..=most).contains(&seconds) {
-            let mut why = words!("it must be a whole number of seconds from ").to_owned();
+            let mut why = msg!("it must be a whole number of seconds from ").to_owned();
             json::write_number(&mut why, least);
             why.push_str(" to ");
             json::write_number(&mut why, most);
@@ -458,7 +458,7 @@ impl<'a> Options<'a> {
         if let Some(value) = self.object.get(name) {
             value.write(&mut said);
             if !strings::has_word(known, &said) {
-                let why = [words!("it must be one of: "), known].concat();
+                let why = [msg!("it must be one of: "), known].concat();
                 self.refuse(name, &why);
             }
         }
@@ -483,7 +483,7 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn issuer(&self) -> String {
-        const WHY: &str = words!(
+        const WHY: &str = msg!(
             "it must be the provider's issuer identifier, an https URL without query or fragment"
         );
         let issuer = self.text("issuer", WHY);
@@ -498,8 +498,7 @@ impl<'a> Options<'a> {
     }
 
     fn client_id(&self) -> String {
-        const WHY: &str =
-            words!("it must be the identifier under which the provider knows this app");
+        const WHY: &str = msg!("it must be the identifier under which the provider knows this app");
         let client_id = self.text("clientId", WHY);
         // RFC 6749 A.1: VSCHAR.
         if client_id.is_empty() || !client_id.bytes().all(|b| matches!(b, b' '..=b'~')) {
@@ -511,7 +510,7 @@ impl<'a> Options<'a> {
     fn redirect_uri(&self, base: Url) -> Url {
         const OPTION: &str = "redirectUri";
         const WHY: &str =
-            words!("it must be a URL, or a path on the worker's origin, without fragment");
+            msg!("it must be a URL, or a path on the worker's origin, without fragment");
         let url = Url::parse_with_base(self.text(OPTION, WHY), &base);
         let Some(url) = url.filter(|url| !url.has_fragment() && !url.has_userinfo()) else {
             self.refuse(OPTION, WHY);
@@ -523,7 +522,7 @@ impl<'a> Options<'a> {
         if !url.is_same_origin(&base) {
             self.refuse(
                 OPTION,
-                words!("it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault"),
+                msg!("it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault"),
             );
         }
         url
@@ -531,7 +530,7 @@ impl<'a> Options<'a> {
 
     pub(crate) fn scope(&self) -> String {
         const WHY: &str =
-            words!("it must be a string of scopes separated by single spaces, with `openid`");
+            msg!("it must be a string of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
         if !strings::pieces(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
@@ -539,7 +538,7 @@ impl<'a> Options<'a> {
         if !strings::has_word(scope, "openid") {
             self.refuse(
                 "scope",
-                words!("it must contain `openid`: without it there is no ID token that says who the user is"),
+                msg!("it must contain `openid`: without it there is no ID token that says who the user is"),
             );
         }
         scope.to_owned()
@@ -549,7 +548,7 @@ impl<'a> Options<'a> {
         const YEAR: u64 = 365 * 24 * 3600;
         const HALF_HOUR: u64 = 1800;
         const HALF_DAY: u64 = 43_200;
-        const WHY: &str = words!("it must be an object such as { idle: 1800 }");
+        const WHY: &str = msg!("it must be an object such as { idle: 1800 }");
         let session = self.nested("session", "session.", WHY);
         session.refuse_unknown("idle absolute persist", "");
         let absolute = session.seconds("absolute", HALF_DAY, [1, YEAR]);
@@ -557,7 +556,7 @@ impl<'a> Options<'a> {
         let idle = session.seconds("idle", default_idle, [1, YEAR]);
         if idle > absolute {
             let why =
-                words!("it must not be longer than `session.absolute`, or it never takes effect");
+                msg!("it must not be longer than `session.absolute`, or it never takes effect");
             session.refuse("idle", why);
         }
         Limits { idle, absolute }
@@ -583,12 +582,12 @@ impl<'a> Options<'a> {
         let named = self.texts(
             "claims",
             DEFAULT_CLAIMS,
-            words!("it must be a list of claim names"),
+            msg!("it must be a list of claim names"),
         );
         let mut claims = Vec::new();
         for claim in named {
             if strings::has_word(PROTOCOL_CLAIMS, &claim) {
-                let why = words!("nonce, at_hash, c_hash and s_hash stay in the vault");
+                let why = msg!("nonce, at_hash, c_hash and s_hash stay in the vault");
                 self.refuse("claims", why);
             }
             // `sub` is shown anyway.
@@ -622,7 +621,7 @@ impl<'a> Options<'a> {
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
-        let why = words!("it must be an array of strings");
+        let why = msg!("it must be an array of strings");
         self.texts(OPTION, "", why)
     }
 
@@ -632,7 +631,7 @@ impl<'a> Options<'a> {
         }
         let value = self.object.get("metadata")?;
         let Some(document) = value.as_object() else {
-            self.refuse("metadata", words!("it must be an object (RFC 8414 2)"));
+            self.refuse("metadata", msg!("it must be an object (RFC 8414 2)"));
             return None;
         };
         if !Metadata::is_complete(document) {
@@ -662,14 +661,14 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn authorization_params(&self) -> String {
-        const WHY: &str = words!("it must be an object of strings such as { audience: '…' }");
+        const WHY: &str = msg!("it must be an object of strings such as { audience: '…' }");
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
             if strings::has_word(PROTOCOL_PARAMS, name)
                 || cfg!(feature = "extended") && name == "dpop_jkt"
             {
-                params.refuse(name, words!("the flow sets this parameter itself"));
+                params.refuse(name, msg!("the flow sets this parameter itself"));
             }
             form.push(name, params.text(name, WHY));
         }

@@ -349,7 +349,7 @@ impl Vault {
         }
         if !self.forget_port(port) {
             self.drop_call(call);
-            let why = words!("the first message must be hello");
+            let why = msg!("the first message must be hello");
             return self.decline(port, id, Code::MessageInvalid, why);
         }
         // The list is in the order in which pages were heard from: see `evict`.
@@ -379,7 +379,7 @@ impl Vault {
 
     fn hello(&mut self, port: PortId, version: u64, loaded: UnixMillis) {
         if version != PROTOCOL {
-            let why = words!("page and worker are of different versions of strongroom");
+            let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
         }
         self.note_page(loaded);
@@ -415,7 +415,7 @@ impl Vault {
     fn evict(&mut self) {
         let is_idle = |port: &&PortId| !self.has_calls(**port);
         if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
-            let why = words!("256 other pages have connected since");
+            let why = msg!("256 other pages have connected since");
             self.refuse(port, Code::LimitExceeded, why);
         }
     }

@@ -49,7 +49,7 @@ macro_rules! codes {
         // The page's file has the advice of all, under their codes.
         #[cfg(feature = "interned-messages")]
         const _: () = {
-            $(keep!(concat!($code, "\n", $advice));)+
+            $(embed_message!(concat!($code, "\n", $advice));)+
         };
     };
 }

@@ -1,7 +1,7 @@
 //! Sentences for people, which the module for browsers is built without.
 //!
 //! Most pages never see an error, so the texts of errors are not downloaded before there is one. With
-//! the feature `interned-messages`, `words!` leaves a control character and a printable one in the text's place, by which
+//! the feature `interned-messages`, `msg!` leaves a control character and a printable one in the text's place, by which
 //! the page finds the text in a file of its own (pkg/src/page/error-messages.ts); the text itself goes to a section of
 //! the module that `cargo xtask build` takes out and makes that file of. Values stay as they are:
 //! "the value of " and " has a line break or NUL" are two codes, with the header's name between.
@@ -11,7 +11,7 @@
 
 /// A sentence for people, or a part of one.
 #[cfg(not(feature = "interned-messages"))]
-macro_rules! words {
+macro_rules! msg {
     ($text:expr) => {
         $text
     };
@@ -20,9 +20,9 @@ macro_rules! words {
 /// A sentence for people, or a part of one: here the code that stands for it. It is a literal: the build reads the
 /// sources for them.
 #[cfg(feature = "interned-messages")]
-macro_rules! words {
+macro_rules! msg {
     ($text:expr) => {{
-        keep!($text);
+        embed_message!($text);
         const CODED: [u8; 2] = $crate::base::messages::coded($text);
         const WORDS: &str = $crate::base::messages::as_str(&CODED);
         WORDS
@@ -31,7 +31,7 @@ macro_rules! words {
 
 /// Puts a text into the section that becomes the page's file.
 #[cfg(feature = "interned-messages")]
-macro_rules! keep {
+macro_rules! embed_message {
     ($text:expr) => {
         const _: () = {
             #[allow(dead_code, unsafe_code, reason = "a section that nothing here reads")]
@@ -63,7 +63,7 @@ pub(crate) const fn coded(text: &str) -> [u8; 2] {
         }
         i += 1;
     }
-    panic!("words! takes a literal, and `cargo xtask build` has to know it")
+    panic!("msg! takes a literal, and `cargo xtask build` has to know it")
 }
 
 /// FNV-1a.

@@ -76,11 +76,11 @@ impl Value {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool(_) => words!("a boolean"),
-            Self::Number(_) => words!("a number"),
-            Self::String(_) => words!("a string"),
-            Self::Array(_) => words!("an array"),
-            Self::Object(_) => words!("an object"),
+            Self::Bool(_) => msg!("a boolean"),
+            Self::Number(_) => msg!("a number"),
+            Self::String(_) => msg!("a string"),
+            Self::Array(_) => msg!("an array"),
+            Self::Object(_) => msg!("an object"),
         }
     }
 
@@ -221,7 +221,7 @@ pub fn members<'a>(text: &'a str, mut show: impl FnMut(&str, &'a str)) -> Result
     let read = if reader.peek() == Some(b'{') {
         reader.skip_object(&mut Vec::with_capacity(16), &mut show)
     } else {
-        reader.fail(words!("not an object"))
+        reader.fail(msg!("not an object"))
     };
     reader.finish(read)
 }
@@ -411,7 +411,7 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-const REPEATED: &str = words!("a member name is repeated");
+const REPEATED: &str = msg!("a member name is repeated");
 
 /// What reads gives `None` at the first fault, whose reason is kept here: an error in every result
 /// would be copied at every step on its way out.
@@ -439,7 +439,7 @@ impl<'a> Reader<'a> {
         self.skip_whitespace();
         let reason = match value {
             Some(value) if self.at == self.text.len() => return Ok(value),
-            Some(_) => words!("text after the value"),
+            Some(_) => msg!("text after the value"),
             None => self.fault,
         };
         let at = self.at;
@@ -483,8 +483,8 @@ impl<'a> Reader<'a> {
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
             Some(b'n') => self.literal("null", Value::Null),
-            Some(_) => self.fail(words!("not a JSON value")),
-            None => self.fail(words!("the text ends where a value should be")),
+            Some(_) => self.fail(msg!("not a JSON value")),
+            None => self.fail(msg!("the text ends where a value should be")),
         }
     }
 
@@ -559,7 +559,7 @@ impl<'a> Reader<'a> {
     /// Begins an object or array that ends in `end`. Whether there is anything in it.
     fn enter(&mut self, end: u8) -> Option<bool> {
         if self.depth == MAX_DEPTH {
-            return self.fail(words!("nested too deeply"));
+            return self.fail(msg!("nested too deeply"));
         }
         self.depth += 1;
         self.at += 1;
@@ -575,9 +575,9 @@ impl<'a> Reader<'a> {
         }
         if !self.take(b',') {
             return self.fail(if end == b'}' {
-                words!("a ',' or '}' should be here")
+                msg!("a ',' or '}' should be here")
             } else {
-                words!("a ',' or ']' should be here")
+                msg!("a ',' or ']' should be here")
             });
         }
         self.skip_whitespace();
@@ -593,15 +593,15 @@ impl<'a> Reader<'a> {
     /// Reads the name of a member with `before` others before it, up to its value.
     fn member_name<T>(&mut self, before: usize, read: fn(&mut Self) -> Option<T>) -> Option<T> {
         if before == MAX_MEMBERS {
-            return self.fail(words!("an object has too many members"));
+            return self.fail(msg!("an object has too many members"));
         }
         if self.peek() != Some(b'"') {
-            return self.fail(words!("a member name should be here"));
+            return self.fail(msg!("a member name should be here"));
         }
         let name = read(self)?;
         self.skip_whitespace();
         if !self.take(b':') {
-            return self.fail(words!("a ':' should be here"));
+            return self.fail(msg!("a ':' should be here"));
         }
         self.skip_whitespace();
         Some(name)
@@ -612,7 +612,7 @@ impl<'a> Reader<'a> {
             self.at += word.len();
             Some(value)
         } else {
-            self.fail(words!("not a JSON value"))
+            self.fail(msg!("not a JSON value"))
         }
     }
 
@@ -622,7 +622,7 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         if self.at == start {
-            return self.fail(words!("a digit should be here"));
+            return self.fail(msg!("a digit should be here"));
         }
         Some(())
     }
@@ -693,8 +693,8 @@ impl<'a> Reader<'a> {
         let ends = match self.peek() {
             Some(b'"') => true,
             Some(b'\\') => false,
-            Some(_) => return self.fail(words!("a control character in a string")),
-            None => return self.fail(words!("the text ends inside a string")),
+            Some(_) => return self.fail(msg!("a control character in a string")),
+            None => return self.fail(msg!("the text ends inside a string")),
         };
         self.at += 1;
         Some((run, ends))
@@ -712,7 +712,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 return self.unicode_escape();
             }
-            _ => return self.fail(words!("an unknown escape")),
+            _ => return self.fail(msg!("an unknown escape")),
         };
         self.at += 1;
         Some(c)
@@ -722,17 +722,17 @@ impl<'a> Reader<'a> {
         let first = self.hex4()?;
         let scalar = if (0xD800..0xDC00).contains(&first) {
             if !(self.take(b'\\') && self.take(b'u')) {
-                return self.fail(words!("a lone surrogate"));
+                return self.fail(msg!("a lone surrogate"));
             }
             let second = self.hex4()?;
             if !(0xDC00..0xE000).contains(&second) {
-                return self.fail(words!("a lone surrogate"));
+                return self.fail(msg!("a lone surrogate"));
             }
             0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
         } else {
             first
         };
-        char::from_u32(scalar).or_else(|| self.fail(words!("a lone surrogate")))
+        char::from_u32(scalar).or_else(|| self.fail(msg!("a lone surrogate")))
     }
 
     fn hex4(&mut self) -> Option<u32> {
@@ -740,7 +740,7 @@ impl<'a> Reader<'a> {
         for _ in 0..4 {
             let digit = self.peek().and_then(|b| (b as char).to_digit(16));
             let Some(digit) = digit else {
-                return self.fail(words!("four hexadecimal digits should be here"));
+                return self.fail(msg!("four hexadecimal digits should be here"));
             };
             value = value << 4 | digit;
             self.at += 1;

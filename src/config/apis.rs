@@ -19,9 +19,9 @@ use crate::prelude::*;
 impl<'a> Options<'a> {
     pub(super) fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
         const WHY: &str =
-            words!("it must be an array of rules such as [{ url: 'https://api.example.com/v1/' }]");
+            msg!("it must be an array of rules such as [{ url: 'https://api.example.com/v1/' }]");
         const RULE_WHY: &str =
-            words!("it must be a rule such as { url: 'https://api.example.com/v1/' }");
+            msg!("it must be a rule such as { url: 'https://api.example.com/v1/' }");
         let mut rules = Vec::new();
         #[cfg(feature = "extended")]
         let (mut targets, scope) = (Vec::new(), self.object.str("scope").unwrap_or_default());
@@ -67,9 +67,9 @@ impl<'a> Options<'a> {
     }
 
     fn rule(&self, base: &Url, #[cfg(feature = "extended")] binds_to_key: bool) -> Option<Rule> {
-        const URL_WHY: &str = words!("it must be a URL whose path ends in `/`");
+        const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
-            words!("it must be a list of upper-case methods, without CONNECT and TRACE");
+            msg!("it must be a list of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(RULE_OPTIONS, MORE_RULE_OPTIONS);
         let reflection = self.reflection();
         #[cfg(feature = "extended")]
@@ -97,14 +97,13 @@ impl<'a> Options<'a> {
                 return Some(rule);
             }
             Err(RuleFault::NotHttps) => ("url", NOT_HTTPS),
-            Err(RuleFault::NotPlain) => (
-                "url",
-                words!("it must have no user name, query or fragment"),
-            ),
-            Err(RuleFault::NoTrailingSlash) => ("url", words!("its path must end in `/`")),
+            Err(RuleFault::NotPlain) => {
+                ("url", msg!("it must have no user name, query or fragment"))
+            }
+            Err(RuleFault::NoTrailingSlash) => ("url", msg!("its path must end in `/`")),
             Err(RuleFault::UnusablePath) => (
                 "url",
-                words!("its path has an escaped dot, slash or control character"),
+                msg!("its path has an escaped dot, slash or control character"),
             ),
             Err(RuleFault::Method) => ("methods", METHODS_WHY),
         };
@@ -123,9 +122,9 @@ impl<'a> Options<'a> {
                 if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
             Some(Value::Bool(true)) => self.refuse(
                 "reflection",
-                words!("with cache: true it must be 'allow' or left out: a cached response can be read in pieces"),
+                msg!("with cache: true it must be 'allow' or left out: a cached response can be read in pieces"),
             ),
-            Some(_) => self.refuse(OPTION, words!("it must be true or false")),
+            Some(_) => self.refuse(OPTION, msg!("it must be true or false")),
         }
         true
     }
@@ -133,7 +132,7 @@ impl<'a> Options<'a> {
     /// `allowHeaders` and `denyHeaders`: exceptions from [`crate::egress::request_headers`].
     #[cfg(feature = "extended")]
     pub(crate) fn header_exceptions(&self) -> Exceptions {
-        const WHY: &str = words!(
+        const WHY: &str = msg!(
             "it must be an array of header names such as ['X-Api-Key'], without those that no rule can change, such as Authorization, Cookie and Host"
         );
         let mut exceptions = Exceptions::default();
@@ -164,7 +163,7 @@ impl<'a> Options<'a> {
             Some(Some("allow")) => return Scope::Nothing,
             Some(_) => {}
         }
-        self.refuse(OPTION, words!("it must be 'refuse', 'headers' or 'allow'"));
+        self.refuse(OPTION, msg!("it must be 'refuse', 'headers' or 'allow'"));
         Scope::All
     }
 
@@ -175,17 +174,17 @@ impl<'a> Options<'a> {
             resource: self.identifier(
                 "resource",
                 is_resource,
-                words!("it must be an absolute URI without fragment (RFC 8707 2)"),
+                msg!("it must be an absolute URI without fragment (RFC 8707 2)"),
             ),
             audience: self.identifier(
                 "audience",
                 is_audience,
-                words!("it must be the name by which the provider knows the API"),
+                msg!("it must be the name by which the provider knows the API"),
             ),
             scope: self.identifier(
                 "scope",
                 |narrower| is_narrower(narrower, scope),
-                words!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
+                msg!("it must be a string of scopes, separated by single spaces, that are all in the login's `scope`"),
             ),
         };
         if target.is_default() {
@@ -212,13 +211,13 @@ impl<'a> Options<'a> {
     #[cfg(feature = "extended")]
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
-        const WHY: &str = words!("it must be an object such as { token: 'protocol' }");
+        const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
         let value = self.object.get(OPTION)?;
         if binds_to_key {
             // RFC 9449 7.1 has a header for the proof, and no browser lets one be set here.
             self.refuse(
                 OPTION,
-                words!("with dpop there are no sockets: a browser cannot send a proof with one"),
+                msg!("with dpop there are no sockets: a browser cannot send a proof with one"),
             );
         }
         let Some(object) = value.as_object() else {
@@ -239,7 +238,7 @@ impl<'a> Options<'a> {
         match self.object.str("token") {
             Some("protocol") => {
                 self.refuse_unknown("token prefix encoding", "");
-                let why = words!(
+                let why = msg!(
                     "it must be a text of characters that a sub-protocol's name may have (RFC 9110 5.6.2)"
                 );
                 let prefix = self.optional_text("prefix", "", why);
@@ -248,7 +247,7 @@ impl<'a> Options<'a> {
                 }
                 let encoding = self.object.get("encoding").map(Value::as_str);
                 if !matches!(encoding, None | Some(Some("base64url"))) {
-                    self.refuse("encoding", words!("it must be 'base64url', or be left out"));
+                    self.refuse("encoding", msg!("it must be 'base64url', or be left out"));
                 }
                 Some(Place::Protocol {
                     prefix: prefix.to_owned(),
@@ -257,7 +256,7 @@ impl<'a> Options<'a> {
             }
             Some("message") => {
                 self.refuse_unknown("token message", "");
-                let why = words!("it must be a text with {token} in it, once");
+                let why = msg!("it must be a text with {token} in it, once");
                 let place = Place::message(self.text("message", why));
                 if place.is_none() {
                     self.refuse("message", why);
@@ -266,7 +265,7 @@ impl<'a> Options<'a> {
             }
             Some("query") => {
                 self.refuse_unknown("token parameter", "");
-                let why = words!("it must be the name of a parameter");
+                let why = msg!("it must be the name of a parameter");
                 let parameter = self.optional_text("parameter", "access_token", why);
                 if parameter.is_empty() {
                     self.refuse("parameter", why);
@@ -276,10 +275,7 @@ impl<'a> Options<'a> {
                 })
             }
             _ => {
-                self.refuse(
-                    "token",
-                    words!("it must be 'protocol', 'message' or 'query'"),
-                );
+                self.refuse("token", msg!("it must be 'protocol', 'message' or 'query'"));
                 None
             }
         }
@@ -306,11 +302,11 @@ impl<'a> Options<'a> {
             let url = Url::parse(text);
             if let Some(rule) = url.as_ref().and_then(|url| rules.covering(url)) {
                 self.record(&[
-                    words!("`apis` has the rule "),
+                    msg!("`apis` has the rule "),
                     rule.url().href(),
-                    words!(", which covers the authorization server ("),
+                    msg!(", which covers the authorization server ("),
                     text,
-                    words!("): name the API's own path"),
+                    msg!("): name the API's own path"),
                 ]);
             }
         }

@@ -29,10 +29,10 @@ pub struct Flows {
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
-        "responsetype" | "response_type" | "implicit" => Some(words!(
+        "responsetype" | "response_type" | "implicit" => Some(msg!(
             "there is only the authorization code flow with PKCE: the implicit flow puts tokens into addresses, and nothing ties them to this client (RFC 9700 2.1.2)"
         )),
-        "granttype" | "grant_type" | "username" | "password" => Some(words!(
+        "granttype" | "grant_type" | "username" | "password" => Some(msg!(
             "there is only the authorization code flow with PKCE: the password grant shows the user's password to the app, and knows no second factor (RFC 9700 2.4)"
         )),
         _ => None,
@@ -55,7 +55,7 @@ impl Options<'_> {
             None | Some(Some("query")) => false,
             Some(Some("fragment")) => true,
             Some(_) => {
-                let why = words!(
+                let why = msg!(
                     "it must be 'query' or 'fragment': answers by form_post would go to a server, and none that is signed (JARM) is read"
                 );
                 self.refuse(OPTION, why);
@@ -66,7 +66,7 @@ impl Options<'_> {
 
     fn login_scopes(&self) -> Vec<String> {
         const OPTION: &str = "loginScopes";
-        const WHY: &str = words!("it must be an array of scopes (RFC 6749 3.3)");
+        const WHY: &str = msg!("it must be an array of scopes (RFC 6749 3.3)");
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
@@ -79,7 +79,7 @@ impl Options<'_> {
 
     pub(crate) fn login_params(&self) -> Vec<String> {
         const OPTION: &str = "loginParams";
-        const WHY: &str = words!("it must be an array of at most 16 names of parameters");
+        const WHY: &str = msg!("it must be an array of at most 16 names of parameters");
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
@@ -96,12 +96,12 @@ impl Options<'_> {
         for name in &names {
             if strings::has_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
                 let why =
-                    words!("the flow sets one of these itself, or login() has an option for it");
+                    msg!("the flow sets one of these itself, or login() has an option for it");
                 self.refuse(OPTION, why);
             }
             if is_fixed(name) {
                 let why =
-                    words!("one of these is in authorizationParams, where pages cannot change it");
+                    msg!("one of these is in authorizationParams, where pages cannot change it");
                 self.refuse(OPTION, why);
             }
         }

@@ -147,14 +147,14 @@ impl Config {
     /// [`Code::ConfigInvalid`](crate::Code::ConfigInvalid) with the first fault that is found.
     pub fn parse(json: &str) -> Result<Self> {
         if json.len() > config::MAX_LEN {
-            return Err(fault(&[words!(
+            return Err(fault(&[msg!(
                 "the configuration is longer than 65536 bytes"
             )]));
         }
         let mut value = Value::parse(json)
-            .map_err(|error| fault(&[words!("the configuration is not JSON: "), error.reason]))?;
+            .map_err(|error| fault(&[msg!("the configuration is not JSON: "), error.reason]))?;
         let Some(object) = value.as_object() else {
-            return Err(fault(&[words!("the configuration is not an object")]));
+            return Err(fault(&[msg!("the configuration is not an object")]));
         };
         let first = OnceCell::new();
         let options = Options {
@@ -180,13 +180,13 @@ impl Config {
         let session = options.nested(
             "session",
             "session.",
-            words!("it must be an object such as { idle: 1800 }"),
+            msg!("it must be an object such as { idle: 1800 }"),
         );
         session.refuse_others("absolute grace idle recheck storage");
         let cookie = options.nested(
             "cookie",
             "cookie.",
-            words!("it must be an object with `keys`"),
+            msg!("it must be an object with `keys`"),
         );
         cookie.refuse_others("httpPrefix keys name sameSite");
         let dpop = options.boolean("dpop");
@@ -276,15 +276,14 @@ fn limits(session: &Options<'_>) -> Limits {
     if idle > absolute {
         session.refuse(
             "idle",
-            words!("it must not be longer than `session.absolute`, or it never takes effect"),
+            msg!("it must not be longer than `session.absolute`, or it never takes effect"),
         );
     }
     Limits { idle, absolute }
 }
 
 fn client(options: &Options<'_>) -> Client {
-    const WHY: &str =
-        words!("it must be an object such as { id: 'web', auth: { method: 'none' } }");
+    const WHY: &str = msg!("it must be an object such as { id: 'web', auth: { method: 'none' } }");
     if options.object.get("client").is_none() {
         options.refuse("client", WHY);
     }
@@ -293,18 +292,18 @@ fn client(options: &Options<'_>) -> Client {
     if client.object.get("auth").is_none() {
         client.refuse(
             "auth",
-            words!("it must say how the client authenticates; { method: 'none' } for a public one"),
+            msg!("it must say how the client authenticates; { method: 'none' } for a public one"),
         );
     }
     let auth = client.nested("auth", "client.auth.", WHY);
     auth.refuse_others("alg key method secret");
     let secret = || {
-        let secret = auth.secret("secret", words!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
+        let secret = auth.secret("secret", msg!("it is missing: it must be the client's secret, or a function that takes it from env, where it must be set"));
         // RFC 6749 A.2: VSCHAR.
         if !is_visible(secret) {
             auth.refuse_unseen(
                 "secret",
-                words!("it is empty, or has characters that no client secret has"),
+                msg!("it is empty, or has characters that no client secret has"),
             );
         }
         Secret::from(secret)
@@ -317,9 +316,7 @@ fn client(options: &Options<'_>) -> Client {
         _ => {
             auth.refuse(
                 "method",
-                words!(
-                    "it must be client_secret_basic, client_secret_post, private_key_jwt or none"
-                ),
+                msg!("it must be client_secret_basic, client_secret_post, private_key_jwt or none"),
             );
             ClientAuth::None
         }
@@ -331,9 +328,8 @@ fn client(options: &Options<'_>) -> Client {
 }
 
 fn private_key(auth: &Options<'_>) -> ClientAuth {
-    const WHY: &str = words!(
-        "it must be a private key as a JWK, with `kty`, `d`, and `alg` unless that is given"
-    );
+    const WHY: &str =
+        msg!("it must be a private key as a JWK, with `kty`, `d`, and `alg` unless that is given");
     let key = auth.object.get("key").and_then(Value::as_object);
     let private = key.filter(|key| key.str("d").is_some() && key.str("kty").is_some());
     let named = auth.object.str("alg").or_else(|| key?.str("alg"));
@@ -353,7 +349,7 @@ fn private_key(auth: &Options<'_>) -> ClientAuth {
 
 /// A list of keys, or one text with spaces or commas between them, as environments have it.
 fn keys(cookie: &Options<'_>) -> Keyring {
-    const WHY: &str = words!(
+    const WHY: &str = msg!(
         "it must have at least one key: 32 random octets in base64 (openssl rand -base64 32); the first seals, all of them open"
     );
     let texts = match cookie.object.get("keys") {
@@ -387,16 +383,14 @@ fn cookie_name(cookie: &Options<'_>) -> String {
     if sound.is_none() {
         cookie.refuse(
             "name",
-            words!(
-                "it must have 1 to 32 letters, digits, - and _; the prefix is put in front of it"
-            ),
+            msg!("it must have 1 to 32 letters, digits, - and _; the prefix is put in front of it"),
         );
     }
     sound.unwrap_or_default().to_owned()
 }
 
 fn origin(options: &Options<'_>) -> Option<String> {
-    const WHY: &str = words!(
+    const WHY: &str = msg!(
         "it must be the origin that browsers see, such as https://app.example.com; http is for loopback only"
     );
     let text = options.object.get("origin")?.as_str();
@@ -436,7 +430,7 @@ fn base(options: &Options<'_>) -> String {
     if sound.is_none() {
         options.refuse(
             "base",
-            words!("it must be a path such as /auth, without a slash at its end"),
+            msg!("it must be a path such as /auth, without a slash at its end"),
         );
     }
     sound.unwrap_or_default().to_owned()
@@ -446,13 +440,13 @@ fn path(options: &Options<'_>, name: &str) -> Option<String> {
     let text = options.object.get(name)?.as_str();
     let sound = text.filter(|text| is_path(text));
     if sound.is_none() {
-        options.refuse(name, words!("it must be a path of the app's, such as /"));
+        options.refuse(name, msg!("it must be a path of the app's, such as /"));
     }
     sound.map(str::to_owned)
 }
 
 fn routes(options: &Options<'_>) -> Vec<Route> {
-    const WHY: &str = words!("it must be a list of objects with `prefix` and `upstream`");
+    const WHY: &str = msg!("it must be a list of objects with `prefix` and `upstream`");
     let mut routes: Vec<Route> = Vec::new();
     let Some(value) = options.object.get("routes") else {
         return routes;
@@ -477,13 +471,13 @@ fn routes(options: &Options<'_>) -> Vec<Route> {
         );
         if let Some(read) = self::route(&route, object) {
             if routes.iter().any(|known| known.prefix == read.prefix) {
-                route.refuse("prefix", words!("another route has the same"));
+                route.refuse("prefix", msg!("another route has the same"));
             }
             let is_same = |known: &Route| {
                 known.url.as_ref().map(Url::href) == read.url.as_ref().map(Url::href)
             };
             if read.url.is_some() && routes.iter().any(is_same) {
-                route.refuse("url", words!("another route has the same"));
+                route.refuse("url", msg!("another route has the same"));
             }
             routes.push(read);
         }
@@ -498,14 +492,14 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     if prefix.is_none() {
         route.refuse(
             "prefix",
-            words!("it must be a path that begins and ends with a slash, such as /api/"),
+            msg!("it must be a path that begins and ends with a slash, such as /api/"),
         );
     }
     let upstream = object.str("upstream").and_then(Url::parse);
     if upstream.is_none() {
         route.refuse(
             "upstream",
-            words!("it must be an absolute URL such as https://api.example.com/v1/"),
+            msg!("it must be an absolute URL such as https://api.example.com/v1/"),
         );
     }
     let reflection = route.reflection();
@@ -513,7 +507,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     let methods = route.texts(
         "methods",
         DEFAULT_METHODS,
-        words!("it must be a list of methods such as ['GET', 'POST']"),
+        msg!("it must be a list of methods such as ['GET', 'POST']"),
     );
     let navigate = route.boolean("navigate");
     let steps_up = route.boolean("stepUp");
@@ -524,12 +518,12 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         Err(RuleFault::Method) => {
             route.refuse(
                 "methods",
-                words!("it must name methods in capitals, and neither CONNECT, TRACE nor TRACK"),
+                msg!("it must name methods in capitals, and neither CONNECT, TRACE nor TRACK"),
             );
             return None;
         }
         Err(_) => {
-            route.refuse("upstream", words!("it must be https (http is for loopback only), end in a slash, and have neither user name, query nor fragment"));
+            route.refuse("upstream", msg!("it must be https (http is for loopback only), end in a slash, and have neither user name, query nor fragment"));
             return None;
         }
     };
@@ -555,7 +549,7 @@ fn page_url(route: &Options<'_>, object: &Object) -> Option<Url> {
     if sound.is_none() {
         route.refuse(
             "url",
-            words!("it must be an absolute URL that ends in a slash, without user name, query or fragment"),
+            msg!("it must be an absolute URL that ends in a slash, without user name, query or fragment"),
         );
     }
     sound
@@ -574,7 +568,7 @@ impl<'a> Options<'a> {
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
             if !strings::has_word(known, name) {
-                self.refuse_unseen(name, words!("there is no such option"));
+                self.refuse_unseen(name, msg!("there is no such option"));
             }
         }
     }
@@ -608,7 +602,7 @@ impl<'a> Options<'a> {
         if !is_visible(id) {
             self.refuse(
                 name,
-                words!("it must be the identifier under which the provider knows this app"),
+                msg!("it must be the identifier under which the provider knows this app"),
             );
         }
         id.to_owned()

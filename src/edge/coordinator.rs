@@ -143,7 +143,7 @@ impl Task {
             Err(Closed::UnknownKey) => {
                 self.fault_of(
                     Code::KeyUnknown,
-                    &[words!(
+                    &[msg!(
                         "a session's record is sealed with a key that is not in cookie.keys"
                     )],
                 );
@@ -157,7 +157,7 @@ impl Task {
                 record: Some(Rc::new(record)),
             }),
             None => {
-                self.coordinator_failed(words!("a record is not what was written"));
+                self.coordinator_failed(msg!("a record is not what was written"));
                 Err(Unreachable)
             }
         }
@@ -274,9 +274,7 @@ impl Task {
         if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
             let error = Error::new(
                 Code::LimitExceeded,
-                words!(
-                    "the session is too long for a coordinator: its tokens have more than 45 KB"
-                ),
+                msg!("the session is too long for a coordinator: its tokens have more than 45 KB"),
             );
             return Err(Refusal::Later(error, A_MINUTE));
         }
@@ -336,7 +334,7 @@ impl Task {
                 Ok(entries)
             }
             _ => {
-                self.coordinator_failed(words!("it cannot be read"));
+                self.coordinator_failed(msg!("it cannot be read"));
                 Err(Unreachable)
             }
         }
@@ -361,7 +359,7 @@ impl Task {
                 Ok(version)
             }
             _ => {
-                self.coordinator_failed(words!("it cannot be written to"));
+                self.coordinator_failed(msg!("it cannot be written to"));
                 Err(Unreachable)
             }
         }
@@ -372,7 +370,7 @@ impl Task {
         self.isolate().known.borrow_mut().coordinator_failed(&now);
         self.fault_of(
             Code::CoordinatorUnavailable,
-            &[words!("the coordinator: "), why],
+            &[msg!("the coordinator: "), why],
         );
     }
 

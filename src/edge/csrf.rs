@@ -19,7 +19,7 @@ const BACKGROUND: &str = "background";
 pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     let marker = request.marker.as_deref();
     if !marker.is_some_and(|marker| marker == "1" || marker == BACKGROUND) {
-        return refused(words!("it lacks the header X-Strongroom: 1"));
+        return refused(msg!("it lacks the header X-Strongroom: 1"));
     }
     check_origin(request, origin)
 }
@@ -27,11 +27,11 @@ pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
 /// Neither `Origin` nor `Sec-Fetch-Site` says that it is from elsewhere.
 fn check_origin(request: &Request, origin: &str) -> Result<()> {
     if request.origin.as_deref().is_some_and(|said| said != origin) {
-        return refused(words!("its Origin is another one"));
+        return refused(msg!("its Origin is another one"));
     }
     match request.site.as_deref() {
         None | Some("same-origin") => Ok(()),
-        Some(_) => refused(words!("its Sec-Fetch-Site is not same-origin")),
+        Some(_) => refused(msg!("its Sec-Fetch-Site is not same-origin")),
     }
 }
 
@@ -41,7 +41,7 @@ fn check_origin(request: &Request, origin: &str) -> Result<()> {
 /// [`Code::CrossSiteRequest`]
 pub(super) fn check_named(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
-        return refused(words!("it does not say its Origin"));
+        return refused(msg!("it does not say its Origin"));
     }
     check_origin(request, origin)
 }
@@ -61,7 +61,7 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
     match request.dest.as_deref() {
         None | Some("empty" | "audio" | "font" | "image" | "track" | "video") => Ok(()),
         Some("websocket") if is_socket(request) => Ok(()),
-        Some(_) => refused(words!(
+        Some(_) => refused(msg!(
             "its Sec-Fetch-Dest is a document or something that runs, which an API's answer must not become"
         )),
     }
@@ -95,6 +95,6 @@ fn accepts_pages(accept: &str) -> bool {
 }
 
 fn refused(why: &str) -> Result<()> {
-    let message = [words!("the request is not by script of this app: "), why];
+    let message = [msg!("the request is not by script of this app: "), why];
     Err(Error::of(Code::CrossSiteRequest, &message))
 }

@@ -82,7 +82,7 @@ impl Task {
         let usual = metadata::discovery_url(issuer);
         let mut url = usual.clone();
         let text = loop {
-            match self.document(words!("discovery document"), &url).await {
+            match self.document(msg!("discovery document"), &url).await {
                 Err(error) if error.code() == Code::MetadataInvalid && url == usual => {
                     url = metadata::other_url(issuer, &usual);
                 }
@@ -107,7 +107,7 @@ impl Task {
             *fetched = self.now();
         }
         let metadata = self.metadata().await?;
-        let text = self.document(words!("key set"), &metadata.jwks_uri).await?;
+        let text = self.document(msg!("key set"), &metadata.jwks_uri).await?;
         let keys = Rc::new(Jwks::parse(text.expose())?);
         self.isolate().provider.borrow_mut().keys = Some((keys.clone(), self.now()));
         Ok(keys)
@@ -125,7 +125,7 @@ impl Task {
         }
         Err(Error::new(
             Code::IdTokenInvalid,
-            words!("the provider publishes no such key as a token is signed with, or several"),
+            msg!("the provider publishes no such key as a token is signed with, or several"),
         ))
     }
 
@@ -137,7 +137,7 @@ impl Task {
             proof: None,
         };
         let outcome = self.send(request, None, None).await;
-        metadata::document(&outcome, what, url, words!("no answer")).map(Secret::from)
+        metadata::document(&outcome, what, url, msg!("no answer")).map(Secret::from)
     }
 
     async fn send(
@@ -193,7 +193,7 @@ impl Task {
                 let Some(assertion) = assertion else {
                     self.fault_of(
                         Code::ConfigInvalid,
-                        &[words!(
+                        &[msg!(
                             "client.auth.key cannot sign with the algorithm that is set"
                         )],
                     );
@@ -283,7 +283,7 @@ impl Task {
             return false;
         };
         let Some(endpoint) = &metadata.revocation_endpoint else {
-            return self.not_revoked(words!("it announces no revocation_endpoint"));
+            return self.not_revoked(msg!("it announces no revocation_endpoint"));
         };
         for _ in 0..REVOCATIONS {
             let client_id = &self.config().client.id;
@@ -294,13 +294,13 @@ impl Task {
                 _ => {}
             }
         }
-        self.not_revoked(words!("it refused or failed"))
+        self.not_revoked(msg!("it refused or failed"))
     }
 
     fn not_revoked(&self, why: &str) -> bool {
         self.fault_of(
             Code::ProviderUnavailable,
-            &[words!("the provider did not revoke a refresh token: "), why],
+            &[msg!("the provider did not revoke a refresh token: "), why],
         );
         false
     }
@@ -312,7 +312,7 @@ impl Task {
         occasion: Occasion<'_>,
     ) -> core::result::Result<IdToken, Rejected> {
         let Some(id_token) = &tokens.id_token else {
-            let message = words!("the token endpoint answered without an ID token");
+            let message = msg!("the token endpoint answered without an ID token");
             return Err(Error::new(Code::TokenResponseInvalid, message).into());
         };
         let metadata = self.metadata().await?;
@@ -390,7 +390,7 @@ impl Task {
         let Some(algorithm) = algorithm else {
             return Err(Error::new(
                 Code::LogoutTokenInvalid,
-                words!("its alg is not allowed for this provider"),
+                msg!("its alg is not allowed for this provider"),
             ));
         };
         let jwk = self.key(algorithm, jwt.kid()).await?;
@@ -402,7 +402,7 @@ impl Task {
         } else {
             Err(Error::new(
                 Code::LogoutTokenInvalid,
-                words!("its signature is not by the issuer's key"),
+                msg!("its signature is not by the issuer's key"),
             ))
         }
     }

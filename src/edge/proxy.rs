@@ -63,7 +63,7 @@ impl Visit {
                 Answer::Respond(response::refuse(
                     403,
                     Code::CrossSiteRequest,
-                    words!("this address is for scripts of the app, not for a browser's window"),
+                    msg!("this address is for scripts of the app, not for a browser's window"),
                 ))
             }
             Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
@@ -114,7 +114,7 @@ impl Visit {
             return Err(response::refuse(
                 431,
                 Code::LimitExceeded,
-                words!("the request has more than 100 headers, or more than 32768 bytes of them"),
+                msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
             ));
         }
         let rest = self.url.without_fragment();
@@ -133,14 +133,14 @@ impl Visit {
         decided.map_err(|error| match error.code() {
             Code::MethodNotAllowed => {
                 let route_takes = [
-                    words!("the route "),
+                    msg!("the route "),
                     &route.prefix,
-                    words!(" takes no other methods than "),
+                    msg!(" takes no other methods than "),
                 ];
                 response::method_not_allowed(&route_takes, &route.methods.join(", "))
             }
             Code::LimitExceeded => {
-                response::refuse(414, Code::LimitExceeded, words!("the address is too long"))
+                response::refuse(414, Code::LimitExceeded, msg!("the address is too long"))
             }
             code => {
                 // It names the upstream, which is for the operator.
@@ -148,7 +148,7 @@ impl Visit {
                 response::refuse(
                     404,
                     code,
-                    words!("the address is none that the route may lead to"),
+                    msg!("the address is none that the route may lead to"),
                 )
             }
         })
@@ -182,7 +182,7 @@ impl Visit {
             return Answer::Respond(response::refuse(
                 502,
                 Code::RedirectBlocked,
-                words!("the API answered with a redirect, which is not followed with a token"),
+                msg!("the API answered with a redirect, which is not followed with a token"),
             ));
         }
         let demand = demanded(route, allowed, &head, &session.access_token);
@@ -225,13 +225,13 @@ impl Visit {
             let Reply::Head(head) = self.task.ask(Effect::Forward(forward)).await else {
                 let error = Error::of(
                     Code::UpstreamUnavailable,
-                    &[words!("no answer from "), route.upstream.href()],
+                    &[msg!("no answer from "), route.upstream.href()],
                 );
                 self.task.fault(&error);
                 return Err(response::refuse(
                     502,
                     Code::UpstreamUnavailable,
-                    words!("the API did not answer"),
+                    msg!("the API did not answer"),
                 ));
             };
             let is_new = session.key.is_some()
@@ -314,7 +314,7 @@ fn wanted(status: u16, demand: &Demand) -> Respond {
             status,
             &Error::new(
                 Code::StepUpRequired,
-                words!("the API wants the user to authenticate in another way, or more recently"),
+                msg!("the API wants the user to authenticate in another way, or more recently"),
             ),
             |fault| {
                 fault.json("login", &demand.login());
@@ -324,7 +324,7 @@ fn wanted(status: u16, demand: &Demand) -> Respond {
             status,
             &Error::of(
                 Code::InsufficientScope,
-                &[words!("the API wants a token of more scope: "), scope],
+                &[msg!("the API wants a token of more scope: "), scope],
             ),
         ),
     }

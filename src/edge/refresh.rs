@@ -50,7 +50,7 @@ const NOTES: u32 = 3;
 const NEAR: Millis = Millis::from_secs(1);
 
 /// Why a refresh is given up without the lease.
-const LEASE_LOST: &str = words!("another isolate took over the refresh");
+const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
 /// No further attempt to write the end of a session begins after this time.
 const ENDING: Millis = Millis::from_secs(3);
@@ -206,7 +206,7 @@ impl Task {
             Standing::Replayed => {
                 self.fault_of(
                     Code::SessionReplayed,
-                    &[words!(
+                    &[msg!(
                         "a cookie came that its session had replaced before; the session was ended"
                     )],
                 );
@@ -235,7 +235,7 @@ impl Task {
                 return Ok(renewed);
             }
         }
-        Err(later(words!(
+        Err(later(msg!(
             "the new access token expired before it could be used"
         )))
     }
@@ -292,7 +292,7 @@ impl Task {
                 if self.isolate().known.borrow().has_coordinator_failed() {
                     return Err(self.unavailable(&session.sid));
                 }
-                return Err(later(words!("another request is refreshing the session")));
+                return Err(later(msg!("another request is refreshing the session")));
             }
             let flight = Some(flight);
             self.ask(Effect::Linger { flight, time: left }).await;
@@ -329,18 +329,15 @@ impl Task {
             let (code, why) = match seen.refused {
                 None => (
                     Code::ProviderUnavailable,
-                    words!("the last refresh of this session failed a moment ago"),
+                    msg!("the last refresh of this session failed a moment ago"),
                 ),
                 Some(Code::InteractionRequired) => return Err((Refusal::Interaction, Millis::MAX)),
-                Some(code) => (
-                    code,
-                    words!("the provider refused this client a moment ago"),
-                ),
+                Some(code) => (code, msg!("the provider refused this client a moment ago")),
             };
             return Err((Refusal::Later(Error::new(code, why), left), left));
         }
         known.outage.probe(&now, yields).map_err(|left| {
-            let why = words!("the provider does not respond; another request is trying it");
+            let why = msg!("the provider does not respond; another request is trying it");
             let error = Error::new(Code::ProviderUnavailable, why);
             (Refusal::Later(error, left), left)
         })
@@ -384,7 +381,7 @@ impl Task {
             }
             Verdict::InteractionRequired(_) => Err(Refusal::Interaction),
             Verdict::Misconfigured(code) => {
-                let message = [words!("the token endpoint answered "), &code];
+                let message = [msg!("the token endpoint answered "), &code];
                 self.fault_of(Code::ClientRejected, &message);
                 let error = Error::of(Code::ClientRejected, &message);
                 Err(Refusal::Later(error, A_MINUTE))
@@ -393,7 +390,7 @@ impl Task {
                 let mut seconds = String::new();
                 json::write_number(&mut seconds, time.as_secs());
                 let message = [
-                    words!(
+                    msg!(
                         "the provider asked to wait before the next refresh (429, or 503 with Retry-After); seconds: "
                     ),
                     &seconds,
@@ -406,18 +403,18 @@ impl Task {
                 self.fault_of(
                     Code::InteractionRequired,
                     &[
-                        words!("a refresh was refused without a usable error code: "),
+                        msg!("a refresh was refused without a usable error code: "),
                         &code,
                     ],
                 );
                 Err(Refusal::Interaction)
             }
             // Only browsers report this.
-            Verdict::Opaque => Err(self.failed(session, words!("there was no response"))),
+            Verdict::Opaque => Err(self.failed(session, msg!("there was no response"))),
             Verdict::Transient(why) => {
                 self.fault_of(
                     Code::ProviderUnavailable,
-                    &[words!("a refresh failed: "), why],
+                    &[msg!("a refresh failed: "), why],
                 );
                 Err(self.failed(session, why))
             }
@@ -434,11 +431,10 @@ impl Task {
     pub(super) fn unavailable(&self, sid: &str) -> Refusal {
         let known = self.isolate().known.borrow();
         if known.get(sid).is_some_and(|seen| seen.is_sealed_elsewhere) {
-            let why =
-                words!("the session's record is sealed with a key that is not in cookie.keys");
+            let why = msg!("the session's record is sealed with a key that is not in cookie.keys");
             return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
         }
-        let why = words!(
+        let why = msg!(
             "the coordinator cannot be reached: without it no session can begin, be read or be refreshed"
         );
         Refusal::Later(Error::new(Code::CoordinatorUnavailable, why), RETRY_AFTER)
@@ -478,7 +474,7 @@ impl Task {
                 let left = PATIENCE.saturating_sub(began.elapsed(&now));
                 let until = Millis(intent.until.saturating_sub(now.wall));
                 if session.is_valid(&now) || left == Millis::ZERO {
-                    let why = words!("another isolate is refreshing the session");
+                    let why = msg!("another isolate is refreshing the session");
                     let error = Error::new(Code::ProviderUnavailable, why);
                     return Err(Refusal::Later(error, until));
                 }
@@ -509,7 +505,7 @@ impl Task {
             let outcome = self.send_refresh(session).await;
             let verdict = match outcome {
                 Ok(outcome) => refresh_policy::verdict(&outcome, self.config().scheme()),
-                Err(_) => Verdict::Transient(words!("the provider's metadata could not be had")),
+                Err(_) => Verdict::Transient(msg!("the provider's metadata could not be had")),
             };
             let is_unexplained = matches!(verdict, Verdict::Unexplained(_));
             refusals += u32::from(is_unexplained);
@@ -517,9 +513,7 @@ impl Task {
             if attempt == ATTEMPTS || !may_pass {
                 // Some attempts failed for another reason, so this is not yet a reason to suspect the session.
                 if is_unexplained && refusals < ATTEMPTS {
-                    return Verdict::Transient(words!(
-                        "it was refused without a usable error code"
-                    ));
+                    return Verdict::Transient(msg!("it was refused without a usable error code"));
                 }
                 return verdict;
             }
@@ -527,7 +521,7 @@ impl Task {
             self.pause(pause).await;
             pause = pause + pause;
             if began.elapsed(&self.now()) >= longest {
-                return Verdict::Transient(words!("it took too long"));
+                return Verdict::Transient(msg!("it took too long"));
             }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
             apart(self.keep_lease()).await;
@@ -587,7 +581,7 @@ impl Task {
             let successor = Rc::new(session.renewed(tokens, requested));
             self.fault_of(
                 Code::IdTokenInvalid,
-                &[words!("a refresh brought the ID token of another user or issuer; the session was ended")],
+                &[msg!("a refresh brought the ID token of another user or issuer; the session was ended")],
             );
             self.take_lease();
             self.end(&successor, EndReason::Security).await;
@@ -646,7 +640,7 @@ impl Task {
         self.remember(&successor, next);
         self.fault_of(
             Code::CoordinatorUnavailable,
-            &[words!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
+            &[msg!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
         );
         Ok(successor)
     }
@@ -749,7 +743,7 @@ impl Task {
             self.remember(&latest, over);
             self.fault_of(
                 Code::CoordinatorUnavailable,
-                &[words!(
+                &[msg!(
                     "the end of a session could not be written: where its cookie was copied, it is good until its access token expires"
                 )],
             );

@@ -59,7 +59,7 @@ impl Visit {
         let configured = task.config().origin.clone();
         // One that is configured is trustworthy: the configuration was checked.
         if configured.is_none() && !url.is_trustworthy() {
-            let message = words!(
+            let message = msg!(
                 "the app is served over http, where cookies are not safe; if https ends before this handler, set `origin`"
             );
             task.fault_of(Code::ConfigInvalid, &[message]);
@@ -100,7 +100,7 @@ impl Visit {
             (_, "GET") if strings::has_word(FOR_WINDOWS, endpoint) => response::refuse(
                 403,
                 Code::CrossSiteRequest,
-                words!("this address is for a browser's window, not for scripts or frames"),
+                msg!("this address is for a browser's window, not for scripts or frames"),
             ),
             ("session", "GET") => apart(self.session()).await,
             ("room", "GET") => self.room(),
@@ -148,7 +148,7 @@ impl Visit {
             Found::Broken => {
                 self.task.fault_of(
                     Code::CookieInvalid,
-                    &[words!(
+                    &[msg!(
                         "a browser sent two session cookies of one name, or parts of one"
                     )],
                 );
@@ -159,12 +159,12 @@ impl Visit {
             Ok(text) => text,
             Err(Closed::UnknownKey) => {
                 let message =
-                    words!("a session's cookie is sealed with a key that is not in cookie.keys");
+                    msg!("a session's cookie is sealed with a key that is not in cookie.keys");
                 self.task.fault_of(Code::KeyUnknown, &[message]);
                 return Ok(None);
             }
             Err(Closed::NotGenuine) => {
-                let message = words!("a session's cookie is not what this handler sealed");
+                let message = msg!("a session's cookie is not what this handler sealed");
                 self.task.fault_of(Code::CookieInvalid, &[message]);
                 return Ok(None);
             }
@@ -177,7 +177,7 @@ impl Visit {
         self.found_in.set(Storage::SealedInCookie);
         let session = Session::from_text(text.expose()).map(Rc::new);
         if session.is_none() {
-            let message = words!("a session's cookie is of another version");
+            let message = msg!("a session's cookie is of another version");
             self.task.fault_of(Code::CookieInvalid, &[message]);
         }
         Ok(session)
@@ -193,7 +193,7 @@ impl Visit {
         let config = self.task.config();
         // One that was made before the option was changed: its tokens are not what they have to be.
         if presented.key.is_some() != config.flow.dpop {
-            let message = words!("a session is of a time when `dpop` was set otherwise");
+            let message = msg!("a session is of a time when `dpop` was set otherwise");
             self.task.fault_of(Code::CookieInvalid, &[message]);
             return Ok(None);
         }
@@ -264,7 +264,7 @@ impl Visit {
         set.ok_or_else(|| {
             let error = Error::new(
                 Code::LimitExceeded,
-                words!("the session is too long for cookies: set session.storage to 'in-store'"),
+                msg!("the session is too long for cookies: set session.storage to 'in-store'"),
             );
             self.task.fault(&error);
             Refusal::Later(error, A_MINUTE)
@@ -379,5 +379,5 @@ impl Visit {
 }
 
 fn method_not_allowed(allowed: &str) -> Respond {
-    response::method_not_allowed(&[words!("this address is for requests by ")], allowed)
+    response::method_not_allowed(&[msg!("this address is for requests by ")], allowed)
 }

@@ -93,7 +93,7 @@ pub(super) fn refused(refusal: &Refusal) -> Respond {
             401,
             &Error::of(
                 Code::SessionEnded,
-                &[words!("the session is over: "), reason.as_str()],
+                &[msg!("the session is over: "), reason.as_str()],
             ),
             |fault| {
                 fault.text("reason", reason.as_str());
@@ -103,14 +103,14 @@ pub(super) fn refused(refusal: &Refusal) -> Respond {
         Refusal::Interaction => refuse(
             401,
             Code::InteractionRequired,
-            words!("the provider wants the user to do something before it issues another token"),
+            msg!("the provider wants the user to do something before it issues another token"),
         ),
     }
 }
 
 /// Nobody is signed in.
 pub(super) fn login_required() -> Respond {
-    refuse(401, Code::LoginRequired, words!("there is no session"))
+    refuse(401, Code::LoginRequired, msg!("there is no session"))
 }
 
 /// A page without script, which loads nothing: a heading, and below it what there is to say. All but the title is HTML.

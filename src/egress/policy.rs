@@ -353,7 +353,7 @@ impl Rules {
         if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
             return Err(Error::new(
                 Code::LimitExceeded,
-                words!("the request has more than 100 headers, or more than 32768 bytes of them"),
+                msg!("the request has more than 100 headers, or more than 32768 bytes of them"),
             ));
         }
         let is_searched = allowed.reflection == Scope::All;
@@ -362,25 +362,25 @@ impl Rules {
             let name = name.to_ascii_lowercase();
             let refuse = |message: &[&str]| Err(Error::of(Code::HeaderNotAllowed, message));
             if !is_token(&name) {
-                return refuse(&[words!("a header's name is not a token (RFC 9110 5.6.2)")]);
+                return refuse(&[msg!("a header's name is not a token (RFC 9110 5.6.2)")]);
             }
             if value.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
                 return refuse(&[
-                    words!("the value of "),
+                    msg!("the value of "),
                     &name,
-                    words!(" has a line break or NUL"),
+                    msg!(" has a line break or NUL"),
                 ]);
             }
             let is_range = is_searched && exceptions.refuse_range(&name);
             if is_range || exceptions.refuse(&name) {
                 let why = if is_range {
-                    words!(
+                    msg!(
                         ": the API could return the token in parts, which are not recognized; write reflection: 'headers' in the rule"
                     )
                 } else {
                     ""
                 };
-                return refuse(&[words!("a page may not set "), &name, why]);
+                return refuse(&[msg!("a page may not set "), &name, why]);
             }
         }
         Ok(())
@@ -404,11 +404,11 @@ impl Rules {
         let with_socket =
             covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
         let Some((place, reflection, target)) = with_socket else {
-            let why = words!("no rule in apis that covers this URL has webSocket");
+            let why = msg!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));
         };
         if !place.is_free_in(url) {
-            let why = words!("the URL has the parameter that the token goes to");
+            let why = msg!("the URL has the parameter that the token goes to");
             return Err((Code::UrlNotAllowed, why));
         }
         let allowed = Allowed {
@@ -434,15 +434,12 @@ impl Rules {
             }
         }
         if !is_covered {
-            return Err((
-                Code::UrlNotAllowed,
-                words!("no rule in apis covers this URL"),
-            ));
+            return Err((Code::UrlNotAllowed, msg!("no rule in apis covers this URL")));
         }
         let Some((i, rule)) = allowing else {
             return Err((
                 Code::MethodNotAllowed,
-                words!("no rule for this URL allows this method"),
+                msg!("no rule for this URL allows this method"),
             ));
         };
         Ok(Allowed {
@@ -470,30 +467,30 @@ impl Rules {
     ) -> core::result::Result<T, Fault> {
         let refused = |why| Err((Code::UrlNotAllowed, why));
         if !is_plainly_written(text) {
-            return refused(words!(
+            return refused(msg!(
                 "the URL is not an absolute http(s) URL, or has a user name, a backslash, a space or a control character"
             ));
         }
         let Some(url) = Url::parse(text) else {
-            return refused(words!("the URL cannot be parsed"));
+            return refused(msg!("the URL cannot be parsed"));
         };
         // As it is sent: a quotation mark becomes three bytes, another letter may become six.
         if url.href().len() > MAX_URL {
             return Err((
                 Code::LimitExceeded,
-                words!("the URL is longer than 8192 bytes"),
+                msg!("the URL is longer than 8192 bytes"),
             ));
         }
         if url.has_userinfo() {
-            return refused(words!("the URL has a user name or password"));
+            return refused(msg!("the URL has a user name or password"));
         }
         if has_ambiguous_path(url.path()) {
-            return refused(words!(
+            return refused(msg!(
                 "the URL's path has an escaped dot, slash, backslash or control character, or a segment `..;`"
             ));
         }
         if unescaped(&url).is_none_or(|url| self.forbidden.contains(&url)) {
-            return refused(words!(
+            return refused(msg!(
                 "the URL is an endpoint of the authorization server, or not UTF-8"
             ));
         }

@@ -93,7 +93,7 @@ impl Place {
                 let encoded = is_encoded.then(encode);
                 let token = encoded.as_ref().unwrap_or(token).expose();
                 if !token.bytes().all(is_token_byte) {
-                    let message = words!(
+                    let message = msg!(
                         "the access token has a character that no sub-protocol's name may have: configure encoding: 'base64url'"
                     );
                     return Err(Error::new(Code::Unsupported, message));
@@ -147,12 +147,12 @@ impl Place {
 pub fn check_protocols(own: &[String]) -> Result<()> {
     if own.len() > MAX_PROTOCOLS || own.iter().any(|name| name.len() > MAX_PROTOCOL) {
         let message =
-            words!("the socket has more than 16 sub-protocols, or one longer than 256 bytes");
+            msg!("the socket has more than 16 sub-protocols, or one longer than 256 bytes");
         return Err(Error::new(Code::LimitExceeded, message));
     }
     let is_sound = |(i, name): (usize, &String)| is_token(name) && !own[..i].contains(name);
     if !own.iter().enumerate().all(is_sound) {
-        let message = words!("a sub-protocol is not a token (RFC 9110 5.6.2), or is there twice");
+        let message = msg!("a sub-protocol is not a token (RFC 9110 5.6.2), or is there twice");
         return Err(Error::new(Code::MessageInvalid, message));
     }
     Ok(())

@@ -236,9 +236,9 @@ pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String
         }
         if !config.may_ask(one) {
             let message = [
-                words!("login option scope has "),
+                msg!("login option scope has "),
                 &quote(one),
-                words!(", which is neither in scope nor among loginScopes in the worker's file"),
+                msg!(", which is neither in scope nor among loginScopes in the worker's file"),
             ];
             return Err(Error::of(Code::MessageInvalid, &message));
         }
@@ -281,9 +281,9 @@ fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Re
     for (name, value) in more {
         if !config.flows.login_params.contains(name) {
             let message = [
-                words!("login option params has "),
+                msg!("login option params has "),
                 &quote(name),
-                words!(", which is not among loginParams in the worker's file"),
+                msg!(", which is not among loginParams in the worker's file"),
             ];
             return Err(Error::of(Code::MessageInvalid, &message));
         }
@@ -298,9 +298,9 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
         Ok(value)
     } else {
         let message = [
-            words!("login option "),
+            msg!("login option "),
             name,
-            words!(" is too long or has control characters"),
+            msg!(" is too long or has control characters"),
         ];
         Err(Error::of(Code::MessageInvalid, &message))
     }
@@ -322,7 +322,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
         if !strings::pieces(chosen, b' ').all(|one| strings::has_word(PROMPTS, one)) {
             return Err(Error::new(
                 Code::MessageInvalid,
-                words!(
+                msg!(
                     "login option prompt must be none, or one or more of login, consent, select_account and create, separated by single spaces"
                 ),
             ));
@@ -350,7 +350,7 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
         }
         None => Err(Error::new(
             Code::MessageInvalid,
-            words!("login option returnTo is not a path within the app"),
+            msg!("login option returnTo is not a path within the app"),
         )),
     }
 }
@@ -459,9 +459,9 @@ impl Pending {
             return Ok(());
         }
         let why = if self.created_at > now {
-            words!("the login began on a clock that is more than a minute ahead of this one")
+            msg!("the login began on a clock that is more than a minute ahead of this one")
         } else {
-            words!("the login began more than 10 minutes ago")
+            msg!("the login began more than 10 minutes ago")
         };
         Err(Error::new(Code::LoginExpired, why))
     }
@@ -485,13 +485,13 @@ impl Answer {
     /// missing, repeated or contradicting parameters.
     pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
         let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
-        let url = Url::parse(url).ok_or_else(|| invalid(words!("the address cannot be parsed")))?;
+        let url = Url::parse(url).ok_or_else(|| invalid(msg!("the address cannot be parsed")))?;
         let redirect_uri = redirect_uri.without_query();
         if url.without_query() != redirect_uri {
             let message = [
-                words!("the answer arrived at "),
+                msg!("the answer arrived at "),
                 &url.without_query(),
-                words!(", but redirectUri is "),
+                msg!(", but redirectUri is "),
                 &redirect_uri,
             ];
             return Err(Error::of(Code::RedirectUriMismatch, &message));
@@ -505,26 +505,24 @@ impl Answer {
         #[cfg(not(feature = "extended"))]
         let answer = url.query();
         let Some(params) = form::parse(answer) else {
-            return Err(invalid(words!("the query is not UTF-8")));
+            return Err(invalid(msg!("the query is not UTF-8")));
         };
         let names = ["state", "code", "error", "iss"];
         let Some([state, code, error, iss]) = one_each(&params, names) else {
-            return Err(invalid(words!("a parameter of the answer is repeated")));
+            return Err(invalid(msg!("a parameter of the answer is repeated")));
         };
         let Some(state) = state else {
             // Some providers leave `state` out of errors, though RFC 6749 4.1.2.1 requires it.
             return Err(match error.filter(|error| is_error_code(error)) {
                 Some(error) if iss.is_none_or(|iss| iss == config.issuer) => refusal(error, false),
-                _ => invalid(words!("the provider's response has no state")),
+                _ => invalid(msg!("the provider's response has no state")),
             });
         };
         let code = match (code, error) {
             (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
             (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
             _ => {
-                return Err(invalid(words!(
-                    "the answer needs either a code or an error"
-                )));
+                return Err(invalid(msg!("the answer needs either a code or an error")));
             }
         };
         Ok(Self {
@@ -545,11 +543,11 @@ impl Answer {
         match &self.iss {
             Some(iss) if *iss != pending.issuer => Err(Error::new(
                 Code::IssuerMismatch,
-                words!("the response's iss is not the configured issuer"),
+                msg!("the response's iss is not the configured issuer"),
             )),
             None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
                 Code::CallbackInvalid,
-                words!(
+                msg!(
                     "the provider's response has no iss, although its metadata announces one (RFC 9207 2.4)"
                 ),
             )),
@@ -589,7 +587,7 @@ pub(crate) fn refusal(error: &str, is_silent: bool) -> Error {
         "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
         _ => Code::LoginFailed,
     };
-    Error::of(code, &[words!("the provider answered "), error])
+    Error::of(code, &[msg!("the provider answered "), error])
 }
 
 #[cfg(test)]

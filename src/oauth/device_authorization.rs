@@ -80,7 +80,7 @@ pub fn question(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRe
 pub fn authorization(outcome: &Outcome) -> Result<Authorization> {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
-        return Err(unavailable(words!(
+        return Err(unavailable(msg!(
             "the device authorization endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };
@@ -96,10 +96,10 @@ pub fn authorization(outcome: &Outcome) -> Result<Authorization> {
     Err(match token_endpoint::read(reply, Scheme::Bearer) {
         Answer::Refused(code) => Error::of(
             Code::ClientRejected,
-            &[words!("the device authorization endpoint answered "), &code],
+            &[msg!("the device authorization endpoint answered "), &code],
         ),
         Answer::Wait(_) | Answer::ServerFault => {
-            unavailable(words!("the device authorization endpoint failed"))
+            unavailable(msg!("the device authorization endpoint failed"))
         }
         Answer::Tokens(_) | Answer::Unusable(_) => unusable(),
     })
@@ -108,7 +108,7 @@ pub fn authorization(outcome: &Outcome) -> Result<Authorization> {
 fn unusable() -> Error {
     Error::new(
         Code::LoginFailed,
-        words!("the device authorization endpoint's answer is unusable"),
+        msg!("the device authorization endpoint's answer is unusable"),
     )
 }
 
@@ -166,20 +166,20 @@ pub fn verdict(outcome: &Outcome, scheme: Scheme, interval: Millis) -> Verdict {
             "slow_down" => Verdict::Again(interval + SLOW_DOWN),
             "access_denied" => over(
                 Code::LoginDenied,
-                words!("the user, or the provider for them, said no"),
+                msg!("the user, or the provider for them, said no"),
             ),
             "expired_token" => over(
                 Code::LoginExpired,
-                words!("nobody typed the code in while it was good"),
+                msg!("nobody typed the code in while it was good"),
             ),
             "invalid_grant" => over(
                 Code::CodeRejected,
-                words!("the token endpoint answered invalid_grant"),
+                msg!("the token endpoint answered invalid_grant"),
             ),
             "temporarily_unavailable" | "server_error" => Verdict::Again(slower),
             _ => Verdict::Over(Error::of(
                 Code::ClientRejected,
-                &[words!("the token endpoint answered "), &code],
+                &[msg!("the token endpoint answered "), &code],
             )),
         },
         Answer::Wait(wait) => {

@@ -23,9 +23,9 @@ const MAX_SUB_LEN: usize = 255;
 
 /// Says why an algorithm is not accepted. The smaller module does not know all of them.
 const NOT_ALLOWED: &str = if cfg!(feature = "extended") {
-    words!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows")
+    msg!(", which neither the provider's metadata nor idTokenSignedResponseAlg allows")
 } else {
-    words!(
+    msg!(
         ", which is not one of RS256, PS256 and ES256 that the provider announces; if it is RS384, RS512, PS384, PS512, ES384, ES512 or EdDSA, name it in idTokenSignedResponseAlg in the worker's file"
     )
 };
@@ -118,21 +118,21 @@ impl Unverified {
     /// among `allowed`, or its `typ` says that it is something else than a plain JWT.
     pub fn parse(token: &str, allowed: &[Algorithm]) -> Result<Self> {
         let jwt = Jwt::parse(token)
-            .map_err(|reason| invalid(&[words!("the ID token "), reason.as_str()]))?;
+            .map_err(|reason| invalid(&[msg!("the ID token "), reason.as_str()]))?;
         let algorithm = Algorithm::from_name(jwt.alg())
             .filter(|algorithm| allowed.contains(algorithm))
             .ok_or_else(|| {
                 invalid(&[
-                    words!("the ID token's alg is "),
+                    msg!("the ID token's alg is "),
                     &quote(jwt.alg()),
                     NOT_ALLOWED,
                 ])
             })?;
         match jwt.typ() {
             Some(typ) if !typ.eq_ignore_ascii_case("JWT") => Err(invalid(&[
-                words!("the ID token's typ is "),
+                msg!("the ID token's typ is "),
                 &quote(typ),
-                words!(", not 'JWT'"),
+                msg!(", not 'JWT'"),
             ])),
             _ => Ok(Self { jwt, algorithm }),
         }
@@ -174,10 +174,9 @@ impl Unverified {
         expected: &Expected<'_>,
     ) -> core::result::Result<IdToken, Rejected> {
         if !valid {
-            return Err(invalid(&[words!(
-                "the ID token's signature is not by the issuer's key"
-            )])
-            .into());
+            return Err(
+                invalid(&[msg!("the ID token's signature is not by the issuer's key")]).into(),
+            );
         }
         let check = Check {
             claims: self.jwt.claims(),
@@ -266,9 +265,9 @@ impl<'a> Check<'a> {
             return;
         }
         let message = [
-            words!("the ID token's iss is "),
+            msg!("the ID token's iss is "),
             &quote(issuer),
-            words!(", not "),
+            msg!(", not "),
             &quote(self.expected.issuer),
         ];
         let error = Error::of(Code::IssuerMismatch, &message);
@@ -283,12 +282,12 @@ impl<'a> Check<'a> {
     fn subject(&self) {
         let subject = self.required_text("sub");
         if subject.is_empty() || subject.len() > MAX_SUB_LEN {
-            self.wrong("sub", words!("is not 1 to 255 characters long"));
+            self.wrong("sub", msg!("is not 1 to 255 characters long"));
         }
         if let Occasion::Refresh { original } = self.expected.occasion
             && original.subject() != subject
         {
-            let error = wrong("sub", words!("is not that of the session"));
+            let error = wrong("sub", msg!("is not that of the session"));
             self.reject(Rejected::OtherUser(error));
         }
     }
@@ -310,7 +309,7 @@ impl<'a> Check<'a> {
                 #[cfg(feature = "extended")]
                 Some(audience) if self.expected.trusts(audience) => {}
                 Some(_) => has_others = true,
-                None => self.wrong("aud", words!("is no string or array of strings")),
+                None => self.wrong("aud", msg!("is no string or array of strings")),
             }
         }
         let wrong_because = |claim, what| {
@@ -318,13 +317,13 @@ impl<'a> Check<'a> {
             self.wrong(claim, &what);
         };
         if !is_meant {
-            wrong_because("aud", words!("does not contain"));
+            wrong_because("aud", msg!("does not contain"));
         }
         match self.text("azp") {
-            Some(azp) if azp != client_id => wrong_because("azp", words!("is not")),
+            Some(azp) if azp != client_id => wrong_because("azp", msg!("is not")),
             None if has_others => self.wrong(
                 "aud",
-                words!("has audiences that trustedAudiences does not name, and there is no azp"),
+                msg!("has audiences that trustedAudiences does not name, and there is no azp"),
             ),
             _ => {}
         }
@@ -334,13 +333,13 @@ impl<'a> Check<'a> {
         let tolerance = self.expected.tolerance_seconds;
         let now = self.expected.now_seconds;
         if now >= self.required_time("exp").saturating_add(tolerance) {
-            self.wrong("exp", words!("is past"));
+            self.wrong("exp", msg!("is past"));
         }
         let latest = now.saturating_add(tolerance);
         self.required_time("iat");
         for name in ["iat", "nbf", "auth_time"] {
             if self.time(name).is_some_and(|time| time > latest) {
-                self.wrong(name, words!("is in the future"));
+                self.wrong(name, msg!("is in the future"));
             }
         }
     }
@@ -356,13 +355,13 @@ impl<'a> Check<'a> {
         #[cfg(not(feature = "extended"))]
         let (hash, _) = (pkce::sha256(access_token), algorithm);
         if at_hash != base64url::encode(&hash[..hash.len() / 2]) {
-            self.wrong("at_hash", words!("is not that of the access token"));
+            self.wrong("at_hash", msg!("is not that of the access token"));
         }
     }
 
     fn code_exchange(&self, nonce: &Secret, max_age_seconds: Option<u64>) {
         if !nonce.matches(self.required_text("nonce")) {
-            self.wrong("nonce", words!("is not that of the login"));
+            self.wrong("nonce", msg!("is not that of the login"));
         }
         let Some(max_age) = max_age_seconds else {
             return;
@@ -372,19 +371,19 @@ impl<'a> Check<'a> {
             .saturating_add(max_age)
             .saturating_add(self.expected.tolerance_seconds);
         if self.expected.now_seconds > oldest {
-            self.wrong("auth_time", words!("is longer ago than max_age allows"));
+            self.wrong("auth_time", msg!("is longer ago than max_age allows"));
         }
     }
 
     /// What section 12.2 asks of a refreshed ID token beyond `iss`, `sub` and `aud`.
     fn refresh(&self, original: &IdToken) {
-        const OTHER: &str = words!("is not the login's");
+        const OTHER: &str = msg!("is not the login's");
         // The machines behind one issuer do not agree on the second either.
         let issued = self
             .required_time("iat")
             .saturating_add(self.expected.tolerance_seconds);
         if seconds(original.claims(), "iat").is_some_and(|first| issued < first) {
-            self.wrong("iat", words!("is before the login's"));
+            self.wrong("iat", msg!("is before the login's"));
         }
         if let (Some(first), Some(now)) = (original.auth_time(), self.time("auth_time"))
             && first != now
@@ -405,7 +404,7 @@ impl<'a> Check<'a> {
     fn text(&self, name: &str) -> Option<&'a str> {
         let text = self.claims.get(name)?.as_str();
         if text.is_none() {
-            self.wrong(name, words!("is not a string"));
+            self.wrong(name, msg!("is not a string"));
         }
         text
     }
@@ -413,7 +412,7 @@ impl<'a> Check<'a> {
     fn required_text(&self, name: &str) -> &'a str {
         let text = self.text(name);
         if text.is_none() {
-            self.wrong(name, words!("is missing"));
+            self.wrong(name, msg!("is missing"));
         }
         text.unwrap_or_default()
     }
@@ -422,7 +421,7 @@ impl<'a> Check<'a> {
         self.claims.get(name)?;
         let time = seconds(self.claims, name);
         if time.is_none() {
-            self.wrong(name, words!("is not a sound number of seconds"));
+            self.wrong(name, msg!("is not a sound number of seconds"));
         }
         time
     }
@@ -430,7 +429,7 @@ impl<'a> Check<'a> {
     fn required_time(&self, name: &str) -> u64 {
         let time = self.time(name);
         if time.is_none() {
-            self.wrong(name, words!("is missing"));
+            self.wrong(name, msg!("is missing"));
         }
         time.unwrap_or_default()
     }
@@ -452,7 +451,7 @@ fn invalid(message: &[&str]) -> Error {
 
 /// An error that names a claim and what is wrong with it, and quotes nothing of the token.
 fn wrong(claim: &str, what: &str) -> Error {
-    invalid(&[words!("the ID token's "), claim, " ", what])
+    invalid(&[msg!("the ID token's "), claim, " ", what])
 }
 
 #[cfg(test)]

@@ -286,17 +286,17 @@ impl Jwks {
     /// an array `keys`, or has more than [`MAX_KEYS`].
     pub fn parse(json: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
-            return Err(invalid(words!("is longer than 256 KiB")));
+            return Err(invalid(msg!("is longer than 256 KiB")));
         }
         let Ok(set) = Value::parse(json) else {
-            return Err(invalid(words!("is not strict JSON")));
+            return Err(invalid(msg!("is not strict JSON")));
         };
         let set = set.as_object().and_then(|set| set.get("keys"));
         let Some(items) = set.and_then(Value::as_array) else {
-            return Err(invalid(words!("has no array called keys")));
+            return Err(invalid(msg!("has no array called keys")));
         };
         if items.len() > MAX_KEYS {
-            return Err(invalid(words!("has more than 100 keys")));
+            return Err(invalid(msg!("has more than 100 keys")));
         }
         let mut keys = Vec::new();
         for item in items {
@@ -334,7 +334,7 @@ impl Jwks {
 fn invalid(reason: &str) -> Error {
     Error::of(
         Code::MetadataInvalid,
-        &[words!("the issuer's key set "), reason],
+        &[msg!("the issuer's key set "), reason],
     )
 }
 

@@ -57,19 +57,19 @@ impl Malformed {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::TooLong => words!("is longer than 64 KiB"),
-            Self::NotThreeParts => words!("does not have three parts"),
-            Self::Encrypted => words!("is encrypted, which is not supported"),
-            Self::NotBase64url => words!("has a part that is not base64url"),
-            Self::NotUtf8 => words!("has a part that is not UTF-8"),
-            Self::NotJsonObject => words!("has a part that is not a strict JSON object"),
-            Self::NoAlg => words!("has no alg that is a string"),
-            Self::Unsigned => words!("is not signed"),
-            Self::Critical => words!("has crit, of which nothing is understood"),
-            Self::UnencodedPayload => words!("has b64, which is not supported"),
-            Self::WrongHeader => words!("has a kid or typ that is not a string"),
-            Self::NoExpiry => words!("has no exp that is a sound number of seconds"),
-            Self::WrongNotBefore => words!("has an nbf that is not a sound number of seconds"),
+            Self::TooLong => msg!("is longer than 64 KiB"),
+            Self::NotThreeParts => msg!("does not have three parts"),
+            Self::Encrypted => msg!("is encrypted, which is not supported"),
+            Self::NotBase64url => msg!("has a part that is not base64url"),
+            Self::NotUtf8 => msg!("has a part that is not UTF-8"),
+            Self::NotJsonObject => msg!("has a part that is not a strict JSON object"),
+            Self::NoAlg => msg!("has no alg that is a string"),
+            Self::Unsigned => msg!("is not signed"),
+            Self::Critical => msg!("has crit, of which nothing is understood"),
+            Self::UnencodedPayload => msg!("has b64, which is not supported"),
+            Self::WrongHeader => msg!("has a kid or typ that is not a string"),
+            Self::NoExpiry => msg!("has no exp that is a sound number of seconds"),
+            Self::WrongNotBefore => msg!("has an nbf that is not a sound number of seconds"),
         }
     }
 }

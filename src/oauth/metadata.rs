@@ -18,11 +18,11 @@ use core::cell::OnceCell;
 pub const MAX_LEN: usize = 128 * 1024;
 
 const NO_ALGORITHM: &str = if cfg!(feature = "extended") {
-    words!(
+    msg!(
         " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
     )
 } else {
-    words!(
+    msg!(
         " contains none of RS256, PS256 and ES256; name another one in idTokenSignedResponseAlg, for which strongroom_extended_bg.wasm is loaded"
     )
 };
@@ -77,12 +77,12 @@ impl Metadata {
     /// As [`Metadata::parse`].
     pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Box<Self>> {
         if json.len() > MAX_LEN {
-            return Err(invalid(&[words!("it is longer than 128 KiB")]));
+            return Err(invalid(&[msg!("it is longer than 128 KiB")]));
         }
         match Value::parse(json) {
             Ok(Value::Object(ref document)) => Self::read(configured, document, issuer),
-            Ok(_) => Err(invalid(&[words!("it is not a JSON object")])),
-            Err(_) => Err(invalid(&[words!("it is not strict JSON")])),
+            Ok(_) => Err(invalid(&[msg!("it is not a JSON object")])),
+            Err(_) => Err(invalid(&[msg!("it is not strict JSON")])),
         }
     }
 
@@ -119,9 +119,9 @@ impl Metadata {
         let said = reader.required("issuer");
         if said != issuer {
             let message = [
-                words!("the provider's metadata is of issuer "),
+                msg!("the provider's metadata is of issuer "),
                 &quote_url(said),
-                words!(", not of "),
+                msg!(", not of "),
                 &quote_url(issuer),
             ];
             let mismatch = || Error::of(Code::IssuerMismatch, &message);
@@ -234,9 +234,9 @@ impl<'a> Reader<'a> {
                 let kind = value.kind();
                 self.refuse(&[
                     name,
-                    words!(" is or contains "),
+                    msg!(" is or contains "),
                     kind,
-                    words!(" where a string should be"),
+                    msg!(" where a string should be"),
                 ]);
                 ""
             }
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         match self.get(name) {
             Some(value) => self.string(name, value),
             None => {
-                self.refuse(&[name, words!(" is missing")]);
+                self.refuse(&[name, msg!(" is missing")]);
                 ""
             }
         }
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
                 name,
                 " is ",
                 &quote_url(text),
-                words!(", which is no absolute https URL without user information and fragment"),
+                msg!(", which is no absolute https URL without user information and fragment"),
             ]);
         }
         text.to_owned()
@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
             None => false,
             Some(Value::Bool(flag)) => *flag,
             Some(value) => {
-                self.refuse(&[name, " is ", value.kind(), words!(", not a boolean")]);
+                self.refuse(&[name, " is ", value.kind(), msg!(", not a boolean")]);
                 false
             }
         }
@@ -300,7 +300,7 @@ impl<'a> Reader<'a> {
     fn strings(&self, name: &str) -> Option<Vec<&'a str>> {
         let value = self.get(name)?;
         let Some(items) = value.as_array() else {
-            self.refuse(&[name, " is ", value.kind(), words!(", not an array")]);
+            self.refuse(&[name, " is ", value.kind(), msg!(", not an array")]);
             return None;
         };
         let mut strings = Vec::new();
@@ -318,7 +318,7 @@ impl<'a> Reader<'a> {
         const NAME: &str = "code_challenge_methods_supported";
         let methods = self.strings(NAME);
         if methods.is_some_and(|methods| !methods.contains(&pkce::CHALLENGE_METHOD)) {
-            self.refuse(&[NAME, words!(" does not contain 'S256'")]);
+            self.refuse(&[NAME, msg!(" does not contain 'S256'")]);
         }
     }
 
@@ -358,7 +358,7 @@ fn read_endpoints(object: &Object, endpoints: &mut Vec<String>) {
 
 fn invalid(reason: &[&str]) -> Error {
     let message = [
-        words!("the provider's metadata is unusable: "),
+        msg!("the provider's metadata is unusable: "),
         &reason.concat(),
     ];
     Error::of(Code::MetadataInvalid, &message)
@@ -377,9 +377,9 @@ pub(crate) fn document<'a>(
 ) -> Result<&'a str> {
     let unavailable = |why| {
         let message = [
-            words!("the provider's "),
+            msg!("the provider's "),
             what,
-            words!(" cannot be had from "),
+            msg!(" cannot be had from "),
             &quote_url(url),
             ": ",
             why,
@@ -397,13 +397,13 @@ pub(crate) fn document<'a>(
         #[cfg(feature = "extended")]
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
-            let mut why = words!("status ").to_owned();
+            let mut why = msg!("status ").to_owned();
             json::write_number(&mut why, reply.status.into());
             unavailable(&why)
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),
-            None => unavailable(words!("the answer is not JSON")),
+            None => unavailable(msg!("the answer is not JSON")),
         },
     }
 }

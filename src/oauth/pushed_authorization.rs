@@ -64,7 +64,7 @@ pub fn read(outcome: &Outcome) -> Pushed {
                 Error::of(
                     Code::ClientRejected,
                     &[
-                        words!("the pushed authorization request endpoint answered "),
+                        msg!("the pushed authorization request endpoint answered "),
                         &code,
                     ],
                 )
@@ -72,7 +72,7 @@ pub fn read(outcome: &Outcome) -> Pushed {
             _ => refusal(&code, false),
         },
         token_endpoint::Answer::Wait(_) | token_endpoint::Answer::ServerFault => {
-            unavailable(words!("the pushed authorization request endpoint failed"))
+            unavailable(msg!("the pushed authorization request endpoint failed"))
         }
         token_endpoint::Answer::Tokens(_) | token_endpoint::Answer::Unusable(_) => unusable(),
     };
@@ -111,7 +111,7 @@ pub(crate) fn after_probe(is_reachable: bool) -> Pushed {
 fn silent() -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        words!(
+        msg!(
             "the pushed authorization request endpoint did not answer (is it up, and does its CORS allow this origin?)"
         ),
     )
@@ -120,7 +120,7 @@ fn silent() -> Error {
 fn unusable() -> Error {
     Error::new(
         Code::LoginFailed,
-        words!(
+        msg!(
             "the pushed authorization request endpoint's answer has no sound request_uri and expires_in"
         ),
     )

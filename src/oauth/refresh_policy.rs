@@ -45,7 +45,7 @@ pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
         Outcome::Opaque => return Verdict::Opaque,
-        _ => return Verdict::Transient(words!("there was no response")),
+        _ => return Verdict::Transient(msg!("there was no response")),
     };
     // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
@@ -53,7 +53,7 @@ pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
         Answer::Tokens(tokens) => Verdict::Renewed(tokens),
         Answer::Refused(code) => refused(code, is_refusal),
         Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
-        Answer::ServerFault => Verdict::Transient(words!("the provider failed")),
+        Answer::ServerFault => Verdict::Transient(msg!("the provider failed")),
         Answer::Unusable(why) if is_refusal => Verdict::Unexplained(why.to_owned()),
         Answer::Unusable(why) => Verdict::Transient(why),
     }
@@ -66,11 +66,11 @@ fn refused(code: String, is_refusal: bool) -> Verdict {
             Verdict::InteractionRequired(code)
         }
         "temporarily_unavailable" | "server_error" | "slow_down" => {
-            Verdict::Transient(words!("the provider is unavailable for the moment"))
+            Verdict::Transient(msg!("the provider is unavailable for the moment"))
         }
         // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
         "use_dpop_nonce" if cfg!(feature = "extended") => {
-            Verdict::Transient(words!("the provider goes on asking for another DPoP nonce"))
+            Verdict::Transient(msg!("the provider goes on asking for another DPoP nonce"))
         }
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
             Verdict::Misconfigured(code)
@@ -79,7 +79,7 @@ fn refused(code: String, is_refusal: bool) -> Verdict {
         "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
         // `invalid_request`, and unknown codes.
         _ if is_refusal => Verdict::Unexplained(code),
-        _ => Verdict::Transient(words!("a 4xx response with an error code that is unknown")),
+        _ => Verdict::Transient(msg!("a 4xx response with an error code that is unknown")),
     }
 }
 

@@ -130,7 +130,7 @@ impl TokenSet {
             }
         }
         let message = [
-            words!("the provider granted scopes that the login did not ask for:"),
+            msg!("the provider granted scopes that the login did not ask for:"),
             &short(&beyond),
         ];
         (!beyond.is_empty()).then(|| Error::of(Code::ScopeExceeded, &message))
@@ -144,7 +144,7 @@ impl TokenSet {
 
 /// The warning about a missing refresh token.
 pub(crate) fn no_refresh_token() -> Error {
-    let message = words!("offline_access was requested, and the provider issued no refresh token");
+    let message = msg!("offline_access was requested, and the provider issued no refresh token");
     Error::new(Code::RefreshTokenMissing, message)
 }
 
@@ -176,10 +176,10 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
         503 if reply.retry_after.is_some() => Answer::Wait(reply.retry_after),
         400..=499 if reply.status != 408 => match error_code(reply) {
             Some(code) => Answer::Refused(code),
-            None => Answer::Unusable(words!("a 4xx answer without an error code")),
+            None => Answer::Unusable(msg!("a 4xx answer without an error code")),
         },
         408 | 500..=599 => Answer::ServerFault,
-        _ => Answer::Unusable(words!("a status that a token endpoint does not use")),
+        _ => Answer::Unusable(msg!("a status that a token endpoint does not use")),
     }
 }
 
@@ -194,17 +194,17 @@ pub(crate) fn exchanged(reply: &HttpReply, scheme: Scheme) -> crate::Result<Box<
         Answer::Tokens(tokens) => return Ok(tokens),
         Answer::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,
-            words!("the token endpoint answered invalid_grant"),
+            msg!("the token endpoint answered invalid_grant"),
         ),
         Answer::Refused(code) => Error::of(
             Code::ClientRejected,
-            &[words!("the token endpoint answered "), &code],
+            &[msg!("the token endpoint answered "), &code],
         ),
-        Answer::Wait(_) => unavailable(words!("the token endpoint asks for patience")),
-        Answer::ServerFault => unavailable(words!("the token endpoint failed")),
+        Answer::Wait(_) => unavailable(msg!("the token endpoint asks for patience")),
+        Answer::ServerFault => unavailable(msg!("the token endpoint failed")),
         Answer::Unusable(why) => Error::of(
             Code::TokenResponseInvalid,
-            &[words!("the token endpoint's answer is unusable: "), why],
+            &[msg!("the token endpoint's answer is unusable: "), why],
         ),
     })
 }
@@ -212,7 +212,7 @@ pub(crate) fn exchanged(reply: &HttpReply, scheme: Scheme) -> crate::Result<Box<
 fn parse_object(reply: &HttpReply) -> Result<Value, &'static str> {
     let text = reply
         .json_text()
-        .ok_or(words!("not JSON by its Content-Type"))?;
+        .ok_or(msg!("not JSON by its Content-Type"))?;
     Value::parse(text).map_err(|error| error.reason)
 }
 
@@ -239,13 +239,13 @@ pub fn is_error_code(code: &str) -> bool {
 
 fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static str> {
     let value = parse_object(reply)?;
-    let object = value.as_object().ok_or(words!("not a JSON object"))?;
+    let object = value.as_object().ok_or(msg!("not a JSON object"))?;
     let mut reader = Reader {
         object,
         fault: None,
     };
     if object.get("error").is_some() {
-        reader.refuse(words!("a 200 with an error in it"));
+        reader.refuse(msg!("a 200 with an error in it"));
     }
     let token_type = match scheme {
         Scheme::Bearer => "bearer",
@@ -255,17 +255,17 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
     match object.str("token_type") {
         Some(name) if name.eq_ignore_ascii_case(token_type) => {}
         Some(_) => reader.refuse(match scheme {
-            Scheme::Bearer => words!("token_type is not Bearer"),
+            Scheme::Bearer => msg!("token_type is not Bearer"),
             #[cfg(feature = "extended")]
             Scheme::Dpop => {
-                words!("token_type is not DPoP: does the provider support it, for this client?")
+                msg!("token_type is not DPoP: does the provider support it, for this client?")
             }
         }),
-        None => reader.refuse(words!("token_type is missing")),
+        None => reader.refuse(msg!("token_type is missing")),
     }
     let access_token = reader.token("access_token");
     if access_token.is_none() {
-        reader.refuse(words!("access_token is missing"));
+        reader.refuse(msg!("access_token is missing"));
     }
     let tokens = Box::new(TokenSet {
         access_token: access_token.unwrap_or_default(),
@@ -302,14 +302,14 @@ impl<'a> Reader<'a> {
 
     fn token(&mut self, name: &str) -> Option<Secret> {
         let Some(token) = self.object.get(name)?.as_str() else {
-            self.refuse(words!("a token is not a string"));
+            self.refuse(msg!("a token is not a string"));
             return None;
         };
         // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
         let is_sound =
             (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
         if !is_sound {
-            self.refuse(words!(
+            self.refuse(msg!(
                 "a token is empty, too long, or has characters that no token has"
             ));
         }
@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
         };
         let magnitude = digits.strip_prefix('-').unwrap_or(digits);
         if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
-            self.refuse(words!("expires_in is not a whole number of seconds"));
+            self.refuse(msg!("expires_in is not a whole number of seconds"));
         }
         if magnitude.len() < digits.len() {
             return Millis::ZERO;
@@ -338,11 +338,11 @@ impl<'a> Reader<'a> {
 
     fn scope(&mut self) -> Option<String> {
         let Some(scope) = self.optional("scope")?.as_str() else {
-            self.refuse(words!("scope is not a string"));
+            self.refuse(msg!("scope is not a string"));
             return None;
         };
         if !words(scope).all(is_scope_token) {
-            self.refuse(words!("scope has characters that no scope has"));
+            self.refuse(msg!("scope has characters that no scope has"));
         }
         Some(scope.to_owned())
     }

@@ -138,11 +138,11 @@ impl Vault {
     pub(super) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
         let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
         if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
-            let message = words!("512 calls of this page, or 1024 of all, are in flight already");
+            let message = msg!("512 calls of this page, or 1024 of all, are in flight already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         if self.calls.iter().any(|c| c.port == port && c.id == id) {
-            let message = words!("a call with this id is in flight");
+            let message = msg!("a call with this id is in flight");
             return Err(Error::new(Code::MessageInvalid, message));
         }
         Ok(())
@@ -360,7 +360,7 @@ impl Vault {
         let text = head_text(known.id, head);
         self.trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
-            let message = words!("the API answered with a redirect");
+            let message = msg!("the API answered with a redirect");
             self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
         } else if is_worth_a_refresh {
             self.hold(call, generation, text);
@@ -444,7 +444,7 @@ impl Vault {
 
     /// What of the answer the page has not got, it does not get.
     pub(super) fn call_reflected(&mut self, call: CallId) {
-        let message = words!("the API's answer has the access token in it");
+        let message = msg!("the API's answer has the access token in it");
         self.reject_call(call, &Error::new(Code::TokenReflected, message));
         self.drop_call(call);
     }
@@ -489,8 +489,8 @@ impl Vault {
     /// The error for a call that finds no session.
     pub(super) fn no_session(&self) -> Error {
         let why = match self.end_reason {
-            None => [words!("there is no session"), ""],
-            Some(reason) => [words!("the session has ended: "), reason.as_str()],
+            None => [msg!("there is no session"), ""],
+            Some(reason) => [msg!("the session has ended: "), reason.as_str()],
         };
         Error::of(Code::LoginRequired, &why)
     }

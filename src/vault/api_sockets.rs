@@ -78,7 +78,7 @@ impl Vault {
         let sockets = || self.calls.iter().filter(|call| call.socket.is_some());
         let of_this_page = sockets().filter(|call| call.port == port).count();
         if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
-            let message = words!("32 sockets of this page, or 128 of all, are open already");
+            let message = msg!("32 sockets of this page, or 128 of all, are open already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
         if self.session.is_none() {
@@ -157,9 +157,9 @@ impl Vault {
         let address = without_query(known.allowed.url()).to_owned();
         if is_blocked {
             let message = [
-                words!("the worker's Content-Security-Policy does not allow a socket to "),
+                msg!("the worker's Content-Security-Policy does not allow a socket to "),
                 &address,
-                words!(", and its violation report would contain the access token"),
+                msg!(", and its violation report would contain the access token"),
             ];
             return self.reject_call(call, &Error::of(Code::SocketBlocked, &message));
         }

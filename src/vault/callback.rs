@@ -68,7 +68,7 @@ impl Stage {
 impl Vault {
     pub(super) fn callback(&mut self, port: PortId, id: u64, url: &str) {
         if self.callbacks.len() == MAX_CALLBACKS {
-            let why = words!("32 callbacks are in flight already");
+            let why = msg!("32 callbacks are in flight already");
             return self.decline(port, id, Code::LimitExceeded, why);
         }
         let answer = match Answer::parse(&self.config, &self.config.redirect_uri, url) {
@@ -150,7 +150,7 @@ impl Vault {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
-                words!("there is no metadata"),
+                msg!("there is no metadata"),
             ));
         };
         let code = answer.code(pending, metadata)?;
@@ -200,12 +200,12 @@ impl Vault {
             let (code, why) = if was_used || matches!(taken, Taken::Used) {
                 (
                     Code::LoginReplayed,
-                    words!("the answer to this login was used before"),
+                    msg!("the answer to this login was used before"),
                 )
             } else {
                 (
                     Code::LoginUnknown,
-                    words!("no login that began here is waiting for this answer"),
+                    msg!("no login that began here is waiting for this answer"),
                 )
             };
             return Err(Error::new(code, why));
@@ -228,13 +228,13 @@ impl Vault {
         #[cfg(feature = "extended")]
         if pending.key.is_some() != self.config.dpop {
             let message =
-                words!("the login was begun with another `dpop` than the one configured now");
+                msg!("the login was begun with another `dpop` than the one configured now");
             return Err(Error::new(Code::LoginUnknown, message));
         }
         if pending.issuer != self.config.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
-                words!("the login was begun with another issuer than the one configured now"),
+                msg!("the login was begun with another issuer than the one configured now"),
             ));
         }
         Ok(())
@@ -469,7 +469,7 @@ impl Vault {
 }
 
 fn canceled() -> Error {
-    Error::new(Code::LoginCanceled, words!("somebody logged out meanwhile"))
+    Error::new(Code::LoginCanceled, msg!("somebody logged out meanwhile"))
 }
 
 /// The tokens of a code exchange.
@@ -480,7 +480,7 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
         return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
     }
     let Outcome::Reply(reply) = outcome else {
-        return Err(unavailable(words!(
+        return Err(unavailable(msg!(
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };

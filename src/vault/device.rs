@@ -78,7 +78,7 @@ impl Vault {
         let endpoint = self.provider.metadata.as_ref();
         let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
         let (true, Some(endpoint)) = (self.config.flows.has_device, endpoint) else {
-            let why = words!(
+            let why = msg!(
                 "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider with a device_authorization_endpoint"
             );
             return Err(Error::new(Code::Unsupported, why));
@@ -90,7 +90,7 @@ impl Vault {
             || !params.more.is_empty()
         {
             // RFC 8628 3.1 has no such parameters: what was asked for would not be so.
-            let why = words!(
+            let why = msg!(
                 "login({ mode: 'device' }) takes no prompt, acrValues, maxAge or params: ask for them in another mode"
             );
             return Err(Error::new(Code::MessageInvalid, why));
@@ -144,7 +144,7 @@ impl Vault {
                 return;
             };
             if timing.shown_at.elapsed(&now) >= shown.expires_in {
-                let why = words!("nobody typed the code in while it was good");
+                let why = msg!("nobody typed the code in while it was good");
                 let error = Error::new(Code::LoginExpired, why);
                 self.post_error(login.port, login.id, &error);
                 continue;

@@ -262,5 +262,5 @@ impl Vault {
 }
 
 pub(super) fn key_lost(code: Code) -> Error {
-    Error::new(code, words!("the key that the tokens are bound to is gone"))
+    Error::new(code, msg!("the key that the tokens are bound to is gone"))
 }

@@ -90,7 +90,7 @@ impl Vault {
 
     pub(super) fn inspect(&mut self, port: PortId, id: u64) {
         if !self.is_inspected() {
-            let message = words!("the configuration does not say inspect: true");
+            let message = msg!("the configuration does not say inspect: true");
             return self.decline(port, id, Code::Unsupported, message);
         }
         let holdings = ["[", &self.holdings().join(","), "]"].concat();

@@ -142,7 +142,7 @@ impl Vault {
         let logins = self.logins.under_way.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
         if self.logins.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
-            let why = words!("4 logins of this page, or 32 of all, are in flight already");
+            let why = msg!("4 logins of this page, or 32 of all, are in flight already");
             return self.decline(port, id, Code::LimitExceeded, why);
         }
         self.logins.under_way.push(Box::new(Login {
@@ -220,7 +220,7 @@ impl Vault {
         if key.is_some() {
             return self.begin_with_key(login, key);
         }
-        let why = words!("this browser makes no keys for ES256, which dpop needs");
+        let why = msg!("this browser makes no keys for ES256, which dpop needs");
         self.decline(login.port, login.id, Code::Unsupported, why);
     }
 
@@ -271,7 +271,7 @@ impl Vault {
         match &login.stage {
             Stage::Storing { url, .. } if ok => self.navigate(&login, url),
             _ => {
-                let why = words!("the login cannot be kept while the page is away");
+                let why = msg!("the login cannot be kept while the page is away");
                 self.decline(login.port, login.id, Code::StorageUnavailable, why);
             }
         }
@@ -294,10 +294,7 @@ impl Vault {
 
     pub(super) fn expire_logins(&mut self) {
         let now = self.now;
-        let error = Error::new(
-            Code::LoginExpired,
-            words!("no answer came within 10 minutes"),
-        );
+        let error = Error::new(Code::LoginExpired, msg!("no answer came within 10 minutes"));
         self.fail_logins(&error, |login| login.deadline <= now.monotonic);
         let remembered = &mut self.logins.remembered;
         let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();

@@ -121,9 +121,9 @@ const LOGIN: &str = if cfg!(feature = "extended") {
 };
 
 const NO_SUCH_LOGIN_OPTION: &str = if cfg!(feature = "extended") {
-    words!("login() has no option ")
+    msg!("login() has no option ")
 } else {
-    words!(
+    msg!(
         "login() has no such option, or only with loginScopes or loginParams in the worker's file: "
     )
 };
@@ -192,13 +192,13 @@ impl PageMessage {
     /// Why it cannot be read.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
         let mut value = if text.len() > MAX_MESSAGE {
-            Err(words!("the message is longer than 131072 bytes"))
+            Err(msg!("the message is longer than 131072 bytes"))
         } else {
             Value::parse(text).map_err(|error| error.reason)
         };
         let object = match &mut value {
             Ok(Value::Object(object)) => Ok(object),
-            Ok(_) => Err(words!("the message is not an object")),
+            Ok(_) => Err(msg!("the message is not an object")),
             Err(why) => Err(*why),
         };
         let object = object.map_err(|why| Unreadable {
@@ -209,9 +209,7 @@ impl PageMessage {
         let mut members = Members {
             object,
             are_sound: true,
-            why: words!(
-                "the message is of no known type, or a member is missing or of a wrong type"
-            ),
+            why: msg!("the message is of no known type, or a member is missing or of a wrong type"),
             which: String::new(),
         };
         let request = members.request();
@@ -274,7 +272,7 @@ impl Members<'_> {
             Some("device") => false,
             mode => {
                 self.are_sound &= mode == Some("redirect");
-                self.why = words!(
+                self.why = msg!(
                     "login option mode must be 'redirect' or 'popup' (or 'device', with deviceFlow: true in the worker's file), or another option is of a wrong type"
                 );
                 false

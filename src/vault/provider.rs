@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::vault::{OpId, Purpose, Vault};
 
 /// What may be wrong if there is no answer at all.
-const SILENT: &str = words!("no answer (is it up, and does its CORS allow this origin?)");
+const SILENT: &str = msg!("no answer (is it up, and does its CORS allow this origin?)");
 
 /// What is known of the provider.
 pub(super) struct Provider {
@@ -116,7 +116,7 @@ impl Vault {
         }
         let url = &self.provider.metadata_url;
         let members = self.config.metadata_members();
-        let metadata = metadata::document(outcome, words!("discovery document"), url, SILENT)
+        let metadata = metadata::document(outcome, msg!("discovery document"), url, SILENT)
             .and_then(|text| Metadata::parse_with(members, text, issuer));
         match metadata {
             Ok(metadata) => {
@@ -140,8 +140,7 @@ impl Vault {
     pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
         let metadata = self.provider.metadata.as_ref();
         let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
-        let keys =
-            metadata::document(outcome, words!("key set"), url, SILENT).and_then(Jwks::parse);
+        let keys = metadata::document(outcome, msg!("key set"), url, SILENT).and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
                 self.provider.keys = Some(keys);

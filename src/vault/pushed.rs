@@ -36,7 +36,7 @@ impl Vault {
             login.stage = Stage::Pushing(op, begun);
             return self.logins.put(login);
         }
-        let why = words!(
+        let why = msg!(
             "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
         );
         self.decline(login.port, login.id, Code::Unsupported, why);
@@ -72,7 +72,7 @@ impl Vault {
                     Code::LoginNotPushed
                 };
                 let message = [
-                    words!(
+                    msg!(
                         "the provider announces pushed authorization requests and did not accept one: "
                     ),
                     error.message(),

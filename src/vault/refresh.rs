@@ -168,7 +168,7 @@ impl Vault {
         if self.keeps() && is_waiting {
             self.renewal.stage = Stage::Idle;
             self.renewal.was_not_sent = true;
-            self.transient(words!("the session's store is busy or does not work"));
+            self.transient(msg!("the session's store is busy or does not work"));
         }
     }
 
@@ -325,13 +325,13 @@ impl Vault {
             Verdict::Misconfigured(code) => {
                 self.renewal.schedule.blocked(&self.now);
                 self.trace("refresh_failed", Some(&code));
-                let message = [words!("the token endpoint answered "), &code];
+                let message = [msg!("the token endpoint answered "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
                 self.give_up_calls(Waiters::All, &error);
             }
             Verdict::Wait(wait) => {
                 self.renewal.schedule.told_to_wait(&self.now, wait);
-                self.refresh_postponed(words!("the provider asks for patience"));
+                self.refresh_postponed(msg!("the provider asks for patience"));
             }
             Verdict::Transient(why) => self.transient(why),
             Verdict::Unexplained(why) => {
@@ -342,7 +342,7 @@ impl Vault {
                 self.refresh_postponed(&why);
             }
             Verdict::Opaque => {
-                self.transient(words!("no response could be read"));
+                self.transient(msg!("no response could be read"));
                 if !self.is_suspected() {
                     self.probe();
                 }
@@ -558,7 +558,7 @@ impl Vault {
         } else {
             // As often as for any other failure: where tokens live no longer than their way here takes,
             // each attempt would bring the next.
-            self.transient(words!("the new access token expired on its way"));
+            self.transient(msg!("the new access token expired on its way"));
         }
         self.broadcast_session();
     }
@@ -608,7 +608,7 @@ impl Vault {
 fn unavailable() -> Error {
     Error::new(
         Code::ProviderUnavailable,
-        words!(
+        msg!(
             "the access token has expired and the provider cannot be reached for a new one, or it refused and its CORS headers are missing on errors; the session is kept"
         ),
     )
@@ -617,7 +617,7 @@ fn unavailable() -> Error {
 fn suspected() -> Error {
     Error::new(
         Code::InteractionRequired,
-        words!(
+        msg!(
             "the provider keeps refusing the refresh token without a usable error code, or it refused and its CORS headers are missing on errors"
         ),
     )
@@ -626,6 +626,6 @@ fn suspected() -> Error {
 pub(super) fn interaction_required() -> Error {
     Error::new(
         Code::InteractionRequired,
-        words!("the provider wants the user before it issues another access token"),
+        msg!("the provider wants the user before it issues another access token"),
     )
 }

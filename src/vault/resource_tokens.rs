@@ -54,7 +54,7 @@ impl Vault {
             return Err(interaction_required());
         }
         if session.refresh_token().is_none() {
-            let message = words!(
+            let message = msg!(
                 "this API has access tokens of its own, which need a refresh token, and the provider issued none"
             );
             return Err(Error::new(Code::Unsupported, message));
@@ -91,7 +91,7 @@ impl Vault {
         };
         self.trace("refresh_failed", Some(&because));
         let message = [
-            words!("for the token of this API the token endpoint answered "),
+            msg!("for the token of this API the token endpoint answered "),
             &because,
         ];
         let error = Error::of(code, &message);

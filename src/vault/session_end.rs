@@ -143,7 +143,7 @@ impl Vault {
         let successor = self.end_refresh();
         self.broadcast_session();
         self.trace("session_ended", Some(reason.as_str()));
-        let message = [words!("the session has ended: "), reason.as_str()];
+        let message = [msg!("the session has ended: "), reason.as_str()];
         let error = Error::of(Code::SessionEnded, &message);
         self.give_up_calls(Waiters::SessionEnded, &error);
         #[cfg(feature = "extended")]
@@ -234,8 +234,7 @@ impl Vault {
     fn end_session_url(&self, return_to: Option<&str>) -> Result<String> {
         let metadata = self.provider.metadata.as_ref();
         let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
-            let message =
-                words!("the provider has no end_session_endpoint, or nobody was signed in");
+            let message = msg!("the provider has no end_session_endpoint, or nobody was signed in");
             return Err(Error::new(Code::Unsupported, message));
         };
         let mut form = Form::new();
@@ -245,7 +244,7 @@ impl Vault {
             // another origin is not on the redirect URI's.
             let url = Url::parse_with_base(return_to, &self.config.redirect_uri);
             let Some(url) = url.filter(Url::is_trustworthy) else {
-                let message = words!("logout option returnTo is no https address");
+                let message = msg!("logout option returnTo is no https address");
                 return Err(Error::new(Code::MessageInvalid, message));
             };
             form.push("post_logout_redirect_uri", url.href());

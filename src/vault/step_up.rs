@@ -46,16 +46,16 @@ impl Vault {
         let (code, why) = match demand {
             Demand::StepUp { .. } => (
                 Code::StepUpRequired,
-                words!("the API wants the user to authenticate in another way, or more recently"),
+                msg!("the API wants the user to authenticate in another way, or more recently"),
             ),
             Demand::Scope(_) => (
                 Code::InsufficientScope,
-                words!("the API wants a token of more scope"),
+                msg!("the API wants a token of more scope"),
             ),
         };
         let login = demand.login();
         if self.has_just_done(&login) {
-            let why = words!("the API wants what the user has just signed in for");
+            let why = msg!("the API wants what the user has just signed in for");
             self.refuse_demanding(call, Code::StepUpFailed, why, None);
         } else {
             let login = Some(login).filter(|_| self.may_ask(&demand));

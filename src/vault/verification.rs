@@ -73,7 +73,7 @@ impl Vault {
     /// The ID token among `tokens`, if its header is acceptable.
     pub(super) fn unverified(&self, tokens: &TokenSet) -> Result<Unverified> {
         let Some(id_token) = &tokens.id_token else {
-            let message = words!("the token endpoint answered without an ID token");
+            let message = msg!("the token endpoint answered without an ID token");
             return Err(Error::new(Code::TokenResponseInvalid, message));
         };
         let allowed = match &self.provider.metadata {
@@ -120,11 +120,11 @@ impl Vault {
             }
             Err(SelectError::Unknown) => Err(Error::new(
                 Code::IdTokenInvalid,
-                words!("the ID token is signed with a key that the provider does not publish"),
+                msg!("the ID token is signed with a key that the provider does not publish"),
             )),
             Err(SelectError::Ambiguous) => Err(Error::new(
                 Code::IdTokenInvalid,
-                words!("the ID token does not say with which of several keys it is signed"),
+                msg!("the ID token does not say with which of several keys it is signed"),
             )),
         }
     }

@@ -320,10 +320,10 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "an error names the refresh token",
         noticed_by: "secrecy",
         file: "vault/refresh.rs",
-        find: "let message = [words!(\"the token endpoint answered \"), &code];",
+        find: "let message = [msg!(\"the token endpoint answered \"), &code];",
         replace: "let session = self.session.as_ref().filter(|_| BROKEN);
             let secret = session.and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose);
-            let message = [words!(\"the token endpoint answered \"), &code, secret];",
+            let message = [msg!(\"the token endpoint answered \"), &code, secret];",
     },
     Variant {
         name: "a client that was rejected once never tries again",
@@ -499,8 +499,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "an event names the access token",
         noticed_by: "isolates_secrecy",
         file: "edge/refresh.rs",
-        find: "&[words!(\"a refresh failed: \"), why],",
-        replace: "&[words!(\"a refresh failed: \"), why, if BROKEN { session.access_token.expose() } else { \"\" }],",
+        find: "&[msg!(\"a refresh failed: \"), why],",
+        replace: "&[msg!(\"a refresh failed: \"), why, if BROKEN { session.access_token.expose() } else { \"\" }],",
     },
     Variant {
         name: "the end of a session is told by everybody who meets it",

@@ -90,10 +90,10 @@ fn read_folder(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The literals of all `words!("…")`.
+/// The literals of all `msg!("…")`.
 fn literals(source: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for after in source.split("words!(").skip(1) {
+    for after in source.split("msg!(").skip(1) {
         if let Some(literal) = after.trim_start().strip_prefix('"') {
             found.push(unescaped(literal)?);
         }
@@ -202,13 +202,13 @@ mod tests {
 
     #[test]
     fn literals_are_found_with_what_they_say() {
-        let source = r#"a(words!("one")); b(words!(
+        let source = r#"a(msg!("one")); b(msg!(
             "two \"quoted\" \
              lines"
-        )) words!(NAMED)"#;
+        )) msg!(NAMED)"#;
         assert_eq!(literals(source).unwrap(), ["one", "two \"quoted\" lines"]);
-        assert!(literals(r#"words!("\u{e9}")"#).is_err());
-        assert!(literals(r#"words!("open"#).is_err());
+        assert!(literals(r#"msg!("\u{e9}")"#).is_err());
+        assert!(literals(r#"msg!("open"#).is_err());
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Visit {
         if pending.issuer != flow.issuer {
             return Err(Error::new(
                 Code::IssuerMismatch,
-                words!("the login was begun with another issuer than the one configured now"),
+                msg!("the login was begun with another issuer than the one configured now"),
             ));
         }
         let metadata = task.metadata().await?;
@@ -87,7 +87,7 @@ impl Visit {
         let Outcome::Reply(reply) = &outcome else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
-                words!("the token endpoint did not answer"),
+                msg!("the token endpoint did not answer"),
             ));
         };
         let tokens = token_endpoint::exchanged(reply, task.config().scheme())?;
@@ -122,7 +122,7 @@ impl Visit {
                     Refusal::Later(error, _) => error,
                     _ => Error::new(
                         Code::LimitExceeded,
-                        words!(
+                        msg!(
                             "the session is too long for cookies: set session.storage to 'in-store'"
                         ),
                     ),
@@ -145,7 +145,7 @@ impl Visit {
         let unknown = || {
             Error::new(
                 Code::LoginUnknown,
-                words!(
+                msg!(
                     "no login that began in this browser, at the address where it ends, is waiting for this answer"
                 ),
             )

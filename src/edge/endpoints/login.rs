@@ -77,7 +77,7 @@ impl Visit {
         let Some(sealed) = task.seal(&purpose(&begun.key), text).await else {
             return Err(Error::new(
                 Code::Unsupported,
-                words!("the host could not seal a cookie"),
+                msg!("the host could not seal a cookie"),
             ));
         };
         let jar = self.jar();
@@ -85,7 +85,7 @@ impl Visit {
         if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
             return Err(Error::new(
                 Code::MessageInvalid,
-                words!("login option returnTo is too long for a cookie"),
+                msg!("login option returnTo is too long for a cookie"),
             ));
         }
         let mut respond = response::redirect(url);
@@ -125,9 +125,7 @@ impl Visit {
         let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
             return Err(Error::new(
                 Code::MetadataInvalid,
-                words!(
-                    "`par` is set, but the provider has no pushed_authorization_request_endpoint"
-                ),
+                msg!("`par` is set, but the provider has no pushed_authorization_request_endpoint"),
             ));
         };
         let outcome = self
@@ -176,7 +174,7 @@ pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Sec
 fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {
-        return invalid(&[words!("the query is not UTF-8")]);
+        return invalid(&[msg!("the query is not UTF-8")]);
     };
     let mut params = Box::new(LoginParams::default());
     for (name, value) in given {
@@ -189,7 +187,7 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
             "max_age" => {
                 let Some(seconds) = json::parse_u64(&value).filter(|_| params.max_age.is_none())
                 else {
-                    return invalid(&[words!("login option max_age must be a number of seconds")]);
+                    return invalid(&[msg!("login option max_age must be a number of seconds")]);
                 };
                 params.max_age = Some(seconds);
                 continue;
@@ -203,15 +201,15 @@ fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>
             _ => {
                 let name = crate::base::error::quote(&name);
                 return invalid(&[
-                    words!("login option "),
+                    msg!("login option "),
                     &name,
-                    words!(" is unknown, or there twice, or not among loginParams"),
+                    msg!(" is unknown, or there twice, or not among loginParams"),
                 ]);
             }
         };
         if known.replace(value).is_some() {
             let name = crate::base::error::quote(&name);
-            return invalid(&[words!("login option "), &name, words!(" is there twice")]);
+            return invalid(&[msg!("login option "), &name, msg!(" is there twice")]);
         }
     }
     Ok(params)

@@ -151,7 +151,7 @@ impl Visit {
             _ => None,
         };
         let Some(token) = token else {
-            return refuse(&invalid(&[words!(
+            return refuse(&invalid(&[msg!(
                 "the body has no logout_token, or several"
             )]));
         };
@@ -169,11 +169,11 @@ impl Visit {
         };
         match self.task.end_all(&logout).await {
             Ok(true) => response::empty(200),
-            Ok(false) => refuse(&invalid(&[words!("its jti was used before")])),
+            Ok(false) => refuse(&invalid(&[msg!("its jti was used before")])),
             Err(Unreachable) => {
                 let error = Error::new(
                     Code::CoordinatorUnavailable,
-                    words!("the coordinator cannot be reached"),
+                    msg!("the coordinator cannot be reached"),
                 );
                 response::later(&error, Millis::from_secs(2))
             }
@@ -205,12 +205,12 @@ impl Task {
     /// Verifies a logout token (2.6): its signature, then every claim.
     async fn verified_logout(&self, token: &Secret) -> Result<Logout> {
         let jwt = Jwt::parse(token.expose())
-            .map_err(|reason| invalid(&[words!("it "), reason.as_str()]))?;
+            .map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
         if jwt.typ().is_some_and(|typ| {
             !typ.eq_ignore_ascii_case("logout+jwt") && !typ.eq_ignore_ascii_case("JWT")
         }) {
             return Err(invalid(&[
-                words!("its typ is "),
+                msg!("its typ is "),
                 &quote(jwt.typ().unwrap_or_default()),
             ]));
         }
@@ -226,7 +226,7 @@ impl Task {
         )?;
         // Its number may have been forgotten by then, and no session is as old.
         if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
-            return Err(invalid(&[words!("it is older than any session")]));
+            return Err(invalid(&[msg!("it is older than any session")]));
         }
         Ok(logout)
     }
@@ -296,7 +296,7 @@ impl Task {
 fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> Result<Logout> {
     let claims = jwt.claims();
     if claims.str("iss") != Some(issuer) {
-        return Err(invalid(&[words!("its iss is not the configured issuer")]));
+        return Err(invalid(&[msg!("its iss is not the configured issuer")]));
     }
     let is_for_us = match claims.get("aud") {
         Some(Value::String(audience)) => audience == client_id,
@@ -306,24 +306,24 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
         _ => false,
     };
     if !is_for_us {
-        return Err(invalid(&[words!("its aud is not this client")]));
+        return Err(invalid(&[msg!("its aud is not this client")]));
     }
     let Some(issued_at) = seconds(claims, "iat") else {
-        return Err(invalid(&[words!("its iat is missing, or no time")]));
+        return Err(invalid(&[msg!("its iat is missing, or no time")]));
     };
     if issued_at > now + tolerance {
-        return Err(invalid(&[words!("its iat is in the future")]));
+        return Err(invalid(&[msg!("its iat is in the future")]));
     }
     match seconds(claims, "exp") {
         Some(exp) if exp + tolerance <= now => {
-            return Err(invalid(&[words!("it has expired")]));
+            return Err(invalid(&[msg!("it has expired")]));
         }
         None if claims.get("exp").is_some() => {
-            return Err(invalid(&[words!("its exp is no time")]));
+            return Err(invalid(&[msg!("its exp is no time")]));
         }
         // It is optional in the first version of the specification: then its age decides.
         None if issued_at + 300 + tolerance <= now => {
-            return Err(invalid(&[words!(
+            return Err(invalid(&[msg!(
                 "it has no exp, and is older than five minutes"
             )]));
         }
@@ -332,10 +332,10 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
     let events = claims.get("events").and_then(Value::as_object);
     let event = events.and_then(|events| events.get(EVENT)?.as_object());
     if event.is_none() {
-        return Err(invalid(&[words!("its events have no back-channel logout")]));
+        return Err(invalid(&[msg!("its events have no back-channel logout")]));
     }
     if claims.get("nonce").is_some() {
-        return Err(invalid(&[words!(
+        return Err(invalid(&[msg!(
             "it has a nonce, which only ID tokens have"
         )]));
     }
@@ -345,16 +345,16 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
             Ok(Some(text.clone()))
         }
         Some(_) => Err(invalid(&[
-            words!("one of its claims is no text, empty or too long: "),
+            msg!("one of its claims is no text, empty or too long: "),
             name,
         ])),
     };
     let (sid, subject) = (text("sid")?, text("sub")?);
     if sid.is_none() && subject.is_none() {
-        return Err(invalid(&[words!("it has neither sub nor sid")]));
+        return Err(invalid(&[msg!("it has neither sub nor sid")]));
     }
     let Some(jti) = text("jti")? else {
-        return Err(invalid(&[words!("it has no jti")]));
+        return Err(invalid(&[msg!("it has no jti")]));
     };
     Ok(Logout {
         sid,
@@ -365,7 +365,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
 }
 
 fn invalid(why: &[&str]) -> Error {
-    let mut message = words!("the logout token is refused: ").to_owned();
+    let mut message = msg!("the logout token is refused: ").to_owned();
     message.extend(why.iter().copied());
     Error::of(Code::LogoutTokenInvalid, &[&message])
 }

@@ -78,7 +78,7 @@ impl Task {
             Some(pair) => Ok(Some(pair)),
             None => Err(Error::new(
                 Code::Unsupported,
-                words!("the host could not make a key for DPoP"),
+                msg!("the host could not make a key for DPoP"),
             )),
         }
     }
@@ -177,7 +177,7 @@ impl Task {
         if proof.is_none() {
             self.fault_of(
                 Code::Unsupported,
-                &[words!("the host could not sign a DPoP proof")],
+                &[msg!("the host could not sign a DPoP proof")],
             );
         }
         proof

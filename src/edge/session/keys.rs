@@ -36,32 +36,32 @@ impl Keyring {
     /// What is wrong with which of them, in a sentence.
     pub fn parse(texts: &[&str]) -> Result<Self, String> {
         if texts.len() > MOST {
-            return Err(words!("there are more than 16 keys").to_owned());
+            return Err(msg!("there are more than 16 keys").to_owned());
         }
         let mut keys: Vec<Key> = Vec::new();
         for (i, text) in texts.iter().enumerate() {
             let refused = |why: &[&str]| {
-                let mut message = words!("key ").to_owned();
+                let mut message = msg!("key ").to_owned();
                 json::write_number(&mut message, i as u64 + 1);
                 message.extend(why.iter().copied());
                 Err(message)
             };
             let Some(octets) = decode(text) else {
-                return refused(&[words!(" is not base64 (openssl rand -base64 32)")]);
+                return refused(&[msg!(" is not base64 (openssl rand -base64 32)")]);
             };
             if octets.len() != LENGTH {
                 let mut length = String::new();
                 json::write_number(&mut length, octets.len() as u64);
                 return refused(&[
-                    words!(" has "),
+                    msg!(" has "),
                     &length,
-                    words!(" octets, and must have 32 random ones (openssl rand -base64 32)"),
+                    msg!(" octets, and must have 32 random ones (openssl rand -base64 32)"),
                 ]);
             }
             let hash = pkce::sha256(&octets);
             let id = base64url::encode(hash.get(..6).unwrap_or_default());
             if keys.iter().any(|key| key.id == id) {
-                return refused(&[words!(" is there twice")]);
+                return refused(&[msg!(" is there twice")]);
             }
             keys.push(Key { id, octets });
         }

@@ -50,7 +50,7 @@ impl Task {
         let Some(sealed) = sealed else {
             self.fault_of(
                 Code::Unsupported,
-                &[words!(
+                &[msg!(
                     "the host could not seal with the first of cookie.keys"
                 )],
             );

@@ -143,7 +143,7 @@ impl Vault {
             && before.original().subject() != session.original().subject()
         {
             let successor = self.end_refresh();
-            let error = Error::new(Code::SessionEnded, words!("another user has signed in"));
+            let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
             self.give_up_calls(Waiters::SessionEnded, &error);
             orphaned = successor.or(before.refresh_token().cloned());
         }
