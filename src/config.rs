@@ -18,7 +18,7 @@ use crate::base::strings;
 use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
-use crate::egress::policy::Rules;
+use crate::egress::policy::EgressPolicy;
 #[cfg(feature = "extended")]
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata::Metadata;
@@ -132,7 +132,7 @@ pub struct Config {
     /// The scopes to ask for, separated by single spaces (RFC 6749 3.3).
     pub scope: String,
     /// What may be called with an access token.
-    pub rules: Rules,
+    pub rules: EgressPolicy,
     /// How long a session may last.
     pub limits: Limits,
     /// Whether sessions are kept, sealed, in a store that vaults share.
@@ -310,7 +310,7 @@ impl Config {
     #[must_use]
     pub fn may_ask(&self, scope: &str) -> bool {
         let more = &self.flows.login_scopes;
-        strings::has_word(&self.scope, scope) || more.iter().any(|one| one == scope)
+        strings::contains_word(&self.scope, scope) || more.iter().any(|one| one == scope)
     }
 }
 
@@ -353,11 +353,11 @@ impl<'a> Options<'a> {
 
     fn refuse_unknown(&self, known: &str, more: &str) {
         for (name, _value) in self.object.iter() {
-            if strings::has_word(known, name) || strings::has_word(more, name) {
+            if strings::contains_word(known, name) || strings::contains_word(more, name) {
                 continue;
             }
             #[cfg(not(feature = "extended"))]
-            if matches!(_value, Value::Bool(false)) && strings::has_word(SWITCHES, name) {
+            if matches!(_value, Value::Bool(false)) && strings::contains_word(SWITCHES, name) {
                 continue;
             }
             #[cfg(feature = "extended")]
@@ -379,8 +379,7 @@ impl<'a> Options<'a> {
             if cfg!(feature = "interned-messages") {
                 // pkg/src/page/error-messages.ts looks for the option that was meant.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
-            } else if let Some(meant) =
-                strings::pieces(&known, b' ').find(|one| is_close(one, name))
+            } else if let Some(meant) = strings::split(&known, b' ').find(|one| is_close(one, name))
             {
                 let why = "there is no such option (did you mean `";
                 self.record(&["`", self.path, name, "`: ", why, meant, "`?)"]);
@@ -405,7 +404,7 @@ impl<'a> Options<'a> {
     pub(crate) fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
         let mut texts = Vec::new();
         let Some(value) = self.object.get(name) else {
-            for text in strings::pieces(default, b' ') {
+            for text in strings::split(default, b' ') {
                 texts.push(text.to_owned());
             }
             return texts;
@@ -457,7 +456,7 @@ impl<'a> Options<'a> {
         let mut said = String::new();
         if let Some(value) = self.object.get(name) {
             value.write(&mut said);
-            if !strings::has_word(known, &said) {
+            if !strings::contains_word(known, &said) {
                 let why = [msg!("it must be one of: "), known].concat();
                 self.refuse(name, &why);
             }
@@ -532,10 +531,10 @@ impl<'a> Options<'a> {
         const WHY: &str =
             msg!("it must be a string of scopes separated by single spaces, with `openid`");
         let scope = self.text("scope", WHY);
-        if !strings::pieces(scope, b' ').all(is_scope_token) {
+        if !strings::split(scope, b' ').all(is_scope_token) {
             self.refuse("scope", WHY);
         }
-        if !strings::has_word(scope, "openid") {
+        if !strings::contains_word(scope, "openid") {
             self.refuse(
                 "scope",
                 msg!("it must contain `openid`: without it there is no ID token that says who the user is"),
@@ -586,7 +585,7 @@ impl<'a> Options<'a> {
         );
         let mut claims = Vec::new();
         for claim in named {
-            if strings::has_word(PROTOCOL_CLAIMS, &claim) {
+            if strings::contains_word(PROTOCOL_CLAIMS, &claim) {
                 let why = msg!("nonce, at_hash, c_hash and s_hash stay in the vault");
                 self.refuse("claims", why);
             }
@@ -665,7 +664,7 @@ impl<'a> Options<'a> {
         let params = self.nested("authorizationParams", "authorizationParams.", WHY);
         let mut form = Form::new();
         for (name, _) in params.object.iter() {
-            if strings::has_word(PROTOCOL_PARAMS, name)
+            if strings::contains_word(PROTOCOL_PARAMS, name)
                 || cfg!(feature = "extended") && name == "dpop_jkt"
             {
                 params.refuse(name, msg!("the flow sets this parameter itself"));
@@ -763,7 +762,7 @@ mod tests {
             let changes = ["{", apis, ",", &session, "}"].concat();
             let url = ["https://app.example.com", path].concat();
             let rules = configured(&changes).unwrap().rules;
-            rules.decide(&url, "GET").map(drop).map_err(|e| e.code())
+            rules.authorize(&url, "GET").map(drop).map_err(|e| e.code())
         };
         let refused = Err(Code::UrlNotAllowed);
         assert_eq!(call("escrow", "/assets/auth.worker.js"), refused);
@@ -1017,8 +1016,8 @@ mod tests {
     #[test]
     fn larger_modules_options_are_documented() {
         let mut options = vec!["session.persist".to_owned()];
-        options.extend(strings::pieces(MORE_OPTIONS, b' ').map(str::to_owned));
-        let of_rules = strings::pieces(MORE_RULE_OPTIONS, b' ');
+        options.extend(strings::split(MORE_OPTIONS, b' ').map(str::to_owned));
+        let of_rules = strings::split(MORE_RULE_OPTIONS, b' ');
         options.extend(of_rules.map(|option| ["apis[].", option].concat()));
         let mut documented = documented();
         documented.sort_unstable();

@@ -11,7 +11,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{self, Writer};
 use crate::config::{Config, Limits};
-use crate::egress::policy::Which;
+use crate::egress::policy::TokenSelector;
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
@@ -188,7 +188,7 @@ const MAX_SEARCHED: usize = 8;
 /// takes it until it expires.
 #[derive(Clone, Debug)]
 struct Former {
-    of: Which,
+    of: TokenSelector,
     access_token: Secret,
     expires_in: Millis,
     requested: Instant,
@@ -310,7 +310,7 @@ impl Session {
             #[cfg(feature = "extended")]
             of: None,
             #[cfg(not(feature = "extended"))]
-            of: Which,
+            of: TokenSelector,
             access_token: self.tokens.access_token.clone(),
             expires_in: self.lifetime(),
             requested: self.requested,
@@ -331,7 +331,7 @@ impl Session {
     /// The access tokens that a response to a request with the token for `which` is searched for: that one, the one
     /// before it, and likewise those of other targets, the latest first. All of them may be valid. At most eight.
     #[must_use]
-    pub fn tokens_to_search(&self, which: Which, now: &Instant) -> Vec<Secret> {
+    pub fn tokens_to_search(&self, which: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
         self.push_tokens_to_search(which, now, &mut tokens);
         #[cfg(feature = "extended")]
@@ -349,7 +349,7 @@ impl Session {
         tokens
     }
 
-    fn push_tokens_to_search(&self, which: Which, now: &Instant, tokens: &mut Vec<Secret>) {
+    fn push_tokens_to_search(&self, which: TokenSelector, now: &Instant, tokens: &mut Vec<Secret>) {
         if let Some(token) = self.access_token_of(which, now) {
             tokens.push(token.clone());
         }
@@ -410,7 +410,7 @@ impl Session {
     /// The access token for this target, unless it has expired or was never issued.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub fn access_token_of(&self, which: Which, now: &Instant) -> Option<&Secret> {
+    pub fn access_token_of(&self, which: TokenSelector, now: &Instant) -> Option<&Secret> {
         let Some(target) = which else {
             return self.access_token(now);
         };
@@ -421,7 +421,7 @@ impl Session {
     /// The access token for this target, whatever its age, if one was ever issued.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub fn latest_access_token_of(&self, which: Which) -> Option<&Secret> {
+    pub fn latest_access_token_of(&self, which: TokenSelector) -> Option<&Secret> {
         match which {
             None => Some(self.latest_access_token()),
             Some(target) => Some(&self.other(target)?.access_token),
@@ -431,7 +431,7 @@ impl Session {
     /// Whether it is time to get a new access token for this target.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub fn is_stale_of(&self, which: Which, now: &Instant) -> bool {
+    pub fn is_stale_of(&self, which: TokenSelector, now: &Instant) -> bool {
         let Some(target) = which else {
             return self.is_stale(now);
         };
@@ -444,7 +444,7 @@ impl Session {
     /// The generation in which the access token for this target was issued; 0 before there was one.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub fn issued(&self, which: Which) -> u64 {
+    pub fn issued(&self, which: TokenSelector) -> u64 {
         match which {
             None => self.issued,
             Some(target) => self.other(target).map_or(0, |other| other.issued),
@@ -454,28 +454,28 @@ impl Session {
     /// The access token, unless it has expired.
     #[cfg(not(feature = "extended"))]
     #[must_use]
-    pub fn access_token_of(&self, _: Which, now: &Instant) -> Option<&Secret> {
+    pub fn access_token_of(&self, _: TokenSelector, now: &Instant) -> Option<&Secret> {
         self.access_token(now)
     }
 
     /// The access token, whatever its age.
     #[cfg(not(feature = "extended"))]
     #[must_use]
-    pub const fn latest_access_token_of(&self, _: Which) -> Option<&Secret> {
+    pub const fn latest_access_token_of(&self, _: TokenSelector) -> Option<&Secret> {
         Some(self.latest_access_token())
     }
 
     /// Whether it is time to get a new access token.
     #[cfg(not(feature = "extended"))]
     #[must_use]
-    pub fn is_stale_of(&self, _: Which, now: &Instant) -> bool {
+    pub fn is_stale_of(&self, _: TokenSelector, now: &Instant) -> bool {
         self.is_stale(now)
     }
 
     /// The generation in which the access token was issued.
     #[cfg(not(feature = "extended"))]
     #[must_use]
-    pub const fn issued(&self, _: Which) -> u64 {
+    pub const fn issued(&self, _: TokenSelector) -> u64 {
         self.generation
     }
 
@@ -817,7 +817,7 @@ mod tests {
         session.started.elapsed(&at(0)).as_secs()
     }
 
-    fn searched(session: &Session, which: Which, now: &Instant) -> Vec<String> {
+    fn searched(session: &Session, which: TokenSelector, now: &Instant) -> Vec<String> {
         let tokens = session.tokens_to_search(which, now);
         tokens.iter().map(|t| t.expose().to_owned()).collect()
     }

@@ -7,17 +7,17 @@
 
 use strongroom::codec::json::{Object, Value};
 use strongroom::codec::url::Url;
-use strongroom::egress::policy::{Rule, Rules};
+use strongroom::egress::policy::{EgressPolicy, Rule};
 
 fn table() -> Value {
     Value::parse(include_str!("vectors/egress.json")).unwrap()
 }
 
-fn rules(table: &Object) -> Rules {
+fn rules(table: &Object) -> EgressPolicy {
     let rule = table.get("rule").and_then(Value::as_object).unwrap();
     let methods: Vec<String> = strings(rule.get("methods").unwrap());
     let prefix = Url::parse(rule.str("prefix").unwrap()).unwrap();
-    Rules::new(vec![Rule::new(prefix, methods).unwrap()])
+    EgressPolicy::new(vec![Rule::new(prefix, methods).unwrap()])
 }
 
 fn strings(value: &Value) -> Vec<String> {
@@ -44,7 +44,7 @@ fn urls() {
     let rows = rows(table, "urls", "url");
     assert_eq!(rows.len(), 65);
     for (url, allowed) in rows {
-        assert_eq!(rules.decide(url, "GET").is_ok(), allowed, "{url:?}");
+        assert_eq!(rules.authorize(url, "GET").is_ok(), allowed, "{url:?}");
     }
 }
 
@@ -54,7 +54,7 @@ fn methods() {
     let table = table.as_object().unwrap();
     let rules = rules(table);
     for (method, allowed) in rows(table, "methods", "method") {
-        let decision = rules.decide("https://api.example.com/v1/a", method);
+        let decision = rules.authorize("https://api.example.com/v1/a", method);
         assert_eq!(decision.is_ok(), allowed, "{method:?}");
     }
 }

@@ -35,7 +35,7 @@ macro_rules! codes {
                     Ok(text) => text,
                     Err(_) => unreachable!(),
                 };
-                strings::pieces(JOINED, b' ').nth(self as usize).unwrap_or_default()
+                strings::split(JOINED, b' ').nth(self as usize).unwrap_or_default()
             }
 
             /// What the reader of the error should do.

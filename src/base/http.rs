@@ -71,7 +71,7 @@ impl HttpReply {
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
-        let (essence, _) = strings::cut(content_type, b';');
+        let (essence, _) = strings::split_once(content_type, b';');
         let essence = essence.trim_ascii().to_ascii_lowercase();
         let is_json = essence == "application/json"
             || (essence.starts_with("application/") && essence.ends_with("+json"));
@@ -89,7 +89,7 @@ pub(crate) fn is_token(name: &str) -> bool {
 }
 
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || strings::is_one_of(b"!#$%&'*+-.^_`|~", byte)
+    byte.is_ascii_alphanumeric() || strings::contains_byte(b"!#$%&'*+-.^_`|~", byte)
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Edge {
         octets: Vec<u8>,
     ) -> String {
         let reply = match kind {
-            OPENED => Reply::Opened(strings::from_octets(octets).map(Secret::new)),
+            OPENED => Reply::Opened(strings::from_utf8(octets).map(Secret::new)),
             SEALED => Reply::Sealed(octets),
             SIGNED => Reply::Signed(octets),
             _ => Reply::Failed,
@@ -315,7 +315,7 @@ fn instant(monotonic: f64, wall: f64) -> Instant {
 }
 
 fn read_request(text: &str) -> Request {
-    let mut lines = strings::pieces(text, b'\n');
+    let mut lines = strings::split(text, b'\n');
     let mut line = || {
         lines
             .next()
@@ -394,7 +394,7 @@ fn read_entries(text: &str) -> Option<Vec<Option<Entry>>> {
 
 /// A line of JSON for the head, and the body behind it.
 fn read_sent(text: &str) -> Option<HttpReply> {
-    let (head, body) = strings::cut(text, b'\n');
+    let (head, body) = strings::split_once(text, b'\n');
     let value = Value::parse(head).ok()?;
     let head = value.as_object()?;
     Some(HttpReply {
@@ -430,7 +430,7 @@ impl Guard {
     /// For the token in this header field `Authorization`, unless that is too short to be looked for.
     #[must_use]
     pub fn for_authorization(authorization: &str) -> Option<Self> {
-        let (_, token) = strings::cut(authorization, b' ');
+        let (_, token) = strings::split_once(authorization, b' ');
         crate::egress::token_reflection::Guard::new(token?).map(Self)
     }
 

@@ -314,8 +314,8 @@ fn is_closed(socket: &JsValue) -> bool {
 
 /// Scheme and host, with the slashes between them. The platform has parsed the URL, so its first slashes are those.
 fn origin_of(url: &str) -> Option<&str> {
-    let host = strings::cut(url, b'/').0.len() + 2;
-    let path = strings::cut(url.get(host..)?, b'/').0;
+    let host = strings::split_once(url, b'/').0.len() + 2;
+    let path = strings::split_once(url.get(host..)?, b'/').0;
     url.get(..host + path.len())
 }
 

@@ -462,5 +462,5 @@ fn unsealed(plain: &JsValue) -> Option<Secret> {
     let mut octets = vec![0; platform::byte_length(plain)];
     platform::copy_octets(&mut octets, &view);
     platform::wipe(&view);
-    strings::from_octets(octets).map(Secret::new)
+    strings::from_utf8(octets).map(Secret::new)
 }

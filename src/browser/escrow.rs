@@ -59,8 +59,8 @@ impl Escrow {
     pub(super) fn new(scope: &JsValue) -> Self {
         let href =
             platform::get_text(&platform::get(scope, "location"), "href").unwrap_or_default();
-        let address = strings::cut(&href, b'#').0;
-        let (_, query) = strings::cut(address, b'?');
+        let address = strings::split_once(&href, b'#').0;
+        let (_, query) = strings::split_once(address, b'?');
         let mark = if query.is_some() { "&" } else { "?" };
         Self {
             address: [address, mark, MARK].concat(),

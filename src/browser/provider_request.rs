@@ -198,7 +198,7 @@ impl Answer {
         if piece.is_undefined() {
             // Without a body, too, if it is not UTF-8.
             let octets = core::mem::take(&mut self.octets);
-            self.reply.body = strings::from_octets(octets).map(Secret::new);
+            self.reply.body = strings::from_utf8(octets).map(Secret::new);
             return true;
         }
         let length = self.octets.len();

@@ -79,8 +79,8 @@ fn encode(out: &mut String, text: &str) {
 #[must_use]
 pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();
-    for pair in strings::pieces(query, b'&') {
-        let (name, value) = strings::cut(pair, b'=');
+    for pair in strings::split(query, b'&') {
+        let (name, value) = strings::split_once(pair, b'=');
         if !pair.is_empty() {
             parameters.push((decode(name)?, decode(value.unwrap_or_default())?));
         }
@@ -94,7 +94,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     loop {
         rest = match rest {
-            [] => return strings::from_octets(out),
+            [] => return strings::from_utf8(out),
             [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 out.push(hex_digit(*high) << 4 | hex_digit(*low));
                 tail
@@ -113,7 +113,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
 
 /// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
 pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
-    let separator = match strings::cut(endpoint, b'?').1 {
+    let separator = match strings::split_once(endpoint, b'?').1 {
         None => "?",
         Some("") => "",
         Some(_) => "&",

@@ -5,7 +5,7 @@ use super::{MORE_RULE_OPTIONS, NOT_HTTPS, Options, RULE_OPTIONS};
 use crate::base::http::is_token;
 use crate::codec::json::{self, Value};
 use crate::codec::url::Url;
-use crate::egress::policy::{Rule, RuleFault, Rules};
+use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 #[cfg(feature = "extended")]
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
@@ -17,7 +17,12 @@ use crate::oauth::resource_indicators::{Target, is_audience, is_narrower, is_res
 use crate::prelude::*;
 
 impl<'a> Options<'a> {
-    pub(super) fn rules(&self, base: &Url, issuer: &str, metadata: Option<&Metadata>) -> Rules {
+    pub(super) fn rules(
+        &self,
+        base: &Url,
+        issuer: &str,
+        metadata: Option<&Metadata>,
+    ) -> EgressPolicy {
         const WHY: &str =
             msg!("it must be an array of rules such as [{ url: 'https://api.example.com/v1/' }]");
         const RULE_WHY: &str =
@@ -28,7 +33,7 @@ impl<'a> Options<'a> {
         let items = self.object.get("apis").and_then(Value::as_array);
         let Some(items) = items.filter(|items| items.len() <= 100) else {
             self.refuse("apis", WHY);
-            return Rules::default();
+            return EgressPolicy::default();
         };
         let mut option = String::new();
         for (i, item) in items.iter().enumerate() {
@@ -59,7 +64,7 @@ impl<'a> Options<'a> {
                 rules.push(rule);
             }
         }
-        let rules = Rules::new(rules);
+        let rules = EgressPolicy::new(rules);
         #[cfg(feature = "extended")]
         let rules = rules.with_targets(targets);
         self.refuse_rules_over_provider(&rules, issuer, metadata);
@@ -293,14 +298,19 @@ impl<'a> Options<'a> {
 
     /// A rule over the authorization server would let a page send requests to its endpoints, with a
     /// token and with the vault's origin.
-    fn refuse_rules_over_provider(&self, rules: &Rules, issuer: &str, metadata: Option<&Metadata>) {
+    fn refuse_rules_over_provider(
+        &self,
+        rules: &EgressPolicy,
+        issuer: &str,
+        metadata: Option<&Metadata>,
+    ) {
         let discovery = metadata::discovery_url(issuer);
         let mut own = metadata.map(Metadata::endpoints).unwrap_or_default();
         own.push(issuer);
         own.push(&discovery);
         for text in own {
             let url = Url::parse(text);
-            if let Some(rule) = url.as_ref().and_then(|url| rules.covering(url)) {
+            if let Some(rule) = url.as_ref().and_then(|url| rules.rule_for(url)) {
                 self.record(&[
                     msg!("`apis` has the rule "),
                     rule.url().href(),
@@ -394,7 +404,9 @@ mod tests {
     fn a_rule_that_caches_searches_nothing() {
         let rule = |options: &str| {
             let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
-            let allowed = configured(&rule)?.rules.decide("https://a.test/x", "GET")?;
+            let allowed = configured(&rule)?
+                .rules
+                .authorize("https://a.test/x", "GET")?;
             Ok::<_, Error>((allowed.caches(), allowed.reflection()))
         };
         for (options, caches, reflection) in [
@@ -470,7 +482,7 @@ mod tests {
             ]}"#,
         );
         let rules = config.unwrap().rules;
-        let which = |url| rules.decide(url, "GET").unwrap().which();
+        let which = |url| rules.authorize(url, "GET").unwrap().token_selector();
         assert_eq!(which("https://a.test/"), which("https://c.test/"));
         assert_eq!(which("https://b.test/"), Some(1));
         assert_eq!(which("https://e.test/"), Some(3));
@@ -506,7 +518,12 @@ mod tests {
             ]}"#,
         );
         let rules = config.unwrap().rules;
-        let which = |method| rules.decide("https://a.test/x/y", method).unwrap().which();
+        let which = |method| {
+            rules
+                .authorize("https://a.test/x/y", method)
+                .unwrap()
+                .token_selector()
+        };
         assert_eq!((which("POST"), which("GET")), (Some(0), Some(1)));
     }
 }

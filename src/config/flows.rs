@@ -94,7 +94,7 @@ impl Options<'_> {
             self.refuse(OPTION, WHY);
         }
         for name in &names {
-            if strings::has_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
+            if strings::contains_word(PROTOCOL_PARAMS, name) || name == "dpop_jkt" {
                 let why =
                     msg!("the flow sets one of these itself, or login() has an option for it");
                 self.refuse(OPTION, why);

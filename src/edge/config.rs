@@ -12,7 +12,7 @@ use crate::codec::json::{self, Object, Value};
 use crate::codec::url::Url;
 use crate::config::{self, Limits, Options, fault};
 use crate::edge::session::keys::Keyring;
-use crate::egress::policy::{Rule, RuleFault, Rules};
+use crate::egress::policy::{EgressPolicy, Rule, RuleFault};
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
@@ -96,7 +96,7 @@ pub struct Route {
     /// The methods that are sent on.
     pub methods: Vec<String>,
     /// The rule for what is sent there.
-    pub rules: Rules,
+    pub rules: EgressPolicy,
     /// How much of answers is searched for the token.
     pub reflection: Scope,
     /// Exceptions from the list of headers that are removed.
@@ -219,7 +219,7 @@ impl Config {
                     Some(_) => options.scope(),
                     None => DEFAULT_SCOPE.to_owned(),
                 },
-                rules: Rules::new(Vec::new()),
+                rules: EgressPolicy::new(Vec::new()),
                 limits: limits(&session),
                 keeps: false,
                 is_escrowed: false,
@@ -353,7 +353,7 @@ fn keys(cookie: &Options<'_>) -> Keyring {
         "it must have at least one key: 32 random octets in base64 (openssl rand -base64 32); the first seals, all of them open"
     );
     let texts = match cookie.object.get("keys") {
-        Some(Value::String(text)) => strings::words_of(text),
+        Some(Value::String(text)) => strings::split_list(text),
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
@@ -404,7 +404,7 @@ fn origin(options: &Options<'_>) -> Option<String> {
 
 /// Returns true if one of these bytes is in `text`.
 fn has_one_of(text: &str, bytes: &[u8]) -> bool {
-    text.bytes().any(|byte| strings::is_one_of(bytes, byte))
+    text.bytes().any(|byte| strings::contains_byte(bytes, byte))
 }
 
 /// Returns true if `text` is one or more characters of VSCHAR (RFC 6749 A).
@@ -531,7 +531,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
         prefix: prefix.to_owned(),
         upstream,
         methods,
-        rules: Rules::new(vec![rule]),
+        rules: EgressPolicy::new(vec![rule]),
         reflection,
         headers,
         navigate,
@@ -567,7 +567,7 @@ impl<'a> Options<'a> {
     /// Records each option that is not among those that are known. No value is shown: it may be a secret.
     fn refuse_others(&self, known: &str) {
         for (name, _) in self.object.iter() {
-            if !strings::has_word(known, name) {
+            if !strings::contains_word(known, name) {
                 self.refuse_unseen(name, msg!("there is no such option"));
             }
         }

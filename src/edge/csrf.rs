@@ -91,7 +91,8 @@ pub(super) fn is_background(request: &Request) -> bool {
 }
 
 fn accepts_pages(accept: &str) -> bool {
-    strings::pieces(accept, b',').any(|kind| strings::cut(kind, b';').0.trim_ascii() == "text/html")
+    strings::split(accept, b',')
+        .any(|kind| strings::split_once(kind, b';').0.trim_ascii() == "text/html")
 }
 
 fn refused(why: &str) -> Result<()> {

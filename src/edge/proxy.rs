@@ -129,7 +129,7 @@ impl Visit {
             let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
             rules.to_mut().forbid(&metadata.endpoints());
         }
-        let decided = rules.decide(&target, &self.request.method);
+        let decided = rules.authorize(&target, &self.request.method);
         decided.map_err(|error| match error.code() {
             Code::MethodNotAllowed => {
                 let route_takes = [

@@ -97,7 +97,7 @@ impl Visit {
             ("callback", "GET") if is_navigation => apart(self.callback()).await,
             ("logout/provider", "GET") if is_navigation => apart(self.leave()).await,
             ("popup", "GET") if is_navigation => client_config::popup(),
-            (_, "GET") if strings::has_word(FOR_WINDOWS, endpoint) => response::refuse(
+            (_, "GET") if strings::contains_word(FOR_WINDOWS, endpoint) => response::refuse(
                 403,
                 Code::CrossSiteRequest,
                 msg!("this address is for a browser's window, not for scripts or frames"),
@@ -109,8 +109,8 @@ impl Visit {
                 apart(self.back_channel_logout()).await
             }
             ("logout" | "backchannel-logout", _) => method_not_allowed("POST"),
-            _ if strings::has_word(FOR_WINDOWS, endpoint)
-                || strings::has_word(FOR_SCRIPTS, endpoint) =>
+            _ if strings::contains_word(FOR_WINDOWS, endpoint)
+                || strings::contains_word(FOR_SCRIPTS, endpoint) =>
             {
                 method_not_allowed("GET")
             }

@@ -137,7 +137,7 @@ impl Session {
     /// Reads what [`Session::number`] wrote.
     #[must_use]
     pub fn number_from_text(text: &str) -> Option<(&str, UnixMillis)> {
-        let mut lines = strings::pieces(text, b'\n');
+        let mut lines = strings::split(text, b'\n');
         let (version, sid, began) = (lines.next()?, lines.next()?, lines.next()?);
         let is_sound = version == VERSION && lines.next().is_none();
         Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
@@ -174,7 +174,7 @@ impl Session {
     /// Reads what [`Session::to_text`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        let mut lines = strings::pieces(text, b'\n');
+        let mut lines = strings::split(text, b'\n');
         if lines.next()? != VERSION {
             return None;
         }

@@ -1,6 +1,6 @@
 //! Egress: a request carries a token only if a rule allows its parsed URL and its method.
 //!
-//! [`Rules::decide`] is the only maker of [`Allowed`], and only an [`Allowed`] can become a request
+//! [`EgressPolicy::authorize`] is the only maker of [`Allowed`], and only an [`Allowed`] can become a request
 //! with a token, so a request that no rule allows does not type-check. The decision is made twice
 //! over: on the text as it came, which must not contain what parsers disagree on, and on the URL as
 //! the platform's own parser reads it; what is sent is that parser's serialisation.
@@ -43,18 +43,18 @@ pub struct Rule {
     /// Whether what the API wants beyond a token is told to the page as such.
     #[cfg(feature = "extended")]
     steps_up: bool,
-    /// What the token is for, by its place among [`Rules::targets`], if the rule has tokens of its own.
+    /// What the token is for, by its place among [`EgressPolicy::targets`], if the rule has tokens of its own.
     #[cfg(feature = "extended")]
-    target: Which,
+    target: TokenSelector,
 }
 
-/// Which of a session's access tokens goes along: that of a [`Target`], or the login's own.
+/// Selects one of a session's access tokens: that of a [`Target`], or `None` for the one of the login.
 #[cfg(feature = "extended")]
-pub type Which = Option<usize>;
-/// Which of a session's access tokens goes along: there is but one.
+pub type TokenSelector = Option<usize>;
+/// Selects one of a session's access tokens. This build has only one.
 #[cfg(not(feature = "extended"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Which;
+pub struct TokenSelector;
 
 /// Why a rule cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Rule {
     /// The same, with tokens of its own.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub const fn with_target(mut self, target: Which) -> Self {
+    pub const fn with_target(mut self, target: TokenSelector) -> Self {
         self.target = target;
         self
     }
@@ -175,7 +175,7 @@ impl Rule {
     }
 }
 
-/// A request that a rule allows. It can be made by [`Rules::decide`] only.
+/// A request that a rule allows. It can be made by [`EgressPolicy::authorize`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     url: String,
@@ -188,7 +188,7 @@ pub struct Allowed {
     /// The place of the rule.
     rule: usize,
     #[cfg(feature = "extended")]
-    target: Which,
+    target: TokenSelector,
 }
 
 impl Allowed {
@@ -231,31 +231,31 @@ impl Allowed {
         false
     }
 
-    /// Which token goes along.
+    /// The access token that the request carries.
     #[cfg(feature = "extended")]
     #[must_use]
-    pub const fn which(&self) -> Which {
+    pub const fn token_selector(&self) -> TokenSelector {
         self.target
     }
 
-    /// Which token goes along.
+    /// The access token that the request carries.
     #[cfg(not(feature = "extended"))]
     #[must_use]
-    pub const fn which(&self) -> Which {
-        Which
+    pub const fn token_selector(&self) -> TokenSelector {
+        TokenSelector
     }
 
     /// What is sent, for people: without the query.
     #[must_use]
-    pub fn described(&self) -> String {
-        let (bare, _) = strings::cut(&self.url, b'?');
+    pub fn description(&self) -> String {
+        let (bare, _) = strings::split_once(&self.url, b'?');
         [&self.method, " ", bare].concat()
     }
 }
 
 /// The rules of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct EgressPolicy {
     rules: Vec<Rule>,
     /// Origin and path of the authorization server's endpoints, escapes undone.
     forbidden: Vec<String>,
@@ -263,7 +263,7 @@ pub struct Rules {
     targets: Vec<Target>,
 }
 
-impl Rules {
+impl EgressPolicy {
     /// These rules and no others.
     #[must_use]
     pub const fn new(rules: Vec<Rule>) -> Self {
@@ -319,7 +319,7 @@ impl Rules {
     }
 
     /// The same in another vault.
-    pub fn forbid_too(&mut self, forbidden: Vec<String>) {
+    pub fn extend_forbidden(&mut self, forbidden: Vec<String>) {
         for url in forbidden {
             if !self.forbidden.contains(&url) {
                 self.forbidden.push(url);
@@ -329,7 +329,7 @@ impl Rules {
 
     /// The first rule that covers `url`.
     #[must_use]
-    pub fn covering(&self, url: &Url) -> Option<&Rule> {
+    pub fn rule_for(&self, url: &Url) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.covers(url))
     }
 
@@ -338,7 +338,7 @@ impl Rules {
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::MethodNotAllowed`], [`Code::LimitExceeded`]. The message names
     /// the URL as it was parsed, without user name, password, query and fragment.
-    pub fn decide(&self, text: &str, method: &str) -> Result<Allowed> {
+    pub fn authorize(&self, text: &str, method: &str) -> Result<Allowed> {
         self.check(text, |url| self.check_method(url, method))
             .map_err(|fault| refusal(fault, text, method))
     }
@@ -392,7 +392,7 @@ impl Rules {
     /// # Errors
     /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
     #[cfg(feature = "extended")]
-    pub fn decide_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
+    pub fn authorize_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
         let text = websocket::as_http(text);
         self.check(&text, |url| self.check_socket(url))
             .map_err(|fault| refusal(fault, &text, ""))
@@ -407,7 +407,7 @@ impl Rules {
             let why = msg!("no rule in apis that covers this URL has webSocket");
             return Err((Code::UrlNotAllowed, why));
         };
-        if !place.is_free_in(url) {
+        if !place.is_unused_in(url) {
             let why = msg!("the URL has the parameter that the token goes to");
             return Err((Code::UrlNotAllowed, why));
         }
@@ -459,11 +459,11 @@ impl Rules {
         })
     }
 
-    /// Parses a URL, unless it is one that no rule may allow, and lets `decide` have the last word.
+    /// Parses a URL, unless it is one that no rule may allow, and lets `authorize` have the last word.
     fn check<T>(
         &self,
         text: &str,
-        decide: impl FnOnce(&Url) -> core::result::Result<T, Fault>,
+        authorize: impl FnOnce(&Url) -> core::result::Result<T, Fault>,
     ) -> core::result::Result<T, Fault> {
         let refused = |why| Err((Code::UrlNotAllowed, why));
         if !is_plainly_written(text) {
@@ -494,7 +494,7 @@ impl Rules {
                 "the URL is an endpoint of the authorization server, or not UTF-8"
             ));
         }
-        decide(&url)
+        authorize(&url)
     }
 }
 
@@ -532,7 +532,7 @@ fn unescaped(url: &Url) -> Option<String> {
 
 /// Fetch 4.6: these six are upper-cased, every other method is taken as it is.
 fn normalised_method(method: &str) -> &str {
-    for known in strings::pieces("DELETE GET HEAD OPTIONS POST PUT", b' ') {
+    for known in strings::split("DELETE GET HEAD OPTIONS POST PUT", b' ') {
         if method.eq_ignore_ascii_case(known) {
             return known;
         }
@@ -610,22 +610,22 @@ fn is_refused_escape(digits: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn rules(urls: &[&str], methods: &[&str]) -> Rules {
+    fn rules(urls: &[&str], methods: &[&str]) -> EgressPolicy {
         let methods: Vec<String> = methods.iter().map(|&m| m.to_owned()).collect();
-        Rules::new(
+        EgressPolicy::new(
             urls.iter()
                 .map(|url| Rule::new(Url::parse(url).unwrap(), methods.clone()).unwrap())
                 .collect(),
         )
     }
 
-    fn decide(url: &str) -> Result<Allowed> {
-        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).decide(url, "GET")
+    fn authorize(url: &str) -> Result<Allowed> {
+        rules(&["https://api.example.com/v1/"], &["GET", "POST"]).authorize(url, "GET")
     }
 
     #[test]
     fn what_is_sent_is_the_parsers_serialisation_without_fragment() {
-        let sent = |url| decide(url).unwrap().url().to_owned();
+        let sent = |url| authorize(url).unwrap().url().to_owned();
         assert_eq!(
             sent("HTTPS://API.EXAMPLE.COM:443/v1/a?b#c"),
             "https://api.example.com/v1/a?b"
@@ -640,8 +640,8 @@ mod tests {
     fn the_length_that_counts_is_that_of_what_is_sent() {
         let quoted = |marks: usize| ["https://api.example.com/v1/", &"\"".repeat(marks)].concat();
         let longest = (MAX_URL - quoted(0).len()) / "%22".len();
-        assert_eq!(decide(&quoted(longest)).map(|_| ()), Ok(()));
-        let error = decide(&quoted(longest + 1)).unwrap_err();
+        assert_eq!(authorize(&quoted(longest)).map(|_| ()), Ok(()));
+        let error = authorize(&quoted(longest + 1)).unwrap_err();
         assert_eq!(error.code(), Code::LimitExceeded);
     }
 
@@ -667,7 +667,7 @@ mod tests {
         ] {
             let url = "https://api.example.com/v1/".to_owned() + path;
             assert_eq!(
-                decide(&url).unwrap_err().code(),
+                authorize(&url).unwrap_err().code(),
                 Code::UrlNotAllowed,
                 "{url}"
             );
@@ -676,7 +676,7 @@ mod tests {
             "a%20b", "%C3%A9", "a%3Ab", "a.b/..c", "a%2520b", "a;b", "a%3bb", "a..%20b",
         ] {
             let url = "https://api.example.com/v1/".to_owned() + path;
-            assert!(decide(&url).is_ok(), "{url}");
+            assert!(authorize(&url).is_ok(), "{url}");
         }
     }
 
@@ -684,7 +684,7 @@ mod tests {
     fn the_authorization_servers_endpoints_are_refused_though_a_rule_covers_them() {
         let mut rules = rules(&["https://example.com/"], &["POST"]);
         let token = "https://example.com/oauth/token";
-        assert!(rules.decide(token, "POST").is_ok());
+        assert!(rules.authorize(token, "POST").is_ok());
         rules.forbid(&[token]);
         for url in [
             token,
@@ -696,7 +696,7 @@ mod tests {
             "https://example.com/oauth;a/token;b=c",
             "https://example.com/oauth/token%20",
         ] {
-            let error = rules.decide(url, "POST").unwrap_err();
+            let error = rules.authorize(url, "POST").unwrap_err();
             assert_eq!(error.code(), Code::UrlNotAllowed);
         }
     }
@@ -723,7 +723,7 @@ mod tests {
             ),
             ("https://user:pa#ss@api.example.com/v1/", ""),
         ] {
-            let error = rules.decide(url, "GET").unwrap_err();
+            let error = rules.authorize(url, "GET").unwrap_err();
             let (_, named) = error.message().rsplit_once(": ").unwrap();
             assert_eq!(named, shown);
         }
@@ -733,7 +733,7 @@ mod tests {
     fn a_method_is_refused_by_its_own_code() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
         let error = rules
-            .decide("https://api.example.com/v1/a", "DELETE")
+            .authorize("https://api.example.com/v1/a", "DELETE")
             .unwrap_err();
         assert_eq!(error.code(), Code::MethodNotAllowed);
         assert!(
@@ -755,9 +755,9 @@ mod tests {
             vec!["PUT".to_owned()],
         )
         .unwrap();
-        let rules = Rules::new(vec![get, put]);
-        assert!(rules.decide("https://a.test/files/1", "PUT").is_ok());
-        assert!(rules.decide("https://a.test/other", "PUT").is_err());
+        let rules = EgressPolicy::new(vec![get, put]);
+        assert!(rules.authorize("https://a.test/files/1", "PUT").is_ok());
+        assert!(rules.authorize("https://a.test/other", "PUT").is_err());
     }
 
     #[test]
@@ -786,7 +786,9 @@ mod tests {
     #[test]
     fn rejects_line_breaks_and_nul_in_header_values() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
-        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let allowed = rules
+            .authorize("https://api.example.com/v1/", "GET")
+            .unwrap();
         let check = |value: &str| {
             let checked = rules.check_headers(&allowed, &[("x-a", value)]);
             checked.map_err(|error| error.code())
@@ -800,7 +802,9 @@ mod tests {
     #[test]
     fn headers_are_limited_in_number_and_bytes() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
-        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let allowed = rules
+            .authorize("https://api.example.com/v1/", "GET")
+            .unwrap();
         let check = |headers: &[(&str, &str)]| {
             let checked = rules.check_headers(&allowed, headers);
             checked.map_err(|error| error.code())
@@ -857,7 +861,9 @@ mod tests {
     #[test]
     fn headers_that_authorise_or_override_are_refused() {
         let rules = rules(&["https://api.example.com/v1/"], &["GET"]);
-        let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+        let allowed = rules
+            .authorize("https://api.example.com/v1/", "GET")
+            .unwrap();
         let check = |name: &str, value: &str| {
             let checked = rules.check_headers(&allowed, &[(name, value)]);
             checked.map_err(|error| error.code())

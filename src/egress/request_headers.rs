@@ -112,7 +112,7 @@ impl Exceptions {
     #[cfg(feature = "edge")]
     pub(crate) fn removed(&self, is_searched: bool) -> String {
         let mut names = self.denied.clone();
-        for name in strings::pieces(RANGES, b' ') {
+        for name in strings::split(RANGES, b' ') {
             if is_searched && self.refuse_range(name) {
                 push(&mut names, name);
             }
@@ -162,7 +162,7 @@ fn push(names: &mut String, name: &str) {
 }
 
 fn is_among(names: &str, name: &str) -> bool {
-    strings::pieces(names, b' ').any(|one| match one.as_bytes() {
+    strings::split(names, b' ').any(|one| match one.as_bytes() {
         [start @ .., b'*'] => name.as_bytes().starts_with(start),
         whole => name.as_bytes() == whole,
     })
@@ -215,7 +215,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_rule_allows_credential_or_framing_headers() {
-        for name in strings::words_of(FIXED) {
+        for name in strings::split_list(FIXED) {
             let name = name.replace('*', "x");
             assert!(!Exceptions::default().allow(&name), "{name}");
             let mut exceptions = Exceptions::default();

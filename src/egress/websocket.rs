@@ -131,7 +131,7 @@ impl Place {
 
     /// Whether a page's own URL leaves the token's place alone.
     #[must_use]
-    pub fn is_free_in(&self, url: &Url) -> bool {
+    pub fn is_unused_in(&self, url: &Url) -> bool {
         let Self::Query { parameter } = self else {
             return true;
         };
@@ -182,7 +182,7 @@ pub fn as_ws(url: &str) -> String {
 }
 
 fn exchange(url: &str, schemes: [(&str, &str); 2]) -> String {
-    let (scheme, rest) = strings::cut(url, b':');
+    let (scheme, rest) = strings::split_once(url, b':');
     for (from, to) in schemes {
         if let Some(rest) = rest
             && scheme.eq_ignore_ascii_case(from)
@@ -250,7 +250,7 @@ mod tests {
         let place = Place::Query {
             parameter: "access_token".to_owned(),
         };
-        let is_free = |url: &str| place.is_free_in(&Url::parse(url).unwrap());
+        let is_free = |url: &str| place.is_unused_in(&Url::parse(url).unwrap());
         assert!(is_free("https://api.test/live"));
         assert!(is_free("https://api.test/live?token=1&access_tokens=2"));
         for query in [

@@ -230,8 +230,8 @@ impl Begun {
 #[cfg(feature = "extended")]
 pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
     let mut scope = config.scope.clone();
-    for one in strings::pieces(checked("scope", more.unwrap_or_default())?, b' ') {
-        if one.is_empty() || strings::has_word(&scope, one) {
+    for one in strings::split(checked("scope", more.unwrap_or_default())?, b' ') {
+        if one.is_empty() || strings::contains_word(&scope, one) {
             continue;
         }
         if !config.may_ask(one) {
@@ -319,7 +319,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     };
     let mut prompt = chosen.to_owned();
     if chosen != "none" {
-        if !strings::pieces(chosen, b' ').all(|one| strings::has_word(PROMPTS, one)) {
+        if !strings::split(chosen, b' ').all(|one| strings::contains_word(PROMPTS, one)) {
             return Err(Error::new(
                 Code::MessageInvalid,
                 msg!(
@@ -327,7 +327,7 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
                 ),
             ));
         }
-        if config.asks_consent && !strings::has_word(chosen, "consent") {
+        if config.asks_consent && !strings::contains_word(chosen, "consent") {
             prompt.push_str(" consent");
         }
     }

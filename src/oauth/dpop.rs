@@ -149,9 +149,9 @@ impl Unsigned {
 /// port and dots; what it leaves of RFC 3986 6.2.2 is how escapes are written, and which of them are needed.
 #[must_use]
 pub fn target_uri(url: &str) -> String {
-    let (bare, _) = strings::cut(url, b'#');
-    let (bare, _) = strings::cut(bare, b'?');
-    let mut pieces = strings::pieces(bare, b'%');
+    let (bare, _) = strings::split_once(url, b'#');
+    let (bare, _) = strings::split_once(bare, b'?');
+    let mut pieces = strings::split(bare, b'%');
     let mut normal = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let escape = piece
@@ -180,7 +180,7 @@ pub fn target_uri(url: &str) -> String {
 
 /// RFC 3986 2.3.
 fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || strings::is_one_of(b"-._~", octet)
+    octet.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", octet)
 }
 
 /// The nonces that servers want in proofs, each server's its own (RFC 9449 8, 9): those of the provider and those of

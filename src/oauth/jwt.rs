@@ -272,7 +272,7 @@ pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
 
 /// Digits, not a float: a sign or an exponent is unsound, and no size of a number loses its last second.
 fn numeric_date(name: &str, json: &str) -> Option<u64> {
-    let (whole, fraction) = strings::cut(json, b'.');
+    let (whole, fraction) = strings::split_once(json, b'.');
     let fraction = fraction.unwrap_or_default().as_bytes();
     if !fraction.iter().all(u8::is_ascii_digit) {
         return None;
@@ -347,7 +347,7 @@ fn object(part: &[u8]) -> Result<Object, Malformed> {
     if !base64url::decode_into(part, &mut bytes) {
         return Err(Malformed::NotBase64url);
     }
-    let text = strings::from_octets(bytes).ok_or(Malformed::NotUtf8)?;
+    let text = strings::from_utf8(bytes).ok_or(Malformed::NotUtf8)?;
     match Value::parse(Secret::new(text).expose()) {
         // A value that wipes itself cannot be moved out of, only emptied.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),

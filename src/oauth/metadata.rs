@@ -183,8 +183,8 @@ pub(crate) fn other_url(issuer: &str, url: &str) -> String {
         return usual;
     }
     // An issuer is a URL that was parsed: after the scheme come two slashes.
-    let (scheme, rest) = strings::cut(issuer, b'/');
-    let (host, path) = strings::cut(
+    let (scheme, rest) = strings::split_once(issuer, b'/');
+    let (host, path) = strings::split_once(
         rest.and_then(|rest| rest.get(1..)).unwrap_or_default(),
         b'/',
     );

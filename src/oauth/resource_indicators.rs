@@ -45,14 +45,14 @@ impl Target {
 /// RFC 8707 2, RFC 3986 4.3: a scheme, something after it, and no fragment.
 #[must_use]
 pub fn is_resource(identifier: &str) -> bool {
-    let (scheme, rest) = strings::cut(identifier, b':');
+    let (scheme, rest) = strings::split_once(identifier, b':');
     let is_scheme = scheme
         .bytes()
         .next()
         .is_some_and(|b| b.is_ascii_alphabetic())
         && scheme
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || strings::is_one_of(b"+-.", b));
+            .all(|b| b.is_ascii_alphanumeric() || strings::contains_byte(b"+-.", b));
     is_scheme
         && rest.is_some_and(|rest| !rest.is_empty())
         && identifier.len() <= MAX_IDENTIFIER
@@ -72,7 +72,8 @@ pub fn is_audience(identifier: &str) -> bool {
 /// Whether these scopes are among those of the login, at least one of them.
 #[must_use]
 pub fn is_narrower(scope: &str, of_login: &str) -> bool {
-    strings::pieces(scope, b' ').all(|one| is_scope_token(one) && strings::has_word(of_login, one))
+    strings::split(scope, b' ')
+        .all(|one| is_scope_token(one) && strings::contains_word(of_login, one))
 }
 
 #[cfg(test)]

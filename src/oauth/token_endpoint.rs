@@ -124,7 +124,7 @@ impl TokenSet {
         let granted = self.scope.as_deref().unwrap_or_default();
         let mut beyond = String::new();
         for scope in words(granted) {
-            if !strings::has_word(requested, scope) {
+            if !strings::contains_word(requested, scope) {
                 beyond.push(' ');
                 beyond.push_str(scope);
             }
@@ -138,7 +138,7 @@ impl TokenSet {
 
     /// Returns true if there is no refresh token, although `requested` contains `offline_access`.
     pub(crate) fn misses_refresh_token(&self, requested: &str) -> bool {
-        self.refresh_token.is_none() && strings::has_word(requested, "offline_access")
+        self.refresh_token.is_none() && strings::contains_word(requested, "offline_access")
     }
 }
 
@@ -350,7 +350,7 @@ impl<'a> Reader<'a> {
 
 /// The scopes in a `scope`, which some providers separate by more than one space.
 pub(crate) fn words(scope: &str) -> impl Iterator<Item = &str> {
-    strings::pieces(scope, b' ').filter(|word| !word.is_empty())
+    strings::split(scope, b' ').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -86,12 +86,12 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let challenge = challenges.iter().find(|challenge| challenge.says(error))?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
-        let is_sound = scope.is_empty() || strings::pieces(scope, b' ').all(is_scope_token);
+        let is_sound = scope.is_empty() || strings::split(scope, b' ').all(is_scope_token);
         return (is_sound && scope.len() <= MAX_VALUE).then(|| Demand::Scope(scope.to_owned()));
     }
     let acr_values = challenge.get("acr_values").map(str::to_owned);
     let is_sound = |text: &String| {
-        (1..=MAX_VALUE).contains(&text.len()) && strings::pieces(text, b' ').all(is_scope_token)
+        (1..=MAX_VALUE).contains(&text.len()) && strings::split(text, b' ').all(is_scope_token)
     };
     if !acr_values.iter().all(is_sound) {
         return None;

@@ -6,7 +6,7 @@
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
-use crate::egress::policy::{Allowed, Which};
+use crate::egress::policy::{Allowed, TokenSelector};
 use crate::oauth::token_endpoint::Scheme;
 use crate::prelude::*;
 #[cfg(feature = "extended")]
@@ -106,7 +106,7 @@ impl Vault {
         request: &FetchRequest,
         body: Body,
     ) -> Result<Box<Call>> {
-        let allowed = self.config.rules.decide(&request.url, &request.method)?;
+        let allowed = self.config.rules.authorize(&request.url, &request.method)?;
         let rules = &self.config.rules;
         rules.check_headers(&allowed, &request.headers())?;
         self.find_room(port, id)?;
@@ -175,15 +175,15 @@ impl Vault {
 
     /// Which token goes along with a call.
     #[cfg(feature = "extended")]
-    pub(super) fn which(&self, call: CallId) -> Which {
+    pub(super) fn which(&self, call: CallId) -> TokenSelector {
         let known = self.calls.iter().find(|c| c.call == call)?;
-        known.allowed.which()
+        known.allowed.token_selector()
     }
 
     #[cfg(not(feature = "extended"))]
     #[expect(clippy::unused_self, reason = "there is but one")]
-    const fn which(&self, _: CallId) -> Which {
-        Which
+    const fn which(&self, _: CallId) -> TokenSelector {
+        TokenSelector
     }
 
     fn send_call(&mut self, call: CallId) {
@@ -227,7 +227,7 @@ impl Vault {
             "call_sent"
         };
         known.stage = Stage::Sent { generation };
-        let detail = is_inspected.then(|| known.allowed.described());
+        let detail = is_inspected.then(|| known.allowed.description());
         self.outputs.push(Output::Call {
             call,
             port: known.port,
@@ -251,7 +251,7 @@ impl Vault {
             // Those with a 401 in hand need another token than the one that was refused.
             let can_go = |c: &Call| match c.stage {
                 Stage::Held { generation, .. } => {
-                    Some(generation) < session.map(|s| s.issued(c.allowed.which()))
+                    Some(generation) < session.map(|s| s.issued(c.allowed.token_selector()))
                 }
                 _ => true,
             };
@@ -262,7 +262,7 @@ impl Vault {
         // The refresh that they waited for may have been another vault's.
         let is_held = |c: &Call| matches!(c.stage, Stage::Held { .. });
         let held = self.calls.iter().filter(|c| is_held(c));
-        let held: Vec<Which> = held.map(|c| c.allowed.which()).collect();
+        let held: Vec<TokenSelector> = held.map(|c| c.allowed.token_selector()).collect();
         for which in held {
             if !self.is_in_doubt()
                 && let Err(error) = self.await_refresh_of(which)
@@ -274,7 +274,7 @@ impl Vault {
 
     /// No token will come for the time being.
     #[cfg(not(feature = "extended"))]
-    fn give_up_calls_for(&mut self, _: Which, error: &Error) {
+    fn give_up_calls_for(&mut self, _: TokenSelector, error: &Error) {
         self.give_up_calls(Waiters::All, error);
     }
 
@@ -393,7 +393,7 @@ impl Vault {
         #[cfg(feature = "extended")]
         let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
         let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
-        let is_renewed_already = session.issued(call.allowed.which()) > generation;
+        let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
         let can_renew = session.refresh_token().is_some()
             && !session.interaction_required()
             && self.renewal.refused_generation != Some(generation);

@@ -71,7 +71,7 @@ impl Vault {
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
-        let (allowed, place) = self.config.rules.decide_socket(&request.url)?;
+        let (allowed, place) = self.config.rules.authorize_socket(&request.url)?;
         websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
         self.find_room(port, id)?;
@@ -128,7 +128,7 @@ impl Vault {
                 return true;
             }
         }
-        let which = known.allowed.which();
+        let which = known.allowed.token_selector();
         let Some(token) = session.latest_access_token_of(which) else {
             return false;
         };
@@ -137,7 +137,7 @@ impl Vault {
                 if known.allowed.reflection() == Scope::All {
                     handshake.token = Some(token.clone());
                 }
-                let detail = is_inspected.then(|| known.allowed.described());
+                let detail = is_inspected.then(|| known.allowed.description());
                 known.stage = Stage::Sent {
                     generation: session.issued(which),
                 };
@@ -187,7 +187,7 @@ impl Vault {
             .text("protocol", websocket::visible(protocol, &socket.protocols))
             .finish();
         // The token of now: the handshake may have taken longer than its own lived.
-        let which = known.allowed.which();
+        let which = known.allowed.token_selector();
         if let Some(token) = session.latest_access_token_of(which)
             && let Some(text) = socket.place.first_message(token)
         {
@@ -223,5 +223,5 @@ impl Vault {
 }
 
 fn without_query(url: &str) -> &str {
-    strings::cut(url, b'?').0
+    strings::split_once(url, b'?').0
 }

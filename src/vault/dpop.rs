@@ -170,7 +170,7 @@ impl Vault {
             &Use {
                 method: known.allowed.method(),
                 url,
-                access_token: session.latest_access_token_of(known.allowed.which()),
+                access_token: session.latest_access_token_of(known.allowed.token_selector()),
                 nonce,
                 issued_at,
                 jti,

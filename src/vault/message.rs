@@ -280,7 +280,7 @@ impl Members<'_> {
         };
         // An option that is misspelt would be a wish that nobody heeds.
         for (name, _) in self.object.iter() {
-            if !strings::has_word(LOGIN, name) {
+            if !strings::contains_word(LOGIN, name) {
                 self.are_sound = false;
                 self.why = NO_SUCH_LOGIN_OPTION;
                 self.which = quote(name);

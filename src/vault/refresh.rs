@@ -9,7 +9,7 @@ use crate::Secret;
 use crate::base::clock::{Instant, Millis};
 use crate::base::error::{Code, Error};
 use crate::base::http::Outcome;
-use crate::egress::policy::Which;
+use crate::egress::policy::TokenSelector;
 use crate::oauth::id_token::{IdToken, Occasion, Rejected};
 #[cfg(feature = "extended")]
 use crate::oauth::provider_errors;
@@ -35,7 +35,7 @@ pub(super) struct Renewal {
     pub(super) refused_generation: Option<u64>,
     /// What the refresh under way, or the next attempt, is for.
     #[cfg(feature = "extended")]
-    pub(super) target: Which,
+    pub(super) target: TokenSelector,
     /// Targets for which the provider refused a token, why, and when.
     #[cfg(feature = "extended")]
     pub(super) refused_targets: Vec<(usize, Error, Instant)>,
@@ -104,7 +104,7 @@ impl Vault {
 
     /// There is but one token to get.
     #[cfg(not(feature = "extended"))]
-    pub(super) fn start_refresh_of(&mut self, _: Which) {
+    pub(super) fn start_refresh_of(&mut self, _: TokenSelector) {
         self.start_refresh();
     }
 
@@ -116,7 +116,7 @@ impl Vault {
 
     /// Whether a call should wait for the refresh.
     #[cfg(not(feature = "extended"))]
-    pub(super) fn await_refresh_of(&mut self, _: Which) -> Result<(), Error> {
+    pub(super) fn await_refresh_of(&mut self, _: TokenSelector) -> Result<(), Error> {
         self.await_refresh()
     }
 

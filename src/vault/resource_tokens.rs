@@ -7,7 +7,7 @@
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
-use crate::egress::policy::Which;
+use crate::egress::policy::TokenSelector;
 use crate::oauth::refresh_policy::Verdict;
 use crate::prelude::*;
 use crate::vault::Vault;
@@ -19,7 +19,7 @@ const REFUSED: Millis = Millis::from_secs(60);
 
 impl Vault {
     /// Starts a refresh for the token that a call needs, unless one is under way.
-    pub(super) fn start_refresh_of(&mut self, which: Which) {
+    pub(super) fn start_refresh_of(&mut self, which: TokenSelector) {
         if which.is_none_or(|target| self.refusal(target).is_none()) {
             self.aim_refresh(which);
             self.begin_refresh();
@@ -32,7 +32,7 @@ impl Vault {
     }
 
     /// The next refresh is for this.
-    pub(super) fn aim_refresh(&mut self, which: Which) {
+    pub(super) fn aim_refresh(&mut self, which: TokenSelector) {
         if !self.renewal.is_under_way() {
             // Only a refresh for the session's own token can end a suspicion.
             self.renewal.target = which.filter(|_| !self.is_suspected());
@@ -40,7 +40,7 @@ impl Vault {
     }
 
     /// Whether a call should wait for the token that it needs, for which a refresh is started if need be.
-    pub(super) fn await_refresh_of(&mut self, which: Which) -> Result<(), Error> {
+    pub(super) fn await_refresh_of(&mut self, which: TokenSelector) -> Result<(), Error> {
         let Some(target) = which else {
             return self.await_refresh();
         };
@@ -110,7 +110,7 @@ impl Vault {
     }
 
     /// No token of this kind will come for the time being.
-    pub(super) fn give_up_calls_for(&mut self, which: Which, error: &Error) {
+    pub(super) fn give_up_calls_for(&mut self, which: TokenSelector, error: &Error) {
         match which {
             Some(target) => self.give_up_calls_of(target, error),
             None => self.give_up_calls(Waiters::All, error),
@@ -119,7 +119,7 @@ impl Vault {
 
     fn give_up_calls_of(&mut self, target: usize, error: &Error) {
         let is_its = |call: &Call| {
-            call.allowed.which() == Some(target)
+            call.allowed.token_selector() == Some(target)
                 && matches!(call.stage, Stage::Waiting | Stage::Held { .. })
         };
         let its: Vec<_> = self

@@ -69,8 +69,7 @@ impl Vault {
         match demand {
             Demand::StepUp { .. } => true,
             Demand::Scope(scope) => {
-                !scope.is_empty()
-                    && strings::pieces(scope, b' ').all(|one| self.config.may_ask(one))
+                !scope.is_empty() && strings::split(scope, b' ').all(|one| self.config.may_ask(one))
             }
         }
     }

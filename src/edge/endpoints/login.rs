@@ -162,7 +162,7 @@ fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
 
 /// Reads it again.
 pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
-    let (json, key) = strings::cut(text, b'\n');
+    let (json, key) = strings::split_once(text, b'\n');
     let key = match key {
         Some(key) => Some(Pair::from_jwk(key)?.private),
         None => None,

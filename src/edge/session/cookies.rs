@@ -40,8 +40,8 @@ impl<'a> Cookies<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        strings::pieces(self.0, b';').map(|pair| {
-            let (name, value) = strings::cut(pair, b'=');
+        strings::split(self.0, b';').map(|pair| {
+            let (name, value) = strings::split_once(pair, b'=');
             (name.trim_ascii(), value.unwrap_or_default().trim_ascii())
         })
     }
@@ -71,7 +71,7 @@ impl<'a> Cookies<'a> {
             other => return other,
         };
         // `<how many>~<the beginning>`; without a number it is all.
-        let (count, beginning) = strings::cut(&first, b'~');
+        let (count, beginning) = strings::split_once(&first, b'~');
         let Some(beginning) = beginning else {
             return Found::Value(first);
         };

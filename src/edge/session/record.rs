@@ -224,7 +224,7 @@ impl Record {
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         const LINES: usize = 7;
-        let mut lines = strings::pieces(text, b'\n');
+        let mut lines = strings::split(text, b'\n');
         if lines.next()? != VERSION {
             return None;
         }
@@ -234,8 +234,8 @@ impl Record {
         };
         let (generation, committed, until) = (number()??, number()??, number()?);
         let mut presented = Vec::new();
-        for one in strings::pieces(lines.next()?, b' ').filter(|one| !one.is_empty()) {
-            let (generation, at) = strings::cut(one, b'@');
+        for one in strings::split(lines.next()?, b' ').filter(|one| !one.is_empty()) {
+            let (generation, at) = strings::split_once(one, b'@');
             presented.push(Presented {
                 generation: json::parse_u64(generation)?,
                 at: json::parse_u64(at?)?,
@@ -249,7 +249,7 @@ impl Record {
         let mut start = 0;
         for _ in 0..LINES {
             let rest = text.get(start..)?;
-            start += strings::cut(rest, b'\n').0.len() + 1;
+            start += strings::split_once(rest, b'\n').0.len() + 1;
         }
         let session = match text.get(start..) {
             None => None,

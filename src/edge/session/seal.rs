@@ -65,7 +65,7 @@ impl Task {
         purpose: &str,
         sealed: &str,
     ) -> Result<Secret, Closed> {
-        let mut parts = strings::pieces(sealed, b'.');
+        let mut parts = strings::split(sealed, b'.');
         let (version, id, body) = (parts.next(), parts.next(), parts.next());
         let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
             return Err(Closed::NotGenuine);

@@ -53,7 +53,7 @@ impl Vault {
 
     /// The store has a session. One that is over already is ended by whoever asked for this.
     fn meet(&mut self, mut theirs: Box<Session>) {
-        self.config.rules.forbid_too(theirs.take_endpoints());
+        self.config.rules.extend_forbidden(theirs.take_endpoints());
         if self.is_over(&theirs) {
             return;
         }

@@ -3,20 +3,20 @@
 
 use super::assert_presentable;
 use strongroom::codec::url::Url;
-use strongroom::egress::policy::{MAX_URL, Rule, Rules};
+use strongroom::egress::policy::{EgressPolicy, MAX_URL, Rule};
 use strongroom::egress::websocket::Place;
 
 const PREFIX: &str = "https://api.example.com/v1/";
 /// An endpoint of the authorization server that lies below the rule's path.
 const FORBIDDEN: &str = "https://api.example.com/v1/oauth/token";
 
-fn rules() -> Rules {
+fn rules() -> EgressPolicy {
     let methods = ["GET", "POST"].map(str::to_owned).to_vec();
     let place = Place::Query {
         parameter: "access_token".to_owned(),
     };
     let rule = Rule::new(Url::parse(PREFIX).unwrap(), methods).unwrap();
-    let mut rules = Rules::new(vec![rule.with_socket(Some(place))]);
+    let mut rules = EgressPolicy::new(vec![rule.with_socket(Some(place))]);
     rules.forbid(&[FORBIDDEN]);
     rules
 }
@@ -32,15 +32,15 @@ pub fn check(input: &[u8]) {
     let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(':')).collect();
     let rules = rules();
     for text in [text, address] {
-        match rules.decide(text, method) {
+        match rules.authorize(text, method) {
             Ok(allowed) => {
                 assert!(allowed.url().len() <= MAX_URL);
                 is_below_the_rule(text, allowed.url());
                 assert!(["GET", "POST"].contains(&allowed.method()));
                 assert!(method.eq_ignore_ascii_case(allowed.method()));
                 // What is sent is allowed, and is sent as it is.
-                assert_eq!(rules.decide(allowed.url(), method).unwrap(), allowed);
-                let described = allowed.described();
+                assert_eq!(rules.authorize(allowed.url(), method).unwrap(), allowed);
+                let described = allowed.description();
                 assert!(!described.contains(['?', '#']), "{described}");
             }
             Err(error) => {
@@ -48,7 +48,7 @@ pub fn check(input: &[u8]) {
                 is_silent_on_secrets(text, error.message());
             }
         }
-        if let Ok((allowed, _)) = rules.decide_socket(text) {
+        if let Ok((allowed, _)) = rules.authorize_socket(text) {
             let url = url::Url::parse(allowed.url()).unwrap();
             let is_taken = url.query_pairs().any(|(name, _)| name == "access_token");
             assert!(!is_taken, "{url}");
@@ -64,7 +64,9 @@ pub fn check(input: &[u8]) {
             is_below_the_rule(&["https://", rest].concat(), &["https://", url].concat());
         }
     }
-    let allowed = rules.decide("https://api.example.com/v1/", "GET").unwrap();
+    let allowed = rules
+        .authorize("https://api.example.com/v1/", "GET")
+        .unwrap();
     if rules.check_headers(&allowed, &headers).is_ok() {
         for (name, value) in headers {
             let name = name.to_ascii_lowercase();

@@ -4,7 +4,7 @@
 use super::assert_presentable;
 use strongroom::Code;
 use strongroom::codec::url::Url;
-use strongroom::egress::policy::{Rule, Rules};
+use strongroom::egress::policy::{EgressPolicy, Rule};
 use strongroom::oauth::metadata::{MAX_LEN, Metadata};
 
 const ISSUER: &str = "https://id.example.com";
@@ -62,7 +62,7 @@ fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
         .and_then(|url| Url::parse_with_base("/", &url))
         .unwrap();
     let methods = ["GET", "POST"].map(str::to_owned).to_vec();
-    let mut rules = Rules::new(vec![Rule::new(origin, methods).unwrap()]);
+    let mut rules = EgressPolicy::new(vec![Rule::new(origin, methods).unwrap()]);
     rules.forbid(&metadata.endpoints());
     for written in [
         endpoint.to_owned(),
@@ -70,7 +70,7 @@ fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
         [endpoint, "?x"].concat(),
         [endpoint, "#"].concat(),
     ] {
-        let decision = rules.decide(&written, "POST");
+        let decision = rules.authorize(&written, "POST");
         assert!(decision.is_err(), "{written}");
     }
 }
