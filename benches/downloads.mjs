@@ -44,7 +44,7 @@ const ROWS = [
   },
   { name: 'words, with the first error', files: ['error-messages.js'] },
   { name: 'live, with the first socket', files: ['streaming.js'] },
-  { name: 'room over a token handler', files: ['token-handler-client.js'] },
+  { name: 'client over a token handler', files: ['token-handler-client.js'] },
   { name: 'strongroom/core, by itself', files: ['core.js', 'strongroom_core_bg.wasm'] },
   // What platforms limit is what they store, compressed by gzip.
   {

@@ -12,21 +12,21 @@ import { startWorker } from './worker-url.js'
 
 async function start(): Promise<void> {
   setUpSearch()
-  const room = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
-  Object.assign(window, { room })
-  setUpTimeline(room)
-  setUpSession(room)
-  setUpCalls(room)
-  const joined = room.session
-  await finishLogin(room)
+  const auth = await (FRAME ? connectFrame(FRAME) : connect(HANDLER || startWorker()))
+  Object.assign(window, { auth })
+  setUpTimeline(auth)
+  setUpSession(auth)
+  setUpCalls(auth)
+  const joined = auth.session
+  await finishLogin(auth)
   if (joined) note('Joined the session', 'it was there already: no login, no refresh', 'good')
-  keepShowing(room)
+  keepShowing(auth)
 }
 
-async function finishLogin(room: Strongroom): Promise<void> {
+async function finishLogin(auth: Strongroom): Promise<void> {
   const start = Date.now()
   try {
-    const result = await room.handleCallback()
+    const result = await auth.handleCallback()
     if (!result) return
     note('Back from the provider', 'the code is out of the address', 'plain', start)
     history.replaceState(null, '', result.returnTo)
@@ -37,24 +37,24 @@ async function finishLogin(room: Strongroom): Promise<void> {
 }
 
 /** Shows the state on each change, and once a second since times pass. */
-function keepShowing(room: Strongroom): void {
+function keepShowing(auth: Strongroom): void {
   let holdings: Holding[] | null = []
   let asked = false
   const show = () => {
-    showSession(room, holdings)
-    void showBoundary(room, holdings)
+    showSession(auth, holdings)
+    void showBoundary(auth, holdings)
   }
   const look = async () => {
     if (asked) return
     asked = true
     await new Promise((resolve) => setTimeout(resolve, 50))
     asked = false
-    holdings = await room.inspect().catch(() => null)
+    holdings = await auth.inspect().catch(() => null)
     show()
   }
-  room.on('change', () => void look())
-  room.on('trace', () => void look())
-  room.on('failed', (error) => {
+  auth.on('change', () => void look())
+  auth.on('trace', () => void look())
+  auth.on('failed', (error) => {
     showTrouble(error)
     note('The vault stopped', error.code, 'bad')
   })

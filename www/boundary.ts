@@ -13,13 +13,13 @@ const KINDS: Record<Holding['kind'], string> = {
 }
 
 /** Shows both sides as of now. Of what it holds, a token handler tells nothing: `null`. */
-export async function showBoundary(room: Strongroom, holdings: Holding[] | null): Promise<void> {
+export async function showBoundary(auth: Strongroom, holdings: Holding[] | null): Promise<void> {
   const totals = messageTotals()
   byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))
   byId('token-count').textContent = count(tokensInMessages())
   byId('vault-title').textContent = `What the ${holdings ? 'vault' : 'server'} holds`
   replace(byId('vault-view'), ...vaultView(holdings))
-  replace(byId('page-view'), ...(await pageView(room.session, totals)))
+  replace(byId('page-view'), ...(await pageView(auth.session, totals)))
 }
 
 async function pageView(
@@ -42,12 +42,12 @@ async function pageView(
 }
 
 function sessionView(session: Session | null): HTMLElement[] {
-  if (!session) return [el('h3', {}, code('room.session')), el('p', { class: 'soft' }, code('null'))]
+  if (!session) return [el('h3', {}, code('auth.session')), el('p', { class: 'soft' }, code('null'))]
   const { claims, scopes, state, startedAt, accessTokenExpiresAt } = session
   return [
-    el('h3', {}, code('room.session.claims')),
+    el('h3', {}, code('auth.session.claims')),
     terms(Object.entries(claims).map(([name, value]) => [name, String(value)])),
-    el('h3', {}, code('room.session')),
+    el('h3', {}, code('auth.session')),
     terms([
       ['scopes', scopes.join(' ')],
       ['state', state],

@@ -7,7 +7,7 @@ import { noteRefusal } from './timeline.js'
 interface Call {
   /** What the page shows of it. */
   request: string
-  run(room: Strongroom, signal: AbortSignal): Promise<Response | Response[]>
+  run(auth: Strongroom, signal: AbortSignal): Promise<Response | Response[]>
 }
 
 const MANY = 20
@@ -15,12 +15,12 @@ const MANY = 20
 const CALLS: Record<string, Call> = {
   orders: {
     request: 'GET /v1/orders',
-    run: (room, signal) => room.fetch(`${API}orders`, { signal }),
+    run: (auth, signal) => auth.fetch(`${API}orders`, { signal }),
   },
   order: {
     request: 'POST /v1/orders',
-    run: (room, signal) =>
-      room.fetch(`${API}orders`, {
+    run: (auth, signal) =>
+      auth.fetch(`${API}orders`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ item: 'Storm lantern', quantity: 1 }),
@@ -29,32 +29,32 @@ const CALLS: Record<string, Call> = {
   },
   upload: {
     request: 'PUT /v1/upload',
-    run: (room, signal) => room.fetch(`${API}upload`, { method: 'PUT', body: form(), signal }),
+    run: (auth, signal) => auth.fetch(`${API}upload`, { method: 'PUT', body: form(), signal }),
   },
   stream: {
     request: 'GET /v1/stream?n=8&interval=250',
-    run: (room, signal) => room.fetch(`${API}stream?n=8&interval=250`, { signal }),
+    run: (auth, signal) => auth.fetch(`${API}stream?n=8&interval=250`, { signal }),
   },
   slow: {
     request: 'GET /v1/slow?ms=8000',
-    run: (room, signal) => room.fetch(`${API}slow?ms=8000`, { signal }),
+    run: (auth, signal) => auth.fetch(`${API}slow?ms=8000`, { signal }),
   },
   many: {
     request: `${MANY} × GET /v1/me`,
-    run: (room, signal) =>
+    run: (auth, signal) =>
       Promise.all(
         Array.from({ length: MANY }, (_, n) =>
-          room.fetch(`${API}me?n=${n}`, { signal }).finally(() => lightDot(n)),
+          auth.fetch(`${API}me?n=${n}`, { signal }).finally(() => lightDot(n)),
         ),
       ),
   },
   rejected: {
     request: 'GET /v1/reject-once/…',
-    run: (room, signal) => room.fetch(`${API}reject-once/${Date.now().toString(36)}`, { signal }),
+    run: (auth, signal) => auth.fetch(`${API}reject-once/${Date.now().toString(36)}`, { signal }),
   },
   outside: {
     request: 'GET /v2/orders',
-    run: (room, signal) => room.fetch(new URL('/v2/orders', API), { signal }),
+    run: (auth, signal) => auth.fetch(new URL('/v2/orders', API), { signal }),
   },
 }
 
@@ -69,23 +69,23 @@ function form(): FormData {
 
 let running: AbortController | null = null
 
-export function setUpCalls(room: Strongroom): void {
+export function setUpCalls(auth: Strongroom): void {
   byId('calls').addEventListener('click', ({ target }) => {
     const name = (target as Element).closest('button')?.dataset.call
     const call = name ? CALLS[name] : undefined
-    if (call) void perform(room, call)
+    if (call) void perform(auth, call)
   })
   byId('cancel').addEventListener('click', () => running?.abort())
 }
 
-async function perform(room: Strongroom, call: Call): Promise<void> {
+async function perform(auth: Strongroom, call: Call): Promise<void> {
   running?.abort()
   const controller = new AbortController()
   running = controller
   const start = performance.now()
   showStart(call)
   try {
-    const answer = await call.run(room, controller.signal)
+    const answer = await call.run(auth, controller.signal)
     const elapsed = () => took(performance.now() - start)
     if (Array.isArray(answer)) await showMany(answer, elapsed)
     else await showAnswer(answer, elapsed)

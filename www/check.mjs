@@ -149,7 +149,7 @@ async function check(context) {
 
   await steps.run(`a call after that is refused ${edge ? 'by the handler' : 'in the vault'}`, async () => {
     api.clear()
-    const code = await page.evaluate((url) => room.fetch(url).catch((error) => error.code), `${api.url}me`)
+    const code = await page.evaluate((url) => auth.fetch(url).catch((error) => error.code), `${api.url}me`)
     assert.equal(code, 'login_required')
     assert.equal(api.requests.length, 0, 'it went out all the same')
     return code
@@ -158,7 +158,7 @@ async function check(context) {
   /** Resolves when the access token has expired by the provider's clock and by the vault's. */
   async function expired(tab) {
     await ledger.accessTokenExpired()
-    await tab.waitForFunction(() => room.session.accessTokenExpiresAt < Date.now())
+    await tab.waitForFunction(() => auth.session.accessTokenExpiresAt < Date.now())
   }
 
   function onlyRefresh(before) {
@@ -171,7 +171,7 @@ async function check(context) {
   function callMany(tab) {
     return tab.evaluate(
       async ([url, count]) => {
-        const calls = Array.from({ length: count }, (_, n) => room.fetch(`${url}me?n=${n}`))
+        const calls = Array.from({ length: count }, (_, n) => auth.fetch(`${url}me?n=${n}`))
         return (await Promise.all(calls)).map(({ status }) => status)
       },
       [api.url, MANY],
@@ -180,7 +180,7 @@ async function check(context) {
 }
 
 function session(page) {
-  return page.evaluate(() => room.session)
+  return page.evaluate(() => auth.session)
 }
 
 /** Which of these values are in the document, the storage or the address of the page. */
@@ -190,7 +190,7 @@ async function leaks(page, secrets) {
       document.documentElement.outerHTML,
       document.cookie,
       location.href,
-      JSON.stringify([history.state, { ...localStorage }, { ...sessionStorage }, room.session]),
+      JSON.stringify([history.state, { ...localStorage }, { ...sessionStorage }, auth.session]),
     ].join('\n'),
   )
   return secrets.filter(({ value }) => texts.includes(value)).map(({ kind }) => kind)

@@ -21,13 +21,13 @@ const REASONS: Record<EndReason, string> = {
   mfa_required: 'The provider wants a second factor.',
 }
 
-export function setUpSession(room: Strongroom): void {
-  onClick('login', () => void attempt(room.login({ mode: 'redirect' })))
-  onClick('login-popup', () => void attempt(room.login({ mode: 'popup' })))
-  onClick('logout', () => void attempt(room.logout()))
+export function setUpSession(auth: Strongroom): void {
+  onClick('login', () => void attempt(auth.login({ mode: 'redirect' })))
+  onClick('login-popup', () => void attempt(auth.login({ mode: 'popup' })))
+  onClick('logout', () => void attempt(auth.logout()))
   onClick(
     'logout-provider',
-    () => void attempt(room.logout({ provider: true, returnTo: `${location.origin}/` })),
+    () => void attempt(auth.logout({ provider: true, returnTo: `${location.origin}/` })),
   )
   onClick('second-tab', () => window.open('/', '_blank'))
 }

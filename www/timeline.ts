@@ -38,8 +38,8 @@ const times = new WeakMap<Element, number>()
 let refreshStartedAt = 0
 
 /** Shows the vault's events from now on. */
-export function setUpTimeline(room: Strongroom): void {
-  room.on('trace', showEvent)
+export function setUpTimeline(auth: Strongroom): void {
+  auth.on('trace', showEvent)
   onClick('clear', () => {
     bursts.length = 0
     byId('timeline').replaceChildren()

@@ -1,5 +1,5 @@
 /** Requests through a vault and by plain `fetch`, in turns. Times are in milliseconds. */
-import { tokenFromBench } from './room.js'
+import { tokenFromBench } from './connect.js'
 
 const WARM_UP = 50
 
@@ -9,9 +9,9 @@ async function plainFetch() {
 }
 
 /** Small requests and their JSON, each timed by itself. */
-async function small(room, { runs, pairs }) {
+async function small(auth, { runs, pairs }) {
   const read = (fetcher) => async () => (await fetcher(`${API}orders`)).json()
-  const both = [read(room.fetch), read(await plainFetch())]
+  const both = [read(auth.fetch), read(await plainFetch())]
   const bytes = JSON.stringify(await both[0]()).length
   return { times: await runsInTurns(both, { runs, pairs }), bytes }
 }
@@ -34,14 +34,14 @@ const READERS = {
 }
 
 /** Bodies of each size, read as a whole and piece by piece. */
-async function large(room, { sizes, bodies }) {
+async function large(auth, { sizes, bodies }) {
   const plain = await plainFetch()
   const measure = async (size, read) => {
     const receive = (fetcher) => async () => {
       const bytes = await read(await fetcher(`${API}bytes?size=${size}`))
       if (bytes !== Number(size)) throw new Error(`${bytes} of ${size} bytes came`)
     }
-    const both = [receive(room.fetch), receive(plain)]
+    const both = [receive(auth.fetch), receive(plain)]
     await inTurns(2, both)
     return inTurns(bodies, both)
   }
@@ -53,10 +53,10 @@ async function large(room, { sizes, bodies }) {
 }
 
 /** The largest body, searched for the token and not: the site's configuration has a rule that says so. */
-async function guard(room, { sizes, bodies }) {
+async function guard(auth, { sizes, bodies }) {
   const size = sizes.split(' ').at(-1)
   const receive = (path) => async () => {
-    const bytes = await READERS.whole(await room.fetch(`${API}${path}?size=${size}`))
+    const bytes = await READERS.whole(await auth.fetch(`${API}${path}?size=${size}`))
     if (bytes !== Number(size)) throw new Error(`${bytes} of ${size} bytes came`)
   }
   const both = [receive('bytes'), receive(UNSEARCHED)]
@@ -65,12 +65,12 @@ async function guard(room, { sizes, bodies }) {
 }
 
 /** Many small requests at once, timed until the last is answered. */
-async function parallel(room, { requests, bursts }) {
+async function parallel(auth, { requests, bursts }) {
   const burst = (fetcher) => async () => {
     const one = async (n) => (await fetcher(`${API}orders?call=${n}`)).arrayBuffer()
     await Promise.all(Array.from({ length: Number(requests) }, (_, n) => one(n)))
   }
-  const both = [burst(room.fetch), burst(await plainFetch())]
+  const both = [burst(auth.fetch), burst(await plainFetch())]
   await inTurns(2, both)
   return inTurns(bursts, both)
 }
@@ -78,11 +78,11 @@ async function parallel(room, { requests, bursts }) {
 const MEASURES = { small, large, guard, parallel }
 
 /** @param {{ measures: string }} parameters Names, with spaces between, and what those need. */
-export async function compare(room, { measures, ...parameters }) {
+export async function compare(auth, { measures, ...parameters }) {
   // Renews an access token that has expired, before the bench hands it out.
-  await room.fetch(`${API}orders`)
+  await auth.fetch(`${API}orders`)
   const found = {}
-  for (const name of measures.split(' ')) found[name] = await MEASURES[name](room, parameters)
+  for (const name of measures.split(' ')) found[name] = await MEASURES[name](auth, parameters)
   return found
 }
 

@@ -10,7 +10,7 @@
  */
 import { createAuth0Client } from '@auth0/auth0-spa-js'
 import { OidcClient, TokenAutomaticRenewMode } from '@axa-fr/oidc-client'
-import { connectShared, tokenFromBench } from './room.js'
+import { connectShared, tokenFromBench } from './connect.js'
 
 const { clientId: client, issuer, scope } = CONFIG
 /** Without the slash that its identifier ends in. */
@@ -20,12 +20,12 @@ const CALLBACK = `${location.origin}/callback`
 /** @type {Record<string, () => Promise<Contender>>} */
 export const CONTENDERS = {
   async strongroom() {
-    const room = await connectShared()
+    const auth = await connectShared()
     return {
-      login: () => room.login(),
-      callback: () => room.handleCallback(),
-      join: async () => room.session !== null,
-      fetch: room.fetch,
+      login: () => auth.login(),
+      callback: () => auth.handleCallback(),
+      join: async () => auth.session !== null,
+      fetch: auth.fetch,
     }
   },
 
@@ -74,12 +74,12 @@ export const CONTENDERS = {
 
   /** No library: the token comes from the bench. */
   async plain() {
-    const room = await connectShared()
+    const auth = await connectShared()
     let token
     return {
-      login: () => room.login(),
+      login: () => auth.login(),
       async callback() {
-        await room.handleCallback()
+        await auth.handleCallback()
         token = await tokenFromBench()
       },
       join: async () => ((token = await tokenFromBench()), true),

@@ -2,14 +2,14 @@
  * One of several tabs that call at once when the access token has expired. The first tab conducts: it waits
  * for the others and for the expiry, gives the sign, and reports when the last call is done.
  */
-import { connectShared, parameters, report, tokenFromBench } from './room.js'
+import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
 const channel = new BroadcastChannel('crowd')
 const tabs = Number(parameters.tabs)
 const calls = Number(parameters.calls)
 const name = Number(parameters.tab)
 
-const room = await connectShared()
+const auth = await connectShared()
 if (name === 0) report(conduct)
 else follow()
 
@@ -46,7 +46,7 @@ function everybody() {
 
 /** Resolves when the vault has no valid access token any more. */
 async function expired() {
-  const left = room.session.accessTokenExpiresAt - Date.now()
+  const left = auth.session.accessTokenExpiresAt - Date.now()
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, left) + 50))
 }
 
@@ -72,7 +72,7 @@ async function callAll({ token }) {
   const headers = { Authorization: `Bearer ${token}` }
   const one = async (n) => {
     const url = `${API}orders?tab=${name}&call=${n}`
-    const response = await (token === null ? room.fetch(url) : fetch(url, { headers }))
+    const response = await (token === null ? auth.fetch(url) : fetch(url, { headers }))
     await response.arrayBuffer()
     return response.ok
   }

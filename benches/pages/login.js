@@ -4,23 +4,23 @@
  * with comparisons: as the tab that started the worker.
  */
 import { compare } from './compare.js'
-import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './room.js'
+import { connectNew, connectProving, connectSealed, connectShared, parameters, report } from './connect.js'
 
 const isBack = location.pathname === '/callback'
 if (!isBack) sessionStorage.setItem('trip', JSON.stringify(parameters))
 const trip = JSON.parse(sessionStorage.getItem('trip'))
 
 const VAULTS = { new: connectNew, proving: connectProving, sealed: connectSealed, shared: connectShared }
-const room = await VAULTS[trip.vault](`${trip.id} ${isBack}`)
+const auth = await VAULTS[trip.vault](`${trip.id} ${isBack}`)
 if (isBack) report(arrive, trip.id)
-else room.login()
+else auth.login()
 
 async function arrive() {
-  await room.handleCallback()
+  await auth.handleCallback()
   const session = performance.now()
   const api = trip.vault === 'proving' ? PROVEN_API : API
-  const response = await room.fetch(`${api}orders`)
+  const response = await auth.fetch(`${api}orders`)
   await response.body.getReader().read()
   const firstByte = performance.now()
-  return { session, firstByte, ...(trip.measures && (await compare(room, trip))) }
+  return { session, firstByte, ...(trip.measures && (await compare(auth, trip))) }
 }

@@ -1,5 +1,5 @@
 /** How many messages cross between page and vault for a call: those that the page sends, and those it gets. */
-import { connectShared, report } from './room.js'
+import { connectShared, report } from './connect.js'
 
 const MB = 1024 * 1024
 const SIZES = [MB, 16 * MB]
@@ -24,12 +24,12 @@ Object.defineProperty(MessagePort.prototype, 'onmessage', {
 })
 
 report(async () => {
-  const room = await connectShared()
+  const auth = await connectShared()
   const count = async (url, read) => {
     // What the vault tells all pages, say of a renewal, is no part of a call.
-    await room.fetch(`${API}orders`).then((response) => response.text())
+    await auth.fetch(`${API}orders`).then((response) => response.text())
     sent = received = 0
-    await read(await room.fetch(url))
+    await read(await auth.fetch(url))
     return { url, sent, received }
   }
   const counts = [

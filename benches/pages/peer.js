@@ -1,6 +1,6 @@
 /** One of the contenders: signs in, and then takes times, or waits for the sign to call together with others. */
 import { CONTENDERS } from './contenders.js'
-import { parameters, report } from './room.js'
+import { parameters, report } from './connect.js'
 
 const isBack = location.pathname === '/callback'
 if (!isBack && !parameters.tab) sessionStorage.setItem('trip', JSON.stringify(parameters))

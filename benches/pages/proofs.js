@@ -1,9 +1,9 @@
 /** Small requests of a vault that proves each of them (RFC 9449), and of one that does not. */
 import { runsInTurns } from './compare.js'
-import { connectProving, connectShared, parameters, report } from './room.js'
+import { connectProving, connectShared, parameters, report } from './connect.js'
 
 report(async () => {
-  const read = (room, api) => async () => (await room.fetch(`${api}orders`)).json()
+  const read = (auth, api) => async () => (await auth.fetch(`${api}orders`)).json()
   const both = [read(await connectProving(), PROVEN_API), read(await connectShared(), API)]
   return runsInTurns(both, parameters)
 })

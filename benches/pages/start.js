@@ -4,7 +4,7 @@
  *
  * The page navigates to itself for each sample, the kinds in turns.
  */
-import { connectNew, connectSealed, connectShared, parameters, report, tokenFromBench } from './room.js'
+import { connectNew, connectSealed, connectShared, parameters, report, tokenFromBench } from './connect.js'
 
 const ORDERS = `${API}orders`
 
@@ -21,15 +21,15 @@ const KINDS = {
   },
   /** A worker that another tab has started, with a session. */
   async running() {
-    const room = await connectShared()
+    const auth = await connectShared()
     const handshake = performance.now()
-    return { handshake, firstByte: await firstByte(await room.fetch(ORDERS)) }
+    return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
   /** A worker that has yet to load all that, and to take the session out of the store. */
   async kept({ count }) {
-    const room = await connectSealed(`start ${parameters.id} ${count}`)
+    const auth = await connectSealed(`start ${parameters.id} ${count}`)
     const handshake = performance.now()
-    return { handshake, firstByte: await firstByte(await room.fetch(ORDERS)) }
+    return { handshake, firstByte: await firstByte(await auth.fetch(ORDERS)) }
   },
   /** No vault: a page that was born with a token. */
   async plain({ token }) {

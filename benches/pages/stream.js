@@ -1,5 +1,5 @@
 /** Reads a very large body slowly: through the vault, or by plain fetch. */
-import { connectShared, parameters, report, tokenFromBench } from './room.js'
+import { connectShared, parameters, report, tokenFromBench } from './connect.js'
 
 const size = Number(parameters.size)
 /** After so many bytes the reader rests. */

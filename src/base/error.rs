@@ -132,7 +132,7 @@ codes! {
     StorageUnavailable = "storage_unavailable", "Allow storage for this site, or use login({ mode: 'popup' }).";
     /// A request that only script of the app may send is from elsewhere.
     #[cfg(feature = "edge")]
-    CrossSiteRequest = "cross_site_request", "Send it with room.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
+    CrossSiteRequest = "cross_site_request", "Send it with auth.fetch(), or with the header X-Strongroom: 1, from a page of the app's own origin.";
     /// A cookie of the handler's is not what the handler wrote.
     #[cfg(feature = "edge")]
     CookieInvalid = "cookie_invalid", "Nothing, if it is rare: it counts as none. If it is not, look for another app on the same host with the same cookie.name.";
@@ -190,7 +190,7 @@ codes! {
     /// The token handler did not answer, or what answered is none.
     #[cfg(not(target_arch = "wasm32"))]
     HandlerUnreachable = "handler_unreachable", "Look at the path that was passed to connect(), and at the handler's log.";
-    /// The room was closed by `close()`.
+    /// The client was closed by `close()`.
     #[cfg(not(target_arch = "wasm32"))]
     Closed = "closed", "Call connect() again.";
 }

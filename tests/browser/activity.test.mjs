@@ -23,10 +23,10 @@ async function signedIn(idle) {
     const start = performance.now()
     globalThis.events = []
     const note = (what) => events.push({ what, at: (performance.now() - start) / 1000 })
-    room.on('expiring', ({ at }) => note(at > Date.now() ? 'expiring' : 'expiring too late'))
+    auth.on('expiring', ({ at }) => note(at > Date.now() ? 'expiring' : 'expiring too late'))
     addEventListener('mousedown', () => (globalThis.clicked = (performance.now() - start) / 1000))
     globalThis.over = new Promise((resolve) => {
-      room.on('change', ({ session, reason }) => {
+      auth.on('change', ({ session, reason }) => {
         note(session ? 'session' : reason)
         if (!session) resolve()
       })
@@ -55,7 +55,7 @@ test('what a script makes up is no activity, and neither is a poll', time, async
   await page.evaluate((url) => {
     setInterval(() => {
       dispatchEvent(new KeyboardEvent('keydown', { key: 'a' }))
-      room.fetch(url, { background: true }).catch(() => {})
+      auth.fetch(url, { background: true }).catch(() => {})
     }, 300)
   }, `${app.api.url}orders`)
   const events = await ended(page)

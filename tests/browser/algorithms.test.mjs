@@ -19,7 +19,7 @@ for (const algorithm of [...LEAN, ...EXTENDED]) {
     t.after(() => app.close())
     const page = await app.open()
     assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
-    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     const header = JSON.parse(atob(app.ledger.newest('id_token').value.split('.')[0]))
     assert.equal(header.alg, algorithm)
     const module = EXTENDED.includes(algorithm) ? 'strongroom_extended_bg' : 'strongroom_bg'

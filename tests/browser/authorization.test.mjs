@@ -15,11 +15,11 @@ before(async () => {
 after(() => app?.close())
 afterEach(() => app.setConfig({}))
 
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 /** The parameters that were in the browser's address. */
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
-const login = (page, options) => page.evaluate((given) => settle(room.login(given)), options)
+const login = (page, options) => page.evaluate((given) => settle(auth.login(given)), options)
 
 test('a pushed request: the address has a reference, and the session comes all the same', time, async () => {
   app.setConfig({ par: true })

@@ -72,7 +72,7 @@ for (const kind of ['shared', 'dedicated']) {
         await leave(page, own)
         await comeBack(page)
         assert.equal((await call(page, `${own.api.url}orders`)).value.status, 200)
-        assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+        assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
       }
       assert.deepEqual(await page.evaluate(() => failures), [])
     }),
@@ -92,7 +92,7 @@ test(
       await mark(page)
       await leave(page)
       await comeBack(page)
-      await page.evaluate(() => settle(room.inspect()))
+      await page.evaluate(() => settle(auth.inspect()))
     }
     assert.equal(await portsOpen(other), 1)
     await leave(page)
@@ -112,9 +112,9 @@ test(
     await leave(page)
     const other = await app.open('/', page.context())
     await booted(other)
-    await other.evaluate(() => room.logout())
+    await other.evaluate(() => auth.logout())
     await comeBack(page)
-    await page.waitForFunction(() => room.session === null)
+    await page.waitForFunction(() => auth.session === null)
     assert.deepEqual(await page.evaluate(() => changes.at(-1)), { session: null, reason: 'logged_out' })
     assert.equal((await call(page, orders)).error.code, 'login_required')
   }),
@@ -130,7 +130,7 @@ test('a page whose worker was ended in the meantime hears of it as it comes back
   const { error } = await call(page, orders)
   assert.equal(error.code, 'vault_crashed')
   assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
-  await page.evaluate(() => room.reconnect())
+  await page.evaluate(() => auth.reconnect())
   assert.equal((await call(page, orders)).error.code, 'login_required')
 })
 
@@ -142,10 +142,10 @@ test(
     await signIn(page)
     await mark(page)
     await page.evaluate(async (api) => {
-      const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
-      const waiting = room.fetch(`${api}slow?ms=20000`)
+      const reading = (await auth.fetch(`${api}stream?n=1000&interval=100`)).text()
+      const waiting = auth.fetch(`${api}slow?ms=20000`)
       globalThis.atLeaving = new Promise((resolve) =>
-        addEventListener('pagehide', () => resolve(settle(room.fetch(`${api}orders`)))),
+        addEventListener('pagehide', () => resolve(settle(auth.fetch(`${api}orders`)))),
       )
       globalThis.pending = Promise.all([settle(reading), settle(waiting), atLeaving])
     }, app.api.url)
@@ -181,7 +181,7 @@ test(
   played(async () => {
     const page = await app.open()
     await booted(page)
-    await page.evaluate(() => room.close())
+    await page.evaluate(() => auth.close())
     await mark(page)
     await leave(page)
     await comeBack(page)

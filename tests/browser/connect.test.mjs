@@ -29,12 +29,12 @@ const worker = create.${kind}()
 globalThis.changes = []
 const effect = () => {
   let isOver = false
-  const started = settle(connect(worker).then(async (room) => {
-    if (isOver) return room.close()
-    globalThis.room = room
-    return room.handleCallback()
+  const started = settle(connect(worker).then(async (auth) => {
+    if (isOver) return auth.close()
+    globalThis.auth = auth
+    return auth.handleCallback()
   }))
-  return { started, cleanUp: () => { isOver = true; globalThis.room?.close() } }
+  return { started, cleanUp: () => { isOver = true; globalThis.auth?.close() } }
 }
 const first = effect()
 first.cleanUp()
@@ -49,8 +49,8 @@ globalThis.boot = (async () => {
   const first = await connect(worker)
   const abandoned = settle(first.handleCallback())
   first.close()
-  globalThis.room = await connect(worker)
-  const outcome = await settle(room.handleCallback())
+  globalThis.auth = await connect(worker)
+  const outcome = await settle(auth.handleCallback())
   globalThis.abandoned = await abandoned
   return outcome
 })()
@@ -63,7 +63,7 @@ for (const kind of KINDS) {
     const page = await app.open()
     assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
     assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
-    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   })
 
   test(
@@ -113,7 +113,7 @@ for (const kind of KINDS) {
 const worker = create.${kind}()
 globalThis.boot = (async () => {
   const [one, other] = await Promise.all([connect(worker), connect(worker)])
-  globalThis.room = one
+  globalThis.auth = one
   globalThis.results = Promise.all([one, other, one].map((each) => settle(each.handleCallback())))
   return (await results)[0]
 })()
@@ -138,6 +138,6 @@ test('an answer that a connection was closed with still makes a session', time, 
   const page = await app.open()
   const before = app.ledger.tokenRequests().length
   await signIn(page)
-  await page.waitForFunction(() => room.session, null, { polling: 20 })
+  await page.waitForFunction(() => auth.session, null, { polling: 20 })
   assert.equal(app.ledger.tokenRequests().length - before, 1)
 })

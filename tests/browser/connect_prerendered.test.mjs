@@ -46,7 +46,7 @@ await report({ what: 'started', path: location.pathname })
 document.addEventListener('prerenderingchange', () => report({ what: 'shown' }))
 ${app.site.files['/page.js']}
 const outcome = await boot
-await report({ what: 'connected', outcome, session: globalThis.room?.session ?? null, path: location.pathname + location.search })`,
+await report({ what: 'connected', outcome, session: globalThis.auth?.session ?? null, path: location.pathname + location.search })`,
   })
   app.site.routes['/link'] = '/link.html'
 })

@@ -28,7 +28,7 @@ before(async () => {
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 
 const orders = (app) => `${app.api.url}orders`
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 
 /** From outside, as the system does when memory is short. */
 const kill = (app, page) => killWorkers(page)
@@ -46,14 +46,14 @@ const WAYS = [
 /** Begins a call, and reads a streamed answer that does not end. */
 const beginAll = (page, app) =>
   page.evaluate(async (api) => {
-    const streaming = await room.fetch(`${api}stream?n=1000&interval=100`)
+    const streaming = await auth.fetch(`${api}stream?n=1000&interval=100`)
     const reader = streaming.body.getReader()
     await reader.read()
     const toTheEnd = async () => {
       while (!(await reader.read()).done);
     }
-    globalThis.pending = [settle(room.fetch(`${api}slow?ms=60000`)), settle(toTheEnd())]
-    globalThis.failed = new Promise((resolve) => room.on('failed', (error) => resolve(describe(error))))
+    globalThis.pending = [settle(auth.fetch(`${api}slow?ms=60000`)), settle(toTheEnd())]
+    globalThis.failed = new Promise((resolve) => auth.on('failed', (error) => resolve(describe(error))))
   }, app.api.url)
 
 for (const [how, kind, end] of WAYS) {
@@ -77,10 +77,10 @@ for (const [how, kind, end] of WAYS) {
       assert.equal(await session(page), null)
       assert.equal((await call(page, orders(app))).error.code, 'vault_crashed')
 
-      assert.deepEqual(await page.evaluate(() => settle(room.reconnect())), { value: undefined })
+      assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
       assert.equal(await session(page), null)
       assert.equal((await call(page, orders(app))).error.code, 'login_required')
-      // The same room goes on, in the same page.
+      // The same client goes on, in the same page.
       assert.equal((await page.evaluate(() => failures)).length, 1)
       await signIn(page)
       assert.equal((await call(page, orders(app))).value.status, 200)
@@ -96,8 +96,8 @@ for (const [how, kind, end] of WAYS) {
     await signIn(page)
     await page.evaluate(() => {
       globalThis.heard = []
-      room.on('change', ({ session, reason }) => heard.push(['change', session, reason]))
-      room.on('failed', ({ code }) => heard.push(['failed', code]))
+      auth.on('change', ({ session, reason }) => heard.push(['change', session, reason]))
+      auth.on('failed', ({ code }) => heard.push(['failed', code]))
     })
     await end(app, page)
     await page.waitForFunction(() => heard.some(([type]) => type === 'failed'), null, { polling: 20 })
@@ -106,7 +106,7 @@ for (const [how, kind, end] of WAYS) {
       ['failed', 'vault_crashed'],
     ]
     assert.deepEqual(await page.evaluate(() => heard), failure)
-    await page.evaluate(() => room.reconnect())
+    await page.evaluate(() => auth.reconnect())
     assert.deepEqual(await page.evaluate(() => heard), [...failure, ['change', null, null]])
     await page.close()
   })
@@ -136,9 +136,9 @@ test('every tab of a shared worker that was killed hears of it', time, async () 
     assert.deepEqual(await tab.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
   }
   // They meet again in one new vault.
-  await Promise.all(tabs.map((tab) => tab.evaluate(() => room.reconnect())))
-  const changed = tabs[2].evaluate(() => new Promise((resolve) => room.on('change', resolve)))
-  await tabs[1].evaluate(() => void room.login({ mode: 'redirect' }))
+  await Promise.all(tabs.map((tab) => tab.evaluate(() => auth.reconnect())))
+  const changed = tabs[2].evaluate(() => new Promise((resolve) => auth.on('change', resolve)))
+  await tabs[1].evaluate(() => void auth.login({ mode: 'redirect' }))
   await tabs[1].waitForSelector('button[value=allow]')
   await tabs[1].click('button[value=allow]')
   assert.equal((await changed).session.claims.sub, 'alice')
@@ -168,7 +168,7 @@ test('with a session that is kept, reconnect() goes on with it', time, async () 
   await signIn(page)
   await told('trap')(app, page)
   await page.waitForFunction(() => failures.length, null, { polling: 20 })
-  await page.evaluate(() => room.reconnect())
+  await page.evaluate(() => auth.reconnect())
   assert.equal((await session(page)).claims.sub, 'alice')
   assert.equal((await page.evaluate(() => changes.at(-1))).session.claims.sub, 'alice')
   assert.equal((await call(page, orders(app))).value.status, 200)
@@ -176,16 +176,16 @@ test('with a session that is kept, reconnect() goes on with it', time, async () 
 })
 
 test(
-  'a room that is well is left as it is by reconnect(), and one that was closed stays closed',
+  'a client that is well is left as it is by reconnect(), and one that was closed stays closed',
   time,
   async () => {
     const app = apps.shared
     const page = await app.open()
     await signIn(page)
-    await page.evaluate(() => room.reconnect())
+    await page.evaluate(() => auth.reconnect())
     assert.equal((await session(page)).claims.sub, 'alice')
-    await page.evaluate(() => room.close())
-    await page.evaluate(() => room.reconnect())
+    await page.evaluate(() => auth.close())
+    await page.evaluate(() => auth.reconnect())
     assert.equal((await call(page, orders(app))).error.code, 'closed')
   },
 )
@@ -204,13 +204,13 @@ test('a page whose worker’s lock was stolen comes back once at most', time, as
   await signIn(page)
   await page.evaluate(() => {
     globalThis.times = 0
-    room.on('failed', () => times++ < 50 && room.reconnect())
+    auth.on('failed', () => times++ < 50 && auth.reconnect())
   })
   const other = await app.open('/empty', page.context())
   assert.equal(await other.evaluate(stealLocks), 1)
   // Who is first, the page or the worker, is not known.
   const isAnswered = (url) =>
-    room.fetch(url).then(
+    auth.fetch(url).then(
       ({ status }) => status === 200,
       () => false,
     )
@@ -225,14 +225,14 @@ test('unsupported: reconnect() where connect() was given a worker', time, async 
   const app = apps.dedicated
   const page = await app.open('/empty')
   const { error } = await page.evaluate(async () => {
-    const room = await connect(create.dedicated())
-    const failed = new Promise((resolve) => room.on('failed', resolve))
+    const auth = await connect(create.dedicated())
+    const failed = new Promise((resolve) => auth.on('failed', resolve))
     // Until the page waits for the worker's lock, which it hears of a moment after the vault is ready.
     while (!(await navigator.locks.query()).pending.length)
       await new Promise((resolve) => setTimeout(resolve, 10))
     new BroadcastChannel('end').postMessage('close')
     await failed
-    return settle(room.reconnect())
+    return settle(auth.reconnect())
   })
   assert.equal(error.code, 'unsupported')
   assert.ok(error.isStrongroomError)

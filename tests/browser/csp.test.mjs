@@ -93,8 +93,8 @@ test('login, calls and logout under the headers of the guide', time, async () =>
   const { page, close } = await openServed()
   await signIn(page)
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
-  await page.evaluate(() => room.logout())
-  assert.equal(await page.evaluate(() => room.session), null)
+  await page.evaluate(() => auth.logout())
+  assert.equal(await page.evaluate(() => auth.session), null)
   await close()
 })
 
@@ -181,8 +181,8 @@ async function warnings(worker) {
   page.context().on('console', (message) => said.push([message.type(), message.text()].join(': ')))
   // One of the page's own, whose console playwright hears.
   await page.evaluate(async () => {
-    const room = await connect(new Worker(workerUrl(), { type: 'module' }))
-    room.close()
+    const auth = await connect(new Worker(workerUrl(), { type: 'module' }))
+    auth.close()
   })
   await call(page, `${app.site.origin}/none`)
   await close()

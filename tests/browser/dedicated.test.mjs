@@ -41,7 +41,7 @@ test('two tabs with a popup each get their own answers', time, async () => {
   await Promise.all([booted(first), booted(second)])
   const [popup] = await Promise.all([first.waitForEvent('popup'), clickLogin(first)])
   assert.equal((await signInByPopup(second)).value.claims.sub, 'alice')
-  assert.equal(await first.evaluate(() => room.session), null)
+  assert.equal(await first.evaluate(() => auth.session), null)
   // Signed in at the provider by now: it asks for nothing but consent, or for nothing at all.
   await popup.waitForLoadState()
   if (!popup.isClosed() && (await popup.locator('#username').count())) await giveConsent(popup)

@@ -56,16 +56,16 @@ create.newest = async () => {
   app.site.files['/page.js'] = app.site.files['/page.js'].replaceAll('create.shared', 'create.newest')
 }
 
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 const isSignedIn = (page, is = true) =>
-  page.waitForFunction((wanted) => !!room.session === wanted, is, { polling: 20 })
-const isElsewhere = (page) => page.waitForFunction(() => room.elsewhere, null, { polling: 20 })
+  page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
+const isElsewhere = (page) => page.waitForFunction(() => auth.elsewhere, null, { polling: 20 })
 /** Returns true if the page's worker is the new deployment's. */
 const hasNewWorker = async (page) => (await call(page, ADDED)).error?.code !== 'url_not_allowed'
 /** Waits until the browser blocks what the vault lets pass. */
 const isNew = (page) =>
   page.evaluate(async (url) => {
-    const isLetPass = () => room.fetch(url).catch(({ code = 'login_required' }) => code === 'login_required')
+    const isLetPass = () => auth.fetch(url).catch(({ code = 'login_required' }) => code === 'login_required')
     while (!(await isLetPass())) await new Promise((resolve) => setTimeout(resolve, 50))
   }, ADDED)
 
@@ -84,7 +84,7 @@ const lastChange = (page) => page.evaluate(() => changes.at(-1))
 /** Signs out in one of the tabs. All of them hear of it, and of no session after that. */
 async function signOut(tabs, first) {
   const before = await Promise.all(tabs.map((tab) => tab.evaluate(() => changes.length)))
-  await tabs[first].evaluate(() => room.logout())
+  await tabs[first].evaluate(() => auth.logout())
   for (const tab of tabs) {
     await isSignedIn(tab, false)
     assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
@@ -157,7 +157,7 @@ test('old pages go over to the newest worker when somebody signs in there, memor
   assert.equal((await pending).value.status, 200)
   assert.equal((await call(old, `${app.api.url}orders`)).value.status, 200)
   assert.deepEqual(await old.evaluate(() => failures), [])
-  await old.evaluate(() => room.logout())
+  await old.evaluate(() => auth.logout())
   await isSignedIn(fresh, false)
 })
 
@@ -179,15 +179,15 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
 test('in memory a sign-in elsewhere is a state, and the old page gets a new worker', time, async () => {
   const app = await start({ kind: 'dedicated' })
   const [old, fresh] = await twoTabs(app, deployFixed, { signsIn: false })
-  assert.equal(await old.evaluate(() => room.elsewhere), false)
+  assert.equal(await old.evaluate(() => auth.elsewhere), false)
   await signIn(fresh)
   await isElsewhere(old)
   await isNew(old)
-  assert.equal(await old.evaluate(() => room.elsewhere), true)
+  assert.equal(await old.evaluate(() => auth.elsewhere), true)
   assert.equal(await session(old), null)
   assert.equal((await call(old, `${app.api.url}orders`)).error.code, 'login_required')
-  await fresh.evaluate(() => room.logout())
-  await old.waitForFunction(() => !room.elsewhere, null, { polling: 20 })
+  await fresh.evaluate(() => auth.logout())
+  await old.waitForFunction(() => !auth.elsewhere, null, { polling: 20 })
 })
 
 test('a dedicated worker keeps its session in memory', time, async () => {
@@ -198,7 +198,7 @@ test('a dedicated worker keeps its session in memory', time, async () => {
   await signIn(fresh)
   await old.waitForFunction((count) => changes.length > count, length, { polling: 20 })
   assert.equal((await session(old)).startedAt, startedAt)
-  assert.equal(await old.evaluate(() => room.elsewhere), false)
+  assert.equal(await old.evaluate(() => auth.elsewhere), false)
   assert.equal(await hasNewWorker(old), false)
 })
 
@@ -211,7 +211,7 @@ test('a vault of another client is left alone', time, async () => {
   const outcome = await old.evaluate(async () => {
     const other = await connect(new SharedWorker('/other.worker.js', { type: 'module' }))
     await other.logout()
-    return settle(room.fetch('https://elsewhere.example.com/'))
+    return settle(auth.fetch('https://elsewhere.example.com/'))
   })
   assert.equal(outcome.error.code, 'url_not_allowed')
   assert.equal((await session(old)).claims.sub, 'alice')
@@ -260,7 +260,7 @@ test('on an origin of the vault’s own: sign-out, and over to the newest worker
   assert.equal((await session(old)).startedAt, (await session(fresh)).startedAt)
   assert.equal(await old.evaluate(() => document.querySelectorAll('iframe').length), 1)
   assert.deepEqual(await old.evaluate(() => failures), [])
-  await fresh.evaluate(() => room.logout())
+  await fresh.evaluate(() => auth.logout())
   await isSignedIn(old, false)
   assert.equal((await lastChange(old)).reason, 'logged_out')
 })

@@ -27,7 +27,7 @@ const shown = async (options = {}) => {
       new Promise((resolve) => {
         globalThis.giveUp = new AbortController()
         const { signal } = giveUp
-        globalThis.login = settle(room.login({ mode: 'device', onCode: resolve, signal, ...given }))
+        globalThis.login = settle(auth.login({ mode: 'device', onCode: resolve, signal, ...given }))
         login.then(resolve)
       }),
     options,
@@ -59,7 +59,7 @@ test('a code is shown, typed in elsewhere, and the page is signed in', time, asy
   assert.ok(grants.slice(0, -1).every(({ outcome }) => outcome === 'authorization_pending'))
   assert.equal(grants.at(-1).outcome, 'issued')
   // The refresh token is one like any other.
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
 })
 

@@ -212,7 +212,7 @@ test('a session whose key was taken out of the store ends with a reason', time, 
   await page.goto('about:blank')
   await page.goto(`${app.site.origin}/`)
   await booted(page)
-  const [session, reason] = await page.evaluate(() => [room.session, room.endReason])
+  const [session, reason] = await page.evaluate(() => [auth.session, auth.endReason])
   assert.deepEqual([session, reason], [null, 'storage_lost'])
 })
 
@@ -246,7 +246,7 @@ test(
     await booted(page)
     // The session is there, and the key that it goes by.
     assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
-    assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+    assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     assert.notEqual(await status(page), 200)
   },
 )

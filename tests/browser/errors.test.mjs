@@ -211,7 +211,7 @@ for (const [code, faults] of Object.entries(DISCOVERY)) {
       app.provider.faults.add('discovery', { times: 10, ...fault })
       const page = await app.open()
       await booted(page)
-      const { error } = await page.evaluate(() => settle(room.login()))
+      const { error } = await page.evaluate(() => settle(auth.login()))
       assert.equal(error.code, code)
     })
   })
@@ -223,7 +223,7 @@ test('provider_unavailable: the provider does not answer at all', time, async ()
   app.provider.faults.add('discovery', { times: 10, hold: gate.promise })
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login()))
+  const { error } = await page.evaluate(() => settle(auth.login()))
   gate.resolve()
   assert.ok(['provider_unavailable', 'timeout'].includes(error.code), error.code)
 })
@@ -303,7 +303,7 @@ test('returnTo of another origin is refused at once', time, async () => {
     'http://[',
   ]
   const outcomes = await page.evaluate(
-    (all) => Promise.all(all.map((returnTo) => settle(room.login({ returnTo })))),
+    (all) => Promise.all(all.map((returnTo) => settle(auth.login({ returnTo })))),
     addresses,
   )
   for (const { error } of outcomes) assert.ok(error.isTypeError, error.message)
@@ -312,7 +312,7 @@ test('returnTo of another origin is refused at once', time, async () => {
 test('message_invalid: a mode that there is not is answered with those that there are', time, async () => {
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login({ mode: 'pop' })))
+  const { error } = await page.evaluate(() => settle(auth.login({ mode: 'pop' })))
   assert.equal(error.code, 'message_invalid')
   assert.match(error.message, /mode must be 'redirect' or 'popup'/)
 })
@@ -321,9 +321,9 @@ test('login_canceled: given up by a signal', time, async () => {
   const page = await app.open()
   await booted(page)
   const outcomes = await page.evaluate(async () => {
-    const before = settle(room.login({ signal: AbortSignal.abort() }))
+    const before = settle(auth.login({ signal: AbortSignal.abort() }))
     const controller = new AbortController()
-    const during = settle(room.login({ mode: 'popup', signal: controller.signal }))
+    const during = settle(auth.login({ mode: 'popup', signal: controller.signal }))
     controller.abort()
     return Promise.all([before, during])
   })
@@ -366,7 +366,7 @@ test(
       await booted(page)
       await mark(page)
       await page.evaluate(() => {
-        globalThis.login = settle(room.login())
+        globalThis.login = settle(auth.login())
       })
       await page.waitForSelector('#username')
       await comeBack(page)
@@ -401,7 +401,7 @@ test('popup_blocked', time, async () => {
   const page = await app.open()
   app.site.pageCsp = pageCsp
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login({ mode: 'popup' })))
+  const { error } = await page.evaluate(() => settle(auth.login({ mode: 'popup' })))
   assert.equal(error.code, 'popup_blocked')
 })
 

@@ -33,8 +33,8 @@ async function start({ kind, persist, config = {} }) {
 }
 
 const orders = (app) => `${app.api.url}orders`
-const session = (page) => page.evaluate(() => room.session)
-const resumed = (page) => page.evaluate(() => room.resumed)
+const session = (page) => page.evaluate(() => auth.session)
+const resumed = (page) => page.evaluate(() => auth.resumed)
 
 async function openSignedIn(app) {
   const page = await openWithEscrow(app)
@@ -85,7 +85,7 @@ for (const kind of KINDS) {
       assert.deepEqual(await booted(page), { value: null })
       assert.equal(await session(page), null)
       assert.equal(await resumed(page), null)
-      assert.equal(await page.evaluate(() => room.endReason), null)
+      assert.equal(await page.evaluate(() => auth.endReason), null)
       assert.equal((await call(page, orders(app))).error.code, 'login_required')
       await startLogin(page)
       await giveConsent(page)
@@ -132,10 +132,10 @@ test('a control: a request for the address that is let go to the server is seen 
 test('a logout ends it for workers to come', time, async () => {
   const app = apps.shared
   const page = await openSignedIn(app)
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   await reload(page, app)
   assert.equal(await session(page), null)
-  assert.equal(await page.evaluate(() => room.endReason), 'logged_out')
+  assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
 })
 
 test('a second tab with a worker of its own joins the session, and both refresh once', time, async () => {
@@ -420,7 +420,7 @@ test('a vault takes no key out of a cache', time, async () => {
   }
 })
 
-test('room.fetch() does not go there, whatever the rules allow', time, async () => {
+test('auth.fetch() does not go there, whatever the rules allow', time, async () => {
   const app = await start({
     kind: 'shared',
     persist: 'escrow',

@@ -1,4 +1,4 @@
-// room.eventSource is EventSource: what is read of a stream is what the browser's own reads of it, and it goes on
+// auth.eventSource is EventSource: what is read of a stream is what the browser's own reads of it, and it goes on
 // where that could not begin, with a token, and with the next one when that has expired.
 import assert from 'node:assert/strict'
 import { build } from 'esbuild'
@@ -39,7 +39,7 @@ async function loadParser() {
 function prepare() {
   globalThis.make = {
     plain: (url, init) => new EventSource(url.replace('/v1/on/', '/open/'), init),
-    vault: (url, init) => room.eventSource(url, init),
+    vault: (url, init) => auth.eventSource(url, init),
   }
   /** What is said up to the first error, and of which types; it is closed then. */
   globalThis.watch = (source, types = []) =>
@@ -240,7 +240,7 @@ for (const [name, code] of Object.entries(INTERFACE)) {
 test('it asks for a stream, past every cache, with the token', time, async () => {
   stream('asks', ['data: a\n\n'], () => {})
   await page.evaluate(async (address) => {
-    const source = room.eventSource(address)
+    const source = auth.eventSource(address)
     await when(source, 'message')
     source.close()
   }, url('asks'))
@@ -263,7 +263,7 @@ test('it comes back after as long as the stream said, with the last id', time, a
     (address) =>
       new Promise((resolve) => {
         const said = []
-        const source = room.eventSource(address)
+        const source = auth.eventSource(address)
         source.onopen = () => said.push('open')
         source.onerror = () => said.push(`error ${source.readyState}`)
         source.onmessage = ({ data, lastEventId }) => {
@@ -290,7 +290,7 @@ async function timesAsked(stream, then = ({ response }) => response.destroy()) {
     exchange.response.end(stream)
   })
   await page.evaluate(async (address) => {
-    const source = room.eventSource(address)
+    const source = auth.eventSource(address)
     await new Promise((resolve) => setTimeout(resolve, 1500))
     source.close()
   }, url('hasty'))
@@ -318,8 +318,8 @@ test('an id of any length ends its source, and nothing else', time, async () => 
   })
   const said = await page.evaluate(
     async ([address, slow]) => {
-      const other = room.fetch(slow).then(({ status }) => status)
-      const source = room.eventSource(address)
+      const other = auth.fetch(slow).then(({ status }) => status)
+      const source = auth.eventSource(address)
       const error = await new Promise((resolve) => {
         source.onerror = ({ error }) => error && resolve(error)
       })
@@ -343,7 +343,7 @@ test('a network that fails is tried again', time, async () => {
     response.write('data: there\n\n')
   })
   const outcome = await page.evaluate(async (address) => {
-    const source = room.eventSource(address)
+    const source = auth.eventSource(address)
     const errors = []
     source.onerror = ({ error }) => errors.push([error?.name, source.readyState])
     const { data } = await when(source, 'message')
@@ -357,7 +357,7 @@ test('a network that fails is tried again', time, async () => {
 
 test('what the vault refuses is final, and says why', time, async () => {
   const outcome = await page.evaluate(async () => {
-    const source = room.eventSource('https://elsewhere.example/')
+    const source = auth.eventSource('https://elsewhere.example/')
     const { error } = await when(source, 'error')
     return [error.code, source.readyState]
   })
@@ -367,7 +367,7 @@ test('what the vault refuses is final, and says why', time, async () => {
 test('a redirect is final, and is not followed', time, async () => {
   app.api.on('moved', ({ response }) => response.writeHead(302, { Location: '/v1/me' }).end())
   const outcome = await page.evaluate(async (address) => {
-    const source = room.eventSource(address)
+    const source = auth.eventSource(address)
     const { error } = await when(source, 'error')
     return [error.code, source.readyState]
   }, url('moved'))
@@ -378,7 +378,7 @@ test('a redirect is final, and is not followed', time, async () => {
 test('an address that is none is refused at once', time, async () => {
   const name = await page.evaluate(() => {
     try {
-      room.eventSource('http://[')
+      auth.eventSource('http://[')
     } catch (error) {
       return error.name
     }
@@ -386,16 +386,16 @@ test('an address that is none is refused at once', time, async () => {
   assert.equal(name, 'TypeError')
 })
 
-test('a closed room ends it', time, async () => {
+test('a closed client ends it', time, async () => {
   stream('open', ['data: a\n\n'], () => {})
   const other = await app.open('/', page.context())
   await booted(other)
   await other.evaluate(prepare)
   const outcome = await other.evaluate(async (address) => {
-    const source = room.eventSource(address)
+    const source = auth.eventSource(address)
     await when(source, 'message')
     const failed = when(source, 'error')
-    room.close()
+    auth.close()
     const { error } = await failed
     return [error.code, source.readyState]
   }, url('open'))
@@ -418,7 +418,7 @@ test('it is for its user: another one gets a stream of their own, and a logout e
       return [error?.code, source.readyState]
     }, type)
   await tab.evaluate(async (address) => {
-    globalThis.source = room.eventSource(address)
+    globalThis.source = auth.eventSource(address)
     await when(source, 'message')
   }, url('mine'))
 
@@ -433,7 +433,7 @@ test('it is for its user: another one gets a stream of their own, and a logout e
   const ended = heard('error')
   await other.waitForURL(/\/callback/)
   await booted(other)
-  await other.evaluate(() => room.logout())
+  await other.evaluate(() => auth.logout())
   assert.deepEqual(await ended, ['login_required', 2])
   await app.api.requests[1].closed
   assert.equal(app.api.requests.length, 2, 'it was not asked for again')
@@ -448,7 +448,7 @@ test('where streaming.js is missing, sources and sockets say so', time, async ()
   const outcome = await other.evaluate(
     (address) =>
       Promise.all(
-        [room.eventSource(address), room.webSocket(address)].map(
+        [auth.eventSource(address), auth.webSocket(address)].map(
           (shell) =>
             new Promise((resolve) => {
               shell.onerror = ({ error }) => resolve([error.name, shell.readyState])
@@ -481,7 +481,7 @@ test('it outlives its token: the next connection has the next one, and so has a 
       setTimeout(() => response.end(), claims.exp * 1000 - Date.now() + 50)
     })
     const said = await tab.evaluate(async (address) => {
-      const source = room.eventSource(address)
+      const source = auth.eventSource(address)
       const errors = []
       source.onerror = () => errors.push(source.readyState)
       for (let i = 0; i < 3; i++) await when(source, 'message')
@@ -499,10 +499,10 @@ test('it outlives its token: the next connection has the next one, and so has a 
     )
 
     const { at } = await tab.evaluate(async (address) => {
-      const refreshed = new Promise((resolve) => room.on('change', resolve))
-      const at = room.session.accessTokenExpiresAt
+      const refreshed = new Promise((resolve) => auth.on('change', resolve))
+      const at = auth.session.accessTokenExpiresAt
       while (Date.now() <= at) await new Promise((resolve) => setTimeout(resolve, 50))
-      const socket = room.webSocket(address)
+      const socket = auth.webSocket(address)
       await when(socket, 'open')
       await refreshed
       return { at }
@@ -534,10 +534,10 @@ test(
       await tab.evaluate(
         async ([stream, socket]) => {
           const said = []
-          const source = room.eventSource(stream)
+          const source = auth.eventSource(stream)
           source.onerror = ({ error }) => said.push(`source ${error.code} ${source.readyState}`)
           await when(source, 'message')
-          const talk = room.webSocket(socket)
+          const talk = auth.webSocket(socket)
           await when(talk, 'open')
           talk.onerror = ({ error }) => said.push(`socket ${error.code}`)
           talk.onclose = ({ code }) => said.push(`socket ${code}`)

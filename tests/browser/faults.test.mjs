@@ -55,11 +55,11 @@ const outcome = async (page, url = orders, init) => {
   return value?.status ?? error.code ?? error.name
 }
 
-const endReason = (page) => page.evaluate(() => room.session === null && room.endReason)
+const endReason = (page) => page.evaluate(() => auth.session === null && auth.endReason)
 
 /** Waits until the vault has renewed the access token, by itself. */
 const renewed = (page) =>
-  page.waitForFunction(() => room.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
+  page.waitForFunction(() => auth.session?.accessTokenExpiresAt > Date.now(), null, { polling: 50 })
 
 async function goesOn(page) {
   proxies.provider.faults.clear()
@@ -357,7 +357,7 @@ test('a provider that restarts with new signing keys', time, async () => {
   const came = await outcome(page)
   report.add('a restart, with new signing keys', came, 'goes on', tokenRequests().length)
   assert.equal(came, OK)
-  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.ok(tokenRequests().length <= 2)
   // New keys are fetched for the renewed ID token, and a login is verified by them.
   const keys = proxies.provider.requests.filter(({ endpoint }) => endpoint === 'jwks').length

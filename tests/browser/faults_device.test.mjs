@@ -51,7 +51,7 @@ const outcome = async (page) => {
   return value?.status ?? error.code ?? error.name
 }
 
-const end = (page) => page.evaluate(() => room.session === null && room.endReason)
+const end = (page) => page.evaluate(() => auth.session === null && auth.endReason)
 
 /** Resolves when the newest token of this kind is over, by the provider's clock. */
 async function over(kind) {

@@ -1,4 +1,4 @@
-// room.fetch and plain fetch side by side in one page: where they differ is printed, and must be what docs/fetch.md
+// auth.fetch and plain fetch side by side in one page: where they differ is printed, and must be what docs/fetch.md
 // allows, no more and no less.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -108,9 +108,9 @@ function prepare({ token, addresses }) {
       }
       return fetch(request)
     },
-    vault: room.fetch,
+    vault: auth.fetch,
     planted: async (...args) => {
-      const response = await room.fetch(...args)
+      const response = await auth.fetch(...args)
       return new Proxy(response, {
         get: (target, name) => (name === 'status' ? target.status + 1 : Reflect.get(target, name, target)),
       })
@@ -157,7 +157,7 @@ function prepare({ token, addresses }) {
 /** The cases that docs/fetch.md allows to differ: the first column of its table, in backticks. */
 async function allowed() {
   const text = await readFile(new URL('../../docs/fetch.md', import.meta.url), 'utf8')
-  const [, table] = text.split('| case | `fetch` | `room.fetch` |')
+  const [, table] = text.split('| case | `fetch` | `auth.fetch` |')
   assert.ok(table, 'docs/fetch.md has no table of differences')
   const rows = table.split('\n\n')[0].matchAll(/^\| `([^`]+)` \|/gm)
   return [...rows].map(([, id]) => id)
@@ -182,7 +182,7 @@ test('they differ where docs/fetch.md says so, and nowhere else', time, async (t
   const found = await differences(CASES, 'vault')
   t.diagnostic(`${CASES.length} behaviours, ${found.size} differ`)
   for (const [id, { plain, vault }] of found) {
-    t.diagnostic(`${id}\n    fetch:      ${JSON.stringify(plain)}\n    room.fetch: ${JSON.stringify(vault)}`)
+    t.diagnostic(`${id}\n    fetch:      ${JSON.stringify(plain)}\n    auth.fetch: ${JSON.stringify(vault)}`)
   }
   assert.ok(CASES.length >= 100)
   assert.deepEqual([...found.keys()].sort(), (await allowed()).sort())

@@ -17,17 +17,17 @@ before(async () => {
 after(() => app?.close())
 beforeEach(() => app.api.clear())
 
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
 
 /** Resolves when the page has heard that there is no session any more. */
-const ended = (page) => page.waitForFunction(() => room.session === null)
+const ended = (page) => page.waitForFunction(() => auth.session === null)
 
 /** As many calls at once, each waited for. */
 const calls = (page, count) =>
   page.evaluate(
     async ([url, number]) => {
-      const answers = Array.from({ length: number }, () => room.fetch(url).then(({ status }) => status))
+      const answers = Array.from({ length: number }, () => auth.fetch(url).then(({ status }) => status))
       return Promise.all(answers)
     },
     [orders, count],
@@ -169,7 +169,7 @@ test('a revoked refresh token ends the session, in all tabs, with the reason', t
   await Promise.all([ended(page), ended(second)])
   for (const tab of [page, second]) {
     assert.deepEqual(await lastChange(tab), { session: null, reason: 'provider_ended' })
-    assert.equal(await tab.evaluate(() => room.endReason), 'provider_ended')
+    assert.equal(await tab.evaluate(() => auth.endReason), 'provider_ended')
   }
   assert.equal((await call(second, orders)).error.code, 'login_required')
 })
@@ -179,7 +179,7 @@ test('logout ends the session in all tabs and revokes the refresh token', time, 
   await signIn(page)
   const second = await app.open('/', page.context())
   await booted(second)
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   await Promise.all([ended(page), ended(second)])
   assert.deepEqual(await lastChange(second), { session: null, reason: 'logged_out' })
   assert.equal(app.ledger.familyRevoked(), true)
@@ -190,7 +190,7 @@ test('logout ends the session in all tabs and revokes the refresh token', time, 
 test('logout at the provider leaves the page and ends the session there', time, async () => {
   const page = await app.open()
   await signIn(page)
-  await page.evaluate(() => void room.logout({ provider: true, returnTo: '/' }))
+  await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }))
   await page.waitForURL(/\/session\/end/)
   await page.click('button[name=logout]')
   await page.waitForURL(`${app.site.origin}/**`)
@@ -214,15 +214,15 @@ test('start-up code that runs twice finishes one login, not two', time, async ()
   const page = await app.open()
   await booted(page)
   const since = app.ledger.entries.length
-  await page.evaluate(() => void room.login().catch(() => {}))
+  await page.evaluate(() => void auth.login().catch(() => {}))
   await page.waitForSelector('#username')
   await page.context().route('**/page.js', async (route) => {
     const response = await route.fetch()
     const twice =
-      'const again = room.handleCallback(); const first = await room.handleCallback(); return [first, await again]'
+      'const again = auth.handleCallback(); const first = await auth.handleCallback(); return [first, await again]'
     await route.fulfill({
       response,
-      body: (await response.text()).replace('return room.handleCallback()', twice),
+      body: (await response.text()).replace('return auth.handleCallback()', twice),
     })
   })
   await giveConsent(page)
@@ -247,12 +247,12 @@ test('two connections in one page work, with the same worker and with another', 
   await signIn(page)
   const outcome = await page.evaluate(async (url) => {
     const worker = create.shared()
-    const rooms = [await connect(worker), await connect(worker), await connect(create.shared())]
-    const statuses = await Promise.all(rooms.map((each) => each.fetch(url).then(({ status }) => status)))
-    rooms[0].close()
-    const closed = await settle(rooms[0].fetch(url))
-    const open = await rooms[1].fetch(url)
-    return { statuses, closed: closed.error.code, open: open.status, subject: rooms[2].session.claims.sub }
+    const clients = [await connect(worker), await connect(worker), await connect(create.shared())]
+    const statuses = await Promise.all(clients.map((each) => each.fetch(url).then(({ status }) => status)))
+    clients[0].close()
+    const closed = await settle(clients[0].fetch(url))
+    const open = await clients[1].fetch(url)
+    return { statuses, closed: closed.error.code, open: open.status, subject: clients[2].session.claims.sub }
   }, orders)
   assert.deepEqual(outcome, { statuses: [200, 200, 200], closed: 'closed', open: 200, subject: 'alice' })
 })
@@ -261,10 +261,10 @@ test('close() ends what is pending', time, async () => {
   const page = await app.open()
   await signIn(page)
   const outcomes = await page.evaluate(async (api) => {
-    const reading = (await room.fetch(`${api}stream?n=1000&interval=100`)).text()
-    const waiting = room.fetch(`${api}slow?ms=20000`)
+    const reading = (await auth.fetch(`${api}stream?n=1000&interval=100`)).text()
+    const waiting = auth.fetch(`${api}slow?ms=20000`)
     const outcomes = Promise.all([settle(reading), settle(waiting)])
-    room.close()
+    auth.close()
     return outcomes
   }, app.api.url)
   assert.deepEqual(
@@ -276,6 +276,6 @@ test('close() ends what is pending', time, async () => {
 test('inspect is refused unless the configuration allows it', time, async () => {
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.inspect()))
+  const { error } = await page.evaluate(() => settle(auth.inspect()))
   assert.ok(error.isStrongroomError)
 })

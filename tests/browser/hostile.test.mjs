@@ -89,7 +89,7 @@ Object.defineProperty(self, 'indexedDB', { value: undefined })
 vault(${JSON.stringify(app.config)})`)
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login()))
+  const { error } = await page.evaluate(() => settle(auth.login()))
   assert.equal(error.code, 'storage_unavailable')
 })
 
@@ -100,7 +100,7 @@ IDBFactory.prototype.open = () => ({})
 vault(${JSON.stringify({ ...app.config, requestTimeout: 1 })})`)
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login()))
+  const { error } = await page.evaluate(() => settle(auth.login()))
   assert.equal(error.code, 'storage_unavailable')
 })
 
@@ -113,7 +113,7 @@ test('a vault keeps the database open no longer than it uses it', time, async ()
     route.request().isNavigationRequest() ? route.fulfill({ status: 204 }) : route.continue()
   await page.route(`${app.provider.issuer}/**`, stay)
   const left = page.waitForRequest((request) => request.isNavigationRequest())
-  await page.evaluate(() => void room.login().catch(() => {}))
+  await page.evaluate(() => void auth.login().catch(() => {}))
   await left
   const outcome = await page.evaluate(
     () =>
@@ -190,7 +190,7 @@ new BroadcastChannel('entropy').onmessage = ({ target }) => {
     channel.postMessage('')
     await new Promise((resolve) => (channel.onmessage = resolve))
     // It is drawn when the metadata are there, and nobody waits for that but the platform.
-    const outcomes = [await settle(room.login()), await settle(room.fetch('/'))]
+    const outcomes = [await settle(auth.login()), await settle(auth.fetch('/'))]
     return outcomes.map(({ error }) => error.code)
   })
   assert.deepEqual(codes, ['vault_crashed', 'vault_crashed'])
@@ -291,7 +291,7 @@ vault(${JSON.stringify(app.config)})`)
   await app.ledger.accessTokenExpired()
   // They wait for one refresh, and then begin all at once.
   const codes = await page.evaluate(async (url) => {
-    const outcomes = Array.from({ length: 400 }, () => settle(room.fetch(url)))
+    const outcomes = Array.from({ length: 400 }, () => settle(auth.fetch(url)))
     return (await Promise.all(outcomes)).map(({ error }) => error?.code ?? error?.name)
   }, `${app.api.url}orders`)
   assert.equal(new Set(codes).size, 1, `${[...new Set(codes)]}`)

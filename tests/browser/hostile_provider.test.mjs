@@ -113,4 +113,4 @@ test('keys and metadata that are too long are none', time, async () => {
 })
 
 /** The outcome of a login that does not get as far as the provider's page. */
-const login = (page) => page.evaluate(() => boot.then(() => settle(room.login())))
+const login = (page) => page.evaluate(() => boot.then(() => settle(auth.login())))

@@ -126,7 +126,7 @@ for (const [name, options] of Object.entries(PERSISTENCE)) {
     test(`the next user is served no response of the previous one, ${name}`, time, async () => {
       const urls = Object.keys(Object.keys(CACHEABLE)).map((index) => `${app.api.url}on/who-${index}`)
       for (const url of urls) assert.match((await call(page, url)).value.text, /: alice$/)
-      await page.evaluate(() => room.logout())
+      await page.evaluate(() => auth.logout())
       await signIn(page, { prompt: 'login' }, ACCOUNTS[1])
       for (const url of urls) {
         for (const { cache, outcome, requests } of await inEachMode(app, page, url)) {
@@ -280,7 +280,7 @@ describe('the profile on disk', () => {
       `${app.api.origin}/open/planted`,
     )
     assert.equal(planted, PLANTED)
-    await page.evaluate(() => room.logout())
+    await page.evaluate(() => auth.logout())
   }
 
   async function serve(config) {

@@ -34,7 +34,7 @@ async function used() {
 
 test('a session that is not inspected never loads the extended module', time, async () => {
   const page = await used()
-  assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
+  assert.equal((await page.evaluate(() => settle(auth.inspect()))).error.code, 'unsupported')
   assert.deepEqual([...new Set(modules())], [LEAN])
 })
 
@@ -45,10 +45,10 @@ test('one that is loads that alone, and is told what happens and what is held', 
   const { holdings, events } = await page.evaluate(async (url) => {
     const events = new Promise((resolve) => {
       const heard = []
-      room.on('trace', ({ event }) => heard.push(event) === 2 && resolve(heard))
+      auth.on('trace', ({ event }) => heard.push(event) === 2 && resolve(heard))
     })
-    await (await room.fetch(url)).text()
-    return { holdings: await room.inspect(), events: await events }
+    await (await auth.fetch(url)).text()
+    return { holdings: await auth.inspect(), events: await events }
   }, `${app.api.url}orders`)
   assert.deepEqual(events, ['call_sent', 'call_answered'])
   assert.deepEqual(
@@ -68,6 +68,6 @@ test('config_invalid: a module without the inspector is told to inspect', time, 
 test('the extended module inspects nothing unless it is told to', time, async () => {
   app.setWorker(workerWith({}, EXTENDED))
   const page = await used()
-  assert.equal((await page.evaluate(() => settle(room.inspect()))).error.code, 'unsupported')
+  assert.equal((await page.evaluate(() => settle(auth.inspect()))).error.code, 'unsupported')
   assert.deepEqual([...new Set(modules())], [EXTENDED])
 })

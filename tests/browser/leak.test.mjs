@@ -175,18 +175,18 @@ async function assertClean(tabs, step, of = app) {
 /** Makes things go wrong, and keeps all that the page can learn of it. Runs in the page. */
 async function fail(api) {
   const attempts = [
-    () => room.fetch('https://attacker.example/'),
-    () => room.fetch(`${api}redirect`),
-    () => room.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
-    () => room.fetch(`${api}me`, { method: 'TRACK' }),
-    () => room.fetch(`${api}slow`, { signal: AbortSignal.timeout(50) }),
-    async () => (await room.fetch(`${api}broken`)).text(),
-    () => room.fetch(`${api}me`, { mode: 'no-cors' }),
-    () => room.handleCallback(`${location.origin}/callback?code=a&state=b`),
-    () => room.handleCallback(`${location.origin}/elsewhere?code=a&state=b`),
-    () => room.login({ mode: 'nothing' }),
-    () => room.login({ returnTo: 'https://attacker.example/' }),
-    () => room.logout({ returnTo: 'http://[' }),
+    () => auth.fetch('https://attacker.example/'),
+    () => auth.fetch(`${api}redirect`),
+    () => auth.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
+    () => auth.fetch(`${api}me`, { method: 'TRACK' }),
+    () => auth.fetch(`${api}slow`, { signal: AbortSignal.timeout(50) }),
+    async () => (await auth.fetch(`${api}broken`)).text(),
+    () => auth.fetch(`${api}me`, { mode: 'no-cors' }),
+    () => auth.handleCallback(`${location.origin}/callback?code=a&state=b`),
+    () => auth.handleCallback(`${location.origin}/elsewhere?code=a&state=b`),
+    () => auth.login({ mode: 'nothing' }),
+    () => auth.login({ returnTo: 'https://attacker.example/' }),
+    () => auth.logout({ returnTo: 'http://[' }),
   ]
   const keep = (error) => ({
     text: String(error),
@@ -209,13 +209,13 @@ async function fail(api) {
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(response, [...response.headers], await response.clone().text())
-  await read(await room.fetch(`${api}me`))
-  await read(await room.fetch(`${api}echo`, { method: 'POST', body: new Blob(['x']) }))
-  await read(await room.fetch(`${api}upload`, { method: 'PUT', body: new FormData() }))
-  await read(await room.fetch(`${api}stream?n=3&interval=20`))
-  await read(await room.fetch(`${api}reject`))
-  await read(await room.fetch(`${api}reject-once/${Math.random()}`))
-  kept.push(room.session, await room.inspect())
+  await read(await auth.fetch(`${api}me`))
+  await read(await auth.fetch(`${api}echo`, { method: 'POST', body: new Blob(['x']) }))
+  await read(await auth.fetch(`${api}upload`, { method: 'PUT', body: new FormData() }))
+  await read(await auth.fetch(`${api}stream?n=3&interval=20`))
+  await read(await auth.fetch(`${api}reject`))
+  await read(await auth.fetch(`${api}reject-once/${Math.random()}`))
+  kept.push(auth.session, await auth.inspect())
 }
 
 test('no token, code or verifier is in the page, whatever happens', { timeout: 900_000 }, async (t) => {
@@ -244,7 +244,7 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 9
   })
   await step('a login', async () => {
     await signIn(page)
-    await page.evaluate(() => room.on('trace', (event) => changes.push(event)))
+    await page.evaluate(() => auth.on('trace', (event) => changes.push(event)))
   })
   await step('calls and errors', () => failAndUse(page))
   await step('refreshes', async () => {
@@ -276,7 +276,7 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 9
     await failAndUse(page)
   })
   await step('logout', async () => {
-    await page.evaluate(() => room.logout())
+    await page.evaluate(() => auth.logout())
     await page.evaluate(fail, app.api.url)
   })
 
@@ -312,14 +312,14 @@ test('nor after coming back without the user', { timeout: 360_000 }, async () =>
     const context = await returning.browser.newContext()
     const tab = { log: await record(context), page: await returning.open('/', context) }
     const { page } = tab
-    await page.waitForFunction(() => globalThis.room, null, { polling: 20 })
+    await page.waitForFunction(() => globalThis.auth, null, { polling: 20 })
     await assertClean([tab], 'there was no session', returning)
     await signIn(page)
     await page.evaluate(() => sessionStorage.clear())
     await page.goto('about:blank')
     await page.goto(`${returning.site.origin}/?list=open`)
-    await page.waitForFunction(() => globalThis.room?.session, null, { polling: 20 })
-    assert.equal(await page.evaluate(() => room.resumed), 'redirect')
+    await page.waitForFunction(() => globalThis.auth?.session, null, { polling: 20 })
+    assert.equal(await page.evaluate(() => auth.resumed), 'redirect')
     assert.equal((await call(page, `${returning.api.url}me`)).value.status, 200)
     await assertClean([tab], 'it came back', returning)
     // A control: a code that is written down with the attempt is found.

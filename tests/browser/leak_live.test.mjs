@@ -39,7 +39,7 @@ const tokens = () => app.ledger.secrets().filter(({ kind }) => kind !== 'authori
 function converse([url, protocols]) {
   globalThis.kept ??= []
   return new Promise((resolve) => {
-    const socket = room.webSocket(url, protocols)
+    const socket = auth.webSocket(url, protocols)
     for (const type of ['open', 'message', 'error', 'close']) {
       socket.addEventListener(type, (event) => {
         kept.push(
@@ -64,7 +64,7 @@ function listenTo(url) {
   globalThis.kept ??= []
   let errors = 0
   return new Promise((resolve) => {
-    const source = room.eventSource(url)
+    const source = auth.eventSource(url)
     source.onmessage = (event) => kept.push(event, event.data)
     source.onerror = (event) => {
       kept.push(event, event.error, event.error?.stack)
@@ -83,7 +83,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
     const log = await record(context)
     const page = await openWithEscrow(app, context)
     await signIn(page)
-    await page.evaluate(() => room.on('trace', (event) => changes.push(event)))
+    await page.evaluate(() => auth.on('trace', (event) => changes.push(event)))
 
     const live = `${app.api.url.replace('http', 'ws')}live/`
     const codes = []
@@ -100,7 +100,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
 
     await page.goto(`${app.site.origin}/?again`)
     await booted(page)
-    assert.equal(await page.evaluate(() => room.resumed), 'escrow')
+    assert.equal(await page.evaluate(() => auth.resumed), 'escrow')
     assert.equal(await page.evaluate(converse, [live + way]), 4000)
     assert.deepEqual(search(await collect(page, log), tokens()), [])
 

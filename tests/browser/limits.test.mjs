@@ -18,7 +18,7 @@ async function reloaded(session) {
   app.setConfig({ session: { persist: 'sealed', ...session } })
   const page = await app.open()
   await signIn(page)
-  const seen = () => page.evaluate(() => room.session)
+  const seen = () => page.evaluate(() => auth.session)
   const before = await seen()
   await page.goto(`${app.site.origin}/`)
   await booted(page)
@@ -31,8 +31,8 @@ const ended = (page) =>
     () =>
       new Promise((resolve) => {
         const tell = (reason) => resolve({ reason, at: Date.now() })
-        if (!room.session) tell(room.endReason)
-        room.on('change', ({ session, reason }) => session || tell(reason))
+        if (!auth.session) tell(auth.endReason)
+        auth.on('change', ({ session, reason }) => session || tell(reason))
       }),
   )
 
@@ -43,7 +43,7 @@ test('absolute: calls and reloads do not put the end off, and it revokes', time,
     `${before.expiresAt} became ${after.expiresAt}`,
   )
   await page.evaluate((url) => {
-    setInterval(() => room.fetch(url).catch(() => {}), 500)
+    setInterval(() => auth.fetch(url).catch(() => {}), 500)
   }, `${app.api.url}orders`)
   const revoked = app.ledger.until(({ type }) => type === 'revocation')
   const { reason, at } = await ended(page)
@@ -74,7 +74,7 @@ test('a limit that was reached while no worker ran ends the session at the next 
   const revoked = app.ledger.until(({ type }) => type === 'revocation')
   const again = await app.open('/', empty.context())
   await booted(again)
-  assert.equal(await again.evaluate(() => room.session), null)
-  assert.equal(await again.evaluate(() => room.endReason), 'absolute')
+  assert.equal(await again.evaluate(() => auth.session), null)
+  assert.equal(await again.evaluate(() => auth.endReason), 'absolute')
   await revoked
 })

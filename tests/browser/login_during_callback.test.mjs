@@ -32,18 +32,18 @@ const trips = (app) => app.ledger.authorizationRequests().length
 
 /** Lets the app's pages run `script` in the turn in which they call `handleCallback()`. */
 function guardBy(app, kind, script) {
-  replaceStart(app, kind, `const finished = room.handleCallback()\n${script}\nreturn finished`)
+  replaceStart(app, kind, `const finished = auth.handleCallback()\n${script}\nreturn finished`)
 }
 
 function replaceStart(app, kind, script) {
-  const started = 'return room.handleCallback()'
+  const started = 'return auth.handleCallback()'
   assert.ok(pages[kind].includes(started))
   app.site.files['/page.js'] = pages[kind].replace(started, script)
 }
 
 /** A guard: `guarded` is what came of its login, `null` if it saw a session. */
 const guard = (options) =>
-  `globalThis.guarded = room.session ? null : settle(room.login(${JSON.stringify(options)}))`
+  `globalThis.guarded = auth.session ? null : settle(auth.login(${JSON.stringify(options)}))`
 
 /** Opens a page whose script, by default a guard, sends its user to the provider. `made` counts the trips there. */
 async function openGuarded(kind, script = guard({ returnTo: '/orders?a#b' })) {
@@ -81,7 +81,7 @@ for (const kind of KINDS) {
     assert.deepEqual(await booted(page), { error })
     assert.equal(made(), 1)
     // The user tries again.
-    await page.evaluate((returnTo) => void room.login({ returnTo }), error.returnTo)
+    await page.evaluate((returnTo) => void auth.login({ returnTo }), error.returnTo)
     await page.waitForSelector('form')
     await giveConsent(page)
     await back(page)
@@ -94,7 +94,7 @@ for (const kind of KINDS) {
 // React runs the effects of child components first: a guard's login() precedes its parent's handleCallback().
 test('guard’s login waits for a callback that begins after it', time, async () => {
   const app = apps.shared
-  replaceStart(app, 'shared', `${guard({ returnTo: '/orders' })}\nreturn room.handleCallback()`)
+  replaceStart(app, 'shared', `${guard({ returnTo: '/orders' })}\nreturn auth.handleCallback()`)
   const before = trips(app)
   const page = await app.open('/empty')
   await page.goto(`${app.site.origin}/`)
@@ -124,14 +124,14 @@ test('guard that asks for a step-up each time navigates once', time, async () =>
 
 test('step-up login during a callback navigates after it succeeds', time, async () => {
   const app = apps.shared
-  guardBy(app, 'shared', `if (location.pathname === '/callback') void room.login({ prompt: 'login' })`)
+  guardBy(app, 'shared', `if (location.pathname === '/callback') void auth.login({ prompt: 'login' })`)
   const page = await app.open()
   const exchanges = app.ledger.tokenRequests().length
   await booted(page)
   const asked = app.ledger.until(
     ({ type, parameters }) => type === 'authorization_request' && parameters.prompt === 'login',
   )
-  await page.evaluate(() => void room.login())
+  await page.evaluate(() => void auth.login())
   await giveConsent(page)
   await asked
   await page.waitForSelector('#username')
@@ -168,9 +168,9 @@ async function exchanging(config = {}) {
   await booted(page)
   const gate = deferred()
   app.provider.faults.add('token', { times: 10, hold: gate.promise })
-  await page.evaluate(() => void room.login())
+  await page.evaluate(() => void auth.login())
   await giveConsent(page)
-  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.room, null, {
+  await page.waitForFunction(() => location.pathname === '/callback' && globalThis.auth, null, {
     polling: 20,
   })
   return { app, page, release: gate.resolve }
@@ -185,7 +185,7 @@ test('popup opens in the turn of its click during a callback', time, async () =>
       const open = window.open
       window.open = (...given) => (opened++, open.apply(window, given))
       globalThis.given = new AbortController()
-      globalThis.popup = settle(room.login({ mode: 'popup', signal: given.signal }))
+      globalThis.popup = settle(auth.login({ mode: 'popup', signal: given.signal }))
       globalThis.openedAtOnce = opened
     }
     document.body.replaceChildren(button)
@@ -203,8 +203,8 @@ test('login() that waits for a callback ends with its signal and its time limit'
   const before = trips(app)
   const [aborted, late] = await page.evaluate(() =>
     Promise.all([
-      settle(room.login({ signal: AbortSignal.timeout(50) })),
-      settle(room.login({ timeout: 0.05 })),
+      settle(auth.login({ signal: AbortSignal.timeout(50) })),
+      settle(auth.login({ timeout: 0.05 })),
     ]),
   )
   assert.equal(aborted.error.code, 'login_canceled')
@@ -217,7 +217,7 @@ test('login() that waits for a callback ends with its signal and its time limit'
 
 test('login() waits no longer than the exchange may take', time, async () => {
   const { page, release } = await exchanging({ requestTimeout: 1 })
-  const { error } = await page.evaluate(() => settle(room.login()))
+  const { error } = await page.evaluate(() => settle(auth.login()))
   assert.equal(error.code, 'provider_unavailable')
   release()
   await page.context().close()
@@ -228,7 +228,7 @@ test('login() navigates at once where no callback is in flight', time, async () 
   const page = await app.open()
   await signIn(page)
   const before = trips(app)
-  await page.evaluate(() => void room.login({ prompt: 'select_account' }))
+  await page.evaluate(() => void auth.login({ prompt: 'select_account' }))
   await page.waitForURL((url) => url.origin !== app.site.origin)
   assert.equal(trips(app) - before, 1)
   await page.context().close()

@@ -17,7 +17,7 @@ afterEach(() => app.setConfig({}))
 async function refusal(options) {
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate((given) => settle(room.login(given)), options)
+  const { error } = await page.evaluate((given) => settle(auth.login(given)), options)
   assert.equal(page.url(), `${app.site.origin}/`)
   return error
 }
@@ -40,7 +40,7 @@ for (const [option, value] of Object.entries({ scope: 'orders', params: { displa
     app.setConfig({ loginScopes: ['orders'], loginParams: ['display'] })
     const page = await app.open()
     await booted(page)
-    await page.evaluate((given) => void room.login(given), { [option]: value })
+    await page.evaluate((given) => void auth.login(given), { [option]: value })
     await page.waitForSelector('form')
     const asked = app.ledger.authorizationRequests().at(-1)
     assert.ok(asked)

@@ -79,27 +79,27 @@ for (const [name, call, message] of [
   ],
   [
     'logout()',
-    () => settle(room.logout({ return_to: '/' })),
+    () => settle(auth.logout({ return_to: '/' })),
     /^logout\(\) has no option `return_to` \(did you mean `returnTo`\?\)/,
   ],
   [
     'logout() of no resemblance',
-    () => settle(room.logout({ all: true })),
+    () => settle(auth.logout({ all: true })),
     /^logout\(\) has no option 'all'\. /,
   ],
   [
     'login()',
-    () => settle(room.login({ login_hint: 'alice' })),
+    () => settle(auth.login({ login_hint: 'alice' })),
     /^login\(\) has no option `login_hint` \(did you mean `loginHint`\?\)/,
   ],
   [
     'login(), with a function',
-    () => settle(room.login({ oncode() {} })),
+    () => settle(auth.login({ oncode() {} })),
     /^login\(\) has no option `oncode` \(did you mean `onCode`\?\)/,
   ],
   [
     'handleCallback()',
-    () => settle(room.handleCallback({ returnTo: '/' })),
+    () => settle(auth.handleCallback({ returnTo: '/' })),
     /^handleCallback\(\) takes an address, /,
   ],
 ]) {
@@ -111,8 +111,8 @@ for (const [name, call, message] of [
 }
 
 for (const [name, call] of Object.entries({
-  'logout()': () => settle(room.logout(new MouseEvent('click'))),
-  'login()': () => settle(room.login(new MouseEvent('click'))),
+  'logout()': () => settle(auth.logout(new MouseEvent('click'))),
+  'login()': () => settle(auth.login(new MouseEvent('click'))),
 })) {
   test(`message_invalid: ${name} as an event handler`, time, async () => {
     const error = await refusal(call)
@@ -122,7 +122,7 @@ for (const [name, call] of Object.entries({
 }
 
 test('message_invalid: on() throws for an unknown event and names the known ones', time, async () => {
-  const error = await refusal(() => settle((async () => room.on('changed', () => {}))()))
+  const error = await refusal(() => settle((async () => auth.on('changed', () => {}))()))
   assert.equal(error.code, 'message_invalid')
   assert.ok(error.isStrongroomError)
   assert.match(error.message, /'changed', only change,expiring,failed,trace\./)
@@ -156,7 +156,7 @@ async function warnings(address, script) {
   page.on('console', (message) => message.type() === 'warning' && logged.push(message.text()))
   await page.clock.install()
   await page.goto(`${app.site.origin}/empty${address}`)
-  await page.evaluate(async () => void (globalThis.room = await connect(create.shared())))
+  await page.evaluate(async () => void (globalThis.auth = await connect(create.shared())))
   await page.evaluate(script)
   const warned = page.waitForEvent('console', { timeout: 3000 }).catch(() => null)
   await page.clock.fastForward(10_000)
@@ -178,7 +178,7 @@ for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=
 for (const [name, address, script] of [
   ['without an answer in the address', '?code=a', () => {}],
   // Nobody's: handleCallback() leaves it to whoever it is for.
-  ['after handleCallback()', '?code=a&state=b', () => room.handleCallback().catch(() => {})],
+  ['after handleCallback()', '?code=a&state=b', () => auth.handleCallback().catch(() => {})],
 ]) {
   test(`${name} there is no warning`, time, async () => {
     const { logged, page } = await warnings(address, script)

@@ -1,5 +1,5 @@
-// room.fetch is fetch: each row runs in one page with plain fetch, which is given the token that the vault
-// has and the page has not, and with room.fetch. What the page sees must be the same.
+// auth.fetch is fetch: each row runs in one page with plain fetch, which is given the token that the vault
+// has and the page has not, and with auth.fetch. What the page sees must be the same.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { signIn, startApp } from '../support/app.mjs'
@@ -39,7 +39,7 @@ function prepare(token) {
       return fetch(request)
     },
     // Not called as a method: it is bound.
-    vault: room.fetch,
+    vault: auth.fetch,
   }
   globalThis.head = (response) => ({
     kind: Object.prototype.toString.call(response),
@@ -281,7 +281,7 @@ test('a canceled body reaches the API', { timeout: 15_000 }, async () => {
 test('a streamed answer arrives piece by piece', { timeout: 15_000 }, async () => {
   const times = await page.evaluate(async (url) => {
     const times = []
-    for await (const _ of (await room.fetch(url)).body) times.push(performance.now())
+    for await (const _ of (await auth.fetch(url)).body) times.push(performance.now())
     return times
   }, `${app.api.url}stream?n=5&interval=150`)
   assert.ok(times.length >= 5, `${times.length} pieces`)
@@ -293,7 +293,7 @@ test('a reader that does not read holds the server back', { timeout: 15_000 }, a
   const size = 64 * 1024 * 1024
   const url = `${app.api.url}bytes?size=${size}`
   await page.evaluate(async (address) => {
-    globalThis.held = (await room.fetch(address)).body.getReader()
+    globalThis.held = (await auth.fetch(address)).body.getReader()
     await held.read()
   }, url)
   await new Promise((resolve) => setTimeout(resolve, 500))
@@ -307,7 +307,7 @@ test('a reader that does not read holds the server back', { timeout: 15_000 }, a
 
 for (const mode of ['no-cors', 'same-origin']) {
   test(`mode ${mode}, with which a token may not travel, is refused`, { timeout: 15_000 }, async () => {
-    const asked = (options) => settle(room.fetch(options.url, { mode: options.mode }))
+    const asked = (options) => settle(auth.fetch(options.url, { mode: options.mode }))
     const outcome = await page.evaluate(asked, { url: app.api.url, mode })
     assert.equal(outcome.error.code, 'unsupported')
     assert.ok(outcome.error.isStrongroomError)
@@ -317,7 +317,7 @@ for (const mode of ['no-cors', 'same-origin']) {
 for (const redirect of ['follow', 'manual', 'error']) {
   test(`redirect: '${redirect}' follows none`, { timeout: 15_000 }, async () => {
     app.api.clear()
-    const asked = (options) => settle(room.fetch(`${options.url}redirect`, { redirect: options.redirect }))
+    const asked = (options) => settle(auth.fetch(`${options.url}redirect`, { redirect: options.redirect }))
     const outcome = await page.evaluate(asked, { url: app.api.url, redirect })
     assert.equal(outcome.error.code, 'redirect_blocked')
     assert.equal(app.api.requests.length, 1)
@@ -328,7 +328,7 @@ test('what the page names as the referrer does not reach the API', { timeout: 15
   app.api.clear()
   const referrer = `${app.site.origin}/secret?path`
   await page.evaluate(
-    (options) => room.fetch(options.url, { referrer: options.referrer, referrerPolicy: 'unsafe-url' }),
+    (options) => auth.fetch(options.url, { referrer: options.referrer, referrerPolicy: 'unsafe-url' }),
     {
       url: `${app.api.url}me`,
       referrer,

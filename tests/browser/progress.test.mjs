@@ -31,7 +31,7 @@ const told = (path, body = 'undefined') =>
     const told = []
     const body = ${body}
     const init = body === undefined ? {} : { method: 'POST', body }
-    const response = await room.fetch('${app.api.url}${path}', { ...init, onProgress: (progress) => told.push(progress) })
+    const response = await auth.fetch('${app.api.url}${path}', { ...init, onProgress: (progress) => told.push(progress) })
     const { byteLength } = await response.arrayBuffer()
     return { told, byteLength, url: response.url }
   })()`)
@@ -89,11 +89,11 @@ test('of a call without bodies: nothing', time, async () => {
 
 test('it is refused as ever', time, async () => {
   const { error } = await page.evaluate(() =>
-    settle(room.fetch('https://elsewhere.example/', { onProgress() {} })),
+    settle(auth.fetch('https://elsewhere.example/', { onProgress() {} })),
   )
   assert.deepEqual([error.code, error.isStrongroomError], ['url_not_allowed', true])
   const aborted = await page.evaluate(
-    (url) => settle(room.fetch(url, { onProgress() {}, signal: AbortSignal.abort(new RangeError('mine')) })),
+    (url) => settle(auth.fetch(url, { onProgress() {}, signal: AbortSignal.abort(new RangeError('mine')) })),
     `${app.api.url}me`,
   )
   assert.equal(aborted.error.name, 'RangeError')
@@ -101,7 +101,7 @@ test('it is refused as ever', time, async () => {
 
 test('what is no function is refused, and nothing is sent', time, async () => {
   const { error } = await page.evaluate(
-    (url) => settle(room.fetch(url, { onProgress: 5 })),
+    (url) => settle(auth.fetch(url, { onProgress: 5 })),
     `${app.api.url}me`,
   )
   assert.deepEqual([error.name, error.message], ['TypeError', 'onProgress is not a function'])
@@ -115,7 +115,7 @@ test('what it throws harms nobody, and is reported', time, async () => {
     const onProgress = ({ type }) => {
       throw new Error(type)
     }
-    const response = await room.fetch(url, { method: 'POST', body: 'x', onProgress })
+    const response = await auth.fetch(url, { method: 'POST', body: 'x', onProgress })
     return (await response.json()).length
   }, `${app.api.url}echo`)
   assert.equal(outcome, 1)

@@ -29,7 +29,7 @@ test('unsupported: par: false does not send the user to such a provider', time, 
   app.setConfig({ par: false })
   const page = await app.open()
   await booted(page)
-  const { error } = await page.evaluate(() => settle(room.login()))
+  const { error } = await page.evaluate(() => settle(auth.login()))
   assert.equal(error.code, 'unsupported')
   assert.match(error.message, /par is false/)
   assert.equal(page.url(), `${app.site.origin}/`)

@@ -73,7 +73,7 @@ for (const name of ['echo', 'header', 'encoded-header', 'refused']) {
 
 test('a response whose headers have the token is never given to the page', time, async () => {
   const outcome = await page.evaluate(
-    (address) => settle(room.fetch(address).then(() => 'a response')),
+    (address) => settle(auth.fetch(address).then(() => 'a response')),
     url('header'),
   )
   assert.equal(outcome.error?.code, 'token_reflected')
@@ -96,13 +96,13 @@ test('a token that comes in two pieces: the first of them is not given to the pa
   })
   const { given, error } = await page.evaluate(
     async ([slow, read]) => {
-      const response = await room.fetch(slow)
+      const response = await auth.fetch(slow)
       let given = ''
       const decoder = new TextDecoder()
       try {
         for await (const piece of response.body) {
           given += decoder.decode(piece)
-          await room.fetch(read)
+          await auth.fetch(read)
         }
         return { given }
       } catch (error) {
@@ -128,7 +128,7 @@ test('an event stream with the token in it breaks off, and is not opened again',
     (address) =>
       new Promise((resolve) => {
         const said = []
-        const source = room.eventSource(address)
+        const source = auth.eventSource(address)
         source.onmessage = ({ data }) => said.push(data)
         source.onerror = ({ error }) => resolve([...said, error?.code, source.readyState])
       }),
@@ -161,7 +161,7 @@ test('what only looks like a token arrives unharmed, however it is cut', time, a
     response.end()
   })
   const got = await page.evaluate(async (address) => {
-    const bytes = await (await room.fetch(address)).arrayBuffer()
+    const bytes = await (await auth.fetch(address)).arrayBuffer()
     const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
     return [bytes.byteLength, [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('')]
   }, url('lookalikes'))

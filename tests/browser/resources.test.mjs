@@ -127,6 +127,6 @@ test(
     assert.equal(refused.error?.code, 'client_rejected')
     assert.match(refused.error.message, /invalid_target/)
     assert.equal(await status(page, app.api), 200)
-    assert.ok(await page.evaluate(() => !!room.session))
+    assert.ok(await page.evaluate(() => !!auth.session))
   },
 )

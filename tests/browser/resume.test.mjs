@@ -39,8 +39,8 @@ afterEach(() => {
 })
 
 const orders = (app) => `${app.api.url}orders`
-const resumed = (page) => page.evaluate(() => room.resumed)
-const session = (page) => page.evaluate(() => room.session)
+const resumed = (page) => page.evaluate(() => auth.resumed)
+const session = (page) => page.evaluate(() => auth.session)
 
 /** How often the provider was asked to log somebody in. */
 const trips = (app) => app.ledger.authorizationRequests().length
@@ -52,10 +52,10 @@ async function reload(page, app, path = '/') {
 }
 
 /** Waits until the page that `connect()` ends in has started; there may be a trip in between. */
-const settled = (page) => page.waitForFunction(() => globalThis.room, null, { polling: 20 })
+const settled = (page) => page.waitForFunction(() => globalThis.auth, null, { polling: 20 })
 
 /** Waits until the page has a session. */
-const signedIn = (page) => page.waitForFunction(() => globalThis.room?.session, null, { polling: 20 })
+const signedIn = (page) => page.waitForFunction(() => globalThis.auth?.session, null, { polling: 20 })
 
 /** Signs in, on a page that may just be on a trip of its own. */
 async function signIn(page) {
@@ -225,7 +225,7 @@ test('redirect: no trip after a logout, in new tabs too, until somebody signs in
   const app = apps.redirect
   const page = await app.open()
   await signIn(page)
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   const before = trips(app)
   await forgetAttempt(page)
   await reload(page, app)
@@ -237,7 +237,7 @@ test('redirect: no trip after a logout, in new tabs too, until somebody signs in
   assert.equal(trips(app) - before, 0)
   await page.close()
   // The provider knows her, and asks nothing.
-  await other.evaluate(() => void room.login())
+  await other.evaluate(() => void auth.login())
   await signedIn(other)
   await forgetAttempt(other)
   await reload(other, app)
@@ -260,9 +260,9 @@ test('redirect: no trip after a logout that ends another tab’s session too', t
   await signIn(page)
   const other = await app.open('/', context)
   await signedIn(other)
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   const before = trips(app)
-  await other.waitForFunction(() => !room.session)
+  await other.waitForFunction(() => !auth.session)
   const isThere = () => connect(worker, { resume: 'redirect' }).then(({ session }) => !!session)
   assert.equal(await other.evaluate(isThere), false)
   await forgetAttempt(page)
@@ -271,7 +271,7 @@ test('redirect: no trip after a logout that ends another tab’s session too', t
   assert.equal(await session(page), null)
   assert.equal(trips(app) - before, 0)
   // A control: after a login there may be one.
-  await page.evaluate(() => void room.login())
+  await page.evaluate(() => void auth.login())
   await signedIn(page)
   await forgetAttempt(page)
   await reload(page, app)
@@ -292,7 +292,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   await signIn(page)
   await page.evaluate(() => new BroadcastChannel('late').postMessage(0))
   // A question makes the vault look at the clock.
-  const isIdle = () => settle(room.inspect()).then(() => room.endReason === 'idle')
+  const isIdle = () => settle(auth.inspect()).then(() => auth.endReason === 'idle')
   await waitUntil(page, isIdle)
   const before = trips(app)
   await forgetAttempt(page)
@@ -348,7 +348,7 @@ for (const kind of ['iframe', 'iframeDedicated']) {
       await page.exposeFunction('startedInFrame', () => framed++)
       await page.addInitScript(() => {
         if (parent === window) return
-        Object.defineProperty(globalThis, 'room', { set: () => startedInFrame() })
+        Object.defineProperty(globalThis, 'auth', { set: () => startedInFrame() })
       })
       await page.goto(app.site.origin)
       for (let n = 0; n < 3; n++) {

@@ -23,12 +23,12 @@ afterEach(() => {
 })
 
 const orders = (app) => `${app.api.url}orders`
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 const status = async (page, app) => (await call(page, orders(app))).value?.status
 
 /** Waits until a page has a session, or has none. */
 const signedIn = (page, is = true) =>
-  page.waitForFunction((wanted) => !!room.session === wanted, is, { polling: 20 })
+  page.waitForFunction((wanted) => !!auth.session === wanted, is, { polling: 20 })
 
 /** All that lies in the vault's database, as text; keys as whether they can be taken out. */
 const stored = () =>
@@ -180,9 +180,9 @@ test('a logout in one tab ends the session in all, for whoever comes later too',
   await signIn(first)
   const second = await app.open('/', first.context())
   await booted(second)
-  await second.evaluate(() => room.logout())
+  await second.evaluate(() => auth.logout())
   await signedIn(first, false)
-  assert.equal(await first.evaluate(() => room.endReason), 'logged_out')
+  assert.equal(await first.evaluate(() => auth.endReason), 'logged_out')
   const third = await app.open('/', first.context())
   await booted(third)
   assert.equal(await session(third), null)
@@ -217,7 +217,7 @@ test('storage_lost: what was kept does not open', time, async () => {
   const again = await app.open('/', empty.context())
   await booted(again)
   assert.equal(await session(again), null)
-  assert.equal(await again.evaluate(() => room.endReason), 'storage_lost')
+  assert.equal(await again.evaluate(() => auth.endReason), 'storage_lost')
   await signIn(again)
   assert.equal(await status(again, app), 200)
 })
@@ -242,7 +242,7 @@ vault(${JSON.stringify(app.config)})`)
     const page = await app.open()
     await signIn(page)
     assert.equal((await session(page)).claims.sub, 'alice')
-    await page.evaluate(() => room.logout())
+    await page.evaluate(() => auth.logout())
     const asked = await page.evaluate(() => {
       const channel = new BroadcastChannel('asked')
       channel.postMessage('?')
@@ -266,7 +266,7 @@ test('a disk that is full: the session goes on, and the page is told that it is 
   assert.equal(await status(page, app), 200)
   await app.ledger.accessTokenExpired()
   assert.equal(await status(page, app), 200)
-  const kept = page.waitForFunction(() => room.session.kept, null, { polling: 20, timeout: 40_000 })
+  const kept = page.waitForFunction(() => auth.session.kept, null, { polling: 20, timeout: 40_000 })
   await devtools.send('Storage.overrideQuotaForOrigin', { origin })
   await kept
   await page.goto(`${origin}/`)

@@ -58,7 +58,7 @@ const attempt = (page, url) =>
   page.evaluate(
     (address) =>
       new Promise((resolve) => {
-        const socket = room.webSocket(address)
+        const socket = auth.webSocket(address)
         const events = []
         socket.onopen = () => events.push('open')
         socket.onerror = ({ error }) => events.push(`error ${error?.code}`)
@@ -110,7 +110,7 @@ test('a probe is closed, whatever the server answers', time, async () => {
   const opened = await page.evaluate(
     (address) =>
       new Promise((resolve) => {
-        globalThis.kept = room.webSocket(address)
+        globalThis.kept = auth.webSocket(address)
         kept.onopen = () => resolve('open')
         kept.onclose = ({ code }) => resolve(code)
       }),

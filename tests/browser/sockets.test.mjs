@@ -1,4 +1,4 @@
-// room.webSocket is WebSocket: each row runs in one page with the page's own WebSocket, which is given the token that
+// auth.webSocket is WebSocket: each row runs in one page with the page's own WebSocket, which is given the token that
 // the page has not, and with the vault's. What the page sees must be the same, and the token it must not see.
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
@@ -63,7 +63,7 @@ function prepare() {
       address.searchParams.set('access_token', token)
       return new WebSocket(address, protocols)
     },
-    vault: () => room.webSocket,
+    vault: () => auth.webSocket,
   }
   const text = async (data) => {
     if (typeof data === 'string') return data.length > 100 ? `${data.length} units` : data
@@ -343,7 +343,7 @@ for (const [way, rule] of Object.entries(WAYS)) {
   test(`by ${way}: the API sees a good token, and the page sees none`, time, async () => {
     const { other, recorded } = await withRule(rule)
     const said = await other.evaluate(async (url) => {
-      const socket = room.webSocket(url)
+      const socket = auth.webSocket(url)
       const said = watch(socket)
       await opened(socket)
       socket.send('hello')
@@ -369,7 +369,7 @@ for (const [way, rule] of Object.entries(WAYS)) {
 test('a server that chooses the sub-protocol with the token tells the page nothing', time, async () => {
   const { other, recorded } = await withRule(WAYS.protocol)
   const outcome = await other.evaluate(async (url) => {
-    const socket = await opened(room.webSocket(url, ['chat']))
+    const socket = await opened(auth.webSocket(url, ['chat']))
     return [socket.protocol, Object.keys(socket)]
   }, `${live}protocol?choose=token`)
   assert.equal(outcome[0], '')
@@ -392,7 +392,7 @@ for (const way of Object.keys(WAYS)) {
       for (const write of [String, btoa, Buffer.from]) {
         const { length } = admitted()
         await other.evaluate(async (url) => {
-          const socket = room.webSocket(url)
+          const socket = auth.webSocket(url)
           globalThis.said = watch(socket)
           await opened(socket)
           socket.send('hello')
@@ -415,7 +415,7 @@ test("a control: with reflection: 'allow' the page gets that message", time, asy
   const { value } = app.ledger.newest('access_token')
   const got = await other.evaluate(
     async ([url, text]) => {
-      const socket = await opened(room.webSocket(url))
+      const socket = await opened(auth.webSocket(url))
       socket.send(text)
       return (await when(socket, 'message')).data
     },
@@ -428,15 +428,15 @@ test("a control: with reflection: 'allow' the page gets that message", time, asy
 test('logout closes it, with code 3000 and the reason, and the API sees that', time, async () => {
   const { other } = await withRule(WAYS.protocol)
   const said = await other.evaluate(async (url) => {
-    const socket = await opened(room.webSocket(url))
+    const socket = await opened(auth.webSocket(url))
     const said = watch(socket)
-    await room.logout()
+    await auth.logout()
     return said
   }, `${live}protocol`)
   assert.deepEqual(said, ["close 3000 'logged_out' true, state 3"])
   assert.deepEqual(await admitted()[0].closed, { code: 3000, reason: 'logged_out' })
   const refused = await other.evaluate(async (url) => {
-    const socket = room.webSocket(url)
+    const socket = auth.webSocket(url)
     const failed = when(socket, 'error')
     const said = watch(socket)
     return [(await failed).error.code, await said]
@@ -456,11 +456,11 @@ test('in a dedicated worker it is the same', time, async () => {
     await signInByPopup(tab)
     await tab.evaluate(prepare)
     const said = await tab.evaluate(async (url) => {
-      const socket = await opened(room.webSocket(url))
+      const socket = await opened(auth.webSocket(url))
       const said = watch(socket)
       socket.send('hello')
       await when(socket, 'message')
-      await room.logout()
+      await auth.logout()
       return said
     }, `${address}query`)
     assert.deepEqual(said, [
@@ -477,7 +477,7 @@ test('a page that is closed takes its sockets along', time, async () => {
   const tab = await app.open('/', other.context())
   await booted(tab)
   await tab.evaluate(prepare)
-  await tab.evaluate((url) => opened(room.webSocket(url)), `${live}query`)
+  await tab.evaluate((url) => opened(auth.webSocket(url)), `${live}query`)
   await tab.close()
   await admitted()[0].closed
   await other.context().close()
@@ -488,7 +488,7 @@ test(
   time,
   async () => {
     const { other } = await withRule(WAYS.query)
-    await other.evaluate((url) => opened(room.webSocket(url)), `${live}query`)
+    await other.evaluate((url) => opened(auth.webSocket(url)), `${live}query`)
     await other.goto(`${app.site.origin}/empty`)
     await admitted()[0].closed
     await other.context().close()
@@ -520,7 +520,7 @@ test('what no rule allows is not opened, and says why', time, async () => {
     async (urls) =>
       Promise.all(
         urls.map(async (url) => {
-          const socket = room.webSocket(url)
+          const socket = auth.webSocket(url)
           const failed = when(socket, 'error')
           const said = watch(socket)
           return [(await failed).error.code, (await said).at(-1)]
@@ -534,13 +534,13 @@ test('what no rule allows is not opened, and says why', time, async () => {
 })
 
 test('an address that is none, and sub-protocols that are none', time, async () => {
-  const thrown = await page.evaluate(() => nameOf(() => room.webSocket('http://[')))
+  const thrown = await page.evaluate(() => nameOf(() => auth.webSocket('http://[')))
   assert.equal(thrown[0], 'TypeError')
   const failed = await page.evaluate(
     (url) =>
       Promise.all(
         [['a', 'a'], ['a b'], ''].map(
-          async (names) => (await when(room.webSocket(url, names), 'error')).error?.name,
+          async (names) => (await when(auth.webSocket(url, names), 'error')).error?.name,
         ),
       ),
     `${live}query`,
@@ -634,7 +634,7 @@ test('without webSocket in any rule the smaller module is loaded, which opens no
   const error = await other.evaluate(
     (url) =>
       new Promise((resolve) => {
-        room.webSocket(url).onerror = ({ error }) => resolve([error.code, error.message])
+        auth.webSocket(url).onerror = ({ error }) => resolve([error.code, error.message])
       }),
     `${live}query`,
   )
@@ -651,7 +651,7 @@ test('a page that opens none does not load what they need', time, async () => {
   const other = await app.open('/', await app.browser.newContext())
   await booted(other)
   assert.equal(app.site.requests.filter(({ path }) => path.endsWith('/streaming.js')).length, 0)
-  await other.evaluate(() => room.webSocket('ws://127.0.0.1:1/').close())
+  await other.evaluate(() => auth.webSocket('ws://127.0.0.1:1/').close())
   await other.waitForFunction(() =>
     performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/streaming.js')),
   )

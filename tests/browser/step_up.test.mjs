@@ -42,7 +42,7 @@ const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 const refused = (page, init) =>
   page.evaluate(
     async ([address, options]) => {
-      globalThis.refusal = await room.fetch(address, options).then(
+      globalThis.refusal = await auth.fetch(address, options).then(
         () => null,
         (error) => error,
       )
@@ -108,7 +108,7 @@ test('more scope: asked for beside the configured one, granted, and in the token
   demand = undefined
   const { value } = await finish(page, popup)
   assert.match(JSON.parse(value[1]).scope, /\borders\b/)
-  assert.ok((await page.evaluate(() => room.session.scopes)).includes('orders'))
+  assert.ok((await page.evaluate(() => auth.session.scopes)).includes('orders'))
   await page.context().close()
 })
 
@@ -130,7 +130,7 @@ test('a body that is used up: signed in, and the request rejects as fetch does',
   await signIn(page)
   await page.evaluate(async (address) => {
     const request = new Request(address, { method: 'POST', body: 'once' })
-    globalThis.refusal = await room.fetch(request).catch((error) => error)
+    globalThis.refusal = await auth.fetch(request).catch((error) => error)
   }, url())
   const popup = await stepUp(page)
   demand = undefined
@@ -149,6 +149,6 @@ test('a user who closes the matter: the request is refused, the session stays', 
   await popup.click('button[value=deny]')
   const { error } = await page.evaluate(() => steppedUp)
   assert.equal(error.code, 'login_denied')
-  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   await page.context().close()
 })

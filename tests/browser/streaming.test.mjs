@@ -59,7 +59,7 @@ const read = (size) =>
 
 test('a reader that stops stops the server, after a bounded amount', time, async (t) => {
   await page.evaluate(async (address) => {
-    globalThis.held = (await room.fetch(address)).body.getReader()
+    globalThis.held = (await auth.fetch(address)).body.getReader()
   }, url())
   await read(1)
   const first = await stalled()
@@ -96,7 +96,7 @@ test('the browser’s own takes as much', time, async (t) => {
 
 test('a response that nobody reads at all holds the server back', time, async () => {
   await page.evaluate(async (address) => {
-    globalThis.unread = await room.fetch(address)
+    globalThis.unread = await auth.fetch(address)
   }, url())
   assert.ok((await stalled()) < MOST)
   await page.evaluate(() => unread.body.cancel())
@@ -105,7 +105,7 @@ test('a response that nobody reads at all holds the server back', time, async ()
 
 test('a clone that nobody reads holds nothing back, as in the platform', time, async () => {
   await page.evaluate(async (address) => {
-    const response = await room.fetch(address)
+    const response = await auth.fetch(address)
     globalThis.clone = response.clone()
     globalThis.held = response.body.getReader()
   }, url())
@@ -119,13 +119,13 @@ const ENDS = {
   'an abort before the body is read': () =>
     page.evaluate(async (address) => {
       const controller = new AbortController()
-      await room.fetch(address, { signal: controller.signal })
+      await auth.fetch(address, { signal: controller.signal })
       controller.abort()
     }, url()),
   'an abort while the body is read': () =>
     page.evaluate(async (address) => {
       const controller = new AbortController()
-      const { body } = await room.fetch(address, { signal: controller.signal })
+      const { body } = await auth.fetch(address, { signal: controller.signal })
       const reader = body.getReader()
       await reader.read()
       controller.abort()
@@ -133,25 +133,25 @@ const ENDS = {
     }, url()),
   'a reader that cancels': () =>
     page.evaluate(async (address) => {
-      const reader = (await room.fetch(address)).body.getReader()
+      const reader = (await auth.fetch(address)).body.getReader()
       await reader.read()
       await reader.cancel()
     }, url()),
   'a loop that is left': () =>
     page.evaluate(async (address) => {
-      for await (const _ of (await room.fetch(address)).body) break
+      for await (const _ of (await auth.fetch(address)).body) break
     }, url()),
   'a pipe whose end breaks': () =>
     page.evaluate(async (address) => {
-      const { body } = await room.fetch(address)
+      const { body } = await auth.fetch(address)
       const write = () => {
         throw new Error('full')
       }
       await body.pipeTo(new WritableStream({ write })).catch(() => {})
     }, url()),
-  'a room that is closed': async () => {
+  'a client that is closed': async () => {
     const tab = await other()
-    await tab.evaluate(() => room.close())
+    await tab.evaluate(() => auth.close())
   },
   'a page that goes elsewhere': async () => {
     const tab = await other()
@@ -165,7 +165,7 @@ async function other() {
   const tab = await app.open('/', page.context())
   await booted(tab)
   await tab.evaluate(async (address) => {
-    const reader = (await room.fetch(address)).body.getReader()
+    const reader = (await auth.fetch(address)).body.getReader()
     await reader.read()
   }, url())
   return tab
@@ -182,7 +182,7 @@ for (const [name, end] of Object.entries(ENDS)) {
 
 test('a server that breaks off ends the reading, and the call is forgotten', time, async () => {
   await page.evaluate(async (address) => {
-    globalThis.held = (await room.fetch(address)).body.getReader()
+    globalThis.held = (await auth.fetch(address)).body.getReader()
     await held.read()
   }, url())
   app.api.requests[0].break()
@@ -202,7 +202,7 @@ test('an upload that is aborted is aborted at the server', time, async () => {
     const part = new Uint8Array(16 * 1024 * 1024)
     const body = new Blob(Array.from({ length: 16 }, () => part))
     const { signal } = controller
-    globalThis.sent = settle(room.fetch(address, { method: 'POST', body, signal }))
+    globalThis.sent = settle(auth.fetch(address, { method: 'POST', body, signal }))
   }, `${app.api.url}upload`)
   while (!app.api.requests.length) await sleep(5)
   const [request] = app.api.requests
@@ -240,7 +240,7 @@ for (const [name, body] of Object.entries(BODIES)) {
       tab.evaluate(`(async () => {
         const pattern = (size) => Uint8Array.from({ length: size }, (_, i) => (i * 31) % 251)
         const body = ${body}
-        const response = await room.fetch('${app.api.url}${path}', { method: 'POST', body })
+        const response = await auth.fetch('${app.api.url}${path}', { method: 'POST', body })
         const { length, sha256 } = await response.json()
         return { status: response.status, length, sha256: body instanceof FormData ? null : sha256 }
       })()`)
@@ -259,7 +259,7 @@ test('after a 401 a Request with a body is sent again, and is used up', time, as
   const outcome = await tab.evaluate(async (address) => {
     const request = new Request(address, { method: 'POST', body: 'once' })
     const clone = request.clone()
-    const response = await room.fetch(request)
+    const response = await auth.fetch(request)
     return [response.status, (await response.json()).length, request.bodyUsed, clone.bodyUsed]
   }, `${app.api.url}reject-once/request`)
   assert.deepEqual(outcome, [200, 4, true, false])
@@ -275,7 +275,7 @@ test('a download of half a gigabyte arrives whole', time, async () => {
   })
   const size = await page.evaluate(async (address) => {
     let size = 0
-    for await (const piece of (await room.fetch(address)).body) size += piece.length
+    for await (const piece of (await auth.fetch(address)).body) size += piece.length
     return size
   }, `${app.api.url}on/large`)
   assert.equal(size, 512 * MB)

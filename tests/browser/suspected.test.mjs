@@ -66,7 +66,7 @@ const outcome = async (page) => {
   return value?.status ?? error.code ?? error.name
 }
 
-const state = (page) => page.evaluate(() => room.session?.state)
+const state = (page) => page.evaluate(() => auth.session?.state)
 
 /** Resolves when each attempt has been followed by a probe that has ended. */
 async function probed({ attempts, probes }) {
@@ -116,7 +116,7 @@ test('hidden refusals over two minutes ask for the user', time, async () => {
   await probed(device)
   await advance(LONG_WAIT)
   await outcome(page)
-  await page.waitForFunction(() => room.session?.state === 'interaction_required')
+  await page.waitForFunction(() => auth.session?.state === 'interaction_required')
   const made = attempts()
   assert.deepEqual(await Promise.all([outcome(page), outcome(page)]), Array(2).fill('interaction_required'))
   assert.equal(attempts(), made, 'a suspected session is tried every five minutes')

@@ -57,7 +57,7 @@ async function tabs(count) {
   return [first, ...others]
 }
 
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 const lastChange = (page) => page.evaluate(() => changes.at(-1))
 const status = async (page) => (await call(page, orders)).value?.status
 
@@ -93,7 +93,7 @@ test(
       all.map((tab) =>
         tab.evaluate(
           ([url, count]) =>
-            Promise.all(Array.from({ length: count }, () => room.fetch(url).then(({ status }) => status))),
+            Promise.all(Array.from({ length: count }, () => auth.fetch(url).then(({ status }) => status))),
           [orders, CALLS],
         ),
       ),
@@ -115,18 +115,18 @@ test('a login, a renewal and a logout appear in every tab', time, async () => {
   for (const tab of others) assert.equal(await session(tab), null)
 
   await signIn(first)
-  for (const tab of others) await tab.waitForFunction(() => room.session?.claims.sub === 'alice')
+  for (const tab of others) await tab.waitForFunction(() => auth.session?.claims.sub === 'alice')
 
   const { accessTokenExpiresAt } = await session(first)
   await app.ledger.accessTokenExpired()
   assert.equal(await status(others[0]), 200)
   for (const tab of [first, ...others]) {
-    await tab.waitForFunction((old) => room.session.accessTokenExpiresAt > old, accessTokenExpiresAt)
+    await tab.waitForFunction((old) => auth.session.accessTokenExpiresAt > old, accessTokenExpiresAt)
   }
 
-  await others[3].evaluate(() => room.logout())
+  await others[3].evaluate(() => auth.logout())
   for (const tab of [first, ...others]) {
-    await tab.waitForFunction(() => room.session === null)
+    await tab.waitForFunction(() => auth.session === null)
     assert.deepEqual(await lastChange(tab), { session: null, reason: 'logged_out' })
   }
 })
@@ -183,9 +183,9 @@ test('a tab that crashes harms none; its port is closed, and its calls are stopp
   await portsAre(first, 3)
   // So many that it does not end by itself.
   await second.evaluate((api) => {
-    globalThis.reading = room.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
+    globalThis.reading = auth.fetch(`${api}stream?n=100000&interval=10`).then((response) => response.text())
   }, app.api.url)
-  await second.evaluate((url) => room.fetch(url).then(() => {}), orders)
+  await second.evaluate((url) => auth.fetch(url).then(() => {}), orders)
   const streaming = app.api.requests.find(({ path }) => path.startsWith('/v1/stream'))
   await crash(second)
   await Promise.all([portsAre(first, 2), streaming.closed])
@@ -208,8 +208,8 @@ test(
       const calling = call(second, `${own.api.url}slow?ms=60000`)
       await crash(first)
       assert.equal((await calling).error.code, 'vault_crashed')
-      await second.evaluate(() => room.reconnect())
-      assert.equal(await second.evaluate(() => room.session.claims.sub), 'alice')
+      await second.evaluate(() => auth.reconnect())
+      assert.equal(await second.evaluate(() => auth.session.claims.sub), 'alice')
       assert.equal((await call(second, `${own.api.url}orders`)).value.status, 200)
     } finally {
       await own.close()

@@ -31,8 +31,8 @@ afterEach(() => {
   app.setConfig({})
 })
 
-const session = (page) => page.evaluate(() => room.session)
-const ended = (page) => page.waitForFunction(() => room.session === null)
+const session = (page) => page.evaluate(() => auth.session)
+const ended = (page) => page.waitForFunction(() => auth.session === null)
 const trips = () => app.ledger.authorizationRequests().length
 const cookies = async (page) => (await page.context().cookies(app.vault.origin)).map(({ name }) => name)
 
@@ -100,9 +100,9 @@ test('start-up code that runs twice finishes one login', time, async () => {
   await startLogin(page)
   const usual = app.site.files['/page.js']
   const twice =
-    'const again = room.handleCallback(); const first = await room.handleCallback(); return [first, await again]'
+    'const again = auth.handleCallback(); const first = await auth.handleCallback(); return [first, await again]'
   const release = app.site.override('/page.js', {
-    body: usual.replace('return room.handleCallback()', twice),
+    body: usual.replace('return auth.handleCallback()', twice),
   })
   const exchanges = () => app.ledger.tokenRequests().length
   const before = exchanges()
@@ -179,7 +179,7 @@ test('a second tab and a reload have the session, without the provider', time, a
   await page.reload()
   await booted(page)
   assert.equal((await session(page)).claims.sub, 'alice')
-  assert.equal(await page.evaluate(() => room.resumed), 'vault')
+  assert.equal(await page.evaluate(() => auth.resumed), 'vault')
   assert.equal((await call(page, orders)).value.status, 200)
   assert.equal(trips(), before)
 })
@@ -189,16 +189,16 @@ test('logout ends the session in all tabs', time, async () => {
   await signIn(page)
   const second = await app.open('/', page.context())
   await booted(second)
-  await second.evaluate(() => room.logout())
+  await second.evaluate(() => auth.logout())
   await Promise.all([ended(page), ended(second)])
-  assert.equal(await page.evaluate(() => room.endReason), 'logged_out')
+  assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
   assert.equal((await call(page, orders)).error.code, 'login_required')
 })
 
 test('logout at the provider comes back to the app', time, async () => {
   const page = await app.open()
   await signIn(page)
-  await page.evaluate(() => void room.logout({ provider: true, returnTo: '/' }))
+  await page.evaluate(() => void auth.logout({ provider: true, returnTo: '/' }))
   await page.waitForURL(/\/session\/end/)
   await page.click('button[name=logout]')
   await page.waitForURL(`${app.site.origin}/`)
@@ -218,7 +218,7 @@ test('the provider ends the session: all tabs hear of it with the reason', time,
   await call(first, `${app.api.url}reject`)
   await Promise.all([ended(first), ended(second)])
   for (const tab of [first, second]) {
-    assert.equal(await tab.evaluate(() => room.endReason), 'provider_ended')
+    assert.equal(await tab.evaluate(() => auth.endReason), 'provider_ended')
   }
   await page.close()
 })
@@ -229,7 +229,7 @@ test('a page that is left ends its calls, and the vault goes on for the others',
   const second = await app.open('/', page.context())
   await booted(second)
   await second.evaluate(async (url) => {
-    const { body } = await room.fetch(url)
+    const { body } = await auth.fetch(url)
     await body.getReader().read()
   }, `${app.api.url}stream?n=1000&interval=100`)
   const { closed, ...entry } = app.api.requests.at(-1)
@@ -243,26 +243,26 @@ test('a vault that has gone is noticed in the app, and another one is met', time
   const page = await app.open()
   await booted(page)
   const outcome = await page.evaluate(async () => {
-    const failed = new Promise((resolve) => room.on('failed', resolve))
+    const failed = new Promise((resolve) => auth.on('failed', resolve))
     // With its frame goes the only client of the worker.
     document.querySelector('iframe').remove()
     const { code } = await failed
-    await room.reconnect()
-    return { code, session: room.session, frames: document.querySelectorAll('iframe').length }
+    await auth.reconnect()
+    return { code, session: auth.session, frames: document.querySelectorAll('iframe').length }
   })
   assert.deepEqual(outcome, { code: 'vault_crashed', session: null, frames: 1 })
   assert.equal((await call(page, orders)).error.code, 'login_required')
 })
 
-test('several rooms of a page share one frame', time, async () => {
+test('several clients of a page share one frame', time, async () => {
   const page = await app.open()
   await signIn(page)
   const outcome = await page.evaluate(
     async ([url, frame]) => {
-      const rooms = await Promise.all([connectFrame(frame), connectFrame(frame)])
-      const statuses = await Promise.all(rooms.map((each) => each.fetch(url).then(({ status }) => status)))
-      rooms[0].close()
-      const open = await rooms[1].fetch(url)
+      const clients = await Promise.all([connectFrame(frame), connectFrame(frame)])
+      const statuses = await Promise.all(clients.map((each) => each.fetch(url).then(({ status }) => status)))
+      clients[0].close()
+      const open = await clients[1].fetch(url)
       return { statuses, open: open.status, frames: document.querySelectorAll('iframe').length }
     },
     [orders, `${app.vault.origin}/frame.html`],
@@ -333,9 +333,9 @@ test('resume by redirect: the provider’s session brings one, without the user'
   const releasePage = app.site.override('/page.js', { body: resuming })
   try {
     await page.goto(`${app.site.origin}/?list=open#third`)
-    await page.waitForFunction(() => globalThis.room?.session)
+    await page.waitForFunction(() => globalThis.auth?.session)
     assert.deepEqual(await booted(page), { value: { returnTo: '/?list=open#third' } })
-    assert.equal(await page.evaluate(() => room.resumed), 'redirect')
+    assert.equal(await page.evaluate(() => auth.resumed), 'redirect')
     assert.equal(page.url(), `${app.site.origin}/?list=open#third`)
     assert.equal(trips() - before, 1)
   } finally {
@@ -357,7 +357,7 @@ test(
       await page.goto('about:blank')
       await page.goto(`${app.site.origin}/`)
       await booted(page)
-      assert.equal(await page.evaluate(() => room.resumed), 'storage')
+      assert.equal(await page.evaluate(() => auth.resumed), 'storage')
       assert.equal((await call(page, orders)).value.status, 200)
       assert.deepEqual(await page.evaluate(() => indexedDB.databases()), [])
     } finally {

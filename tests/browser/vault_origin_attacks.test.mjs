@@ -279,7 +279,7 @@ test(
     assert.ok(!answer.join().includes(code), answer.join('\n'))
     // The vault is told of that answer, too, and has begun no such login.
     const { error } = await page.evaluate(
-      (state) => settle(room.handleCallback(`/callback#strongroom=${state}`)),
+      (state) => settle(auth.handleCallback(`/callback#strongroom=${state}`)),
       request.state,
     )
     assert.equal(error.code, 'login_unknown')

@@ -21,7 +21,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 
 async function signedIn(context) {
   const page = await app.open('/', context)
@@ -41,7 +41,7 @@ test(
   time,
   async () => {
     const page = await signedIn()
-    await page.waitForFunction(() => room.session.kept === false)
+    await page.waitForFunction(() => auth.session.kept === false)
     assert.equal(await afterReload(page), null)
   },
 )

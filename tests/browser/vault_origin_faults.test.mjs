@@ -111,11 +111,11 @@ vault(${JSON.stringify(app.config)})`)
     const channel = new BroadcastChannel('go')
     setInterval(() => channel.postMessage(0), 50)
   })
-  const session = await page.evaluate(() => patient.then((room) => room.session))
+  const session = await page.evaluate(() => patient.then((auth) => auth.session))
   assert.equal(session, null)
 })
 
-test('an attempt that fails leaves the frame to the room that has it', time, async () => {
+test('an attempt that fails leaves the frame to the client that has it', time, async () => {
   const page = await app.open()
   await signIn(page)
   // There is no time limit that any worker keeps.

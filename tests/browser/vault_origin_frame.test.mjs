@@ -46,7 +46,7 @@ after(() => Promise.all([app, sibling, stranger, silent].map((server) => server?
 const withoutPolicy = () =>
   app.vault.override('/frame.html', { headers: { 'Content-Security-Policy': null } })
 
-/** A page with the package and no room. */
+/** A page with the package and no auth. */
 async function openEmpty(origin = app.site.origin) {
   const page = await (await app.browser.newContext()).newPage()
   page.setDefaultTimeout(15_000)

@@ -19,7 +19,7 @@ before(async () => {
 after(() => Promise.all(Object.values(apps).map((app) => app.close())))
 
 const orders = ({ api }) => `${api.url}orders`
-const session = (page) => page.evaluate(() => room.session)
+const session = (page) => page.evaluate(() => auth.session)
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
   test(`nothing that the provider issued is in the app’s page, code included: ${mode}`, time, async () => {
@@ -96,7 +96,7 @@ test('dedicated workers: what ends in one page is noticed there, and another one
   await frame.evaluate(() => new BroadcastChannel('trap').postMessage(0))
   await page.waitForFunction(() => failures.length)
   assert.deepEqual(await page.evaluate(() => failures.map(({ code }) => code)), ['vault_crashed'])
-  await page.evaluate(() => room.reconnect())
+  await page.evaluate(() => auth.reconnect())
   assert.equal(await session(page), null)
   assert.equal((await call(page, orders(app))).error.code, 'login_required')
 })

@@ -72,13 +72,13 @@ test('those that never come are waited for once', time, async () => {
   assert.ok(Date.now() - start < 1500, `five errors took ${Date.now() - start} ms`)
 })
 
-test('a page that closes its room has no session at once, and asks for no words', time, async () => {
+test('a page that closes its client has no session at once, and asks for no words', time, async () => {
   const before = loaded()
   const page = await app.open()
   await signIn(page)
   const session = await page.evaluate(() => {
-    room.close()
-    return room.session
+    auth.close()
+    return auth.session
   })
   assert.equal(session, null)
   // What is refused afterwards does.
@@ -97,10 +97,10 @@ new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
   await signIn(page)
   const isFirst = await page.evaluate(async () => {
     let isSaid = false
-    globalThis.failed = new Promise((resolve) => room.on('failed', ({ code }) => resolve(code)))
+    globalThis.failed = new Promise((resolve) => auth.on('failed', ({ code }) => resolve(code)))
     failed.then(() => (isSaid = true))
     new BroadcastChannel('again').postMessage('')
-    while (room.session) await new Promise((resolve) => setTimeout(resolve, 10))
+    while (auth.session) await new Promise((resolve) => setTimeout(resolve, 10))
     return !isSaid
   })
   assert.ok(isFirst)

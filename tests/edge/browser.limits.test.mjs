@@ -24,11 +24,11 @@ describe('limits', () => {
     await app.signIn(page)
     await page.evaluate(() => {
       globalThis.warnings = []
-      room.on('expiring', (warning) => warnings.push(warning))
+      auth.on('expiring', (warning) => warnings.push(warning))
     })
     return page
   }
-  const idle = (page) => page.evaluate(() => room.session.idleExpiresAt)
+  const idle = (page) => page.evaluate(() => auth.session.idleExpiresAt)
 
   test('a page is told that its session is about to end, and then that it has', time, async () => {
     const page = await signedIn()
@@ -38,9 +38,9 @@ describe('limits', () => {
     assert.equal(value.status, 200)
     await page.waitForFunction(() => warnings.length)
     assert.deepEqual(await page.evaluate(() => warnings), [{ at }])
-    assert.equal(await page.evaluate(() => room.session.idleExpiresAt), at)
-    await page.waitForFunction(() => room.session === null)
-    const [reason, change] = await page.evaluate(() => [room.endReason, changes.at(-1)])
+    assert.equal(await page.evaluate(() => auth.session.idleExpiresAt), at)
+    await page.waitForFunction(() => auth.session === null)
+    const [reason, change] = await page.evaluate(() => [auth.endReason, changes.at(-1)])
     assert.equal(reason, 'idle')
     assert.deepEqual(change, { session: null, reason: 'idle' })
   })
@@ -51,7 +51,7 @@ describe('limits', () => {
     // Sooner it would be no news.
     await page.waitForFunction((at) => at - Date.now() < 10_000, before)
     await page.mouse.click(5, 5)
-    await page.waitForFunction((at) => room.session.idleExpiresAt > at, before)
+    await page.waitForFunction((at) => auth.session.idleExpiresAt > at, before)
   })
 
   test('calls keep it, and the page finds out before it warns', time, async () => {
@@ -59,7 +59,7 @@ describe('limits', () => {
     const before = await idle(page)
     await page.waitForFunction((at) => at - Date.now() < 6000, before)
     assert.equal((await call(page, `${app.api.url}me`)).value.status, 200)
-    await page.waitForFunction((at) => room.session.idleExpiresAt > at, before)
+    await page.waitForFunction((at) => auth.session.idleExpiresAt > at, before)
     assert.deepEqual(await page.evaluate(() => warnings), [])
   })
 })
@@ -89,7 +89,7 @@ describe('away', () => {
       })
       assert.equal(status, 200)
       await goBack(page)
-      await page.waitForFunction(() => room.session === null)
+      await page.waitForFunction(() => auth.session === null)
     }),
   )
 
@@ -101,7 +101,7 @@ describe('away', () => {
       await booted(page)
       await mark(page)
       await page.evaluate(() => {
-        globalThis.login = settle(room.login())
+        globalThis.login = settle(auth.login())
       })
       await page.waitForURL((url) => url.origin === app.provider.origin)
       await goBack(page)
@@ -109,7 +109,7 @@ describe('away', () => {
       assert.equal(error.code, 'login_canceled')
       // A login after that is none of the canceled one's.
       await app.signIn(page)
-      assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+      assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
     }),
   )
 })

@@ -36,7 +36,7 @@ test('the session is in a cookie that only this host sets, and that no script re
 
 test('while somebody signs in, the attempt is in one as well', time, async () => {
   const page = await app.open()
-  await page.evaluate(() => boot.then(() => void room.login().catch(() => {})))
+  await page.evaluate(() => boot.then(() => void auth.login().catch(() => {})))
   await page.waitForSelector('form')
   const [attempt, ...others] = await cookies(page)
   assert.match(attempt.name, /^__Host-strongroom-login-[\w-]+$/)
@@ -56,7 +56,7 @@ test('a page cannot set a cookie of that name', time, async () => {
 test('logout takes it away', time, async () => {
   const page = await app.open()
   await app.signIn(page)
-  await page.evaluate(() => room.logout())
+  await page.evaluate(() => auth.logout())
   const names = (await cookies(page)).map(({ name }) => name)
   assert.ok(!names.includes('__Host-strongroom'), names.join())
 })

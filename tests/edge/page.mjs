@@ -26,7 +26,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     })
     after(() => app?.close())
 
-    const session = (page) => page.evaluate(() => room.session)
+    const session = (page) => page.evaluate(() => auth.session)
     /** A page of a browser in which somebody has signed in. */
     const signedIn = async (path = '/') => {
       const page = await app.open(path)
@@ -41,9 +41,9 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     /** The access token is of no use any more, by anybody's clock. */
     const expired = async (page) => {
       await ledger.accessTokenExpired()
-      await page.waitForFunction(() => room.session.accessTokenExpiresAt < Date.now())
+      await page.waitForFunction(() => auth.session.accessTokenExpiresAt < Date.now())
     }
-    const over = (page) => page.waitForFunction(() => room.session === null)
+    const over = (page) => page.waitForFunction(() => auth.session === null)
     const codeOf = async (page, url, init) => (await call(page, url, init)).error?.code
 
     // Sessions.
@@ -51,7 +51,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
     test('without a session there is none, and a call is refused', time, async () => {
       const page = await app.open()
       assert.deepEqual(await booted(page), { value: null })
-      const state = await page.evaluate(() => [room.session, room.endReason, room.resumed])
+      const state = await page.evaluate(() => [auth.session, auth.endReason, auth.resumed])
       assert.deepEqual(state, [null, null, null])
       const { error } = await call(page, `${api.url}me`)
       assert.equal(error.code, 'login_required')
@@ -67,7 +67,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.equal(claims.name, 'Alice Liddell')
       assert.deepEqual(scopes, ['openid', 'profile', 'email', 'offline_access', 'orders'])
       assert.equal(state, 'active')
-      assert.equal(await page.evaluate(() => room.resumed), 'cookie')
+      assert.equal(await page.evaluate(() => auth.resumed), 'cookie')
     })
 
     test('a reload keeps the session, without a word to the provider', time, async () => {
@@ -97,7 +97,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const { value } = await page.evaluate(() => login)
       assert.equal(value.claims.sub, 'alice')
       await closed
-      await tab.waitForFunction(() => room.session?.claims.sub === 'alice')
+      await tab.waitForFunction(() => auth.session?.claims.sub === 'alice')
     })
 
     test('a popup works where the provider cuts it off from its opener', time, async () => {
@@ -121,7 +121,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       await page.evaluate(() => {
         document.body.innerHTML = '<button>Sign in</button>'
         document.querySelector('button').onclick = () =>
-          (globalThis.login = settle(room.login({ mode: 'popup', signal: giving.signal })))
+          (globalThis.login = settle(auth.login({ mode: 'popup', signal: giving.signal })))
       })
       const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('button')])
       await popup.waitForSelector('form')
@@ -136,22 +136,22 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const page = await app.open()
       await booted(page)
       const login = async (options) =>
-        (await page.evaluate((given) => settle(room.login(given)), options)).error.code
+        (await page.evaluate((given) => settle(auth.login(given)), options)).error.code
       assert.equal(await login({ mode: 'device' }), 'unsupported')
       assert.equal(await login({ scope: 'more' }), 'unsupported')
       assert.equal(await login({ hint: 'alice' }), 'message_invalid')
       const misspelled = await page.evaluate(async () => [
-        await settle(room.login({ login_hint: 'alice' })),
-        await settle(room.logout({ return_to: '/' })),
+        await settle(auth.login({ login_hint: 'alice' })),
+        await settle(auth.logout({ return_to: '/' })),
         await settle(connect('/auth', { timeOut: 5 })),
-        await settle((async () => room.on('changed', () => {}))()),
+        await settle((async () => auth.on('changed', () => {}))()),
       ])
       for (const [i, meant] of ['`loginHint`', '`returnTo`', '`timeout`', 'change,'].entries()) {
         const { code, message } = misspelled[i].error
         assert.equal(code, 'message_invalid')
         assert.ok(message.includes(meant), message)
       }
-      const inspected = await page.evaluate(() => settle(room.inspect()))
+      const inspected = await page.evaluate(() => settle(auth.inspect()))
       assert.equal(inspected.error.code, 'unsupported')
       const connects = (...given) =>
         page.evaluate(async (all) => (await settle(connect(...all))).error?.code, given)
@@ -164,10 +164,10 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const page = await signedIn()
       const tab = await secondTab(page)
       const family = ledger.families()
-      await page.evaluate(() => room.logout())
+      await page.evaluate(() => auth.logout())
       await over(tab)
       for (const each of [page, tab]) {
-        assert.equal(await each.evaluate(() => room.endReason), 'logged_out')
+        assert.equal(await each.evaluate(() => auth.endReason), 'logged_out')
         assert.equal(await codeOf(each, `${api.url}me`), 'login_required')
       }
       assert.ok(ledger.familyRevoked(family))
@@ -191,19 +191,19 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       // As the end of a popup tells it.
       await page.evaluate(() => new BroadcastChannel('strongroom /auth').postMessage(0))
       await held
-      await page.evaluate(() => room.logout())
+      await page.evaluate(() => auth.logout())
       await answer()
       await (await answered).finished()
       // Behind what the page makes of it.
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
-      const [current, all] = await page.evaluate(() => [room.session, changes])
+      const [current, all] = await page.evaluate(() => [auth.session, changes])
       assert.equal(current, null)
       assert.equal(all.filter(({ session }) => session).length, 0)
     })
 
     test('a logout at the provider goes there and comes back', time, async () => {
       const page = await signedIn()
-      await page.evaluate(() => void room.logout({ provider: true }))
+      await page.evaluate(() => void auth.logout({ provider: true }))
       await page.waitForURL((url) => url.origin === app.provider.origin)
       await page.click('button[value=yes], button[name=logout]')
       await page.waitForURL(`${app.site.origin}/`)
@@ -215,7 +215,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const page = await signedIn()
       await page.context().clearCookies({ name: 'strongroom' })
       assert.equal(await codeOf(page, `${api.url}me`), 'login_required')
-      const [current, reason, changes] = await page.evaluate(() => [room.session, room.endReason, changes])
+      const [current, reason, changes] = await page.evaluate(() => [auth.session, auth.endReason, changes])
       assert.equal(current, null)
       assert.equal(reason, 'storage_lost')
       assert.equal(changes.at(-1).reason, 'storage_lost')
@@ -228,7 +228,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       for (const url of [`${api.url}me?x=%20y`, '/api/me?x=%20y']) {
         api.clear()
         const [status, body, address] = await page.evaluate(async (to) => {
-          const response = await room.fetch(to)
+          const response = await auth.fetch(to)
           return [response.status, await response.json(), response.url]
         }, url)
         assert.equal(status, 200)
@@ -251,9 +251,9 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
           form.append('tag', 'fragile')
           form.append('photo', new File([new Uint8Array(70_000)], 'crate.raw', { type: 'image/x-raw' }))
           const bodies = [form, 'text', new Blob(['<p>'], { type: 'text/html' }), new Uint8Array([0, 1, 2])]
-          const send = async (body) => (await room.fetch(to, { method: 'POST', body })).json()
+          const send = async (body) => (await auth.fetch(to, { method: 'POST', body })).json()
           const request = new Request(to, { method: 'PUT', body: new URLSearchParams({ a: 'b c' }) })
-          return [...(await Promise.all(bodies.map(send))), await (await room.fetch(request)).json()]
+          return [...(await Promise.all(bodies.map(send))), await (await auth.fetch(request)).json()]
         }, url)
         const [form, text, blob, bytes, search] = uploaded
         assert.deepEqual(form.fields, [
@@ -272,7 +272,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const page = await signedIn()
       const [first, name] = await page.evaluate(async (url) => {
         const stop = new AbortController()
-        const response = await room.fetch(url, { signal: stop.signal })
+        const response = await auth.fetch(url, { signal: stop.signal })
         const reader = response.body.getReader()
         const { value } = await reader.read()
         stop.abort()
@@ -290,9 +290,9 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const told = await page.evaluate(async (api) => {
         const seen = []
         const onProgress = (progress) => seen.push(progress)
-        const response = await room.fetch(`${api}echo`, { method: 'POST', body: 'hello', onProgress })
+        const response = await auth.fetch(`${api}echo`, { method: 'POST', body: 'hello', onProgress })
         await response.arrayBuffer()
-        const bytes = await room.fetch(`${api}bytes?size=300000`, { onProgress })
+        const bytes = await auth.fetch(`${api}bytes?size=300000`, { onProgress })
         await bytes.arrayBuffer()
         return [seen[0], seen.at(-1), bytes.url]
       }, api.url)
@@ -315,7 +315,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         const count = ledger.refreshes().length
         const many = (each) =>
           each.evaluate(async (url) => {
-            const calls = Array.from({ length: 10 }, (_, n) => room.fetch(`${url}me?n=${n}`))
+            const calls = Array.from({ length: 10 }, (_, n) => auth.fetch(`${url}me?n=${n}`))
             return (await Promise.all(calls)).map(({ status }) => status)
           }, api.url)
         const statuses = (await Promise.all([page, tab].map(many))).flat()
@@ -326,7 +326,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
           ['issued'],
         )
         await page.waitForFunction(
-          (then) => room.session.accessTokenExpiresAt > then,
+          (then) => auth.session.accessTokenExpiresAt > then,
           before.accessTokenExpiresAt,
         )
       },
@@ -347,7 +347,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       assert.deepEqual([claims.sub, state], ['alice', 'interaction_required'])
       await app.signIn(tab)
       assert.equal((await session(tab)).state, 'active')
-      await page.waitForFunction(() => room.session.state === 'active')
+      await page.waitForFunction(() => auth.session.state === 'active')
     })
 
     test('refusals have the codes that they have over a vault', time, async () => {
@@ -389,7 +389,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const short = await call(page, `${api.url}on/cut-short`)
       assert.equal(short.error.isTypeError, true, JSON.stringify(short))
       const aborted = await page.evaluate(
-        (url) => settle(room.fetch(url, { signal: AbortSignal.abort(new RangeError('enough')) })),
+        (url) => settle(auth.fetch(url, { signal: AbortSignal.abort(new RangeError('enough')) })),
         `${api.url}me`,
       )
       assert.equal(aborted.error.name, 'RangeError')
@@ -408,7 +408,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         response.writeHead(401).end()
       })
       const code = await page.evaluate(async (url) => {
-        const error = await room.fetch(url).catch((error) => error)
+        const error = await auth.fetch(url).catch((error) => error)
         document.body.innerHTML = '<button>Go on</button>'
         document.querySelector('button').onclick = () =>
           (globalThis.again = settle(error.stepUp().then((response) => response.text())))
@@ -430,7 +430,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const heard = await page.evaluate(
         (url) =>
           new Promise((resolve) => {
-            globalThis.source = room.eventSource(url)
+            globalThis.source = auth.eventSource(url)
             source.onmessage = ({ data, lastEventId }) => resolve([data, lastEventId])
           }),
         `${api.url}on/news`,
@@ -439,7 +439,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
       const failed = page.evaluate(
         () => new Promise((resolve) => (source.onerror = ({ error }) => resolve(describe(error)))),
       )
-      await page.evaluate(() => room.logout())
+      await page.evaluate(() => auth.logout())
       assert.equal((await failed).code, 'login_required')
       assert.equal(await page.evaluate(() => source.readyState), 2)
     })
@@ -452,7 +452,7 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         const heard = await page.evaluate(
           (url) =>
             new Promise((resolve, reject) => {
-              globalThis.socket = room.webSocket(url)
+              globalThis.socket = auth.webSocket(url)
               socket.onopen = () => socket.send('hello')
               socket.onmessage = ({ data }) => resolve(data)
               socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`))
@@ -462,17 +462,17 @@ export function pageSuite(platform, { coordinator, hasSockets = false }) {
         assert.equal(heard, 'hello')
         const { claims, closed } = api.sockets.at(-1)
         assert.equal(claims.sub, 'alice')
-        await page.evaluate(() => room.logout())
+        await page.evaluate(() => auth.logout())
         assert.deepEqual(await closed, { code: 3000, reason: 'logged_out' })
       },
     )
 
-    test('a room that was closed refuses, also what is under way', time, async () => {
+    test('a client that was closed refuses, also what is under way', time, async () => {
       const page = await signedIn()
       const outcome = await page.evaluate(async (url) => {
-        const slow = settle(room.fetch(url))
-        room.close()
-        return [(await slow).error?.code, (await settle(room.fetch(url))).error?.code, room.session]
+        const slow = settle(auth.fetch(url))
+        auth.close()
+        return [(await slow).error?.code, (await settle(auth.fetch(url))).error?.code, auth.session]
       }, `${api.url}slow?ms=20000`)
       assert.deepEqual(outcome, ['closed', 'closed', null])
     })

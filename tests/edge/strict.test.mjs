@@ -35,7 +35,7 @@ test('a user who comes from the provider is signed in', time, async () => {
   })
   await app.signIn(page, { returnTo: '/orders' })
   assert.equal(new URL(page.url()).pathname, '/orders')
-  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
   assert.equal((await cookieOf(page)).sameSite, 'Strict')
   // The second time by a page of the app's.
   assert.deepEqual(seen.slice(-3), ['/auth/callback', '/auth/callback', '/orders'])
@@ -44,7 +44,7 @@ test('a user who comes from the provider is signed in', time, async () => {
 test('by a popup as well', time, async () => {
   const page = await app.open()
   assert.equal((await signInByPopup(page)).value?.claims.sub, 'alice')
-  assert.equal(await page.evaluate(() => room.session.claims.sub), 'alice')
+  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
 })
 
 test('the session before ends with a new login', time, async () => {

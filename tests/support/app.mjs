@@ -72,17 +72,17 @@ Object.assign(globalThis, { connect, connectFrame, create, describe, settle })
 
 /**
  * What a page of the app runs. `boot` resolves when it has started, with what `handleCallback()` said or
- * with what went wrong; `room` is the connection; `changes` and `failures` are the events so far.
+ * with what went wrong; `auth` is the connection; `changes` and `failures` are the events so far.
  */
 export const pageScript = ({ kind, timeout, resume, frame, handler }) => `
 import '/tools.js'
 
 const start = async () => {
-  const room = await ${frame ? `connectFrame('${frame}'` : handler ? `connect('${handler}'` : `connect(create.${kind}`}, ${JSON.stringify({ timeout, resume })})
-  room.on('change', (change) => changes.push(change))
-  room.on('failed', (error) => failures.push(describe(error)))
-  globalThis.room = room
-  return room.handleCallback()
+  const auth = await ${frame ? `connectFrame('${frame}'` : handler ? `connect('${handler}'` : `connect(create.${kind}`}, ${JSON.stringify({ timeout, resume })})
+  auth.on('change', (change) => changes.push(change))
+  auth.on('failed', (error) => failures.push(describe(error)))
+  globalThis.auth = auth
+  return auth.handleCallback()
 }
 
 globalThis.changes = []
@@ -255,7 +255,7 @@ export async function signIn(page, options = {}, account) {
 /** Begins a login by redirect; resolves at the provider. */
 export async function startLogin(page, options = {}) {
   await booted(page)
-  await page.evaluate((given) => void room.login(given).catch(() => {}), options)
+  await page.evaluate((given) => void auth.login(given).catch(() => {}), options)
   await page.waitForSelector('form')
 }
 
@@ -276,7 +276,7 @@ export async function clickLogin(page, options = {}) {
     const button = document.createElement('button')
     button.textContent = 'Sign in'
     button.onclick = () => {
-      globalThis.login = settle(room.login({ mode: 'popup', ...given }))
+      globalThis.login = settle(auth.login({ mode: 'popup', ...given }))
     }
     document.body.replaceChildren(button)
   }, options)
@@ -300,7 +300,7 @@ export function call(page, url, init) {
   return page.evaluate(
     ([address, options]) =>
       settle(
-        room.fetch(address, options).then(async (response) => ({
+        auth.fetch(address, options).then(async (response) => ({
           status: response.status,
           text: await response.text(),
         })),

@@ -23,7 +23,7 @@ export async function comeBack(page) {
   await goBack(page)
   // The vault refuses that, and sends nothing.
   const code = await page.evaluate(
-    async () => globalThis.room && (await settle(room.fetch('/no/api'))).error.code,
+    async () => globalThis.auth && (await settle(auth.fetch('/no/api'))).error.code,
   )
   assert.notEqual(code, 'worker_timeout')
   if (code === 'vault_crashed') throw new Again('the worker was ended in the cache')

@@ -11,7 +11,7 @@ export class StrongroomError extends Error {
   declare login?: Demand
   /** On errors of `handleCallback()`: see `StrongroomErrorLike`. */
   declare returnTo?: string
-  /** With `login`, on errors of `room.fetch`: see `StrongroomErrorLike`. */
+  /** With `login`, on errors of `auth.fetch`: see `StrongroomErrorLike`. */
   declare stepUp?: StrongroomErrorLike['stepUp']
   /** What programs match on: never renamed, never reused. docs/errors.md lists all. */
   readonly code: string

@@ -1,4 +1,4 @@
-/** `EventSource` (HTML 9.2) by a room's fetch, with which the access token goes along. */
+/** `EventSource` (HTML 9.2) by a client's fetch, with which the access token goes along. */
 import type { Strongroom, VaultRequestInit } from './api.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, furnish } from './define-attributes.js'
@@ -41,7 +41,7 @@ export const eventSource = (
   shell: Shell,
   send: (url: string, init: VaultRequestInit) => Promise<Response>,
   { withCredentials = false }: EventSourceInit = {},
-  room: Strongroom,
+  auth: Strongroom,
 ): void => {
   const { url } = shell
   let user: string | undefined
@@ -110,7 +110,7 @@ export const eventSource = (
 
   const connect = async () => {
     if (readyState === CLOSED) return stopListening()
-    user = room.session?.claims.sub
+    user = auth.session?.claims.sub
     connection = new AbortController()
     const { signal } = connection
     const headers = new Headers({ accept: 'text/event-stream' })
@@ -146,7 +146,7 @@ export const eventSource = (
 
   // What comes was for the user of then. Asked again, the vault says that nobody is signed in; whoever is signed in
   // by then gets a stream of their own.
-  const stopListening = room.on('change', ({ session }) => {
+  const stopListening = auth.on('change', ({ session }) => {
     if (session?.claims.sub !== user) connection.abort()
   })
   furnish(shell, ['open', 'message', 'error'], {

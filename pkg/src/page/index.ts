@@ -61,7 +61,7 @@ const listening =
  *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to say what is wrong with the file.
  *
  *   Or, with no vault in the browser, the path on this origin where the endpoints of a token handler (`strongroom/edge`)
- *   are, such as `/auth`: the room has the same interface, and docs/edge.md says what differs.
+ *   are, such as `/auth`: the client has the same interface, and docs/edge.md says what differs.
  * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
  *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
  *   handler says, such as `coordinator_unavailable`.
@@ -135,7 +135,7 @@ export const connect = async (
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
         const fail = () => emit('failed', failure)
-        if (link && failure.code === 'vault_outdated') room.reconnect().catch(fail)
+        if (link && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
         else fail()
       })
     },
@@ -150,7 +150,7 @@ export const connect = async (
 
   await meet()
   let resumed: Resumed | null = session && (from ?? 'vault')
-  const room: Strongroom = {
+  const auth: Strongroom = {
     get session() {
       return session
     },
@@ -171,13 +171,13 @@ export const connect = async (
       ).catch((error) => {
         if (error instanceof StrongroomError && error.login) {
           error.stepUp = async (options) => {
-            await room.login({ mode: 'popup', ...error.login, ...options })
-            return room.fetch(input, init)
+            await auth.login({ mode: 'popup', ...error.login, ...options })
+            return auth.fetch(input, init)
           }
         }
         throw error
       }),
-    eventSource: (url, init) => shell('eventSource', link, url, init, room),
+    eventSource: (url, init) => shell('eventSource', link, url, init, auth),
     webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
     async login(options) {
       await login(link, options, () => session)
@@ -209,13 +209,13 @@ export const connect = async (
       link.end('closed')
     },
   }
-  if (resuming) resumed = (await (await resuming).resume(room, link!, resume, handled, refuse)) ?? resumed
+  if (resuming) resumed = (await (await resuming).resume(auth, link!, resume, handled, refuse)) ?? resumed
   // The address contains a login's response, and nobody has finished that login.
   reminder = setTimeout(
     async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
     REMINDER,
   )
-  return room
+  return auth
 }
 
 /**

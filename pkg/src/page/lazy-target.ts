@@ -20,7 +20,7 @@ export const shell = (
   link: Link,
   url: string | URL,
   options: unknown,
-  room?: Strongroom,
+  auth?: Strongroom,
 ): never => {
   const target: Shell = Object.assign(new EventTarget(), {
     url: new URL(url, location.href).href,
@@ -30,7 +30,7 @@ export const shell = (
     },
   })
   import('./streaming.js').then(
-    (live) => live[kind](target, link, options as never, room as never),
+    (live) => live[kind](target, link, options as never, auth as never),
     (error) => {
       target.close()
       const failed = new ErrorEvent('error', { error })

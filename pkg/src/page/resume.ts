@@ -54,7 +54,7 @@ let underWay: Promise<unknown> | undefined
  * own, or they would be here twice.
  */
 export const resume = async (
-  room: Strongroom,
+  auth: Strongroom,
   link: Link,
   how: ConnectOptions['resume'],
   handled: Handled,
@@ -67,8 +67,8 @@ export const resume = async (
       `connect() cannot resume by '${how}', only by 'redirect', 'iframe' or 'none'`,
     )
   }
-  heedEnds(room)
-  heedLogins(room)
+  heedEnds(auth)
+  heedLogins(auth)
   const { at } = link
   const isFramed = 'answered' in at
   if (isFramed && how === 'iframe') {
@@ -78,17 +78,17 @@ export const resume = async (
     )
   }
   const here = new URL(location.href)
-  if (parent !== window && isForAnotherPage(here)) return deliver(room)
+  if (parent !== window && isForAnotherPage(here)) return deliver(auth)
   const isBegun = underWay
   if (!isBegun) {
     const state = isFramed ? at.answered() : isAnswer(here) ? stateOf(here) : null
     if (state !== null) {
       const attempt = lastAttempt()
       if (!attempt?.state || attempt.state !== state) return
-      underWay = takeAnswer(room, attempt, handled)
+      underWay = takeAnswer(auth, attempt, handled)
     } else {
       if (document.prerendering) await shown()
-      if (room.session || !begin()) return
+      if (auth.session || !begin()) return
       underWay = how === 'redirect' ? leave(link) : ask(link)
     }
   }
@@ -96,10 +96,10 @@ export const resume = async (
   // An address that cannot be shown is no reason not to start.
   await done.catch(() => {})
   if (underWay === done) underWay = undefined
-  if (!isBegun && room.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
+  if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
   // Behind the announcement of a session that another connection of this page has brought.
   if (isBegun) await link.query({ t: 'inspect' }).catch(() => {})
-  return room.session ? how : undefined
+  return auth.session ? how : undefined
 }
 
 /** Until a page that is prerendered is shown. */
@@ -107,8 +107,8 @@ const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
 /** The page is back from the provider: with a code, or with word that the user is needed. */
-const takeAnswer = async (room: Strongroom, { returnTo }: Attempt, handled: Handled) => {
-  const result = await room.handleCallback().catch((error) => {
+const takeAnswer = async (auth: Strongroom, { returnTo }: Attempt, handled: Handled) => {
+  const result = await auth.handleCallback().catch((error) => {
     console.info(`strongroom: no session was resumed: ${error.message}`)
     return { returnTo }
   })
@@ -159,10 +159,10 @@ const write = (attempt: Attempt): boolean => {
 }
 
 /** Remembers, for tabs and vaults to come, that the user has logged out, until somebody signs in. */
-const heedEnds = (room: Strongroom) => {
+const heedEnds = (auth: Strongroom) => {
   const heed = () => {
     try {
-      const { session, endReason } = room
+      const { session, endReason } = auth
       if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
       // A session that had begun before may be another worker's, and is nobody's signing in.
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
@@ -171,17 +171,17 @@ const heedEnds = (room: Strongroom) => {
       // Then there is no attempt either.
     }
   }
-  room.on('change', heed)
+  auth.on('change', heed)
   heed()
 }
 
 /** Forgets an attempt that is over when somebody has signed in. One that brought the session is written down again. */
-const heedLogins = (room: Strongroom) => {
+const heedLogins = (auth: Strongroom) => {
   const heed = () => {
-    const last = room.session && lastAttempt()
+    const last = auth.session && lastAttempt()
     if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
   }
-  room.on('change', heed)
+  auth.on('change', heed)
   heed()
 }
 
@@ -192,8 +192,8 @@ const isForAnotherPage = (url: URL) => isAnswer(url) && stateOf(url)!.endsWith('
  * In the frame of `ask`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
  * the answer is, the page around has it.
  */
-const deliver = (room: Strongroom): Promise<never> => {
-  room.handleCallback().catch(() => {})
+const deliver = (auth: Strongroom): Promise<never> => {
+  auth.handleCallback().catch(() => {})
   return new Promise(() => {})
 }
 

@@ -11,5 +11,5 @@ export { watched } from './progress.js'
 export { webSocket } from './web-socket.js'
 
 /** An event source by the vault. */
-export const eventSource = (shell: Shell, _: Link, init: EventSourceInit, room: Strongroom): void =>
-  source.eventSource(shell, room.fetch, init, room)
+export const eventSource = (shell: Shell, _: Link, init: EventSourceInit, auth: Strongroom): void =>
+  source.eventSource(shell, auth.fetch, init, auth)

@@ -19,7 +19,7 @@ type Answer = Extract<FrameSays, { id: number }>
 /** How many milliseconds to wait between attempts to be heard: a page's script may come after its `load` event. */
 const PAUSES = [250, 500, 1000, 2000, 4000]
 
-/** A frame, and how many rooms, or attempts at one, need it. */
+/** A frame, and how many clients, or attempts at one, need it. */
 interface Place {
   frame: Promise<Frame>
   users: number

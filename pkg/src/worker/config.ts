@@ -157,7 +157,7 @@ export interface ApiRule {
   /** The scopes of the API's own access tokens (RFC 6749 6): some of the login's. Default: the provider's choice. */
   scope?: string
   /**
-   * Lets pages open sockets (`room.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
+   * Lets pages open sockets (`auth.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
    * script can set a header of a socket's handshake. It needs strongroom_extended_bg.wasm, as `inspect` does.
    */
   webSocket?: SocketToken

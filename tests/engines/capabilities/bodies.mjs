@@ -12,11 +12,11 @@ const capabilities = [
     async see(scene) {
       const tab = await scene.user()
       const seen = await tab.evaluate(async (api) => {
-        const orders = await room.fetch(`${api}orders`)
-        const text = await (await room.fetch(`${api}status/404`)).text()
-        const empty = await room.fetch(`${api}status/204`)
-        const unchanged = await room.fetch(`${api}status/304`)
-        const head = await room.fetch(`${api}orders`, { method: 'HEAD' })
+        const orders = await auth.fetch(`${api}orders`)
+        const text = await (await auth.fetch(`${api}status/404`)).text()
+        const empty = await auth.fetch(`${api}status/204`)
+        const unchanged = await auth.fetch(`${api}status/304`)
+        const head = await auth.fetch(`${api}orders`, { method: 'HEAD' })
         return {
           orders: [orders.status, orders.headers.get('X-Rows'), (await orders.json()).length > 0, orders.url],
           text,
@@ -52,7 +52,7 @@ const capabilities = [
       })
       await tab.evaluate(async (url) => {
         globalThis.pieces = ['']
-        const { body } = await room.fetch(url)
+        const { body } = await auth.fetch(url)
         const reader = body.pipeThrough(new TextDecoderStream()).getReader()
         const read = async () => {
           for (;;) {
@@ -95,7 +95,7 @@ const capabilities = [
       const tab = await scene.user()
       const size = 16 * 1024 * 1024
       const length = await tab.evaluate(
-        async (url) => (await (await room.fetch(url)).arrayBuffer()).byteLength,
+        async (url) => (await (await auth.fetch(url)).arrayBuffer()).byteLength,
         `${scene.app.api.url}bytes?size=${size}`,
       )
       assert.equal(length, size)
@@ -108,7 +108,7 @@ const capabilities = [
       const tab = await scene.user()
       await tab.evaluate(
         async (url) => {
-          globalThis.held = (await room.fetch(url)).body.getReader()
+          globalThis.held = (await auth.fetch(url)).body.getReader()
           await held.read()
         },
         `${app.api.url}bytes?size=${1024 * 1024 * 1024}`,
@@ -132,7 +132,7 @@ const capabilities = [
       })
       await tab.evaluate((url) => {
         globalThis.aborter = new AbortController()
-        globalThis.outcome = settle(room.fetch(url, { signal: aborter.signal }))
+        globalThis.outcome = settle(auth.fetch(url, { signal: aborter.signal }))
       }, `${app.api.url}on/waiting`)
       await isThere
       const { error } = await tab.evaluate(() => {
@@ -168,7 +168,7 @@ const capabilities = [
           ]),
         }
         const entries = Object.entries(bodies).map(async ([name, body]) => {
-          const { type, size, sha256 } = await (await room.fetch(url, { method: 'POST', body })).json()
+          const { type, size, sha256 } = await (await auth.fetch(url, { method: 'POST', body })).json()
           return [name, [type, size, sha256]]
         })
         return Object.fromEntries(await Promise.all(entries))
@@ -191,7 +191,7 @@ const capabilities = [
         body.append('tag', 'b')
         body.append('"quoted"\n', 'x\ny')
         body.append('file', new File(['x'.repeat(100_000)], 'näme.txt', { type: 'text/x-test' }))
-        return (await room.fetch(url, { method: 'POST', body })).json()
+        return (await auth.fetch(url, { method: 'POST', body })).json()
       }, `${scene.app.api.url}upload`)
       assert.deepEqual(fields, [
         { name: 'tag', value: 'a' },
@@ -212,7 +212,7 @@ const capabilities = [
             controller.close()
           },
         })
-        const answer = room.fetch(url, { method: 'POST', body, duplex: 'half' })
+        const answer = auth.fetch(url, { method: 'POST', body, duplex: 'half' })
         return settle(answer.then((response) => response.json()))
       }, `${scene.app.api.url}upload`)
       const { value, error } = outcome

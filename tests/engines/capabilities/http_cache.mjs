@@ -34,7 +34,7 @@ const callAll = (tab, url, inits) =>
       const outcomes = []
       for (const init of options) {
         const read = async (response) => ({ status: response.status, text: await response.text() })
-        outcomes.push(await settle(room.fetch(address, init).then(read)))
+        outcomes.push(await settle(auth.fetch(address, init).then(read)))
       }
       return outcomes
     },

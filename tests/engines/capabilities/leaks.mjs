@@ -36,25 +36,25 @@ const detector = {
 async function use(api) {
   globalThis.kept ??= []
   const read = async (response) => kept.push(...[...response.headers].flat(), await response.clone().text())
-  await read(await room.fetch(`${api}me`))
-  await read(await room.fetch(`${api}upload`, { method: 'PUT', body: new Blob(['x']) }))
-  await read(await room.fetch(`${api}stream?n=3&interval=20`))
-  await read(await room.fetch(`${api}reject`))
-  await read(await room.fetch(`${api}reject-once/${Math.random()}`))
+  await read(await auth.fetch(`${api}me`))
+  await read(await auth.fetch(`${api}upload`, { method: 'PUT', body: new Blob(['x']) }))
+  await read(await auth.fetch(`${api}stream?n=3&interval=20`))
+  await read(await auth.fetch(`${api}reject`))
+  await read(await auth.fetch(`${api}reject-once/${Math.random()}`))
   const attempts = [
-    () => room.fetch('https://attacker.example/'),
-    () => room.fetch(`${api}redirect`),
-    () => room.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
-    () => room.fetch(`${api}me`, { method: 'TRACK' }),
-    async () => (await room.fetch(`${api}broken`)).text(),
-    () => room.handleCallback(`${location.origin}/callback?code=a&state=b`),
-    () => room.login({ returnTo: 'https://attacker.example/' }),
+    () => auth.fetch('https://attacker.example/'),
+    () => auth.fetch(`${api}redirect`),
+    () => auth.fetch(`${api}me`, { headers: { Authorization: 'Bearer x' } }),
+    () => auth.fetch(`${api}me`, { method: 'TRACK' }),
+    async () => (await auth.fetch(`${api}broken`)).text(),
+    () => auth.handleCallback(`${location.origin}/callback?code=a&state=b`),
+    () => auth.login({ returnTo: 'https://attacker.example/' }),
   ]
   for (const attempt of attempts) {
     const { error } = await settle(attempt())
     kept.push(JSON.stringify(error))
   }
-  kept.push(JSON.stringify(room.session))
+  kept.push(JSON.stringify(auth.session))
   return kept.length
 }
 
@@ -74,7 +74,7 @@ const clean = {
       await app.ledger.accessTokenExpired()
       assert.equal((await call(tab, `${app.api.url}me`)).value.status, 200)
     })
-    await step('logout', () => tab.evaluate(() => room.logout()))
+    await step('logout', () => tab.evaluate(() => auth.logout()))
     await step('a login by popup', async () => {
       assert.equal((await signIn(tab)).value.claims.sub, 'alice')
       await tab.evaluate(use, app.api.url)

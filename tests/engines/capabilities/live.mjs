@@ -1,4 +1,4 @@
-/** Event sources and sockets of the room. */
+/** Event sources and sockets of the client. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signInByRedirect } from '../../support/engines/app.mjs'
@@ -18,7 +18,7 @@ const WAYS = {
 }
 
 const socketOf = (way) => ({
-  name: `\`room.webSocket\`, token in the ${{ protocol: 'sub-protocol', message: 'first message', query: 'query' }[way]}`,
+  name: `\`auth.webSocket\`, token in the ${{ protocol: 'sub-protocol', message: 'first message', query: 'query' }[way]}`,
   async see(scene) {
     const { app } = scene
     app.setConfig({
@@ -28,7 +28,7 @@ const socketOf = (way) => ({
     const tab = await signedIn(scene)
     const url = `${app.api.url.replace('http', 'ws')}live/${way}`
     const seen = await tab.evaluate(async (address) => {
-      const socket = room.webSocket(address, 'chat')
+      const socket = auth.webSocket(address, 'chat')
       await new Promise((resolve, reject) => {
         socket.onopen = resolve
         socket.onclose = ({ code, reason }) => reject(new Error(`${code} ${reason}`))
@@ -45,7 +45,7 @@ const socketOf = (way) => ({
       socket.send(new Uint8Array([1, 2, 3]))
       await enough
       const closed = new Promise((resolve) => (socket.onclose = resolve))
-      await room.logout()
+      await auth.logout()
       const { code, reason } = await closed
       return { received, url: socket.url, protocol: socket.protocol, code, reason }
     }, url)
@@ -90,7 +90,7 @@ const reportOf = (kind) => ({
       const events = await tab.evaluate(
         (address) =>
           new Promise((resolve) => {
-            const socket = room.webSocket(address)
+            const socket = auth.webSocket(address)
             const events = []
             socket.onopen = () => resolve(['open'])
             socket.onerror = ({ error }) => events.push(error?.code)
@@ -113,7 +113,7 @@ const reportOf = (kind) => ({
 
 const capabilities = [
   {
-    name: '`room.eventSource`, which goes on with `Last-Event-ID` and the next token',
+    name: '`auth.eventSource`, which goes on with `Last-Event-ID` and the next token',
     async see(scene) {
       const { app } = scene
       const tab = await signedIn(scene)
@@ -125,7 +125,7 @@ const capabilities = [
       const seen = await tab.evaluate(
         (url) =>
           new Promise((resolve) => {
-            const source = room.eventSource(url)
+            const source = auth.eventSource(url)
             const events = []
             source.addEventListener('price', ({ data, lastEventId }) => {
               events.push([data, lastEventId])

@@ -41,7 +41,7 @@ export const logins = [
         async see({ app, visit }) {
           const { tab } = await visit()
           await signIn(tab)
-          await tab.evaluate(() => room.logout())
+          await tab.evaluate(() => auth.logout())
           assert.equal(await ended(tab), 'logged_out')
           assert.equal(app.ledger.familyRevoked(), true)
           assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')

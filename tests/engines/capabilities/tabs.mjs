@@ -11,7 +11,7 @@ const orders = (app) => `${app.api.url}orders`
 const calls = (tab, url) =>
   tab.evaluate(
     (address, count) =>
-      Promise.all(Array.from({ length: count }, () => room.fetch(address).then(({ status }) => status))),
+      Promise.all(Array.from({ length: count }, () => auth.fetch(address).then(({ status }) => status))),
     url,
     CALLS,
   )
@@ -84,9 +84,9 @@ const capabilities = [
       await booted(second)
       assert.equal(await session(second), null)
       await signIn(tab)
-      await waitFor(second, () => room.session?.claims.sub === 'alice')
+      await waitFor(second, () => auth.session?.claims.sub === 'alice')
       assert.equal((await call(second, orders(app))).value.status, 200)
-      await second.evaluate(() => room.logout())
+      await second.evaluate(() => auth.logout())
       assert.deepEqual([await ended(tab), await ended(second)], ['logged_out', 'logged_out'])
     },
   },
@@ -102,7 +102,7 @@ const capabilities = [
       const taken = app.provider.faults.taken()
       const before = app.ledger.refreshes().length
       // Not waited for: the page will be gone.
-      await second.evaluate((url) => void room.fetch(url).catch(() => {}), orders(app))
+      await second.evaluate((url) => void auth.fetch(url).catch(() => {}), orders(app))
       const waiting = [first, third].map((tab) => call(tab, orders(app)))
       await taken
       await second.close()

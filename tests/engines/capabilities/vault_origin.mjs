@@ -118,7 +118,7 @@ export const vaultOrigin = [
           await signIn(tab)
           const second = await another()
           await booted(second)
-          await second.evaluate(() => room.logout())
+          await second.evaluate(() => auth.logout())
           assert.deepEqual([await ended(tab), await ended(second)], ['logged_out', 'logged_out'])
         },
       },
@@ -137,7 +137,7 @@ export const vaultOrigin = [
           await signIn(tab)
           await tab.reload()
           await booted(tab)
-          assert.equal(await tab.evaluate(() => room.resumed), 'storage')
+          assert.equal(await tab.evaluate(() => auth.resumed), 'storage')
           assert.equal((await call(tab, orders(app))).value.status, 200)
           return 'kept'
         },

@@ -39,7 +39,7 @@ export async function startPage(platform, { launch, timeout = 10, ...options } =
     /** Signs in by redirect; resolves when the page that comes back has started. */
     async signIn(page, options = {}, account) {
       await booted(page)
-      await page.evaluate((given) => void room.login(given).catch(() => {}), options)
+      await page.evaluate((given) => void auth.login(given).catch(() => {}), options)
       await page.waitForSelector('form')
       await giveConsent(page, account)
       await page.waitForFunction((origin) => location.origin === origin && globalThis.boot, site.origin)

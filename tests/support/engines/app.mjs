@@ -48,7 +48,7 @@ async function press(tab, button) {
 export async function startLogin(tab, options = {}) {
   await booted(tab)
   // The page may be left before the driver hears that its script has run.
-  await tab.evaluate((given) => void room.login(given).catch(() => {}), options).catch(ignoreNavigation)
+  await tab.evaluate((given) => void auth.login(given).catch(() => {}), options).catch(ignoreNavigation)
   await waitFor(tab, () => !!document.querySelector('form'))
 }
 
@@ -67,7 +67,7 @@ export async function signIn(tab, options = {}) {
     const button = document.createElement('button')
     button.textContent = 'Sign in'
     button.onclick = () => {
-      globalThis.login = settle(room.login({ mode: 'popup', ...given }))
+      globalThis.login = settle(auth.login({ mode: 'popup', ...given }))
     }
     document.body.replaceChildren(button)
   }, options)
@@ -83,7 +83,7 @@ export function call(tab, url, init) {
   return tab.evaluate(
     (address, options) =>
       settle(
-        room.fetch(address, options).then(async (response) => ({
+        auth.fetch(address, options).then(async (response) => ({
           status: response.status,
           text: await response.text(),
         })),
@@ -93,11 +93,11 @@ export function call(tab, url, init) {
   )
 }
 
-/** What `room.session` is. */
-export const session = (tab) => tab.evaluate(() => room.session)
+/** What `auth.session` is. */
+export const session = (tab) => tab.evaluate(() => auth.session)
 
 /** Resolves when the page has heard that nobody is signed in any more; with the reason. */
 export async function ended(tab) {
-  await waitFor(tab, () => room.session === null)
-  return tab.evaluate(() => room.endReason)
+  await waitFor(tab, () => auth.session === null)
+  return tab.evaluate(() => auth.endReason)
 }

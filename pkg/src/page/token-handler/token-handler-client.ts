@@ -1,8 +1,8 @@
 /**
- * The room over a token handler (`strongroom/edge`): the same interface as over a vault, by requests with a cookie that
+ * The client over a token handler (`strongroom/edge`): the same interface as over a vault, by requests with a cookie that
  * no script sees. A file of its own, which a page loads when it calls `connect()` with a path.
  *
- * The handler decides everything. The room knows who is signed in as of the last time that it asked, and asks again when
+ * The handler decides everything. The client knows who is signed in as of the last time that it asked, and asks again when
  * there is a reason to: another tab says so, the page is back, a limit is near.
  */
 import { watchUser } from '../activity.js'
@@ -459,7 +459,7 @@ export const connect = async (
       popup.location.assign(to)
     })
 
-  const room: Strongroom = {
+  const auth: Strongroom = {
     get session() {
       return session
     },
@@ -478,7 +478,7 @@ export const connect = async (
         readyState: 0,
         close() {},
       })
-      eventSource(target, send, init, room)
+      eventSource(target, send, init, auth)
       return target as never
     },
     webSocket(url, protocols) {
@@ -550,7 +550,7 @@ export const connect = async (
     listen(window, 'pagehide', hush),
     listen(window, 'pageshow', comeBack),
   )
-  return room
+  return auth
 }
 
 /** The body as it can be sent elsewhere: files and forms by reference, streams as they are. */
