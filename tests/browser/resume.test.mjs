@@ -273,6 +273,8 @@ test('redirect: no trip after a logout that ends another tab’s session too', t
   // A control: after a login there may be one.
   await page.evaluate(() => void auth.login())
   await signedIn(page)
+  // The other tab still shows why its own session ended, and must not count that as a new end.
+  await other.waitForFunction(() => auth.elsewhere)
   await forgetAttempt(page)
   await reload(page, app)
   await settled(page)

@@ -162,7 +162,9 @@ const write = (attempt: Attempt): boolean => {
 const heedEnds = (auth: Strongroom) => {
   const heed = () => {
     try {
-      const { session, endReason } = auth
+      const { session, endReason, elsewhere } = auth
+      // A user has signed in through another worker since this session ended.
+      if (elsewhere) return
       if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
       // A session that had begun before may be another worker's, and is nobody's signing in.
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
