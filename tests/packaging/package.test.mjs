@@ -30,7 +30,7 @@ test('holds the build, the readme and the licences, and nothing else', () => {
     /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
     /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
     /^dist\/strongroom(_(core|edge|full))?_bg\.wasm$/,
-    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|login|resources|sessions|vault-origin)\.md)$/,
+    /^(README\.md|LICENSE-(MIT|APACHE)|docs\/(browsers|decisions|deployment|dpop|edge|errors|fetch|glossary|login|performance|resources|sessions|vault-origin)\.md)$/,
   ]
   const others = files.filter((path) => !expected.some((pattern) => pattern.test(path)))
   assert.deepEqual(others, ['package.json'])
