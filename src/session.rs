@@ -16,7 +16,7 @@ use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
-use crate::oauth::token_endpoint::{TokenSet, words};
+use crate::oauth::token_endpoint::{TokenSet, scope_tokens};
 
 pub use kept::{Kept, ended, restore};
 
@@ -728,7 +728,9 @@ impl Session {
     }
 
     fn scopes(&self) -> String {
-        json::texts(words(self.tokens.scope.as_deref().unwrap_or_default()))
+        json::texts(scope_tokens(
+            self.tokens.scope.as_deref().unwrap_or_default(),
+        ))
     }
 }
 

@@ -486,7 +486,7 @@ impl Vault {
     fn woke(&mut self) {
         #[cfg(feature = "extended")]
         self.user_is_there();
-        self.renewal.schedule.hurry();
+        self.renewal.schedule.retry_soon();
         self.tick();
     }
 

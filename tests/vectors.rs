@@ -8,7 +8,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA2
 use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use strongroom::codec::base64url;
 use strongroom::codec::json::{Object, Value};
-use strongroom::oauth::dpop::{self, JTI, PublicKey, Unsigned, Use};
+use strongroom::oauth::dpop::{self, JTI, ProofParams, PublicKey, UnsignedProof};
 use strongroom::oauth::id_token::Unverified;
 use strongroom::oauth::jwks::{Algorithm, Jwks};
 use strongroom::oauth::jwt::{self, Jwt, Malformed, Status};
@@ -229,7 +229,7 @@ fn rfc_9449_proof_for_a_protected_resource_has_the_tokens_hash() {
     let example = object(RFC_9449);
     let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
     let access_token = Secret::from(example.str("opaque_access_token").unwrap());
-    let purpose = Use {
+    let purpose = ProofParams {
         method: "GET",
         url: "https://resource.example.org/protectedresource",
         access_token: Some(&access_token),
@@ -237,7 +237,7 @@ fn rfc_9449_proof_for_a_protected_resource_has_the_tokens_hash() {
         issued_at: 1_562_262_618,
         jti: [0; JTI],
     };
-    let proof = Unsigned::new(&key, &purpose).signed(&[0; 64]);
+    let proof = UnsignedProof::new(&key, &purpose).signed(&[0; 64]);
     let proof = Jwt::parse(proof.expose()).unwrap();
     assert_eq!(proof.claims().str("ath"), example.str("ath"));
 }

@@ -8,7 +8,7 @@ use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::base::strings;
 #[cfg(feature = "extended")]
-use crate::oauth::dpop::Unsigned;
+use crate::oauth::dpop::UnsignedProof;
 
 /// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ pub struct HttpRequest {
     pub keepalive: bool,
     /// What the header `DPoP` is to be made of (RFC 9449 5).
     #[cfg(feature = "extended")]
-    pub proof: Option<Unsigned>,
+    pub proof: Option<UnsignedProof>,
 }
 
 /// The provider's answer.

@@ -10,7 +10,7 @@ use crate::browser::encrypted_store::Job;
 use crate::browser::host::{Host, Step};
 use crate::browser::operation::Next;
 use crate::browser::platform;
-use crate::oauth::dpop::{PublicKey, Unsigned};
+use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::vault::{ApiRequest, CallId, Input, OpId};
 
 /// The member of a record that is the key for its tokens.
@@ -42,7 +42,7 @@ impl Keys {
     pub(super) fn sign(
         &self,
         scope: &JsValue,
-        proof: &Unsigned,
+        proof: &UnsignedProof,
     ) -> Option<Result<JsValue, JsValue>> {
         let algorithm = platform::literal(r#"{"name":"ECDSA","hash":"SHA-256"}"#);
         let input = platform::octets(proof.signing_input.expose().as_bytes());

@@ -84,7 +84,7 @@ impl Task {
         let text = loop {
             match self.document(msg!("discovery document"), &url).await {
                 Err(error) if error.code() == Code::MetadataInvalid && url == usual => {
-                    url = metadata::other_url(issuer, &usual);
+                    url = metadata::alternative_url(issuer, &usual);
                 }
                 document => break document?,
             }
@@ -137,7 +137,7 @@ impl Task {
             proof: None,
         };
         let outcome = self.send(request, None, None).await;
-        metadata::document(&outcome, what, url, msg!("no answer")).map(Secret::from)
+        metadata::read_document(&outcome, what, url, msg!("no answer")).map(Secret::from)
     }
 
     async fn send(

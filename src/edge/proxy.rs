@@ -292,7 +292,8 @@ impl Visit {
 /// upstream wants another nonce (RFC 9449 9).
 fn is_about_token(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
-    !www_authenticate::says(challenge, "insufficient_user_authentication") && !asks_for_nonce(head)
+    !www_authenticate::has_error(challenge, "insufficient_user_authentication")
+        && !asks_for_nonce(head)
 }
 
 /// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.

@@ -21,7 +21,7 @@ use crate::edge::refresh::lease::LEASE;
 use crate::edge::session::Session;
 use crate::edge::session::record::{Record, Standing};
 use crate::edge::task::{Flight, Task, apart};
-use crate::oauth::refresh_policy::{self, Verdict};
+use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
 
@@ -354,7 +354,7 @@ impl Task {
     async fn rotate(&self, session: &Rc<Session>, began: &Instant) -> Outcome {
         // Before the intent, which the time of these requests would use up.
         if let Err(error) = self.meet_provider().await {
-            self.note(session, &Verdict::Transient(""));
+            self.note(session, &RefreshOutcome::Transient(""));
             self.fault(&error);
             return Err(Refusal::Later(error, self.until_attempt(session)));
         }
@@ -364,29 +364,31 @@ impl Task {
         let requested = self.now().wall;
         let verdict = self.exchange(session).await;
         self.note(session, &verdict);
-        if !matches!(verdict, Verdict::Renewed(_) | Verdict::Ended) {
+        if !matches!(verdict, RefreshOutcome::Renewed(_) | RefreshOutcome::Ended) {
             // One call for all verdicts: each call would compile to a copy of the whole.
             apart(self.withdraw()).await;
         }
-        if matches!(verdict, Verdict::Unexplained(_) | Verdict::Transient(_))
-            && let Some(successor) = self.successor(session).await?
+        if matches!(
+            verdict,
+            RefreshOutcome::Unexplained(_) | RefreshOutcome::Transient(_)
+        ) && let Some(successor) = self.successor(session).await?
         {
             return Ok(successor);
         }
         match verdict {
-            Verdict::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
-            Verdict::Ended => {
+            RefreshOutcome::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
+            RefreshOutcome::Ended => {
                 self.take_lease();
                 self.refused(session).await
             }
-            Verdict::InteractionRequired(_) => Err(Refusal::Interaction),
-            Verdict::Misconfigured(code) => {
+            RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
+            RefreshOutcome::Misconfigured(code) => {
                 let message = [msg!("the token endpoint answered "), &code];
                 self.fault_of(Code::ClientRejected, &message);
                 let error = Error::of(Code::ClientRejected, &message);
                 Err(Refusal::Later(error, A_MINUTE))
             }
-            Verdict::Wait(time) => {
+            RefreshOutcome::Wait(time) => {
                 let mut seconds = String::new();
                 json::write_number(&mut seconds, time.as_secs());
                 let message = [
@@ -399,7 +401,7 @@ impl Task {
                 let error = Error::of(Code::ProviderUnavailable, &message);
                 Err(Refusal::Later(error, self.until_attempt(session)))
             }
-            Verdict::Unexplained(code) => {
+            RefreshOutcome::Unexplained(code) => {
                 self.fault_of(
                     Code::InteractionRequired,
                     &[
@@ -410,8 +412,8 @@ impl Task {
                 Err(Refusal::Interaction)
             }
             // Only browsers report this.
-            Verdict::Opaque => Err(self.failed(session, msg!("there was no response"))),
-            Verdict::Transient(why) => {
+            RefreshOutcome::Opaque => Err(self.failed(session, msg!("there was no response"))),
+            RefreshOutcome::Transient(why) => {
                 self.fault_of(
                     Code::ProviderUnavailable,
                     &[msg!("a refresh failed: "), why],
@@ -495,7 +497,7 @@ impl Task {
     }
 
     /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
-    async fn exchange(&self, session: &Rc<Session>) -> Verdict {
+    async fn exchange(&self, session: &Rc<Session>) -> RefreshOutcome {
         let began = self.now();
         let longest = self.attempt() + FRUITLESS;
         let mut pause = PAUSE;
@@ -504,16 +506,20 @@ impl Task {
         loop {
             let outcome = self.send_refresh(session).await;
             let verdict = match outcome {
-                Ok(outcome) => refresh_policy::verdict(&outcome, self.config().scheme()),
-                Err(_) => Verdict::Transient(msg!("the provider's metadata could not be had")),
+                Ok(outcome) => refresh_policy::classify(&outcome, self.config().scheme()),
+                Err(_) => {
+                    RefreshOutcome::Transient(msg!("the provider's metadata could not be had"))
+                }
             };
-            let is_unexplained = matches!(verdict, Verdict::Unexplained(_));
+            let is_unexplained = matches!(verdict, RefreshOutcome::Unexplained(_));
             refusals += u32::from(is_unexplained);
-            let may_pass = is_unexplained || matches!(verdict, Verdict::Transient(_));
+            let may_pass = is_unexplained || matches!(verdict, RefreshOutcome::Transient(_));
             if attempt == ATTEMPTS || !may_pass {
                 // Some attempts failed for another reason, so this is not yet a reason to suspect the session.
                 if is_unexplained && refusals < ATTEMPTS {
-                    return Verdict::Transient(msg!("it was refused without a usable error code"));
+                    return RefreshOutcome::Transient(msg!(
+                        "it was refused without a usable error code"
+                    ));
                 }
                 return verdict;
             }
@@ -521,56 +527,60 @@ impl Task {
             self.pause(pause).await;
             pause = pause + pause;
             if began.elapsed(&self.now()) >= longest {
-                return Verdict::Transient(msg!("it took too long"));
+                return RefreshOutcome::Transient(msg!("it took too long"));
             }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
             apart(self.keep_lease()).await;
             if !self.has_lease() {
-                return Verdict::Transient(LEASE_LOST);
+                return RefreshOutcome::Transient(LEASE_LOST);
             }
         }
     }
 
     /// When another attempt is due.
-    fn note(&self, session: &Rc<Session>, verdict: &Verdict) {
+    fn note(&self, session: &Rc<Session>, verdict: &RefreshOutcome) {
         let now = self.now();
         let [jitter] = self.isolate().random();
         let mut known = self.isolate().known.borrow_mut();
         let seen = known.entry(&session.sid, &now);
         seen.generation = session.generation;
         seen.refused = match verdict {
-            Verdict::InteractionRequired(_) | Verdict::Unexplained(_) => {
+            RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Unexplained(_) => {
                 Some(Code::InteractionRequired)
             }
-            Verdict::Misconfigured(_) => Some(Code::ClientRejected),
+            RefreshOutcome::Misconfigured(_) => Some(Code::ClientRejected),
             _ => None,
         };
         let schedule = &mut seen.schedule;
         schedule.started();
         match verdict {
-            Verdict::Renewed(_) | Verdict::Ended => schedule.reset(),
-            Verdict::Wait(time) => schedule.told_to_wait(&now, *time),
+            RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
+            RefreshOutcome::Wait(time) => schedule.told_to_wait(&now, *time),
             // This verdict comes only after as many attempts as it takes to suspect a session.
-            Verdict::Unexplained(_) => {
+            RefreshOutcome::Unexplained(_) => {
                 schedule.suspect();
                 schedule.failed(&now, jitter);
             }
-            Verdict::Transient(_) | Verdict::Opaque if schedule.has_failed() => {
+            RefreshOutcome::Transient(_) | RefreshOutcome::Opaque if schedule.has_failed() => {
                 schedule.told_to_wait(&now, outage::interval(jitter));
             }
             // The first attempt after a failure comes soon.
-            Verdict::Transient(_) | Verdict::Opaque => schedule.told_to_wait(&now, NEAR),
-            Verdict::InteractionRequired(_) | Verdict::Misconfigured(_) => schedule.blocked(&now),
+            RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
+                schedule.told_to_wait(&now, NEAR)
+            }
+            RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
+                schedule.blocked(&now)
+            }
         }
         match verdict {
             // It says nothing of the provider.
-            Verdict::Transient(LEASE_LOST) => {}
-            Verdict::Transient(_) | Verdict::Opaque => {
+            RefreshOutcome::Transient(LEASE_LOST) => {}
+            RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
                 seen.failed = Some(now);
                 known.outage.failed(&session.sid, &now, jitter);
             }
             // `Retry-After` may concern only this session or client.
-            Verdict::Wait(_) => {}
+            RefreshOutcome::Wait(_) => {}
             _ => known.outage.is_over(),
         }
     }

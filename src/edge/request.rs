@@ -20,7 +20,7 @@ use crate::edge::session::Session;
 use crate::edge::session::cookies::{Cookies, Found, Jar};
 use crate::edge::session::seal::Closed;
 use crate::edge::task::{Task, apart};
-use crate::oauth::token_endpoint::words;
+use crate::oauth::token_endpoint::scope_tokens;
 
 /// Endpoints that a browser's window gets, and nothing else does.
 const FOR_WINDOWS: &str = "login callback logout/provider popup";
@@ -332,7 +332,7 @@ impl Visit {
         let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
         Writer::object()
             .json("claims", &claims.finish())
-            .json("scopes", &json::texts(words(&session.scope)))
+            .json("scopes", &json::texts(scope_tokens(&session.scope)))
             .text("state", state)
             .number("startedAt", session.began)
             .number("expiresAt", expires_at)

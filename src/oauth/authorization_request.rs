@@ -102,7 +102,7 @@ pub struct Pending {
 
 /// A login about to begin.
 #[derive(Debug)]
-pub struct Begun {
+pub struct AuthorizationRequest {
     /// The parameters of the authorization request, encoded.
     pub parameters: String,
     /// The `state` among them.
@@ -117,13 +117,13 @@ pub struct Begun {
 ///
 /// # Errors
 /// [`Code::MessageInvalid`] if a parameter of the page's cannot be sent.
-pub fn begin(
+pub fn build(
     config: &Config,
     redirect_uri: &Url,
     params: &LoginParams,
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
-) -> Result<Box<Begun>> {
+) -> Result<Box<AuthorizationRequest>> {
     // All that the page may have got wrong comes first: from then on nothing can fail.
     let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
     let prompt = prompt(config, params.prompt.as_deref())?;
@@ -147,7 +147,7 @@ pub fn begin(
     #[cfg(feature = "extended")]
     add_more(config, &params.more, &mut chosen)?;
     #[cfg(feature = "extended")]
-    let more_scope = scope(config, params.scope.as_deref())?;
+    let more_scope = requested_scope(config, params.scope.as_deref())?;
     #[cfg(feature = "extended")]
     let scope = more_scope.as_deref().unwrap_or(&config.scope);
     #[cfg(not(feature = "extended"))]
@@ -182,7 +182,7 @@ pub fn begin(
         form.push("resource", resource);
     }
     form.push_encoded(&config.authorization_params);
-    Ok(Box::new(Begun {
+    Ok(Box::new(AuthorizationRequest {
         parameters: form.finish(),
         key: storage_key(&state),
         state,
@@ -207,7 +207,7 @@ pub fn begin(
     }))
 }
 
-impl Begun {
+impl AuthorizationRequest {
     /// The address for the user's browser, with every parameter in it. Script of the page sees it and can change it.
     #[must_use]
     pub fn url(&self, metadata: &Metadata) -> String {
@@ -228,7 +228,7 @@ impl Begun {
 
 /// The scopes to ask for, if a page wants more than the configuration names.
 #[cfg(feature = "extended")]
-pub(crate) fn scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
+pub(crate) fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
     let mut scope = config.scope.clone();
     for one in strings::split(checked("scope", more.unwrap_or_default())?, b' ') {
         if one.is_empty() || strings::contains_word(&scope, one) {
@@ -380,7 +380,7 @@ impl Pending {
             is_silent: false,
             created_at: now,
             key,
-            scope: scope(config, params.scope.as_deref()).unwrap_or_default(),
+            scope: requested_scope(config, params.scope.as_deref()).unwrap_or_default(),
             demand: None,
             is_device: true,
         }
@@ -469,14 +469,14 @@ impl Pending {
 
 /// What came back to the redirect URI.
 #[derive(Debug)]
-pub struct Answer {
+pub struct AuthorizationResponse {
     /// Under which name the login it belongs to was stored.
     pub key: String,
     iss: Option<String>,
     code: core::result::Result<Secret, String>,
 }
 
-impl Answer {
+impl AuthorizationResponse {
     /// Reads the answer in the query of `url`, the address of the page that the user came back to, or in its
     /// fragment if that is where the provider was asked to put it. The other part counts for nothing.
     ///
@@ -609,9 +609,9 @@ mod tests {
         Config::parse(&json.concat(), BASE).unwrap()
     }
 
-    fn start(params: &LoginParams) -> Result<Box<Begun>> {
+    fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
-        begin(
+        build(
             &config,
             &config.redirect_uri,
             params,
@@ -634,10 +634,10 @@ mod tests {
         value
     }
 
-    fn parse(query: &str) -> Result<Answer> {
+    fn parse(query: &str) -> Result<AuthorizationResponse> {
         let config = config("");
         let url = ["https://app.test/callback?", query].concat();
-        Answer::parse(&config, &config.redirect_uri, &url)
+        AuthorizationResponse::parse(&config, &config.redirect_uri, &url)
     }
 
     fn code_of(query: &str) -> Result<Secret> {
@@ -683,8 +683,8 @@ mod tests {
     #[test]
     fn configured_scopes_are_no_extra_ones() {
         let config = config("");
-        assert_eq!(scope(&config, None).unwrap(), None);
-        assert_eq!(scope(&config, Some("openid")).unwrap(), None);
+        assert_eq!(requested_scope(&config, None).unwrap(), None);
+        assert_eq!(requested_scope(&config, Some("openid")).unwrap(), None);
     }
 
     #[test]
@@ -716,7 +716,7 @@ mod tests {
         for (i, octet) in entropy.iter_mut().enumerate() {
             *octet = u8::try_from(i).unwrap();
         }
-        let begun = begin(
+        let begun = build(
             &config,
             &config.redirect_uri,
             &LoginParams::default(),
@@ -737,7 +737,7 @@ mod tests {
             ..LoginParams::default()
         };
         let config = config(option);
-        let begun = begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
+        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         value(&sent, "prompt").map(str::to_owned)
     }
@@ -813,7 +813,7 @@ mod tests {
                     .collect(),
                 ..LoginParams::default()
             };
-            begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)
+            build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0)
         };
         let begun_with_both = begun(&[("kc_idp_hint", "a&client_id=b"), ("display", "popup")]);
         let params = form::parse(&begun_with_both.unwrap().parameters).unwrap();
@@ -845,11 +845,11 @@ mod tests {
         let config = config(r#","responseMode":"fragment""#);
         let metadata = config.metadata.as_ref().unwrap();
         let params = LoginParams::default();
-        let begun = begin(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
+        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
         let sent = form::parse(&begun.parameters).unwrap();
         assert_eq!(value(&sent, "response_mode"), Some("fragment"));
         let parse = |rest: &str| {
-            Answer::parse(
+            AuthorizationResponse::parse(
                 &config,
                 &config.redirect_uri,
                 &["https://app.test/callback", rest].concat(),
@@ -1006,7 +1006,7 @@ mod tests {
     fn an_answer_at_another_page_names_both() {
         let config = config("");
         let url = "https://app.test/cb?code=a&state=s";
-        let error = Answer::parse(&config, &config.redirect_uri, url).unwrap_err();
+        let error = AuthorizationResponse::parse(&config, &config.redirect_uri, url).unwrap_err();
         assert_eq!(error.code(), Code::RedirectUriMismatch);
         assert!(error.message().contains("https://app.test/callback"));
     }

@@ -13,7 +13,7 @@ use crate::codec::form::Form;
 use crate::codec::json::{Object, Value};
 use crate::codec::url;
 use crate::config::Config;
-use crate::oauth::token_endpoint::{self, Answer, Scheme, TokenSet};
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
 
 /// RFC 8628 3.4.
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -34,7 +34,7 @@ const MAX_URI: usize = 2048;
 
 /// What the user is to do, and how it goes on.
 #[derive(Debug)]
-pub struct Authorization {
+pub struct DeviceAuthorization {
     /// What the token endpoint is asked with.
     pub device_code: Secret,
     /// What the user types in.
@@ -65,7 +65,7 @@ pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
 
 /// The question whether the user is through (RFC 8628 3.4).
 #[must_use]
-pub fn question(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRequest {
+pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRequest {
     let mut form = Form::new();
     form.push("grant_type", GRANT_TYPE)
         .push("device_code", device_code.expose())
@@ -77,7 +77,7 @@ pub fn question(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRe
 ///
 /// # Errors
 /// [`Code::ProviderUnavailable`], [`Code::ClientRejected`] or [`Code::LoginFailed`].
-pub fn authorization(outcome: &Outcome) -> Result<Authorization> {
+pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(msg!(
@@ -94,14 +94,14 @@ pub fn authorization(outcome: &Outcome) -> Result<Authorization> {
         return read.ok_or_else(unusable);
     }
     Err(match token_endpoint::read(reply, Scheme::Bearer) {
-        Answer::Refused(code) => Error::of(
+        TokenResponse::Refused(code) => Error::of(
             Code::ClientRejected,
             &[msg!("the device authorization endpoint answered "), &code],
         ),
-        Answer::Wait(_) | Answer::ServerFault => {
+        TokenResponse::Wait(_) | TokenResponse::ServerError => {
             unavailable(msg!("the device authorization endpoint failed"))
         }
-        Answer::Tokens(_) | Answer::Unusable(_) => unusable(),
+        TokenResponse::Tokens(_) | TokenResponse::Unusable(_) => unusable(),
     })
 }
 
@@ -112,7 +112,7 @@ fn unusable() -> Error {
     )
 }
 
-fn read(object: &Object) -> Option<Authorization> {
+fn read(object: &Object) -> Option<DeviceAuthorization> {
     let text = |name, longest| {
         let text = object.str(name)?;
         let is_sound = (1..=longest).contains(&text.len());
@@ -129,7 +129,7 @@ fn read(object: &Object) -> Option<Authorization> {
         Some(value) => value.as_u64()?,
     };
     let expires_in = object.get("expires_in")?.as_u64().filter(|s| *s > 0)?;
-    Some(Authorization {
+    Some(DeviceAuthorization {
         device_code: text("device_code", MAX_CODE)?.into(),
         user_code: text("user_code", MAX_USER_CODE)?.to_owned(),
         verification_uri: uri("verification_uri")?.to_owned(),
@@ -141,29 +141,29 @@ fn read(object: &Object) -> Option<Authorization> {
 
 /// What came of a question.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum PollOutcome {
     /// The user is through.
     Tokens(Box<TokenSet>),
     /// Ask again, with this much time between.
-    Again(Millis),
+    Pending(Millis),
     /// It is over.
-    Over(Error),
+    Failed(Error),
 }
 
 /// Reads the answer to a question that came `interval` after the one before (RFC 8628 3.5).
 #[must_use]
-pub fn verdict(outcome: &Outcome, scheme: Scheme, interval: Millis) -> Verdict {
-    let over = |code, why: &str| Verdict::Over(Error::new(code, why));
+pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOutcome {
+    let over = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
     // Half as often after each time that nothing came, but for what is said in seconds.
     let slower = Millis(interval.0 * 2).min(Millis::from_secs(LONGEST_INTERVAL));
     let Outcome::Reply(reply) = outcome else {
-        return Verdict::Again(slower);
+        return PollOutcome::Pending(slower);
     };
     match token_endpoint::read(reply, scheme) {
-        Answer::Tokens(tokens) => Verdict::Tokens(tokens),
-        Answer::Refused(code) => match code.as_str() {
-            "authorization_pending" => Verdict::Again(interval),
-            "slow_down" => Verdict::Again(interval + SLOW_DOWN),
+        TokenResponse::Tokens(tokens) => PollOutcome::Tokens(tokens),
+        TokenResponse::Refused(code) => match code.as_str() {
+            "authorization_pending" => PollOutcome::Pending(interval),
+            "slow_down" => PollOutcome::Pending(interval + SLOW_DOWN),
             "access_denied" => over(
                 Code::LoginDenied,
                 msg!("the user, or the provider for them, said no"),
@@ -176,18 +176,18 @@ pub fn verdict(outcome: &Outcome, scheme: Scheme, interval: Millis) -> Verdict {
                 Code::CodeRejected,
                 msg!("the token endpoint answered invalid_grant"),
             ),
-            "temporarily_unavailable" | "server_error" => Verdict::Again(slower),
-            _ => Verdict::Over(Error::of(
+            "temporarily_unavailable" | "server_error" => PollOutcome::Pending(slower),
+            _ => PollOutcome::Failed(Error::of(
                 Code::ClientRejected,
                 &[msg!("the token endpoint answered "), &code],
             )),
         },
-        Answer::Wait(wait) => {
+        TokenResponse::Wait(wait) => {
             let wait = wait.unwrap_or(slower).min(Millis::from_secs(600));
-            Verdict::Again(interval.max(wait))
+            PollOutcome::Pending(interval.max(wait))
         }
         // A captive portal, too: it may be gone in a moment.
-        Answer::ServerFault | Answer::Unusable(_) => Verdict::Again(slower),
+        TokenResponse::ServerError | TokenResponse::Unusable(_) => PollOutcome::Pending(slower),
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
         ("interval", "5"),
     ];
 
-    fn answer(changed: &str, value: &str) -> Result<Authorization> {
+    fn answer(changed: &str, value: &str) -> Result<DeviceAuthorization> {
         let members: Vec<String> = GOOD
             .iter()
             .map(|(name, good)| (name, if *name == changed { value } else { good }))
@@ -216,7 +216,7 @@ mod tests {
             .map(|(name, value)| format!("\"{name}\":{value}"))
             .collect();
         let text = format!("{{{}}}", members.join(","));
-        authorization(&Outcome::from(json_reply(200, &text)))
+        read_authorization(&Outcome::from(json_reply(200, &text)))
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn refused_and_failed_authorizations_differ() {
-        let code = |outcome: &Outcome| authorization(outcome).unwrap_err().code();
+        let code = |outcome: &Outcome| read_authorization(outcome).unwrap_err().code();
         let reply = |status, text: &str| Outcome::Reply(Box::new(json_reply(status, text)));
         let refused = reply(400, r#"{"error":"invalid_client"}"#);
         assert_eq!(code(&refused), Code::ClientRejected);
@@ -310,12 +310,12 @@ mod tests {
 
     #[test]
     fn provider_may_lengthen_the_interval() {
-        let after = |outcome: &Outcome, interval| match verdict(
+        let after = |outcome: &Outcome, interval| match read_poll(
             outcome,
             Scheme::Bearer,
             Millis::from_secs(interval),
         ) {
-            Verdict::Again(interval) => interval.as_secs(),
+            PollOutcome::Pending(interval) => interval.as_secs(),
             other => panic!("{other:?}"),
         };
         let busy = |seconds| {
@@ -332,8 +332,8 @@ mod tests {
     #[test]
     fn each_answer_to_a_question_has_its_meaning() {
         let interval = Millis::from_secs(5);
-        let again = |outcome: &Outcome| match verdict(outcome, Scheme::Bearer, interval) {
-            Verdict::Again(interval) => interval.as_secs(),
+        let again = |outcome: &Outcome| match read_poll(outcome, Scheme::Bearer, interval) {
+            PollOutcome::Pending(interval) => interval.as_secs(),
             other => panic!("{other:?}"),
         };
         let refused =
@@ -353,8 +353,8 @@ mod tests {
             ("unsupported_grant_type", Code::ClientRejected),
             ("unheard_of", Code::ClientRejected),
         ] {
-            match verdict(&refused(code), Scheme::Bearer, interval) {
-                Verdict::Over(error) => assert_eq!(error.code(), expected, "{code}"),
+            match read_poll(&refused(code), Scheme::Bearer, interval) {
+                PollOutcome::Failed(error) => assert_eq!(error.code(), expected, "{code}"),
                 other => panic!("{code}: {other:?}"),
             }
         }

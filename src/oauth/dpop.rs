@@ -3,7 +3,7 @@
 //!
 //! The host makes an ES256 key pair that is not extractable and tells its [`PublicKey`]. What is sent with a
 //! token carries a proof: a JWT that names method, address, moment and token, signed by that key. The core
-//! writes all of it but the signature ([`Unsigned`]), which the host adds on the way out.
+//! writes all of it but the signature ([`UnsignedProof`]), which the host adds on the way out.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -29,10 +29,10 @@ const COORDINATE: usize = 32;
 /// The public half of a key pair for ES256 (RFC 7518 3.4). Clones share their text: a key goes from the login to the
 /// session and into each token request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(Rc<Parts>);
+pub struct PublicKey(Rc<KeyEncodings>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Parts {
+struct KeyEncodings {
     jwk: String,
     thumbprint: String,
     /// The header of all its proofs, encoded.
@@ -58,7 +58,7 @@ impl PublicKey {
             .text("alg", "ES256")
             .json("jwk", &jwk)
             .finish();
-        Some(Self(Rc::new(Parts {
+        Some(Self(Rc::new(KeyEncodings {
             thumbprint: base64url::encode(&pkce::sha256(jwk.as_bytes())),
             header: base64url::encode(header.as_bytes()),
             jwk,
@@ -87,7 +87,7 @@ impl PublicKey {
 
 /// What a proof is for (RFC 9449 4.2).
 #[derive(Clone, Copy, Debug)]
-pub struct Use<'a> {
+pub struct ProofParams<'a> {
     /// The request's method.
     pub method: &'a str,
     /// Where it goes, as the URL parser serialises it.
@@ -104,17 +104,17 @@ pub struct Use<'a> {
 
 /// A proof that lacks its signature.
 #[derive(Clone, Debug)]
-pub struct Unsigned {
+pub struct UnsignedProof {
     /// The thumbprint of the key to sign with.
     pub key: String,
     /// What is signed (RFC 7515 5.1).
     pub signing_input: Secret,
 }
 
-impl Unsigned {
+impl UnsignedProof {
     /// A proof of the possession of `key`.
     #[must_use]
-    pub fn new(key: &PublicKey, purpose: &Use<'_>) -> Self {
+    pub fn new(key: &PublicKey, purpose: &ProofParams<'_>) -> Self {
         let ath = purpose.access_token.map(|token| {
             let hash = pkce::sha256(token.expose().as_bytes());
             base64url::encode(&hash)
@@ -190,7 +190,7 @@ pub struct Nonces(Vec<(String, String)>);
 
 impl Nonces {
     /// Takes note of the header `DPoP-Nonce` of an answer from `url`: the newest counts.
-    pub fn note(&mut self, url: &str, header: Option<&str>) {
+    pub fn record(&mut self, url: &str, header: Option<&str>) {
         let Some(nonce) = header.filter(|nonce| is_nonce(nonce)) else {
             return;
         };
@@ -204,7 +204,7 @@ impl Nonces {
 
     /// The nonce for a request to `url`.
     #[must_use]
-    pub fn of(&self, url: &str) -> Option<&str> {
+    pub fn get(&self, url: &str) -> Option<&str> {
         let origin = origin(url);
         let known = self.0.iter().find(|(of, _)| of == origin);
         known.map(|(_, nonce)| nonce.as_str())
@@ -237,7 +237,7 @@ mod tests {
         PublicKey::new(X, Y).unwrap()
     }
 
-    fn parts(proof: &Unsigned) -> (Object, Object) {
+    fn parts(proof: &UnsignedProof) -> (Object, Object) {
         let read = |part: &str| {
             let octets = base64url::decode(part).unwrap();
             let value = Value::parse(core::str::from_utf8(&octets).unwrap()).unwrap();
@@ -251,7 +251,7 @@ mod tests {
         object.iter().map(|(name, _)| name).collect()
     }
 
-    const USE: Use<'_> = Use {
+    const USE: ProofParams<'_> = ProofParams {
         method: "GET",
         url: "https://api.test/v1/a?b=c",
         access_token: None,
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_header_has_the_type_the_algorithm_and_nothing_private() {
-        let (header, _) = parts(&Unsigned::new(&key(), &USE));
+        let (header, _) = parts(&UnsignedProof::new(&key(), &USE));
         assert_eq!(names(&header), ["typ", "alg", "jwk"]);
         assert_eq!(header.str("typ"), Some("dpop+jwt"));
         assert_eq!(header.str("alg"), Some("ES256"));
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_claims_name_what_is_sent_and_when() {
-        let (_, claims) = parts(&Unsigned::new(&key(), &USE));
+        let (_, claims) = parts(&UnsignedProof::new(&key(), &USE));
         assert_eq!(names(&claims), ["jti", "htm", "htu", "iat"]);
         assert_eq!(claims.str("htm"), Some("GET"));
         assert_eq!(claims.str("htu"), Some("https://api.test/v1/a"));
@@ -284,12 +284,12 @@ mod tests {
     #[test]
     fn a_token_and_a_nonce_are_named_where_there_are_any() {
         let token = Secret::from("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
-        let purpose = Use {
+        let purpose = ProofParams {
             access_token: Some(&token),
             nonce: Some("n-1"),
             ..USE
         };
-        let (_, claims) = parts(&Unsigned::new(&key(), &purpose));
+        let (_, claims) = parts(&UnsignedProof::new(&key(), &purpose));
         // RFC 9449 7.1.
         let ath = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
         assert_eq!(claims.str("ath"), Some(ath));
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_proof_is_what_was_signed_and_the_signature() {
-        let unsigned = Unsigned::new(&key(), &USE);
+        let unsigned = UnsignedProof::new(&key(), &USE);
         let proof = unsigned.signed(&[0xff; 3]);
         let (input, signature) = proof.expose().rsplit_once('.').unwrap();
         assert_eq!(input, unsigned.signing_input.expose());
@@ -334,15 +334,15 @@ mod tests {
     #[test]
     fn each_server_has_its_own_nonce_and_the_newest_counts() {
         let mut nonces = Nonces::default();
-        nonces.note("https://a.test/v1/x", Some("a-1"));
-        nonces.note("https://b.test/v1/x", Some("b-1"));
-        nonces.note("https://a.test:444/", Some("a-444"));
-        nonces.note("https://a.test/", Some("a-2"));
-        nonces.note("https://b.test/", None);
-        assert_eq!(nonces.of("https://a.test/y?z"), Some("a-2"));
-        assert_eq!(nonces.of("https://a.test:444/y"), Some("a-444"));
-        assert_eq!(nonces.of("https://b.test"), Some("b-1"));
-        assert_eq!(nonces.of("https://c.test/"), None);
+        nonces.record("https://a.test/v1/x", Some("a-1"));
+        nonces.record("https://b.test/v1/x", Some("b-1"));
+        nonces.record("https://a.test:444/", Some("a-444"));
+        nonces.record("https://a.test/", Some("a-2"));
+        nonces.record("https://b.test/", None);
+        assert_eq!(nonces.get("https://a.test/y?z"), Some("a-2"));
+        assert_eq!(nonces.get("https://a.test:444/y"), Some("a-444"));
+        assert_eq!(nonces.get("https://b.test"), Some("b-1"));
+        assert_eq!(nonces.get("https://c.test/"), None);
     }
 
     #[test]
@@ -350,9 +350,9 @@ mod tests {
         let long = "x".repeat(MAX_NONCE + 1);
         for bad in ["", "a b", "one, two", "a\"b", "a\\b", "\u{e9}", "\n", &long] {
             let mut nonces = Nonces::default();
-            nonces.note("https://a.test/", Some("good"));
-            nonces.note("https://a.test/", Some(bad));
-            assert_eq!(nonces.of("https://a.test/"), Some("good"), "{bad}");
+            nonces.record("https://a.test/", Some("good"));
+            nonces.record("https://a.test/", Some(bad));
+            assert_eq!(nonces.get("https://a.test/"), Some("good"), "{bad}");
         }
         assert!(is_nonce(&"x".repeat(MAX_NONCE)));
     }
@@ -362,7 +362,7 @@ mod tests {
         let mut nonces = Nonces::default();
         for i in 0..=MAX_SERVERS {
             let url = "https://a.test:".to_owned() + &i.to_string();
-            nonces.note(&url, Some("n"));
+            nonces.record(&url, Some("n"));
         }
         assert_eq!(nonces.0.len(), MAX_SERVERS);
     }

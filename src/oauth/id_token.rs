@@ -178,7 +178,7 @@ impl Unverified {
                 invalid(&[msg!("the ID token's signature is not by the issuer's key")]).into(),
             );
         }
-        let check = Check {
+        let check = ClaimsCheck {
             claims: self.jwt.claims(),
             expected,
             fault: OnceCell::new(),
@@ -252,13 +252,13 @@ impl fmt::Debug for IdToken {
 
 /// The rules on claims, each a function named for what it looks at. The first fault decides; it is
 /// looked at once, after every rule had its say.
-struct Check<'a> {
+struct ClaimsCheck<'a> {
     claims: &'a Object,
     expected: &'a Expected<'a>,
     fault: OnceCell<Rejected>,
 }
 
-impl<'a> Check<'a> {
+impl<'a> ClaimsCheck<'a> {
     fn issuer(&self) {
         let issuer = self.required_text("iss");
         if issuer == self.expected.issuer {

@@ -58,7 +58,7 @@ pub enum Algorithm {
 const COUNT: usize = if cfg!(feature = "extended") { 10 } else { 3 };
 
 /// A kind of public key: which members of the JWK carry it and how long they are.
-struct Kind {
+struct KeyKind {
     kty: &'static str,
     /// Empty where the key type has no curves.
     crv: &'static str,
@@ -68,41 +68,41 @@ struct Kind {
 }
 
 // That a point lies on its curve (RFC 8725 section 3.4) is for the host's importKey to check.
-static P256: Kind = Kind {
+static P256: KeyKind = KeyKind {
     kty: "EC",
     crv: "P-256",
     members: &["x", "y"],
     check: all_of::<32>,
 };
 #[cfg(feature = "extended")]
-static P384: Kind = Kind {
+static P384: KeyKind = KeyKind {
     kty: "EC",
     crv: "P-384",
     members: &["x", "y"],
     check: all_of::<48>,
 };
 #[cfg(feature = "extended")]
-static P521: Kind = Kind {
+static P521: KeyKind = KeyKind {
     kty: "EC",
     crv: "P-521",
     members: &["x", "y"],
     check: all_of::<66>,
 };
 #[cfg(feature = "extended")]
-static ED25519: Kind = Kind {
+static ED25519: KeyKind = KeyKind {
     kty: "OKP",
     crv: "Ed25519",
     members: &["x"],
     check: all_of::<32>,
 };
-static RSA: Kind = Kind {
+static RSA: KeyKind = KeyKind {
     kty: "RSA",
     crv: "",
     members: &["n", "e"],
     check: is_sound_rsa,
 };
 
-static KINDS: [&Kind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
+static KINDS: [&KeyKind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
     &P256,
     &RSA,
     #[cfg(feature = "extended")]
@@ -115,7 +115,7 @@ static KINDS: [&Kind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
 
 /// The algorithms in their order, each with its name and the kind of key that goes with it; second names
 /// come behind.
-static ALGORITHMS: [(Algorithm, &str, &Kind); COUNT + cfg!(feature = "extended") as usize] = [
+static ALGORITHMS: [(Algorithm, &str, &KeyKind); COUNT + cfg!(feature = "extended") as usize] = [
     (Algorithm::Es256, "ES256", &P256),
     (Algorithm::Rs256, "RS256", &RSA),
     (Algorithm::Ps256, "PS256", &RSA),
@@ -185,18 +185,18 @@ impl Algorithm {
         }
     }
 
-    fn kind(self) -> &'static Kind {
+    fn kind(self) -> &'static KeyKind {
         self.row().2
     }
 
-    fn row(self) -> &'static (Self, &'static str, &'static Kind) {
+    fn row(self) -> &'static (Self, &'static str, &'static KeyKind) {
         &ALGORITHMS[self as usize]
     }
 }
 
 /// A public key that signatures can be verified with (RFC 7517 section 4).
 pub struct Jwk {
-    kind: &'static Kind,
+    kind: &'static KeyKind,
     kid: Option<String>,
     alg: Option<Algorithm>,
     public_json: String,

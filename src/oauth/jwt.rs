@@ -97,7 +97,7 @@ impl Jwt {
     /// # Errors
     /// The first reason for which it is [`Malformed`]. Claims are not looked at.
     pub fn parse(token: &str) -> Result<Box<Self>, Malformed> {
-        let parts = Parts::split(token.as_bytes())?;
+        let parts = CompactParts::split(token.as_bytes())?;
         let header = object(parts.header)?;
         check_header(&header)?;
         let mut signature = Vec::new();
@@ -219,7 +219,7 @@ impl StatusReader {
     }
 
     fn times(&mut self, token: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
-        let parts = Parts::split(token)?;
+        let parts = CompactParts::split(token)?;
         if self.header.is_empty() || self.header != parts.header {
             check_header(&object(parts.header)?)?;
             self.header.clear();
@@ -284,13 +284,13 @@ fn numeric_date(name: &str, json: &str) -> Option<u64> {
 }
 
 /// The three parts of a compact serialisation, still encoded.
-struct Parts<'a> {
+struct CompactParts<'a> {
     header: &'a [u8],
     payload: &'a [u8],
     signature: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
+impl<'a> CompactParts<'a> {
     fn split(token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > MAX_LEN {
             return Err(Malformed::TooLong);
@@ -510,7 +510,7 @@ mod tests {
                     _ => Err(Malformed::NotThreeParts),
                 };
                 let expected = expected.map(|parts| parts.map(str::as_bytes));
-                let parts = Parts::split(token.as_bytes())
+                let parts = CompactParts::split(token.as_bytes())
                     .map(|parts| [parts.header, parts.payload, parts.signature]);
                 assert_eq!(parts, expected, "{token}");
             }

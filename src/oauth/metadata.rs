@@ -110,7 +110,7 @@ impl Metadata {
     }
 
     fn read(configured: Option<&Object>, document: &Object, issuer: &str) -> Result<Box<Self>> {
-        let reader = Reader {
+        let reader = MetadataReader {
             configured,
             document,
             is_https: issuer.starts_with("https:"),
@@ -177,7 +177,7 @@ pub fn discovery_url(issuer: &str) -> String {
 /// The other of the two places where `issuer` may publish its metadata: at RFC 8414 section 3.1 the well-known path is
 /// inserted before the issuer's own.
 #[must_use]
-pub(crate) fn other_url(issuer: &str, url: &str) -> String {
+pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     let usual = discovery_url(issuer);
     if url != usual {
         return usual;
@@ -202,7 +202,7 @@ pub(crate) fn is_absent(outcome: &Outcome) -> bool {
 
 /// The members of a document. The first fault is kept and looked at once, after all was read: a way
 /// out at each member would need code of its own to drop what was read before.
-struct Reader<'a> {
+struct MetadataReader<'a> {
     /// Configured members, which replace those of the document or are added to them.
     configured: Option<&'a Object>,
     document: &'a Object,
@@ -211,7 +211,7 @@ struct Reader<'a> {
     fault: OnceCell<Error>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MetadataReader<'a> {
     #[inline(never)]
     fn refuse(&self, reason: &[&str]) {
         self.fault.get_or_init(|| invalid(reason));
@@ -369,7 +369,7 @@ fn invalid(reason: &[&str]) -> Error {
 /// # Errors
 /// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] after a 404, which does not pass by itself; with what the
 /// document is, where, and what came in its place.
-pub(crate) fn document<'a>(
+pub(crate) fn read_document<'a>(
     outcome: &'a Outcome,
     what: &str,
     url: &str,
@@ -688,7 +688,7 @@ mod tests {
     fn unreachable_documents_are_named_in_full() {
         let issuer = ["https://login.example.com/", &"tenant/".repeat(20), "v2.0"].concat();
         let url = discovery_url(&issuer);
-        let error = super::document(&Outcome::Failed, "discovery document", &url, "no answer");
+        let error = super::read_document(&Outcome::Failed, "discovery document", &url, "no answer");
         assert!(error.unwrap_err().message().contains(&format!("'{url}'")));
     }
 
@@ -713,8 +713,8 @@ mod tests {
             ),
         ] {
             let usual = discovery_url(issuer);
-            assert_eq!(other_url(issuer, &usual), other);
-            assert_eq!(other_url(issuer, other), usual);
+            assert_eq!(alternative_url(issuer, &usual), other);
+            assert_eq!(alternative_url(issuer, other), usual);
         }
     }
 

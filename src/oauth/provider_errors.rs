@@ -31,11 +31,11 @@ const REVOKED: [u64; 3] = [50132, 50133, 50173];
 
 /// The reason in the answer to a refresh that the token endpoint refused with `invalid_grant`.
 #[must_use]
-pub fn reason(outcome: &Outcome) -> EndReason {
-    told(outcome).unwrap_or(EndReason::ProviderEnded)
+pub fn end_reason(outcome: &Outcome) -> EndReason {
+    stated_reason(outcome).unwrap_or(EndReason::ProviderEnded)
 }
 
-fn told(outcome: &Outcome) -> Option<EndReason> {
+fn stated_reason(outcome: &Outcome) -> Option<EndReason> {
     let Outcome::Reply(reply) = outcome else {
         return None;
     };
@@ -68,7 +68,7 @@ mod tests {
 
     fn read(members: &str) -> &'static str {
         let body = format!(r#"{{"error":"invalid_grant"{members}}}"#);
-        reason(&Outcome::from(json_reply(400, &body))).as_str()
+        end_reason(&Outcome::from(json_reply(400, &body))).as_str()
     }
 
     #[test]
@@ -137,6 +137,6 @@ mod tests {
         ] {
             assert_eq!(read(members), "provider_ended", "{members:.60}");
         }
-        assert_eq!(reason(&Outcome::Failed), EndReason::ProviderEnded);
+        assert_eq!(end_reason(&Outcome::Failed), EndReason::ProviderEnded);
     }
 }

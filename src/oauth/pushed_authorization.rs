@@ -1,4 +1,4 @@
-//! Pushed authorization requests (RFC 9126): the parameters go to the provider itself, and the user's browser gets a
+//! PushOutcome authorization requests (RFC 9126): the parameters go to the provider itself, and the user's browser gets a
 //! reference to them. Script of the page cannot read or change the request: it knows neither `nonce` nor
 //! `code_challenge`, so a request that it pushes in place of this one does not fit the login.
 //!
@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Value;
-use crate::oauth::authorization_request::{Begun, refusal};
+use crate::oauth::authorization_request::{AuthorizationRequest, refusal};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, Scheme};
 
@@ -20,7 +20,7 @@ const MAX_URI: usize = 2048;
 
 /// The request that pushes a login's parameters to `endpoint` (RFC 9126 2.1).
 #[must_use]
-pub fn request(endpoint: &str, begun: &Begun) -> HttpRequest {
+pub fn request(endpoint: &str, begun: &AuthorizationRequest) -> HttpRequest {
     let mut form = Form::new();
     form.push_encoded(&begun.parameters);
     token_endpoint::post(endpoint, form)
@@ -28,11 +28,11 @@ pub fn request(endpoint: &str, begun: &Begun) -> HttpRequest {
 
 /// The result of a push.
 #[derive(Debug)]
-pub enum Pushed {
+pub enum PushOutcome {
     /// The provider has accepted the request, under this `request_uri`.
     Accepted(String),
     /// This client cannot push requests here, whatever they ask for.
-    Closed(Error),
+    Unsupported(Error),
     /// There was no response, or none that the browser lets this origin read.
     Unreadable(Error),
     /// Something is wrong with this request, or with the provider at the moment.
@@ -44,21 +44,21 @@ pub enum Pushed {
 /// The errors are [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`], or the one that the
 /// same error code means in a response of the authorization endpoint.
 #[must_use]
-pub fn read(outcome: &Outcome) -> Pushed {
+pub fn read(outcome: &Outcome) -> PushOutcome {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::Opaque => return Pushed::Unreadable(silent()),
-        _ => return Pushed::Failed(silent()),
+        Outcome::Opaque => return PushOutcome::Unreadable(silent()),
+        _ => return PushOutcome::Failed(silent()),
     };
     if reply.status == 201 {
         let text = reply.json_text().unwrap_or_default();
         let uri = Value::parse(text).ok().as_ref().and_then(request_uri);
-        return uri.map_or_else(|| Pushed::Failed(unusable()), Pushed::Accepted);
+        return uri.map_or_else(|| PushOutcome::Failed(unusable()), PushOutcome::Accepted);
     }
     let mut is_closed = matches!(reply.status, 401 | 403 | 404 | 405);
     let error = match token_endpoint::read(reply, Scheme::Bearer) {
-        token_endpoint::Answer::Refused(code) => match code.as_str() {
+        token_endpoint::TokenResponse::Refused(code) => match code.as_str() {
             "invalid_client" | "unauthorized_client" => {
                 is_closed = true;
                 Error::of(
@@ -71,15 +71,17 @@ pub fn read(outcome: &Outcome) -> Pushed {
             }
             _ => refusal(&code, false),
         },
-        token_endpoint::Answer::Wait(_) | token_endpoint::Answer::ServerFault => {
+        token_endpoint::TokenResponse::Wait(_) | token_endpoint::TokenResponse::ServerError => {
             unavailable(msg!("the pushed authorization request endpoint failed"))
         }
-        token_endpoint::Answer::Tokens(_) | token_endpoint::Answer::Unusable(_) => unusable(),
+        token_endpoint::TokenResponse::Tokens(_) | token_endpoint::TokenResponse::Unusable(_) => {
+            unusable()
+        }
     };
     if is_closed {
-        Pushed::Closed(error)
+        PushOutcome::Unsupported(error)
     } else {
-        Pushed::Failed(error)
+        PushOutcome::Failed(error)
     }
 }
 
@@ -88,7 +90,12 @@ pub fn read(outcome: &Outcome) -> Pushed {
 /// For logins by popup and silent ones it contains `state`, by which pages recognize their response; the provider ignores
 /// it there (RFC 9101 6.3). Others leave it out, since it opens the record of a login that is stored.
 #[must_use]
-pub fn address(request_uri: &str, metadata: &Metadata, client_id: &str, begun: &Begun) -> String {
+pub fn authorization_url(
+    request_uri: &str,
+    metadata: &Metadata,
+    client_id: &str,
+    begun: &AuthorizationRequest,
+) -> String {
     let mut form = Form::new();
     form.push("client_id", client_id)
         .push("request_uri", request_uri);
@@ -99,11 +106,11 @@ pub fn address(request_uri: &str, metadata: &Metadata, client_id: &str, begun: &
 }
 
 /// The result of a push without a readable response. `is_reachable`: the probe after it brought the metadata.
-pub(crate) fn after_probe(is_reachable: bool) -> Pushed {
+pub(crate) fn after_probe(is_reachable: bool) -> PushOutcome {
     if is_reachable {
-        Pushed::Closed(silent())
+        PushOutcome::Unsupported(silent())
     } else {
-        Pushed::Failed(silent())
+        PushOutcome::Failed(silent())
     }
 }
 
@@ -140,14 +147,16 @@ mod tests {
     use super::*;
     use crate::base::http::tests::json_reply;
 
-    fn pushed(status: u16, body: &str) -> Pushed {
+    fn pushed(status: u16, body: &str) -> PushOutcome {
         super::read(&Outcome::from(json_reply(status, body)))
     }
 
     fn read(status: u16, body: &str) -> crate::Result<String> {
         match pushed(status, body) {
-            Pushed::Accepted(uri) => Ok(uri),
-            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => Err(error),
+            PushOutcome::Accepted(uri) => Ok(uri),
+            PushOutcome::Unsupported(error)
+            | PushOutcome::Unreadable(error)
+            | PushOutcome::Failed(error) => Err(error),
         }
     }
 
@@ -190,7 +199,8 @@ mod tests {
 
     #[test]
     fn only_client_errors_close_the_push_endpoint() {
-        let closed = |status, body: &str| matches!(pushed(status, body), Pushed::Closed(_));
+        let closed =
+            |status, body: &str| matches!(pushed(status, body), PushOutcome::Unsupported(_));
         for (status, body) in [
             (400, r#"{"error":"invalid_client"}"#),
             (400, r#"{"error":"unauthorized_client"}"#),
@@ -217,10 +227,13 @@ mod tests {
         ] {
             assert!(!closed(status, body), "{status} {body}");
         }
-        assert!(matches!(super::read(&Outcome::Failed), Pushed::Failed(_)));
+        assert!(matches!(
+            super::read(&Outcome::Failed),
+            PushOutcome::Failed(_)
+        ));
         assert!(matches!(
             super::read(&Outcome::Opaque),
-            Pushed::Unreadable(_)
+            PushOutcome::Unreadable(_)
         ));
     }
 
@@ -253,7 +266,7 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let Pushed::Failed(failed) = super::read(&Outcome::Failed) else {
+        let PushOutcome::Failed(failed) = super::read(&Outcome::Failed) else {
             panic!("not failed");
         };
         assert_eq!(failed.code(), Code::ProviderUnavailable);

@@ -15,11 +15,11 @@ use crate::prelude::*;
 
 use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
-use crate::oauth::token_endpoint::{self, Answer, Scheme, TokenSet};
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
 
 /// What an answer to a refresh request means.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum RefreshOutcome {
     /// New tokens; the refresh token among them, if any, replaces the one that was sent.
     Renewed(Box<TokenSet>),
     /// The grant is over (RFC 6749 5.2 `invalid_grant`).
@@ -41,45 +41,45 @@ pub enum Verdict {
 
 /// Reads the outcome of a refresh request.
 #[must_use]
-pub fn verdict(outcome: &Outcome, scheme: Scheme) -> Verdict {
+pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::Opaque => return Verdict::Opaque,
-        _ => return Verdict::Transient(msg!("there was no response")),
+        Outcome::Opaque => return RefreshOutcome::Opaque,
+        _ => return RefreshOutcome::Transient(msg!("there was no response")),
     };
     // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
     match token_endpoint::read(reply, scheme) {
-        Answer::Tokens(tokens) => Verdict::Renewed(tokens),
-        Answer::Refused(code) => refused(code, is_refusal),
-        Answer::Wait(after) => Verdict::Wait(after.unwrap_or(Millis::from_secs(5))),
-        Answer::ServerFault => Verdict::Transient(msg!("the provider failed")),
-        Answer::Unusable(why) if is_refusal => Verdict::Unexplained(why.to_owned()),
-        Answer::Unusable(why) => Verdict::Transient(why),
+        TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
+        TokenResponse::Refused(code) => refused(code, is_refusal),
+        TokenResponse::Wait(after) => RefreshOutcome::Wait(after.unwrap_or(Millis::from_secs(5))),
+        TokenResponse::ServerError => RefreshOutcome::Transient(msg!("the provider failed")),
+        TokenResponse::Unusable(why) if is_refusal => RefreshOutcome::Unexplained(why.to_owned()),
+        TokenResponse::Unusable(why) => RefreshOutcome::Transient(why),
     }
 }
 
-fn refused(code: String, is_refusal: bool) -> Verdict {
+fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
     match code.as_str() {
-        "invalid_grant" => Verdict::Ended,
+        "invalid_grant" => RefreshOutcome::Ended,
         "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
-            Verdict::InteractionRequired(code)
+            RefreshOutcome::InteractionRequired(code)
         }
         "temporarily_unavailable" | "server_error" | "slow_down" => {
-            Verdict::Transient(msg!("the provider is unavailable for the moment"))
+            RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
         // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
         "use_dpop_nonce" if cfg!(feature = "extended") => {
-            Verdict::Transient(msg!("the provider goes on asking for another DPoP nonce"))
+            RefreshOutcome::Transient(msg!("the provider goes on asking for another DPoP nonce"))
         }
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
-            Verdict::Misconfigured(code)
+            RefreshOutcome::Misconfigured(code)
         }
         #[cfg(feature = "extended")]
-        "invalid_target" | "invalid_dpop_proof" => Verdict::Misconfigured(code),
+        "invalid_target" | "invalid_dpop_proof" => RefreshOutcome::Misconfigured(code),
         // `invalid_request`, and unknown codes.
-        _ if is_refusal => Verdict::Unexplained(code),
-        _ => Verdict::Transient(msg!("a 4xx response with an error code that is unknown")),
+        _ if is_refusal => RefreshOutcome::Unexplained(code),
+        _ => RefreshOutcome::Transient(msg!("a 4xx response with an error code that is unknown")),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn leeway(lifetime: Millis) -> Millis {
 }
 
 /// Failures after which calls no longer wait for the refresh.
-pub const PATIENCE: u32 = 3;
+pub const MAX_WAITED_FAILURES: u32 = 3;
 
 /// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
 pub const MAX_SCHEDULED: u32 = 10;
@@ -116,16 +116,7 @@ const LEAST_WAIT: Millis = Millis::from_secs(1);
 /// `Retry-After` is believed up to this.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);
 /// Calls wait for a provider that asks for no more than this.
-const PATIENT_WAIT: Millis = Millis::from_secs(5);
-
-/// Whether calls should go on waiting for the refresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// Another attempt is near.
-    Wait,
-    /// Nothing will happen soon: let the calls go.
-    GiveUp,
-}
+const LONGEST_CALL_WAIT: Millis = Millis::from_secs(5);
 
 /// When the next attempt is due: so long after the last one failed, by both clocks, so that a device
 /// that slept need not wait once more.
@@ -136,7 +127,7 @@ pub struct Schedule {
     wait: Millis,
     scheduled: bool,
     /// The last attempt failed in a way that may be over when the device wakes up.
-    can_hurry: bool,
+    can_retry_soon: bool,
     /// Refusals without a usable reason.
     refusals: u32,
     /// Consecutive opaque failures after which the provider could be reached.
@@ -166,22 +157,19 @@ impl Schedule {
             .then_some(self.failed_at.monotonic + self.wait)
     }
 
-    /// Whether a call that arrives now should wait for the next attempt.
+    /// Returns true if a call that arrives now should wait for the next attempt: the attempt may start now, or is near.
     #[must_use]
-    pub fn patience(&self, now: &Instant) -> Patience {
-        let left = self.wait.saturating_sub(self.failed_at.elapsed(now));
-        let is_near = !self.is_suspected && self.failures < PATIENCE && left <= PATIENT_WAIT;
-        if self.is_open(now) || is_near {
-            Patience::Wait
-        } else {
-            Patience::GiveUp
-        }
+    pub fn should_wait(&self, now: &Instant) -> bool {
+        let left = self.left(now);
+        let is_near =
+            !self.is_suspected && self.failures < MAX_WAITED_FAILURES && left <= LONGEST_CALL_WAIT;
+        self.is_open(now) || is_near
     }
 
     /// An attempt starts.
     pub fn started(&mut self) {
         self.scheduled = false;
-        self.can_hurry = false;
+        self.can_retry_soon = false;
     }
 
     /// Whether the attempt before this one failed: its answer may have been lost, with a successor in it.
@@ -209,8 +197,8 @@ impl Schedule {
 
     /// The device woke up or is online again: what failed may work now. What the provider said still
     /// holds, and a page that says so again and again causes no storm.
-    pub fn hurry(&mut self) {
-        if self.can_hurry {
+    pub fn retry_soon(&mut self) {
+        if self.can_retry_soon {
             self.scheduled = true;
             let least = if self.is_suspected {
                 SUSPECTED_LEAST_WAIT
@@ -219,7 +207,7 @@ impl Schedule {
             };
             self.wait = self.wait.min(least);
             // Calls wait for that attempt.
-            self.failures = self.failures.min(PATIENCE - 1);
+            self.failures = self.failures.min(MAX_WAITED_FAILURES - 1);
         }
     }
 
@@ -229,7 +217,7 @@ impl Schedule {
         // From 75 % to 125 %, so that devices that lost the provider together do not return together.
         let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
         self.postpone(now, Millis(delay));
-        self.can_hurry = true;
+        self.can_retry_soon = true;
     }
 
     /// The provider refused without a usable reason. The third refusal makes the session suspected.
@@ -282,7 +270,7 @@ impl Schedule {
     /// minute.
     pub fn blocked(&mut self, now: &Instant) {
         self.postpone(now, LONGEST_DELAY);
-        self.failures = self.failures.max(PATIENCE);
+        self.failures = self.failures.max(MAX_WAITED_FAILURES);
         self.scheduled = self.is_suspected;
     }
 
@@ -312,19 +300,19 @@ mod tests {
         }
     }
 
-    fn of(reply: HttpReply) -> Verdict {
-        verdict(&Outcome::from(reply), Scheme::Bearer)
+    fn of(reply: HttpReply) -> RefreshOutcome {
+        classify(&Outcome::from(reply), Scheme::Bearer)
     }
 
-    fn refusal(code: &str) -> Verdict {
+    fn refusal(code: &str) -> RefreshOutcome {
         of(json_reply(400, &[r#"{"error":""#, code, "\"}"].concat()))
     }
 
     #[test]
     fn only_invalid_grant_ends_a_session() {
-        assert!(matches!(refusal("invalid_grant"), Verdict::Ended));
+        assert!(matches!(refusal("invalid_grant"), RefreshOutcome::Ended));
         for status in 100..=599 {
-            let ended = matches!(of(json_reply(status, "{}")), Verdict::Ended);
+            let ended = matches!(of(json_reply(status, "{}")), RefreshOutcome::Ended);
             assert!(!ended, "{status}");
         }
     }
@@ -337,7 +325,7 @@ mod tests {
             "consent_required",
             "mfa_required",
         ] {
-            assert!(matches!(refusal(code), Verdict::InteractionRequired(c) if c == code));
+            assert!(matches!(refusal(code), RefreshOutcome::InteractionRequired(c) if c == code));
         }
         for code in [
             "invalid_client",
@@ -345,46 +333,58 @@ mod tests {
             "unsupported_grant_type",
             "invalid_scope",
         ] {
-            assert!(matches!(refusal(code), Verdict::Misconfigured(c) if c == code));
+            assert!(matches!(refusal(code), RefreshOutcome::Misconfigured(c) if c == code));
         }
         for code in ["invalid_request", "something_new"] {
-            assert!(matches!(refusal(code), Verdict::Unexplained(c) if c == code));
+            assert!(matches!(refusal(code), RefreshOutcome::Unexplained(c) if c == code));
         }
         assert!(matches!(
             refusal("temporarily_unavailable"),
-            Verdict::Transient(_)
+            RefreshOutcome::Transient(_)
         ));
         assert!(matches!(
-            verdict(&Outcome::Failed, Scheme::Bearer),
-            Verdict::Transient(_)
+            classify(&Outcome::Failed, Scheme::Bearer),
+            RefreshOutcome::Transient(_)
         ));
         assert!(matches!(
-            verdict(&Outcome::Opaque, Scheme::Bearer),
-            Verdict::Opaque
+            classify(&Outcome::Opaque, Scheme::Bearer),
+            RefreshOutcome::Opaque
         ));
         for status in [400, 401] {
             for body in ["", "<html>", "{}", "null", r#"{"error":"Bad Code"}"#] {
                 let reply = json_reply(status, body);
-                assert!(matches!(of(reply), Verdict::Unexplained(_)), "{status}");
+                assert!(
+                    matches!(of(reply), RefreshOutcome::Unexplained(_)),
+                    "{status}"
+                );
             }
         }
         for status in [402, 403, 404, 405, 407, 410, 451, 499] {
             for body in ["", r#"{"error":"invalid_request"}"#] {
                 let reply = json_reply(status, body);
-                assert!(matches!(of(reply), Verdict::Transient(_)), "{status}");
+                assert!(
+                    matches!(of(reply), RefreshOutcome::Transient(_)),
+                    "{status}"
+                );
             }
         }
         for status in [500, 502, 503, 504, 408] {
-            assert!(matches!(of(json_reply(status, "")), Verdict::Transient(_)));
+            assert!(matches!(
+                of(json_reply(status, "")),
+                RefreshOutcome::Transient(_)
+            ));
         }
         for body in ["<html>hello</html>", "{\"access_token\":", "", "null"] {
-            assert!(matches!(of(json_reply(200, body)), Verdict::Transient(_)));
+            assert!(matches!(
+                of(json_reply(200, body)),
+                RefreshOutcome::Transient(_)
+            ));
         }
         let busy = HttpReply {
             retry_after: Some(Millis::from_secs(9)),
             ..json_reply(429, "")
         };
-        assert!(matches!(of(busy), Verdict::Wait(d) if d.as_secs() == 9));
+        assert!(matches!(of(busy), RefreshOutcome::Wait(d) if d.as_secs() == 9));
     }
 
     #[test]
@@ -410,14 +410,14 @@ mod tests {
     fn calls_wait_for_the_first_attempts_and_not_for_later_ones() {
         let mut schedule = Schedule::default();
         let now = at(1000);
-        assert_eq!(schedule.patience(&now), Patience::Wait);
+        assert!(schedule.should_wait(&now));
         schedule.failed(&now, 0);
-        assert_eq!(schedule.patience(&now), Patience::Wait);
+        assert!(schedule.should_wait(&now));
         schedule.failed(&now, 0);
         schedule.failed(&now, 0);
-        assert_eq!(schedule.patience(&now), Patience::GiveUp);
+        assert!(!schedule.should_wait(&now));
         // Its time has come: the next call makes an attempt and waits for it.
-        assert_eq!(schedule.patience(&at(61_000)), Patience::Wait);
+        assert!(schedule.should_wait(&at(61_000)));
     }
 
     #[test]
@@ -425,7 +425,7 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.told_to_wait(&at(0), Millis::from_secs(120));
         assert_eq!(schedule.due(), Some(Millis::from_secs(120)));
-        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
+        assert!(!schedule.should_wait(&at(1000)));
         schedule.reset();
         schedule.told_to_wait(&at(0), Millis::from_secs(1_000_000));
         assert_eq!(schedule.due(), Some(LONGEST_WAIT));
@@ -454,26 +454,26 @@ mod tests {
     #[test]
     fn coming_online_brings_the_next_attempt_forward() {
         let mut schedule = Schedule::default();
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_WAITED_FAILURES {
             schedule.failed(&at(10_000), 0);
         }
         assert!(!schedule.is_open(&at(11_499)));
         for _ in 0..2 {
-            schedule.hurry();
+            schedule.retry_soon();
             assert_eq!(schedule.due(), Some(Millis(11_000)));
-            assert_eq!(schedule.patience(&at(10_000)), Patience::Wait);
+            assert!(schedule.should_wait(&at(10_000)));
         }
         assert!(!schedule.is_open(&at(10_999)));
         assert!(schedule.is_open(&at(11_000)));
         schedule.failed(&at(11_000), 0);
-        assert_eq!(schedule.patience(&at(11_000)), Patience::GiveUp);
+        assert!(!schedule.should_wait(&at(11_000)));
     }
 
     #[test]
     fn what_is_due_sooner_is_not_put_off_by_coming_online() {
         let mut schedule = Schedule::default();
         schedule.failed(&at(10_000), 0);
-        schedule.hurry();
+        schedule.retry_soon();
         assert_eq!(schedule.due(), Some(Millis(10_375)));
     }
 
@@ -484,14 +484,14 @@ mod tests {
         for _ in 0..2 {
             schedule.refused(&at(now), 128);
             assert!(!schedule.is_suspected());
-            assert_eq!(schedule.patience(&at(now)), Patience::Wait);
+            assert!(schedule.should_wait(&at(now)));
             now = schedule.due().unwrap().0;
         }
         // A lost response in between says nothing either way.
         schedule.failed(&at(now), 128);
         schedule.refused(&at(now), 128);
         assert!(schedule.is_suspected());
-        assert_eq!(schedule.patience(&at(now)), Patience::GiveUp);
+        assert!(!schedule.should_wait(&at(now)));
         schedule.reset();
         assert!(!schedule.is_suspected());
     }
@@ -522,9 +522,9 @@ mod tests {
         for _ in 0..3 {
             schedule.refused(&at(1000), 0);
         }
-        schedule.hurry();
+        schedule.retry_soon();
         assert_eq!(schedule.due(), Some(Millis(11_000)));
-        assert_eq!(schedule.patience(&at(1000)), Patience::GiveUp);
+        assert!(!schedule.should_wait(&at(1000)));
     }
 
     /// Fails opaquely at these seconds; the metadata can be read after each.
@@ -541,7 +541,10 @@ mod tests {
     #[test]
     fn repeated_nonce_demand_is_transient() {
         let verdict = refusal("use_dpop_nonce");
-        assert!(matches!(verdict, Verdict::Transient(_)), "{verdict:?}");
+        assert!(
+            matches!(verdict, RefreshOutcome::Transient(_)),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The token endpoint: requests (RFC 6749 4.1.3 and 6, RFC 7636 4.5, RFC 7009) and answers.
 //!
 //! An answer is either tokens that are sound in every member, or a refusal in the endpoint's own
-//! words, or [`Answer::Unusable`]: something else than the token endpoint spoke (a captive portal, a
+//! words, or [`TokenResponse::Unusable`]: something else than the token endpoint spoke (a captive portal, a
 //! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
 
 use crate::prelude::*;
@@ -123,7 +123,7 @@ impl TokenSet {
     pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
         let granted = self.scope.as_deref().unwrap_or_default();
         let mut beyond = String::new();
-        for scope in words(granted) {
+        for scope in scope_tokens(granted) {
             if !strings::contains_word(requested, scope) {
                 beyond.push(' ');
                 beyond.push_str(scope);
@@ -150,7 +150,7 @@ pub(crate) fn no_refresh_token() -> Error {
 
 /// What the token endpoint said.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum TokenResponse {
     /// Tokens.
     Tokens(Box<TokenSet>),
     /// An error answer (RFC 6749 5.2) with this `error` code.
@@ -158,7 +158,7 @@ pub enum Answer {
     /// 429, or 503 with `Retry-After`: come back after so long.
     Wait(Option<Millis>),
     /// The server failed (another 5xx, or 408); it may or may not have acted on the request.
-    ServerFault,
+    ServerError,
     /// Not an answer of a token endpoint, and why.
     Unusable(&'static str),
 }
@@ -166,20 +166,20 @@ pub enum Answer {
 /// Reads an answer of the token endpoint. Tokens of another scheme than `scheme` are none: those that are not bound to
 /// a key, for instance, where they are to be (RFC 9449 5).
 #[must_use]
-pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
+pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
     match reply.status {
         200 => match tokens(reply, scheme) {
-            Ok(tokens) => Answer::Tokens(tokens),
-            Err(why) => Answer::Unusable(why),
+            Ok(tokens) => TokenResponse::Tokens(tokens),
+            Err(why) => TokenResponse::Unusable(why),
         },
-        429 => Answer::Wait(reply.retry_after),
-        503 if reply.retry_after.is_some() => Answer::Wait(reply.retry_after),
+        429 => TokenResponse::Wait(reply.retry_after),
+        503 if reply.retry_after.is_some() => TokenResponse::Wait(reply.retry_after),
         400..=499 if reply.status != 408 => match error_code(reply) {
-            Some(code) => Answer::Refused(code),
-            None => Answer::Unusable(msg!("a 4xx answer without an error code")),
+            Some(code) => TokenResponse::Refused(code),
+            None => TokenResponse::Unusable(msg!("a 4xx answer without an error code")),
         },
-        408 | 500..=599 => Answer::ServerFault,
-        _ => Answer::Unusable(msg!("a status that a token endpoint does not use")),
+        408 | 500..=599 => TokenResponse::ServerError,
+        _ => TokenResponse::Unusable(msg!("a status that a token endpoint does not use")),
     }
 }
 
@@ -188,21 +188,24 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> Answer {
 /// # Errors
 /// [`Code::CodeRejected`], [`Code::ClientRejected`], [`Code::ProviderUnavailable`] or [`Code::TokenResponseInvalid`], as
 /// the answer is.
-pub(crate) fn exchanged(reply: &HttpReply, scheme: Scheme) -> crate::Result<Box<TokenSet>> {
+pub(crate) fn read_code_exchange(
+    reply: &HttpReply,
+    scheme: Scheme,
+) -> crate::Result<Box<TokenSet>> {
     let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
     Err(match read(reply, scheme) {
-        Answer::Tokens(tokens) => return Ok(tokens),
-        Answer::Refused(code) if code == "invalid_grant" => Error::new(
+        TokenResponse::Tokens(tokens) => return Ok(tokens),
+        TokenResponse::Refused(code) if code == "invalid_grant" => Error::new(
             Code::CodeRejected,
             msg!("the token endpoint answered invalid_grant"),
         ),
-        Answer::Refused(code) => Error::of(
+        TokenResponse::Refused(code) => Error::of(
             Code::ClientRejected,
             &[msg!("the token endpoint answered "), &code],
         ),
-        Answer::Wait(_) => unavailable(msg!("the token endpoint asks for patience")),
-        Answer::ServerFault => unavailable(msg!("the token endpoint failed")),
-        Answer::Unusable(why) => Error::of(
+        TokenResponse::Wait(_) => unavailable(msg!("the token endpoint asks for patience")),
+        TokenResponse::ServerError => unavailable(msg!("the token endpoint failed")),
+        TokenResponse::Unusable(why) => Error::of(
             Code::TokenResponseInvalid,
             &[msg!("the token endpoint's answer is unusable: "), why],
         ),
@@ -240,7 +243,7 @@ pub fn is_error_code(code: &str) -> bool {
 fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static str> {
     let value = parse_object(reply)?;
     let object = value.as_object().ok_or(msg!("not a JSON object"))?;
-    let mut reader = Reader {
+    let mut reader = TokenReader {
         object,
         fault: None,
     };
@@ -282,12 +285,12 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
 
 /// The members of an answer. The first fault is kept and looked at once, after all was read: a way
 /// out at each member would need code of its own to wipe the tokens read before.
-struct Reader<'a> {
+struct TokenReader<'a> {
     object: &'a Object,
     fault: Option<&'static str>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TokenReader<'a> {
     fn refuse(&mut self, why: &'static str) {
         self.fault.get_or_insert(why);
     }
@@ -341,7 +344,7 @@ impl<'a> Reader<'a> {
             self.refuse(msg!("scope is not a string"));
             return None;
         };
-        if !words(scope).all(is_scope_token) {
+        if !scope_tokens(scope).all(is_scope_token) {
             self.refuse(msg!("scope has characters that no scope has"));
         }
         Some(scope.to_owned())
@@ -349,7 +352,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The scopes in a `scope`, which some providers separate by more than one space.
-pub(crate) fn words(scope: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn scope_tokens(scope: &str) -> impl Iterator<Item = &str> {
     strings::split(scope, b' ').filter(|word| !word.is_empty())
 }
 
@@ -358,14 +361,14 @@ mod tests {
     use super::*;
     use crate::base::http::tests::json_reply;
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> TokenResponse {
         read(&json_reply(status, body), Scheme::Bearer)
     }
 
     fn issued(members: &str) -> Option<Box<TokenSet>> {
         let body = r#"{"access_token":"at","token_type":"Bearer""#.to_owned() + members + "}";
         match answer(200, &body) {
-            Answer::Tokens(tokens) => Some(tokens),
+            TokenResponse::Tokens(tokens) => Some(tokens),
             _ => None,
         }
     }
@@ -454,7 +457,7 @@ mod tests {
             ("null", false),
         ] {
             let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
-            let is_tokens = matches!(answer(200, &body), Answer::Tokens(_));
+            let is_tokens = matches!(answer(200, &body), TokenResponse::Tokens(_));
             assert_eq!(is_tokens, accepted, "{token_type}");
         }
     }
@@ -469,7 +472,7 @@ mod tests {
         ] {
             let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
             let read = read(&json_reply(200, &body), Scheme::Dpop);
-            let is_tokens = matches!(read, Answer::Tokens(_));
+            let is_tokens = matches!(read, TokenResponse::Tokens(_));
             assert_eq!(is_tokens, accepted, "{token_type}");
         }
     }
@@ -485,7 +488,10 @@ mod tests {
             "null",
         ] {
             let body = r#"{"token_type":"Bearer","access_token":"#.to_owned() + token + "}";
-            assert!(matches!(answer(200, &body), Answer::Unusable(_)), "{token}");
+            assert!(
+                matches!(answer(200, &body), TokenResponse::Unusable(_)),
+                "{token}"
+            );
             let member = r#","refresh_token":"#.to_owned() + token;
             assert!(issued(&member).is_none(), "refresh_token {token}");
         }
@@ -506,12 +512,15 @@ mod tests {
             r#"{"access_token":"a","token_type":"Bearer","error":"x"}"#,
             "\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
         ] {
-            assert!(matches!(answer(200, body), Answer::Unusable(_)), "{body}");
+            assert!(
+                matches!(answer(200, body), TokenResponse::Unusable(_)),
+                "{body}"
+            );
         }
         let good = r#"{"access_token":"a","token_type":"Bearer"}"#;
         for status in [201, 204, 206, 302, 307, 304] {
             assert!(
-                matches!(answer(status, good), Answer::Unusable(_)),
+                matches!(answer(status, good), TokenResponse::Unusable(_)),
                 "{status}"
             );
         }
@@ -519,21 +528,24 @@ mod tests {
             content_type: Some("text/html".to_owned()),
             ..json_reply(200, good)
         };
-        assert!(matches!(read(&html, Scheme::Bearer), Answer::Unusable(_)));
+        assert!(matches!(
+            read(&html, Scheme::Bearer),
+            TokenResponse::Unusable(_)
+        ));
         let too_large = HttpReply {
             body: None,
             ..json_reply(200, good)
         };
         assert!(matches!(
             read(&too_large, Scheme::Bearer),
-            Answer::Unusable(_)
+            TokenResponse::Unusable(_)
         ));
     }
 
     #[test]
     fn failures_are_told_apart_by_what_to_do_about_them() {
         let refused = |body: &str| match answer(400, body) {
-            Answer::Refused(code) => Some(code),
+            TokenResponse::Refused(code) => Some(code),
             _ => None,
         };
         assert_eq!(
@@ -550,14 +562,16 @@ mod tests {
         ] {
             assert_eq!(refused(body), None, "{body}");
         }
-        assert!(matches!(answer(500, "{}"), Answer::ServerFault));
-        assert!(matches!(answer(408, "{}"), Answer::ServerFault));
-        assert!(matches!(answer(503, "{}"), Answer::ServerFault));
+        assert!(matches!(answer(500, "{}"), TokenResponse::ServerError));
+        assert!(matches!(answer(408, "{}"), TokenResponse::ServerError));
+        assert!(matches!(answer(503, "{}"), TokenResponse::ServerError));
         let later = HttpReply {
             retry_after: Some(Millis::from_secs(7)),
             ..json_reply(503, "")
         };
-        assert!(matches!(read(&later, Scheme::Bearer), Answer::Wait(Some(d)) if d.as_secs() == 7));
-        assert!(matches!(answer(429, ""), Answer::Wait(None)));
+        assert!(
+            matches!(read(&later, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d.as_secs() == 7)
+        );
+        assert!(matches!(answer(429, ""), TokenResponse::Wait(None)));
     }
 }

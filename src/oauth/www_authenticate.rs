@@ -83,7 +83,9 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     if OURS.iter().any(|scheme| of(scheme) > 1) {
         return None;
     }
-    let challenge = challenges.iter().find(|challenge| challenge.says(error))?;
+    let challenge = challenges
+        .iter()
+        .find(|challenge| challenge.has_error(error))?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
         let is_sound = scope.is_empty() || strings::split(scope, b' ').all(is_scope_token);
@@ -109,9 +111,11 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
 /// Whether a challenge of ours in this `WWW-Authenticate` has this `error`. One that breaks the grammar, as many do,
 /// has it if the word is anywhere in it: nothing depends on it but whether a request is sent once more.
 #[must_use]
-pub fn says(header: &str, error: &str) -> bool {
+pub fn has_error(header: &str, error: &str) -> bool {
     match parse(header) {
-        Some(challenges) => challenges.iter().any(|challenge| challenge.says(error)),
+        Some(challenges) => challenges
+            .iter()
+            .any(|challenge| challenge.has_error(error)),
         None => {
             let mut places = header.as_bytes().windows(error.len());
             places.any(|place| place == error.as_bytes())
@@ -133,7 +137,7 @@ impl Challenge {
     }
 
     /// Whether it is of a scheme that calls are authorised by, with this error.
-    fn says(&self, error: &str) -> bool {
+    fn has_error(&self, error: &str) -> bool {
         OURS.contains(&&*self.scheme) && self.get("error") == Some(error)
     }
 }
@@ -143,7 +147,7 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
     if header.len() > MAX_LEN {
         return None;
     }
-    let mut rest = Rest(header.as_bytes());
+    let mut rest = HeaderReader(header.as_bytes());
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut parts = 0;
     // What stands behind a scheme without a comma is its own.
@@ -190,9 +194,9 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
 }
 
 /// What is still to be read.
-struct Rest<'a>(&'a [u8]);
+struct HeaderReader<'a>(&'a [u8]);
 
-impl<'a> Rest<'a> {
+impl<'a> HeaderReader<'a> {
     /// Whether there was something to skip.
     fn skip(&mut self, bytes: &[u8]) -> bool {
         let before = self.0.len();
@@ -228,11 +232,11 @@ impl<'a> Rest<'a> {
     /// the next comma or the end, which `name=value` does not.
     fn token68(&mut self) -> bool {
         let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
-        let mut after = Rest(self.0);
+        let mut after = HeaderReader(self.0);
         let end = self.0.iter().position(|byte| !is_of_it(byte));
         after.0 = &self.0[end.unwrap_or(self.0.len())..];
         after.skip(b"=");
-        let close = Rest(after.0);
+        let close = HeaderReader(after.0);
         after.skip(b" \t");
         let is_it = after.0.is_empty() || after.0[0] == b',';
         if is_it {
@@ -441,7 +445,7 @@ mod tests {
             ),
             ("", false),
         ] {
-            assert_eq!(says(header, "use_dpop_nonce"), expected, "{header}");
+            assert_eq!(has_error(header, "use_dpop_nonce"), expected, "{header}");
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
-use crate::oauth::authorization_request::{self, Answer, Pending};
+use crate::oauth::authorization_request::{self, AuthorizationResponse, Pending};
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::Occasion;
@@ -32,8 +32,8 @@ pub(super) struct Callback {
 
 pub(super) enum Stage {
     /// Before the login is taken out of the store: without the provider it would be used up in vain.
-    NeedsMetadata(Box<Answer>),
-    Taking(OpId, Box<Answer>),
+    NeedsMetadata(Box<AuthorizationResponse>),
+    Taking(OpId, Box<AuthorizationResponse>),
     Exchanging(OpId, Box<Pending>, Instant),
     Verifying(Box<Pending>, Box<Verification>),
 }
@@ -71,10 +71,11 @@ impl Vault {
             let why = msg!("32 callbacks are in flight already");
             return self.decline(port, id, Code::LimitExceeded, why);
         }
-        let answer = match Answer::parse(&self.config, &self.config.redirect_uri, url) {
-            Ok(answer) => Box::new(answer),
-            Err(error) => return self.post_error(port, id, &error),
-        };
+        let answer =
+            match AuthorizationResponse::parse(&self.config, &self.config.redirect_uri, url) {
+                Ok(answer) => Box::new(answer),
+                Err(error) => return self.post_error(port, id, &error),
+            };
         self.callbacks.push(Box::new(Callback {
             page: Some((port, id)),
             key: answer.key.clone(),
@@ -146,7 +147,7 @@ impl Vault {
 
     /// Sends the code to the token endpoint.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
-    fn exchange(&mut self, answer: Box<Answer>, pending: &Pending) -> Result<OpId> {
+    fn exchange(&mut self, answer: Box<AuthorizationResponse>, pending: &Pending) -> Result<OpId> {
         let Some(metadata) = &self.provider.metadata else {
             return Err(Error::new(
                 Code::ProviderUnavailable,
@@ -216,7 +217,8 @@ impl Vault {
         #[cfg(feature = "extended")]
         {
             // What no page may ask for was not asked for.
-            let asked = authorization_request::scope(&self.config, pending.scope.as_deref());
+            let asked =
+                authorization_request::requested_scope(&self.config, pending.scope.as_deref());
             pending.scope = asked.unwrap_or_default();
         }
         Ok(pending)
@@ -484,5 +486,5 @@ fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
             "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
         )));
     };
-    token_endpoint::exchanged(reply, scheme)
+    token_endpoint::read_code_exchange(reply, scheme)
 }

@@ -6,7 +6,7 @@ use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::codec::json;
 use crate::oauth::authorization_request::{self, Pending};
-use crate::oauth::device_authorization::{self, Authorization, Verdict};
+use crate::oauth::device_authorization::{self, DeviceAuthorization, PollOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 use crate::vault::callback::{self, Callback};
@@ -20,7 +20,7 @@ pub(super) enum Device {
     /// The provider is asked for codes.
     Asked(OpId),
     /// The user has them.
-    Shown(Box<Authorization>, Timing),
+    Shown(Box<DeviceAuthorization>, Timing),
 }
 
 /// When to ask whether the user is through.
@@ -95,7 +95,8 @@ impl Vault {
             );
             return Err(Error::new(Code::MessageInvalid, why));
         }
-        let more = authorization_request::scope(&self.config, login.params.scope.as_deref())?;
+        let more =
+            authorization_request::requested_scope(&self.config, login.params.scope.as_deref())?;
         let scope = more.as_deref().unwrap_or(&self.config.scope);
         let request = device_authorization::request(endpoint, &self.config, scope);
         Ok(self.send(Purpose::AskDevice, request))
@@ -106,7 +107,7 @@ impl Vault {
         let Some(mut login) = self.logins.take(|login| login.is_of(op)) else {
             return;
         };
-        let shown = match device_authorization::authorization(outcome) {
+        let shown = match device_authorization::read_authorization(outcome) {
             Ok(shown) => shown,
             Err(error) => return self.post_error(login.port, login.id, &error),
         };
@@ -152,7 +153,7 @@ impl Vault {
             let Some(metadata) = &self.provider.metadata else {
                 return;
             };
-            let request = device_authorization::question(
+            let request = device_authorization::poll_request(
                 &metadata.token_endpoint,
                 &self.config.client_id,
                 &shown.device_code,
@@ -166,8 +167,8 @@ impl Vault {
     pub(super) fn device_polled(&mut self, op: OpId, outcome: &Outcome) {
         let Some(mut login) = self.logins.take(|login| login.is_of(op)) else {
             // It was given up meanwhile.
-            if let Verdict::Tokens(tokens) =
-                device_authorization::verdict(outcome, self.config.scheme(), Millis::ZERO)
+            if let PollOutcome::Tokens(tokens) =
+                device_authorization::read_poll(outcome, self.config.scheme(), Millis::ZERO)
             {
                 self.refuse_grant(&tokens);
             }
@@ -176,16 +177,16 @@ impl Vault {
         let Stage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
             return;
         };
-        match device_authorization::verdict(outcome, self.config.scheme(), timing.interval) {
-            Verdict::Again(interval) => {
+        match device_authorization::read_poll(outcome, self.config.scheme(), timing.interval) {
+            PollOutcome::Pending(interval) => {
                 timing.op = None;
                 timing.interval = interval;
                 // From the answer on: a slow provider is not asked the sooner for it.
                 timing.asked_at = self.now;
                 self.logins.put(login);
             }
-            Verdict::Over(error) => self.post_error(login.port, login.id, &error),
-            Verdict::Tokens(tokens) => {
+            PollOutcome::Failed(error) => self.post_error(login.port, login.id, &error),
+            PollOutcome::Tokens(tokens) => {
                 let requested = timing.asked_at;
                 self.device_granted(op, login, tokens, requested);
             }

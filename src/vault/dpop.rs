@@ -9,8 +9,8 @@
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
-use crate::oauth::dpop::{JTI, Nonces, PublicKey, Unsigned, Use};
-use crate::oauth::token_endpoint::{self, Answer, Scheme};
+use crate::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
@@ -90,11 +90,11 @@ impl Vault {
 
     fn send_with_proof(&mut self, mut sent: TokenRequest) {
         let url = &*sent.htu;
-        sent.nonce = self.dpop.provider_nonces.of(url).map(ToOwned::to_owned);
+        sent.nonce = self.dpop.provider_nonces.get(url).map(ToOwned::to_owned);
         sent.clock_offset = self.clock_offset;
-        let proof = Unsigned::new(
+        let proof = UnsignedProof::new(
             &sent.key,
-            &Use {
+            &ProofParams {
                 method: "POST",
                 url,
                 access_token: None,
@@ -128,13 +128,13 @@ impl Vault {
         let url = &*sent.htu;
         self.dpop
             .provider_nonces
-            .note(url, reply.dpop_nonce.as_deref());
-        let Answer::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
+            .record(url, reply.dpop_nonce.as_deref());
+        let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
             return false;
         };
         let may_help = match code.as_str() {
             "use_dpop_nonce" => {
-                let nonce = self.dpop.provider_nonces.of(url);
+                let nonce = self.dpop.provider_nonces.get(url);
                 nonce.is_some() && nonce != sent.nonce.as_deref()
             }
             "invalid_dpop_proof" => sent.clock_offset.abs_diff(self.clock_offset) >= CLOCK_STEP,
@@ -158,16 +158,16 @@ impl Vault {
     }
 
     /// The proof for a call that is about to be sent with the session's access token.
-    pub(super) fn prove_call(&mut self, call: CallId) -> Option<Unsigned> {
+    pub(super) fn prove_call(&mut self, call: CallId) -> Option<UnsignedProof> {
         let jti = self.config.dpop.then(|| self.jti())?;
         let issued_at = self.provider_seconds();
         let session = self.session.as_deref()?;
         let known = list::find(&mut self.calls, |c| c.call == call)?;
         let url = known.allowed.url();
-        let nonce = self.dpop.api_nonces.of(url);
-        let proof = Unsigned::new(
+        let nonce = self.dpop.api_nonces.get(url);
+        let proof = UnsignedProof::new(
             session.key()?,
-            &Use {
+            &ProofParams {
                 method: known.allowed.method(),
                 url,
                 access_token: session.latest_access_token_of(known.allowed.token_selector()),
@@ -191,11 +191,11 @@ impl Vault {
             return false;
         };
         let url = known.allowed.url();
-        self.dpop.api_nonces.note(url, head.dpop_nonce.as_deref());
-        let nonce = self.dpop.api_nonces.of(url);
+        self.dpop.api_nonces.record(url, head.dpop_nonce.as_deref());
+        let nonce = self.dpop.api_nonces.get(url);
         // Of an API that does not expose what it asks for, another nonce says it.
         let asks = match &head.www_authenticate {
-            Some(challenge) => www_authenticate::says(challenge, "use_dpop_nonce"),
+            Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
         };
         let may_help = head.status == 401

@@ -10,7 +10,7 @@ use crate::egress::policy::Allowed;
 #[cfg(feature = "extended")]
 use crate::egress::websocket::Handshake;
 #[cfg(feature = "extended")]
-use crate::oauth::dpop::{PublicKey, Unsigned};
+use crate::oauth::dpop::{PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
 use crate::vault::hints::Hint;
 use crate::vault::persistence::Loaded;
@@ -375,7 +375,7 @@ pub struct ApiRequest {
     pub searched: Vec<Secret>,
     /// What the header `DPoP` is to be made of (RFC 9449 7.1), each time that it is sent.
     #[cfg(feature = "extended")]
-    pub proof: Option<Unsigned>,
+    pub proof: Option<UnsignedProof>,
     /// What the page chose of Fetch's `RequestInit`, as JSON: `headers`, a list of pairs, to which
     /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
     pub init: String,

@@ -5,7 +5,9 @@ use crate::prelude::*;
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error, Result};
-use crate::oauth::authorization_request::{self, Begun, LIFETIME, LoginParams, Pending};
+use crate::oauth::authorization_request::{
+    self, AuthorizationRequest, LIFETIME, LoginParams, Pending,
+};
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 #[cfg(feature = "extended")]
@@ -48,7 +50,7 @@ pub(super) enum Stage {
     #[cfg(feature = "extended")]
     MakingKey(OpId),
     /// The provider gets the request before the page is told where to go.
-    Pushing(OpId, Box<Begun>),
+    Pushing(OpId, Box<AuthorizationRequest>),
     Storing {
         op: OpId,
         url: String,
@@ -187,7 +189,7 @@ impl Vault {
             login.key = key;
             return self.begin_device(login);
         }
-        let bound = |begun: Box<Begun>| match key {
+        let bound = |begun: Box<AuthorizationRequest>| match key {
             Some(key) => begun.bound_to(key),
             None => begun,
         };
@@ -224,10 +226,10 @@ impl Vault {
         self.decline(login.port, login.id, Code::Unsupported, why);
     }
 
-    fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<Begun>> {
+    fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
         let mut entropy = [0; authorization_request::ENTROPY];
         self.entropy.fill(&mut entropy);
-        let begun = authorization_request::begin(
+        let begun = authorization_request::build(
             &self.config,
             &self.config.redirect_uri,
             params,
@@ -241,8 +243,13 @@ impl Vault {
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
-    pub(super) fn begin_login(&mut self, mut login: Box<Login>, begun: Box<Begun>, url: String) {
-        let Begun { key, pending, .. } = *begun;
+    pub(super) fn begin_login(
+        &mut self,
+        mut login: Box<Login>,
+        begun: Box<AuthorizationRequest>,
+        url: String,
+    ) {
+        let AuthorizationRequest { key, pending, .. } = *begun;
         if login.params.popup {
             self.navigate(&login, &url);
             login.stage = Stage::AtProvider { key: key.clone() };

@@ -85,7 +85,7 @@ impl Vault {
     /// Returns true if a probe brought the provider's metadata, or keys.
     pub(super) fn is_reachable(&self, probe: &Outcome) -> bool {
         let members = self.config.metadata_members();
-        metadata::document(probe, "", "", "").is_ok_and(|text| {
+        metadata::read_document(probe, "", "", "").is_ok_and(|text| {
             Metadata::parse_with(members, text, &self.config.issuer).is_ok()
                 || HAS_METADATA && Jwks::parse(text).is_ok()
         })
@@ -106,7 +106,7 @@ impl Vault {
     pub(super) fn metadata_answered(&mut self, outcome: &Outcome) {
         let issuer = &self.config.issuer;
         if metadata::is_absent(outcome) {
-            let url = metadata::other_url(issuer, &self.provider.metadata_url);
+            let url = metadata::alternative_url(issuer, &self.provider.metadata_url);
             let was_first = url != metadata::discovery_url(issuer);
             self.provider.metadata_url = url;
             if was_first {
@@ -116,7 +116,7 @@ impl Vault {
         }
         let url = &self.provider.metadata_url;
         let members = self.config.metadata_members();
-        let metadata = metadata::document(outcome, msg!("discovery document"), url, SILENT)
+        let metadata = metadata::read_document(outcome, msg!("discovery document"), url, SILENT)
             .and_then(|text| Metadata::parse_with(members, text, issuer));
         match metadata {
             Ok(metadata) => {
@@ -140,7 +140,8 @@ impl Vault {
     pub(super) fn keys_answered(&mut self, outcome: &Outcome) {
         let metadata = self.provider.metadata.as_ref();
         let url = metadata.map_or("", |metadata| &metadata.jwks_uri);
-        let keys = metadata::document(outcome, msg!("key set"), url, SILENT).and_then(Jwks::parse);
+        let keys =
+            metadata::read_document(outcome, msg!("key set"), url, SILENT).and_then(Jwks::parse);
         let failure = match keys {
             Ok(keys) => {
                 self.provider.keys = Some(keys);

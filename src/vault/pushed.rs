@@ -6,15 +6,19 @@
 
 use crate::base::error::{Code, Error};
 use crate::config::Pushing;
-use crate::oauth::authorization_request::Begun;
-use crate::oauth::pushed_authorization::{self, Pushed};
+use crate::oauth::authorization_request::AuthorizationRequest;
+use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
 use crate::vault::login::{Login, Stage};
 use crate::vault::{OpId, Purpose, Vault};
 
 impl Vault {
     /// Pushes the request of a login, or begins the login without that.
-    pub(super) fn push_or_begin_login(&mut self, mut login: Box<Login>, begun: Box<Begun>) {
+    pub(super) fn push_or_begin_login(
+        &mut self,
+        mut login: Box<Login>,
+        begun: Box<AuthorizationRequest>,
+    ) {
         let Some(metadata) = &self.provider.metadata else {
             return;
         };
@@ -43,7 +47,7 @@ impl Vault {
     }
 
     /// A push, or the probe after one, has come to an end.
-    pub(super) fn login_pushed(&mut self, op: OpId, pushed: Pushed) {
+    pub(super) fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
         let is_it = |login: &Login| matches!(login.stage, Stage::Pushing(o, _) if o == op);
         let Some(mut login) = self.logins.take(is_it) else {
             return;
@@ -55,17 +59,21 @@ impl Vault {
         let is_required = metadata.require_pushed_authorization_requests;
         let is_optional = self.config.pushing == Pushing::Auto;
         let error = match pushed {
-            Pushed::Accepted(uri) => {
-                let url =
-                    pushed_authorization::address(&uri, metadata, &self.config.client_id, &begun);
+            PushOutcome::Accepted(uri) => {
+                let url = pushed_authorization::authorization_url(
+                    &uri,
+                    metadata,
+                    &self.config.client_id,
+                    &begun,
+                );
                 return self.begin_login(login, begun, url);
             }
-            Pushed::Unreadable(_) if is_optional => {
+            PushOutcome::Unreadable(_) if is_optional => {
                 // Either nothing can be reached, or this endpoint does not let this origin read its response.
                 login.stage = Stage::Pushing(self.send_probe(Purpose::ProbeForLogin), begun);
                 return self.logins.put(login);
             }
-            Pushed::Closed(error) if is_optional => {
+            PushOutcome::Unsupported(error) if is_optional => {
                 let code = if is_required {
                     Code::LoginFailed
                 } else {
@@ -86,7 +94,9 @@ impl Vault {
                 }
                 error
             }
-            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => error,
+            PushOutcome::Unsupported(error)
+            | PushOutcome::Unreadable(error)
+            | PushOutcome::Failed(error) => error,
         };
         self.post_error(login.port, login.id, &error);
     }

@@ -13,7 +13,7 @@ use crate::egress::policy::TokenSelector;
 use crate::oauth::id_token::{IdToken, Occasion, Rejected};
 #[cfg(feature = "extended")]
 use crate::oauth::provider_errors;
-use crate::oauth::refresh_policy::{self, Patience, Schedule, Verdict};
+use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
 use crate::session::EndReason;
@@ -255,7 +255,7 @@ impl Vault {
 
     pub(super) fn await_begun_refresh(&mut self) -> Result<(), Error> {
         self.begin_refresh();
-        let is_patient = self.renewal.schedule.patience(&self.now) == Patience::Wait;
+        let is_patient = self.renewal.schedule.should_wait(&self.now);
         if self.renewal.is_under_way() || is_patient {
             Ok(())
         } else {
@@ -278,7 +278,7 @@ impl Vault {
     }
 
     pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let verdict = refresh_policy::verdict(outcome, self.config.scheme());
+        let verdict = refresh_policy::classify(outcome, self.config.scheme());
         let requested = match self.renewal.stage {
             Stage::Sent(sent, requested) if sent == op => requested,
             _ => return self.orphan_answered(op, verdict),
@@ -289,7 +289,7 @@ impl Vault {
             self.end_without_key();
             return self.proceed();
         }
-        if !matches!(verdict, Verdict::Opaque) {
+        if !matches!(verdict, RefreshOutcome::Opaque) {
             self.renewal.probes = false;
             self.renewal.schedule.unreachable();
         }
@@ -298,11 +298,11 @@ impl Vault {
             return self.proceed();
         };
         match verdict {
-            Verdict::Renewed(tokens) => self.verify_renewed(tokens, requested),
-            Verdict::Ended => {
+            RefreshOutcome::Renewed(tokens) => self.verify_renewed(tokens, requested),
+            RefreshOutcome::Ended => {
                 #[cfg(feature = "extended")]
                 let reason = if self.config.tells_reasons {
-                    provider_errors::reason(outcome)
+                    provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
                 };
@@ -310,7 +310,7 @@ impl Vault {
                 let reason = EndReason::ProviderEnded;
                 self.end_session(reason);
             }
-            Verdict::InteractionRequired(code) => {
+            RefreshOutcome::InteractionRequired(code) => {
                 if let Some(session) = &mut self.session {
                     session.require_interaction();
                     #[cfg(feature = "extended")]
@@ -322,26 +322,26 @@ impl Vault {
                 self.broadcast_session();
                 self.give_up_calls(Waiters::All, &interaction_required());
             }
-            Verdict::Misconfigured(code) => {
+            RefreshOutcome::Misconfigured(code) => {
                 self.renewal.schedule.blocked(&self.now);
                 self.trace("refresh_failed", Some(&code));
                 let message = [msg!("the token endpoint answered "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
                 self.give_up_calls(Waiters::All, &error);
             }
-            Verdict::Wait(wait) => {
+            RefreshOutcome::Wait(wait) => {
                 self.renewal.schedule.told_to_wait(&self.now, wait);
                 self.refresh_postponed(msg!("the provider asks for patience"));
             }
-            Verdict::Transient(why) => self.transient(why),
-            Verdict::Unexplained(why) => {
+            RefreshOutcome::Transient(why) => self.transient(why),
+            RefreshOutcome::Unexplained(why) => {
                 let was_suspected = self.is_suspected();
                 let [jitter] = self.random();
                 self.renewal.schedule.refused(&self.now, jitter);
                 self.note_suspicion(was_suspected);
                 self.refresh_postponed(&why);
             }
-            Verdict::Opaque => {
+            RefreshOutcome::Opaque => {
                 self.transient(msg!("no response could be read"));
                 if !self.is_suspected() {
                     self.probe();
@@ -395,7 +395,7 @@ impl Vault {
 
     fn refresh_postponed(&mut self, why: &str) {
         self.trace("refresh_failed", Some(why));
-        if self.renewal.schedule.patience(&self.now) == Patience::GiveUp {
+        if !self.renewal.schedule.should_wait(&self.now) {
             let error = self.no_new_token();
             self.give_up_calls(Waiters::All, &error);
         }
@@ -587,12 +587,12 @@ impl Vault {
         }
     }
 
-    fn orphan_answered(&mut self, op: OpId, verdict: Verdict) {
+    fn orphan_answered(&mut self, op: OpId, verdict: RefreshOutcome) {
         let Some(i) = self.renewal.to_revoke.iter().position(|&o| o == op) else {
             return;
         };
         self.renewal.to_revoke.swap_remove(i);
-        if let Verdict::Renewed(tokens) = verdict {
+        if let RefreshOutcome::Renewed(tokens) = verdict {
             self.revoke_unused(&tokens);
         }
     }

@@ -8,7 +8,7 @@
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::egress::policy::TokenSelector;
-use crate::oauth::refresh_policy::Verdict;
+use crate::oauth::refresh_policy::RefreshOutcome;
 use crate::prelude::*;
 use crate::vault::Vault;
 use crate::vault::api_calls::{Call, Stage, Waiters};
@@ -74,16 +74,16 @@ impl Vault {
 
     /// What the provider says of a token for a target concerns that alone, unless it is that the session is over or
     /// that it may work later. Gives back what concerns the session.
-    pub(super) fn refusal_of_target(&mut self, verdict: Verdict) -> Option<Verdict> {
+    pub(super) fn refusal_of_target(&mut self, verdict: RefreshOutcome) -> Option<RefreshOutcome> {
         let Some(target) = self.renewal.target else {
             return Some(verdict);
         };
         let mut is_unexplained = false;
         let (code, because) = match verdict {
-            Verdict::InteractionRequired(because) => (Code::InteractionRequired, because),
-            Verdict::Misconfigured(because) => (Code::ClientRejected, because),
+            RefreshOutcome::InteractionRequired(because) => (Code::InteractionRequired, because),
+            RefreshOutcome::Misconfigured(because) => (Code::ClientRejected, because),
             // The refusal may concern the session as well. A refresh for the session's own token will show that.
-            Verdict::Unexplained(because) => {
+            RefreshOutcome::Unexplained(because) => {
                 is_unexplained = true;
                 (Code::ClientRejected, because)
             }

@@ -4,9 +4,11 @@
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
 use strongroom::base::http::HttpReply;
-use strongroom::oauth::token_endpoint::{self, Answer, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme};
+use strongroom::oauth::token_endpoint::{
+    self, DEFAULT_LIFETIME, MAX_LIFETIME, Scheme, TokenResponse,
+};
 
-fn answer(status: u16, content_type: &str, body: &str) -> Answer {
+fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
     let reply = HttpReply {
         status,
         content_type: Some(content_type.to_owned()),
@@ -19,7 +21,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> Answer {
 }
 
 /// The usual answer with one member in place of the usual one, or beside them.
-fn issued(name: &str, value: &str) -> Answer {
+fn issued(name: &str, value: &str) -> TokenResponse {
     let usual = [("access_token", r#""at""#), ("token_type", r#""Bearer""#)];
     let others = usual.into_iter().filter(|(usual, _)| *usual != name);
     let changed = Some((name, value)).filter(|(_, value)| !value.is_empty());
@@ -33,13 +35,16 @@ fn issued(name: &str, value: &str) -> Answer {
 }
 
 #[track_caller]
-fn assert_useless(answer: &Answer, what: &str) {
-    assert!(matches!(answer, Answer::Unusable(_)), "{what}: {answer:?}");
+fn assert_useless(answer: &TokenResponse, what: &str) {
+    assert!(
+        matches!(answer, TokenResponse::Unusable(_)),
+        "{what}: {answer:?}"
+    );
 }
 
 #[test]
 fn a_control_the_usual_answer_is_accepted() {
-    assert!(matches!(issued("x", "1"), Answer::Tokens(_)));
+    assert!(matches!(issued("x", "1"), TokenResponse::Tokens(_)));
 }
 
 #[test]
@@ -59,7 +64,7 @@ fn a_type_of_token_that_nobody_asked_for_is_refused() {
     }
     for token_type in ["\"bearer\"", "\"BEARER\""] {
         assert!(
-            matches!(issued("token_type", token_type), Answer::Tokens(_)),
+            matches!(issued("token_type", token_type), TokenResponse::Tokens(_)),
             "{token_type}"
         );
     }
@@ -68,7 +73,7 @@ fn a_type_of_token_that_nobody_asked_for_is_refused() {
 #[test]
 fn a_lifetime_is_believed_within_bounds() {
     let lifetime = |value: &str| match issued("expires_in", value) {
-        Answer::Tokens(tokens) => Some(tokens.expires_in),
+        TokenResponse::Tokens(tokens) => Some(tokens.expires_in),
         _ => None,
     };
     for (value, expected) in [
@@ -117,7 +122,7 @@ fn a_token_is_of_characters_that_can_be_sent() {
 
 #[test]
 fn what_is_left_out_is_told_from_what_is_empty() {
-    let Answer::Tokens(tokens) = issued("scope", "\"openid\"") else {
+    let TokenResponse::Tokens(tokens) = issued("scope", "\"openid\"") else {
         panic!("refused");
     };
     assert_eq!(tokens.scope.as_deref(), Some("openid"));
@@ -163,7 +168,7 @@ fn nothing_is_kept_of_what_is_no_answer() {
     }
     assert!(matches!(
         answer(200, "application/json;charset=UTF-8", good),
-        Answer::Tokens(_)
+        TokenResponse::Tokens(_)
     ));
 }
 

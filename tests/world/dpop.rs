@@ -6,7 +6,7 @@ use std::rc::Rc;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use strongroom::codec::base64url;
-use strongroom::oauth::dpop::{PublicKey, Unsigned};
+use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
 use strongroom::oauth::pkce;
 
 pub(crate) use super::proof::{Proof, read};
@@ -55,7 +55,7 @@ impl Keys {
     }
 
     /// The proof, if its key is here.
-    pub(crate) fn sign(&self, proof: &Unsigned) -> Option<String> {
+    pub(crate) fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
         let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
         Some(

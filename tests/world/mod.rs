@@ -31,7 +31,7 @@ use strongroom::base::clock::{Instant, Millis, UnixMillis};
 use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::codec::json::{Object, Value};
 use strongroom::config::Config;
-use strongroom::oauth::dpop::Unsigned;
+use strongroom::oauth::dpop::UnsignedProof;
 use strongroom::vault::{
     ApiRequest, Body, CallId, Hint, Input, Loaded, News, OpId, Output, PortId, Taken, Vault,
 };
@@ -1479,7 +1479,7 @@ impl World {
     }
 
     /// Where tokens are bound to keys: a request with or for this family's has a proof by its key.
-    fn check_proof(&self, authorization: &str, key: Option<&str>, proof: Option<&Unsigned>) {
+    fn check_proof(&self, authorization: &str, key: Option<&str>, proof: Option<&UnsignedProof>) {
         if !self.is_bound || self.provider.ignores_dpop {
             return;
         }
@@ -1492,7 +1492,7 @@ impl World {
     }
 
     /// Signs a proof, as the host does; nobody else may ever see it.
-    fn sign(&mut self, proof: Option<&Unsigned>) -> Option<String> {
+    fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
         let proof = self.keys[self.turn].sign(proof?)?;
         self.witness.secret(&proof);
         Some(proof)

@@ -19,7 +19,7 @@ use crate::edge::request::Visit;
 use crate::edge::response;
 use crate::edge::session::cookies::Found;
 use crate::edge::session::{SID, Session};
-use crate::oauth::authorization_request::{self, Answer, Pending};
+use crate::oauth::authorization_request::{self, AuthorizationResponse, Pending};
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint;
 use crate::session::EndReason;
@@ -40,7 +40,8 @@ impl Visit {
             return go_on("Signing you in", &[path, joint, AGAIN].concat());
         }
         let flow = &self.task.config().flow;
-        let answer = match Answer::parse(flow, &self.redirect_uri(), self.url.href()) {
+        let answer = match AuthorizationResponse::parse(flow, &self.redirect_uri(), self.url.href())
+        {
             Ok(answer) => answer,
             Err(error) => return self.login_failed(&error, None),
         };
@@ -60,7 +61,7 @@ impl Visit {
 
     async fn finish_login(
         &self,
-        answer: Answer,
+        answer: AuthorizationResponse,
         pending: &Pending,
         key: Option<Secret>,
     ) -> Result<Respond> {
@@ -90,7 +91,7 @@ impl Visit {
                 msg!("the token endpoint did not answer"),
             ));
         };
-        let tokens = token_endpoint::exchanged(reply, task.config().scheme())?;
+        let tokens = token_endpoint::read_code_exchange(reply, task.config().scheme())?;
         let occasion = Occasion::CodeExchange {
             nonce: &pending.nonce,
             max_age_seconds: pending.max_age,
@@ -139,7 +140,7 @@ impl Visit {
     /// The login that this is the answer to, and the key for its tokens.
     async fn pending(
         &self,
-        answer: &Answer,
+        answer: &AuthorizationResponse,
         found: Found,
     ) -> Result<(Box<Pending>, Option<Secret>)> {
         let unknown = || {

@@ -18,8 +18,8 @@ use crate::edge::proxy::dpop::Pair;
 use crate::edge::request::Visit;
 use crate::edge::response;
 use crate::edge::session::cookies::{Found, fits};
-use crate::oauth::authorization_request::{self, Begun, LoginParams, Pending};
-use crate::oauth::pushed_authorization::{self, Pushed};
+use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
+use crate::oauth::pushed_authorization::{self, PushOutcome};
 
 /// Logins that one browser may have under way.
 const MOST: usize = 5;
@@ -61,7 +61,7 @@ impl Visit {
         let entropy = task.isolate().random();
         let flow = &task.config().flow;
         let now = task.now().wall;
-        let mut begun = authorization_request::begin(flow, &redirect_uri, &params, &entropy, now)?;
+        let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
         let pair = task.new_pair().await?;
         if let Some(pair) = &pair {
             begun = begun.bound_to(pair.public.clone());
@@ -119,7 +119,7 @@ impl Visit {
 
     async fn push(
         &self,
-        begun: &Begun,
+        begun: &AuthorizationRequest,
         metadata: &crate::oauth::metadata::Metadata,
     ) -> Result<String> {
         let Some(endpoint) = &metadata.pushed_authorization_request_endpoint else {
@@ -133,13 +133,15 @@ impl Visit {
             .send_as_client(pushed_authorization::request(endpoint, begun), None)
             .await;
         match pushed_authorization::read(&outcome) {
-            Pushed::Accepted(uri) => {
+            PushOutcome::Accepted(uri) => {
                 let client_id = &self.task.config().client.id;
-                Ok(pushed_authorization::address(
+                Ok(pushed_authorization::authorization_url(
                     &uri, metadata, client_id, begun,
                 ))
             }
-            Pushed::Closed(error) | Pushed::Unreadable(error) | Pushed::Failed(error) => Err(error),
+            PushOutcome::Unsupported(error)
+            | PushOutcome::Unreadable(error)
+            | PushOutcome::Failed(error) => Err(error),
         }
     }
 

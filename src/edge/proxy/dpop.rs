@@ -14,9 +14,9 @@ use crate::codec::json::{Value, Writer};
 use crate::codec::url::Url;
 use crate::edge::io::{Effect, Head, Reply};
 use crate::edge::task::Task;
-use crate::oauth::dpop::{self, Nonces, PublicKey, Unsigned, Use};
+use crate::oauth::dpop::{self, Nonces, ProofParams, PublicKey, UnsignedProof};
 use crate::oauth::jwks::Algorithm;
-use crate::oauth::token_endpoint::{self, Answer, Scheme};
+use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 
 /// Which servers a nonce is from: those of the provider and those of upstreams are kept apart, since they may be on one
@@ -61,7 +61,7 @@ impl Pair {
 /// Whether an upstream asks for another nonce (RFC 9449 9).
 pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
     let challenge = head.challenge.as_deref().unwrap_or_default();
-    head.status == 401 && www_authenticate::says(challenge, "use_dpop_nonce")
+    head.status == 401 && www_authenticate::has_error(challenge, "use_dpop_nonce")
 }
 
 impl Task {
@@ -99,7 +99,7 @@ impl Task {
             // As the provider's server reads it: metadata may write it in another way.
             let url = Url::parse(&request.url);
             let url = url.as_ref().map_or(&*request.url, Url::href);
-            let nonce = nonces.borrow().of(url).map(ToOwned::to_owned);
+            let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
             let proof = self.prove(key, "POST", url, None, nonce.as_deref()).await;
             let Some(proof) = proof else {
                 return Outcome::Failed;
@@ -108,12 +108,12 @@ impl Task {
             let Outcome::Reply(reply) = &outcome else {
                 return outcome;
             };
-            nonces.borrow_mut().note(url, reply.dpop_nonce.as_deref());
+            nonces.borrow_mut().record(url, reply.dpop_nonce.as_deref());
             let is_asked = matches!(
                 token_endpoint::read(reply, Scheme::Dpop),
-                Answer::Refused(code) if code == "use_dpop_nonce"
+                TokenResponse::Refused(code) if code == "use_dpop_nonce"
             );
-            let is_new = nonces.borrow().of(url) != nonce.as_deref();
+            let is_new = nonces.borrow().get(url) != nonce.as_deref();
             if was_repeated || !is_asked || !is_new {
                 return outcome;
             }
@@ -129,7 +129,7 @@ impl Task {
         access_token: &Secret,
     ) -> Option<(Secret, Option<String>)> {
         let nonces = &self.isolate().nonces.upstreams;
-        let nonce = nonces.borrow().of(url).map(ToOwned::to_owned);
+        let nonce = nonces.borrow().get(url).map(ToOwned::to_owned);
         let proof = self
             .prove(key, method, url, Some(access_token), nonce.as_deref())
             .await?;
@@ -139,8 +139,8 @@ impl Task {
     /// Takes note of the nonce in an upstream's answer. Whether it is another than this one.
     pub(in crate::edge) fn note_nonce(&self, url: &str, head: &Head, sent: Option<&str>) -> bool {
         let mut nonces = self.isolate().nonces.upstreams.borrow_mut();
-        nonces.note(url, head.dpop_nonce.as_deref());
-        nonces.of(url).is_some_and(|nonce| Some(nonce) != sent)
+        nonces.record(url, head.dpop_nonce.as_deref());
+        nonces.get(url).is_some_and(|nonce| Some(nonce) != sent)
     }
 
     async fn prove(
@@ -153,7 +153,7 @@ impl Task {
     ) -> Option<Secret> {
         let proof = match Pair::from_jwk(key.expose()) {
             Some(pair) => {
-                let purpose = Use {
+                let purpose = ProofParams {
                     method,
                     url,
                     access_token,
@@ -161,7 +161,7 @@ impl Task {
                     issued_at: self.now().wall / 1000,
                     jti: self.isolate().random::<{ dpop::JTI }>(),
                 };
-                let unsigned = Unsigned::new(&pair.public, &purpose);
+                let unsigned = UnsignedProof::new(&pair.public, &purpose);
                 let effect = Effect::Sign {
                     algorithm: Algorithm::Es256,
                     jwk: pair.private,

@@ -5,7 +5,7 @@ use super::assert_presentable;
 use std::sync::LazyLock;
 use strongroom::codec::base64url;
 use strongroom::config::Config;
-use strongroom::oauth::authorization_request::{Answer, Pending};
+use strongroom::oauth::authorization_request::{AuthorizationResponse, Pending};
 use strongroom::oauth::pkce;
 use strongroom::{Code, Secret};
 
@@ -46,7 +46,7 @@ pub fn check(input: &[u8]) {
             .iter()
             .any(|code| code.len() > 30 && message.contains(code))
     };
-    let answer = match Answer::parse(config(), &config().redirect_uri, text) {
+    let answer = match AuthorizationResponse::parse(config(), &config().redirect_uri, text) {
         Ok(answer) => answer,
         Err(error) => {
             let is_of_provider = all("state").is_empty() && all("error").len() == 1;

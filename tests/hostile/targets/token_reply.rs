@@ -4,8 +4,10 @@
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
 use strongroom::base::http::{HttpReply, Outcome};
-use strongroom::oauth::refresh_policy::{Verdict, verdict};
-use strongroom::oauth::token_endpoint::{self, Answer, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenSet};
+use strongroom::oauth::refresh_policy::{RefreshOutcome, classify};
+use strongroom::oauth::token_endpoint::{
+    self, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenResponse, TokenSet,
+};
 
 /// A first line with the status, `Retry-After` if there is a second word, and the `Content-Type`; then
 /// the body.
@@ -39,14 +41,14 @@ pub fn check(input: &[u8]) {
     let other = serde_json::from_str::<serde_json::Value>(body).ok();
     let error = other.as_ref().and_then(|o| o.get("error")?.as_str());
     let answer = token_endpoint::read(&reply, Scheme::Bearer);
-    if let (Answer::Tokens(_), Answer::Tokens(_)) =
+    if let (TokenResponse::Tokens(_), TokenResponse::Tokens(_)) =
         (&answer, token_endpoint::read(&reply, Scheme::Dpop))
     {
         panic!("tokens that anybody may use are bound to a key");
     }
     let shown = format!("{answer:?}");
     match &answer {
-        Answer::Tokens(tokens) => {
+        TokenResponse::Tokens(tokens) => {
             assert!(status == 200 && is_json);
             are_sound(tokens, other.as_ref());
             let token = tokens.access_token.expose();
@@ -54,19 +56,19 @@ pub fn check(input: &[u8]) {
             let scope = tokens.scope.as_deref().unwrap_or_default();
             assert!(token.len() < 12 || scope.contains(token) || !shown.contains(token));
         }
-        Answer::Refused(code) => {
+        TokenResponse::Refused(code) => {
             assert!((400..500).contains(&status) && is_json);
             assert_eq!(Some(code.as_str()), error);
             assert!(code.len() <= 40 && code.bytes().all(|b| b == b'_' || b.is_ascii_lowercase()));
         }
-        Answer::Wait(after) => {
+        TokenResponse::Wait(after) => {
             assert!(status == 429 || (status == 503 && after.is_some()));
         }
-        Answer::ServerFault => assert!(status == 408 || (500..600).contains(&status)),
-        Answer::Unusable(why) => assert!(why.len() < 100),
+        TokenResponse::ServerError => assert!(status == 408 || (500..600).contains(&status)),
+        TokenResponse::Unusable(why) => assert!(why.len() < 100),
     }
-    let verdict = verdict(&Outcome::from(reply), Scheme::Bearer);
-    let is_end = matches!(verdict, Verdict::Ended);
+    let verdict = classify(&Outcome::from(reply), Scheme::Bearer);
+    let is_end = matches!(verdict, RefreshOutcome::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");
     // A body that the other reader cannot hold, or of which it overlooks what is refused here, is no verdict.
