@@ -100,10 +100,13 @@ await new Promise((resolve) => (new BroadcastChannel('go').onmessage = resolve))
 vault(${JSON.stringify(app.config)})`)
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)
-  const failed = await page.evaluate((address) => {
+  // The patient attempt loads the frame, so the short one spends all its time on the worker.
+  await page.evaluate((address) => {
     globalThis.patient = connectFrame(address, { timeout: 30 })
-    return settle(connectFrame(address, { timeout: 0.5 }))
   }, frame)
+  await page.waitForFunction(() => document.querySelector('iframe'))
+  await vaultIn(page).waitForLoadState()
+  const failed = await page.evaluate((address) => settle(connectFrame(address, { timeout: 0.5 })), frame)
   assert.equal(failed.error.code, 'worker_timeout')
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
   // Until it is heard: the worker may still be on its way.
