@@ -1,6 +1,6 @@
-//! What every other module builds on: time, errors, secrets, strings, digests and the allocator.
+//! The foundation of all other modules: time, errors, secrets, strings, digests and the allocator.
 
-// First, because the others use its macros.
+// This module is first because the others use its macros.
 #[macro_use]
 pub(crate) mod messages;
 

@@ -1,13 +1,13 @@
-//! What JavaScript sees of the core. What the core sees of JavaScript is in `web/js.rs`.
+//! The JavaScript interface of the core. The interface to the platform is in `src/browser/platform.rs`.
 //!
-//! It translates and decides nothing. Errors cross as objects with `code` and `message`.
+//! Bindings convert values and decide nothing. Errors become objects with `code` and `message`.
 //!
-//! Each of these is built as a module of its own, with the Cargo feature of its name: who uses the
-//! one does not download the other.
+//! Each child is built as a wasm module of its own, with the Cargo feature of its name.
 
 #[cfg(feature = "core")]
 pub mod core;
 #[cfg(feature = "edge")]
 pub mod edge;
+mod no_std;
 #[cfg(feature = "vault")]
 pub mod vault;

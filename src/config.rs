@@ -732,7 +732,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_bound_to_a_key_where_that_is_asked_for() {
+    fn dpop_option_binds_tokens_to_a_key() {
         assert!(!configured("{}").unwrap().dpop);
         assert_eq!(configured("{}").unwrap().scheme(), Scheme::Bearer);
         let bound = configured(r#"{"dpop":true}"#).unwrap();
@@ -772,7 +772,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_configuration_gets_the_documented_defaults() {
+    fn minimal_configuration_has_documented_defaults() {
         let config = configured("{}").unwrap();
         assert_eq!(
             config.redirect_uri.href(),
@@ -823,7 +823,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_value_is_named_with_the_reason() {
+    fn invalid_values_are_named_with_reason() {
         let table = [
             (r#"{"issuer": null}"#, "`issuer` is missing"),
             (r#"{"issuer": 7}"#, "`issuer` is 7"),
@@ -1026,7 +1026,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_larger_module_can_do_may_be_switched_off_in_both() {
+    fn extended_switches_may_be_false_everywhere() {
         let config = configured(
             r#"{"deviceFlow":false,"dpop":false,"inspect":false,"par":false,"reasons":false,
                 "apis":[{"url":"https://a.test/","cache":false,"stepUp":false}]}"#,
@@ -1035,7 +1035,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_secret_is_refused_without_being_repeated() {
+    fn client_secret_is_refused_without_repeating_it() {
         let error = configured(r#"{"clientSecret": "s3cr3t-value"}"#).unwrap_err();
         assert!(error.message().contains("public client"));
         assert!(!error.to_string().contains("s3cr3t-value"));
@@ -1052,7 +1052,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_of_moderate_size_is_refused() {
+    fn rejects_oversized_or_non_object_configuration() {
         for json in ["", "[]", "null", "{", &"[".repeat(70_000)] {
             let error = Config::parse(json, BASE).unwrap_err();
             assert_eq!(error.code(), Code::ConfigInvalid);

@@ -27,8 +27,8 @@
 //!
 //! struct Zeros; // A host uses the platform's random numbers.
 //! impl Entropy for Zeros {
-//!     fn fill(&mut self, octets: &mut [u8]) {
-//!         octets.fill(0);
+//!     fn fill(&mut self, bytes: &mut [u8]) {
+//!         bytes.fill(0);
 //!     }
 //! }
 //!
@@ -123,8 +123,6 @@ pub mod vault;
 pub mod bindings;
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
-#[cfg(target_arch = "wasm32")]
-mod wasm;
 
 pub use base::error::{Code, Error, Result};
 pub use base::secret::Secret;

@@ -1,5 +1,5 @@
-//! What `alloc` has that the standard prelude would bring: the wasm build is `no_std`, because the
-//! standard library's panic messages alone cost kilobytes there.
+//! The items of `alloc` that the standard prelude would import. The wasm build is `no_std`, because the panic messages of
+//! the standard library alone take kilobytes.
 
 pub(crate) use alloc::borrow::ToOwned;
 pub(crate) use alloc::boxed::Box;

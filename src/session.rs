@@ -728,7 +728,7 @@ impl Session {
     }
 
     fn scopes(&self) -> String {
-        json::texts(scope_tokens(
+        json::string_array(scope_tokens(
             self.tokens.scope.as_deref().unwrap_or_default(),
         ))
     }
@@ -825,7 +825,7 @@ mod tests {
     }
 
     #[test]
-    fn activity_counts_where_another_vault_kept_it_later() {
+    fn later_activity_of_another_vault_counts() {
         for (touches, ago, idle_after, touches_after) in [
             ("6", "60000", 60, 6),
             // Kept before: the clock was set back since.
@@ -866,7 +866,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_moments_the_successor_takes_those_of_this_vault() {
+    fn successor_prefers_this_vaults_equal_moments() {
         let mut theirs = session(&[]);
         let mut ours = session(&[]);
         // The wall clocks agree, and the other worker's monotonic clock has begun later.
@@ -987,7 +987,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_pages_see() {
+    fn page_sees_documented_times() {
         let config = config();
         let mut session = session(&[]);
         let view = Value::parse(&session.view(&config, None, false)).unwrap();
@@ -1010,7 +1010,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_the_login_stay_where_a_refresh_leaves_them_out() {
+    fn login_claims_survive_a_refresh_without_them() {
         let latest = format!("{:?}", id_token(r#"{"sub":"joe","email":"j@x.test"}"#));
         let session = session(&[("latest_id_token", &latest)]);
         assert_eq!(
@@ -1029,7 +1029,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_beginning_is_one_that_is_less_long_ago() {
+    fn began_after_compares_elapsed_time() {
         let session = session(&[]);
         let beginning = *session.beginning();
         assert!(!session.began_after(&beginning, &at(0)));

@@ -24,7 +24,7 @@ fn rows() -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn every_code_is_listed_once_with_its_advice_and_in_order() {
+fn every_code_is_documented_in_order() {
     let listed = rows();
     let codes: Vec<_> = Code::ALL
         .iter()
@@ -34,7 +34,7 @@ fn every_code_is_listed_once_with_its_advice_and_in_order() {
 }
 
 #[test]
-fn every_reason_for_an_end_is_listed() {
+fn every_end_reason_is_documented() {
     use strongroom::session::EndReason as R;
     for reason in [
         R::LoggedOut,

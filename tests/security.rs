@@ -155,14 +155,14 @@ fn is_carried(claim: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_is_named_is_there() {
+fn every_named_test_exists() {
     let document = document();
     assert_eq!(missing(&document), []);
     assert!(named(&document).len() > 150);
 }
 
 #[test]
-fn every_rule_of_the_specifications_has_a_test_or_a_reason() {
+fn every_conformance_row_has_test_or_reason() {
     let document = conformance();
     assert_eq!(missing(&document), []);
     let claims = claims(&document);
@@ -190,7 +190,7 @@ fn secrets_are_compared_by_one_function() {
 }
 
 #[test]
-fn every_claim_names_a_test_or_says_that_it_is_not_covered() {
+fn every_claim_names_a_test_or_gap() {
     let document = document();
     let (claims_part, _) = document.split_once("## Not covered at all").unwrap();
     let claims = claims(claims_part);
@@ -200,7 +200,7 @@ fn every_claim_names_a_test_or_says_that_it_is_not_covered() {
 }
 
 #[test]
-fn no_absolute_word_stands_without_a_test() {
+fn absolute_claims_have_a_test() {
     let document = document();
     let without = |line: &&str| named(line).is_empty() && !line.contains("ot covered");
     let absolute = |line: &&str| {
@@ -214,7 +214,7 @@ fn no_absolute_word_stands_without_a_test() {
 }
 
 #[test]
-fn a_control_what_is_missing_is_found_missing() {
+fn control_missing_tests_are_detected() {
     let rust = "#[test]\nfn there() {}\n\nfn helper() {}\n    jwt: MUTATIONS,\n";
     assert!(has_test("a.rs", rust, "there"));
     assert!(has_test("a.rs", rust, "jwt"));

@@ -95,7 +95,7 @@ fn every_file_names_its_source() {
 }
 
 #[test]
-fn rfc_7515_signed_examples_verify_and_nothing_near_them_does() {
+fn rfc_7515_examples_verify_and_variants_do_not() {
     for name in ["A.2", "A.3"] {
         let example = example(RFC_7515, name);
         let jws = example.str("jws").unwrap();
@@ -119,7 +119,7 @@ fn rfc_7515_signed_examples_verify_and_nothing_near_them_does() {
 }
 
 #[test]
-fn rfc_7515_examples_end_when_their_exp_says() {
+fn rfc_7515_examples_expire_at_exp() {
     for name in ["A.1", "A.2", "A.3"] {
         let example = example(RFC_7515, name);
         let jws = example.str("jws").unwrap();
@@ -130,14 +130,14 @@ fn rfc_7515_examples_end_when_their_exp_says() {
 }
 
 #[test]
-fn rfc_7515_hmac_example_is_no_id_token() {
+fn rfc_7515_hmac_example_is_rejected() {
     let example = example(RFC_7515, "A.1");
     let error = Unverified::parse(example.str("jws").unwrap(), &Algorithm::ALL).unwrap_err();
     assert_eq!(error.code(), Code::IdTokenInvalid);
 }
 
 #[test]
-fn rfc_7519_example_is_read_and_the_unsecured_one_is_not() {
+fn rfc_7519_unsecured_example_is_rejected() {
     let examples = object(RFC_7519);
     let claims = Jwt::parse(examples.str("3.1").unwrap()).unwrap();
     let is_root = claims.claims().get("http://example.com/is_root").unwrap();
@@ -165,7 +165,7 @@ fn rfc_7638_thumbprints() {
 }
 
 #[test]
-fn rfc_8037_signature_is_by_the_key_that_is_selected_though_its_payload_is_no_token() {
+fn rfc_8037_signature_verifies_with_selected_key() {
     let example = object(RFC_8037);
     let jws = example.str("jws").unwrap();
     assert_eq!(Jwt::parse(jws).unwrap_err(), Malformed::NotJsonObject);
@@ -180,18 +180,18 @@ fn rfc_8037_signature_is_by_the_key_that_is_selected_though_its_payload_is_no_to
 #[test]
 fn rfc_7636_appendix_b() {
     let example = object(RFC_7636);
-    let octets = example.get("octets").unwrap().as_array().unwrap();
-    let octets: Vec<u8> = octets
+    let bytes = example.get("octets").unwrap().as_array().unwrap();
+    let bytes: Vec<u8> = bytes
         .iter()
-        .map(|octet| octet.as_u64().unwrap().try_into().unwrap())
+        .map(|byte| byte.as_u64().unwrap().try_into().unwrap())
         .collect();
-    let pkce = Pkce::from_entropy(octets.try_into().unwrap());
+    let pkce = Pkce::from_entropy(bytes.try_into().unwrap());
     assert_eq!(Some(pkce.verifier.expose()), example.str("code_verifier"));
     assert_eq!(Some(pkce.challenge.as_str()), example.str("code_challenge"));
 }
 
 #[test]
-fn rfc_9449_proofs_verify_but_are_no_id_tokens() {
+fn rfc_9449_proofs_are_not_accepted_as_id_tokens() {
     let example = object(RFC_9449);
     let keys = key_set(example.get("jwk").unwrap().as_object().unwrap());
     let key = keys.select(Algorithm::Es256, None).unwrap().public_json();
@@ -205,7 +205,7 @@ fn rfc_9449_proofs_verify_but_are_no_id_tokens() {
 }
 
 #[test]
-fn rfc_9449_hash_of_the_access_token() {
+fn rfc_9449_access_token_hash() {
     let example = object(RFC_9449);
     let token = example.str("opaque_access_token").unwrap();
     let hash = base64url::encode(&pkce::sha256(token.as_bytes()));
@@ -218,14 +218,14 @@ fn rfc_9449_hash_of_the_access_token() {
 }
 
 #[test]
-fn rfc_9449_thumbprint_of_the_key() {
+fn rfc_9449_key_thumbprint() {
     let example = object(RFC_9449);
     let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap());
     assert_eq!(Some(key.unwrap().thumbprint()), example.str("jkt"));
 }
 
 #[test]
-fn rfc_9449_proof_for_a_protected_resource_has_the_tokens_hash() {
+fn rfc_9449_resource_proof_contains_token_hash() {
     let example = object(RFC_9449);
     let key = PublicKey::from_jwk(example.get("jwk").unwrap().as_object().unwrap()).unwrap();
     let access_token = Secret::from(example.str("opaque_access_token").unwrap());
@@ -243,7 +243,7 @@ fn rfc_9449_proof_for_a_protected_resource_has_the_tokens_hash() {
 }
 
 #[test]
-fn rfc_9449_nonces_are_nonces() {
+fn rfc_9449_nonces_are_accepted() {
     let example = object(RFC_9449);
     for nonce in example.get("nonces").unwrap().as_array().unwrap() {
         assert!(dpop::is_nonce(nonce.as_str().unwrap()));
@@ -251,7 +251,7 @@ fn rfc_9449_nonces_are_nonces() {
 }
 
 #[test]
-fn rfc_9449_access_token_is_in_its_time_from_nbf_to_exp() {
+fn rfc_9449_access_token_is_valid_nbf_to_exp() {
     let example = object(RFC_9449);
     let token = example.str("access_token").unwrap();
     assert_eq!(

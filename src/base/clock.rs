@@ -1,9 +1,8 @@
 //! Time is an input: the core never reads a clock.
 //!
-//! Every input carries an [`Instant`], read from two clocks at once. The monotonic clock cannot be set by
-//! the user but may stand still while the device sleeps; the wall clock goes on through sleep but
-//! may be set. What has passed since an [`Instant`] is therefore the *larger* of the two readings:
-//! a token is never taken for younger than it is.
+//! Every input carries an [`Instant`], read from two clocks at once. The monotonic clock cannot be set by the user, but
+//! it may stand still while the device sleeps. The wall clock goes on through sleep, but it may be set. The time since an
+//! [`Instant`] is therefore the *larger* of the two differences, so a token never seems younger than it is.
 
 use core::ops::Add;
 use core::time::Duration;
@@ -11,31 +10,31 @@ use core::time::Duration;
 /// Milliseconds since the Unix epoch, by the device's wall clock.
 pub type UnixMillis = u64;
 
-/// A span of time in whole milliseconds. [`Duration`] counts seconds and nanoseconds apart, which is
-/// three times the code wherever two are compared or added.
+/// A span of time in whole milliseconds. [`Duration`] has separate seconds and nanoseconds, so each comparison and
+/// addition would take three times the code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// No time at all.
+    /// Zero milliseconds.
     pub const ZERO: Self = Self(0);
 
     /// The longest span.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// So many seconds.
+    /// A span of whole seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// The whole seconds in it.
+    /// The number of whole seconds.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// What is left when `other` is taken away: nothing, if that is more.
+    /// Subtracts `other`, and returns zero if `other` is larger.
     #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -62,17 +61,17 @@ impl From<Millis> for Duration {
     }
 }
 
-/// A moment: both clocks, read at once by the host.
+/// A point in time: both clocks, read at once by the host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Instant {
-    /// Time since some fixed moment in the life of the host, such as `performance.now()`.
+    /// The time since a fixed point in the lifetime of the host, such as `performance.now()`.
     pub monotonic: Millis,
-    /// `Date.now()`.
+    /// The value of `Date.now()`.
     pub wall: UnixMillis,
 }
 
 impl Instant {
-    /// What has passed since this moment: the larger of what the two clocks say.
+    /// The time since this instant: the larger of the two clocks' differences.
     #[must_use]
     pub fn elapsed(&self, now: &Self) -> Millis {
         let monotonic = now.monotonic.saturating_sub(self.monotonic);
@@ -93,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn sleep_that_only_the_wall_clock_saw_counts() {
+    fn sleep_counts_by_the_wall_clock() {
         let start = at(10, 1_000);
         assert_eq!(start.elapsed(&at(11, 4_600)), Millis::from_secs(3_600));
     }
 
     #[test]
-    fn a_wall_clock_set_back_does_not_make_time_run_backwards() {
+    fn setting_the_wall_clock_back_is_ignored() {
         let start = at(10, 1_000);
         assert_eq!(start.elapsed(&at(70, 400)), Millis::from_secs(60));
     }

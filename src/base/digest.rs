@@ -1,7 +1,7 @@
 //! Digests of short messages (FIPS 180-4).
 //!
-//! The compression functions are `sha2`'s. What that crate has for messages that come in pieces is left out, since every
-//! message here is short and whole.
+//! The compression functions are those of the `sha2` crate. Its support for messages in pieces is left out, since each
+//! message here is short and complete.
 
 use crate::base::secret;
 use crate::prelude::*;
@@ -72,7 +72,7 @@ pub(crate) fn sha512(bytes: &[u8]) -> Vec<u8> {
     )
 }
 
-/// All of the state in which SHA-384 and SHA-512 end that begin in `state`.
+/// The final state of SHA-384 or SHA-512, which differ in their initial `state`.
 #[cfg(feature = "extended")]
 fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     let mut padded = padded(bytes, 128);
@@ -81,8 +81,8 @@ fn compressed(bytes: &[u8], mut state: [u64; 8]) -> Vec<u8> {
     state.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
-/// The message up to the end of a block of `block` bytes: with a one bit, zeros, and the length in bits, for which there
-/// is an eighth of a block (5.1).
+/// Pads the message to whole blocks of `block` bytes: a one bit, zeros, and the length in bits in an eighth of a block
+/// (5.1).
 fn padded(bytes: &[u8], block: usize) -> Vec<u8> {
     let end = (bytes.len() + block / 8) / block * block + block;
     let mut padded = Vec::with_capacity(end);
@@ -99,7 +99,7 @@ mod tests {
     use ring::digest::{SHA256, SHA384, SHA512, digest};
 
     #[test]
-    fn digests_equal_those_of_another_implementation() {
+    fn digests_match_ring() {
         let bytes: Vec<u8> = (0..300).map(|i| (i * 7) as u8).collect();
         for length in 0..bytes.len() {
             let bytes = &bytes[..length];

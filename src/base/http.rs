@@ -1,6 +1,6 @@
-//! What the core asks of the host's network, and what it gets back, for requests to the provider.
+//! Requests to the provider, which the host sends, and their responses.
 //!
-//! Requests to APIs are another matter (see [`crate::vault`]): their bodies never pass through here.
+//! Requests to APIs have types of their own (see [`crate::vault`]), and the core never sees their bodies.
 
 use crate::prelude::*;
 
@@ -10,52 +10,52 @@ use crate::base::strings;
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::UnsignedProof;
 
-/// Longest answer of the provider that a host should read, in bytes. A longer one is no answer.
+/// The longest response body of the provider that a host should read, in bytes. A longer one is discarded.
 pub const MAX_BODY: usize = 1024 * 1024;
 
 /// A request to the provider. Hosts send it without credentials and do not follow redirects.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
-    /// Where to.
+    /// The URL.
     pub url: String,
-    /// The body of a POST, `application/x-www-form-urlencoded`; without it the request is a GET.
+    /// The body of a POST request, `application/x-www-form-urlencoded`. Without one, the request is a GET.
     pub form: Option<Secret>,
-    /// Whether it must outlive the page (Fetch `keepalive`): a rotated refresh token is on its way.
+    /// True if the request must outlive the page (Fetch `keepalive`), because it carries a refresh token that is rotated.
     pub keepalive: bool,
-    /// What the header `DPoP` is to be made of (RFC 9449 5).
+    /// The unsigned proof for the `DPoP` header (RFC 9449 5).
     #[cfg(feature = "extended")]
     pub proof: Option<UnsignedProof>,
 }
 
-/// The provider's answer.
+/// The provider's response.
 #[derive(Clone, Debug)]
 pub struct HttpReply {
     /// The status code.
     pub status: u16,
-    /// `Content-Type`, if readable.
+    /// The `Content-Type` header, if readable.
     pub content_type: Option<String>,
-    /// `Retry-After` (RFC 9110 10.2.3), reduced to a duration by the host.
+    /// The `Retry-After` header (RFC 9110 10.2.3), converted to a duration by the host.
     pub retry_after: Option<Millis>,
-    /// `Date`, if readable: it is not, across origins, unless the provider exposes it.
+    /// The `Date` header, if readable. Across origins the provider must expose it.
     pub date: Option<UnixMillis>,
-    /// The body. `None` if it was longer than [`MAX_BODY`] or not UTF-8.
+    /// The body, or `None` if it was longer than [`MAX_BODY`] or not UTF-8.
     pub body: Option<Secret>,
-    /// `DPoP-Nonce` (RFC 9449 8), if readable.
+    /// The `DPoP-Nonce` header (RFC 9449 8), if readable.
     #[cfg(feature = "extended")]
     pub dpop_nonce: Option<String>,
 }
 
-/// How a request to the provider ended.
+/// The outcome of a request to the provider.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// There was an answer.
+    /// The provider responded.
     Reply(Box<HttpReply>),
-    /// There was none: no network, a broken connection, a time limit. What was sent may have arrived.
+    /// The request failed: no network, a broken connection or a timeout. The provider may have received it.
     Failed,
-    /// There was none that could be read, although the device says that it is online: no network, or a
-    /// response that CORS hides. What was sent may have arrived. Only browsers report this.
+    /// No response could be read although the device reports that it is online: there is no network, or CORS hides the
+    /// response. The provider may have received the request. Only browsers report this.
     Opaque,
-    /// It was not sent: the key that its proof is to be signed with is gone.
+    /// The request was not sent, because the key for its proof is lost.
     #[cfg(feature = "extended")]
     KeyLost,
 }
@@ -67,7 +67,7 @@ impl From<HttpReply> for Outcome {
 }
 
 impl HttpReply {
-    /// The body, if the answer calls itself JSON: `application/json` or a `+json` type.
+    /// The body, if its content type is `application/json` or a `+json` type.
     #[must_use]
     pub fn json_text(&self) -> Option<&str> {
         let content_type = self.content_type.as_deref()?;
@@ -83,7 +83,7 @@ impl HttpReply {
     }
 }
 
-/// RFC 9110 5.6.2.
+/// Returns true for a token (RFC 9110 5.6.2).
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
@@ -96,7 +96,7 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    /// An answer of JSON, for the tests of other modules.
+    /// A JSON response, for the tests of other modules.
     pub(crate) fn json_reply(status: u16, body: &str) -> HttpReply {
         HttpReply {
             status,
@@ -110,7 +110,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_what_calls_itself_json_is_read_as_json() {
+    fn only_json_content_types_are_parsed() {
         let typed = |content_type: Option<&str>| HttpReply {
             content_type: content_type.map(str::to_owned),
             ..json_reply(200, "{}")

@@ -1,15 +1,15 @@
-//! Sentences for people, which the module for browsers is built without.
+//! Error messages, which are interned in the browser's modules.
 //!
-//! Most pages never see an error, so the texts of errors are not downloaded before there is one. With
-//! the feature `interned-messages`, `msg!` leaves a control character and a printable one in the text's place, by which
-//! the page finds the text in a file of its own (pkg/src/page/error-messages.ts); the text itself goes to a section of
-//! the module that `cargo xtask build` takes out and makes that file of. Values stay as they are:
-//! "the value of " and " has a line break or NUL" are two codes, with the header's name between.
+//! Most pages never see an error, so a page downloads the error messages with its first error. With the feature
+//! `interned-messages`, `msg!` replaces a message by two characters, a control character and a printable one. The page
+//! looks the message up by them (pkg/src/page/error-messages.ts). The message itself is put into a section of the module,
+//! which `cargo xtask build` removes and turns into the page's file. Values are not interned: "the value of " and " has a
+//! line break or NUL" are two messages with a header's name between them.
 //!
-//! Text from outside cannot pose as one of ours: `quote` in [`error`](crate::base::error) lets no control
-//! character through.
+//! External input cannot imitate an interned message, because `quote` in [`error`](crate::base::error) replaces control
+//! characters.
 
-/// A sentence for people, or a part of one.
+/// A message for people, or a part of one.
 #[cfg(not(feature = "interned-messages"))]
 macro_rules! msg {
     ($text:expr) => {
@@ -17,39 +17,39 @@ macro_rules! msg {
     };
 }
 
-/// A sentence for people, or a part of one: here the code that stands for it. It is a literal: the build reads the
-/// sources for them.
+/// A message for people, or a part of one, replaced by its code. It must be a literal, since the build searches the
+/// sources for messages.
 #[cfg(feature = "interned-messages")]
 macro_rules! msg {
     ($text:expr) => {{
         embed_message!($text);
-        const CODED: [u8; 2] = $crate::base::messages::coded($text);
-        const WORDS: &str = $crate::base::messages::as_str(&CODED);
-        WORDS
+        const CODE: [u8; 2] = $crate::base::messages::code($text);
+        const MESSAGE: &str = $crate::base::messages::as_str(&CODE);
+        MESSAGE
     }};
 }
 
-/// Puts a text into the section that becomes the page's file.
+/// Puts a message into the section that becomes the page's file.
 #[cfg(feature = "interned-messages")]
 macro_rules! embed_message {
     ($text:expr) => {
         const _: () = {
-            #[allow(dead_code, unsafe_code, reason = "a section that nothing here reads")]
+            #[allow(dead_code, unsafe_code, reason = "the build reads this section")]
             #[unsafe(link_section = "strongroom.words")]
-            static KEPT: [u8; $text.len() + 1] = $crate::base::messages::ended($text);
+            static EMBEDDED: [u8; $text.len() + 1] = $crate::base::messages::nul_terminated($text);
         };
     };
 }
 
-/// The hashes of all texts, eight hexadecimal digits each, from `cargo xtask build`. Without them, as when the code is
-/// only checked, all texts have one code.
+/// The hashes of all messages, eight hexadecimal digits each, from `cargo xtask build`. Without them, as in
+/// `cargo check`, all messages have the same code.
 #[cfg(feature = "interned-messages")]
 const HASHES: Option<&str> = option_env!("STRONGROOM_WORDS");
 
-/// The code for `text`: by its place among all texts, since neighbours often stand side by side in the module, and
-/// what counts up compresses better than a hash.
+/// The code of `text`, which is its position among all messages. Neighboring messages often get neighboring places in the
+/// module, and a sequence compresses better than hashes.
 #[cfg(feature = "interned-messages")]
-pub(crate) const fn coded(text: &str) -> [u8; 2] {
+pub(crate) const fn code(text: &str) -> [u8; 2] {
     let Some(hashes) = HASHES else {
         return *b"\x01!";
     };
@@ -58,15 +58,15 @@ pub(crate) const fn coded(text: &str) -> [u8; 2] {
     let mut i = 0;
     while i < hashes.len() {
         if from_hex(&hashes[i]) == hash {
-            // xtask/src/words.rs computes the same.
+            // xtask/src/words.rs computes the same code.
             return [1 + (i / 94) as u8, b'!' + (i % 94) as u8];
         }
         i += 1;
     }
-    panic!("msg! takes a literal, and `cargo xtask build` has to know it")
+    panic!("msg! takes a literal that `cargo xtask build` has found")
 }
 
-/// FNV-1a.
+/// The FNV-1a hash.
 #[cfg(feature = "interned-messages")]
 const fn hash(text: &[u8]) -> u32 {
     let mut hash = 0x811C_9DC5_u32;
@@ -101,9 +101,9 @@ pub(crate) const fn as_str(code: &'static [u8; 2]) -> &'static str {
     }
 }
 
-/// The bytes of `text` and a NUL. `N` is longer by one than the text.
+/// The bytes of `text` and a NUL. `N` is the length of the text plus one.
 #[cfg(feature = "interned-messages")]
-pub(crate) const fn ended<const N: usize>(text: &str) -> [u8; N] {
+pub(crate) const fn nul_terminated<const N: usize>(text: &str) -> [u8; N] {
     let text = text.as_bytes();
     let mut bytes = [0; N];
     let mut i = 0;

@@ -1,17 +1,17 @@
-//! Secrets are wiped when dropped, never printed, never serialised, and compared in constant time.
+//! Secrets are wiped when dropped, never printed, never serialized, and compared in constant time.
 //!
-//! A [`Secret`] holds any value that would let its bearer act as the user: access, refresh and ID
-//! tokens, the PKCE `code_verifier`, `state`, `nonce`, an authorization code. The only way to the
-//! text is [`Secret::expose`], so a search for that word finds every place where one is used.
+//! A [`Secret`] holds a value whose bearer can act as the user: access, refresh and ID tokens, the PKCE `code_verifier`,
+//! `state`, `nonce`, and authorization codes. The value can only be read with [`Secret::expose`], so a search for that
+//! name finds every use.
 
 use crate::prelude::*;
 use core::fmt;
 #[cfg(not(target_arch = "wasm32"))]
 use zeroize::Zeroize;
 
-/// A text that is wiped on drop and shows nothing of itself, not even its length.
+/// A string that is wiped on drop. Its debug output hides the value and the length.
 ///
-/// It implements neither `Display` nor any serialisation:
+/// It implements neither `Display` nor serialization:
 ///
 /// ```compile_fail
 /// let secret = strongroom::Secret::from("hunter2");
@@ -27,13 +27,13 @@ impl Secret {
         Self(text)
     }
 
-    /// The text itself: for the request that needs it and for nothing else.
+    /// The value, for the request that needs it and nothing else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether `other` is the same text, in time that depends only on the lengths.
+    /// Returns true if `other` is the same string. The time depends only on the lengths.
     #[must_use]
     pub fn matches(&self, other: &str) -> bool {
         let (a, b) = (self.0.as_bytes(), other.as_bytes());
@@ -67,7 +67,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-// In the wasm modules the allocator wipes all that is dropped: see src/base/zeroing_alloc.rs.
+// In the wasm modules the allocator wipes all freed memory: see src/base/zeroing_alloc.rs.
 #[cfg(not(target_arch = "wasm32"))]
 impl Drop for Secret {
     fn drop(&mut self) {
@@ -75,11 +75,11 @@ impl Drop for Secret {
     }
 }
 
-/// Wipes octets that are about to be dropped.
-pub(crate) fn wipe(octets: &mut Vec<u8>) {
+/// Wipes bytes that are about to be dropped.
+pub(crate) fn wipe(bytes: &mut Vec<u8>) {
     #[cfg(not(target_arch = "wasm32"))]
-    octets.zeroize();
-    let _ = octets;
+    bytes.zeroize();
+    let _ = bytes;
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_compares_every_byte_whatever_differs() {
+    fn matches_compares_every_byte() {
         let secret = Secret::from("state-123");
         for (other, expected) in [
             ("state-123", true),
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn wiped_octets_are_gone() {
-        let mut octets = vec![1, 2];
-        wipe(&mut octets);
-        assert!(octets.is_empty());
+    fn wipe_clears_bytes() {
+        let mut bytes = vec![1, 2];
+        wipe(&mut bytes);
+        assert!(bytes.is_empty());
     }
 
     #[test]
-    fn debug_output_shows_neither_text_nor_length() {
+    fn debug_output_hides_value_and_length() {
         let short = format!("{:?}", Secret::from("a"));
         let long = format!("{:?}", Secret::from("a much longer secret"));
         assert_eq!(short, long);
@@ -122,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn matches_only_the_same_text() {
+    fn matches_only_equal_strings() {
         let secret = Secret::from("state-123");
         assert!(secret.matches("state-123"));
         assert!(!secret.matches("state-124"));
         assert!(!secret.matches("state-12"));
         assert!(!secret.matches(""));
-        // Differences at two places do not cancel each other.
+        // Two differences must not cancel each other.
         assert!(!secret.matches("tsate-123"));
     }
 }

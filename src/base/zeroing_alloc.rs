@@ -1,52 +1,51 @@
-//! The allocator of the wasm modules: what is given back is wiped at once.
+//! The allocator of the wasm modules, which zeroes freed memory at once.
 //!
-//! Whatever holds a secret, or part of one, or a copy that was left behind when a text grew, is zeros as soon as
-//! nobody owns it any more: that holds for all of the heap and rests on no type being remembered.
+//! All heap memory is zeroed when it is freed: secrets, parts of secrets, and the copies left behind when a string grows.
+//! This does not depend on the types of the values, so no type can be forgotten.
 //!
-//! Blocks are powers of two, each with a list of its own of those that are free, and blocks are never joined or
-//! split. That wastes up to half of a block, and keeps what each size once had at most; a vault's limits bound both.
-//! It takes constant time, and a third of a kilobyte of the download, where an allocator that joins blocks takes a
-//! whole one.
+//! The size of a block is a power of two. Each size has its own free list, and blocks are never joined or split. This
+//! wastes up to half of a block and keeps the most memory that each size ever used, and a vault's limits bound both. It
+//! takes constant time and a third of a kilobyte of the download. An allocator that joins blocks takes a kilobyte.
 
 #![allow(unsafe_code, reason = "an allocator hands out memory")]
 
 use core::alloc::Layout;
 use core::ptr;
 
-/// Smallest block, as a power of two. Each block is aligned to it, which is more than any type here asks for.
+/// The smallest block, as a power of two. Blocks are aligned to this size, which suffices for all types of the core.
 const SMALLEST: u32 = 4;
 
-/// Where blocks come from.
-pub(crate) trait Memory {
-    /// Makes the memory reach so far at least. Whether it does.
-    fn reach(&mut self, end: *mut u8) -> bool;
+/// The memory that blocks are taken from.
+pub(crate) trait LinearMemory {
+    /// Grows the memory to at least `end`. Returns false if it cannot.
+    fn grow_to(&mut self, end: *mut u8) -> bool;
 }
 
-/// Blocks that are free, and memory that never was a block.
-pub(crate) struct Heap<M> {
+/// The free blocks, and the memory that has never been a block.
+pub(crate) struct ZeroingAllocator<M> {
     memory: M,
-    /// Where no block is yet.
+    /// The start of the memory that has never been a block.
     top: *mut u8,
-    /// By size: the first free block, which begins with where the next one is.
+    /// The first free block of each size. A free block starts with a pointer to the next one.
     free: [*mut u8; usize::BITS as usize],
 }
 
 /// The size of the block for `layout`, as a power of two.
-const fn class(layout: Layout) -> u32 {
+const fn size_class(layout: Layout) -> u32 {
     let class = usize::BITS - layout.size().saturating_sub(1).leading_zeros();
     if class < SMALLEST { SMALLEST } else { class }
 }
 
-/// Whether what `layout` is of may grow or shrink to `size` where it is.
-pub(crate) const fn has_room(layout: Layout, size: usize) -> bool {
+/// Returns true if a block for `layout` can be resized to `size` without a move.
+pub(crate) const fn fits_in_place(layout: Layout, size: usize) -> bool {
     match Layout::from_size_align(size, layout.align()) {
-        Ok(other) => class(layout) == class(other),
+        Ok(other) => size_class(layout) == size_class(other),
         Err(_) => false,
     }
 }
 
-impl<M: Memory> Heap<M> {
-    /// A heap from `start` upwards, which is aligned as the smallest block is.
+impl<M: LinearMemory> ZeroingAllocator<M> {
+    /// An allocator of the memory from `start` upwards. `start` must be aligned to the smallest block.
     pub(crate) const fn new(memory: M, start: *mut u8) -> Self {
         Self {
             memory,
@@ -55,35 +54,35 @@ impl<M: Memory> Heap<M> {
         }
     }
 
-    /// A block, or null.
+    /// Returns a block, or null if there is no memory.
     pub(crate) fn allocate(&mut self, layout: Layout) -> *mut u8 {
-        let class = class(layout);
+        let class = size_class(layout);
         let first = self.free.get_mut(class as usize);
         let Some(first) = first.filter(|_| layout.align() <= 1 << SMALLEST) else {
             return ptr::null_mut();
         };
         let block = *first;
         if !block.is_null() {
-            // SAFETY: it is this heap's, and begins with what `release` wrote there.
+            // SAFETY: the block is in a free list, so `deallocate` wrote a pointer to its start.
             *first = unsafe { block.cast::<*mut u8>().read() };
             return block;
         }
         let (block, end) = (self.top, self.top.wrapping_add(1 << class));
-        if end < block || !self.memory.reach(end) {
+        if end < block || !self.memory.grow_to(end) {
             return ptr::null_mut();
         }
         self.top = end;
         block
     }
 
-    /// Takes a block back, and wipes it.
+    /// Frees a block and zeroes it.
     ///
     /// # Safety
-    /// It came from `allocate` with a layout of the same class, and nobody uses it any more.
-    pub(crate) unsafe fn release(&mut self, block: *mut u8, layout: Layout) {
-        let class = class(layout);
+    /// The block must come from `allocate` with a layout of the same size class, and must not be used afterwards.
+    pub(crate) unsafe fn deallocate(&mut self, block: *mut u8, layout: Layout) {
+        let class = size_class(layout);
         if let Some(first) = self.free.get_mut(class as usize) {
-            // SAFETY: it has that many bytes, which are those of a pointer at least, and is aligned for one.
+            // SAFETY: the block has that many bytes, which is enough for a pointer, and it is aligned for one.
             unsafe {
                 block.write_bytes(0, 1 << class);
                 block.cast::<*mut u8>().write(*first);
@@ -97,22 +96,22 @@ impl<M: Memory> Heap<M> {
 mod tests {
     use super::*;
 
-    /// As much as there is.
+    /// Memory that ends at this address.
     struct Limit(*mut u8);
 
-    impl Memory for Limit {
-        fn reach(&mut self, end: *mut u8) -> bool {
+    impl LinearMemory for Limit {
+        fn grow_to(&mut self, end: *mut u8) -> bool {
             end <= self.0
         }
     }
 
-    /// Aligned as blocks have to be.
+    /// Memory with the alignment of blocks.
     struct Arena(Vec<u128>);
 
     impl Arena {
-        fn heap(&mut self) -> Heap<Limit> {
+        fn heap(&mut self) -> ZeroingAllocator<Limit> {
             let range = self.0.as_mut_ptr_range();
-            Heap::new(Limit(range.end.cast()), range.start.cast())
+            ZeroingAllocator::new(Limit(range.end.cast()), range.start.cast())
         }
     }
 
@@ -120,32 +119,32 @@ mod tests {
         Arena(vec![0; bytes / 16])
     }
 
-    fn of(size: usize) -> Layout {
+    fn layout_of(size: usize) -> Layout {
         Layout::from_size_align(size, 8).unwrap()
     }
 
-    fn written(heap: &mut Heap<Limit>, layout: Layout, octet: u8) -> *mut u8 {
+    fn written(heap: &mut ZeroingAllocator<Limit>, layout: Layout, byte: u8) -> *mut u8 {
         let block = heap.allocate(layout);
         assert!(!block.is_null());
-        unsafe { block.write_bytes(octet, layout.size()) };
+        unsafe { block.write_bytes(byte, layout.size()) };
         block
     }
 
-    fn octets(block: *mut u8, from: usize, to: usize) -> Vec<u8> {
+    fn bytes(block: *mut u8, from: usize, to: usize) -> Vec<u8> {
         (from..to).map(|i| unsafe { block.add(i).read() }).collect()
     }
 
     #[test]
-    fn what_is_given_back_is_wiped_at_once_but_for_the_place_of_the_next() {
+    fn freed_blocks_are_zeroed_except_the_link() {
         let mut arena = arena(4096);
         let mut heap = arena.heap();
         for size in [1, 15, 16, 17, 100, 1000] {
-            let block = written(&mut heap, of(size), 0xAA);
-            unsafe { heap.release(block, of(size)) };
+            let block = written(&mut heap, layout_of(size), 0xAA);
+            unsafe { heap.deallocate(block, layout_of(size)) };
             let word = size_of::<*mut u8>();
-            assert!(octets(block, word, size.max(word)).iter().all(|&o| o == 0));
+            assert!(bytes(block, word, size.max(word)).iter().all(|&b| b == 0));
             assert_eq!(
-                octets(block, 0, word),
+                bytes(block, 0, word),
                 vec![0; word],
                 "the only one of its size"
             );
@@ -153,21 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_was_given_back_is_the_next_of_its_size() {
+    fn freed_block_is_reused_first() {
         let mut arena = arena(4096);
         let mut heap = arena.heap();
-        let (a, b) = (heap.allocate(of(40)), heap.allocate(of(64)));
+        let (a, b) = (heap.allocate(layout_of(40)), heap.allocate(layout_of(64)));
         unsafe {
-            heap.release(a, of(40));
-            heap.release(b, of(64));
+            heap.deallocate(a, layout_of(40));
+            heap.deallocate(b, layout_of(64));
         }
-        assert_eq!(heap.allocate(of(33)), b);
-        assert_eq!(heap.allocate(of(50)), a);
-        assert!(![a, b].contains(&heap.allocate(of(64))));
+        assert_eq!(heap.allocate(layout_of(33)), b);
+        assert_eq!(heap.allocate(layout_of(50)), a);
+        assert!(![a, b].contains(&heap.allocate(layout_of(64))));
     }
 
     #[test]
-    fn blocks_in_use_never_overlap_and_keep_what_is_in_them() {
+    fn allocated_blocks_keep_their_contents() {
         let mut arena = arena(1 << 20);
         let mut heap = arena.heap();
         let mut dice = 0x2545_F491_4F6C_DD1D_u64;
@@ -178,34 +177,34 @@ mod tests {
             dice ^= dice << 17;
             if dice.is_multiple_of(3) && !in_use.is_empty() {
                 let i = (dice >> 8) as usize % in_use.len();
-                let (block, layout, octet) = in_use.swap_remove(i);
+                let (block, layout, byte) = in_use.swap_remove(i);
                 assert!(
-                    octets(block, 0, Layout::size(&layout))
+                    bytes(block, 0, Layout::size(&layout))
                         .iter()
-                        .all(|o| o == &octet)
+                        .all(|b| b == &byte)
                 );
-                unsafe { heap.release(block, layout) };
+                unsafe { heap.deallocate(block, layout) };
             } else if in_use.len() < 200 {
-                let layout = of(1 + (dice >> 16) as usize % 2000);
-                let octet = turn as u8;
-                in_use.push((written(&mut heap, layout, octet), layout, octet));
+                let layout = layout_of(1 + (dice >> 16) as usize % 2000);
+                let byte = turn as u8;
+                in_use.push((written(&mut heap, layout, byte), layout, byte));
             }
         }
     }
 
     #[test]
-    fn where_there_is_no_more_memory_there_is_none_and_what_there_was_is_left() {
+    fn exhausted_allocator_returns_null_and_stays_usable() {
         let mut arena = arena(64);
         let mut heap = arena.heap();
-        assert!(heap.allocate(of(65)).is_null());
-        let block = heap.allocate(of(64));
-        assert!(heap.allocate(of(1)).is_null());
-        unsafe { heap.release(block, of(64)) };
-        assert_eq!(heap.allocate(of(64)), block);
+        assert!(heap.allocate(layout_of(65)).is_null());
+        let block = heap.allocate(layout_of(64));
+        assert!(heap.allocate(layout_of(1)).is_null());
+        unsafe { heap.deallocate(block, layout_of(64)) };
+        assert_eq!(heap.allocate(layout_of(64)), block);
     }
 
     #[test]
-    fn what_can_never_be_had_is_null() {
+    fn impossible_layouts_return_null() {
         let mut arena = arena(64);
         let mut heap = arena.heap();
         assert!(
@@ -220,8 +219,16 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_room_for_what_is_of_the_same_power_of_two() {
-        assert!(has_room(of(33), 64) && has_room(of(64), 33) && has_room(of(1), 16));
-        assert!(!has_room(of(64), 65) && !has_room(of(64), 32) && !has_room(of(1), usize::MAX));
+    fn blocks_resize_within_their_size_class() {
+        assert!(
+            fits_in_place(layout_of(33), 64)
+                && fits_in_place(layout_of(64), 33)
+                && fits_in_place(layout_of(1), 16)
+        );
+        assert!(
+            !fits_in_place(layout_of(64), 65)
+                && !fits_in_place(layout_of(64), 32)
+                && !fits_in_place(layout_of(1), usize::MAX)
+        );
     }
 }

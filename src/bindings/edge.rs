@@ -177,7 +177,7 @@ impl Edge {
                 out.text("t", "seal").text("aad", &bound_to);
             }
             Effect::Read(keys) => {
-                let keys = json::texts(keys.iter().map(String::as_str));
+                let keys = json::string_array(keys.iter().map(String::as_str));
                 out.text("t", "read").json("keys", &keys);
             }
             Effect::Swap {
@@ -281,7 +281,7 @@ fn write_answer(out: &mut Writer, answer: &Answer) {
                 if list.len() > 1 {
                     list.push(',');
                 }
-                list.push_str(&json::texts([*name, value.as_str()]));
+                list.push_str(&json::string_array([*name, value.as_str()]));
             }
             list.push(']');
             out.text("t", "respond")
@@ -303,7 +303,7 @@ fn write_answer(out: &mut Writer, answer: &Answer) {
 }
 
 fn write_cookies(out: &mut Writer, cookies: &[String]) {
-    let cookies = json::texts(cookies.iter().map(String::as_str));
+    let cookies = json::string_array(cookies.iter().map(String::as_str));
     out.json("cookies", &cookies);
 }
 
@@ -454,13 +454,13 @@ impl Guard {
     /// Where the octets are that have not gone on.
     #[must_use]
     pub fn octets(&self) -> *const u8 {
-        self.0.octets().as_ptr()
+        self.0.bytes().as_ptr()
     }
 
     /// How many they are.
     #[must_use]
     pub fn octets_length(&self) -> usize {
-        self.0.octets().len()
+        self.0.bytes().len()
     }
 
     /// So many have gone on.

@@ -217,9 +217,9 @@ impl Host {
                 return self.report(Input::CallReflected { call });
             };
             if is_last {
-                free = if is_whole { guard.octets().len() } else { 0 };
+                free = if is_whole { guard.bytes().len() } else { 0 };
             }
-            let given = guard.octets().get(..free).unwrap_or_default();
+            let given = guard.bytes().get(..free).unwrap_or_default();
             // To copy a piece anew costs more than to search it, mostly for memory that is collected late.
             octets = if is_last || free > length {
                 platform::octets(given)

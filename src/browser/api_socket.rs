@@ -347,7 +347,7 @@ fn is_in(guard: &mut Guard, data: &JsValue) -> bool {
         from = to;
     };
     // No message goes on where another one ends.
-    guard.forget(guard.octets().len());
+    guard.forget(guard.bytes().len());
     is_in
 }
 

@@ -1,15 +1,15 @@
 //! base64url without padding (RFC 7515 section 2, RFC 4648 section 5), read strictly.
 //!
-//! Each byte string has exactly one text here. Padding, whitespace, the alphabet of plain base64 and
-//! trailing bits that are not zero are refused, so nobody can respell a signed part or a hash.
+//! Each byte string has exactly one encoding. Padding, whitespace, the alphabet of plain base64 and trailing bits other
+//! than zero are rejected, so a signed part or a hash cannot be written in another way.
 
 use crate::prelude::*;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A bit above the six of a character.
+/// A bit outside the six bits of a character.
 const INVALID: u8 = 1 << 7;
 
-/// The six bits that each byte of text stands for, or [`INVALID`].
+/// The six bits of each ASCII character, or [`INVALID`].
 static SEXTETS: [u8; 256] = {
     let mut sextets = [INVALID; 256];
     let mut i = 0;
@@ -20,16 +20,16 @@ static SEXTETS: [u8; 256] = {
     sextets
 };
 
-/// The base64url text of `bytes`, without padding.
+/// Encodes `bytes`, without padding.
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for triple in bytes.chunks(3) {
-        let mut octets = [0; 4];
-        for (to, from) in octets[1..].iter_mut().zip(triple) {
+        let mut group = [0; 4];
+        for (to, from) in group[1..].iter_mut().zip(triple) {
             *to = *from;
         }
-        let bits = u32::from_be_bytes(octets);
+        let bits = u32::from_be_bytes(group);
         for i in 0..=triple.len() {
             let sextet = bits >> (18 - 6 * i) & 63;
             text.push(ALPHABET[sextet as usize] as char);
@@ -38,7 +38,7 @@ pub fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The plain base64 of `bytes`, with padding (RFC 4648 section 4).
+/// Encodes `bytes` in plain base64, with padding (RFC 4648 section 4).
 #[cfg(feature = "edge")]
 #[must_use]
 pub fn encode_plain(bytes: &[u8]) -> String {
@@ -57,19 +57,19 @@ pub fn encode_plain(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that `text` stands for, or `None` if it is not the one right spelling of any.
+/// Decodes `text`, or returns `None` if it is not the one valid encoding of its bytes.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     decode_into(text.as_bytes(), &mut bytes).then_some(bytes)
 }
 
-/// Replaces `bytes` by those that `text` stands for. Whether it is the one right spelling of them:
-/// if not, what is in `bytes` then means nothing.
+/// Decodes `text` into `bytes`. Returns false if it is not the one valid encoding of its bytes. The content of `bytes` is
+/// then unspecified.
 #[must_use]
 pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     bytes.clear();
-    // Octets to write over. To copy some costs less than to have as many zeros.
+    // The content does not matter, and copying costs less than filling with zeros.
     bytes.extend_from_slice(&text[..text.len() * 3 / 4]);
     let (quads, rest) = text.as_chunks();
     let mut triples = bytes.chunks_exact_mut(3);
@@ -89,7 +89,7 @@ pub fn decode_into(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     (faults | fault) & INVALID == 0
 }
 
-/// Whether `text` is the one right spelling of some bytes.
+/// Returns true if `text` is a valid encoding.
 #[must_use]
 pub fn is_valid(text: &[u8]) -> bool {
     let (quads, rest) = text.as_chunks();
@@ -97,12 +97,12 @@ pub fn is_valid(text: &[u8]) -> bool {
     (faults | read_last(rest).1) & INVALID == 0
 }
 
-/// The 24 bits of four characters, and [`INVALID`] among others if one is none of the alphabet.
-// A call for each four characters doubles the time; where that does not matter, it is less code.
+/// Returns the 24 bits of four characters, and a byte with the bit [`INVALID`] set if one is not in the alphabet.
+// A call for each four characters doubles the time. The vault's module prefers the smaller code.
 #[cfg_attr(any(feature = "core", feature = "edge"), inline(always))]
 #[cfg_attr(not(any(feature = "core", feature = "edge")), inline(never))]
 fn read(quad: [u8; 4]) -> (u32, u8) {
-    // One by one: a loop over four would be one, at this level of optimisation.
+    // Written out, because the optimizer would not unroll a loop here.
     let [a, b, c, d] = quad;
     let sextet = |byte: u8| SEXTETS[usize::from(byte)];
     let (a, b, c, d) = (sextet(a), sextet(b), sextet(c), sextet(d));
@@ -110,15 +110,15 @@ fn read(quad: [u8; 4]) -> (u32, u8) {
     (bits, a | b | c | d)
 }
 
-/// What is left after the last four characters, from the top of 24 bits.
+/// Reads the characters after the last group of four. Their bits are the highest of the 24.
 fn read_last(rest: &[u8]) -> (u32, u8) {
     let mut quad = *b"AAAA";
     for (to, from) in quad.iter_mut().zip(rest) {
         *to = *from;
     }
     let (bits, faults) = read(quad);
-    // Bits beyond the last byte would be a second spelling of the same bytes; one character alone
-    // is not even enough for one.
+    // Bits after the last byte must be zero, or the same bytes would have a second encoding. A single character is never
+    // valid, since it has too few bits for a byte.
     let unused = match rest.len() {
         2 => bits & 0xffff,
         3 => bits & 0xff,
@@ -133,7 +133,7 @@ mod tests {
     use base64ct::{Base64UrlUnpadded, Encoding};
 
     #[test]
-    fn every_length_survives_the_way_there_and_back() {
+    fn every_length_round_trips() {
         let bytes: Vec<u8> = (0..=255).collect();
         for length in 0..=bytes.len() {
             let text = encode(&bytes[..length]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_rfc_4648_lose_their_padding() {
+    fn rfc_4648_examples_have_no_padding() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_short_text_is_read_as_another_implementation_reads_it() {
+    fn decoding_agrees_with_base64ct() {
         let mut texts = vec![String::new()];
         for length in 1..=5 {
             for base in ["AAAAA", "Zm9vY", "_-_-_"] {
@@ -194,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn refuses_every_other_spelling() {
+    fn rejects_non_canonical_encodings() {
         for text in [
             "Z", "Zm9vY", "Zg==", "Zg=", "Zm8=", "Zm9v=", "====", "+_8", "-/8", "Zm9v ", " Zm9v",
             "Zm 9v", "Zm9v\n", "Zm\r\n9v", "Zm9v\0", "Zh", "Zn", "Zm9", "Zm-", "Zm9v.", "Zmé", "é",
         ] {
             assert_eq!(decode(text), None, "{text:?} was accepted");
-            assert!(!is_valid(text.as_bytes()), "{text:?} was found valid");
+            assert!(!is_valid(text.as_bytes()), "{text:?} was accepted");
         }
     }
 }

@@ -3,19 +3,19 @@
 use crate::base::strings;
 use crate::prelude::*;
 
-/// A list of parameters under construction.
+/// A builder of form parameters.
 #[derive(Default)]
 pub struct Form(String);
 
 impl Form {
-    /// A list without parameters.
+    /// A form without parameters.
     #[must_use]
     pub const fn new() -> Self {
         Self(String::new())
     }
 
     /// Adds a parameter.
-    // By reference for the reason given at `json::Writer`.
+    // Returns a reference for the reason given at `json::Writer`.
     #[inline(never)]
     pub fn push(&mut self, name: &str, value: &str) -> &mut Self {
         self.separate();
@@ -25,7 +25,7 @@ impl Form {
         self
     }
 
-    /// Adds parameters that are encoded already.
+    /// Adds parameters that are already encoded.
     pub fn push_encoded(&mut self, parameters: &str) {
         if !parameters.is_empty() {
             self.separate();
@@ -39,13 +39,13 @@ impl Form {
         }
     }
 
-    /// The encoded text.
+    /// Returns the encoded form.
     pub fn finish(&mut self) -> String {
         core::mem::take(&mut self.0)
     }
 }
 
-/// A text as it stands in a form.
+/// Encodes a name or a value.
 #[cfg(feature = "edge")]
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::new();
@@ -61,7 +61,7 @@ fn encode(out: &mut String, text: &str) {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
                 out.push(byte as char);
             }
-            // `+` is read as a space by some and as itself by others; `%20` by all as a space.
+            // Some decoders read `+` as a space and others as itself. All read `%20` as a space.
             _ => {
                 for byte in [
                     b'%',
@@ -75,7 +75,7 @@ fn encode(out: &mut String, text: &str) {
     }
 }
 
-/// Reads a query string (without `?`) into its parameters. `None` if one is not UTF-8.
+/// Parses a query string without its `?`. Returns `None` if a parameter is not UTF-8.
 #[must_use]
 pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();
@@ -88,7 +88,7 @@ pub fn parse(query: &str) -> Option<Vec<(String, String)>> {
     Some(parameters)
 }
 
-/// Undoes the encoding of one name or value. `None` if it is not UTF-8.
+/// Decodes a name or a value. Returns `None` if it is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -111,7 +111,7 @@ pub(crate) fn decode(text: &str) -> Option<String> {
     }
 }
 
-/// Appends to an endpoint's own query, which must be kept (RFC 6749 3.1).
+/// Appends `query` to an endpoint's own query, which must be kept (RFC 6749 3.1).
 pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
     let separator = match strings::split_once(endpoint, b'?').1 {
         None => "?",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_form_is_read_back() {
         let text = Form::new()
             .push("scope", "openid profile")
             .push("redirect_uri", "https://app.example/cb?a=1&b=+é")
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_utf8() {
+    fn rejects_invalid_utf8() {
         assert!(parse("a=%ff").is_none());
     }
 }

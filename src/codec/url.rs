@@ -1,18 +1,17 @@
-//! A parsed URL, by the parser that will also send the request.
+//! URLs, parsed by the platform's own parser.
 //!
-//! In the browser that is the platform's own `URL`, so there can be no difference between what was
-//! checked and what is fetched; natively it is the `url` crate, which implements the same standard.
+//! In the browser this is `URL`, so the checked URL and the fetched URL cannot differ. Native builds use the `url` crate,
+//! which implements the same standard.
 //!
-//! Only the parser's serialisation is asked for. Its parts are found in it, which is safe because
-//! that text is canonical: what separates one part from the next is escaped wherever else it stood
-//! (WHATWG URL 4.5).
+//! The parser only returns the serialized URL. Splitting that string into parts is safe because it is canonical: a
+//! separator is escaped in every other position (WHATWG URL 4.5).
 
 use crate::prelude::*;
 
-/// An absolute URL with an authority, as the WHATWG URL standard parses and serialises it. There is
-/// none of a `data:`, `blob:` or `javascript:` URL.
+/// An absolute URL with an authority, as parsed and serialized by the WHATWG URL standard. `data:`, `blob:` and
+/// `javascript:` URLs cannot be represented.
 ///
-/// One pointer wide, since a move of all offsets is code wherever a URL is passed on.
+/// The type is one pointer wide, since moving all offsets would take code wherever a URL is passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url(Box<Parts>);
 
@@ -39,8 +38,7 @@ impl Url {
         platform::href(text, Some(base.href())).and_then(Self::split)
     }
 
-    /// Parses a URL that may be relative to `base` and must be on its origin, without user
-    /// information.
+    /// Parses a URL that may be relative to `base`, must have the same origin, and must not have user information.
     #[must_use]
     pub fn parse_within(text: &str, base: &Self) -> Option<Self> {
         Self::parse_with_base(text, base)
@@ -73,13 +71,13 @@ impl Url {
         })))
     }
 
-    // One slicing for all parts; the offsets are within the text and on boundaries of characters.
+    // Shared by all parts to save code. The offsets are boundaries of characters.
     #[inline(never)]
     fn part(&self, start: usize, end: usize) -> &str {
         self.0.href.get(start..end).unwrap_or_default()
     }
 
-    /// The whole URL, serialised, with its fragment.
+    /// The serialized URL with its fragment.
     #[must_use]
     pub fn href(&self) -> &str {
         &self.0.href
@@ -91,13 +89,13 @@ impl Url {
         self.part(0, self.0.scheme_end)
     }
 
-    /// The host with its port, if that is not the scheme's own.
+    /// The host, with the port unless it is the default of the scheme.
     #[must_use]
     pub fn host(&self) -> &str {
         self.part(self.0.host_start, self.0.path_start)
     }
 
-    /// The path, which begins with `/` in http(s) URLs.
+    /// The path. It starts with `/` in http(s) URLs.
     #[must_use]
     pub fn path(&self) -> &str {
         self.part(self.0.path_start, self.0.query_start)
@@ -116,56 +114,56 @@ impl Url {
         self.part(self.0.fragment_start + 1, self.0.href.len())
     }
 
-    /// Path, query and fragment: the URL within its origin.
+    /// The path, query and fragment.
     #[must_use]
     pub fn relative(&self) -> &str {
         self.part(self.0.path_start, self.0.href.len())
     }
 
-    /// Path and query.
+    /// The path and query.
     #[cfg(feature = "edge")]
     #[must_use]
     pub fn relative_without_fragment(&self) -> &str {
         self.part(self.0.path_start, self.0.fragment_start)
     }
 
-    /// The serialised URL without its fragment: what is sent.
+    /// The serialized URL without its fragment, as sent in requests.
     #[must_use]
     pub fn without_fragment(&self) -> &str {
         self.part(0, self.0.fragment_start)
     }
 
-    /// Origin and path: the URL without user information, query and fragment.
+    /// The origin and path: the URL without user information, query and fragment.
     #[must_use]
     pub fn without_query(&self) -> String {
         [self.scheme(), "://", self.host(), self.path()].concat()
     }
 
-    /// Whether there is a user name or password.
+    /// Returns true if there is a user name or password.
     #[must_use]
     pub const fn has_userinfo(&self) -> bool {
         self.0.host_start > self.0.scheme_end + 3
     }
 
-    /// Whether there is a fragment, be it empty.
+    /// Returns true if there is a fragment, which may be empty.
     #[must_use]
     pub const fn has_fragment(&self) -> bool {
         self.0.fragment_start < self.0.href.len()
     }
 
-    /// Whether there is nothing but origin and path.
+    /// Returns true if the URL consists of an origin and a path only.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         !self.has_userinfo() && self.0.query_start == self.0.href.len()
     }
 
-    /// Whether scheme, host and port are those of `other`.
+    /// Returns true if scheme, host and port are equal to those of `other`.
     #[must_use]
     pub fn is_same_origin(&self, other: &Self) -> bool {
         self.scheme() == other.scheme() && self.host() == other.host()
     }
 
-    /// Whether tokens may travel to it: https, or http to this very device.
+    /// Returns true if tokens may be sent to the URL: it is https, or http to the loopback interface.
     #[must_use]
     pub fn is_trustworthy(&self) -> bool {
         match self.scheme() {
@@ -176,24 +174,28 @@ impl Url {
     }
 }
 
-/// Where the first of `marks` stands in `text` from `start` on; its length if none does.
+/// The position of the first of `separators` in `text` from `start` on, or the end of `text`.
 #[inline(never)]
-fn find(text: &str, start: usize, marks: &[u8]) -> usize {
+fn find(text: &str, start: usize, separators: &[u8]) -> usize {
     let mut i = start;
-    while text.as_bytes().get(i).is_some_and(|b| !marks.contains(b)) {
+    while text
+        .as_bytes()
+        .get(i)
+        .is_some_and(|b| !separators.contains(b))
+    {
         i += 1;
     }
     i
 }
 
-/// Whether `text` is an absolute URL to which tokens may travel, without user information.
+/// Returns true if `text` is an absolute URL without user information that tokens may be sent to.
 #[must_use]
 pub fn is_trustworthy(text: &str) -> bool {
     Url::parse(text).is_some_and(|url| url.is_trustworthy() && !url.has_userinfo())
 }
 
-/// Whether a serialised host names this device: `localhost` and all names below it (RFC 6761 6.3),
-/// 127.0.0.0/8 or `[::1]`.
+/// Returns true for serialized hosts that name this device: `localhost` and its subdomains (RFC 6761 6.3), 127.0.0.0/8
+/// and `[::1]`.
 fn is_loopback(host: &str) -> bool {
     let bytes = host.as_bytes();
     let port = bytes.iter().rposition(|b| !b.is_ascii_digit());
@@ -204,8 +206,8 @@ fn is_loopback(host: &str) -> bool {
     if let Some(below) = name.strip_suffix("localhost") {
         return below.is_empty() || below.ends_with('.');
     }
-    // The parser has normalised every spelling of an IPv4 address to four decimal numbers, and
-    // refuses what merely ends like one; `127.0.0.1.evil.test` has letters.
+    // The parser normalizes an IPv4 address to four decimal numbers, and rejects other hosts that end in a number. So a
+    // name of digits and dots is an address.
     name == "[::1]"
         || name.starts_with("127.") && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.'))
 }
@@ -235,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_https_and_this_device_are_trustworthy() {
+    fn only_https_and_loopback_are_trustworthy() {
         for text in [
             "https://id.example.com/token",
             "http://localhost:4401/token",
@@ -266,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn the_fragment_is_not_part_of_what_is_sent() {
+    fn sent_url_has_no_fragment() {
         let url = Url::parse("https://api.example.com/v1/a?b=c#d").unwrap();
         assert_eq!(url.without_fragment(), "https://api.example.com/v1/a?b=c");
         assert_eq!(url.without_query(), "https://api.example.com/v1/a");
     }
 
     #[test]
-    fn the_parts_are_those_that_the_parser_sees() {
+    fn parts_agree_with_the_parser() {
         for text in [
             "https://a.test",
             "HTTPS://A.test:443/b/../c?d=/e?@#f?g#h",
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn within_an_origin_means_scheme_host_and_port() {
+    fn parse_within_compares_scheme_host_and_port() {
         let base = Url::parse("https://a.test/b").unwrap();
         for text in ["/c", "", "d?e#f", "https://a.test:443/", "//A.test/"] {
             assert!(Url::parse_within(text, &base).is_some(), "{text}");

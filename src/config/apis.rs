@@ -330,7 +330,7 @@ mod tests {
     use crate::{Code, Error};
 
     #[test]
-    fn a_hundred_rules_are_accepted() {
+    fn up_to_100_rules_are_accepted() {
         let with = |count| {
             let rules = vec![r#"{"url":"https://a.test/"}"#; count].join(",");
             configured(&format!(r#"{{"apis":[{rules}]}}"#))
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_sockets_token_goes_is_checked_like_everything_else() {
+    fn web_socket_option_is_validated() {
         let rule = |place: &str| {
             configured(
                 &[
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_caches_searches_nothing() {
+    fn caching_rules_search_no_responses() {
         let rule = |options: &str| {
             let rule = [r#"{"apis": [{"url": "https://a.test/", "#, options, "}]}"].concat();
             let allowed = configured(&rule)?
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_headers_are_checked() {
+    fn header_names_are_validated() {
         for (options, expected) in [
             (r#""allowHeaders": "Range""#, "`apis[0].allowHeaders` is"),
             (r#""allowHeaders": ["a b"]"#, "`apis[0].allowHeaders` is"),
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rules_own_token_is_for_is_checked_and_told_apart() {
+    fn resource_options_are_validated_and_distinguished() {
         let config = configured(
             r#"{"scope": "openid a b", "apis": [
                 {"url": "https://a.test/", "resource": "urn:a"},
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_rules_the_first_that_allows_the_method_says_which_token() {
+    fn first_matching_rule_selects_the_token() {
         let config = configured(
             r#"{"apis": [
                 {"url": "https://a.test/x/", "methods": ["POST"], "resource": "urn:a"},

@@ -114,7 +114,7 @@ mod tests {
     use super::super::tests::configured;
 
     #[test]
-    fn what_is_left_out_is_off() {
+    fn options_are_off_by_default() {
         let flows = configured("{}").unwrap().flows;
         assert!(!flows.answers_in_fragment && flows.login_params.is_empty());
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_undo_a_rule_is_refused() {
+    fn rejects_invalid_flow_options() {
         for (options, expected) in [
             (r#"{"responseMode": "form_post"}"#, "'query' or 'fragment'"),
             (r#"{"responseMode": "jwt"}"#, "JARM"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn flows_that_there_are_not_are_refused_with_the_reason_and_its_section() {
+    fn unsupported_flows_are_refused_with_reason() {
         for (name, section) in [
             ("responseType", "RFC 9700 2.1.2"),
             ("response_type", "RFC 9700 2.1.2"),

@@ -332,7 +332,7 @@ impl Visit {
         let idle_expires_at = session.active.saturating_add(config.limits.idle.0);
         Writer::object()
             .json("claims", &claims.finish())
-            .json("scopes", &json::texts(scope_tokens(&session.scope)))
+            .json("scopes", &json::string_array(scope_tokens(&session.scope)))
             .text("state", state)
             .number("startedAt", session.began)
             .number("expiresAt", expires_at)

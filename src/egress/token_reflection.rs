@@ -1,56 +1,55 @@
-//! An answer that has the access token in it does not reach the page.
+//! The search for access tokens in responses, which keeps a reflected token from the page.
 //!
-//! An API that echoes what it is sent, a debug page, `TRACE` by another name, would hand script the token that the
-//! vault keeps from it. So the headers and the body of a response are searched for the session's access tokens that may
-//! still be valid, the request's own among them: as they are, and in base64 or base64url (RFC 4648 4 and 5) in each of
-//! the three places that a token can have among groups of three bytes, and so also as a part of the whole
-//! `Authorization` header.
+//! An API that echoes its request, such as a debugging page, would give the token to script. So the headers and the body
+//! of a response are searched for all access tokens of the session that may still be valid. Each token is found as it is,
+//! and in base64 or base64url (RFC 4648 4 and 5) at each of the three possible offsets in a group of three bytes. A token
+//! is therefore also found in an encoded `Authorization` header.
 //!
 //! Base64 is often written in lines of 60, 64 or 76 characters (RFC 2045 6.8, RFC 7468 2). A line break, as it is or as
 //! JSON escapes it, is therefore skipped where at least [`SHORTEST_LINE`] characters of a token or of base64 precede it.
 //! Other line breaks end a token, so that a stream of short lines is not held back.
 //!
-//! Where a token has characters that are written otherwise in JSON, in URLs or in the other base64, what is looked for
-//! is its longest part without them. A JWT has none, and is looked for whole.
+//! Some characters are escaped in JSON or URLs, or differ between base64 and base64url. If a token contains such
+//! characters, the search looks for its longest part without them. A JWT contains none, so it is searched for whole.
 //!
-//! Of a body nothing is let through that may be the beginning of such a text, before it is known what follows. What may
-//! be one is told by the characters that tokens are made of, and not by this token: where a body is cut is seen by the
-//! page, which would learn from it how the token begins.
+//! The end of a body is held back while it may be the beginning of a token. This decision depends on the set of characters
+//! in tokens, and not on the token itself: the page sees where a body is cut, and could otherwise learn how the token
+//! begins.
 //!
-//! Not found: less of the token than that; a token that was encrypted, compressed, hashed or encoded twice; a token
-//! written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines. The search
-//! catches mistakes. It does not stop an API that wants to give tokens away.
+//! The search does not find a shorter part of a token, nor a token that is encrypted, compressed, hashed, encoded twice,
+//! or written in hex, in UTF-16, with an escape for each character, as an array of numbers, or in shorter lines. It
+//! catches mistakes. It does not stop an API that gives tokens away on purpose.
 //!
-//! How long the search takes does not depend on the token either, but for its length: a page may well have chosen what
-//! is in a body, and can time it. Tokens are long and of few characters, so one octet in as many as the shortest text
-//! has is looked at, and where that one is none of a token's, no text lies across it. Where a run of such characters is
-//! long enough, a hash of so many goes along it (Karp and Rabin), which says nothing before all of them are right. Of
-//! the longer texts that is the end: base64 is found by its last three quarters.
+//! The duration of the search depends on the length of the token, but not on its characters, because a page may choose
+//! the content of a body and measure the time. The search looks at one byte per window, the length of the shortest
+//! searched string. If no token can contain that byte, no match spans it. In a run of token characters as long as a
+//! window, a rolling hash (Karp and Rabin) is compared, which reveals nothing about partial matches. Longer strings are
+//! found by their end: base64 by its last three quarters.
 
 use crate::codec::base64url;
 use crate::oauth::token_endpoint::MAX_TOKEN;
 use crate::prelude::*;
 
-/// Shortest token that is looked for, in characters. What is shorter may be any word, and no secret: RFC 6749 10.10
-/// asks for what cannot be guessed.
+/// The shortest token that is searched for, in characters. A shorter one may be a common word. It is not a secret, since
+/// RFC 6749 10.10 requires tokens that cannot be guessed.
 pub const SHORTEST: usize = 16;
 
 /// A line break is skipped if at least so many characters of a token, or of base64, precede it in its line.
 pub const SHORTEST_LINE: usize = 32;
 
-/// What of an answer is searched.
+/// The parts of a response that are searched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Its headers and its body.
+    /// The headers and the body.
     #[default]
     All,
-    /// Its headers.
+    /// The headers.
     Headers,
     /// Nothing.
     Nothing,
 }
 
-/// Looks for tokens in one response.
+/// Searches one response for tokens.
 pub struct Guard {
     /// The length of the shortest form.
     window: usize,
@@ -62,9 +61,9 @@ pub struct Guard {
     class: &'static Class,
     /// The characters of forms and of line breaks.
     wrapped: &'static Class,
-    /// The end of what came, which may be the beginning of a form.
-    octets: Vec<u8>,
-    /// The number of bytes in `octets` that count: its room is reused for the next piece.
+    /// The end of the received bytes, which may be the beginning of a form.
+    bytes: Vec<u8>,
+    /// The number of valid bytes in `bytes`. The rest of the buffer is reused for the next piece.
     count: usize,
 }
 
@@ -77,16 +76,16 @@ struct Scan {
     end: usize,
 }
 
-/// A set of octets, a bit for each.
+/// A set of bytes, with a bit for each.
 type Class = [u64; 4];
 
-/// What is written as it is everywhere, and what of base64url JWTs have besides.
+/// The characters that no encoding escapes, and the punctuation of JWTs.
 static PLAIN: Class = class(b"-._");
 
-/// What is the same in base64 and in base64url.
+/// The letters and digits, which are the same in base64 and base64url.
 static LETTERS: Class = class(b"");
 
-/// What a token may have at all (RFC 6749 A.12), but for spaces.
+/// All characters of tokens (RFC 6749 A.12) except spaces.
 static GRAPHIC: Class = [!0 << 33, !0 >> 1, 0, 0];
 
 /// [`PLAIN`] and the characters of line breaks, as they are and in JSON.
@@ -98,17 +97,17 @@ static GRAPHIC_LINES: Class = [!0 << 33 | 1 << b'\r' | 1 << b'\n', !0 >> 1, 0, 0
 /// The length of the longest token in base64.
 const LONGEST: usize = MAX_TOKEN.div_ceil(3) * 4;
 
-/// Most bytes that are held back: the longest token in base64, in the shortest lines, with the longest line breaks.
+/// The most bytes that are held back: the longest token in base64, in the shortest lines, with the longest line breaks.
 const MOST_HELD: usize = LONGEST + (LONGEST / SHORTEST_LINE + 1) * 4 + SHORTEST_LINE;
 
 impl Guard {
-    /// Looks for `token`, unless it is shorter than [`SHORTEST`].
+    /// Searches for `token`, unless it is shorter than [`SHORTEST`].
     #[must_use]
     pub fn new(token: &str) -> Option<Self> {
         Self::search_for(&[token])
     }
 
-    /// Looks for each of these tokens, but for those that are shorter than [`SHORTEST`].
+    /// Searches for each of these tokens that is not shorter than [`SHORTEST`].
     #[must_use]
     pub fn search_for(tokens: &[&str]) -> Option<Self> {
         let (mut forms, mut is_plain) = (Vec::new(), true);
@@ -116,7 +115,7 @@ impl Guard {
             if token.len() >= SHORTEST {
                 let plainly = forms.len();
                 push_forms(token, &mut forms);
-                let is_plain_byte = |octet: &u8| may_have(&PLAIN, *octet);
+                let is_plain_byte = |byte: &u8| may_have(&PLAIN, *byte);
                 is_plain &= forms[plainly].iter().all(is_plain_byte);
             }
         }
@@ -142,16 +141,16 @@ impl Guard {
             power: (0..window).fold(1, |power, _| BASE.wrapping_mul(power)),
             class,
             wrapped,
-            octets: Vec::new(),
+            bytes: Vec::new(),
             count: 0,
         })
     }
 
-    /// Returns true if a token is in `text`.
+    /// Returns true if `text` contains a token.
     #[must_use]
     pub fn is_in(&self, mut text: &[u8]) -> bool {
         while let Some(window) = text.get(..self.window) {
-            let is_other = |octet: &u8| !is_of(self.wrapped, *octet);
+            let is_other = |byte: &u8| !is_of(self.wrapped, *byte);
             let passed = if let Some(i) = window.iter().rposition(is_other) {
                 i
             } else {
@@ -170,8 +169,8 @@ impl Guard {
     fn scan(&self, text: &[u8]) -> Scan {
         let (mut hash, mut count, mut line) = (0, 0, 0);
         let (mut start, mut oldest, mut end) = (0, 0, 0);
-        while let Some(&octet) = text.get(end) {
-            if !is_of(self.class, octet) {
+        while let Some(&byte) = text.get(end) {
+            if !is_of(self.class, byte) {
                 let length = line_break(&text[end..]);
                 if length == 0 {
                     break;
@@ -183,7 +182,7 @@ impl Guard {
                 line = 0;
                 continue;
             }
-            hash = push(hash, octet);
+            hash = push(hash, byte);
             count += 1;
             line += 1;
             end += 1;
@@ -216,42 +215,42 @@ impl Guard {
         }
     }
 
-    /// The place for the next piece of the body, which has so many octets.
+    /// Returns the buffer for the next piece of the body, which has `length` bytes.
     pub fn take(&mut self, length: usize) -> &mut [u8] {
         let held = self.count;
         self.count += length;
-        if self.octets.len() < self.count {
-            self.octets.resize(self.count, 0);
+        if self.bytes.len() < self.count {
+            self.bytes.resize(self.count, 0);
         }
-        self.octets.get_mut(held..self.count).unwrap_or_default()
+        self.bytes.get_mut(held..self.count).unwrap_or_default()
     }
 
-    /// How many octets of those that were taken may go on, from the first; `None` if the token is there. What is left
-    /// may be the beginning of it.
+    /// The number of received bytes that may be passed on, from the first; `None` if they contain a token. The others may
+    /// be the beginning of a token.
     #[must_use]
     pub fn free(&self) -> Option<usize> {
         let free = self.count - self.held();
-        (!self.is_in(self.octets())).then_some(free)
+        (!self.is_in(self.bytes())).then_some(free)
     }
 
-    /// What was taken and has not gone on.
+    /// The received bytes that have not been passed on.
     #[must_use]
-    pub fn octets(&self) -> &[u8] {
-        self.octets.get(..self.count).unwrap_or_default()
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.count).unwrap_or_default()
     }
 
-    /// So many octets have gone on.
+    /// Removes the first `count` bytes, which have been passed on.
     pub fn forget(&mut self, count: usize) {
-        self.octets.copy_within(count..self.count, 0);
+        self.bytes.copy_within(count..self.count, 0);
         self.count -= count;
     }
 
     /// The number of bytes at the end that may begin a form, whatever the tokens are.
     fn held(&self) -> usize {
-        let octets = self.octets();
-        let end = octets.iter().rev().take(MOST_HELD);
-        let held = end.take_while(|octet| may_have(self.wrapped, **octet));
-        let mut tail = octets.get(octets.len() - held.count()..);
+        let bytes = self.bytes();
+        let end = bytes.iter().rev().take(MOST_HELD);
+        let held = end.take_while(|byte| may_have(self.wrapped, **byte));
+        let mut tail = bytes.get(bytes.len() - held.count()..);
         while let Some(text) = tail {
             let scan = self.scan(text);
             if scan.end == text.len() {
@@ -275,68 +274,68 @@ fn line_break(text: &[u8]) -> usize {
     }
 }
 
-/// Letters, digits and these.
+/// The set of letters, digits and `more`.
 const fn class(more: &[u8]) -> Class {
     let mut class = [0; 4];
-    let mut octet = 0;
-    while octet < 128 {
-        let mut is_in = (octet as u8).is_ascii_alphanumeric();
+    let mut byte = 0;
+    while byte < 128 {
+        let mut is_in = (byte as u8).is_ascii_alphanumeric();
         let mut i = 0;
         while i < more.len() {
-            is_in |= more[i] == octet as u8;
+            is_in |= more[i] == byte as u8;
             i += 1;
         }
-        class[octet >> 6] |= (is_in as u64) << (octet & 63);
-        octet += 1;
+        class[byte >> 6] |= (is_in as u64) << (byte & 63);
+        byte += 1;
     }
     class
 }
 
 #[inline(always)]
-fn is_of(class: &Class, octet: u8) -> bool {
+fn is_of(class: &Class, byte: u8) -> bool {
     #[cfg(test)]
     tests::LOOKED_AT.set(tests::LOOKED_AT.get() + 1);
-    class[usize::from(octet >> 6)] >> (octet & 63) & 1 == 1
+    class[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
-/// The same, where there is little to look at.
+/// Same as [`is_of`], for code that is not speed-critical.
 #[inline(never)]
-fn may_have(class: &Class, octet: u8) -> bool {
-    is_of(class, octet)
+fn may_have(class: &Class, byte: u8) -> bool {
+    is_of(class, byte)
 }
 
-/// Odd, with its bits all over.
+/// An odd number with evenly spread bits.
 const BASE: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// The hash of so many octets more: those before count for [`BASE`] times as much.
-fn push(hash: u64, octet: u8) -> u64 {
-    hash.wrapping_mul(BASE).wrapping_add(octet.into())
+/// Appends a byte to a hash. The weight of each byte before it is multiplied by [`BASE`].
+fn push(hash: u64, byte: u8) -> u64 {
+    hash.wrapping_mul(BASE).wrapping_add(byte.into())
 }
 
-fn hash(octets: &[u8]) -> u64 {
-    octets.iter().fold(0, |hash, octet| push(hash, *octet))
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |hash, byte| push(hash, *byte))
 }
 
-/// Adds the forms of a token. The first is the token as it is; the others are of letters and digits, or of base64url.
+/// Adds the forms of a token. The first one is the token itself, and the others are its encodings.
 fn push_forms(token: &str, forms: &mut Vec<Vec<u8>>) {
     forms.push(longest_part(token.as_bytes(), &PLAIN));
-    let mut octets = vec![0; 2];
-    octets.extend_from_slice(token.as_bytes());
+    let mut bytes = vec![0; 2];
+    bytes.extend_from_slice(token.as_bytes());
     for before in 0..3 {
-        let octets = octets.get(2 - before..).unwrap_or_default();
-        let text = base64url::encode(octets);
-        // The characters that are made of the token's bits alone.
+        let bytes = bytes.get(2 - before..).unwrap_or_default();
+        let text = base64url::encode(bytes);
+        // The characters that encode bits of the token only.
         let text = text
             .as_bytes()
-            .get((before * 4).div_ceil(3)..octets.len() * 4 / 3);
+            .get((before * 4).div_ceil(3)..bytes.len() * 4 / 3);
         forms.push(longest_part(text.unwrap_or_default(), &LETTERS));
     }
 }
 
-/// The longest part of these characters, unless that is short: then all.
+/// The longest part that consists of these characters, or all of `text` if that part is short.
 fn longest_part(text: &[u8], class: &Class) -> Vec<u8> {
     let mut longest: &[u8] = &[];
-    for part in text.split(|octet| !may_have(class, *octet)) {
+    for part in text.split(|byte| !may_have(class, *byte)) {
         if part.len() > longest.len() {
             longest = part;
         }
@@ -353,15 +352,15 @@ mod tests {
     use base64ct::{Base64, Base64UrlUnpadded, Encoding};
 
     thread_local! {
-        /// Octets of texts and tokens that were looked at, each as often as it was.
+        /// The number of accesses to bytes of texts and tokens.
         pub(super) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
     }
 
     const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTcwMH0.4Ki2-_YQ0aXhQz";
-    /// A token with all that is written otherwise somewhere (RFC 6749 A.12).
+    /// A token with all characters that some encoding escapes (RFC 6749 A.12).
     const OPAQUE: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Lj/p+E_?N>e==";
 
-    /// All that was let through of a body that came in these pieces, and whether it was broken off.
+    /// Passes a body through a guard in pieces. Returns the passed bytes, and true if a token was found.
     fn through<'a>(token: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, bool) {
         let mut guard = Guard::new(token).unwrap();
         let mut given = Vec::new();
@@ -370,10 +369,10 @@ mod tests {
             let Some(free) = guard.free() else {
                 return (given, true);
             };
-            given.extend_from_slice(&guard.octets()[..free]);
+            given.extend_from_slice(&guard.bytes()[..free]);
             guard.forget(free);
         }
-        given.extend_from_slice(guard.octets());
+        given.extend_from_slice(guard.bytes());
         (given, false)
     }
 
@@ -394,11 +393,11 @@ mod tests {
                 Base64::encode_string(header.as_bytes()),
             ),
             (
-                "base64 behind one octet",
+                "base64 after one byte",
                 Base64::encode_string(odd.as_bytes()),
             ),
             (
-                "base64 behind six octets",
+                "base64 after six bytes",
                 Base64::encode_string(pair.as_bytes()),
             ),
             (
@@ -410,7 +409,7 @@ mod tests {
                 Base64UrlUnpadded::encode_string(header.as_bytes()),
             ),
             (
-                "base64url behind one octet",
+                "base64url after one byte",
                 Base64UrlUnpadded::encode_string(odd.as_bytes()),
             ),
             ("JSON with escaped slashes", json),
@@ -442,11 +441,11 @@ mod tests {
         forms
     }
 
-    /// What may stand before the part that nobody writes otherwise and no neighbour changes, in octets of a form.
+    /// The most bytes of a form that may precede the part that is the same in each encoding.
     const BEFORE: usize = 13;
 
     #[test]
-    fn a_token_is_found_wherever_a_body_is_cut_and_none_of_it_gets_through() {
+    fn finds_token_across_any_cut() {
         for token in [JWT, OPAQUE] {
             for (how, form) in written(token) {
                 let body = format!("{{\"seen\":\"{form}\"}}");
@@ -462,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_octet_by_octet() {
+    fn finds_token_byte_by_byte() {
         for token in [JWT, OPAQUE] {
             for (how, form) in written(token) {
                 let body = ["say: ", &form].concat();
@@ -474,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_token_gets_through_unchanged() {
+    fn lookalikes_pass_unchanged() {
         let almost = |token: &str| {
             let (most, last) = token.split_at(token.len() - 1);
             let other = if last == "z" { "y" } else { "z" };
@@ -529,7 +528,7 @@ mod tests {
                     let (head, tail) = body.as_bytes().split_at(cut);
                     let (given, is_broken) = through(&token, [head, tail]);
                     assert!(is_broken, "{length} {line_break:?}, cut at {cut}");
-                    // Of the form nothing but what precedes the token in it.
+                    // Only the part of the form before the token passes.
                     let most = body.find(&form).unwrap() + 40;
                     assert!(given.len() <= most, "{length} {line_break:?}, cut at {cut}");
                 }
@@ -595,7 +594,7 @@ mod tests {
             }
             assert!(!guard.is_in(others[2].as_bytes()));
         }
-        // A token that is too short is left out. The others are searched for.
+        // Tokens that are too short are ignored.
         let guard = Guard::search_for(&["short", &others[2]]).unwrap();
         assert!(guard.is_in(b"say: sixteen--letters!"));
         assert!(!guard.is_in(b"say: short!"));
@@ -604,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_body_is_cut_says_nothing_of_the_token() {
+    fn cut_positions_do_not_depend_on_the_token() {
         let other = "4Ki2-_YQ0aXhQzeyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhb";
         for token in [JWT, other] {
             let mut guard = Guard::new(token).unwrap();
@@ -621,12 +620,12 @@ mod tests {
                 guard.take(piece.len()).copy_from_slice(piece.as_bytes());
                 assert_eq!(guard.free(), Some(free), "{piece}");
                 guard.forget(free);
-                assert_eq!(guard.octets(), held.as_bytes(), "{piece}");
+                assert_eq!(guard.bytes(), held.as_bytes(), "{piece}");
             }
         }
     }
 
-    /// How often an octet of `text` is looked at, in search of `token`.
+    /// The number of accesses to bytes of `text` in a search for `token`.
     fn work(token: &str, text: &str) -> usize {
         let guard = Guard::new(token).unwrap();
         let before = LOOKED_AT.get();
@@ -635,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn how_much_is_looked_at_says_nothing_of_the_token_but_its_length() {
+    fn search_work_depends_only_on_token_length() {
         let other: String = JWT.chars().rev().collect();
         let encoded = base64url::encode(JWT.as_bytes());
         let (almost, _) = JWT.split_at(JWT.len() - 1);
@@ -654,13 +653,13 @@ mod tests {
         ] {
             assert_eq!(work(JWT, &body), work(&other, &body), "{body}");
         }
-        // The control: there is something to see.
+        // The control: the length of the token does change the work.
         let blank = " ".repeat(2000);
         assert!(work(&JWT[..40], &blank) > work(JWT, &blank));
     }
 
     #[test]
-    fn no_more_is_held_back_than_the_longest_token_has_in_base64() {
+    fn held_bytes_are_bounded_by_longest_token() {
         for token in [JWT, "~a~b~c~d~e~f~g~h~i"] {
             let mut guard = Guard::new(token).unwrap();
             guard.take(100_000).fill(b'x');
@@ -669,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_finds_what_a_plain_search_finds() {
+    fn search_agrees_with_naive_search() {
         let mut dice = 0x9E37_79B9_7F4A_7C15_u64;
         let mut below = |n: u64| {
             dice ^= dice << 13;
@@ -678,7 +677,7 @@ mod tests {
             dice % n
         };
         for _ in 0..3000 {
-            // Of two letters, so that there are many near misses.
+            // Two letters cause many near misses.
             let mut text: Vec<u8> = (0..below(200)).map(|_| b'a' + below(2) as u8).collect();
             let token: String = (0..16 + below(10))
                 .map(|_| char::from(b'a' + below(2) as u8))
@@ -701,13 +700,13 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_any_word_is_not_looked_for() {
+    fn short_tokens_are_not_searched_for() {
         assert!(Guard::new("fifteen-letters").is_none());
         assert!(Guard::new("sixteen--letters").is_some());
     }
 
     #[test]
-    fn long_tokens_are_found_too() {
+    fn finds_long_tokens() {
         let token = "0123456789abcdef".repeat(200);
         for (how, form) in written(&token) {
             let body = [&"-".repeat(5000), &*form].concat();
@@ -717,14 +716,14 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_special_characters_are_found_whole() {
+    fn finds_tokens_of_special_characters() {
         let token = "~a~b~c~d~e~f~g~h~i";
         let guard = Guard::new(token).unwrap();
         for before in ["", "say: ", "a\\n", "\\"] {
             assert!(guard.is_in([before, token].concat().as_bytes()));
         }
         assert!(!guard.is_in(b"~a~b~c~d~e~f~g~h~"));
-        // As much as the shortest token, and a character that is written otherwise in addresses.
+        // A token of the shortest length, and a character that URLs escape.
         let guard = Guard::new("sixteen--letters+").unwrap();
         assert!(guard.is_in(b"sixteen--letters%2B"));
     }

@@ -1,9 +1,9 @@
-//! Where a WebSocket's token goes. No script can set a header of a socket's handshake (WHATWG `WebSockets` 3.1), so
-//! the API's rule names the place: a sub-protocol, the first message, or the query.
+//! Tokens of `WebSocket` connections. Script cannot set headers of the handshake (WHATWG `WebSockets` 3.1), so the API's
+//! rule puts the token into a sub-protocol, the first message, or the query.
 //!
-//! Whichever it is, the page sees nothing of it: its own URL, its own sub-protocols, its own messages.
+//! The page never sees the token. It only sees its own URL, sub-protocols and messages.
 //!
-//! Few configurations say so: the module without the Cargo feature `extended` has nothing of this.
+//! Few configurations use sockets, so they require the Cargo feature `extended`.
 
 use crate::prelude::*;
 
@@ -16,52 +16,52 @@ use crate::codec::form::{self, Form, with_query};
 use crate::codec::json;
 use crate::codec::url::Url;
 
-/// What stands for the token in the text of a first message.
+/// The placeholder for the token in the first message.
 const PLACEHOLDER: &str = "{token}";
 
-/// Most sub-protocols that a page may name.
+/// The most sub-protocols that a page may request.
 pub const MAX_PROTOCOLS: usize = 16;
-/// Longest name of one.
+/// The longest name of a sub-protocol.
 const MAX_PROTOCOL: usize = 256;
 
-/// Where the token goes.
+/// The position of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A sub-protocol more than the page names, the last of them (RFC 6455 4.1).
+    /// An additional sub-protocol, after those of the page (RFC 6455 4.1).
     Protocol {
-        /// What stands before the token.
+        /// The string before the token.
         prefix: String,
-        /// Whether the token is encoded once more (RFC 4648 5), since a sub-protocol's name may have no `/` and
-        /// `=`, of which a token may have both.
+        /// True if the token is encoded in base64url (RFC 4648 5). A token may contain `/` and `=`, which a
+        /// sub-protocol's name must not contain.
         is_encoded: bool,
     },
-    /// The first message, which is sent before the page is told that the socket is open.
+    /// The first message, which is sent before the page learns that the socket is open.
     Message {
-        /// What stands before the token.
+        /// The text before the token.
         before: String,
-        /// What stands after it.
+        /// The text after the token.
         after: String,
     },
-    /// A parameter of the query (RFC 6750 2.3, which advises against it: addresses are written to logs).
+    /// A query parameter (RFC 6750 2.3, which advises against it because URLs are logged).
     Query {
-        /// Its name.
+        /// The name of the parameter.
         parameter: String,
     },
 }
 
-/// What a socket is opened with.
+/// The arguments for opening a socket.
 #[derive(Clone, Debug)]
 pub struct Handshake {
-    /// The address, maybe with the token in it.
+    /// The URL, which may contain the token.
     pub url: Secret,
-    /// The sub-protocols, maybe with the token among them: a JSON list of texts.
+    /// The sub-protocols, which may contain the token: a JSON array of strings.
     pub protocols: Secret,
-    /// The token, if messages are to be searched for it: see [`crate::egress::token_reflection`].
+    /// The token to search messages for, if any: see [`crate::egress::token_reflection`].
     pub token: Option<Secret>,
 }
 
 impl Place {
-    /// A first message, if `text` has the token's place in it, once.
+    /// A first message, if `text` contains the placeholder exactly once.
     #[must_use]
     pub fn message(text: &str) -> Option<Self> {
         let is_place = |at: &usize| text.as_bytes()[*at..].starts_with(PLACEHOLDER.as_bytes());
@@ -76,16 +76,16 @@ impl Place {
         })
     }
 
-    /// What a socket at `url` is opened with, if the page names these sub-protocols.
+    /// Builds the handshake of a socket at `url`, with the sub-protocols that the page requests.
     ///
     /// # Errors
     /// [`Code::Unsupported`] if the token cannot be part of a sub-protocol's name.
     pub fn handshake(&self, url: &str, own: &[String], token: &Secret) -> Result<Handshake> {
         let mut url = url.to_owned();
-        let mut list = String::from("[");
+        let mut array = String::from("[");
         for name in own {
-            json::write_string(&mut list, name);
-            list.push(',');
+            json::write_string(&mut array, name);
+            array.push(',');
         }
         match self {
             Self::Protocol { prefix, is_encoded } => {
@@ -94,13 +94,13 @@ impl Place {
                 let token = encoded.as_ref().unwrap_or(token).expose();
                 if !token.bytes().all(is_token_byte) {
                     let message = msg!(
-                        "the access token has a character that no sub-protocol's name may have: configure encoding: 'base64url'"
+                        "the access token has a character that is not allowed in the name of a sub-protocol: configure encoding: 'base64url'"
                     );
                     return Err(Error::new(Code::Unsupported, message));
                 }
-                // Neither has a character that JSON escapes.
+                // Prefix and token contain no characters that JSON escapes.
                 for part in ["\"", prefix, token, "\""] {
-                    list.push_str(part);
+                    array.push_str(part);
                 }
             }
             Self::Query { parameter } => {
@@ -109,18 +109,18 @@ impl Place {
             }
             Self::Message { .. } => {}
         }
-        if list.ends_with(',') {
-            list.truncate(list.len() - 1);
+        if array.ends_with(',') {
+            array.truncate(array.len() - 1);
         }
-        list.push(']');
+        array.push(']');
         Ok(Handshake {
             url: url.into(),
-            protocols: list.into(),
+            protocols: array.into(),
             token: None,
         })
     }
 
-    /// The message to send before all others.
+    /// The message to send before those of the page.
     #[must_use]
     pub fn first_message(&self, token: &Secret) -> Option<Secret> {
         let Self::Message { before, after } = self else {
@@ -129,7 +129,7 @@ impl Place {
         Some([before, token.expose(), after].concat().into())
     }
 
-    /// Whether a page's own URL leaves the token's place alone.
+    /// Returns true if the page's URL does not contain the parameter for the token.
     #[must_use]
     pub fn is_unused_in(&self, url: &Url) -> bool {
         let Self::Query { parameter } = self else {
@@ -140,7 +140,7 @@ impl Place {
     }
 }
 
-/// Checks the sub-protocols that a page names (RFC 6455 4.1: each a token, no two the same).
+/// Checks the sub-protocols that a page requests. They must be distinct tokens (RFC 6455 4.1).
 ///
 /// # Errors
 /// [`Code::MessageInvalid`], [`Code::LimitExceeded`].
@@ -152,14 +152,14 @@ pub fn check_protocols(own: &[String]) -> Result<()> {
     }
     let is_sound = |(i, name): (usize, &String)| is_token(name) && !own[..i].contains(name);
     if !own.iter().enumerate().all(is_sound) {
-        let message = msg!("a sub-protocol is not a token (RFC 9110 5.6.2), or is there twice");
+        let message = msg!("a sub-protocol is not a token (RFC 9110 5.6.2), or is repeated");
         return Err(Error::new(Code::MessageInvalid, message));
     }
     Ok(())
 }
 
-/// What a page may see of the sub-protocol that the server chose: one of the page's own. A server may well choose
-/// the one that the token is in.
+/// Returns the sub-protocol that the server chose if it is one of the page's, and otherwise an empty string: the server
+/// may choose the sub-protocol that contains the token.
 #[must_use]
 pub fn visible<'a>(chosen: &'a str, own: &[String]) -> &'a str {
     if own.iter().any(|name| name == chosen) {
@@ -169,13 +169,13 @@ pub fn visible<'a>(chosen: &'a str, own: &[String]) -> &'a str {
     }
 }
 
-/// A socket's URL as rules are written: `wss` is `https`, and `ws` is `http`.
+/// Converts a socket's URL to the scheme that rules use: `wss` to `https`, and `ws` to `http`.
 #[must_use]
 pub fn as_http(url: &str) -> String {
     exchange(url, [("wss", "https:"), ("ws", "http:")])
 }
 
-/// The other way round.
+/// Converts `https` to `wss`, and `http` to `ws`.
 #[must_use]
 pub fn as_ws(url: &str) -> String {
     exchange(url, [("https", "wss:"), ("http", "ws:")])
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sub_protocol_with_the_token_comes_after_the_pages_own() {
+    fn token_subprotocol_comes_last() {
         let opened = handshake(&protocol("bearer.", false), TOKEN).unwrap();
         assert_eq!(opened.url.expose(), "wss://api.test/live?a=1");
         assert_eq!(
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_no_sub_protocol_can_have_is_encoded_or_refused() {
+    fn unsuitable_token_is_encoded_or_refused() {
         let opened = handshake(&protocol("b.", true), "a/b==").unwrap();
         assert_eq!(opened.protocols.expose(), r#"["chat","b.YS9iPT0"]"#);
         for token in ["a/b", "a=", "a b", "a,b", "a\"b", "é"] {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_the_query_comes_after_the_pages_own_and_is_escaped() {
+    fn token_query_parameter_is_appended_and_escaped() {
         let place = Place::Query {
             parameter: "access_token".to_owned(),
         };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_not_name_the_parameter_itself() {
+    fn page_cannot_set_the_token_parameter() {
         let place = Place::Query {
             parameter: "access_token".to_owned(),
         };
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_message_has_the_token_in_its_place() {
+    fn first_message_contains_the_token() {
         let place = Place::Message {
             before: r#"{"token":""#.to_owned(),
             after: r#""}"#.to_owned(),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_sees_a_chosen_sub_protocol_only_if_it_is_its_own() {
+    fn page_sees_only_its_own_subprotocols() {
         let own = ["chat".to_owned(), "log".to_owned()];
         assert_eq!(visible("log", &own), "log");
         assert_eq!(visible("bearer.secret", &own), "");
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn sub_protocols_are_tokens_and_differ() {
+    fn subprotocols_are_distinct_tokens() {
         let check = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
             check_protocols(&names).map_err(|error| error.code())
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schemes_of_sockets_are_those_of_requests() {
+    fn socket_schemes_map_to_http() {
         for (ws, http) in [
             ("wss://a.test/x", "https://a.test/x"),
             ("ws://127.0.0.1/x", "http://127.0.0.1/x"),

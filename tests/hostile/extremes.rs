@@ -58,7 +58,7 @@ const PIECES: &[&str] = &[
 ];
 
 #[test]
-fn sixty_four_kilobytes_of_anything_are_read_or_refused() {
+fn repetitive_64_kib_input_is_handled() {
     for piece in PIECES {
         let long = piece.repeat(jwt::MAX_LEN / piece.len());
         for target in ALL {
@@ -68,7 +68,7 @@ fn sixty_four_kilobytes_of_anything_are_read_or_refused() {
 }
 
 #[test]
-fn a_megabyte_of_json_is_read_whole() {
+fn reads_a_megabyte_of_json() {
     let list = |element: &str| {
         let elements = vec![element; (MAX_BODY - 2) / (element.len() + 1)];
         format!("[{}]", elements.join(","))
@@ -92,7 +92,7 @@ fn a_megabyte_of_json_is_read_whole() {
 }
 
 #[test]
-fn what_is_nested_more_deeply_is_refused_where_it_becomes_so() {
+fn deep_nesting_is_refused_at_the_limit() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         for depth in [MAX_DEPTH + 1, 1000, 100_000] {
             let text = [&open.repeat(depth), "0", &close.repeat(depth)].concat();
@@ -103,7 +103,7 @@ fn what_is_nested_more_deeply_is_refused_where_it_becomes_so() {
 }
 
 #[test]
-fn the_documented_limits_are_those_at_which_it_is_refused() {
+fn length_limits_are_exact() {
     let padded = |length: usize, frame: &dyn Fn(&str) -> String| {
         let text = frame(&"x".repeat(length - frame("").len()));
         assert_eq!(text.len(), length);

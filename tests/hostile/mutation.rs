@@ -70,43 +70,43 @@ const WORDS: &[&str] = &[
 
 /// A neighbour of `input`, with something of `other` in it now and then.
 pub(crate) fn mutated(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
-    let mut octets = input.to_vec();
+    let mut bytes = input.to_vec();
     for _ in 0..=dice.roll(4) {
-        mutate(&mut octets, other, dice);
+        mutate(&mut bytes, other, dice);
     }
-    octets
+    bytes
 }
 
-fn mutate(octets: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
-    let at = dice.roll(octets.len() + 1);
-    let end = at + dice.roll((octets.len() - at).min(16) + 1);
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
+    let at = dice.roll(bytes.len() + 1);
+    let end = at + dice.roll((bytes.len() - at).min(16) + 1);
     match dice.roll(8) {
-        0 => flip(octets, at, dice),
-        1 => drop(octets.drain(at..end)),
+        0 => flip(bytes, at, dice),
+        1 => drop(bytes.drain(at..end)),
         2 => {
-            let copy = octets[at..end].to_vec();
-            insert(octets, at, &copy.repeat(1 + dice.roll(4)));
+            let copy = bytes[at..end].to_vec();
+            insert(bytes, at, &copy.repeat(1 + dice.roll(4)));
         }
         3 => {
             let from = dice.roll(other.len() + 1);
             let to = from + dice.roll(other.len() - from + 1);
-            insert(octets, at, &other[from..to]);
+            insert(bytes, at, &other[from..to]);
         }
-        4 => insert(octets, at, &[u8::try_from(dice.roll(256)).unwrap()]),
-        5 => octets.truncate(at),
+        4 => insert(bytes, at, &[u8::try_from(dice.roll(256)).unwrap()]),
+        5 => bytes.truncate(at),
         _ => {
-            octets.drain(at..end);
-            insert(octets, at, dice.pick(WORDS).as_bytes());
+            bytes.drain(at..end);
+            insert(bytes, at, dice.pick(WORDS).as_bytes());
         }
     }
 }
 
-fn flip(octets: &mut [u8], at: usize, dice: &mut Dice) {
-    if let Some(octet) = octets.get_mut(at) {
-        *octet ^= 1 << dice.roll(8);
+fn flip(bytes: &mut [u8], at: usize, dice: &mut Dice) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1 << dice.roll(8);
     }
 }
 
-fn insert(octets: &mut Vec<u8>, at: usize, more: &[u8]) {
-    octets.splice(at..at, more.iter().copied());
+fn insert(bytes: &mut Vec<u8>, at: usize, more: &[u8]) {
+    bytes.splice(at..at, more.iter().copied());
 }

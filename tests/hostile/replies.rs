@@ -43,12 +43,12 @@ fn assert_useless(answer: &TokenResponse, what: &str) {
 }
 
 #[test]
-fn a_control_the_usual_answer_is_accepted() {
+fn control_valid_response_is_accepted() {
     assert!(matches!(issued("x", "1"), TokenResponse::Tokens(_)));
 }
 
 #[test]
-fn a_type_of_token_that_nobody_asked_for_is_refused() {
+fn unexpected_token_type_is_rejected() {
     for token_type in [
         "",
         "\"mac\"",
@@ -71,7 +71,7 @@ fn a_type_of_token_that_nobody_asked_for_is_refused() {
 }
 
 #[test]
-fn a_lifetime_is_believed_within_bounds() {
+fn expires_in_is_bounded() {
     let lifetime = |value: &str| match issued("expires_in", value) {
         TokenResponse::Tokens(tokens) => Some(tokens.expires_in),
         _ => None,
@@ -93,7 +93,7 @@ fn a_lifetime_is_believed_within_bounds() {
 }
 
 #[test]
-fn a_token_is_of_characters_that_can_be_sent() {
+fn tokens_have_sendable_characters() {
     for name in ["access_token", "refresh_token", "id_token"] {
         for token in [
             "\"\"",
@@ -121,7 +121,7 @@ fn a_token_is_of_characters_that_can_be_sent() {
 }
 
 #[test]
-fn what_is_left_out_is_told_from_what_is_empty() {
+fn missing_and_empty_members_differ() {
     let TokenResponse::Tokens(tokens) = issued("scope", "\"openid\"") else {
         panic!("refused");
     };
@@ -131,7 +131,7 @@ fn what_is_left_out_is_told_from_what_is_empty() {
 }
 
 #[test]
-fn nothing_is_kept_of_what_is_no_answer() {
+fn invalid_responses_yield_no_tokens() {
     let good = r#"{"access_token":"at","token_type":"Bearer"}"#;
     let json = "application/json";
     for (status, content_type, body) in [
@@ -173,7 +173,7 @@ fn nothing_is_kept_of_what_is_no_answer() {
 }
 
 #[test]
-fn an_error_is_a_code_and_nothing_of_it_is_repeated_but_that() {
+fn errors_repeat_nothing_but_the_code() {
     for error in [
         "\"invalid grant\"",
         "\"a\\u0007\"",

@@ -89,7 +89,7 @@ pub fn policy() -> String {
 }
 
 fn list(names: &str) -> String {
-    json::texts(strings::split_list(names))
+    json::string_array(strings::split_list(names))
 }
 
 fn fields(fields: &[(&str, &str)]) -> String {

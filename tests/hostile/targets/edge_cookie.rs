@@ -26,8 +26,8 @@ static CONFIG: LazyLock<String> = LazyLock::new(|| {
 pub(crate) struct Zeros;
 
 impl Entropy for Zeros {
-    fn fill(&mut self, octets: &mut [u8]) {
-        octets.fill(0);
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
     }
 }
 

@@ -129,15 +129,15 @@ fn is_below_the_rule(text: &str, sent: &str) {
 /// A path as the most forgiving of servers reads it: escapes undone over and over, backslashes turned,
 /// parameters dropped, dots walked.
 fn forgiving(path: &str) -> String {
-    let mut octets = path.as_bytes().to_vec();
+    let mut bytes = path.as_bytes().to_vec();
     loop {
-        let decoded = decode(&octets);
-        if decoded == octets {
+        let decoded = decode(&bytes);
+        if decoded == bytes {
             break;
         }
-        octets = decoded;
+        bytes = decoded;
     }
-    let text = String::from_utf8_lossy(&octets)
+    let text = String::from_utf8_lossy(&bytes)
         .to_ascii_lowercase()
         .replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
@@ -151,18 +151,18 @@ fn forgiving(path: &str) -> String {
     ["/", &segments.join("/")].concat()
 }
 
-fn decode(octets: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| octets.get(at).and_then(|b| (*b as char).to_digit(16));
+fn decode(bytes: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
     let mut out = Vec::new();
     let mut at = 0;
-    while at < octets.len() {
-        match (octets[at], digit(at + 1), digit(at + 2)) {
+    while at < bytes.len() {
+        match (bytes[at], digit(at + 1), digit(at + 2)) {
             (b'%', Some(high), Some(low)) => {
                 out.push((high << 4 | low) as u8);
                 at += 3;
             }
-            (octet, ..) => {
-                out.push(octet);
+            (byte, ..) => {
+                out.push(byte);
                 at += 1;
             }
         }
@@ -201,7 +201,7 @@ mod controls {
     }
 
     #[test]
-    fn an_address_that_should_not_have_been_allowed_is_noticed() {
+    fn control_wrongly_allowed_address_is_detected() {
         for text in [
             "https://api.example.com/v1/..%2fadmin",
             "https://api.example.com/v1/%252e%252e/admin",

@@ -11,13 +11,13 @@ pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
     };
-    let octets = base64url::decode(text);
-    assert_eq!(octets, Base64UrlUnpadded::decode_vec(text).ok(), "{text}");
-    assert_eq!(base64url::is_valid(input), octets.is_some());
-    if let Some(octets) = octets {
-        assert_eq!(base64url::encode(&octets), text);
+    let bytes = base64url::decode(text);
+    assert_eq!(bytes, Base64UrlUnpadded::decode_vec(text).ok(), "{text}");
+    assert_eq!(base64url::is_valid(input), bytes.is_some());
+    if let Some(bytes) = bytes {
+        assert_eq!(base64url::encode(&bytes), text);
     }
-    // It reads octets that are no text as U+FFFD; here they are refused.
+    // It reads bytes that are no text as U+FFFD; here they are refused.
     let others = url::form_urlencoded::parse(input).map(|(n, v)| (n.into_owned(), v.into_owned()));
     let others: Vec<(String, String)> = others.collect();
     match form::parse(text) {

@@ -62,8 +62,8 @@ fn is_the_one_way_to_write_it(token: &str, jwt: &Jwt) {
 
 /// The object in a part of a token, as others read it. Numbers need not fit anything.
 fn text_of(part: &str) -> serde_json::Value {
-    let octets = Base64UrlUnpadded::decode_vec(part).unwrap();
-    let text = String::from_utf8(octets).unwrap();
+    let bytes = Base64UrlUnpadded::decode_vec(part).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
     serde_json::from_str(&text).unwrap_or_else(|_| {
         let _: serde::de::IgnoredAny = serde_json::from_str(&text).unwrap();
         let names: std::collections::HashMap<String, serde::de::IgnoredAny> =

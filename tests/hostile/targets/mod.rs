@@ -1,6 +1,6 @@
-//! What is done with hostile input: each file takes any octets and demands what must hold of them. The
+//! What is done with hostile input: each file takes any bytes and demands what must hold of them. The
 //! same functions are run by `cargo test`, over seeds and what a few thousand mutations make of them,
-//! and by `cargo xtask fuzz`, where libFuzzer looks for octets that reach new code.
+//! and by `cargo xtask fuzz`, where libFuzzer looks for bytes that reach new code.
 //!
 //! "It does not panic" is the least of it. A target holds what the core says against another reader
 //! (`serde_json`, `url`, `base64ct`), or against the rule written down a second time, and demands that

@@ -6,13 +6,13 @@ use strongroom::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
-/// A token, in the next line the lengths of pieces as octets, and the body. A line that is no token stands for
+/// A token, in the next line the lengths of pieces as bytes, and the body. A line that is no token stands for
 /// the usual one.
 pub fn check(input: &[u8]) {
-    let mut parts = input.splitn(3, |octet| *octet == b'\n');
+    let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let [token, cuts, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
     let token = core::str::from_utf8(token).ok().filter(|text| {
-        (16..4000).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_graphic())
+        (16..4000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     });
     let token = token.unwrap_or(TOKEN);
     // Where there is need to repeat it, one need not guess it.
@@ -40,7 +40,7 @@ fn through(token: &str, body: &[u8], cuts: &[u8]) -> (Vec<u8>, bool) {
     let mut guard = Guard::new(token).unwrap();
     let mut given = Vec::new();
     let mut rest = body;
-    let mut lengths = cuts.iter().map(|octet| usize::from(*octet)).cycle();
+    let mut lengths = cuts.iter().map(|byte| usize::from(*byte)).cycle();
     while !rest.is_empty() {
         let length = lengths.next().unwrap_or(1000).max(1).min(rest.len());
         let (piece, tail) = rest.split_at(length);
@@ -49,10 +49,10 @@ fn through(token: &str, body: &[u8], cuts: &[u8]) -> (Vec<u8>, bool) {
         let Some(free) = guard.free() else {
             return (given, true);
         };
-        given.extend_from_slice(&guard.octets()[..free]);
+        given.extend_from_slice(&guard.bytes()[..free]);
         guard.forget(free);
     }
-    given.extend_from_slice(guard.octets());
+    given.extend_from_slice(guard.bytes());
     (given, false)
 }
 

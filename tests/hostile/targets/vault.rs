@@ -58,13 +58,13 @@ pub fn check(input: &[u8]) {
     host.still_answers();
 }
 
-/// The octets that it gives out are told apart by all that is made of them.
+/// The bytes that it gives out are told apart by all that is made of them.
 struct Counter(u8);
 
 impl Entropy for Counter {
-    fn fill(&mut self, octets: &mut [u8]) {
+    fn fill(&mut self, bytes: &mut [u8]) {
         self.0 = self.0.wrapping_add(1);
-        octets.fill(self.0);
+        bytes.fill(self.0);
     }
 }
 
@@ -369,7 +369,7 @@ mod controls {
     use strongroom::codec::base64url;
 
     #[test]
-    fn a_secret_that_a_page_is_told_is_noticed() {
+    fn control_leaked_secret_is_detected() {
         let tells = |detail: &str| {
             let mut host = Host::signed_in();
             let text = format!(r#"{{"t":"trace","detail":"{detail}"}}"#);
@@ -383,7 +383,7 @@ mod controls {
     }
 
     #[test]
-    fn how_long_a_token_is_changes_nothing_that_a_page_is_told() {
+    fn token_length_does_not_change_page_messages() {
         let config = CONFIG.replace(r#""inspect":true,"#, "");
         let told = |config: &str, length: usize| {
             let mut host = Host::with(config, &"x".repeat(length));
@@ -414,7 +414,7 @@ mod controls {
     }
 
     #[test]
-    fn the_good_page_gets_its_answers_in_a_world_without_hostility() {
+    fn control_friendly_page_gets_responses() {
         let mut host = Host::signed_in();
         let fetch = r#"{"t":"fetch","id":7,"url":"https://api.example.com/v1/a","method":"GET","headers":[]}"#;
         host.say(GOOD, fetch);
@@ -426,7 +426,7 @@ mod controls {
     }
 
     #[test]
-    fn what_the_scripts_are_about_is_reached() {
+    fn scripts_reach_their_features() {
         let mut host = Host::signed_in();
         host.say(GOOD, r#"{"t":"login","id":7,"mode":"device"}"#);
         host.pass(6000);

@@ -1,0 +1,535 @@
+//! Parsing JSON.
+
+use super::{Object, Value};
+use crate::prelude::*;
+use alloc::borrow::Cow;
+
+/// The deepest nesting of arrays and objects.
+pub const MAX_DEPTH: usize = 32;
+
+/// The most members of an object. There is a limit because each name is compared with all names before it.
+pub const MAX_MEMBERS: usize = 512;
+
+/// The position and the reason of an error. It quotes nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    /// Offset of the offending byte.
+    pub at: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// Parses a JSON object, as strictly as [`Value::parse`], and passes each member's name and its value as JSON to `visit`.
+/// It builds no [`Value`], so it suits texts that are used once.
+///
+/// # Errors
+/// The position and the reason of the first error. The members before it have been visited.
+pub fn members<'a>(text: &'a str, mut visit: impl FnMut(&str, &'a str)) -> Result<(), JsonError> {
+    let mut reader = JsonReader::new(text);
+    let read = if reader.peek() == Some(b'{') {
+        reader.skip_object(&mut Vec::with_capacity(16), &mut visit)
+    } else {
+        reader.fail(msg!("not an object"))
+    };
+    reader.finish(read)
+}
+
+/// Parses a number of digits only. Returns `None` if it does not fit.
+#[must_use]
+pub fn parse_u64(text: &str) -> Option<u64> {
+    let mut number = 0_u64;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // `checked_mul` would multiply in 128 bits.
+        if number > u64::MAX / 10 {
+            return None;
+        }
+        number = (number * 10).checked_add(digit.into())?;
+    }
+    (!text.is_empty()).then_some(number)
+}
+
+const REPEATED: &str = msg!("a member name is repeated");
+
+/// A recursive-descent parser. Its methods return `None` at the first error and leave the reason in `fault`, because an
+/// error in each result would be copied at each step on its way out.
+pub(super) struct JsonReader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    fault: &'static str,
+}
+
+impl<'a> JsonReader<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut reader = Self {
+            text,
+            at: 0,
+            depth: 0,
+            fault: "",
+        };
+        reader.skip_whitespace();
+        reader
+    }
+
+    /// Returns the value if nothing follows it.
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, JsonError> {
+        self.skip_whitespace();
+        let reason = match value {
+            Some(value) if self.at == self.text.len() => return Ok(value),
+            Some(_) => msg!("text after the value"),
+            None => self.fault,
+        };
+        let at = self.at;
+        Err(JsonError { at, reason })
+    }
+
+    const fn fail<T>(&mut self, fault: &'static str) -> Option<T> {
+        self.fault = fault;
+        None
+    }
+
+    // Runs for each byte. Optimized for size, the calls would take a quarter of the time.
+    #[inline(always)]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// The text from `start` to the current position. Both are boundaries of characters.
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    fn skip_whitespace(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(super) fn value(&mut self) -> Option<Value> {
+        match self.peek() {
+            Some(b'{') => self.object().map(Value::Object),
+            Some(b'[') => self.array().map(Value::Array),
+            Some(b'"') => self.string().map(Value::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|text| Value::Number(text.to_owned())),
+            Some(b't') => self.literal("true", Value::Bool(true)),
+            Some(b'f') => self.literal("false", Value::Bool(false)),
+            Some(b'n') => self.literal("null", Value::Null),
+            Some(_) => self.fail(msg!("not a JSON value")),
+            None => self.fail(msg!("the text ends where a value should be")),
+        }
+    }
+
+    fn object(&mut self) -> Option<Object> {
+        let mut object = Object::new();
+        let mut goes_on = self.enter(b'}')?;
+        while goes_on {
+            let name = self.member_name(object.0.len(), Self::string)?;
+            if object.get(&name).is_some() {
+                return self.fail(REPEATED);
+            }
+            object.0.push((name, self.value()?));
+            goes_on = self.goes_on(b'}')?;
+        }
+        Some(object)
+    }
+
+    fn array(&mut self) -> Option<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut goes_on = self.enter(b']')?;
+        while goes_on {
+            items.push(self.value()?);
+            goes_on = self.goes_on(b']')?;
+        }
+        Some(items)
+    }
+
+    /// Skips a value. `names` are the member names read so far in the objects around it.
+    fn skip_value(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
+        match self.peek() {
+            Some(b'"') => self.skip_string(),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),
+            Some(b'{') => self.skip_object(names, &mut |_, _| {}),
+            Some(b'[') => self.skip_array(names),
+            _ => self.value().map(|_| ()),
+        }
+    }
+
+    fn skip_object(
+        &mut self,
+        names: &mut Vec<Cow<'a, str>>,
+        visit: &mut dyn FnMut(&str, &'a str),
+    ) -> Option<()> {
+        let around = names.len();
+        let mut goes_on = self.enter(b'}')?;
+        while goes_on {
+            let name = self.member_name(names.len() - around, Self::borrowed_string)?;
+            if names.iter().skip(around).any(|known| *known == name) {
+                return self.fail(REPEATED);
+            }
+            names.push(name);
+            let start = self.at;
+            self.skip_value(names)?;
+            if let Some(name) = names.last() {
+                visit(name, self.since(start));
+            }
+            goes_on = self.goes_on(b'}')?;
+        }
+        names.truncate(around);
+        Some(())
+    }
+
+    fn skip_array(&mut self, names: &mut Vec<Cow<'a, str>>) -> Option<()> {
+        let mut goes_on = self.enter(b']')?;
+        while goes_on {
+            self.skip_value(names)?;
+            goes_on = self.goes_on(b']')?;
+        }
+        Some(())
+    }
+
+    /// Enters an object or array that is closed by `end`. Returns false if it is empty.
+    fn enter(&mut self, end: u8) -> Option<bool> {
+        if self.depth == MAX_DEPTH {
+            return self.fail(msg!("nested too deeply"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.skip_whitespace();
+        Some(!self.leave(end))
+    }
+
+    /// Reads the separator after a member or an element. Returns true if another one follows.
+    fn goes_on(&mut self, end: u8) -> Option<bool> {
+        self.skip_whitespace();
+        if self.leave(end) {
+            return Some(false);
+        }
+        if !self.take(b',') {
+            return self.fail(if end == b'}' {
+                msg!("a ',' or '}' should be here")
+            } else {
+                msg!("a ',' or ']' should be here")
+            });
+        }
+        self.skip_whitespace();
+        Some(true)
+    }
+
+    fn leave(&mut self, end: u8) -> bool {
+        let found = self.take(end);
+        self.depth -= usize::from(found);
+        found
+    }
+
+    /// Reads the name of a member, up to its value. `before` is the number of members before it.
+    fn member_name<T>(&mut self, before: usize, read: fn(&mut Self) -> Option<T>) -> Option<T> {
+        if before == MAX_MEMBERS {
+            return self.fail(msg!("an object has too many members"));
+        }
+        if self.peek() != Some(b'"') {
+            return self.fail(msg!("a member name should be here"));
+        }
+        let name = read(self)?;
+        self.skip_whitespace();
+        if !self.take(b':') {
+            return self.fail(msg!("a ':' should be here"));
+        }
+        self.skip_whitespace();
+        Some(name)
+    }
+
+    fn literal(&mut self, word: &'static str, value: Value) -> Option<Value> {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Some(value)
+        } else {
+            self.fail(msg!("not a JSON value"))
+        }
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return self.fail(msg!("a digit should be here"));
+        }
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<&'a str> {
+        let start = self.at;
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Some(self.since(start))
+    }
+
+    fn string(&mut self) -> Option<String> {
+        self.at += 1;
+        let mut text = String::new();
+        loop {
+            let (run, ends) = self.run()?;
+            text.push_str(run);
+            if ends {
+                return Some(text);
+            }
+            text.push(self.escape()?);
+        }
+    }
+
+    /// Reads a string, and borrows it if it contains no escapes.
+    fn borrowed_string(&mut self) -> Option<Cow<'a, str>> {
+        self.at += 1;
+        let mut unescaped = String::new();
+        loop {
+            let (run, ends) = self.run()?;
+            if ends && unescaped.is_empty() {
+                return Some(Cow::Borrowed(run));
+            }
+            unescaped.push_str(run);
+            if ends {
+                return Some(Cow::Owned(unescaped));
+            }
+            unescaped.push(self.escape()?);
+        }
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.at += 1;
+        while !self.run()?.1 {
+            self.escape()?;
+        }
+        Some(())
+    }
+
+    /// Reads the rest of a string up to its end or the next escape. Returns true with it at the end.
+    fn run(&mut self) -> Option<(&'a str, bool)> {
+        let (bytes, start) = (self.text.as_bytes(), self.at);
+        let mut end = start;
+        while end < bytes.len() && !matches!(bytes[end], 0..b' ' | b'"' | b'\\') {
+            end += 1;
+        }
+        self.at = end;
+        let run = self.since(start);
+        let ends = match self.peek() {
+            Some(b'"') => true,
+            Some(b'\\') => false,
+            Some(_) => return self.fail(msg!("a control character in a string")),
+            None => return self.fail(msg!("the text ends inside a string")),
+        };
+        self.at += 1;
+        Some((run, ends))
+    }
+
+    fn escape(&mut self) -> Option<char> {
+        let c = match self.peek() {
+            Some(c @ (b'"' | b'\\' | b'/')) => c as char,
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.unicode_escape();
+            }
+            _ => return self.fail(msg!("an unknown escape")),
+        };
+        self.at += 1;
+        Some(c)
+    }
+
+    fn unicode_escape(&mut self) -> Option<char> {
+        let first = self.hex4()?;
+        let scalar = if (0xD800..0xDC00).contains(&first) {
+            if !(self.take(b'\\') && self.take(b'u')) {
+                return self.fail(msg!("a lone surrogate"));
+            }
+            let second = self.hex4()?;
+            if !(0xDC00..0xE000).contains(&second) {
+                return self.fail(msg!("a lone surrogate"));
+            }
+            0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+        } else {
+            first
+        };
+        char::from_u32(scalar).or_else(|| self.fail(msg!("a lone surrogate")))
+    }
+
+    fn hex4(&mut self) -> Option<u32> {
+        let mut value = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|b| (b as char).to_digit(16));
+            let Some(digit) = digit else {
+                return self.fail(msg!("four hexadecimal digits should be here"));
+            };
+            value = value << 4 | digit;
+            self.at += 1;
+        }
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Result<Vec<(String, &str)>, JsonError> {
+        let mut all = Vec::new();
+        members(text, |name, json| all.push((name.to_owned(), json)))?;
+        Ok(all)
+    }
+
+    #[test]
+    fn missing_end_is_named() {
+        let reason = |text| Value::parse(text).unwrap_err().reason;
+        assert_eq!(reason("[1 2]"), "a ',' or ']' should be here");
+        assert_eq!(reason(r#"{"a":1 2}"#), "a ',' or '}' should be here");
+    }
+
+    #[test]
+    fn rejects_invalid_or_ambiguous_json() {
+        for text in [
+            "",
+            " ",
+            "nul",
+            "nullx",
+            "\u{feff}{}",
+            "{}{}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{\"a\" 1}",
+            "[1 2]",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "--1",
+            "NaN",
+            "Infinity",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\ud800\"",
+            "\"\\udc00\"",
+            "\"\\ud800\\u0041\"",
+            "\"open",
+            r#"{"iss":1,"iss":2}"#,
+            r#"{"iss":1,"\u0069ss":2}"#,
+        ] {
+            assert!(Value::parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn nesting_is_limited() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Value::parse(&nested(MAX_DEPTH)).is_ok());
+        assert_eq!(
+            Value::parse(&nested(MAX_DEPTH + 1)).unwrap_err().reason,
+            "nested too deeply"
+        );
+        assert!(Value::parse(&"[".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn members_are_visited_in_order() {
+        let text = r#" { "a" : "x\ny", "b":12 , "c":{"d":[1, {"a":{}}]}, "\u0065":"","f":-1.0e2,"g":null } "#;
+        let members = shown(text).unwrap();
+        let value = Value::parse(text).unwrap();
+        let object = value.as_object().unwrap();
+        let as_values: Vec<_> = members
+            .iter()
+            .map(|(name, json)| (name.as_str(), Value::parse(json).unwrap()))
+            .collect();
+        let expected: Vec<_> = object.iter().map(|(n, v)| (n, v.clone())).collect();
+        assert_eq!(as_values, expected);
+        assert_eq!(members[2].1, r#"{"d":[1, {"a":{}}]}"#);
+    }
+
+    #[test]
+    fn members_are_read_as_strictly_as_values() {
+        for text in [
+            "",
+            "1",
+            "[]",
+            "{",
+            "{}{}",
+            "\u{feff}{}",
+            r#"{"a":1,}"#,
+            r#"{"a":01}"#,
+            r#"{"a":tru}"#,
+            r#"{"a":"\x"}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"iss":1,"\u0069ss":2}"#,
+        ] {
+            assert!(shown(text).is_err(), "{text:?} was accepted");
+        }
+        let nested = |depth: usize| {
+            let deep = "[".repeat(depth - 1) + &"]".repeat(depth - 1);
+            format!(r#"{{"a":{deep}}}"#)
+        };
+        assert!(shown(&nested(MAX_DEPTH)).is_ok());
+        assert!(shown(&nested(MAX_DEPTH + 1)).is_err());
+    }
+
+    #[test]
+    fn object_has_at_most_512_members() {
+        let members = |count: usize| {
+            let members = (0..count).map(|i| format!(r#""{i}":{i}"#));
+            members.collect::<Vec<_>>().join(",")
+        };
+        let full = format!("{{{}}}", members(MAX_MEMBERS));
+        assert!(Value::parse(&full).is_ok());
+        assert!(shown(&full).is_ok());
+        // Nested objects are counted separately.
+        let nested = format!(r#"{{"a":{full},"b":[{full},{full}]}}"#);
+        assert!(Value::parse(&nested).is_ok());
+        assert!(shown(&nested).is_ok());
+        let over = [&full[..full.len() - 1], ", no JSON"].concat();
+        let too_many = |error: JsonError| error.reason == "an object has too many members";
+        assert!(Value::parse(&over).is_err_and(too_many));
+        assert!(shown(&over).is_err_and(too_many));
+    }
+
+    #[test]
+    fn members_and_values_agree_on_mutated_objects() {
+        let text = r#"{"a":"x\n\ud83d\ude00é","b":[-1.5e3,{"c":{},"\u0064":[]},true],"e":null}"#;
+        let bytes = text.as_bytes();
+        for at in 1..bytes.len() {
+            for change in *b"\"\\{}[]:,0-.eabcd \n\x1f" {
+                for insert in [0, 1] {
+                    let changed = [&bytes[..at], &[change], &bytes[at + 1 - insert..]].concat();
+                    let Ok(changed) = core::str::from_utf8(&changed) else {
+                        continue;
+                    };
+                    let expected = Value::parse(changed).err();
+                    assert_eq!(shown(changed).err(), expected, "{changed}");
+                }
+            }
+        }
+    }
+}

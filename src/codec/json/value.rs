@@ -1,0 +1,279 @@
+//! JSON values.
+
+use super::JsonError;
+use super::reader::{JsonReader, parse_u64};
+use super::writer::{write_number, write_string};
+use crate::prelude::*;
+
+/// A JSON value. Its strings are wiped when it is dropped, since token responses are parsed into values.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, exactly as written.
+    Number(String),
+    /// A string, unescaped.
+    String(String),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object; member names are unique.
+    Object(Object),
+}
+
+impl core::fmt::Debug for Value {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.kind())
+    }
+}
+
+/// The members of an object, in the order in which they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Object(pub(super) Vec<(String, Value)>);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for Value {
+    fn drop(&mut self) {
+        if let Self::String(text) = self {
+            zeroize::Zeroize::zeroize(text);
+        }
+    }
+}
+
+impl Value {
+    /// Parses a JSON text.
+    ///
+    /// # Errors
+    /// The position and the reason of the first error.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        let mut reader = JsonReader::new(text);
+        let value = reader.value();
+        reader.finish(value)
+    }
+
+    /// The name of the value's type, for messages that must not quote the value.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => msg!("a boolean"),
+            Self::Number(_) => msg!("a number"),
+            Self::String(_) => msg!("a string"),
+            Self::Array(_) => msg!("an array"),
+            Self::Object(_) => msg!("an object"),
+        }
+    }
+
+    /// The string, if the value is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if the value is one.
+    #[must_use]
+    pub const fn as_bool(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is written as a plain integer from 0 to `u64::MAX`, without sign, fraction or exponent.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(text) => parse_u64(text),
+            _ => None,
+        }
+    }
+
+    /// The elements, if the value is an array.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The object, if the value is one.
+    #[must_use]
+    pub const fn as_object(&self) -> Option<&Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Moves the member `name` out of this object, if it is an object, and leaves an empty one in its place.
+    pub(crate) fn take_object(&mut self, name: &str) -> Option<Object> {
+        let Self::Object(members) = self else {
+            return None;
+        };
+        let (_, value) = members.0.iter_mut().find(|(key, _)| key == name)?;
+        match value {
+            Self::Object(object) => Some(core::mem::take(object)),
+            _ => None,
+        }
+    }
+
+    /// Appends the value as JSON text.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(true) => out.push_str("true"),
+            Self::Bool(false) => out.push_str("false"),
+            Self::Number(text) => out.push_str(text),
+            Self::String(text) => write_string(out, text),
+            Self::Array(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Self::Object(object) => object.write(out),
+        }
+    }
+}
+
+impl Object {
+    /// An object without members.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value of the member `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let member = self.0.iter().find(|(key, _)| key == name);
+        member.map(|(_, value)| value)
+    }
+
+    /// The member `name`, if it is a string.
+    #[must_use]
+    pub fn str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Adds a member. The caller must not add the same name twice.
+    pub fn push(&mut self, name: &str, value: Value) {
+        self.0.push((name.to_owned(), value));
+    }
+
+    /// Iterates over the members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Appends the object as JSON text.
+    pub fn write(&self, out: &mut String) {
+        out.push('{');
+        for (i, (name, value)) in self.0.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            write_string(out, name);
+            out.push(':');
+            value.write(out);
+        }
+        out.push('}');
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        let mut text = String::new();
+        write_number(&mut text, number);
+        Self::Number(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Value {
+    fn from(items: Vec<T>) -> Self {
+        Self::Array(items.into_iter().map(Into::into).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut out = String::new();
+        Value::parse(text).unwrap().write(&mut out);
+        out
+    }
+
+    #[test]
+    fn parsed_values_are_written_back() {
+        for text in [
+            "null",
+            "true",
+            "[]",
+            "{}",
+            "-0.5e+10",
+            r#"{"a":[1,2,{"b":"c"}],"d":null}"#,
+            r#""é😀\"\\""#,
+        ] {
+            assert_eq!(written(text), text);
+        }
+        assert_eq!(written(" [ 1 , 2 ] \n"), "[1,2]");
+        assert_eq!(written(r#""\ud83d\ude00\n\/""#), "\"😀\\u000a/\"");
+    }
+
+    #[test]
+    fn as_u64_accepts_plain_integers_only() {
+        let integer = |text| Value::parse(text).unwrap().as_u64();
+        assert_eq!(integer("1700000000"), Some(1_700_000_000));
+        assert_eq!(integer("18446744073709551615"), Some(u64::MAX));
+        for text in ["-1", "1.0", "1e3", "18446744073709551616", "\"1\"", "null"] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_the_kind_only() {
+        let value = Value::parse(r#"{"access_token":"abc"}"#).unwrap();
+        assert_eq!(format!("{value:?}"), "an object");
+    }
+}
