@@ -26,7 +26,7 @@ use crate::oauth::token_endpoint::scope_tokens;
 const FOR_WINDOWS: &str = "login callback logout/provider popup";
 
 /// Endpoints that scripts get.
-const FOR_SCRIPTS: &str = "room session";
+const FOR_SCRIPTS: &str = "config session";
 
 /// A request with what is known of it from the start.
 pub(super) struct Visit {
@@ -103,7 +103,7 @@ impl Visit {
                 msg!("this address is for a browser's window, not for scripts or frames"),
             ),
             ("session", "GET") => apart(self.session()).await,
-            ("room", "GET") => self.room(),
+            ("config", "GET") => self.client_config(),
             ("logout", "POST") => apart(self.logout()).await,
             ("backchannel-logout", "POST") if config.back_channel_logout => {
                 apart(self.back_channel_logout()).await

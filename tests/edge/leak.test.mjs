@@ -56,7 +56,7 @@ test('no token, code or verifier is in the browser, whatever happens', { timeout
       await keep(auth.fetch(`${api}broken`))
       await keep(auth.fetch('https://attacker.example/'))
       await keep(fetch('/auth/session', { headers: { 'x-strongroom': '1' } }))
-      await keep(fetch('/auth/room', { headers: { 'x-strongroom': '1' } }))
+      await keep(fetch('/auth/config', { headers: { 'x-strongroom': '1' } }))
       await keep(fetch('/auth/session'))
       kept.push(auth.session)
     }, app.api.url)

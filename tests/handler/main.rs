@@ -12,6 +12,7 @@ mod back_channel;
 mod browser;
 mod callback;
 mod client_auth;
+mod client_config;
 mod config;
 mod cookies;
 mod cross_site;
@@ -32,6 +33,5 @@ mod proxy;
 #[path = "../world/reply.rs"]
 mod reply;
 mod request_headers;
-mod room;
 mod session;
 mod store;

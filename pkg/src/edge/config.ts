@@ -113,7 +113,7 @@ export interface Route {
   upstream: FromEnv<string>
   /**
    * The address by which pages call it, besides the prefix: an absolute URL that ends in `/`, mostly the API's own. Pages
-   * are told of it (`GET <base>/room`), so that `auth.fetch` of `connect('/auth')` sends calls of that address here.
+   * are told of it (`GET <base>/config`), so that `auth.fetch` of `connect('/auth')` sends calls of that address here.
    * Default: none; they are never told of `upstream`.
    */
   url?: FromEnv<string>

@@ -31,8 +31,8 @@ pub(in crate::edge) fn popup() -> Respond {
 }
 
 impl Visit {
-    /// What a page has to know of the configuration: `GET <base>/room`. Only what routes name for pages is in it.
-    pub(in crate::edge) fn room(&self) -> Respond {
+    /// What a page has to know of the configuration: `GET <base>/config`. Only what routes name for pages is in it.
+    pub(in crate::edge) fn client_config(&self) -> Respond {
         if let Err(error) = csrf::check_script(&self.request, &self.origin) {
             return response::error(403, &error);
         }

@@ -48,7 +48,7 @@ const ADVICE: Record<string, string> = {
   insufficient_scope: "Add it to scope in the handler's configuration.",
 }
 
-/** What the handler's `<base>/room` says: src/edge/endpoints/client_config.rs. */
+/** What the handler's `<base>/config` says: src/edge/endpoints/client_config.rs. */
 interface About {
   /** Milliseconds. */
   idle: number
@@ -526,11 +526,11 @@ export const connect = async (
 
   const start = performance.now()
   const learn = async (): Promise<void> => {
-    const response = await ask('room', BACKGROUND).catch(() => null)
+    const response = await ask('config', BACKGROUND).catch(() => null)
     const said = response?.ok && ((await response.json().catch(() => null)) as About | null)
     if (!said || !Array.isArray(said.routes)) {
       const what = response ? `does not come from a token handler (status ${response.status})` : 'is missing'
-      return refuse('handler_unreachable', `the response of ${home.origin}${base}/room ${what}`)
+      return refuse('handler_unreachable', `the response of ${home.origin}${base}/config ${what}`)
     }
     about = said
   }

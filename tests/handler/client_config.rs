@@ -18,7 +18,7 @@ fn routes(more: &Value) -> Value {
 #[test]
 fn pages_are_told_of_the_addresses_that_routes_name_for_them_and_of_no_upstream() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
-    let respond = host.call("GET", "/auth/room").own();
+    let respond = host.call("GET", "/auth/config").own();
     assert_eq!(
         (respond.status, json_of(&respond)),
         (
@@ -33,7 +33,7 @@ fn pages_are_told_of_every_address() {
     let mut config = routes(&json!({ "url": API }));
     config["routes"][1]["url"] = json!("https://more.example.com/");
     let mut host = Host::with(&config);
-    let told = json_of(&host.call("GET", "/auth/room").own());
+    let told = json_of(&host.call("GET", "/auth/config").own());
     let routes = told["routes"].as_array().unwrap();
     let prefixes: Vec<_> = routes.iter().map(|route| &route["prefix"]).collect();
     assert_eq!(prefixes, ["/api/", "/more/"]);
@@ -42,7 +42,7 @@ fn pages_are_told_of_every_address() {
 #[test]
 fn only_script_of_the_app_is_told() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
-    let request = host.navigation("/auth/room", Source::CrossSite);
+    let request = host.navigation("/auth/config", Source::CrossSite);
     let answered = host.request(request);
     assert_eq!(answered.status(), 403);
     assert_eq!(answered.code(), "cross_site_request");
