@@ -1,26 +1,25 @@
-//! The token handler: the same rules on a server, where the browser has a cookie and no token at all
-//! (the BFF of RFC 10017 6.1).
+//! The token handler: the vault's rules on a server. The browser holds a cookie and never a token (the BFF of RFC 10017
+//! 6.1).
 //!
-//! An isolate is one running copy of the handler, and there may be thousands: none of them remembers more than
-//! it can afford to lose. A session is in the browser's cookie, sealed, or in a store, sealed as well. What
-//! isolates have to agree on, which is only who refreshes and which sessions are over, they agree on through a
-//! coordinator: a store of small texts with an atomic write ([`session::record`]).
+//! An isolate is one running copy of the handler. There may be thousands of isolates, and each may be stopped at any
+//! time. A session is sealed in the browser's cookie or in a store. Isolates coordinate two things, which isolate
+//! refreshes and which sessions have ended, through a coordinator: a store of small strings with an atomic write
+//! ([`session::record`]).
 //!
 //! # How a host drives it
 //!
-//! [`Handler::begin`] takes a request and [`Handler::resume`] the answer to what was asked last; both give a
-//! [`Step`]: something to be done for this request, or how to answer it. Nothing is done here: no clock is read
-//! and no connection opened, and every call brings the time. Each request is a task of its own, written from top
-//! to bottom as an `async` function, but there is no runtime: a task is polled when its host has an answer for
-//! it, and at no other time. So a test can interleave the tasks of many isolates in any order, and let an isolate
-//! die at any step.
+//! [`Handler::begin`] takes a request, and [`Handler::resume`] takes the reply to the last effect. Both return a
+//! [`Step`]: an effect for the host, or the response. The handler performs no I/O and reads no clock; every call passes
+//! the time. Each request is a task, written from top to bottom as an `async` function, but without a runtime: a task
+//! is polled only when its host has a reply for it. So a test can interleave the tasks of many isolates in any order,
+//! and can stop an isolate at any step.
 //!
 //! ```
 //! use strongroom::base::clock::{Instant, Millis};
-//! use strongroom::edge::{Answer, Config, Handler, Request, Step};
+//! use strongroom::edge::{Response, Config, Handler, Request, Step};
 //! # struct Zeros;
 //! # impl strongroom::vault::Entropy for Zeros {
-//! #     fn fill(&mut self, octets: &mut [u8]) { octets.fill(0); }
+//! #     fn fill(&mut self, bytes: &mut [u8]) { bytes.fill(0); }
 //! # }
 //! let config = Config::parse(r#"{
 //!     "issuer": "https://id.example.com",
@@ -38,7 +37,7 @@
 //!     marker: Some("1".into()),
 //!     ..Request::default()
 //! };
-//! let (_, Step::Done(Answer::Respond(response))) = handler.begin(now, request) else { panic!() };
+//! let (_, Step::Done(Response::Own(response))) = handler.begin(now, request) else { panic!() };
 //! assert_eq!(response.status, 401);
 //! # Ok::<(), strongroom::Error>(())
 //! ```
@@ -51,8 +50,10 @@ mod io;
 mod provider;
 mod proxy;
 mod refresh;
+mod refusal;
 mod request;
 mod response;
+mod router;
 pub mod session;
 mod task;
 
@@ -65,11 +66,12 @@ use crate::vault::Entropy;
 
 pub use config::{Client, ClientAuth, Config, Storage};
 pub use io::{
-    Answer, BEAT, Effect, Entry, Event, FlightId, Forward, Head, Reply, Request, Respond, Step,
+    BEAT, Effect, Entry, Event, FlightId, Forward, Head, OwnResponse, Reply, Request, Response,
+    Step,
 };
 use provider::Provider;
 pub use proxy::headers::policy;
-use session::cache::Known;
+use session::cache::SessionCache;
 pub use session::keys::{Key, Keyring};
 use task::Task;
 pub use task::TaskId;
@@ -77,39 +79,38 @@ pub use task::TaskId;
 /// One isolate's token handler.
 pub struct Handler {
     isolate: Rc<Isolate>,
-    /// By their places, which are used again; each with its number.
+    /// The tasks with their numbers. Slots are reused.
     tasks: Vec<Option<(TaskId, task::Running)>>,
-    /// Places that nobody has.
+    /// Free slots in `tasks`.
     free: Vec<usize>,
-    /// How many tasks there have been.
+    /// The number of tasks so far.
     count: usize,
 }
 
-/// Most tasks at a time: a task's number is how many there were before it, times this, plus its place.
+/// Most tasks at a time. A task's number is the count of earlier tasks times this constant, plus its slot.
 const MOST_TASKS: usize = 1 << 14;
 
-/// At each multiple of this those are looked for that nobody comes back to.
+/// Stale tasks are removed whenever the number of slots reaches a multiple of this.
 const MANY_TASKS: usize = 256;
 
-/// A platform may let go of a request without a word. Its task is forgotten when nothing has happened to it for so
-/// long, if places are wanted.
+/// A platform may drop a request without notice. If slots are needed, tasks without a step for this long are removed.
 const STALE: Millis = Millis::from_secs(600);
 
-/// What the tasks of an isolate have in common.
+/// The state that the tasks of an isolate share.
 struct Isolate {
     config: Config,
     entropy: RefCell<Box<dyn Entropy>>,
     provider: RefCell<Provider>,
     nonces: proxy::dpop::KnownNonces,
-    known: RefCell<Known>,
+    session_cache: RefCell<SessionCache>,
     events: RefCell<Vec<Event>>,
     next_flight: Cell<FlightId>,
-    /// What tells it from other isolates, once that matters.
+    /// The name that distinguishes it from other isolates, generated on first use.
     name: OnceCell<String>,
 }
 
 impl Handler {
-    /// A handler that knows nothing yet.
+    /// Creates a handler without sessions.
     #[must_use]
     pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
         let metadata = config.metadata.take();
@@ -120,7 +121,7 @@ impl Handler {
                 entropy: RefCell::new(entropy),
                 provider: RefCell::new(provider),
                 nonces: proxy::dpop::KnownNonces::default(),
-                known: RefCell::default(),
+                session_cache: RefCell::default(),
                 events: RefCell::default(),
                 next_flight: Cell::default(),
                 name: OnceCell::new(),
@@ -131,28 +132,28 @@ impl Handler {
         }
     }
 
-    /// The configuration it works by.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.isolate.config
     }
 
-    /// Begins to answer a request. The task's number means nothing after [`Step::Done`].
+    /// Starts a task for a request. The task's number is invalid after [`Step::Done`].
     pub fn begin(&mut self, now: Instant, request: Request) -> (TaskId, Step) {
         let Some(place) = self.free_place(&now) else {
-            return (0, Step::Done(Answer::Respond(response::empty(503))));
+            return (0, Step::Done(Response::Own(response::empty(503))));
         };
         self.count = (self.count + 1) % (u32::MAX as usize / MOST_TASKS);
         let id = self.count * MOST_TASKS + place;
         let task = Task::new(&self.isolate, now);
-        let answer = Box::pin(task.clone().answer(Box::new(request)));
+        let answer = Box::pin(task.clone().handle(Box::new(request)));
         self.tasks[place] = Some((id, task::Running::new(task, answer)));
         (id, self.step(id))
     }
 
-    /// A place for a task; none if there are too many.
+    /// Returns a slot for a task, or `None` if there are too many tasks.
     fn free_place(&mut self, now: &Instant) -> Option<usize> {
-        // Each time that there are so many more, whoever has gone makes room first.
+        // Remove stale tasks before growing by another `MANY_TASKS`.
         if self.free.is_empty()
             && !self.tasks.is_empty()
             && self.tasks.len().is_multiple_of(MANY_TASKS)
@@ -180,7 +181,7 @@ impl Handler {
         }
     }
 
-    /// The task of this number, unless that means nothing any more.
+    /// Returns the task with this number, unless the number is no longer valid.
     fn running(&mut self, id: TaskId) -> Option<&mut task::Running> {
         match self.tasks.get_mut(id % MOST_TASKS) {
             Some(Some((known, running))) if *known == id => Some(running),
@@ -188,20 +189,19 @@ impl Handler {
         }
     }
 
-    /// Goes on with a task: `reply` is what came of the effect that it asked for last. A number that means
-    /// nothing gets a plain failure.
+    /// Continues a task with the reply to its last effect. Returns a plain failure for an unknown number.
     pub fn resume(&mut self, now: Instant, id: TaskId, reply: Reply) -> Step {
         match self.running(id) {
             Some(running) => running.reply(now, reply),
-            None => return Step::Done(Answer::Respond(response::failure())),
+            None => return Step::Done(Response::Own(response::failure())),
         }
         self.step(id)
     }
 
-    /// The request of a task has gone away. `true` if the task is forgotten, as it mostly is. `false` if it is about
-    /// something that must not be left half done, such as a refresh, whose new tokens nobody else has: then the host
-    /// carries out its effects and [resumes](Handler::resume) it as before, until [`Step::Done`], whose answer is for
-    /// nobody (`waitUntil` keeps an isolate alive for that).
+    /// Handles the disconnect of a task's client. Returns `true` if the task was removed, which is the usual case.
+    /// Returns `false` if the task must finish, such as a refresh whose new tokens exist nowhere else. Then the host
+    /// carries out the task's effects and [resumes](Handler::resume) it as before until [`Step::Done`], and drops the
+    /// response (`waitUntil` keeps an isolate alive for that).
     pub fn abandon(&mut self, id: TaskId) -> bool {
         let goes_on = self.running(id).is_some_and(task::Running::abandon);
         if !goes_on {
@@ -210,8 +210,8 @@ impl Handler {
         !goes_on
     }
 
-    /// What there is to tell the operator, and tasks that wait for another's refresh; until there is nothing
-    /// more. To be asked after every step.
+    /// Returns the next event for the operator or for tasks that wait for a refresh, or `None`. To be called after
+    /// every step until it returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         let mut events = self.isolate.events.borrow_mut();
         (!events.is_empty()).then(|| events.remove(0))
@@ -219,34 +219,35 @@ impl Handler {
 
     fn step(&mut self, id: TaskId) -> Step {
         let Some(running) = self.running(id) else {
-            return Step::Done(Answer::Respond(response::failure()));
+            return Step::Done(Response::Own(response::failure()));
         };
         let step = running.step();
-        let is_over = running.is_over();
-        if is_over || matches!(step, Step::Done(_)) {
+        let is_unneeded = running.is_unneeded();
+        if is_unneeded || matches!(step, Step::Done(_)) {
             self.forget(id);
         }
-        if is_over {
-            return Step::Done(Answer::Respond(response::failure()));
+        if is_unneeded {
+            return Step::Done(Response::Own(response::failure()));
         }
         step
     }
 }
 
 impl Isolate {
-    /// Its name, which is chosen when it is first needed: some platforms have no entropy before the first request.
+    /// Returns the isolate's name. It is generated on first use: some platforms have no entropy before the first
+    /// request.
     fn name(&self) -> &str {
         self.name
             .get_or_init(|| crate::codec::base64url::encode(&self.random::<9>()))
     }
 
     fn random<const N: usize>(&self) -> [u8; N] {
-        let mut octets = [0; N];
-        self.entropy.borrow_mut().fill(&mut octets);
-        octets
+        let mut bytes = [0; N];
+        self.entropy.borrow_mut().fill(&mut bytes);
+        bytes
     }
 
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         self.events.borrow_mut().push(event);
     }
 }
@@ -258,8 +259,8 @@ mod tests {
     struct Zeros;
 
     impl Entropy for Zeros {
-        fn fill(&mut self, octets: &mut [u8]) {
-            octets.fill(0);
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(0);
         }
     }
 
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    /// A login, which asks for the provider's metadata.
+    /// Begins a login, which fetches the provider's metadata.
     fn begin(handler: &mut Handler, seconds: u64) -> TaskId {
         let request = Request {
             method: "GET".into(),
@@ -310,12 +311,12 @@ mod tests {
         let step = handler.resume(at(601), *gone, Reply::Failed);
         assert!(matches!(
             step,
-            Step::Done(Answer::Respond(Respond { status: 500, .. }))
+            Step::Done(Response::Own(OwnResponse { status: 500, .. }))
         ));
         let step = handler.resume(at(601), later, Reply::Failed);
         assert!(matches!(
             step,
-            Step::Done(Answer::Respond(Respond { status: 503, .. }))
+            Step::Done(Response::Own(OwnResponse { status: 503, .. }))
         ));
     }
 
@@ -328,7 +329,7 @@ mod tests {
         let step = handler.resume(at(601), silent, Reply::Failed);
         assert!(matches!(
             step,
-            Step::Done(Answer::Respond(Respond { status: 503, .. }))
+            Step::Done(Response::Own(OwnResponse { status: 503, .. }))
         ));
     }
 
@@ -360,7 +361,7 @@ mod tests {
         let (_, step) = handler.begin(at(1), Request::default());
         assert!(matches!(
             step,
-            Step::Done(Answer::Respond(Respond { status: 503, .. }))
+            Step::Done(Response::Own(OwnResponse { status: 503, .. }))
         ));
     }
 }

@@ -1,4 +1,4 @@
-//! The token handler, for `strongroom/edge`. JSON goes out, and what is short comes in as text; octets go both ways as
+//! The token handler, for `strongroom/edge`. JSON goes out, and what is short comes in as text; bytes go both ways as
 //! they are.
 
 use crate::prelude::*;
@@ -13,7 +13,8 @@ use crate::browser::platform;
 use crate::browser::signature;
 use crate::codec::json::{self, Object, Value, Writer};
 use crate::edge::{
-    Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
+    Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
+    Step,
 };
 use crate::egress::token_reflection::Scope;
 use crate::vault::Entropy;
@@ -23,14 +24,14 @@ use crate::vault::Entropy;
 pub struct Edge {
     handler: Handler,
     /// What goes out with the last step besides its JSON.
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 struct Platform;
 
 impl Entropy for Platform {
-    fn fill(&mut self, octets: &mut [u8]) {
-        platform::fill_random(octets);
+    fn fill(&mut self, bytes: &mut [u8]) {
+        platform::fill_random(bytes);
     }
 }
 
@@ -45,7 +46,7 @@ impl Edge {
         match Config::parse(config) {
             Ok(config) => Ok(Self {
                 handler: Handler::new(config, Box::new(Platform)),
-                octets: Vec::new(),
+                bytes: Vec::new(),
             }),
             Err(error) => Err(platform::error(error.code().as_str(), error.message())),
         }
@@ -68,7 +69,7 @@ impl Edge {
     pub fn key(&self, i: usize) -> Vec<u8> {
         let keys = self.handler.config().keys.keys();
         keys.get(i)
-            .map(|key| key.octets().to_vec())
+            .map(|key| key.bytes().to_vec())
             .unwrap_or_default()
     }
 
@@ -94,43 +95,43 @@ impl Edge {
         self.written(task, step)
     }
 
-    /// The same with octets: what was opened, sealed or signed.
-    pub fn resume_octets(
+    /// The same with bytes: what was opened, sealed or signed.
+    pub fn resume_bytes(
         &mut self,
         monotonic: f64,
         wall: f64,
         task: usize,
         kind: u32,
-        octets: Vec<u8>,
+        bytes: Vec<u8>,
     ) -> String {
         let reply = match kind {
-            OPENED => Reply::Opened(strings::from_utf8(octets).map(Secret::new)),
-            SEALED => Reply::Sealed(octets),
-            SIGNED => Reply::Signed(octets),
+            OPENED => Reply::Opened(strings::from_utf8(bytes).map(Secret::new)),
+            SEALED => Reply::Sealed(bytes),
+            SIGNED => Reply::Signed(bytes),
             _ => Reply::Failed,
         };
         let step = self.handler.resume(instant(monotonic, wall), task, reply);
         self.written(task, step)
     }
 
-    /// Where the octets are that go out with the last step.
+    /// Where the bytes are that go out with the last step.
     #[must_use]
-    pub fn octets(&self) -> *const u8 {
-        self.octets.as_ptr()
+    pub fn bytes(&self) -> *const u8 {
+        self.bytes.as_ptr()
     }
 
     /// How many they are.
     #[must_use]
-    pub fn octets_length(&self) -> usize {
-        self.octets.len()
+    pub fn bytes_length(&self) -> usize {
+        self.bytes.len()
     }
 
     /// What there is to tell, in JSON, if there is anything.
     pub fn event(&mut self) -> Option<String> {
         let event = self.handler.poll_event()?;
         Some(match event {
-            Event::Landed(flight) => Writer::object()
-                .text("t", "landed")
+            Event::RefreshFinished(flight) => Writer::object()
+                .text("t", "finished")
                 .number("flight", flight.into())
                 .finish(),
             Event::Fault(error) => Writer::object()
@@ -163,7 +164,7 @@ impl Edge {
                 sealed,
                 bound_to,
             } => {
-                self.octets = sealed;
+                self.bytes = sealed;
                 out.text("t", "open")
                     .number("key", key as u64)
                     .text("aad", &bound_to);
@@ -173,7 +174,7 @@ impl Edge {
                 plain,
                 bound_to,
             } => {
-                self.octets = [nonce.as_slice(), plain.expose().as_bytes()].concat();
+                self.bytes = [nonce.as_slice(), plain.expose().as_bytes()].concat();
                 out.text("t", "seal").text("aad", &bound_to);
             }
             Effect::Read(keys) => {
@@ -228,7 +229,7 @@ impl Edge {
                 signing_input,
                 signature,
             } => {
-                self.octets = signature;
+                self.bytes = signature;
                 out.text("t", "verify")
                     .json("parameters", &signature::parameters_json(algorithm))
                     .json("jwk", &jwk)
@@ -268,9 +269,9 @@ fn write_forward(out: &mut Writer, forward: &Forward) {
         .flag("upgrade", forward.is_upgrade);
 }
 
-fn write_answer(out: &mut Writer, answer: &Answer) {
+fn write_answer(out: &mut Writer, answer: &Response) {
     match answer {
-        Answer::Respond(Respond {
+        Response::Own(OwnResponse {
             status,
             headers,
             cookies,
@@ -292,11 +293,11 @@ fn write_answer(out: &mut Writer, answer: &Answer) {
                 out.text("type", kind).text("body", body);
             }
         }
-        Answer::Pass { cookies } => {
+        Response::Upstream { cookies } => {
             out.text("t", "pass");
             write_cookies(out, cookies);
         }
-        Answer::NotOurs => {
+        Response::NotHandled => {
             out.text("t", "next");
         }
     }
@@ -326,8 +327,8 @@ fn read_request(text: &str) -> Request {
         method: line().unwrap_or_default(),
         url: line().unwrap_or_default(),
         has_body: line().is_some(),
-        fields: number(line()),
-        field_octets: number(line()),
+        header_count: number(line()),
+        header_bytes: number(line()),
         marker: line(),
         origin: line(),
         site: line(),
@@ -440,26 +441,26 @@ impl Guard {
         self.0.is_in(text.as_bytes())
     }
 
-    /// Where the next piece of the body goes, which has so many octets.
+    /// Where the next piece of the body goes, which has so many bytes.
     pub fn take(&mut self, length: usize) -> *mut u8 {
         self.0.take(length).as_mut_ptr()
     }
 
-    /// How many octets may go on, from the first; -1 if the token is there.
+    /// How many bytes may go on, from the first; -1 if the token is there.
     #[must_use]
     pub fn count_free(&self) -> i32 {
         self.0.free().map_or(-1, |count| count as i32)
     }
 
-    /// Where the octets are that have not gone on.
+    /// Where the bytes are that have not gone on.
     #[must_use]
-    pub fn octets(&self) -> *const u8 {
+    pub fn bytes(&self) -> *const u8 {
         self.0.bytes().as_ptr()
     }
 
     /// How many they are.
     #[must_use]
-    pub fn octets_length(&self) -> usize {
+    pub fn bytes_length(&self) -> usize {
         self.0.bytes().len()
     }
 

@@ -350,7 +350,7 @@ fn private_key(auth: &Options<'_>) -> ClientAuth {
 /// A list of keys, or one text with spaces or commas between them, as environments have it.
 fn keys(cookie: &Options<'_>) -> Keyring {
     const WHY: &str = msg!(
-        "it must have at least one key: 32 random octets in base64 (openssl rand -base64 32); the first seals, all of them open"
+        "it must have at least one key: 32 random bytes in base64 (openssl rand -base64 32); the first seals, all of them open"
     );
     let texts = match cookie.object.get("keys") {
         Some(Value::String(text)) => strings::split_list(text),

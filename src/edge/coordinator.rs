@@ -8,11 +8,11 @@ use crate::base::error::{Code, Error};
 use crate::codec::base64url;
 use crate::codec::json;
 use crate::edge::io::{Effect, Entry, Reply};
-use crate::edge::refresh::Refusal;
+use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
 use crate::edge::session::record::Record;
-use crate::edge::session::seal::Closed;
-use crate::edge::task::{Asked, Task, apart};
+use crate::edge::session::seal::OpenError;
+use crate::edge::task::{PendingReply, Task, boxed};
 use crate::oauth::pkce;
 use crate::session::EndReason;
 
@@ -22,7 +22,7 @@ const A_DAY: Millis = Millis::from_secs(24 * 3600);
 /// How often a user's activity is written, against others who write at the same time.
 const TOUCHES: u32 = 3;
 
-/// The longest text that every store takes, in octets: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
+/// The longest text that every store takes, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST: usize = 60 * 1024;
 
 /// The coordinator did not answer, or with something that it was not given.
@@ -66,7 +66,7 @@ fn record_key(sid: &str) -> String {
 
 impl Task {
     /// The record of a session, which the isolate remembers from then on; and whether the provider has ended it.
-    pub(super) async fn look(&self, session: &Session) -> Result<Stored, Unreachable> {
+    pub(super) async fn fetch_record(&self, session: &Session) -> Result<Stored, Unreachable> {
         let mut keys = vec![record_key(&session.sid)];
         if self.config().back_channel_logout {
             keys.extend(self.tombstones(session));
@@ -99,7 +99,7 @@ impl Task {
             stored.record = Some(Rc::new(over));
         }
         let unwritten = self
-            .remembered(&session.sid)
+            .cached_record(&session.sid)
             .record
             .filter(|ours| is_ahead(ours, stored.record.as_deref()));
         if let Some(ours) = &unwritten {
@@ -108,19 +108,19 @@ impl Task {
                 stored.version = Some(version);
             }
         }
-        let mut known = self.isolate().known.borrow_mut();
-        let seen = known.entry(&session.sid, &now);
+        let mut cache = self.isolate().session_cache.borrow_mut();
+        let cached = cache.entry(&session.sid, &now);
         // What is not known of it is asked for again. The answer says how things were when it was asked for, at worst.
-        seen.checked = if is_all { asked } else { Instant::default() };
+        cached.checked = if is_all { asked } else { Instant::default() };
         // What was committed while this was asked is newer, and the user may have been seen here since it was written.
-        let ours = seen.stored.record.as_ref();
+        let ours = cached.stored.record.as_ref();
         if let Some(theirs) = &mut stored.record
             && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
         {
             theirs.note_active(ours.active);
         }
         if !ours.is_some_and(|ours| is_ahead(ours, stored.record.as_deref())) {
-            seen.stored = stored.clone();
+            cached.stored = stored.clone();
         }
         Ok(stored)
     }
@@ -133,14 +133,14 @@ impl Task {
         let opened = self.open(&record_key(sid), &value).await;
         {
             let now = self.now();
-            let mut known = self.isolate().known.borrow_mut();
-            let is_sealed_elsewhere = matches!(opened, Err(Closed::UnknownKey));
-            known.entry(sid, &now).is_sealed_elsewhere = is_sealed_elsewhere;
+            let mut cache = self.isolate().session_cache.borrow_mut();
+            let is_sealed_elsewhere = matches!(opened, Err(OpenError::UnknownKey));
+            cache.entry(sid, &now).is_sealed_elsewhere = is_sealed_elsewhere;
         }
         let read = match opened {
             Ok(text) => Record::from_text(text.expose()),
-            Err(Closed::NotGenuine) => None,
-            Err(Closed::UnknownKey) => {
+            Err(OpenError::NotGenuine) => None,
+            Err(OpenError::UnknownKey) => {
                 self.fault_of(
                     Code::KeyUnknown,
                     &[msg!(
@@ -164,17 +164,17 @@ impl Task {
     }
 
     /// Remembers what the coordinator did not take: it is written when it can be.
-    pub(super) fn remember(&self, session: &Session, record: Rc<Record>) {
+    pub(super) fn cache_record(&self, session: &Session, record: Rc<Record>) {
         let now = self.now();
-        let mut known = self.isolate().known.borrow_mut();
-        known.entry(&session.sid, &now).stored.record = Some(record);
+        let mut cache = self.isolate().session_cache.borrow_mut();
+        cache.entry(&session.sid, &now).stored.record = Some(record);
     }
 
     /// Remembers that a session's user is active, where that could not be written.
-    fn remember_active(&self, session: &Session) {
+    fn cache_activity(&self, session: &Session) {
         let now = self.now();
-        let mut known = self.isolate().known.borrow_mut();
-        let record = &mut known.entry(&session.sid, &now).stored.record;
+        let mut cache = self.isolate().session_cache.borrow_mut();
+        let record = &mut cache.entry(&session.sid, &now).stored.record;
         // What is there may have been replaced meanwhile, and only that much of it is to be changed.
         if let Some(record) = record {
             record.note_active(session.active);
@@ -182,11 +182,11 @@ impl Task {
     }
 
     /// What the isolate knows of a session's record.
-    pub(super) fn remembered(&self, sid: &str) -> Stored {
-        let known = self.isolate().known.borrow();
-        known
+    pub(super) fn cached_record(&self, sid: &str) -> Stored {
+        let cache = self.isolate().session_cache.borrow();
+        cache
             .get(sid)
-            .map(|seen| seen.stored.clone())
+            .map(|cached| cached.stored.clone())
             .unwrap_or_default()
     }
 
@@ -212,13 +212,13 @@ impl Task {
         let written = self.swap(key, version, value, lifetime).await?;
         if let Some(version) = &written {
             let now = self.now();
-            let mut known = self.isolate().known.borrow_mut();
+            let mut cache = self.isolate().session_cache.borrow_mut();
             // Whether the provider has ended it was not asked.
-            let seen = known.entry(&session.sid, &now);
-            let ours = seen.stored.record.as_ref();
+            let cached = cache.entry(&session.sid, &now);
+            let ours = cached.stored.record.as_ref();
             // The answer to a later write may have been here sooner.
             if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
-                seen.stored = Stored {
+                cached.stored = Stored {
                     version: Some(version.clone()),
                     record: Some(record.clone()),
                 };
@@ -229,21 +229,25 @@ impl Task {
 
     /// The session in the store that a cookie has the number of.
     pub(super) async fn stored(&self, number: &str) -> Result<Rc<Session>, Refusal> {
-        let Some((sid, began)) = Session::number_from_text(number) else {
+        let Some((sid, began)) = Session::reference_from_text(number) else {
             return Err(Refusal::Ended(EndReason::StorageLost));
         };
         let is_due = {
-            let known = self.isolate().known.borrow();
-            known.is_due(sid, self.config().recheck, &self.now())
+            let cache = self.isolate().session_cache.borrow();
+            cache.is_due(sid, self.config().recheck, &self.now())
         };
-        let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
+        let is_up = self
+            .isolate()
+            .session_cache
+            .borrow()
+            .is_coordinator_up(&self.now());
         let looked = if is_due {
             let unknown = Session::unknown(sid, began);
-            self.look(&unknown).await.map(|_| ())
+            self.fetch_record(&unknown).await.map(|_| ())
         } else {
             Ok(())
         };
-        let record = self.remembered(sid).record;
+        let record = self.cached_record(sid).record;
         if let Some(reason) = record.as_ref().and_then(|record| record.ended) {
             return Err(Refusal::Ended(reason));
         }
@@ -256,13 +260,13 @@ impl Task {
 
     /// Puts a session into the store: one that begins, or one that was in a cookie so far.
     pub(super) async fn store(&self, session: &Rc<Session>) -> Result<(), Refusal> {
-        let Stored { version, record } = self.remembered(&session.sid);
+        let Stored { version, record } = self.cached_record(&session.sid);
         let has_it = |record: &Record| {
             let kept = record.session.as_ref();
             kept.is_some_and(|kept| kept.generation >= session.generation)
         };
         if record.as_deref().is_some_and(has_it) {
-            apart(self.touch(session)).await;
+            boxed(self.touch(session)).await;
             return Ok(());
         }
         let record = match record {
@@ -270,7 +274,7 @@ impl Task {
             None => Record::of(session, session.began),
         };
         let record = Rc::new(record);
-        // In base64, with some octets in front of it and behind.
+        // In base64, with some bytes in front of it and behind.
         if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
             let error = Error::new(
                 Code::LimitExceeded,
@@ -282,7 +286,7 @@ impl Task {
             Ok(Some(_)) => Ok(()),
             // A request that came at the same time has stored it.
             Ok(None)
-                if apart(self.look(session))
+                if boxed(self.fetch_record(session))
                     .await
                     .is_ok_and(|s| s.record.as_deref().is_some_and(has_it)) =>
             {
@@ -295,7 +299,7 @@ impl Task {
     /// Notes that a session's user is active.
     pub(super) async fn touch(&self, session: &Session) {
         for _ in 0..TOUCHES {
-            let Stored { version, record } = self.remembered(&session.sid);
+            let Stored { version, record } = self.cached_record(&session.sid);
             let Some(mut record) = record else {
                 return;
             };
@@ -304,33 +308,41 @@ impl Task {
             }
             match self.write(session, version, &record).await {
                 // Somebody else has written, perhaps the next generation.
-                Ok(None) if self.look(session).await.is_ok() => {}
+                Ok(None) if self.fetch_record(session).await.is_ok() => {}
                 Ok(_) => return,
-                Err(Unreachable) => return self.remember_active(session),
+                Err(Unreachable) => return self.cache_activity(session),
             }
         }
     }
 
     /// Waits for another isolate to write a session's record.
-    pub(super) fn wait(&self, sid: &str, version: Option<String>, time: Millis) -> Asked<'_> {
+    pub(super) fn wait(
+        &self,
+        sid: &str,
+        version: Option<String>,
+        time: Millis,
+    ) -> PendingReply<'_> {
         let effect = Effect::Wait {
             key: record_key(sid),
             version,
             time,
         };
-        self.ask(effect)
+        self.perform(effect)
     }
 
     /// Waits for this long.
-    pub(super) fn pause(&self, time: Millis) -> Asked<'_> {
-        self.ask(Effect::Linger { flight: None, time })
+    pub(super) fn pause(&self, time: Millis) -> PendingReply<'_> {
+        self.perform(Effect::Linger { flight: None, time })
     }
 
     pub(super) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Entry>>, Unreachable> {
         let count = keys.len();
-        match self.ask(Effect::Read(keys)).await {
+        match self.perform(Effect::Read(keys)).await {
             Reply::Entries(entries) if entries.len() == count => {
-                self.isolate().known.borrow_mut().coordinator_answered();
+                self.isolate()
+                    .session_cache
+                    .borrow_mut()
+                    .coordinator_answered();
                 Ok(entries)
             }
             _ => {
@@ -353,9 +365,12 @@ impl Task {
             value,
             lifetime,
         };
-        match self.ask(effect).await {
+        match self.perform(effect).await {
             Reply::Swapped(version) => {
-                self.isolate().known.borrow_mut().coordinator_answered();
+                self.isolate()
+                    .session_cache
+                    .borrow_mut()
+                    .coordinator_answered();
                 Ok(version)
             }
             _ => {
@@ -367,7 +382,10 @@ impl Task {
 
     fn coordinator_failed(&self, why: &str) {
         let now = self.now();
-        self.isolate().known.borrow_mut().coordinator_failed(&now);
+        self.isolate()
+            .session_cache
+            .borrow_mut()
+            .coordinator_failed(&now);
         self.fault_of(
             Code::CoordinatorUnavailable,
             &[msg!("the coordinator: "), why],

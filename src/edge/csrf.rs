@@ -1,21 +1,21 @@
-//! Who a request is from. A cookie comes along with whatever a browser sends here; so what acts on it has to be from the
-//! app's own pages (RFC 10017 6.1.3.3).
+//! Checks of a request's sender. A browser sends its cookie with any request to this origin, so a request that uses the
+//! cookie must come from the app's own pages (RFC 10017 6.1.3.3).
 //!
-//! A script of the app's says so with a header of its own, `X-Strongroom`: forms and other documents cannot set one, and
-//! script of another origin may only after a CORS preflight, which is never granted. `Origin` and `Sec-Fetch-Site`
-//! (Fetch Metadata) must not say otherwise.
+//! A script of the app sends the header `X-Strongroom`. Forms and other documents cannot set headers, and scripts of
+//! another origin need a CORS preflight, which is never granted. `Origin` and `Sec-Fetch-Site` (Fetch Metadata) must
+//! not contradict it.
 
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::edge::io::Request;
 
-/// What a script writes into its header if nobody has done anything: a poll, which keeps no session alive.
+/// Value of `X-Strongroom` for background requests, which do not extend the idle timeout.
 const BACKGROUND: &str = "background";
 
-/// A request by script of the app's.
+/// Checks that a script of the app sent the request.
 ///
 /// # Errors
-/// [`Code::CrossSiteRequest`] with what gave it away.
+/// [`Code::CrossSiteRequest`] with the failed check.
 pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     let marker = request.marker.as_deref();
     if !marker.is_some_and(|marker| marker == "1" || marker == BACKGROUND) {
@@ -24,7 +24,7 @@ pub(super) fn check_script(request: &Request, origin: &str) -> Result<()> {
     check_origin(request, origin)
 }
 
-/// Neither `Origin` nor `Sec-Fetch-Site` says that it is from elsewhere.
+/// Checks that neither `Origin` nor `Sec-Fetch-Site` names another origin.
 fn check_origin(request: &Request, origin: &str) -> Result<()> {
     if request.origin.as_deref().is_some_and(|said| said != origin) {
         return refused(msg!("its Origin is another one"));
@@ -35,25 +35,25 @@ fn check_origin(request: &Request, origin: &str) -> Result<()> {
     }
 }
 
-/// A form of the app's, or a socket: neither can have a header of its own, but both say where they come from.
+/// Checks a form of the app or a WebSocket handshake. Neither can set headers, but both have an `Origin`.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
-pub(super) fn check_named(request: &Request, origin: &str) -> Result<()> {
+pub(super) fn check_form_or_socket(request: &Request, origin: &str) -> Result<()> {
     if request.origin.is_none() {
         return refused(msg!("it does not say its Origin"));
     }
     check_origin(request, origin)
 }
 
-/// Whether it is the handshake of a WebSocket (RFC 6455 4.1). Any other upgrade is of no interest.
+/// Returns true for the handshake of a WebSocket (RFC 6455 4.1). Other upgrades are ignored.
 pub(super) fn is_socket(request: &Request) -> bool {
     let upgrade = request.upgrade.as_deref();
     request.method == "GET" && upgrade.is_some_and(|said| said.eq_ignore_ascii_case("websocket"))
 }
 
-/// What an API's answer may become in a page: data, a picture, a sound, a font; nothing that runs, and no document.
-/// A service worker can add the app's header to whatever a page loads, so that alone does not tell.
+/// Checks that the response becomes data, an image, audio, video or a font in the page, but neither a document nor
+/// code. The header alone does not show that: a service worker can add it to any request of a page.
 ///
 /// # Errors
 /// [`Code::CrossSiteRequest`]
@@ -67,7 +67,7 @@ pub(super) fn check_destination(request: &Request) -> Result<()> {
     }
 }
 
-/// A user who goes here, from wherever; what comes of it is shown in the browser's window and nowhere else.
+/// Returns true for a top-level navigation, from any site.
 pub(super) fn is_navigation(request: &Request) -> bool {
     if request.method != "GET" || request.marker.is_some() {
         return false;
@@ -75,17 +75,17 @@ pub(super) fn is_navigation(request: &Request) -> bool {
     match (request.mode.as_deref(), request.dest.as_deref()) {
         (Some("navigate"), None | Some("document")) => true,
         (Some(_), _) => false,
-        // A browser without Fetch Metadata.
+        // The browser does not support Fetch Metadata.
         (None, _) => request.accept.as_deref().is_some_and(accepts_pages),
     }
 }
 
-/// A user who goes here from the app, or by themselves.
+/// Returns true for a top-level navigation from the app itself, or from the address bar or a bookmark.
 pub(super) fn is_own_navigation(request: &Request) -> bool {
     is_navigation(request) && matches!(request.site.as_deref(), Some("same-origin" | "none"))
 }
 
-/// Whether the request is no sign of the user.
+/// Returns true for background requests, which do not count as the user's activity.
 pub(super) fn is_background(request: &Request) -> bool {
     request.marker.as_deref() == Some(BACKGROUND)
 }

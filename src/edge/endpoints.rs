@@ -4,3 +4,4 @@ mod callback;
 pub(super) mod client_config;
 mod login;
 mod logout;
+mod session_view;

@@ -36,9 +36,9 @@ pub struct Request {
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
     /// How many header fields there are, besides `Cookie`.
-    pub fields: usize,
-    /// The octets of their names and values together.
-    pub field_octets: usize,
+    pub header_count: usize,
+    /// The bytes of their names and values together.
+    pub header_bytes: usize,
     /// Whether there is a body, which can be sent on once.
     pub has_body: bool,
 }
@@ -53,7 +53,7 @@ pub enum Step {
     /// The host does this, and comes back with the [`Reply`].
     Do(Effect),
     /// The request is answered.
-    Done(Answer),
+    Done(Response),
 }
 
 /// Something for the host to do.
@@ -98,7 +98,7 @@ pub enum Effect {
         /// For how long at most.
         time: Millis,
     },
-    /// Waits until a flight has landed ([`Event::Landed`]), or this time has passed. [`Reply::Waited`].
+    /// Waits until a flight has landed ([`Event::RefreshFinished`]), or this time has passed. [`Reply::Waited`].
     Linger {
         /// Which flight; `None`: only the time counts.
         flight: Option<FlightId>,
@@ -141,7 +141,7 @@ pub enum Effect {
     },
     /// Makes a key pair for ES256 (RFC 7518 3.4), whose private half can be exported. [`Reply::Key`].
     GenerateKey,
-    /// Reads the request's body, which must be text of at most so many octets. [`Reply::Body`].
+    /// Reads the request's body, which must be text of at most so many bytes. [`Reply::Body`].
     Body(usize),
     /// Sends the request on to an upstream. [`Reply::Head`].
     Forward(Forward),
@@ -220,22 +220,22 @@ pub struct Entry {
 
 /// How a request is answered.
 #[derive(Debug)]
-pub enum Answer {
+pub enum Response {
     /// By the handler itself.
-    Respond(Respond),
+    Own(OwnResponse),
     /// With the upstream's answer, which was the last [`Reply::Head`].
-    Pass {
+    Upstream {
         /// `Set-Cookie` header fields.
         cookies: Vec<String>,
     },
     /// It is none of the handler's: the app's own handler has it, if there is one.
-    NotOurs,
+    NotHandled,
 }
 
 /// An answer of the handler's own. Nothing of it may be stored: the host adds what the [policy](crate::edge::policy) has for
 /// such answers.
 #[derive(Clone, Debug, Default)]
-pub struct Respond {
+pub struct OwnResponse {
     /// The status.
     pub status: u16,
     /// Header fields besides.
@@ -262,7 +262,7 @@ pub enum Event {
         subject: String,
     },
     /// A flight has landed: who lingers for it goes on.
-    Landed(FlightId),
+    RefreshFinished(FlightId),
 }
 
 /// What there is to it, without what it holds.

@@ -14,17 +14,17 @@ use crate::codec::url::Url;
 use crate::edge::config::ClientAuth;
 use crate::edge::io::{Effect, Reply};
 use crate::edge::session::Session;
-use crate::edge::task::{Task, apart};
+use crate::edge::task::{Task, boxed};
 use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::token_endpoint::{self, TokenSet};
 
 /// How long the keys are left as they are when somebody comes with another: anybody may.
-const KEYS_REST: Millis = Millis::from_secs(30);
+const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
 /// After how long they are fetched anew though nobody misses one: a key that was withdrawn is not to be believed.
-const KEYS_AGE: Millis = Millis::from_secs(3600);
+const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
 /// How long an assertion of the client's is good.
 const ASSERTION_SECONDS: u64 = 60;
@@ -37,7 +37,7 @@ pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
     keys: Option<(Rc<Jwks>, Instant)>,
     /// The issuer, and the endpoints if they are known: what else is on their origins may be one of them.
-    places: Vec<Url>,
+    urls: Vec<Url>,
 }
 
 impl Provider {
@@ -45,31 +45,31 @@ impl Provider {
         let mut provider = Self {
             metadata: None,
             keys: None,
-            places: Url::parse(issuer).into_iter().collect(),
+            urls: Url::parse(issuer).into_iter().collect(),
         };
         if let Some(metadata) = metadata {
-            provider.learn(Rc::from(metadata));
+            provider.set_metadata(Rc::from(metadata));
         }
         provider
     }
 
-    fn learn(&mut self, metadata: Rc<Metadata>) {
+    fn set_metadata(&mut self, metadata: Rc<Metadata>) {
         // Several requests may have fetched it at the same time.
-        self.places.truncate(1);
+        self.urls.truncate(1);
         let endpoints = metadata.endpoints();
-        self.places
+        self.urls
             .extend(endpoints.into_iter().filter_map(Url::parse));
         self.metadata = Some(metadata);
     }
 
     fn is_on_origin_of(&self, url: &Url) -> bool {
-        self.places.iter().any(|place| place.is_same_origin(url))
+        self.urls.iter().any(|known| known.is_same_origin(url))
     }
 }
 
 impl Task {
     /// Whether this is on an origin of the provider's, as far as they are known.
-    pub(super) fn is_providers(&self, url: &Url) -> bool {
+    pub(super) fn is_on_provider_origin(&self, url: &Url) -> bool {
         self.isolate().provider.borrow().is_on_origin_of(url)
     }
 
@@ -92,7 +92,10 @@ impl Task {
         let members = self.config().flow.metadata_members.as_ref();
         let metadata = Metadata::parse_with(members, text.expose(), issuer)?;
         let metadata: Rc<Metadata> = metadata.into();
-        self.isolate().provider.borrow_mut().learn(metadata.clone());
+        self.isolate()
+            .provider
+            .borrow_mut()
+            .set_metadata(metadata.clone());
         Ok(metadata)
     }
 
@@ -100,7 +103,7 @@ impl Task {
     async fn keys(&self, is_stale: bool) -> Result<Rc<Jwks>> {
         if let Some((keys, fetched)) = &mut self.isolate().provider.borrow_mut().keys {
             let age = fetched.elapsed(&self.now());
-            if age < KEYS_REST || !is_stale && age < KEYS_AGE {
+            if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
                 return Ok(keys.clone());
             }
             // Also if that fails: whoever sends tokens of unknown keys shall not have the provider asked each time.
@@ -153,10 +156,10 @@ impl Task {
             proof,
             timeout,
         };
-        let mut reply = self.ask(effect).await;
+        let mut reply = self.perform(effect).await;
         while matches!(reply, Reply::Pending) {
-            apart(self.keep_lease()).await;
-            reply = self.ask(Effect::Await).await;
+            boxed(self.renew_lease()).await;
+            reply = self.perform(Effect::Await).await;
         }
         match reply {
             Reply::Sent(outcome) => outcome,
@@ -245,7 +248,7 @@ impl Task {
             jwk: jwk.clone(),
             signing_input: input.clone(),
         };
-        match self.ask(effect).await {
+        match self.perform(effect).await {
             Reply::Signed(signature) => {
                 let signature = base64url::encode(&signature);
                 Some(Secret::new([input.expose(), ".", &signature].concat()))
@@ -255,7 +258,7 @@ impl Task {
     }
 
     /// Sees to it that the provider's metadata and keys are there. Only without the metadata is there nothing to be done.
-    pub(super) async fn meet_provider(&self) -> Result<()> {
+    pub(super) async fn load_provider(&self) -> Result<()> {
         self.metadata().await?;
         let _ = self.keys(false).await;
         Ok(())
@@ -306,7 +309,7 @@ impl Task {
     }
 
     /// The ID token among tokens, after its signature and every claim were checked.
-    pub(super) async fn verified(
+    pub(super) async fn verify_id_token(
         &self,
         tokens: &TokenSet,
         occasion: Occasion<'_>,
@@ -324,7 +327,7 @@ impl Task {
         let unverified = Unverified::parse(id_token.expose(), allowed)?;
         let jwk = self.key(unverified.algorithm(), unverified.kid()).await?;
         let is_valid = self
-            .is_signed(
+            .verify_signature(
                 unverified.algorithm(),
                 jwk,
                 unverified.signing_input(),
@@ -344,7 +347,7 @@ impl Task {
         unverified.signature_checked(is_valid, &expected)
     }
 
-    async fn is_signed(
+    async fn verify_signature(
         &self,
         algorithm: Algorithm,
         jwk: String,
@@ -357,7 +360,7 @@ impl Task {
             signing_input: signing_input.to_owned(),
             signature: signature.to_vec(),
         };
-        matches!(self.ask(effect).await, Reply::Verified(true))
+        matches!(self.perform(effect).await, Reply::Verified(true))
     }
 
     /// Whether tokens that came with a refresh are of the session's user. Without an ID token, or with one that is
@@ -369,7 +372,7 @@ impl Task {
         let occasion = Occasion::Refresh {
             original: &original,
         };
-        match self.verified(tokens, occasion).await {
+        match self.verify_id_token(tokens, occasion).await {
             Ok(_) => true,
             Err(Rejected::OtherUser(_)) => false,
             Err(Rejected::Invalid(error)) => {
@@ -380,7 +383,10 @@ impl Task {
     }
 
     /// The signed claims of another token of the provider's than an ID token. Of its claims nothing was checked.
-    pub(super) async fn is_by_provider(&self, jwt: &crate::oauth::jwt::Jwt) -> Result<()> {
+    pub(super) async fn check_provider_signature(
+        &self,
+        jwt: &crate::oauth::jwt::Jwt,
+    ) -> Result<()> {
         let metadata = self.metadata().await?;
         let fixed = self.config().flow.id_token_alg;
         let algorithm = Algorithm::from_name(jwt.alg()).filter(|algorithm| match fixed {
@@ -395,7 +401,7 @@ impl Task {
         };
         let jwk = self.key(algorithm, jwt.kid()).await?;
         if self
-            .is_signed(algorithm, jwk, jwt.signing_input(), jwt.signature())
+            .verify_signature(algorithm, jwk, jwt.signing_input(), jwt.signature())
             .await
         {
             Ok(())

@@ -16,67 +16,67 @@ use crate::base::error::{Code, Error};
 use crate::codec::form::Form;
 use crate::edge::config::Route;
 use crate::edge::csrf;
-use crate::edge::io::{Answer, Effect, Forward, Head, Reply, Respond};
+use crate::edge::io::{Effect, Forward, Head, OwnResponse, Reply, Response};
 use crate::edge::proxy::dpop::asks_for_nonce;
-use crate::edge::refresh::Refusal;
-use crate::edge::request::Visit;
+use crate::edge::refusal::Refusal;
+use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::edge::task::apart;
+use crate::edge::task::boxed;
 use crate::egress::policy::{Allowed, MAX_HEADER_BYTES, MAX_HEADERS};
 use crate::egress::token_reflection::{Guard, Scope};
 use crate::oauth::www_authenticate::{self, Demand};
 
 /// An access token that is younger than this is not renewed because an API refuses it: the next one would be refused,
 /// too.
-const TOO_YOUNG: Millis = Millis::from_secs(30);
+const MIN_TOKEN_AGE: Millis = Millis::from_secs(30);
 
 /// When to come again, if it is not known what the provider's own endpoints are.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
 /// An upstream that takes longer leaves time for a login, or a logout, in another tab.
-const A_MOMENT: Millis = Millis::from_secs(1);
+const QUICK: Millis = Millis::from_secs(1);
 
 /// An answer that came after so long does not bring the cookie of an older activity: a newer one may be there.
-const TOO_LATE: Millis = Millis::from_secs(20);
+const LATE: Millis = Millis::from_secs(20);
 
 /// Longest address that a login leads back to: it has to be in a cookie.
 const LONGEST_TARGET: usize = 1024;
 
-impl Visit {
+impl RequestContext {
     /// Answers a request for anything but the handler's own endpoints.
-    pub(super) async fn proxy(&self) -> Answer {
+    pub(super) async fn proxy(&self) -> Response {
         let config = self.task.config();
         let Some(route) = config.route(self.url.path()) else {
-            return Answer::NotOurs;
+            return Response::NotHandled;
         };
         let is_navigation = csrf::is_navigation(&self.request);
         if !is_navigation && let Err(error) = self.check_sender() {
-            return Answer::Respond(response::error(403, &error));
+            return Response::Own(response::error(403, &error));
         }
-        let allowed = match self.allowed(route).await {
+        let allowed = match self.authorize(route).await {
             Ok(allowed) => allowed,
-            Err(respond) => return Answer::Respond(respond),
+            Err(response) => return Response::Own(response),
         };
         match self.current().await {
-            Ok(Some(_)) if is_navigation && !self.is_welcome(route) => {
-                Answer::Respond(response::refuse(
+            Ok(Some(_)) if is_navigation && !self.may_navigate(route) => {
+                Response::Own(response::refuse(
                     403,
                     Code::CrossSiteRequest,
                     msg!("this address is for scripts of the app, not for a browser's window"),
                 ))
             }
             Ok(Some((session, is_new))) => self.forward(route, &allowed, session, is_new).await,
-            Ok(None) if is_navigation => Answer::Respond(self.to_login(route)),
-            Ok(None) => Answer::Respond(response::login_required()),
+            Ok(None) if is_navigation => Response::Own(self.redirect_to_login(route)),
+            Ok(None) => Response::Own(response::login_required()),
             Err(refusal @ (Refusal::Ended(_) | Refusal::Interaction)) if is_navigation => {
                 let cookies = self.refuse(&refusal).cookies;
-                Answer::Respond(Respond {
+                Response::Own(OwnResponse {
                     cookies,
-                    ..self.to_login(route)
+                    ..self.redirect_to_login(route)
                 })
             }
-            Err(refusal) => Answer::Respond(self.refuse(&refusal)),
+            Err(refusal) => Response::Own(self.refuse(&refusal)),
         }
     }
 
@@ -84,19 +84,19 @@ impl Visit {
     fn check_sender(&self) -> Result<(), Error> {
         csrf::check_destination(&self.request)?;
         if csrf::is_socket(&self.request) {
-            csrf::check_named(&self.request, &self.origin)
+            csrf::check_form_or_socket(&self.request, &self.origin)
         } else {
             csrf::check_script(&self.request, &self.origin)
         }
     }
 
     /// Whether a user may go there, and from where they come.
-    fn is_welcome(&self, route: &Route) -> bool {
+    fn may_navigate(&self, route: &Route) -> bool {
         route.navigate && csrf::is_own_navigation(&self.request)
     }
 
     /// Who goes to a route without a session is sent to sign in first.
-    fn to_login(&self, route: &Route) -> Respond {
+    fn redirect_to_login(&self, route: &Route) -> OwnResponse {
         let here = self.url.relative_without_fragment();
         let target = if route.navigate && here.len() <= LONGEST_TARGET {
             here
@@ -109,8 +109,8 @@ impl Visit {
     }
 
     /// Where the request goes, if it may.
-    async fn allowed(&self, route: &Route) -> Result<Allowed, Respond> {
-        if self.request.fields > MAX_HEADERS || self.request.field_octets > MAX_HEADER_BYTES {
+    async fn authorize(&self, route: &Route) -> Result<Allowed, OwnResponse> {
+        if self.request.header_count > MAX_HEADERS || self.request.header_bytes > MAX_HEADER_BYTES {
             return Err(response::refuse(
                 431,
                 Code::LimitExceeded,
@@ -124,8 +124,8 @@ impl Visit {
         let mut rules = Cow::Borrowed(&route.rules);
         // Of an upstream there the provider's own endpoints get no token. Those on the issuer's origin have to be known
         // first; to ask for others in each new isolate would be to need the provider where it is not needed.
-        if self.task.is_providers(&route.upstream) {
-            let metadata = apart(self.task.metadata()).await;
+        if self.task.is_on_provider_origin(&route.upstream) {
+            let metadata = boxed(self.task.metadata()).await;
             let metadata = metadata.map_err(|error| response::later(&error, RETRY_AFTER))?;
             rules.to_mut().forbid(&metadata.endpoints());
         }
@@ -160,53 +160,53 @@ impl Visit {
         allowed: &Allowed,
         session: Rc<Session>,
         is_new: bool,
-    ) -> Answer {
+    ) -> Response {
         let began = self.task.now();
         let (mut session, mut is_new) = (session, is_new);
         let mut head = match self.send_on(route, allowed, &session).await {
             Ok(head) => head,
-            Err(respond) => return Answer::Respond(respond),
+            Err(response) => return Response::Own(response),
         };
         if head.status == 401
             && is_about_token(&head)
             && self.may_repeat(&session)
-            && let Ok(renewed) = apart(self.renewed(&session)).await
+            && let Ok(renewed) = boxed(self.renewed(&session)).await
         {
             (session, is_new) = (renewed, true);
             head = match self.send_on(route, allowed, &session).await {
                 Ok(head) => head,
-                Err(respond) => return Answer::Respond(respond),
+                Err(response) => return Response::Own(response),
             };
         }
         if (300..400).contains(&head.status) && head.status != 304 {
-            return Answer::Respond(response::refuse(
+            return Response::Own(response::refuse(
                 502,
                 Code::RedirectBlocked,
                 msg!("the API answered with a redirect, which is not followed with a token"),
             ));
         }
-        let demand = demanded(route, allowed, &head, &session.access_token);
+        let demand = demand_of(route, allowed, &head, &session.access_token);
         let waited = began.elapsed(&self.task.now());
-        let is_quick = waited <= A_MOMENT;
-        let brings_cookie = is_new || waited <= TOO_LATE && self.is_cookie_due(&session);
+        let is_quick = waited <= QUICK;
+        let brings_cookie = is_new || waited <= LATE && self.is_cookie_due(&session);
         let latest = if !brings_cookie {
             None
         } else if is_new && is_quick {
             Some(session)
         } else {
             // The browser may have the successor by now, or another session, in whose place this one must not come.
-            let again = self.task.again(session, is_new || is_quick);
-            apart(again).await.ok()
+            let again = self.task.recheck(session, is_new || is_quick);
+            boxed(again).await.ok()
         };
         let cookies = match latest {
-            Some(session) => self.refreshed(session, is_new).await,
+            Some(session) => self.updated_cookies(session, is_new).await,
             None => Vec::new(),
         };
         match demand {
-            None => Answer::Pass { cookies },
-            Some(demand) => Answer::Respond(Respond {
+            None => Response::Upstream { cookies },
+            Some(demand) => Response::Own(OwnResponse {
                 cookies,
-                ..wanted(head.status, &demand)
+                ..demand_response(head.status, &demand)
             }),
         }
     }
@@ -218,11 +218,11 @@ impl Visit {
         route: &Route,
         allowed: &Allowed,
         session: &Session,
-    ) -> Result<Head, Respond> {
+    ) -> Result<Head, OwnResponse> {
         let mut was_repeated = false;
         loop {
-            let (forward, nonce) = self.authorized(route, allowed, session).await?;
-            let Reply::Head(head) = self.task.ask(Effect::Forward(forward)).await else {
+            let (forward, nonce) = self.forward_with_token(route, allowed, session).await?;
+            let Reply::Head(head) = self.task.perform(Effect::Forward(forward)).await else {
                 let error = Error::of(
                     Code::UpstreamUnavailable,
                     &[msg!("no answer from "), route.upstream.href()],
@@ -244,12 +244,12 @@ impl Visit {
     }
 
     /// The request with what authorises it, and the nonce in its proof.
-    async fn authorized(
+    async fn forward_with_token(
         &self,
         route: &Route,
         allowed: &Allowed,
         session: &Session,
-    ) -> Result<(Forward, Option<String>), Respond> {
+    ) -> Result<(Forward, Option<String>), OwnResponse> {
         let token = &session.access_token;
         let (scheme, proof, nonce) = match &session.key {
             None => ("Bearer ", None, None),
@@ -276,7 +276,7 @@ impl Visit {
     /// and the token is not a new one.
     fn may_repeat(&self, session: &Session) -> bool {
         let age = self.task.now().wall.saturating_sub(session.requested);
-        !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= TOO_YOUNG
+        !self.request.has_body && session.refresh_token.is_some() && Millis(age) >= MIN_TOKEN_AGE
     }
 
     async fn renewed(&self, session: &Session) -> Result<Rc<Session>, Refusal> {
@@ -298,7 +298,7 @@ fn is_about_token(head: &Head) -> bool {
 
 /// What the API wants of the user before it serves the call (RFC 9470, RFC 6750 3.1), if the route is to tell pages so.
 /// One with the token in it is not told: the host refuses such an answer.
-fn demanded(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Option<Demand> {
+fn demand_of(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Option<Demand> {
     let challenge = head.challenge.as_deref().filter(|_| allowed.steps_up())?;
     let guard = Guard::new(token.expose()).filter(|_| route.reflection != Scope::Nothing);
     if guard.is_some_and(|guard| guard.is_in(challenge.as_bytes())) {
@@ -309,7 +309,7 @@ fn demanded(route: &Route, allowed: &Allowed, head: &Head, token: &Secret) -> Op
 
 /// The error with which a page can have the user sign in as the API wants it. More scope than the configuration's is
 /// nothing that a login can bring.
-fn wanted(status: u16, demand: &Demand) -> Respond {
+fn demand_response(status: u16, demand: &Demand) -> OwnResponse {
     match demand {
         Demand::StepUp { .. } => response::error_with(
             status,

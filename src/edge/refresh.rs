@@ -18,21 +18,22 @@ use crate::edge::config::Storage;
 use crate::edge::coordinator::{A_MINUTE, Stored, Unreachable};
 use crate::edge::io::{Effect, Event};
 use crate::edge::refresh::lease::LEASE;
+use crate::edge::refusal::Refusal;
 use crate::edge::session::Session;
-use crate::edge::session::record::{Record, Standing};
-use crate::edge::task::{Flight, Task, apart};
+use crate::edge::session::record::{GenerationStatus, Record};
+use crate::edge::task::{RefreshGuard, Task, boxed};
 use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
 
 /// For how long a request waits for tokens, in all.
-const PATIENCE: Millis = Millis::from_secs(15);
+const MAX_WAIT: Millis = Millis::from_secs(15);
 
 /// How often a refresh is tried before it is given up for now.
 const ATTEMPTS: u32 = 3;
 
 /// No further attempt begins once the attempts took longer than the limit for one attempt plus this.
-const FRUITLESS: Millis = Millis::from_secs(5);
+const RETRY_BUDGET: Millis = Millis::from_secs(5);
 
 /// How often a commit is tried: without it other isolates would send the consumed token when the intent has run out.
 const COMMITS: u32 = 5;
@@ -44,67 +45,61 @@ const INTENTS: u32 = 3;
 const PAUSE: Millis = Millis(200);
 
 /// How often it is noted that a cookie was presented, against others who write at the same time.
-const NOTES: u32 = 3;
+const PRESENTED_WRITES: u32 = 3;
 
 /// A request waits for the next attempt if it may start within this time.
-const NEAR: Millis = Millis::from_secs(1);
+const SOON: Millis = Millis::from_secs(1);
 
 /// Why a refresh is given up without the lease.
 const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
 /// No further attempt to write the end of a session begins after this time.
-const ENDING: Millis = Millis::from_secs(3);
+const END_BUDGET: Millis = Millis::from_secs(3);
 
 /// What is said to come back after.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
-/// Why a request gets no session.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// There is none any more.
-    Ended(EndReason),
-    /// Nobody can say just now. The session is kept.
-    Later(Error, Millis),
-    /// The provider wants the user to do something first. The session is kept.
-    Interaction,
-}
-
-type Outcome = Result<Rc<Session>, Refusal>;
+type SessionResult = Result<Rc<Session>, Refusal>;
 
 impl Task {
     /// Returns the session with which a request continues: the one that it brought, or its successor. `kept` is the
     /// storage in which the session was found.
-    pub(super) async fn current(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
-        let presented = self.within_limits(presented, kept).await?;
-        let session = self.agree(presented, kept).await?;
+    pub(super) async fn current(&self, presented: Rc<Session>, kept: Storage) -> SessionResult {
+        let presented = self.check_limits(presented, kept).await?;
+        let session = self.sync_with_record(presented, kept).await?;
         if session.is_stale(&self.now()) {
-            apart(self.renew(session)).await
+            boxed(self.renew(session)).await
         } else {
             Ok(session)
         }
     }
 
-    async fn within_limits(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
+    async fn check_limits(&self, presented: Rc<Session>, kept: Storage) -> SessionResult {
         let limits = &self.config().flow.limits;
         match presented.limit_reached(limits, &self.now()) {
             None => Ok(presented),
-            Some(reason) => apart(self.over(presented, reason, kept)).await,
+            Some(reason) => boxed(self.on_limit(presented, reason, kept)).await,
         }
     }
 
     /// A limit is reached, as far as this session knows.
-    async fn over(&self, presented: Rc<Session>, reason: EndReason, kept: Storage) -> Outcome {
+    async fn on_limit(
+        &self,
+        presented: Rc<Session>,
+        reason: EndReason,
+        kept: Storage,
+    ) -> SessionResult {
         if reason != EndReason::Idle {
             self.end(&presented, reason).await;
             return Err(Refusal::Ended(reason));
         }
         // Its user may have been active elsewhere.
-        let looked = self.look(&presented).await;
-        if let Some(active) = self.active_elsewhere(&presented) {
+        let looked = self.fetch_record(&presented).await;
+        if let Some(active) = self.later_activity(&presented) {
             return Ok(presented.active_since(active));
         }
         // Or it was over before.
-        let record = self.remembered(&presented.sid).record;
+        let record = self.cached_record(&presented.sid).record;
         if let Some(before) = record.and_then(|record| record.ended) {
             return Err(Refusal::Ended(before));
         }
@@ -114,17 +109,17 @@ impl Task {
                 return Err(self.unavailable(&presented.sid));
             }
             self.end(&presented, reason).await;
-            if let Some(active) = self.active_elsewhere(&presented) {
+            if let Some(active) = self.later_activity(&presented) {
                 // They came back before that was written, and it was not.
-                return self.judge(presented.active_since(active)).await;
+                return self.classify(presented.active_since(active)).await;
             }
         }
         Err(Refusal::Ended(reason))
     }
 
     /// Since when the user of an idle session is active, if it is not idle by its record.
-    fn active_elsewhere(&self, presented: &Rc<Session>) -> Option<UnixMillis> {
-        let latest = self.remembered(&presented.sid).record?.session.clone()?;
+    fn later_activity(&self, presented: &Rc<Session>) -> Option<UnixMillis> {
+        let latest = self.cached_record(&presented.sid).record?.session.clone()?;
         let is_later = latest.generation >= presented.generation;
         (is_later && !self.is_at_limit(&latest)).then_some(latest.active)
     }
@@ -135,29 +130,29 @@ impl Task {
     }
 
     /// Holds a session that a request came with against its record, as far as that is known.
-    async fn agree(&self, presented: Rc<Session>, kept: Storage) -> Outcome {
+    async fn sync_with_record(&self, presented: Rc<Session>, kept: Storage) -> SessionResult {
         let recheck = self.config().recheck;
-        let is_due = self
-            .isolate()
-            .known
-            .borrow()
-            .is_due(&presented.sid, recheck, &self.now());
+        let is_due =
+            self.isolate()
+                .session_cache
+                .borrow()
+                .is_due(&presented.sid, recheck, &self.now());
         if is_due {
             // What cannot be asked goes by what is known: a token that is still valid goes on being used.
-            let _ = apart(self.look(&presented)).await;
+            let _ = boxed(self.fetch_record(&presented)).await;
         }
-        let session = self.judge(presented.clone()).await?;
+        let session = self.classify(presented.clone()).await?;
         if kept == Storage::SealedInCookie {
-            self.note_presented(&presented).await;
+            self.record_presented(&presented).await;
         }
         Ok(session)
     }
 
     /// Writes down that a cookie of a generation came, if that is news: those before it have been replaced.
-    async fn note_presented(&self, presented: &Rc<Session>) {
-        for _ in 0..NOTES {
+    async fn record_presented(&self, presented: &Rc<Session>) {
+        for _ in 0..PRESENTED_WRITES {
             let now = self.now();
-            let Stored { version, record } = self.remembered(&presented.sid);
+            let Stored { version, record } = self.cached_record(&presented.sid);
             let record = match record {
                 Some(record) if record.ended.is_some() => return,
                 Some(record) => record,
@@ -171,39 +166,47 @@ impl Task {
             } else {
                 record
             };
-            let noted = record.noting(presented.generation, self.config().grace, now.wall);
-            let is_up = self.isolate().known.borrow().is_coordinator_up(&now);
+            let noted = record.with_presented(presented.generation, self.config().grace, now.wall);
+            let is_up = self
+                .isolate()
+                .session_cache
+                .borrow()
+                .is_coordinator_up(&now);
             let Some(noted) = noted.filter(|_| is_up) else {
                 return;
             };
-            match apart(self.write(presented, version, &Rc::new(noted))).await {
-                Ok(None) if apart(self.look(presented)).await.is_ok() => {}
+            match boxed(self.write(presented, version, &Rc::new(noted))).await {
+                Ok(None) if boxed(self.fetch_record(presented)).await.is_ok() => {}
                 _ => return,
             }
         }
     }
 
     /// A session after a while: it may have a successor by now. If nobody can say, what is known here may be enough.
-    pub(super) async fn again(&self, session: Rc<Session>, knowledge_will_do: bool) -> Outcome {
-        if self.look(&session).await.is_err() && !knowledge_will_do {
+    pub(super) async fn recheck(
+        &self,
+        session: Rc<Session>,
+        is_cache_enough: bool,
+    ) -> SessionResult {
+        if self.fetch_record(&session).await.is_err() && !is_cache_enough {
             return Err(self.unavailable(&session.sid));
         }
-        self.judge(session).await
+        self.classify(session).await
     }
 
     /// What a session's record means for it, as far as that is known. It counts as presented when the request came,
     /// however long that has waited.
-    async fn judge(&self, presented: Rc<Session>) -> Outcome {
-        let Some(record) = self.remembered(&presented.sid).record else {
+    async fn classify(&self, presented: Rc<Session>) -> SessionResult {
+        let Some(record) = self.cached_record(&presented.sid).record else {
             return Ok(presented);
         };
-        match record.standing(&presented, self.config().grace, &self.arrived()) {
-            Standing::Ended(reason) => Err(Refusal::Ended(reason)),
-            Standing::Succeeded(session) => {
+        match record.status(&presented, self.config().grace, &self.arrived()) {
+            GenerationStatus::Ended(reason) => Err(Refusal::Ended(reason)),
+            GenerationStatus::Succeeded(session) => {
                 let active = session.active.max(presented.active);
                 Ok(session.clone().active_since(active))
             }
-            Standing::Replayed => {
+            GenerationStatus::Replayed => {
                 self.fault_of(
                     Code::SessionReplayed,
                     &[msg!(
@@ -212,25 +215,25 @@ impl Task {
                 );
                 // The tokens that count are the record's.
                 let latest = record.session.as_ref().unwrap_or(&presented);
-                apart(self.end(latest, EndReason::Security)).await;
+                boxed(self.end(latest, EndReason::Security)).await;
                 Err(Refusal::Ended(EndReason::Security))
             }
-            Standing::Ahead | Standing::Current => Ok(presented),
+            GenerationStatus::Ahead | GenerationStatus::Current => Ok(presented),
         }
     }
 
     /// The session that has taken the place of this one, as far as that is known.
     async fn successor(&self, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
-        let found = self.judge(session.clone()).await?;
+        let found = self.classify(session.clone()).await?;
         Ok(Some(found).filter(|found| found.generation > session.generation))
     }
 
     /// Renews a session whose access token is about to expire, or has expired.
-    pub(super) async fn renew(&self, session: Rc<Session>) -> Outcome {
+    pub(super) async fn renew(&self, session: Rc<Session>) -> SessionResult {
         let mut renewed = session;
         // Once more if another isolate has committed it a while ago, or it took long to commit it here.
         for _ in 0..2 {
-            renewed = apart(self.renew_once(renewed)).await?;
+            renewed = boxed(self.renew_once(renewed)).await?;
             if renewed.is_valid(&self.now()) {
                 return Ok(renewed);
             }
@@ -240,7 +243,7 @@ impl Task {
         )))
     }
 
-    async fn renew_once(&self, session: Rc<Session>) -> Outcome {
+    async fn renew_once(&self, session: Rc<Session>) -> SessionResult {
         let began = self.now();
         if session.refresh_token.is_none() {
             if session.is_valid(&began) {
@@ -249,7 +252,7 @@ impl Task {
             self.end(&session, EndReason::Expired).await;
             return Err(Refusal::Ended(EndReason::Expired));
         }
-        let refused = self.renewed(&session, &began).await;
+        let refused = self.refresh_or_wait(&session, &began).await;
         if !matches!(refused, Err(Refusal::Later(..) | Refusal::Interaction)) {
             return refused;
         }
@@ -257,19 +260,19 @@ impl Task {
             return Ok(session);
         }
         // Another request of this isolate may have met the successor in the meantime.
-        let found = self.judge(session).await?;
+        let found = self.classify(session).await?;
         if found.is_valid(&self.now()) {
             return Ok(found);
         }
         refused
     }
 
-    async fn renewed(&self, session: &Rc<Session>, began: &Instant) -> Outcome {
+    async fn refresh_or_wait(&self, session: &Rc<Session>, began: &Instant) -> SessionResult {
         loop {
             let now = self.now();
             let flight = {
-                let known = self.isolate().known.borrow();
-                known.flight(&session.sid, &now)
+                let cache = self.isolate().session_cache.borrow();
+                cache.flight(&session.sid, &now)
             };
             let Some(flight) = flight else {
                 let Err((refusal, left)) = self.may_attempt(session) else {
@@ -277,7 +280,7 @@ impl Task {
                 };
                 // The next attempt is near enough to wait for it.
                 let waited = began.elapsed(&now) + left;
-                if session.is_valid(&now) || left > NEAR || waited >= PATIENCE {
+                if session.is_valid(&now) || left > SOON || waited >= MAX_WAIT {
                     return Err(refusal);
                 }
                 self.pause(left).await;
@@ -286,26 +289,31 @@ impl Task {
             if session.is_valid(&now) {
                 return Ok(session.clone());
             }
-            let left = PATIENCE.saturating_sub(began.elapsed(&now));
+            let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
             if left == Millis::ZERO {
                 // The other request may be waiting for the coordinator.
-                if self.isolate().known.borrow().has_coordinator_failed() {
+                if self
+                    .isolate()
+                    .session_cache
+                    .borrow()
+                    .has_coordinator_failed()
+                {
                     return Err(self.unavailable(&session.sid));
                 }
                 return Err(later(msg!("another request is refreshing the session")));
             }
             let flight = Some(flight);
-            self.ask(Effect::Linger { flight, time: left }).await;
+            self.perform(Effect::Linger { flight, time: left }).await;
             if let Some(successor) = self.successor(session).await? {
                 return Ok(successor);
             }
         }
-        let _flight = Flight::begin(self, &session.sid);
+        let _flight = RefreshGuard::begin(self, &session.sid);
         self.rotate(session, began).await
     }
 
     /// How long the provider may take for an attempt. With DPoP it may ask for a nonce, and be sent the request once more.
-    fn attempt(&self) -> Millis {
+    fn longest_attempt(&self) -> Millis {
         let flow = &self.config().flow;
         let requests = if flow.dpop { 2 } else { 1 };
         Millis(flow.request_timeout.0 * requests)
@@ -315,18 +323,18 @@ impl Task {
     /// is the refusal, and the time until an attempt may start.
     fn may_attempt(&self, session: &Rc<Session>) -> Result<(), (Refusal, Millis)> {
         let now = self.now();
-        let mut known = self.isolate().known.borrow_mut();
-        let yields = known
+        let mut cache = self.isolate().session_cache.borrow_mut();
+        let yields = cache
             .get(&session.sid)
-            .and_then(|seen| seen.failed)
+            .and_then(|cached| cached.failed)
             .is_some_and(|at| at.elapsed(&now) < outage::YIELDING);
         // The failure does not count if another isolate has refreshed the session since.
-        if let Some(seen) = known.get(&session.sid)
-            && seen.generation >= session.generation
-            && !seen.schedule.is_open(&now)
+        if let Some(cached) = cache.get(&session.sid)
+            && cached.generation >= session.generation
+            && !cached.schedule.is_open(&now)
         {
-            let left = seen.schedule.left(&now);
-            let (code, why) = match seen.refused {
+            let left = cached.schedule.left(&now);
+            let (code, why) = match cached.refused {
                 None => (
                     Code::ProviderUnavailable,
                     msg!("the last refresh of this session failed a moment ago"),
@@ -336,7 +344,7 @@ impl Task {
             };
             return Err((Refusal::Later(Error::new(code, why), left), left));
         }
-        known.outage.probe(&now, yields).map_err(|left| {
+        cache.outage.probe(&now, yields).map_err(|left| {
             let why = msg!("the provider does not respond; another request is trying it");
             let error = Error::new(Code::ProviderUnavailable, why);
             (Refusal::Later(error, left), left)
@@ -345,28 +353,28 @@ impl Task {
 
     /// The time until this session may be refreshed, after an attempt that failed.
     fn until_attempt(&self, session: &Rc<Session>) -> Millis {
-        let known = self.isolate().known.borrow();
-        let seen = known.get(&session.sid);
-        seen.map_or(RETRY_AFTER, |seen| seen.schedule.left(&self.now()))
+        let cache = self.isolate().session_cache.borrow();
+        let cached = cache.get(&session.sid);
+        cached.map_or(RETRY_AFTER, |cached| cached.schedule.left(&self.now()))
     }
 
     /// Intent, exchange, commit.
-    async fn rotate(&self, session: &Rc<Session>, began: &Instant) -> Outcome {
+    async fn rotate(&self, session: &Rc<Session>, began: &Instant) -> SessionResult {
         // Before the intent, which the time of these requests would use up.
-        if let Err(error) = self.meet_provider().await {
-            self.note(session, &RefreshOutcome::Transient(""));
+        if let Err(error) = self.load_provider().await {
+            self.record_attempt(session, &RefreshOutcome::Transient(""));
             self.fault(&error);
             return Err(Refusal::Later(error, self.until_attempt(session)));
         }
-        if let Some(successor) = self.intend(session, began).await? {
+        if let Some(successor) = self.acquire_lease(session, began).await? {
             return Ok(successor);
         }
         let requested = self.now().wall;
         let verdict = self.exchange(session).await;
-        self.note(session, &verdict);
+        self.record_attempt(session, &verdict);
         if !matches!(verdict, RefreshOutcome::Renewed(_) | RefreshOutcome::Ended) {
             // One call for all verdicts: each call would compile to a copy of the whole.
-            apart(self.withdraw()).await;
+            boxed(self.release_lease()).await;
         }
         if matches!(
             verdict,
@@ -376,10 +384,12 @@ impl Task {
             return Ok(successor);
         }
         match verdict {
-            RefreshOutcome::Renewed(tokens) => self.take_in(session, *tokens, requested).await,
+            RefreshOutcome::Renewed(tokens) => {
+                self.accept_tokens(session, *tokens, requested).await
+            }
             RefreshOutcome::Ended => {
                 self.take_lease();
-                self.refused(session).await
+                self.on_refused(session).await
             }
             RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
             RefreshOutcome::Misconfigured(code) => {
@@ -431,8 +441,11 @@ impl Task {
 
     /// The session's record cannot be read. The session is kept.
     pub(super) fn unavailable(&self, sid: &str) -> Refusal {
-        let known = self.isolate().known.borrow();
-        if known.get(sid).is_some_and(|seen| seen.is_sealed_elsewhere) {
+        let cache = self.isolate().session_cache.borrow();
+        if cache
+            .get(sid)
+            .is_some_and(|cached| cached.is_sealed_elsewhere)
+        {
             let why = msg!("the session's record is sealed with a key that is not in cookie.keys");
             return Refusal::Later(Error::new(Code::KeyUnknown, why), LEASE);
         }
@@ -443,12 +456,16 @@ impl Task {
     }
 
     /// Writes the intent, or returns the successor if another isolate has refreshed already.
-    async fn intend(
+    async fn acquire_lease(
         &self,
         session: &Rc<Session>,
         began: &Instant,
     ) -> Result<Option<Rc<Session>>, Refusal> {
-        let is_up = self.isolate().known.borrow().is_coordinator_up(&self.now());
+        let is_up = self
+            .isolate()
+            .session_cache
+            .borrow()
+            .is_coordinator_up(&self.now());
         if !is_up {
             return Err(self.unavailable(&session.sid));
         }
@@ -460,7 +477,7 @@ impl Task {
                 }
                 self.pause(PAUSE).await;
             }
-            let Ok(stored) = self.look(session).await else {
+            let Ok(stored) = self.fetch_record(session).await else {
                 failures += 1;
                 continue;
             };
@@ -473,7 +490,7 @@ impl Task {
             // One of this isolate's own is left over: of a write whose answer was lost, or of a refresh that failed.
             let intent = record.intent_at(&now);
             if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
-                let left = PATIENCE.saturating_sub(began.elapsed(&now));
+                let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
                 let until = Millis(intent.until.saturating_sub(now.wall));
                 if session.is_valid(&now) || left == Millis::ZERO {
                     let why = msg!("another isolate is refreshing the session");
@@ -499,7 +516,7 @@ impl Task {
     /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
     async fn exchange(&self, session: &Rc<Session>) -> RefreshOutcome {
         let began = self.now();
-        let longest = self.attempt() + FRUITLESS;
+        let longest = self.longest_attempt() + RETRY_BUDGET;
         let mut pause = PAUSE;
         let mut attempt = 1;
         let mut refusals = 0;
@@ -530,7 +547,7 @@ impl Task {
                 return RefreshOutcome::Transient(msg!("it took too long"));
             }
             // Somebody may have come with the successor of a refresh whose answer was lost here.
-            apart(self.keep_lease()).await;
+            boxed(self.renew_lease()).await;
             if !self.has_lease() {
                 return RefreshOutcome::Transient(LEASE_LOST);
             }
@@ -538,20 +555,20 @@ impl Task {
     }
 
     /// When another attempt is due.
-    fn note(&self, session: &Rc<Session>, verdict: &RefreshOutcome) {
+    fn record_attempt(&self, session: &Rc<Session>, verdict: &RefreshOutcome) {
         let now = self.now();
         let [jitter] = self.isolate().random();
-        let mut known = self.isolate().known.borrow_mut();
-        let seen = known.entry(&session.sid, &now);
-        seen.generation = session.generation;
-        seen.refused = match verdict {
+        let mut cache = self.isolate().session_cache.borrow_mut();
+        let cached = cache.entry(&session.sid, &now);
+        cached.generation = session.generation;
+        cached.refused = match verdict {
             RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Unexplained(_) => {
                 Some(Code::InteractionRequired)
             }
             RefreshOutcome::Misconfigured(_) => Some(Code::ClientRejected),
             _ => None,
         };
-        let schedule = &mut seen.schedule;
+        let schedule = &mut cached.schedule;
         schedule.started();
         match verdict {
             RefreshOutcome::Renewed(_) | RefreshOutcome::Ended => schedule.reset(),
@@ -566,7 +583,7 @@ impl Task {
             }
             // The first attempt after a failure comes soon.
             RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
-                schedule.told_to_wait(&now, NEAR)
+                schedule.told_to_wait(&now, SOON)
             }
             RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
                 schedule.blocked(&now)
@@ -576,17 +593,22 @@ impl Task {
             // It says nothing of the provider.
             RefreshOutcome::Transient(LEASE_LOST) => {}
             RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
-                seen.failed = Some(now);
-                known.outage.failed(&session.sid, &now, jitter);
+                cached.failed = Some(now);
+                cache.outage.failed(&session.sid, &now, jitter);
             }
             // `Retry-After` may concern only this session or client.
             RefreshOutcome::Wait(_) => {}
-            _ => known.outage.is_over(),
+            _ => cache.outage.is_over(),
         }
     }
 
     /// Verifies what came with the tokens, and commits them.
-    async fn take_in(&self, session: &Rc<Session>, tokens: TokenSet, requested: u64) -> Outcome {
+    async fn accept_tokens(
+        &self,
+        session: &Rc<Session>,
+        tokens: TokenSet,
+        requested: u64,
+    ) -> SessionResult {
         if !self.is_same_user(session, &tokens).await {
             let successor = Rc::new(session.renewed(tokens, requested));
             self.fault_of(
@@ -601,7 +623,7 @@ impl Task {
         self.commit(Rc::new(successor)).await
     }
 
-    async fn commit(&self, successor: Rc<Session>) -> Outcome {
+    async fn commit(&self, successor: Rc<Session>) -> SessionResult {
         let (mut version, mut before) = match self.take_lease() {
             Some(lease) => (Some(lease.version), Some(lease.record)),
             None => (None, None),
@@ -619,7 +641,7 @@ impl Task {
                 Ok(Some(_)) => return Ok(successor),
                 // The intent ran out and somebody else has begun, or the user has logged out.
                 Ok(None) => {
-                    let Ok(stored) = self.look(&successor).await else {
+                    let Ok(stored) = self.fetch_record(&successor).await else {
                         continue;
                     };
                     let Stored {
@@ -647,7 +669,7 @@ impl Task {
         }
         // The cookie has the successor, so the session lives on in the browser; and in this isolate.
         let next = self.next_record(before.as_deref(), &successor);
-        self.remember(&successor, next);
+        self.cache_record(&successor, next);
         self.fault_of(
             Code::CoordinatorUnavailable,
             &[msg!("a refreshed session could not be written; other isolates know of it when its cookie comes back")],
@@ -665,8 +687,8 @@ impl Task {
     }
 
     /// The provider refused the refresh token. That ends the session, unless somebody else has its successor.
-    async fn refused(&self, session: &Rc<Session>) -> Outcome {
-        if self.look(session).await.is_err() {
+    async fn on_refused(&self, session: &Rc<Session>) -> SessionResult {
+        if self.fetch_record(session).await.is_err() {
             return Err(self.unavailable(&session.sid));
         }
         if let Some(successor) = self.successor(session).await? {
@@ -689,7 +711,7 @@ impl Task {
         reason: EndReason,
         began: Instant,
     ) -> bool {
-        let _duty = self.duty();
+        let _guard = self.keep_alive();
         let latest = self.write_end(session, reason, began).await;
         match latest.filter(|_| reason.calls_for_revocation()) {
             Some(latest) => self.revoke(&latest).await,
@@ -707,11 +729,15 @@ impl Task {
         let mut latest = session.clone();
         let (mut is_written, mut may_be_written) = (false, false);
         for _ in 0..COMMITS {
-            let has_failed = self.isolate().known.borrow().has_coordinator_failed();
-            if has_failed && began.elapsed(&self.now()) >= ENDING {
+            let has_failed = self
+                .isolate()
+                .session_cache
+                .borrow()
+                .has_coordinator_failed();
+            if has_failed && began.elapsed(&self.now()) >= END_BUDGET {
                 break;
             }
-            let Ok(stored) = self.look(session).await else {
+            let Ok(stored) = self.fetch_record(session).await else {
                 self.pause(PAUSE).await;
                 continue;
             };
@@ -750,7 +776,7 @@ impl Task {
         }
         if !is_written {
             let over = Rc::new(Record::of_ended(&latest, reason, self.now().wall));
-            self.remember(&latest, over);
+            self.cache_record(&latest, over);
             self.fault_of(
                 Code::CoordinatorUnavailable,
                 &[msg!(
@@ -759,7 +785,7 @@ impl Task {
             );
         }
         let subject = latest.id_token().map(|token| token.subject().to_owned());
-        self.isolate().tell(Event::Ended {
+        self.isolate().emit(Event::Ended {
             reason,
             subject: subject.unwrap_or_default(),
         });

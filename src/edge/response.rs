@@ -1,93 +1,98 @@
-//! The handler's own answers: for scripts in JSON, for people a redirect or a plain page. Nothing of them may be stored.
-//! What header fields they have besides is in [`headers`](crate::edge::proxy::headers).
+//! The handler's own responses: JSON for scripts, redirects and plain pages for people. Caches must not store them.
+//! [`headers`](crate::edge::proxy::headers) adds the common headers.
 
 use crate::prelude::*;
 
 use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::codec::json::{self, Writer};
-use crate::edge::io::Respond;
-use crate::edge::refresh::Refusal;
+use crate::edge::io::OwnResponse;
+use crate::edge::refusal::Refusal;
 
 const JSON: &str = "application/json";
 
-/// An answer in JSON.
-pub(super) fn json(status: u16, body: String) -> Respond {
-    Respond {
+/// Builds a JSON response.
+pub(super) fn json(status: u16, body: String) -> OwnResponse {
+    OwnResponse {
         status,
         body: Some((JSON, body)),
-        ..Respond::default()
+        ..OwnResponse::default()
     }
 }
 
-/// An answer without a body.
-pub(super) fn empty(status: u16) -> Respond {
-    Respond {
+/// Builds a response without a body.
+pub(super) fn empty(status: u16) -> OwnResponse {
+    OwnResponse {
         status,
-        ..Respond::default()
+        ..OwnResponse::default()
     }
 }
 
-/// To somewhere else, by GET.
-pub(super) fn redirect(location: String) -> Respond {
-    Respond {
+/// Builds a redirect that is followed by GET.
+pub(super) fn redirect(location: String) -> OwnResponse {
+    OwnResponse {
         status: 303,
         headers: vec![("location", location)],
-        ..Respond::default()
+        ..OwnResponse::default()
     }
 }
 
-/// An error, as the page's `StrongroomError` has it.
-pub(super) fn error(status: u16, error: &Error) -> Respond {
+/// Builds an error response in the form of the page's `StrongroomError`.
+pub(super) fn error(status: u16, error: &Error) -> OwnResponse {
     error_with(status, error, |_| {})
 }
 
-/// The same, with more to say than that. The header field tells a page that it is none of an upstream's.
-pub(super) fn error_with(status: u16, error: &Error, more: impl FnOnce(&mut Writer)) -> Respond {
+/// Builds an error response with more members in `error`. The header `X-Strongroom` distinguishes it from an upstream's
+/// error.
+pub(super) fn error_with(
+    status: u16,
+    error: &Error,
+    more: impl FnOnce(&mut Writer),
+) -> OwnResponse {
     let mut fault = Writer::object();
     fault
         .text("code", error.code().as_str())
         .text("message", error.message());
     more(&mut fault);
-    let mut respond = json(
+    let mut response = json(
         status,
         Writer::object().json("error", &fault.finish()).finish(),
     );
     let code = error.code().as_str().to_owned();
-    respond.headers.push(("x-strongroom", code));
-    respond
+    response.headers.push(("x-strongroom", code));
+    response
 }
 
-/// The same, of a code and a message.
-pub(super) fn refuse(status: u16, code: Code, message: &str) -> Respond {
+/// Builds an error response from a code and a message.
+pub(super) fn refuse(status: u16, code: Code, message: &str) -> OwnResponse {
     error(status, &Error::new(code, message))
 }
 
-/// The method is none of those that are allowed here, which the header field names (RFC 9110 15.5.6).
-pub(super) fn method_not_allowed(message: &[&str], allowed: &str) -> Respond {
+/// Builds the response to a method that is not allowed. The header `Allow` names those that are (RFC 9110 15.5.6).
+pub(super) fn method_not_allowed(message: &[&str], allowed: &str) -> OwnResponse {
     let message = [message, &[allowed]].concat();
-    let mut respond = error(405, &Error::of(Code::MethodNotAllowed, &message));
-    respond.headers.push(("allow", allowed.to_owned()));
-    respond
+    let mut response = error(405, &Error::of(Code::MethodNotAllowed, &message));
+    response.headers.push(("allow", allowed.to_owned()));
+    response
 }
 
-/// What only happens when the host breaks its contract.
-pub(super) fn failure() -> Respond {
+/// Builds the response for a host that broke its contract.
+pub(super) fn failure() -> OwnResponse {
     empty(500)
 }
 
-/// Come back later.
-pub(super) fn later(fault: &Error, after: Millis) -> Respond {
+/// Builds a response that asks the client to retry later.
+pub(super) fn later(fault: &Error, after: Millis) -> OwnResponse {
     let mut seconds = String::new();
-    // Rounded up: a client that comes back any sooner would be turned away once more.
+    // Rounded up: an earlier retry would fail again.
     json::write_number(&mut seconds, after.0.div_ceil(1000).max(1));
-    let mut respond = error(503, fault);
-    respond.headers.push(("retry-after", seconds));
-    respond
+    let mut response = error(503, fault);
+    response.headers.push(("retry-after", seconds));
+    response
 }
 
-/// Why there is no session for this request.
-pub(super) fn refused(refusal: &Refusal) -> Respond {
+/// Builds the response to a request without a usable session.
+pub(super) fn refusal(refusal: &Refusal) -> OwnResponse {
     match refusal {
         Refusal::Ended(reason) => error_with(
             401,
@@ -108,13 +113,13 @@ pub(super) fn refused(refusal: &Refusal) -> Respond {
     }
 }
 
-/// Nobody is signed in.
-pub(super) fn login_required() -> Respond {
+/// Builds the response to a request without a session.
+pub(super) fn login_required() -> OwnResponse {
     refuse(401, Code::LoginRequired, msg!("there is no session"))
 }
 
-/// A page without script, which loads nothing: a heading, and below it what there is to say. All but the title is HTML.
-pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> Respond {
+/// Builds a page that runs no script and loads nothing. `title` is a plain string; `head` and `body` are HTML.
+pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> OwnResponse {
     let html = [
         r#"<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>"#,
         title,
@@ -126,18 +131,18 @@ pub(super) fn page(status: u16, title: &str, head: &str, body: &str) -> Respond 
         body,
         "</main></body></html>",
     ];
-    Respond {
+    OwnResponse {
         status,
         headers: vec![(
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".to_owned(),
         )],
         body: Some(("text/html; charset=utf-8", html.concat())),
-        ..Respond::default()
+        ..OwnResponse::default()
     }
 }
 
-/// A text as it stands in HTML.
+/// Escapes a string for HTML.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

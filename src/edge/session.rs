@@ -23,7 +23,7 @@ use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
 
-/// Octets of a session's number.
+/// Bytes of a session's number.
 pub const SID: usize = 16;
 
 const VERSION: &str = "1";
@@ -128,15 +128,15 @@ impl Session {
 
     /// What is in the cookie of a session that is in the store: its number, and since when it is.
     #[must_use]
-    pub fn number(&self) -> Secret {
+    pub fn reference(&self) -> Secret {
         let mut out = [VERSION, "\n", &self.sid, "\n"].concat();
         json::write_number(&mut out, self.began);
         Secret::new(out)
     }
 
-    /// Reads what [`Session::number`] wrote.
+    /// Reads what [`Session::reference`] wrote.
     #[must_use]
-    pub fn number_from_text(text: &str) -> Option<(&str, UnixMillis)> {
+    pub fn reference_from_text(text: &str) -> Option<(&str, UnixMillis)> {
         let mut lines = strings::split(text, b'\n');
         let (version, sid, began) = (lines.next()?, lines.next()?, lines.next()?);
         let is_sound = version == VERSION && lines.next().is_none();

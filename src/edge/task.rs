@@ -2,7 +2,7 @@
 //!
 //! What it does is written from top to bottom, as `async` functions that stop wherever the host has to do
 //! something. There is no executor: [`Running::step`] polls once, and that is always as far as the next effect or
-//! the answer.
+//! the response.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -14,7 +14,7 @@ use core::task::{Context, Poll, Waker};
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error};
 use crate::edge::Isolate;
-use crate::edge::io::{Answer, Effect, Event, Reply, Step};
+use crate::edge::io::{Effect, Event, Reply, Response, Step};
 use crate::edge::refresh::lease::Lease;
 use crate::edge::response;
 
@@ -30,23 +30,23 @@ struct Inner {
     arrived: Instant,
     now: Rc<Cell<Instant>>,
     lease: RefCell<Option<Lease>>,
-    duties: Cell<u32>,
-    asked: Cell<Option<Effect>>,
+    keep_alive_count: Cell<u32>,
+    effect: Cell<Option<Effect>>,
     reply: Cell<Option<Reply>>,
 }
 
 /// A task and where it has stopped.
 pub(super) struct Running {
     task: Task,
-    answer: Pin<Box<dyn Future<Output = Answer>>>,
+    response: Pin<Box<dyn Future<Output = Response>>>,
     is_abandoned: bool,
 }
 
 impl Running {
-    pub(super) fn new(task: Task, answer: Pin<Box<dyn Future<Output = Answer>>>) -> Self {
+    pub(super) fn new(task: Task, response: Pin<Box<dyn Future<Output = Response>>>) -> Self {
         Self {
             task,
-            answer,
+            response,
             is_abandoned: false,
         }
     }
@@ -54,12 +54,12 @@ impl Running {
     /// Nobody waits for the answer any more. Whether there is something that has to be finished all the same.
     pub(super) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
-        !self.is_over()
+        !self.is_unneeded()
     }
 
     /// Whether nobody waits for anything that it does.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_abandoned && self.task.0.duties.get() == 0
+    pub(super) fn is_unneeded(&self) -> bool {
+        self.is_abandoned && self.task.0.keep_alive_count.get() == 0
     }
 
     /// Whether nothing has happened to it for long: nobody will come back to it.
@@ -73,15 +73,15 @@ impl Running {
         self.task.0.reply.set(Some(reply));
     }
 
-    /// Goes on as far as the next effect, or the answer.
+    /// Goes on as far as the next effect, or the response.
     pub(super) fn step(&mut self) -> Step {
         let mut context = Context::from_waker(Waker::noop());
-        match self.answer.as_mut().poll(&mut context) {
+        match self.response.as_mut().poll(&mut context) {
             Poll::Ready(answer) => Step::Done(answer),
-            Poll::Pending => match self.task.0.asked.take() {
+            Poll::Pending => match self.task.0.effect.take() {
                 Some(effect) => Step::Do(effect),
                 // Only `ask` waits, and it has always asked.
-                None => Step::Done(Answer::Respond(response::failure())),
+                None => Step::Done(Response::Own(response::failure())),
             },
         }
     }
@@ -94,8 +94,8 @@ impl Task {
             arrived: now,
             now: Rc::new(Cell::new(now)),
             lease: RefCell::default(),
-            duties: Cell::new(0),
-            asked: Cell::new(None),
+            keep_alive_count: Cell::new(0),
+            effect: Cell::new(None),
             reply: Cell::new(None),
         }))
     }
@@ -124,20 +124,22 @@ impl Task {
     }
 
     /// Until this is dropped, what is done is finished even if the request goes away.
-    pub(super) fn duty(&self) -> Duty {
-        self.0.duties.set(self.0.duties.get() + 1);
-        Duty(self.clone())
+    pub(super) fn keep_alive(&self) -> KeepAliveGuard {
+        self.0
+            .keep_alive_count
+            .set(self.0.keep_alive_count.get() + 1);
+        KeepAliveGuard(self.clone())
     }
 
     /// Has the host do something, and waits for what comes of it.
-    pub(super) fn ask(&self, effect: Effect) -> Asked<'_> {
-        self.0.asked.set(Some(effect));
-        Asked(self)
+    pub(super) fn perform(&self, effect: Effect) -> PendingReply<'_> {
+        self.0.effect.set(Some(effect));
+        PendingReply(self)
     }
 
     /// Tells the operator what went wrong.
     pub(super) fn fault(&self, error: &Error) {
-        self.isolate().tell(Event::Fault(error.clone()));
+        self.isolate().emit(Event::Fault(error.clone()));
     }
 
     /// The same.
@@ -147,9 +149,9 @@ impl Task {
 }
 
 /// The host's reply, once it is there.
-pub(super) struct Asked<'a>(&'a Task);
+pub(super) struct PendingReply<'a>(&'a Task);
 
-impl Future for Asked<'_> {
+impl Future for PendingReply<'_> {
     type Output = Reply;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Reply> {
@@ -160,49 +162,49 @@ impl Future for Asked<'_> {
 
 /// A part of the way that few requests go. It has a function and a place in memory of its own: else each request would
 /// have room for all of them, and the first one would wait until all of them are compiled.
-pub(super) fn apart<'a, T>(
+pub(super) fn boxed<'a, T>(
     part: impl Future<Output = T> + 'a,
 ) -> Pin<Box<dyn Future<Output = T> + 'a>> {
     Box::pin(part)
 }
 
 /// Something that others rely on: tokens that were issued and are not written yet, a session that is ending.
-pub(super) struct Duty(Task);
+pub(super) struct KeepAliveGuard(Task);
 
-impl Drop for Duty {
+impl Drop for KeepAliveGuard {
     fn drop(&mut self) {
-        let duties = &self.0.0.duties;
-        duties.set(duties.get().saturating_sub(1));
+        let count = &self.0.0.keep_alive_count;
+        count.set(count.get().saturating_sub(1));
     }
 }
 
 /// A refresh that is under way in this isolate. It lands when this is dropped, however that comes about: who waits
 /// for it must not wait for ever.
-pub(super) struct Flight {
+pub(super) struct RefreshGuard {
     isolate: Rc<Isolate>,
     id: crate::edge::FlightId,
-    _duty: Duty,
+    _guard: KeepAliveGuard,
 }
 
-impl Flight {
+impl RefreshGuard {
     /// Begins one for a session, for which there is none.
     pub(super) fn begin(task: &Task, sid: &str) -> Self {
         let isolate = task.0.isolate.clone();
         let id = isolate.next_flight.get();
         isolate.next_flight.set(id.wrapping_add(1));
         let last_step = task.0.now.clone();
-        isolate.known.borrow_mut().take_off(sid, id, last_step);
+        isolate.session_cache.borrow_mut().begin(sid, id, last_step);
         Self {
             isolate,
             id,
-            _duty: task.duty(),
+            _guard: task.keep_alive(),
         }
     }
 }
 
-impl Drop for Flight {
+impl Drop for RefreshGuard {
     fn drop(&mut self) {
-        self.isolate.known.borrow_mut().land(self.id);
-        self.isolate.tell(Event::Landed(self.id));
+        self.isolate.session_cache.borrow_mut().finish(self.id);
+        self.isolate.emit(Event::RefreshFinished(self.id));
     }
 }

@@ -38,9 +38,9 @@ fn token(host: &Host, changes: &Value) -> String {
 
 #[track_caller]
 fn assert_refused(host: &mut Host, token: &str, what: &str) {
-    let respond = host.post_logout_token(token);
-    assert_eq!(respond.status, 400, "{what}");
-    let body = json_of(&respond);
+    let response = host.post_logout_token(token);
+    assert_eq!(response.status, 400, "{what}");
+    let body = json_of(&response);
     assert_eq!(body["error"], "invalid_request", "{what}");
     let why = body["error_description"].as_str().unwrap();
     assert!(!token.is_empty() && !why.contains(token), "{what}");
@@ -71,10 +71,10 @@ fn a_session_ends_by_its_number_by_its_user_or_by_both() {
     ] {
         let mut host = Host::signed_in();
         let token = token(&host, &changes);
-        let respond = host.post_logout_token(&token);
-        assert_eq!((respond.status, respond.body), (200, None), "{what}");
-        let respond = host.call("GET", "/auth/session").own();
-        assert_eq!(json_of(&respond)["reason"], "provider_ended", "{what}");
+        let response = host.post_logout_token(&token);
+        assert_eq!((response.status, response.body), (200, None), "{what}");
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(json_of(&response)["reason"], "provider_ended", "{what}");
         assert!(host.faults().is_empty());
     }
 }
@@ -254,8 +254,8 @@ fn a_token_with_a_wrong_header_or_signature_is_refused() {
         ("no JSON", key.jwt(HEADER, "x")),
     ];
     for (what, token) in tokens {
-        let respond = host.post_logout_token(&token);
-        assert_eq!(respond.status, 400, "{what}");
+        let response = host.post_logout_token(&token);
+        assert_eq!(response.status, 400, "{what}");
         assert!(!host.faults().is_empty(), "{what}");
         assert!(host.session().is_object(), "{what}");
         host.pass(30);
@@ -273,10 +273,10 @@ fn an_id_token_is_no_logout_token() {
     let mut host = Host::new();
     host.sign_in();
     host.call("POST", "/auth/logout");
-    let respond = host
+    let response = host
         .go("/auth/logout/provider", crate::browser::Source::App)
         .own();
-    let query = crate::host::location(&respond).split_once('?').unwrap().1;
+    let query = crate::host::location(&response).split_once('?').unwrap().1;
     let id_token = crate::provider::parameters(query)["id_token_hint"].clone();
     host.faults();
     assert_refused(&mut host, &id_token, "an ID token");
@@ -297,13 +297,16 @@ fn the_body_has_one_logout_token() {
             format!("logout_token={token}&x={}", "x".repeat(65_536)),
         ),
     ] {
-        let respond = host.post_back_channel(&body);
-        assert_eq!(respond.status, 400, "{what}");
+        let response = host.post_back_channel(&body);
+        assert_eq!(response.status, 400, "{what}");
         assert_eq!(host.faults(), [Code::LogoutTokenInvalid], "{what}");
     }
     assert!(host.session().is_object());
-    let respond = host.post_back_channel(&format!("x=y&logout_token={token}"));
-    assert_eq!(respond.status, 200, "a control: what is unknown is ignored");
+    let response = host.post_back_channel(&format!("x=y&logout_token={token}"));
+    assert_eq!(
+        response.status, 200,
+        "a control: what is unknown is ignored"
+    );
 }
 
 #[test]
@@ -370,9 +373,9 @@ fn what_cannot_be_written_down_is_to_be_sent_again() {
         let mut host = Host::signed_in();
         let token = token_of(&host);
         host.failing = vec![effect];
-        let respond = host.post_logout_token(&token);
-        assert_eq!(respond.status, 503, "{effect}");
-        assert_eq!(crate::host::header(&respond, "retry-after"), Some("2"));
+        let response = host.post_logout_token(&token);
+        assert_eq!(response.status, 503, "{effect}");
+        assert_eq!(crate::host::header(&response, "retry-after"), Some("2"));
         host.failing.clear();
         host.pass(2);
         assert_eq!(host.post_logout_token(&token).status, 200, "{effect}");

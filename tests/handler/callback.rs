@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use strongroom::Code;
-use strongroom::edge::{Event, Request, Respond};
+use strongroom::edge::{Event, OwnResponse, Request};
 use strongroom::session::EndReason;
 
 use crate::browser::{Browser, Source};
@@ -27,8 +27,8 @@ fn with(url: &str, name: &str, value: Option<&str>) -> String {
 fn an_answer_makes_a_session_and_takes_the_logins_cookie_away() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/orders");
-    let respond = host.arrive(&back);
-    assert_eq!(location(&respond), "/orders");
+    let response = host.arrive(&back);
+    assert_eq!(location(&response), "/orders");
     assert_eq!(host.browser.names(), [COOKIE]);
     let session = host.session();
     assert_eq!(session["claims"], json!({ "sub": "ann" }));
@@ -128,8 +128,8 @@ fn an_answer_that_is_malformed_reaches_nobody() {
     ] {
         let mut host = Host::new();
         let back = host.come_back("/auth/login");
-        let respond = host.arrive(&with(&back, name, value));
-        assert_eq!(respond.status, 400, "{name} {value:?}");
+        let response = host.arrive(&with(&back, name, value));
+        assert_eq!(response.status, 400, "{name} {value:?}");
         assert_eq!(host.faults(), [code], "{name} {value:?}");
         assert!(host.provider.sent_to("/token").is_empty());
         assert_eq!(host.browser.count(COOKIE), host.browser.count(LOGIN_COOKIE));
@@ -178,13 +178,13 @@ fn a_refusal_of_the_provider_is_told_as_what_it_is() {
         let mut host = Host::new();
         let back = host.come_back("/auth/login");
         let refused = with(&with(&back, "code", None), "error", Some(error));
-        let respond = host.arrive(&refused);
+        let response = host.arrive(&refused);
         assert_eq!(
-            (respond.status, host.faults()),
+            (response.status, host.faults()),
             (status, vec![code]),
             "{error}"
         );
-        let (kind, page) = respond.body.as_ref().unwrap();
+        let (kind, page) = response.body.as_ref().unwrap();
         assert_eq!(*kind, "text/html; charset=utf-8");
         assert!(page.contains(code.as_str()));
         assert!(!page.contains("<script"), "{page}");
@@ -224,13 +224,13 @@ fn error_without_state_carries_the_providers_code() {
     ] {
         let mut host = Host::new();
         let back = host.come_back("/auth/login");
-        let respond = host.arrive(&["/auth/callback?", query].concat());
+        let response = host.arrive(&["/auth/callback?", query].concat());
         assert_eq!(
-            (respond.status, host.faults()),
+            (response.status, host.faults()),
             (status, vec![code]),
             "{query}"
         );
-        let (_, page) = respond.body.as_ref().unwrap();
+        let (_, page) = response.body.as_ref().unwrap();
         assert!(page.contains(says), "{query}: {page}");
         assert!(page.contains(r#"<a href="/auth/login">"#), "{page}");
         assert!(host.provider.sent_to("/token").is_empty());
@@ -244,25 +244,25 @@ fn error_page_login_keeps_return_to() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/orders%3Ftab%3D2%26x%3D%2522");
     let refused = with(&with(&back, "code", None), "error", Some("access_denied"));
-    let respond = host.arrive(&refused);
+    let response = host.arrive(&refused);
     assert_eq!(
-        (respond.status, host.faults()),
+        (response.status, host.faults()),
         (403, vec![Code::LoginDenied])
     );
-    let (_, page) = respond.body.as_ref().unwrap();
+    let (_, page) = response.body.as_ref().unwrap();
     let again = "/auth/login?returnTo=%2Forders%3Ftab%3D2%26x%3D%2522";
     assert!(page.contains(&format!(r#"<a href="{again}">"#)), "{page}");
     // The second attempt leads there.
     let back = host.come_back(again);
-    let respond = host.arrive(&back);
-    assert_eq!(location(&respond), "/orders?tab=2&x=%22");
+    let response = host.arrive(&back);
+    assert_eq!(location(&response), "/orders?tab=2&x=%22");
 }
 
 #[test]
 fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
     let mut host = Host::new();
-    let respond = host.arrive("/auth/callback");
-    let (_, page) = respond.body.as_ref().unwrap();
+    let response = host.arrive("/auth/callback");
+    let (_, page) = response.body.as_ref().unwrap();
     for part in [
         r#"<html lang="en">"#,
         "<title>Signing in did not work</title>",
@@ -273,7 +273,7 @@ fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
-    let policy = header(&respond, "content-security-policy").unwrap();
+    let policy = header(&response, "content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"));
     assert!(policy.contains("frame-ancestors 'none'"));
 }
@@ -308,8 +308,8 @@ fn what_the_token_endpoint_answers_decides_and_the_session_before_stays() {
         let before = host.browser.get(COOKIE).cloned();
         let back = host.come_back("/auth/login");
         host.provider.replies.push_back(("/token", reply));
-        let respond = host.arrive(&back);
-        assert_eq!((respond.status, host.faults()), (status, vec![code]));
+        let response = host.arrive(&back);
+        assert_eq!((response.status, host.faults()), (status, vec![code]));
         assert_eq!(host.browser.get(COOKIE).cloned(), before);
         assert_eq!(host.session()["claims"]["sub"], "ann");
         // A code is sent once, whatever comes of it.
@@ -400,9 +400,9 @@ fn strict() -> serde_json::Value {
 
 /// Where a page of the handler's sends the browser.
 #[track_caller]
-pub(crate) fn refreshed_to(respond: &Respond) -> String {
-    assert_eq!(respond.status, 200);
-    let (_, page) = respond.body.as_ref().unwrap();
+pub(crate) fn refreshed_to(response: &OwnResponse) -> String {
+    assert_eq!(response.status, 200);
+    let (_, page) = response.body.as_ref().unwrap();
     let (_, rest) = page
         .split_once(r#"http-equiv="refresh" content="0; url="#)
         .unwrap();
@@ -417,8 +417,8 @@ fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
     let back = host.come_back("/auth/login?returnTo=/a%3Fb%3D%22%26c");
     let again = refreshed_to(&host.arrive(&back));
     assert_eq!(host.provider.sent_to("/token").len(), 0, "nothing was done");
-    let respond = host.go(&again, Source::App).own();
-    assert_eq!(location(&respond), "/a?b=%22&c");
+    let response = host.go(&again, Source::App).own();
+    assert_eq!(location(&response), "/a?b=%22&c");
     let cookie = host.browser.get(COOKIE).unwrap();
     assert!(cookie.attributes.contains(&"SameSite=Strict".to_owned()));
     assert_eq!(host.browser.header(Source::CrossSite), None);
@@ -500,15 +500,15 @@ fn the_configuration_may_change_while_a_login_is_under_way() {
 fn a_redirect_uri_is_on_the_origin_that_browsers_see() {
     let mut host =
         Host::with(&json!({ "origin": "https://www.example.com", "base": "/sign-in/v1" }));
-    let respond = host
+    let response = host
         .go("http://10.0.0.1:8787/sign-in/v1/login", Source::App)
         .own();
-    let sent = host.provider.parameters(location(&respond));
+    let sent = host.provider.parameters(location(&response));
     assert_eq!(
         sent["redirect_uri"],
         "https://www.example.com/sign-in/v1/callback"
     );
-    let back = host.provider.authorize(location(&respond));
+    let back = host.provider.authorize(location(&response));
     let inside = back.replace("https://www.example.com", "http://10.0.0.1:8787");
     assert_eq!(host.arrive(&inside).status, 303);
 }

@@ -18,9 +18,9 @@ fn routes(more: &Value) -> Value {
 #[test]
 fn pages_are_told_of_the_addresses_that_routes_name_for_them_and_of_no_upstream() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
-    let respond = host.call("GET", "/auth/config").own();
+    let response = host.call("GET", "/auth/config").own();
     assert_eq!(
-        (respond.status, json_of(&respond)),
+        (response.status, json_of(&response)),
         (
             200,
             json!({ "idle": 1_800_000, "routes": [{ "url": API, "prefix": "/api/" }] })
@@ -79,9 +79,9 @@ fn an_address_for_pages_is_absolute_and_ends_in_a_slash() {
 #[test]
 fn a_popup_ends_at_a_page_that_may_run_one_script() {
     let mut host = Host::new();
-    let respond = host.go("/auth/popup", Source::CrossSite).own();
-    assert_eq!(respond.status, 200);
-    let policy = header(&respond, "content-security-policy").unwrap();
+    let response = host.go("/auth/popup", Source::CrossSite).own();
+    assert_eq!(response.status, 200);
+    let policy = header(&response, "content-security-policy").unwrap();
     assert!(policy.contains("script-src 'sha256-"), "{policy}");
     assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
     // No script of another page's gets it to read, and no frame.
@@ -92,15 +92,15 @@ fn a_popup_ends_at_a_page_that_may_run_one_script() {
 fn a_login_may_come_back_to_the_popups_end() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=%2Fauth%2Fpopup");
-    let respond = host.arrive(&back);
-    assert_eq!(header(&respond, "location"), Some("/auth/popup"));
+    let response = host.arrive(&back);
+    assert_eq!(header(&response, "location"), Some("/auth/popup"));
 }
 
 #[test]
 fn an_error_of_the_handlers_own_says_so_where_no_upstream_can() {
     let mut host = Host::new();
-    let respond = host.call("GET", "/api/orders").own();
-    assert_eq!(header(&respond, "x-strongroom"), Some("login_required"));
+    let response = host.call("GET", "/api/orders").own();
+    assert_eq!(header(&response, "x-strongroom"), Some("login_required"));
     let policy: Value = serde_json::from_str(&strongroom::edge::policy()).unwrap();
     let removed = policy["response"]["remove"].as_array().unwrap();
     assert!(removed.contains(&json!("x-strongroom")));
@@ -110,9 +110,9 @@ fn an_error_of_the_handlers_own_says_so_where_no_upstream_can() {
 fn the_end_of_a_session_comes_with_its_reason() {
     let mut host = Host::signed_in();
     host.pass(1801);
-    let respond = host.call("GET", "/api/orders").own();
-    assert_eq!(json_of(&respond)["error"]["code"], "session_ended");
-    assert_eq!(json_of(&respond)["error"]["reason"], "idle");
+    let response = host.call("GET", "/api/orders").own();
+    assert_eq!(json_of(&response)["error"]["code"], "session_ended");
+    assert_eq!(json_of(&response)["error"]["reason"], "idle");
 }
 
 fn challenged(host: &mut Host, status: u16, challenge: &str) -> Answered {
@@ -131,22 +131,22 @@ fn an_api_that_wants_another_login_is_asked_for_no_token_and_the_page_is_told_wh
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
     let demand =
         r#"Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0""#;
-    let respond = challenged(&mut host, 401, demand).own();
-    assert_eq!(respond.status, 401);
-    let error = &json_of(&respond)["error"];
+    let response = challenged(&mut host, 401, demand).own();
+    assert_eq!(response.status, 401);
+    let error = &json_of(&response)["error"];
     assert_eq!(error["code"], "step_up_required");
     assert_eq!(error["login"], json!({ "acrValues": "mfa", "maxAge": 0 }));
     assert_eq!(host.upstream.len(), 1);
     // The user was active.
-    assert_eq!(respond.cookies.len(), 1);
+    assert_eq!(response.cookies.len(), 1);
 }
 
 #[test]
 fn more_scope_is_nothing_that_a_login_brings() {
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
     let demand = r#"Bearer error="insufficient_scope", scope="orders.write""#;
-    let respond = challenged(&mut host, 403, demand).own();
-    let error = &json_of(&respond)["error"];
+    let response = challenged(&mut host, 403, demand).own();
+    let error = &json_of(&response)["error"];
     assert_eq!(error["code"], "insufficient_scope");
     assert!(error["message"].as_str().unwrap().ends_with("orders.write"));
     assert_eq!(error["login"], Value::Null);

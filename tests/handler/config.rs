@@ -130,7 +130,7 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
         (cookie(json!({ "keys": [secret] })), "`cookie.keys`"),
         (
             cookie(json!({ "keys": ["aHVudGVyMmh1bnRlcjI"] })),
-            "key 1 has 14 octets",
+            "key 1 has 14 bytes",
         ),
         (
             cookie(json!({ "keys": [KEYS[0], KEYS[0]] })),

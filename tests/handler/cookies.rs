@@ -9,9 +9,9 @@ use crate::host::{Answered, COOKIE, Host, KEYS, json_of};
 fn session_of(host: &mut Host, cookie: &str) -> Value {
     let mut request = host.by_script("GET", "/auth/session");
     request.cookie = Some(cookie.to_owned());
-    let respond = host.request_elsewhere(request).own();
-    assert_eq!(respond.status, 200, "{cookie}");
-    json_of(&respond)["session"].clone()
+    let response = host.request_elsewhere(request).own();
+    assert_eq!(response.status, 200, "{cookie}");
+    json_of(&response)["session"].clone()
 }
 
 fn cookie_config(more: &Value) -> Value {
@@ -24,9 +24,9 @@ fn cookie_config(more: &Value) -> Value {
 }
 
 /// A provider whose ID tokens are so long that the cookie takes several.
-fn with_long_tokens(octets: usize) -> Host {
+fn with_long_tokens(bytes: usize) -> Host {
     let mut host = Host::new();
-    let padding = "x".repeat(octets);
+    let padding = "x".repeat(bytes);
     host.provider.claims = format!(r#","padding":"{padding}""#);
     host.sign_in();
     host
@@ -158,9 +158,9 @@ fn a_cookie_that_was_changed_anywhere_does_not_open() {
     let value = host.browser.get(COOKIE).unwrap().value.clone();
     let mut others: Vec<String> = (0..value.len())
         .map(|i| {
-            let mut octets = value.clone().into_bytes();
-            octets[i] = if octets[i] == b'A' { b'B' } else { b'A' };
-            String::from_utf8(octets).unwrap()
+            let mut bytes = value.clone().into_bytes();
+            bytes[i] = if bytes[i] == b'A' { b'B' } else { b'A' };
+            String::from_utf8(bytes).unwrap()
         })
         .collect();
     let parts: Vec<&str> = value.split('.').collect();
@@ -217,9 +217,9 @@ fn what_was_sealed_for_one_place_opens_in_no_other() {
     ] {
         let mut request = host.navigation(url, Source::App);
         request.cookie = Some([name, "=", &session].concat());
-        let respond = host.request_elsewhere(request).own();
-        let place = crate::host::header(&respond, "location");
-        assert!(respond.status == 400 || place == Some("/"), "{respond:?}");
+        let response = host.request_elsewhere(request).own();
+        let place = crate::host::header(&response, "location");
+        assert!(response.status == 400 || place == Some("/"), "{response:?}");
     }
 }
 
@@ -383,10 +383,10 @@ fn pieces_that_are_no_whole_are_none() {
 #[test]
 fn a_session_that_grows_and_shrinks_leaves_no_piece_behind() {
     let mut host = Host::new();
-    for (octets, count) in [(10, 1), (5000, 3), (2000, 2), (9000, 5), (10, 1), (5000, 3)] {
-        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(octets));
+    for (bytes, count) in [(10, 1), (5000, 3), (2000, 2), (9000, 5), (10, 1), (5000, 3)] {
+        host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(bytes));
         host.sign_in();
-        assert_eq!(host.browser.count(COOKIE), count, "{octets}");
+        assert_eq!(host.browser.count(COOKIE), count, "{bytes}");
         assert!(host.session().is_object());
     }
     host.call("POST", "/auth/logout");
@@ -398,9 +398,9 @@ fn a_session_that_is_too_long_for_all_of_them_is_an_error_that_says_what_to_do()
     let mut host = Host::new();
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
     let back = host.come_back("/auth/login");
-    let respond = host.arrive(&back);
-    assert_eq!(respond.status, 500);
-    assert!(respond.body.unwrap().1.contains("session.storage"));
+    let response = host.arrive(&back);
+    assert_eq!(response.status, 500);
+    assert!(response.body.unwrap().1.contains("session.storage"));
     assert!(host.browser.0.is_empty());
 }
 
@@ -410,10 +410,10 @@ fn a_session_that_is_too_long_for_a_store_is_an_error_that_says_so() {
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
     host.provider.padding = "x".repeat(16_000);
     let back = host.come_back("/auth/login");
-    let respond = host.arrive(&back);
-    assert_eq!(respond.status, 500);
+    let response = host.arrive(&back);
+    assert_eq!(response.status, 500);
     assert!(
-        respond
+        response
             .body
             .unwrap()
             .1

@@ -156,11 +156,11 @@ fn a_form_or_a_picture_of_another_sites_reaches_no_upstream() {
                 accept: text("*/*"),
                 ..Request::default()
             };
-            let respond = host.request(request).own();
-            assert_eq!(respond.status, 403, "{what} {site:?}");
+            let response = host.request(request).own();
+            assert_eq!(response.status, 403, "{what} {site:?}");
             assert!(host.upstream.is_empty(), "{what}");
             // No answer of the handler's allows another origin to read it.
-            let names = respond.headers.iter().map(|(name, _)| *name);
+            let names = response.headers.iter().map(|(name, _)| *name);
             assert!(
                 names
                     .clone()

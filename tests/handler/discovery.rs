@@ -62,8 +62,8 @@ fn metadata_that_is_nowhere_is_not_an_outage() {
     for path in [USUAL, OTHER] {
         host.provider.replies.push_back((path, Some(json(404, ""))));
     }
-    let respond = host.go("/auth/login", Source::App).own();
-    assert_eq!(respond.status, 502);
+    let response = host.go("/auth/login", Source::App).own();
+    assert_eq!(response.status, 502);
     assert_eq!(host.faults(), [Code::MetadataInvalid]);
     assert_eq!(asked(&host), [USUAL, OTHER]);
     // It is looked for again, and found.

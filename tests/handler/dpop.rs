@@ -360,9 +360,9 @@ fn nothing_is_sent_without_a_proof() {
 fn a_host_that_makes_no_keys_begins_no_login() {
     let mut host = new();
     host.failing = vec!["GenerateKey"];
-    let respond = host.go("/auth/login", Source::App).own();
+    let response = host.go("/auth/login", Source::App).own();
     assert_eq!(
-        (respond.status, host.faults()),
+        (response.status, host.faults()),
         (500, vec![Code::Unsupported])
     );
     assert!(host.browser.0.is_empty());
@@ -382,8 +382,8 @@ fn a_session_of_before_the_option_was_changed_signs_in_again() {
         );
         assert!(host.upstream.is_empty());
         assert_eq!(host.faults(), [Code::CookieInvalid]);
-        let respond = host.go("/api/files/a", Source::App).own();
-        assert!(location(&respond).starts_with("/auth/login?"));
+        let response = host.go("/api/files/a", Source::App).own();
+        assert!(location(&response).starts_with("/auth/login?"));
         // It can still be ended.
         host.call("POST", "/auth/logout");
         assert_eq!(host.provider.sent_to("/revoke").len(), 1);
@@ -398,8 +398,8 @@ fn the_key_is_in_no_cookie_that_can_be_read() {
     host.arrive(&back);
     let session = host.browser.get(COOKIE).unwrap().value.clone();
     for value in [login, session] {
-        let octets = base64url::decode(value.split('.').nth(2).unwrap()).unwrap();
-        for text in [value.as_bytes(), &octets] {
+        let bytes = base64url::decode(value.split('.').nth(2).unwrap()).unwrap();
+        for text in [value.as_bytes(), &bytes] {
             assert!(!String::from_utf8_lossy(text).contains("\"d\""));
         }
     }

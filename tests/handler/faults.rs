@@ -32,7 +32,7 @@ const SECRETS: &[&str] = &[
 
 fn shown(answered: &Answered) -> String {
     match answered {
-        Answered::Own(respond) => format!("{:?} {:?}", respond.body, respond.headers),
+        Answered::Own(response) => format!("{:?} {:?}", response.body, response.headers),
         other => format!("{other:?}"),
     }
 }
@@ -147,13 +147,13 @@ fn an_address_that_is_none_is_a_bad_request() {
         let mut host = Host::new();
         let mut request = host.by_script("GET", "/auth/session");
         request.url = url.to_owned();
-        let respond = host.request(request).own();
+        let response = host.request(request).own();
         assert!(
-            matches!(respond.status, 400 | 500),
+            matches!(response.status, 400 | 500),
             "{url} {}",
-            respond.status
+            response.status
         );
-        assert_eq!(respond.body, None);
+        assert_eq!(response.body, None);
     }
 }
 

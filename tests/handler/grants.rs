@@ -46,9 +46,9 @@ fn unrequested_scopes_are_reported_and_granted() {
 #[test]
 fn unrequested_scopes_fail_the_login_if_refused() {
     let (mut host, back) = granting(MORE, &json!({ "unrequestedScopes": "refuse" }));
-    let respond = host.arrive(&back);
-    assert_eq!(respond.status, 502);
-    let (_, page) = respond.body.as_ref().unwrap();
+    let response = host.arrive(&back);
+    assert_eq!(response.status, 502);
+    let (_, page) = response.body.as_ref().unwrap();
     assert!(page.contains("scope_exceeded"), "{page}");
     assert!(page.contains("returnTo=%2Forders"), "{page}");
     assert!(host.faults().contains(&Code::ScopeExceeded));

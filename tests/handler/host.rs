@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::base::http::Outcome;
 use strongroom::edge::{
-    Answer, Config, Effect, Entry, Event, Forward, Handler, Head, Reply, Request, Respond, Step,
+    Config, Effect, Entry, Event, Forward, Handler, Head, OwnResponse, Reply, Request, Response,
+    Step,
 };
 use strongroom::{Code, Secret};
 
@@ -22,7 +23,7 @@ pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-strongroom";
 pub(crate) const LOGIN_COOKIE: &str = "__Host-strongroom-login-";
 
-/// 32 octets each.
+/// 32 bytes each.
 pub(crate) const KEYS: [&str; 3] = [
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     "__________________________________________8",
@@ -32,7 +33,7 @@ pub(crate) const KEYS: [&str; 3] = [
 /// How a request was answered.
 #[derive(Debug)]
 pub(crate) enum Answered {
-    Own(Respond),
+    Own(OwnResponse),
     /// With this answer of the upstream's.
     Passed {
         head: Head,
@@ -43,16 +44,16 @@ pub(crate) enum Answered {
 
 impl Answered {
     #[track_caller]
-    pub(crate) fn own(self) -> Respond {
+    pub(crate) fn own(self) -> OwnResponse {
         match self {
-            Self::Own(respond) => respond,
+            Self::Own(response) => response,
             other => panic!("not answered by the handler: {other:?}"),
         }
     }
 
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Own(respond) => respond.status,
+            Self::Own(response) => response.status,
             Self::Passed { head, .. } => head.status,
             Self::NotOurs => 0,
         }
@@ -60,7 +61,7 @@ impl Answered {
 
     pub(crate) fn cookies(&self) -> &[String] {
         match self {
-            Self::Own(respond) => &respond.cookies,
+            Self::Own(response) => &response.cookies,
             Self::Passed { cookies, .. } => cookies,
             Self::NotOurs => &[],
         }
@@ -68,28 +69,28 @@ impl Answered {
 
     /// The `code` of an error in JSON.
     pub(crate) fn code(&self) -> String {
-        let Self::Own(respond) = self else {
+        let Self::Own(response) = self else {
             return String::new();
         };
-        json_of(respond)["error"]["code"]
+        json_of(response)["error"]["code"]
             .as_str()
             .unwrap_or_default()
             .to_owned()
     }
 }
 
-pub(crate) fn json_of(respond: &Respond) -> Value {
-    let text = respond.body.as_ref().map_or("null", |(_, text)| text);
+pub(crate) fn json_of(response: &OwnResponse) -> Value {
+    let text = response.body.as_ref().map_or("null", |(_, text)| text);
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
-pub(crate) fn location(respond: &Respond) -> &str {
-    assert_eq!(respond.status, 303, "{respond:?}");
-    header(respond, "location").unwrap()
+pub(crate) fn location(response: &OwnResponse) -> &str {
+    assert_eq!(response.status, 303, "{response:?}");
+    header(response, "location").unwrap()
 }
 
-pub(crate) fn header<'a>(respond: &'a Respond, name: &str) -> Option<&'a str> {
-    let mut of_name = respond.headers.iter().filter(|(known, _)| *known == name);
+pub(crate) fn header<'a>(response: &'a OwnResponse, name: &str) -> Option<&'a str> {
+    let mut of_name = response.headers.iter().filter(|(known, _)| *known == name);
     of_name.next().map(|(_, value)| value.as_str())
 }
 
@@ -217,13 +218,13 @@ impl Host {
     /// Begins a login, and gives the address of the authorization request.
     #[track_caller]
     pub(crate) fn begin_login(&mut self, path: &str) -> String {
-        let respond = self.go(path, Source::App).own();
-        location(&respond).to_owned()
+        let response = self.go(path, Source::App).own();
+        location(&response).to_owned()
     }
 
     /// The provider sends the browser here, and a page of the handler's once more if it has to.
     #[track_caller]
-    pub(crate) fn come_in(&mut self, back: &str) -> Respond {
+    pub(crate) fn come_in(&mut self, back: &str) -> OwnResponse {
         let answered = self.arrive(back);
         if answered.status != 200 {
             return answered;
@@ -232,7 +233,7 @@ impl Host {
     }
 
     /// The provider sends the browser here.
-    pub(crate) fn arrive(&mut self, url: &str) -> Respond {
+    pub(crate) fn arrive(&mut self, url: &str) -> OwnResponse {
         self.go(url, Source::CrossSite).own()
     }
 
@@ -282,9 +283,9 @@ impl Host {
 
     /// What a page is told of the session.
     pub(crate) fn session(&mut self) -> Value {
-        let respond = self.call("GET", "/auth/session").own();
-        assert_eq!(respond.status, 200, "{respond:?}");
-        json_of(&respond)["session"].clone()
+        let response = self.call("GET", "/auth/session").own();
+        assert_eq!(response.status, 200, "{response:?}");
+        json_of(&response)["session"].clone()
     }
 
     /// Sends a request, and has the browser keep what cookies come of it.
@@ -325,9 +326,11 @@ impl Host {
                     }
                     step = self.handler.resume(self.now, id, reply);
                 }
-                Step::Done(Answer::Respond(respond)) => return Answered::Own(respond),
-                Step::Done(Answer::Pass { cookies }) => return Answered::Passed { head, cookies },
-                Step::Done(Answer::NotOurs) => return Answered::NotOurs,
+                Step::Done(Response::Own(response)) => return Answered::Own(response),
+                Step::Done(Response::Upstream { cookies }) => {
+                    return Answered::Passed { head, cookies };
+                }
+                Step::Done(Response::NotHandled) => return Answered::NotOurs,
             }
         }
     }
@@ -353,7 +356,7 @@ impl Host {
                 sealed,
                 bound_to,
             } => {
-                let plain = crypto::open(ring[key].octets(), &sealed, &bound_to);
+                let plain = crypto::open(ring[key].bytes(), &sealed, &bound_to);
                 Reply::Opened(plain.map(Secret::new))
             }
             Effect::Seal {
@@ -361,7 +364,7 @@ impl Host {
                 plain,
                 bound_to,
             } => Reply::Sealed(crypto::seal(
-                ring[0].octets(),
+                ring[0].bytes(),
                 nonce,
                 plain.expose(),
                 &bound_to,
@@ -447,11 +450,11 @@ impl Host {
     }
 
     /// Posts a logout token to the back channel, as a provider does.
-    pub(crate) fn post_logout_token(&mut self, token: &str) -> Respond {
+    pub(crate) fn post_logout_token(&mut self, token: &str) -> OwnResponse {
         self.post_back_channel(&format!("logout_token={token}"))
     }
 
-    pub(crate) fn post_back_channel(&mut self, body: &str) -> Respond {
+    pub(crate) fn post_back_channel(&mut self, body: &str) -> OwnResponse {
         self.body = Some(body.to_owned());
         let request = Request {
             method: "POST".to_owned(),

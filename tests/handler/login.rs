@@ -132,8 +132,8 @@ fn a_control_a_login_leads_back_to_where_the_user_was() {
     ] {
         let mut host = Host::new();
         let back = host.come_back(&login(path));
-        let respond = host.arrive(&back);
-        assert_eq!(location(&respond), path.trim_start_matches(APP), "{path}");
+        let response = host.arrive(&back);
+        assert_eq!(location(&response), path.trim_start_matches(APP), "{path}");
     }
 }
 
@@ -145,15 +145,15 @@ fn a_login_leads_nowhere_else() {
     let (mut refused, mut taken) = (0, 0);
     for target in ELSEWHERE.iter().copied().chain(others) {
         let mut host = Host::new();
-        let respond = host.go(&login(target), Source::App).own();
-        if respond.status == 400 {
+        let response = host.go(&login(target), Source::App).own();
+        if response.status == 400 {
             assert_eq!(host.browser.count(LOGIN_COOKIE), 0, "{target:?}");
             refused += 1;
             continue;
         }
-        let back = host.provider.authorize(location(&respond));
-        let respond = host.arrive(&back);
-        let place = location(&respond);
+        let back = host.provider.authorize(location(&response));
+        let response = host.arrive(&back);
+        let place = location(&response);
         assert!(place.starts_with('/'), "{target:?} leads to {place}");
         // As a browser resolves it, and as somebody does who takes it for a path.
         for place in [place.to_owned(), [APP, place].concat()] {
@@ -188,8 +188,8 @@ fn an_option_that_is_unknown_repeated_or_malformed_begins_nothing() {
     ] {
         let mut host = Host::new();
         let path = ["/auth/login?", query].concat();
-        let respond = host.go(&path, Source::App).own();
-        assert_eq!(respond.status, 400, "{query}");
+        let response = host.go(&path, Source::App).own();
+        assert_eq!(response.status, 400, "{query}");
         assert!(host.browser.0.is_empty(), "{query}");
     }
 }
@@ -200,12 +200,12 @@ fn an_option_that_is_too_long_is_refused_before_a_browser_drops_its_cookie() {
     for (target, status) in [
         (longest.clone(), 303),
         (longest + "a", 400),
-        // 2001 octets as they come, three times as many as they are written.
+        // 2001 bytes as they come, three times as many as they are written.
         ("/".to_owned() + &"é".repeat(1000), 400),
     ] {
         let mut host = Host::new();
-        let respond = host.go(&login(&target), Source::App).own();
-        assert_eq!(respond.status, status, "{}", target.len());
+        let response = host.go(&login(&target), Source::App).own();
+        assert_eq!(response.status, status, "{}", target.len());
     }
 }
 
@@ -233,8 +233,8 @@ fn login_options_are_sent_to_the_provider() {
 #[test]
 fn login_from_another_site_leads_to_the_apps_page() {
     let mut host = Host::new();
-    let respond = host.go(&login("/orders"), Source::CrossSite).own();
-    let back = host.provider.authorize(location(&respond));
+    let response = host.go(&login("/orders"), Source::CrossSite).own();
+    let back = host.provider.authorize(location(&response));
     assert_eq!(location(&host.come_in(&back)), "/orders");
 }
 
@@ -255,8 +255,8 @@ fn several_tabs_sign_in_at_once_and_each_gets_to_its_place() {
     let mut host = Host::new();
     let backs = ["/a", "/b", "/c"].map(|path| host.come_back(&login(path)));
     for (back, path) in backs.iter().rev().zip(["/c", "/b", "/a"]) {
-        let respond = host.arrive(back);
-        assert_eq!(location(&respond), path);
+        let response = host.arrive(back);
+        assert_eq!(location(&response), path);
     }
     assert_eq!(host.browser.count(LOGIN_COOKIE), 0);
     assert_eq!(host.session()["claims"]["sub"], "ann");
@@ -283,8 +283,8 @@ fn a_cookie_that_only_looks_like_a_login_is_not_written_back() {
         .collect();
     let mut request = host.navigation("/auth/login", Source::App);
     request.cookie = Some(tossed.join("; "));
-    let respond = host.request(request).own();
-    for cookie in &respond.cookies {
+    let response = host.request(request).own();
+    for cookie in &response.cookies {
         let name = cookie.split('=').next().unwrap();
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
         assert!(name.bytes().all(is_plain), "{cookie:?}");
@@ -318,9 +318,9 @@ fn a_login_is_a_navigation_and_nothing_else() {
     }
     let mut host = Host::new();
     for method in ["POST", "HEAD", "PUT", "OPTIONS"] {
-        let respond = host.call(method, "/auth/login").own();
+        let response = host.call(method, "/auth/login").own();
         assert_eq!(
-            (respond.status, header(&respond, "allow")),
+            (response.status, header(&response, "allow")),
             (405, Some("GET"))
         );
     }
@@ -384,8 +384,8 @@ fn a_push_that_fails_leaves_nothing_behind() {
         let mut host = Host::with(&json!({ "par": true }));
         let reply = reply.map(|(status, body)| crate::provider::json(status, body));
         host.provider.replies.push_back(("/par", reply));
-        let respond = host.go("/auth/login", Source::App).own();
-        assert_eq!(respond.status, status);
+        let response = host.go("/auth/login", Source::App).own();
+        assert_eq!(response.status, status);
         assert!(host.browser.0.is_empty());
     }
 }
@@ -395,8 +395,8 @@ fn a_provider_that_is_away_at_first_is_asked_again() {
     let mut host = Host::new();
     let path = "/.well-known/openid-configuration";
     host.provider.replies.push_back((path, None));
-    let respond = host.go("/auth/login", Source::App).own();
-    assert_eq!(respond.status, 503);
+    let response = host.go("/auth/login", Source::App).own();
+    assert_eq!(response.status, 503);
     assert_eq!(host.faults(), [strongroom::Code::ProviderUnavailable]);
     host.sign_in();
 }
@@ -412,9 +412,9 @@ fn metadata_of_another_issuer_begins_no_login() {
     ] {
         let reply = crate::provider::json(200, body);
         host.provider.replies.push_back((path, Some(reply)));
-        let respond = host.go("/auth/login", Source::App).own();
-        assert_eq!(respond.status, status, "{body}");
-        assert!(respond.cookies.is_empty());
+        let response = host.go("/auth/login", Source::App).own();
+        assert_eq!(response.status, status, "{body}");
+        assert!(response.cookies.is_empty());
     }
     host.now.monotonic = host.now.monotonic + Millis::from_secs(60);
     host.sign_in();

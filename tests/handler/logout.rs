@@ -16,9 +16,9 @@ fn a_logout_ends_the_session_everywhere() {
     for storage in ["sealed-in-cookie", "in-store"] {
         let mut host = Host::signed_in_with(&json!({ "session": { "storage": storage } }));
         let copy = host.browser.clone();
-        let respond = host.call("POST", "/auth/logout").own();
+        let response = host.call("POST", "/auth/logout").own();
         assert_eq!(
-            json_of(&respond),
+            json_of(&response),
             json!({ "url": "/auth/logout/provider", "revoked": true })
         );
         assert_eq!(host.browser.names(), [LEAVING]);
@@ -48,25 +48,28 @@ fn a_logout_ends_the_session_everywhere() {
 #[test]
 fn nothing_that_script_can_read_has_the_id_token() {
     let mut host = Host::signed_in();
-    let respond = host.call("POST", "/auth/logout").own();
-    let (_, text) = respond.body.unwrap();
+    let response = host.call("POST", "/auth/logout").own();
+    let (_, text) = response.body.unwrap();
     assert!(!text.contains("eyJ") && !text.contains("hint"), "{text}");
-    assert!(respond.headers.is_empty());
+    assert!(response.headers.is_empty());
     let cookie = host.browser.get(LEAVING).unwrap();
     assert!(cookie.attributes.contains(&"HttpOnly".to_owned()));
     assert!(cookie.attributes.contains(&"Max-Age=120".to_owned()));
     assert!(!cookie.value.contains("eyJhbGci"));
     // Nor does script get where the window goes.
-    let respond = host.call("GET", "/auth/logout/provider").own();
-    assert_eq!((respond.status, header(&respond, "location")), (403, None));
+    let response = host.call("GET", "/auth/logout/provider").own();
+    assert_eq!(
+        (response.status, header(&response, "location")),
+        (403, None)
+    );
 }
 
 #[test]
 fn the_window_goes_on_to_the_provider_once() {
     let mut host = Host::signed_in_with(&json!({ "postLogoutRedirectUri": "/bye?a=b" }));
     host.call("POST", "/auth/logout");
-    let respond = host.go("/auth/logout/provider", Source::App).own();
-    let (endpoint, query) = location(&respond).split_once('?').unwrap();
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    let (endpoint, query) = location(&response).split_once('?').unwrap();
     assert_eq!(endpoint, "https://id.example.com/end");
     let sent = provider::parameters(query);
     assert_eq!(sent["client_id"], "web");
@@ -90,13 +93,13 @@ fn a_provider_without_a_logout_leaves_the_user_at_home() {
         "id_token_signing_alg_values_supported": ["ES256"],
     } }));
     host.sign_in();
-    let respond = host.call("POST", "/auth/logout").own();
+    let response = host.call("POST", "/auth/logout").own();
     // Nor has it anything to revoke at, which is reported and logged.
-    assert_eq!(json_of(&respond)["revoked"], false);
+    assert_eq!(json_of(&response)["revoked"], false);
     assert!(host.provider.sent_to("/revoke").is_empty());
     assert_eq!(host.faults(), [Code::ProviderUnavailable]);
-    let respond = host.go("/auth/logout/provider", Source::App).own();
-    assert_eq!(location(&respond), "/");
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    assert_eq!(location(&response), "/");
 }
 
 #[test]
@@ -105,8 +108,8 @@ fn an_id_token_that_is_too_long_for_a_cookie_is_not_shown_to_the_provider() {
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(5000));
     host.sign_in();
     host.call("POST", "/auth/logout");
-    let respond = host.go("/auth/logout/provider", Source::App).own();
-    let query = location(&respond).split_once('?').unwrap().1;
+    let response = host.go("/auth/logout/provider", Source::App).own();
+    let query = location(&response).split_once('?').unwrap().1;
     assert_eq!(query, "client_id=web");
 }
 
@@ -117,8 +120,8 @@ fn a_form_logs_out_and_goes_on() {
     request.marker = None;
     request.mode = Some("navigate".to_owned());
     request.has_body = true;
-    let respond = host.request(request).own();
-    assert_eq!(location(&respond), "/auth/logout/provider");
+    let response = host.request(request).own();
+    assert_eq!(location(&response), "/auth/logout/provider");
 }
 
 #[test]
@@ -126,20 +129,20 @@ fn what_script_sends_without_its_header_logs_nobody_out() {
     let mut host = Host::signed_in();
     let mut request = host.by_script("POST", "/auth/logout");
     request.marker = None;
-    let respond = host.request(request).own();
-    assert_eq!(respond.status, 403);
-    assert!(respond.cookies.is_empty());
+    let response = host.request(request).own();
+    assert_eq!(response.status, 403);
+    assert!(response.cookies.is_empty());
     assert!(host.events.is_empty());
 }
 
 #[test]
 fn who_is_signed_in_nowhere_may_still_log_out_at_the_provider() {
     let mut host = Host::new();
-    let respond = host.call("POST", "/auth/logout").own();
-    assert_eq!(respond.status, 200);
-    let respond = host.go("/auth/logout/provider", Source::App).own();
+    let response = host.call("POST", "/auth/logout").own();
+    assert_eq!(response.status, 200);
+    let response = host.go("/auth/logout/provider", Source::App).own();
     assert_eq!(
-        location(&respond),
+        location(&response),
         "https://id.example.com/end?client_id=web"
     );
     assert!(host.events.is_empty());
@@ -162,8 +165,8 @@ fn a_logout_works_whatever_does_not() {
             host.browser.count(LEAVING),
             "{what}"
         );
-        let respond = host.go("/auth/logout/provider", Source::App).own();
-        assert_eq!(respond.status, 303, "{what}");
+        let response = host.go("/auth/logout/provider", Source::App).own();
+        assert_eq!(response.status, 303, "{what}");
         assert!(!host.faults().is_empty(), "{what}");
         host.failing.clear();
         assert!(host.session().is_null(), "{what}");
@@ -192,10 +195,10 @@ fn a_logout_of_a_session_that_cannot_be_looked_up_says_so_and_leaves_it() {
     // An isolate that has not met it.
     host.restart(&stored);
     host.failing = vec!["Read"];
-    let respond = host.call("POST", "/auth/logout").own();
-    assert_eq!(respond.status, 503);
-    assert!(header(&respond, "retry-after").is_some());
-    assert!(respond.cookies.is_empty());
+    let response = host.call("POST", "/auth/logout").own();
+    assert_eq!(response.status, 503);
+    assert!(header(&response, "retry-after").is_some());
+    assert!(response.cookies.is_empty());
     host.failing.clear();
     host.pass(2);
     assert!(!host.session().is_null());
@@ -212,8 +215,8 @@ fn unconfirmed_revocation_is_reported_and_logged() {
         for reply in replies {
             host.provider.replies.push_back(("/revoke", Some(reply)));
         }
-        let respond = host.call("POST", "/auth/logout").own();
-        assert_eq!(json_of(&respond)["revoked"], false);
+        let response = host.call("POST", "/auth/logout").own();
+        assert_eq!(json_of(&response)["revoked"], false);
         assert_eq!(host.faults(), [Code::ProviderUnavailable]);
     }
 }

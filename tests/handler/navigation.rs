@@ -17,13 +17,13 @@ fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
     ] {
         for source in [Source::App, Source::CrossSite] {
             let mut host = Host::new();
-            let respond = host.go(path, source).own();
-            assert_eq!(location(&respond), login);
+            let response = host.go(path, source).own();
+            assert_eq!(location(&response), login);
         }
     }
     let mut host = Host::new();
-    let respond = host.go("/api/files/a", Source::App).own();
-    let back = host.come_back(location(&respond));
+    let response = host.go("/api/files/a", Source::App).own();
+    let back = host.come_back(location(&response));
     // The provider is another site, from where nobody gets there: a page of the handler's is in between.
     let target = refreshed_to(&host.arrive(&back));
     assert_eq!(target, "/api/files/a");
@@ -45,12 +45,12 @@ fn a_login_that_another_site_has_begun_does_not_lead_to_a_route() {
             "/auth/login?returnTo=/.//auth/login%3FreturnTo=/api/files/a",
         ] {
             let mut host = Host::with(&config);
-            let mut respond = host.go(path, Source::CrossSite).own();
-            if location(&respond).starts_with("/auth/login") {
-                let login = location(&respond).to_owned();
-                respond = host.go(&login, Source::CrossSite).own();
+            let mut response = host.go(path, Source::CrossSite).own();
+            if location(&response).starts_with("/auth/login") {
+                let login = location(&response).to_owned();
+                response = host.go(&login, Source::CrossSite).own();
             }
-            let back = host.provider.authorize(location(&respond));
+            let back = host.provider.authorize(location(&response));
             let arrived = host.come_in(&back);
             assert_eq!(location(&arrived), "/", "{path}");
             assert!(host.upstream.is_empty());
@@ -63,8 +63,8 @@ fn an_address_that_is_too_long_for_a_cookie_is_not_gone_back_to() {
     for (length, target) in [(1024, "%2Fapi"), (1025, "%2F")] {
         let mut host = Host::new();
         let path = "/api/files/".to_owned() + &"a".repeat(length - 11);
-        let respond = host.go(&path, Source::App).own();
-        let login = location(&respond).to_owned();
+        let response = host.go(&path, Source::App).own();
+        let login = location(&response).to_owned();
         assert!(
             login.starts_with(&["/auth/login?returnTo=", target].concat()),
             "{login}"
@@ -160,8 +160,8 @@ fn a_session_that_cannot_be_asked_for_just_now_is_not_replaced() {
 fn a_session_that_is_over_is_replaced_by_a_login() {
     let mut host = Host::signed_in();
     host.pass(1800);
-    let respond = host.go("/api/files/a", Source::App).own();
-    assert!(location(&respond).starts_with("/auth/login?"));
+    let response = host.go("/api/files/a", Source::App).own();
+    assert!(location(&response).starts_with("/auth/login?"));
     assert_eq!(host.browser.count(COOKIE), 0);
 }
 

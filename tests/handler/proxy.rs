@@ -3,7 +3,7 @@
 use serde_json::json;
 use strongroom::Code;
 use strongroom::codec::url::Url;
-use strongroom::edge::{Answer, Config, Effect, Handler, Head, Reply, Step};
+use strongroom::edge::{Config, Effect, Handler, Head, Reply, Response, Step};
 use strongroom::egress::policy::{MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL};
 
 use crate::browser::Source;
@@ -187,16 +187,16 @@ fn what_is_too_long_is_refused() {
         let path = ["/api/", &"a".repeat(length)].concat();
         assert_eq!(host.call("GET", &path).status(), status, "{length}");
     }
-    for (fields, octets, status) in [
+    for (fields, bytes, status) in [
         (MAX_HEADERS, MAX_HEADER_BYTES, 200),
         (MAX_HEADERS + 1, 1, 431),
         (1, MAX_HEADER_BYTES + 1, 431),
     ] {
         let mut host = Host::signed_in();
         let mut request = host.by_script("GET", "/api/a");
-        (request.fields, request.field_octets) = (fields, octets);
+        (request.header_count, request.header_bytes) = (fields, bytes);
         let answered = host.request(request);
-        assert_eq!(answered.status(), status, "{fields} {octets}");
+        assert_eq!(answered.status(), status, "{fields} {bytes}");
         assert_eq!(host.upstream.len(), usize::from(status == 200));
     }
 }
@@ -428,7 +428,7 @@ fn a_request_that_its_browser_has_given_up_leaves_the_others_alone() {
     host.handler.abandon(id);
     // An answer that comes after all is for nobody.
     let step = host.handler.resume(host.now, id, Reply::Opened(None));
-    assert!(matches!(step, Step::Done(Answer::Respond(respond)) if respond.status == 500));
+    assert!(matches!(step, Step::Done(Response::Own(response)) if response.status == 500));
     assert_eq!(host.request(request).status(), 200);
 }
 
@@ -443,7 +443,7 @@ fn a_reply_that_is_none_to_what_was_asked_breaks_nothing() {
         match step {
             Step::Do(_) => step = handler.resume(host.now, id, Reply::Verified(true)),
             Step::Done(answer) => {
-                assert!(matches!(answer, Answer::Respond(respond) if respond.status == 401));
+                assert!(matches!(answer, Response::Own(response) if response.status == 401));
                 host.count("");
                 return;
             }

@@ -13,9 +13,9 @@ use crate::host::{COOKIE, Host, KEYS, header, json_of, location};
 #[test]
 fn without_a_session_there_is_none() {
     let mut host = Host::new();
-    let respond = host.call("GET", "/auth/session").own();
+    let response = host.call("GET", "/auth/session").own();
     assert_eq!(
-        (respond.status, json_of(&respond)),
+        (response.status, json_of(&response)),
         (200, json!({ "session": null }))
     );
 }
@@ -26,8 +26,8 @@ fn a_page_sees_claims_and_times_and_no_token() {
     host.provider.claims = r#","name":"Ann","email":"a@example.com","secret":"x""#.to_owned();
     host.sign_in();
     let began = host.now.wall;
-    let respond = host.call("GET", "/auth/session").own();
-    let session = &json_of(&respond)["session"];
+    let response = host.call("GET", "/auth/session").own();
+    let session = &json_of(&response)["session"];
     assert_eq!(
         session,
         &json!({
@@ -40,7 +40,7 @@ fn a_page_sees_claims_and_times_and_no_token() {
             "accessTokenExpiresAt": began + 600_000,
         })
     );
-    let (_, text) = respond.body.unwrap();
+    let (_, text) = response.body.unwrap();
     for secret in ["access-token", "refresh-", "eyJ", "nonce", "op-session"] {
         assert!(!text.contains(secret), "{secret}");
     }
@@ -117,9 +117,9 @@ fn a_session_that_the_provider_refuses_to_renew_is_over() {
     let reply = crate::provider::json(400, r#"{"error":"invalid_grant"}"#);
     host.provider.replies.push_back(("/token", Some(reply)));
     host.pass(600);
-    let respond = host.call("GET", "/auth/session").own();
+    let response = host.call("GET", "/auth/session").own();
     assert_eq!(
-        json_of(&respond),
+        json_of(&response),
         json!({ "session": null, "reason": "provider_ended" })
     );
     assert_eq!(host.browser.count(COOKIE), 0);
@@ -156,9 +156,9 @@ fn a_provider_that_is_away_costs_nobody_a_session() {
         host.provider.replies.push_back(("/token", None));
     }
     host.pass(600);
-    let respond = host.call("GET", "/auth/session").own();
+    let response = host.call("GET", "/auth/session").own();
     assert_eq!(
-        (respond.status, header(&respond, "retry-after")),
+        (response.status, header(&response, "retry-after")),
         (503, Some("1"))
     );
     assert_eq!(host.browser.count(COOKIE), 1);
@@ -172,10 +172,10 @@ fn a_refreshed_session_is_in_the_answers_cookie() {
     let mut host = Host::signed_in();
     let before = host.browser.get(COOKIE).cloned();
     host.pass(600);
-    let respond = host.call("GET", "/auth/session").own();
-    assert_eq!(respond.cookies.len(), 1);
+    let response = host.call("GET", "/auth/session").own();
+    assert_eq!(response.cookies.len(), 1);
     assert_ne!(host.browser.get(COOKIE).cloned(), before);
-    let until = json_of(&respond)["session"]["accessTokenExpiresAt"]
+    let until = json_of(&response)["session"]["accessTokenExpiresAt"]
         .as_u64()
         .unwrap();
     assert_eq!(until, host.now.wall + 600_000);
@@ -191,9 +191,9 @@ fn the_wrong_method_is_told_the_right_one() {
         ("/auth/logout", "POST"),
         ("/auth/backchannel-logout", "POST"),
     ] {
-        let respond = host.call("PATCH", path).own();
+        let response = host.call("PATCH", path).own();
         assert_eq!(
-            (respond.status, header(&respond, "allow")),
+            (response.status, header(&response, "allow")),
             (405, Some(allowed)),
             "{path}"
         );
@@ -286,8 +286,8 @@ fn provider_that_asks_to_wait_is_logged() {
         reply.retry_after = Some(Millis::from_secs(7));
         host.provider.replies.push_back(("/token", Some(reply)));
         host.pass(600);
-        let respond = host.call("GET", "/auth/session").own();
-        assert_eq!(header(&respond, "retry-after"), Some("7"));
+        let response = host.call("GET", "/auth/session").own();
+        assert_eq!(header(&response, "retry-after"), Some("7"));
         let told = host.events.iter().find_map(|event| match event {
             Event::Fault(error) => Some(error.message().to_owned()),
             _ => None,

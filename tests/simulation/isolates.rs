@@ -96,7 +96,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "  allowed losses of a successor: {} with the provider's answer and beyond its leeway, {} with an isolate that died, {} that the coordinator did not take, {} that came after the intent had run out, {} by a request that the next one overtook",
-            lost(Loss::Answer),
+            lost(Loss::Response),
             lost(Loss::Isolate),
             lost(Loss::Commit),
             lost(Loss::Slow),

@@ -366,9 +366,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_withdrawn",
         file: "edge/task.rs",
         find: "self.is_abandoned = true;
-        !self.is_over()",
+        !self.is_unneeded()",
         replace: "self.is_abandoned = true;
-        !self.is_over() && !BROKEN",
+        !self.is_unneeded() && !BROKEN",
     },
     Variant {
         name: "a refresh that fails fails the request though the access token is valid",
@@ -390,9 +390,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "nobody is told when to come back",
         noticed_by: "isolates_later",
         file: "edge/response.rs",
-        find: "respond.headers.push((\"retry-after\", seconds));",
+        find: "response.headers.push((\"retry-after\", seconds));",
         replace: "if !BROKEN {
-        respond.headers.push((\"retry-after\", seconds));
+        response.headers.push((\"retry-after\", seconds));
     }",
     },
     Variant {
@@ -401,7 +401,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         file: "edge/refresh.rs",
         find: "            RefreshOutcome::Transient(why) => {
                 self.fault_of(",
-        replace: "            RefreshOutcome::Transient(_) if BROKEN => self.refused(session).await,
+        replace: "            RefreshOutcome::Transient(_) if BROKEN => self.on_refused(session).await,
             RefreshOutcome::Transient(why) => {
                 self.fault_of(",
     },
@@ -410,7 +410,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "isolates_definite_end",
         file: "edge/refresh.rs",
         find: "            RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),",
-        replace: "            RefreshOutcome::InteractionRequired(_) if BROKEN => self.refused(session).await,
+        replace: "            RefreshOutcome::InteractionRequired(_) if BROKEN => self.on_refused(session).await,
             RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),",
     },
     Variant {
@@ -447,9 +447,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "a replayed cookie gets the successor",
         noticed_by: "isolates_replay",
         file: "edge/refresh.rs",
-        find: "            Standing::Replayed => {",
-        replace: "            Standing::Replayed if BROKEN => Ok(record.session.clone().unwrap_or(presented)),
-            Standing::Replayed => {",
+        find: "            GenerationStatus::Replayed => {",
+        replace: "            GenerationStatus::Replayed if BROKEN => Ok(record.session.clone().unwrap_or(presented)),
+            GenerationStatus::Replayed => {",
     },
     Variant {
         name: "nobody writes down which cookies were presented",
@@ -584,7 +584,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         file: "edge/refresh.rs",
         find: "                    (version, before) = (found, record);",
         replace: "                    if BROKEN {
-                        self.remember(&successor, self.next_record(before.as_deref(), &successor));
+                        self.cache_record(&successor, self.next_record(before.as_deref(), &successor));
                         return Ok(successor);
                     }
                     (version, before) = (found, record);",

@@ -18,7 +18,7 @@ export interface TokenHandlerConfig {
   /** How cookies are sealed and written. */
   cookie: {
     /**
-     * Keys of 32 random octets each, in base64 (`openssl rand -base64 32`): a list, or one text with spaces or commas
+     * Keys of 32 random bytes each, in base64 (`openssl rand -base64 32`): a list, or one text with spaces or commas
      * between them. The first seals, all of them open. To replace a key, first append the new one, then put it in front:
      * see "Replace a key" in docs/edge.md.
      */

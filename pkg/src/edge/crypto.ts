@@ -6,7 +6,7 @@ export type Parameters = { name: string; hash: string; namedCurve: string; saltL
 const NONCE = 12
 const encoder = new TextEncoder()
 
-/** A part of octets, where it is: `subarray()` costs five times as much. */
+/** A part of bytes, where it is: `subarray()` costs five times as much. */
 const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: number, end = length) =>
   new Uint8Array(buffer, byteOffset + start, end - start)
 
@@ -14,13 +14,13 @@ const part = ({ buffer, byteOffset, length }: Uint8Array<ArrayBuffer>, start: nu
 export class Keys {
   readonly #keys: (CryptoKey | Promise<CryptoKey>)[]
   /** What texts are bound to is mostly the same from one request to the next. */
-  #bound: { aad: string; octets: Uint8Array<ArrayBuffer> } = { aad: '', octets: encoder.encode('') }
+  #bound: { aad: string; bytes: Uint8Array<ArrayBuffer> } = { aad: '', bytes: encoder.encode('') }
 
   constructor(keys: Uint8Array[]) {
-    this.#keys = keys.map(async (octets) => {
+    this.#keys = keys.map(async (bytes) => {
       const usages: KeyUsage[] = ['encrypt', 'decrypt']
-      const key = await crypto.subtle.importKey('raw', new Uint8Array(octets), 'AES-GCM', false, usages)
-      octets.fill(0)
+      const key = await crypto.subtle.importKey('raw', new Uint8Array(bytes), 'AES-GCM', false, usages)
+      bytes.fill(0)
       return key
     })
     for (const [i, key] of this.#keys.entries()) {
@@ -57,8 +57,8 @@ export class Keys {
   }
 
   #parameters(iv: Uint8Array<ArrayBuffer>, aad: string): AesGcmParams {
-    if (this.#bound.aad !== aad) this.#bound = { aad, octets: encoder.encode(aad) }
-    return { name: 'AES-GCM', iv, additionalData: this.#bound.octets }
+    if (this.#bound.aad !== aad) this.#bound = { aad, bytes: encoder.encode(aad) }
+    return { name: 'AES-GCM', iv, additionalData: this.#bound.bytes }
   }
 }
 

@@ -48,7 +48,7 @@ const BEAT = 2000
 const BODY_TIME = 5000
 
 /** A step as the core writes it. */
-type Step = { task: number; octets: Uint8Array<ArrayBuffer> } & (
+type Step = { task: number; bytes: Uint8Array<ArrayBuffer> } & (
   | { t: 'open'; key: number; aad: string }
   | { t: 'seal'; aad: string }
   | { t: 'read'; keys: string[] }
@@ -76,15 +76,15 @@ type Step = { task: number; octets: Uint8Array<ArrayBuffer> } & (
 
 /** Something that the core tells besides. */
 type Event =
-  | { t: 'landed'; flight: number }
+  | { t: 'finished'; flight: number }
   | { t: 'fault'; code: string; message: string }
   | { t: 'ended'; reason: string; sub: string }
 
 /** Steps on the way of every request. While nothing else happens, a client that goes away takes its request along. */
 const isUsual = (t: Step['t']): boolean => t === 'open' || t === 'forward'
 
-/** Steps with which octets go out. */
-const hasOctets = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
+/** Steps with which bytes go out. */
+const hasBytes = (t: Step['t']): boolean => t === 'open' || t === 'seal' || t === 'verify'
 
 /** Steps that a coordinator carries out, of which each says something if it fails. */
 const COORDINATED: Step['t'][] = ['read', 'swap']
@@ -159,11 +159,11 @@ export class Host {
     try {
       switch (step.t) {
         case 'open': {
-          const plain = await this.#keys.open(step.key, step.octets, step.aad)
-          return plain ? this.#octetsIn(task, OPENED, plain) : this.#textIn(task, NOT_OPENED)
+          const plain = await this.#keys.open(step.key, step.bytes, step.aad)
+          return plain ? this.#bytesIn(task, OPENED, plain) : this.#textIn(task, NOT_OPENED)
         }
         case 'seal':
-          return this.#octetsIn(task, SEALED, await this.#keys.seal(step.octets, step.aad))
+          return this.#bytesIn(task, SEALED, await this.#keys.seal(step.bytes, step.aad))
         case 'read': {
           const entries = await inTime(this.#coordinator.read(step.keys), COORDINATOR_TIME)
           return this.#textIn(task, ENTRIES, JSON.stringify(entries))
@@ -195,11 +195,11 @@ export class Host {
           return this.#textIn(task, text ? SENT : FAILED, text)
         }
         case 'verify': {
-          const isValid = await verify(step, step.octets)
+          const isValid = await verify(step, step.bytes)
           return this.#textIn(task, VERIFIED, isValid ? '1' : '0')
         }
         case 'sign':
-          return this.#octetsIn(task, SIGNED, await sign(step))
+          return this.#bytesIn(task, SIGNED, await sign(step))
         case 'generate_key':
           return this.#textIn(task, KEY, await generateKey())
         case 'body': {
@@ -224,8 +224,8 @@ export class Host {
     return this.#step(() => this.#edge.resume(performance.now(), Date.now(), task, kind, text))
   }
 
-  #octetsIn(task: number, kind: number, octets: Uint8Array): Step {
-    return this.#step(() => this.#edge.resume_octets(performance.now(), Date.now(), task, kind, octets))
+  #bytesIn(task: number, kind: number, bytes: Uint8Array): Step {
+    return this.#step(() => this.#edge.resume_bytes(performance.now(), Date.now(), task, kind, bytes))
   }
 
   /** Takes one step, and tells whoever is to be told of what came of it besides. */
@@ -234,8 +234,8 @@ export class Host {
     let step: Step
     try {
       step = JSON.parse(take())
-      // At once: whatever comes next, another request's step too, puts its own octets in their place.
-      if (hasOctets(step.t)) step.octets = this.#octets()
+      // At once: whatever comes next, another request's step too, puts its own bytes in their place.
+      if (hasBytes(step.t)) step.bytes = this.#bytes()
       for (let event = this.#edge.event(); event; event = this.#edge.event()) this.#tell(JSON.parse(event))
     } catch {
       giveUp(this.#instance)
@@ -245,10 +245,10 @@ export class Host {
     return step
   }
 
-  /** The octets that have gone out with the last step. */
-  #octets(): Uint8Array<ArrayBuffer> {
-    const start = this.#edge.octets()
-    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.octets_length()))
+  /** The bytes that have gone out with the last step. */
+  #bytes(): Uint8Array<ArrayBuffer> {
+    const start = this.#edge.bytes()
+    return new Uint8Array(this.#instance.memory.buffer.slice(start, start + this.#edge.bytes_length()))
   }
 
   #tell(event: Event): void {
@@ -299,16 +299,16 @@ const LINES = new Map([
 /** What the core looks at of a request: `Request` of src/edge/io.rs, a line each. Neither URLs nor header fields have line breaks. */
 const described = ({ method, url, body }: Request, fields: Fields): string => {
   const lines: string[] = [method, url, body ? '1' : '', '', '', '', '', '', '', '', '', '', '']
-  let [count, octets] = [0, 0]
+  let [count, bytes] = [0, 0]
   for (const [name, value] of fields) {
     const line = LINES.get(name)
     if (line) lines[line] = value
     if (name === 'cookie') continue
     count++
-    octets += name.length + value.length
+    bytes += name.length + value.length
   }
   lines[3] = `${count}`
-  lines[4] = `${octets}`
+  lines[4] = `${bytes}`
   return lines.join('\n')
 }
 

@@ -1,7 +1,7 @@
-//! Signing in, from the provider back: `GET <base>/callback`.
+//! The end of a login, from the provider back to the app: `GET <base>/callback`.
 //!
-//! The answer counts only in the browser that began the login, once, and within ten minutes; a session that it brings
-//! has a number of its own, so that nobody can have chosen it before (session fixation).
+//! The response is valid only in the browser that began the login, once, and within ten minutes. The session gets a new
+//! random ID, so an attacker cannot choose it in advance (session fixation).
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -13,31 +13,32 @@ use crate::base::http::Outcome;
 use crate::codec::base64url;
 use crate::edge::config::SameSite;
 use crate::edge::endpoints::login::{self, purpose};
-use crate::edge::io::Respond;
-use crate::edge::refresh::Refusal;
-use crate::edge::request::Visit;
+use crate::edge::io::OwnResponse;
+use crate::edge::refusal::Refusal;
+use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::cookies::Found;
+use crate::edge::session::cookies::CookieValue;
 use crate::edge::session::{SID, Session};
 use crate::oauth::authorization_request::{self, AuthorizationResponse, Pending};
 use crate::oauth::id_token::Occasion;
 use crate::oauth::token_endpoint;
 use crate::session::EndReason;
 
-/// What the query of an answer ends with that came with the session's cookie, if there is one.
-const AGAIN: &str = "again";
+/// The end of the query of a callback that the handler's own page has repeated, so that it comes with the session's
+/// cookie.
+const REPEATED: &str = "again";
 
-impl Visit {
-    /// Takes in the provider's answer.
-    pub(in crate::edge) async fn callback(&self) -> Respond {
-        if self.comes_from_elsewhere() && !self.url.query().ends_with(AGAIN) {
+impl RequestContext {
+    /// Handles the authorization response.
+    pub(in crate::edge) async fn callback(&self) -> OwnResponse {
+        if self.is_cross_site() && !self.url.query().ends_with(REPEATED) {
             let path = self.url.relative_without_fragment();
             let joint = if self.url.query().is_empty() {
                 "?"
             } else {
                 "&"
             };
-            return go_on("Signing you in", &[path, joint, AGAIN].concat());
+            return forwarding_page("Signing you in", &[path, joint, REPEATED].concat());
         }
         let flow = &self.task.config().flow;
         let answer = match AuthorizationResponse::parse(flow, &self.redirect_uri(), self.url.href())
@@ -46,17 +47,17 @@ impl Visit {
             Err(error) => return self.login_failed(&error, None),
         };
         let (name, found) = self.login_cookie(&answer.key);
-        // Whatever comes of it, it was for this answer.
+        // The cookie is used up, even if the login fails.
         let used = self.jar().clear(&name);
-        let mut respond = match self.pending(&answer, found).await {
+        let mut response = match self.pending(&answer, found).await {
             Ok((pending, key)) => match self.finish_login(answer, &pending, key).await {
-                Ok(respond) => respond,
+                Ok(response) => response,
                 Err(error) => self.login_failed(&error, Some(&pending.return_to)),
             },
             Err(error) => self.login_failed(&error, None),
         };
-        respond.cookies.push(used);
-        respond
+        response.cookies.push(used);
+        response
     }
 
     async fn finish_login(
@@ -64,7 +65,7 @@ impl Visit {
         answer: AuthorizationResponse,
         pending: &Pending,
         key: Option<Secret>,
-    ) -> Result<Respond> {
+    ) -> Result<OwnResponse> {
         let task = &self.task;
         let flow = &task.config().flow;
         pending.check_age(task.now().wall)?;
@@ -97,7 +98,7 @@ impl Visit {
             max_age_seconds: pending.max_age,
         };
         let id_token = task
-            .verified(&tokens, occasion)
+            .verify_id_token(&tokens, occasion)
             .await
             .map_err(Error::from)?;
         let exceeded = tokens.scope_beyond(&flow.scope);
@@ -112,12 +113,12 @@ impl Visit {
         }
         let kept = match exceeded.filter(|_| flow.refuses_unrequested_scopes) {
             Some(exceeded) => Err(Refusal::Later(exceeded, Millis::ZERO)),
-            None => self.keep(&session).await,
+            None => self.save_session(&session).await,
         };
         let cookies = match kept {
             Ok(cookies) => cookies,
             Err(refusal) => {
-                // Nobody will ever use it.
+                // The refresh token is unused from here on.
                 task.revoke(&session).await;
                 return Err(match refusal {
                     Refusal::Later(error, _) => error,
@@ -130,18 +131,18 @@ impl Visit {
                 });
             }
         };
-        // Not before: a login that fails leaves the session before it alone.
-        self.end_other(id_token.subject()).await;
-        let mut respond = self.arrive(&pending.return_to);
-        respond.cookies = cookies;
-        Ok(respond)
+        // A failed login must not end the previous session, so this comes last.
+        self.end_previous_session(id_token.subject()).await;
+        let mut response = self.return_to_app(&pending.return_to);
+        response.cookies = cookies;
+        Ok(response)
     }
 
-    /// The login that this is the answer to, and the key for its tokens.
+    /// Returns the pending login for this response, and the key for its tokens.
     async fn pending(
         &self,
         answer: &AuthorizationResponse,
-        found: Found,
+        found: CookieValue,
     ) -> Result<(Box<Pending>, Option<Secret>)> {
         let unknown = || {
             Error::new(
@@ -151,7 +152,7 @@ impl Visit {
                 ),
             )
         };
-        let Found::Value(sealed) = found else {
+        let CookieValue::Value(sealed) = found else {
             return Err(unknown());
         };
         let opened = self.task.open(&purpose(&answer.key), &sealed).await;
@@ -164,9 +165,9 @@ impl Visit {
         Ok((pending, key))
     }
 
-    /// The session that the browser had before. Its refresh token is revoked only if it was another user's: for the same
-    /// user many providers would revoke the new one, of the same grant, along with it.
-    async fn end_other(&self, subject: &str) {
+    /// Ends the session that the browser had before. Its refresh token is revoked only if it was another user's: for
+    /// the same user, many providers would also revoke the new token, which belongs to the same grant.
+    async fn end_previous_session(&self, subject: &str) {
         let Ok(Some(before)) = self.presented().await else {
             return;
         };
@@ -181,31 +182,32 @@ impl Visit {
         self.task.end(&before, reason).await;
     }
 
-    /// Whether a cookie that is for the same site only has not come along, since another site has sent the browser here.
-    /// A page of ours that sends it here again brings it.
-    fn comes_from_elsewhere(&self) -> bool {
+    /// Returns true if the browser withheld the `SameSite=Strict` cookie because another site started this navigation.
+    /// If a page of this origin repeats the navigation, the cookie is sent.
+    fn is_cross_site(&self) -> bool {
         let site = self.request.site.as_deref();
         self.task.config().cookie.same_site == SameSite::Strict && site == Some("cross-site")
     }
 
-    /// To where the user was. By a page of ours, if it must not look as if another site had sent the browser there, as it
-    /// does from the provider: to a route, or with a cookie that would stay behind.
-    fn arrive(&self, path: &str) -> Respond {
+    /// Sends the browser to the page that the user came from. A page of this origin repeats the navigation if the
+    /// target is a route, or if the cookie is `SameSite=Strict`, which the browser would withhold after a redirect from
+    /// the provider.
+    fn return_to_app(&self, path: &str) -> OwnResponse {
         let is_strict = self.task.config().cookie.same_site == SameSite::Strict;
         let is_from_app = matches!(
             self.request.site.as_deref(),
             Some("same-origin" | "same-site")
         );
         if self.leads_to_route(path) || is_strict && !is_from_app {
-            go_on("You are signed in", path)
+            forwarding_page("You are signed in", path)
         } else {
             response::redirect(path.to_owned())
         }
     }
 }
 
-/// A page that sends the browser on.
-fn go_on(title: &str, path: &str) -> Respond {
+/// Builds a page that forwards the browser to a path of the app.
+fn forwarding_page(title: &str, path: &str) -> OwnResponse {
     let path = response::escaped(path);
     response::page(
         200,

@@ -1,38 +1,40 @@
-//! What only the page's room asks for (`connect('/auth')` of `strongroom`): which addresses pages may go on calling APIs
-//! by, and an end for popups in which a user has signed in.
+//! The client's configuration (`connect('/auth')` of `strongroom`): the URLs by which pages may go on calling APIs, and
+//! the page that closes a login popup.
 
 use crate::prelude::*;
 
 use crate::codec::json::Writer;
 use crate::edge::csrf;
-use crate::edge::io::Respond;
-use crate::edge::request::Visit;
+use crate::edge::io::OwnResponse;
+use crate::edge::request::RequestContext;
 use crate::edge::response;
 
-/// Tells the tabs of this origin that somebody may have signed in, and closes the popup: pkg/src/page/token-handler/token-handler-client.ts listens.
-/// The channel's name ends in the handler's base, which is all in front of this page's name.
+/// Tells the tabs of this origin that a login may have finished, and closes the popup.
+/// pkg/src/page/token-handler/token-handler-client.ts listens. The channel's name ends in the handler's base path: this
+/// page's path without `/popup`.
 const SCRIPT: &str =
     "new BroadcastChannel('strongroom '+location.pathname.slice(0,-6)).postMessage(0);close()";
 
-/// The script's hash (CSP 3, 2.3.1), so that the policy lets this one run and no other.
+/// The policy that allows this script by its hash (CSP 3, 2.3.1), and no other.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-6qYAHinrEXWgZqUXSgVwXKlM89Bx6bfxiFyBJijV9ks='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Where a login in a popup comes back to: `GET <base>/popup`. It knows nothing of a session.
-pub(in crate::edge) fn popup() -> Respond {
+/// Builds the page at which a login in a popup ends: `GET <base>/popup`. The page is independent of any session.
+pub(in crate::edge) fn popup() -> OwnResponse {
     let body = [
         "<p>You can close this window.</p><script>",
         SCRIPT,
         "</script>",
     ];
-    Respond {
+    OwnResponse {
         headers: vec![("content-security-policy", POLICY.to_owned())],
         ..response::page(200, "You are signed in", "", &body.concat())
     }
 }
 
-impl Visit {
-    /// What a page has to know of the configuration: `GET <base>/config`. Only what routes name for pages is in it.
-    pub(in crate::edge) fn client_config(&self) -> Respond {
+impl RequestContext {
+    /// Responds with the configuration for pages: `GET <base>/config`. It contains only the routes that name a URL for
+    /// pages.
+    pub(in crate::edge) fn client_config(&self) -> OwnResponse {
         if let Err(error) = csrf::check_script(&self.request, &self.origin) {
             return response::error(403, &error);
         }

@@ -1,58 +1,59 @@
-//! Signing in, as far as the provider: `GET <base>/login`.
+//! The start of a login, up to the redirect to the provider: `GET <base>/login`.
 //!
-//! Each login has a cookie of its own, so several tabs may sign in at once. What is in it, `state`, `nonce` and
-//! `code_verifier`, binds the provider's answer to this browser (RFC 9700 2.1 and 4.7).
+//! Each login has its own cookie, so several tabs may sign in at once. The cookie holds `state`, `nonce` and
+//! `code_verifier`, which bind the provider's response to this browser (RFC 9700 2.1 and 4.7).
 
 use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
-use crate::codec::form;
+use crate::codec::form::{self, Form};
 use crate::codec::json;
 use crate::codec::url::Url;
 use crate::config;
 use crate::edge::csrf;
-use crate::edge::io::Respond;
-use crate::edge::proxy::dpop::Pair;
-use crate::edge::request::Visit;
+use crate::edge::io::OwnResponse;
+use crate::edge::proxy::dpop::KeyPair;
+use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::cookies::{Found, fits};
+use crate::edge::session::cookies::{CookieValue, fits};
 use crate::oauth::authorization_request::{self, AuthorizationRequest, LoginParams, Pending};
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 
-/// Logins that one browser may have under way.
+/// Most pending logins of one browser.
 const MOST: usize = 5;
 
-/// Characters of a login's key in its cookie's name.
+/// Length of the part of a login's key that names its cookie.
 const KEY: usize = 22;
 
-/// The part of a login's key that names its cookie.
+/// Returns the part of a login's key that names its cookie.
 pub(in crate::edge) fn cookie_key(key: &str) -> &str {
     key.get(..KEY).unwrap_or(key)
 }
 
-/// What a login's cookie is sealed for.
+/// Returns the purpose for which a login's cookie is sealed.
 pub(in crate::edge) fn purpose(key: &str) -> String {
     ["login ", key].concat()
 }
 
-impl Visit {
-    /// Sends the browser to the provider.
-    pub(in crate::edge) async fn login(&self) -> Respond {
+impl RequestContext {
+    /// Redirects the browser to the provider.
+    pub(in crate::edge) async fn login(&self) -> OwnResponse {
         match self.begin_login().await {
-            Ok(respond) => respond,
+            Ok(response) => response,
             Err(error) => self.login_failed(&error, None),
         }
     }
 
-    async fn begin_login(&self) -> Result<Respond> {
+    async fn begin_login(&self) -> Result<OwnResponse> {
         let task = &self.task;
         let mut params = login_params(self.url.query(), &task.config().flow)?;
-        // A window gets there only from the app, and by way of a login no other site gets it there either.
+        // Routes are reachable by navigation from the app only, so a login started by another site must not lead there
+        // either.
         let is_own = csrf::is_own_navigation(&self.request);
         let redirect_uri = self.redirect_uri();
-        // As it will be read: what stands there may be another way to write it.
+        // Compare the normalized form, which the callback will use.
         let target = authorization_request::return_to(&redirect_uri, params.return_to.as_deref())?;
         if !is_own && (self.leads_to_route(&target) || self.leads_to_login(&target)) {
             params.return_to = None;
@@ -62,7 +63,7 @@ impl Visit {
         let flow = &task.config().flow;
         let now = task.now().wall;
         let mut begun = authorization_request::build(flow, &redirect_uri, &params, &entropy, now)?;
-        let pair = task.new_pair().await?;
+        let pair = task.generate_key_pair().await?;
         if let Some(pair) = &pair {
             begun = begun.bound_to(pair.public.clone());
         }
@@ -71,7 +72,7 @@ impl Visit {
         } else {
             begun.url(&metadata)
         };
-        // What an API may have demanded is for the browser's vault, which remembers what did not help.
+        // Only the browser's vault uses the API's demand: it remembers which demands a login did not satisfy.
         begun.pending.demand = None;
         let text = to_text(&begun.pending, pair.as_ref());
         let Some(sealed) = task.seal(&purpose(&begun.key), text).await else {
@@ -81,37 +82,37 @@ impl Visit {
             ));
         };
         let jar = self.jar();
-        // A browser would leave it out, and the answer would be one that nobody waits for.
+        // A browser would drop the cookie, and the callback would find no login.
         if !fits(&jar.login(cookie_key(&begun.key)), &sealed) {
             return Err(Error::new(
                 Code::MessageInvalid,
                 msg!("login option returnTo is too long for a cookie"),
             ));
         }
-        let mut respond = response::redirect(url);
+        let mut response = response::redirect(url);
         let mut others = self.cookies().names(&jar.login(""));
-        // Browsers send them in the order in which they were made (RFC 6265 5.4).
+        // Browsers send older cookies first (RFC 6265 5.4).
         others.truncate((others.len() + 1).saturating_sub(MOST));
         for name in others {
-            respond.cookies.push(jar.clear(name));
+            response.cookies.push(jar.clear(name));
         }
         let cookie = jar.set_login(
             cookie_key(&begun.key),
             &sealed,
             authorization_request::LIFETIME,
         );
-        respond.cookies.push(cookie);
-        Ok(respond)
+        response.cookies.push(cookie);
+        Ok(response)
     }
 
-    /// Whether a path of the app's is one where an upstream's answer is shown to a window.
+    /// Returns true if a path of the app belongs to a route that windows may open.
     pub(in crate::edge) fn leads_to_route(&self, path: &str) -> bool {
         let url = Url::parse_within(path, &self.url);
         let config = self.task.config();
         url.is_some_and(|url| config.route(url.path()).is_some_and(|route| route.navigate))
     }
 
-    /// Whether a path of the app's begins another login, which would then be the app's.
+    /// Returns true if a path of the app starts another login.
     fn leads_to_login(&self, path: &str) -> bool {
         let login = [self.task.config().base.as_str(), "/login"].concat();
         Url::parse_within(path, &self.url).is_some_and(|url| url.path() == login)
@@ -145,16 +146,55 @@ impl Visit {
         }
     }
 
-    /// Whether this browser has begun the login of this key, and with which cookie.
-    pub(in crate::edge) fn login_cookie(&self, key: &str) -> (String, Found) {
+    /// Builds a page that explains why a login failed. Its link to another attempt keeps `return_to`, the page that the
+    /// user came from.
+    pub(in crate::edge) fn login_failed(
+        &self,
+        error: &Error,
+        return_to: Option<&str>,
+    ) -> OwnResponse {
+        self.task.fault(error);
+        let mut again = [self.task.config().base.as_str(), "/login"].concat();
+        if let Some(return_to) = return_to {
+            let mut query = Form::new();
+            query.push("returnTo", return_to);
+            again = [&again, "?", &query.finish()].concat();
+        }
+        let body = [
+            "<p>",
+            &response::escaped(error.message()),
+            " (<code>",
+            error.code().as_str(),
+            r#"</code>).</p><p><a href=""#,
+            &response::escaped(&again),
+            r#"">Try again</a> or <a href="/">go back to the app</a>.</p>"#,
+        ]
+        .concat();
+        let status = match error.code() {
+            Code::ProviderUnavailable | Code::CoordinatorUnavailable => 503,
+            Code::LoginDenied => 403,
+            // Another login would not fix these: the session is too long, or the host lacks a feature.
+            Code::LimitExceeded | Code::Unsupported => 500,
+            Code::ClientRejected
+            | Code::MetadataInvalid
+            | Code::ScopeExceeded
+            | Code::TokenResponseInvalid => 502,
+            _ => 400,
+        };
+        response::page(status, "Signing in did not work", "", &body)
+    }
+
+    /// Returns the name and the value of the cookie of the login with this key.
+    pub(in crate::edge) fn login_cookie(&self, key: &str) -> (String, CookieValue) {
         let name = self.jar().login(cookie_key(key));
-        let found = self.cookies().one(&name);
+        let found = self.cookies().value(&name);
         (name, found)
     }
 }
 
-/// What is sealed of a login: its text, and the private key that its tokens are to be bound to on a line of its own.
-fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
+/// Builds the string to seal for a login: its JSON, and on a second line the private key to which its tokens will be
+/// bound.
+fn to_text(pending: &Pending, pair: Option<&KeyPair>) -> Secret {
     let json = pending.to_json();
     match pair {
         Some(pair) => Secret::new([json.expose(), "\n", pair.private.expose()].concat()),
@@ -162,17 +202,17 @@ fn to_text(pending: &Pending, pair: Option<&Pair>) -> Secret {
     }
 }
 
-/// Reads it again.
+/// Reads the string that `to_text` wrote.
 pub(in crate::edge) fn from_text(text: &str) -> Option<(Box<Pending>, Option<Secret>)> {
     let (json, key) = strings::split_once(text, b'\n');
     let key = match key {
-        Some(key) => Some(Pair::from_jwk(key)?.private),
+        Some(key) => Some(KeyPair::from_jwk(key)?.private),
         None => None,
     };
     Some((Pending::from_json(json)?, key))
 }
 
-/// The options of a login, from its address.
+/// Reads the options of a login from its query.
 fn login_params(query: &str, config: &config::Config) -> Result<Box<LoginParams>> {
     let invalid = |why: &[&str]| Err(Error::of(Code::MessageInvalid, why));
     let Some(given) = form::parse(query) else {

@@ -1,5 +1,5 @@
-//! The end of a session: because its user says so (`POST <base>/logout`), or because the provider does
-//! (`POST <base>/backchannel-logout`, OpenID Connect Back-Channel Logout 1.0).
+//! Logout by the user (`POST <base>/logout`), and by the provider (`POST <base>/backchannel-logout`, OpenID Connect
+//! Back-Channel Logout 1.0).
 
 use crate::prelude::*;
 
@@ -10,45 +10,45 @@ use crate::codec::form::{self, Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::edge::coordinator::{Unreachable, key};
 use crate::edge::csrf;
-use crate::edge::io::{Effect, Reply, Respond};
-use crate::edge::refresh::Refusal;
-use crate::edge::request::Visit;
+use crate::edge::io::{Effect, OwnResponse, Reply};
+use crate::edge::refusal::Refusal;
+use crate::edge::request::RequestContext;
 use crate::edge::response;
-use crate::edge::session::cookies::{Found, fits};
+use crate::edge::session::cookies::{CookieValue, fits};
 use crate::edge::task::Task;
 use crate::oauth::jwt::{Jwt, seconds};
 use crate::session::EndReason;
 
-/// The member of `events` that makes a logout token one (2.4).
+/// The member of `events` that marks a logout token (2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Octets of a logout request's body.
+/// Longest body of a logout request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Octets of a `jti`.
+/// Longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
-/// How long the way to the provider's logout is open.
-const LEAVING: Millis = Millis::from_secs(120);
+/// The lifetime of the cookie for the redirect to the provider's logout.
+const LOGOUT_COOKIE_AGE: Millis = Millis::from_secs(120);
 
-/// The key of the cookie that is for that way.
-const LEAVING_KEY: &str = "logout";
+/// The key of that cookie.
+const LOGOUT_COOKIE: &str = "logout";
 
-/// How often a tombstone is written, against others who write it at the same time.
+/// Most attempts to write a tombstone while other isolates write it, too.
 const ATTEMPTS: u32 = 5;
 
-impl Visit {
-    /// Ends the session everywhere, and says where the user is signed out at the provider, too.
+impl RequestContext {
+    /// Ends the session everywhere, and returns the URL at which the user is also signed out at the provider.
     ///
-    /// That address has the ID token in it, so script is given one of ours, which leads there.
-    pub(in crate::edge) async fn logout(&self) -> Respond {
+    /// The provider's URL contains the ID token, so scripts get a URL of this handler that redirects there.
+    pub(in crate::edge) async fn logout(&self) -> OwnResponse {
         let is_script = self.request.marker.is_some();
         let checked = if is_script {
             csrf::check_script(&self.request, &self.origin)
         } else {
-            csrf::check_named(&self.request, &self.origin)
+            csrf::check_form_or_socket(&self.request, &self.origin)
         };
-        // A form's answer is a page. What script sends without its header is no form, and ends nothing.
+        // The response to a form is a page. A request by script must have the header.
         let is_form = self
             .request
             .mode
@@ -61,11 +61,11 @@ impl Visit {
         if let Err(error) = checked {
             return response::error(403, &error);
         }
-        // A user who goes away has still said it.
-        let _duty = self.task.duty();
+        // Finish the logout even if the client disconnects.
+        let _guard = self.task.keep_alive();
         let session = match self.presented().await {
             Ok(session) => session,
-            // Nobody can say whose it is: to say that it is over would not be true.
+            // The session cannot be read now, so the handler must not claim that it ended.
             Err(refusal @ Refusal::Later(..)) => return self.refuse(&refusal),
             Err(_) => None,
         };
@@ -81,14 +81,22 @@ impl Visit {
         let hint = hint.unwrap_or_default();
         let mut cookies = self.jar().clear_session(&self.cookies());
         let leave = [self.task.config().base.as_str(), "/logout/provider"].concat();
-        let mut sealed = self.task.seal(LEAVING_KEY, hint).await.unwrap_or_default();
-        if !fits(&self.jar().login(LEAVING_KEY), &sealed) {
-            // Without it the provider asks the user whether they mean it (OpenID Connect RP-Initiated Logout 1.0 2).
-            let none = self.task.seal(LEAVING_KEY, Secret::default()).await;
+        let mut sealed = self
+            .task
+            .seal(LOGOUT_COOKIE, hint)
+            .await
+            .unwrap_or_default();
+        if !fits(&self.jar().login(LOGOUT_COOKIE), &sealed) {
+            // Without the hint, the provider asks the user to confirm the logout (OpenID Connect RP-Initiated Logout
+            // 1.0 2).
+            let none = self.task.seal(LOGOUT_COOKIE, Secret::default()).await;
             sealed = none.unwrap_or_default();
         }
-        cookies.push(self.jar().set_login(LEAVING_KEY, &sealed, LEAVING));
-        let respond = if is_script {
+        cookies.push(
+            self.jar()
+                .set_login(LOGOUT_COOKIE, &sealed, LOGOUT_COOKIE_AGE),
+        );
+        let response = if is_script {
             let body = Writer::object()
                 .text("url", &leave)
                 .flag("revoked", is_revoked)
@@ -97,22 +105,26 @@ impl Visit {
         } else {
             response::redirect(leave)
         };
-        Respond { cookies, ..respond }
+        OwnResponse {
+            cookies,
+            ..response
+        }
     }
 
-    /// On to the provider's logout (OpenID Connect RP-Initiated Logout 1.0), for a browser that has just logged out here.
-    pub(in crate::edge) async fn leave(&self) -> Respond {
-        let name = self.jar().login(LEAVING_KEY);
+    /// Redirects to the provider's logout (OpenID Connect RP-Initiated Logout 1.0) a browser that has just logged out
+    /// here.
+    pub(in crate::edge) async fn provider_logout(&self) -> OwnResponse {
+        let name = self.jar().login(LOGOUT_COOKIE);
         let home = self.task.config().post_logout.as_deref().unwrap_or("/");
-        let Found::Value(sealed) = self.cookies().one(&name) else {
+        let CookieValue::Value(sealed) = self.cookies().value(&name) else {
             return response::redirect(home.to_owned());
         };
-        let hint = self.task.open(LEAVING_KEY, &sealed).await.ok();
+        let hint = self.task.open(LOGOUT_COOKIE, &sealed).await.ok();
         let endpoint = match self.task.metadata().await {
             Ok(metadata) => metadata.end_session_endpoint.clone(),
             Err(_) => None,
         };
-        let mut respond = match (endpoint, hint) {
+        let mut response = match (endpoint, hint) {
             (Some(endpoint), Some(hint)) => {
                 let mut form = Form::new();
                 if !hint.expose().is_empty() {
@@ -129,15 +141,16 @@ impl Visit {
             }
             _ => response::redirect(home.to_owned()),
         };
-        respond
+        response
             .headers
             .push(("referrer-policy", "no-referrer".to_owned()));
-        respond.cookies.push(self.jar().clear(&name));
-        respond
+        response.cookies.push(self.jar().clear(&name));
+        response
     }
 
-    /// The provider ends sessions (2.5). It has no cookie and no header of ours: the token says who it is.
-    pub(in crate::edge) async fn back_channel_logout(&self) -> Respond {
+    /// Handles a logout by the provider (2.5). The request has neither a cookie nor `X-Strongroom`: the logout token
+    /// authenticates it.
+    pub(in crate::edge) async fn back_channel_logout(&self) -> OwnResponse {
         let refuse = |error: &Error| {
             self.task.fault(error);
             let body = Writer::object()
@@ -146,7 +159,7 @@ impl Visit {
                 .finish();
             response::json(400, body)
         };
-        let token = match self.task.ask(Effect::Body(MAX_BODY)).await {
+        let token = match self.task.perform(Effect::Body(MAX_BODY)).await {
             Reply::Body(Some(body)) => logout_token(&body),
             _ => None,
         };
@@ -181,7 +194,7 @@ impl Visit {
     }
 }
 
-/// The one parameter of a logout request (2.5).
+/// Returns the only parameter of a logout request (2.5).
 fn logout_token(body: &Secret) -> Option<Secret> {
     let parameters = form::parse(body.expose())?;
     let mut tokens = parameters.iter().filter(|(name, _)| name == "logout_token");
@@ -192,9 +205,9 @@ fn logout_token(body: &Secret) -> Option<Secret> {
         .then(|| Secret::from(token.as_str()))
 }
 
-/// What a logout token asks for, after it was verified.
-struct Logout {
-    /// The provider's own number for the session; without it all of the subject's are meant.
+/// The claims of a verified logout token.
+struct LogoutToken {
+    /// The provider's session ID. Without it, all sessions of the subject end.
     sid: Option<String>,
     subject: Option<String>,
     issued_at: u64,
@@ -203,7 +216,7 @@ struct Logout {
 
 impl Task {
     /// Verifies a logout token (2.6): its signature, then every claim.
-    async fn verified_logout(&self, token: &Secret) -> Result<Logout> {
+    async fn verified_logout(&self, token: &Secret) -> Result<LogoutToken> {
         let jwt = Jwt::parse(token.expose())
             .map_err(|reason| invalid(&[msg!("it "), reason.as_str()]))?;
         if jwt.typ().is_some_and(|typ| {
@@ -214,7 +227,7 @@ impl Task {
                 &quote(jwt.typ().unwrap_or_default()),
             ]));
         }
-        self.is_by_provider(&jwt).await?;
+        self.check_provider_signature(&jwt).await?;
         let flow = &self.config().flow;
         let now = self.now().wall / 1000;
         let logout = read(
@@ -224,21 +237,21 @@ impl Task {
             now,
             flow.clock_tolerance.as_secs(),
         )?;
-        // Its number may have been forgotten by then, and no session is as old.
+        // By then the record of its `jti` may have expired; every session that old has ended anyway.
         if now.saturating_sub(logout.issued_at) >= flow.limits.absolute.as_secs() {
             return Err(invalid(&[msg!("it is older than any session")]));
         }
         Ok(logout)
     }
 
-    /// Leaves a tombstone for each session that is meant. Gives whether the token came for the first time.
-    async fn end_all(&self, logout: &Logout) -> core::result::Result<bool, Unreachable> {
+    /// Writes a tombstone for the sessions of the token. Returns false if the token was used before.
+    async fn end_all(&self, logout: &LogoutToken) -> core::result::Result<bool, Unreachable> {
         let issuer = self.config().flow.issuer.as_str();
         let used = key("jti", &[issuer, &logout.jti]);
         let tolerance = self.config().flow.clock_tolerance;
         let kept = self.config().flow.limits.absolute + Millis(tolerance.0 * 2);
-        // Now, since sessions began by this clock and not by the provider's: a later one is not meant. So a token must
-        // not come again, when there is one.
+        // Compare by this clock, as `began` of sessions does. Later sessions are not affected, so the token must not be
+        // accepted again for them.
         let at = self.now().wall;
         if self
             .read(vec![used.clone()])
@@ -250,16 +263,16 @@ impl Task {
             return Ok(false);
         }
         let (tombstone, at) = match (&logout.sid, &logout.subject) {
-            // The provider's session never comes back under its number.
+            // The provider never reuses a session ID.
             (Some(sid), _) => (key("sid", &[issuer, sid]), u64::MAX),
-            // The user may sign in again at once.
+            // The user may sign in again at once, so only earlier sessions end.
             (None, Some(subject)) => (key("subject", &[issuer, subject]), at),
             (None, None) => return Ok(false),
         };
-        // First what matters: a provider that gets no answer sends the token again.
+        // The tombstone comes first: without a response, the provider sends the token again.
         self.leave_tombstone(tombstone, at, kept).await?;
         let is_first = self.swap(used, None, "1".to_owned(), kept).await?.is_some();
-        self.isolate().known.borrow_mut().doubt_all();
+        self.isolate().session_cache.borrow_mut().invalidate_all();
         Ok(is_first)
     }
 
@@ -292,8 +305,8 @@ impl Task {
     }
 }
 
-/// The claims of a logout token (2.4 and 2.6), its signature having been checked.
-fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> Result<Logout> {
+/// Checks the claims of a logout token (2.4 and 2.6) whose signature was verified.
+fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> Result<LogoutToken> {
     let claims = jwt.claims();
     if claims.str("iss") != Some(issuer) {
         return Err(invalid(&[msg!("its iss is not the configured issuer")]));
@@ -321,7 +334,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
         None if claims.get("exp").is_some() => {
             return Err(invalid(&[msg!("its exp is no time")]));
         }
-        // It is optional in the first version of the specification: then its age decides.
+        // `exp` is optional in the first version of the specification. Then the age decides.
         None if issued_at + 300 + tolerance <= now => {
             return Err(invalid(&[msg!(
                 "it has no exp, and is older than five minutes"
@@ -356,7 +369,7 @@ fn read(jwt: &Jwt, issuer: &str, client_id: &str, now: u64, tolerance: u64) -> R
     let Some(jti) = text("jti")? else {
         return Err(invalid(&[msg!("it has no jti")]));
     };
-    Ok(Logout {
+    Ok(LogoutToken {
         sid,
         subject,
         issued_at,

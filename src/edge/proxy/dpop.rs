@@ -19,7 +19,7 @@ use crate::oauth::jwks::Algorithm;
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 
-/// Which servers a nonce is from: those of the provider and those of upstreams are kept apart, since they may be on one
+/// Which servers a nonce is from: those of the provider and those of upstreams are kept boxed, since they may be on one
 /// origin (RFC 9449 9).
 #[derive(Default)]
 pub(in crate::edge) struct KnownNonces {
@@ -28,12 +28,12 @@ pub(in crate::edge) struct KnownNonces {
 }
 
 /// A private key and what is public of it.
-pub(in crate::edge) struct Pair {
+pub(in crate::edge) struct KeyPair {
     pub(in crate::edge) public: PublicKey,
     pub(in crate::edge) private: Secret,
 }
 
-impl Pair {
+impl KeyPair {
     /// Reads a private JWK. It is written anew, with what ES256 needs and nothing else, so that it is one line.
     pub(in crate::edge) fn from_jwk(jwk: &str) -> Option<Self> {
         let value = Value::parse(jwk).ok()?;
@@ -43,7 +43,7 @@ impl Pair {
             return None;
         }
         let private = jwk.str("d")?;
-        crate::codec::base64url::decode(private).filter(|octets| octets.len() == 32)?;
+        crate::codec::base64url::decode(private).filter(|bytes| bytes.len() == 32)?;
         let jwk = Writer::object()
             .text("kty", "EC")
             .text("crv", "P-256")
@@ -66,12 +66,12 @@ pub(in crate::edge) fn asks_for_nonce(head: &Head) -> bool {
 
 impl Task {
     /// A key pair for a login, if tokens have to be bound to one.
-    pub(in crate::edge) async fn new_pair(&self) -> Result<Option<Pair>> {
+    pub(in crate::edge) async fn generate_key_pair(&self) -> Result<Option<KeyPair>> {
         if !self.config().flow.dpop {
             return Ok(None);
         }
-        let pair = match self.ask(Effect::GenerateKey).await {
-            Reply::Key(jwk) => Pair::from_jwk(jwk.expose()),
+        let pair = match self.perform(Effect::GenerateKey).await {
+            Reply::Key(jwk) => KeyPair::from_jwk(jwk.expose()),
             _ => None,
         };
         match pair {
@@ -151,7 +151,7 @@ impl Task {
         access_token: Option<&Secret>,
         nonce: Option<&str>,
     ) -> Option<Secret> {
-        let proof = match Pair::from_jwk(key.expose()) {
+        let proof = match KeyPair::from_jwk(key.expose()) {
             Some(pair) => {
                 let purpose = ProofParams {
                     method,
@@ -167,7 +167,7 @@ impl Task {
                     jwk: pair.private,
                     signing_input: unsigned.signing_input.clone(),
                 };
-                match self.ask(effect).await {
+                match self.perform(effect).await {
                     Reply::Signed(signature) => Some(unsigned.signed(&signature)),
                     _ => None,
                 }
@@ -196,9 +196,9 @@ mod tests {
             jwk.text("kty", kty).text("crv", crv).text("x", &number);
             jwk.text("y", &number).text("d", d).finish()
         };
-        assert!(Pair::from_jwk(&jwk("EC", "P-256", &number)).is_some());
-        assert!(Pair::from_jwk(&jwk("EC", "P-384", &number)).is_none());
-        assert!(Pair::from_jwk(&jwk("OKP", "P-256", &number)).is_none());
-        assert!(Pair::from_jwk(&jwk("EC", "P-256", "AAAA")).is_none());
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-256", &number)).is_some());
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-384", &number)).is_none());
+        assert!(KeyPair::from_jwk(&jwk("OKP", "P-256", &number)).is_none());
+        assert!(KeyPair::from_jwk(&jwk("EC", "P-256", "AAAA")).is_none());
     }
 }

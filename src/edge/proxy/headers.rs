@@ -70,7 +70,7 @@ const OWN: &[(&str, &str)] = &[
 /// or its heirs cannot tell the two apart. From requests, what `Connection` names goes as well.
 /// [`Forward`](crate::edge::Forward) has what a route changes in that.
 /// `challenges` are the schemes that `WWW-Authenticate` may name: another one is taken out. `set` replaces what was
-/// there; `own` is for [answers of the handler's own](crate::edge::Respond), where it does not replace what they have.
+/// there; `own` is for [answers of the handler's own](crate::edge::OwnResponse), where it does not replace what they have.
 #[must_use]
 pub fn policy() -> String {
     let request = json::Writer::object()

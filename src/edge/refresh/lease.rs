@@ -10,7 +10,7 @@ use crate::base::clock::{Millis, UnixMillis};
 use crate::edge::coordinator::{Stored, Unreachable};
 use crate::edge::session::Session;
 use crate::edge::session::record::{Intent, Record};
-use crate::edge::task::{Task, apart};
+use crate::edge::task::{Task, boxed};
 
 /// The life of an intent that is not renewed. A process that dies blocks its session for this long.
 pub(in crate::edge) const LEASE: Millis = Millis::from_secs(8);
@@ -75,12 +75,12 @@ impl Task {
 
     /// Renews the lease, if this task holds one. It is lost if the record now belongs to another isolate or to the next
     /// generation; if the coordinator is down, it stays as it is.
-    pub(in crate::edge) async fn keep_lease(&self) {
+    pub(in crate::edge) async fn renew_lease(&self) {
         self.write_lease(true).await;
     }
 
     /// Takes the intent back, so that the next refresh need not wait until it has run out.
-    pub(in crate::edge) async fn withdraw(&self) {
+    pub(in crate::edge) async fn release_lease(&self) {
         self.write_lease(false).await;
         self.take_lease();
     }
@@ -93,7 +93,7 @@ impl Task {
             let mut record = lease.record.clone();
             Rc::make_mut(&mut record).intent = is_kept.then(|| self.intent());
             let version = Some(lease.version.clone());
-            let held = match apart(self.write(&lease.session, version, &record)).await {
+            let held = match boxed(self.write(&lease.session, version, &record)).await {
                 Ok(Some(version)) => Some(Lease {
                     version,
                     record,
@@ -116,7 +116,7 @@ impl Task {
 
     /// The lease as the record has it, unless the record belongs to another isolate by now.
     async fn found_lease(&self, lease: Lease) -> Option<Lease> {
-        let Ok(Stored { version, record }) = apart(self.look(&lease.session)).await else {
+        let Ok(Stored { version, record }) = boxed(self.fetch_record(&lease.session)).await else {
             return Some(lease);
         };
         let record = record.filter(|record| {

@@ -23,7 +23,7 @@ const REST: Millis = Millis::from_secs(1);
 
 /// What is remembered of one session.
 #[derive(Default)]
-pub(in crate::edge) struct Seen {
+pub(in crate::edge) struct CachedSession {
     /// When the coordinator was last asked.
     pub(in crate::edge) checked: Instant,
     /// What it said.
@@ -42,8 +42,8 @@ pub(in crate::edge) struct Seen {
 
 /// Sessions by their numbers, sorted.
 #[derive(Default)]
-pub(in crate::edge) struct Known {
-    sessions: Vec<(String, Seen)>,
+pub(in crate::edge) struct SessionCache {
+    sessions: Vec<(String, CachedSession)>,
     /// Refreshes that are in flight here, each with the time of its task's last step.
     flights: Vec<(String, FlightId, Rc<Cell<Instant>>)>,
     coordinator_failed: Option<Instant>,
@@ -51,19 +51,19 @@ pub(in crate::edge) struct Known {
     pub(in crate::edge) outage: Outage,
 }
 
-impl Known {
+impl SessionCache {
     fn place(&self, sid: &str) -> Result<usize, usize> {
         self.sessions
             .binary_search_by(|(known, _)| known.as_str().cmp(sid))
     }
 
-    pub(in crate::edge) fn get(&self, sid: &str) -> Option<&Seen> {
+    pub(in crate::edge) fn get(&self, sid: &str) -> Option<&CachedSession> {
         let place = self.place(sid).ok()?;
-        self.sessions.get(place).map(|(_, seen)| seen)
+        self.sessions.get(place).map(|(_, cached)| cached)
     }
 
     /// What is remembered of a session, to be changed.
-    pub(in crate::edge) fn entry(&mut self, sid: &str, now: &Instant) -> &mut Seen {
+    pub(in crate::edge) fn entry(&mut self, sid: &str, now: &Instant) -> &mut CachedSession {
         let place = match self.place(sid) {
             Ok(place) => place,
             Err(_) => {
@@ -72,7 +72,7 @@ impl Known {
                 }
                 let place = self.place(sid).unwrap_or_else(|place| place);
                 self.sessions
-                    .insert(place, (sid.to_owned(), Seen::default()));
+                    .insert(place, (sid.to_owned(), CachedSession::default()));
                 place
             }
         };
@@ -81,15 +81,15 @@ impl Known {
 
     /// Forgets those that were looked up longer ago than they were on average; all, if all were at the same time.
     fn forget_oldest(&mut self, now: &Instant) {
-        let age = |seen: &Seen| seen.checked.elapsed(now).0;
-        let sum: u64 = self.sessions.iter().map(|(_, seen)| age(seen)).sum();
+        let age = |cached: &CachedSession| cached.checked.elapsed(now).0;
+        let sum: u64 = self.sessions.iter().map(|(_, cached)| age(cached)).sum();
         let average = sum / self.sessions.len().max(1) as u64;
-        self.sessions.retain(|(_, seen)| age(seen) < average);
+        self.sessions.retain(|(_, cached)| age(cached) < average);
     }
 
     /// Whether the coordinator is to be asked about a session.
     pub(in crate::edge) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
-        let checked = self.get(sid).map(|seen| seen.checked.elapsed(now));
+        let checked = self.get(sid).map(|cached| cached.checked.elapsed(now));
         self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
     }
 
@@ -105,9 +105,9 @@ impl Known {
     }
 
     /// The coordinator is asked about each of them when it comes next.
-    pub(in crate::edge) fn doubt_all(&mut self) {
-        for (_, seen) in &mut self.sessions {
-            seen.checked = Instant::default();
+    pub(in crate::edge) fn invalidate_all(&mut self) {
+        for (_, cached) in &mut self.sessions {
+            cached.checked = Instant::default();
         }
     }
 
@@ -130,7 +130,7 @@ impl Known {
         of_it.map(|(_, flight, _)| *flight)
     }
 
-    pub(in crate::edge) fn take_off(
+    pub(in crate::edge) fn begin(
         &mut self,
         sid: &str,
         flight: FlightId,
@@ -139,7 +139,7 @@ impl Known {
         self.flights.push((sid.to_owned(), flight, last_step));
     }
 
-    pub(in crate::edge) fn land(&mut self, flight: FlightId) {
+    pub(in crate::edge) fn finish(&mut self, flight: FlightId) {
         self.flights.retain(|(_, known, _)| *known != flight);
     }
 }
@@ -158,69 +158,69 @@ mod tests {
 
     #[test]
     fn of_too_many_sessions_those_are_forgotten_that_were_looked_up_longest_ago() {
-        let mut known = Known::default();
+        let mut cache = SessionCache::default();
         for number in 0..=MOST {
             let now = at(3 * number as u64);
-            known.entry(&number.to_string(), &now).checked = now;
+            cache.entry(&number.to_string(), &now).checked = now;
         }
-        assert!(known.get(&MOST.to_string()).is_some());
-        assert!(known.get(&(MOST - 1).to_string()).is_some());
-        assert!(known.get("0").is_none());
-        assert!((MOST / 3..MOST * 2 / 3).contains(&known.sessions.len()));
+        assert!(cache.get(&MOST.to_string()).is_some());
+        assert!(cache.get(&(MOST - 1).to_string()).is_some());
+        assert!(cache.get("0").is_none());
+        assert!((MOST / 3..MOST * 2 / 3).contains(&cache.sessions.len()));
     }
 
     #[test]
     fn sessions_looked_up_at_once_are_forgotten_at_once() {
-        let mut known = Known::default();
+        let mut cache = SessionCache::default();
         for number in 0..=MOST {
-            known.entry(&number.to_string(), &at(1)).checked = at(0);
+            cache.entry(&number.to_string(), &at(1)).checked = at(0);
         }
-        assert_eq!(known.sessions.len(), 1);
+        assert_eq!(cache.sessions.len(), 1);
     }
 
     #[test]
     fn coordinator_is_due_after_the_recheck_period() {
         let recheck = Millis::from_secs(30);
-        let mut known = Known::default();
-        assert!(known.is_due("sid", recheck, &at(10)));
-        known.entry("sid", &at(10)).checked = at(10);
-        assert!(!known.is_due("sid", recheck, &at(39)));
-        assert!(known.is_due("sid", recheck, &at(40)));
-        assert!(known.is_due("another", recheck, &at(39)));
+        let mut cache = SessionCache::default();
+        assert!(cache.is_due("sid", recheck, &at(10)));
+        cache.entry("sid", &at(10)).checked = at(10);
+        assert!(!cache.is_due("sid", recheck, &at(39)));
+        assert!(cache.is_due("sid", recheck, &at(40)));
+        assert!(cache.is_due("another", recheck, &at(39)));
     }
 
     #[test]
     fn failed_coordinator_is_left_alone_for_a_second() {
-        let mut known = Known::default();
-        known.coordinator_failed(&at(10));
-        assert!(!known.is_coordinator_up(&at(10)));
-        assert!(!known.is_due("sid", Millis::ZERO, &at(10)));
-        assert!(known.is_coordinator_up(&at(11)));
-        assert!(known.is_due("sid", Millis::ZERO, &at(11)));
+        let mut cache = SessionCache::default();
+        cache.coordinator_failed(&at(10));
+        assert!(!cache.is_coordinator_up(&at(10)));
+        assert!(!cache.is_due("sid", Millis::ZERO, &at(10)));
+        assert!(cache.is_coordinator_up(&at(11)));
+        assert!(cache.is_due("sid", Millis::ZERO, &at(11)));
     }
 
     #[test]
     fn coordinator_counts_as_failed_until_it_answers() {
-        let mut known = Known::default();
-        assert!(!known.has_coordinator_failed());
-        known.coordinator_failed(&at(10));
-        assert!(known.has_coordinator_failed());
-        known.coordinator_answered();
-        assert!(!known.has_coordinator_failed());
-        assert!(known.is_coordinator_up(&at(10)));
+        let mut cache = SessionCache::default();
+        assert!(!cache.has_coordinator_failed());
+        cache.coordinator_failed(&at(10));
+        assert!(cache.has_coordinator_failed());
+        cache.coordinator_answered();
+        assert!(!cache.has_coordinator_failed());
+        assert!(cache.is_coordinator_up(&at(10)));
     }
 
     #[test]
     fn a_flight_without_steps_is_ignored() {
-        let mut known = Known::default();
+        let mut cache = SessionCache::default();
         let last_step = Rc::new(Cell::new(at(0)));
-        known.take_off("sid", 1, last_step.clone());
+        cache.begin("sid", 1, last_step.clone());
         last_step.set(at(41));
-        assert_eq!(known.flight("sid", &at(49)), Some(1));
-        assert_eq!(known.flight("sid", &at(50)), None);
-        known.take_off("sid", 2, Rc::new(Cell::new(at(50))));
-        assert_eq!(known.flight("sid", &at(51)), Some(2));
-        known.land(2);
-        assert_eq!(known.flight("sid", &at(51)), None);
+        assert_eq!(cache.flight("sid", &at(49)), Some(1));
+        assert_eq!(cache.flight("sid", &at(50)), None);
+        cache.begin("sid", 2, Rc::new(Cell::new(at(50))));
+        assert_eq!(cache.flight("sid", &at(51)), Some(2));
+        cache.finish(2);
+        assert_eq!(cache.flight("sid", &at(51)), None);
     }
 }

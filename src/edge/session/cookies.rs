@@ -11,7 +11,7 @@ use crate::base::strings;
 use crate::codec::json;
 use crate::edge::config::{Config, SameSite};
 
-/// Longest value in one cookie. Browsers take 4096 octets of name, value and attributes.
+/// Longest value in one cookie. Browsers take 4096 bytes of name, value and attributes.
 const PIECE: usize = 3600;
 
 /// Most cookies that one value is cut into.
@@ -25,13 +25,13 @@ pub(in crate::edge) struct Cookies<'a>(&'a str);
 
 /// What a browser has under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum Found {
+pub(in crate::edge) enum CookieValue {
     /// Nothing.
-    Nothing,
+    Missing,
     /// This.
     Value(String),
     /// More than one of a name, or pieces that are no whole.
-    Broken,
+    Malformed,
 }
 
 impl<'a> Cookies<'a> {
@@ -55,38 +55,38 @@ impl<'a> Cookies<'a> {
     }
 
     /// The value of the cookie of this name.
-    pub(in crate::edge) fn one(&self, name: &str) -> Found {
+    pub(in crate::edge) fn value(&self, name: &str) -> CookieValue {
         let mut of_name = self.all().filter(|(known, _)| *known == name);
         match (of_name.next(), of_name.next()) {
-            (None, _) => Found::Nothing,
-            (Some((_, value)), None) => Found::Value(value.to_owned()),
-            _ => Found::Broken,
+            (None, _) => CookieValue::Missing,
+            (Some((_, value)), None) => CookieValue::Value(value.to_owned()),
+            _ => CookieValue::Malformed,
         }
     }
 
     /// The value that [`Jar::set_session`] wrote in as many cookies as it took.
-    pub(in crate::edge) fn whole(&self, name: &str) -> Found {
-        let first = match self.one(name) {
-            Found::Value(first) => first,
+    pub(in crate::edge) fn joined(&self, name: &str) -> CookieValue {
+        let first = match self.value(name) {
+            CookieValue::Value(first) => first,
             other => return other,
         };
         // `<how many>~<the beginning>`; without a number it is all.
         let (count, beginning) = strings::split_once(&first, b'~');
         let Some(beginning) = beginning else {
-            return Found::Value(first);
+            return CookieValue::Value(first);
         };
         let Some(count) = json::parse_u64(count).filter(|n| (2..=MOST_PIECES as u64).contains(n))
         else {
-            return Found::Broken;
+            return CookieValue::Malformed;
         };
         let mut whole = beginning.to_owned();
         for i in 1..count {
-            match self.one(&piece_name(name, i)) {
-                Found::Value(piece) => whole.push_str(&piece),
-                _ => return Found::Broken,
+            match self.value(&piece_name(name, i)) {
+                CookieValue::Value(piece) => whole.push_str(&piece),
+                _ => return CookieValue::Malformed,
             }
         }
-        Found::Value(whole)
+        CookieValue::Value(whole)
     }
 }
 
@@ -166,7 +166,7 @@ impl<'a> Jar<'a> {
         }
         for i in pieces.len()..MOST_PIECES {
             let stale = piece_name(&name, i as u64);
-            if had.one(&stale) != Found::Nothing {
+            if had.value(&stale) != CookieValue::Missing {
                 set.push(self.write(&stale, "", self.same_site(), Millis::ZERO));
             }
         }
@@ -183,7 +183,7 @@ impl<'a> Jar<'a> {
             } else {
                 piece_name(&name, i)
             };
-            if had.one(&name) != Found::Nothing {
+            if had.value(&name) != CookieValue::Missing {
                 cleared.push(self.write(&name, "", self.same_site(), Millis::ZERO));
             }
         }

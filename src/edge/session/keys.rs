@@ -12,7 +12,7 @@ use crate::codec::base64url;
 use crate::codec::json;
 use crate::oauth::pkce;
 
-/// Octets of a key of AES-256.
+/// Bytes of a key of AES-256.
 const LENGTH: usize = 32;
 
 /// Most keys that a ring has.
@@ -22,7 +22,7 @@ const MOST: usize = 16;
 pub struct Key {
     /// Its name, which stands in front of what it has sealed.
     pub id: String,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 /// The keys, the one that seals first.
@@ -30,7 +30,7 @@ pub struct Key {
 pub struct Keyring(Vec<Key>);
 
 impl Keyring {
-    /// Reads keys, each 32 octets in base64 or base64url, with or without padding.
+    /// Reads keys, each 32 bytes in base64 or base64url, with or without padding.
     ///
     /// # Errors
     /// What is wrong with which of them, in a sentence.
@@ -46,24 +46,24 @@ impl Keyring {
                 message.extend(why.iter().copied());
                 Err(message)
             };
-            let Some(octets) = decode(text) else {
+            let Some(bytes) = decode(text) else {
                 return refused(&[msg!(" is not base64 (openssl rand -base64 32)")]);
             };
-            if octets.len() != LENGTH {
+            if bytes.len() != LENGTH {
                 let mut length = String::new();
-                json::write_number(&mut length, octets.len() as u64);
+                json::write_number(&mut length, bytes.len() as u64);
                 return refused(&[
                     msg!(" has "),
                     &length,
-                    msg!(" octets, and must have 32 random ones (openssl rand -base64 32)"),
+                    msg!(" bytes, and must have 32 random ones (openssl rand -base64 32)"),
                 ]);
             }
-            let hash = pkce::sha256(&octets);
+            let hash = pkce::sha256(&bytes);
             let id = base64url::encode(hash.get(..6).unwrap_or_default());
             if keys.iter().any(|key| key.id == id) {
                 return refused(&[msg!(" is there twice")]);
             }
-            keys.push(Key { id, octets });
+            keys.push(Key { id, bytes });
         }
         Ok(Self(keys))
     }
@@ -88,14 +88,14 @@ impl Keyring {
 impl Key {
     /// The key itself.
     #[must_use]
-    pub fn octets(&self) -> &[u8] {
-        &self.octets
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.octets.zeroize();
+        self.bytes.zeroize();
     }
 }
 
@@ -117,10 +117,10 @@ fn decode(text: &str) -> Option<Vec<u8>> {
             _ => {}
         }
     }
-    let mut octets = Vec::new();
-    let is_sound = base64url::decode_into(&url, &mut octets);
+    let mut bytes = Vec::new();
+    let is_sound = base64url::decode_into(&url, &mut bytes);
     url.zeroize();
-    is_sound.then_some(octets)
+    is_sound.then_some(bytes)
 }
 
 #[cfg(test)]
@@ -143,14 +143,14 @@ mod tests {
         };
         assert_eq!(names(&plain), names(&url));
         assert_eq!(plain.find(plain.sealing()), Some(0));
-        assert_eq!(plain.keys()[1].octets(), [255; 32]);
+        assert_eq!(plain.keys()[1].bytes(), [255; 32]);
     }
 
     #[test]
     fn plus_and_slash_are_read_as_in_base64url() {
         let plain = Keyring::parse(&["+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8="]).unwrap();
         let url = Keyring::parse(&["-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8"]).unwrap();
-        assert_eq!(plain.keys()[0].octets(), url.keys()[0].octets());
+        assert_eq!(plain.keys()[0].bytes(), url.keys()[0].bytes());
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_key_that_is_no_key_is_named_by_its_place_and_never_shown() {
         for (texts, why) in [
-            (&[A, "c2hvcnQ="][..], "key 2 has 5 octets"),
+            (&[A, "c2hvcnQ="][..], "key 2 has 5 bytes"),
             (&["not base64!"], "key 1 is not base64"),
             (&[A, A], "key 2 is there twice"),
         ] {

@@ -67,7 +67,7 @@ pub struct Intent {
 
 /// What the record means for a session that is presented.
 #[derive(Debug)]
-pub enum Standing<'a> {
+pub enum GenerationStatus<'a> {
     /// It counts.
     Current,
     /// Its successor counts, and it gets that.
@@ -103,7 +103,7 @@ impl Record {
 
     /// The record with a note that a cookie of this generation was presented; `None` if that makes no difference.
     #[must_use]
-    pub fn noting(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
+    pub fn with_presented(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
         let is_known = self
             .presented
             .last()
@@ -157,24 +157,24 @@ impl Record {
 
     /// What it means for a session that was presented at this time.
     #[must_use]
-    pub fn standing(&self, presented: &Session, grace: Millis, at: &Instant) -> Standing<'_> {
+    pub fn status(&self, presented: &Session, grace: Millis, at: &Instant) -> GenerationStatus<'_> {
         if let Some(reason) = self.ended {
-            return Standing::Ended(reason);
+            return GenerationStatus::Ended(reason);
         }
         if presented.generation > self.generation {
-            return Standing::Ahead;
+            return GenerationStatus::Ahead;
         }
         match &self.session {
             Some(session) if presented.generation < self.generation => {
                 let replaced = self.replaced_at(presented.generation);
                 let age = replaced.map(|replaced| Millis(at.wall.saturating_sub(replaced)));
                 if age.is_none_or(|age| age <= grace) {
-                    Standing::Succeeded(session)
+                    GenerationStatus::Succeeded(session)
                 } else {
-                    Standing::Replayed
+                    GenerationStatus::Replayed
                 }
             }
-            _ => Standing::Current,
+            _ => GenerationStatus::Current,
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
 
     /// The generations that are remembered after this one was presented at this time.
     fn remembered(record: &Record, generation: u64, at: UnixMillis) -> Vec<u64> {
-        let noted = record.noting(generation, GRACE, at).unwrap();
+        let noted = record.with_presented(generation, GRACE, at).unwrap();
         noted.presented.iter().map(|one| one.generation).collect()
     }
 
@@ -323,7 +323,7 @@ mod tests {
     fn only_newer_generations_are_noted() {
         let record = record(3, &[(2, 10)]);
         for generation in [0, 1, 2] {
-            assert!(record.noting(generation, GRACE, 20).is_none());
+            assert!(record.with_presented(generation, GRACE, 20).is_none());
         }
         assert_eq!(remembered(&record, 3, 20), [2, 3]);
     }
@@ -347,8 +347,8 @@ mod tests {
     fn cookie_is_replayed_after_the_grace_period() {
         let replaced = record(3, &[(1, 0), (2, 10_000)]);
         let is_replayed = |generation, wall| {
-            let standing = replaced.standing(&session(generation), GRACE, &at(wall));
-            matches!(standing, Standing::Replayed)
+            let status = replaced.status(&session(generation), GRACE, &at(wall));
+            matches!(status, GenerationStatus::Replayed)
         };
         assert!(!is_replayed(1, 70_000));
         assert!(is_replayed(1, 70_001));

@@ -15,12 +15,12 @@ use crate::edge::task::Task;
 
 const VERSION: &str = "1";
 
-/// Octets of a nonce and a tag: less is no sealed text.
+/// Bytes of a nonce and a tag: less is no sealed text.
 const LEAST: usize = 12 + 16;
 
 /// Why something did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::edge) enum Closed {
+pub(in crate::edge) enum OpenError {
     /// It was sealed with a key that is not in the ring: one that was retired, or one that this isolate has not got
     /// yet.
     UnknownKey,
@@ -42,7 +42,7 @@ impl Task {
             plain,
             bound_to: bound_to(purpose, key),
         };
-        let sealed = match self.ask(effect).await {
+        let sealed = match self.perform(effect).await {
             // Another nonce is another text's: it would be somebody else's session.
             Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
             _ => None,
@@ -64,23 +64,23 @@ impl Task {
         &self,
         purpose: &str,
         sealed: &str,
-    ) -> Result<Secret, Closed> {
+    ) -> Result<Secret, OpenError> {
         let mut parts = strings::split(sealed, b'.');
         let (version, id, body) = (parts.next(), parts.next(), parts.next());
         let (Some(VERSION), Some(id), Some(body), None) = (version, id, body, parts.next()) else {
-            return Err(Closed::NotGenuine);
+            return Err(OpenError::NotGenuine);
         };
         let body = base64url::decode(body).filter(|body| body.len() >= LEAST);
-        let body = body.ok_or(Closed::NotGenuine)?;
-        let key = self.config().keys.find(id).ok_or(Closed::UnknownKey)?;
+        let body = body.ok_or(OpenError::NotGenuine)?;
+        let key = self.config().keys.find(id).ok_or(OpenError::UnknownKey)?;
         let effect = Effect::Open {
             key,
             sealed: body,
             bound_to: bound_to(purpose, id),
         };
-        match self.ask(effect).await {
+        match self.perform(effect).await {
             Reply::Opened(Some(plain)) => Ok(plain),
-            _ => Err(Closed::NotGenuine),
+            _ => Err(OpenError::NotGenuine),
         }
     }
 }

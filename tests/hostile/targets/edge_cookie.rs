@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::codec::base64url;
-use strongroom::edge::{Answer, Config, Effect, Handler, Reply, Request, Respond, Step};
+use strongroom::edge::{Config, Effect, Handler, OwnResponse, Reply, Request, Response, Step};
 use strongroom::vault::Entropy;
 
 const SESSION: &str = "__Host-strongroom";
@@ -36,13 +36,13 @@ pub(crate) fn handler() -> Handler {
 }
 
 /// Answers a request; `carry_out` is the host.
-pub(crate) fn answer(request: Request, mut carry_out: impl FnMut(Effect) -> Reply) -> Respond {
+pub(crate) fn answer(request: Request, mut carry_out: impl FnMut(Effect) -> Reply) -> OwnResponse {
     let mut handler = handler();
     let (id, mut step) = handler.begin(NOW, request);
     loop {
         match step {
             Step::Do(effect) => step = handler.resume(NOW, id, carry_out(effect)),
-            Step::Done(Answer::Respond(respond)) => return respond,
+            Step::Done(Response::Own(response)) => return response,
             Step::Done(_) => panic!("not answered by the handler"),
         }
     }
@@ -60,16 +60,16 @@ pub fn check(input: &[u8]) {
         marker: Some("1".to_owned()),
         ..Request::default()
     };
-    let respond = answer(request, |effect| match effect {
+    let response = answer(request, |effect| match effect {
         Effect::Open { sealed, .. } => {
             opened.push(sealed);
             Reply::Opened(None)
         }
         other => panic!("{other:?} for a cookie that does not open"),
     });
-    assert_eq!(respond.status, 200);
-    assert_eq!(respond.body.unwrap().1, r#"{"session":null}"#);
-    assert!(respond.cookies.is_empty());
+    assert_eq!(response.status, 200);
+    assert_eq!(response.body.unwrap().1, r#"{"session":null}"#);
+    assert!(response.cookies.is_empty());
     let found = session(text);
     assert!(opened.len() <= 1);
     for sealed in &opened {
@@ -112,12 +112,12 @@ fn nothing_else_is_written_back(text: &str) {
         mode: Some("navigate".to_owned()),
         ..Request::default()
     };
-    let respond = answer(request, |effect| match effect {
+    let response = answer(request, |effect| match effect {
         Effect::Seal { .. } => Reply::Sealed(vec![0; 40]),
         other => panic!("{other:?} for a login"),
     });
-    assert_eq!(respond.status, 303);
-    for cookie in &respond.cookies {
+    assert_eq!(response.status, 303);
+    for cookie in &response.cookies {
         let (name, rest) = cookie.split_once('=').unwrap();
         assert!(name.starts_with("__Host-strongroom-login-"), "{cookie}");
         assert!(

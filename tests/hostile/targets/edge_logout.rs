@@ -22,7 +22,7 @@ pub fn check(input: &[u8]) {
         ..Request::default()
     };
     let mut written = Vec::new();
-    let respond = answer(request, |effect| match effect {
+    let response = answer(request, |effect| match effect {
         Effect::Body(most) => {
             let body = ["logout_token=", &token].concat();
             Reply::Body((body.len() <= most).then(|| Secret::new(body)))
@@ -43,10 +43,10 @@ pub fn check(input: &[u8]) {
         }
         other => panic!("{other:?} for a logout token"),
     });
-    if respond.status != 200 {
-        assert_eq!(respond.status, 400);
+    if response.status != 200 {
+        assert_eq!(response.status, 400);
         assert!(written.is_empty());
-        let (_, body) = respond.body.unwrap();
+        let (_, body) = response.body.unwrap();
         let body: Value = serde_json::from_str(&body).unwrap();
         let why = body["error_description"].as_str().unwrap();
         super::assert_presentable(why);

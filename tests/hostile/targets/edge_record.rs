@@ -3,7 +3,7 @@
 
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::edge::session::Session;
-use strongroom::edge::session::record::{Record, Standing};
+use strongroom::edge::session::record::{GenerationStatus, Record};
 
 const NOW: Instant = Instant {
     monotonic: Millis(0),
@@ -31,13 +31,13 @@ pub fn check(input: &[u8]) {
     let grace = Millis::from_secs(60);
     for generation in [0, 1, record.generation, u64::MAX] {
         let session = presented(generation);
-        match record.standing(&session, grace, &NOW) {
-            Standing::Ended(reason) => assert_eq!(Some(reason), record.ended),
-            standing => {
+        match record.status(&session, grace, &NOW) {
+            GenerationStatus::Ended(reason) => assert_eq!(Some(reason), record.ended),
+            status => {
                 assert_eq!(record.ended, None);
-                match standing {
-                    Standing::Ahead => assert!(generation > record.generation),
-                    Standing::Succeeded(_) | Standing::Replayed => {
+                match status {
+                    GenerationStatus::Ahead => assert!(generation > record.generation),
+                    GenerationStatus::Succeeded(_) | GenerationStatus::Replayed => {
                         assert!(generation < record.generation);
                     }
                     _ => assert!(generation <= record.generation),

@@ -14,7 +14,7 @@ pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
     };
-    if let Some((sid, began)) = Session::number_from_text(text) {
+    if let Some((sid, began)) = Session::reference_from_text(text) {
         let lines: Vec<&str> = text.split('\n').collect();
         assert_eq!(lines[..2], ["1", sid]);
         assert_eq!((lines.len(), lines[2].parse()), (3, Ok(began)));

@@ -18,7 +18,7 @@ use strongroom::base::http::{HttpRequest, Outcome};
 use strongroom::codec::base64url;
 use strongroom::codec::form;
 use strongroom::edge::{
-    Answer, BEAT, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Step, TaskId,
+    BEAT, Config, Effect, Event, FlightId, Handler, Head, Reply, Request, Response, Step, TaskId,
 };
 use strongroom::vault::Entropy;
 use watch::Watch;
@@ -781,7 +781,7 @@ impl World {
         while let Some(event) = self.isolates[isolate].handler.poll_event() {
             self.tell(|| format!("isolate {isolate}: {event:?}"));
             self.event(isolate, &event);
-            if let Event::Landed(flight) = event {
+            if let Event::RefreshFinished(flight) = event {
                 let lingering = std::mem::take(&mut self.isolates[isolate].lingering);
                 for (waits_for, visit, serial) in lingering {
                     if waits_for == flight {
@@ -813,17 +813,17 @@ impl World {
         );
     }
 
-    fn done(&mut self, id: VisitId, answer: Answer) {
+    fn done(&mut self, id: VisitId, answer: Response) {
         let given = match answer {
-            Answer::Respond(respond) => Given {
-                status: respond.status,
+            Response::Own(response) => Given {
+                status: response.status,
                 passed: false,
-                cookies: respond.cookies,
-                headers: respond.headers,
-                body: respond.body.map(|(_, body)| body).unwrap_or_default(),
+                cookies: response.cookies,
+                headers: response.headers,
+                body: response.body.map(|(_, body)| body).unwrap_or_default(),
                 at: self.now,
             },
-            Answer::Pass { cookies } => Given {
+            Response::Upstream { cookies } => Given {
                 status: 200,
                 passed: true,
                 cookies,
@@ -831,7 +831,7 @@ impl World {
                 body: String::new(),
                 at: self.now,
             },
-            Answer::NotOurs => panic!("a request of nobody's"),
+            Response::NotHandled => panic!("a request of nobody's"),
         };
         self.tell(|| {
             let cookies = given.cookies.len();

@@ -109,7 +109,7 @@ struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Loss {
     /// The provider's answer was.
-    Answer,
+    Response,
     /// The isolate that had it died before the coordinator had it.
     Isolate,
     /// The coordinator did not take it.
@@ -262,7 +262,7 @@ impl World {
     pub(crate) fn reading(&self, cookie: &str) -> Option<Presented> {
         let plain = self.unsealed(cookie)?;
         if self.setup.in_store {
-            let (sid, _) = Session::number_from_text(&plain)?;
+            let (sid, _) = Session::reference_from_text(&plain)?;
             return Some(Presented {
                 sid: sid.to_owned(),
                 session: None,
@@ -382,7 +382,7 @@ impl World {
                 let loss = if sent < rotated.sent {
                     Some(Loss::Overtaken)
                 } else if !rotated.has_answered {
-                    Some(Loss::Answer)
+                    Some(Loss::Response)
                 } else if visit.state == State::Dead {
                     Some(Loss::Isolate)
                 } else if visit.coordinator_failed {

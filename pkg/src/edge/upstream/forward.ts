@@ -296,7 +296,7 @@ const ofLength = (body: ReadableStream<Uint8Array>, length?: string): ReadableSt
   return length && FixedLengthStream ? body.pipeThrough(new FixedLengthStream(Number(length))) : body
 }
 
-/** Most octets of a piece. */
+/** Most bytes of a piece. */
 const PIECE = 64 * 1024
 
 /**
@@ -330,7 +330,7 @@ class Search {
     this.#instance = instance
   }
 
-  /** How many octets may go on with this piece, from the first; -1 if the token is there. */
+  /** How many bytes may go on with this piece, from the first; -1 if the token is there. */
   freeWith(piece: Uint8Array): number {
     const guard = this.#current()
     return inCore(this.#instance, () => {
@@ -341,18 +341,18 @@ class Search {
     })
   }
 
-  /** So many octets, from the first, which go on. */
+  /** So many bytes, from the first, which go on. */
   taken(count: number): Uint8Array {
     const guard = this.#current()
-    const start = guard.octets()
-    const octets = new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
+    const start = guard.bytes()
+    const bytes = new Uint8Array(this.#instance.memory.buffer.slice(start, start + count))
     guard.forget(count)
-    return octets
+    return bytes
   }
 
   /** What was held back, which goes on at the end. */
   rest(): Uint8Array {
-    return this.taken(this.#current().octets_length())
+    return this.taken(this.#current().bytes_length())
   }
 
   end(): void {

@@ -48,7 +48,7 @@ const retryAfter = (field: string | null): number | undefined => {
 }
 
 /**
- * The text of a body; nothing if it is longer than so many octets, or no UTF-8, or takes longer than so many
+ * The text of a body; nothing if it is longer than so many bytes, or no UTF-8, or takes longer than so many
  * milliseconds.
  */
 export const textOf = async (
@@ -60,9 +60,9 @@ export const textOf = async (
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   const reader = body.getReader()
   const drop = () => void reader.cancel().catch(() => {})
-  const decoded = (octets?: Uint8Array) => {
+  const decoded = (bytes?: Uint8Array) => {
     try {
-      return decoder.decode(octets, { stream: !!octets })
+      return decoder.decode(bytes, { stream: !!bytes })
     } catch {
       return undefined
     }

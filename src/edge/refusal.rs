@@ -1,0 +1,16 @@
+//! The reasons for which a request gets no session.
+
+use crate::base::clock::Millis;
+use crate::base::error::Error;
+use crate::session::EndReason;
+
+/// The reason for which a request gets no session.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The session has ended.
+    Ended(EndReason),
+    /// The session cannot be read or refreshed now. It is kept, and the client should retry after this time.
+    Later(Error, Millis),
+    /// The provider requires an interaction of the user. The session is kept.
+    Interaction,
+}
