@@ -583,10 +583,10 @@ impl Task {
             }
             // The first attempt after a failure comes soon.
             RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
-                schedule.told_to_wait(&now, SOON)
+                schedule.told_to_wait(&now, SOON);
             }
             RefreshOutcome::InteractionRequired(_) | RefreshOutcome::Misconfigured(_) => {
-                schedule.blocked(&now)
+                schedule.blocked(&now);
             }
         }
         match verdict {
