@@ -20,15 +20,12 @@
 //! - `provider`: its metadata and keys, fetched when first needed.
 //! - `verification`: an ID token on its way to being believed.
 //! - `inspector`: what the inspector is told.
-//! - `warnings`: what developers are told, once.
 //! - `message`, `io`: what goes in and out.
 
 mod api_calls;
 #[cfg(feature = "extended")]
 mod api_sockets;
-mod callback;
-#[cfg(feature = "extended")]
-mod device;
+mod context;
 #[cfg(feature = "extended")]
 mod dpop;
 #[cfg(feature = "extended")]
@@ -41,7 +38,6 @@ mod login;
 mod message;
 mod persistence;
 mod provider;
-mod pushed;
 mod refresh;
 #[cfg(feature = "extended")]
 mod resource_tokens;
@@ -49,19 +45,30 @@ mod session_end;
 #[cfg(feature = "extended")]
 mod step_up;
 mod verification;
-mod warnings;
 
 use crate::prelude::*;
 
+use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::base::error::{Code, Error};
-use crate::base::http::{HttpRequest, Outcome};
-use crate::codec::json::Writer;
+use crate::base::http::Outcome;
 use crate::config::Config;
-use crate::oauth::pushed_authorization as pushed_request;
+use crate::oauth::pushed_authorization::{self, PushOutcome};
+use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{EndReason, Session};
+use api_calls::Waiters;
+use context::{Context, Purpose};
+use hints::SignOut;
 use list::List;
+use login::Logins;
+use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
+#[cfg(feature = "extended")]
+use login::device::DeviceOutcome;
 use message::{PROTOCOL, PageMessage, Request, message};
+
+use session_end::limits::ExpiryWarning;
+use session_end::logout::{LogoutRequest, Logouts};
+use session_end::revocation::Revocations;
 
 pub use hints::{Hint, News, channel as hints_channel};
 pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, ResponseHead, Taken};
@@ -73,25 +80,15 @@ pub const MAX_PORTS: usize = 256;
 
 /// The state machine. See the [module](self).
 pub struct Vault {
-    config: Config,
-    entropy: Box<dyn Entropy>,
-    /// The time of the input that is being handled.
-    now: Instant,
-    outputs: Vec<Output>,
-    ports: Vec<PortId>,
-    session: Option<Box<Session>>,
-    end_reason: Option<EndReason>,
-    /// Pages were told that the session is about to end.
-    has_warned: bool,
+    ctx: Context,
     provider: provider::Provider,
-    logins: login::Logins,
-    callbacks: List<callback::Callback>,
-    /// The provider does not let this client push authorization requests.
-    is_pushing_refused: bool,
-    shown_warnings: Vec<Code>,
+    logins: Logins,
+    callbacks: Callbacks,
     renewal: refresh::Renewal,
     calls: List<api_calls::Call>,
-    ending: session_end::Ending,
+    expiry_warning: ExpiryWarning,
+    logouts: Logouts,
+    revocations: Revocations,
     keeper: persistence::Keeper,
     hints: hints::Hints,
     #[cfg(feature = "extended")]
@@ -103,92 +100,27 @@ pub struct Vault {
     /// Addresses of sockets that the worker's policy allows: see `sockets`.
     #[cfg(feature = "extended")]
     probed: Vec<String>,
-    operations: Vec<Operation>,
-    last_op: OpId,
-    fingerprint_salt: [u8; 16],
-    /// Provider's clock minus the device's, in milliseconds, where the provider's `Date` is readable.
-    clock_offset: i64,
-}
-
-/// Something that the host was asked to do.
-struct Operation {
-    op: OpId,
-    purpose: Purpose,
-    /// When it is given up: what waits for the provider or for the store must not wait for ever.
-    deadline: Option<Millis>,
-}
-
-/// What an operation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Metadata,
-    Keys,
-    /// Checks that the provider can be reached, by an uncached request for its metadata or keys.
-    Probe,
-    /// Checks that the provider can be reached, for a login whose push got no readable response.
-    ProbeForLogin,
-    #[cfg(feature = "extended")]
-    MakeKey,
-    Push,
-    #[cfg(feature = "extended")]
-    AskDevice,
-    #[cfg(feature = "extended")]
-    PollDevice,
-    StoreLogin,
-    TakeLogin,
-    Exchange,
-    VerifyLogin,
-    Refresh,
-    VerifyRefresh,
-    PersistRefresh,
-    Revoke,
-    Look,
-    Lock,
-    Read,
-    Write,
-    /// That a session has ended, beside it.
-    Mark,
-}
-
-impl Purpose {
-    /// Whether it is a request to the token endpoint that tokens may come of.
-    const fn brings_tokens(self) -> bool {
-        match self {
-            Self::Exchange | Self::Refresh => true,
-            #[cfg(feature = "extended")]
-            Self::PollDevice => true,
-            _ => false,
-        }
-    }
 }
 
 impl Vault {
     /// A vault without a session.
     #[must_use]
-    pub fn new(mut config: Config, mut entropy: Box<dyn Entropy>) -> Self {
-        let fingerprint_salt = inspector::salt(&mut *entropy);
+    pub fn new(mut config: Config, entropy: Box<dyn Entropy>) -> Self {
         let metadata = config.take_metadata();
         if let Some(metadata) = &metadata {
             config.rules.forbid(&metadata.endpoints());
         }
         Self {
             provider: provider::Provider::new(&config.issuer, metadata),
+            ctx: Context::new(config, entropy),
             hints: hints::Hints::default(),
-            config,
-            entropy,
-            now: Instant::default(),
-            outputs: Vec::new(),
-            ports: Vec::new(),
-            session: None,
-            end_reason: None,
-            has_warned: false,
-            logins: login::Logins::default(),
-            callbacks: Vec::new(),
-            is_pushing_refused: false,
-            shown_warnings: Vec::new(),
+            logins: Logins::default(),
+            callbacks: Callbacks::default(),
             renewal: refresh::Renewal::default(),
             calls: Vec::new(),
-            ending: session_end::Ending::default(),
+            expiry_warning: ExpiryWarning::default(),
+            logouts: Logouts::default(),
+            revocations: Revocations::default(),
             keeper: persistence::Keeper::default(),
             #[cfg(feature = "extended")]
             escrow: escrow::Escrow::default(),
@@ -198,16 +130,12 @@ impl Vault {
             stepped_up: None,
             #[cfg(feature = "extended")]
             probed: Vec::new(),
-            operations: Vec::new(),
-            last_op: 0,
-            fingerprint_salt,
-            clock_offset: 0,
         }
     }
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
-        self.now = now;
+        self.ctx.now = now;
         self.begin_keeping();
         self.enforce_limits();
         match input {
@@ -219,8 +147,8 @@ impl Vault {
             } => self.message(port, call, text, body),
             Input::Disconnected { port } => self.disconnected(port),
             Input::Answered { op, outcome } => {
-                if let Some(purpose) = self.finish(op) {
-                    self.note_server_time(purpose, &outcome);
+                if let Some(purpose) = self.ctx.finish_operation(op) {
+                    self.ctx.record_server_time(purpose, &outcome);
                     #[cfg(feature = "extended")]
                     if self.is_proven_again(op, purpose, &outcome) {
                         return;
@@ -228,8 +156,8 @@ impl Vault {
                     self.answered(op, purpose, &outcome);
                 }
             }
-            Input::Stored { op, ok } => match self.finish(op) {
-                Some(Purpose::StoreLogin) => self.login_stored(op, ok),
+            Input::Stored { op, ok } => match self.ctx.finish_operation(op) {
+                Some(Purpose::StoreLogin) => self.logins.stored(&mut self.ctx, op, ok),
                 Some(Purpose::PersistRefresh) if persistence::IS_BUILT_IN => {
                     self.refresh_persisted(op, ok);
                 }
@@ -237,29 +165,33 @@ impl Vault {
                 Some(Purpose::Mark) if persistence::IS_BUILT_IN => self.marked(ok),
                 _ => {}
             },
-            Input::Taken { op, taken } => match self.finish(op) {
+            Input::Taken { op, taken } => match self.ctx.finish_operation(op) {
                 Some(purpose @ (Purpose::Look | Purpose::Read)) if persistence::IS_BUILT_IN => {
                     self.mark_taken(purpose, &taken);
                 }
                 Some(_) => self.login_taken(op, &taken),
                 None => {}
             },
-            Input::Verified { op, valid } => match self.finish(op) {
-                Some(Purpose::VerifyLogin) => self.login_verified(op, valid),
+            Input::Verified { op, valid } => match self.ctx.finish_operation(op) {
+                Some(Purpose::VerifyLogin) => {
+                    let logins = &mut self.logins;
+                    let outcome = self.callbacks.verified(&mut self.ctx, logins, op, valid);
+                    self.callback_advanced(outcome);
+                }
                 Some(Purpose::VerifyRefresh) => self.refresh_verified(op, valid),
                 _ => {}
             },
             Input::Loaded { .. } | Input::Locked { .. } | Input::Changed
                 if !persistence::IS_BUILT_IN => {}
             Input::Loaded { op, loaded } => {
-                if let Some(purpose) = self.finish(op) {
+                if let Some(purpose) = self.ctx.finish_operation(op) {
                     self.loaded(purpose, &loaded);
                 }
             }
-            Input::Locked { op } => match self.finish(op) {
+            Input::Locked { op } => match self.ctx.finish_operation(op) {
                 Some(_) => self.locked(),
                 // It was given up meanwhile.
-                None => self.outputs.push(Output::Unlock),
+                None => self.ctx.outputs.push(Output::Unlock),
             },
             Input::Changed => self.changed_elsewhere(),
             Input::Hinted(hint) => self.hinted(hint),
@@ -269,8 +201,8 @@ impl Vault {
             Input::CallClosed { call } => self.call_closed(call),
             #[cfg(feature = "extended")]
             Input::KeyMade { op, key } => {
-                if self.finish(op).is_some() {
-                    self.key_made(op, key);
+                if self.ctx.finish_operation(op).is_some() {
+                    self.logins.key_made(&mut self.ctx, &self.provider, op, key);
                 }
             }
             #[cfg(feature = "extended")]
@@ -282,7 +214,7 @@ impl Vault {
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
         }
-        self.warn();
+        self.expiry_warning.update(&mut self.ctx);
         self.make_room();
         #[cfg(feature = "extended")]
         self.discard_keys();
@@ -291,7 +223,7 @@ impl Vault {
     /// The next thing for the host to do.
     pub fn poll(&mut self) -> Option<Output> {
         // They are few, and a ring of them is 0.1 KB more than moving those that are left.
-        (!self.outputs.is_empty()).then(|| self.outputs.remove(0))
+        (!self.ctx.outputs.is_empty()).then(|| self.ctx.outputs.remove(0))
     }
 
     /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
@@ -301,18 +233,11 @@ impl Vault {
         let mut consider = |at: Millis| next = next.min(at);
         self.keeper_due().map(&mut consider);
         #[cfg(feature = "extended")]
-        self.hand_over_due().map(&mut consider);
-        for operation in &self.operations {
-            operation.deadline.map(&mut consider);
-        }
-        if let Some(session) = self.session.as_ref().filter(|_| !self.awaits_verdict()) {
-            let left = session.until_limit(&self.config.limits, &now);
-            let ahead = if self.has_warned {
-                Millis::ZERO
-            } else {
-                self.warning()
-            };
-            consider(now.monotonic + left.saturating_sub(ahead));
+        self.escrow.due(&self.ctx).map(&mut consider);
+        self.ctx.for_each_deadline(&mut consider);
+        if let Some(session) = self.ctx.session.as_ref().filter(|_| !self.awaits_verdict()) {
+            let left = self.expiry_warning.due(&self.ctx);
+            left.map(|left| consider(now.monotonic + left));
             // A token may live for less than the time between two reports of the user's activity.
             let fresh = session.until_stale(&now);
             if fresh > Millis::ZERO && session.is_renewed_ahead(&now) {
@@ -320,7 +245,7 @@ impl Vault {
             }
         }
         self.hints.due(now.monotonic).map(&mut consider);
-        self.for_each_retry(&mut consider);
+        self.revocations.for_each_retry(&mut consider);
         self.logins.for_each_deadline(&mut consider);
         (next != Millis::MAX).then_some(next)
     }
@@ -329,36 +254,42 @@ impl Vault {
         let message = match PageMessage::parse(text) {
             Ok(message) => message,
             Err(unreadable) => {
-                self.drop_call(call);
-                return self.post_error(port, unreadable.id, &unreadable.error);
+                self.ctx.drop_call(call);
+                return self.ctx.post_error(port, unreadable.id, &unreadable.error);
             }
         };
         let id = message.id;
         if !message.request.has_payload() {
             // A page may have sent a body along, of which there is no use.
-            self.drop_call(call);
+            self.ctx.drop_call(call);
         }
         if let Request::Hello { version, loaded } = message.request {
             return self.hello(port, version, loaded);
         }
         if matches!(message.request, Request::Bye) {
             #[cfg(feature = "extended")]
-            self.hand_key_over();
+            self.escrow.hand_over(&mut self.ctx);
             self.disconnected(port);
-            return self.outputs.push(Output::Close { port });
+            return self.ctx.outputs.push(Output::Close { port });
         }
-        if !self.forget_port(port) {
-            self.drop_call(call);
+        if !self.ctx.forget_port(port) {
+            self.ctx.drop_call(call);
             let why = msg!("the first message must be hello");
-            return self.decline(port, id, Code::MessageInvalid, why);
+            return self.ctx.decline(port, id, Code::MessageInvalid, why);
         }
         // The list is in the order in which pages were heard from: see `evict`.
-        self.ports.push(port);
+        self.ctx.ports.push(port);
         match message.request {
             Request::Hello { .. } | Request::Bye => {}
-            Request::Login(params) => self.login(port, id, params),
-            Request::Cancel => self.cancel_login(port, id),
-            Request::Callback { url } => self.callback(port, id, &url),
+            Request::Login(params) => {
+                self.logins
+                    .begin(&mut self.ctx, &self.provider, port, id, params);
+            }
+            Request::Cancel => self.logins.cancel(port, id),
+            Request::Callback { url } => {
+                self.callbacks
+                    .begin(&mut self.ctx, &self.provider, port, id, &url);
+            }
             Request::Fetch(request) => self.fetch((port, id), call, &request, body),
             #[cfg(feature = "extended")]
             Request::Socket(request) => self.socket((port, id), call, request),
@@ -366,11 +297,16 @@ impl Vault {
             Request::Logout {
                 provider,
                 return_to,
-            } => self.logout(port, id, provider, return_to.as_deref()),
-            Request::Inspect => self.inspect(port, id),
+            } => self.logout(LogoutRequest {
+                port,
+                id,
+                provider,
+                return_to,
+            }),
+            Request::Inspect => inspector::inspect(&mut self.ctx, self.logins.pending(), port, id),
             Request::Active => {
                 #[cfg(feature = "extended")]
-                self.user_is_there();
+                self.escrow.record_presence(&mut self.ctx);
                 self.user_is_active();
             }
             Request::Woke => self.woke(),
@@ -382,15 +318,15 @@ impl Vault {
             let why = msg!("page and worker are of different versions of strongroom");
             return self.refuse(port, Code::MessageInvalid, why);
         }
-        self.note_page(loaded);
-        self.forget_port(port);
-        if self.ports.len() == MAX_PORTS {
+        self.hints.record_page(&self.ctx, loaded);
+        self.ctx.forget_port(port);
+        if self.ctx.ports.len() == MAX_PORTS {
             self.evict();
         }
-        self.ports.push(port);
+        self.ctx.ports.push(port);
         #[cfg(feature = "extended")]
-        self.user_is_there();
-        if !self.is_loading() {
+        self.escrow.record_presence(&mut self.ctx);
+        if !self.ctx.is_loading() {
             self.greet(port);
         }
     }
@@ -399,14 +335,14 @@ impl Vault {
         let mut ready = message("ready");
         ready.number("version", PROTOCOL);
         // Still loading: this page had to wait for what the store has.
-        if self.is_loading() && self.session.is_some() {
-            let is_escrowed = self.config.is_escrowed;
+        if self.ctx.is_loading() && self.ctx.session.is_some() {
+            let is_escrowed = self.ctx.config.is_escrowed;
             ready.text("from", if is_escrowed { "escrow" } else { "storage" });
         }
-        let text = self.session_message(&mut ready);
-        self.post(port, text);
-        if let Some(text) = self.farewell() {
-            self.post(port, text);
+        let text = self.ctx.session_message(&mut ready);
+        self.ctx.post(port, text);
+        if let Some(text) = self.hints.farewell() {
+            self.ctx.post(port, text);
         }
     }
 
@@ -414,7 +350,13 @@ impl Vault {
     /// one: pages that crashed, or were discarded, never said that they were leaving.
     fn evict(&mut self) {
         let is_idle = |port: &&PortId| !self.has_calls(**port);
-        if let Some(&port) = self.ports.iter().find(is_idle).or(self.ports.first()) {
+        if let Some(&port) = self
+            .ctx
+            .ports
+            .iter()
+            .find(is_idle)
+            .or(self.ctx.ports.first())
+        {
             let why = msg!("256 other pages have connected since");
             self.refuse(port, Code::LimitExceeded, why);
         }
@@ -422,25 +364,19 @@ impl Vault {
 
     fn refuse(&mut self, port: PortId, code: Code, why: &str) {
         self.disconnected(port);
-        self.post(port, failed(&Error::new(code, why)));
-        self.outputs.push(Output::Close { port });
-    }
-
-    /// Takes a page off the list. Returns true if it was there.
-    fn forget_port(&mut self, port: PortId) -> bool {
-        let place = self.ports.iter().position(|known| *known == port);
-        place.map(|i| self.ports.remove(i)).is_some()
+        self.ctx.post(port, failed(&Error::new(code, why)));
+        self.ctx.outputs.push(Output::Close { port });
     }
 
     fn disconnected(&mut self, port: PortId) {
-        self.forget_port(port);
+        self.ctx.forget_port(port);
         self.forget_calls_of(port);
         self.logins.forget_port(port);
-        self.callbacks_disconnected(port);
+        self.callbacks.forget_port(port);
         if persistence::IS_BUILT_IN {
             self.forget_logins_of(port);
         }
-        self.ending.forget_port(port);
+        self.logouts.forget_port(port);
     }
 
     fn answered(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) {
@@ -449,22 +385,29 @@ impl Vault {
             Purpose::Keys => self.keys_answered(outcome),
             Purpose::Probe => self.probe_answered(outcome),
             Purpose::ProbeForLogin => {
-                let is_reachable = self.is_reachable(outcome);
-                self.login_pushed(op, pushed_request::after_probe(is_reachable));
+                let is_reachable = provider::is_reachable(&self.ctx, outcome);
+                self.login_pushed(op, pushed_authorization::after_probe(is_reachable));
             }
-            Purpose::Exchange => self.exchange_answered(op, outcome),
+            Purpose::Exchange => {
+                let (ctx, provider) = (&mut self.ctx, &self.provider);
+                let logins = &mut self.logins;
+                let outcome = self.callbacks.exchanged(ctx, provider, logins, op, outcome);
+                self.callback_advanced(outcome);
+            }
             Purpose::Refresh => self.refresh_answered(op, outcome),
-            Purpose::Push => self.login_pushed(op, pushed_request::read(outcome)),
+            Purpose::Push => self.login_pushed(op, pushed_authorization::read(outcome)),
             #[cfg(feature = "extended")]
-            Purpose::AskDevice => self.device_asked(op, outcome),
+            Purpose::AskDevice => self.logins.device_asked(&mut self.ctx, op, outcome),
             #[cfg(feature = "extended")]
             Purpose::PollDevice => self.device_polled(op, outcome),
             Purpose::Revoke => self.revocation_answered(op, outcome),
             // Only when their time is over: the store is stuck.
-            Purpose::StoreLogin => self.login_stored(op, false),
+            Purpose::StoreLogin => self.logins.stored(&mut self.ctx, op, false),
             Purpose::TakeLogin => self.login_taken(op, &Taken::Unavailable),
             #[cfg(feature = "extended")]
-            Purpose::MakeKey => self.key_made(op, None),
+            Purpose::MakeKey => self
+                .logins
+                .key_made(&mut self.ctx, &self.provider, op, None),
             _ if !persistence::IS_BUILT_IN => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
@@ -485,143 +428,351 @@ impl Vault {
 
     fn woke(&mut self) {
         #[cfg(feature = "extended")]
-        self.user_is_there();
+        self.escrow.record_presence(&mut self.ctx);
         self.renewal.schedule.retry_soon();
         self.tick();
     }
 
     fn tick(&mut self) {
-        let now = self.now;
+        let now = self.ctx.now;
         let is_over = |at: Millis| at <= now.monotonic;
-        while let Some(i) = self
-            .operations
-            .iter()
-            .position(|o| o.deadline.is_some_and(is_over))
-        {
-            let Operation { op, purpose, .. } = self.operations.swap_remove(i);
-            self.outputs.push(Output::Cancel { op });
+        while let Some((op, purpose)) = self.ctx.expire_operation() {
             #[cfg(feature = "extended")]
             self.is_proven_again(op, purpose, &Outcome::Failed);
             self.answered(op, purpose, &Outcome::Failed);
         }
-        self.expire_logins();
+        self.logins.expire(&mut self.ctx);
         #[cfg(feature = "extended")]
-        self.poll_devices();
-        self.retry_revocations();
+        self.logins
+            .poll_devices(&mut self.ctx, &self.provider, &mut self.dpop);
+        self.revocations.retry(&mut self.ctx);
         self.keep_on_time();
         #[cfg(feature = "extended")]
-        self.hand_over_on_time();
+        self.escrow.hand_over_on_time(&mut self.ctx);
         if self.renewal.due().is_some_and(is_over) {
             self.retry_refresh();
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
-        if !self.is_in_doubt() && self.session.as_deref().is_some_and(is_needed) {
+        if !self.is_in_doubt() && self.ctx.session.as_deref().is_some_and(is_needed) {
             self.start_refresh();
         }
     }
 
-    /// The time for claims: the provider's where it is known, else the device's.
-    fn provider_seconds(&self) -> u64 {
-        self.now.wall.saturating_add_signed(self.clock_offset) / 1000
+    // Routing of outcomes.
+
+    fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
+        self.logins
+            .pushed(&mut self.ctx, &self.provider, op, pushed);
     }
 
-    /// Only an answer to a POST is fresh for sure; others may come from a cache.
-    fn note_server_time(&mut self, purpose: Purpose, outcome: &Outcome) {
-        if let Outcome::Reply(reply) = outcome
-            && let Some(date) = reply.date
-            && purpose.brings_tokens()
-        {
-            self.clock_offset = date.cast_signed() - self.now.wall.cast_signed();
+    fn metadata_answered(&mut self, outcome: &Outcome) {
+        let Some(result) = self.provider.metadata_answered(&mut self.ctx, outcome) else {
+            return;
+        };
+        match &result {
+            Ok(()) => {
+                self.logins.resume(&mut self.ctx, &self.provider);
+                self.callbacks.resume(&mut self.ctx);
+                self.resume_refresh();
+                self.revocations.resume(&mut self.ctx, &self.provider);
+            }
+            Err(_) => self.refresh_not_locked(),
+        }
+        let awaits_store = self.has_end_to_keep();
+        self.logouts
+            .resume(&mut self.ctx, &self.provider, awaits_store);
+        if let Err(error) = result {
+            self.logins.fail_waiting(&mut self.ctx, &error);
+            self.callbacks
+                .fail_waiting(&mut self.ctx, &mut self.logins, &error);
         }
     }
 
-    fn begin_operation(&mut self, purpose: Purpose, deadline: Option<Millis>) -> OpId {
-        self.last_op += 1;
-        self.operations.push(Operation {
-            op: self.last_op,
-            purpose,
-            deadline,
-        });
-        self.last_op
+    fn keys_answered(&mut self, outcome: &Outcome) {
+        let failure = self.provider.keys_answered(outcome).err();
+        for callback in self.callbacks.take_waiting_for_keys() {
+            let outcome = self.callbacks.resume_verification(
+                &mut self.ctx,
+                &self.provider,
+                &mut self.logins,
+                callback,
+                failure.as_ref(),
+            );
+            self.callback_advanced(outcome);
+        }
+        self.resume_refresh_verification(failure.as_ref());
+        self.queue_refresh();
     }
 
-    /// Goes on with an operation that was over: as long as it might have taken from the beginning.
-    #[cfg(feature = "extended")]
-    fn resume_operation(&mut self, op: OpId, purpose: Purpose) {
-        let deadline = Some(self.now.monotonic + self.config.request_timeout);
-        self.operations.push(Operation {
+    fn login_taken(&mut self, op: OpId, taken: &Taken) {
+        self.callbacks.taken(
+            &mut self.ctx,
+            &self.provider,
+            &mut self.logins,
+            #[cfg(feature = "extended")]
+            &mut self.dpop,
             op,
-            purpose,
-            deadline,
-        });
+            taken,
+        );
     }
 
-    /// Ends an operation: what it was for, unless it is over already or was never asked for.
-    fn finish(&mut self, op: OpId) -> Option<Purpose> {
-        let i = self.operations.iter().position(|o| o.op == op)?;
-        Some(self.operations.swap_remove(i).purpose)
-    }
-
-    /// An operation that is given up after as long as a request to the provider may take.
-    fn begin_limited(&mut self, purpose: Purpose) -> OpId {
-        let deadline = self.now.monotonic + self.config.request_timeout;
-        self.begin_operation(purpose, Some(deadline))
-    }
-
-    fn send(&mut self, purpose: Purpose, request: HttpRequest) -> OpId {
-        let op = self.begin_limited(purpose);
-        self.outputs.push(Output::Send { op, request });
-        op
-    }
-
-    fn post(&mut self, port: PortId, text: String) {
-        self.outputs.push(Output::Post { port, text });
-    }
-
-    fn post_error(&mut self, port: PortId, id: u64, error: &Error) {
-        self.post(port, message::error(id, error));
-    }
-
-    /// Answers a page's request with an error.
-    #[inline(never)]
-    fn decline(&mut self, port: PortId, id: u64, code: Code, why: &str) {
-        self.post_error(port, id, &Error::new(code, why));
-    }
-
-    fn post_done(&mut self, port: PortId, id: u64, url: Option<&str>, is_revoked: bool) {
-        let mut done = message("done");
-        done.number("id", id)
-            .optional_text("url", url)
-            .flag("revoked", is_revoked);
-        self.post(port, done.finish());
-    }
-
-    fn broadcast(&mut self, text: &str) {
-        for i in 0..self.ports.len() {
-            self.post(self.ports[i], text.to_owned());
+    fn callback_advanced(&mut self, outcome: CallbackOutcome) {
+        match outcome {
+            CallbackOutcome::None => {}
+            CallbackOutcome::Unused(tokens) => self.refuse_grant(&tokens),
+            CallbackOutcome::Verified(verified) => self.complete_login(*verified),
         }
     }
 
-    fn broadcast_session(&mut self) {
-        if self.is_loading() {
+    /// Begins a session with the tokens of a login.
+    fn complete_login(&mut self, verified: VerifiedLogin) {
+        let VerifiedLogin {
+            login,
+            tokens,
+            id_token,
+            requested,
+        } = verified;
+        #[cfg(feature = "extended")]
+        let tokens = {
+            // RFC 6749 5.1: left out if it is the requested scope.
+            let mut tokens = tokens;
+            tokens.scope = tokens.scope.take().or_else(|| login.pending.scope.clone());
+            self.note_step_up(&login.pending);
+            tokens
+        };
+        let sid = self.ctx.new_sid();
+        let session = Session::begin(id_token, tokens, &self.ctx.config, requested, sid);
+        #[cfg(feature = "extended")]
+        let session = session.bound_to(login.pending.key.clone());
+        self.adopt_session(Box::new(session));
+        self.settle_when_kept(login);
+    }
+
+    #[cfg(feature = "extended")]
+    fn device_polled(&mut self, op: OpId, outcome: &Outcome) {
+        let (ctx, provider) = (&mut self.ctx, &self.provider);
+        match self.logins.device_polled(ctx, provider, op, outcome) {
+            DeviceOutcome::None => {}
+            DeviceOutcome::Unused(tokens) => self.refuse_grant(&tokens),
+            DeviceOutcome::Granted(key, pending, verification) => {
+                let logins = &mut self.logins;
+                let outcome = self.callbacks.begin_detached(
+                    ctx,
+                    provider,
+                    logins,
+                    key,
+                    pending,
+                    verification,
+                );
+                self.callback_advanced(outcome);
+            }
+        }
+    }
+
+    /// Revokes tokens of a failed login. Not beside a session: many providers would revoke its tokens, which are of the
+    /// same grant, as well.
+    fn refuse_grant(&mut self, tokens: &TokenSet) {
+        if self.ctx.session.is_none() {
+            self.revoke_unused(tokens);
+        }
+    }
+
+    fn revoke(&mut self, refresh_token: &Secret) -> Option<OpId> {
+        self.revocations
+            .revoke(&mut self.ctx, &self.provider, refresh_token)
+    }
+
+    fn revoke_unused(&mut self, tokens: &TokenSet) {
+        self.revocations
+            .revoke_unused(&mut self.ctx, &self.provider, tokens);
+    }
+
+    fn revocation_answered(&mut self, op: OpId, outcome: &Outcome) {
+        if let Some(is_revoked) = self.revocations.answered(&mut self.ctx, op, outcome) {
+            self.logouts
+                .revocation_answered(&mut self.ctx, op, is_revoked);
+        }
+    }
+
+    /// Sends a token request again if its proof needs another nonce or time. Returns true if it was sent.
+    #[cfg(feature = "extended")]
+    fn is_proven_again(&mut self, op: OpId, purpose: Purpose, outcome: &Outcome) -> bool {
+        let Some(sent) = self.dpop.answered(&self.ctx, op, outcome) else {
+            return false;
+        };
+        let is_wanted = match purpose {
+            Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
+            Purpose::Refresh => self.refresh_sent_again(op),
+            _ => true,
+        };
+        if is_wanted {
+            self.dpop.repeat(&mut self.ctx, purpose, sent);
+        }
+        is_wanted
+    }
+
+    /// Tells the host which keys are still needed.
+    #[cfg(feature = "extended")]
+    fn discard_keys(&mut self) {
+        if !self.ctx.config.dpop {
             return;
         }
-        let text = self.session_message(&mut message("session"));
-        self.broadcast(&text);
+        let session = self.ctx.session.as_deref();
+        let sessions = session.into_iter().chain(self.sessions_being_read());
+        let keys = sessions.filter_map(Session::key);
+        let keys = keys.chain(self.logins.keys()).chain(self.callbacks.keys());
+        let names = keys.map(|key| key.thumbprint().to_owned()).collect();
+        self.dpop.keep_keys(&mut self.ctx, names);
     }
 
-    /// Ends a message with what a page may know of the session.
-    fn session_message(&self, message: &mut Writer) -> String {
-        let view = self
-            .session
-            .as_ref()
-            .map(|s| s.view(&self.config, self.is_kept(), self.is_suspected()));
-        let reason = self.end_reason.map(EndReason::as_str);
-        self.tell_elsewhere(message);
-        message
-            .json("session", view.as_deref().unwrap_or("null"))
-            .optional_text("reason", reason)
-            .finish()
+    /// Ends the session because its key is gone: its tokens are useless, and it cannot be refreshed (RFC 9449 5).
+    #[cfg(feature = "extended")]
+    fn end_without_key(&mut self) {
+        self.end_session(EndReason::StorageLost);
+    }
+
+    // Other vaults.
+
+    fn hinted(&mut self, hint: Hint) {
+        match hint.news {
+            News::SignedOut => self.signed_out_elsewhere(false),
+            News::SignedOutInStore => self.signed_out_elsewhere(true),
+            News::NotStored => self.not_stored_elsewhere(hint.loaded),
+            News::SignedIn => self.hints.signed_in_elsewhere(&mut self.ctx, &hint),
+        }
+    }
+
+    fn signed_out_elsewhere(&mut self, is_stored: bool) {
+        self.signed_out_while_loading((!is_stored).then_some(self.ctx.now.wall));
+        let has_stored = is_stored && self.is_in_store();
+        match self.hints.signed_out_elsewhere(&self.ctx, has_stored) {
+            SignOut::Look => return self.changed_elsewhere(),
+            SignOut::LookAt(at) => return self.look_at(at),
+            SignOut::End => {}
+        }
+        self.callbacks.cancel();
+        let was_elsewhere = self.ctx.elsewhere.replace(false);
+        if self.ctx.session.is_some() {
+            self.end_session(EndReason::LoggedOut);
+        } else if was_elsewhere != Some(false) {
+            // A vault that started after the sign-in does not know of it, but its pages may.
+            self.ctx.broadcast_session();
+        }
+    }
+
+    /// Ends a session that began before `at`: no store has its end.
+    fn not_stored_elsewhere(&mut self, at: UnixMillis) {
+        if !self.ctx.keeps() {
+            return;
+        }
+        self.signed_out_while_loading(Some(at));
+        let session = self.ctx.session.as_ref();
+        let session = session.map(|session| *session.beginning());
+        if let Some(began) = session.filter(|began| began.wall <= at) {
+            self.end_session(EndReason::LoggedOut);
+            self.end_none_after(&began);
+        }
+    }
+
+    fn make_room(&mut self) {
+        let may_stop = self.is_store_up_to_date();
+        if self.hints.make_room(&mut self.ctx, may_stop) {
+            self.ctx.session = None;
+            self.end_refresh();
+            self.ctx.outputs.push(Output::Stop);
+        }
+    }
+
+    // The session.
+
+    fn enforce_limits(&mut self) {
+        let session = self.ctx.session.as_deref();
+        if let Some(reason) =
+            session.and_then(|s| s.limit_reached(&self.ctx.config.limits, &self.ctx.now))
+            && !self.doubts(reason)
+        {
+            self.end_session(reason);
+        }
+    }
+
+    /// The user does something in a page. A token that is about to expire is renewed before it is needed.
+    fn user_is_active(&mut self) {
+        let is_stale = |session: &Session| session.is_stale(&self.ctx.now);
+        let is_stale = self.ctx.session.as_deref().is_some_and(is_stale);
+        if self.touch() && is_stale {
+            self.start_refresh();
+        }
+    }
+
+    /// The user did something. Gives whether it counts: when it is in doubt whether the session is alive, it
+    /// may be too late for that.
+    fn touch(&mut self) -> bool {
+        let counts = self.note_activity();
+        if let Some(session) = self.ctx.session.as_mut().filter(|_| counts) {
+            session.touch(&self.ctx.now);
+        }
+        counts
+    }
+
+    /// Ends the session. Gives the operation that revokes its refresh token, if one does.
+    fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
+        let (session, successor) = self.close_session(reason)?;
+        let token = successor.as_ref().or(session.refresh_token());
+        let token = token.filter(|_| reason.calls_for_revocation());
+        if self.ctx.keeps() && matches!(reason, EndReason::Idle | EndReason::Absolute) {
+            self.note_end(&session, reason, token.cloned());
+            return None;
+        }
+        let revocation = token.and_then(|token| self.revoke(token));
+        self.note_end(&session, reason, None);
+        revocation
+    }
+
+    /// Takes the session away from everyone. Gives it, and the successor of its refresh token if there
+    /// is one that it has not adopted.
+    fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
+        let session = self.ctx.session.take()?;
+        self.ctx.end_reason = Some(reason);
+        let successor = self.end_refresh();
+        self.ctx.broadcast_session();
+        self.ctx.trace("session_ended", Some(reason.as_str()));
+        let message = [msg!("the session has ended: "), reason.as_str()];
+        let error = Error::of(Code::SessionEnded, &message);
+        self.give_up_calls(Waiters::SessionEnded, &error);
+        #[cfg(feature = "extended")]
+        self.close_sockets(Some(reason));
+        Some((session, successor))
+    }
+
+    fn logout(&mut self, request: LogoutRequest) {
+        let is_stored = self.is_in_store();
+        self.hints.announce_sign_out(&mut self.ctx, is_stored);
+        self.callbacks.cancel();
+        // The session ends even if the address to go to is refused.
+        let revocation = self.end_session(EndReason::LoggedOut);
+        let awaits_store = self.has_end_to_keep();
+        self.logouts.begin(
+            &mut self.ctx,
+            &self.provider,
+            request,
+            revocation,
+            awaits_store,
+        );
+    }
+
+    /// A new session takes the place of the one before, if any. That one's refresh token is revoked
+    /// only if it is another user's: for the same user, many providers would revoke the new one, of
+    /// the same grant, along with it.
+    fn adopt_session(&mut self, mut session: Box<Session>) {
+        session.touch(&self.ctx.now);
+        self.hints.announce_sign_in(&mut self.ctx);
+        if let Some(token) = self.replace_session(session) {
+            self.revoke(&token);
+        }
+        self.ctx.broadcast_session();
+        self.ctx.trace_generation("login_completed");
+        self.release_calls();
+        self.save();
     }
 }

@@ -12,7 +12,7 @@ use crate::prelude::*;
 #[cfg(feature = "extended")]
 use crate::vault::api_sockets::Socket;
 #[cfg(feature = "extended")]
-use crate::vault::dpop::Proven;
+use crate::vault::dpop::{Proven, key_lost};
 use crate::vault::list;
 use crate::vault::message::{FetchRequest, message};
 use crate::vault::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
@@ -92,8 +92,8 @@ impl Vault {
                 self.send_or_wait(call);
             }
             Err(error) => {
-                self.post_error(port, id, &error);
-                self.drop_call(call);
+                self.ctx.post_error(port, id, &error);
+                self.ctx.drop_call(call);
             }
         }
     }
@@ -106,12 +106,16 @@ impl Vault {
         request: &FetchRequest,
         body: Body,
     ) -> Result<Box<Call>> {
-        let allowed = self.config.rules.authorize(&request.url, &request.method)?;
-        let rules = &self.config.rules;
+        let allowed = self
+            .ctx
+            .config
+            .rules
+            .authorize(&request.url, &request.method)?;
+        let rules = &self.ctx.config.rules;
         rules.check_headers(&allowed, &request.headers())?;
         self.find_room(port, id)?;
-        if self.session.is_none() {
-            return Err(self.no_session());
+        if self.ctx.session.is_none() {
+            return Err(self.ctx.no_session());
         }
         if !request.background {
             self.touch();
@@ -153,12 +157,12 @@ impl Vault {
             return;
         }
         let which = self.which(call);
-        let Some(session) = &self.session else {
+        let Some(session) = &self.ctx.session else {
             return;
         };
         let (has_token, is_stale) = (
-            session.access_token_of(which, &self.now).is_some(),
-            session.is_stale_of(which, &self.now),
+            session.access_token_of(which, &self.ctx.now).is_some(),
+            session.is_stale_of(which, &self.ctx.now),
         );
         if has_token {
             self.send_call(call);
@@ -168,7 +172,7 @@ impl Vault {
             return;
         }
         match self.await_refresh_of(which) {
-            Ok(()) => self.trace_call("call_waiting", call, None, None),
+            Ok(()) => self.ctx.trace_call("call_waiting", call, None, None),
             Err(error) => self.reject_call(call, &error),
         }
     }
@@ -188,10 +192,10 @@ impl Vault {
 
     fn send_call(&mut self, call: CallId) {
         let which = self.which(call);
-        let Some(session) = &self.session else {
+        let Some(session) = &self.ctx.session else {
             return;
         };
-        if session.access_token_of(which, &self.now).is_none() {
+        if session.access_token_of(which, &self.ctx.now).is_none() {
             // It expired on its way here. What comes in its place releases the call.
             return self.start_refresh_of(which);
         }
@@ -200,23 +204,29 @@ impl Vault {
             return;
         }
         #[cfg(feature = "extended")]
-        let proof = self.prove_call(call);
+        let proof = {
+            let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
+                return;
+            };
+            self.dpop
+                .prove_call(&mut self.ctx, &known.allowed, &mut known.proven)
+        };
         #[cfg(feature = "extended")]
-        let Some(session) = &self.session else {
+        let Some(session) = &self.ctx.session else {
             return;
         };
         let generation = session.issued(which);
         let Some(token) = session.latest_access_token_of(which) else {
             return;
         };
-        let scheme = match self.config.scheme() {
+        let scheme = match self.ctx.config.scheme() {
             Scheme::Bearer => "Bearer ",
             #[cfg(feature = "extended")]
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
-        let searched = session.tokens_to_search(which, &self.now);
-        let is_inspected = self.is_inspected();
+        let searched = session.tokens_to_search(which, &self.ctx.now);
+        let is_inspected = self.ctx.is_inspected();
         let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
             return;
         };
@@ -228,7 +238,7 @@ impl Vault {
         };
         known.stage = Stage::Sent { generation };
         let detail = is_inspected.then(|| known.allowed.description());
-        self.outputs.push(Output::Call {
+        self.ctx.outputs.push(Output::Call {
             call,
             port: known.port,
             id: known.id,
@@ -241,13 +251,13 @@ impl Vault {
                 init: known.init.clone(),
             }),
         });
-        self.trace_call(event, call, None, detail.as_deref());
+        self.ctx.trace_call(event, call, None, detail.as_deref());
     }
 
     /// Takes up the calls that waited: there may be a token now, or it is time to get one.
     pub(super) fn resume_calls(&mut self) {
         for call in self.waiting_calls() {
-            let session = self.session.as_deref();
+            let session = self.ctx.session.as_deref();
             // Those with a 401 in hand need another token than the one that was refused.
             let can_go = |c: &Call| match c.stage {
                 Stage::Held { generation, .. } => {
@@ -281,12 +291,12 @@ impl Vault {
     /// Sends every call that waited for a token.
     pub(super) fn release_calls(&mut self) {
         #[cfg(feature = "extended")]
-        if !self.config.rules.targets().is_empty() {
+        if !self.ctx.config.rules.targets().is_empty() {
             return self.resume_calls();
         }
-        if self.keeps() {
-            let has_token = |s: &crate::session::Session| s.access_token(&self.now).is_some();
-            if self.is_in_doubt() || !self.session.as_deref().is_some_and(has_token) {
+        if self.ctx.keeps() {
+            let has_token = |s: &crate::session::Session| s.access_token(&self.ctx.now).is_some();
+            if self.is_in_doubt() || !self.ctx.session.as_deref().is_some_and(has_token) {
                 return self.resume_calls();
             }
         }
@@ -306,8 +316,8 @@ impl Vault {
             // While the old token is good, nobody needs a new one.
             let which = self.which(call);
             let is_usable =
-                |s: &crate::session::Session| s.access_token_of(which, &self.now).is_some();
-            let is_usable = self.session.as_deref().is_some_and(is_usable);
+                |s: &crate::session::Session| s.access_token_of(which, &self.ctx.now).is_some();
+            let is_usable = self.ctx.session.as_deref().is_some_and(is_usable);
             let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
                 continue;
             };
@@ -344,13 +354,51 @@ impl Vault {
         waiting
     }
 
+    /// Sends a call again if its API asks for another nonce. Returns true if the call was sent.
+    #[cfg(feature = "extended")]
+    fn is_call_proven_again(&mut self, call: CallId, head: &ResponseHead) -> bool {
+        if !self.ctx.config.dpop {
+            return false;
+        }
+        let has_session = self.ctx.session.is_some();
+        let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
+        let Some(known) = list::find(&mut self.calls, is_it) else {
+            return false;
+        };
+        let can_repeat = known.body == Body::Replayable && !known.is_orphan && has_session;
+        let url = known.allowed.url();
+        let proven = &mut known.proven;
+        if !self.dpop.call_answered(url, proven, head, can_repeat) {
+            return false;
+        }
+        known.stage = Stage::Waiting;
+        self.ctx.trace_call(
+            "call_answered",
+            call,
+            Some(head.status),
+            Some("use_dpop_nonce"),
+        );
+        self.send_or_wait(call);
+        true
+    }
+
+    /// Rejects a call that could not be sent because the key for its proof is gone.
+    #[cfg(feature = "extended")]
+    pub(super) fn call_unsigned(&mut self, call: CallId) {
+        let is_orphan = self.calls.iter().any(|c| c.call == call && c.is_orphan);
+        self.reject_call(call, &key_lost(Code::SessionEnded));
+        if !is_orphan {
+            self.end_without_key();
+        }
+    }
+
     pub(super) fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
         #[cfg(feature = "extended")]
         if self.is_call_proven_again(call, head) {
             return;
         }
         let Some(known) = self.calls.iter().find(|c| c.call == call) else {
-            return self.drop_call(call);
+            return self.ctx.drop_call(call);
         };
         let Stage::Sent { generation } = known.stage else {
             return;
@@ -358,7 +406,8 @@ impl Vault {
         let is_worth_a_refresh = self.is_worth_a_refresh(known, generation, head);
         let was_retried = known.was_retried && !known.is_orphan;
         let text = head_text(known.id, head);
-        self.trace_call("call_answered", call, Some(head.status), None);
+        self.ctx
+            .trace_call("call_answered", call, Some(head.status), None);
         if head.status == 0 {
             let message = msg!("the API answered with a redirect");
             self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
@@ -380,7 +429,7 @@ impl Vault {
     /// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
     /// something that no refresh brings.
     fn is_worth_a_refresh(&self, call: &Call, generation: u64, head: &ResponseHead) -> bool {
-        let Some(session) = self.session.as_deref().filter(|_| head.status == 401) else {
+        let Some(session) = self.ctx.session.as_deref().filter(|_| head.status == 401) else {
             return false;
         };
         let challenge = head.www_authenticate.as_deref().unwrap_or_default();
@@ -403,10 +452,10 @@ impl Vault {
     fn hold(&mut self, call: CallId, generation: u64, head: String) {
         let which = self.which(call);
         let is_renewed = |s: &crate::session::Session| {
-            s.issued(which) > generation && s.access_token_of(which, &self.now).is_some()
+            s.issued(which) > generation && s.access_token_of(which, &self.ctx.now).is_some()
         };
-        let is_renewed = self.session.as_deref().is_some_and(is_renewed);
-        if !is_renewed && !self.renewal.admits_401(&self.now) {
+        let is_renewed = self.ctx.session.as_deref().is_some_and(is_renewed);
+        if !is_renewed && !self.renewal.admits_401(&self.ctx.now) {
             return self.deliver(call, head);
         }
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
@@ -426,7 +475,7 @@ impl Vault {
     pub(super) fn deliver(&mut self, call: CallId, text: String) {
         if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
             known.stage = Stage::Delivered;
-            self.outputs.push(Output::Deliver { call, text });
+            self.ctx.outputs.push(Output::Deliver { call, text });
         }
     }
 
@@ -436,27 +485,28 @@ impl Vault {
         };
         if !matches!(known.stage, Stage::Delivered) {
             let text = message("network_error").number("id", known.id).finish();
-            self.post(known.port, text);
-            self.trace_call("call_answered", call, None, Some("no answer"));
+            self.ctx.post(known.port, text);
+            self.ctx
+                .trace_call("call_answered", call, None, Some("no answer"));
         }
-        self.drop_call(call);
+        self.ctx.drop_call(call);
     }
 
     /// What of the answer the page has not got, it does not get.
     pub(super) fn call_reflected(&mut self, call: CallId) {
         let message = msg!("the API's answer has the access token in it");
         self.reject_call(call, &Error::new(Code::TokenReflected, message));
-        self.drop_call(call);
+        self.ctx.drop_call(call);
     }
 
     pub(super) fn call_closed(&mut self, call: CallId) {
         self.forget_call(call);
-        self.drop_call(call);
+        self.ctx.drop_call(call);
     }
 
     pub(super) fn abort(&mut self, port: PortId, id: u64) {
         if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
-            self.drop_call(known.call);
+            self.ctx.drop_call(known.call);
         }
     }
 
@@ -466,33 +516,19 @@ impl Vault {
 
     pub(super) fn forget_calls_of(&mut self, port: PortId) {
         while let Some(known) = list::take(&mut self.calls, |c| c.port == port) {
-            self.drop_call(known.call);
+            self.ctx.drop_call(known.call);
         }
     }
 
     pub(super) fn reject_call(&mut self, call: CallId, error: &Error) {
         if let Some(known) = self.forget_call(call) {
-            self.post_error(known.port, known.id, error);
-            self.drop_call(call);
+            self.ctx.post_error(known.port, known.id, error);
+            self.ctx.drop_call(call);
         }
     }
 
     pub(super) fn forget_call(&mut self, call: CallId) -> Option<Box<Call>> {
         list::take(&mut self.calls, |c| c.call == call)
-    }
-
-    /// The host may forget the call and what came with it.
-    pub(super) fn drop_call(&mut self, call: CallId) {
-        self.outputs.push(Output::Drop { call });
-    }
-
-    /// The error for a call that finds no session.
-    pub(super) fn no_session(&self) -> Error {
-        let why = match self.end_reason {
-            None => [msg!("there is no session"), ""],
-            Some(reason) => [msg!("the session has ended: "), reason.as_str()],
-        };
-        Error::of(Code::LoginRequired, &why)
     }
 }
 

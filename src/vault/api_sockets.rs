@@ -71,7 +71,7 @@ impl Vault {
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
-        let (allowed, place) = self.config.rules.authorize_socket(&request.url)?;
+        let (allowed, place) = self.ctx.config.rules.authorize_socket(&request.url)?;
         websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
         self.find_room(port, id)?;
@@ -81,8 +81,8 @@ impl Vault {
             let message = msg!("32 sockets of this page, or 128 of all, are open already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
-        if self.session.is_none() {
-            return Err(self.no_session());
+        if self.ctx.session.is_none() {
+            return Err(self.ctx.no_session());
         }
         Ok(Box::new(Call {
             call,
@@ -105,10 +105,10 @@ impl Vault {
 
     /// Opens a socket, if this is one.
     pub(super) fn open_socket(&mut self, call: CallId) -> bool {
-        let is_inspected = self.is_inspected();
+        let is_inspected = self.ctx.is_inspected();
         let (Some(known), Some(session)) = (
             list::find(&mut self.calls, |c| c.call == call),
-            &self.session,
+            &self.ctx.session,
         ) else {
             return false;
         };
@@ -123,7 +123,7 @@ impl Vault {
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
-                    self.outputs.push(Output::ProbeSocket { call, url });
+                    self.ctx.outputs.push(Output::ProbeSocket { call, url });
                 }
                 return true;
             }
@@ -142,8 +142,11 @@ impl Vault {
                     generation: session.issued(which),
                 };
                 let handshake = Box::new(handshake);
-                self.outputs.push(Output::OpenSocket { call, handshake });
-                self.trace_call("call_sent", call, None, detail.as_deref());
+                self.ctx
+                    .outputs
+                    .push(Output::OpenSocket { call, handshake });
+                self.ctx
+                    .trace_call("call_sent", call, None, detail.as_deref());
             }
             Err(error) => self.reject_call(call, &error),
         }
@@ -152,7 +155,7 @@ impl Vault {
 
     pub(super) fn socket_probed(&mut self, call: CallId, is_blocked: bool) {
         let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
-            return self.drop_call(call);
+            return self.ctx.drop_call(call);
         };
         let address = without_query(known.allowed.url()).to_owned();
         if is_blocked {
@@ -175,9 +178,9 @@ impl Vault {
 
     pub(super) fn socket_opened(&mut self, call: CallId, protocol: &str) {
         let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
-        let (Some(known), Some(session)) = (list::find(&mut self.calls, is_it), &self.session)
+        let (Some(known), Some(session)) = (list::find(&mut self.calls, is_it), &self.ctx.session)
         else {
-            return self.drop_call(call);
+            return self.ctx.drop_call(call);
         };
         let Some(socket) = &known.socket else {
             return;
@@ -191,15 +194,17 @@ impl Vault {
         if let Some(token) = session.latest_access_token_of(which)
             && let Some(text) = socket.place.first_message(token)
         {
-            if session.access_token_of(which, &self.now).is_none() {
+            if session.access_token_of(which, &self.ctx.now).is_none() {
                 // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
                 self.forget_call(call);
                 return self.close_socket(call, "token_expired");
             }
             let token = token.clone();
-            self.outputs.push(Output::SendFirst { call, text, token });
+            self.ctx
+                .outputs
+                .push(Output::SendFirst { call, text, token });
         }
-        self.trace_call("call_answered", call, Some(101), None);
+        self.ctx.trace_call("call_answered", call, Some(101), None);
         self.deliver(call, text);
     }
 
@@ -213,12 +218,12 @@ impl Vault {
     }
 
     fn close_socket(&mut self, call: CallId, reason: &str) {
-        self.outputs.push(Output::CloseSocket {
+        self.ctx.outputs.push(Output::CloseSocket {
             call,
             code: UNAUTHORIZED,
             reason: reason.to_owned(),
         });
-        self.drop_call(call);
+        self.ctx.drop_call(call);
     }
 }
 

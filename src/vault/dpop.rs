@@ -9,20 +9,19 @@
 use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::url::Url;
+use crate::egress::policy::Allowed;
 use crate::oauth::dpop::{JTI, Nonces, ProofParams, PublicKey, UnsignedProof};
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse};
 use crate::oauth::www_authenticate;
 use crate::prelude::*;
-use crate::session::{EndReason, Session};
-use crate::vault::api_calls::{Call, Stage};
-use crate::vault::list;
-use crate::vault::{Body, CallId, OpId, Output, Purpose, ResponseHead, Vault};
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{OpId, Output, ResponseHead};
 
 /// By how many milliseconds the provider's time must turn out to be another one for a proof to be worth a second
 /// attempt that was refused.
 const CLOCK_STEP: u64 = 1000;
 
-/// What the vault knows of proofs.
+/// Nonces, keys, and token requests with a proof.
 #[derive(Default)]
 pub(super) struct Dpop {
     provider_nonces: Nonces,
@@ -34,19 +33,19 @@ pub(super) struct Dpop {
 }
 
 /// A token request that has a proof.
-struct TokenRequest {
+pub(super) struct TokenRequest {
     op: OpId,
     request: HttpRequest,
     /// Where to, as its server reads it: metadata may write it in another way.
     htu: String,
     key: PublicKey,
     nonce: Option<String>,
-    /// [`Vault::clock_offset`] when the proof was made.
+    /// [`Context::clock_offset`] when the proof was made.
     clock_offset: i64,
     was_repeated: bool,
 }
 
-/// What a call remembers of its proof.
+/// The proof of a call.
 #[derive(Default)]
 pub(super) struct Proven {
     /// The nonce in it.
@@ -55,43 +54,41 @@ pub(super) struct Proven {
     was_repeated: bool,
 }
 
-impl Vault {
-    fn jti(&mut self) -> [u8; JTI] {
-        let mut jti = [0; JTI];
-        self.entropy.fill(&mut jti);
-        jti
-    }
-
+impl Dpop {
     /// Sends a token request, with a proof if tokens are to be bound to `key`.
     pub(super) fn send_proven(
         &mut self,
+        ctx: &mut Context,
         purpose: Purpose,
         request: HttpRequest,
         key: Option<PublicKey>,
     ) -> OpId {
-        let op = self.begin_limited(purpose);
+        let op = ctx.begin_limited(purpose);
         match key {
-            Some(key) => self.send_with_proof(TokenRequest {
-                op,
-                htu: match Url::parse(&request.url) {
-                    Some(url) => url.href().to_owned(),
-                    None => request.url.clone(),
+            Some(key) => self.send_with_proof(
+                ctx,
+                TokenRequest {
+                    op,
+                    htu: match Url::parse(&request.url) {
+                        Some(url) => url.href().to_owned(),
+                        None => request.url.clone(),
+                    },
+                    request,
+                    key,
+                    nonce: None,
+                    clock_offset: 0,
+                    was_repeated: false,
                 },
-                request,
-                key,
-                nonce: None,
-                clock_offset: 0,
-                was_repeated: false,
-            }),
-            None => self.outputs.push(Output::Send { op, request }),
+            ),
+            None => ctx.outputs.push(Output::Send { op, request }),
         }
         op
     }
 
-    fn send_with_proof(&mut self, mut sent: TokenRequest) {
+    fn send_with_proof(&mut self, ctx: &mut Context, mut sent: TokenRequest) {
         let url = &*sent.htu;
-        sent.nonce = self.dpop.provider_nonces.get(url).map(ToOwned::to_owned);
-        sent.clock_offset = self.clock_offset;
+        sent.nonce = self.provider_nonces.get(url).map(ToOwned::to_owned);
+        sent.clock_offset = ctx.clock_offset;
         let proof = UnsignedProof::new(
             &sent.key,
             &ProofParams {
@@ -99,101 +96,92 @@ impl Vault {
                 url,
                 access_token: None,
                 nonce: sent.nonce.as_deref(),
-                issued_at: self.provider_seconds(),
-                jti: self.jti(),
+                issued_at: ctx.provider_seconds(),
+                jti: jti(ctx),
             },
         );
         let mut request = sent.request.clone();
         request.proof = Some(proof);
         let op = sent.op;
-        self.dpop.sent.push(sent);
-        self.outputs.push(Output::Send { op, request });
+        self.sent.push(sent);
+        ctx.outputs.push(Output::Send { op, request });
     }
 
-    /// A token request was answered. Whether it is sent once more, under the same number: with the nonce that the
-    /// provider asks for (RFC 9449 8), or by its time, which was not known before.
-    pub(super) fn is_proven_again(
+    /// Handles the response to a token request. Returns the request if it may succeed with the nonce that the
+    /// provider asks for (RFC 9449 8), or with the provider's time, which was unknown before.
+    pub(super) fn answered(
         &mut self,
+        ctx: &Context,
         op: OpId,
-        purpose: Purpose,
         outcome: &Outcome,
-    ) -> bool {
-        let Some(i) = self.dpop.sent.iter().position(|sent| sent.op == op) else {
-            return false;
-        };
-        let mut sent = self.dpop.sent.swap_remove(i);
+    ) -> Option<TokenRequest> {
+        let i = self.sent.iter().position(|sent| sent.op == op)?;
+        let sent = self.sent.swap_remove(i);
         let Outcome::Reply(reply) = outcome else {
-            return false;
+            return None;
         };
         let url = &*sent.htu;
-        self.dpop
-            .provider_nonces
+        self.provider_nonces
             .record(url, reply.dpop_nonce.as_deref());
         let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
-            return false;
+            return None;
         };
         let may_help = match code.as_str() {
             "use_dpop_nonce" => {
-                let nonce = self.dpop.provider_nonces.get(url);
+                let nonce = self.provider_nonces.get(url);
                 nonce.is_some() && nonce != sent.nonce.as_deref()
             }
-            "invalid_dpop_proof" => sent.clock_offset.abs_diff(self.clock_offset) >= CLOCK_STEP,
+            "invalid_dpop_proof" => sent.clock_offset.abs_diff(ctx.clock_offset) >= CLOCK_STEP,
             _ => false,
         };
-        if !may_help || sent.was_repeated {
-            return false;
-        }
-        let is_wanted = match purpose {
-            Purpose::Exchange => self.exchange_sent_again(op),
-            Purpose::Refresh => self.refresh_sent_again(op),
-            _ => true,
-        };
-        if !is_wanted {
-            return false;
-        }
-        sent.was_repeated = true;
-        self.resume_operation(op, purpose);
-        self.send_with_proof(sent);
-        true
+        (may_help && !sent.was_repeated).then_some(sent)
     }
 
-    /// The proof for a call that is about to be sent with the session's access token.
-    pub(super) fn prove_call(&mut self, call: CallId) -> Option<UnsignedProof> {
-        let jti = self.config.dpop.then(|| self.jti())?;
-        let issued_at = self.provider_seconds();
-        let session = self.session.as_deref()?;
-        let known = list::find(&mut self.calls, |c| c.call == call)?;
-        let url = known.allowed.url();
-        let nonce = self.dpop.api_nonces.get(url);
+    /// Sends a token request again, as the same operation.
+    pub(super) fn repeat(&mut self, ctx: &mut Context, purpose: Purpose, mut sent: TokenRequest) {
+        sent.was_repeated = true;
+        ctx.resume_operation(sent.op, purpose);
+        self.send_with_proof(ctx, sent);
+    }
+
+    /// Makes the proof for a call that is about to be sent with the session's access token.
+    pub(super) fn prove_call(
+        &self,
+        ctx: &mut Context,
+        allowed: &Allowed,
+        proven: &mut Proven,
+    ) -> Option<UnsignedProof> {
+        let jti = ctx.config.dpop.then(|| jti(ctx))?;
+        let session = ctx.session.as_deref()?;
+        let url = allowed.url();
+        let nonce = self.api_nonces.get(url);
         let proof = UnsignedProof::new(
             session.key()?,
             &ProofParams {
-                method: known.allowed.method(),
+                method: allowed.method(),
                 url,
-                access_token: session.latest_access_token_of(known.allowed.token_selector()),
+                access_token: session.latest_access_token_of(allowed.token_selector()),
                 nonce,
-                issued_at,
+                issued_at: ctx.provider_seconds(),
                 jti,
             },
         );
-        known.proven.nonce = nonce.map(ToOwned::to_owned);
+        proven.nonce = nonce.map(ToOwned::to_owned);
         Some(proof)
     }
 
-    /// A call was answered. Whether it is sent once more, with the nonce that the API asks for (RFC 9449 9).
-    pub(super) fn is_call_proven_again(&mut self, call: CallId, head: &ResponseHead) -> bool {
-        if !self.config.dpop {
-            return false;
-        }
-        let has_session = self.session.is_some();
-        let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
-        let Some(known) = list::find(&mut self.calls, is_it) else {
-            return false;
-        };
-        let url = known.allowed.url();
-        self.dpop.api_nonces.record(url, head.dpop_nonce.as_deref());
-        let nonce = self.dpop.api_nonces.get(url);
-        // Of an API that does not expose what it asks for, another nonce says it.
+    /// Handles the response to a call. Returns true if the call may succeed with the nonce that the API asks for (RFC
+    /// 9449 9). `can_repeat` is true if it can be sent again.
+    pub(super) fn call_answered(
+        &mut self,
+        url: &str,
+        proven: &mut Proven,
+        head: &ResponseHead,
+        can_repeat: bool,
+    ) -> bool {
+        self.api_nonces.record(url, head.dpop_nonce.as_deref());
+        let nonce = self.api_nonces.get(url);
+        // An API that does not expose its challenge asks with another nonce.
         let asks = match &head.www_authenticate {
             Some(challenge) => www_authenticate::has_error(challenge, "use_dpop_nonce"),
             None => head.dpop_nonce.is_some(),
@@ -201,64 +189,24 @@ impl Vault {
         let may_help = head.status == 401
             && asks
             && nonce.is_some()
-            && nonce != known.proven.nonce.as_deref()
-            && known.body == Body::Replayable;
-        if !may_help || known.proven.was_repeated || known.is_orphan || !has_session {
-            return false;
-        }
-        known.proven.was_repeated = true;
-        known.stage = Stage::Waiting;
-        self.trace_call(
-            "call_answered",
-            call,
-            Some(head.status),
-            Some("use_dpop_nonce"),
-        );
-        self.send_or_wait(call);
-        true
+            && nonce != proven.nonce.as_deref()
+            && can_repeat;
+        may_help && !core::mem::replace(&mut proven.was_repeated, true)
     }
 
-    /// A call could not be sent, since the key for its proof is gone.
-    pub(super) fn call_unsigned(&mut self, call: CallId) {
-        let is_orphan = self.calls.iter().any(|c| c.call == call && c.is_orphan);
-        self.reject_call(call, &key_lost(Code::SessionEnded));
-        if !is_orphan {
-            self.end_without_key();
+    /// Tells the host which keys are still needed, if that has changed.
+    pub(super) fn keep_keys(&mut self, ctx: &mut Context, names: Vec<String>) {
+        if names != self.kept {
+            self.kept.clone_from(&names);
+            ctx.outputs.push(Output::KeepKeys { names });
         }
     }
+}
 
-    /// The session's key is gone: nobody will accept its tokens, and it cannot be renewed (RFC 9449 5).
-    pub(super) fn end_without_key(&mut self) {
-        self.end_session(EndReason::StorageLost);
-    }
-
-    /// Tells the host which keys are still of use, where that has changed.
-    pub(super) fn discard_keys(&mut self) {
-        if !self.config.dpop {
-            return;
-        }
-        let mut kept = Vec::new();
-        {
-            let mut keep = |key: Option<&PublicKey>| {
-                let name = key.map(PublicKey::thumbprint);
-                kept.extend(name.map(ToOwned::to_owned));
-            };
-            keep(self.session.as_deref().and_then(Session::key));
-            for session in self.sessions_being_read() {
-                keep(session.key());
-            }
-            for key in self.logins.keys() {
-                keep(Some(key));
-            }
-            for callback in &self.callbacks {
-                keep(callback.key());
-            }
-        }
-        if kept != self.dpop.kept {
-            self.dpop.kept.clone_from(&kept);
-            self.outputs.push(Output::KeepKeys { names: kept });
-        }
-    }
+fn jti(ctx: &mut Context) -> [u8; JTI] {
+    let mut jti = [0; JTI];
+    ctx.entropy.fill(&mut jti);
+    jti
 }
 
 pub(super) fn key_lost(code: Code) -> Error {

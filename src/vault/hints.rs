@@ -17,12 +17,11 @@
 //! to one in each [`PAUSE`].
 
 use crate::base::clock::{Millis, UnixMillis};
-use crate::codec::json::Writer;
 use crate::config::Config;
 use crate::prelude::*;
-use crate::session::EndReason;
+use crate::vault::context::Context;
+use crate::vault::io::Output;
 use crate::vault::message::message;
-use crate::vault::{Output, Vault};
 
 /// Shortest time between two hints that are acted on.
 const PAUSE: Millis = Millis::from_secs(1);
@@ -106,8 +105,6 @@ pub(super) struct Hints {
     /// The time at which the newest of this vault's pages was loaded. Of two builds, the one with the newer page is the
     /// newer.
     loaded: UnixMillis,
-    /// True if somebody is signed in in another vault and not here; `None` if nothing is known.
-    elsewhere: Option<bool>,
     next_sign_in: Millis,
     next_look: Millis,
     /// Somebody has signed in in a vault of a newer build.
@@ -126,150 +123,118 @@ impl Hints {
     }
 }
 
-impl Vault {
-    /// Tells the other vaults that a page signs out here. Call this while the session is still there.
-    pub(super) fn announce_sign_out(&mut self) {
-        let is_stored = self.is_in_store();
-        self.hints.awaits_store = is_stored.then_some(self.now.wall);
-        self.announce(if is_stored {
-            News::SignedOutInStore
-        } else {
-            News::SignedOut
-        });
+/// The reaction to a sign-out in another vault.
+pub(super) enum SignOut {
+    /// The store decides: somebody may have signed in since.
+    Look,
+    /// The store decides, but it was looked at a moment ago. The next look is at this time.
+    LookAt(Millis),
+    /// The session ends.
+    End,
+}
+
+impl Hints {
+    /// Tells the other vaults that a page signs out here. `is_stored` is true if the store will have the sign-out.
+    pub(super) fn announce_sign_out(&mut self, ctx: &mut Context, is_stored: bool) {
+        self.awaits_store = is_stored.then_some(ctx.now.wall);
+        self.announce(
+            ctx,
+            if is_stored {
+                News::SignedOutInStore
+            } else {
+                News::SignedOut
+            },
+        );
     }
 
-    /// The store has what a sign-out here has changed.
+    /// Notes that the store has what a sign-out here has changed.
     pub(super) const fn sign_out_stored(&mut self) {
-        self.hints.awaits_store = None;
+        self.awaits_store = None;
     }
 
-    /// The store may never have the sign-out that was announced: other vaults must not rely on it.
-    pub(super) fn sign_out_not_stored(&mut self) {
-        if let Some(at) = self.hints.awaits_store.take() {
+    /// Tells the other vaults that the store may never have the sign-out that was announced.
+    pub(super) fn sign_out_not_stored(&mut self, ctx: &mut Context) {
+        if let Some(at) = self.awaits_store.take() {
             // A hint has whole seconds.
-            self.announce_at(News::NotStored, at.saturating_add(999));
+            announce_at(ctx, News::NotStored, at.saturating_add(999));
         }
     }
 
     /// Tells the other vaults that somebody has signed in here.
-    pub(super) fn announce_sign_in(&mut self) {
-        self.hints.elsewhere = self.hints.elsewhere.map(|_| false);
-        self.announce(News::SignedIn);
+    pub(super) fn announce_sign_in(&mut self, ctx: &mut Context) {
+        ctx.elsewhere = ctx.elsewhere.map(|_| false);
+        self.announce(ctx, News::SignedIn);
     }
 
-    fn announce(&mut self, news: News) {
-        self.announce_at(news, self.hints.loaded);
+    fn announce(&self, ctx: &mut Context, news: News) {
+        announce_at(ctx, news, self.loaded);
     }
 
-    fn announce_at(&mut self, news: News, loaded: UnixMillis) {
-        self.outputs.push(Output::Hint(Hint {
-            news,
-            build: self.config.build,
-            loaded,
-        }));
-    }
-
-    /// Another vault, or a script, has posted this.
-    pub(super) fn hinted(&mut self, hint: Hint) {
-        match hint.news {
-            News::SignedOut => self.signed_out_elsewhere(false),
-            News::SignedOutInStore => self.signed_out_elsewhere(true),
-            News::NotStored => self.not_stored_elsewhere(hint.loaded),
-            News::SignedIn => {
-                let is_newer = hint.loaded / 1000 > self.hints.loaded / 1000;
-                self.signed_in_elsewhere(is_newer && hint.build != self.config.build);
-            }
+    /// Decides how to react to a sign-out in another vault. `has_stored` is true if the store works and has both
+    /// the session of this vault and the sign-out.
+    pub(super) fn signed_out_elsewhere(&mut self, ctx: &Context, has_stored: bool) -> SignOut {
+        if !has_stored {
+            return SignOut::End;
         }
+        let now = ctx.now.monotonic;
+        if now < self.next_look {
+            return SignOut::LookAt(self.next_look);
+        }
+        self.next_look = now + PAUSE;
+        SignOut::Look
     }
 
-    fn signed_out_elsewhere(&mut self, is_stored: bool) {
-        self.signed_out_while_loading((!is_stored).then_some(self.now.wall));
-        if is_stored && self.is_in_store() {
-            // The store decides: somebody may have signed in since.
-            let now = self.now.monotonic;
-            if now >= self.hints.next_look {
-                self.hints.next_look = now + PAUSE;
-                self.changed_elsewhere();
-            } else {
-                self.look_at(self.hints.next_look);
-            }
+    /// Handles a sign-in in another vault.
+    pub(super) fn signed_in_elsewhere(&mut self, ctx: &mut Context, hint: &Hint) {
+        let is_newer = hint.loaded / 1000 > self.loaded / 1000;
+        let now = ctx.now.monotonic;
+        if now < self.next_sign_in {
             return;
         }
-        self.cancel_callbacks();
-        let was_elsewhere = self.hints.elsewhere.replace(false);
-        if self.session.is_some() {
-            self.end_session(EndReason::LoggedOut);
-        } else if was_elsewhere != Some(false) {
-            // A vault that started after the sign-in does not know of it, but its pages may.
-            self.broadcast_session();
-        }
-    }
-
-    /// The end of sessions that began before `at` is in no store.
-    fn not_stored_elsewhere(&mut self, at: UnixMillis) {
-        if !self.keeps() {
-            return;
-        }
-        self.signed_out_while_loading(Some(at));
-        let session = self.session.as_ref().map(|session| *session.beginning());
-        if let Some(began) = session.filter(|began| began.wall <= at) {
-            self.end_session(EndReason::LoggedOut);
-            self.end_none_after(&began);
-        }
-    }
-
-    fn signed_in_elsewhere(&mut self, is_newer_build: bool) {
-        let now = self.now.monotonic;
-        if now < self.hints.next_sign_in {
-            return;
-        }
-        self.hints.next_sign_in = now + PAUSE;
-        self.hints.is_outdated |= is_newer_build;
+        self.next_sign_in = now + PAUSE;
+        self.is_outdated |= is_newer && hint.build != ctx.config.build;
         // The store brings the session itself.
-        if !self.keeps() && self.hints.elsewhere != Some(true) {
-            self.hints.elsewhere = Some(true);
-            self.broadcast_session();
+        if !ctx.keeps() && ctx.elsewhere != Some(true) {
+            ctx.elsewhere = Some(true);
+            ctx.broadcast_session();
         }
     }
 
-    /// Notes the time at which a page that has connected was loaded. A page that names a time in the future could make
-    /// this vault the newest for good, or its hints too long to be posted as a number.
-    pub(super) fn note_page(&mut self, loaded: UnixMillis) {
-        self.hints.loaded = self.hints.loaded.max(loaded.min(self.now.wall));
+    /// Records the time at which a page that has connected was loaded. A page that names a time in the future could
+    /// make this vault the newest for good, or its hints too long to be posted as a number.
+    pub(super) fn record_page(&mut self, ctx: &Context, loaded: UnixMillis) {
+        self.loaded = self.loaded.max(loaded.min(ctx.now.wall));
     }
 
-    /// Adds to a message about the session what is known of other vaults.
-    pub(super) fn tell_elsewhere(&self, message: &mut Writer) {
-        if let Some(elsewhere) = self.hints.elsewhere {
-            message.flag("elsewhere", elsewhere);
-        }
-    }
-
-    /// The message that asks a page to reconnect, if this vault is about to stop.
+    /// Returns the message that asks a page to reconnect, if this vault is about to stop.
     pub(super) fn farewell(&self) -> Option<String> {
-        self.hints.stop_at.map(|_| message("outdated").finish())
+        self.stop_at.map(|_| message("outdated").finish())
     }
 
-    /// Asks pages to reconnect if somebody has signed in in a newer vault. Stops when all pages have left, or when their
-    /// time is over.
-    pub(super) fn make_room(&mut self) {
-        if !self.hints.is_outdated || self.hints.has_stopped {
-            return;
+    /// Asks pages to reconnect if somebody has signed in in a newer vault. Returns true when the vault has to stop:
+    /// all pages have left, or their time is over. `may_stop` is true if the store loses nothing with this vault.
+    pub(super) fn make_room(&mut self, ctx: &mut Context, may_stop: bool) -> bool {
+        if !self.is_outdated || self.has_stopped {
+            return false;
         }
-        let now = self.now.monotonic;
-        let Some(stop_at) = self.hints.stop_at else {
+        let now = ctx.now.monotonic;
+        let Some(stop_at) = self.stop_at else {
             // A dedicated worker's session in memory would be lost: its page cannot reconnect to another tab's vault.
-            if !self.config.is_dedicated || self.keeps() || self.session.is_none() {
-                self.hints.stop_at = Some(now + STOP_AFTER);
-                self.farewell().iter().for_each(|text| self.broadcast(text));
+            if !ctx.config.is_dedicated || ctx.keeps() || ctx.session.is_none() {
+                self.stop_at = Some(now + STOP_AFTER);
+                self.farewell().iter().for_each(|text| ctx.broadcast(text));
             }
-            return;
+            return false;
         };
-        if (self.ports.is_empty() || stop_at <= now) && self.is_store_up_to_date() {
-            self.hints.has_stopped = true;
-            self.session = None;
-            self.end_refresh();
-            self.outputs.push(Output::Stop);
-        }
+        self.has_stopped = (ctx.ports.is_empty() || stop_at <= now) && may_stop;
+        self.has_stopped
     }
+}
+
+fn announce_at(ctx: &mut Context, news: News, loaded: UnixMillis) {
+    ctx.outputs.push(Output::Hint(Hint {
+        news,
+        build: ctx.config.build,
+        loaded,
+    }));
 }

@@ -1,6 +1,11 @@
 //! Beginning a login: metadata, then the authorization request, then a pending login in the store,
 //! and only then is the page told where to go.
 
+pub(super) mod callback;
+#[cfg(feature = "extended")]
+pub(super) mod device;
+pub(super) mod pushed;
+
 use crate::prelude::*;
 
 use crate::base::clock::Millis;
@@ -10,11 +15,13 @@ use crate::oauth::authorization_request::{
 };
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
-#[cfg(feature = "extended")]
-use crate::vault::device::Device;
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{OpId, Output, PortId};
 use crate::vault::list::{self, List};
+#[cfg(feature = "extended")]
+use crate::vault::login::device::Device;
 use crate::vault::message::message;
-use crate::vault::{OpId, Output, PortId, Purpose, Vault};
+use crate::vault::provider::Provider;
 use zeroize::Zeroize;
 
 /// Most logins that may be under way at once.
@@ -25,11 +32,13 @@ const MAX_LOGINS_OF_A_PAGE: usize = 4;
 /// Logins that pages began.
 #[derive(Default)]
 pub(super) struct Logins {
-    under_way: List<Login>,
+    in_flight: List<Login>,
     /// Pending logins in memory: what there is where the store does not work.
     remembered: Vec<(String, Box<Pending>)>,
     /// Names of logins whose answer came, so that a second answer is told from an unknown one.
     used: Vec<String>,
+    /// True if the provider does not let this client push authorization requests.
+    is_pushing_refused: bool,
 }
 
 pub(super) struct Login {
@@ -38,13 +47,13 @@ pub(super) struct Login {
     pub(super) params: Box<LoginParams>,
     /// When the page is told that nothing came.
     pub(super) deadline: Millis,
-    pub(super) stage: Stage,
+    pub(super) stage: LoginStage,
     /// What the tokens of a login on another device are to be bound to.
     #[cfg(feature = "extended")]
     pub(super) key: Option<PublicKey>,
 }
 
-pub(super) enum Stage {
+pub(super) enum LoginStage {
     NeedsMetadata,
     /// The host makes the key that its tokens are to be bound to.
     #[cfg(feature = "extended")]
@@ -66,21 +75,21 @@ pub(super) enum Stage {
 
 impl Login {
     const fn needs_metadata(&self) -> bool {
-        matches!(self.stage, Stage::NeedsMetadata)
+        matches!(self.stage, LoginStage::NeedsMetadata)
     }
 }
 
 impl Logins {
     pub(super) fn forget_port(&mut self, port: PortId) {
-        list::discard(&mut self.under_way, |login| login.port == port);
+        list::discard(&mut self.in_flight, |login| login.port == port);
     }
 
     pub(super) fn put(&mut self, login: Box<Login>) {
-        self.under_way.push(login);
+        self.in_flight.push(login);
     }
 
     pub(super) fn take(&mut self, is_it: impl Fn(&Login) -> bool) -> Option<Box<Login>> {
-        list::take(&mut self.under_way, is_it)
+        list::take(&mut self.in_flight, is_it)
     }
 
     /// The pending login called `key`, if it is in memory. It is there no longer then.
@@ -104,14 +113,14 @@ impl Logins {
     /// The keys that tokens will be bound to.
     #[cfg(feature = "extended")]
     pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        let under_way = self
-            .under_way
+        let in_flight = self
+            .in_flight
             .iter()
             .filter_map(|login| match &login.stage {
-                Stage::Pushing(_, begun) => begun.pending.key.as_ref(),
+                LoginStage::Pushing(_, begun) => begun.pending.key.as_ref(),
                 _ => login.key.as_ref(),
             });
-        under_way.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
+        in_flight.chain(self.pending().filter_map(|pending| pending.key.as_ref()))
     }
 
     pub(super) fn pending(&self) -> impl Iterator<Item = &Pending> {
@@ -119,10 +128,10 @@ impl Logins {
     }
 
     pub(super) fn for_each_deadline(&self, see: &mut dyn FnMut(Millis)) {
-        for login in &self.under_way {
+        for login in &self.in_flight {
             see(login.deadline);
             #[cfg(feature = "extended")]
-            if let Stage::AtDevice(device) = &login.stage {
+            if let LoginStage::AtDevice(device) = &login.stage {
                 device.due().map(&mut *see);
             }
         }
@@ -134,198 +143,228 @@ impl Logins {
     }
 
     fn are_too_many(&self) -> bool {
-        self.under_way.len() == MAX_LOGINS || self.remembered.len() >= MAX_LOGINS
+        self.in_flight.len() == MAX_LOGINS || self.remembered.len() >= MAX_LOGINS
     }
 }
 
-impl Vault {
-    pub(super) fn login(&mut self, port: PortId, id: u64, params: Box<LoginParams>) {
-        self.expire_logins();
-        let logins = self.logins.under_way.iter();
+impl Logins {
+    /// Begins a login for a page.
+    pub(super) fn begin(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        port: PortId,
+        id: u64,
+        params: Box<LoginParams>,
+    ) {
+        self.expire(ctx);
+        let logins = self.in_flight.iter();
         let of_this_page = logins.filter(|login| login.port == port).count();
-        if self.logins.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
+        if self.are_too_many() || of_this_page == MAX_LOGINS_OF_A_PAGE {
             let why = msg!("4 logins of this page, or 32 of all, are in flight already");
-            return self.decline(port, id, Code::LimitExceeded, why);
+            return ctx.decline(port, id, Code::LimitExceeded, why);
         }
-        self.logins.under_way.push(Box::new(Login {
+        self.in_flight.push(Box::new(Login {
             port,
             id,
             params,
-            deadline: self.now.monotonic + LIFETIME + Millis(1),
-            stage: Stage::NeedsMetadata,
+            deadline: ctx.now.monotonic + LIFETIME + Millis(1),
+            stage: LoginStage::NeedsMetadata,
             #[cfg(feature = "extended")]
             key: None,
         }));
-        if self.need_metadata() {
-            self.resume_logins();
+        if provider.need_metadata(ctx) {
+            self.resume(ctx, provider);
         }
     }
 
     /// Takes up the logins that waited for metadata.
     #[cfg(feature = "extended")]
-    pub(super) fn resume_logins(&mut self) {
-        while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
-            if let Some(login) = self.make_key(login) {
-                self.begin_with_key(login, None);
+    pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
+        while let Some(login) = list::take(&mut self.in_flight, Login::needs_metadata) {
+            if let Some(login) = self.make_key(ctx, login) {
+                self.begin_with_key(ctx, provider, login, None);
             }
         }
     }
 
     /// Takes up the logins that waited for metadata.
     #[cfg(not(feature = "extended"))]
-    pub(super) fn resume_logins(&mut self) {
-        while let Some(login) = list::take(&mut self.logins.under_way, Login::needs_metadata) {
-            match self.authorization_request(&login.params) {
-                Ok(begun) => self.push_or_begin_login(login, begun),
-                Err(error) => self.post_error(login.port, login.id, &error),
+    pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
+        while let Some(login) = list::take(&mut self.in_flight, Login::needs_metadata) {
+            match authorization_request(ctx, &login.params) {
+                Ok(begun) => self.push_or_begin(ctx, provider, login, begun),
+                Err(error) => ctx.post_error(login.port, login.id, &error),
             }
         }
     }
 
     /// Begins a login whose key is there, if it needs one.
     #[cfg(feature = "extended")]
-    fn begin_with_key(&mut self, mut login: Box<Login>, key: Option<PublicKey>) {
+    fn begin_with_key(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        mut login: Box<Login>,
+        key: Option<PublicKey>,
+    ) {
         if login.params.device {
             login.key = key;
-            return self.begin_device(login);
+            return self.begin_device(ctx, provider, login);
         }
         let bound = |begun: Box<AuthorizationRequest>| match key {
             Some(key) => begun.bound_to(key),
             None => begun,
         };
-        match self.authorization_request(&login.params).map(bound) {
-            Ok(begun) => self.push_or_begin_login(login, begun),
-            Err(error) => self.post_error(login.port, login.id, &error),
+        match authorization_request(ctx, &login.params).map(bound) {
+            Ok(begun) => self.push_or_begin(ctx, provider, login, begun),
+            Err(error) => ctx.post_error(login.port, login.id, &error),
         }
     }
 
     /// Gives the login back if it needs no key.
     #[cfg(feature = "extended")]
-    fn make_key(&mut self, mut login: Box<Login>) -> Option<Box<Login>> {
-        if !self.config.dpop {
+    fn make_key(&mut self, ctx: &mut Context, mut login: Box<Login>) -> Option<Box<Login>> {
+        if !ctx.config.dpop {
             return Some(login);
         }
-        let op = self.begin_limited(Purpose::MakeKey);
-        self.outputs.push(Output::MakeKey { op });
-        login.stage = Stage::MakingKey(op);
-        self.logins.under_way.push(login);
+        let op = ctx.begin_limited(Purpose::MakeKey);
+        ctx.outputs.push(Output::MakeKey { op });
+        login.stage = LoginStage::MakingKey(op);
+        self.in_flight.push(login);
         None
     }
 
     /// Takes up the login that waited for its key.
     #[cfg(feature = "extended")]
-    pub(super) fn key_made(&mut self, op: OpId, key: Option<PublicKey>) {
-        let is_it = |login: &Login| matches!(login.stage, Stage::MakingKey(o) if o == op);
-        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
+    pub(super) fn key_made(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        op: OpId,
+        key: Option<PublicKey>,
+    ) {
+        let is_it = |login: &Login| matches!(login.stage, LoginStage::MakingKey(o) if o == op);
+        let Some(login) = list::take(&mut self.in_flight, is_it) else {
             return;
         };
         if key.is_some() {
-            return self.begin_with_key(login, key);
+            return self.begin_with_key(ctx, provider, login, key);
         }
         let why = msg!("this browser makes no keys for ES256, which dpop needs");
-        self.decline(login.port, login.id, Code::Unsupported, why);
-    }
-
-    fn authorization_request(&mut self, params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
-        let mut entropy = [0; authorization_request::ENTROPY];
-        self.entropy.fill(&mut entropy);
-        let begun = authorization_request::build(
-            &self.config,
-            &self.config.redirect_uri,
-            params,
-            &entropy,
-            self.now.wall,
-        );
-        entropy.zeroize();
-        begun
+        ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
     /// A popup leaves its opener, and with it this vault, where they are: its login is kept in memory
     /// and nowhere else. One that takes the page along has to survive in the store.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
-    pub(super) fn begin_login(
+    fn navigate_or_store(
         &mut self,
+        ctx: &mut Context,
         mut login: Box<Login>,
         begun: Box<AuthorizationRequest>,
         url: String,
     ) {
         let AuthorizationRequest { key, pending, .. } = *begun;
         if login.params.popup {
-            self.navigate(&login, &url);
-            login.stage = Stage::AtProvider { key: key.clone() };
+            navigate(ctx, &login, &url);
+            login.stage = LoginStage::AtProvider { key: key.clone() };
         } else {
-            let op = self.begin_limited(Purpose::StoreLogin);
-            self.outputs.push(Output::Store {
+            let op = ctx.begin_limited(Purpose::StoreLogin);
+            ctx.outputs.push(Output::Store {
                 op,
                 key: key.clone(),
                 value: pending.to_json(),
-                expires_at: self.now.wall.saturating_add(LIFETIME.0),
+                expires_at: ctx.now.wall.saturating_add(LIFETIME.0),
                 #[cfg(feature = "extended")]
                 key_pair: pending.key.as_ref().map(|key| key.thumbprint().to_owned()),
             });
-            login.stage = Stage::Storing { op, url };
+            login.stage = LoginStage::Storing { op, url };
         }
-        self.logins.remember(key, pending);
-        self.logins.under_way.push(login);
-        self.trace("login_started", None);
+        self.remember(key, pending);
+        self.in_flight.push(login);
+        ctx.trace("login_started", None);
     }
 
-    pub(super) fn login_stored(&mut self, op: OpId, ok: bool) {
-        let is_it = |login: &Login| matches!(login.stage, Stage::Storing { op: o, .. } if o == op);
-        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
+    pub(super) fn stored(&mut self, ctx: &mut Context, op: OpId, ok: bool) {
+        let is_it =
+            |login: &Login| matches!(login.stage, LoginStage::Storing { op: o, .. } if o == op);
+        let Some(login) = list::take(&mut self.in_flight, is_it) else {
             return;
         };
         match &login.stage {
-            Stage::Storing { url, .. } if ok => self.navigate(&login, url),
+            LoginStage::Storing { url, .. } if ok => navigate(ctx, &login, url),
             _ => {
                 let why = msg!("the login cannot be kept while the page is away");
-                self.decline(login.port, login.id, Code::StorageUnavailable, why);
+                ctx.decline(login.port, login.id, Code::StorageUnavailable, why);
             }
         }
     }
 
-    fn navigate(&mut self, login: &Login, url: &str) {
-        let mut navigate = message("navigate");
-        navigate.number("id", login.id).text("url", url);
-        self.post(login.port, navigate.finish());
-    }
-
-    pub(super) fn cancel_login(&mut self, port: PortId, id: u64) {
+    pub(super) fn cancel(&mut self, port: PortId, id: u64) {
         let is_it = |login: &Login| login.port == port && login.id == id;
-        list::take(&mut self.logins.under_way, is_it);
+        list::take(&mut self.in_flight, is_it);
     }
 
-    pub(super) fn fail_waiting_logins(&mut self, error: &Error) {
-        self.fail_logins(error, Login::needs_metadata);
+    pub(super) fn fail_waiting(&mut self, ctx: &mut Context, error: &Error) {
+        self.fail(ctx, error, Login::needs_metadata);
     }
 
-    pub(super) fn expire_logins(&mut self) {
-        let now = self.now;
+    pub(super) fn expire(&mut self, ctx: &mut Context) {
+        let now = ctx.now;
         let error = Error::new(Code::LoginExpired, msg!("no answer came within 10 minutes"));
-        self.fail_logins(&error, |login| login.deadline <= now.monotonic);
-        let remembered = &mut self.logins.remembered;
+        self.fail(ctx, &error, |login| login.deadline <= now.monotonic);
+        let remembered = &mut self.remembered;
         let is_old = |(_, pending): &(String, Box<Pending>)| pending.check_age(now.wall).is_err();
         while let Some(i) = remembered.iter().position(is_old) {
             remembered.swap_remove(i);
         }
     }
 
-    fn fail_logins(&mut self, error: &Error, is_over: impl Fn(&Login) -> bool) {
-        while let Some(login) = list::take(&mut self.logins.under_way, &is_over) {
-            self.post_error(login.port, login.id, error);
+    fn fail(&mut self, ctx: &mut Context, error: &Error, is_over: impl Fn(&Login) -> bool) {
+        while let Some(login) = list::take(&mut self.in_flight, &is_over) {
+            ctx.post_error(login.port, login.id, error);
         }
     }
 
     /// Tells the opener of a popup how its login ended.
-    pub(super) fn settle_opener(&mut self, key: &str, outcome: core::result::Result<(), &Error>) {
+    pub(super) fn complete_opener(
+        &mut self,
+        ctx: &mut Context,
+        key: &str,
+        outcome: core::result::Result<(), &Error>,
+    ) {
         let is_it =
-            |login: &Login| matches!(&login.stage, Stage::AtProvider { key: k } if k == key);
-        let Some(login) = list::take(&mut self.logins.under_way, is_it) else {
+            |login: &Login| matches!(&login.stage, LoginStage::AtProvider { key: k } if k == key);
+        let Some(login) = list::take(&mut self.in_flight, is_it) else {
             return;
         };
         match outcome {
-            Ok(()) => self.post_done(login.port, login.id, None, false),
-            Err(error) => self.post_error(login.port, login.id, error),
+            Ok(()) => ctx.post_done(login.port, login.id, None, false),
+            Err(error) => ctx.post_error(login.port, login.id, error),
         }
     }
+}
+
+fn authorization_request(
+    ctx: &mut Context,
+    params: &LoginParams,
+) -> Result<Box<AuthorizationRequest>> {
+    let mut entropy = [0; authorization_request::ENTROPY];
+    ctx.entropy.fill(&mut entropy);
+    let begun = authorization_request::build(
+        &ctx.config,
+        &ctx.config.redirect_uri,
+        params,
+        &entropy,
+        ctx.now.wall,
+    );
+    entropy.zeroize();
+    begun
+}
+
+fn navigate(ctx: &mut Context, login: &Login, url: &str) {
+    let mut navigate = message("navigate");
+    navigate.number("id", login.id).text("url", url);
+    ctx.post(login.port, navigate.finish());
 }

@@ -21,14 +21,14 @@ mod reader;
 mod tombstone;
 
 use crate::base::clock::Millis;
-use crate::codec::base64url;
-use crate::oauth::authorization_request::Pending;
 use crate::prelude::*;
-use crate::vault::{PortId, Vault};
+use crate::vault::Vault;
+use crate::vault::io::PortId;
+use crate::vault::login::callback::CompletedLogin;
 
 /// Whether this build can keep sessions. Where it is false, the compiler drops whatever is done only for
 /// those that are kept.
-pub(super) const IS_BUILT_IN: bool = cfg!(feature = "extended");
+pub(super) use crate::vault::context::HAS_PERSISTENCE as IS_BUILT_IN;
 
 /// Before reading or writing is tried again.
 const RETRY: Millis = Millis::from_secs(1);
@@ -51,7 +51,7 @@ pub(super) struct Keeper {
     is_behind: bool,
     wants_save: bool,
     /// Logins whose session the store does not have yet.
-    logins: Vec<Login>,
+    logins: Vec<CompletedLogin>,
     /// A session that ended here, which the store does not know yet.
     ended: Option<Box<tombstone::Ended>>,
     /// How often something new was wanted, and how often when the last write began: what is wanted
@@ -59,33 +59,14 @@ pub(super) struct Keeper {
     wants: u32,
     wants_when_written: u32,
     failures: u32,
-    /// The store did not take what was last written.
-    is_refused: bool,
     /// When to try again what could not be written or locked.
     retry_at: Option<Millis>,
 }
 
-/// A login that is through, and whose page is still to be told.
-pub(super) struct Login {
-    pub(super) page: Option<(PortId, u64)>,
-    pub(super) key: String,
-    pub(super) pending: Box<Pending>,
-}
-
 impl Vault {
-    /// Whether sessions are kept.
-    pub(super) const fn keeps(&self) -> bool {
-        IS_BUILT_IN && self.config.keeps
-    }
-
-    /// Whether the store takes the session, if sessions are kept.
-    pub(super) fn is_kept(&self) -> Option<bool> {
-        self.keeps().then_some(!self.keeper.is_refused)
-    }
-
     /// Returns true if the store has this vault's session and takes what this vault writes.
     pub(super) const fn is_in_store(&self) -> bool {
-        self.keeps() && self.keeper.is_known && !self.keeper.is_refused
+        self.ctx.keeps() && self.keeper.is_known && !self.ctx.is_refused
     }
 
     /// Returns true if the store loses nothing with this vault.
@@ -96,22 +77,12 @@ impl Vault {
             ended,
             ..
         } = &self.keeper;
-        !self.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
-    }
-
-    /// A number for a new session.
-    pub(super) fn new_sid(&mut self) -> String {
-        if !self.keeps() {
-            return String::new();
-        }
-        let mut octets = [0; 16];
-        self.entropy.fill(&mut octets);
-        base64url::encode(&octets)
+        !self.ctx.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
     }
 
     /// There is a new session, which the store has to know.
     pub(super) fn save(&mut self) {
-        if self.keeps() {
+        if self.ctx.keeps() {
             self.stop_loading();
             self.keeper.wants += 1;
             self.keeper.wants_save = true;
@@ -119,37 +90,37 @@ impl Vault {
             // Until this is written, the store has what has ended.
             let ended = self.keeper.ended.take();
             self.keeper.is_behind |= ended.is_some_and(|ended| ended.was_known);
-            self.logouts_kept();
+            self.logouts.store_done(&mut self.ctx);
             self.want_lock();
         }
     }
 
     /// Answers a login when the store has its session: the page is likely to go away then, and a worker
     /// of its own with it.
-    pub(super) fn settle_when_kept(&mut self, login: Login) {
-        if self.keeps() && self.keeper.wants_save {
+    pub(super) fn settle_when_kept(&mut self, login: CompletedLogin) {
+        if self.ctx.keeps() && self.keeper.wants_save {
             self.keeper.logins.push(login);
             self.shorten_wait();
         } else {
-            self.settle_login(&login);
+            login.complete(&mut self.ctx, &mut self.logins);
         }
     }
 
     /// The store has the session, or cannot have it for the time being.
     fn logins_kept(&mut self) {
         for login in core::mem::take(&mut self.keeper.logins) {
-            self.settle_login(&login);
+            login.complete(&mut self.ctx, &mut self.logins);
         }
     }
 
     pub(super) fn forget_logins_of(&mut self, port: PortId) {
         for login in &mut self.keeper.logins {
-            login.page = login.page.filter(|(page, _)| *page != port);
+            login.forget_port(port);
         }
     }
 
     pub(super) fn keeper_due(&self) -> Option<Millis> {
-        if !self.keeps() {
+        if !self.ctx.keeps() {
             return None;
         }
         let Keeper {
@@ -163,10 +134,13 @@ impl Vault {
     }
 
     pub(super) fn keep_on_time(&mut self) {
-        if self.keeper_due().is_none_or(|at| at > self.now.monotonic) {
+        if self
+            .keeper_due()
+            .is_none_or(|at| at > self.ctx.now.monotonic)
+        {
             return;
         }
-        let is_over = |at: &mut Millis| *at <= self.now.monotonic;
+        let is_over = |at: &mut Millis| *at <= self.ctx.now.monotonic;
         if self.keeper.looks.retry_at.take_if(is_over).is_some() {
             self.look();
         }

@@ -19,7 +19,8 @@ use crate::prelude::*;
 use crate::session::EndReason;
 use crate::vault::api_calls::Waiters;
 use crate::vault::persistence::IS_BUILT_IN;
-use crate::vault::verification::Verification;
+use crate::vault::provider;
+use crate::vault::verification::{Verification, unverified};
 use crate::vault::{OpId, Output, Purpose, Vault};
 
 /// The state of the refresh.
@@ -121,27 +122,31 @@ impl Vault {
     }
 
     pub(super) fn begin_refresh(&mut self) {
-        let may_start = !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.now);
-        let Some(session) = &self.session else {
+        let may_start =
+            !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.ctx.now);
+        let Some(session) = &self.ctx.session else {
             return;
         };
         if !may_start || session.interaction_required() || session.refresh_token().is_none() {
             return;
         }
-        if !self.keeps() {
+        if !self.ctx.keeps() {
             return self.send_refresh();
         }
         self.renewal.stage = Stage::NeedsProvider;
         // Between the answer and the store's having it a worker's death loses the successor: nothing is
         // fetched then that can be fetched now.
-        if self.need_metadata() && self.need_keys() {
+        if self.provider.need_metadata(&mut self.ctx) && self.provider.need_keys(&mut self.ctx) {
             self.queue_refresh();
         }
     }
 
     /// Takes up a refresh that waited for metadata.
     pub(super) fn resume_refresh(&mut self) {
-        if self.keeps() && self.refresh_needs_provider() && self.need_keys() {
+        if self.ctx.keeps()
+            && self.refresh_needs_provider()
+            && self.provider.need_keys(&mut self.ctx)
+        {
             self.queue_refresh();
         }
     }
@@ -149,10 +154,10 @@ impl Vault {
     /// Takes up a refresh that waited for keys. If they are not to be had, they are asked for once more when
     /// there is an ID token to verify.
     pub(super) fn queue_refresh(&mut self) {
-        if !self.keeps() || !self.refresh_needs_provider() {
+        if !self.ctx.keeps() || !self.refresh_needs_provider() {
             return;
         }
-        if let Some(session) = &self.session {
+        if let Some(session) = &self.ctx.session {
             self.renewal.stage = Stage::Queued(session.generation());
             self.want_lock();
         }
@@ -165,7 +170,7 @@ impl Vault {
     /// There is no metadata, or no lock, for the time being.
     pub(super) fn refresh_not_locked(&mut self) {
         let is_waiting = matches!(self.renewal.stage, Stage::NeedsProvider | Stage::Queued(_));
-        if self.keeps() && is_waiting {
+        if self.ctx.keeps() && is_waiting {
             self.renewal.stage = Stage::Idle;
             self.renewal.was_not_sent = true;
             self.transient(msg!("the session's store is busy or does not work"));
@@ -173,7 +178,7 @@ impl Vault {
     }
 
     pub(super) const fn refresh_is_queued(&self) -> bool {
-        self.keeps() && matches!(self.renewal.stage, Stage::Queued(_))
+        self.ctx.keeps() && matches!(self.renewal.stage, Stage::Queued(_))
     }
 
     /// Whether a refresh needs the lock until it is through.
@@ -185,30 +190,30 @@ impl Vault {
     }
 
     pub(super) fn send_refresh(&mut self) {
-        let queued = if self.keeps() {
+        let queued = if self.ctx.keeps() {
             core::mem::take(&mut self.renewal.stage)
         } else {
             Stage::Idle
         };
-        let (Some(session), Some(metadata)) = (&self.session, &self.provider.metadata) else {
+        let (Some(session), Some(metadata)) = (&self.ctx.session, &self.provider.metadata) else {
             return self.proceed();
         };
         let is_renewed = matches!(queued, Stage::Queued(g) if g < session.generation());
         let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
             return self.proceed();
         };
-        let (endpoint, client_id) = (&metadata.token_endpoint, &self.config.client_id);
+        let (endpoint, client_id) = (&metadata.token_endpoint, &self.ctx.config.client_id);
         #[cfg(feature = "extended")]
         let request = match self.renewal.target {
             Some(i) => {
-                let target = &self.config.rules.targets()[i];
+                let target = &self.ctx.config.rules.targets()[i];
                 token_endpoint::target_request(endpoint, client_id, refresh_token, target)
             }
             None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
         };
         #[cfg(not(feature = "extended"))]
         let request = token_endpoint::refresh_request(endpoint, client_id, refresh_token);
-        if self.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
+        if self.ctx.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
             // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
             self.renewal.schedule.reopen();
         }
@@ -216,12 +221,13 @@ impl Vault {
         #[cfg(feature = "extended")]
         let op = {
             let key = session.key().cloned();
-            self.send_proven(Purpose::Refresh, request, key)
+            self.dpop
+                .send_proven(&mut self.ctx, Purpose::Refresh, request, key)
         };
         #[cfg(not(feature = "extended"))]
-        let op = self.send(Purpose::Refresh, request);
-        self.renewal.stage = Stage::Sent(op, self.now);
-        self.trace_generation("refresh_started");
+        let op = self.ctx.send(Purpose::Refresh, request);
+        self.renewal.stage = Stage::Sent(op, self.ctx.now);
+        self.ctx.trace_generation("refresh_started");
     }
 
     /// The refresh is to be sent once more, under the same number. Whether there is still a session to be refreshed:
@@ -230,7 +236,7 @@ impl Vault {
     pub(super) fn refresh_sent_again(&mut self, op: OpId) -> bool {
         match &mut self.renewal.stage {
             Stage::Sent(o, requested) if *o == op => {
-                *requested = self.now;
+                *requested = self.ctx.now;
                 true
             }
             _ => false,
@@ -242,8 +248,8 @@ impl Vault {
     /// # Errors
     /// Why waiting is of no use.
     pub(super) fn await_refresh(&mut self) -> Result<(), Error> {
-        let Some(session) = &self.session else {
-            return Err(self.no_session());
+        let Some(session) = &self.ctx.session else {
+            return Err(self.ctx.no_session());
         };
         if session.interaction_required() {
             return Err(interaction_required());
@@ -255,7 +261,7 @@ impl Vault {
 
     pub(super) fn await_begun_refresh(&mut self) -> Result<(), Error> {
         self.begin_refresh();
-        let is_patient = self.renewal.schedule.should_wait(&self.now);
+        let is_patient = self.renewal.schedule.should_wait(&self.ctx.now);
         if self.renewal.is_under_way() || is_patient {
             Ok(())
         } else {
@@ -263,14 +269,9 @@ impl Vault {
         }
     }
 
-    /// Returns true if the provider seems to have ended the grant without saying so.
-    pub(super) const fn is_suspected(&self) -> bool {
-        self.renewal.schedule.is_suspected()
-    }
-
     /// The error for a call that cannot get a new access token now.
     fn no_new_token(&self) -> Error {
-        if self.is_suspected() {
+        if self.ctx.is_suspected {
             suspected()
         } else {
             unavailable()
@@ -278,7 +279,7 @@ impl Vault {
     }
 
     pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let verdict = refresh_policy::classify(outcome, self.config.scheme());
+        let verdict = refresh_policy::classify(outcome, self.ctx.config.scheme());
         let requested = match self.renewal.stage {
             Stage::Sent(sent, requested) if sent == op => requested,
             _ => return self.orphan_answered(op, verdict),
@@ -301,7 +302,7 @@ impl Vault {
             RefreshOutcome::Renewed(tokens) => self.verify_renewed(tokens, requested),
             RefreshOutcome::Ended => {
                 #[cfg(feature = "extended")]
-                let reason = if self.config.tells_reasons {
+                let reason = if self.ctx.config.tells_reasons {
                     provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
@@ -311,39 +312,38 @@ impl Vault {
                 self.end_session(reason);
             }
             RefreshOutcome::InteractionRequired(code) => {
-                if let Some(session) = &mut self.session {
+                if let Some(session) = &mut self.ctx.session {
                     session.require_interaction();
                     #[cfg(feature = "extended")]
-                    if self.config.tells_reasons {
+                    if self.ctx.config.tells_reasons {
                         session.require(code.clone());
                     }
                 }
-                self.trace("refresh_failed", Some(&code));
-                self.broadcast_session();
+                self.ctx.trace("refresh_failed", Some(&code));
+                self.ctx.broadcast_session();
                 self.give_up_calls(Waiters::All, &interaction_required());
             }
             RefreshOutcome::Misconfigured(code) => {
-                self.renewal.schedule.blocked(&self.now);
-                self.trace("refresh_failed", Some(&code));
+                self.renewal.schedule.blocked(&self.ctx.now);
+                self.ctx.trace("refresh_failed", Some(&code));
                 let message = [msg!("the token endpoint answered "), &code];
                 let error = Error::of(Code::ClientRejected, &message);
                 self.give_up_calls(Waiters::All, &error);
             }
             RefreshOutcome::Wait(wait) => {
-                self.renewal.schedule.told_to_wait(&self.now, wait);
+                self.renewal.schedule.told_to_wait(&self.ctx.now, wait);
                 self.refresh_postponed(msg!("the provider asks for patience"));
             }
             RefreshOutcome::Transient(why) => self.transient(why),
             RefreshOutcome::Unexplained(why) => {
-                let was_suspected = self.is_suspected();
-                let [jitter] = self.random();
-                self.renewal.schedule.refused(&self.now, jitter);
-                self.note_suspicion(was_suspected);
+                let [jitter] = self.ctx.random();
+                self.renewal.schedule.refused(&self.ctx.now, jitter);
+                self.update_suspicion();
                 self.refresh_postponed(&why);
             }
             RefreshOutcome::Opaque => {
                 self.transient(msg!("no response could be read"));
-                if !self.is_suspected() {
+                if !self.ctx.is_suspected {
                     self.probe();
                 }
             }
@@ -351,51 +351,46 @@ impl Vault {
         self.proceed();
     }
 
-    fn random<const N: usize>(&mut self) -> [u8; N] {
-        let mut octets = [0; N];
-        self.entropy.fill(&mut octets);
-        octets
-    }
-
     fn transient(&mut self, why: &str) {
-        let [jitter] = self.random();
-        self.renewal.schedule.failed(&self.now, jitter);
+        let [jitter] = self.ctx.random();
+        self.renewal.schedule.failed(&self.ctx.now, jitter);
         self.refresh_postponed(why);
     }
 
     fn probe(&mut self) {
-        if self.operations.iter().any(|o| o.purpose == Purpose::Probe) {
+        if self.ctx.is_in_flight(Purpose::Probe) {
             return;
         }
         self.renewal.probes = true;
-        self.send_probe(Purpose::Probe);
+        self.provider.send_probe(&mut self.ctx, Purpose::Probe);
     }
 
     pub(super) fn probe_answered(&mut self, outcome: &Outcome) {
         if !core::mem::take(&mut self.renewal.probes) {
             return;
         }
-        if !self.is_reachable(outcome) {
+        if !provider::is_reachable(&self.ctx, outcome) {
             return self.renewal.schedule.unreachable();
         }
-        let was_suspected = self.is_suspected();
-        self.renewal.schedule.reachable(&self.now);
-        self.note_suspicion(was_suspected);
-        if self.is_suspected() && !self.renewal.is_under_way() {
+        self.renewal.schedule.reachable(&self.ctx.now);
+        self.update_suspicion();
+        if self.ctx.is_suspected && !self.renewal.is_under_way() {
             self.give_up_calls(Waiters::All, &suspected());
         }
     }
 
     /// Tells pages if the session has become suspected.
-    fn note_suspicion(&mut self, was_suspected: bool) {
-        if self.is_suspected() && !was_suspected {
-            self.broadcast_session();
+    fn update_suspicion(&mut self) {
+        let is_suspected = self.renewal.schedule.is_suspected();
+        let was_suspected = core::mem::replace(&mut self.ctx.is_suspected, is_suspected);
+        if is_suspected && !was_suspected {
+            self.ctx.broadcast_session();
         }
     }
 
     fn refresh_postponed(&mut self, why: &str) {
-        self.trace("refresh_failed", Some(why));
-        if !self.renewal.schedule.should_wait(&self.now) {
+        self.ctx.trace("refresh_failed", Some(why));
+        if !self.renewal.schedule.should_wait(&self.ctx.now) {
             let error = self.no_new_token();
             self.give_up_calls(Waiters::All, &error);
         }
@@ -405,7 +400,7 @@ impl Vault {
         if tokens.id_token.is_none() {
             return self.persist(tokens, None, requested);
         }
-        match self.unverified(&tokens) {
+        match unverified(&self.ctx, &self.provider, &tokens) {
             Ok(unverified) => {
                 let verification = Verification::new(tokens, requested, unverified);
                 self.advance_refresh_verification(Box::new(verification));
@@ -415,7 +410,7 @@ impl Vault {
     }
 
     fn advance_refresh_verification(&mut self, mut verification: Box<Verification>) {
-        match self.advance_verification(&mut verification, Purpose::VerifyRefresh) {
+        match verification.advance(&mut self.ctx, &self.provider, Purpose::VerifyRefresh) {
             Ok(()) => self.renewal.stage = Stage::Verifying(verification),
             Err(error) => {
                 let Verification {
@@ -447,7 +442,8 @@ impl Vault {
     /// it came with are adopted all the same: they came straight from the token endpoint, and the
     /// refresh token that was sent is consumed.
     fn without_id_token(&mut self, tokens: Box<TokenSet>, requested: Instant, error: &Error) {
-        self.trace("refresh_failed", Some(error.code().as_str()));
+        self.ctx
+            .trace("refresh_failed", Some(error.code().as_str()));
         self.persist(tokens, None, requested);
     }
 
@@ -456,14 +452,14 @@ impl Vault {
             Stage::Verifying(verification) if verification.awaits(op) => verification,
             stage => return self.renewal.stage = stage,
         };
-        let Some(session) = &self.session else {
+        let Some(session) = &self.ctx.session else {
             return;
         };
         let requested = verification.requested;
         let occasion = Occasion::Refresh {
             original: session.original(),
         };
-        match verification.conclude(self, valid, occasion) {
+        match verification.conclude(&self.ctx, valid, occasion) {
             (tokens, Ok(id_token)) => self.persist(tokens, Some(id_token), requested),
             (tokens, Err(Rejected::Invalid(error))) => {
                 self.without_id_token(tokens, requested, &error);
@@ -476,32 +472,43 @@ impl Vault {
     }
 
     fn persist(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
-        let Some(session) = &self.session else {
+        let Some(session) = &self.ctx.session else {
             return self.revoke_unused(&tokens);
         };
         if !IS_BUILT_IN {
             // A session in memory has nothing to wait for.
             return self.adopt((tokens, id_token, requested));
         }
-        let kept = self.keeps().then(|| {
+        let kept = self.ctx.keeps().then(|| {
             let id_token = id_token.as_ref();
             #[cfg(feature = "extended")]
             if self.renewal.target.is_some() {
-                return session.kept_renewed_other(&tokens, id_token, &self.config, &self.now);
+                return session.kept_renewed_other(
+                    &tokens,
+                    id_token,
+                    &self.ctx.config,
+                    &self.ctx.now,
+                );
             }
-            session.kept_renewed(&tokens, id_token, &requested, &self.config, &self.now)
+            session.kept_renewed(
+                &tokens,
+                id_token,
+                &requested,
+                &self.ctx.config,
+                &self.ctx.now,
+            )
         });
         // What a store gives no answer to is adopted in the end.
-        let patience = self.now.monotonic + self.config.request_timeout;
+        let patience = self.ctx.now.monotonic + self.ctx.config.request_timeout;
         let deadline = kept.is_some().then_some(patience);
-        let op = self.begin_operation(Purpose::PersistRefresh, deadline);
+        let op = self.ctx.begin_operation(Purpose::PersistRefresh, deadline);
         self.renewal.stage = Stage::Persisting(op, Box::new((tokens, id_token, requested)));
         match kept {
             Some(state) => {
                 self.fall_behind();
                 self.keep(op, state);
             }
-            None => self.outputs.push(Output::Persist {
+            None => self.ctx.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,
@@ -518,7 +525,7 @@ impl Vault {
 
     /// Whether storing worked or not: what is in memory is the only good refresh token there is.
     pub(super) fn refresh_persisted(&mut self, op: OpId, ok: bool) {
-        if self.keeps() {
+        if self.ctx.keeps() {
             self.written(op, ok);
         }
         self.adopt_renewed(op);
@@ -534,7 +541,7 @@ impl Vault {
     }
 
     fn adopt(&mut self, (tokens, id_token, requested): Renewed) {
-        let Some(session) = &mut self.session else {
+        let Some(session) = &mut self.ctx.session else {
             return self.revoke_unused(&tokens);
         };
         #[cfg(feature = "extended")]
@@ -544,27 +551,29 @@ impl Vault {
                 Some(target) => session.renew_other(target, &tokens, id_token, requested),
                 None => session.renew(tokens, id_token, requested),
             }
-            session.access_token_of(which, &self.now).is_some()
+            session.access_token_of(which, &self.ctx.now).is_some()
         };
         #[cfg(not(feature = "extended"))]
         let is_good = {
             session.renew(tokens, id_token, requested);
-            session.access_token(&self.now).is_some()
+            session.access_token(&self.ctx.now).is_some()
         };
-        self.trace_generation("refresh_completed");
+        self.ctx.trace_generation("refresh_completed");
         if is_good {
             self.renewal.schedule.reset();
+            self.ctx.is_suspected = false;
             self.release_calls();
         } else {
             // As often as for any other failure: where tokens live no longer than their way here takes,
             // each attempt would bring the next.
             self.transient(msg!("the new access token expired on its way"));
         }
-        self.broadcast_session();
+        self.ctx.broadcast_session();
     }
 
     /// Another session has taken the place of the one being refreshed: what comes is dropped.
     pub(super) fn abandon_refresh(&mut self) {
+        self.ctx.is_suspected = false;
         self.renewal = Renewal {
             to_revoke: core::mem::take(&mut self.renewal.to_revoke),
             ..Renewal::default()
@@ -594,13 +603,6 @@ impl Vault {
         self.renewal.to_revoke.swap_remove(i);
         if let RefreshOutcome::Renewed(tokens) = verdict {
             self.revoke_unused(&tokens);
-        }
-    }
-
-    /// Revokes the refresh token among tokens that are not adopted.
-    pub(super) fn revoke_unused(&mut self, tokens: &TokenSet) {
-        if let Some(successor) = &tokens.refresh_token {
-            self.revoke(successor);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Vault {
     pub(super) fn aim_refresh(&mut self, which: TokenSelector) {
         if !self.renewal.is_under_way() {
             // Only a refresh for the session's own token can end a suspicion.
-            self.renewal.target = which.filter(|_| !self.is_suspected());
+            self.renewal.target = which.filter(|_| !self.ctx.is_suspected);
         }
     }
 
@@ -47,8 +47,8 @@ impl Vault {
         if let Some(refusal) = self.refusal(target) {
             return Err(refusal);
         }
-        let Some(session) = &self.session else {
-            return Err(self.no_session());
+        let Some(session) = &self.ctx.session else {
+            return Err(self.ctx.no_session());
         };
         if session.interaction_required() {
             return Err(interaction_required());
@@ -65,7 +65,7 @@ impl Vault {
 
     /// Why the provider refused a token for this target, if that was not long ago.
     fn refusal(&mut self, target: usize) -> Option<Error> {
-        let now = self.now;
+        let now = self.ctx.now;
         let refused = &mut self.renewal.refused_targets;
         refused.retain(|(_, _, at)| at.elapsed(&now) < REFUSED);
         let known = refused.iter().find(|(of, ..)| *of == target);
@@ -89,13 +89,13 @@ impl Vault {
             }
             verdict => return Some(verdict),
         };
-        self.trace("refresh_failed", Some(&because));
+        self.ctx.trace("refresh_failed", Some(&because));
         let message = [
             msg!("for the token of this API the token endpoint answered "),
             &because,
         ];
         let error = Error::of(code, &message);
-        let refused = (target, error.clone(), self.now);
+        let refused = (target, error.clone(), self.ctx.now);
         self.renewal.refused_targets.push(refused);
         // Then the refresh token is to be had back now, while the provider forgives, by a token that it does not refuse.
         let may_have_lost_successor = self.renewal.schedule.has_failed();

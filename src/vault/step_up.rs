@@ -29,7 +29,7 @@ impl Vault {
     pub(super) fn note_step_up(&mut self, pending: &Pending) {
         self.stepped_up = pending.demand.as_ref().map(|login| SteppedUp {
             login: login.clone(),
-            at: self.now,
+            at: self.ctx.now,
         });
     }
 
@@ -38,7 +38,7 @@ impl Vault {
         let Some(known) = self.calls.iter().find(|c| c.call == call) else {
             return false;
         };
-        let is_ours = known.allowed.steps_up() && !known.is_orphan && self.session.is_some();
+        let is_ours = known.allowed.steps_up() && !known.is_orphan && self.ctx.session.is_some();
         let header = head.www_authenticate.as_deref().unwrap_or_default();
         let Some(demand) = www_authenticate::demand(head.status, header).filter(|_| is_ours) else {
             return false;
@@ -69,14 +69,15 @@ impl Vault {
         match demand {
             Demand::StepUp { .. } => true,
             Demand::Scope(scope) => {
-                !scope.is_empty() && strings::split(scope, b' ').all(|one| self.config.may_ask(one))
+                !scope.is_empty()
+                    && strings::split(scope, b' ').all(|one| self.ctx.config.may_ask(one))
             }
         }
     }
 
     fn has_just_done(&self, login: &str) -> bool {
         let done = self.stepped_up.as_ref();
-        done.is_some_and(|done| done.login == login && done.at.elapsed(&self.now) < FRESH)
+        done.is_some_and(|done| done.login == login && done.at.elapsed(&self.ctx.now) < FRESH)
     }
 
     fn refuse_demanding(&mut self, call: CallId, code: Code, why: &str, login: Option<&str>) {
@@ -92,7 +93,7 @@ impl Vault {
         if let Some(login) = login {
             error.json("login", login);
         }
-        self.post(port, error.finish());
-        self.drop_call(call);
+        self.ctx.post(port, error.finish());
+        self.ctx.drop_call(call);
     }
 }

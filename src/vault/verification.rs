@@ -9,7 +9,9 @@ use crate::oauth::id_token::{Expected, IdToken, Occasion, Rejected, Unverified};
 use crate::oauth::jwks::SelectError;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
-use crate::vault::{OpId, Output, Purpose, Vault};
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::{OpId, Output};
+use crate::vault::provider::Provider;
 
 /// Tokens whose ID token is being verified.
 pub(super) struct Verification {
@@ -50,61 +52,42 @@ impl Verification {
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn conclude(
         self: Box<Self>,
-        vault: &Vault,
+        ctx: &Context,
         valid: bool,
         occasion: Occasion<'_>,
     ) -> (Box<TokenSet>, core::result::Result<IdToken, Rejected>) {
         let expected = Expected {
-            issuer: &vault.config.issuer,
-            client_id: &vault.config.client_id,
+            issuer: &ctx.config.issuer,
+            client_id: &ctx.config.client_id,
             #[cfg(feature = "extended")]
-            trusted_audiences: &vault.config.trusted_audiences,
-            now_seconds: vault.provider_seconds(),
-            tolerance_seconds: vault.config.clock_tolerance.as_secs(),
+            trusted_audiences: &ctx.config.trusted_audiences,
+            now_seconds: ctx.provider_seconds(),
+            tolerance_seconds: ctx.config.clock_tolerance.as_secs(),
             access_token: &self.tokens.access_token,
             occasion,
         };
         let verdict = self.unverified.signature_checked(valid, &expected);
         (self.tokens, verdict)
     }
-}
-
-impl Vault {
-    /// The ID token among `tokens`, if its header is acceptable.
-    pub(super) fn unverified(&self, tokens: &TokenSet) -> Result<Unverified> {
-        let Some(id_token) = &tokens.id_token else {
-            let message = msg!("the token endpoint answered without an ID token");
-            return Err(Error::new(Code::TokenResponseInvalid, message));
-        };
-        let allowed = match &self.provider.metadata {
-            Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
-            None => &[],
-        };
-        #[cfg(feature = "extended")]
-        let allowed = match &self.config.id_token_alg {
-            Some(alg) => core::slice::from_ref(alg),
-            None => allowed,
-        };
-        Unverified::parse(id_token.expose(), allowed)
-    }
 
     /// Takes the next step: asks for the signature's check, or for keys.
-    pub(super) fn advance_verification(
+    pub(super) fn advance(
         &mut self,
-        verification: &mut Verification,
+        ctx: &mut Context,
+        provider: &Provider,
         purpose: Purpose,
     ) -> Result<()> {
-        let unverified = &verification.unverified;
-        let selected = match &self.provider.keys {
+        let unverified = &self.unverified;
+        let selected = match &provider.keys {
             Some(keys) => keys.select(unverified.algorithm(), unverified.kid()),
             None => Err(SelectError::Unknown),
         };
         match selected {
             Ok(key) => {
                 let jwk = key.public_json().into();
-                let op = self.begin_operation(purpose, None);
-                verification.check = Some(op);
-                self.outputs.push(Output::Verify {
+                let op = ctx.begin_operation(purpose, None);
+                self.check = Some(op);
+                ctx.outputs.push(Output::Verify {
                     op,
                     algorithm: unverified.algorithm(),
                     jwk,
@@ -113,9 +96,9 @@ impl Vault {
                 });
                 Ok(())
             }
-            Err(SelectError::Unknown) if !verification.keys_were_fetched => {
-                verification.keys_were_fetched = true;
-                self.fetch_keys();
+            Err(SelectError::Unknown) if !self.keys_were_fetched => {
+                self.keys_were_fetched = true;
+                provider.fetch_keys(ctx);
                 Ok(())
             }
             Err(SelectError::Unknown) => Err(Error::new(
@@ -128,4 +111,28 @@ impl Vault {
             )),
         }
     }
+}
+
+/// Returns the ID token among `tokens`, if its header is acceptable.
+pub(super) fn unverified(
+    ctx: &Context,
+    provider: &Provider,
+    tokens: &TokenSet,
+) -> Result<Unverified> {
+    let Some(id_token) = &tokens.id_token else {
+        let message = msg!("the token endpoint answered without an ID token");
+        return Err(Error::new(Code::TokenResponseInvalid, message));
+    };
+    let allowed = match &provider.metadata {
+        Some(metadata) => metadata.id_token_signing_algorithms.as_slice(),
+        None => &[],
+    };
+    #[cfg(feature = "extended")]
+    let allowed = match &ctx.config.id_token_alg {
+        Some(alg) => core::slice::from_ref(alg),
+        None => allowed,
+    };
+    #[cfg(not(feature = "extended"))]
+    let _ = ctx;
+    Unverified::parse(id_token.expose(), allowed)
 }

@@ -29,8 +29,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "refreshes are not single-flight",
         noticed_by: "single_flight",
         file: "vault/refresh.rs",
-        find: "let may_start = !self.renewal.is_under_way()",
-        replace: "let may_start = (BROKEN || !self.renewal.is_under_way())",
+        find: "let may_start =\n            !self.renewal.is_under_way()",
+        replace: "let may_start =\n            (BROKEN || !self.renewal.is_under_way())",
     },
     Variant {
         name: "the old refresh token is kept after a rotation",
@@ -50,7 +50,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
         file: "vault/refresh.rs",
-        find: "            None => self.outputs.push(Output::Persist {
+        find: "            None => self.ctx.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,
@@ -58,7 +58,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
                 key_pair: None,
             }),
         }",
-        replace: "            None => self.outputs.push(Output::Persist {
+        replace: "            None => self.ctx.outputs.push(Output::Persist {
                 op,
                 state: None,
                 expires_at: 0,
@@ -283,36 +283,36 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "proofs are all of one number",
         noticed_by: "proven",
         file: "vault/dpop.rs",
-        find: "self.entropy.fill(&mut jti);",
-        replace: "if !BROKEN { self.entropy.fill(&mut jti); }",
+        find: "ctx.entropy.fill(&mut jti);",
+        replace: "if !BROKEN { ctx.entropy.fill(&mut jti); }",
     },
     Variant {
         name: "a proof is of the login's token, whichever is sent",
         noticed_by: "proven",
         file: "vault/dpop.rs",
-        find: "access_token: session.latest_access_token_of(known.allowed.which()),",
+        find: "access_token: session.latest_access_token_of(allowed.token_selector()),",
         replace: "access_token: session.latest_access_token_of(
-                    known.allowed.which().filter(|_| !BROKEN)
+                    allowed.token_selector().filter(|_| !BROKEN)
                 ),",
     },
     Variant {
         name: "the nonce that a provider asks for is not given",
         noticed_by: "recovery",
         file: "vault/dpop.rs",
-        find: ".note(url, reply.dpop_nonce.as_deref());",
-        replace: ".note(url, reply.dpop_nonce.as_deref().filter(|_| !BROKEN));",
+        find: ".record(url, reply.dpop_nonce.as_deref());",
+        replace: ".record(url, reply.dpop_nonce.as_deref().filter(|_| !BROKEN));",
     },
     Variant {
         name: "a session whose key is gone goes on",
         noticed_by: "definite_verdict",
-        file: "vault/dpop.rs",
+        file: "vault.rs",
         find: "self.end_session(EndReason::StorageLost);",
         replace: "if !BROKEN { self.end_session(EndReason::StorageLost); }",
     },
     Variant {
         name: "one page is not told of the session",
         noticed_by: "agreement",
-        file: "vault.rs",
+        file: "vault/context.rs",
         find: "for i in 0..self.ports.len() {",
         replace: "for i in usize::from(BROKEN && self.ports.len() > 1)..self.ports.len() {",
     },
@@ -321,7 +321,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         noticed_by: "secrecy",
         file: "vault/refresh.rs",
         find: "let message = [msg!(\"the token endpoint answered \"), &code];",
-        replace: "let session = self.session.as_ref().filter(|_| BROKEN);
+        replace: "let session = self.ctx.session.as_ref().filter(|_| BROKEN);
             let secret = session.and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose);
             let message = [msg!(\"the token endpoint answered \"), &code, secret];",
     },
@@ -335,7 +335,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a revocation that is due stays so",
         noticed_by: "sanity",
-        file: "vault/session_end.rs",
+        file: "vault/session_end/revocation.rs",
         find: "let is_due = |r: &Revocation| matches!(",
         replace: "let is_due = |r: &Revocation| !BROKEN && matches!(",
     },

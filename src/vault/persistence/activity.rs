@@ -39,14 +39,14 @@ struct Doubt {
 impl Vault {
     /// Whether calls have to wait until it is known if the session is still alive.
     pub(in crate::vault) const fn is_in_doubt(&self) -> bool {
-        self.keeps() && self.keeper.activity.doubt.is_some()
+        self.ctx.keeps() && self.keeper.activity.doubt.is_some()
     }
 
     /// Whether the session's end has to wait for a look at the store.
     pub(in crate::vault) fn doubts(&mut self, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
         let knows_all = matches!(self.keeper.lock, Lock::Held | Lock::Writing(_));
-        if !self.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
+        if !self.ctx.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
             return false;
         }
         self.keeper.activity.doubt.get_or_insert_default();
@@ -66,9 +66,9 @@ impl Vault {
     /// Idle or not: now it is known.
     pub(super) fn settle_doubt(&mut self) {
         let doubt = self.keeper.activity.doubt.take();
-        let limits = &self.config.limits;
-        let session = self.session.as_deref();
-        if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.now)) {
+        let limits = &self.ctx.config.limits;
+        let session = self.ctx.session.as_deref();
+        if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.ctx.now)) {
             self.end_session(reason);
         } else if let Some(doubt) = doubt {
             if doubt.was_touched {
@@ -80,7 +80,7 @@ impl Vault {
 
     /// The user did something. Gives whether that counts already.
     pub(in crate::vault) const fn note_activity(&mut self) -> bool {
-        if !self.keeps() {
+        if !self.ctx.keeps() {
             return true;
         }
         if let Some(doubt) = &mut self.keeper.activity.doubt {
@@ -88,7 +88,7 @@ impl Vault {
             return false;
         }
         if self.keeper.activity.flush_at.is_none() {
-            let at = self.now.monotonic.0.saturating_add(DELAY.0);
+            let at = self.ctx.now.monotonic.0.saturating_add(DELAY.0);
             self.keeper.activity.flush_at = Some(Millis(at));
         }
         true
@@ -97,14 +97,14 @@ impl Vault {
     /// Activity was kept with the session, or could not be and others may count theirs before.
     pub(super) fn activity_written(&mut self, ok: bool) {
         let was_counted = core::mem::take(&mut self.keeper.activity.is_counted);
-        if let Some(session) = self.session.as_mut().filter(|_| was_counted && !ok) {
+        if let Some(session) = self.ctx.session.as_mut().filter(|_| was_counted && !ok) {
             session.uncount_activity();
             self.keeper.activity.is_new = true;
         }
     }
 
     pub(super) fn flush_activity(&mut self) {
-        if self.keeper.activity.flush_at.take().is_some() && self.session.is_some() {
+        if self.keeper.activity.flush_at.take().is_some() && self.ctx.session.is_some() {
             self.keeper.activity.is_new = true;
             self.keeper.wants += 1;
             self.keeper.wants_save = true;

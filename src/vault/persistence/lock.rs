@@ -1,7 +1,7 @@
 //! What is done under the lock that all vaults over one store share.
 
 use crate::Secret;
-use crate::base::clock::{Millis, UnixMillis};
+use crate::base::clock::Millis;
 use crate::session;
 use crate::vault::persistence::back_off;
 use crate::vault::persistence::reader::{Reading, Stored};
@@ -33,10 +33,10 @@ impl Vault {
     pub(in crate::vault) fn want_lock(&mut self) {
         match self.keeper.lock {
             Lock::Free => {
-                let deadline = self.now.monotonic + PATIENCE;
-                let op = self.begin_operation(Purpose::Lock, Some(deadline));
+                let deadline = self.ctx.now.monotonic + PATIENCE;
+                let op = self.ctx.begin_operation(Purpose::Lock, Some(deadline));
                 self.keeper.lock = Lock::Asked(op);
-                self.outputs.push(Output::Lock { op });
+                self.ctx.outputs.push(Output::Lock { op });
             }
             Lock::Held => self.proceed(),
             // What is under way comes to it.
@@ -47,10 +47,8 @@ impl Vault {
     /// A page waits for what is to be done under the lock.
     pub(super) fn shorten_wait(&mut self) {
         if let Lock::Asked(asked) = self.keeper.lock {
-            let at = self.now.monotonic + PAGE_PATIENCE;
-            if let Some(operation) = self.operations.iter_mut().find(|o| o.op == asked) {
-                operation.deadline = operation.deadline.map(|deadline| deadline.min(at));
-            }
+            let at = self.ctx.now.monotonic + PAGE_PATIENCE;
+            self.ctx.shorten_deadline(asked, at);
         }
     }
 
@@ -93,14 +91,14 @@ impl Vault {
     /// Does the next thing that needs the lock, or gives it back.
     pub(in crate::vault) fn proceed(&mut self) {
         let is_held = matches!(self.keeper.lock, Lock::Held);
-        if !self.keeps() || !is_held || self.refresh_is_sent() {
+        if !self.ctx.keeps() || !is_held || self.refresh_is_sent() {
             return;
         }
         self.keeper.retry_at = None;
         let is_writable = self.keeper.failures == 0;
         if let Some(ended) = &mut self.keeper.ended {
             let token = ended.token.take();
-            let ended = session::ended(&ended.sid, ended.reason, &self.config);
+            let ended = session::ended(&ended.sid, ended.reason, &self.ctx.config);
             if let Some(token) = token {
                 self.revoke(&token);
             }
@@ -109,14 +107,14 @@ impl Vault {
         if self.refresh_is_queued() && (!self.keeper.wants_save || !is_writable) {
             return self.send_refresh();
         }
-        match &mut self.session {
+        match &mut self.ctx.session {
             Some(session) if self.keeper.wants_save => {
                 // Now that the store's own count is known.
                 if core::mem::take(&mut self.keeper.activity.is_new) {
                     session.count_activity();
                     self.keeper.activity.is_counted = true;
                 }
-                let kept = session.kept(&self.config, &self.now);
+                let kept = session.kept(&self.ctx.config, &self.ctx.now);
                 self.write(kept);
             }
             _ => self.unlock(),
@@ -124,7 +122,7 @@ impl Vault {
     }
 
     fn write(&mut self, state: Secret) {
-        let op = self.begin_limited(Purpose::Write);
+        let op = self.ctx.begin_limited(Purpose::Write);
         self.keep(op, state);
     }
 
@@ -137,22 +135,21 @@ impl Vault {
         }
     }
 
-    /// Until when what is written now may be of use.
-    pub(super) fn kept_until(&self) -> UnixMillis {
-        self.now.wall.saturating_add(self.config.limits.absolute.0)
-    }
-
     /// Asks for `state` to be kept.
     pub(in crate::vault) fn keep(&mut self, op: OpId, state: Secret) {
         self.keeper.lock = Lock::Writing(op);
         self.keeper.wants_when_written = self.keeper.wants;
-        let expires_at = self.kept_until();
-        self.outputs.push(Output::Persist {
+        let expires_at = self.ctx.kept_until();
+        self.ctx.outputs.push(Output::Persist {
             op,
             state: Some(state),
             expires_at,
             #[cfg(feature = "extended")]
-            key_pair: self.session.as_deref().and_then(session::Session::key_name),
+            key_pair: self
+                .ctx
+                .session
+                .as_deref()
+                .and_then(session::Session::key_name),
         });
     }
 
@@ -181,17 +178,17 @@ impl Vault {
             {
                 self.keeper.may_be_known = false;
             }
-            self.logouts_kept();
+            self.logouts.store_done(&mut self.ctx);
             self.logins_kept();
             if self.keeper.wants == self.keeper.wants_when_written {
                 self.keeper.ended = None;
                 self.keeper.wants_save = false;
-                self.keeper.is_known = self.session.is_some();
-                self.sign_out_stored();
+                self.keeper.is_known = self.ctx.session.is_some();
+                self.hints.sign_out_stored();
             }
-            self.outputs.push(Output::Announce);
+            self.ctx.outputs.push(Output::Announce);
         } else {
-            self.keeper.wants_save |= self.session.is_some();
+            self.keeper.wants_save |= self.ctx.session.is_some();
             self.try_later();
             // As long as what the store has is not consumed, others may go on from that.
             if !self.keeper.is_behind && self.keeper.ended.is_none() {
@@ -203,10 +200,10 @@ impl Vault {
 
     /// Tells pages whether their session is kept, where that has changed.
     fn store_refused(&mut self, is_refused: bool) {
-        if self.keeper.is_refused != is_refused {
-            self.keeper.is_refused = is_refused;
-            if self.session.is_some() {
-                self.broadcast_session();
+        if self.ctx.is_refused != is_refused {
+            self.ctx.is_refused = is_refused;
+            if self.ctx.session.is_some() {
+                self.ctx.broadcast_session();
             }
         }
     }
@@ -219,19 +216,19 @@ impl Vault {
     }
 
     pub(super) fn try_later(&mut self) {
-        self.sign_out_not_stored();
+        self.hints.sign_out_not_stored(&mut self.ctx);
         let wait = back_off(self.keeper.failures);
         self.keeper.failures += 1;
-        self.logouts_kept();
+        self.logouts.store_done(&mut self.ctx);
         self.logins_kept();
         let is_wanted = self.keeper.wants_save || self.keeper.ended.is_some();
-        self.keeper.retry_at = is_wanted.then(|| self.now.monotonic + wait);
+        self.keeper.retry_at = is_wanted.then(|| self.ctx.now.monotonic + wait);
         self.refresh_not_locked();
     }
 
     fn unlock(&mut self) {
         self.keeper.lock = Lock::Free;
-        self.outputs.push(Output::Unlock);
+        self.ctx.outputs.push(Output::Unlock);
         if core::mem::take(&mut self.keeper.looks.after_lock) {
             self.look();
         }

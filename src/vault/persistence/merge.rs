@@ -24,20 +24,21 @@ impl Vault {
             Stored::Nothing => {}
             // What might have been there is not to be had. What this vault holds goes on.
             Stored::Unreadable | Stored::Unavailable => {
-                if self.session.is_none() {
-                    self.end_reason.get_or_insert(EndReason::StorageLost);
+                if self.ctx.session.is_none() {
+                    self.ctx.end_reason.get_or_insert(EndReason::StorageLost);
                 }
             }
         }
         if !self.has_end_to_keep() {
-            self.logouts_kept();
+            self.logouts.store_done(&mut self.ctx);
         }
     }
 
     /// The lock is this vault's: only an end may have been written, and that for good.
     pub(super) fn heed_end(&mut self, stored: Stored) {
         let is_ours = |sid: &str| {
-            self.session
+            self.ctx
+                .session
                 .as_deref()
                 .is_some_and(|ours| ours.sid() == sid)
         };
@@ -53,46 +54,49 @@ impl Vault {
 
     /// The store has a session. One that is over already is ended by whoever asked for this.
     fn meet(&mut self, mut theirs: Box<Session>) {
-        self.config.rules.extend_forbidden(theirs.take_endpoints());
+        self.ctx
+            .config
+            .rules
+            .extend_forbidden(theirs.take_endpoints());
         if self.is_over(&theirs) {
             return;
         }
-        match &mut self.session {
+        match &mut self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.keeper.is_known = true;
                 if theirs.generation() <= ours.generation() {
-                    return ours.hear_of_activity(&theirs, &self.now);
+                    return ours.hear_of_activity(&theirs, &self.ctx.now);
                 }
-                theirs.succeed(ours, &self.now);
-                self.session = Some(theirs);
+                theirs.succeed(ours, &self.ctx.now);
+                self.ctx.session = Some(theirs);
                 self.abandon_refresh();
-                self.trace_generation("refresh_completed");
+                self.ctx.trace_generation("refresh_completed");
             }
             // Begun here after the one in the store.
             Some(_) if !self.keeper.is_known => return,
             _ => {
                 self.keeper.is_known = true;
                 self.replace_session(theirs);
-                self.trace_generation("session_restored");
+                self.ctx.trace_generation("session_restored");
             }
         }
-        let limits = &self.config.limits;
-        let session = self.session.as_deref();
-        if session.is_some_and(|s| s.limit_reached(limits, &self.now).is_none()) {
-            self.broadcast_session();
+        let limits = &self.ctx.config.limits;
+        let session = self.ctx.session.as_deref();
+        if session.is_some_and(|s| s.limit_reached(limits, &self.ctx.now).is_none()) {
+            self.ctx.broadcast_session();
             self.release_calls();
         }
     }
 
     fn meet_end(&mut self, sid: &str, reason: EndReason) {
-        let ours = self.session.as_deref().map(Session::sid);
+        let ours = self.ctx.session.as_deref().map(Session::sid);
         if ours.is_none() {
-            self.end_reason.get_or_insert(reason);
+            self.ctx.end_reason.get_or_insert(reason);
             self.keeper.ended.take_if(|ended| ended.sid == sid);
         } else if ours == Some(sid) || self.keeper.is_known {
             self.end_elsewhere(reason);
             if reason == EndReason::LoggedOut {
-                self.cancel_callbacks();
+                self.callbacks.cancel();
             }
         }
     }
@@ -103,7 +107,7 @@ impl Vault {
         if self.is_over(theirs) {
             return;
         }
-        match &self.session {
+        match &self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.end_session(EndReason::LoggedOut);
                 self.end_none_after(theirs.beginning());
@@ -112,13 +116,13 @@ impl Vault {
             Some(_) if !self.keeper.is_known => return,
             Some(_) => self.end_elsewhere(EndReason::LoggedOut),
             None => {
-                self.end_reason.get_or_insert(EndReason::LoggedOut);
+                self.ctx.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
                 self.note_end(theirs, EndReason::LoggedOut, token);
                 self.end_none_after(theirs.beginning());
             }
         }
-        self.cancel_callbacks();
+        self.callbacks.cancel();
     }
 
     fn end_elsewhere(&mut self, reason: EndReason) {
@@ -132,14 +136,14 @@ impl Vault {
     /// Waiting calls whose session was taken over are not sent in the name of another user.
     pub(in crate::vault) fn replace_session(&mut self, session: Box<Session>) -> Option<Secret> {
         let mut orphaned = None;
-        if self.keeps() {
+        if self.ctx.keeps() {
             self.keeper.activity.forget();
             if self.refresh_is_sent() {
                 // Its answer is dropped, and until the new session is written the store has what it consumed.
                 self.fall_behind();
             }
         }
-        if let Some(before) = self.session.take()
+        if let Some(before) = self.ctx.session.take()
             && before.original().subject() != session.original().subject()
         {
             let successor = self.end_refresh();
@@ -151,8 +155,8 @@ impl Vault {
         self.orphan_calls();
         #[cfg(feature = "extended")]
         self.close_sockets(None);
-        self.session = Some(session);
-        self.end_reason = None;
+        self.ctx.session = Some(session);
+        self.ctx.end_reason = None;
         orphaned
     }
 }

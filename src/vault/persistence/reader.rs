@@ -65,8 +65,6 @@ pub(super) struct Looks {
     /// When to look again, since the store did not work, and how often that was so.
     pub(super) retry_at: Option<Millis>,
     failed: u32,
-    /// The store was looked at; until then no page is greeted.
-    has_looked: bool,
     /// From then on, no further look delays the greeting of pages.
     greet_by: Option<Millis>,
     /// A sign-out elsewhere before pages are greeted, the end of which the store is about to have.
@@ -85,25 +83,20 @@ impl Looks {
 impl Vault {
     /// With the first input: the store may have a session.
     pub(in crate::vault) fn begin_keeping(&mut self) {
-        if self.keeps() && self.keeper.looks.greet_by.is_none() {
-            self.keeper.looks.greet_by = Some(self.now.monotonic + PATIENCE);
+        if self.ctx.keeps() && self.keeper.looks.greet_by.is_none() {
+            self.keeper.looks.greet_by = Some(self.ctx.now.monotonic + PATIENCE);
             self.look();
         }
     }
 
-    /// Whether pages have to wait for what the store has.
-    pub(in crate::vault) const fn is_loading(&self) -> bool {
-        self.keeps() && !self.keeper.looks.has_looked
-    }
-
     /// Another vault has changed what is kept.
     pub(in crate::vault) fn changed_elsewhere(&mut self) {
-        if !self.keeps() {
+        if !self.ctx.keeps() {
             return;
         }
         self.keeper.looks.expects_end = false;
         // Who wrote has had the lock, and may have given it back.
-        self.keeper.retry_at = self.keeper.retry_at.map(|_| self.now.monotonic);
+        self.keeper.retry_at = self.keeper.retry_at.map(|_| self.ctx.now.monotonic);
         if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh_is_sent() {
             self.keeper.looks.again = self.keeper.looks.is_open();
             self.look();
@@ -115,7 +108,7 @@ impl Vault {
     /// Somebody signed out elsewhere. If no page is greeted yet, none is told of the session that the store still has.
     /// `at` is the time of the sign-out, unless the store is about to have it.
     pub(in crate::vault) fn signed_out_while_loading(&mut self, at: Option<UnixMillis>) {
-        if !self.is_loading() {
+        if !self.ctx.is_loading() {
             return;
         }
         let looks = &mut self.keeper.looks;
@@ -131,8 +124,8 @@ impl Vault {
     /// pages are greeted.
     fn is_superseded(&mut self, stored: &Stored) -> bool {
         let looks = &mut self.keeper.looks;
-        let greet_by = looks.greet_by.filter(|at| *at > self.now.monotonic);
-        let Some(at) = greet_by.filter(|_| !looks.has_looked) else {
+        let greet_by = looks.greet_by.filter(|at| *at > self.ctx.now.monotonic);
+        let Some(at) = greet_by.filter(|_| !self.ctx.has_looked) else {
             return false;
         };
         if core::mem::take(&mut looks.again) {
@@ -160,16 +153,18 @@ impl Vault {
 
     /// Begins to read. The reading itself is noted by whoever asks for it.
     pub(super) fn load(&mut self, purpose: Purpose) {
-        let op = self.begin_operation(purpose, Some(self.reading_deadline(purpose)));
-        self.outputs.push(Output::Load { op });
+        let op = self
+            .ctx
+            .begin_operation(purpose, Some(self.reading_deadline(purpose)));
+        self.ctx.outputs.push(Output::Load { op });
     }
 
     fn reading_deadline(&self, purpose: Purpose) -> Millis {
         let patience = match purpose {
             Purpose::Look => PATIENCE,
-            _ => self.config.request_timeout,
+            _ => self.ctx.config.request_timeout,
         };
-        self.now.monotonic + patience
+        self.ctx.now.monotonic + patience
     }
 
     /// Sessions that were found in the store and are not looked up yet.
@@ -199,8 +194,10 @@ impl Vault {
             stored => return self.has_read(purpose, stored),
         };
         let key = mark_of(session.sid());
-        let op = self.begin_operation(purpose, Some(self.reading_deadline(purpose)));
-        self.outputs.push(Output::Take { op, key });
+        let op = self
+            .ctx
+            .begin_operation(purpose, Some(self.reading_deadline(purpose)));
+        self.ctx.outputs.push(Output::Take { op, key });
         if let Some(reading) = self.reading(purpose) {
             // As it was read: its ages are counted from there.
             reading.session = Some(session);
@@ -234,11 +231,13 @@ impl Vault {
 
     fn stored(&self, loaded: &Loaded) -> Stored {
         match loaded {
-            Loaded::Found(text) => match session::restore(text.expose(), &self.config, &self.now) {
-                Some(Kept::Session(session)) => Stored::Session(session),
-                Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
-                None => Stored::Unreadable,
-            },
+            Loaded::Found(text) => {
+                match session::restore(text.expose(), &self.ctx.config, &self.ctx.now) {
+                    Some(Kept::Session(session)) => Stored::Session(session),
+                    Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
+                    None => Stored::Unreadable,
+                }
+            }
             Loaded::Nothing => Stored::Nothing,
             Loaded::Damaged => Stored::Unreadable,
             Loaded::Unavailable => Stored::Unavailable,
@@ -263,7 +262,7 @@ impl Vault {
         if signed_out_at.is_none() && self.is_superseded(&stored) {
             return;
         }
-        let was_loading = self.is_loading();
+        let was_loading = self.ctx.is_loading();
         let is_unavailable = matches!(stored, Stored::Unavailable);
         let is_old = core::mem::take(&mut self.keeper.looks.is_old);
         match self.keeper.lock {
@@ -284,27 +283,27 @@ impl Vault {
         if was_loading {
             self.greet_all();
         }
-        self.keeper.looks.has_looked = true;
+        self.ctx.has_looked = true;
         if core::mem::take(&mut self.keeper.looks.again) {
             self.changed_elsewhere();
         } else if is_unavailable {
             let wait = back_off(self.keeper.looks.failed);
-            self.keeper.looks.retry_at = Some(self.now.monotonic + wait);
+            self.keeper.looks.retry_at = Some(self.ctx.now.monotonic + wait);
             self.keeper.looks.failed += 1;
         }
     }
 
     /// There is a session by a login, whatever the store has: pages need not wait to be told of it.
     pub(super) fn stop_loading(&mut self) {
-        if self.is_loading() {
-            self.keeper.looks.has_looked = true;
+        if self.ctx.is_loading() {
+            self.ctx.has_looked = true;
             self.greet_all();
         }
     }
 
     fn greet_all(&mut self) {
-        for i in 0..self.ports.len() {
-            self.greet(self.ports[i]);
+        for i in 0..self.ctx.ports.len() {
+            self.greet(self.ctx.ports[i]);
         }
     }
 }

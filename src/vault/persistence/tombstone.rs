@@ -41,7 +41,7 @@ impl Vault {
         reason: EndReason,
         token: Option<Secret>,
     ) {
-        if self.keeps() {
+        if self.ctx.keeps() {
             self.keeper.wants += 1;
             self.keeper.wants_save = false;
             self.keeper.ended = Some(Box::new(Ended {
@@ -50,7 +50,7 @@ impl Vault {
                 reason,
                 token,
                 touches: session.touches(),
-                at: self.now,
+                at: self.ctx.now,
                 was_known: self.keeper.is_known,
                 marks: None,
             }));
@@ -72,7 +72,7 @@ impl Vault {
 
     /// Whether the store is still to be told of an end.
     pub(in crate::vault) fn has_end_to_keep(&self) -> bool {
-        self.keeps() && self.keeper.ended.is_some()
+        self.ctx.keeps() && self.keeper.ended.is_some()
     }
 
     /// The lock was not granted in time. Gives whether there is a logout to be written without it.
@@ -97,12 +97,12 @@ impl Vault {
     pub(super) fn mark_end(&mut self) {
         let marks = self.keeper.ended.as_mut().and_then(|e| e.marks.as_mut());
         for sid in marks.map(core::mem::take).unwrap_or_default() {
-            let op = self.begin_limited(Purpose::Mark);
-            self.outputs.push(Output::Store {
+            let op = self.ctx.begin_limited(Purpose::Mark);
+            self.ctx.outputs.push(Output::Store {
                 op,
                 key: mark_of(&sid),
                 value: Secret::new(sid),
-                expires_at: self.kept_until(),
+                expires_at: self.ctx.kept_until(),
                 #[cfg(feature = "extended")]
                 key_pair: None,
             });
@@ -112,10 +112,10 @@ impl Vault {
     /// A mark was written, or could not be.
     pub(in crate::vault) fn marked(&mut self, ok: bool) {
         if ok {
-            self.sign_out_stored();
-            self.outputs.push(Output::Announce);
+            self.hints.sign_out_stored();
+            self.ctx.outputs.push(Output::Announce);
         }
-        if !self.operations.iter().any(|o| o.purpose == Purpose::Mark) {
+        if !self.ctx.is_in_flight(Purpose::Mark) {
             self.try_later();
         }
     }
@@ -131,10 +131,10 @@ impl Vault {
             // Nobody was active as far as this vault knew: see `Session::hear_of_activity`.
             let is_news =
                 theirs.touches() > ended.touches || theirs.generation() > ended.generation;
-            let limit = theirs.limit_reached(&self.config.limits, &self.now);
+            let limit = theirs.limit_reached(&self.ctx.config.limits, &self.ctx.now);
             ended.reason != EndReason::Idle || !is_news || limit.is_some()
         } else {
-            !theirs.began_after(&ended.at, &self.now)
+            !theirs.began_after(&ended.at, &self.ctx.now)
                 && (ended.reason == EndReason::LoggedOut || !ended.was_known)
         };
         if !is_over {

@@ -9,69 +9,80 @@ use crate::config::Pushing;
 use crate::oauth::authorization_request::AuthorizationRequest;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::prelude::*;
-use crate::vault::login::{Login, Stage};
-use crate::vault::{OpId, Purpose, Vault};
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::OpId;
+use crate::vault::login::{Login, LoginStage, Logins};
+use crate::vault::provider::Provider;
 
-impl Vault {
+impl Logins {
     /// Pushes the request of a login, or begins the login without that.
-    pub(super) fn push_or_begin_login(
+    pub(super) fn push_or_begin(
         &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
         mut login: Box<Login>,
         begun: Box<AuthorizationRequest>,
     ) {
-        let Some(metadata) = &self.provider.metadata else {
+        let Some(metadata) = &provider.metadata else {
             return;
         };
         let endpoint = metadata.pushed_authorization_request_endpoint.as_deref();
-        let wants = match self.config.pushing {
+        let wants = match ctx.config.pushing {
             Pushing::Auto => endpoint.is_some() && !self.is_pushing_refused,
             pushing => pushing == Pushing::Always,
         };
         let is_required = metadata.require_pushed_authorization_requests;
         if !wants && !is_required {
             let url = begun.url(metadata);
-            return self.begin_login(login, begun, url);
+            return self.navigate_or_store(ctx, login, begun, url);
         }
-        if let Some(endpoint) = endpoint.filter(|_| self.config.pushing != Pushing::Never) {
-            let op = self.send(
+        if let Some(endpoint) = endpoint.filter(|_| ctx.config.pushing != Pushing::Never) {
+            let op = ctx.send(
                 Purpose::Push,
                 pushed_authorization::request(endpoint, &begun),
             );
-            login.stage = Stage::Pushing(op, begun);
-            return self.logins.put(login);
+            login.stage = LoginStage::Pushing(op, begun);
+            return self.put(login);
         }
         let why = msg!(
             "pushed authorization requests are required, but par is false in the worker's file, or the provider has no pushed_authorization_request_endpoint"
         );
-        self.decline(login.port, login.id, Code::Unsupported, why);
+        ctx.decline(login.port, login.id, Code::Unsupported, why);
     }
 
     /// A push, or the probe after one, has come to an end.
-    pub(super) fn login_pushed(&mut self, op: OpId, pushed: PushOutcome) {
-        let is_it = |login: &Login| matches!(login.stage, Stage::Pushing(o, _) if o == op);
-        let Some(mut login) = self.logins.take(is_it) else {
+    pub(in crate::vault) fn pushed(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        op: OpId,
+        pushed: PushOutcome,
+    ) {
+        let is_it = |login: &Login| matches!(login.stage, LoginStage::Pushing(o, _) if o == op);
+        let Some(mut login) = self.take(is_it) else {
             return;
         };
-        let stage = core::mem::replace(&mut login.stage, Stage::NeedsMetadata);
-        let (Stage::Pushing(_, begun), Some(metadata)) = (stage, &self.provider.metadata) else {
+        let stage = core::mem::replace(&mut login.stage, LoginStage::NeedsMetadata);
+        let (LoginStage::Pushing(_, begun), Some(metadata)) = (stage, &provider.metadata) else {
             return;
         };
         let is_required = metadata.require_pushed_authorization_requests;
-        let is_optional = self.config.pushing == Pushing::Auto;
+        let is_optional = ctx.config.pushing == Pushing::Auto;
         let error = match pushed {
             PushOutcome::Accepted(uri) => {
                 let url = pushed_authorization::authorization_url(
                     &uri,
                     metadata,
-                    &self.config.client_id,
+                    &ctx.config.client_id,
                     &begun,
                 );
-                return self.begin_login(login, begun, url);
+                return self.navigate_or_store(ctx, login, begun, url);
             }
             PushOutcome::Unreadable(_) if is_optional => {
                 // Either nothing can be reached, or this endpoint does not let this origin read its response.
-                login.stage = Stage::Pushing(self.send_probe(Purpose::ProbeForLogin), begun);
-                return self.logins.put(login);
+                login.stage =
+                    LoginStage::Pushing(provider.send_probe(ctx, Purpose::ProbeForLogin), begun);
+                return self.put(login);
             }
             PushOutcome::Unsupported(error) if is_optional => {
                 let code = if is_required {
@@ -88,9 +99,9 @@ impl Vault {
                 let error = Error::of(code, &message);
                 if !is_required {
                     self.is_pushing_refused = true;
-                    self.warn_developer(Some(login.port), &error);
+                    ctx.warn_developer(Some(login.port), &error);
                     // From now on they are not pushed.
-                    return self.push_or_begin_login(login, begun);
+                    return self.push_or_begin(ctx, provider, login, begun);
                 }
                 error
             }
@@ -98,6 +109,6 @@ impl Vault {
             | PushOutcome::Unreadable(error)
             | PushOutcome::Failed(error) => error,
         };
-        self.post_error(login.port, login.id, &error);
+        ctx.post_error(login.port, login.id, &error);
     }
 }

@@ -1,0 +1,595 @@
+//! Finishing a login: the answer is matched with its pending login, the code is exchanged, the ID
+//! token validated, and then there is a session.
+
+use crate::base::clock::Instant;
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::{HttpRequest, Outcome};
+use crate::oauth::authorization_request::{self, AuthorizationResponse, Pending};
+#[cfg(feature = "extended")]
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::id_token::{IdToken, Occasion};
+use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
+use crate::prelude::*;
+use crate::vault::context::{Context, Purpose};
+#[cfg(feature = "extended")]
+use crate::vault::dpop::Dpop;
+use crate::vault::io::{OpId, Output, PortId, Taken};
+use crate::vault::list::{self, List};
+use crate::vault::login::Logins;
+use crate::vault::message::{callback_error, message};
+use crate::vault::provider::Provider;
+use crate::vault::verification::{Verification, unverified};
+
+/// Most callbacks that may be under way at once.
+const MAX_CALLBACKS: usize = 32;
+
+/// An answer of the authorization endpoint on its way to a session.
+pub(in crate::vault) struct Callback {
+    /// Who asked, unless they have gone. The login goes on: its code cannot be used again.
+    page: CallbackPage,
+    key: String,
+    stage: CallbackStage,
+    /// Somebody logged out meanwhile: what comes is revoked.
+    is_canceled: bool,
+}
+
+enum CallbackStage {
+    /// Before the login is taken out of the store: without the provider it would be used up in vain.
+    NeedsMetadata(Box<AuthorizationResponse>),
+    Taking(OpId, Box<AuthorizationResponse>),
+    Exchanging(OpId, Box<Pending>, Instant),
+    Verifying(Box<Pending>, Box<Verification>),
+}
+
+#[cfg(feature = "extended")]
+impl Callback {
+    /// What the tokens will be bound to.
+    fn key(&self) -> Option<&PublicKey> {
+        match &self.stage {
+            CallbackStage::Exchanging(_, pending, _) | CallbackStage::Verifying(pending, _) => {
+                pending.key.as_ref()
+            }
+            CallbackStage::NeedsMetadata(_) | CallbackStage::Taking(..) => None,
+        }
+    }
+}
+
+/// Callbacks in flight.
+#[derive(Default)]
+pub(in crate::vault) struct Callbacks {
+    in_flight: List<Callback>,
+}
+
+impl CallbackStage {
+    const fn needs_metadata(&self) -> bool {
+        matches!(self, Self::NeedsMetadata(_))
+    }
+}
+
+impl Callbacks {
+    /// Begins a callback for a page at `url`.
+    pub(in crate::vault) fn begin(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        port: PortId,
+        id: u64,
+        url: &str,
+    ) {
+        if self.in_flight.len() == MAX_CALLBACKS {
+            let why = msg!("32 callbacks are in flight already");
+            return ctx.decline(port, id, Code::LimitExceeded, why);
+        }
+        let answer = match AuthorizationResponse::parse(&ctx.config, &ctx.config.redirect_uri, url)
+        {
+            Ok(answer) => Box::new(answer),
+            Err(error) => return ctx.post_error(port, id, &error),
+        };
+        self.in_flight.push(Box::new(Callback {
+            page: CallbackPage(Some((port, id))),
+            key: answer.key.clone(),
+            stage: CallbackStage::NeedsMetadata(answer),
+            is_canceled: false,
+        }));
+        if provider.need_metadata(ctx) {
+            self.resume(ctx);
+        }
+    }
+
+    /// Takes a callback out of the list, to be put back if it is not over.
+    fn take(&mut self, is_it: impl Fn(&CallbackStage) -> bool) -> Option<Box<Callback>> {
+        list::take(&mut self.in_flight, |callback| is_it(&callback.stage))
+    }
+
+    /// Takes up the callbacks that waited for metadata.
+    pub(in crate::vault) fn resume(&mut self, ctx: &mut Context) {
+        while let Some(mut callback) = self.take(CallbackStage::needs_metadata) {
+            let CallbackStage::NeedsMetadata(answer) = callback.stage else {
+                return;
+            };
+            let op = ctx.begin_limited(Purpose::TakeLogin);
+            let key = callback.key.clone();
+            ctx.outputs.push(Output::Take { op, key });
+            callback.stage = CallbackStage::Taking(op, answer);
+            self.in_flight.push(callback);
+        }
+    }
+
+    pub(in crate::vault) fn fail_waiting(
+        &mut self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        error: &Error,
+    ) {
+        while let Some(callback) = self.take(CallbackStage::needs_metadata) {
+            // The login is still in the store: where its user was is not known yet.
+            callback.page.fail(ctx, logins, &callback.key, None, error);
+        }
+    }
+
+    pub(in crate::vault) fn taken(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        logins: &mut Logins,
+        #[cfg(feature = "extended")] dpop: &mut Dpop,
+        op: OpId,
+        taken: &Taken,
+    ) {
+        let callback = self.take(|stage| matches!(stage, CallbackStage::Taking(o, _) if *o == op));
+        let Some(mut callback) = callback else {
+            return;
+        };
+        let CallbackStage::Taking(_, answer) = callback.stage else {
+            return;
+        };
+        // Canceled or not: the login is used up.
+        let pending = match pending_login(ctx, logins, &callback.key, taken) {
+            Ok(pending) => pending,
+            Err(error) => {
+                return callback.page.fail(ctx, logins, &callback.key, None, &error);
+            }
+        };
+        let sent = if callback.is_canceled {
+            Err(canceled())
+        } else {
+            check_login(ctx, &pending).and_then(|()| {
+                let code = exchange_request(ctx, provider, answer, &pending)?;
+                #[cfg(feature = "extended")]
+                let op = dpop.send_proven(ctx, Purpose::Exchange, code, pending.key.clone());
+                #[cfg(not(feature = "extended"))]
+                let op = ctx.send(Purpose::Exchange, code);
+                Ok(op)
+            })
+        };
+        match sent {
+            Ok(op) => {
+                callback.stage = CallbackStage::Exchanging(op, pending, ctx.now);
+                self.in_flight.push(callback);
+            }
+            Err(error) => {
+                callback
+                    .page
+                    .fail(ctx, logins, &callback.key, Some(&pending), &error);
+            }
+        }
+    }
+
+    /// The code is to be sent once more, under the same number: its tokens are no older than that. Whether anybody
+    /// still wants the login.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) fn exchange_sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
+        let mut is_wanted = false;
+        for callback in &mut self.in_flight {
+            match &mut callback.stage {
+                CallbackStage::Exchanging(o, _, requested) if *o == op => {
+                    *requested = ctx.now;
+                    is_wanted = !callback.is_canceled;
+                }
+                _ => {}
+            }
+        }
+        is_wanted
+    }
+
+    /// Handles the response to a code exchange.
+    pub(in crate::vault) fn exchanged(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        logins: &mut Logins,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> CallbackOutcome {
+        let is_it =
+            |stage: &CallbackStage| matches!(stage, CallbackStage::Exchanging(o, ..) if *o == op);
+        let Some(mut callback) = self.take(is_it) else {
+            return CallbackOutcome::None;
+        };
+        let CallbackStage::Exchanging(_, pending, requested) = callback.stage else {
+            return CallbackOutcome::None;
+        };
+        let mut unused = None;
+        let verification = exchanged(outcome, ctx.config.scheme()).and_then(|tokens| {
+            match unverified(ctx, provider, &tokens) {
+                Ok(unverified) => Ok(Verification::new(tokens, requested, unverified)),
+                Err(error) => {
+                    unused = Some(tokens);
+                    Err(error)
+                }
+            }
+        });
+        match verification {
+            Ok(verification) => {
+                callback.stage = CallbackStage::Verifying(pending, Box::new(verification));
+                self.advance(ctx, provider, logins, callback)
+            }
+            Err(error) => {
+                let was_stopped = callback.is_canceled;
+                let error = if was_stopped { canceled() } else { error };
+                callback
+                    .page
+                    .fail(ctx, logins, &callback.key, Some(&pending), &error);
+                unused.map_or(CallbackOutcome::None, CallbackOutcome::Unused)
+            }
+        }
+    }
+
+    /// Verifies the tokens of a login on another device, which no page waits for as a callback.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) fn begin_detached(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        logins: &mut Logins,
+        key: String,
+        pending: Box<Pending>,
+        verification: Box<Verification>,
+    ) -> CallbackOutcome {
+        let callback = Box::new(Callback {
+            page: CallbackPage(None),
+            key,
+            stage: CallbackStage::Verifying(pending, verification),
+            is_canceled: false,
+        });
+        self.advance(ctx, provider, logins, callback)
+    }
+
+    fn advance(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        logins: &mut Logins,
+        mut callback: Box<Callback>,
+    ) -> CallbackOutcome {
+        let CallbackStage::Verifying(_, verification) = &mut callback.stage else {
+            return CallbackOutcome::None;
+        };
+        match verification.advance(ctx, provider, Purpose::VerifyLogin) {
+            Ok(()) => {
+                self.in_flight.push(callback);
+                CallbackOutcome::None
+            }
+            Err(error) => fail_verification(ctx, logins, callback, &error),
+        }
+    }
+
+    /// Cancels the logins in flight: a page logs out, so they must not begin a session after that.
+    pub(in crate::vault) fn cancel(&mut self) {
+        for callback in &mut self.in_flight {
+            callback.is_canceled = true;
+        }
+    }
+
+    /// Takes out the callbacks that wait for keys.
+    pub(in crate::vault) fn take_waiting_for_keys(&mut self) -> List<Callback> {
+        let mut waiting = Vec::new();
+        let is_it = |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits_keys());
+        while let Some(callback) = self.take(is_it) {
+            waiting.push(callback);
+        }
+        waiting
+    }
+
+    /// Continues a callback that waited for keys.
+    pub(in crate::vault) fn resume_verification(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        logins: &mut Logins,
+        callback: Box<Callback>,
+        failure: Option<&Error>,
+    ) -> CallbackOutcome {
+        match failure {
+            None => self.advance(ctx, provider, logins, callback),
+            Some(error) => fail_verification(ctx, logins, callback, error),
+        }
+    }
+
+    /// Handles the result of a signature check.
+    pub(in crate::vault) fn verified(
+        &mut self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        op: OpId,
+        valid: bool,
+    ) -> CallbackOutcome {
+        let is_it =
+            |stage: &CallbackStage| matches!(stage, CallbackStage::Verifying(_, v) if v.awaits(op));
+        let Some(callback) = self.take(is_it) else {
+            return CallbackOutcome::None;
+        };
+        let Callback {
+            page,
+            key,
+            stage: CallbackStage::Verifying(pending, verification),
+            is_canceled,
+        } = *callback
+        else {
+            return CallbackOutcome::None;
+        };
+        let occasion = Occasion::CodeExchange {
+            nonce: &pending.nonce,
+            max_age_seconds: pending.max_age,
+        };
+        #[cfg(feature = "extended")]
+        let occasion = if pending.is_device {
+            Occasion::DeviceGrant
+        } else {
+            occasion
+        };
+        let requested = verification.requested;
+        let (tokens, verified) = verification.conclude(ctx, valid, occasion);
+        let checked = match verified {
+            Ok(_) if is_canceled => Err(canceled()),
+            Ok(id_token) => check_granted(ctx, &tokens, &pending, page.port()).map(|()| id_token),
+            Err(rejected) => Err(rejected.into()),
+        };
+        match checked {
+            Ok(id_token) => CallbackOutcome::Verified(Box::new(VerifiedLogin {
+                login: CompletedLogin { page, key, pending },
+                tokens,
+                id_token,
+                requested,
+            })),
+            Err(error) => {
+                page.fail(ctx, logins, &key, Some(&pending), &error);
+                CallbackOutcome::Unused(tokens)
+            }
+        }
+    }
+
+    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+        for callback in &mut self.in_flight {
+            callback.page.forget(port);
+        }
+    }
+
+    /// Returns the keys that tokens will be bound to.
+    #[cfg(feature = "extended")]
+    pub(in crate::vault) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.in_flight.iter().filter_map(|callback| callback.key())
+    }
+}
+
+/// The result of a step of a callback.
+pub(in crate::vault) enum CallbackOutcome {
+    /// Nothing to do.
+    None,
+    /// Tokens of a login that failed.
+    Unused(Box<TokenSet>),
+    /// A login whose tokens are good.
+    Verified(Box<VerifiedLogin>),
+}
+
+/// A login whose tokens are good.
+pub(in crate::vault) struct VerifiedLogin {
+    pub(in crate::vault) login: CompletedLogin,
+    pub(in crate::vault) tokens: Box<TokenSet>,
+    pub(in crate::vault) id_token: IdToken,
+    /// The time at which the tokens were requested.
+    pub(in crate::vault) requested: Instant,
+}
+
+/// A login whose session has begun, and whose page is still to be told.
+pub(in crate::vault) struct CompletedLogin {
+    page: CallbackPage,
+    key: String,
+    pub(in crate::vault) pending: Box<Pending>,
+}
+
+impl CompletedLogin {
+    /// Tells the page, and the opener of a popup, that the login is complete.
+    pub(in crate::vault) fn complete(&self, ctx: &mut Context, logins: &mut Logins) {
+        if let Some((port, id)) = self.page.0 {
+            let settled = message("settled")
+                .number("id", id)
+                .flag("callback", true)
+                .text("returnTo", &self.pending.return_to)
+                .flag("popup", self.pending.popup)
+                .finish();
+            ctx.post(port, settled);
+        }
+        logins.complete_opener(ctx, &self.key, Ok(()));
+    }
+
+    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+        self.page.forget(port);
+    }
+}
+
+/// The page that a callback was requested by, and its number for the callback, unless the page has gone.
+struct CallbackPage(Option<(PortId, u64)>);
+
+impl CallbackPage {
+    fn port(&self) -> Option<PortId> {
+        self.0.map(|(port, _)| port)
+    }
+
+    fn forget(&mut self, port: PortId) {
+        self.0 = self.0.filter(|(page, _)| *page != port);
+    }
+
+    /// Tells the page, and the opener of a popup, that the login has failed. The page also learns where its user was.
+    fn fail(
+        &self,
+        ctx: &mut Context,
+        logins: &mut Logins,
+        key: &str,
+        pending: Option<&Pending>,
+        error: &Error,
+    ) {
+        if let Some((port, id)) = self.0 {
+            let return_to = pending.map(|pending| &*pending.return_to);
+            ctx.post(port, callback_error(id, error, return_to));
+        }
+        logins.complete_opener(ctx, key, Err(error));
+    }
+}
+
+fn fail_verification(
+    ctx: &mut Context,
+    logins: &mut Logins,
+    callback: Box<Callback>,
+    error: &Error,
+) -> CallbackOutcome {
+    let CallbackStage::Verifying(pending, verification) = callback.stage else {
+        return CallbackOutcome::None;
+    };
+    callback
+        .page
+        .fail(ctx, logins, &callback.key, Some(&pending), error);
+    CallbackOutcome::Unused(verification.tokens)
+}
+
+/// Returns the request that exchanges the code for tokens.
+#[expect(clippy::boxed_local, reason = "moving a box is less code")]
+fn exchange_request(
+    ctx: &Context,
+    provider: &Provider,
+    answer: Box<AuthorizationResponse>,
+    pending: &Pending,
+) -> Result<HttpRequest> {
+    let Some(metadata) = &provider.metadata else {
+        return Err(Error::new(
+            Code::ProviderUnavailable,
+            msg!("there is no metadata"),
+        ));
+    };
+    let code = answer.code(pending, metadata)?;
+    Ok(token_endpoint::code_request(
+        &metadata.token_endpoint,
+        &ctx.config.client_id,
+        ctx.config.redirect_uri.href(),
+        &code,
+        &pending.code_verifier,
+    ))
+}
+
+/// Returns the pending login that a callback belongs to.
+fn pending_login(
+    ctx: &Context,
+    logins: &mut Logins,
+    key: &str,
+    taken: &Taken,
+) -> Result<Box<Pending>> {
+    let remembered = logins.recall(key);
+    let was_used = logins.mark_used(key);
+    let pending = match taken {
+        Taken::Used => None,
+        // Script of this origin can replace what is stored, and with it the key that tokens are bound to. While the
+        // vault that began the login is alive, what it remembers counts.
+        _ if remembered.is_some() => remembered,
+        Taken::Found(text) => Pending::from_json(text.expose()),
+        Taken::Unavailable | Taken::Absent => None,
+    };
+    let Some(mut pending) = pending.filter(|_| !was_used) else {
+        let (code, why) = if was_used || matches!(taken, Taken::Used) {
+            (
+                Code::LoginReplayed,
+                msg!("the answer to this login was used before"),
+            )
+        } else {
+            (
+                Code::LoginUnknown,
+                msg!("no login that began here is waiting for this answer"),
+            )
+        };
+        return Err(Error::new(code, why));
+    };
+    // Script of this origin can write to the store, and sign with its key.
+    pending.return_to =
+        authorization_request::return_to(&ctx.config.redirect_uri, Some(&pending.return_to))?;
+    #[cfg(feature = "extended")]
+    {
+        // What no page may ask for was not asked for.
+        let asked = authorization_request::requested_scope(&ctx.config, pending.scope.as_deref());
+        pending.scope = asked.unwrap_or_default();
+    }
+    Ok(pending)
+}
+
+/// Returns an error if the login is too old, or began under another configuration.
+fn check_login(ctx: &Context, pending: &Pending) -> Result<()> {
+    pending.check_age(ctx.now.wall)?;
+    #[cfg(feature = "extended")]
+    if pending.key.is_some() != ctx.config.dpop {
+        let message = msg!("the login was begun with another `dpop` than the one configured now");
+        return Err(Error::new(Code::LoginUnknown, message));
+    }
+    if pending.issuer != ctx.config.issuer {
+        return Err(Error::new(
+            Code::IssuerMismatch,
+            msg!("the login was begun with another issuer than the one configured now"),
+        ));
+    }
+    Ok(())
+}
+
+/// Compares the granted scopes with those that the login asked for. Script of the page can add scopes to a request
+/// that is not pushed, but many providers also grant scopes of their own accord.
+///
+/// # Errors
+/// [`Code::ScopeExceeded`] if the configuration refuses such a grant.
+fn check_granted(
+    ctx: &mut Context,
+    tokens: &TokenSet,
+    pending: &Pending,
+    port: Option<PortId>,
+) -> Result<()> {
+    let requested = ctx.config.scope.as_str();
+    #[cfg(feature = "extended")]
+    let requested = pending.scope.as_deref().unwrap_or(requested);
+    let misses_refresh_token =
+        tokens.misses_refresh_token(requested) && !ctx.config.asks_consent && !pending.is_silent;
+    if let Some(exceeded) = tokens.scope_beyond(requested) {
+        #[cfg(feature = "extended")]
+        if ctx.config.refuses_unrequested_scopes {
+            return Err(exceeded);
+        }
+        ctx.warn_developer(port, &exceeded);
+    }
+    if misses_refresh_token {
+        ctx.warn_developer(port, &token_endpoint::no_refresh_token());
+    }
+    Ok(())
+}
+
+fn canceled() -> Error {
+    Error::new(Code::LoginCanceled, msg!("somebody logged out meanwhile"))
+}
+
+/// The tokens of a code exchange.
+fn exchanged(outcome: &Outcome, scheme: Scheme) -> Result<Box<TokenSet>> {
+    let unavailable = |why: &'static str| Error::new(Code::ProviderUnavailable, why);
+    #[cfg(feature = "extended")]
+    if matches!(outcome, Outcome::KeyLost) {
+        return Err(crate::vault::dpop::key_lost(Code::StorageUnavailable));
+    }
+    let Outcome::Reply(reply) = outcome else {
+        return Err(unavailable(msg!(
+            "the token endpoint did not answer (is it up, and does its CORS allow this origin?)"
+        )));
+    };
+    token_endpoint::read_code_exchange(reply, scheme)
+}

@@ -1,0 +1,254 @@
+//! A login on another device (RFC 8628). For the rest of the vault it is a popup's: somebody waits for it, and what
+//! it brings goes the way of a callback.
+
+use crate::base::clock::{Instant, Millis};
+use crate::base::error::{Code, Error, Result};
+use crate::base::http::Outcome;
+use crate::codec::json;
+use crate::oauth::authorization_request::{self, Pending};
+use crate::oauth::device_authorization::{self, DeviceAuthorization, PollOutcome};
+use crate::oauth::token_endpoint::TokenSet;
+use crate::prelude::*;
+use crate::vault::context::{Context, Purpose};
+use crate::vault::dpop::Dpop;
+use crate::vault::io::OpId;
+use crate::vault::login::{Login, LoginStage, Logins};
+use crate::vault::message::message;
+use crate::vault::provider::Provider;
+use crate::vault::verification::{Verification, unverified};
+
+/// A login on another device, as far as it has come.
+pub(in crate::vault) enum Device {
+    /// The provider is asked for codes.
+    Asked(OpId),
+    /// The user has them.
+    Shown(Box<DeviceAuthorization>, Timing),
+}
+
+/// When to ask whether the user is through.
+pub(in crate::vault) struct Timing {
+    shown_at: Instant,
+    interval: Millis,
+    /// The last question, or when the user was shown the code.
+    asked_at: Instant,
+    /// The question that has no answer yet.
+    op: Option<OpId>,
+}
+
+impl Device {
+    /// When something is to be done, by the monotonic clock.
+    pub(super) fn due(&self) -> Option<Millis> {
+        match self {
+            Self::Shown(shown, timing) if timing.op.is_none() => {
+                let next = timing.asked_at.monotonic + timing.interval;
+                Some(next.min(timing.shown_at.monotonic + shown.expires_in))
+            }
+            _ => None,
+        }
+    }
+
+    fn awaits(&self, awaited: OpId) -> bool {
+        match self {
+            Self::Asked(op) => *op == awaited,
+            Self::Shown(_, timing) => timing.op == Some(awaited),
+        }
+    }
+}
+
+impl Login {
+    fn is_of(&self, op: OpId) -> bool {
+        matches!(&self.stage, LoginStage::AtDevice(device) if device.awaits(op))
+    }
+}
+
+impl Logins {
+    /// Asks for the codes. The provider's metadata is there.
+    pub(super) fn begin_device(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        mut login: Box<Login>,
+    ) {
+        match device_request(ctx, provider, &login) {
+            Ok(op) => {
+                login.stage = LoginStage::AtDevice(Device::Asked(op));
+                // It has a time limit of its own.
+                login.deadline = Millis::MAX;
+                self.put(login);
+                ctx.trace("login_started", None);
+            }
+            Err(error) => ctx.post_error(login.port, login.id, &error),
+        }
+    }
+
+    /// The provider has made codes, or not: the page shows them.
+    pub(in crate::vault) fn device_asked(
+        &mut self,
+        ctx: &mut Context,
+        op: OpId,
+        outcome: &Outcome,
+    ) {
+        let Some(mut login) = self.take(|login| login.is_of(op)) else {
+            return;
+        };
+        let shown = match device_authorization::read_authorization(outcome) {
+            Ok(shown) => shown,
+            Err(error) => return ctx.post_error(login.port, login.id, &error),
+        };
+        let mut text = message("device");
+        text.number("id", login.id)
+            .text("userCode", &shown.user_code)
+            .text("verificationUri", &shown.verification_uri);
+        if let Some(complete) = &shown.verification_uri_complete {
+            text.text("verificationUriComplete", complete);
+        }
+        text.number("expiresAt", ctx.now.wall.saturating_add(shown.expires_in.0));
+        ctx.post(login.port, text.finish());
+        let timing = Timing {
+            shown_at: ctx.now,
+            interval: shown.interval,
+            asked_at: ctx.now,
+            op: None,
+        };
+        login.stage = LoginStage::AtDevice(Device::Shown(Box::new(shown), timing));
+        self.put(login);
+    }
+
+    /// Asks whether users are through, where it is time to.
+    pub(in crate::vault) fn poll_devices(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        dpop: &mut Dpop,
+    ) {
+        let now = ctx.now;
+        let is_due = |login: &Login| match &login.stage {
+            LoginStage::AtDevice(device) => device.due().is_some_and(|due| due <= now.monotonic),
+            _ => false,
+        };
+        while let Some(mut login) = self.take(is_due) {
+            let LoginStage::AtDevice(Device::Shown(shown, timing)) = &mut login.stage else {
+                return;
+            };
+            if timing.shown_at.elapsed(&now) >= shown.expires_in {
+                let why = msg!("nobody typed the code in while it was good");
+                let error = Error::new(Code::LoginExpired, why);
+                ctx.post_error(login.port, login.id, &error);
+                continue;
+            }
+            let Some(metadata) = &provider.metadata else {
+                return;
+            };
+            let request = device_authorization::poll_request(
+                &metadata.token_endpoint,
+                &ctx.config.client_id,
+                &shown.device_code,
+            );
+            timing.asked_at = now;
+            timing.op =
+                Some(dpop.send_proven(ctx, Purpose::PollDevice, request, login.key.clone()));
+            self.put(login);
+        }
+    }
+
+    /// Handles the response to the question if the user is done.
+    pub(in crate::vault) fn device_polled(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> DeviceOutcome {
+        let Some(mut login) = self.take(|login| login.is_of(op)) else {
+            // The login was given up in the meantime.
+            let verdict =
+                device_authorization::read_poll(outcome, ctx.config.scheme(), Millis::ZERO);
+            return match verdict {
+                PollOutcome::Tokens(tokens) => DeviceOutcome::Unused(tokens),
+                _ => DeviceOutcome::None,
+            };
+        };
+        let LoginStage::AtDevice(Device::Shown(_, timing)) = &mut login.stage else {
+            return DeviceOutcome::None;
+        };
+        match device_authorization::read_poll(outcome, ctx.config.scheme(), timing.interval) {
+            PollOutcome::Pending(interval) => {
+                timing.op = None;
+                timing.interval = interval;
+                // The interval begins with the response: a slow provider is not asked more often.
+                timing.asked_at = ctx.now;
+                self.put(login);
+            }
+            PollOutcome::Failed(error) => ctx.post_error(login.port, login.id, &error),
+            PollOutcome::Tokens(tokens) => {
+                let requested = timing.asked_at;
+                return self.device_granted(ctx, provider, op, login, tokens, requested);
+            }
+        }
+        DeviceOutcome::None
+    }
+
+    fn device_granted(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        op: OpId,
+        mut login: Box<Login>,
+        tokens: Box<TokenSet>,
+        requested: Instant,
+    ) -> DeviceOutcome {
+        let unverified = match unverified(ctx, provider, &tokens) {
+            Ok(unverified) => unverified,
+            Err(error) => {
+                ctx.post_error(login.port, login.id, &error);
+                return DeviceOutcome::Unused(tokens);
+            }
+        };
+        // No response of an authorization endpoint has such a key: theirs are hashes.
+        let mut key = "device ".to_owned();
+        json::write_number(&mut key, op.into());
+        let pending =
+            Pending::of_device(&ctx.config, &login.params, ctx.now.wall, login.key.take());
+        login.stage = LoginStage::AtProvider { key: key.clone() };
+        self.put(login);
+        let verification = Verification::new(tokens, requested, unverified);
+        DeviceOutcome::Granted(key, Box::new(pending), Box::new(verification))
+    }
+}
+
+/// The result of a poll.
+pub(in crate::vault) enum DeviceOutcome {
+    /// Nothing to do.
+    None,
+    /// Tokens that nobody waits for, or that cannot be used.
+    Unused(Box<TokenSet>),
+    /// Tokens to verify, for the pending login of this name.
+    Granted(String, Box<Pending>, Box<Verification>),
+}
+
+fn device_request(ctx: &mut Context, provider: &Provider, login: &Login) -> Result<OpId> {
+    let endpoint = provider.metadata.as_ref();
+    let endpoint = endpoint.and_then(|m| m.device_authorization_endpoint.as_deref());
+    let (true, Some(endpoint)) = (ctx.config.flows.has_device, endpoint) else {
+        let why = msg!(
+            "login({ mode: 'device' }) needs deviceFlow: true in the worker's file, and a provider with a device_authorization_endpoint"
+        );
+        return Err(Error::new(Code::Unsupported, why));
+    };
+    let params = &login.params;
+    if params.prompt.is_some()
+        || params.acr_values.is_some()
+        || params.max_age.is_some()
+        || !params.more.is_empty()
+    {
+        // RFC 8628 3.1 has no such parameters: what was asked for would not be so.
+        let why = msg!(
+            "login({ mode: 'device' }) takes no prompt, acrValues, maxAge or params: ask for them in another mode"
+        );
+        return Err(Error::new(Code::MessageInvalid, why));
+    }
+    let more = authorization_request::requested_scope(&ctx.config, login.params.scope.as_deref())?;
+    let scope = more.as_deref().unwrap_or(&ctx.config.scope);
+    let request = device_authorization::request(endpoint, &ctx.config, scope);
+    Ok(ctx.send(Purpose::AskDevice, request))
+}

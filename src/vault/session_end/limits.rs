@@ -1,0 +1,49 @@
+//! The warning that a limit of the session is near.
+
+use crate::base::clock::Millis;
+use crate::vault::context::Context;
+use crate::vault::message::message;
+
+/// The state of the warning.
+#[derive(Default)]
+pub(in crate::vault) struct ExpiryWarning {
+    /// True if pages were told that the session is about to end.
+    is_shown: bool,
+}
+
+impl ExpiryWarning {
+    /// Tells pages once that a limit is near, or that it no longer is.
+    pub(in crate::vault) fn update(&mut self, ctx: &mut Context) {
+        let Some(session) = &ctx.session else {
+            self.is_shown = false;
+            return;
+        };
+        let left = session.until_limit(&ctx.config.limits, &ctx.now);
+        let is_near = left <= lead_time(ctx);
+        if is_near && !self.is_shown {
+            let at = ctx.now.wall.saturating_add(left.0);
+            let text = message("expiring").number("at", at).finish();
+            ctx.broadcast(&text);
+        } else if self.is_shown && !is_near {
+            ctx.broadcast_session();
+        }
+        self.is_shown = is_near;
+    }
+
+    /// Returns the monotonic time at which a warning is due, or the session ends if its warning is shown.
+    pub(in crate::vault) fn due(&self, ctx: &Context) -> Option<Millis> {
+        let session = ctx.session.as_ref()?;
+        let left = session.until_limit(&ctx.config.limits, &ctx.now);
+        let ahead = if self.is_shown {
+            Millis::ZERO
+        } else {
+            lead_time(ctx)
+        };
+        Some(left.saturating_sub(ahead))
+    }
+}
+
+/// Returns the time between the warning and the limit: a tenth of the idle limit, at most a minute.
+fn lead_time(ctx: &Context) -> Millis {
+    Millis(ctx.config.limits.idle.0 / 10).min(Millis::from_secs(60))
+}

@@ -1,0 +1,166 @@
+//! Logouts that pages wait for: until the store has the end of the session and one attempt at a revocation is over.
+
+use crate::prelude::*;
+
+use crate::base::error::{Code, Error, Result};
+use crate::codec::form::{Form, with_query};
+use crate::codec::url::Url;
+use crate::vault::context::{Context, HAS_PERSISTENCE};
+use crate::vault::io::{OpId, PortId};
+use crate::vault::list::{self, List};
+use crate::vault::provider::Provider;
+
+/// Logouts that are not complete.
+#[derive(Default)]
+pub(in crate::vault) struct Logouts {
+    in_flight: List<Logout>,
+    /// Logouts that wait for the provider's metadata, which contains the address for the user's browser.
+    unaddressed: List<LogoutRequest>,
+}
+
+/// A page's request to log out.
+pub(in crate::vault) struct LogoutRequest {
+    pub(in crate::vault) port: PortId,
+    pub(in crate::vault) id: u64,
+    /// True if the user is to be logged out at the provider too.
+    pub(in crate::vault) provider: bool,
+    pub(in crate::vault) return_to: Option<String>,
+}
+
+/// A page that waits for its logout.
+struct Logout {
+    port: PortId,
+    id: u64,
+    /// The revocation in flight that the page waits for.
+    op: Option<OpId>,
+    /// True until the store has the end of the session. The page may leave after the logout, and a dedicated worker
+    /// with it.
+    awaits_store: bool,
+    /// True if the provider has confirmed the revocation.
+    is_revoked: bool,
+    url: Option<String>,
+}
+
+impl Logouts {
+    pub(in crate::vault) fn forget_port(&mut self, port: PortId) {
+        list::discard(&mut self.in_flight, |logout| logout.port == port);
+        if HAS_PERSISTENCE {
+            list::discard(&mut self.unaddressed, |logout| logout.port == port);
+        }
+    }
+
+    /// Continues a logout after the session has ended. `op` is the revocation in flight; `awaits_store` is true if the
+    /// store does not have the end of the session yet.
+    pub(in crate::vault) fn begin(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        request: LogoutRequest,
+        op: Option<OpId>,
+        awaits_store: bool,
+    ) {
+        // A restored session does not contain the metadata.
+        if ctx.keeps() && request.provider && !provider.need_metadata(ctx) {
+            return self.unaddressed.push(Box::new(request));
+        }
+        self.conclude(ctx, provider, &request, op, awaits_store);
+    }
+
+    /// Continues the logouts that waited for metadata, even if it could not be fetched.
+    pub(in crate::vault) fn resume(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        awaits_store: bool,
+    ) {
+        if ctx.keeps() {
+            for request in core::mem::take(&mut self.unaddressed) {
+                self.conclude(ctx, provider, &request, None, awaits_store);
+            }
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        request: &LogoutRequest,
+        op: Option<OpId>,
+        awaits_store: bool,
+    ) {
+        let &LogoutRequest { port, id, .. } = request;
+        let return_to = request.return_to.as_deref();
+        let url = request
+            .provider
+            .then(|| end_session_url(ctx, provider, return_to))
+            .transpose();
+        let url = match url {
+            Ok(url) => url,
+            Err(error) => return ctx.post_error(port, id, &error),
+        };
+        if op.is_none() && !awaits_store {
+            return ctx.post_done(port, id, url.as_deref(), false);
+        }
+        self.in_flight.push(Box::new(Logout {
+            port,
+            id,
+            op,
+            awaits_store,
+            is_revoked: false,
+            url,
+        }));
+    }
+
+    /// Stops waiting for the store: it has the end of the session, or cannot be written now.
+    pub(in crate::vault) fn store_done(&mut self, ctx: &mut Context) {
+        for logout in &mut self.in_flight {
+            logout.awaits_store = false;
+        }
+        self.complete(ctx);
+    }
+
+    /// Stops waiting for a revocation after its first attempt: the session has ended either way.
+    pub(in crate::vault) fn revocation_answered(
+        &mut self,
+        ctx: &mut Context,
+        op: OpId,
+        is_revoked: bool,
+    ) {
+        let is_its = |logout: &Logout| logout.op == Some(op);
+        if let Some(logout) = list::find(&mut self.in_flight, is_its) {
+            (logout.op, logout.is_revoked) = (None, is_revoked);
+            self.complete(ctx);
+        }
+    }
+
+    fn complete(&mut self, ctx: &mut Context) {
+        let is_complete = |logout: &Logout| logout.op.is_none() && !logout.awaits_store;
+        while let Some(logout) = list::take(&mut self.in_flight, is_complete) {
+            let url = logout.url.as_deref();
+            ctx.post_done(logout.port, logout.id, url, logout.is_revoked);
+        }
+    }
+}
+
+/// Returns the address of a logout at the provider (OIDC RP-Initiated Logout 2). It contains `client_id` in place of
+/// `id_token_hint`: the user's browser goes there, and an ID token in the address would be visible to the page.
+fn end_session_url(ctx: &Context, provider: &Provider, return_to: Option<&str>) -> Result<String> {
+    let metadata = provider.metadata.as_ref();
+    let Some(endpoint) = metadata.and_then(|m| m.end_session_endpoint.as_deref()) else {
+        let message = msg!("the provider has no end_session_endpoint, or nobody was signed in");
+        return Err(Error::new(Code::Unsupported, message));
+    };
+    let mut form = Form::new();
+    form.push("client_id", &ctx.config.client_id);
+    if let Some(return_to) = return_to {
+        // The provider knows the app's addresses: they are registered there. An app whose vault is on another origin
+        // does not share the origin of the redirect URI.
+        let url = Url::parse_with_base(return_to, &ctx.config.redirect_uri);
+        let Some(url) = url.filter(Url::is_trustworthy) else {
+            let message = msg!("logout option returnTo is no https address");
+            return Err(Error::new(Code::MessageInvalid, message));
+        };
+        form.push("post_logout_redirect_uri", url.href());
+    }
+    Ok(with_query(endpoint, &form.finish()))
+}

@@ -1,0 +1,137 @@
+//! Revocation of refresh tokens (RFC 7009), with a few attempts for each.
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::clock::Millis;
+use crate::base::http::{HttpRequest, Outcome};
+use crate::oauth::token_endpoint::{self, TokenSet};
+use crate::vault::context::{Context, Purpose};
+use crate::vault::io::OpId;
+use crate::vault::list::{self, List};
+use crate::vault::provider::Provider;
+
+/// Number of attempts at a revocation.
+const ATTEMPTS: u32 = 3;
+const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// Refresh tokens that are being revoked.
+#[derive(Default)]
+pub(in crate::vault) struct Revocations {
+    in_flight: List<Revocation>,
+    /// Refresh tokens that wait for the provider's metadata.
+    waiting: Vec<Secret>,
+}
+
+struct Revocation {
+    request: HttpRequest,
+    attempts: u32,
+    state: RevocationState,
+}
+
+#[derive(PartialEq, Eq)]
+enum RevocationState {
+    Sent(OpId),
+    Due(Millis),
+}
+
+impl Revocations {
+    /// Revokes a refresh token, if the provider supports it.
+    pub(in crate::vault) fn revoke(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        refresh_token: &Secret,
+    ) -> Option<OpId> {
+        if ctx.keeps() && !provider.need_metadata(ctx) {
+            let is_it = |token: &Secret| token.matches(refresh_token.expose());
+            if !self.waiting.iter().any(is_it) {
+                self.waiting.push(refresh_token.clone());
+            }
+        }
+        let endpoint = provider.metadata.as_ref()?.revocation_endpoint.as_deref()?;
+        let client_id = &ctx.config.client_id;
+        let request = token_endpoint::revocation_request(endpoint, client_id, refresh_token);
+        if ctx.keeps() {
+            // The store may still contain a session that has ended here.
+            let is_it = |r: &Revocation| {
+                let forms = r.request.form.as_ref().zip(request.form.as_ref());
+                forms.is_some_and(|(one, other)| one.matches(other.expose()))
+            };
+            if self.in_flight.iter().any(|r| is_it(r)) {
+                return None;
+            }
+        }
+        let op = ctx.send(Purpose::Revoke, request.clone());
+        self.in_flight.push(Box::new(Revocation {
+            request,
+            attempts: 1,
+            state: RevocationState::Sent(op),
+        }));
+        Some(op)
+    }
+
+    /// Revokes the refresh token among tokens that are not adopted.
+    pub(in crate::vault) fn revoke_unused(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        tokens: &TokenSet,
+    ) {
+        if let Some(refresh_token) = &tokens.refresh_token {
+            self.revoke(ctx, provider, refresh_token);
+        }
+    }
+
+    /// Sends the revocations that waited for metadata.
+    pub(in crate::vault) fn resume(&mut self, ctx: &mut Context, provider: &Provider) {
+        if ctx.keeps() {
+            for token in core::mem::take(&mut self.waiting) {
+                self.revoke(ctx, provider, &token);
+            }
+        }
+    }
+
+    /// Handles the response to a revocation. Returns true if the refresh token is revoked, and `None` if the
+    /// operation is unknown.
+    pub(in crate::vault) fn answered(
+        &mut self,
+        ctx: &mut Context,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> Option<bool> {
+        let is_it = |r: &Revocation| r.state == RevocationState::Sent(op);
+        let mut revocation = list::take(&mut self.in_flight, is_it)?;
+        // RFC 7009 2.2: 200 also for a token that was invalid already. 2.2.1: a 503 may be tried again.
+        let is_complete = matches!(outcome, Outcome::Reply(r) if r.status < 500 && r.status != 429);
+        if !is_complete && revocation.attempts < ATTEMPTS {
+            let wait = Millis::from_secs(RETRY_AFTER_SECONDS * u64::from(revocation.attempts));
+            revocation.state = RevocationState::Due(ctx.now.monotonic + wait);
+            self.in_flight.push(revocation);
+        }
+        let is_revoked = matches!(outcome, Outcome::Reply(reply) if reply.status == 200);
+        if is_revoked {
+            ctx.trace("token_revoked", None);
+        }
+        Some(is_revoked)
+    }
+
+    pub(in crate::vault) fn for_each_retry(&self, see: &mut dyn FnMut(Millis)) {
+        for revocation in &self.in_flight {
+            if let RevocationState::Due(at) = revocation.state {
+                see(at);
+            }
+        }
+    }
+
+    pub(in crate::vault) fn retry(&mut self, ctx: &mut Context) {
+        let now = ctx.now.monotonic;
+        let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
+        while let Some(mut revocation) = list::take(&mut self.in_flight, is_due) {
+            let op = ctx.send(Purpose::Revoke, revocation.request.clone());
+            revocation.attempts += 1;
+            revocation.state = RevocationState::Sent(op);
+            self.in_flight.push(revocation);
+        }
+    }
+}
