@@ -18,7 +18,7 @@ const BY_CODE: Record<string, string> = {
 }
 
 /**
- * The page's own texts, by the codes that src/page/fetch.ts and src/page/index.ts use for them. The core's codes begin with other
+ * The page's own texts, by the codes that its sources use for them, and the worker's. The core's codes begin with other
  * characters.
  */
 const OWN: Record<string, string> = {
@@ -38,6 +38,10 @@ const OWN: Record<string, string> = {
   '\x07g': '() has no option ',
   '\x07h': 'handleCallback() takes an address, and was passed an object of options or an event',
   '\x07i': ' is a function: write the value that it returns, since the configuration is passed on as JSON',
+  '\x07j': 'the configuration cannot be read: ',
+  '\x07k': 'somebody has signed in in a newer version of this app',
+  '\x07l': 'the core trapped',
+  '\x07m': "the worker's file threw: ",
 }
 
 /** What to do about a message for which the advice of its code does not fit. */

@@ -39,8 +39,12 @@ const NEEDS_EXTENDED =
 /** What a page is told. It adds what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>
 
-/** A text of words.ts. */
+/** Texts of src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
+const UNREADABLE = '\x07j'
+const OUTDATED = '\x07k'
+const TRAPPED = '\x07l'
+const THREW = '\x07m'
 
 const configInvalid = (message: string): Fault => ({ code: 'config_invalid', message })
 
@@ -84,7 +88,7 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
   }
   started = true
   start(config, options).catch((error) =>
-    end(error.code ? error : configInvalid(`the configuration cannot be read: ${error.message}`)),
+    end(error.code ? error : configInvalid(UNREADABLE + error.message)),
   )
 }
 
@@ -163,7 +167,7 @@ const attempt = (action: () => void) => {
 
 /** Ends an outdated vault: its pages get another worker. */
 const stop = () => {
-  end({ code: 'vault_outdated', message: 'somebody has signed in in a newer version of this app' })
+  end({ code: 'vault_outdated', message: OUTDATED })
   setTimeout(close, 1000)
 }
 
@@ -182,7 +186,7 @@ const end = (fault: Fault) => {
 
 /** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
 const crash = (cause: unknown) => {
-  end({ code: 'vault_crashed', message: 'the core trapped' })
+  end({ code: 'vault_crashed', message: TRAPPED })
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
 }
@@ -216,7 +220,7 @@ if (isWorker) {
     if (isTrap(event.error)) {
       event.preventDefault()
       crash(event.error)
-    } else if (!started) end({ code: 'worker_failed', message: `the worker's file threw: ${event.message}` })
+    } else if (!started) end({ code: 'worker_failed', message: THREW + event.message })
   })
   addEventListener('unhandledrejection', (event) => {
     if (event.reason instanceof WebAssembly.RuntimeError) crash(event.reason)
