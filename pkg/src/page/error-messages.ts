@@ -11,6 +11,9 @@ const BY_CODE: Record<string, string> = {
   page_left: 'the page was left meanwhile',
   timeout: 'nobody signed in within % s',
   vault_crashed: 'the worker of the vault has ended',
+  vault_outdated: 'somebody has signed in in a newer version of this app',
+  wasm_blocked: 'the Content-Security-Policy forbids WebAssembly',
+  wasm_failed: 'the WebAssembly module could not be loaded: %',
   popup_blocked: 'the browser opened no window',
   worker_failed: "the worker's script could not be loaded or run",
   worker_timeout: 'the worker did not answer within % s',
@@ -39,9 +42,8 @@ const OWN: Record<string, string> = {
   '\x07h': 'handleCallback() takes an address, and was passed an object of options or an event',
   '\x07i': ' is a function: write the value that it returns, since the configuration is passed on as JSON',
   '\x07j': 'the configuration cannot be read: ',
-  '\x07k': 'somebody has signed in in a newer version of this app',
-  '\x07l': 'the core trapped',
-  '\x07m': "the worker's file threw: ",
+  '\x07k': 'the core trapped',
+  '\x07l': "the worker's file threw: ",
 }
 
 /** What to do about a message for which the advice of its code does not fit. */
@@ -114,6 +116,6 @@ const sharedStart = (a: string[], b: string[]): number => {
 /** What happened, and what to do. */
 export const sentences = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
-  const text = form.includes('%') ? form.replace('%', message) : spell(message) || form
+  const text = form.includes('%') ? form.replace('%', () => message) : spell(message) || form
   return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}`
 }

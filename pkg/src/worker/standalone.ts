@@ -46,12 +46,14 @@ export const ready = async (
   wasm: WasmSource = new URL('./strongroom_core_bg.wasm', import.meta.url),
 ): Promise<void> => {
   memory = await loadWasm(wasm, initSync).catch(({ code, message }) => {
-    throw new StrongroomError(code, `${message}. ${code === 'wasm_blocked' ? BLOCKED : MISSING}`)
+    throw new StrongroomError(code, code === 'wasm_blocked' ? BLOCKED : `${FAILED + message}. ${MISSING}`)
   })
   core ??= new Core()
 }
 
-const BLOCKED = "Add 'wasm-unsafe-eval' to script-src in the page's policy."
+const BLOCKED =
+  "the Content-Security-Policy forbids WebAssembly. Add 'wasm-unsafe-eval' to script-src in the page's policy."
+const FAILED = 'the WebAssembly module could not be loaded: '
 const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().'
 
 /** A fresh PKCE pair (RFC 7636), from the platform's random numbers. */

@@ -13,14 +13,14 @@ let loading: Promise<WebAssembly.Memory> | undefined
  * Resolves with the module's memory. The first call decides where it comes from, unless that fails.
  *
  * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`.
- * Neither says what to do about it.
+ * The message is only the reason of the failure: it says neither what happened nor what to do about it.
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   (loading ??= load(source, initSync).catch((error) => {
     loading = undefined
     throw error instanceof WebAssembly.CompileError && isBlocked()
-      ? new StrongroomError('wasm_blocked', 'the Content-Security-Policy forbids WebAssembly')
-      : new StrongroomError('wasm_failed', `the WebAssembly module could not be loaded: ${error.message}`)
+      ? new StrongroomError('wasm_blocked', '')
+      : new StrongroomError('wasm_failed', error.message)
   }))
 
 const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> => {

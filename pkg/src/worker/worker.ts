@@ -36,15 +36,14 @@ export interface VaultOptions {
 const NEEDS_EXTENDED =
   /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
-/** What a page is told. It adds what to do. */
+/** What a page is told. It adds what happened, where the code says it, and what to do. */
 type Fault = Pick<StrongroomError, 'code' | 'message'>
 
 /** Texts of src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
 const UNREADABLE = '\x07j'
-const OUTDATED = '\x07k'
-const TRAPPED = '\x07l'
-const THREW = '\x07m'
+const TRAPPED = '\x07k'
+const THREW = '\x07l'
 
 const configInvalid = (message: string): Fault => ({ code: 'config_invalid', message })
 
@@ -167,7 +166,7 @@ const attempt = (action: () => void) => {
 
 /** Ends an outdated vault: its pages get another worker. */
 const stop = () => {
-  end({ code: 'vault_outdated', message: OUTDATED })
+  end({ code: 'vault_outdated', message: '' })
   setTimeout(close, 1000)
 }
 
@@ -178,7 +177,7 @@ const end = (fault: Fault) => {
   // A dedicated worker lives on, and with it the lock that the other tabs wait for.
   common?.close()
   for (const port of ports) refuse(port, fault)
-  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message)}. connect() rejects with all of it.`)
+  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message) || '…'}. connect() rejects with all of it.`)
   // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:
   // who connects to a worker while it closes hears nothing, and who was told is likely to try again right away.
   if ('onconnect' in self) setTimeout(close, 1000)
