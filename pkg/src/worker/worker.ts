@@ -86,9 +86,7 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
     throw new StrongroomError(fault.code, `${fault.message}. Call it once per worker file.`)
   }
   started = true
-  start(config, options).catch((error) =>
-    end(error.code ? error : configInvalid(UNREADABLE + error.message)),
-  )
+  start(config, options).catch((error) => end(error.code ? error : configInvalid(UNREADABLE + error.message)))
 }
 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
@@ -177,7 +175,9 @@ const end = (fault: Fault) => {
   // A dedicated worker lives on, and with it the lock that the other tabs wait for.
   common?.close()
   for (const port of ports) refuse(port, fault)
-  console.error(`strongroom: ${fault.code}: ${unspelt(fault.message) || '…'}. connect() rejects with all of it.`)
+  console.error(
+    `strongroom: ${fault.code}: ${unspelt(fault.message) || '…'}. connect() rejects with all of it.`,
+  )
   // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:
   // who connects to a worker while it closes hears nothing, and who was told is likely to try again right away.
   if ('onconnect' in self) setTimeout(close, 1000)
