@@ -23,7 +23,8 @@ use crate::egress::policy::EgressPolicy;
 use crate::oauth::jwks::Algorithm;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce;
-use crate::oauth::token_endpoint::{Scheme, is_scope_token};
+use crate::oauth::scope::is_scope_token;
+use crate::oauth::token_endpoint::Scheme;
 #[cfg(feature = "extended")]
 pub use flows::Flows;
 

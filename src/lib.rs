@@ -85,17 +85,17 @@
 //! | [`egress::policy`] | a request carries a token only if a rule allows its parsed URL and method |
 //! | [`egress::request_headers`] | a page sets no header that authorises, identifies, routes or overrides |
 //! | [`egress::token_reflection`] | a response that contains an access token does not reach the page |
-//! | [`oauth::authorization_request`] | a login is a transaction of its own, good for one answer within ten minutes |
-//! | [`oauth::pushed_authorization`] | a login's request may be handed to the provider itself, and its reference is for that login |
-//! | [`oauth::device_authorization`] | signing in on another device: what is asked with stays in the vault |
-//! | [`oauth::pkce`], [`oauth::token_endpoint`] | what is sent to the token endpoint, and which answers are tokens |
-//! | [`oauth::jwt`], [`oauth::jwks`], [`oauth::id_token`] | an ID token counts after its signature and every claim |
-//! | [`oauth::metadata`] | the provider is the configured issuer or nobody |
-//! | [`oauth::www_authenticate`] | an API that wants another authentication, or more scope, is understood or not at all |
-//! | [`oauth::refresh_policy`] | only a definite verdict ends a session |
-//! | [`oauth::provider_errors`] | why a refresh token was refused is told as far as the provider tells, and never in its words |
-//! | [`oauth::dpop`] | a token that is bound to a key is sent with a fresh proof, and that key never leaves the host |
-//! | [`oauth::resource_indicators`] | several APIs have their own access tokens from one refresh token |
+//! | [`oauth::authorization_request`], [`oauth::authorization_response`] | a login is a transaction of its own and accepts one response within ten minutes |
+//! | [`oauth::pushed_authorization`] | an authorization request may be pushed to the provider; its reference is for one login |
+//! | [`oauth::device_authorization`] | the `device_code` of a login on another device stays in the vault |
+//! | [`oauth::pkce`], [`oauth::token_endpoint`], [`oauth::scope`] | requests to the token endpoint, and validation of its responses |
+//! | [`oauth::jwt`], [`oauth::jwks`], [`oauth::id_token`] | an ID token is used only after its signature and every claim are checked |
+//! | [`oauth::metadata`] | the provider must be the configured issuer |
+//! | [`oauth::www_authenticate`] | challenges that require another authentication or more scope are parsed strictly |
+//! | [`oauth::refresh_policy`] | only `invalid_grant` ends a session |
+//! | [`oauth::provider_errors`] | the reason for a refused refresh token is reported, but never the provider's description |
+//! | [`oauth::dpop`] | a token bound to a key is sent with a fresh proof; the private key never leaves the host |
+//! | [`oauth::resource_indicators`] | several APIs have separate access tokens from one refresh token |
 //! | [`egress::websocket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
 //! | [`session`] | what is held, how long, and what a page may see of it |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |

@@ -1,6 +1,7 @@
-//! The rules of OAuth 2.0 and OpenID Connect as pure functions, one specification per module.
+//! The rules of OAuth 2.0 and OpenID Connect as pure functions, about one specification per module.
 
 pub mod authorization_request;
+pub mod authorization_response;
 #[cfg(feature = "extended")]
 pub mod device_authorization;
 #[cfg(feature = "extended")]
@@ -16,6 +17,7 @@ pub mod pushed_authorization;
 pub mod refresh_policy;
 #[cfg(feature = "extended")]
 pub mod resource_indicators;
+pub mod scope;
 pub mod token_endpoint;
 #[cfg(feature = "extended")]
 pub mod www_authenticate;

@@ -16,7 +16,8 @@ use crate::egress::policy::TokenSelector;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
-use crate::oauth::token_endpoint::{TokenSet, scope_tokens};
+use crate::oauth::scope::scope_tokens;
+use crate::oauth::token_endpoint::TokenSet;
 
 pub use kept::{Kept, ended, restore};
 

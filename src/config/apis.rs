@@ -13,7 +13,8 @@ use crate::egress::token_reflection::Scope;
 use crate::egress::websocket::Place;
 use crate::oauth::metadata::{self, Metadata};
 #[cfg(feature = "extended")]
-use crate::oauth::resource_indicators::{Target, is_audience, is_narrower, is_resource};
+use crate::oauth::resource_indicators::{Target, is_audience, is_resource};
+use crate::oauth::scope::is_narrower;
 use crate::prelude::*;
 
 impl<'a> Options<'a> {

@@ -5,7 +5,7 @@
 use super::{Options, PROTOCOL_PARAMS};
 use crate::base::strings;
 use crate::codec::json::Value;
-use crate::oauth::token_endpoint::is_scope_token;
+use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
 /// Most parameters that pages may be allowed to add.
@@ -16,7 +16,7 @@ const MAX_PARAMS: usize = 16;
 pub struct Flows {
     /// The provider is to answer in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type Encoding
     /// Practices 2.1), and an answer in its query counts for nothing.
-    pub answers_in_fragment: bool,
+    pub uses_fragment: bool,
     /// Users may sign in on another device (RFC 8628).
     pub has_device: bool,
     /// The scopes that pages may ask for besides those of the configuration.
@@ -42,14 +42,14 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 impl Options<'_> {
     pub(super) fn flows(&self) -> Flows {
         Flows {
-            answers_in_fragment: self.answers_in_fragment(),
+            uses_fragment: self.uses_fragment(),
             has_device: self.boolean("deviceFlow"),
             login_scopes: self.login_scopes(),
             login_params: self.login_params(),
         }
     }
 
-    fn answers_in_fragment(&self) -> bool {
+    fn uses_fragment(&self) -> bool {
         const OPTION: &str = "responseMode";
         match self.object.get(OPTION).map(Value::as_str) {
             None | Some(Some("query")) => false,
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn options_are_off_by_default() {
         let flows = configured("{}").unwrap().flows;
-        assert!(!flows.answers_in_fragment && flows.login_params.is_empty());
+        assert!(!flows.uses_fragment && flows.login_params.is_empty());
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         );
         let flows = flows.unwrap().flows;
         assert_eq!(flows.login_scopes, ["orders:write"]);
-        assert!(flows.answers_in_fragment);
+        assert!(flows.uses_fragment);
         assert_eq!(flows.login_params, ["kc_idp_hint", "display"]);
     }
 

@@ -1,8 +1,8 @@
-//! The authorization request and its answer: code flow, PKCE, `state`, `nonce`, `iss`.
+//! The authorization request: code flow, PKCE, `state` and `nonce`.
 //!
-//! Each login is a transaction of its own ([`Pending`]): its `state`, `nonce` and `code_verifier` are
-//! made for it, it is good for ten minutes and for one answer (RFC 9700 2.1 and 4.7, RFC 6749 4.1,
-//! RFC 7636, RFC 9207, OIDC Core 3.1.2).
+//! Each login is a transaction of its own ([`Pending`]). It has its own `state`, `nonce` and `code_verifier`, lasts at
+//! most ten minutes, and accepts one [response](crate::oauth::authorization_response) (RFC 9700 2.1 and 4.7,
+//! RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1).
 
 use crate::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::base::error::quote;
 use crate::base::error::{Code, Error, Result};
 use crate::base::strings;
 use crate::codec::base64url;
-use crate::codec::form::{self, Form, with_query};
+use crate::codec::form::{Form, with_query};
 use crate::codec::json::{self, Value, Writer};
 use crate::codec::url::Url;
 use crate::config::Config;
@@ -21,30 +21,29 @@ use crate::config::Config;
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::pkce::{self, Pkce};
-use crate::oauth::token_endpoint::is_error_code;
 
-/// How long a login may take from its request to its answer.
+/// Longest time between an authorization request and its response.
 pub const LIFETIME: Millis = Millis::from_secs(600);
 
-/// Octets of entropy that a login uses up.
+/// Number of random bytes that a login needs: for `code_verifier`, `state` and `nonce`.
 pub const ENTROPY: usize = 32 + 24 + 24;
 
-/// By how many milliseconds the wall clock may be set back while a login is under way.
+/// Milliseconds by which the wall clock may be set back during a login.
 const CLOCK_STEP: u64 = 60_000;
 
 /// Longest parameter that a page may add to a request, in bytes.
 const MAX_PARAM: usize = 2048;
 
-/// The end of every `state` of a popup's login. It tells the callback page, which may have no vault
-/// of its own to ask, that it is a popup.
+/// Suffix of `state` in popup logins. The callback page may have no vault to ask: the suffix tells it that it is in a
+/// popup.
 const POPUP_MARK: &str = ".p";
 
-/// What a page may choose about a login.
+/// Login options that a page may choose.
 #[derive(Clone, Debug, Default)]
 pub struct LoginParams {
-    /// The provider is shown in a popup, not in the page's place.
+    /// True if the provider's page opens in a popup instead of replacing the app.
     pub popup: bool,
-    /// Where the user was: a path on the redirect URI's origin.
+    /// Page to return to after the login: a path on the redirect URI's origin.
     pub return_to: Option<String>,
     /// `prompt` (OIDC Core 3.1.2.1).
     pub prompt: Option<String>,
@@ -56,67 +55,67 @@ pub struct LoginParams {
     pub acr_values: Option<String>,
     /// `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// Parameters that the configuration lets pages add.
+    /// Additional parameters, of those that the configuration allows (`loginParams`), as name and value.
     #[cfg(feature = "extended")]
     pub more: Vec<(String, String)>,
-    /// Scopes that the configuration lets pages add, separated by spaces.
+    /// Additional scopes, of those that the configuration allows (`loginScopes`), separated by spaces.
     #[cfg(feature = "extended")]
     pub scope: Option<String>,
-    /// The user signs in on another device.
+    /// True if the user signs in on another device (RFC 8628).
     #[cfg(feature = "extended")]
     pub device: bool,
 }
 
-/// A login that waits for its answer.
+/// A login that waits for its authorization response.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// The issuer it was sent to (RFC 9700 4.4: answers of another are refused).
+    /// The issuer that the request was sent to. Responses of other issuers are refused (RFC 9700 4.4).
     pub issuer: String,
-    /// To be found in the ID token.
+    /// `nonce`, which the ID token must repeat.
     pub nonce: Secret,
-    /// To be sent with the code.
+    /// `code_verifier`, which is sent with the authorization code (RFC 7636 4.5).
     pub code_verifier: Secret,
-    /// A path with query and fragment on the redirect URI's origin.
+    /// Page to return to: a path with query and fragment, on the redirect URI's origin.
     pub return_to: String,
-    /// Whether a popup was used.
+    /// True if the provider's page opened in a popup.
     pub popup: bool,
-    /// The `max_age` that was asked for, in seconds.
+    /// The requested `max_age`, in seconds.
     pub max_age: Option<u64>,
-    /// True if the request said `prompt=none`: the user could not see a page of the provider.
+    /// True if the request contained `prompt=none`, so that the provider could not show a page.
     pub is_silent: bool,
-    /// When it began.
+    /// Start of the login, in milliseconds since the Unix epoch.
     pub created_at: UnixMillis,
-    /// What its tokens are to be bound to (RFC 9449), if anything.
+    /// The key that the tokens are bound to, if they are (RFC 9449).
     #[cfg(feature = "extended")]
     pub key: Option<PublicKey>,
-    /// The scopes that were asked for, if they were more than the configuration's.
+    /// The requested scopes, if they are more than the configured ones.
     #[cfg(feature = "extended")]
     pub scope: Option<String>,
-    /// What of it an API may have demanded, as `Demand::login` of [`crate::oauth::www_authenticate`] writes it.
+    /// The options that satisfy an API's demand, as `Demand::login` of [`crate::oauth::www_authenticate`] writes them.
     #[cfg(feature = "extended")]
     pub demand: Option<String>,
-    /// It is on another device: nothing was sent that an ID token could repeat. Never so of one that was stored.
+    /// True for a login on another device: there is no `nonce` that the ID token could repeat. A stored login never has it.
     #[cfg(feature = "extended")]
     pub is_device: bool,
 }
 
-/// A login about to begin.
+/// An authorization request, and the state of its login.
 #[derive(Debug)]
 pub struct AuthorizationRequest {
-    /// The parameters of the authorization request, encoded.
+    /// The parameters, form-encoded.
     pub parameters: String,
-    /// The `state` among them.
+    /// The `state` parameter.
     pub state: String,
-    /// Under which name the pending login is stored: a hash of its `state`.
+    /// Name under which the pending login is stored: a hash of `state`.
     pub key: String,
-    /// What to remember.
+    /// The state of the login, to store until the response arrives.
     pub pending: Box<Pending>,
 }
 
-/// Makes an authorization request.
+/// Builds an authorization request (RFC 6749 4.1.1, OIDC Core 3.1.2.1).
 ///
 /// # Errors
-/// [`Code::MessageInvalid`] if a parameter of the page's cannot be sent.
+/// [`Code::MessageInvalid`] if an option of the page is not allowed or malformed.
 pub fn build(
     config: &Config,
     redirect_uri: &Url,
@@ -124,7 +123,7 @@ pub fn build(
     entropy: &[u8; ENTROPY],
     now: UnixMillis,
 ) -> Result<Box<AuthorizationRequest>> {
-    // All that the page may have got wrong comes first: from then on nothing can fail.
+    // Validates all options of the page first: nothing after that can fail.
     let return_to = return_to(redirect_uri, params.return_to.as_deref())?;
     let prompt = prompt(config, params.prompt.as_deref())?;
     let optional = [
@@ -172,11 +171,11 @@ pub fn build(
         .push("code_challenge", &pkce.challenge)
         .push("code_challenge_method", pkce::CHALLENGE_METHOD);
     #[cfg(feature = "extended")]
-    if config.flows.answers_in_fragment {
+    if config.flows.uses_fragment {
         form.push("response_mode", "fragment");
     }
     form.push_encoded(&chosen.finish());
-    // RFC 8707 2.1: all that a token may be asked for later.
+    // RFC 8707 2.1: every resource that a later token request may name.
     #[cfg(feature = "extended")]
     for resource in config.rules.resources() {
         form.push("resource", resource);
@@ -208,7 +207,7 @@ pub fn build(
 }
 
 impl AuthorizationRequest {
-    /// The address for the user's browser, with every parameter in it. Script of the page sees it and can change it.
+    /// Returns the authorization URL with all parameters. Scripts of the page can read and change it.
     #[must_use]
     pub fn url(&self, metadata: &Metadata) -> String {
         with_query(&metadata.authorization_endpoint, &self.parameters)
@@ -226,7 +225,10 @@ impl AuthorizationRequest {
     }
 }
 
-/// The scopes to ask for, if a page wants more than the configuration names.
+/// Returns the scopes to request, separated by spaces, if a page wants more than the configured ones.
+///
+/// # Errors
+/// [`Code::MessageInvalid`] if `loginScopes` does not allow a scope.
 #[cfg(feature = "extended")]
 pub(crate) fn requested_scope(config: &Config, more: Option<&str>) -> Result<Option<String>> {
     let mut scope = config.scope.clone();
@@ -248,7 +250,7 @@ pub(crate) fn requested_scope(config: &Config, more: Option<&str>) -> Result<Opt
     Ok((scope.len() > config.scope.len()).then_some(scope))
 }
 
-/// What of these options an API may have demanded.
+/// Returns the part of these options that an API may have demanded.
 #[cfg(feature = "extended")]
 fn demand(params: &LoginParams) -> Option<String> {
     use crate::oauth::www_authenticate::Demand;
@@ -274,8 +276,8 @@ fn demand(params: &LoginParams) -> Option<String> {
     Some(demand.login())
 }
 
-/// Adds what pages may add. No name comes twice: a page's object has each once, and none of them is the flow's own
-/// or fixed by the configuration.
+/// Adds the parameters that pages may add. Names cannot repeat: the page's object has each name once, and
+/// `loginParams` cannot contain parameters of the flow or of `authorizationParams`.
 #[cfg(feature = "extended")]
 fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Result<()> {
     for (name, value) in more {
@@ -293,8 +295,8 @@ fn add_more(config: &Config, more: &[(String, String)], chosen: &mut Form) -> Re
 }
 
 fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
-    let is_sound = value.len() <= MAX_PARAM && !value.chars().any(char::is_control);
-    if is_sound {
+    let is_valid = value.len() <= MAX_PARAM && !value.chars().any(char::is_control);
+    if is_valid {
         Ok(value)
     } else {
         let message = [
@@ -306,8 +308,8 @@ fn checked<'a>(name: &str, value: &'a str) -> Result<&'a str> {
     }
 }
 
-/// What a `prompt` may say besides `none`, which stands alone (OIDC Core 3.1.2.1, Initiating User Registration 1.0).
-/// Anything else would get the user an error page of the provider's, or be ignored there.
+/// Values of `prompt` that may be combined (OIDC Core 3.1.2.1, Initiating User Registration 1.0); `none` must stand
+/// alone. Providers show an error page for other values, or ignore them.
 const PROMPTS: &str = "login consent select_account create";
 
 /// Returns the `prompt` to send. It asks for consent only if the configuration says `consent: 'always'`; otherwise the
@@ -334,13 +336,16 @@ fn prompt(config: &Config, chosen: Option<&str>) -> Result<Option<String>> {
     Ok(Some(prompt))
 }
 
-/// A path on the redirect URI's origin, so that `returnTo` is no open redirector (RFC 9700 4.11).
+/// Returns `returnTo` as a path on the redirect URI's origin, which prevents open redirects (RFC 9700 4.11).
+///
+/// # Errors
+/// [`Code::MessageInvalid`] if it is on another origin.
 pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<String> {
     let Some(chosen) = chosen else {
         return Ok("/".to_owned());
     };
     match Url::parse_within(checked("returnTo", chosen)?, redirect_uri) {
-        // A path that begins with two slashes is the address of another host to whoever resolves it.
+        // URL parsers resolve a path that begins with two slashes to another host.
         Some(url) => {
             let mut path = url.relative();
             while path.starts_with("//") {
@@ -350,19 +355,19 @@ pub(crate) fn return_to(redirect_uri: &Url, chosen: Option<&str>) -> Result<Stri
         }
         None => Err(Error::new(
             Code::MessageInvalid,
-            msg!("login option returnTo is not a path within the app"),
+            msg!("login option returnTo must be a path within the app"),
         )),
     }
 }
 
-/// The name under which a pending login is stored. It is a hash, so that what lies in storage does
-/// not help to answer in the provider's place.
-fn storage_key(state: &str) -> String {
+/// Returns the name under which a pending login is stored. It is a hash: a `state` that lay in storage would allow
+/// forged responses.
+pub(super) fn storage_key(state: &str) -> String {
     base64url::encode(&pkce::sha256(state.as_bytes()))
 }
 
 impl Pending {
-    /// A login on another device (RFC 8628), which the user has finished there.
+    /// Creates the state of a login that the user has finished on another device (RFC 8628).
     #[cfg(feature = "extended")]
     pub(crate) fn of_device(
         config: &Config,
@@ -386,7 +391,7 @@ impl Pending {
         }
     }
 
-    /// The text to store, sealed by the host.
+    /// Serializes the login as JSON, which the host encrypts and stores.
     #[must_use]
     pub fn to_json(&self) -> Secret {
         let mut writer = Writer::object();
@@ -412,12 +417,12 @@ impl Pending {
         Secret::new(text)
     }
 
-    /// Reads what [`Pending::to_json`] wrote; `None` for anything else.
+    /// Parses the output of [`Pending::to_json`]. Returns `None` for anything else.
     #[must_use]
     pub fn from_json(text: &str) -> Option<Box<Self>> {
         let value = Value::parse(text).ok()?;
         let object = value.as_object()?;
-        // All that may be missing is looked up before anything is made of it.
+        // Looks up every member before allocating: less code for the error paths.
         let issuer = object.str("issuer")?;
         let nonce = object.str("nonce")?;
         let code_verifier = object.str("code_verifier")?;
@@ -448,13 +453,13 @@ impl Pending {
         }))
     }
 
-    /// Refuses a login whose time is over.
+    /// Refuses a login that is older than [`LIFETIME`].
     ///
     /// # Errors
     /// [`Code::LoginExpired`]
     pub fn check_age(&self, now: UnixMillis) -> Result<()> {
         let age = Millis(now.saturating_sub(self.created_at));
-        // One from the future was not made by this clock, and would never grow old.
+        // A start in the future comes from another clock, and the login would not expire.
         if age <= LIFETIME && self.created_at <= now.saturating_add(CLOCK_STEP) {
             return Ok(());
         }
@@ -467,136 +472,14 @@ impl Pending {
     }
 }
 
-/// What came back to the redirect URI.
-#[derive(Debug)]
-pub struct AuthorizationResponse {
-    /// Under which name the login it belongs to was stored.
-    pub key: String,
-    iss: Option<String>,
-    code: core::result::Result<Secret, String>,
-}
-
-impl AuthorizationResponse {
-    /// Reads the answer in the query of `url`, the address of the page that the user came back to, or in its
-    /// fragment if that is where the provider was asked to put it. The other part counts for nothing.
-    ///
-    /// # Errors
-    /// [`Code::RedirectUriMismatch`] if that is not the redirect URI; [`Code::CallbackInvalid`] for
-    /// missing, repeated or contradicting parameters.
-    pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
-        let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
-        let url = Url::parse(url).ok_or_else(|| invalid(msg!("the address cannot be parsed")))?;
-        let redirect_uri = redirect_uri.without_query();
-        if url.without_query() != redirect_uri {
-            let message = [
-                msg!("the answer arrived at "),
-                &url.without_query(),
-                msg!(", but redirectUri is "),
-                &redirect_uri,
-            ];
-            return Err(Error::of(Code::RedirectUriMismatch, &message));
-        }
-        #[cfg(feature = "extended")]
-        let answer = if config.flows.answers_in_fragment {
-            url.fragment()
-        } else {
-            url.query()
-        };
-        #[cfg(not(feature = "extended"))]
-        let answer = url.query();
-        let Some(params) = form::parse(answer) else {
-            return Err(invalid(msg!("the query is not UTF-8")));
-        };
-        let names = ["state", "code", "error", "iss"];
-        let Some([state, code, error, iss]) = one_each(&params, names) else {
-            return Err(invalid(msg!("a parameter of the answer is repeated")));
-        };
-        let Some(state) = state else {
-            // Some providers leave `state` out of errors, though RFC 6749 4.1.2.1 requires it.
-            return Err(match error.filter(|error| is_error_code(error)) {
-                Some(error) if iss.is_none_or(|iss| iss == config.issuer) => refusal(error, false),
-                _ => invalid(msg!("the provider's response has no state")),
-            });
-        };
-        let code = match (code, error) {
-            (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
-            (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
-            _ => {
-                return Err(invalid(msg!("the answer needs either a code or an error")));
-            }
-        };
-        Ok(Self {
-            key: storage_key(state),
-            iss: iss.map(str::to_owned),
-            code,
-        })
-    }
-
-    /// Holds the answer against the login it belongs to, and gives the code.
-    ///
-    /// `iss` is compared before anything else is believed, the error included (RFC 9207 2.4).
-    ///
-    /// # Errors
-    /// [`Code::IssuerMismatch`]; [`Code::LoginDenied`], [`Code::InteractionRequired`] or
-    /// [`Code::LoginFailed`] as the provider says.
-    pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
-        match &self.iss {
-            Some(iss) if *iss != pending.issuer => Err(Error::new(
-                Code::IssuerMismatch,
-                msg!("the response's iss is not the configured issuer"),
-            )),
-            None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
-                Code::CallbackInvalid,
-                msg!(
-                    "the provider's response has no iss, although its metadata announces one (RFC 9207 2.4)"
-                ),
-            )),
-            _ => self
-                .code
-                .map_err(|error| refusal(&error, pending.is_silent)),
-        }
-    }
-}
-
-/// The value of each parameter in `names`; `None` if one of them is repeated.
-fn one_each<'a, const N: usize>(
-    params: &'a [(String, String)],
-    names: [&str; N],
-) -> Option<[Option<&'a str>; N]> {
-    let mut values = [None; N];
-    for (name, value) in params {
-        if let Some(i) = names.iter().position(|known| known == name)
-            && values[i].replace(value.as_str()).is_some()
-        {
-            return None;
-        }
-    }
-    Some(values)
-}
-
-/// The error for an error response of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). If the provider
-/// was allowed to show its pages, `consent_required` means that the user has refused.
-pub(crate) fn refusal(error: &str, is_silent: bool) -> Error {
-    let code = match error {
-        "access_denied" => Code::LoginDenied,
-        "consent_required" if !is_silent => Code::LoginDenied,
-        "login_required"
-        | "interaction_required"
-        | "consent_required"
-        | "account_selection_required" => Code::InteractionRequired,
-        "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
-        _ => Code::LoginFailed,
-    };
-    Error::of(code, &[msg!("the provider answered "), error])
-}
-
 #[cfg(test)]
-mod tests {
+pub(in crate::oauth) mod tests {
     use super::*;
+    use crate::codec::form;
 
     const BASE: &str = "https://app.test/worker.js";
 
-    fn config(more: &str) -> Config {
+    pub(in crate::oauth) fn config(more: &str) -> Config {
         let json = [
             r#"{"issuer":"https://id.test","clientId":"spa","redirectUri":"/callback",
                 "scope":"openid offline_access","apis":[],
@@ -609,7 +492,7 @@ mod tests {
         Config::parse(&json.concat(), BASE).unwrap()
     }
 
-    fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
+    pub(in crate::oauth) fn start(params: &LoginParams) -> Result<Box<AuthorizationRequest>> {
         let config = config(r#","authorizationParams":{"audience":"https://api.test"}"#);
         build(
             &config,
@@ -627,23 +510,14 @@ mod tests {
         form::parse(url.split_once('?').unwrap().1).unwrap()
     }
 
-    fn value<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pub(in crate::oauth) fn value<'a>(
+        params: &'a [(String, String)],
+        name: &str,
+    ) -> Option<&'a str> {
         let mut values = params.iter().filter(|(n, _)| n == name);
         let value = values.next().map(|(_, v)| v.as_str());
         assert!(values.next().is_none(), "{name} is repeated");
         value
-    }
-
-    fn parse(query: &str) -> Result<AuthorizationResponse> {
-        let config = config("");
-        let url = ["https://app.test/callback?", query].concat();
-        AuthorizationResponse::parse(&config, &config.redirect_uri, &url)
-    }
-
-    fn code_of(query: &str) -> Result<Secret> {
-        let begun = start(&LoginParams::default()).unwrap();
-        let config = config("");
-        parse(query)?.code(&begun.pending, config.metadata.as_ref().unwrap())
     }
 
     #[test]
@@ -668,27 +542,14 @@ mod tests {
     }
 
     #[test]
-    fn iss_may_be_missing_unless_announced() {
-        let begun = start(&LoginParams::default()).unwrap();
-        for is_announced in [true, false] {
-            let mut metadata = config("").metadata.unwrap();
-            metadata.authorization_response_iss_parameter_supported = is_announced;
-            let code = parse("code=c&state=s")
-                .unwrap()
-                .code(&begun.pending, &metadata);
-            assert_eq!(code.is_err(), is_announced);
-        }
-    }
-
-    #[test]
-    fn configured_scopes_are_no_extra_ones() {
+    fn configured_scopes_are_not_additional() {
         let config = config("");
         assert_eq!(requested_scope(&config, None).unwrap(), None);
         assert_eq!(requested_scope(&config, Some("openid")).unwrap(), None);
     }
 
     #[test]
-    fn a_request_has_what_the_specifications_ask_for() {
+    fn request_has_the_specified_parameters() {
         let params = sent(&LoginParams::default());
         assert_eq!(value(&params, "response_mode"), None);
         assert_eq!(value(&params, "prompt"), None);
@@ -710,11 +571,11 @@ mod tests {
     }
 
     #[test]
-    fn state_nonce_and_verifier_come_from_different_entropy() {
+    fn state_nonce_and_verifier_use_separate_entropy() {
         let config = config("");
         let mut entropy = [0; ENTROPY];
-        for (i, octet) in entropy.iter_mut().enumerate() {
-            *octet = u8::try_from(i).unwrap();
+        for (i, byte) in entropy.iter_mut().enumerate() {
+            *byte = u8::try_from(i).unwrap();
         }
         let begun = build(
             &config,
@@ -768,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_no_provider_knows_is_refused() {
+    fn rejects_unknown_prompts() {
         for prompt in [
             "",
             " ",
@@ -839,49 +700,8 @@ mod tests {
         assert!(begun(&[("display", "a\nb")]).is_err());
     }
 
-    #[cfg(feature = "extended")]
     #[test]
-    fn the_answer_is_read_where_the_provider_was_asked_to_put_it_and_nowhere_else() {
-        let config = config(r#","responseMode":"fragment""#);
-        let metadata = config.metadata.as_ref().unwrap();
-        let params = LoginParams::default();
-        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
-        let sent = form::parse(&begun.parameters).unwrap();
-        assert_eq!(value(&sent, "response_mode"), Some("fragment"));
-        let parse = |rest: &str| {
-            AuthorizationResponse::parse(
-                &config,
-                &config.redirect_uri,
-                &["https://app.test/callback", rest].concat(),
-            )
-        };
-        let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
-        let code = good.code(&begun.pending, metadata).unwrap();
-        assert_eq!(code.expose(), "abc");
-        // What else is in the query, be it an answer that somebody put there, counts for nothing.
-        let both = parse("?code=evil&state=t#code=abc&state=s&iss=https://id.test").unwrap();
-        assert_eq!(both.code(&begun.pending, metadata).unwrap().expose(), "abc");
-        for wrong in [
-            "?code=abc&state=s",
-            "#",
-            "#code=abc",
-            "#code=abc&state=s&state=t",
-            "#code=%ff&state=s",
-            "#id_token=a&access_token=b&state=s",
-        ] {
-            let error = parse(wrong).expect_err(wrong);
-            assert_eq!(error.code(), Code::CallbackInvalid, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_answer_in_the_fragment_counts_for_nothing_unless_it_was_asked_for() {
-        let error = parse("#code=abc&state=s").unwrap_err();
-        assert_eq!(error.code(), Code::CallbackInvalid);
-    }
-
-    #[test]
-    fn the_pages_parameters_are_passed_on_and_bounded() {
+    fn page_parameters_are_passed_on_and_limited() {
         let params = sent(&LoginParams {
             login_hint: Some("alice@example.com".to_owned()),
             ui_locales: Some("de fr".to_owned()),
@@ -935,7 +755,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_read_back_and_nothing_else_is() {
+    fn stored_login_is_read_back() {
         let pending = start(&LoginParams {
             max_age: Some(5),
             ..LoginParams::default()
@@ -954,7 +774,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_good_for_ten_minutes() {
+    fn login_expires_after_ten_minutes() {
         let pending = start(&LoginParams::default()).unwrap().pending;
         assert!(pending.check_age(1_000_000 + 600_000).is_ok());
         let error = pending.check_age(1_000_000 + 600_001).unwrap_err();
@@ -969,125 +789,5 @@ mod tests {
         let error = pending.check_age(1_000_000 - 60_001).unwrap_err();
         assert_eq!(error.code(), Code::LoginExpired);
         assert!(error.message().contains("ahead of this one"));
-    }
-
-    #[test]
-    fn the_answer_is_found_by_its_state() {
-        let begun = start(&LoginParams::default()).unwrap();
-        let params = form::parse(&begun.parameters).unwrap();
-        let state = value(&params, "state").unwrap();
-        let answer = parse(&["code=abc&iss=https://id.test&state=", state].concat()).unwrap();
-        assert_eq!(answer.key, begun.key);
-        assert!(!begun.key.contains(state));
-    }
-
-    #[test]
-    fn malformed_answers_are_refused() {
-        for query in [
-            "",
-            "code=a",
-            "state=s",
-            "error=a%22b",
-            "code=&state=s",
-            "code=a&state=s&state=t",
-            "code=a&code=b&state=s",
-            "code=a&error=access_denied&state=s",
-            "error=a%22b&state=s",
-            "error=&state=s",
-            "code=a&state=s&iss=a&iss=b",
-            "code=%ff&state=s",
-        ] {
-            let error = parse(query).unwrap_err();
-            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
-        }
-    }
-
-    #[test]
-    fn an_answer_at_another_page_names_both() {
-        let config = config("");
-        let url = "https://app.test/cb?code=a&state=s";
-        let error = AuthorizationResponse::parse(&config, &config.redirect_uri, url).unwrap_err();
-        assert_eq!(error.code(), Code::RedirectUriMismatch);
-        assert!(error.message().contains("https://app.test/callback"));
-    }
-
-    #[test]
-    fn the_issuer_is_compared_before_the_rest_is_believed() {
-        for query in [
-            "code=a&state=s&iss=https://evil.test",
-            "code=a&state=s&iss=https://id.test/",
-            "code=a&state=s&iss=",
-            "code=a&state=s&iss=https://ID.test",
-            "error=access_denied&state=s&iss=https://evil.test",
-        ] {
-            let error = code_of(query).unwrap_err();
-            assert_eq!(error.code(), Code::IssuerMismatch, "{query}");
-        }
-        let code = code_of("code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
-        assert_eq!(code.expose(), "abc");
-    }
-
-    #[test]
-    fn missing_iss_is_reported_as_missing() {
-        for query in ["code=a&state=s", "error=access_denied&state=s"] {
-            let error = code_of(query).unwrap_err();
-            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
-            assert!(error.message().contains("has no iss"), "{error}");
-        }
-    }
-
-    #[test]
-    fn error_without_state_carries_the_providers_code() {
-        for query in [
-            "error=access_denied",
-            "error=access_denied&iss=https://id.test",
-        ] {
-            let error = parse(query).unwrap_err();
-            assert_eq!(error.code(), Code::LoginDenied, "{query}");
-            assert!(error.message().contains("access_denied"));
-        }
-        for query in ["error=access_denied&iss=https://evil.test", "code=a", ""] {
-            assert_eq!(
-                parse(query).unwrap_err().code(),
-                Code::CallbackInvalid,
-                "{query}"
-            );
-        }
-    }
-
-    #[test]
-    fn consent_required_denies_interactive_logins() {
-        for (prompt, code) in [
-            (None, Code::LoginDenied),
-            (Some("login"), Code::LoginDenied),
-            (Some("none"), Code::InteractionRequired),
-        ] {
-            let params = LoginParams {
-                prompt: prompt.map(str::to_owned),
-                ..LoginParams::default()
-            };
-            let pending = start(&params).unwrap().pending;
-            let stored = Pending::from_json(pending.to_json().expose()).unwrap();
-            let response = parse("error=consent_required&state=s&iss=https://id.test").unwrap();
-            let config = config("");
-            let error = response.code(&stored, config.metadata.as_ref().unwrap());
-            assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
-        }
-    }
-
-    #[test]
-    fn error_answers_have_codes_of_their_own() {
-        for (error, code) in [
-            ("access_denied", Code::LoginDenied),
-            ("login_required", Code::InteractionRequired),
-            ("consent_required", Code::LoginDenied),
-            ("temporarily_unavailable", Code::ProviderUnavailable),
-            ("invalid_scope", Code::LoginFailed),
-        ] {
-            let query = ["state=s&iss=https://id.test&error=", error].concat();
-            let refused = code_of(&query).unwrap_err();
-            assert_eq!(refused.code(), code);
-            assert!(refused.message().contains(error));
-        }
     }
 }

@@ -1,7 +1,8 @@
-//! Signing in on another device (RFC 8628): the user is shown a code, types it in elsewhere, and the token endpoint is
-//! asked until it has an answer.
+//! Device authorization (RFC 8628): the page shows a code, the user enters it on another device, and the vault polls the
+//! token endpoint for the result.
 //!
-//! What is asked with, the `device_code`, stays here; the page gets what the user is to see.
+//! The `device_code`, with which the token endpoint is polled, stays in the vault. The page gets the `user_code` and
+//! the address.
 
 use crate::prelude::*;
 
@@ -15,42 +16,44 @@ use crate::codec::url;
 use crate::config::Config;
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
 
-/// RFC 8628 3.4.
+/// `grant_type` of a poll (RFC 8628 3.4).
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Between two questions, where the provider does not say (RFC 8628 3.2).
+/// Interval between polls in seconds, if the provider does not send one (RFC 8628 3.2).
 const DEFAULT_INTERVAL: u64 = 5;
-/// Longer ones are not believed, in seconds.
+/// Longest interval that is used, in seconds.
 const LONGEST_INTERVAL: u64 = 60;
-/// RFC 8628 3.5: by how much `slow_down` makes each interval longer.
+/// Time that `slow_down` adds to the interval (RFC 8628 3.5).
 const SLOW_DOWN: Millis = Millis::from_secs(5);
-/// The longest time that the user gets.
+/// Longest lifetime of the code that is used, in seconds.
 const LONGEST_LIFETIME: u64 = 3600;
 
-/// Longest texts, in bytes.
+/// Longest `device_code`, in bytes.
 const MAX_CODE: usize = 16 * 1024;
+/// Longest `user_code`, in bytes.
 const MAX_USER_CODE: usize = 64;
+/// Longest verification URI, in bytes.
 const MAX_URI: usize = 2048;
 
-/// What the user is to do, and how it goes on.
+/// A device authorization response (RFC 8628 3.2).
 #[derive(Debug)]
 pub struct DeviceAuthorization {
-    /// What the token endpoint is asked with.
+    /// `device_code`, for polls. It is secret.
     pub device_code: Secret,
-    /// What the user types in.
+    /// `user_code`, which the user types in.
     pub user_code: String,
-    /// Where.
+    /// Address at which the user enters the code.
     pub verification_uri: String,
-    /// The same with the code in it, for a QR code.
+    /// Address that contains the code, for a QR code.
     pub verification_uri_complete: Option<String>,
-    /// How long all this is good.
+    /// Lifetime of both codes, from the response on: at most an hour.
     pub expires_in: Millis,
-    /// How long to wait between two questions.
+    /// Shortest time between polls: 1 to 60 seconds.
     pub interval: Millis,
 }
 
-/// The request that begins it (RFC 8628 3.1), with the parameters that the configuration adds to authorization
-/// requests.
+/// Builds the device authorization request (RFC 8628 3.1), with the parameters that the configuration adds to
+/// authorization requests.
 #[must_use]
 pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
     let mut form = Form::new();
@@ -63,7 +66,7 @@ pub fn request(endpoint: &str, config: &Config, scope: &str) -> HttpRequest {
     token_endpoint::post(endpoint, form)
 }
 
-/// The question whether the user is through (RFC 8628 3.4).
+/// Builds the token request that polls for the result (RFC 8628 3.4).
 #[must_use]
 pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> HttpRequest {
     let mut form = Form::new();
@@ -73,15 +76,16 @@ pub fn poll_request(endpoint: &str, client_id: &str, device_code: &Secret) -> Ht
     token_endpoint::post(endpoint, form)
 }
 
-/// Reads the answer of the device authorization endpoint (RFC 8628 3.2).
+/// Reads the response of the device authorization endpoint (RFC 8628 3.2).
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`], [`Code::ClientRejected`] or [`Code::LoginFailed`].
+/// [`Code::ProviderUnavailable`] without a response or after a server error, [`Code::ClientRejected`] for an error
+/// response, and [`Code::LoginFailed`] for a malformed one.
 pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let Outcome::Reply(reply) = outcome else {
         return Err(unavailable(msg!(
-            "the device authorization endpoint did not answer (is it up, and does its CORS allow this origin?)"
+            "the device authorization endpoint did not respond (is it up, and does its CORS allow this origin?)"
         )));
     };
     if reply.status == 200 {
@@ -91,7 +95,7 @@ pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
             .ok()
             .and_then(Value::as_object)
             .and_then(read);
-        return read.ok_or_else(unusable);
+        return read.ok_or_else(malformed);
     }
     Err(match token_endpoint::read(reply, Scheme::Bearer) {
         TokenResponse::Refused(code) => Error::of(
@@ -101,24 +105,24 @@ pub fn read_authorization(outcome: &Outcome) -> Result<DeviceAuthorization> {
         TokenResponse::Wait(_) | TokenResponse::ServerError => {
             unavailable(msg!("the device authorization endpoint failed"))
         }
-        TokenResponse::Tokens(_) | TokenResponse::Unusable(_) => unusable(),
+        TokenResponse::Tokens(_) | TokenResponse::Unusable(_) => malformed(),
     })
 }
 
-fn unusable() -> Error {
+fn malformed() -> Error {
     Error::new(
         Code::LoginFailed,
-        msg!("the device authorization endpoint's answer is unusable"),
+        msg!("the response of the device authorization endpoint is malformed"),
     )
 }
 
 fn read(object: &Object) -> Option<DeviceAuthorization> {
     let text = |name, longest| {
         let text = object.str(name)?;
-        let is_sound = (1..=longest).contains(&text.len());
-        (is_sound && text.bytes().all(|b| matches!(b, b' '..=b'~'))).then_some(text)
+        let is_valid = (1..=longest).contains(&text.len());
+        (is_valid && text.bytes().all(|b| matches!(b, b' '..=b'~'))).then_some(text)
     };
-    // A page shows them, and a person follows them.
+    // Users open these addresses, so `javascript:` and the like must not pass.
     let uri = |name| text(name, MAX_URI).filter(|uri| url::is_trustworthy(uri));
     let complete = match object.get("verification_uri_complete") {
         None | Some(Value::Null) => None,
@@ -139,22 +143,23 @@ fn read(object: &Object) -> Option<DeviceAuthorization> {
     })
 }
 
-/// What came of a question.
+/// The result of a poll.
 #[derive(Debug)]
 pub enum PollOutcome {
-    /// The user is through.
+    /// The user has finished the login.
     Tokens(Box<TokenSet>),
-    /// Ask again, with this much time between.
+    /// Poll again after this interval.
     Pending(Millis),
-    /// It is over.
+    /// The login has failed: do not poll again.
     Failed(Error),
 }
 
-/// Reads the answer to a question that came `interval` after the one before (RFC 8628 3.5).
+/// Reads the response to a poll (RFC 8628 3.5). `interval` is the current interval between polls; `scheme` is the
+/// required token type.
 #[must_use]
 pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOutcome {
-    let over = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
-    // Half as often after each time that nothing came, but for what is said in seconds.
+    let failed = |code, why: &str| PollOutcome::Failed(Error::new(code, why));
+    // Doubles the interval after a failure without `Retry-After`.
     let slower = Millis(interval.0 * 2).min(Millis::from_secs(LONGEST_INTERVAL));
     let Outcome::Reply(reply) = outcome else {
         return PollOutcome::Pending(slower);
@@ -164,15 +169,15 @@ pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOut
         TokenResponse::Refused(code) => match code.as_str() {
             "authorization_pending" => PollOutcome::Pending(interval),
             "slow_down" => PollOutcome::Pending(interval + SLOW_DOWN),
-            "access_denied" => over(
+            "access_denied" => failed(
                 Code::LoginDenied,
-                msg!("the user, or the provider for them, said no"),
+                msg!("the user or the provider denied the request"),
             ),
-            "expired_token" => over(
+            "expired_token" => failed(
                 Code::LoginExpired,
-                msg!("nobody typed the code in while it was good"),
+                msg!("the code expired before a user entered it"),
             ),
-            "invalid_grant" => over(
+            "invalid_grant" => failed(
                 Code::CodeRejected,
                 msg!("the token endpoint answered invalid_grant"),
             ),
@@ -186,7 +191,7 @@ pub fn read_poll(outcome: &Outcome, scheme: Scheme, interval: Millis) -> PollOut
             let wait = wait.unwrap_or(slower).min(Millis::from_secs(600));
             PollOutcome::Pending(interval.max(wait))
         }
-        // A captive portal, too: it may be gone in a moment.
+        // An unusable response may come from a captive portal, which is temporary.
         TokenResponse::ServerError | TokenResponse::Unusable(_) => PollOutcome::Pending(slower),
     }
 }
@@ -208,7 +213,7 @@ mod tests {
         ("interval", "5"),
     ];
 
-    fn answer(changed: &str, value: &str) -> Result<DeviceAuthorization> {
+    fn response(changed: &str, value: &str) -> Result<DeviceAuthorization> {
         let members: Vec<String> = GOOD
             .iter()
             .map(|(name, good)| (name, if *name == changed { value } else { good }))
@@ -220,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_of_the_specifications_example_is_read() {
-        let read = answer("", "").unwrap();
+    fn reads_the_example_of_the_rfc() {
+        let read = response("", "").unwrap();
         assert_eq!(read.user_code, "WDJB-MJHT");
         assert_eq!(read.verification_uri, "https://id.test/device");
         assert!(read.verification_uri_complete.is_some());
@@ -231,25 +236,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_default_and_what_is_absurd_a_limit() {
+    fn optional_members_have_defaults_and_limits() {
         assert_eq!(
-            answer("interval", "").unwrap().interval,
+            response("interval", "").unwrap().interval,
             Millis::from_secs(5)
         );
         assert_eq!(
-            answer("interval", "0").unwrap().interval,
+            response("interval", "0").unwrap().interval,
             Millis::from_secs(1)
         );
         assert_eq!(
-            answer("interval", "99999").unwrap().interval,
+            response("interval", "99999").unwrap().interval,
             Millis::from_secs(60)
         );
         assert_eq!(
-            answer("expires_in", "99999").unwrap().expires_in,
+            response("expires_in", "99999").unwrap().expires_in,
             Millis::from_secs(3600)
         );
         assert!(
-            answer("verification_uri_complete", "")
+            response("verification_uri_complete", "")
                 .unwrap()
                 .verification_uri_complete
                 .is_none()
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unsound_is_refused() {
+    fn rejects_malformed_device_authorization_responses() {
         for (name, value) in [
             ("device_code", ""),
             ("device_code", "1"),
@@ -280,17 +285,17 @@ mod tests {
             ("interval", "-1"),
             ("interval", r#""5""#),
         ] {
-            let error = answer(name, value).expect_err(name);
+            let error = response(name, value).expect_err(name);
             assert_eq!(error.code(), Code::LoginFailed, "{name} {value}");
         }
     }
 
     #[test]
-    fn longest_texts_are_accepted() {
+    fn longest_codes_are_accepted() {
         let text = |length: usize| format!("\"{}\"", "A".repeat(length));
         for (name, longest) in [("device_code", 16 * 1024), ("user_code", 64)] {
-            assert!(answer(name, &text(longest)).is_ok(), "{name}");
-            assert!(answer(name, &text(longest + 1)).is_err(), "{name}");
+            assert!(response(name, &text(longest)).is_ok(), "{name}");
+            assert!(response(name, &text(longest + 1)).is_err(), "{name}");
         }
     }
 
@@ -330,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_to_a_question_has_its_meaning() {
+    fn classifies_poll_responses() {
         let interval = Millis::from_secs(5);
         let again = |outcome: &Outcome| match read_poll(outcome, Scheme::Bearer, interval) {
             PollOutcome::Pending(interval) => interval.as_secs(),

@@ -1,9 +1,9 @@
-//! Proofs of possession (`DPoP`, RFC 9449): tokens that are good only together with a private key, which never leaves
+//! Proofs of possession (`DPoP`, RFC 9449): tokens that are valid only together with a private key, which never leaves
 //! the host.
 //!
-//! The host makes an ES256 key pair that is not extractable and tells its [`PublicKey`]. What is sent with a
-//! token carries a proof: a JWT that names method, address, moment and token, signed by that key. The core
-//! writes all of it but the signature ([`UnsignedProof`]), which the host adds on the way out.
+//! The host creates an ES256 key pair that cannot be extracted, and passes on its [`PublicKey`]. A request with a token
+//! carries a proof: a JWT with the method, URL, time and a hash of the token, signed by that key. The core writes the
+//! proof without its signature ([`UnsignedProof`]); the host signs it when it sends the request.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -14,20 +14,20 @@ use crate::codec::base64url;
 use crate::codec::json::{Object, Writer};
 use crate::oauth::pkce;
 
-/// Octets of entropy in a proof's `jti`: 128 bits, where RFC 9449 4.2 asks for 96.
+/// Random bytes in the `jti` of a proof: 128 bits; RFC 9449 4.2 requires at least 96.
 pub const JTI: usize = 16;
 
-/// Longest nonce of a server that is used, in bytes.
+/// Longest nonce that is accepted from a server, in bytes.
 pub const MAX_NONCE: usize = 1024;
 
-/// Most servers whose nonces are remembered: rules for APIs are no more than 100.
+/// Most servers whose nonces are remembered. A configuration has at most 100 API rules.
 const MAX_SERVERS: usize = 100;
 
-/// Octets of a coordinate of a point on P-256.
+/// Bytes in a coordinate of a point on P-256.
 const COORDINATE: usize = 32;
 
-/// The public half of a key pair for ES256 (RFC 7518 3.4). Clones share their text: a key goes from the login to the
-/// session and into each token request.
+/// The public key of an ES256 key pair (RFC 7518 3.4). Clones share one allocation: the login, the session and each token
+/// request have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey(Rc<KeyEncodings>);
 
@@ -35,18 +35,18 @@ pub struct PublicKey(Rc<KeyEncodings>);
 struct KeyEncodings {
     jwk: String,
     thumbprint: String,
-    /// The header of all its proofs, encoded.
+    /// The JOSE header of its proofs, in base64url.
     header: String,
 }
 
 impl PublicKey {
-    /// The key with these coordinates, in base64url. `None` if they are not of P-256's length.
+    /// Creates a key from its coordinates, in base64url. Returns `None` if they do not have the length of P-256.
     #[must_use]
     pub fn new(x: &str, y: &str) -> Option<Self> {
         for coordinate in [x, y] {
-            base64url::decode(coordinate).filter(|octets| octets.len() == COORDINATE)?;
+            base64url::decode(coordinate).filter(|bytes| bytes.len() == COORDINATE)?;
         }
-        // Required members only, by the order of their names: what RFC 7638 3 makes the thumbprint of.
+        // Required members in lexicographic order: the input of the thumbprint (RFC 7638 3).
         let jwk = Writer::object()
             .text("crv", "P-256")
             .text("kty", "EC")
@@ -65,19 +65,19 @@ impl PublicKey {
         })))
     }
 
-    /// Reads what [`Self::jwk`] wrote.
+    /// Parses the output of [`Self::jwk`].
     #[must_use]
     pub fn from_jwk(jwk: &Object) -> Option<Self> {
         Self::new(jwk.str("x")?, jwk.str("y")?)
     }
 
-    /// The key as JSON (RFC 7517), without anything private.
+    /// Returns the key as a JWK in JSON (RFC 7517), without private members.
     #[must_use]
     pub fn jwk(&self) -> &str {
         &self.0.jwk
     }
 
-    /// Its SHA-256 thumbprint (RFC 7638), which is also the name that host and core know the pair by, and
+    /// Returns the SHA-256 thumbprint in base64url (RFC 7638). It identifies the key pair between host and core, and is
     /// `dpop_jkt` of the authorization request (RFC 9449 10).
     #[must_use]
     pub fn thumbprint(&self) -> &str {
@@ -85,47 +85,47 @@ impl PublicKey {
     }
 }
 
-/// What a proof is for (RFC 9449 4.2).
+/// The input of a proof (RFC 9449 4.2).
 #[derive(Clone, Copy, Debug)]
 pub struct ProofParams<'a> {
     /// The request's method.
     pub method: &'a str,
-    /// Where it goes, as the URL parser serialises it.
+    /// The request's URL, as the URL parser serializes it.
     pub url: &'a str,
-    /// The access token that goes along, if one does.
+    /// The access token in the request, if any: its hash becomes `ath`.
     pub access_token: Option<&'a Secret>,
-    /// The nonce that the server gave last, if it gives any (RFC 9449 8 and 9).
+    /// The last nonce of the server, if it sends nonces (RFC 9449 8 and 9).
     pub nonce: Option<&'a str>,
-    /// Now, in seconds since the Unix epoch, as near to the server's time as is known.
+    /// The server's time as far as known, in seconds since the Unix epoch.
     pub issued_at: u64,
-    /// What makes it a proof of its own.
+    /// Random bytes that make the proof unique.
     pub jti: [u8; JTI],
 }
 
-/// A proof that lacks its signature.
+/// A proof without its signature.
 #[derive(Clone, Debug)]
 pub struct UnsignedProof {
     /// The thumbprint of the key to sign with.
     pub key: String,
-    /// What is signed (RFC 7515 5.1).
+    /// The JWS signing input (RFC 7515 5.1).
     pub signing_input: Secret,
 }
 
 impl UnsignedProof {
-    /// A proof of the possession of `key`.
+    /// Writes a proof of possession of `key`.
     #[must_use]
-    pub fn new(key: &PublicKey, purpose: &ProofParams<'_>) -> Self {
-        let ath = purpose.access_token.map(|token| {
+    pub fn new(key: &PublicKey, params: &ProofParams<'_>) -> Self {
+        let ath = params.access_token.map(|token| {
             let hash = pkce::sha256(token.expose().as_bytes());
             base64url::encode(&hash)
         });
         let mut claims = Writer::object();
         claims
-            .text("jti", &base64url::encode(&purpose.jti))
-            .text("htm", purpose.method)
-            .text("htu", &target_uri(purpose.url))
-            .number("iat", purpose.issued_at);
-        for (name, value) in [("ath", ath.as_deref()), ("nonce", purpose.nonce)] {
+            .text("jti", &base64url::encode(&params.jti))
+            .text("htm", params.method)
+            .text("htu", &target_uri(params.url))
+            .number("iat", params.issued_at);
+        for (name, value) in [("ath", ath.as_deref()), ("nonce", params.nonce)] {
             if let Some(value) = value {
                 claims.text(name, value);
             }
@@ -137,7 +137,7 @@ impl UnsignedProof {
         }
     }
 
-    /// The proof: the value of the header `DPoP`.
+    /// Returns the complete proof, which is the value of the `DPoP` header.
     #[must_use]
     pub fn signed(&self, signature: &[u8]) -> Secret {
         let signature = base64url::encode(signature);
@@ -145,8 +145,8 @@ impl UnsignedProof {
     }
 }
 
-/// `htu` (RFC 9449 4.2): the address without query and fragment. The URL parser has seen to letter case, default
-/// port and dots; what it leaves of RFC 3986 6.2.2 is how escapes are written, and which of them are needed.
+/// Returns the `htu` claim (RFC 9449 4.2): the URL without query and fragment. The URL parser has normalized letter case,
+/// default port and dot segments. This function normalizes percent-encoding (RFC 3986 6.2.2).
 #[must_use]
 pub fn target_uri(url: &str) -> String {
     let (bare, _) = strings::split_once(url, b'#');
@@ -157,10 +157,10 @@ pub fn target_uri(url: &str) -> String {
         let escape = piece
             .get(..2)
             .filter(|e| e.bytes().all(|b| b.is_ascii_hexdigit()));
-        let octet = escape.and_then(|escape| u8::from_str_radix(escape, 16).ok());
-        let rest = match (octet, escape) {
-            (Some(octet), _) if is_unreserved(octet) => {
-                normal.push(octet.into());
+        let byte = escape.and_then(|escape| u8::from_str_radix(escape, 16).ok());
+        let rest = match (byte, escape) {
+            (Some(byte), _) if is_unreserved(byte) => {
+                normal.push(byte.into());
                 piece.get(2..)
             }
             (_, Some(escape)) => {
@@ -178,18 +178,18 @@ pub fn target_uri(url: &str) -> String {
     normal
 }
 
-/// RFC 3986 2.3.
-fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", octet)
+/// Returns true for unreserved characters (RFC 3986 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || strings::contains_byte(b"-._~", byte)
 }
 
-/// The nonces that servers want in proofs, each server's its own (RFC 9449 8, 9): those of the provider and those of
-/// APIs are kept apart from each other too, since they may be on one origin.
+/// The last nonce of each server, by origin (RFC 9449 8 and 9). The provider and the APIs have separate instances, since
+/// they may be on one origin.
 #[derive(Debug, Default)]
 pub struct Nonces(Vec<(String, String)>);
 
 impl Nonces {
-    /// Takes note of the header `DPoP-Nonce` of an answer from `url`: the newest counts.
+    /// Records the `DPoP-Nonce` header of a response from `url`. The newest nonce replaces the previous one.
     pub fn record(&mut self, url: &str, header: Option<&str>) {
         let Some(nonce) = header.filter(|nonce| is_nonce(nonce)) else {
             return;
@@ -202,7 +202,7 @@ impl Nonces {
         }
     }
 
-    /// The nonce for a request to `url`.
+    /// Returns the nonce for a request to `url`.
     #[must_use]
     pub fn get(&self, url: &str) -> Option<&str> {
         let origin = origin(url);
@@ -211,14 +211,14 @@ impl Nonces {
     }
 }
 
-/// RFC 9449 8.1. Two headers, which must not be, come as one with a comma and a space between.
+/// Returns true for a valid nonce (RFC 9449 8.1). The value of two headers is not valid: a comma and a space join them.
 #[must_use]
 pub fn is_nonce(text: &str) -> bool {
-    let is_nqchar = |octet: u8| matches!(octet, b'!' | b'#'..=b'[' | b']'..=b'~');
+    let is_nqchar = |byte: u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
     (1..=MAX_NONCE).contains(&text.len()) && text.bytes().all(is_nqchar)
 }
 
-/// Scheme, host and port of a serialised URL.
+/// Returns scheme, host and port of a serialized URL.
 fn origin(url: &str) -> &str {
     let slashes = url.bytes().enumerate().filter(|(_, b)| *b == b'/');
     let third = slashes.map(|(i, _)| i).nth(2).unwrap_or(url.len());
@@ -239,8 +239,8 @@ mod tests {
 
     fn parts(proof: &UnsignedProof) -> (Object, Object) {
         let read = |part: &str| {
-            let octets = base64url::decode(part).unwrap();
-            let value = Value::parse(core::str::from_utf8(&octets).unwrap()).unwrap();
+            let bytes = base64url::decode(part).unwrap();
+            let value = Value::parse(core::str::from_utf8(&bytes).unwrap()).unwrap();
             value.as_object().unwrap().clone()
         };
         let (header, claims) = proof.signing_input.expose().split_once('.').unwrap();
@@ -261,7 +261,7 @@ mod tests {
     };
 
     #[test]
-    fn the_header_has_the_type_the_algorithm_and_nothing_private() {
+    fn proof_header_has_type_algorithm_and_public_key() {
         let (header, _) = parts(&UnsignedProof::new(&key(), &USE));
         assert_eq!(names(&header), ["typ", "alg", "jwk"]);
         assert_eq!(header.str("typ"), Some("dpop+jwt"));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claims_name_what_is_sent_and_when() {
+    fn claims_contain_method_url_and_time() {
         let (_, claims) = parts(&UnsignedProof::new(&key(), &USE));
         assert_eq!(names(&claims), ["jti", "htm", "htu", "iat"]);
         assert_eq!(claims.str("htm"), Some("GET"));
@@ -282,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_and_a_nonce_are_named_where_there_are_any() {
+    fn ath_and_nonce_are_included_when_given() {
         let token = Secret::from("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
-        let purpose = ProofParams {
+        let params = ProofParams {
             access_token: Some(&token),
             nonce: Some("n-1"),
             ..USE
         };
-        let (_, claims) = parts(&UnsignedProof::new(&key(), &purpose));
+        let (_, claims) = parts(&UnsignedProof::new(&key(), &params));
         // RFC 9449 7.1.
         let ath = "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo";
         assert_eq!(claims.str("ath"), Some(ath));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_what_was_signed_and_the_signature() {
+    fn proof_is_signing_input_and_signature() {
         let unsigned = UnsignedProof::new(&key(), &USE);
         let proof = unsigned.signed(&[0xff; 3]);
         let (input, signature) = proof.expose().rsplit_once('.').unwrap();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn coordinates_that_are_none_of_p_256_make_no_key() {
+    fn rejects_coordinates_of_other_lengths() {
         let short = &X[..42];
         for (x, y) in [("", Y), (X, ""), (short, Y), (X, "=="), ("\"", Y)] {
             assert_eq!(PublicKey::new(x, y), None, "{x} {y}");
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_normalised_as_rfc_3986_says() {
+    fn htu_is_normalized_by_rfc_3986() {
         for (url, htu) in [
             ("https://a.test/", "https://a.test/"),
             ("https://a.test/b?c=d#e", "https://a.test/b"),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn each_server_has_its_own_nonce_and_the_newest_counts() {
+    fn each_server_has_its_newest_nonce() {
         let mut nonces = Nonces::default();
         nonces.record("https://a.test/v1/x", Some("a-1"));
         nonces.record("https://b.test/v1/x", Some("b-1"));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_nonce_is_not_remembered() {
+    fn malformed_nonces_are_not_recorded() {
         let long = "x".repeat(MAX_NONCE + 1);
         for bad in ["", "a b", "one, two", "a\"b", "a\\b", "\u{e9}", "\n", &long] {
             let mut nonces = Nonces::default();
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_servers_are_remembered_than_there_are_rules() {
+    fn nonces_of_100_servers_are_kept() {
         let mut nonces = Nonces::default();
         for i in 0..=MAX_SERVERS {
             let url = "https://a.test:".to_owned() + &i.to_string();

@@ -1,27 +1,26 @@
-//! One key, one algorithm, chosen from the issuer's own key set (RFC 7517, RFC 8725 section 3.1).
+//! Selection of one key for one algorithm from the issuer's key set (RFC 7517, RFC 8725 section 3.1).
 //!
-//! A key that this crate cannot or must not verify with is left out of the set, so that a provider
-//! may publish others beside it: symmetric and private keys, keys for encryption, short RSA keys,
-//! unknown curves. A token's `kid` picks among the rest; it is compared and used for nothing else.
+//! Parsing leaves out unusable keys: symmetric and private keys, encryption keys, short RSA keys and unknown curves. The
+//! provider may publish them next to usable ones. A token's `kid` selects among the remaining keys. It is only compared.
 
 use crate::codec::base64url;
 use crate::codec::json::{Object, Value, Writer};
 use crate::prelude::*;
 use crate::{Code, Error, Result};
 
-/// A longer key set is refused, in bytes.
+/// Longest key set that is accepted, in bytes.
 pub const MAX_LEN: usize = 256 * 1024;
 
-/// A set of more keys is refused, usable or not.
+/// Most keys in a key set, including unusable ones.
 pub const MAX_KEYS: usize = 100;
 
-/// RSA moduli: RFC 7518 section 3.3 asks for 2048 bits or more; the upper limit bounds the work.
+/// Length of RSA moduli in bits. RFC 7518 section 3.3 requires at least 2048; the upper limit bounds the cost.
 const RSA_BITS: core::ops::RangeInclusive<usize> = 2048..=16384;
 
-/// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864): all that
-/// WebCrypto verifies, of which the smaller module for browsers knows the first three.
+/// A signature algorithm that this crate accepts (RFC 7518 section 3.1, RFC 8037, RFC 9864).
 ///
-/// All are asymmetric: an HMAC cannot come from an issuer that shares no secret with a public client.
+/// These are all algorithms of WebCrypto; the smaller module for browsers knows the first three. All are asymmetric:
+/// a public client shares no secret with the issuer, so it cannot verify an HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -54,20 +53,20 @@ pub enum Algorithm {
     Ps512,
 }
 
-/// How many algorithms there are.
+/// Number of algorithms.
 const COUNT: usize = if cfg!(feature = "extended") { 10 } else { 3 };
 
-/// A kind of public key: which members of the JWK carry it and how long they are.
+/// A kind of public key: the members of its JWK, and the check of their values.
 struct KeyKind {
     kty: &'static str,
-    /// Empty where the key type has no curves.
+    /// Empty if the key type has no curves.
     crv: &'static str,
-    /// In the order in which [`Jwk::public_json`] has them.
+    /// In the order of [`Jwk::public_json`].
     members: &'static [&'static str],
     check: fn(&[Vec<u8>]) -> bool,
 }
 
-// That a point lies on its curve (RFC 8725 section 3.4) is for the host's importKey to check.
+// The host's importKey checks that points are on their curve (RFC 8725 section 3.4).
 static P256: KeyKind = KeyKind {
     kty: "EC",
     crv: "P-256",
@@ -99,7 +98,7 @@ static RSA: KeyKind = KeyKind {
     kty: "RSA",
     crv: "",
     members: &["n", "e"],
-    check: is_sound_rsa,
+    check: is_valid_rsa,
 };
 
 static KINDS: [&KeyKind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
@@ -113,8 +112,7 @@ static KINDS: [&KeyKind; if cfg!(feature = "extended") { 5 } else { 2 }] = [
     &P521,
 ];
 
-/// The algorithms in their order, each with its name and the kind of key that goes with it; second names
-/// come behind.
+/// The algorithms in the order of the enum, each with its name and kind of key. Alternative names follow at the end.
 static ALGORITHMS: [(Algorithm, &str, &KeyKind); COUNT + cfg!(feature = "extended") as usize] = [
     (Algorithm::Es256, "ES256", &P256),
     (Algorithm::Rs256, "RS256", &RSA),
@@ -159,7 +157,7 @@ impl Algorithm {
         Self::Ps512,
     ];
 
-    /// The algorithm called `name`, which is case-sensitive (RFC 7515 section 4.1.1).
+    /// Returns the algorithm with this case-sensitive name (RFC 7515 section 4.1.1).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         ALGORITHMS
@@ -167,20 +165,20 @@ impl Algorithm {
             .find_map(|&(algorithm, known, _)| (known == name).then_some(algorithm))
     }
 
-    /// The name in the registry of RFC 7518 section 7.1.
+    /// Returns the name in the registry of RFC 7518 section 7.1.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.row().1
     }
 
-    /// The hash that goes with it: the ID token's `at_hash` is half of one (OIDC Core 3.1.3.8).
+    /// Returns the hash of `bytes` by the algorithm's hash function, for `at_hash` (OIDC Core 3.1.3.8).
     #[cfg(feature = "extended")]
     pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
         use crate::base::digest::{sha256, sha384, sha512};
         match self {
             Self::Es256 | Self::Rs256 | Self::Ps256 => sha256(bytes).to_vec(),
             Self::Es384 | Self::Rs384 | Self::Ps384 => sha384(bytes),
-            // RFC 8032 5.1: Ed25519 is made with it.
+            // Ed25519 uses SHA-512 (RFC 8032 5.1).
             Self::EdDsa | Self::Es512 | Self::Rs512 | Self::Ps512 => sha512(bytes),
         }
     }
@@ -194,7 +192,7 @@ impl Algorithm {
     }
 }
 
-/// A public key that signatures can be verified with (RFC 7517 section 4).
+/// A public key that can verify signatures (RFC 7517 section 4).
 pub struct Jwk {
     kind: &'static KeyKind,
     kid: Option<String>,
@@ -203,17 +201,16 @@ pub struct Jwk {
 }
 
 impl Jwk {
-    /// The key as the JWK that WebCrypto's `importKey` takes: `kty`, `crv` and the public members,
-    /// written anew and nothing else.
+    /// Returns the key as a JWK in JSON for WebCrypto's `importKey`. It contains `kty`, `crv` and the public members
+    /// only.
     ///
-    /// `alg` is not among them: the caller names the algorithm to `importKey` anyway, and engines
-    /// disagree on whether Ed25519 is called `EdDSA` there.
+    /// `alg` is left out: the caller passes the algorithm to `importKey`, and browsers disagree on its name for Ed25519.
     #[must_use]
     pub fn public_json(&self) -> &str {
         &self.public_json
     }
 
-    /// The key in `object`, if it is public, sound, and meant for verifying.
+    /// Reads a key. Returns `None` if it is private, malformed, or not for verification.
     fn read(object: &Object) -> Option<Box<Self>> {
         if object.get("d").is_some() || !is_for_verifying(object) {
             return None;
@@ -236,7 +233,7 @@ impl Jwk {
         let mut members = Vec::new();
         for name in kind.members {
             let text = object.str(name)?;
-            // The text is the only one for these bytes, so it may be passed on.
+            // Each byte sequence has one base64url encoding, so the string may be passed on.
             members.push(base64url::decode(text)?);
             public.text(name, text);
         }
@@ -251,7 +248,7 @@ impl Jwk {
         }))
     }
 
-    fn fits(&self, alg: Algorithm) -> bool {
+    fn matches(&self, alg: Algorithm) -> bool {
         core::ptr::eq(self.kind, alg.kind()) && self.alg.is_none_or(|own| own == alg)
     }
 }
@@ -262,12 +259,12 @@ impl core::fmt::Debug for Jwk {
     }
 }
 
-/// Why a key set has no key for a token.
+/// The reason for which no key was selected for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelectError {
-    /// No key fits: the issuer may have changed its keys since, so fetch them again, once.
+    /// No key matches. The issuer may have rotated its keys: fetch the key set again, once.
     Unknown,
-    /// Several keys fit: to try them one after the other would let the token choose.
+    /// Several keys match. Trying each of them would let the token choose its key.
     Ambiguous,
 }
 
@@ -279,11 +276,11 @@ pub struct Jwks {
 }
 
 impl Jwks {
-    /// Reads a key set. Keys that cannot be used are left out, so the set may turn out empty.
+    /// Parses a key set. Leaves out unusable keys, so the set may be empty.
     ///
     /// # Errors
-    /// [`Code::MetadataInvalid`] if it is longer than [`MAX_LEN`], is not a strict JSON object with
-    /// an array `keys`, or has more than [`MAX_KEYS`].
+    /// [`Code::MetadataInvalid`] if the key set is longer than [`MAX_LEN`], is not a strict JSON object with
+    /// an array `keys`, or has more than [`MAX_KEYS`] keys.
     pub fn parse(json: &str) -> Result<Self> {
         if json.len() > MAX_LEN {
             return Err(invalid(msg!("is longer than 256 KiB")));
@@ -293,7 +290,7 @@ impl Jwks {
         };
         let set = set.as_object().and_then(|set| set.get("keys"));
         let Some(items) = set.and_then(Value::as_array) else {
-            return Err(invalid(msg!("has no array called keys")));
+            return Err(invalid(msg!("has no array named keys")));
         };
         if items.len() > MAX_KEYS {
             return Err(invalid(msg!("has more than 100 keys")));
@@ -307,27 +304,27 @@ impl Jwks {
         Ok(Self { keys })
     }
 
-    /// The one key for a token with this `alg` and `kid` (RFC 7515 section 6). A token without a
-    /// `kid` has a key only if the set leaves no choice.
+    /// Selects the key for a token with this `alg` and `kid` (RFC 7515 section 6). For a token without `kid`, exactly one
+    /// key must match `alg`.
     ///
     /// # Errors
-    /// Whether no key fits or several.
+    /// [`SelectError`] if no key matches, or several.
     pub fn select(
         &self,
         alg: Algorithm,
         kid: Option<&str>,
     ) -> core::result::Result<&Jwk, SelectError> {
-        let mut fitting = Err(SelectError::Unknown);
+        let mut matching = Err(SelectError::Unknown);
         for key in &self.keys {
-            if !key.fits(alg) || kid.is_some_and(|kid| key.kid.as_deref() != Some(kid)) {
+            if !key.matches(alg) || kid.is_some_and(|kid| key.kid.as_deref() != Some(kid)) {
                 continue;
             }
-            if fitting.is_ok() {
+            if matching.is_ok() {
                 return Err(SelectError::Ambiguous);
             }
-            fitting = Ok(&**key);
+            matching = Ok(&**key);
         }
-        fitting
+        matching
     }
 }
 
@@ -338,7 +335,7 @@ fn invalid(reason: &str) -> Error {
     )
 }
 
-/// The string member called `name`, if it is there; `None` if it is there and not a string.
+/// Returns the string member `name`: `Some(None)` if it is absent, and `None` if it is not a string.
 fn optional<'a>(object: &'a Object, name: &str) -> Option<Option<&'a str>> {
     match object.get(name) {
         Some(value) => value.as_str().map(Some),
@@ -346,7 +343,7 @@ fn optional<'a>(object: &'a Object, name: &str) -> Option<Option<&'a str>> {
     }
 }
 
-/// RFC 7517 sections 4.2 and 4.3: both members are optional, and neither may say otherwise.
+/// Returns true unless `use` or `key_ops` exclude verification (RFC 7517 sections 4.2 and 4.3). Both are optional.
 fn is_for_verifying(object: &Object) -> bool {
     let usage = object
         .get("use")
@@ -359,22 +356,22 @@ fn is_for_verifying(object: &Object) -> bool {
     usage && operations
 }
 
-/// Coordinates and keys have the length of their curve, leading zeros included (RFC 7518 6.2.1.2).
+/// Returns true if all members have the length of the curve, including leading zeros (RFC 7518 6.2.1.2).
 fn all_of<const LEN: usize>(members: &[Vec<u8>]) -> bool {
     members.iter().all(|member| member.len() == LEN)
 }
 
-/// RFC 7518 section 6.3.1: modulus and exponent without leading zeros. An exponent of 1 would make
-/// any text its own signature; those in use are odd and fit in four bytes.
-fn is_sound_rsa(members: &[Vec<u8>]) -> bool {
+/// Returns true for a valid RSA modulus and exponent, without leading zeros (RFC 7518 section 6.3.1). With an exponent
+/// of 1 every message would be its own signature. Exponents in use are odd and have at most four bytes.
+fn is_valid_rsa(members: &[Vec<u8>]) -> bool {
     let [n, e] = members else { return false };
     let (Some(&first), Some(&last)) = (n.first(), n.last()) else {
         return false;
     };
     let bits = n.len() * 8 - first.leading_zeros() as usize;
-    let sound_exponent =
+    let is_valid_exponent =
         e.len() <= 4 && e.first() != Some(&0) && e.last().is_some_and(|e| e % 2 == 1) && e != &[1];
-    first != 0 && last % 2 == 1 && RSA_BITS.contains(&bits) && sound_exponent
+    first != 0 && last % 2 == 1 && RSA_BITS.contains(&bits) && is_valid_exponent
 }
 
 #[cfg(test)]
@@ -408,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_algorithm_is_found_by_its_names_exactly() {
+    fn algorithm_names_match_exactly() {
         for alg in Algorithm::ALL {
             assert_eq!(alg.row().0, alg);
             assert_eq!(Algorithm::from_name(alg.name()), Some(alg));
@@ -424,9 +421,9 @@ mod tests {
 
     #[cfg(feature = "extended")]
     #[test]
-    fn each_curve_has_its_algorithm_and_no_other() {
+    fn each_curve_has_one_algorithm() {
         let point = |crv: &str, len: usize| {
-            let [x, y] = [1, 2].map(|octet| base64url::encode(&vec![octet; len]));
+            let [x, y] = [1, 2].map(|byte| base64url::encode(&vec![byte; len]));
             format!(r#"{{"kty":"EC","crv":"{crv}","x":"{x}","y":"{y}"}}"#)
         };
         let keys = set(&[ec(""), point("P-384", 48), point("P-521", 66)]);
@@ -444,7 +441,7 @@ mod tests {
 
     #[cfg(feature = "extended")]
     #[test]
-    fn a_key_with_an_algorithm_of_its_own_is_for_that_alone() {
+    fn key_with_alg_matches_only_that_algorithm() {
         let of = |alg: &str| rsa(&modulus(2048), &[1, 0, 1], &format!(r#","alg":"{alg}""#));
         let names = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
         let keys = set(&names.map(of));
@@ -455,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kid_picks_the_key_of_the_right_kind_only() {
+    fn kid_selects_among_keys_of_the_kind() {
         let keys = set(&[
             ec(r#","kid":"a""#),
             rsa(&modulus(2048), &[1, 0, 1], r#","kid":"a""#),
@@ -483,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_kid_the_set_must_leave_no_choice() {
+    fn missing_kid_requires_a_single_match() {
         let keys = set(&[
             ec(r#","kid":"a""#),
             okp(r#","kid":"b""#),
@@ -501,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_under_one_kid_are_ambiguous() {
+    fn duplicate_kid_is_ambiguous() {
         let keys = set(&[ec(r#","kid":"a""#), ec(r#","kid":"a""#)]);
         assert_eq!(
             keys.select(Algorithm::Es256, Some("a")).err(),
@@ -510,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_knows_no_key() {
+    fn empty_set_has_no_key() {
         assert_eq!(
             set(&[]).select(Algorithm::Es256, None).err(),
             Some(SelectError::Unknown)
@@ -518,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_must_not_be_used_are_left_out_and_the_others_stay() {
+    fn unusable_keys_are_left_out() {
         let short = &X[..X.len() - 2];
         let unusable = [
             r#"{"kty":"oct","k":"AAAA","kid":"a"}"#.to_owned(),
@@ -583,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_key_is_written_anew_without_what_came_along() {
+    fn public_json_has_public_members_only() {
         let more = r#","kid":"a","use":"sig","alg":"ES256","x5u":"https://evil.test","ext":false"#;
         let written = |key: String, alg| {
             let keys = set(&[key]);
@@ -599,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused_whole() {
+    fn rejects_malformed_key_sets() {
         let many = |count| format!(r#"{{"keys":[{}]}}"#, vec!["{}"; count].join(","));
         assert!(Jwks::parse(&many(MAX_KEYS)).is_ok());
         let long = format!(r#"{{"keys":[],"a":"{}"}}"#, "a".repeat(MAX_LEN));
@@ -610,15 +607,15 @@ mod tests {
                 r#"{"keys":[],"keys":[]}"#,
                 "the issuer's key set is not strict JSON",
             ),
-            ("[]", "the issuer's key set has no array called keys"),
-            ("{}", "the issuer's key set has no array called keys"),
+            ("[]", "the issuer's key set has no array named keys"),
+            ("{}", "the issuer's key set has no array named keys"),
             (
                 r#"{"keys":{}}"#,
-                "the issuer's key set has no array called keys",
+                "the issuer's key set has no array named keys",
             ),
             (
                 r#"{"keys":null}"#,
-                "the issuer's key set has no array called keys",
+                "the issuer's key set has no array named keys",
             ),
             (
                 &many(MAX_KEYS + 1),

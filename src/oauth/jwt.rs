@@ -1,10 +1,9 @@
-//! A JSON Web Token is taken apart strictly, or not at all (RFC 7515, RFC 7519, RFC 8725).
+//! Strict parsing of JSON Web Tokens (RFC 7515, RFC 7519, RFC 8725).
 //!
-//! [`Jwt::parse`] reads the compact serialisation of a *signed* token. It says nothing about whether
-//! the signature is right: for ID tokens that is [`crate::oauth::id_token`]'s rule. [`status`] tells from
-//! the token's own claims whether it is in its time, which is a hint for callers and never a
-//! decision about trust. Both refuse the same malformed tokens, each for a reason that
-//! [`Malformed`] names.
+//! [`Jwt::parse`] parses the compact serialization of a *signed* token. It does not check the signature: for ID tokens
+//! [`crate::oauth::id_token`] does that. [`status`] compares the token's own `exp` and `nbf` with the time. Its result
+//! is a hint, and must not be used to decide about trust. Both reject the same malformed tokens, with a reason in
+//! [`Malformed`].
 
 use crate::Secret;
 use crate::base::strings;
@@ -13,22 +12,22 @@ use crate::codec::json::{self, Object, Value};
 use crate::prelude::*;
 use core::fmt;
 
-/// A longer token is refused before anything else is looked at, in bytes.
+/// Longest token that is parsed, in bytes.
 pub const MAX_LEN: usize = 64 * 1024;
 
-/// The last second of the year 9999, in seconds since the epoch: no claim may name a later time.
-/// Milliseconds that were taken for seconds lie far beyond it.
+/// Latest time that a claim may have: the last second of the year 9999, in seconds since the Unix epoch. Milliseconds
+/// sent as seconds are far beyond it.
 pub const MAX_SECONDS: u64 = 253_402_300_799;
 
-/// Why a text is not a signed JSON Web Token that this crate reads.
+/// The reason for which a string is not a signed JSON Web Token that this crate accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// It is longer than [`MAX_LEN`].
+    /// The token is longer than [`MAX_LEN`].
     TooLong,
-    /// It does not have the three parts of a JWS compact serialisation (RFC 7515 section 7.1).
+    /// The token does not have the three parts of a JWS compact serialization (RFC 7515 section 7.1).
     NotThreeParts,
-    /// It has the five parts of an encrypted token, a JWE (RFC 7516 section 7.1).
+    /// The token has the five parts of an encrypted token, a JWE (RFC 7516 section 7.1).
     Encrypted,
     /// A part is not base64url without padding (RFC 7515 section 2).
     NotBase64url,
@@ -38,22 +37,22 @@ pub enum Malformed {
     NotJsonObject,
     /// `alg` is missing or not a string (RFC 7515 section 4.1.1).
     NoAlg,
-    /// `alg` is `none` in whatever letter case, or the signature is empty (RFC 8725 section 3.2).
+    /// `alg` is `none` in any letter case, or the signature is empty (RFC 8725 section 3.2).
     Unsigned,
-    /// `crit` is present: no extension is understood here (RFC 7515 section 4.1.11).
+    /// `crit` is present: no extension is supported (RFC 7515 section 4.1.11).
     Critical,
     /// `b64` is present: the payload would not be base64url (RFC 7797).
     UnencodedPayload,
     /// `kid` or `typ` is present and not a string (RFC 7515 sections 4.1.4 and 4.1.9).
     WrongHeader,
-    /// `exp` is missing, or not a plain number of seconds up to [`MAX_SECONDS`].
+    /// `exp` is missing, or not a valid `NumericDate`: see [`seconds`].
     NoExpiry,
-    /// `nbf` is present, and not a plain number of seconds up to [`MAX_SECONDS`].
+    /// `nbf` is present and not a valid `NumericDate`: see [`seconds`].
     WrongNotBefore,
 }
 
 impl Malformed {
-    /// The reason, as the end of a sentence that begins with the token. It quotes nothing of it.
+    /// Returns the reason as a predicate to append to "the token". It does not quote the token.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,13 +62,13 @@ impl Malformed {
             Self::NotBase64url => msg!("has a part that is not base64url"),
             Self::NotUtf8 => msg!("has a part that is not UTF-8"),
             Self::NotJsonObject => msg!("has a part that is not a strict JSON object"),
-            Self::NoAlg => msg!("has no alg that is a string"),
+            Self::NoAlg => msg!("has no alg, or one that is not a string"),
             Self::Unsigned => msg!("is not signed"),
-            Self::Critical => msg!("has crit, of which nothing is understood"),
+            Self::Critical => msg!("has crit, which is not supported"),
             Self::UnencodedPayload => msg!("has b64, which is not supported"),
             Self::WrongHeader => msg!("has a kid or typ that is not a string"),
-            Self::NoExpiry => msg!("has no exp that is a sound number of seconds"),
-            Self::WrongNotBefore => msg!("has an nbf that is not a sound number of seconds"),
+            Self::NoExpiry => msg!("has no exp, or one that is not a valid NumericDate"),
+            Self::WrongNotBefore => msg!("has an nbf that is not a valid NumericDate"),
         }
     }
 }
@@ -80,9 +79,9 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// A well-formed signed token whose signature nobody has checked yet.
+/// A well-formed signed token, whose signature has not been checked.
 ///
-/// The text is kept as a [`Secret`] and debug output shows none of it.
+/// The token is kept as a [`Secret`]. Debug output does not show it.
 pub struct Jwt {
     token: Secret,
     signing_input_len: usize,
@@ -92,10 +91,10 @@ pub struct Jwt {
 }
 
 impl Jwt {
-    /// Takes `token` apart.
+    /// Parses a token in compact serialization (RFC 7515 section 7.1).
     ///
     /// # Errors
-    /// The first reason for which it is [`Malformed`]. Claims are not looked at.
+    /// The first reason for which it is [`Malformed`]. Claims are not checked.
     pub fn parse(token: &str) -> Result<Box<Self>, Malformed> {
         let parts = CompactParts::split(token.as_bytes())?;
         let header = object(parts.header)?;
@@ -113,46 +112,45 @@ impl Jwt {
         }))
     }
 
-    /// The whole token, for those few requests that carry it.
+    /// Returns the encoded token, for requests that must contain it.
     #[must_use]
     pub const fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// The header's `alg`: hostile text until it is found in a list of what is allowed.
+    /// Returns `alg` of the header. It is untrusted until it is found among the allowed algorithms.
     #[must_use]
     pub fn alg(&self) -> &str {
         self.header.str("alg").unwrap_or_default()
     }
 
-    /// The header's `kid`: hostile text, to be compared and nothing else (RFC 8725 section 3.10).
+    /// Returns `kid` of the header. It is untrusted and must only be compared (RFC 8725 section 3.10).
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.header.str("kid")
     }
 
-    /// The header's `typ` (RFC 8725 section 3.11).
+    /// Returns `typ` of the header (RFC 8725 section 3.11).
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.header.str("typ")
     }
 
-    /// The claims, as far from trusted as the signature is from checked.
+    /// Returns the claims. They are untrusted until the signature has been checked.
     #[must_use]
     pub const fn claims(&self) -> &Object {
         &self.claims
     }
 
-    /// What the signature is over: the first two parts with the dot between them
-    /// (RFC 7515 section 5.1).
+    /// Returns the JWS signing input: the first two parts with the dot between them (RFC 7515 section 5.1).
     #[must_use]
     pub fn signing_input(&self) -> &str {
         let token = self.token.expose();
-        // `get`, because a slice that is out of bounds would bring its message along.
+        // `get`, because indexing would add a panic message to the module.
         token.get(..self.signing_input_len).unwrap_or_default()
     }
 
-    /// The signature, decoded.
+    /// Returns the decoded signature.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         &self.signature
@@ -165,42 +163,42 @@ impl fmt::Debug for Jwt {
     }
 }
 
-/// Where a token is in its time, in seconds since the epoch. Nothing of it has been verified.
+/// The validity of a token by its `exp` and `nbf`, in seconds since the Unix epoch. The signature has not been checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It may be used before this `exp`.
+    /// The token may be used until this `exp`.
     ValidUntil(u64),
-    /// Its `exp`, given here, is reached.
+    /// The token expired at this `exp`.
     ExpiredSince(u64),
-    /// Its `nbf`, given here, is yet to come.
+    /// The token may not be used before this `nbf`.
     NotYetValid(u64),
-    /// It is no signed token, or its times cannot be relied on.
+    /// The string is not a signed token, or its times are not valid.
     Malformed(Malformed),
 }
 
-/// Where `token` is in its time at `now_seconds` since the epoch (RFC 7519 sections 4.1.4 and
-/// 4.1.5), with clocks allowed to differ by `tolerance_seconds`.
+/// Returns the validity of `token` at `now_seconds` since the Unix epoch, if clocks differ by at most
+/// `tolerance_seconds` (RFC 7519 sections 4.1.4 and 4.1.5).
 ///
-/// The signature is *not* verified. A missing or unsound `exp` is malformed and never "no expiry":
-/// a number written with a sign or exponent is as unsound as one beyond [`MAX_SECONDS`]. A fraction of a
-/// second counts against the token: `exp` is rounded down, and `nbf` up. A token both expired and not yet valid is called expired.
+/// The signature is *not* checked. A token without a valid `exp` is malformed; it does not count as a token without
+/// expiry. Numbers with a sign or an exponent, or beyond [`MAX_SECONDS`], are not valid. Fractions are rounded against
+/// the token: `exp` down, and `nbf` up. A token that is both expired and not yet valid is reported as expired.
 #[must_use]
 pub fn status(token: &str, now_seconds: u64, tolerance_seconds: u64) -> Status {
     StatusReader::default().status(token.as_bytes(), now_seconds, tolerance_seconds)
 }
 
-/// Reads the [`status`] of one token after another, with little to do for each: nothing is
-/// allocated, and a header is not read again as long as the tokens have the same one.
+/// Returns the [`status`] of a series of tokens without an allocation for each. A header is parsed only if it differs
+/// from the previous one.
 #[derive(Default)]
 pub struct StatusReader {
-    /// The last header that was accepted, encoded.
+    /// The last accepted header, in base64url.
     header: Vec<u8>,
-    /// Room for a payload. It holds none between two calls.
+    /// Buffer for a payload. It is zeroed after each call.
     payload: Vec<u8>,
 }
 
 impl StatusReader {
-    /// What [`status`] says, of a token that need not even be UTF-8.
+    /// Returns the [`status`] of a token, which need not be UTF-8.
     #[must_use]
     pub fn status(&mut self, token: &[u8], now_seconds: u64, tolerance_seconds: u64) -> Status {
         let (exp, nbf) = match self.times(token) {
@@ -234,13 +232,13 @@ impl StatusReader {
             Err(Malformed::NotBase64url)
         };
         self.payload.fill(0);
-        // Or the compiler might take what nobody reads for needless.
+        // Keeps the compiler from removing the zeroing.
         core::hint::black_box(&self.payload);
         times
     }
 }
 
-/// `exp` and `nbf` of a payload.
+/// Returns `exp` and `nbf` of a payload.
 fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
     let payload = core::str::from_utf8(payload).map_err(|_| Malformed::NotUtf8)?;
     let (mut exp, mut nbf) = (None, None);
@@ -259,9 +257,9 @@ fn times(payload: &[u8]) -> Result<(u64, Option<u64>), Malformed> {
     }
 }
 
-/// The `NumericDate` called `name` (RFC 7519 section 2), if it is there and sound: a plain number of
-/// seconds since the epoch, at most [`MAX_SECONDS`]. A fraction is rounded against the token: `nbf` and
-/// `iat` up, and all others down.
+/// Returns the `NumericDate` claim `name` (RFC 7519 section 2) in seconds since the Unix epoch, if it is present and
+/// valid: digits and at most a fraction, up to [`MAX_SECONDS`]. Fractions are rounded against the token: `nbf` and `iat`
+/// up, all others down.
 #[must_use]
 pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
     match claims.get(name)? {
@@ -270,7 +268,7 @@ pub fn seconds(claims: &Object, name: &str) -> Option<u64> {
     }
 }
 
-/// Digits, not a float: a sign or an exponent is unsound, and no size of a number loses its last second.
+/// Parses digits instead of a float: signs and exponents are not valid, and large numbers stay exact.
 fn numeric_date(name: &str, json: &str) -> Option<u64> {
     let (whole, fraction) = strings::split_once(json, b'.');
     let fraction = fraction.unwrap_or_default().as_bytes();
@@ -283,7 +281,7 @@ fn numeric_date(name: &str, json: &str) -> Option<u64> {
     (seconds <= MAX_SECONDS).then_some(seconds)
 }
 
-/// The three parts of a compact serialisation, still encoded.
+/// The three parts of a compact serialization, still encoded.
 struct CompactParts<'a> {
     header: &'a [u8],
     payload: &'a [u8],
@@ -318,9 +316,9 @@ impl<'a> CompactParts<'a> {
     }
 }
 
-/// What is before the first dot, and behind it.
+/// Splits at the first dot.
 fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    // For speed, which is only `strongroom/core`'s matter.
+    // The fast search is for `strongroom/core`, where many tokens are parsed.
     let start = if cfg!(feature = "core") {
         before_dot(text)
     } else {
@@ -330,12 +328,12 @@ fn split_at_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..dot], &text[dot + 1..]))
 }
 
-/// How many characters there are before the eight that have the first dot.
+/// Returns the offset of the first group of eight bytes with a dot.
 fn before_dot(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let (eights, _) = text.as_chunks();
     let eight = eights.iter().position(|eight| {
-        // Only a byte that has become 0 borrows from its highest bit.
+        // Sets the highest bit of bytes that are 0, which were dots.
         let zeros = u64::from_le_bytes(*eight) ^ (ONES * b'.' as u64);
         zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
     });
@@ -349,7 +347,7 @@ fn object(part: &[u8]) -> Result<Object, Malformed> {
     }
     let text = strings::from_utf8(bytes).ok_or(Malformed::NotUtf8)?;
     match Value::parse(Secret::new(text).expose()) {
-        // A value that wipes itself cannot be moved out of, only emptied.
+        // A `Value` zeroes itself on drop: its object can be taken, but not moved out.
         Ok(Value::Object(ref mut object)) => Ok(core::mem::take(object)),
         _ => Err(Malformed::NotJsonObject),
     }
@@ -415,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_apart() {
+    fn parses_a_token() {
         let text = token(
             br#"{"alg":"ES256","kid":"../x","typ":"JWT"}"#,
             br#"{"sub":"joe"}"#,
@@ -434,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn an_algorithm_of_none_is_unsigned_in_every_letter_case() {
+    fn alg_none_is_rejected_in_any_letter_case() {
         for alg in ["none", "None", "NONE", "nOnE", "no\\u006ee"] {
             let header = format!(r#"{{"alg":"{alg}"}}"#);
             assert_malformed(&with_header(&header), Malformed::Unsigned);
@@ -444,14 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_signature_is_none() {
+    fn empty_signature_is_unsigned() {
         let token = with_claims(CLAIMS);
         let (input, _) = token.rsplit_once('.').unwrap();
         assert_malformed(&format!("{input}."), Malformed::Unsigned);
     }
 
     #[test]
-    fn a_header_must_say_what_it_needs_and_ask_for_nothing_unknown() {
+    fn rejects_invalid_headers() {
         use Malformed::{Critical, NoAlg, UnencodedPayload, WrongHeader};
         for (header, reason) in [
             (r#"{}"#, NoAlg),
@@ -474,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_addresses_that_a_header_brings_along_change_nothing() {
+    fn keys_in_the_header_are_ignored() {
         let jwt = Jwt::parse(&with_header(
             r#"{"alg":"ES256","jwk":{},"jku":"https://evil.test","x5u":1,"x5c":[],"new":2}"#,
         ));
@@ -482,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn only_three_parts_are_a_signed_token() {
+    fn signed_token_has_three_parts() {
         for parts in [1, 2, 4, 6, 7, 1000] {
             assert_malformed(&vec!["e30"; parts].join("."), Malformed::NotThreeParts);
         }
@@ -498,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_what_is_between_dots_wherever_those_are() {
+    fn splits_at_dots_in_any_position() {
         for dots in 0..1 << 12 {
             for before in ["", "AAAA", "AAAAAAA"] {
                 let characters = (0..12).map(|i| if dots >> i & 1 == 1 { '.' } else { '\u{af}' });
@@ -518,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_must_be_its_one_spelling_in_base64url() {
+    fn each_part_must_be_canonical_base64url() {
         let good = with_claims(CLAIMS);
         let [header, claims, signature] = [0, 1, 2].map(|i| good.split('.').nth(i).unwrap());
         for spoil in ["=", "==", " ", "\n", "\r\n", "+", "/", "%", "\0", "é"] {
@@ -541,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn header_and_payload_must_be_strict_json_objects_in_utf8() {
+    fn header_and_payload_must_be_strict_json_objects() {
         let deep = "[".repeat(1000) + &"]".repeat(1000);
         let deep = format!(r#"{{"exp":2000,"a":{deep}}}"#);
         let utf16: Vec<u8> = CLAIMS.encode_utf16().flat_map(u16::to_be_bytes).collect();
@@ -572,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_too_long_is_not_even_split() {
+    fn rejects_long_tokens() {
         let mut text = with_claims(CLAIMS);
         text.extend(core::iter::repeat_n('A', MAX_LEN + 1 - text.len()));
         assert_malformed(&text, Malformed::TooLong);
@@ -582,7 +580,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_valid_until_the_second_of_its_exp() {
+    fn token_is_valid_until_its_exp() {
         let token = with_claims(CLAIMS);
         for (now, tolerance, expected) in [
             (0, 0, Status::ValidUntil(2000)),
@@ -598,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn no_token_changes_what_is_said_of_the_next() {
+    fn status_does_not_depend_on_previous_tokens() {
         let [none, crit, kid] = [
             r#"{"alg":"none"}"#,
             r#"{"alg":"ES256","crit":[]}"#,
@@ -619,8 +617,8 @@ mod tests {
         for first in &tokens {
             for second in &tokens {
                 for token in [first, second] {
-                    let said = reader.status(token.as_bytes(), 1000, 0);
-                    assert_eq!(said, status(token, 1000, 0), "{first} {second}");
+                    let actual = reader.status(token.as_bytes(), 1000, 0);
+                    assert_eq!(actual, status(token, 1000, 0), "{first} {second}");
                     assert!(reader.payload.iter().all(|byte| *byte == 0));
                 }
             }
@@ -628,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_valid_before_its_nbf() {
+    fn token_is_not_valid_before_its_nbf() {
         let token = with_claims(r#"{"nbf":1000,"exp":2000}"#);
         for (now, tolerance, expected) in [
             (999, 0, Status::NotYetValid(1000)),
@@ -646,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsound_time_is_malformed_and_never_no_limit() {
+    fn invalid_times_are_malformed() {
         assert_eq!(
             status_at_1000("{}"),
             Status::Malformed(Malformed::NoExpiry),
@@ -727,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_shows_nothing_of_the_token() {
+    fn debug_output_hides_the_token() {
         let jwt = Jwt::parse(&with_claims(CLAIMS)).unwrap();
         assert_eq!(format!("{jwt:?}"), "Jwt(…)");
     }

@@ -1,7 +1,6 @@
-//! A provider is what its own metadata says, if that says it is the configured issuer (RFC 8414,
-//! OpenID Connect Discovery 1.0).
+//! Provider metadata (RFC 8414, OpenID Connect Discovery 1.0). Its `issuer` must be the configured issuer.
 //!
-//! Metadata that was configured instead of discovered goes through the same checks.
+//! Configured and discovered metadata have the same checks.
 
 use crate::base::error::quote_url;
 use crate::base::http::Outcome;
@@ -14,9 +13,10 @@ use crate::prelude::*;
 use crate::{Code, Error, Result};
 use core::cell::OnceCell;
 
-/// A longer discovery document is refused, in bytes.
+/// Longest discovery document that is accepted, in bytes.
 pub const MAX_LEN: usize = 128 * 1024;
 
+/// End of the message about unsupported signing algorithms.
 const NO_ALGORITHM: &str = if cfg!(feature = "extended") {
     msg!(
         " contains none of ES256, ES384, ES512, RS256, RS384, RS512, PS256, PS384, PS512 and EdDSA"
@@ -27,36 +27,35 @@ const NO_ALGORITHM: &str = if cfg!(feature = "extended") {
     )
 };
 
-/// What this crate uses of a provider's metadata. Every endpoint is an absolute `https` URL, or
-/// `http` on this very device, without user information and fragment.
+/// The members of a provider's metadata that this crate uses. Every endpoint is an absolute `https` URL without user
+/// information and fragment; an issuer on this device may have `http` endpoints on this device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// The issuer identifier, exactly as configured.
     pub issuer: String,
-    /// Where the user is sent to log in.
+    /// Authorization endpoint (RFC 6749 3.1).
     pub authorization_endpoint: String,
-    /// Where codes and refresh tokens are redeemed.
+    /// Token endpoint (RFC 6749 3.2).
     pub token_endpoint: String,
-    /// Where the issuer's keys are: see [`crate::oauth::jwks`].
+    /// URL of the issuer's key set: see [`crate::oauth::jwks`].
     pub jwks_uri: String,
-    /// Where tokens are revoked (RFC 7009).
+    /// Revocation endpoint (RFC 7009).
     pub revocation_endpoint: Option<String>,
-    /// Where the user is sent to log out (OpenID Connect RP-Initiated Logout 1.0).
+    /// Logout endpoint (OpenID Connect RP-Initiated Logout 1.0).
     pub end_session_endpoint: Option<String>,
-    /// Where authorization requests are pushed (RFC 9126 5).
+    /// Pushed authorization request endpoint (RFC 9126 5).
     pub pushed_authorization_request_endpoint: Option<String>,
-    /// Whether they must be.
+    /// True if authorization requests must be pushed (RFC 9126 5).
     pub require_pushed_authorization_requests: bool,
-    /// Where logins on other devices begin (RFC 8628 4).
+    /// Device authorization endpoint (RFC 8628 4).
     #[cfg(feature = "extended")]
     pub device_authorization_endpoint: Option<String>,
-    /// See [`Metadata::endpoints`].
+    /// The endpoints of [`Metadata::endpoints`] without `jwks_uri`.
     endpoints: Vec<String>,
-    /// Whether an authorization response without `iss` must be refused (RFC 9207 section 2.4).
+    /// True if an authorization response without `iss` must be refused (RFC 9207 section 2.4).
     pub authorization_response_iss_parameter_supported: bool,
-    /// The algorithms that ID tokens may be signed with: those of
-    /// `id_token_signing_alg_values_supported` that this crate accepts, or all of them where the
-    /// provider does not say.
+    /// Algorithms of ID token signatures: those of `id_token_signing_alg_values_supported` that this crate accepts, or
+    /// all that it accepts if the member is absent.
     pub id_token_signing_algorithms: Vec<Algorithm>,
 }
 
@@ -64,17 +63,17 @@ impl Metadata {
     /// Reads the discovery document of `issuer`.
     ///
     /// # Errors
-    /// [`Code::MetadataInvalid`] if it is longer than [`MAX_LEN`] or not a strict JSON object, else
-    /// as [`Metadata::from_object`].
+    /// [`Code::MetadataInvalid`] if the document is longer than [`MAX_LEN`] or not a strict JSON object, and the errors
+    /// of [`Metadata::from_object`].
     pub fn parse(json: &str, issuer: &str) -> Result<Box<Self>> {
         Self::parse_with(None, json, issuer)
     }
 
-    /// Reads the discovery document of `issuer`, with configured members in place of or beside its own. Its `issuer`
-    /// cannot be replaced: it shows that the document is that issuer's.
+    /// Reads the discovery document of `issuer`. Configured members are added to it or replace its members, except
+    /// `issuer`, which shows that the document belongs to that issuer.
     ///
     /// # Errors
-    /// As [`Metadata::parse`].
+    /// The errors of [`Metadata::parse`].
     pub fn parse_with(configured: Option<&Object>, json: &str, issuer: &str) -> Result<Box<Self>> {
         if json.len() > MAX_LEN {
             return Err(invalid(&[msg!("it is longer than 128 KiB")]));
@@ -86,7 +85,7 @@ impl Metadata {
         }
     }
 
-    /// Returns true if configured metadata has what no login can do without: then nothing is discovered.
+    /// Returns true if configured metadata has all required members, so that discovery is not needed.
     #[must_use]
     pub fn is_complete(document: &Object) -> bool {
         let mut needed = [
@@ -102,9 +101,8 @@ impl Metadata {
     /// Reads metadata, discovered or configured, for `issuer`.
     ///
     /// # Errors
-    /// [`Code::IssuerMismatch`] if its `issuer` is not character for character the configured one
-    /// (RFC 8414 section 3.3), [`Code::MetadataInvalid`] with the name of the member if one is
-    /// missing or unusable.
+    /// [`Code::IssuerMismatch`] if its `issuer` is not exactly `issuer` (RFC 8414 section 3.3);
+    /// [`Code::MetadataInvalid`] with the name of the member if one is missing or not valid.
     pub fn from_object(document: &Object, issuer: &str) -> Result<Box<Self>> {
         Self::read(None, document, issuer)
     }
@@ -114,18 +112,18 @@ impl Metadata {
             configured,
             document,
             is_https: issuer.starts_with("https:"),
-            fault: OnceCell::new(),
+            error: OnceCell::new(),
         };
-        let said = reader.required("issuer");
-        if said != issuer {
+        let actual = reader.required("issuer");
+        if actual != issuer {
             let message = [
-                msg!("the provider's metadata is of issuer "),
-                &quote_url(said),
-                msg!(", not of "),
+                msg!("the issuer in the provider's metadata is "),
+                &quote_url(actual),
+                msg!(", not "),
                 &quote_url(issuer),
             ];
             let mismatch = || Error::of(Code::IssuerMismatch, &message);
-            reader.fault.get_or_init(mismatch);
+            reader.error.get_or_init(mismatch);
         }
         reader.check_pkce();
         let metadata = Box::new(Self {
@@ -147,15 +145,15 @@ impl Metadata {
                 .flag("authorization_response_iss_parameter_supported"),
             id_token_signing_algorithms: reader.signing_algorithms(),
         });
-        match reader.fault.into_inner() {
+        match reader.error.into_inner() {
             None => Ok(metadata),
             Some(error) => Err(error),
         }
     }
 
-    /// The endpoints that a page's request must not reach: every member whose name ends in `_endpoint`, here and in
-    /// `mtls_endpoint_aliases` (RFC 8705 5), and `jwks_uri`. `userinfo_endpoint` is an exception, since it is an API
-    /// that takes access tokens (OpenID Connect Core 1.0 section 5.3): a rule can allow it.
+    /// Returns the endpoints that requests of a page must not reach: `jwks_uri` and every member whose name ends in
+    /// `_endpoint`, also in `mtls_endpoint_aliases` (RFC 8705 5). `userinfo_endpoint` is an exception: it is an API that
+    /// accepts access tokens (OpenID Connect Core 1.0 section 5.3), and a rule can allow it.
     #[must_use]
     pub fn endpoints(&self) -> Vec<&str> {
         let mut endpoints: Vec<&str> = vec![&self.jwks_uri];
@@ -166,23 +164,23 @@ impl Metadata {
     }
 }
 
-/// Where `issuer` publishes its metadata (OpenID Connect Discovery 1.0 section 4): the well-known
-/// path is appended to the issuer's own.
+/// Returns the URL of the discovery document of `issuer` (OpenID Connect Discovery 1.0 section 4): the well-known path
+/// is appended to the issuer's path.
 #[must_use]
 pub fn discovery_url(issuer: &str) -> String {
     let base = issuer.strip_suffix('/').unwrap_or(issuer);
     [base, "/.well-known/openid-configuration"].concat()
 }
 
-/// The other of the two places where `issuer` may publish its metadata: at RFC 8414 section 3.1 the well-known path is
-/// inserted before the issuer's own.
+/// Returns the other URL at which `issuer` may publish its metadata. By RFC 8414 section 3.1 the well-known path is
+/// inserted before the issuer's path.
 #[must_use]
 pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     let usual = discovery_url(issuer);
     if url != usual {
         return usual;
     }
-    // An issuer is a URL that was parsed: after the scheme come two slashes.
+    // The issuer is a valid URL: its scheme is followed by two slashes.
     let (scheme, rest) = strings::split_once(issuer, b'/');
     let (host, path) = strings::split_once(
         rest.and_then(|rest| rest.get(1..)).unwrap_or_default(),
@@ -195,29 +193,29 @@ pub(crate) fn alternative_url(issuer: &str, url: &str) -> String {
     [scheme, "//", host, well_known, joint, path].concat()
 }
 
-/// Returns true if the provider says that there is nothing at the requested URL.
+/// Returns true if the provider responded with status 404.
 pub(crate) fn is_absent(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Reply(reply) if reply.status == 404)
 }
 
-/// The members of a document. The first fault is kept and looked at once, after all was read: a way
-/// out at each member would need code of its own to drop what was read before.
+/// Reads the members of a document. The first error is kept and returned after all members are read: an early return at
+/// each member would need code to drop the values read before.
 struct MetadataReader<'a> {
-    /// Configured members, which replace those of the document or are added to them.
+    /// Configured members, which are added to those of the document or replace them.
     configured: Option<&'a Object>,
     document: &'a Object,
-    /// Whether the issuer is.
+    /// True if the issuer is an `https` URL.
     is_https: bool,
-    fault: OnceCell<Error>,
+    error: OnceCell<Error>,
 }
 
 impl<'a> MetadataReader<'a> {
     #[inline(never)]
     fn refuse(&self, reason: &[&str]) {
-        self.fault.get_or_init(|| invalid(reason));
+        self.error.get_or_init(|| invalid(reason));
     }
 
-    /// The member called `name`. Providers write `null` for what they do not have.
+    /// Returns the member `name`. Providers send `null` for absent members.
     fn get(&self, name: &str) -> Option<&'a Value> {
         let configured = self.configured.filter(|_| name != "issuer");
         let configured = configured.and_then(|members| members.get(name));
@@ -236,7 +234,7 @@ impl<'a> MetadataReader<'a> {
                     name,
                     msg!(" is or contains "),
                     kind,
-                    msg!(" where a string should be"),
+                    msg!(" instead of a string"),
                 ]);
                 ""
             }
@@ -253,21 +251,21 @@ impl<'a> MetadataReader<'a> {
         }
     }
 
-    /// A URI is printable ASCII (RFC 3986), and parsers that forgive more do not forgive alike. No
-    /// endpoint has a fragment (RFC 6749 sections 3.1 and 3.2).
+    /// Returns the URL in the member `name`. It must be printable ASCII (RFC 3986), because lenient parsers differ in what
+    /// else they accept, and have no fragment (RFC 6749 sections 3.1 and 3.2).
     fn endpoint(&self, name: &str) -> String {
         let text = self.required(name);
         let is_plain = text
             .bytes()
             .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        // Plain http, to this device, is for issuers that are there themselves.
+        // Only issuers on this device may have `http` endpoints on this device.
         let is_plain_http = self.is_https && !text.starts_with("https://");
         if !is_plain || is_plain_http || !url::is_trustworthy(text) {
             self.refuse(&[
                 name,
                 " is ",
                 &quote_url(text),
-                msg!(", which is no absolute https URL without user information and fragment"),
+                msg!(", but must be an absolute https URL without user information and fragment"),
             ]);
         }
         text.to_owned()
@@ -310,10 +308,9 @@ impl<'a> MetadataReader<'a> {
         Some(strings)
     }
 
-    /// RFC 8414 section 2 reads an absent list as "no PKCE". OpenID Connect Discovery does not know
-    /// the member, though, and many providers that do check PKCE leave it out; against the others
-    /// the `nonce` in the ID token stops an injected code. So only a list that is there and lacks
-    /// S256 is believed.
+    /// Refuses a provider without `S256`. By RFC 8414 section 2 an absent array means "no PKCE". OpenID Connect
+    /// Discovery does not define the member, though, and many providers with PKCE leave it out. If a provider ignores
+    /// PKCE, the `nonce` in the ID token still stops an injected code. Therefore only an array without `S256` is refused.
     fn check_pkce(&self) {
         const NAME: &str = "code_challenge_methods_supported";
         let methods = self.strings(NAME);
@@ -343,7 +340,7 @@ impl<'a> MetadataReader<'a> {
     }
 }
 
-/// Reads the endpoints in an object and in those within it, such as `mtls_endpoint_aliases`.
+/// Collects the endpoints in an object and its nested objects, such as `mtls_endpoint_aliases`.
 fn read_endpoints(object: &Object, endpoints: &mut Vec<String>) {
     for (name, value) in object.iter() {
         match value {
@@ -364,22 +361,22 @@ fn invalid(reason: &[&str]) -> Error {
     Error::of(Code::MetadataInvalid, &message)
 }
 
-/// The text of a JSON document of the provider's. `silent`: what is said if there was no answer.
+/// Returns the body of the provider's response with a JSON document. `what` names the document and `url` its address for
+/// the error message; `no_response` is its end if there was no response.
 ///
 /// # Errors
-/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] after a 404, which does not pass by itself; with what the
-/// document is, where, and what came in its place.
+/// [`Code::ProviderUnavailable`], or [`Code::MetadataInvalid`] for status 404, which is not temporary.
 pub(crate) fn read_document<'a>(
     outcome: &'a Outcome,
     what: &str,
     url: &str,
-    silent: &str,
+    no_response: &str,
 ) -> Result<&'a str> {
     let unavailable = |why| {
         let message = [
             msg!("the provider's "),
             what,
-            msg!(" cannot be had from "),
+            msg!(" could not be fetched from "),
             &quote_url(url),
             ": ",
             why,
@@ -392,8 +389,8 @@ pub(crate) fn read_document<'a>(
         Err(Error::of(code, &message))
     };
     match outcome {
-        Outcome::Failed | Outcome::Opaque => unavailable(silent),
-        // Nothing has to be proven here.
+        Outcome::Failed | Outcome::Opaque => unavailable(no_response),
+        // These requests have no DPoP proof.
         #[cfg(feature = "extended")]
         Outcome::KeyLost => unavailable(""),
         Outcome::Reply(reply) if reply.status != 200 => {
@@ -403,7 +400,7 @@ pub(crate) fn read_document<'a>(
         }
         Outcome::Reply(reply) => match reply.json_text() {
             Some(text) => Ok(text),
-            None => unavailable(msg!("the answer is not JSON")),
+            None => unavailable(msg!("the response is not JSON")),
         },
     }
 }
@@ -414,7 +411,7 @@ mod tests {
 
     const ISSUER: &str = "https://id.example.com";
 
-    /// A whole document, with members added or, given as `"name":` alone, taken out.
+    /// Returns a complete document with members added or, given as `"name":` alone, removed.
     fn document(changes: &str) -> String {
         let members = [
             ("issuer", r#""https://id.example.com""#),
@@ -443,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_that_a_provider_must_say_is_enough() {
+    fn required_members_are_enough() {
         let metadata = parse("").unwrap();
         assert_eq!(
             *metadata,
@@ -470,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_used_is_read_and_the_rest_is_ignored() {
+    fn optional_members_are_read_and_unknown_ignored() {
         let metadata = parse(
             r#""revocation_endpoint":"https://id.example.com/r",
                "end_session_endpoint":"https://id.example.com/e",
@@ -496,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn null_for_an_optional_member_is_as_good_as_nothing() {
+    fn null_counts_as_absent_for_optional_members() {
         let nulls = r#""revocation_endpoint":null,"end_session_endpoint":null,
             "authorization_response_iss_parameter_supported":null,
             "id_token_signing_alg_values_supported":null,
@@ -505,8 +502,8 @@ mod tests {
     }
 
     #[test]
-    fn the_issuer_must_be_the_configured_one_to_the_letter() {
-        for said in [
+    fn issuer_must_match_the_configured_one_exactly() {
+        for issuer in [
             "https://id.example.com/",
             "https://ID.example.com",
             "https://id.example.com:443",
@@ -516,14 +513,14 @@ mod tests {
             " https://id.example.com",
             "",
         ] {
-            let error = parse(&format!(r#""issuer":"{said}""#)).unwrap_err();
-            assert_eq!(error.code(), Code::IssuerMismatch, "{said}");
+            let error = parse(&format!(r#""issuer":"{issuer}""#)).unwrap_err();
+            assert_eq!(error.code(), Code::IssuerMismatch, "{issuer}");
             assert!(error.message().contains(ISSUER));
         }
     }
 
     #[test]
-    fn a_member_that_is_needed_must_be_there_and_a_string() {
+    fn required_members_must_be_strings() {
         for name in [
             "issuer",
             "authorization_endpoint",
@@ -544,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn every_endpoint_is_where_tokens_may_travel() {
+    fn every_endpoint_must_be_https() {
         for name in [
             "authorization_endpoint",
             "token_endpoint",
@@ -591,7 +588,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_on_this_device_may_have_plain_endpoints_here_and_nobody_else() {
+    fn only_issuers_on_this_device_may_use_http() {
         for issuer in ["http://127.0.0.1:9000", "https://id.example.com"] {
             for endpoint in [
                 "http://localhost/t",
@@ -609,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_challenge_methods_must_contain_s256() {
+    fn challenge_methods_must_contain_s256() {
         for list in ["[]", r#"["plain"]"#, r#"["s256"]"#] {
             assert_invalid(
                 &format!(r#""code_challenge_methods_supported":{list}"#),
@@ -619,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_signs_with_nothing_accepted_here_is_refused() {
+    fn rejects_providers_without_a_supported_algorithm() {
         for list in ["[]", r#"["none"]"#, r#"["HS256","none"]"#, r#"["rs256"]"#] {
             assert_invalid(
                 &format!(r#""id_token_signing_alg_values_supported":{list}"#),
@@ -657,7 +654,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_strict_json_object_is_refused_whole() {
+    fn metadata_must_be_a_strict_json_object() {
         let long = document(&format!(r#""a":"{}""#, "a".repeat(MAX_LEN)));
         let bom = ["\u{feff}", &document("")].concat();
         let twice = document("").replacen('{', r#"{"issuer":"https://evil.test","#, 1);
@@ -677,7 +674,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_value_is_cut_short_in_the_message() {
+    fn messages_quote_untrusted_values_in_short_ascii() {
         let error = parse(&format!(r#""issuer":"\u001b{}""#, "é".repeat(5000))).unwrap_err();
         assert!(error.message().is_ascii());
         // An issuer is shown in full: it may differ in any character.
@@ -719,7 +716,7 @@ mod tests {
     }
 
     #[test]
-    fn the_well_known_path_follows_the_issuers_own() {
+    fn well_known_path_follows_the_issuer_path() {
         for (issuer, url) in [
             (
                 "https://id.example.com",
@@ -751,7 +748,7 @@ mod tests {
         assert_eq!(metadata.revocation_endpoint.as_deref(), expected);
         assert_eq!(metadata.token_endpoint, "https://id.example.com/own");
         assert_eq!(metadata.jwks_uri, "https://id.example.com/k");
-        // It is the document that says whose it is.
+        // Configuration cannot replace the `issuer` of the document.
         let others = discovered.replace("id.example.com\",", "evil.example.com\",");
         let own = object(r#"{"issuer":"https://id.example.com"}"#);
         let error = Metadata::parse_with(Some(&own), &others, issuer).unwrap_err();

@@ -1,7 +1,7 @@
-//! Proof Key for Code Exchange (RFC 7636): an authorization code is of no use to whoever stole it.
+//! Proof Key for Code Exchange (RFC 7636): a stolen authorization code is useless without its verifier.
 //!
-//! Only `S256` exists here. A verifier is made for one login, from 256 bits of the host's entropy,
-//! and goes nowhere but to the token endpoint.
+//! Only `S256` is supported. Each login has its own verifier, from 256 bits of the host's entropy. It is sent to the
+//! token endpoint only.
 
 use crate::Secret;
 use crate::codec::base64url;
@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 pub use crate::base::digest::sha256;
 
-/// The value of `code_challenge_method` (RFC 7636 section 4.3).
+/// Value of `code_challenge_method` (RFC 7636 section 4.3).
 pub const CHALLENGE_METHOD: &str = "S256";
 
 /// A `code_verifier` and its `code_challenge`.
@@ -23,8 +23,8 @@ pub struct Pkce {
 }
 
 impl Pkce {
-    /// A pair from 32 octets, as RFC 7636 section 4.1 recommends. They must come from a
-    /// cryptographic source and be used for nothing else; the copy passed in is wiped.
+    /// Creates a pair from 32 random bytes, as RFC 7636 section 4.1 recommends. They must come from a
+    /// cryptographic source and must not be used for anything else. Zeroes the copy passed in.
     #[must_use]
     pub fn from_entropy(mut entropy: [u8; 32]) -> Self {
         let verifier = base64url::encode(&entropy);
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_the_hash_of_the_verifier_text() {
+    fn challenge_is_the_hash_of_the_verifier() {
         let pkce = Pkce::from_entropy([7; 32]);
         assert_eq!(
             base64url::decode(&pkce.challenge).unwrap(),
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verifier_has_43_unreserved_characters_whatever_the_entropy() {
+    fn verifier_has_43_unreserved_characters() {
         for entropy in [[0; 32], [0xff; 32], [0x5a; 32]] {
             let verifier = Pkce::from_entropy(entropy).verifier;
             assert_eq!(verifier.expose().len(), 43);

@@ -1,19 +1,19 @@
-//! Why a provider refused a refresh token, as far as it lets on.
+//! The reason for which a provider refused a refresh token, if its response contains one.
 //!
-//! RFC 6749 5.2 has one code for an expired token, a revoked one, one that came twice and a consent that was
-//! withdrawn: `invalid_grant`. Many providers say more in words for developers. Those are read for a few that give it
-//! away, and are never passed on: a description may repeat what was sent.
+//! RFC 6749 5.2 has one code for expired, revoked and reused tokens and for withdrawn consent: `invalid_grant`. Many
+//! providers add a description for developers. This module searches it for known phrases. The description itself is
+//! never passed on, because it may repeat the request.
 
 use crate::base::http::Outcome;
 use crate::base::strings;
 use crate::codec::json::Value;
 use crate::session::EndReason;
 
-/// A longer description is not read, in bytes.
+/// Longest description that is searched, in bytes.
 const MAX_LEN: usize = 1024;
 
-/// Words of `error_description` and `suberror`, in lower case, and what they say. The first counts that is there.
-const WORDS: &[(&str, EndReason)] = &[
+/// Phrases of `error_description` and `suberror` in lower case, and their reasons. The first match counts.
+const PHRASES: &[(&str, EndReason)] = &[
     ("reuse", EndReason::ReuseDetected),
     ("already used", EndReason::ReuseDetected),
     ("already been used", EndReason::ReuseDetected),
@@ -26,10 +26,11 @@ const WORDS: &[(&str, EndReason)] = &[
     ("not active", EndReason::RefreshExpired),
 ];
 
-/// `error_codes` of Microsoft Entra ID whose words say two things: the password was changed, or the session revoked.
+/// `error_codes` of Microsoft Entra ID for a changed password or a revoked session. Their descriptions match two phrases.
 const REVOKED: [u64; 3] = [50132, 50133, 50173];
 
-/// The reason in the answer to a refresh that the token endpoint refused with `invalid_grant`.
+/// Returns the reason for which the session ended, from an `invalid_grant` response to a refresh (RFC 6749 5.2).
+/// [`EndReason::ProviderEnded`] if the response does not contain one.
 #[must_use]
 pub fn end_reason(outcome: &Outcome) -> EndReason {
     stated_reason(outcome).unwrap_or(EndReason::ProviderEnded)
@@ -39,26 +40,26 @@ fn stated_reason(outcome: &Outcome) -> Option<EndReason> {
     let Outcome::Reply(reply) = outcome else {
         return None;
     };
-    let answer = Value::parse(reply.json_text()?).ok()?;
-    let answer = answer.as_object()?;
-    let codes = answer.get("error_codes").and_then(Value::as_array);
+    let response = Value::parse(reply.json_text()?).ok()?;
+    let response = response.as_object()?;
+    let codes = response.get("error_codes").and_then(Value::as_array);
     let mut codes = codes.unwrap_or_default().iter().filter_map(Value::as_u64);
     if codes.any(|code| REVOKED.contains(&code)) {
         return Some(EndReason::Revoked);
     }
-    let member = |name| answer.str(name).unwrap_or_default();
-    let said = [member("error_description"), " ", member("suberror")].concat();
-    if said.len() > MAX_LEN {
+    let member = |name| response.str(name).unwrap_or_default();
+    let text = [member("error_description"), " ", member("suberror")].concat();
+    if text.len() > MAX_LEN {
         return None;
     }
-    let said = said.to_ascii_lowercase();
-    // "Expired or revoked" is what those say who do not tell.
-    let has = |words: &str| strings::contains(&said, words);
+    let text = text.to_ascii_lowercase();
+    // "Expired or revoked" does not tell which.
+    let has = |phrase: &str| strings::contains(&text, phrase);
     if has("expired") && has("revoked") {
         return None;
     }
-    let is_said = |(words, _): &&(&str, EndReason)| has(words);
-    WORDS.iter().find(is_said).map(|(_, reason)| *reason)
+    let is_in_text = |(phrase, _): &&(&str, EndReason)| has(phrase);
+    PHRASES.iter().find(is_in_text).map(|(_, reason)| *reason)
 }
 
 #[cfg(test)]
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_providers_say_is_told_apart() {
+    fn maps_known_descriptions_to_reasons() {
         for (description, expected) in [
             // Keycloak
             ("Token is not active", "refresh_expired"),
@@ -97,7 +98,7 @@ mod tests {
                 "AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication",
                 "mfa_required",
             ),
-            // Those that do not tell: Google, Okta, Auth0, oidc-provider
+            // Google, Okta, Auth0, oidc-provider: no distinct reason
             ("Token has been expired or revoked.", "provider_ended"),
             (
                 "The refresh token is invalid or expired.",
@@ -119,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_answer_tells_nothing() {
-        // A space is put behind it.
+    fn other_responses_have_no_reason() {
+        // The search appends a space to the description.
         let described = |length| {
             let description = ["revoked", &*"x".repeat(length - 8)].concat();
             format!(r#","error_description":"{description}""#)

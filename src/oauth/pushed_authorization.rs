@@ -1,9 +1,8 @@
-//! PushOutcome authorization requests (RFC 9126): the parameters go to the provider itself, and the user's browser gets a
-//! reference to them. Script of the page cannot read or change the request: it knows neither `nonce` nor
-//! `code_challenge`, so a request that it pushes in place of this one does not fit the login.
+//! Pushed authorization requests (RFC 9126): the parameters are sent to the provider directly, and the user's browser
+//! gets a reference to them. Scripts of the page cannot read or change the request. They know neither `nonce` nor
+//! `code_challenge`, so a request that they push instead does not match the login.
 //!
-//! A reference is for one login. Each login pushes its own request, and the reference is in the address that the
-//! page gets once, and nowhere else.
+//! Each login pushes its own request. The page gets the reference once, in the authorization URL.
 
 use crate::prelude::*;
 
@@ -11,56 +10,58 @@ use crate::base::error::{Code, Error};
 use crate::base::http::{HttpRequest, Outcome};
 use crate::codec::form::{Form, with_query};
 use crate::codec::json::Value;
-use crate::oauth::authorization_request::{AuthorizationRequest, refusal};
+use crate::oauth::authorization_request::AuthorizationRequest;
+use crate::oauth::authorization_response::authorization_error;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_endpoint::{self, Scheme};
 
 /// Longest `request_uri`, in bytes.
 const MAX_URI: usize = 2048;
 
-/// The request that pushes a login's parameters to `endpoint` (RFC 9126 2.1).
+/// Builds the request that pushes the parameters of a login to `endpoint` (RFC 9126 2.1).
 #[must_use]
-pub fn request(endpoint: &str, begun: &AuthorizationRequest) -> HttpRequest {
+pub fn request(endpoint: &str, pushed: &AuthorizationRequest) -> HttpRequest {
     let mut form = Form::new();
-    form.push_encoded(&begun.parameters);
+    form.push_encoded(&pushed.parameters);
     token_endpoint::post(endpoint, form)
 }
 
 /// The result of a push.
 #[derive(Debug)]
 pub enum PushOutcome {
-    /// The provider has accepted the request, under this `request_uri`.
+    /// The provider accepted the request and returned this `request_uri`.
     Accepted(String),
-    /// This client cannot push requests here, whatever they ask for.
+    /// The provider does not accept pushed requests from this client.
     Unsupported(Error),
-    /// There was no response, or none that the browser lets this origin read.
+    /// There was no response, or CORS hides it.
     Unreadable(Error),
-    /// Something is wrong with this request, or with the provider at the moment.
+    /// The provider refused this request, or failed.
     Failed(Error),
 }
 
 /// Reads the response (RFC 9126 2.2 and 2.3).
 ///
-/// The errors are [`Code::ProviderUnavailable`], [`Code::ClientRejected`], [`Code::LoginFailed`], or the one that the
-/// same error code means in a response of the authorization endpoint.
+/// The errors are [`Code::ProviderUnavailable`] without a usable response, [`Code::ClientRejected`] for a rejected
+/// client, [`Code::LoginFailed`] for a malformed response, or the error that the same `error` has in an authorization
+/// response.
 #[must_use]
 pub fn read(outcome: &Outcome) -> PushOutcome {
     let unavailable = |why| Error::new(Code::ProviderUnavailable, why);
     let reply = match outcome {
         Outcome::Reply(reply) => reply,
-        Outcome::Opaque => return PushOutcome::Unreadable(silent()),
-        _ => return PushOutcome::Failed(silent()),
+        Outcome::Opaque => return PushOutcome::Unreadable(no_response()),
+        _ => return PushOutcome::Failed(no_response()),
     };
     if reply.status == 201 {
         let text = reply.json_text().unwrap_or_default();
         let uri = Value::parse(text).ok().as_ref().and_then(request_uri);
-        return uri.map_or_else(|| PushOutcome::Failed(unusable()), PushOutcome::Accepted);
+        return uri.map_or_else(|| PushOutcome::Failed(malformed()), PushOutcome::Accepted);
     }
-    let mut is_closed = matches!(reply.status, 401 | 403 | 404 | 405);
+    let mut is_unsupported = matches!(reply.status, 401 | 403 | 404 | 405);
     let error = match token_endpoint::read(reply, Scheme::Bearer) {
         token_endpoint::TokenResponse::Refused(code) => match code.as_str() {
             "invalid_client" | "unauthorized_client" => {
-                is_closed = true;
+                is_unsupported = true;
                 Error::of(
                     Code::ClientRejected,
                     &[
@@ -69,77 +70,77 @@ pub fn read(outcome: &Outcome) -> PushOutcome {
                     ],
                 )
             }
-            _ => refusal(&code, false),
+            _ => authorization_error(&code, false),
         },
         token_endpoint::TokenResponse::Wait(_) | token_endpoint::TokenResponse::ServerError => {
             unavailable(msg!("the pushed authorization request endpoint failed"))
         }
         token_endpoint::TokenResponse::Tokens(_) | token_endpoint::TokenResponse::Unusable(_) => {
-            unusable()
+            malformed()
         }
     };
-    if is_closed {
+    if is_unsupported {
         PushOutcome::Unsupported(error)
     } else {
         PushOutcome::Failed(error)
     }
 }
 
-/// The address for the user's browser, after the provider has accepted the request as `request_uri` (RFC 9126 4).
+/// Returns the authorization URL for a pushed request (RFC 9126 4).
 ///
-/// For logins by popup and silent ones it contains `state`, by which pages recognize their response; the provider ignores
-/// it there (RFC 9101 6.3). Others leave it out, since it opens the record of a login that is stored.
+/// For popup and silent logins it contains `state`, by which pages recognize their response; the provider ignores it
+/// (RFC 9101 6.3). Other logins leave it out, since `state` gives access to a stored login.
 #[must_use]
 pub fn authorization_url(
     request_uri: &str,
     metadata: &Metadata,
     client_id: &str,
-    begun: &AuthorizationRequest,
+    pushed: &AuthorizationRequest,
 ) -> String {
     let mut form = Form::new();
     form.push("client_id", client_id)
         .push("request_uri", request_uri);
-    if begun.pending.popup || begun.pending.is_silent {
-        form.push("state", &begun.state);
+    if pushed.pending.popup || pushed.pending.is_silent {
+        form.push("state", &pushed.state);
     }
     with_query(&metadata.authorization_endpoint, &form.finish())
 }
 
-/// The result of a push without a readable response. `is_reachable`: the probe after it brought the metadata.
+/// Returns the result of a push without a readable response. `is_reachable` is true if the provider's metadata could
+/// be fetched after it.
 pub(crate) fn after_probe(is_reachable: bool) -> PushOutcome {
     if is_reachable {
-        PushOutcome::Unsupported(silent())
+        PushOutcome::Unsupported(no_response())
     } else {
-        PushOutcome::Failed(silent())
+        PushOutcome::Failed(no_response())
     }
 }
 
-/// There was no response, or none that the browser lets this origin read.
-fn silent() -> Error {
+fn no_response() -> Error {
     Error::new(
         Code::ProviderUnavailable,
         msg!(
-            "the pushed authorization request endpoint did not answer (is it up, and does its CORS allow this origin?)"
+            "the pushed authorization request endpoint did not respond (is it up, and does its CORS allow this origin?)"
         ),
     )
 }
 
-fn unusable() -> Error {
+fn malformed() -> Error {
     Error::new(
         Code::LoginFailed,
         msg!(
-            "the pushed authorization request endpoint's answer has no sound request_uri and expires_in"
+            "the response of the pushed authorization request endpoint has no valid request_uri and expires_in"
         ),
     )
 }
 
-/// `request_uri` of an answer in which all is sound.
-fn request_uri(answer: &Value) -> Option<String> {
-    let answer = answer.as_object()?;
-    let uri = answer.str("request_uri")?;
-    let is_sound = (1..=MAX_URI).contains(&uri.len()) && uri.bytes().all(|b| b.is_ascii_graphic());
-    let lasts = answer.get("expires_in")?.as_u64()? > 0;
-    (is_sound && lasts).then(|| uri.to_owned())
+/// Returns `request_uri` if all members of the response are valid (RFC 9126 2.2).
+fn request_uri(response: &Value) -> Option<String> {
+    let response = response.as_object()?;
+    let uri = response.str("request_uri")?;
+    let is_valid = (1..=MAX_URI).contains(&uri.len()) && uri.bytes().all(|b| b.is_ascii_graphic());
+    let is_unexpired = response.get("expires_in")?.as_u64()? > 0;
+    (is_valid && is_unexpired).then(|| uri.to_owned())
 }
 
 #[cfg(test)]
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_counts_only_with_201_and_its_time() {
+    fn request_uri_requires_status_201_and_expires_in() {
         let good = r#"{"request_uri":"urn:ietf:params:oauth:request_uri:a","expires_in":60}"#;
         assert_eq!(
             read(201, good).unwrap(),
@@ -198,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn only_client_errors_close_the_push_endpoint() {
-        let closed =
+    fn only_client_errors_mean_unsupported() {
+        let is_unsupported =
             |status, body: &str| matches!(pushed(status, body), PushOutcome::Unsupported(_));
         for (status, body) in [
             (400, r#"{"error":"invalid_client"}"#),
@@ -210,7 +211,7 @@ mod tests {
             (404, ""),
             (405, ""),
         ] {
-            assert!(closed(status, body), "{status} {body}");
+            assert!(is_unsupported(status, body), "{status} {body}");
         }
         for (status, body) in [
             (201, r#"{"error":"invalid_client"}"#),
@@ -225,7 +226,7 @@ mod tests {
             (500, r#"{"error":"invalid_client"}"#),
             (503, ""),
         ] {
-            assert!(!closed(status, body), "{status} {body}");
+            assert!(!is_unsupported(status, body), "{status} {body}");
         }
         assert!(matches!(
             super::read(&Outcome::Failed),
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_code() {
+    fn each_error_response_has_its_code() {
         for (status, body, code) in [
             (400, r#"{"error":"invalid_request"}"#, Code::LoginFailed),
             (400, r#"{"error":"invalid_scope"}"#, Code::LoginFailed),

@@ -4,7 +4,7 @@
 //! portal, a lost answer, is retried with the *same* refresh token, promptly at first (providers that
 //! rotate allow a short leeway for a lost answer, RFC 9700 4.14.2) and with bounded patience;
 //! whatever will not pass by itself is not retried at all. That there is only one refresh at a time,
-//! and that a consumed token is never sent, is `vault/renewal.rs`'s.
+//! and that a consumed token is never sent, is `vault/refresh.rs`'s.
 //!
 //! Some providers refuse without saying so: a 400 with an empty body, `invalid_request`, or an
 //! `invalid_grant` that CORS hides from the browser. After a bounded number of attempts such a session is
@@ -17,29 +17,29 @@ use crate::base::clock::{Instant, Millis};
 use crate::base::http::Outcome;
 use crate::oauth::token_endpoint::{self, Scheme, TokenResponse, TokenSet};
 
-/// What an answer to a refresh request means.
+/// The meaning of a response to a refresh request.
 #[derive(Debug)]
 pub enum RefreshOutcome {
     /// New tokens; the refresh token among them, if any, replaces the one that was sent.
     Renewed(Box<TokenSet>),
-    /// The grant is over (RFC 6749 5.2 `invalid_grant`).
+    /// The grant has ended (`invalid_grant`, RFC 6749 5.2).
     Ended,
-    /// The user has to do something; the error code says what.
+    /// The user has to interact with the provider, as the error code says.
     InteractionRequired(String),
-    /// The client or its request is at fault; trying again will not help.
+    /// The client or its request is wrong: the error code. A retry would fail too.
     Misconfigured(String),
-    /// The provider asks for patience.
+    /// The provider asks to wait for this time.
     Wait(Millis),
-    /// It may work in a moment, and why it did not now.
+    /// A temporary failure, with its reason.
     Transient(&'static str),
-    /// A refusal without a usable reason, and the error code or description of the response. It may be the end of
-    /// the grant: see [`Schedule::refused`].
+    /// A refusal without a usable reason, with the error code or a description of the response. The grant may have
+    /// ended: see [`Schedule::refused`].
     Unexplained(String),
     /// The network failed although the device is online, or CORS hides a refusal: see [`Schedule::reachable`].
     Opaque,
 }
 
-/// Reads the outcome of a refresh request.
+/// Classifies the outcome of a refresh request. `scheme` is the required token type.
 #[must_use]
 pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
     let reply = match outcome {
@@ -47,7 +47,7 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
         Outcome::Opaque => return RefreshOutcome::Opaque,
         _ => return RefreshOutcome::Transient(msg!("there was no response")),
     };
-    // Others do not come from a token endpoint that refuses a refresh token (RFC 6749 5.2).
+    // A token endpoint refuses refresh tokens with one of these (RFC 6749 5.2).
     let is_refusal = matches!(reply.status, 400 | 401);
     match token_endpoint::read(reply, scheme) {
         TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
@@ -68,9 +68,9 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
         "temporarily_unavailable" | "server_error" | "slow_down" => {
             RefreshOutcome::Transient(msg!("the provider is unavailable for the moment"))
         }
-        // The second time in a row: nonces that change faster than an answer takes, or that cannot be read.
+        // The second time in a row: the nonce changes during each request, or CORS hides it.
         "use_dpop_nonce" if cfg!(feature = "extended") => {
-            RefreshOutcome::Transient(msg!("the provider goes on asking for another DPoP nonce"))
+            RefreshOutcome::Transient(msg!("the provider keeps asking for another DPoP nonce"))
         }
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "invalid_scope" => {
             RefreshOutcome::Misconfigured(code)
@@ -79,58 +79,58 @@ fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
         "invalid_target" | "invalid_dpop_proof" => RefreshOutcome::Misconfigured(code),
         // `invalid_request`, and unknown codes.
         _ if is_refusal => RefreshOutcome::Unexplained(code),
-        _ => RefreshOutcome::Transient(msg!("a 4xx response with an error code that is unknown")),
+        _ => RefreshOutcome::Transient(msg!("a 4xx response with an unknown error code")),
     }
 }
 
-/// How long before its end an access token is renewed: a tenth of its life, at most 30 seconds.
-/// A request takes time to arrive, and the API's clock may be ahead.
+/// Returns the time before expiry at which an access token is refreshed: a tenth of its lifetime, at most 30 seconds. A
+/// request takes time to arrive, and the API's clock may be ahead.
 #[must_use]
 pub fn leeway(lifetime: Millis) -> Millis {
     Millis(lifetime.0 / 10).min(Millis::from_secs(30))
 }
 
-/// Failures after which calls no longer wait for the refresh.
+/// Number of failures after which calls no longer wait for the refresh.
 pub const MAX_WAITED_FAILURES: u32 = 3;
 
-/// Failures after which no further attempt is scheduled; a call, `online` or wake-up may make one.
+/// Number of failures after which no attempt is scheduled. A call, the `online` event or a wake-up may still start one.
 pub const MAX_SCHEDULED: u32 = 10;
 
-/// Refusals without a usable reason after which a session is suspected.
+/// Number of refusals without a usable reason after which a session is suspected.
 const MIN_REFUSALS: u32 = 3;
 
-/// Opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
+/// Number of opaque failures after which a session is suspected, if they span [`HIDDEN_SPAN`] and the provider could be
 /// reached after each.
 const MIN_HIDDEN: u32 = 5;
 const HIDDEN_SPAN: Millis = Millis::from_secs(120);
 
 /// The interval between attempts for a suspected session.
 const SUSPECTED_DELAY: Millis = Millis::from_secs(300);
-/// Shortest time between a failed attempt for a suspected session and the next one, whatever pages report.
+/// Shortest time between two attempts for a suspected session, even if pages report that the device is online.
 const SUSPECTED_LEAST_WAIT: Millis = Millis::from_secs(10);
 
 const FIRST_DELAY: Millis = Millis(500);
 const LONGEST_DELAY: Millis = Millis::from_secs(60);
-/// What a page says does not bring an attempt nearer than this to the one that failed.
+/// Shortest time between two attempts, even if pages report that the device is online.
 const LEAST_WAIT: Millis = Millis::from_secs(1);
-/// `Retry-After` is believed up to this.
+/// Longest `Retry-After` that is used.
 const LONGEST_WAIT: Millis = Millis::from_secs(600);
-/// Calls wait for a provider that asks for no more than this.
+/// Longest time that calls wait for the next attempt.
 const LONGEST_CALL_WAIT: Millis = Millis::from_secs(5);
 
-/// When the next attempt is due: so long after the last one failed, by both clocks, so that a device
-/// that slept need not wait once more.
+/// The schedule of refresh attempts: the next one is due a certain time after the last failure. The time is measured by
+/// both clocks, so that a device that slept does not wait again.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
     failures: u32,
     failed_at: Instant,
     wait: Millis,
     scheduled: bool,
-    /// The last attempt failed in a way that may be over when the device wakes up.
+    /// True if the last failure may be over when the device wakes up.
     can_retry_soon: bool,
-    /// Refusals without a usable reason.
+    /// Number of refusals without a usable reason.
     refusals: u32,
-    /// Consecutive opaque failures after which the provider could be reached.
+    /// Number of consecutive opaque failures after which the provider could be reached.
     hidden: u32,
     /// The time at which the provider could be reached after the first of them.
     hidden_since: Instant,
@@ -138,19 +138,19 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Whether an attempt may start now.
+    /// Returns true if an attempt may start now.
     #[must_use]
     pub fn is_open(&self, now: &Instant) -> bool {
         self.failed_at.elapsed(now) >= self.wait
     }
 
-    /// The time until an attempt may start.
+    /// Returns the time until an attempt may start.
     #[must_use]
     pub fn left(&self, now: &Instant) -> Millis {
         self.wait.saturating_sub(self.failed_at.elapsed(now))
     }
 
-    /// When an attempt should start by itself, if one should, by the monotonic clock.
+    /// Returns the time of the scheduled attempt by the monotonic clock, if one is scheduled.
     #[must_use]
     pub fn due(&self) -> Option<Millis> {
         self.scheduled
@@ -166,25 +166,25 @@ impl Schedule {
         self.is_open(now) || is_near
     }
 
-    /// An attempt starts.
+    /// Records the start of an attempt.
     pub fn started(&mut self) {
         self.scheduled = false;
         self.can_retry_soon = false;
     }
 
-    /// Whether the attempt before this one failed: its answer may have been lost, with a successor in it.
+    /// Returns true if the previous attempt failed. Its response may have been lost with a new refresh token in it.
     #[cfg(feature = "extended")]
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.failures > 0
     }
 
-    /// An attempt succeeded, or there is a new session.
+    /// Records success or a new session: starts from the beginning.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// The next attempt may start at once. What points to the end of the grant still counts.
+    /// Allows the next attempt at once. Keeps the counts that may show the end of the grant.
     pub fn reopen(&mut self) {
         *self = Self {
             refusals: self.refusals,
@@ -195,8 +195,8 @@ impl Schedule {
         };
     }
 
-    /// The device woke up or is online again: what failed may work now. What the provider said still
-    /// holds, and a page that says so again and again causes no storm.
+    /// Brings the next attempt forward, because the device woke up or is online again. The wait that a provider asked for
+    /// is not shortened, and repeated reports of pages do not cause more attempts.
     pub fn retry_soon(&mut self) {
         if self.can_retry_soon {
             self.scheduled = true;
@@ -211,16 +211,16 @@ impl Schedule {
         }
     }
 
-    /// An attempt failed in a way that may pass. `jitter` is any octet of entropy.
+    /// Records a temporary failure. `jitter` is a random byte.
     pub fn failed(&mut self, now: &Instant, jitter: u8) {
         let delay = (FIRST_DELAY.0 << self.failures.min(10)).min(LONGEST_DELAY.0);
-        // From 75 % to 125 %, so that devices that lost the provider together do not return together.
+        // 75 % to 125 %, so that devices that failed at the same time do not retry at the same time.
         let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
         self.postpone(now, Millis(delay));
         self.can_retry_soon = true;
     }
 
-    /// The provider refused without a usable reason. The third refusal makes the session suspected.
+    /// Records a refusal without a usable reason. The third one makes the session suspected.
     pub fn refused(&mut self, now: &Instant, jitter: u8) {
         self.refusals += 1;
         self.hidden = 0;
@@ -230,8 +230,8 @@ impl Schedule {
         self.failed(now, jitter);
     }
 
-    /// After an opaque failure the provider's metadata could be read: the failure may be a refusal that CORS hides.
-    /// The session becomes suspected with the fifth such failure in a row, if the first is two minutes old.
+    /// Records that the provider's metadata could be fetched after an opaque failure, which may be a refusal hidden by
+    /// CORS. The fifth such failure in a row makes the session suspected, if the first is two minutes old.
     pub fn reachable(&mut self, now: &Instant) {
         if self.hidden == 0 {
             self.hidden_since = *now;
@@ -244,30 +244,28 @@ impl Schedule {
         }
     }
 
-    /// The last attempt was not refused in a way that CORS hides: forgets the failures counted by
-    /// [`Schedule::reachable`].
+    /// Records that the last failure was not a refusal hidden by CORS: resets the count of [`Schedule::reachable`].
     pub fn unreachable(&mut self) {
         self.hidden = 0;
     }
 
-    /// The provider seems to have ended the grant without saying so.
+    /// Makes the session suspected: the provider seems to have ended the grant.
     pub fn suspect(&mut self) {
         self.is_suspected = true;
     }
 
-    /// Returns true if the provider seems to have ended the grant: the user should sign in again.
+    /// Returns true if the provider seems to have ended the grant, so that the user should sign in again.
     #[must_use]
     pub const fn is_suspected(&self) -> bool {
         self.is_suspected
     }
 
-    /// The provider asked for patience.
+    /// Records that the provider asked to wait. The time is limited to 1 to 600 seconds.
     pub fn told_to_wait(&mut self, now: &Instant, wait: Millis) {
         self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
     }
 
-    /// The client is at fault: no attempt of our own accord, and a call's own no sooner than in a
-    /// minute.
+    /// Records a client error: no attempt is scheduled, and a call may start one after a minute.
     pub fn blocked(&mut self, now: &Instant) {
         self.postpone(now, LONGEST_DELAY);
         self.failures = self.failures.max(MAX_WAITED_FAILURES);
@@ -292,7 +290,7 @@ mod tests {
     use crate::base::http::HttpReply;
     use crate::base::http::tests::json_reply;
 
-    /// So many milliseconds after the start, by both clocks.
+    /// Returns the instant this many milliseconds after the start, by both clocks.
     fn at(millis: u64) -> Instant {
         Instant {
             monotonic: Millis(millis),
@@ -318,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failure_table_of_the_design() {
+    fn classifies_each_kind_of_response() {
         for code in [
             "interaction_required",
             "login_required",
@@ -388,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_grow_apart_and_end() {
+    fn intervals_grow_and_attempts_end() {
         let mut schedule = Schedule::default();
         let mut now = 0;
         let mut delays = Vec::new();
@@ -407,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_wait_for_the_first_attempts_and_not_for_later_ones() {
+    fn calls_wait_for_the_first_attempts_only() {
         let mut schedule = Schedule::default();
         let now = at(1000);
         assert!(schedule.should_wait(&now));
@@ -416,12 +414,12 @@ mod tests {
         schedule.failed(&now, 0);
         schedule.failed(&now, 0);
         assert!(!schedule.should_wait(&now));
-        // Its time has come: the next call makes an attempt and waits for it.
+        // The attempt is due: the next call starts it and waits.
         assert!(schedule.should_wait(&at(61_000)));
     }
 
     #[test]
-    fn a_long_retry_after_is_obeyed_and_not_waited_for() {
+    fn retry_after_is_capped_at_ten_minutes() {
         let mut schedule = Schedule::default();
         schedule.told_to_wait(&at(0), Millis::from_secs(120));
         assert_eq!(schedule.due(), Some(Millis::from_secs(120)));
@@ -432,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_slept_through_the_wait_need_not_wait_once_more() {
+    fn sleep_counts_toward_the_wait() {
         let mut schedule = Schedule::default();
         schedule.told_to_wait(&at(0), Millis::from_secs(120));
         let awake = Instant {
@@ -443,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misconfigured_client_causes_no_storm() {
+    fn misconfigured_client_retries_after_a_minute() {
         let mut schedule = Schedule::default();
         schedule.blocked(&at(0));
         assert_eq!(schedule.due(), None);
@@ -452,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn coming_online_brings_the_next_attempt_forward() {
+    fn going_online_brings_the_next_attempt_forward() {
         let mut schedule = Schedule::default();
         for _ in 0..MAX_WAITED_FAILURES {
             schedule.failed(&at(10_000), 0);
@@ -470,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_sooner_is_not_put_off_by_coming_online() {
+    fn going_online_does_not_delay_earlier_attempts() {
         let mut schedule = Schedule::default();
         schedule.failed(&at(10_000), 0);
         schedule.retry_soon();
@@ -487,7 +485,7 @@ mod tests {
             assert!(schedule.should_wait(&at(now)));
             now = schedule.due().unwrap().0;
         }
-        // A lost response in between says nothing either way.
+        // A lost response in between does not count.
         schedule.failed(&at(now), 128);
         schedule.refused(&at(now), 128);
         assert!(schedule.is_suspected());
@@ -517,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn waking_hurries_suspected_attempts_within_bounds() {
+    fn waking_brings_suspected_attempts_forward_within_limits() {
         let mut schedule = Schedule::default();
         for _ in 0..3 {
             schedule.refused(&at(1000), 0);
@@ -564,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn reopening_keeps_what_opaque_failures_count() {
+    fn reopening_keeps_the_count_of_opaque_failures() {
         let mut schedule = Schedule::default();
         for attempt in 0..4 {
             schedule.failed(&at(attempt * 40_000), 0);
@@ -610,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leeway_is_a_tenth_of_a_life_and_at_most_half_a_minute() {
+    fn leeway_is_a_tenth_up_to_thirty_seconds() {
         assert_eq!(leeway(Millis::from_secs(10)), Millis::from_secs(1));
         assert_eq!(leeway(Millis::from_secs(3600)), Millis::from_secs(30));
     }

@@ -1,8 +1,7 @@
-//! The token endpoint: requests (RFC 6749 4.1.3 and 6, RFC 7636 4.5, RFC 7009) and answers.
+//! Requests to the token and revocation endpoints, and their responses (RFC 6749 4.1.3, 5 and 6, RFC 7636 4.5, RFC 7009).
 //!
-//! An answer is either tokens that are sound in every member, or a refusal in the endpoint's own
-//! words, or [`TokenResponse::Unusable`]: something else than the token endpoint spoke (a captive portal, a
-//! proxy's error page), or it spoke wrongly. Nothing of an unusable answer is kept.
+//! A response contains either valid tokens or an error code, or it is [`TokenResponse::Unusable`]: it is malformed, or
+//! comes from a captive portal or proxy. Nothing of an unusable response is kept.
 
 use crate::prelude::*;
 
@@ -15,28 +14,29 @@ use crate::codec::form::Form;
 use crate::codec::json::{self, Object, Value};
 #[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::Target;
+use crate::oauth::scope::{is_scope_token, scope_tokens};
 
 /// Longest token that is accepted, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
 
-/// How long an access token is taken to live when the provider does not say (RFC 6749 5.1 only
-/// recommends `expires_in`): short, so that the guess costs a refresh and not a refused call.
+/// Assumed lifetime of an access token without `expires_in`, which RFC 6749 5.1 only recommends. It is short: a wrong
+/// guess costs a refresh instead of a refused call.
 pub const DEFAULT_LIFETIME: Millis = Millis::from_secs(300);
 
-/// The longest life that is believed.
+/// Longest lifetime of an access token that is used.
 pub const MAX_LIFETIME: Millis = Millis::from_secs(30 * 24 * 3600);
 
-/// How an access token is presented, and what its `token_type` has to be.
+/// The authentication scheme of access tokens, and their required `token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// By whoever has it (RFC 6750).
+    /// Bearer tokens (RFC 6750).
     Bearer,
-    /// Together with a proof of the possession of a key (RFC 9449 7.1).
+    /// Tokens bound to a key, sent with a proof of possession (RFC 9449 7.1).
     #[cfg(feature = "extended")]
     Dpop,
 }
 
-/// The exchange of an authorization code (RFC 6749 4.1.3).
+/// Builds the request that exchanges an authorization code (RFC 6749 4.1.3, RFC 7636 4.5).
 #[must_use]
 pub fn code_request(
     endpoint: &str,
@@ -54,13 +54,13 @@ pub fn code_request(
     post(endpoint, form)
 }
 
-/// A refresh (RFC 6749 6). No `scope`: the grant's own scopes are kept.
+/// Builds a refresh request (RFC 6749 6). It has no `scope`, so the scopes of the grant are kept.
 #[must_use]
 pub fn refresh_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
     post(endpoint, refresh_form(client_id, refresh_token))
 }
 
-/// The same for an access token of a rule's own (RFC 8707 2.2).
+/// Builds a refresh request for the access token of an API rule (RFC 8707 2.2).
 #[cfg(feature = "extended")]
 #[must_use]
 pub fn target_request(
@@ -82,7 +82,7 @@ fn refresh_form(client_id: &str, refresh_token: &Secret) -> Form {
     form
 }
 
-/// The revocation of a refresh token, and with it of its grant (RFC 7009 2.1).
+/// Builds the request that revokes a refresh token, and with it the grant (RFC 7009 2.1).
 #[must_use]
 pub fn revocation_request(endpoint: &str, client_id: &str, refresh_token: &Secret) -> HttpRequest {
     let mut form = Form::new();
@@ -102,24 +102,23 @@ pub(crate) fn post(endpoint: &str, mut form: Form) -> HttpRequest {
     }
 }
 
-/// Tokens as they were issued (RFC 6749 5.1).
+/// The tokens of a successful response (RFC 6749 5.1).
 #[derive(Clone, Debug)]
 pub struct TokenSet {
-    /// The access token, of the [`Scheme`] that was asked for.
+    /// The access token, of the required [`Scheme`].
     pub access_token: Secret,
-    /// How long it lives from now on.
+    /// Lifetime of the access token from the response on.
     pub expires_in: Millis,
-    /// The refresh token; absent on refresh if the old one goes on.
+    /// The refresh token. If a refresh does not return one, the previous one stays valid.
     pub refresh_token: Option<Secret>,
-    /// The ID token, not looked at yet.
+    /// The ID token, not parsed yet.
     pub id_token: Option<Secret>,
-    /// The granted scopes, separated by spaces, if they differ from the requested ones or are
-    /// repeated.
+    /// The granted scopes, separated by spaces, if the response contains them.
     pub scope: Option<String>,
 }
 
 impl TokenSet {
-    /// [`Code::ScopeExceeded`] with the scopes that were granted and are not in `requested`, if there are any.
+    /// Returns [`Code::ScopeExceeded`] with the granted scopes that are not in `requested`, if there are any.
     pub(crate) fn scope_beyond(&self, requested: &str) -> Option<Error> {
         let granted = self.scope.as_deref().unwrap_or_default();
         let mut beyond = String::new();
@@ -130,7 +129,7 @@ impl TokenSet {
             }
         }
         let message = [
-            msg!("the provider granted scopes that the login did not ask for:"),
+            msg!("the provider granted scopes that the login did not request:"),
             &short(&beyond),
         ];
         (!beyond.is_empty()).then(|| Error::of(Code::ScopeExceeded, &message))
@@ -142,29 +141,29 @@ impl TokenSet {
     }
 }
 
-/// The warning about a missing refresh token.
+/// Returns the warning about a missing refresh token.
 pub(crate) fn no_refresh_token() -> Error {
     let message = msg!("offline_access was requested, and the provider issued no refresh token");
     Error::new(Code::RefreshTokenMissing, message)
 }
 
-/// What the token endpoint said.
+/// A classified response of the token endpoint.
 #[derive(Clone, Debug)]
 pub enum TokenResponse {
-    /// Tokens.
+    /// Valid tokens.
     Tokens(Box<TokenSet>),
-    /// An error answer (RFC 6749 5.2) with this `error` code.
+    /// An error response with this `error` code (RFC 6749 5.2).
     Refused(String),
-    /// 429, or 503 with `Retry-After`: come back after so long.
+    /// Status 429, or 503 with `Retry-After`: retry after this time, if the response has one.
     Wait(Option<Millis>),
-    /// The server failed (another 5xx, or 408); it may or may not have acted on the request.
+    /// Another status 5xx, or 408. The server may have processed the request.
     ServerError,
-    /// Not an answer of a token endpoint, and why.
+    /// Not a valid response of a token endpoint, with the reason.
     Unusable(&'static str),
 }
 
-/// Reads an answer of the token endpoint. Tokens of another scheme than `scheme` are none: those that are not bound to
-/// a key, for instance, where they are to be (RFC 9449 5).
+/// Reads a response of the token endpoint. Tokens of another type than `scheme` are unusable, such as bearer tokens
+/// if DPoP is required (RFC 9449 5).
 #[must_use]
 pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
     match reply.status {
@@ -176,18 +175,18 @@ pub fn read(reply: &HttpReply, scheme: Scheme) -> TokenResponse {
         503 if reply.retry_after.is_some() => TokenResponse::Wait(reply.retry_after),
         400..=499 if reply.status != 408 => match error_code(reply) {
             Some(code) => TokenResponse::Refused(code),
-            None => TokenResponse::Unusable(msg!("a 4xx answer without an error code")),
+            None => TokenResponse::Unusable(msg!("a 4xx response without an error code")),
         },
         408 | 500..=599 => TokenResponse::ServerError,
-        _ => TokenResponse::Unusable(msg!("a status that a token endpoint does not use")),
+        _ => TokenResponse::Unusable(msg!("a status that token endpoints do not use")),
     }
 }
 
-/// The tokens that a code was exchanged for.
+/// Reads the response to the exchange of an authorization code (RFC 6749 4.1.4).
 ///
 /// # Errors
-/// [`Code::CodeRejected`], [`Code::ClientRejected`], [`Code::ProviderUnavailable`] or [`Code::TokenResponseInvalid`], as
-/// the answer is.
+/// [`Code::CodeRejected`] for `invalid_grant`, [`Code::ClientRejected`] for other error codes,
+/// [`Code::ProviderUnavailable`] if the server failed, and [`Code::TokenResponseInvalid`] for an unusable response.
 pub(crate) fn read_code_exchange(
     reply: &HttpReply,
     scheme: Scheme,
@@ -203,11 +202,11 @@ pub(crate) fn read_code_exchange(
             Code::ClientRejected,
             &[msg!("the token endpoint answered "), &code],
         ),
-        TokenResponse::Wait(_) => unavailable(msg!("the token endpoint asks for patience")),
+        TokenResponse::Wait(_) => unavailable(msg!("the token endpoint asks to retry later")),
         TokenResponse::ServerError => unavailable(msg!("the token endpoint failed")),
         TokenResponse::Unusable(why) => Error::of(
             Code::TokenResponseInvalid,
-            &[msg!("the token endpoint's answer is unusable: "), why],
+            &[msg!("the token endpoint's response is unusable: "), why],
         ),
     })
 }
@@ -225,16 +224,8 @@ fn error_code(reply: &HttpReply) -> Option<String> {
     is_error_code(code).then(|| code.to_owned())
 }
 
-/// RFC 6749 3.3.
-pub(crate) fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|b| matches!(b, b'!' | b'#'..=b'[' | b']'..=b'~'))
-}
-
-/// RFC 6749 5.2 allows more; the codes that there are have this form. A code goes into messages to
-/// the page, so nothing passes as one that could be a token which somebody echoed.
+/// Returns true for an error code of at most 40 lower-case letters and underscores. RFC 6749 5.2 allows more, but all
+/// registered codes have this form. Error messages to the page contain the code, so it must not be able to hold a token.
 #[must_use]
 pub fn is_error_code(code: &str) -> bool {
     (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
@@ -245,10 +236,10 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
     let object = value.as_object().ok_or(msg!("not a JSON object"))?;
     let mut reader = TokenReader {
         object,
-        fault: None,
+        error: None,
     };
     if object.get("error").is_some() {
-        reader.refuse(msg!("a 200 with an error in it"));
+        reader.refuse(msg!("a 200 response with an error code"));
     }
     let token_type = match scheme {
         Scheme::Bearer => "bearer",
@@ -277,25 +268,25 @@ fn tokens(reply: &HttpReply, scheme: Scheme) -> Result<Box<TokenSet>, &'static s
         id_token: reader.token("id_token"),
         scope: reader.scope(),
     });
-    match reader.fault {
+    match reader.error {
         None => Ok(tokens),
         Some(why) => Err(why),
     }
 }
 
-/// The members of an answer. The first fault is kept and looked at once, after all was read: a way
-/// out at each member would need code of its own to wipe the tokens read before.
+/// Reads the members of a response. The first error is kept and returned after all members are read: an early return at
+/// each member would need code to zero the tokens read before.
 struct TokenReader<'a> {
     object: &'a Object,
-    fault: Option<&'static str>,
+    error: Option<&'static str>,
 }
 
 impl<'a> TokenReader<'a> {
     fn refuse(&mut self, why: &'static str) {
-        self.fault.get_or_insert(why);
+        self.error.get_or_insert(why);
     }
 
-    /// A member, unless it is left out; some write `null` for that.
+    /// Returns an optional member. Some providers send `null` for absent members.
     fn optional(&self, name: &str) -> Option<&'a Value> {
         match self.object.get(name) {
             None | Some(Value::Null) => None,
@@ -308,19 +299,18 @@ impl<'a> TokenReader<'a> {
             self.refuse(msg!("a token is not a string"));
             return None;
         };
-        // RFC 6749 A.12: VSCHAR; a space or line break in a header or form would change its meaning.
-        let is_sound =
+        // VSCHAR (RFC 6749 A.12). A space or line break would change the meaning of a header.
+        let is_valid =
             (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
-        if !is_sound {
+        if !is_valid {
             self.refuse(msg!(
-                "a token is empty, too long, or has characters that no token has"
+                "a token is empty, too long, or has invalid characters"
             ));
         }
         Some(Secret::from(token))
     }
 
-    /// `expires_in` in seconds. Some providers send a string of digits; zero and below mean
-    /// "expired".
+    /// Returns `expires_in`. Some providers send a string of digits. Zero and negative numbers mean "expired".
     fn lifetime(&mut self) -> Millis {
         let digits = match self.optional("expires_in") {
             None => return DEFAULT_LIFETIME,
@@ -334,7 +324,7 @@ impl<'a> TokenReader<'a> {
         if magnitude.len() < digits.len() {
             return Millis::ZERO;
         }
-        // Digits that do not fit are many.
+        // Numbers that overflow are larger than the limit.
         let seconds = json::parse_u64(magnitude).unwrap_or(u64::MAX);
         Millis::from_secs(seconds).min(MAX_LIFETIME)
     }
@@ -345,15 +335,10 @@ impl<'a> TokenReader<'a> {
             return None;
         };
         if !scope_tokens(scope).all(is_scope_token) {
-            self.refuse(msg!("scope has characters that no scope has"));
+            self.refuse(msg!("scope has invalid characters"));
         }
         Some(scope.to_owned())
     }
-}
-
-/// The scopes in a `scope`, which some providers separate by more than one space.
-pub(crate) fn scope_tokens(scope: &str) -> impl Iterator<Item = &str> {
-    strings::split(scope, b' ').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -361,20 +346,20 @@ mod tests {
     use super::*;
     use crate::base::http::tests::json_reply;
 
-    fn answer(status: u16, body: &str) -> TokenResponse {
+    fn response(status: u16, body: &str) -> TokenResponse {
         read(&json_reply(status, body), Scheme::Bearer)
     }
 
     fn issued(members: &str) -> Option<Box<TokenSet>> {
         let body = r#"{"access_token":"at","token_type":"Bearer""#.to_owned() + members + "}";
-        match answer(200, &body) {
+        match response(200, &body) {
             TokenResponse::Tokens(tokens) => Some(tokens),
             _ => None,
         }
     }
 
     #[test]
-    fn requests_carry_what_the_specifications_name() {
+    fn requests_have_the_specified_parameters() {
         let request = code_request(
             "https://id.test/token",
             "spa",
@@ -400,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_answer_is_read_whole() {
+    fn reads_all_members_of_a_token_response() {
         let tokens = issued(
             r#","expires_in":3600,"refresh_token":"rt","id_token":"a.b.c","scope":"openid email","other":[1]"#,
         )
@@ -413,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn expires_in_is_read_as_providers_write_it() {
+    fn expires_in_may_be_number_or_string() {
         let lifetime = |value: &str| {
             let member = r#","expires_in":"#.to_owned() + value;
             issued(&member).map(|tokens| tokens.expires_in)
@@ -447,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_type_is_bearer_in_any_letter_case() {
+    fn token_type_bearer_is_case_insensitive() {
         for (token_type, accepted) in [
             ("\"bearer\"", true),
             ("\"BEARER\"", true),
@@ -457,13 +442,13 @@ mod tests {
             ("null", false),
         ] {
             let body = r#"{"access_token":"at","token_type":"#.to_owned() + token_type + "}";
-            let is_tokens = matches!(answer(200, &body), TokenResponse::Tokens(_));
+            let is_tokens = matches!(response(200, &body), TokenResponse::Tokens(_));
             assert_eq!(is_tokens, accepted, "{token_type}");
         }
     }
 
     #[test]
-    fn a_token_that_is_to_be_bound_to_a_key_is_of_type_dpop_in_any_letter_case() {
+    fn bound_tokens_require_token_type_dpop() {
         for (token_type, accepted) in [
             ("\"DPoP\"", true),
             ("\"dpop\"", true),
@@ -478,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_with_characters_that_no_token_has_are_refused() {
+    fn rejects_tokens_with_invalid_characters() {
         for token in [
             "\"\"",
             "\"a b\"",
@@ -489,7 +474,7 @@ mod tests {
         ] {
             let body = r#"{"token_type":"Bearer","access_token":"#.to_owned() + token + "}";
             assert!(
-                matches!(answer(200, &body), TokenResponse::Unusable(_)),
+                matches!(response(200, &body), TokenResponse::Unusable(_)),
                 "{token}"
             );
             let member = r#","refresh_token":"#.to_owned() + token;
@@ -500,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_token_answer_is_unusable_and_nothing_is_kept() {
+    fn other_responses_are_unusable() {
         for body in [
             "",
             "null",
@@ -513,14 +498,14 @@ mod tests {
             "\u{feff}{\"access_token\":\"a\",\"token_type\":\"Bearer\"}",
         ] {
             assert!(
-                matches!(answer(200, body), TokenResponse::Unusable(_)),
+                matches!(response(200, body), TokenResponse::Unusable(_)),
                 "{body}"
             );
         }
         let good = r#"{"access_token":"a","token_type":"Bearer"}"#;
         for status in [201, 204, 206, 302, 307, 304] {
             assert!(
-                matches!(answer(status, good), TokenResponse::Unusable(_)),
+                matches!(response(status, good), TokenResponse::Unusable(_)),
                 "{status}"
             );
         }
@@ -543,8 +528,8 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart_by_what_to_do_about_them() {
-        let refused = |body: &str| match answer(400, body) {
+    fn classifies_failed_responses() {
+        let refused = |body: &str| match response(400, body) {
             TokenResponse::Refused(code) => Some(code),
             _ => None,
         };
@@ -562,9 +547,9 @@ mod tests {
         ] {
             assert_eq!(refused(body), None, "{body}");
         }
-        assert!(matches!(answer(500, "{}"), TokenResponse::ServerError));
-        assert!(matches!(answer(408, "{}"), TokenResponse::ServerError));
-        assert!(matches!(answer(503, "{}"), TokenResponse::ServerError));
+        assert!(matches!(response(500, "{}"), TokenResponse::ServerError));
+        assert!(matches!(response(408, "{}"), TokenResponse::ServerError));
+        assert!(matches!(response(503, "{}"), TokenResponse::ServerError));
         let later = HttpReply {
             retry_after: Some(Millis::from_secs(7)),
             ..json_reply(503, "")
@@ -572,6 +557,6 @@ mod tests {
         assert!(
             matches!(read(&later, Scheme::Bearer), TokenResponse::Wait(Some(d)) if d.as_secs() == 7)
         );
-        assert!(matches!(answer(429, ""), TokenResponse::Wait(None)));
+        assert!(matches!(response(429, ""), TokenResponse::Wait(None)));
     }
 }

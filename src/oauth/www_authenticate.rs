@@ -1,44 +1,43 @@
-//! What an API asks for when it refuses a call: another authentication (RFC 9470) or more scope (RFC 6750 3.1),
-//! read from `WWW-Authenticate` (RFC 9110 11.6.1).
+//! Challenges in `WWW-Authenticate` (RFC 9110 11.6.1): an API that refuses a call may require another authentication
+//! (RFC 9470) or more scope (RFC 6750 3.1).
 //!
-//! The header is hostile text. What is not read to its end by the grammar, or asks for something that no login can be
-//! asked for, asks for nothing: the page gets the answer as it is.
+//! The header is untrusted. A header that breaks the grammar, or requires something that a login cannot request, is
+//! ignored: the page gets the response unchanged.
 
 use crate::prelude::*;
 
 use crate::base::http::is_token_byte;
 use crate::base::strings;
 use crate::codec::json::{self, Writer};
-use crate::oauth::token_endpoint::is_scope_token;
+use crate::oauth::scope::is_scope_token;
 
-/// A longer header is not read, in bytes.
+/// Longest header that is parsed, in bytes.
 pub const MAX_LEN: usize = 8 * 1024;
-/// Nor is one with more challenges and parameters than this.
+/// Most challenges and parameters in a header that is parsed.
 const MAX_PARTS: usize = 64;
-/// Longest value that is passed on, in bytes.
+/// Longest parameter value that is passed on, in bytes.
 const MAX_VALUE: usize = 1024;
 
-/// The schemes that a call is authorised by. A challenge of each may be there, but not two: which of them is meant
-/// nobody could say.
-const OURS: [&str; 2] = ["bearer", "dpop"];
+/// The authentication schemes of calls. A header with two challenges of one of them is ambiguous.
+const CALL_SCHEMES: [&str; 2] = ["bearer", "dpop"];
 
-/// What an API wants before it serves a call.
+/// The requirement of an API that refused a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Demand {
-    /// The user must authenticate again: in one of these ways, or more recently (RFC 9470 3).
+    /// The user must authenticate again, in a certain way or more recently (RFC 9470 3).
     StepUp {
-        /// Authentication context classes, the preferred one first.
+        /// Authentication context classes separated by spaces, the preferred one first.
         acr_values: Option<String>,
-        /// Seconds since the last active authentication that are good enough.
+        /// Largest allowed time since the last active authentication, in seconds.
         max_age: Option<u64>,
     },
-    /// The token must have these scopes too, separated by spaces; none if the API does not say which.
+    /// The token must also have these scopes, separated by spaces. Empty if the API does not name them.
     Scope(String),
 }
 
 impl Demand {
-    /// Options of `login()` that satisfy it, as JSON. Who is to authenticate and is told neither how nor how recently
-    /// has to do it now.
+    /// Returns the options of `login()` that satisfy the demand, as JSON. Without `acr_values` and `max_age` the user must
+    /// authenticate now.
     #[must_use]
     pub fn login(&self) -> String {
         let mut login = Writer::object();
@@ -68,9 +67,9 @@ impl Demand {
     }
 }
 
-/// What an answer with this status and this `WWW-Authenticate` asks for. Several headers are one, with commas between
-/// (RFC 9110 5.3), and the first challenge counts that asks for something. One with two challenges of a scheme that
-/// calls are authorised by asks for nothing.
+/// Returns the demand of a response with this status and `WWW-Authenticate` (RFC 9470 3, RFC 6750 3.1). Several headers
+/// must be joined by commas (RFC 9110 5.3). The first challenge with a demand counts. Two challenges of a call's scheme
+/// are ambiguous: there is no demand then.
 #[must_use]
 pub fn demand(status: u16, header: &str) -> Option<Demand> {
     let error = match status {
@@ -80,7 +79,7 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     };
     let challenges = parse(header)?;
     let of = |scheme: &str| challenges.iter().filter(|c| c.scheme == scheme).count();
-    if OURS.iter().any(|scheme| of(scheme) > 1) {
+    if CALL_SCHEMES.iter().any(|scheme| of(scheme) > 1) {
         return None;
     }
     let challenge = challenges
@@ -88,14 +87,14 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
         .find(|challenge| challenge.has_error(error))?;
     if status == 403 {
         let scope = challenge.get("scope").unwrap_or_default();
-        let is_sound = scope.is_empty() || strings::split(scope, b' ').all(is_scope_token);
-        return (is_sound && scope.len() <= MAX_VALUE).then(|| Demand::Scope(scope.to_owned()));
+        let is_valid = scope.is_empty() || strings::split(scope, b' ').all(is_scope_token);
+        return (is_valid && scope.len() <= MAX_VALUE).then(|| Demand::Scope(scope.to_owned()));
     }
     let acr_values = challenge.get("acr_values").map(str::to_owned);
-    let is_sound = |text: &String| {
+    let is_valid = |text: &String| {
         (1..=MAX_VALUE).contains(&text.len()) && strings::split(text, b' ').all(is_scope_token)
     };
-    if !acr_values.iter().all(is_sound) {
+    if !acr_values.iter().all(is_valid) {
         return None;
     }
     let max_age = match challenge.get("max_age") {
@@ -108,22 +107,19 @@ pub fn demand(status: u16, header: &str) -> Option<Demand> {
     })
 }
 
-/// Whether a challenge of ours in this `WWW-Authenticate` has this `error`. One that breaks the grammar, as many do,
-/// has it if the word is anywhere in it: nothing depends on it but whether a request is sent once more.
+/// Returns true if a `Bearer` or `DPoP` challenge in this `WWW-Authenticate` has this `error` (RFC 6750 3). A header that
+/// breaks the grammar, as many do, is searched for the string: the result only decides about one more request.
 #[must_use]
 pub fn has_error(header: &str, error: &str) -> bool {
     match parse(header) {
         Some(challenges) => challenges
             .iter()
             .any(|challenge| challenge.has_error(error)),
-        None => {
-            let mut places = header.as_bytes().windows(error.len());
-            places.any(|place| place == error.as_bytes())
-        }
+        None => strings::contains(header, error),
     }
 }
 
-/// One challenge: a scheme in lower case, and its parameters, whose names are in lower case and unique.
+/// A challenge: its scheme in lower case, and its parameters with unique names in lower case.
 struct Challenge {
     scheme: String,
     parameters: Vec<(String, String)>,
@@ -131,18 +127,18 @@ struct Challenge {
 
 impl Challenge {
     fn get(&self, name: &str) -> Option<&str> {
-        let is_it = |(known, _): &&(String, String)| known == name;
-        let (_, value) = self.parameters.iter().find(is_it)?;
+        let has_name = |(known, _): &&(String, String)| known == name;
+        let (_, value) = self.parameters.iter().find(has_name)?;
         Some(value)
     }
 
-    /// Whether it is of a scheme that calls are authorised by, with this error.
+    /// Returns true for a challenge of a call's scheme with this `error`.
     fn has_error(&self, error: &str) -> bool {
-        OURS.contains(&&*self.scheme) && self.get("error") == Some(error)
+        CALL_SCHEMES.contains(&&*self.scheme) && self.get("error") == Some(error)
     }
 }
 
-/// All challenges of a header; `None` if it breaks the grammar anywhere.
+/// Returns all challenges of a header, or `None` if it breaks the grammar.
 fn parse(header: &str) -> Option<Vec<Challenge>> {
     if header.len() > MAX_LEN {
         return None;
@@ -150,10 +146,10 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
     let mut rest = HeaderReader(header.as_bytes());
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut parts = 0;
-    // What stands behind a scheme without a comma is its own.
+    // After a scheme without a comma, a parameter of that scheme must follow.
     let mut needs_parameter = false;
     loop {
-        // RFC 9110 5.6.1: empty elements of a list count for nothing.
+        // Empty elements are ignored (RFC 9110 5.6.1).
         rest.skip(b" \t,");
         if rest.0.is_empty() {
             return Some(challenges);
@@ -193,11 +189,11 @@ fn parse(header: &str) -> Option<Vec<Challenge>> {
     }
 }
 
-/// What is still to be read.
+/// The rest of the header.
 struct HeaderReader<'a>(&'a [u8]);
 
 impl<'a> HeaderReader<'a> {
-    /// Whether there was something to skip.
+    /// Skips any of these bytes. Returns true if there were any.
     fn skip(&mut self, bytes: &[u8]) -> bool {
         let before = self.0.len();
         while let [first, rest @ ..] = self.0
@@ -218,7 +214,7 @@ impl<'a> HeaderReader<'a> {
         }
     }
 
-    /// RFC 9110 5.6.2; at least one character.
+    /// Reads a token (RFC 9110 5.6.2) of at least one character.
     fn token(&mut self) -> Option<&'a str> {
         let end = self.0.iter().position(|byte| !is_token_byte(*byte));
         let (token, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
@@ -228,24 +224,24 @@ impl<'a> HeaderReader<'a> {
             .filter(|token| !token.is_empty())
     }
 
-    /// Skips credentials of another kind than parameters (RFC 9110 11.2), if that is what stands here: they reach to
-    /// the next comma or the end, which `name=value` does not.
+    /// Skips a `token68` (RFC 9110 11.2), if the header continues with one: it extends to the next comma or the end, unlike
+    /// `name=value`.
     fn token68(&mut self) -> bool {
-        let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+        let is_token68 = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
         let mut after = HeaderReader(self.0);
-        let end = self.0.iter().position(|byte| !is_of_it(byte));
+        let end = self.0.iter().position(|byte| !is_token68(byte));
         after.0 = &self.0[end.unwrap_or(self.0.len())..];
         after.skip(b"=");
         let close = HeaderReader(after.0);
         after.skip(b" \t");
-        let is_it = after.0.is_empty() || after.0[0] == b',';
-        if is_it {
+        let is_complete = after.0.is_empty() || after.0[0] == b',';
+        if is_complete {
             self.0 = close.0;
         }
-        is_it
+        is_complete
     }
 
-    /// A token or a quoted string (RFC 9110 5.6.4), of characters that can be seen, and spaces.
+    /// Reads a token or a quoted string of printable characters and spaces (RFC 9110 5.6.4).
     fn value(&mut self) -> Option<String> {
         if !self.eat(b'"') {
             return self.token().map(str::to_owned);
@@ -263,8 +259,8 @@ impl<'a> HeaderReader<'a> {
                 }
                 byte => byte,
             };
-            // What is not ASCII may stand in a description, of which nothing is read. In what is passed on it is no
-            // scope and no class.
+            // Descriptions may contain other characters than ASCII, and are not read. The replacement character is
+            // not valid in scopes and classes.
             match byte {
                 b'\t' | b' '..=b'~' => value.push(byte as char),
                 0x80.. => value.push(char::REPLACEMENT_CHARACTER),
@@ -286,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn what_an_api_asks_for_is_read_as_the_specifications_write_it() {
-        // RFC 9470 3, the two examples, and the same in other spellings.
+    fn reads_demands_of_the_specifications() {
+        // The two examples of RFC 9470 3, and variants of them.
         for (header, expected) in [
             (
                 r#"Bearer error="insufficient_user_authentication", error_description="A different authentication level is required", acr_values="myACR""#,
@@ -345,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_means_nothing_asks_for_nothing() {
+    fn malformed_headers_have_no_demand() {
         let wanted = r#"error="insufficient_user_authentication""#;
         for header in [
             "".to_owned(),
@@ -359,12 +355,12 @@ mod tests {
             format!("Bearer error=x, {wanted}"),
             format!("Bearer {wanted}, ERROR=insufficient_user_authentication"),
             format!("Bearer {wanted}, max_age=5, max_age=6"),
-            // Which of two would count?
+            // Two challenges of one scheme are ambiguous.
             format!("DPoP {wanted}, DPoP {wanted}"),
             format!("DPoP {wanted}, max_age=5, dpop error=\"invalid_token\""),
             format!("Bearer error=\"invalid_token\", Bearer {wanted}"),
             format!("Bearer, Basic realm=x, bearer {wanted}"),
-            // A scheme is followed by a comma or by what is its own.
+            // A scheme is followed by a comma or its own parameters.
             format!("Basic Bearer {wanted}"),
             format!("Bearer DPoP, Bearer {wanted}"),
             format!("{}Bearer {wanted}", "a ".repeat(2 * MAX_PARTS)),
@@ -413,20 +409,20 @@ mod tests {
     }
 
     #[test]
-    fn as_many_challenges_and_parameters_as_are_read() {
+    fn number_of_challenges_and_parameters_is_limited() {
         let wanted = r#"error="insufficient_user_authentication""#;
-        // The scheme and the parameter are two of them.
+        // The scheme and the parameter count as two.
         let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 2));
         assert_eq!(demand(401, &header), step_up(None, None));
         let header = format!("{}Bearer {wanted}", "a, ".repeat(MAX_PARTS - 1));
         assert_eq!(demand(401, &header), None);
-        // Those of other schemes may well come twice.
+        // Other schemes may occur twice.
         let header = format!("Basic realm=a, Basic realm=b, Bearer {wanted}, DPoP algs=ES256");
         assert_eq!(demand(401, &header), step_up(None, None));
     }
 
     #[test]
-    fn an_error_is_of_a_challenge_of_ours_or_anywhere_in_what_breaks_the_grammar() {
+    fn malformed_headers_are_searched_for_the_error() {
         for (header, expected) in [
             (r#"DPoP error="use_dpop_nonce", algs="ES256""#, true),
             (r#"Basic realm="x", Bearer error=use_dpop_nonce"#, true),
@@ -450,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_cut_off_or_changed_is_read_without_a_fault() {
+    fn truncated_and_changed_headers_do_not_panic() {
         let header =
             r#"Basic abc==, Bearer realm="a\"b", error="insufficient_scope" , scope="x y""#;
         for end in 0..header.len() {
@@ -464,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_asked_for_no_more_than_the_api_says() {
+    fn login_options_contain_only_the_demand() {
         for (demand, expected) in [
             (
                 step_up(Some("a b"), Some(5)),

@@ -334,7 +334,7 @@ fn an_error_that_looks_like_no_error_code_is_not_repeated_to_the_page() {
         let address = world.begin_login(page, "redirect");
         let answer = answer_without_code(&address, &[("error", error)]);
         let callback = finish(&mut world, page, &answer);
-        let why = "the answer needs either a code or an error";
+        let why = "the authorization response must have either a code or an error";
         assert_eq!(failure(&world, callback), ["callback_invalid", why]);
     }
 }
@@ -346,7 +346,7 @@ fn an_error_code_of_the_token_endpoint_is_told_to_the_page_only_if_it_looks_like
         let (mut world, page, answer) = at_callback();
         world.provider.fault(Endpoint::Exchange, &[fault]);
         let callback = finish(&mut world, page, &answer);
-        let why = "the token endpoint's answer is unusable: a 4xx answer without an error code";
+        let why = "the token endpoint's response is unusable: a 4xx response without an error code";
         assert_eq!(failure(&world, callback), ["token_response_invalid", why]);
     }
 }

@@ -372,7 +372,7 @@ fn an_answer_without_a_proper_error_code_is_no_verdict_and_is_not_repeated_to_th
         let failures = traces.filter(|t| t.str("event") == Some("refresh_failed"));
         let mut details: Vec<_> = failures.map(|t| t.str("detail")).collect();
         details.dedup();
-        let expected = Some("a 4xx answer without an error code");
+        let expected = Some("a 4xx response without an error code");
         assert_eq!(details, [expected], "{fault:?}");
     }
 }

@@ -9,7 +9,7 @@ use crate::edge::refusal::Refusal;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
 use crate::edge::session::Session;
-use crate::oauth::token_endpoint::scope_tokens;
+use crate::oauth::scope::scope_tokens;
 
 impl RequestContext {
     /// Responds with the session as pages may see it: `GET <base>/session`.

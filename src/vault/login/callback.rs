@@ -4,7 +4,8 @@
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
 use crate::base::http::{HttpRequest, Outcome};
-use crate::oauth::authorization_request::{self, AuthorizationResponse, Pending};
+use crate::oauth::authorization_request::{self, Pending};
+use crate::oauth::authorization_response::AuthorizationResponse;
 #[cfg(feature = "extended")]
 use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::{IdToken, Occasion};

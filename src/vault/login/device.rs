@@ -131,7 +131,7 @@ impl Logins {
                 return;
             };
             if timing.shown_at.elapsed(&now) >= shown.expires_in {
-                let why = msg!("nobody typed the code in while it was good");
+                let why = msg!("the code expired before a user entered it");
                 let error = Error::new(Code::LoginExpired, why);
                 ctx.post_error(login.port, login.id, &error);
                 continue;

@@ -5,7 +5,8 @@ use super::assert_presentable;
 use std::sync::LazyLock;
 use strongroom::codec::base64url;
 use strongroom::config::Config;
-use strongroom::oauth::authorization_request::{AuthorizationResponse, Pending};
+use strongroom::oauth::authorization_request::Pending;
+use strongroom::oauth::authorization_response::AuthorizationResponse;
 use strongroom::oauth::pkce;
 use strongroom::{Code, Secret};
 

@@ -1,0 +1,334 @@
+//! The authorization response: `state`, `code` or `error`, and `iss` (RFC 6749 4.1.2, RFC 9207, OIDC Core 3.1.2.5).
+
+use crate::prelude::*;
+
+use crate::Secret;
+use crate::base::error::{Code, Error, Result};
+use crate::codec::form;
+use crate::codec::url::Url;
+use crate::config::Config;
+use crate::oauth::authorization_request::{Pending, storage_key};
+use crate::oauth::metadata::Metadata;
+use crate::oauth::token_endpoint::is_error_code;
+
+/// The parameters of an authorization response, before they are compared with the login.
+#[derive(Debug)]
+pub struct AuthorizationResponse {
+    /// Name under which the login of this response is stored: a hash of `state`.
+    pub key: String,
+    iss: Option<String>,
+    code: core::result::Result<Secret, String>,
+}
+
+impl AuthorizationResponse {
+    /// Reads the response in the query of `url`, the URL that the provider redirected to. With `response_mode=fragment`
+    /// it is read from the fragment instead. The other part is ignored.
+    ///
+    /// # Errors
+    /// [`Code::RedirectUriMismatch`] if `url` is not the redirect URI; [`Code::CallbackInvalid`] for
+    /// missing, repeated or contradictory parameters; the error of the response if it has no `state`.
+    pub fn parse(config: &Config, redirect_uri: &Url, url: &str) -> Result<Self> {
+        let invalid = |why: &'static str| Error::new(Code::CallbackInvalid, why);
+        let url = Url::parse(url).ok_or_else(|| invalid(msg!("the URL cannot be parsed")))?;
+        let redirect_uri = redirect_uri.without_query();
+        if url.without_query() != redirect_uri {
+            let message = [
+                msg!("the authorization response arrived at "),
+                &url.without_query(),
+                msg!(", but redirectUri is "),
+                &redirect_uri,
+            ];
+            return Err(Error::of(Code::RedirectUriMismatch, &message));
+        }
+        #[cfg(feature = "extended")]
+        let response = if config.flows.uses_fragment {
+            url.fragment()
+        } else {
+            url.query()
+        };
+        #[cfg(not(feature = "extended"))]
+        let response = url.query();
+        let Some(params) = form::parse(response) else {
+            return Err(invalid(msg!("the query is not UTF-8")));
+        };
+        let names = ["state", "code", "error", "iss"];
+        let Some([state, code, error, iss]) = unique_values(&params, names) else {
+            return Err(invalid(msg!(
+                "a parameter of the authorization response is repeated"
+            )));
+        };
+        let Some(state) = state else {
+            // Some providers leave `state` out of errors, though RFC 6749 4.1.2.1 requires it.
+            return Err(match error.filter(|error| is_error_code(error)) {
+                Some(error) if iss.is_none_or(|iss| iss == config.issuer) => {
+                    authorization_error(error, false)
+                }
+                _ => invalid(msg!("the provider's response has no state")),
+            });
+        };
+        let code = match (code, error) {
+            (Some(code), None) if !code.is_empty() => Ok(Secret::from(code)),
+            (None, Some(error)) if is_error_code(error) => Err(error.to_owned()),
+            _ => {
+                return Err(invalid(msg!(
+                    "the authorization response must have either a code or an error"
+                )));
+            }
+        };
+        Ok(Self {
+            key: storage_key(state),
+            iss: iss.map(str::to_owned),
+            code,
+        })
+    }
+
+    /// Compares the response with its login and returns the authorization code.
+    ///
+    /// Compares `iss` before it uses the code or the error (RFC 9207 2.4).
+    ///
+    /// # Errors
+    /// [`Code::IssuerMismatch`]; [`Code::CallbackInvalid`] if `iss` is missing; for an error response
+    /// [`Code::LoginDenied`], [`Code::InteractionRequired`], [`Code::ProviderUnavailable`] or [`Code::LoginFailed`].
+    pub fn code(self, pending: &Pending, metadata: &Metadata) -> Result<Secret> {
+        match &self.iss {
+            Some(iss) if *iss != pending.issuer => Err(Error::new(
+                Code::IssuerMismatch,
+                msg!("the response's iss is not the configured issuer"),
+            )),
+            None if metadata.authorization_response_iss_parameter_supported => Err(Error::new(
+                Code::CallbackInvalid,
+                msg!(
+                    "the provider's response has no iss, although its metadata announces one (RFC 9207 2.4)"
+                ),
+            )),
+            _ => self
+                .code
+                .map_err(|error| authorization_error(&error, pending.is_silent)),
+        }
+    }
+}
+
+/// Returns the value of each parameter in `names`, or `None` if one of them is repeated.
+fn unique_values<'a, const N: usize>(
+    params: &'a [(String, String)],
+    names: [&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    let mut values = [None; N];
+    for (name, value) in params {
+        if let Some(i) = names.iter().position(|known| known == name)
+            && values[i].replace(value.as_str()).is_some()
+        {
+            return None;
+        }
+    }
+    Some(values)
+}
+
+/// Returns the error for an error response of the authorization endpoint (RFC 6749 4.1.2.1, OIDC Core 3.1.2.6). If the
+/// provider could show pages, `consent_required` means that the user refused consent.
+pub(crate) fn authorization_error(error: &str, is_silent: bool) -> Error {
+    let code = match error {
+        "access_denied" => Code::LoginDenied,
+        "consent_required" if !is_silent => Code::LoginDenied,
+        "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => Code::InteractionRequired,
+        "temporarily_unavailable" | "server_error" => Code::ProviderUnavailable,
+        _ => Code::LoginFailed,
+    };
+    Error::of(code, &[msg!("the provider answered "), error])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::authorization_request::tests::{config, start, value};
+    use crate::oauth::authorization_request::{ENTROPY, LoginParams, build};
+
+    fn parse(query: &str) -> Result<AuthorizationResponse> {
+        let config = config("");
+        let url = ["https://app.test/callback?", query].concat();
+        AuthorizationResponse::parse(&config, &config.redirect_uri, &url)
+    }
+
+    fn code_of(query: &str) -> Result<Secret> {
+        let begun = start(&LoginParams::default()).unwrap();
+        let config = config("");
+        parse(query)?.code(&begun.pending, config.metadata.as_ref().unwrap())
+    }
+
+    #[test]
+    fn iss_may_be_missing_unless_announced() {
+        let begun = start(&LoginParams::default()).unwrap();
+        for is_announced in [true, false] {
+            let mut metadata = config("").metadata.unwrap();
+            metadata.authorization_response_iss_parameter_supported = is_announced;
+            let code = parse("code=c&state=s")
+                .unwrap()
+                .code(&begun.pending, &metadata);
+            assert_eq!(code.is_err(), is_announced);
+        }
+    }
+
+    #[cfg(feature = "extended")]
+    #[test]
+    fn response_is_read_from_the_requested_place() {
+        let config = config(r#","responseMode":"fragment""#);
+        let metadata = config.metadata.as_ref().unwrap();
+        let params = LoginParams::default();
+        let begun = build(&config, &config.redirect_uri, &params, &[7; ENTROPY], 0).unwrap();
+        let sent = form::parse(&begun.parameters).unwrap();
+        assert_eq!(value(&sent, "response_mode"), Some("fragment"));
+        let parse = |rest: &str| {
+            AuthorizationResponse::parse(
+                &config,
+                &config.redirect_uri,
+                &["https://app.test/callback", rest].concat(),
+            )
+        };
+        let good = parse("?lang=de#code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
+        let code = good.code(&begun.pending, metadata).unwrap();
+        assert_eq!(code.expose(), "abc");
+        // The query is ignored, even if it contains a forged response.
+        let both = parse("?code=evil&state=t#code=abc&state=s&iss=https://id.test").unwrap();
+        assert_eq!(both.code(&begun.pending, metadata).unwrap().expose(), "abc");
+        for wrong in [
+            "?code=abc&state=s",
+            "#",
+            "#code=abc",
+            "#code=abc&state=s&state=t",
+            "#code=%ff&state=s",
+            "#id_token=a&access_token=b&state=s",
+        ] {
+            let error = parse(wrong).expect_err(wrong);
+            assert_eq!(error.code(), Code::CallbackInvalid, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fragment_is_ignored_unless_requested() {
+        let error = parse("#code=abc&state=s").unwrap_err();
+        assert_eq!(error.code(), Code::CallbackInvalid);
+    }
+
+    #[test]
+    fn response_is_matched_by_state() {
+        let begun = start(&LoginParams::default()).unwrap();
+        let params = form::parse(&begun.parameters).unwrap();
+        let state = value(&params, "state").unwrap();
+        let response = parse(&["code=abc&iss=https://id.test&state=", state].concat()).unwrap();
+        assert_eq!(response.key, begun.key);
+        assert!(!begun.key.contains(state));
+    }
+
+    #[test]
+    fn rejects_malformed_responses() {
+        for query in [
+            "",
+            "code=a",
+            "state=s",
+            "error=a%22b",
+            "code=&state=s",
+            "code=a&state=s&state=t",
+            "code=a&code=b&state=s",
+            "code=a&error=access_denied&state=s",
+            "error=a%22b&state=s",
+            "error=&state=s",
+            "code=a&state=s&iss=a&iss=b",
+            "code=%ff&state=s",
+        ] {
+            let error = parse(query).unwrap_err();
+            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
+        }
+    }
+
+    #[test]
+    fn response_at_another_page_names_both() {
+        let config = config("");
+        let url = "https://app.test/cb?code=a&state=s";
+        let error = AuthorizationResponse::parse(&config, &config.redirect_uri, url).unwrap_err();
+        assert_eq!(error.code(), Code::RedirectUriMismatch);
+        assert!(error.message().contains("https://app.test/callback"));
+    }
+
+    #[test]
+    fn issuer_is_compared_before_code_and_error() {
+        for query in [
+            "code=a&state=s&iss=https://evil.test",
+            "code=a&state=s&iss=https://id.test/",
+            "code=a&state=s&iss=",
+            "code=a&state=s&iss=https://ID.test",
+            "error=access_denied&state=s&iss=https://evil.test",
+        ] {
+            let error = code_of(query).unwrap_err();
+            assert_eq!(error.code(), Code::IssuerMismatch, "{query}");
+        }
+        let code = code_of("code=abc&state=s&iss=https%3A%2F%2Fid.test").unwrap();
+        assert_eq!(code.expose(), "abc");
+    }
+
+    #[test]
+    fn missing_iss_is_reported_as_missing() {
+        for query in ["code=a&state=s", "error=access_denied&state=s"] {
+            let error = code_of(query).unwrap_err();
+            assert_eq!(error.code(), Code::CallbackInvalid, "{query}");
+            assert!(error.message().contains("has no iss"), "{error}");
+        }
+    }
+
+    #[test]
+    fn error_without_state_carries_the_providers_code() {
+        for query in [
+            "error=access_denied",
+            "error=access_denied&iss=https://id.test",
+        ] {
+            let error = parse(query).unwrap_err();
+            assert_eq!(error.code(), Code::LoginDenied, "{query}");
+            assert!(error.message().contains("access_denied"));
+        }
+        for query in ["error=access_denied&iss=https://evil.test", "code=a", ""] {
+            assert_eq!(
+                parse(query).unwrap_err().code(),
+                Code::CallbackInvalid,
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn consent_required_denies_interactive_logins() {
+        for (prompt, code) in [
+            (None, Code::LoginDenied),
+            (Some("login"), Code::LoginDenied),
+            (Some("none"), Code::InteractionRequired),
+        ] {
+            let params = LoginParams {
+                prompt: prompt.map(str::to_owned),
+                ..LoginParams::default()
+            };
+            let pending = start(&params).unwrap().pending;
+            let stored = Pending::from_json(pending.to_json().expose()).unwrap();
+            let response = parse("error=consent_required&state=s&iss=https://id.test").unwrap();
+            let config = config("");
+            let error = response.code(&stored, config.metadata.as_ref().unwrap());
+            assert_eq!(error.unwrap_err().code(), code, "{prompt:?}");
+        }
+    }
+
+    #[test]
+    fn each_error_response_has_its_code() {
+        for (error, code) in [
+            ("access_denied", Code::LoginDenied),
+            ("login_required", Code::InteractionRequired),
+            ("consent_required", Code::LoginDenied),
+            ("temporarily_unavailable", Code::ProviderUnavailable),
+            ("invalid_scope", Code::LoginFailed),
+        ] {
+            let query = ["state=s&iss=https://id.test&error=", error].concat();
+            let refused = code_of(&query).unwrap_err();
+            assert_eq!(refused.code(), code);
+            assert!(refused.message().contains(error));
+        }
+    }
+}
