@@ -26,7 +26,7 @@ mod api_calls;
 #[cfg(feature = "extended")]
 mod api_sockets;
 mod context;
-#[cfg(feature = "extended")]
+#[cfg_attr(not(feature = "extended"), path = "vault/no_dpop.rs")]
 mod dpop;
 #[cfg(feature = "extended")]
 mod escrow;
@@ -50,21 +50,24 @@ use crate::prelude::*;
 
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
-use crate::base::error::{Code, Error};
+use crate::base::error::{Code, Error, Result};
 use crate::base::http::Outcome;
 use crate::config::Config;
+use crate::egress::policy::TokenSelector;
 use crate::oauth::pushed_authorization::{self, PushOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::{EndReason, Session};
-use api_calls::Waiters;
-use context::{Context, Purpose};
+use api_calls::{Call, CallOutcome, Calls, Waiters};
+use context::{Context, HAS_PERSISTENCE, Purpose};
 use hints::SignOut;
-use list::List;
 use login::Logins;
 use login::callback::{CallbackOutcome, Callbacks, VerifiedLogin};
 #[cfg(feature = "extended")]
 use login::device::DeviceOutcome;
-use message::{PROTOCOL, PageMessage, Request, message};
+#[cfg(feature = "extended")]
+use message::SocketRequest;
+use message::{FetchRequest, PROTOCOL, PageMessage, Request, message};
+use refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
 
 use session_end::limits::ExpiryWarning;
 use session_end::logout::{LogoutRequest, Logouts};
@@ -84,8 +87,8 @@ pub struct Vault {
     provider: provider::Provider,
     logins: Logins,
     callbacks: Callbacks,
-    renewal: refresh::Renewal,
-    calls: List<api_calls::Call>,
+    refresh: Refresh,
+    calls: Calls,
     expiry_warning: ExpiryWarning,
     logouts: Logouts,
     revocations: Revocations,
@@ -93,13 +96,7 @@ pub struct Vault {
     hints: hints::Hints,
     #[cfg(feature = "extended")]
     escrow: escrow::Escrow,
-    #[cfg(feature = "extended")]
     dpop: dpop::Dpop,
-    #[cfg(feature = "extended")]
-    stepped_up: Option<step_up::SteppedUp>,
-    /// Addresses of sockets that the worker's policy allows: see `sockets`.
-    #[cfg(feature = "extended")]
-    probed: Vec<String>,
 }
 
 impl Vault {
@@ -116,20 +113,15 @@ impl Vault {
             hints: hints::Hints::default(),
             logins: Logins::default(),
             callbacks: Callbacks::default(),
-            renewal: refresh::Renewal::default(),
-            calls: Vec::new(),
+            refresh: Refresh::default(),
+            calls: Calls::default(),
             expiry_warning: ExpiryWarning::default(),
             logouts: Logouts::default(),
             revocations: Revocations::default(),
             keeper: persistence::Keeper::default(),
             #[cfg(feature = "extended")]
             escrow: escrow::Escrow::default(),
-            #[cfg(feature = "extended")]
             dpop: dpop::Dpop::default(),
-            #[cfg(feature = "extended")]
-            stepped_up: None,
-            #[cfg(feature = "extended")]
-            probed: Vec::new(),
         }
     }
 
@@ -158,15 +150,15 @@ impl Vault {
             }
             Input::Stored { op, ok } => match self.ctx.finish_operation(op) {
                 Some(Purpose::StoreLogin) => self.logins.stored(&mut self.ctx, op, ok),
-                Some(Purpose::PersistRefresh) if persistence::IS_BUILT_IN => {
+                Some(Purpose::PersistRefresh) if HAS_PERSISTENCE => {
                     self.refresh_persisted(op, ok);
                 }
-                Some(Purpose::Write) if persistence::IS_BUILT_IN => self.state_written(op, ok),
-                Some(Purpose::Mark) if persistence::IS_BUILT_IN => self.marked(ok),
+                Some(Purpose::Write) if HAS_PERSISTENCE => self.state_written(op, ok),
+                Some(Purpose::Mark) if HAS_PERSISTENCE => self.marked(ok),
                 _ => {}
             },
             Input::Taken { op, taken } => match self.ctx.finish_operation(op) {
-                Some(purpose @ (Purpose::Look | Purpose::Read)) if persistence::IS_BUILT_IN => {
+                Some(purpose @ (Purpose::Look | Purpose::Read)) if HAS_PERSISTENCE => {
                     self.mark_taken(purpose, &taken);
                 }
                 Some(_) => self.login_taken(op, &taken),
@@ -178,11 +170,13 @@ impl Vault {
                     let outcome = self.callbacks.verified(&mut self.ctx, logins, op, valid);
                     self.callback_advanced(outcome);
                 }
-                Some(Purpose::VerifyRefresh) => self.refresh_verified(op, valid),
+                Some(Purpose::VerifyRefresh) => {
+                    let step = self.refresh.verified(&mut self.ctx, op, valid);
+                    self.advance_refresh(step);
+                }
                 _ => {}
             },
-            Input::Loaded { .. } | Input::Locked { .. } | Input::Changed
-                if !persistence::IS_BUILT_IN => {}
+            Input::Loaded { .. } | Input::Locked { .. } | Input::Changed if !HAS_PERSISTENCE => {}
             Input::Loaded { op, loaded } => {
                 if let Some(purpose) = self.ctx.finish_operation(op) {
                     self.loaded(purpose, &loaded);
@@ -196,9 +190,9 @@ impl Vault {
             Input::Changed => self.changed_elsewhere(),
             Input::Hinted(hint) => self.hinted(hint),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
-            Input::CallFailed { call } => self.call_failed(call),
-            Input::CallReflected { call } => self.call_reflected(call),
-            Input::CallClosed { call } => self.call_closed(call),
+            Input::CallFailed { call } => self.calls.failed(&mut self.ctx, call),
+            Input::CallReflected { call } => self.calls.reflected(&mut self.ctx, call),
+            Input::CallClosed { call } => self.calls.closed(&mut self.ctx, call),
             #[cfg(feature = "extended")]
             Input::KeyMade { op, key } => {
                 if self.ctx.finish_operation(op).is_some() {
@@ -206,11 +200,21 @@ impl Vault {
                 }
             }
             #[cfg(feature = "extended")]
-            Input::CallUnsigned { call } => self.call_unsigned(call),
+            Input::CallUnsigned { call } => {
+                if self.calls.unsigned(&mut self.ctx, call) {
+                    self.end_without_key();
+                }
+            }
             #[cfg(feature = "extended")]
-            Input::SocketProbed { call, is_blocked } => self.socket_probed(call, is_blocked),
+            Input::SocketProbed { call, is_blocked } => {
+                if self.calls.socket_probed(&mut self.ctx, call, is_blocked) {
+                    self.send_or_wait(call);
+                }
+            }
             #[cfg(feature = "extended")]
-            Input::SocketOpened { call, protocol } => self.socket_opened(call, &protocol),
+            Input::SocketOpened { call, protocol } => {
+                self.calls.socket_opened(&mut self.ctx, call, &protocol)
+            }
             Input::Tick => self.tick(),
             Input::Woke => self.woke(),
         }
@@ -229,7 +233,7 @@ impl Vault {
     /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
-        let mut next = self.renewal.due().unwrap_or(Millis::MAX);
+        let mut next = self.refresh.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
         self.keeper_due().map(&mut consider);
         #[cfg(feature = "extended")]
@@ -293,7 +297,7 @@ impl Vault {
             Request::Fetch(request) => self.fetch((port, id), call, &request, body),
             #[cfg(feature = "extended")]
             Request::Socket(request) => self.socket((port, id), call, request),
-            Request::Abort => self.abort(port, id),
+            Request::Abort => self.calls.abort(&mut self.ctx, port, id),
             Request::Logout {
                 provider,
                 return_to,
@@ -349,7 +353,7 @@ impl Vault {
     /// Lets go of the page that was heard from the longest ago, of those without a call if there is
     /// one: pages that crashed, or were discarded, never said that they were leaving.
     fn evict(&mut self) {
-        let is_idle = |port: &&PortId| !self.has_calls(**port);
+        let is_idle = |port: &&PortId| !self.calls.has_calls(**port);
         if let Some(&port) = self
             .ctx
             .ports
@@ -370,10 +374,10 @@ impl Vault {
 
     fn disconnected(&mut self, port: PortId) {
         self.ctx.forget_port(port);
-        self.forget_calls_of(port);
+        self.calls.forget_port(&mut self.ctx, port);
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);
-        if persistence::IS_BUILT_IN {
+        if HAS_PERSISTENCE {
             self.forget_logins_of(port);
         }
         self.logouts.forget_port(port);
@@ -383,7 +387,10 @@ impl Vault {
         match purpose {
             Purpose::Metadata => self.metadata_answered(outcome),
             Purpose::Keys => self.keys_answered(outcome),
-            Purpose::Probe => self.probe_answered(outcome),
+            Purpose::Probe => {
+                let step = self.refresh.probe_answered(&mut self.ctx, outcome);
+                self.advance_refresh(step);
+            }
             Purpose::ProbeForLogin => {
                 let is_reachable = provider::is_reachable(&self.ctx, outcome);
                 self.login_pushed(op, pushed_authorization::after_probe(is_reachable));
@@ -408,7 +415,7 @@ impl Vault {
             Purpose::MakeKey => self
                 .logins
                 .key_made(&mut self.ctx, &self.provider, op, None),
-            _ if !persistence::IS_BUILT_IN => {}
+            _ if !HAS_PERSISTENCE => {}
             Purpose::Look | Purpose::Read => self.not_read(purpose),
             Purpose::Mark => self.marked(false),
             Purpose::Write => {
@@ -429,7 +436,7 @@ impl Vault {
     fn woke(&mut self) {
         #[cfg(feature = "extended")]
         self.escrow.record_presence(&mut self.ctx);
-        self.renewal.schedule.retry_soon();
+        self.refresh.schedule.retry_soon();
         self.tick();
     }
 
@@ -449,12 +456,12 @@ impl Vault {
         self.keep_on_time();
         #[cfg(feature = "extended")]
         self.escrow.hand_over_on_time(&mut self.ctx);
-        if self.renewal.due().is_some_and(is_over) {
-            self.retry_refresh();
+        if self.refresh.due().is_some_and(is_over) {
+            self.start_refresh_of(self.refresh.target);
         }
         let is_needed =
             |session: &Session| session.is_stale(&now) && session.is_renewed_ahead(&now);
-        if !self.is_in_doubt() && self.ctx.session.as_deref().is_some_and(is_needed) {
+        if !self.ctx.is_in_doubt() && self.ctx.session.as_deref().is_some_and(is_needed) {
             self.start_refresh();
         }
     }
@@ -474,7 +481,8 @@ impl Vault {
             Ok(()) => {
                 self.logins.resume(&mut self.ctx, &self.provider);
                 self.callbacks.resume(&mut self.ctx);
-                self.resume_refresh();
+                let start = self.refresh.resume(&mut self.ctx, &self.provider);
+                self.start(start);
                 self.revocations.resume(&mut self.ctx, &self.provider);
             }
             Err(_) => self.refresh_not_locked(),
@@ -501,8 +509,13 @@ impl Vault {
             );
             self.callback_advanced(outcome);
         }
-        self.resume_refresh_verification(failure.as_ref());
-        self.queue_refresh();
+        let (ctx, provider) = (&mut self.ctx, &self.provider);
+        let step = self
+            .refresh
+            .resume_verification(ctx, provider, failure.as_ref());
+        self.advance_refresh(step);
+        let start = self.refresh.queue(&self.ctx);
+        self.start(start);
     }
 
     fn login_taken(&mut self, op: OpId, taken: &Taken) {
@@ -510,7 +523,6 @@ impl Vault {
             &mut self.ctx,
             &self.provider,
             &mut self.logins,
-            #[cfg(feature = "extended")]
             &mut self.dpop,
             op,
             taken,
@@ -538,7 +550,7 @@ impl Vault {
             // RFC 6749 5.1: left out if it is the requested scope.
             let mut tokens = tokens;
             tokens.scope = tokens.scope.take().or_else(|| login.pending.scope.clone());
-            self.note_step_up(&login.pending);
+            self.calls.record_step_up(&self.ctx, &login.pending);
             tokens
         };
         let sid = self.ctx.new_sid();
@@ -603,7 +615,7 @@ impl Vault {
         };
         let is_wanted = match purpose {
             Purpose::Exchange => self.callbacks.exchange_sent_again(&self.ctx, op),
-            Purpose::Refresh => self.refresh_sent_again(op),
+            Purpose::Refresh => self.refresh.sent_again(&self.ctx, op),
             _ => true,
         };
         if is_wanted {
@@ -679,7 +691,7 @@ impl Vault {
         let may_stop = self.is_store_up_to_date();
         if self.hints.make_room(&mut self.ctx, may_stop) {
             self.ctx.session = None;
-            self.end_refresh();
+            self.refresh.end(&mut self.ctx);
             self.ctx.outputs.push(Output::Stop);
         }
     }
@@ -734,14 +746,15 @@ impl Vault {
     fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
         let session = self.ctx.session.take()?;
         self.ctx.end_reason = Some(reason);
-        let successor = self.end_refresh();
+        let successor = self.refresh.end(&mut self.ctx);
         self.ctx.broadcast_session();
         self.ctx.trace("session_ended", Some(reason.as_str()));
         let message = [msg!("the session has ended: "), reason.as_str()];
         let error = Error::of(Code::SessionEnded, &message);
-        self.give_up_calls(Waiters::SessionEnded, &error);
+        self.calls
+            .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
         #[cfg(feature = "extended")]
-        self.close_sockets(Some(reason));
+        self.calls.close_sockets(&mut self.ctx, Some(reason));
         Some((session, successor))
     }
 
@@ -774,5 +787,326 @@ impl Vault {
         self.ctx.trace_generation("login_completed");
         self.release_calls();
         self.save();
+    }
+
+    // The refresh.
+
+    /// Starts a refresh for the session's own token, unless one is in flight, none is possible, or it is too early.
+    fn start_refresh(&mut self) {
+        self.start_refresh_of(TokenSelector::default());
+    }
+
+    /// Starts a refresh for one of the session's tokens.
+    fn start_refresh_of(&mut self, selector: TokenSelector) {
+        if self.refresh.choose(&self.ctx, selector) {
+            self.begin_refresh();
+        }
+    }
+
+    /// Starts a refresh for a call that needs a token. Returns an error if the call should not wait for it.
+    fn await_refresh_of(&mut self, selector: TokenSelector) -> Result<()> {
+        self.refresh.prepare(&self.ctx, selector)?;
+        self.begin_refresh();
+        self.refresh.should_wait(&self.ctx)
+    }
+
+    fn begin_refresh(&mut self) {
+        let start = self.refresh.begin(&mut self.ctx, &self.provider);
+        self.start(start);
+    }
+
+    fn start(&mut self, start: RefreshStart) {
+        match start {
+            RefreshStart::No => {}
+            RefreshStart::Send => self.send_refresh(),
+            RefreshStart::Lock => self.want_lock(),
+        }
+    }
+
+    fn send_refresh(&mut self) {
+        let (ctx, provider) = (&mut self.ctx, &self.provider);
+        if !self.refresh.send(ctx, provider, &mut self.dpop) {
+            self.proceed();
+        }
+    }
+
+    fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
+        let (ctx, provider) = (&mut self.ctx, &self.provider);
+        match self.refresh.answered(ctx, provider, op, outcome) {
+            RefreshStep::Detached(None) => {}
+            RefreshStep::Detached(Some(tokens)) => self.revoke_unused(&tokens),
+            step => {
+                self.advance_refresh(step);
+                self.proceed();
+            }
+        }
+    }
+
+    /// Advances the refresh: response → ID token verified → successor persisted → adopted → waiting calls released →
+    /// pages notified. It stops where it has to wait for an input.
+    fn advance_refresh(&mut self, mut step: RefreshStep) {
+        loop {
+            step = match step {
+                RefreshStep::Received(tokens, requested) => {
+                    let (ctx, provider) = (&mut self.ctx, &self.provider);
+                    self.refresh.verify(ctx, provider, tokens, requested)
+                }
+                RefreshStep::Verified(refreshed) => self.persist_refresh(refreshed),
+                RefreshStep::Persisted(refreshed) => self.refresh.adopt(&mut self.ctx, *refreshed),
+                RefreshStep::Adopted => {
+                    self.release_calls();
+                    return self.ctx.broadcast_session();
+                }
+                RefreshStep::Expired => {
+                    // It counts as a failure: if tokens expire within the time of a request, each attempt would cause
+                    // the next.
+                    let why = msg!("the new access token expired on its way");
+                    let step = self.refresh.failed(&mut self.ctx, why);
+                    self.advance_refresh(step);
+                    return self.ctx.broadcast_session();
+                }
+                step => return self.refresh_stopped(step),
+            }
+        }
+    }
+
+    fn refresh_stopped(&mut self, step: RefreshStep) {
+        match step {
+            RefreshStep::GiveUp(error) => {
+                self.calls
+                    .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::All, &error);
+            }
+            #[cfg(feature = "extended")]
+            RefreshStep::TargetRefused {
+                target,
+                error,
+                is_open,
+            } => {
+                self.calls
+                    .give_up_target(&mut self.ctx, &mut self.dpop, target, &error);
+                if is_open {
+                    self.start_refresh();
+                }
+                // Calls that waited for their turn.
+                self.resume_calls();
+            }
+            #[cfg(feature = "extended")]
+            RefreshStep::KeyLost => self.end_without_key(),
+            RefreshStep::Ended(reason) => {
+                self.end_session(reason);
+            }
+            RefreshStep::OtherUser(tokens) => {
+                self.revoke_unused(&tokens);
+                self.end_session(EndReason::Security);
+            }
+            RefreshStep::Unused(tokens) => self.revoke_unused(&tokens),
+            _ => {}
+        }
+    }
+
+    /// Persists the successor before it is used.
+    fn persist_refresh(&mut self, refreshed: Box<Refreshed>) -> RefreshStep {
+        let Some(session) = &self.ctx.session else {
+            return RefreshStep::Unused(refreshed.tokens);
+        };
+        if !HAS_PERSISTENCE {
+            // A session in memory has nothing to wait for.
+            return RefreshStep::Persisted(refreshed);
+        }
+        let kept = self.ctx.keeps().then(|| {
+            let Refreshed {
+                tokens,
+                id_token,
+                requested,
+            } = &*refreshed;
+            let (config, now) = (&self.ctx.config, &self.ctx.now);
+            let id_token = id_token.as_ref();
+            #[cfg(feature = "extended")]
+            if self.refresh.target.is_some() {
+                return session.kept_renewed_other(tokens, id_token, config, now);
+            }
+            session.kept_renewed(tokens, id_token, requested, config, now)
+        });
+        // If the store hangs, the tokens are adopted in the end.
+        let patience = self.ctx.now.monotonic + self.ctx.config.request_timeout;
+        let deadline = kept.is_some().then_some(patience);
+        let op = self.ctx.begin_operation(Purpose::PersistRefresh, deadline);
+        self.refresh.persisting(op, refreshed);
+        match kept {
+            Some(state) => {
+                self.fall_behind();
+                self.keep(op, state);
+            }
+            None => self.ctx.outputs.push(Output::Persist {
+                op,
+                state: None,
+                expires_at: 0,
+                #[cfg(feature = "extended")]
+                key_pair: None,
+            }),
+        }
+        RefreshStep::Wait
+    }
+
+    /// Adopts the successor even if it could not be stored: the refresh token in memory is the only good one.
+    fn refresh_persisted(&mut self, op: OpId, ok: bool) {
+        if self.ctx.keeps() {
+            self.written(op, ok);
+        }
+        let step = self.refresh.persisted(op);
+        self.advance_refresh(step);
+        self.proceed_after_writing();
+    }
+
+    fn refresh_not_locked(&mut self) {
+        let step = self.refresh.not_locked(&mut self.ctx);
+        self.advance_refresh(step);
+    }
+
+    fn state_written(&mut self, op: OpId, ok: bool) {
+        self.written(op, ok);
+        self.proceed_after_writing();
+    }
+
+    // Calls.
+
+    fn fetch(&mut self, page: (PortId, u64), call: CallId, request: &FetchRequest, body: Body) {
+        let (port, id) = page;
+        let admitted = self.calls.admit(&self.ctx, port, id, call, request, body);
+        if !request.background && admitted.is_ok() {
+            self.touch();
+        }
+        self.begin_call(page, call, admitted);
+    }
+
+    #[cfg(feature = "extended")]
+    fn socket(&mut self, page: (PortId, u64), call: CallId, request: SocketRequest) {
+        let (port, id) = page;
+        let admitted = self.calls.admit_socket(&self.ctx, port, id, call, request);
+        self.begin_call(page, call, admitted);
+    }
+
+    /// Begins a call, or tells its page why not.
+    fn begin_call(&mut self, page: (PortId, u64), call: CallId, admitted: Result<Box<Call>>) {
+        match admitted {
+            Ok(admitted) => {
+                self.calls.list.push(admitted);
+                self.send_or_wait(call);
+            }
+            Err(error) => {
+                self.ctx.post_error(page.0, page.1, &error);
+                self.ctx.drop_call(call);
+            }
+        }
+    }
+
+    fn send_or_wait(&mut self, call: CallId) {
+        if self.ctx.is_in_doubt() {
+            return;
+        }
+        let which = self.calls.which(call);
+        let Some(session) = &self.ctx.session else {
+            return;
+        };
+        let (has_token, is_stale) = (
+            session.access_token_of(which, &self.ctx.now).is_some(),
+            session.is_stale_of(which, &self.ctx.now),
+        );
+        if has_token {
+            self.send_call(call);
+            if is_stale {
+                self.start_refresh_of(which);
+            }
+            return;
+        }
+        match self.await_refresh_of(which) {
+            Ok(()) => self.ctx.trace_call("call_waiting", call, None, None),
+            Err(error) => self.calls.reject(&mut self.ctx, call, &error),
+        }
+    }
+
+    fn send_call(&mut self, call: CallId) {
+        if !self.calls.send(&mut self.ctx, &mut self.dpop, call) {
+            // The token has expired in the meantime. The next one releases the call.
+            self.start_refresh_of(self.calls.which(call));
+        }
+    }
+
+    /// Continues the calls that waited: there may be a token now, or it is time to request one.
+    fn resume_calls(&mut self) {
+        for call in self.calls.waiting() {
+            if self.calls.can_resume(&self.ctx, call) {
+                self.send_or_wait(call);
+            }
+        }
+        // The refresh that they waited for may have been another vault's.
+        for which in self.calls.held() {
+            if !self.ctx.is_in_doubt() {
+                self.await_refresh_of_held(which);
+            }
+        }
+    }
+
+    /// Starts a refresh for calls with a 401, or gives them up.
+    fn await_refresh_of_held(&mut self, which: TokenSelector) {
+        let Err(error) = self.await_refresh_of(which) else {
+            return;
+        };
+        let (ctx, dpop) = (&mut self.ctx, &mut self.dpop);
+        #[cfg(feature = "extended")]
+        if let Some(target) = which {
+            return self.calls.give_up_target(ctx, dpop, target, &error);
+        }
+        self.calls.give_up_all(ctx, dpop, Waiters::All, &error);
+    }
+
+    /// Sends every call that waited for a token.
+    fn release_calls(&mut self) {
+        #[cfg(feature = "extended")]
+        if !self.ctx.config.rules.targets().is_empty() {
+            return self.resume_calls();
+        }
+        if self.ctx.keeps() {
+            let has_token = |s: &Session| s.access_token(&self.ctx.now).is_some();
+            if self.ctx.is_in_doubt() || !self.ctx.session.as_deref().is_some_and(has_token) {
+                return self.resume_calls();
+            }
+        }
+        for call in self.calls.waiting() {
+            self.send_call(call);
+        }
+    }
+
+    fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
+        let (ctx, refresh) = (&mut self.ctx, &mut self.refresh);
+        match self
+            .calls
+            .answered(ctx, refresh, &mut self.dpop, call, head)
+        {
+            CallOutcome::Done => {}
+            #[cfg(feature = "extended")]
+            CallOutcome::Repeat => self.send_or_wait(call),
+            CallOutcome::Hold { generation, head } => self.hold_call(call, generation, head),
+        }
+    }
+
+    /// Holds a 401 back until a refresh is over.
+    fn hold_call(&mut self, call: CallId, generation: u64, head: String) {
+        let which = self.calls.which(call);
+        let is_renewed = |s: &Session| {
+            s.issued(which) > generation && s.access_token_of(which, &self.ctx.now).is_some()
+        };
+        let is_renewed = self.ctx.session.as_deref().is_some_and(is_renewed);
+        if !is_renewed && !self.refresh.admits_401(&self.ctx.now) {
+            return self.calls.deliver(&mut self.ctx, call, head);
+        }
+        self.calls.hold(call, generation, head);
+        if self.ctx.is_in_doubt() {
+            return;
+        }
+        if is_renewed {
+            return self.send_call(call);
+        }
+        self.await_refresh_of_held(which);
     }
 }

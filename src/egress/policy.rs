@@ -53,7 +53,7 @@ pub struct Rule {
 pub type TokenSelector = Option<usize>;
 /// Selects one of a session's access tokens. This build has only one.
 #[cfg(not(feature = "extended"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenSelector;
 
 /// An error in a rule.

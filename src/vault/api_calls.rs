@@ -11,11 +11,16 @@ use crate::oauth::token_endpoint::Scheme;
 use crate::prelude::*;
 #[cfg(feature = "extended")]
 use crate::vault::api_sockets::Socket;
+use crate::vault::context::Context;
+use crate::vault::dpop::Dpop;
 #[cfg(feature = "extended")]
 use crate::vault::dpop::{Proven, key_lost};
-use crate::vault::list;
+use crate::vault::io::{ApiRequest, Body, CallId, Output, PortId, ResponseHead};
+use crate::vault::list::{self, List};
 use crate::vault::message::{FetchRequest, message};
-use crate::vault::{ApiRequest, Body, CallId, Output, PortId, ResponseHead, Vault};
+use crate::vault::refresh::Refresh;
+#[cfg(feature = "extended")]
+use crate::vault::step_up::SteppedUp;
 
 /// Most calls at once of one page, so that it leaves the others some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
@@ -31,10 +36,10 @@ pub(super) struct Call {
     /// See [`ApiRequest::init`].
     pub(super) init: String,
     pub(super) body: Body,
-    pub(super) stage: Stage,
+    pub(super) stage: CallStage,
     pub(super) was_retried: bool,
     /// Sent in a session that is over.
-    pub(super) is_orphan: bool,
+    pub(super) is_detached: bool,
     /// What is opened, if it is no request that is sent.
     #[cfg(feature = "extended")]
     pub(super) socket: Option<Box<Socket>>,
@@ -42,7 +47,7 @@ pub(super) struct Call {
     pub(super) proven: Proven,
 }
 
-pub(super) enum Stage {
+pub(super) enum CallStage {
     /// For a valid access token.
     Waiting,
     /// With the access token of this generation.
@@ -67,58 +72,45 @@ pub(super) enum Waiters {
     SessionEnded,
 }
 
-impl Vault {
-    pub(super) fn fetch(
-        &mut self,
-        (port, id): (PortId, u64),
-        call: CallId,
-        request: &FetchRequest,
-        body: Body,
-    ) {
-        let admitted = self.admit(port, id, call, request, body);
-        self.begin_call((port, id), call, admitted);
-    }
+/// Calls in flight, sockets among them.
+#[derive(Default)]
+pub(super) struct Calls {
+    pub(super) list: List<Call>,
+    /// Addresses of sockets that the worker's policy allows: see `api_sockets`.
+    #[cfg(feature = "extended")]
+    pub(super) probed: Vec<String>,
+    #[cfg(feature = "extended")]
+    pub(super) stepped_up: Option<SteppedUp>,
+}
 
-    /// Begins a call, or tells its page why not.
-    pub(super) fn begin_call(
-        &mut self,
-        (port, id): (PortId, u64),
-        call: CallId,
-        admitted: Result<Box<Call>>,
-    ) {
-        match admitted {
-            Ok(admitted) => {
-                self.calls.push(admitted);
-                self.send_or_wait(call);
-            }
-            Err(error) => {
-                self.ctx.post_error(port, id, &error);
-                self.ctx.drop_call(call);
-            }
-        }
-    }
+/// The result of a response to a call.
+pub(super) enum CallOutcome {
+    /// The response was handled.
+    Done,
+    /// The call is to be sent again with another nonce.
+    #[cfg(feature = "extended")]
+    Repeat,
+    /// The API refused the token of this generation: the response is held back until a refresh is over.
+    Hold { generation: u64, head: String },
+}
 
-    fn admit(
-        &mut self,
+impl Calls {
+    /// Checks a request, and lists it as a call that waits.
+    pub(super) fn admit(
+        &self,
+        ctx: &Context,
         port: PortId,
         id: u64,
         call: CallId,
         request: &FetchRequest,
         body: Body,
     ) -> Result<Box<Call>> {
-        let allowed = self
-            .ctx
-            .config
-            .rules
-            .authorize(&request.url, &request.method)?;
-        let rules = &self.ctx.config.rules;
+        let allowed = ctx.config.rules.authorize(&request.url, &request.method)?;
+        let rules = &ctx.config.rules;
         rules.check_headers(&allowed, &request.headers())?;
         self.find_room(port, id)?;
-        if self.ctx.session.is_none() {
-            return Err(self.ctx.no_session());
-        }
-        if !request.background {
-            self.touch();
+        if ctx.session.is_none() {
+            return Err(ctx.no_session());
         }
         let init = request.init(allowed.caches());
         Ok(Box::new(Call {
@@ -128,9 +120,9 @@ impl Vault {
             allowed,
             init,
             body,
-            stage: Stage::Waiting,
+            stage: CallStage::Waiting,
             was_retried: false,
-            is_orphan: false,
+            is_detached: false,
             #[cfg(feature = "extended")]
             socket: None,
             #[cfg(feature = "extended")]
@@ -140,105 +132,134 @@ impl Vault {
 
     /// Whether a page may have one more call under this number.
     pub(super) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
-        let of_this_page = self.calls.iter().filter(|call| call.port == port).count();
-        if self.calls.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
+        let of_this_page = self.list.iter().filter(|call| call.port == port).count();
+        if self.list.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
             let message = msg!("512 calls of this page, or 1024 of all, are in flight already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
-        if self.calls.iter().any(|c| c.port == port && c.id == id) {
+        if self.list.iter().any(|c| c.port == port && c.id == id) {
             let message = msg!("a call with this id is in flight");
             return Err(Error::new(Code::MessageInvalid, message));
         }
         Ok(())
     }
 
-    pub(super) fn send_or_wait(&mut self, call: CallId) {
-        if self.is_in_doubt() {
-            return;
-        }
-        let which = self.which(call);
-        let Some(session) = &self.ctx.session else {
-            return;
-        };
-        let (has_token, is_stale) = (
-            session.access_token_of(which, &self.ctx.now).is_some(),
-            session.is_stale_of(which, &self.ctx.now),
-        );
-        if has_token {
-            self.send_call(call);
-            if is_stale {
-                self.start_refresh_of(which);
-            }
-            return;
-        }
-        match self.await_refresh_of(which) {
-            Ok(()) => self.ctx.trace_call("call_waiting", call, None, None),
-            Err(error) => self.reject_call(call, &error),
-        }
-    }
-
     /// Which token goes along with a call.
     #[cfg(feature = "extended")]
     pub(super) fn which(&self, call: CallId) -> TokenSelector {
-        let known = self.calls.iter().find(|c| c.call == call)?;
+        let known = self.list.iter().find(|c| c.call == call)?;
         known.allowed.token_selector()
     }
 
     #[cfg(not(feature = "extended"))]
     #[expect(clippy::unused_self, reason = "there is but one")]
-    const fn which(&self, _: CallId) -> TokenSelector {
+    pub(super) const fn which(&self, _: CallId) -> TokenSelector {
         TokenSelector
     }
 
-    fn send_call(&mut self, call: CallId) {
+    pub(super) fn give_up(
+        &mut self,
+        ctx: &mut Context,
+        dpop: &mut Dpop,
+        calls: &[CallId],
+        waiters: Waiters,
+        error: &Error,
+    ) {
+        for &call in calls {
+            // While the old token is good, nobody needs a new one.
+            let which = self.which(call);
+            let is_usable =
+                |s: &crate::session::Session| s.access_token_of(which, &ctx.now).is_some();
+            let is_usable = ctx.session.as_deref().is_some_and(is_usable);
+            let Some(known) = list::find(&mut self.list, |c| c.call == call) else {
+                continue;
+            };
+            match core::mem::replace(&mut known.stage, CallStage::Waiting) {
+                CallStage::Held { head, .. } if waiters == Waiters::All => {
+                    self.deliver(ctx, call, head)
+                }
+                // What it waits for is whether the session is alive.
+                CallStage::Waiting if is_usable && ctx.is_in_doubt() => {}
+                CallStage::Waiting if is_usable => {
+                    self.send(ctx, dpop, call);
+                }
+                _ => self.reject(ctx, call, error),
+            }
+        }
+    }
+
+    /// The session is over that the calls under way were sent in. What comes is delivered, but none
+    /// is sent again with the token of another session.
+    pub(super) fn detach(&mut self) {
+        for call in &mut self.list {
+            match &mut call.stage {
+                CallStage::Sent { .. } => call.is_detached = true,
+                // Whichever token the new session has is another than the one that was refused.
+                CallStage::Held { generation, .. } => *generation = 0,
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn waiting(&self) -> Vec<CallId> {
+        let mut waiting = Vec::new();
+        for call in &self.list {
+            if matches!(call.stage, CallStage::Waiting | CallStage::Held { .. }) {
+                waiting.push(call.call);
+            }
+        }
+        waiting
+    }
+
+    /// Sends a call with the access token. Returns false if the token has expired.
+    pub(super) fn send(&mut self, ctx: &mut Context, dpop: &mut Dpop, call: CallId) -> bool {
         let which = self.which(call);
-        let Some(session) = &self.ctx.session else {
-            return;
+        let Some(session) = &ctx.session else {
+            return true;
         };
-        if session.access_token_of(which, &self.ctx.now).is_none() {
-            // It expired on its way here. What comes in its place releases the call.
-            return self.start_refresh_of(which);
+        if session.access_token_of(which, &ctx.now).is_none() {
+            return false;
         }
         #[cfg(feature = "extended")]
-        if self.open_socket(call) {
-            return;
+        if self.open_socket(ctx, call) {
+            return true;
         }
         #[cfg(feature = "extended")]
         let proof = {
-            let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
-                return;
+            let Some(known) = list::find(&mut self.list, |c| c.call == call) else {
+                return true;
             };
-            self.dpop
-                .prove_call(&mut self.ctx, &known.allowed, &mut known.proven)
+            dpop.prove_call(ctx, &known.allowed, &mut known.proven)
         };
-        #[cfg(feature = "extended")]
-        let Some(session) = &self.ctx.session else {
-            return;
+        #[cfg(not(feature = "extended"))]
+        let _ = dpop;
+        let Some(session) = &ctx.session else {
+            return true;
         };
         let generation = session.issued(which);
         let Some(token) = session.latest_access_token_of(which) else {
-            return;
+            return true;
         };
-        let scheme = match self.ctx.config.scheme() {
+        let scheme = match ctx.config.scheme() {
             Scheme::Bearer => "Bearer ",
             #[cfg(feature = "extended")]
             Scheme::Dpop => "DPoP ",
         };
         let authorization = Secret::new([scheme, token.expose()].concat());
-        let searched = session.tokens_to_search(which, &self.ctx.now);
-        let is_inspected = self.ctx.is_inspected();
-        let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
-            return;
+        let searched = session.tokens_to_search(which, &ctx.now);
+        let is_inspected = ctx.is_inspected();
+        let Some(known) = list::find(&mut self.list, |c| c.call == call) else {
+            return true;
         };
-        let event = if matches!(known.stage, Stage::Held { .. }) {
+        let event = if matches!(known.stage, CallStage::Held { .. }) {
             known.was_retried = true;
             "call_retried"
         } else {
             "call_sent"
         };
-        known.stage = Stage::Sent { generation };
+        known.stage = CallStage::Sent { generation };
         let detail = is_inspected.then(|| known.allowed.description());
-        self.ctx.outputs.push(Output::Call {
+        ctx.outputs.push(Output::Call {
             call,
             port: known.port,
             id: known.id,
@@ -251,284 +272,208 @@ impl Vault {
                 init: known.init.clone(),
             }),
         });
-        self.ctx.trace_call(event, call, None, detail.as_deref());
+        ctx.trace_call(event, call, None, detail.as_deref());
+        true
     }
 
-    /// Takes up the calls that waited: there may be a token now, or it is time to get one.
-    pub(super) fn resume_calls(&mut self) {
-        for call in self.waiting_calls() {
-            let session = self.ctx.session.as_deref();
-            // Those with a 401 in hand need another token than the one that was refused.
-            let can_go = |c: &Call| match c.stage {
-                Stage::Held { generation, .. } => {
-                    Some(generation) < session.map(|s| s.issued(c.allowed.token_selector()))
-                }
-                _ => true,
-            };
-            if self.calls.iter().any(|c| c.call == call && can_go(c)) {
-                self.send_or_wait(call);
+    /// Returns true if a call may be sent. A call that was answered with a 401 needs another token than the one that
+    /// was refused.
+    pub(super) fn can_resume(&self, ctx: &Context, call: CallId) -> bool {
+        let session = ctx.session.as_deref();
+        let can_go = |c: &Call| match c.stage {
+            CallStage::Held { generation, .. } => {
+                Some(generation) < session.map(|s| s.issued(c.allowed.token_selector()))
             }
-        }
-        // The refresh that they waited for may have been another vault's.
-        let is_held = |c: &Call| matches!(c.stage, Stage::Held { .. });
-        let held = self.calls.iter().filter(|c| is_held(c));
-        let held: Vec<TokenSelector> = held.map(|c| c.allowed.token_selector()).collect();
-        for which in held {
-            if !self.is_in_doubt()
-                && let Err(error) = self.await_refresh_of(which)
-            {
-                self.give_up_calls_for(which, &error);
-            }
-        }
+            _ => true,
+        };
+        self.list.iter().any(|c| c.call == call && can_go(c))
     }
 
-    /// No token will come for the time being.
-    #[cfg(not(feature = "extended"))]
-    fn give_up_calls_for(&mut self, _: TokenSelector, error: &Error) {
-        self.give_up_calls(Waiters::All, error);
+    /// Returns the tokens that calls with a 401 need.
+    pub(super) fn held(&self) -> Vec<TokenSelector> {
+        let is_held = |c: &Call| matches!(c.stage, CallStage::Held { .. });
+        let held = self.list.iter().filter(|c| is_held(c));
+        held.map(|c| c.allowed.token_selector()).collect()
     }
 
-    /// Sends every call that waited for a token.
-    pub(super) fn release_calls(&mut self) {
-        #[cfg(feature = "extended")]
-        if !self.ctx.config.rules.targets().is_empty() {
-            return self.resume_calls();
-        }
-        if self.ctx.keeps() {
-            let has_token = |s: &crate::session::Session| s.access_token(&self.ctx.now).is_some();
-            if self.is_in_doubt() || !self.ctx.session.as_deref().is_some_and(has_token) {
-                return self.resume_calls();
-            }
-        }
-        for call in self.waiting_calls() {
-            self.send_call(call);
-        }
+    /// Gives up all waiting calls: no token will come for now.
+    pub(super) fn give_up_all(
+        &mut self,
+        ctx: &mut Context,
+        dpop: &mut Dpop,
+        waiters: Waiters,
+        error: &Error,
+    ) {
+        let waiting = self.waiting();
+        self.give_up(ctx, dpop, &waiting, waiters, error);
     }
 
-    /// No token will come for the time being.
-    pub(super) fn give_up_calls(&mut self, waiters: Waiters, error: &Error) {
-        let waiting = self.waiting_calls();
-        self.give_up(&waiting, waiters, error);
-    }
-
-    pub(super) fn give_up(&mut self, calls: &[CallId], waiters: Waiters, error: &Error) {
-        for &call in calls {
-            // While the old token is good, nobody needs a new one.
-            let which = self.which(call);
-            let is_usable =
-                |s: &crate::session::Session| s.access_token_of(which, &self.ctx.now).is_some();
-            let is_usable = self.ctx.session.as_deref().is_some_and(is_usable);
-            let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
-                continue;
-            };
-            match core::mem::replace(&mut known.stage, Stage::Waiting) {
-                Stage::Held { head, .. } if waiters == Waiters::All => self.deliver(call, head),
-                // What it waits for is whether the session is alive.
-                Stage::Waiting if is_usable && self.is_in_doubt() => {}
-                Stage::Waiting if is_usable => self.send_call(call),
-                _ => self.reject_call(call, error),
-            }
-        }
-    }
-
-    /// The session is over that the calls under way were sent in. What comes is delivered, but none
-    /// is sent again with the token of another session.
-    pub(super) fn orphan_calls(&mut self) {
-        for call in &mut self.calls {
-            match &mut call.stage {
-                Stage::Sent { .. } => call.is_orphan = true,
-                // Whichever token the new session has is another than the one that was refused.
-                Stage::Held { generation, .. } => *generation = 0,
-                _ => {}
-            }
-        }
-    }
-
-    fn waiting_calls(&self) -> Vec<CallId> {
-        let mut waiting = Vec::new();
-        for call in &self.calls {
-            if matches!(call.stage, Stage::Waiting | Stage::Held { .. }) {
-                waiting.push(call.call);
-            }
-        }
-        waiting
-    }
-
-    /// Sends a call again if its API asks for another nonce. Returns true if the call was sent.
+    /// Gives up the calls that wait for the token of a target.
     #[cfg(feature = "extended")]
-    fn is_call_proven_again(&mut self, call: CallId, head: &ResponseHead) -> bool {
-        if !self.ctx.config.dpop {
+    pub(super) fn give_up_target(
+        &mut self,
+        ctx: &mut Context,
+        dpop: &mut Dpop,
+        target: usize,
+        error: &Error,
+    ) {
+        let mut calls = self.waiting();
+        calls.retain(|call| self.which(*call) == Some(target));
+        self.give_up(ctx, dpop, &calls, Waiters::All, error);
+    }
+
+    /// Handles the head of a response.
+    pub(super) fn answered(
+        &mut self,
+        ctx: &mut Context,
+        refresh: &mut Refresh,
+        dpop: &mut Dpop,
+        call: CallId,
+        head: &ResponseHead,
+    ) -> CallOutcome {
+        #[cfg(feature = "extended")]
+        if self.needs_other_nonce(ctx, dpop, call, head) {
+            return CallOutcome::Repeat;
+        }
+        #[cfg(not(feature = "extended"))]
+        let _ = dpop;
+        let Some(known) = self.list.iter().find(|c| c.call == call) else {
+            ctx.drop_call(call);
+            return CallOutcome::Done;
+        };
+        let CallStage::Sent { generation } = known.stage else {
+            return CallOutcome::Done;
+        };
+        let is_worth_a_refresh = is_worth_a_refresh(ctx, refresh, known, generation, head);
+        let was_retried = known.was_retried && !known.is_detached;
+        let text = head_text(known.id, head);
+        ctx.trace_call("call_answered", call, Some(head.status), None);
+        if head.status == 0 {
+            let message = msg!("the API answered with a redirect");
+            self.reject(ctx, call, &Error::new(Code::RedirectBlocked, message));
+        } else if is_worth_a_refresh {
+            return CallOutcome::Hold {
+                generation,
+                head: text,
+            };
+        } else {
+            if head.status == 401 && was_retried {
+                let known = refresh.refused_generation;
+                refresh.refused_generation = known.max(Some(generation));
+            }
+            #[cfg(feature = "extended")]
+            if self.steps_up(ctx, call, head) {
+                return CallOutcome::Done;
+            }
+            self.deliver(ctx, call, text);
+        }
+        CallOutcome::Done
+    }
+
+    /// Prepares a call to be sent again if its API asks for another nonce.
+    #[cfg(feature = "extended")]
+    fn needs_other_nonce(
+        &mut self,
+        ctx: &mut Context,
+        dpop: &mut Dpop,
+        call: CallId,
+        head: &ResponseHead,
+    ) -> bool {
+        if !ctx.config.dpop {
             return false;
         }
-        let has_session = self.ctx.session.is_some();
-        let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
-        let Some(known) = list::find(&mut self.calls, is_it) else {
+        let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
+        let Some(known) = list::find(&mut self.list, is_it) else {
             return false;
         };
-        let can_repeat = known.body == Body::Replayable && !known.is_orphan && has_session;
+        let can_repeat =
+            known.body == Body::Replayable && !known.is_detached && ctx.session.is_some();
         let url = known.allowed.url();
-        let proven = &mut known.proven;
-        if !self.dpop.call_answered(url, proven, head, can_repeat) {
+        if !dpop.call_answered(url, &mut known.proven, head, can_repeat) {
             return false;
         }
-        known.stage = Stage::Waiting;
-        self.ctx.trace_call(
+        known.stage = CallStage::Waiting;
+        ctx.trace_call(
             "call_answered",
             call,
             Some(head.status),
             Some("use_dpop_nonce"),
         );
-        self.send_or_wait(call);
         true
     }
 
-    /// Rejects a call that could not be sent because the key for its proof is gone.
+    /// Holds a 401 back until a refresh is over.
+    pub(super) fn hold(&mut self, call: CallId, generation: u64, head: String) {
+        if let Some(known) = list::find(&mut self.list, |c| c.call == call) {
+            known.stage = CallStage::Held { head, generation };
+        }
+    }
+
+    /// Rejects a call that could not be sent because the key for its proof is gone. Returns true if the call is of the
+    /// current session.
     #[cfg(feature = "extended")]
-    pub(super) fn call_unsigned(&mut self, call: CallId) {
-        let is_orphan = self.calls.iter().any(|c| c.call == call && c.is_orphan);
-        self.reject_call(call, &key_lost(Code::SessionEnded));
-        if !is_orphan {
-            self.end_without_key();
+    pub(super) fn unsigned(&mut self, ctx: &mut Context, call: CallId) -> bool {
+        let is_detached = self.list.iter().any(|c| c.call == call && c.is_detached);
+        self.reject(ctx, call, &key_lost(Code::SessionEnded));
+        !is_detached
+    }
+
+    pub(super) fn deliver(&mut self, ctx: &mut Context, call: CallId, text: String) {
+        if let Some(known) = list::find(&mut self.list, |c| c.call == call) {
+            known.stage = CallStage::Delivered;
+            ctx.outputs.push(Output::Deliver { call, text });
         }
     }
 
-    pub(super) fn call_answered(&mut self, call: CallId, head: &ResponseHead) {
-        #[cfg(feature = "extended")]
-        if self.is_call_proven_again(call, head) {
-            return;
-        }
-        let Some(known) = self.calls.iter().find(|c| c.call == call) else {
-            return self.ctx.drop_call(call);
-        };
-        let Stage::Sent { generation } = known.stage else {
+    pub(super) fn failed(&mut self, ctx: &mut Context, call: CallId) {
+        let Some(known) = self.forget(call) else {
             return;
         };
-        let is_worth_a_refresh = self.is_worth_a_refresh(known, generation, head);
-        let was_retried = known.was_retried && !known.is_orphan;
-        let text = head_text(known.id, head);
-        self.ctx
-            .trace_call("call_answered", call, Some(head.status), None);
-        if head.status == 0 {
-            let message = msg!("the API answered with a redirect");
-            self.reject_call(call, &Error::new(Code::RedirectBlocked, message));
-        } else if is_worth_a_refresh {
-            self.hold(call, generation, text);
-        } else {
-            if head.status == 401 && was_retried {
-                let known = self.renewal.refused_generation;
-                self.renewal.refused_generation = known.max(Some(generation));
-            }
-            #[cfg(feature = "extended")]
-            if self.steps_up(call, head) {
-                return;
-            }
-            self.deliver(call, text);
-        }
-    }
-
-    /// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
-    /// something that no refresh brings.
-    fn is_worth_a_refresh(&self, call: &Call, generation: u64, head: &ResponseHead) -> bool {
-        let Some(session) = self.ctx.session.as_deref().filter(|_| head.status == 401) else {
-            return false;
-        };
-        let challenge = head.www_authenticate.as_deref().unwrap_or_default();
-        // As bytes: the search for a text in a text is 2 KB of code.
-        let says = |error: &str| {
-            let mut places = challenge.as_bytes().windows(error.len());
-            places.any(|place| place == error.as_bytes())
-        };
-        let wants_more = says("insufficient_scope") || says("insufficient_user_authentication");
-        #[cfg(feature = "extended")]
-        let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
-        let can_repeat = !call.was_retried && !call.is_orphan && call.body == Body::Replayable;
-        let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
-        let can_renew = session.refresh_token().is_some()
-            && !session.interaction_required()
-            && self.renewal.refused_generation != Some(generation);
-        can_repeat && !wants_more && (is_renewed_already || can_renew)
-    }
-
-    fn hold(&mut self, call: CallId, generation: u64, head: String) {
-        let which = self.which(call);
-        let is_renewed = |s: &crate::session::Session| {
-            s.issued(which) > generation && s.access_token_of(which, &self.ctx.now).is_some()
-        };
-        let is_renewed = self.ctx.session.as_deref().is_some_and(is_renewed);
-        if !is_renewed && !self.renewal.admits_401(&self.ctx.now) {
-            return self.deliver(call, head);
-        }
-        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
-            known.stage = Stage::Held { head, generation };
-        }
-        if self.is_in_doubt() {
-            return;
-        }
-        if is_renewed {
-            return self.send_call(call);
-        }
-        if let Err(error) = self.await_refresh_of(which) {
-            self.give_up_calls_for(which, &error);
-        }
-    }
-
-    pub(super) fn deliver(&mut self, call: CallId, text: String) {
-        if let Some(known) = list::find(&mut self.calls, |c| c.call == call) {
-            known.stage = Stage::Delivered;
-            self.ctx.outputs.push(Output::Deliver { call, text });
-        }
-    }
-
-    pub(super) fn call_failed(&mut self, call: CallId) {
-        let Some(known) = self.forget_call(call) else {
-            return;
-        };
-        if !matches!(known.stage, Stage::Delivered) {
+        if !matches!(known.stage, CallStage::Delivered) {
             let text = message("network_error").number("id", known.id).finish();
-            self.ctx.post(known.port, text);
-            self.ctx
-                .trace_call("call_answered", call, None, Some("no answer"));
+            ctx.post(known.port, text);
+            ctx.trace_call("call_answered", call, None, Some("no answer"));
         }
-        self.ctx.drop_call(call);
+        ctx.drop_call(call);
     }
 
     /// What of the answer the page has not got, it does not get.
-    pub(super) fn call_reflected(&mut self, call: CallId) {
+    pub(super) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
         let message = msg!("the API's answer has the access token in it");
-        self.reject_call(call, &Error::new(Code::TokenReflected, message));
-        self.ctx.drop_call(call);
+        self.reject(ctx, call, &Error::new(Code::TokenReflected, message));
+        ctx.drop_call(call);
     }
 
-    pub(super) fn call_closed(&mut self, call: CallId) {
-        self.forget_call(call);
-        self.ctx.drop_call(call);
+    pub(super) fn closed(&mut self, ctx: &mut Context, call: CallId) {
+        self.forget(call);
+        ctx.drop_call(call);
     }
 
-    pub(super) fn abort(&mut self, port: PortId, id: u64) {
-        if let Some(known) = list::take(&mut self.calls, |c| c.port == port && c.id == id) {
-            self.ctx.drop_call(known.call);
+    pub(super) fn abort(&mut self, ctx: &mut Context, port: PortId, id: u64) {
+        if let Some(known) = list::take(&mut self.list, |c| c.port == port && c.id == id) {
+            ctx.drop_call(known.call);
         }
     }
 
     pub(super) fn has_calls(&self, port: PortId) -> bool {
-        self.calls.iter().any(|call| call.port == port)
+        self.list.iter().any(|call| call.port == port)
     }
 
-    pub(super) fn forget_calls_of(&mut self, port: PortId) {
-        while let Some(known) = list::take(&mut self.calls, |c| c.port == port) {
-            self.ctx.drop_call(known.call);
+    pub(super) fn forget_port(&mut self, ctx: &mut Context, port: PortId) {
+        while let Some(known) = list::take(&mut self.list, |c| c.port == port) {
+            ctx.drop_call(known.call);
         }
     }
 
-    pub(super) fn reject_call(&mut self, call: CallId, error: &Error) {
-        if let Some(known) = self.forget_call(call) {
-            self.ctx.post_error(known.port, known.id, error);
-            self.ctx.drop_call(call);
+    pub(super) fn reject(&mut self, ctx: &mut Context, call: CallId, error: &Error) {
+        if let Some(known) = self.forget(call) {
+            ctx.post_error(known.port, known.id, error);
+            ctx.drop_call(call);
         }
     }
 
-    pub(super) fn forget_call(&mut self, call: CallId) -> Option<Box<Call>> {
-        list::take(&mut self.calls, |c| c.call == call)
+    pub(super) fn forget(&mut self, call: CallId) -> Option<Box<Call>> {
+        list::take(&mut self.list, |c| c.call == call)
     }
 }
 
@@ -541,4 +486,33 @@ fn head_text(id: u64, head: &ResponseHead) -> String {
         .flag("redirected", head.redirected)
         .flag("body", head.has_body)
         .finish()
+}
+
+/// RFC 6750 3.1: a 401 means that the token was refused, unless the API says that it wants
+/// something that no refresh brings.
+fn is_worth_a_refresh(
+    ctx: &Context,
+    refresh: &Refresh,
+    call: &Call,
+    generation: u64,
+    head: &ResponseHead,
+) -> bool {
+    let Some(session) = ctx.session.as_deref().filter(|_| head.status == 401) else {
+        return false;
+    };
+    let challenge = head.www_authenticate.as_deref().unwrap_or_default();
+    // As bytes: the search for a text in a text is 2 KB of code.
+    let says = |error: &str| {
+        let mut places = challenge.as_bytes().windows(error.len());
+        places.any(|place| place == error.as_bytes())
+    };
+    let wants_more = says("insufficient_scope") || says("insufficient_user_authentication");
+    #[cfg(feature = "extended")]
+    let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
+    let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
+    let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
+    let can_renew = session.refresh_token().is_some()
+        && !session.interaction_required()
+        && refresh.refused_generation != Some(generation);
+    can_repeat && !wants_more && (is_renewed_already || can_renew)
 }

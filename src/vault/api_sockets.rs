@@ -19,10 +19,11 @@ use crate::base::strings;
 use crate::egress::token_reflection::Scope;
 use crate::egress::websocket::{self, Place};
 use crate::session::EndReason;
-use crate::vault::api_calls::{Call, Stage};
+use crate::vault::api_calls::{Call, CallStage, Calls};
+use crate::vault::context::Context;
+use crate::vault::io::{Body, CallId, Output, PortId};
 use crate::vault::list;
 use crate::vault::message::{SocketRequest, message};
-use crate::vault::{Body, CallId, Output, PortId, Vault};
 
 /// Most sockets of one page at once.
 const MAX_SOCKETS_OF_A_PAGE: usize = 32;
@@ -53,36 +54,28 @@ enum Probe {
     Passed,
 }
 
-impl Vault {
-    pub(super) fn socket(
-        &mut self,
-        (port, id): (PortId, u64),
-        call: CallId,
-        request: SocketRequest,
-    ) {
-        let admitted = self.admit_socket(port, id, call, request);
-        self.begin_call((port, id), call, admitted);
-    }
-
-    fn admit_socket(
-        &mut self,
+impl Calls {
+    /// Checks a socket, and lists it as a call that waits.
+    pub(super) fn admit_socket(
+        &self,
+        ctx: &Context,
         port: PortId,
         id: u64,
         call: CallId,
         request: SocketRequest,
     ) -> Result<Box<Call>> {
-        let (allowed, place) = self.ctx.config.rules.authorize_socket(&request.url)?;
+        let (allowed, place) = ctx.config.rules.authorize_socket(&request.url)?;
         websocket::check_protocols(&request.protocols)?;
         let place = place.clone();
         self.find_room(port, id)?;
-        let sockets = || self.calls.iter().filter(|call| call.socket.is_some());
+        let sockets = || self.list.iter().filter(|call| call.socket.is_some());
         let of_this_page = sockets().filter(|call| call.port == port).count();
         if of_this_page >= MAX_SOCKETS_OF_A_PAGE || sockets().count() >= MAX_SOCKETS {
             let message = msg!("32 sockets of this page, or 128 of all, are open already");
             return Err(Error::new(Code::LimitExceeded, message));
         }
-        if self.ctx.session.is_none() {
-            return Err(self.ctx.no_session());
+        if ctx.session.is_none() {
+            return Err(ctx.no_session());
         }
         Ok(Box::new(Call {
             call,
@@ -91,9 +84,9 @@ impl Vault {
             allowed,
             init: String::new(),
             body: Body::OneShot,
-            stage: Stage::Waiting,
+            stage: CallStage::Waiting,
             was_retried: false,
-            is_orphan: false,
+            is_detached: false,
             proven: crate::vault::dpop::Proven::default(),
             socket: Some(Box::new(Socket {
                 place,
@@ -104,12 +97,11 @@ impl Vault {
     }
 
     /// Opens a socket, if this is one.
-    pub(super) fn open_socket(&mut self, call: CallId) -> bool {
-        let is_inspected = self.ctx.is_inspected();
-        let (Some(known), Some(session)) = (
-            list::find(&mut self.calls, |c| c.call == call),
-            &self.ctx.session,
-        ) else {
+    pub(super) fn open_socket(&mut self, ctx: &mut Context, call: CallId) -> bool {
+        let is_inspected = ctx.is_inspected();
+        let (Some(known), Some(session)) =
+            (list::find(&mut self.list, |c| c.call == call), &ctx.session)
+        else {
             return false;
         };
         let Some(socket) = &mut known.socket else {
@@ -123,7 +115,7 @@ impl Vault {
                 if socket.probe == Probe::None {
                     socket.probe = Probe::Pending;
                     let url = address.to_owned();
-                    self.ctx.outputs.push(Output::ProbeSocket { call, url });
+                    ctx.outputs.push(Output::ProbeSocket { call, url });
                 }
                 return true;
             }
@@ -138,24 +130,27 @@ impl Vault {
                     handshake.token = Some(token.clone());
                 }
                 let detail = is_inspected.then(|| known.allowed.description());
-                known.stage = Stage::Sent {
+                known.stage = CallStage::Sent {
                     generation: session.issued(which),
                 };
                 let handshake = Box::new(handshake);
-                self.ctx
-                    .outputs
-                    .push(Output::OpenSocket { call, handshake });
-                self.ctx
-                    .trace_call("call_sent", call, None, detail.as_deref());
+                ctx.outputs.push(Output::OpenSocket { call, handshake });
+                ctx.trace_call("call_sent", call, None, detail.as_deref());
             }
-            Err(error) => self.reject_call(call, &error),
+            Err(error) => self.reject(ctx, call, &error),
         }
         true
     }
 
-    pub(super) fn socket_probed(&mut self, call: CallId, is_blocked: bool) {
-        let Some(known) = list::find(&mut self.calls, |c| c.call == call) else {
-            return self.ctx.drop_call(call);
+    pub(super) fn socket_probed(
+        &mut self,
+        ctx: &mut Context,
+        call: CallId,
+        is_blocked: bool,
+    ) -> bool {
+        let Some(known) = list::find(&mut self.list, |c| c.call == call) else {
+            ctx.drop_call(call);
+            return false;
         };
         let address = without_query(known.allowed.url()).to_owned();
         if is_blocked {
@@ -164,7 +159,8 @@ impl Vault {
                 &address,
                 msg!(", and its violation report would contain the access token"),
             ];
-            return self.reject_call(call, &Error::of(Code::SocketBlocked, &message));
+            self.reject(ctx, call, &Error::of(Code::SocketBlocked, &message));
+            return false;
         }
         if let Some(socket) = &mut known.socket {
             socket.probe = Probe::Passed;
@@ -173,14 +169,13 @@ impl Vault {
             self.probed.remove(0);
         }
         self.probed.push(address);
-        self.send_or_wait(call);
+        true
     }
 
-    pub(super) fn socket_opened(&mut self, call: CallId, protocol: &str) {
-        let is_it = |c: &Call| c.call == call && matches!(c.stage, Stage::Sent { .. });
-        let (Some(known), Some(session)) = (list::find(&mut self.calls, is_it), &self.ctx.session)
-        else {
-            return self.ctx.drop_call(call);
+    pub(super) fn socket_opened(&mut self, ctx: &mut Context, call: CallId, protocol: &str) {
+        let is_it = |c: &Call| c.call == call && matches!(c.stage, CallStage::Sent { .. });
+        let (Some(known), Some(session)) = (list::find(&mut self.list, is_it), &ctx.session) else {
+            return ctx.drop_call(call);
         };
         let Some(socket) = &known.socket else {
             return;
@@ -194,39 +189,37 @@ impl Vault {
         if let Some(token) = session.latest_access_token_of(which)
             && let Some(text) = socket.place.first_message(token)
         {
-            if session.access_token_of(which, &self.ctx.now).is_none() {
+            if session.access_token_of(which, &ctx.now).is_none() {
                 // A server may speak while a refresh is waited for, and the page does not know of the socket yet.
-                self.forget_call(call);
-                return self.close_socket(call, "token_expired");
+                self.forget(call);
+                return close_socket(ctx, call, "token_expired");
             }
             let token = token.clone();
-            self.ctx
-                .outputs
-                .push(Output::SendFirst { call, text, token });
+            ctx.outputs.push(Output::SendFirst { call, text, token });
         }
-        self.ctx.trace_call("call_answered", call, Some(101), None);
-        self.deliver(call, text);
+        ctx.trace_call("call_answered", call, Some(101), None);
+        self.deliver(ctx, call, text);
     }
 
     /// The session is over that these sockets were opened in.
-    pub(super) fn close_sockets(&mut self, reason: Option<EndReason>) {
+    pub(super) fn close_sockets(&mut self, ctx: &mut Context, reason: Option<EndReason>) {
         let reason = reason.map_or("replaced", EndReason::as_str);
-        let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, Stage::Waiting);
-        while let Some(known) = list::take(&mut self.calls, is_open) {
-            self.close_socket(known.call, reason);
+        let is_open = |c: &Call| c.socket.is_some() && !matches!(c.stage, CallStage::Waiting);
+        while let Some(known) = list::take(&mut self.list, is_open) {
+            close_socket(ctx, known.call, reason);
         }
-    }
-
-    fn close_socket(&mut self, call: CallId, reason: &str) {
-        self.ctx.outputs.push(Output::CloseSocket {
-            call,
-            code: UNAUTHORIZED,
-            reason: reason.to_owned(),
-        });
-        self.ctx.drop_call(call);
     }
 }
 
 fn without_query(url: &str) -> &str {
     strings::split_once(url, b'?').0
+}
+
+fn close_socket(ctx: &mut Context, call: CallId, reason: &str) {
+    ctx.outputs.push(Output::CloseSocket {
+        call,
+        code: UNAUTHORIZED,
+        reason: reason.to_owned(),
+    });
+    ctx.drop_call(call);
 }

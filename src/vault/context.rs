@@ -39,6 +39,9 @@ pub(super) struct Context {
     pub(super) is_refused: bool,
     /// True if the store has been read. Until then no page is greeted.
     pub(super) has_looked: bool,
+    /// Set while it is unknown if the session is still alive: its idle limit is reached as far as this vault knows, and
+    /// another vault may know better. True if the user did something in the meantime, which counts if it was in time.
+    pub(super) doubt: Option<bool>,
     /// True if somebody is signed in in another vault and not here; `None` if nothing is known.
     pub(super) elsewhere: Option<bool>,
     /// Salt of the inspector's fingerprints.
@@ -119,6 +122,7 @@ impl Context {
             is_suspected: false,
             is_refused: false,
             has_looked: false,
+            doubt: None,
             elsewhere: None,
             fingerprint_salt,
             clock_offset: 0,
@@ -308,6 +312,11 @@ impl Context {
     /// Returns whether the store accepts the session. `None` if sessions are not persisted.
     fn is_kept(&self) -> Option<bool> {
         self.keeps().then_some(!self.is_refused)
+    }
+
+    /// Returns true if calls must wait until it is known if the session is still alive.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        self.keeps() && self.doubt.is_some()
     }
 
     /// Returns true while pages must wait for the first read of the store.

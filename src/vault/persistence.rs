@@ -26,10 +26,6 @@ use crate::vault::Vault;
 use crate::vault::io::PortId;
 use crate::vault::login::callback::CompletedLogin;
 
-/// Whether this build can keep sessions. Where it is false, the compiler drops whatever is done only for
-/// those that are kept.
-pub(super) use crate::vault::context::HAS_PERSISTENCE as IS_BUILT_IN;
-
 /// Before reading or writing is tried again.
 const RETRY: Millis = Millis::from_secs(1);
 const LONGEST_RETRY: Millis = Millis::from_secs(60);

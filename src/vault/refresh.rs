@@ -1,8 +1,8 @@
-//! The one refresh: single flight, and in this order: answered → ID token verified → successor
-//! persisted → adopted → waiting calls released → pages told.
+//! The one refresh: single flight, and in this order: response → ID token verified → successor persisted → adopted →
+//! waiting calls released → pages notified. `Vault::advance_refresh` is that sequence; this file has its steps.
 //!
 //! A rotated refresh token is never sent again. That needs no list of consumed tokens: there is one
-//! [`Stage`], a refresh starts only from [`Stage::Idle`], and the stage does not return there before
+//! [`RefreshStage`], a refresh starts only from [`RefreshStage::Idle`], and the stage does not return there before
 //! the successor has taken the place of the token that was sent.
 
 use crate::Secret;
@@ -17,69 +17,120 @@ use crate::oauth::refresh_policy::{self, RefreshOutcome, Schedule};
 use crate::oauth::token_endpoint::{self, TokenSet};
 use crate::prelude::*;
 use crate::session::EndReason;
-use crate::vault::api_calls::Waiters;
-use crate::vault::persistence::IS_BUILT_IN;
-use crate::vault::provider;
+use crate::vault::context::{Context, Purpose};
+use crate::vault::dpop::Dpop;
+use crate::vault::io::OpId;
+use crate::vault::provider::{self, Provider};
 use crate::vault::verification::{Verification, unverified};
-use crate::vault::{OpId, Output, Purpose, Vault};
 
 /// The state of the refresh.
 #[derive(Default)]
-pub(super) struct Renewal {
+pub(super) struct Refresh {
     pub(super) schedule: Schedule,
-    stage: Stage,
-    /// The last attempt failed before it was sent: for want of metadata, or of the lock.
+    stage: RefreshStage,
+    /// True if the last attempt failed before it was sent: metadata or the lock was missing.
     was_not_sent: bool,
-    /// Refreshes whose session was logged out while they were under way: what they bring is revoked.
+    /// Refreshes whose session was logged out while they were in flight. The tokens they bring are revoked.
     to_revoke: Vec<OpId>,
-    /// The generation whose token an API refused though it was new: no refresh will please it.
+    /// The generation whose token an API refused although it was new: no refresh will satisfy that API.
     pub(super) refused_generation: Option<u64>,
-    /// What the refresh under way, or the next attempt, is for.
-    #[cfg(feature = "extended")]
+    /// The token that the refresh in flight, or the next attempt, is for.
     pub(super) target: TokenSelector,
-    /// Targets for which the provider refused a token, why, and when.
+    /// Targets for which the provider refused a token, with the error and the time.
     #[cfg(feature = "extended")]
     pub(super) refused_targets: Vec<(usize, Error, Instant)>,
-    /// How many refreshes began because of a 401, since when.
+    /// Number of refreshes that began because of a 401 since `for_401_since`.
     for_401: u32,
     for_401_since: Instant,
-    /// True while a probe after an opaque failure is in flight, which shows whether the provider can be reached.
+    /// True if a probe after an opaque failure is in flight, which shows if the provider can be reached.
     probes: bool,
 }
 
-/// So many refreshes may begin because of a 401 within [`WINDOW`]: an API that refuses each new token
-/// once would otherwise rotate the family as fast as it can be called.
+/// Number of refreshes that may begin because of a 401 within [`WINDOW`]: an API that refuses each new token once would
+/// otherwise rotate the tokens as fast as it can be called.
 const MAX_FOR_401: u32 = 5;
 const WINDOW: Millis = Millis::from_secs(10);
 
 #[derive(Default)]
-enum Stage {
+enum RefreshStage {
     #[default]
     Idle,
-    /// It waits for the provider's metadata, or keys, which a session that was kept does not bring along.
+    /// Waits for the provider's metadata or keys, which a restored session does not contain.
     NeedsProvider,
-    /// It waits for the lock, to renew this generation.
+    /// Waits for the lock, to refresh this generation.
     Queued(u64),
     Sent(OpId, Instant),
     Verifying(Box<Verification>),
-    Persisting(OpId, Box<Renewed>),
+    Persisting(OpId, Box<Refreshed>),
 }
 
-/// New tokens, the ID token among them, and when they were asked for.
-type Renewed = (Box<TokenSet>, Option<IdToken>, Instant);
+/// New tokens.
+pub(super) struct Refreshed {
+    pub(super) tokens: Box<TokenSet>,
+    /// Their ID token, if there is one and it is valid.
+    pub(super) id_token: Option<IdToken>,
+    /// The time at which they were requested.
+    pub(super) requested: Instant,
+}
 
-impl Renewal {
-    /// When the next attempt starts by itself.
+/// The way a refresh starts.
+pub(super) enum RefreshStart {
+    /// No refresh starts now.
+    No,
+    /// The request can be sent.
+    Send,
+    /// The request is sent under the lock.
+    Lock,
+}
+
+/// A step of the refresh.
+pub(super) enum RefreshStep {
+    /// The refresh waits for an input.
+    Wait,
+    /// The response has tokens.
+    Received(Box<TokenSet>, Instant),
+    /// The tokens are verified.
+    Verified(Box<Refreshed>),
+    /// The successor is persisted, or does not need to be.
+    Persisted(Box<Refreshed>),
+    /// The session has the tokens.
+    Adopted,
+    /// The session has the tokens, but the access token has expired in the meantime.
+    Expired,
+    /// No token will come for now. Calls that wait for one fail.
+    GiveUp(Error),
+    /// The provider refused a token for this target. If `is_open`, a refresh for the session's own token may succeed.
+    #[cfg(feature = "extended")]
+    TargetRefused {
+        target: usize,
+        error: Error,
+        is_open: bool,
+    },
+    /// The key of the tokens is gone.
+    #[cfg(feature = "extended")]
+    KeyLost,
+    /// The provider has ended the session.
+    Ended(EndReason),
+    /// The tokens are another user's.
+    OtherUser(Box<TokenSet>),
+    /// Nobody needs the tokens.
+    Unused(Box<TokenSet>),
+    /// The response belongs to a session that is over, with the tokens to revoke.
+    Detached(Option<Box<TokenSet>>),
+}
+
+impl Refresh {
+    /// Returns the time of the next attempt.
     pub(super) fn due(&self) -> Option<Millis> {
         match self.stage {
-            Stage::Idle => self.schedule.due(),
+            RefreshStage::Idle => self.schedule.due(),
             _ => None,
         }
     }
 
-    /// Whether a 401 may begin, or wait for, a refresh.
+    /// Returns true if a 401 may begin, or wait for, a refresh.
     pub(super) fn admits_401(&mut self, now: &Instant) -> bool {
-        if self.is_under_way() {
+        if self.is_in_flight() {
             return true;
         }
         if self.for_401_since.elapsed(now) >= WINDOW {
@@ -90,520 +141,501 @@ impl Renewal {
         self.for_401 <= MAX_FOR_401
     }
 
-    pub(super) const fn is_under_way(&self) -> bool {
-        !matches!(self.stage, Stage::Idle)
-    }
-}
-
-impl Vault {
-    /// Starts a refresh, unless one is under way, none is possible, or it is too early for one.
-    pub(super) fn start_refresh(&mut self) {
-        #[cfg(feature = "extended")]
-        self.aim_refresh(None);
-        self.begin_refresh();
+    pub(super) const fn is_in_flight(&self) -> bool {
+        !matches!(self.stage, RefreshStage::Idle)
     }
 
-    /// There is but one token to get.
-    #[cfg(not(feature = "extended"))]
-    pub(super) fn start_refresh_of(&mut self, _: TokenSelector) {
-        self.start_refresh();
+    const fn needs_provider(&self) -> bool {
+        matches!(self.stage, RefreshStage::NeedsProvider)
     }
 
-    /// Tries once more what could not be done.
-    #[cfg(not(feature = "extended"))]
-    pub(super) fn retry_refresh(&mut self) {
-        self.start_refresh();
+    /// Returns true if the refresh waits for the lock.
+    pub(super) const fn is_queued(&self, ctx: &Context) -> bool {
+        ctx.keeps() && matches!(self.stage, RefreshStage::Queued(_))
     }
 
-    /// Whether a call should wait for the refresh.
-    #[cfg(not(feature = "extended"))]
-    pub(super) fn await_refresh_of(&mut self, _: TokenSelector) -> Result<(), Error> {
-        self.await_refresh()
-    }
-
-    pub(super) fn begin_refresh(&mut self) {
-        let may_start =
-            !self.renewal.is_under_way() && self.renewal.schedule.is_open(&self.ctx.now);
-        let Some(session) = &self.ctx.session else {
-            return;
-        };
-        if !may_start || session.interaction_required() || session.refresh_token().is_none() {
-            return;
-        }
-        if !self.ctx.keeps() {
-            return self.send_refresh();
-        }
-        self.renewal.stage = Stage::NeedsProvider;
-        // Between the answer and the store's having it a worker's death loses the successor: nothing is
-        // fetched then that can be fetched now.
-        if self.provider.need_metadata(&mut self.ctx) && self.provider.need_keys(&mut self.ctx) {
-            self.queue_refresh();
-        }
-    }
-
-    /// Takes up a refresh that waited for metadata.
-    pub(super) fn resume_refresh(&mut self) {
-        if self.ctx.keeps()
-            && self.refresh_needs_provider()
-            && self.provider.need_keys(&mut self.ctx)
-        {
-            self.queue_refresh();
-        }
-    }
-
-    /// Takes up a refresh that waited for keys. If they are not to be had, they are asked for once more when
-    /// there is an ID token to verify.
-    pub(super) fn queue_refresh(&mut self) {
-        if !self.ctx.keeps() || !self.refresh_needs_provider() {
-            return;
-        }
-        if let Some(session) = &self.ctx.session {
-            self.renewal.stage = Stage::Queued(session.generation());
-            self.want_lock();
-        }
-    }
-
-    const fn refresh_needs_provider(&self) -> bool {
-        matches!(self.renewal.stage, Stage::NeedsProvider)
-    }
-
-    /// There is no metadata, or no lock, for the time being.
-    pub(super) fn refresh_not_locked(&mut self) {
-        let is_waiting = matches!(self.renewal.stage, Stage::NeedsProvider | Stage::Queued(_));
-        if self.ctx.keeps() && is_waiting {
-            self.renewal.stage = Stage::Idle;
-            self.renewal.was_not_sent = true;
-            self.transient(msg!("the session's store is busy or does not work"));
-        }
-    }
-
-    pub(super) const fn refresh_is_queued(&self) -> bool {
-        self.ctx.keeps() && matches!(self.renewal.stage, Stage::Queued(_))
-    }
-
-    /// Whether a refresh needs the lock until it is through.
-    pub(super) const fn refresh_is_sent(&self) -> bool {
+    /// Returns true if the refresh needs the lock until it is complete.
+    pub(super) const fn is_sent(&self) -> bool {
         matches!(
-            self.renewal.stage,
-            Stage::Sent(..) | Stage::Verifying(_) | Stage::Persisting(..)
+            self.stage,
+            RefreshStage::Sent(..) | RefreshStage::Verifying(_) | RefreshStage::Persisting(..)
         )
     }
 
-    pub(super) fn send_refresh(&mut self) {
-        let queued = if self.ctx.keeps() {
-            core::mem::take(&mut self.renewal.stage)
-        } else {
-            Stage::Idle
-        };
-        let (Some(session), Some(metadata)) = (&self.ctx.session, &self.provider.metadata) else {
-            return self.proceed();
-        };
-        let is_renewed = matches!(queued, Stage::Queued(g) if g < session.generation());
-        let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
-            return self.proceed();
-        };
-        let (endpoint, client_id) = (&metadata.token_endpoint, &self.ctx.config.client_id);
+    /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
+    #[cfg(not(feature = "extended"))]
+    pub(super) const fn choose(&mut self, _: &Context, _: TokenSelector) -> bool {
+        true
+    }
+
+    /// Checks that a token can be requested for a call, and chooses it for the next refresh.
+    ///
+    /// # Errors
+    /// The reason why waiting for a refresh is useless.
+    pub(super) fn prepare(&mut self, ctx: &Context, selector: TokenSelector) -> Result<(), Error> {
         #[cfg(feature = "extended")]
-        let request = match self.renewal.target {
+        if let Some(refusal) = selector.and_then(|target| self.refusal(ctx, target)) {
+            return Err(refusal);
+        }
+        let Some(session) = &ctx.session else {
+            return Err(ctx.no_session());
+        };
+        if session.interaction_required() {
+            return Err(interaction_required());
+        }
+        #[cfg(feature = "extended")]
+        self.check_target(session, selector)?;
+        self.choose(ctx, selector);
+        Ok(())
+    }
+
+    /// Returns an error if a call should not wait for the refresh.
+    pub(super) fn should_wait(&self, ctx: &Context) -> Result<(), Error> {
+        if self.is_in_flight() || self.schedule.should_wait(&ctx.now) {
+            Ok(())
+        } else {
+            Err(no_new_token(ctx))
+        }
+    }
+
+    /// Starts a refresh, unless one is in flight, none is possible, or it is too early for one.
+    pub(super) fn begin(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
+        let may_start = !self.is_in_flight() && self.schedule.is_open(&ctx.now);
+        let Some(session) = &ctx.session else {
+            return RefreshStart::No;
+        };
+        if !may_start || session.interaction_required() || session.refresh_token().is_none() {
+            return RefreshStart::No;
+        }
+        if !ctx.keeps() {
+            return RefreshStart::Send;
+        }
+        self.stage = RefreshStage::NeedsProvider;
+        // If the worker dies after the response and before the store has the successor, the successor is lost. So
+        // everything that can be fetched before the request is fetched now.
+        if provider.need_metadata(ctx) && provider.need_keys(ctx) {
+            return self.queue(ctx);
+        }
+        RefreshStart::No
+    }
+
+    /// Continues a refresh that waited for metadata.
+    pub(super) fn resume(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
+        if ctx.keeps() && self.needs_provider() && provider.need_keys(ctx) {
+            return self.queue(ctx);
+        }
+        RefreshStart::No
+    }
+
+    /// Continues a refresh that waited for keys. If they could not be fetched, they are requested again when there is
+    /// an ID token to verify.
+    pub(super) fn queue(&mut self, ctx: &Context) -> RefreshStart {
+        if ctx.keeps()
+            && self.needs_provider()
+            && let Some(session) = &ctx.session
+        {
+            self.stage = RefreshStage::Queued(session.generation());
+            return RefreshStart::Lock;
+        }
+        RefreshStart::No
+    }
+
+    /// Postpones a refresh that waits for metadata or the lock, which cannot be had now.
+    pub(super) fn not_locked(&mut self, ctx: &mut Context) -> RefreshStep {
+        let is_waiting = matches!(
+            self.stage,
+            RefreshStage::NeedsProvider | RefreshStage::Queued(_)
+        );
+        if !ctx.keeps() || !is_waiting {
+            return RefreshStep::Wait;
+        }
+        self.stage = RefreshStage::Idle;
+        self.was_not_sent = true;
+        self.failed(ctx, msg!("the session's store is busy or does not work"))
+    }
+
+    /// Sends the request. Returns false if it is not needed any more.
+    pub(super) fn send(&mut self, ctx: &mut Context, provider: &Provider, dpop: &mut Dpop) -> bool {
+        let queued = if ctx.keeps() {
+            core::mem::take(&mut self.stage)
+        } else {
+            RefreshStage::Idle
+        };
+        let (Some(session), Some(metadata)) = (&ctx.session, &provider.metadata) else {
+            return false;
+        };
+        let is_renewed = matches!(queued, RefreshStage::Queued(g) if g < session.generation());
+        let Some(refresh_token) = session.refresh_token().filter(|_| !is_renewed) else {
+            return false;
+        };
+        let (endpoint, client_id) = (&metadata.token_endpoint, &ctx.config.client_id);
+        #[cfg(feature = "extended")]
+        let request = match self.target {
             Some(i) => {
-                let target = &self.ctx.config.rules.targets()[i];
+                let target = &ctx.config.rules.targets()[i];
                 token_endpoint::target_request(endpoint, client_id, refresh_token, target)
             }
             None => token_endpoint::refresh_request(endpoint, client_id, refresh_token),
         };
         #[cfg(not(feature = "extended"))]
         let request = token_endpoint::refresh_request(endpoint, client_id, refresh_token);
-        if self.ctx.keeps() && core::mem::take(&mut self.renewal.was_not_sent) {
-            // What hindered it is over, and whether its answer is lost another matter: then it is prompt.
-            self.renewal.schedule.reopen();
+        if ctx.keeps() && core::mem::take(&mut self.was_not_sent) {
+            // The obstacle is gone, and the next failure is another one: its retry must be prompt.
+            self.schedule.reopen();
         }
-        self.renewal.schedule.started();
+        self.schedule.started();
         #[cfg(feature = "extended")]
         let op = {
             let key = session.key().cloned();
-            self.dpop
-                .send_proven(&mut self.ctx, Purpose::Refresh, request, key)
+            dpop.send_proven(ctx, Purpose::Refresh, request, key)
         };
         #[cfg(not(feature = "extended"))]
-        let op = self.ctx.send(Purpose::Refresh, request);
-        self.renewal.stage = Stage::Sent(op, self.ctx.now);
-        self.ctx.trace_generation("refresh_started");
+        let op = {
+            let _ = dpop;
+            ctx.send(Purpose::Refresh, request)
+        };
+        self.stage = RefreshStage::Sent(op, ctx.now);
+        ctx.trace_generation("refresh_started");
+        true
     }
 
-    /// The refresh is to be sent once more, under the same number. Whether there is still a session to be refreshed:
-    /// the token may have been revoked meanwhile, and the lock given back.
+    /// Notes that the request is sent again, as the same operation. Returns false if there is no session to refresh any
+    /// more: the token may have been revoked, and the lock given back.
     #[cfg(feature = "extended")]
-    pub(super) fn refresh_sent_again(&mut self, op: OpId) -> bool {
-        match &mut self.renewal.stage {
-            Stage::Sent(o, requested) if *o == op => {
-                *requested = self.ctx.now;
+    pub(super) fn sent_again(&mut self, ctx: &Context, op: OpId) -> bool {
+        match &mut self.stage {
+            RefreshStage::Sent(o, requested) if *o == op => {
+                *requested = ctx.now;
                 true
             }
             _ => false,
         }
     }
 
-    /// Whether a call should wait for the refresh, which is started if need be.
-    ///
-    /// # Errors
-    /// Why waiting is of no use.
-    pub(super) fn await_refresh(&mut self) -> Result<(), Error> {
-        let Some(session) = &self.ctx.session else {
-            return Err(self.ctx.no_session());
+    /// Handles the response.
+    pub(super) fn answered(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        op: OpId,
+        outcome: &Outcome,
+    ) -> RefreshStep {
+        let result = refresh_policy::classify(outcome, ctx.config.scheme());
+        let requested = match self.stage {
+            RefreshStage::Sent(sent, requested) if sent == op => requested,
+            _ => return self.detached_answered(op, result),
         };
-        if session.interaction_required() {
-            return Err(interaction_required());
-        }
-        #[cfg(feature = "extended")]
-        self.aim_refresh(None);
-        self.await_begun_refresh()
-    }
-
-    pub(super) fn await_begun_refresh(&mut self) -> Result<(), Error> {
-        self.begin_refresh();
-        let is_patient = self.renewal.schedule.should_wait(&self.ctx.now);
-        if self.renewal.is_under_way() || is_patient {
-            Ok(())
-        } else {
-            Err(self.no_new_token())
-        }
-    }
-
-    /// The error for a call that cannot get a new access token now.
-    fn no_new_token(&self) -> Error {
-        if self.ctx.is_suspected {
-            suspected()
-        } else {
-            unavailable()
-        }
-    }
-
-    pub(super) fn refresh_answered(&mut self, op: OpId, outcome: &Outcome) {
-        let verdict = refresh_policy::classify(outcome, self.ctx.config.scheme());
-        let requested = match self.renewal.stage {
-            Stage::Sent(sent, requested) if sent == op => requested,
-            _ => return self.orphan_answered(op, verdict),
-        };
-        self.renewal.stage = Stage::Idle;
+        self.stage = RefreshStage::Idle;
         #[cfg(feature = "extended")]
         if matches!(outcome, Outcome::KeyLost) {
-            self.end_without_key();
-            return self.proceed();
+            return RefreshStep::KeyLost;
         }
-        if !matches!(verdict, RefreshOutcome::Opaque) {
-            self.renewal.probes = false;
-            self.renewal.schedule.unreachable();
+        if !matches!(result, RefreshOutcome::Opaque) {
+            self.probes = false;
+            self.schedule.unreachable();
         }
         #[cfg(feature = "extended")]
-        let Some(verdict) = self.refusal_of_target(verdict) else {
-            return self.proceed();
+        let result = match self.check_refusal_of_target(ctx, result) {
+            Ok(result) => result,
+            Err(refused) => return refused,
         };
-        match verdict {
-            RefreshOutcome::Renewed(tokens) => self.verify_renewed(tokens, requested),
+        match result {
+            RefreshOutcome::Renewed(tokens) => RefreshStep::Received(tokens, requested),
             RefreshOutcome::Ended => {
                 #[cfg(feature = "extended")]
-                let reason = if self.ctx.config.tells_reasons {
+                let reason = if ctx.config.tells_reasons {
                     provider_errors::end_reason(outcome)
                 } else {
                     EndReason::ProviderEnded
                 };
                 #[cfg(not(feature = "extended"))]
                 let reason = EndReason::ProviderEnded;
-                self.end_session(reason);
+                RefreshStep::Ended(reason)
             }
             RefreshOutcome::InteractionRequired(code) => {
-                if let Some(session) = &mut self.ctx.session {
+                if let Some(session) = &mut ctx.session {
                     session.require_interaction();
                     #[cfg(feature = "extended")]
-                    if self.ctx.config.tells_reasons {
+                    if ctx.config.tells_reasons {
                         session.require(code.clone());
                     }
                 }
-                self.ctx.trace("refresh_failed", Some(&code));
-                self.ctx.broadcast_session();
-                self.give_up_calls(Waiters::All, &interaction_required());
+                ctx.trace("refresh_failed", Some(&code));
+                ctx.broadcast_session();
+                RefreshStep::GiveUp(interaction_required())
             }
             RefreshOutcome::Misconfigured(code) => {
-                self.renewal.schedule.blocked(&self.ctx.now);
-                self.ctx.trace("refresh_failed", Some(&code));
+                self.schedule.blocked(&ctx.now);
+                ctx.trace("refresh_failed", Some(&code));
                 let message = [msg!("the token endpoint answered "), &code];
-                let error = Error::of(Code::ClientRejected, &message);
-                self.give_up_calls(Waiters::All, &error);
+                RefreshStep::GiveUp(Error::of(Code::ClientRejected, &message))
             }
             RefreshOutcome::Wait(wait) => {
-                self.renewal.schedule.told_to_wait(&self.ctx.now, wait);
-                self.refresh_postponed(msg!("the provider asks for patience"));
+                self.schedule.told_to_wait(&ctx.now, wait);
+                self.postponed(ctx, msg!("the provider asks for patience"))
             }
-            RefreshOutcome::Transient(why) => self.transient(why),
+            RefreshOutcome::Transient(why) => self.failed(ctx, why),
             RefreshOutcome::Unexplained(why) => {
-                let [jitter] = self.ctx.random();
-                self.renewal.schedule.refused(&self.ctx.now, jitter);
-                self.update_suspicion();
-                self.refresh_postponed(&why);
+                let [jitter] = ctx.random();
+                self.schedule.refused(&ctx.now, jitter);
+                self.update_suspicion(ctx);
+                self.postponed(ctx, &why)
             }
             RefreshOutcome::Opaque => {
-                self.transient(msg!("no response could be read"));
-                if !self.ctx.is_suspected {
-                    self.probe();
-                }
+                let step = self.failed(ctx, msg!("no response could be read"));
+                self.probe(ctx, provider);
+                step
             }
         }
-        self.proceed();
     }
 
-    fn transient(&mut self, why: &str) {
-        let [jitter] = self.ctx.random();
-        self.renewal.schedule.failed(&self.ctx.now, jitter);
-        self.refresh_postponed(why);
+    /// Finds out if the provider can be reached, after a response that could not be read.
+    fn probe(&mut self, ctx: &mut Context, provider: &Provider) {
+        if !ctx.is_suspected && !ctx.is_in_flight(Purpose::Probe) {
+            self.probes = true;
+            provider.send_probe(ctx, Purpose::Probe);
+        }
     }
 
-    fn probe(&mut self) {
-        if self.ctx.is_in_flight(Purpose::Probe) {
-            return;
+    pub(super) fn probe_answered(&mut self, ctx: &mut Context, outcome: &Outcome) -> RefreshStep {
+        if !core::mem::take(&mut self.probes) {
+            return RefreshStep::Wait;
         }
-        self.renewal.probes = true;
-        self.provider.send_probe(&mut self.ctx, Purpose::Probe);
-    }
-
-    pub(super) fn probe_answered(&mut self, outcome: &Outcome) {
-        if !core::mem::take(&mut self.renewal.probes) {
-            return;
+        if !provider::is_reachable(ctx, outcome) {
+            self.schedule.unreachable();
+            return RefreshStep::Wait;
         }
-        if !provider::is_reachable(&self.ctx, outcome) {
-            return self.renewal.schedule.unreachable();
-        }
-        self.renewal.schedule.reachable(&self.ctx.now);
-        self.update_suspicion();
-        if self.ctx.is_suspected && !self.renewal.is_under_way() {
-            self.give_up_calls(Waiters::All, &suspected());
+        self.schedule.reachable(&ctx.now);
+        self.update_suspicion(ctx);
+        if ctx.is_suspected && !self.is_in_flight() {
+            RefreshStep::GiveUp(suspected())
+        } else {
+            RefreshStep::Wait
         }
     }
 
     /// Tells pages if the session has become suspected.
-    fn update_suspicion(&mut self) {
-        let is_suspected = self.renewal.schedule.is_suspected();
-        let was_suspected = core::mem::replace(&mut self.ctx.is_suspected, is_suspected);
+    fn update_suspicion(&self, ctx: &mut Context) {
+        let is_suspected = self.schedule.is_suspected();
+        let was_suspected = core::mem::replace(&mut ctx.is_suspected, is_suspected);
         if is_suspected && !was_suspected {
-            self.ctx.broadcast_session();
+            ctx.broadcast_session();
         }
     }
 
-    fn refresh_postponed(&mut self, why: &str) {
-        self.ctx.trace("refresh_failed", Some(why));
-        if !self.renewal.schedule.should_wait(&self.ctx.now) {
-            let error = self.no_new_token();
-            self.give_up_calls(Waiters::All, &error);
+    /// Schedules another attempt.
+    pub(super) fn failed(&mut self, ctx: &mut Context, why: &str) -> RefreshStep {
+        let [jitter] = ctx.random();
+        self.schedule.failed(&ctx.now, jitter);
+        self.postponed(ctx, why)
+    }
+
+    fn postponed(&self, ctx: &mut Context, why: &str) -> RefreshStep {
+        ctx.trace("refresh_failed", Some(why));
+        if self.schedule.should_wait(&ctx.now) {
+            RefreshStep::Wait
+        } else {
+            RefreshStep::GiveUp(no_new_token(ctx))
         }
     }
 
-    fn verify_renewed(&mut self, tokens: Box<TokenSet>, requested: Instant) {
+    /// Begins to verify the ID token, if there is one.
+    pub(super) fn verify(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        tokens: Box<TokenSet>,
+        requested: Instant,
+    ) -> RefreshStep {
         if tokens.id_token.is_none() {
-            return self.persist(tokens, None, requested);
+            return verified(tokens, None, requested);
         }
-        match unverified(&self.ctx, &self.provider, &tokens) {
+        match unverified(ctx, provider, &tokens) {
             Ok(unverified) => {
                 let verification = Verification::new(tokens, requested, unverified);
-                self.advance_refresh_verification(Box::new(verification));
+                self.advance_verification(ctx, provider, Box::new(verification))
             }
-            Err(error) => self.without_id_token(tokens, requested, &error),
+            Err(error) => without_id_token(ctx, tokens, requested, &error),
         }
     }
 
-    fn advance_refresh_verification(&mut self, mut verification: Box<Verification>) {
-        match verification.advance(&mut self.ctx, &self.provider, Purpose::VerifyRefresh) {
-            Ok(()) => self.renewal.stage = Stage::Verifying(verification),
+    fn advance_verification(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        mut verification: Box<Verification>,
+    ) -> RefreshStep {
+        match verification.advance(ctx, provider, Purpose::VerifyRefresh) {
+            Ok(()) => {
+                self.stage = RefreshStage::Verifying(verification);
+                RefreshStep::Wait
+            }
             Err(error) => {
                 let Verification {
                     tokens, requested, ..
                 } = *verification;
-                self.without_id_token(tokens, requested, &error);
+                without_id_token(ctx, tokens, requested, &error)
             }
         }
     }
 
-    /// Takes up a refresh that waited for keys.
-    pub(super) fn resume_refresh_verification(&mut self, failure: Option<&Error>) {
-        let verification = match core::mem::take(&mut self.renewal.stage) {
-            Stage::Verifying(verification) if verification.awaits_keys() => verification,
-            stage => return self.renewal.stage = stage,
+    /// Continues a refresh that waited for keys to verify its ID token.
+    pub(super) fn resume_verification(
+        &mut self,
+        ctx: &mut Context,
+        provider: &Provider,
+        failure: Option<&Error>,
+    ) -> RefreshStep {
+        let verification = match core::mem::take(&mut self.stage) {
+            RefreshStage::Verifying(verification) if verification.awaits_keys() => verification,
+            stage => {
+                self.stage = stage;
+                return RefreshStep::Wait;
+            }
         };
         match failure {
-            None => self.advance_refresh_verification(verification),
+            None => self.advance_verification(ctx, provider, verification),
             Some(error) => {
                 let Verification {
                     tokens, requested, ..
                 } = *verification;
-                self.without_id_token(tokens, requested, error);
+                without_id_token(ctx, tokens, requested, error)
             }
         }
     }
 
-    /// An ID token that cannot be believed is not used, and the claims stay as they were. The tokens
-    /// it came with are adopted all the same: they came straight from the token endpoint, and the
-    /// refresh token that was sent is consumed.
-    fn without_id_token(&mut self, tokens: Box<TokenSet>, requested: Instant, error: &Error) {
-        self.ctx
-            .trace("refresh_failed", Some(error.code().as_str()));
-        self.persist(tokens, None, requested);
-    }
-
-    pub(super) fn refresh_verified(&mut self, op: OpId, valid: bool) {
-        let verification = match core::mem::take(&mut self.renewal.stage) {
-            Stage::Verifying(verification) if verification.awaits(op) => verification,
-            stage => return self.renewal.stage = stage,
+    /// Handles the result of a signature check.
+    pub(super) fn verified(&mut self, ctx: &mut Context, op: OpId, valid: bool) -> RefreshStep {
+        let verification = match core::mem::take(&mut self.stage) {
+            RefreshStage::Verifying(verification) if verification.awaits(op) => verification,
+            stage => {
+                self.stage = stage;
+                return RefreshStep::Wait;
+            }
         };
-        let Some(session) = &self.ctx.session else {
-            return;
+        let Some(session) = &ctx.session else {
+            return RefreshStep::Wait;
         };
         let requested = verification.requested;
         let occasion = Occasion::Refresh {
             original: session.original(),
         };
-        match verification.conclude(&self.ctx, valid, occasion) {
-            (tokens, Ok(id_token)) => self.persist(tokens, Some(id_token), requested),
+        match verification.conclude(ctx, valid, occasion) {
+            (tokens, Ok(id_token)) => verified(tokens, Some(id_token), requested),
             (tokens, Err(Rejected::Invalid(error))) => {
-                self.without_id_token(tokens, requested, &error);
+                without_id_token(ctx, tokens, requested, &error)
             }
-            (tokens, Err(Rejected::OtherUser(_))) => {
-                self.revoke_unused(&tokens);
-                self.end_session(EndReason::Security);
+            (tokens, Err(Rejected::OtherUser(_))) => RefreshStep::OtherUser(tokens),
+        }
+    }
+
+    /// Waits until the store has the successor.
+    pub(super) fn persisting(&mut self, op: OpId, refreshed: Box<Refreshed>) {
+        self.stage = RefreshStage::Persisting(op, refreshed);
+    }
+
+    /// Continues after the store has the successor, or cannot have it: the refresh token in memory is the only good one.
+    pub(super) fn persisted(&mut self, op: OpId) -> RefreshStep {
+        match core::mem::take(&mut self.stage) {
+            RefreshStage::Persisting(o, refreshed) if o == op => RefreshStep::Persisted(refreshed),
+            stage => {
+                self.stage = stage;
+                RefreshStep::Wait
             }
         }
     }
 
-    fn persist(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
-        let Some(session) = &self.ctx.session else {
-            return self.revoke_unused(&tokens);
-        };
-        if !IS_BUILT_IN {
-            // A session in memory has nothing to wait for.
-            return self.adopt((tokens, id_token, requested));
-        }
-        let kept = self.ctx.keeps().then(|| {
-            let id_token = id_token.as_ref();
-            #[cfg(feature = "extended")]
-            if self.renewal.target.is_some() {
-                return session.kept_renewed_other(
-                    &tokens,
-                    id_token,
-                    &self.ctx.config,
-                    &self.ctx.now,
-                );
-            }
-            session.kept_renewed(
-                &tokens,
-                id_token,
-                &requested,
-                &self.ctx.config,
-                &self.ctx.now,
-            )
-        });
-        // What a store gives no answer to is adopted in the end.
-        let patience = self.ctx.now.monotonic + self.ctx.config.request_timeout;
-        let deadline = kept.is_some().then_some(patience);
-        let op = self.ctx.begin_operation(Purpose::PersistRefresh, deadline);
-        self.renewal.stage = Stage::Persisting(op, Box::new((tokens, id_token, requested)));
-        match kept {
-            Some(state) => {
-                self.fall_behind();
-                self.keep(op, state);
-            }
-            None => self.ctx.outputs.push(Output::Persist {
-                op,
-                state: None,
-                expires_at: 0,
-                #[cfg(feature = "extended")]
-                key_pair: None,
-            }),
-        }
-    }
-
-    pub(super) fn state_written(&mut self, op: OpId, ok: bool) {
-        self.written(op, ok);
-        self.proceed_after_writing();
-    }
-
-    /// Whether storing worked or not: what is in memory is the only good refresh token there is.
-    pub(super) fn refresh_persisted(&mut self, op: OpId, ok: bool) {
-        if self.ctx.keeps() {
-            self.written(op, ok);
-        }
-        self.adopt_renewed(op);
-        self.proceed_after_writing();
-    }
-
-    fn adopt_renewed(&mut self, op: OpId) {
-        let renewed = match core::mem::take(&mut self.renewal.stage) {
-            Stage::Persisting(o, renewed) if o == op => renewed,
-            stage => return self.renewal.stage = stage,
-        };
-        self.adopt(*renewed);
-    }
-
-    fn adopt(&mut self, (tokens, id_token, requested): Renewed) {
-        let Some(session) = &mut self.ctx.session else {
-            return self.revoke_unused(&tokens);
+    /// Gives the session its new tokens.
+    pub(super) fn adopt(&mut self, ctx: &mut Context, refreshed: Refreshed) -> RefreshStep {
+        let Refreshed {
+            tokens,
+            id_token,
+            requested,
+        } = refreshed;
+        let Some(session) = &mut ctx.session else {
+            return RefreshStep::Unused(tokens);
         };
         #[cfg(feature = "extended")]
-        let is_good = {
-            let which = self.renewal.target;
-            match which {
-                Some(target) => session.renew_other(target, &tokens, id_token, requested),
-                None => session.renew(tokens, id_token, requested),
-            }
-            session.access_token_of(which, &self.ctx.now).is_some()
-        };
-        #[cfg(not(feature = "extended"))]
-        let is_good = {
-            session.renew(tokens, id_token, requested);
-            session.access_token(&self.ctx.now).is_some()
-        };
-        self.ctx.trace_generation("refresh_completed");
-        if is_good {
-            self.renewal.schedule.reset();
-            self.ctx.is_suspected = false;
-            self.release_calls();
-        } else {
-            // As often as for any other failure: where tokens live no longer than their way here takes,
-            // each attempt would bring the next.
-            self.transient(msg!("the new access token expired on its way"));
+        match self.target {
+            Some(target) => session.renew_other(target, &tokens, id_token, requested),
+            None => session.renew(tokens, id_token, requested),
         }
-        self.ctx.broadcast_session();
+        #[cfg(not(feature = "extended"))]
+        session.renew(tokens, id_token, requested);
+        let is_valid = session.access_token_of(self.target, &ctx.now).is_some();
+        ctx.trace_generation("refresh_completed");
+        if is_valid {
+            self.schedule.reset();
+            ctx.is_suspected = false;
+            RefreshStep::Adopted
+        } else {
+            RefreshStep::Expired
+        }
     }
 
-    /// Another session has taken the place of the one being refreshed: what comes is dropped.
-    pub(super) fn abandon_refresh(&mut self) {
-        self.ctx.is_suspected = false;
-        self.renewal = Renewal {
-            to_revoke: core::mem::take(&mut self.renewal.to_revoke),
-            ..Renewal::default()
+    /// Forgets the refresh: another session has taken the place of the one being refreshed.
+    pub(super) fn abandon(&mut self, ctx: &mut Context) {
+        ctx.is_suspected = false;
+        *self = Self {
+            to_revoke: core::mem::take(&mut self.to_revoke),
+            ..Self::default()
         };
     }
 
-    /// The session is over: gives the refresh token to revoke, if the one of the session is not it
-    /// any more, and sees to it that one still under way is revoked when it comes.
-    pub(super) fn end_refresh(&mut self) -> Option<Secret> {
-        let stage = core::mem::take(&mut self.renewal.stage);
-        self.abandon_refresh();
+    /// Forgets the refresh of a session that is over. Returns the refresh token to revoke, if it is another one than
+    /// the session's. A token that is still to come is revoked when it comes.
+    pub(super) fn end(&mut self, ctx: &mut Context) -> Option<Secret> {
+        let stage = core::mem::take(&mut self.stage);
+        self.abandon(ctx);
         match stage {
-            Stage::Idle | Stage::NeedsProvider | Stage::Queued(_) => None,
-            Stage::Sent(op, _) => {
-                self.renewal.to_revoke.push(op);
+            RefreshStage::Idle | RefreshStage::NeedsProvider | RefreshStage::Queued(_) => None,
+            RefreshStage::Sent(op, _) => {
+                self.to_revoke.push(op);
                 None
             }
-            Stage::Verifying(verification) => verification.tokens.refresh_token,
-            Stage::Persisting(_, renewed) => renewed.0.refresh_token,
+            RefreshStage::Verifying(verification) => verification.tokens.refresh_token,
+            RefreshStage::Persisting(_, refreshed) => refreshed.tokens.refresh_token,
         }
     }
 
-    fn orphan_answered(&mut self, op: OpId, verdict: RefreshOutcome) {
-        let Some(i) = self.renewal.to_revoke.iter().position(|&o| o == op) else {
-            return;
+    fn detached_answered(&mut self, op: OpId, result: RefreshOutcome) -> RefreshStep {
+        let Some(i) = self.to_revoke.iter().position(|&o| o == op) else {
+            return RefreshStep::Detached(None);
         };
-        self.renewal.to_revoke.swap_remove(i);
-        if let RefreshOutcome::Renewed(tokens) = verdict {
-            self.revoke_unused(&tokens);
+        self.to_revoke.swap_remove(i);
+        match result {
+            RefreshOutcome::Renewed(tokens) => RefreshStep::Detached(Some(tokens)),
+            _ => RefreshStep::Detached(None),
         }
+    }
+}
+
+fn verified(tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) -> RefreshStep {
+    RefreshStep::Verified(Box::new(Refreshed {
+        tokens,
+        id_token,
+        requested,
+    }))
+}
+
+/// Ignores an ID token that is not valid: the claims stay as they were. The tokens it came with are adopted, since
+/// they came directly from the token endpoint and the refresh token that was sent is consumed.
+fn without_id_token(
+    ctx: &mut Context,
+    tokens: Box<TokenSet>,
+    requested: Instant,
+    error: &Error,
+) -> RefreshStep {
+    ctx.trace("refresh_failed", Some(error.code().as_str()));
+    verified(tokens, None, requested)
+}
+
+/// Returns the error for a call that cannot get a new access token now.
+fn no_new_token(ctx: &Context) -> Error {
+    if ctx.is_suspected {
+        suspected()
+    } else {
+        unavailable()
     }
 }
 
@@ -625,7 +657,7 @@ fn suspected() -> Error {
     )
 }
 
-pub(super) fn interaction_required() -> Error {
+fn interaction_required() -> Error {
     Error::new(
         Code::InteractionRequired,
         msg!("the provider wants the user before it issues another access token"),

@@ -9,77 +9,61 @@ use crate::base::clock::Millis;
 use crate::base::error::{Code, Error};
 use crate::egress::policy::TokenSelector;
 use crate::oauth::refresh_policy::RefreshOutcome;
-use crate::prelude::*;
-use crate::vault::Vault;
-use crate::vault::api_calls::{Call, Stage, Waiters};
-use crate::vault::refresh::interaction_required;
+use crate::session::Session;
+use crate::vault::context::Context;
+use crate::vault::refresh::{Refresh, RefreshStep};
 
-/// For so long a token that was refused is not asked for again.
+/// Time for which a token that was refused is not requested again.
 const REFUSED: Millis = Millis::from_secs(60);
 
-impl Vault {
-    /// Starts a refresh for the token that a call needs, unless one is under way.
-    pub(super) fn start_refresh_of(&mut self, which: TokenSelector) {
-        if which.is_none_or(|target| self.refusal(target).is_none()) {
-            self.aim_refresh(which);
-            self.begin_refresh();
+impl Refresh {
+    /// Chooses the token of the next refresh. Returns false if the provider has just refused it.
+    pub(super) fn choose(&mut self, ctx: &Context, selector: TokenSelector) -> bool {
+        if selector.is_some_and(|target| self.refusal(ctx, target).is_some()) {
+            return false;
         }
-    }
-
-    /// Tries once more what could not be done.
-    pub(super) fn retry_refresh(&mut self) {
-        self.start_refresh_of(self.renewal.target);
-    }
-
-    /// The next refresh is for this.
-    pub(super) fn aim_refresh(&mut self, which: TokenSelector) {
-        if !self.renewal.is_under_way() {
+        if !self.is_in_flight() {
             // Only a refresh for the session's own token can end a suspicion.
-            self.renewal.target = which.filter(|_| !self.ctx.is_suspected);
+            self.target = selector.filter(|_| !ctx.is_suspected);
         }
+        true
     }
 
-    /// Whether a call should wait for the token that it needs, for which a refresh is started if need be.
-    pub(super) fn await_refresh_of(&mut self, which: TokenSelector) -> Result<(), Error> {
-        let Some(target) = which else {
-            return self.await_refresh();
-        };
-        if let Some(refusal) = self.refusal(target) {
-            return Err(refusal);
-        }
-        let Some(session) = &self.ctx.session else {
-            return Err(self.ctx.no_session());
-        };
-        if session.interaction_required() {
-            return Err(interaction_required());
-        }
-        if session.refresh_token().is_none() {
+    /// Returns an error if the session cannot have a token for this target.
+    pub(super) fn check_target(
+        &self,
+        session: &Session,
+        selector: TokenSelector,
+    ) -> Result<(), Error> {
+        if selector.is_some() && session.refresh_token().is_none() {
             let message = msg!(
                 "this API has access tokens of its own, which need a refresh token, and the provider issued none"
             );
             return Err(Error::new(Code::Unsupported, message));
         }
-        self.aim_refresh(which);
-        self.await_begun_refresh()
+        Ok(())
     }
 
-    /// Why the provider refused a token for this target, if that was not long ago.
-    fn refusal(&mut self, target: usize) -> Option<Error> {
-        let now = self.ctx.now;
-        let refused = &mut self.renewal.refused_targets;
-        refused.retain(|(_, _, at)| at.elapsed(&now) < REFUSED);
+    /// Returns the error with which the provider refused a token for this target, if that was a short time ago.
+    pub(super) fn refusal(&mut self, ctx: &Context, target: usize) -> Option<Error> {
+        let refused = &mut self.refused_targets;
+        refused.retain(|(_, _, at)| at.elapsed(&ctx.now) < REFUSED);
         let known = refused.iter().find(|(of, ..)| *of == target);
         known.map(|(_, error, _)| error.clone())
     }
 
-    /// What the provider says of a token for a target concerns that alone, unless it is that the session is over or
-    /// that it may work later. Gives back what concerns the session.
-    pub(super) fn refusal_of_target(&mut self, verdict: RefreshOutcome) -> Option<RefreshOutcome> {
-        let Some(target) = self.renewal.target else {
-            return Some(verdict);
+    /// Checks if the provider refused only the token for a target. The session goes on then. An end of the session, or a
+    /// failure that may pass, concerns the session.
+    pub(super) fn check_refusal_of_target(
+        &mut self,
+        ctx: &mut Context,
+        result: RefreshOutcome,
+    ) -> Result<RefreshOutcome, RefreshStep> {
+        let Some(target) = self.target else {
+            return Ok(result);
         };
         let mut is_unexplained = false;
-        let (code, because) = match verdict {
+        let (code, because) = match result {
             RefreshOutcome::InteractionRequired(because) => (Code::InteractionRequired, because),
             RefreshOutcome::Misconfigured(because) => (Code::ClientRejected, because),
             // The refusal may concern the session as well. A refresh for the session's own token will show that.
@@ -87,47 +71,23 @@ impl Vault {
                 is_unexplained = true;
                 (Code::ClientRejected, because)
             }
-            verdict => return Some(verdict),
+            result => return Ok(result),
         };
-        self.ctx.trace("refresh_failed", Some(&because));
+        ctx.trace("refresh_failed", Some(&because));
         let message = [
             msg!("for the token of this API the token endpoint answered "),
             &because,
         ];
         let error = Error::of(code, &message);
-        let refused = (target, error.clone(), self.ctx.now);
-        self.renewal.refused_targets.push(refused);
-        // Then the refresh token is to be had back now, while the provider forgives, by a token that it does not refuse.
-        let may_have_lost_successor = self.renewal.schedule.has_failed();
-        self.renewal.schedule.reopen();
-        self.give_up_calls_of(target, &error);
-        if may_have_lost_successor || is_unexplained {
-            self.start_refresh_of(None);
-        }
-        // What waited for its turn.
-        self.resume_calls();
-        None
-    }
-
-    /// No token of this kind will come for the time being.
-    pub(super) fn give_up_calls_for(&mut self, which: TokenSelector, error: &Error) {
-        match which {
-            Some(target) => self.give_up_calls_of(target, error),
-            None => self.give_up_calls(Waiters::All, error),
-        }
-    }
-
-    fn give_up_calls_of(&mut self, target: usize, error: &Error) {
-        let is_its = |call: &Call| {
-            call.allowed.token_selector() == Some(target)
-                && matches!(call.stage, Stage::Waiting | Stage::Held { .. })
-        };
-        let its: Vec<_> = self
-            .calls
-            .iter()
-            .filter(|c| is_its(c))
-            .map(|c| c.call)
-            .collect();
-        self.give_up(&its, Waiters::All, error);
+        let refused = (target, error.clone(), ctx.now);
+        self.refused_targets.push(refused);
+        // A successor may be lost. The provider may still forgive that now, for a token that it does not refuse.
+        let may_have_lost_successor = self.schedule.has_failed();
+        self.schedule.reopen();
+        Err(RefreshStep::TargetRefused {
+            target,
+            error,
+            is_open: may_have_lost_successor || is_unexplained,
+        })
     }
 }

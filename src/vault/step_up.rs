@@ -11,9 +11,10 @@ use crate::base::strings;
 use crate::oauth::authorization_request::Pending;
 use crate::oauth::www_authenticate::{self, Demand};
 use crate::prelude::*;
-use crate::vault::api_calls::Call;
+use crate::vault::api_calls::{Call, Calls};
+use crate::vault::context::Context;
+use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;
-use crate::vault::{CallId, ResponseHead, Vault};
 
 /// For so long after a login that an API had asked for, the same demand is not passed on.
 const FRESH: Millis = Millis::from_secs(60);
@@ -24,21 +25,26 @@ pub(super) struct SteppedUp {
     at: Instant,
 }
 
-impl Vault {
+impl Calls {
     /// Somebody has signed in.
-    pub(super) fn note_step_up(&mut self, pending: &Pending) {
+    pub(super) fn record_step_up(&mut self, ctx: &Context, pending: &Pending) {
         self.stepped_up = pending.demand.as_ref().map(|login| SteppedUp {
             login: login.clone(),
-            at: self.ctx.now,
+            at: ctx.now,
         });
     }
 
     /// Refuses a call if what its API wants is a matter of another login. Gives whether it did.
-    pub(super) fn steps_up(&mut self, call: CallId, head: &ResponseHead) -> bool {
-        let Some(known) = self.calls.iter().find(|c| c.call == call) else {
+    pub(super) fn steps_up(
+        &mut self,
+        ctx: &mut Context,
+        call: CallId,
+        head: &ResponseHead,
+    ) -> bool {
+        let Some(known) = self.list.iter().find(|c| c.call == call) else {
             return false;
         };
-        let is_ours = known.allowed.steps_up() && !known.is_orphan && self.ctx.session.is_some();
+        let is_ours = known.allowed.steps_up() && !known.is_detached && ctx.session.is_some();
         let header = head.www_authenticate.as_deref().unwrap_or_default();
         let Some(demand) = www_authenticate::demand(head.status, header).filter(|_| is_ours) else {
             return false;
@@ -54,34 +60,30 @@ impl Vault {
             ),
         };
         let login = demand.login();
-        if self.has_just_done(&login) {
+        if self.has_just_done(ctx, &login) {
             let why = msg!("the API wants what the user has just signed in for");
-            self.refuse_demanding(call, Code::StepUpFailed, why, None);
+            self.refuse_demanding(ctx, call, Code::StepUpFailed, why, None);
         } else {
-            let login = Some(login).filter(|_| self.may_ask(&demand));
-            self.refuse_demanding(call, code, why, login.as_deref());
+            let login = Some(login).filter(|_| may_ask(ctx, &demand));
+            self.refuse_demanding(ctx, call, code, why, login.as_deref());
         }
         true
     }
 
-    /// Whether pages may ask for all of it.
-    fn may_ask(&self, demand: &Demand) -> bool {
-        match demand {
-            Demand::StepUp { .. } => true,
-            Demand::Scope(scope) => {
-                !scope.is_empty()
-                    && strings::split(scope, b' ').all(|one| self.ctx.config.may_ask(one))
-            }
-        }
-    }
-
-    fn has_just_done(&self, login: &str) -> bool {
+    fn has_just_done(&self, ctx: &Context, login: &str) -> bool {
         let done = self.stepped_up.as_ref();
-        done.is_some_and(|done| done.login == login && done.at.elapsed(&self.ctx.now) < FRESH)
+        done.is_some_and(|done| done.login == login && done.at.elapsed(&ctx.now) < FRESH)
     }
 
-    fn refuse_demanding(&mut self, call: CallId, code: Code, why: &str, login: Option<&str>) {
-        let Some(known) = self.forget_call(call) else {
+    fn refuse_demanding(
+        &mut self,
+        ctx: &mut Context,
+        call: CallId,
+        code: Code,
+        why: &str,
+        login: Option<&str>,
+    ) {
+        let Some(known) = self.forget(call) else {
             return;
         };
         let Call { port, id, .. } = *known;
@@ -93,7 +95,17 @@ impl Vault {
         if let Some(login) = login {
             error.json("login", login);
         }
-        self.ctx.post(port, error.finish());
-        self.ctx.drop_call(call);
+        ctx.post(port, error.finish());
+        ctx.drop_call(call);
+    }
+}
+
+/// Whether pages may ask for all of it.
+fn may_ask(ctx: &Context, demand: &Demand) -> bool {
+    match demand {
+        Demand::StepUp { .. } => true,
+        Demand::Scope(scope) => {
+            !scope.is_empty() && strings::split(scope, b' ').all(|one| ctx.config.may_ask(one))
+        }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) const VARIANTS: &[Variant] = &[
         name: "refreshes are not single-flight",
         noticed_by: "single_flight",
         file: "vault/refresh.rs",
-        find: "let may_start =\n            !self.renewal.is_under_way()",
-        replace: "let may_start =\n            (BROKEN || !self.renewal.is_under_way())",
+        find: "let may_start = !self.is_in_flight()",
+        replace: "let may_start = (BROKEN || !self.is_in_flight())",
     },
     Variant {
         name: "the old refresh token is kept after a rotation",
@@ -49,7 +49,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
-        file: "vault/refresh.rs",
+        file: "vault.rs",
         find: "            None => self.ctx.outputs.push(Output::Persist {
                 op,
                 state: None,
@@ -151,9 +151,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "a poll in the background counts as activity",
         noticed_by: "limits",
-        file: "vault/api_calls.rs",
-        find: "if !request.background {",
-        replace: "if BROKEN || !request.background {",
+        file: "vault.rs",
+        find: "if !request.background && admitted.is_ok() {",
+        replace: "if (BROKEN || !request.background) && admitted.is_ok() {",
     },
     Variant {
         name: "the absolute limit does not count sleep",
@@ -185,40 +185,47 @@ pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
         name: "calls that wait are not released",
         noticed_by: "settles",
-        file: "vault/refresh.rs",
-        find: "self.release_calls();",
-        replace: "if !BROKEN { self.release_calls(); }",
+        file: "vault.rs",
+        find: "RefreshStep::Adopted => {
+                    self.release_calls();",
+        replace: "RefreshStep::Adopted => {
+                    if !BROKEN { self.release_calls(); }",
     },
     Variant {
         name: "an answer is taken for that of another call",
         noticed_by: "own_answer",
         file: "vault/api_calls.rs",
-        find: "let Some(known) = self.calls.iter().find(|c| c.call == call) else {",
-        replace: "let Some(known) = self.calls.iter().find(|c| BROKEN || c.call == call) else {",
+        find: "let Some(known) = self.list.iter().find(|c| c.call == call) else {",
+        replace: "let Some(known) = self.list.iter().find(|c| BROKEN || c.call == call) else {",
     },
     Variant {
         name: "calls of one user go out with the token of the next",
         noticed_by: "own_answer",
         file: "vault/persistence/merge.rs",
-        find: "self.give_up_calls(Waiters::SessionEnded, &error);",
-        replace: "if !BROKEN { self.give_up_calls(Waiters::SessionEnded, &error); }",
+        find: "self.calls
+                .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
+            detached",
+        replace: "if !BROKEN {
+            self.calls
+                .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
+            }
+            detached",
     },
     Variant {
         name: "a kept session is refreshed without the lock",
         noticed_by: "under_lock",
-        file: "vault/refresh.rs",
-        find: "self.renewal.stage = Stage::Queued(session.generation());
-            self.want_lock();",
-        replace: "self.renewal.stage = Stage::Queued(session.generation());
-            if BROKEN { self.send_refresh(); } else { self.want_lock(); }",
+        file: "vault.rs",
+        find: "RefreshStart::Lock => self.want_lock(),",
+        replace: "RefreshStart::Lock if BROKEN => self.send_refresh(),
+            RefreshStart::Lock => self.want_lock(),",
     },
     Variant {
         name: "new tokens are adopted before the store has them",
         noticed_by: "persisted_first",
-        file: "vault/refresh.rs",
+        file: "vault.rs",
         find: "self.keep(op, state);",
         replace: "self.keep(op, state);
-                if BROKEN { self.adopt_renewed(op); }",
+                if BROKEN { return self.refresh.persisted(op); }",
     },
     Variant {
         name: "the store is not looked at before a refresh",

@@ -12,7 +12,6 @@ use crate::oauth::id_token::{IdToken, Occasion};
 use crate::oauth::token_endpoint::{self, Scheme, TokenSet};
 use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
-#[cfg(feature = "extended")]
 use crate::vault::dpop::Dpop;
 use crate::vault::io::{OpId, Output, PortId, Taken};
 use crate::vault::list::{self, List};
@@ -133,7 +132,7 @@ impl Callbacks {
         ctx: &mut Context,
         provider: &Provider,
         logins: &mut Logins,
-        #[cfg(feature = "extended")] dpop: &mut Dpop,
+        dpop: &mut Dpop,
         op: OpId,
         taken: &Taken,
     ) {
@@ -159,7 +158,10 @@ impl Callbacks {
                 #[cfg(feature = "extended")]
                 let op = dpop.send_proven(ctx, Purpose::Exchange, code, pending.key.clone());
                 #[cfg(not(feature = "extended"))]
-                let op = ctx.send(Purpose::Exchange, code);
+                let op = {
+                    let _ = dpop;
+                    ctx.send(Purpose::Exchange, code)
+                };
                 Ok(op)
             })
         };

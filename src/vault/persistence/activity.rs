@@ -4,6 +4,7 @@
 use crate::base::clock::Millis;
 use crate::session::EndReason;
 use crate::vault::Vault;
+use crate::vault::context::Context;
 use crate::vault::persistence::lock::Lock;
 
 /// Activity of the user is kept so long after it happened, unless something else is kept before.
@@ -18,30 +19,17 @@ pub(super) struct Activity {
     pub(super) is_new: bool,
     /// The write that is under way counts it.
     pub(super) is_counted: bool,
-    doubt: Option<Doubt>,
 }
 
 impl Activity {
-    /// There is another session, of which nothing is in doubt.
-    pub(super) fn forget(&mut self) {
+    /// Forgets the activity in a session that was replaced.
+    pub(super) fn forget(&mut self, ctx: &mut Context) {
         self.is_counted = false;
-        self.doubt = None;
+        ctx.doubt = None;
     }
-}
-
-/// The idle limit is reached as far as this vault knows: another one may know better.
-#[derive(Default)]
-struct Doubt {
-    /// The user did something meanwhile, which counts if it was not too late for that.
-    was_touched: bool,
 }
 
 impl Vault {
-    /// Whether calls have to wait until it is known if the session is still alive.
-    pub(in crate::vault) const fn is_in_doubt(&self) -> bool {
-        self.ctx.keeps() && self.keeper.activity.doubt.is_some()
-    }
-
     /// Whether the session's end has to wait for a look at the store.
     pub(in crate::vault) fn doubts(&mut self, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
@@ -49,7 +37,7 @@ impl Vault {
         if !self.ctx.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
             return false;
         }
-        self.keeper.activity.doubt.get_or_insert_default();
+        self.ctx.doubt.get_or_insert(false);
         if !matches!(self.keeper.lock, Lock::Reading(_)) {
             self.look();
         }
@@ -60,18 +48,18 @@ impl Vault {
     pub(in crate::vault) const fn awaits_verdict(&self) -> bool {
         let is_looking =
             self.keeper.looks.is_open() || matches!(self.keeper.lock, Lock::Reading(_));
-        self.is_in_doubt() && is_looking
+        self.ctx.is_in_doubt() && is_looking
     }
 
     /// Idle or not: now it is known.
     pub(super) fn settle_doubt(&mut self) {
-        let doubt = self.keeper.activity.doubt.take();
+        let doubt = self.ctx.doubt.take();
         let limits = &self.ctx.config.limits;
         let session = self.ctx.session.as_deref();
         if let Some(reason) = session.and_then(|s| s.limit_reached(limits, &self.ctx.now)) {
             self.end_session(reason);
         } else if let Some(doubt) = doubt {
-            if doubt.was_touched {
+            if doubt {
                 self.user_is_active();
             }
             self.resume_calls();
@@ -83,8 +71,8 @@ impl Vault {
         if !self.ctx.keeps() {
             return true;
         }
-        if let Some(doubt) = &mut self.keeper.activity.doubt {
-            doubt.was_touched = true;
+        if let Some(was_touched) = &mut self.ctx.doubt {
+            *was_touched = true;
             return false;
         }
         if self.keeper.activity.flush_at.is_none() {

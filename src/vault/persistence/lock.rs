@@ -74,7 +74,7 @@ impl Vault {
         self.keeper.lock = Lock::Held;
         if matches!(stored, Stored::Unavailable) {
             self.store_refused(true);
-            if self.refresh_is_queued() && !self.keeper.is_known {
+            if self.refresh.is_queued(&self.ctx) && !self.keeper.is_known {
                 // The store never had it, and so has no other vault.
                 return self.send_refresh();
             }
@@ -91,7 +91,7 @@ impl Vault {
     /// Does the next thing that needs the lock, or gives it back.
     pub(in crate::vault) fn proceed(&mut self) {
         let is_held = matches!(self.keeper.lock, Lock::Held);
-        if !self.ctx.keeps() || !is_held || self.refresh_is_sent() {
+        if !self.ctx.keeps() || !is_held || self.refresh.is_sent() {
             return;
         }
         self.keeper.retry_at = None;
@@ -104,7 +104,7 @@ impl Vault {
             }
             return self.write(ended);
         }
-        if self.refresh_is_queued() && (!self.keeper.wants_save || !is_writable) {
+        if self.refresh.is_queued(&self.ctx) && (!self.keeper.wants_save || !is_writable) {
             return self.send_refresh();
         }
         match &mut self.ctx.session {
@@ -210,7 +210,7 @@ impl Vault {
 
     /// After [`Vault::written`]: goes on, unless it has to be tried again first.
     pub(in crate::vault) fn proceed_after_writing(&mut self) {
-        if self.keeper.retry_at.is_none() || self.refresh_is_queued() {
+        if self.keeper.retry_at.is_none() || self.refresh.is_queued(&self.ctx) {
             self.proceed();
         }
     }

@@ -69,7 +69,7 @@ impl Vault {
                 }
                 theirs.succeed(ours, &self.ctx.now);
                 self.ctx.session = Some(theirs);
-                self.abandon_refresh();
+                self.refresh.abandon(&mut self.ctx);
                 self.ctx.trace_generation("refresh_completed");
             }
             // Begun here after the one in the store.
@@ -135,10 +135,10 @@ impl Vault {
 
     /// Waiting calls whose session was taken over are not sent in the name of another user.
     pub(in crate::vault) fn replace_session(&mut self, session: Box<Session>) -> Option<Secret> {
-        let mut orphaned = None;
+        let mut detached = None;
         if self.ctx.keeps() {
-            self.keeper.activity.forget();
-            if self.refresh_is_sent() {
+            self.keeper.activity.forget(&mut self.ctx);
+            if self.refresh.is_sent() {
                 // Its answer is dropped, and until the new session is written the store has what it consumed.
                 self.fall_behind();
             }
@@ -146,17 +146,18 @@ impl Vault {
         if let Some(before) = self.ctx.session.take()
             && before.original().subject() != session.original().subject()
         {
-            let successor = self.end_refresh();
+            let successor = self.refresh.end(&mut self.ctx);
             let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
-            self.give_up_calls(Waiters::SessionEnded, &error);
-            orphaned = successor.or(before.refresh_token().cloned());
+            self.calls
+                .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
+            detached = successor.or(before.refresh_token().cloned());
         }
-        self.abandon_refresh();
-        self.orphan_calls();
+        self.refresh.abandon(&mut self.ctx);
+        self.calls.detach();
         #[cfg(feature = "extended")]
-        self.close_sockets(None);
+        self.calls.close_sockets(&mut self.ctx, None);
         self.ctx.session = Some(session);
         self.ctx.end_reason = None;
-        orphaned
+        detached
     }
 }

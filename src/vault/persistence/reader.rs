@@ -97,7 +97,7 @@ impl Vault {
         self.keeper.looks.expects_end = false;
         // Who wrote has had the lock, and may have given it back.
         self.keeper.retry_at = self.keeper.retry_at.map(|_| self.ctx.now.monotonic);
-        if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh_is_sent() {
+        if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh.is_sent() {
             self.keeper.looks.again = self.keeper.looks.is_open();
             self.look();
         } else {

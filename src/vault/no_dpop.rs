@@ -1,0 +1,5 @@
+//! A build without DPoP.
+
+/// Nothing: this build has no proofs.
+#[derive(Default)]
+pub(super) struct Dpop;
