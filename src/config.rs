@@ -1,9 +1,8 @@
-//! The configuration: read once from JSON, checked whole, then fixed.
+//! The configuration, which is read once from JSON, validated as a whole, and then immutable.
 //!
-//! It lives in the worker's own file. Each fault is reported as [`Code::ConfigInvalid`] with the
-//! option's name, its value and what to write instead; an option that is not known is a fault too,
-//! since a misspelt limit is a limit that does not hold. The shape is documented for users in
-//! `pkg/src/worker/config.ts`.
+//! It is part of the worker file. Each error is reported as [`Code::ConfigInvalid`] with the option's name, its value and
+//! what to write instead. An unknown option is an error too, since a misspelled limit would have no effect. The options
+//! are documented for users in `pkg/src/worker/config.ts`.
 
 mod apis;
 #[cfg(feature = "extended")]
@@ -28,10 +27,10 @@ use crate::oauth::token_endpoint::Scheme;
 #[cfg(feature = "extended")]
 pub use flows::Flows;
 
-/// Longest configuration that is read, in bytes of JSON.
+/// The longest configuration, in bytes of JSON.
 pub const MAX_LEN: usize = 64 * 1024;
 
-// Lists are texts: a table of addresses and lengths compresses badly.
+// Lists are strings, because a table of addresses and lengths compresses badly.
 const OPTIONS: &str = "apis authorizationParams claims clientId clockTolerance consent \
     issuer par redirectUri requestTimeout scope session";
 
@@ -61,10 +60,10 @@ pub(crate) const HAS_METADATA: bool = cfg!(feature = "extended");
 #[cfg(not(feature = "extended"))]
 const SWITCHES: &str = "cache deviceFlow dpop inspect reasons stepUp";
 
-/// Claims that a page may see when the configuration names none.
+/// The claims that a page may see by default.
 const DEFAULT_CLAIMS: &str = "name email preferred_username picture locale";
 
-/// Claims that tie the ID token to secrets of the flow; a page has no use for them.
+/// Claims that bind the ID token to secrets of the flow. Pages do not need them.
 const PROTOCOL_CLAIMS: &str = "nonce at_hash c_hash s_hash";
 
 /// Authorization request parameters that the flow itself sets (RFC 6749, RFC 7636, RFC 9101, OIDC
@@ -77,7 +76,7 @@ const NO_SUCH_OPTION: &str = if cfg!(feature = "extended") {
     msg!("there is no such option")
 } else {
     msg!(
-        "there is no such option, or it needs strongroom_extended_bg.wasm (a client secret is not an option, since a browser cannot keep one: register a public client; neither is another flow than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
+        "there is no such option, or it needs strongroom_extended_bg.wasm (there is no option for a client secret, since a browser cannot keep one: register a public client; nor for flows other than the code flow with PKCE: RFC 9700 2.1.2 and 2.4)"
     )
 };
 
@@ -93,69 +92,67 @@ const NOT_AN_ALGORITHM: &str = msg!(
 const NOT_KEPT: &str = if cfg!(feature = "extended") {
     msg!("it must be 'memory', 'sealed' or 'escrow'")
 } else {
-    msg!(
-        "it must be 'memory', 'sealed' or 'escrow', and this module keeps nothing; load strongroom_extended_bg.wasm instead"
-    )
+    msg!("it must be 'memory', 'sealed' or 'escrow'; the last two need strongroom_extended_bg.wasm")
 };
 
 const NOT_HTTPS: &str = msg!("it must be https; http is for loopback only");
 
-/// How long a session may last.
+/// The limits on the duration of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Ends after so long without activity of the user.
+    /// The longest time without activity of the user.
     pub idle: Millis,
-    /// Ends after so long whatever happens.
+    /// The longest time since the login.
     pub absolute: Millis,
 }
 
 /// The option `par`: when to push authorization requests to the provider (RFC 9126).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pushing {
-    /// If the provider announces an endpoint for it that accepts this client.
+    /// If the provider announces an endpoint that accepts this client.
     #[default]
     Auto,
-    /// Always; a login that cannot be pushed fails.
+    /// Always. A login that cannot be pushed fails.
     Always,
     /// Never.
     Never,
 }
 
-/// A checked configuration.
+/// A validated configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The provider's issuer identifier.
     pub issuer: String,
-    /// RFC 6749 2.2.
+    /// The client identifier (RFC 6749 2.2).
     pub client_id: String,
-    /// Where the provider sends its answer; absolute.
+    /// The absolute URL that the provider redirects to.
     pub redirect_uri: Url,
-    /// The scopes to ask for, separated by single spaces (RFC 6749 3.3).
+    /// The scopes to request, separated by single spaces (RFC 6749 3.3).
     pub scope: String,
-    /// What may be called with an access token.
+    /// The rules for calls with an access token.
     pub rules: EgressPolicy,
-    /// How long a session may last.
+    /// The limits on the duration of a session.
     pub limits: Limits,
-    /// Whether sessions are kept, sealed, in a store that vaults share.
+    /// True if sessions are kept, sealed, in a store that vaults share.
     pub keeps: bool,
-    /// Whether a service worker has the key in escrow with which they are sealed.
+    /// True if a service worker holds the sealing key in escrow.
     pub is_escrowed: bool,
     /// The claims that a page may see, besides `sub`.
     pub claims: Vec<String>,
-    /// The provider's metadata, if it is not to be discovered.
+    /// The provider's metadata, if it is configured instead of discovered.
     pub metadata: Option<Box<Metadata>>,
-    /// Members of the provider's metadata, which replace discovered ones or are added to them.
+    /// Members that replace or extend the discovered metadata.
     pub metadata_members: Option<Object>,
-    /// The only signing algorithm to accept for ID tokens, if fixed.
+    /// The only accepted signing algorithm for ID tokens, if configured.
     #[cfg(feature = "extended")]
     pub id_token_alg: Option<Algorithm>,
-    /// More parameters for the authorization request, encoded.
+    /// Additional parameters for the authorization request, encoded.
     pub authorization_params: String,
     /// The option `par`.
     pub pushing: Pushing,
-    /// True if each login asks for consent (`prompt=consent`), unless it is to be silent.
+    /// True if each login that is not silent asks for consent (`prompt=consent`).
     pub asks_consent: bool,
-    /// True if a login fails when the provider grants scopes that it did not ask for.
+    /// True if a login fails when the provider grants scopes that it did not request.
     #[cfg(feature = "extended")]
     pub refuses_unrequested_scopes: bool,
     /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
@@ -164,17 +161,17 @@ pub struct Config {
     /// How users sign in.
     #[cfg(feature = "extended")]
     pub flows: Flows,
-    /// By how much the provider's clock may differ.
+    /// The tolerated difference of the provider's clock.
     pub clock_tolerance: Millis,
-    /// How long a request to the provider may take.
+    /// The timeout of requests to the provider.
     pub request_timeout: Millis,
-    /// Whether pages are told what happens inside and what is held, without values.
+    /// True if pages may inspect events and the state of the vault, without values.
     #[cfg(feature = "extended")]
     pub inspect: bool,
-    /// Whether pages are told more of why the provider ends a session or wants the user.
+    /// True if pages learn the detailed reason when the provider ends a session or requires interaction.
     #[cfg(feature = "extended")]
     pub tells_reasons: bool,
-    /// Whether tokens have to be bound to a key (RFC 9449).
+    /// True if tokens must be bound to a key (RFC 9449).
     #[cfg(feature = "extended")]
     pub dpop: bool,
     /// Fingerprint of this library's version, this configuration and the worker's address. A deployment that changes one
@@ -185,7 +182,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// How access tokens are presented.
+    /// The authentication scheme of access tokens.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         #[cfg(feature = "extended")]
@@ -195,7 +192,7 @@ impl Config {
         Scheme::Bearer
     }
 
-    /// Takes the provider's metadata, if it is configured whole.
+    /// Takes the provider's metadata, if the configuration contains all of it.
     pub fn take_metadata(&mut self) -> Option<Box<Metadata>> {
         if HAS_METADATA {
             self.metadata.take()
@@ -232,11 +229,9 @@ impl Config {
         let Some(object) = value.as_object() else {
             return Err(fault(&[msg!("the configuration is not an object")]));
         };
-        // A blob's origin is that of the page that made it, and its URL says which.
+        // A blob has the origin of the page that made it, which is part of its URL.
         let Some(base) = Url::parse(base.strip_prefix("blob:").unwrap_or(base)) else {
-            return Err(fault(&[msg!(
-                "the worker's address is no URL with an origin"
-            )]));
+            return Err(fault(&[msg!("the worker's URL has no origin")]));
         };
         let build = fingerprint(&[env!("CARGO_PKG_VERSION"), base.href(), json].concat());
         let first_fault = OnceCell::new();
@@ -250,7 +245,7 @@ impl Config {
         let metadata = options.metadata(&issuer);
         let mut rules = options.rules(&base, &issuer, metadata.as_deref());
         if options.is_escrowed() {
-            // Where the vault asks for the key.
+            // The vault requests the key from this URL.
             rules.forbid(&[base.href()]);
         }
         let mut config = Self {
@@ -299,7 +294,7 @@ impl Config {
     }
 }
 
-/// Returns the fingerprint of a build. It only tells builds apart, so it need not be hard to forge.
+/// Returns the fingerprint of a build. It only distinguishes builds, so it does not have to be hard to forge.
 fn fingerprint(text: &str) -> u16 {
     let [high, low, ..] = pkce::sha256(text.as_bytes());
     u16::from_be_bytes([high, low])
@@ -307,7 +302,7 @@ fn fingerprint(text: &str) -> u16 {
 
 #[cfg(feature = "extended")]
 impl Config {
-    /// Whether a login may ask for this scope.
+    /// Returns true if a login may request this scope.
     #[must_use]
     pub fn may_ask(&self, scope: &str) -> bool {
         let more = &self.flows.login_scopes;
@@ -315,23 +310,23 @@ impl Config {
     }
 }
 
-/// The options in one object. A fault does not end the reading: the first is kept, a stand-in takes
-/// the option's place, and [`Config::parse`] looks once at the end. A way out at each option would
-/// need code of its own to drop all that was read before.
+/// The options in one object. An error does not stop the parser: it records the first error and uses a placeholder value,
+/// and [`Config::parse`] checks for an error once, at the end. A return at each option would need code of its own to drop
+/// all values read before.
 pub(crate) struct Options<'a> {
     pub(crate) object: &'a Object,
-    /// What stands in front of an option's name in messages: nothing, `session.`, `apis[0].`.
+    /// The prefix of option names in messages: empty, `session.`, `apis[0].`.
     pub(crate) path: &'a str,
     pub(crate) fault: &'a OnceCell<Error>,
 }
 
 impl<'a> Options<'a> {
-    /// Records a fault, if it is the first.
+    /// Records an error, unless there was one before.
     fn record(&self, message: &[&str]) {
         self.fault.get_or_init(|| fault(message));
     }
 
-    /// Records that the option called `name` is missing, or what it is, and what it should be.
+    /// Records that the option `name` is missing or invalid, and what it must be.
     #[inline(never)]
     pub(crate) fn refuse(&self, name: &str, why: &str) {
         match self.object.get(name) {
@@ -370,7 +365,7 @@ impl<'a> Options<'a> {
             if self.path.is_empty() && name == "audience" {
                 self.record(&["`audience`: ", NOT_AUDIENCE]);
             }
-            // The value is not shown: it may well be a secret that does not belong here.
+            // The value is not part of the message, because it may be a secret.
             #[cfg(feature = "extended")]
             if name.eq_ignore_ascii_case("clientSecret") || name == "client_secret" {
                 let why = msg!("a browser cannot keep a client secret; register a public client");
@@ -378,7 +373,7 @@ impl<'a> Options<'a> {
             }
             let known = [known, " ", more].concat();
             if cfg!(feature = "interned-messages") {
-                // pkg/src/page/error-messages.ts looks for the option that was meant.
+                // pkg/src/page/error-messages.ts suggests the closest option.
                 self.record(&["`", self.path, name, "`: ", NO_SUCH_OPTION, "\n", &known]);
             } else if let Some(meant) = strings::split(&known, b' ').find(|one| is_close(one, name))
             {
@@ -390,7 +385,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A text that must be there.
+    /// A required string.
     fn text(&self, name: &str, why: &str) -> &'a str {
         match self.object.str(name) {
             Some(text) => text,
@@ -401,26 +396,26 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A list of texts, `default` if it is left out.
-    pub(crate) fn texts(&self, name: &str, default: &str, why: &str) -> Vec<String> {
-        let mut texts = Vec::new();
+    /// An array of strings, or `default`.
+    pub(crate) fn strings(&self, name: &str, default: &str, why: &str) -> Vec<String> {
+        let mut strings = Vec::new();
         let Some(value) = self.object.get(name) else {
             for text in strings::split(default, b' ') {
-                texts.push(text.to_owned());
+                strings.push(text.to_owned());
             }
-            return texts;
+            return strings;
         };
         let Some(items) = value.as_array() else {
             self.refuse(name, why);
-            return texts;
+            return strings;
         };
         for item in items {
             match item.as_str() {
-                Some(text) => texts.push(text.to_owned()),
+                Some(text) => strings.push(text.to_owned()),
                 None => self.refuse(name, why),
             }
         }
-        texts
+        strings
     }
 
     #[cfg(feature = "extended")]
@@ -451,21 +446,21 @@ impl<'a> Options<'a> {
         Millis::from_secs(seconds)
     }
 
-    /// The option as JSON, if it is there and one of the values in `known`, which are separated by spaces.
+    /// The option as JSON, if it is present. It must be one of `known`, which are separated by spaces.
     #[inline(never)]
     pub(crate) fn one_of(&self, name: &str, known: &str) -> String {
-        let mut said = String::new();
+        let mut json = String::new();
         if let Some(value) = self.object.get(name) {
-            value.write(&mut said);
-            if !strings::contains_word(known, &said) {
+            value.write(&mut json);
+            if !strings::contains_word(known, &json) {
                 let why = [msg!("it must be one of: "), known].concat();
                 self.refuse(name, &why);
             }
         }
-        said
+        json
     }
 
-    /// The options in an object that may be left out.
+    /// The options in an optional nested object.
     pub(crate) fn nested<'b>(&self, name: &str, path: &'b str, why: &str) -> Options<'b>
     where
         'a: 'b,
@@ -522,7 +517,7 @@ impl<'a> Options<'a> {
         if !url.is_same_origin(&base) {
             self.refuse(
                 OPTION,
-                msg!("it must be on the origin that serves the worker's file, or the answer goes to a page that cannot reach the vault"),
+                msg!("it must be on the origin that serves the worker file, or the response goes to a page that cannot reach the vault"),
             );
         }
         url
@@ -538,7 +533,7 @@ impl<'a> Options<'a> {
         if !strings::contains_word(scope, "openid") {
             self.refuse(
                 "scope",
-                msg!("it must contain `openid`: without it there is no ID token that says who the user is"),
+                msg!("it must contain `openid`, or the provider issues no ID token"),
             );
         }
         scope.to_owned()
@@ -579,10 +574,10 @@ impl<'a> Options<'a> {
     }
 
     pub(crate) fn claims(&self) -> Vec<String> {
-        let named = self.texts(
+        let named = self.strings(
             "claims",
             DEFAULT_CLAIMS,
-            msg!("it must be a list of claim names"),
+            msg!("it must be an array of claim names"),
         );
         let mut claims = Vec::new();
         for claim in named {
@@ -590,7 +585,7 @@ impl<'a> Options<'a> {
                 let why = msg!("nonce, at_hash, c_hash and s_hash stay in the vault");
                 self.refuse("claims", why);
             }
-            // `sub` is shown anyway.
+            // Pages always see `sub`.
             if claim != "sub" && !claims.contains(&claim) {
                 claims.push(claim);
             }
@@ -622,7 +617,7 @@ impl<'a> Options<'a> {
             return Vec::new();
         }
         let why = msg!("it must be an array of strings");
-        self.texts(OPTION, "", why)
+        self.strings(OPTION, "", why)
     }
 
     pub(crate) fn metadata(&self, issuer: &str) -> Option<Box<Metadata>> {
@@ -696,7 +691,7 @@ fn is_close(one: &str, other: &str) -> bool {
     same + 2 >= longer && same * 2 >= longer
 }
 
-/// A value as JSON, cut short for a message.
+/// A value as JSON, shortened for a message.
 fn shown(value: &Value) -> String {
     let mut text = String::new();
     value.write(&mut text);
@@ -709,7 +704,7 @@ mod tests {
 
     const BASE: &str = "https://app.example.com/assets/auth.worker.js";
 
-    /// A sound configuration with `changes` laid over it; `null` removes an option.
+    /// Parses a valid configuration with `changes`, where `null` removes an option.
     pub(super) fn configured(changes: &str) -> Result<Config> {
         let base = r#"{
             "issuer": "https://id.example.com",

@@ -3,22 +3,22 @@
 //! This crate is the core of [strongroom](https://www.npmjs.com/package/strongroom): compiled to
 //! WebAssembly it runs in a Web Worker, where it logs in by the authorization code flow with PKCE,
 //! refreshes with rotation, validates ID tokens and adds the access token to requests for APIs. The
-//! page asks it to, and gets answers; it never gets a token.
+//! page sends it commands and receives results, but never a token.
 //!
 //! # The core does no I/O
 //!
-//! Nothing here reads a clock, opens a connection, draws a random number or waits. A host puts in
-//! what happened, always with the time, and carries out what comes out:
+//! The core does not read a clock, open a connection, generate random numbers or wait. A host passes events to it,
+//! always with the time, and performs its outputs:
 //!
-//! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input): a page's message, an
-//!    answer of the provider, the head of an API's answer, a timer, a verified signature.
-//! 2. [`Vault::poll`](vault::Vault::poll) gives an [`Output`](vault::Output), until there is none:
-//!    send this request, store these bytes, verify this signature, post this text to that page.
-//! 3. [`Vault::next_tick`](vault::Vault::next_tick) says when a timer is due. It may fire late or
+//! 1. [`Vault::handle`](vault::Vault::handle) takes an [`Input`](vault::Input): a page's message, a
+//!    response of the provider, the head of an API's response, a timer, a verified signature.
+//! 2. [`Vault::poll`](vault::Vault::poll) returns the next [`Output`](vault::Output), if any: send this
+//!    request, store these bytes, verify this signature, post this message to that page.
+//! 3. [`Vault::next_tick`](vault::Vault::next_tick) returns the time of the next timer. It may fire late or
 //!    early: no rule depends on it, because every input carries the time.
 //!
-//! So each rule can be tested natively, in virtual time, with every fault a network has. The host
-//! for browsers is `web` (wasm32 only); `bindings` is what JavaScript sees of it.
+//! So each rule can be tested natively, in virtual time, with all faults of a network. The host
+//! for browsers is `browser` (wasm32 only), and `bindings` is its JavaScript interface.
 //!
 //! ```
 //! use strongroom::base::clock::{Instant, Millis};
@@ -53,7 +53,7 @@
 //!     vault.handle(now, Input::Message { port: 1, call, text, body: Body::Replayable });
 //! }
 //!
-//! // The page is greeted, and the provider's metadata is asked for.
+//! // The vault greets the page and requests the provider's metadata.
 //! let mut posts = 0;
 //! while let Some(output) = vault.poll() {
 //!     match output {
@@ -67,7 +67,7 @@
 //! }
 //! assert_eq!(posts, 1);
 //!
-//! // Nobody answers: the request is given up when its time is over, and the page is told.
+//! // Without a response the request times out, and the page gets an error.
 //! let later = Instant { monotonic: Millis::from_secs(10), wall: now.wall + 10_000 };
 //! assert_eq!(vault.next_tick(now), Some(later.monotonic));
 //! vault.handle(later, Input::Tick);
@@ -77,13 +77,13 @@
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 //!
-//! # Where which rule lives
+//! # Index of rules
 //!
 //! | module | rule |
 //! |---|---|
-//! | [`config`] | a configuration is checked whole, once, and then fixed |
+//! | [`config`] | a configuration is validated once, as a whole, and then immutable |
 //! | [`egress::policy`] | a request carries a token only if a rule allows its parsed URL and method |
-//! | [`egress::request_headers`] | a page sets no header that authorises, identifies, routes or overrides |
+//! | [`egress::request_headers`] | a page cannot set headers that authorize, identify, route or override |
 //! | [`egress::token_reflection`] | a response that contains an access token does not reach the page |
 //! | [`oauth::authorization_request`], [`oauth::authorization_response`] | a login is a transaction of its own and accepts one response within ten minutes |
 //! | [`oauth::pushed_authorization`] | an authorization request may be pushed to the provider; its reference is for one login |
@@ -96,11 +96,11 @@
 //! | [`oauth::provider_errors`] | the reason for a refused refresh token is reported, but never the provider's description |
 //! | [`oauth::dpop`] | a token bound to a key is sent with a fresh proof; the private key never leaves the host |
 //! | [`oauth::resource_indicators`] | several APIs have separate access tokens from one refresh token |
-//! | [`egress::websocket`] | a socket's token goes where the API's rule says, and the page sees nothing of it |
-//! | [`session`] | what is held, how long, and what a page may see of it |
+//! | [`egress::websocket`] | the API's rule sets the position of a socket's token, which the page never sees |
+//! | [`session`] | tokens, their lifetimes and limits, and the part that a page may see |
 //! | [`vault`] | one refresh at a time, and a consumed refresh token is never sent again |
-//! | [`edge`] | on a server: one refresh for all isolates, and the browser has a sealed cookie |
-//! | [`base::secret`], [`base::error`] | secrets show nothing of themselves; errors never hold one |
+//! | [`edge`] | on a server: one refresh for all isolates, and a sealed cookie in the browser |
+//! | [`base::secret`], [`base::error`] | secrets are never printed, and errors never contain one |
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
 

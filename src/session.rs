@@ -1,7 +1,7 @@
-//! A session: what the vault holds of a signed-in user, and the part of it that a page may see.
+//! The session of a signed-in user: its tokens and times, and the part of it that a page may see.
 //!
-//! A [`Session`] can only be made from an [`IdToken`], that is from a validated one. It counts its
-//! own age by both clocks and says when a limit has ended it; timers merely wake whoever asks.
+//! A [`Session`] can only be made from an [`IdToken`], which is always validated. It measures its own age by both clocks
+//! and reports when a limit is reached. A timer only causes another check.
 
 mod kept;
 
@@ -24,10 +24,11 @@ pub use kept::{Kept, ended, restore};
 /// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
 const REPORTED: Millis = Millis::from_secs(16);
 
-/// Tokens that live shorter are renewed when a call needs one: to renew them ahead would be a refresh every few seconds.
+/// Tokens with a shorter lifetime are renewed when a call needs one. Renewing them ahead would mean a refresh every few
+/// seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
-/// Why a session ended. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
+/// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// A page called `logout()`.
@@ -40,32 +41,32 @@ pub enum EndReason {
     Idle,
     /// The absolute limit was reached.
     Absolute,
-    /// The provider answered for another user or issuer.
+    /// A response was for another user or issuer.
     Security,
-    /// What was kept of it is gone or cannot be read.
+    /// The stored session is gone or cannot be read.
     StorageLost,
-    /// Its user has signed in anew in the same browser. The new session may be of the same grant, so nothing is revoked.
+    /// The user signed in again in the same browser. The new session may share the grant, so nothing is revoked.
     #[cfg(feature = "edge")]
     Replaced,
-    /// The provider refused the refresh token, and let on that it had expired.
+    /// The provider refused the refresh token and indicated that it had expired.
     #[cfg(feature = "extended")]
     RefreshExpired,
-    /// The same, that it was revoked.
+    /// The provider indicated that the refresh token was revoked.
     #[cfg(feature = "extended")]
     Revoked,
-    /// The same, that one that was consumed had come again.
+    /// The provider indicated that a consumed refresh token was used again.
     #[cfg(feature = "extended")]
     ReuseDetected,
-    /// The same, that the user had withdrawn their consent.
+    /// The provider indicated that the user had withdrawn the consent.
     #[cfg(feature = "extended")]
     ConsentWithdrawn,
-    /// The same, that it wants a second factor by now.
+    /// The provider indicated that it now requires a second factor.
     #[cfg(feature = "extended")]
     MfaRequired,
 }
 
 impl EndReason {
-    /// The reason as pages see it.
+    /// The name of the reason, as pages see it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -91,7 +92,7 @@ impl EndReason {
         }
     }
 
-    /// The reason that is [called](Self::as_str) so.
+    /// The reason with this [name](Self::as_str).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         const ALL: &[EndReason] = &[
@@ -118,7 +119,7 @@ impl EndReason {
         ALL.iter().copied().find(|reason| reason.as_str() == name)
     }
 
-    /// Whether the refresh token is still good and should be revoked.
+    /// Returns true if the refresh token may still be valid and should be revoked.
     #[must_use]
     pub const fn calls_for_revocation(self) -> bool {
         #[cfg(feature = "edge")]
@@ -146,47 +147,46 @@ impl EndReason {
 /// The tokens and times of a signed-in user.
 #[derive(Debug)]
 pub struct Session {
-    /// Its number, if it is kept.
+    /// The identifier, if the session is stored.
     sid: String,
-    /// The ID token of the login: refreshed ones are held against it (OIDC Core 12.2).
+    /// The ID token of the login. Refreshed ID tokens are compared with it (OIDC Core 12.2).
     original: IdToken,
-    /// The last ID token that came with a refresh.
+    /// The latest ID token of a refresh response.
     latest: Option<IdToken>,
-    /// When the request was sent that the latest ID token came by.
+    /// The time of the request for the latest ID token.
     id_token_requested: UnixMillis,
     tokens: Box<TokenSet>,
-    /// When the request for the tokens was sent: they are no younger than that.
+    /// The time of the request for the tokens. The tokens were issued later, so this counts them as older than they are.
     requested: Instant,
     generation: u64,
-    /// Access tokens that were replaced and may still be valid, one for each target.
+    /// Replaced access tokens that may still be valid, one for each target.
     former: Vec<Former>,
     started: Instant,
     last_activity: Instant,
-    /// How often activity was kept: which of two vaults knows of the later one.
+    /// The number of stored activities. The vault with the higher number knows the later activity.
     touches: u64,
     interaction_required: bool,
-    /// The error code by which the provider said so, if pages are told.
+    /// The error code with which the provider required interaction, if pages may see it.
     #[cfg(feature = "extended")]
     needs: Option<String>,
-    /// The provider's endpoints, if it was kept: its vault may not have the metadata yet.
+    /// The provider's endpoints, if the session was stored. A new vault may not have the metadata yet.
     endpoints: Vec<String>,
-    /// What its tokens are bound to, if anything.
+    /// The key that the tokens are bound to, if any.
     #[cfg(feature = "extended")]
     key: Option<PublicKey>,
-    /// The generation in which the login's own access token was issued; later ones may be other tokens'.
+    /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
     #[cfg(feature = "extended")]
     issued: u64,
-    /// Access tokens of rules that have their own, by their places in the configuration. They are not kept.
+    /// The access tokens of other targets, by their index in the configuration. They are not stored.
     #[cfg(feature = "extended")]
     others: Vec<(usize, Other)>,
 }
 
-/// Most access tokens that a response is searched for.
+/// The most access tokens that a response is searched for.
 #[cfg(feature = "extended")]
 const MAX_SEARCHED: usize = 8;
 
-/// An access token that was replaced by another one for the same target. A provider revokes none of these, so an API
-/// takes it until it expires.
+/// A replaced access token of a target. Providers do not revoke replaced tokens, so APIs accept it until it expires.
 #[derive(Clone, Debug)]
 struct Former {
     of: TokenSelector,
@@ -195,7 +195,7 @@ struct Former {
     requested: Instant,
 }
 
-/// An access token of a rule's own.
+/// The access token of a target.
 #[cfg(feature = "extended")]
 #[derive(Clone, Debug)]
 struct Other {
@@ -206,8 +206,8 @@ struct Other {
 }
 
 impl Session {
-    /// A session from the answer to a code exchange that was sent at `requested`. `sid` is its number
-    /// among vaults that share a store.
+    /// Creates a session from the response to a code exchange that was sent at `requested`. `sid` identifies it among
+    /// vaults that share a store.
     #[must_use]
     pub fn begin(
         id_token: IdToken,
@@ -216,7 +216,7 @@ impl Session {
         requested: Instant,
         sid: String,
     ) -> Self {
-        // RFC 6749 5.1: left out when it is what was asked for.
+        // RFC 6749 5.1: the provider may omit a scope that is identical to the requested one.
         tokens.scope.get_or_insert_with(|| config.scope.clone());
         Self {
             sid,
@@ -243,7 +243,7 @@ impl Session {
         }
     }
 
-    /// The same, with tokens that are bound to this key (RFC 9449).
+    /// Sets the key that the tokens are bound to (RFC 9449).
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
@@ -251,30 +251,30 @@ impl Session {
         self
     }
 
-    /// The key that its tokens are bound to, if they are.
+    /// The key that the tokens are bound to, if any.
     #[cfg(feature = "extended")]
     #[must_use]
     pub const fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }
 
-    /// The name of that key.
+    /// The thumbprint of the key.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn key_name(&self) -> Option<String> {
         Some(self.key.as_ref()?.thumbprint().to_owned())
     }
 
-    /// Where no call may go.
+    /// Takes the endpoints that calls must not reach.
     pub fn take_endpoints(&mut self) -> Vec<String> {
         core::mem::take(&mut self.endpoints)
     }
 
-    /// Adopts the answer to a refresh that was sent at `requested`.
+    /// Adopts the tokens of a refresh that was sent at `requested`.
     pub fn renew(&mut self, tokens: Box<TokenSet>, id_token: Option<IdToken>, requested: Instant) {
         self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
-        // RFC 6749 6: without a new refresh token the old one goes on, and so does the scope.
+        // RFC 6749 6: without a new refresh token the old one stays valid, and so does the scope.
         if self.tokens.refresh_token.is_none() {
             self.tokens.refresh_token = before.refresh_token;
         }
@@ -298,14 +298,14 @@ impl Session {
         }
     }
 
-    /// Remembers the login's own access token if `next` takes its place.
+    /// Remembers the login's access token if `next` replaces it.
     fn retire(&mut self, next: &Secret) {
         if !next.matches(self.tokens.access_token.expose()) {
             self.remember(self.to_former());
         }
     }
 
-    /// The login's own access token, as one that is replaced.
+    /// The login's access token as a replaced one.
     fn to_former(&self) -> Former {
         Former {
             #[cfg(feature = "extended")]
@@ -318,7 +318,7 @@ impl Session {
         }
     }
 
-    /// Keeps the latest replaced token for each target.
+    /// Keeps only the latest replaced token of each target.
     fn remember(&mut self, former: Former) {
         for known in &mut self.former {
             if known.of == former.of {
@@ -329,8 +329,8 @@ impl Session {
         self.former.push(former);
     }
 
-    /// The access tokens that a response to a request with the token for `which` is searched for: that one, the one
-    /// before it, and likewise those of other targets, the latest first. All of them may be valid. At most eight.
+    /// The access tokens that a response is searched for: the token of the request and the one before it, then those of
+    /// other targets, the latest first. All of them may be valid. At most eight are returned.
     #[must_use]
     pub fn tokens_to_search(&self, which: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
@@ -361,7 +361,7 @@ impl Session {
         }
     }
 
-    /// Adopts the answer to a refresh for a token of a rule's own.
+    /// Adopts the tokens of a refresh for another target.
     #[cfg(feature = "extended")]
     pub fn renew_other(
         &mut self,
@@ -392,7 +392,7 @@ impl Session {
         self.others.push((target, other));
     }
 
-    /// The session's tokens when others than the login's own access token were issued.
+    /// The session's tokens after a refresh for another target, which leaves the login's access token in place.
     #[cfg(feature = "extended")]
     fn beside(&self, tokens: &TokenSet) -> TokenSet {
         TokenSet {
@@ -408,7 +408,7 @@ impl Session {
         Some(other)
     }
 
-    /// The access token for this target, unless it has expired or was never issued.
+    /// The access token of this target, unless it has expired or was never issued.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn access_token_of(&self, which: TokenSelector, now: &Instant) -> Option<&Secret> {
@@ -419,7 +419,7 @@ impl Session {
         (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
     }
 
-    /// The access token for this target, whatever its age, if one was ever issued.
+    /// The access token of this target, even if expired, if one was ever issued.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn latest_access_token_of(&self, which: TokenSelector) -> Option<&Secret> {
@@ -429,7 +429,7 @@ impl Session {
         }
     }
 
-    /// Whether it is time to get a new access token for this target.
+    /// Returns true if the access token of this target should be renewed.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn is_stale_of(&self, which: TokenSelector, now: &Instant) -> bool {
@@ -442,7 +442,7 @@ impl Session {
         })
     }
 
-    /// The generation in which the access token for this target was issued; 0 before there was one.
+    /// The generation in which the access token of this target was issued, or 0 if none was.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn issued(&self, which: TokenSelector) -> u64 {
@@ -459,14 +459,14 @@ impl Session {
         self.access_token(now)
     }
 
-    /// The access token, whatever its age.
+    /// The access token, even if expired.
     #[cfg(not(feature = "extended"))]
     #[must_use]
     pub const fn latest_access_token_of(&self, _: TokenSelector) -> Option<&Secret> {
         Some(self.latest_access_token())
     }
 
-    /// Whether it is time to get a new access token.
+    /// Returns true if the access token should be renewed.
     #[cfg(not(feature = "extended"))]
     #[must_use]
     pub fn is_stale_of(&self, _: TokenSelector, now: &Instant) -> bool {
@@ -490,13 +490,13 @@ impl Session {
         (self.requested.elapsed(now) < self.lifetime()).then_some(&self.tokens.access_token)
     }
 
-    /// The access token, whatever its age: for who knows it.
+    /// The access token, even if expired.
     #[must_use]
     pub const fn latest_access_token(&self) -> &Secret {
         &self.tokens.access_token
     }
 
-    /// Whether it is time to get a new access token.
+    /// Returns true if the access token should be renewed.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
         self.until_stale(now) == Millis::ZERO
@@ -511,8 +511,8 @@ impl Session {
         fresh.saturating_sub(self.requested.elapsed(now))
     }
 
-    /// Returns true if a timer renews the access token: the user was active so recently that the next activity report may
-    /// be on its way.
+    /// Returns true if a timer should renew the access token: the user was active so recently that the next activity report
+    /// may be in flight.
     #[must_use]
     pub fn is_renewed_ahead(&self, now: &Instant) -> bool {
         self.lifetime() >= SHORTEST_RENEWED_AHEAD && self.last_activity.elapsed(now) <= REPORTED
@@ -530,65 +530,65 @@ impl Session {
         &self.original
     }
 
-    /// When the session began.
+    /// The time of the session's start.
     #[must_use]
     pub const fn beginning(&self) -> &Instant {
         &self.started
     }
 
-    /// Whether the session began after that moment.
+    /// Returns true if the session started after `at`.
     #[must_use]
     pub fn began_after(&self, at: &Instant, now: &Instant) -> bool {
         self.started.elapsed(now) < at.elapsed(now)
     }
 
-    /// How often tokens were issued to this session.
+    /// The number of times that tokens were issued to this session.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether the provider wants the user before it issues another access token.
+    /// Returns true if the provider requires interaction with the user before it issues another access token.
     #[must_use]
     pub const fn interaction_required(&self) -> bool {
         self.interaction_required
     }
 
-    /// The provider wants the user before it issues another access token.
+    /// Records that the provider requires interaction with the user before it issues another access token.
     pub fn require_interaction(&mut self) {
         self.interaction_required = true;
     }
 
-    /// The same, and pages are told by which error code.
+    /// Records that the provider requires interaction, with the error code that pages may see.
     #[cfg(feature = "extended")]
     pub fn require(&mut self, code: String) {
         self.interaction_required = true;
         self.needs = Some(code);
     }
 
-    /// The user did something.
+    /// Records activity of the user.
     pub fn touch(&mut self, now: &Instant) {
         self.last_activity = *now;
     }
 
-    /// How often activity was kept.
+    /// The number of stored activities.
     #[must_use]
     pub const fn touches(&self) -> u64 {
         self.touches
     }
 
-    /// What the user did is about to be kept.
+    /// Counts an activity that is about to be stored.
     pub fn count_activity(&mut self) {
         self.touches += 1;
     }
 
-    /// It was not kept: the same count is another vault's to give.
+    /// Takes back the count of an activity that was not stored, so that another vault may use it.
     pub fn uncount_activity(&mut self) {
         self.touches = self.touches.saturating_sub(1);
     }
 
-    /// The user did something in another vault too. What was kept before counts for nothing: a clock
-    /// that was set back makes it look later than it was.
+    /// Adopts the activity that another vault stored, unless this vault knows later activity. Earlier records are ignored,
+    /// because a clock that was set back makes them look later than they were.
     pub fn hear_of_activity(&mut self, kept: &Self, now: &Instant) {
         if kept.touches > self.touches {
             self.touches = kept.touches;
@@ -598,9 +598,8 @@ impl Session {
         }
     }
 
-    /// Takes the place of `ours`, which was here all the time: its moments are better than those that were
-    /// read, which count by the wall clock. The session began when it seems longer ago, and the user was
-    /// active when it seems less long ago.
+    /// Replaces `ours`, the session in this vault, by this one, which was read from the store. The times in memory are more
+    /// precise than the stored ones, which depend on the wall clock. The earlier start and the later activity are kept.
     pub fn succeed(&mut self, ours: &Self, now: &Instant) {
         if ours.started.elapsed(now) >= self.started.elapsed(now) {
             self.started = ours.started;
@@ -634,7 +633,7 @@ impl Session {
         }
     }
 
-    /// How long until a limit is reached if nothing happens.
+    /// The time until a limit is reached without further activity.
     #[must_use]
     pub fn until_limit(&self, limits: &Limits, now: &Instant) -> Millis {
         let absolute = limits.absolute.saturating_sub(self.started.elapsed(now));
@@ -646,20 +645,20 @@ impl Session {
         absolute.min(idle).min(expiry)
     }
 
-    /// When the access token was issued and when it expires, by the wall clock.
+    /// The issue and expiry times of the access token, by the wall clock.
     #[must_use]
     pub fn access_token_times(&self) -> (UnixMillis, UnixMillis) {
         let since = self.requested.wall;
         (since, after(since, self.lifetime()))
     }
 
-    /// When the ID token was issued, by the wall clock.
+    /// The issue time of the ID token, by the wall clock.
     #[must_use]
     pub const fn id_token_since(&self) -> UnixMillis {
         self.id_token_requested
     }
 
-    /// Shows the tokens to `see`, one by one with their kinds: for fingerprints.
+    /// Passes each token with its kind to `see`, for fingerprints.
     pub fn for_each_token(&self, mut see: impl FnMut(&'static str, &Secret)) {
         see("access_token", &self.tokens.access_token);
         if let Some(refresh_token) = &self.tokens.refresh_token {
@@ -671,8 +670,8 @@ impl Session {
         );
     }
 
-    /// The access tokens of rules that have their own: each target's place in the configuration, the token, since and
-    /// until when it is good, and the generation that it came with.
+    /// The access tokens of other targets: the index of the target, the token, its issue and expiry times, and the generation
+    /// in which it was issued.
     #[cfg(feature = "extended")]
     pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
         self.others.iter().map(|(target, other)| {
@@ -682,8 +681,8 @@ impl Session {
         })
     }
 
-    /// What a page may see, in JSON: `Session` in `pkg/src/protocol/messages.ts`. `is_kept`: whether the store takes it, if
-    /// it is to. `is_suspected`: the provider seems to have ended it without saying so.
+    /// The part that a page may see, in JSON: `Session` in `pkg/src/protocol/messages.ts`. `is_kept` is the state of the
+    /// store, if the session is stored. `is_suspected` is true if the provider seems to have ended the session silently.
     #[must_use]
     pub fn view(&self, config: &Config, is_kept: Option<bool>, is_suspected: bool) -> String {
         let state = if self.interaction_required || is_suspected {
@@ -717,7 +716,7 @@ impl Session {
         visible.text("sub", self.original.subject());
         let claims = self.latest.as_ref().unwrap_or(&self.original).claims();
         for name in &config.claims {
-            // A provider may leave out of a refreshed ID token what the first one had.
+            // A provider may omit claims of the first ID token from refreshed ones.
             let value = claims
                 .get(name)
                 .or_else(|| self.original.claims().get(name));
@@ -753,7 +752,7 @@ mod tests {
         Config::parse(CONFIG, "https://app.example.com/worker.js").unwrap()
     }
 
-    /// So many seconds after the sessions of these tests were kept.
+    /// The instant `seconds` after the sessions of these tests were stored.
     fn at(seconds: u64) -> Instant {
         Instant {
             monotonic: Millis::from_secs(100_000 + seconds),
@@ -829,7 +828,7 @@ mod tests {
     fn later_activity_of_another_vault_counts() {
         for (touches, ago, idle_after, touches_after) in [
             ("6", "60000", 60, 6),
-            // Kept before: the clock was set back since.
+            // Stored before: the clock was set back since then.
             ("5", "60000", 500, 5),
             ("4", "60000", 500, 5),
             // This vault has seen later activity.
@@ -870,7 +869,7 @@ mod tests {
     fn successor_prefers_this_vaults_equal_moments() {
         let mut theirs = session(&[]);
         let mut ours = session(&[]);
-        // The wall clocks agree, and the other worker's monotonic clock has begun later.
+        // The wall clocks agree, and the other worker's monotonic clock started later.
         let ahead = Millis::from_secs(50);
         ours.started.monotonic = ours.started.monotonic + ahead;
         ours.last_activity.monotonic = ours.last_activity.monotonic + ahead;
@@ -942,7 +941,7 @@ mod tests {
         assert_eq!(session.scopes(), r#"["openid","email"]"#);
         assert_eq!((session.generation(), session.issued(None)), (4, 3));
         assert_eq!((session.issued(Some(7)), session.issued(Some(8))), (4, 0));
-        // It is as old as it was.
+        // Its age is unchanged.
         assert!(session.access_token(&at(200)).is_none());
     }
 

@@ -1,4 +1,4 @@
-//! `apis`: what may be called with the access token, and where a socket's token goes.
+//! The option `apis`: the rules for calls with the access token, and the position of the token in sockets.
 
 use super::{MORE_RULE_OPTIONS, NOT_HTTPS, Options, RULE_OPTIONS};
 #[cfg(feature = "extended")]
@@ -75,13 +75,13 @@ impl<'a> Options<'a> {
     fn rule(&self, base: &Url, #[cfg(feature = "extended")] binds_to_key: bool) -> Option<Rule> {
         const URL_WHY: &str = msg!("it must be a URL whose path ends in `/`");
         const METHODS_WHY: &str =
-            msg!("it must be a list of upper-case methods, without CONNECT and TRACE");
+            msg!("it must be an array of upper-case methods, without CONNECT and TRACE");
         self.refuse_unknown(RULE_OPTIONS, MORE_RULE_OPTIONS);
         let reflection = self.reflection();
         #[cfg(feature = "extended")]
         let socket = self.socket(binds_to_key);
         let url = Url::parse_with_base(self.text("url", URL_WHY), base);
-        let methods = self.texts("methods", "GET HEAD", METHODS_WHY);
+        let methods = self.strings("methods", "GET HEAD", METHODS_WHY);
         let Some(url) = url else {
             self.refuse("url", URL_WHY);
             return None;
@@ -128,7 +128,7 @@ impl<'a> Options<'a> {
                 if reflection == Scope::Nothing || self.object.get("reflection").is_none() => {}
             Some(Value::Bool(true)) => self.refuse(
                 "reflection",
-                msg!("with cache: true it must be 'allow' or left out: a cached response can be read in pieces"),
+                msg!("with cache: true it must be 'allow' or omitted: a cached response can be read in pieces"),
             ),
             Some(_) => self.refuse(OPTION, msg!("it must be true or false")),
         }
@@ -144,7 +144,7 @@ impl<'a> Options<'a> {
         let mut exceptions = Exceptions::default();
         for option in ["allowHeaders", "denyHeaders"] {
             if self.object.get(option).is_some() {
-                for name in self.texts(option, "", WHY) {
+                for name in self.strings(option, "", WHY) {
                     let is_sound = is_token(&name)
                         && if option == "allowHeaders" {
                             exceptions.allow(&name)
@@ -173,7 +173,7 @@ impl<'a> Options<'a> {
         Scope::All
     }
 
-    /// What the rule's own tokens are for, if it has any: its place among all of those.
+    /// Returns the index of the rule's target in `targets`, if the rule has access tokens of its own.
     #[cfg(feature = "extended")]
     fn target(&self, scope: &str, targets: &mut Vec<Target>) -> Option<usize> {
         let target = Target {
@@ -213,17 +213,17 @@ impl<'a> Options<'a> {
         text.map(ToOwned::to_owned)
     }
 
-    /// Where the token of a socket goes.
+    /// The position of the token in sockets.
     #[cfg(feature = "extended")]
     fn socket(&self, binds_to_key: bool) -> Option<Place> {
         const OPTION: &str = "webSocket";
         const WHY: &str = msg!("it must be an object such as { token: 'protocol' }");
         let value = self.object.get(OPTION)?;
         if binds_to_key {
-            // RFC 9449 7.1 has a header for the proof, and no browser lets one be set here.
+            // RFC 9449 7.1 puts the proof into a header, which a browser cannot set here.
             self.refuse(
                 OPTION,
-                msg!("with dpop there are no sockets: a browser cannot send a proof with one"),
+                msg!("sockets cannot be used with dpop, since a browser cannot send a proof with them"),
             );
         }
         let Some(object) = value.as_object() else {
@@ -245,7 +245,7 @@ impl<'a> Options<'a> {
             Some("protocol") => {
                 self.refuse_unknown("token prefix encoding", "");
                 let why = msg!(
-                    "it must be a text of characters that a sub-protocol's name may have (RFC 9110 5.6.2)"
+                    "it must be a string of characters that are allowed in the name of a sub-protocol (RFC 9110 5.6.2)"
                 );
                 let prefix = self.optional_text("prefix", "", why);
                 if !prefix.is_empty() && !is_token(prefix) {
@@ -253,7 +253,7 @@ impl<'a> Options<'a> {
                 }
                 let encoding = self.object.get("encoding").map(Value::as_str);
                 if !matches!(encoding, None | Some(Some("base64url"))) {
-                    self.refuse("encoding", msg!("it must be 'base64url', or be left out"));
+                    self.refuse("encoding", msg!("it must be 'base64url' or omitted"));
                 }
                 Some(Place::Protocol {
                     prefix: prefix.to_owned(),
@@ -262,7 +262,7 @@ impl<'a> Options<'a> {
             }
             Some("message") => {
                 self.refuse_unknown("token message", "");
-                let why = msg!("it must be a text with {token} in it, once");
+                let why = msg!("it must be a string that contains {token} once");
                 let place = Place::message(self.text("message", why));
                 if place.is_none() {
                     self.refuse("message", why);
@@ -287,7 +287,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A text that may be left out.
+    /// An optional string.
     #[cfg(feature = "extended")]
     fn optional_text(&self, name: &str, default: &'a str, why: &str) -> &'a str {
         if self.object.get(name).is_some() {
@@ -297,8 +297,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// A rule over the authorization server would let a page send requests to its endpoints, with a
-    /// token and with the vault's origin.
+    /// Refuses rules that cover the authorization server. Such a rule would let a page send requests to its endpoints, with
+    /// a token and from the vault's origin.
     fn refuse_rules_over_provider(
         &self,
         rules: &EgressPolicy,
@@ -375,7 +375,7 @@ mod tests {
             (r#"{"token": "protocol", "prefix": 1}"#, "prefix` is 1"),
             (
                 r#"{"token": "protocol", "encoding": "hex"}"#,
-                "'base64url', or be left out",
+                "'base64url' or omitted",
             ),
             (
                 r#"{"token": "protocol", "parameter": "a"}"#,
@@ -384,11 +384,11 @@ mod tests {
             (r#"{"token": "message"}"#, "message` is missing"),
             (
                 r#"{"token": "message", "message": "{tokens}"}"#,
-                "{token} in it, once",
+                "contains {token} once",
             ),
             (
                 r#"{"token": "message", "message": "{token}{token}"}"#,
-                "{token} in it, once",
+                "contains {token} once",
             ),
             (
                 r#"{"token": "query", "parameter": ""}"#,

@@ -1,6 +1,6 @@
-//! What a configuration may say about the way users sign in, beyond the code flow as it is by default.
+//! The options for logins beyond the default code flow.
 //!
-//! Few do: the module without the Cargo feature `extended` knows none of these options.
+//! Few configurations use them, so they require the Cargo feature `extended`.
 
 use super::{Options, PROTOCOL_PARAMS};
 use crate::base::strings;
@@ -8,32 +8,32 @@ use crate::codec::json::Value;
 use crate::oauth::scope::is_scope_token;
 use crate::prelude::*;
 
-/// Most parameters that pages may be allowed to add.
+/// The most parameters that pages may be allowed to add.
 const MAX_PARAMS: usize = 16;
 
-/// How users sign in.
+/// The options for logins.
 #[derive(Clone, Debug, Default)]
 pub struct Flows {
-    /// The provider is to answer in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type Encoding
-    /// Practices 2.1), and an answer in its query counts for nothing.
+    /// True if the authorization response is in the fragment of the redirect URI (OAuth 2.0 Multiple Response Type
+    /// Encoding Practices 2.1). A response in the query is then ignored.
     pub uses_fragment: bool,
-    /// Users may sign in on another device (RFC 8628).
+    /// True if users may sign in on another device (RFC 8628).
     pub has_device: bool,
-    /// The scopes that pages may ask for besides those of the configuration.
+    /// The scopes that pages may request besides the option `scope`.
     pub login_scopes: Vec<String>,
     /// The names of parameters that pages may add to an authorization request.
     pub login_params: Vec<String>,
 }
 
-/// Why a configuration cannot have an option of this name, if there is more to say than that it is unknown.
+/// The reason why an option is not supported, if there is more to say than that it is unknown.
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "responsetype" | "response_type" | "implicit" => Some(msg!(
-            "there is only the authorization code flow with PKCE: the implicit flow puts tokens into addresses, and nothing ties them to this client (RFC 9700 2.1.2)"
+            "only the authorization code flow with PKCE is supported: the implicit flow puts tokens into URLs and does not bind them to this client (RFC 9700 2.1.2)"
         )),
         "granttype" | "grant_type" | "username" | "password" => Some(msg!(
-            "there is only the authorization code flow with PKCE: the password grant shows the user's password to the app, and knows no second factor (RFC 9700 2.4)"
+            "only the authorization code flow with PKCE is supported: the password grant reveals the user's password to the app and has no second factor (RFC 9700 2.4)"
         )),
         _ => None,
     }
@@ -56,7 +56,7 @@ impl Options<'_> {
             Some(Some("fragment")) => true,
             Some(_) => {
                 let why = msg!(
-                    "it must be 'query' or 'fragment': answers by form_post would go to a server, and none that is signed (JARM) is read"
+                    "it must be 'query' or 'fragment': form_post responses would go to a server, and signed responses (JARM) are not supported"
                 );
                 self.refuse(OPTION, why);
                 false
@@ -70,7 +70,7 @@ impl Options<'_> {
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
-        let scopes = self.texts(OPTION, "", WHY);
+        let scopes = self.strings(OPTION, "", WHY);
         if !scopes.iter().all(|scope| is_scope_token(scope)) {
             self.refuse(OPTION, WHY);
         }
@@ -79,11 +79,11 @@ impl Options<'_> {
 
     pub(crate) fn login_params(&self) -> Vec<String> {
         const OPTION: &str = "loginParams";
-        const WHY: &str = msg!("it must be an array of at most 16 names of parameters");
+        const WHY: &str = msg!("it must be an array of at most 16 parameter names");
         if self.object.get(OPTION).is_none() {
             return Vec::new();
         }
-        let names = self.texts(OPTION, "", WHY);
+        let names = self.strings(OPTION, "", WHY);
         let is_fixed = |name: &String| {
             let fixed = self.object.get("authorizationParams");
             fixed

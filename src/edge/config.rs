@@ -504,7 +504,7 @@ fn route(route: &Options<'_>, object: &Object) -> Option<Route> {
     }
     let reflection = route.reflection();
     let headers = route.header_exceptions();
-    let methods = route.texts(
+    let methods = route.strings(
         "methods",
         DEFAULT_METHODS,
         msg!("it must be a list of methods such as ['GET', 'POST']"),

@@ -1,7 +1,7 @@
-//! A session as a store keeps it, for a vault that starts later or runs beside this one.
+//! The stored form of a session, for a vault that starts later or runs at the same time.
 //!
-//! Moments are kept as ages: another worker's monotonic clock began at another time. What passed since
-//! then is counted by the wall clock, and never less than nothing.
+//! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
+//! session was stored is measured by the wall clock, and is never negative.
 
 use super::{EndReason, Session};
 use crate::Secret;
@@ -14,26 +14,26 @@ use crate::oauth::id_token::IdToken;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
 
-/// What is kept by another version is not read.
+/// The version of the format. Other versions are ignored.
 const VERSION: u64 = 1;
 
-/// What was found in the store.
+/// The content of the store.
 #[derive(Debug)]
 pub enum Kept {
-    /// A session that goes on.
+    /// An active session.
     Session(Box<Session>),
-    /// The session of this number has ended.
+    /// The session with this identifier has ended.
     Ended(String, EndReason),
 }
 
 impl Session {
-    /// The session's number: the same in all vaults that have it, and no secret.
+    /// The identifier of the session. It is the same in all vaults, and not a secret.
     #[must_use]
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
-    /// The session as it is.
+    /// Serializes the session.
     #[must_use]
     pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
         let latest = self.latest.as_ref();
@@ -51,7 +51,7 @@ impl Session {
         )
     }
 
-    /// The session as [`Session::renew`] with the same arguments would make it.
+    /// Serializes the session as [`Session::renew`] with the same arguments would change it.
     #[must_use]
     pub fn kept_renewed(
         &self,
@@ -68,7 +68,7 @@ impl Session {
         self.write(tokens, latest, requested, generation, config, now)
     }
 
-    /// The session as [`Session::renew_other`] with the same arguments would make it.
+    /// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
     #[cfg(feature = "extended")]
     #[must_use]
     pub fn kept_renewed_other(
@@ -126,7 +126,7 @@ impl Session {
     }
 }
 
-/// That the session of this number has ended.
+/// Serializes the end of the session with this identifier.
 #[must_use]
 pub fn ended(sid: &str, reason: EndReason, config: &Config) -> Secret {
     let ended = beginning(sid, config)
@@ -145,7 +145,7 @@ fn beginning(sid: &str, config: &Config) -> Writer {
     writer
 }
 
-/// Reads what was kept. `None` for anything that this version did not write for this configuration.
+/// Parses the stored form. Returns `None` for data that this version did not write for this configuration.
 #[must_use]
 pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     let value = Value::parse(text).ok()?;
@@ -207,8 +207,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
     })))
 }
 
-/// The moment that was so long ago when the session was kept. A wall clock that was set back does not
-/// make it any younger.
+/// The instant that was `age` milliseconds before `kept_at`. Setting the wall clock back does not make it later.
 fn before(now: &Instant, kept_at: UnixMillis, age: u64) -> Instant {
     let age = Millis(now.wall.saturating_sub(kept_at)) + Millis(age);
     Instant {
