@@ -5,7 +5,7 @@
 import { listen } from './listen.js'
 
 /** Seconds between reports. */
-const PAUSE = 15
+const REPORT_INTERVAL = 15
 
 /**
  * Calls `report` when the user does something, at most every fifteen seconds, and when the device may have been
@@ -13,19 +13,19 @@ const PAUSE = 15
  */
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity
-  const hear = ({ isTrusted, timeStamp }: Event) => {
-    if (!isTrusted || timeStamp - last < PAUSE * 1000) return
+  const onActivity = ({ isTrusted, timeStamp }: Event) => {
+    if (!isTrusted || timeStamp - last < REPORT_INTERVAL * 1000) return
     last = timeStamp
     report('active')
   }
-  const wake = () => report('woke')
+  const onWake = () => report('woke')
   const listeners = {
-    pointerdown: hear,
-    keydown: hear,
-    wheel: hear,
-    touchmove: hear,
-    online: wake,
-    visibilitychange: wake,
+    pointerdown: onActivity,
+    keydown: onActivity,
+    wheel: onActivity,
+    touchmove: onActivity,
+    online: onWake,
+    visibilitychange: onWake,
   }
   const options = { passive: true, capture: true }
   const stops = Object.entries(listeners).map(([type, listener]) => listen(window, type, listener, options))

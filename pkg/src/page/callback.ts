@@ -1,7 +1,7 @@
 /** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
-import { isAnswer, lacksState, stateOf, withoutAnswer } from './address.js'
+import { isResponse, lacksState, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
-import type { Link } from './connection.js'
+import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
 /** A text of words.ts. */
@@ -25,17 +25,17 @@ const track = (result: Result): Result => {
 }
 
 /** Finishes a login, if the page's address is the answer to one. */
-export const handleCallback = (link: Link, address: string | URL = location.href): Result => {
+export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // An object of options, or an event.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
   const url = new URL(address, location.href)
   const before = handled.get(url.href)
   if (before) return before
-  const { at } = link
-  if ('callback' in at) return track(at.callback(link, url))
-  if (!isAnswer(url)) return lacksState(url) ? track(withoutState(link, url)) : Promise.resolve(null)
+  const { at } = connection
+  if ('callback' in at) return track(at.callback(connection, url))
+  if (!isResponse(url)) return lacksState(url) ? track(withoutState(connection, url)) : Promise.resolve(null)
 
-  const clean = withoutAnswer(url).href
+  const clean = withoutResponse(url).href
   const shown = url.href === location.href
   const show = (href: string) => history.replaceState(history.state, '', href)
   // First of all: from here on the code is in no address, history or Referer.
@@ -44,7 +44,7 @@ export const handleCallback = (link: Link, address: string | URL = location.href
     handled.delete(url.href)
     if (shown && location.href === clean) show(url.href)
   }
-  const result = finish(link, url, giveBack)
+  const result = finish(connection, url, giveBack)
   const done = () => handled.delete(clean)
   handled.set(url.href, result).set(clean, result)
   result.then(done, done)
@@ -52,24 +52,24 @@ export const handleCallback = (link: Link, address: string | URL = location.href
 }
 
 /** `notOurs` is called if the answer is for another library on this page. */
-const finish = async (link: Link, url: URL, notOurs: () => void): Result => {
+const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
   // The state of a popup's login ends in .p
   if (stateOf(url)!.endsWith('.p')) {
-    return (await import('./popup-login.js')).settle(link, url, notOurs)
+    return (await import('./popup-login.js')).settle(connection, url, notOurs)
   }
-  const settled = await link.query({ t: 'callback', url: url.href })
+  const settled = await connection.query({ t: 'callback', url: url.href })
   if (settled.callback) return { returnTo: settled.returnTo ?? '/' }
   notOurs()
   return null
 }
 
 /** At the redirect URI, which only the vault knows, that is an error; elsewhere the parameters are somebody else's. */
-const withoutState = (link: Link, url: URL): Result =>
-  link.query({ t: 'callback', url: url.href }).then(
+const withoutState = (connection: Connection, url: URL): Result =>
+  connection.query({ t: 'callback', url: url.href }).then(
     () => null,
     (error) => {
       if (error.code === 'redirect_uri_mismatch') return null
-      if (url.href === location.href) history.replaceState(history.state, '', withoutAnswer(url))
+      if (url.href === location.href) history.replaceState(history.state, '', withoutResponse(url))
       throw error
     },
   )

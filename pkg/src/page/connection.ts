@@ -9,30 +9,42 @@
 import type { CallbackResult } from './api.js'
 import type { StrongroomError } from './error.js'
 import { listen } from './listen.js'
-import { lockName, PROTOCOL, type Demand, type PageMessage, type VaultMessage } from '../protocol/messages.js'
-import { inWords } from './error-text.js'
+import {
+  BYE,
+  HANDSHAKE,
+  lockName,
+  PROTOCOL,
+  type Demand,
+  type PageMessage,
+  type VaultMessage,
+} from '../protocol/messages.js'
+import { createError } from './error-text.js'
 
 /** A text of words.ts. */
 const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
-/** A message that starts something; the link gives it its id. */
-export type Question = Without<
+/** A message that starts something; the connection gives it its id. */
+export type RequestMessage = Without<
   Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'socket' | 'logout' | 'inspect' }>,
   'id'
 >
 /** A question with one answer. */
-export type Query = Extract<Question, { t: 'callback' | 'logout' | 'inspect' }>
+export type QueryMessage = Extract<RequestMessage, { t: 'callback' | 'logout' | 'inspect' }>
 /** What answers it, but for `error`. */
-export type AnswerTo<T extends Query['t']> = Extract<
-  Answer,
+export type ResponseTo<T extends QueryMessage['t']> = Extract<
+  ResponseMessage,
   { t: { callback: 'settled'; logout: 'done'; inspect: 'inspection' }[T] }
 >
 /** What answers a question, but for `error`. */
-export type Answer = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
+export type ResponseMessage = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
 /** What refuses a question, or all of them. */
-type Refusal = Extract<VaultMessage, { code: string }> & { id?: number; login?: Demand; returnTo?: string }
+type ErrorMessage = Extract<VaultMessage, { code: string }> & {
+  id?: number
+  login?: Demand
+  returnTo?: string
+}
 /** What concerns the whole page. */
 export type Announcement = Extract<
   VaultMessage,
@@ -40,55 +52,55 @@ export type Announcement = Extract<
 >
 /** What JSON cannot carry: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
-/** A piece of a body: `null` at its end, `false` where the connection broke. */
-export type Piece = Uint8Array<ArrayBuffer> | null | false
+/** A chunk of a body: `null` at its end, `false` where the connection broke. */
+export type Chunk = Uint8Array<ArrayBuffer> | null | false
 
 /** Somebody who waits for the answer to a question. */
-export interface Asker {
+export interface PendingRequest {
   /** Returns whether more is to come. */
-  answer(answer: Answer, payload: unknown): unknown
+  respond(message: ResponseMessage, payload: unknown): unknown
   /** It was refused, or there is no vault any more. Nothing follows. */
   fail(error: unknown): void
-  /** A piece of the body that an answer announced. */
-  piece?(piece: Piece): void
+  /** A chunk of the body that an answer announced. */
+  chunk?(chunk: Chunk): void
 }
 
 /** A worker on another origin, behind a frame of that origin: src/vault-origin/connect-frame.ts. */
-export interface FrameDoor extends EventTarget {
-  postMessage(message: 'strongroom', ports: [MessagePort]): void
+export interface FrameTransport extends EventTarget {
+  postMessage(message: typeof HANDSHAKE, ports: [MessagePort]): void
   /** Those of the worker's origin. */
   locks: {
     request(name: string, options: object, granted?: () => unknown): Promise<unknown>
   }
   /** The page needs it no longer. */
-  leave(): void
+  release(): void
   /** The `state` in the page's address, if it says that there is an answer on the worker's origin. */
-  answered(): string | null
+  pendingState(): string | null
   /** What `handleCallback()` does. */
-  callback(link: Link, url: URL): Promise<CallbackResult | null>
+  callback(connection: Connection, url: URL): Promise<CallbackResult | null>
   /** Passes the answer to a popup's login to the vault. `look` tells whether it is there. */
-  awaitAnswer(
+  awaitResponse(
     state: string,
     fail: (error: unknown) => void,
   ): { stop: () => void; look: () => Promise<boolean> }
 }
 
 /** An open port, after its handshake. */
-export interface Link {
+export interface Connection {
   /** Where the vault is. A popup's page reaches the same one if it has a port. */
-  at: SharedWorker | Worker | FrameDoor
+  at: SharedWorker | Worker | FrameTransport
   /** The lock that the vault's worker holds for as long as it lives. */
   lock?: string
   /** Whether it has ended: then whatever is asked fails. */
-  isOver(): boolean
-  /** Sends a question and returns its id; 0 if the vault is gone, and then the asker fails. */
-  ask(asker: Asker, question: Question, payload?: Payload): number
+  hasEnded(): boolean
+  /** Sends a question and returns its id; 0 if the vault is gone, and then the request fails. */
+  send(request: PendingRequest, message: RequestMessage, payload?: Payload): number
   /** Sends a question that has one answer. */
-  query<T extends Query['t']>(question: Extract<Query, { t: T }>): Promise<AnswerTo<T>>
+  query<T extends QueryMessage['t']>(message: Extract<QueryMessage, { t: T }>): Promise<ResponseTo<T>>
   /** Asks for more pieces of a body. */
   more(id: number): void
   /** Says something that has no answer. */
-  tell(what: 'active' | 'woke'): void
+  notify(what: 'active' | 'woke'): void
   /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
   /** Ends everything that is pending with this error, and all that would follow. */
@@ -100,7 +112,7 @@ export interface Link {
 /** What hears about the whole page's matters. */
 export interface Listener {
   announce(announcement: Announcement): void
-  /** The link has ended: with this error, unless it was closed by the page itself. */
+  /** The connection has ended: with this error, unless it was closed by the page itself. */
   ended(error?: Promise<StrongroomError>): void
 }
 
@@ -114,15 +126,15 @@ export interface Listener {
  * @param make The argument of `connect()`.
  */
 export const open = (
-  worker: Link['at'],
+  worker: Connection['at'],
   timeout: number,
   listener: Partial<Listener>,
   make: unknown,
-): Promise<Link> =>
+): Promise<Connection> =>
   new Promise((resolve, reject) => {
-    const askers = new Map<number, Asker>()
+    const pending = new Map<number, PendingRequest>()
     let last = 0
-    let over: (() => Promise<StrongroomError>) | undefined
+    let failure: (() => Promise<StrongroomError>) | undefined
     let port: MessagePort
     let release: () => void
     let timer: ReturnType<typeof setTimeout>
@@ -130,47 +142,49 @@ export const open = (
     let isOpen = false
     let stopWaiting: (() => void) | undefined
     let hasRetired = false
-    const door = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
-    if (!door?.postMessage) return void inWords('unsupported', `${worker}${NO_WORKER}`).then(reject)
-    const { locks = navigator.locks } = worker as Partial<FrameDoor>
+    const target = (worker as Partial<SharedWorker> | undefined)?.port ?? (worker as Worker)
+    if (!target?.postMessage) return void createError('unsupported', `${worker}${NO_WORKER}`).then(reject)
+    const { locks = navigator.locks } = worker as Partial<FrameTransport>
 
-    const send = (message: PageMessage, payload?: Payload) => {
+    const post = (message: PageMessage, payload?: Payload) => {
       // All but a blob, which is passed on by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
       // JSON would leave out an option that is a function, and the vault could not refuse it. It refuses `true` instead.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
       port.postMessage([text, payload], transfer)
     }
-    const link: Link = {
+    const connection: Connection = {
       at: worker,
-      isOver: () => !!over,
+      hasEnded: () => !!failure,
       more: (id) => port.postMessage(id),
-      ask(asker, question, payload) {
+      send(request, message, payload) {
         const id = ++last
-        if (over) {
-          over().then(asker.fail)
+        if (failure) {
+          failure().then(request.fail)
           return 0
         }
-        send({ ...question, id }, payload)
-        askers.set(id, asker)
+        post({ ...message, id }, payload)
+        pending.set(id, request)
         return id
       },
-      query: (question) =>
-        new Promise((resolve, fail) => link.ask({ answer: resolve as Asker['answer'], fail }, question)),
-      tell: (t) => send({ t }),
+      query: (message) =>
+        new Promise((resolve, fail) =>
+          connection.send({ respond: resolve as PendingRequest['respond'], fail }, message),
+        ),
+      notify: (t) => post({ t }),
       drop(id, how) {
-        if (forget(id) && how) send({ t: how, id })
+        if (forget(id) && how) post({ t: how, id })
       },
       end(code, message) {
-        if (over) return
-        let said: Promise<StrongroomError> | undefined
-        over = () => (said ??= inWords(code, message))
-        stopLeaving()
-        leave()
-        if (askers.size) failAll(over())
+        if (failure) return
+        let error: Promise<StrongroomError> | undefined
+        failure = () => (error ??= createError(code, message))
+        stopPagehide()
+        disconnect()
+        if (pending.size) failAll(failure())
         if (code === 'closed') return listener.ended?.()
-        over().then(reject)
-        listener.ended?.(over())
+        failure().then(reject)
+        listener.ended?.(failure())
       },
       retire(ended) {
         listener = { ended }
@@ -180,23 +194,23 @@ export const open = (
     }
 
     const forget = (id: number) => {
-      const was = askers.delete(id)
-      if (hasRetired && !askers.size) link.end('closed')
-      return was
+      const existed = pending.delete(id)
+      if (hasRetired && !pending.size) connection.end('closed')
+      return existed
     }
 
     const failAll = (error: Promise<StrongroomError>) => {
-      for (const asker of askers.values()) error.then(asker.fail)
-      askers.clear()
+      for (const request of pending.values()) error.then(request.fail)
+      pending.clear()
     }
-    const refuse = ({ t, id, code, message, ...more }: Refusal) => {
-      if (t === 'failed') return link.end(code, message)
-      const asker = askers.get(id)
-      if (id && !asker) return
-      const error = inWords(code, message)
+    const refuse = ({ t, id, code, message, ...more }: ErrorMessage) => {
+      if (t === 'failed') return connection.end(code, message)
+      const request = pending.get(id)
+      if (id && !request) return
+      const error = createError(code, message)
       // Before anybody hears of it.
       error.then((refusal) => Object.assign(refusal, more))
-      if (asker) error.then(asker.fail)
+      if (request) error.then(request.fail)
       // The vault could not read so much as the id of a message. Nobody is left waiting.
       else {
         error.then(reject)
@@ -204,42 +218,42 @@ export const open = (
       }
       forget(id!)
     }
-    const hear = (message: VaultMessage, payload: unknown) => {
+    const dispatch = (message: VaultMessage, payload: unknown) => {
       if ('code' in message) return refuse(message)
       if ('id' in message) {
-        const asker = askers.get(message.id)
-        if (!asker || !proceed(asker, message, payload)) forget(message.id)
+        const request = pending.get(message.id)
+        if (!request || !deliver(request, message, payload)) forget(message.id)
         return
       }
       listener.announce?.(message)
       if (message.t !== 'ready') return
       opened()
-      resolve(link)
+      resolve(connection)
     }
     /** The worker is gone when its lock is free: no event would say so. */
     const watch = (name: string) => {
       watching?.abort()
       watching = new AbortController()
-      const gone = () => link.end('vault_crashed')
-      locks.request((link.lock = name), watching, gone).catch(() => {})
+      const gone = () => connection.end('vault_crashed')
+      locks.request((connection.lock = name), watching, gone).catch(() => {})
     }
     const receive = ({ data }: MessageEvent) => {
       if (typeof data === 'string') return watch(data)
       const [head, payload] = data
-      if (typeof head === 'string') return hear(JSON.parse(head), payload)
-      askers.get(head)?.piece?.(payload)
+      if (typeof head === 'string') return dispatch(JSON.parse(head), payload)
+      pending.get(head)?.chunk?.(payload)
       if (!payload) forget(head)
     }
 
-    const late = () => link.end('worker_timeout', `${timeout}`)
-    const wait = () => (timer = setTimeout(late, timeout * 1000))
-    const broken = (event: Event) =>
+    const timedOut = () => connection.end('worker_timeout', `${timeout}`)
+    const startTimer = () => (timer = setTimeout(timedOut, timeout * 1000))
+    const onWorkerError = (event: Event) =>
       import('./worker-failure.js')
         .then(({ explain }) => explain(event, make))
         .catch(() => '')
         // A worker that has a lock runs the vault's code, and gives its own reason.
-        .then((why) => isOpen || link.lock || link.end('worker_failed', why))
-    const stopWatching = listen(worker, 'error', broken)
+        .then((why) => isOpen || connection.lock || connection.end('worker_failed', why))
+    const stopWatching = listen(worker, 'error', onWorkerError)
     // Only until the handshake: later errors in the app's part of the worker's file are the app's.
     const opened = () => {
       isOpen = true
@@ -248,9 +262,9 @@ export const open = (
       stopWatching()
     }
 
-    const meet = () => {
-      if (over) return
-      if (askers.size) failAll(inWords('page_left'))
+    const connect = () => {
+      if (failure) return
+      if (pending.size) failAll(createError('page_left'))
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
@@ -260,32 +274,32 @@ export const open = (
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))
       // A page that is prerendered gets its worker when it is shown.
-      if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', wait)
-      else wait()
-      door.postMessage('strongroom', [port2])
-      send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
+      if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
+      else startTimer()
+      target.postMessage(HANDSHAKE, [port2])
+      post({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
       // It may have ended with nobody there to see it.
-      if (link.lock) watch(link.lock)
+      if (connection.lock) watch(connection.lock)
     }
-    const leave = () => {
+    const disconnect = () => {
       opened()
       watching?.abort()
-      send({ t: 'bye' })
+      port.postMessage([BYE])
       port.close()
       release()
     }
-    const stopLeaving = listen(window, 'pagehide', () => {
-      leave()
-      addEventListener('pageshow', meet, { once: true })
+    const stopPagehide = listen(window, 'pagehide', () => {
+      disconnect()
+      addEventListener('pageshow', connect, { once: true })
     })
-    meet()
+    connect()
   })
 
 /** Whether more is to come. An answer that the page cannot use fails; it leaves nobody waiting. */
-const proceed = (asker: Asker, answer: Answer, payload: unknown) => {
+const deliver = (request: PendingRequest, message: ResponseMessage, payload: unknown) => {
   try {
-    return asker.answer(answer, payload)
+    return request.respond(message, payload)
   } catch (error) {
-    return asker.fail(error)
+    return request.fail(error)
   }
 }

@@ -1,34 +1,34 @@
-/** Turns a shell into what its interface describes. */
-import type { Shell } from './lazy-target.js'
+/** Turns a target into what its interface describes. */
+import type { LazyTarget } from './lazy-target.js'
 
 type Listener = (this: EventTarget, event: Event) => unknown
 
 /**
- * Defines attributes on a shell: getters as they are, values as constants, and for each of `types` the attribute
+ * Defines attributes on a target: getters as they are, values as constants, and for each of `types` the attribute
  * `on…`, whose handler is a listener from when it is first set until it is set to null (HTML 8.1.8.1).
  */
-export const furnish = (shell: Shell, types: string[], members: object): void => {
+export const defineAttributes = (target: LazyTarget, types: string[], members: object): void => {
   for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
-    Object.defineProperty(shell, name, { ...member, configurable: true })
+    Object.defineProperty(target, name, { ...member, configurable: true })
   }
   for (const type of types) {
     const name = `on${type}` as 'url'
     // Set before this file was here.
-    const early: unknown = shell[name]
+    const early: unknown = target[name]
     let handler: Listener | null = null
-    const hear = (event: Event) => handler?.call(shell, event)
-    Object.defineProperty(shell, name, {
+    const callHandler = (event: Event) => handler?.call(target, event)
+    Object.defineProperty(target, name, {
       configurable: true,
       enumerable: true,
       get: () => handler,
       set(value: unknown) {
         const next = typeof value === 'function' ? (value as Listener) : null
-        if (!handler && next) shell.addEventListener(type, hear)
-        if (handler && !next) shell.removeEventListener(type, hear)
+        if (!handler && next) target.addEventListener(type, callHandler)
+        if (handler && !next) target.removeEventListener(type, callHandler)
         handler = next
       },
     })
-    if (early) (shell as unknown as Record<string, unknown>)[name] = early
+    if (early) (target as unknown as Record<string, unknown>)[name] = early
   }
 }
 

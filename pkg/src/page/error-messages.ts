@@ -60,7 +60,7 @@ const OPTIONS: Record<string, string> = {
 }
 
 /** Puts the texts where the core (src/base/messages.rs) and the page left a code for each. */
-export const spell = (message: string): string =>
+export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
 
 /** The core's message about an unknown option ends with a line of the known ones, where it may be misspelled. */
@@ -114,8 +114,8 @@ const sharedStart = (a: string[], b: string[]): number => {
 }
 
 /** What happened, and what to do. */
-export const sentences = (code: string, message: string): string => {
+export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
-  const text = form.includes('%') ? form.replace('%', () => message) : spell(message) || form
+  const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form
   return `${text}. ${ADVICE[message] ?? advice[code] ?? 'See docs/errors.md.'}`
 }

@@ -26,4 +26,4 @@ export class StrongroomError extends Error {
 export const unsupported = (what: string): StrongroomError => new StrongroomError('unsupported', `${what}.`)
 
 /** A message of the core's without its texts. */
-export const unspelt = (message: string): string => message.replace(/[\x01-\x07]./g, '…')
+export const withoutInterned = (message: string): string => message.replace(/[\x01-\x07]./g, '…')

@@ -1,8 +1,8 @@
 /** `EventSource` (HTML 9.2) by a client's fetch, with which the access token goes along. */
 import type { Strongroom, VaultRequestInit } from './api.js'
 import { eventStream } from './event-stream.js'
-import { errorEvent, furnish } from './define-attributes.js'
-import type { Shell } from './lazy-target.js'
+import { errorEvent, defineAttributes } from './define-attributes.js'
+import type { LazyTarget } from './lazy-target.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -38,15 +38,15 @@ const asHeader = (id: string): string =>
   Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte)).join('')
 
 export const eventSource = (
-  shell: Shell,
+  target: LazyTarget,
   send: (url: string, init: VaultRequestInit) => Promise<Response>,
   { withCredentials = false }: EventSourceInit = {},
   auth: Strongroom,
 ): void => {
-  const { url } = shell
+  const { url } = target
   let user: string | undefined
   let connection = new AbortController()
-  let { readyState } = shell
+  let { readyState } = target
   let lastEventId = ''
   let delay = RETRY
   let failures = 0
@@ -60,13 +60,13 @@ export const eventSource = (
     if (readyState === CLOSED) return
     close()
     stopListening()
-    shell.dispatchEvent(errorEvent(error))
+    target.dispatchEvent(errorEvent(error))
   }
 
   const reconnect = (error?: unknown) => {
     if (readyState === CLOSED) return
     readyState = CONNECTING
-    shell.dispatchEvent(errorEvent(error))
+    target.dispatchEvent(errorEvent(error))
     const patience = failures && Math.min(Math.max(delay, LEAST) * 2 ** failures, LONGEST)
     const wait = Math.max(delay, patience) * (1 + Math.random() / 4)
     failures++
@@ -100,7 +100,7 @@ export const eventSource = (
       for (const [type, data, id] of events) {
         if (readyState === CLOSED) return
         lastEventId = id
-        shell.dispatchEvent(new MessageEvent(type, { data, origin, lastEventId }))
+        target.dispatchEvent(new MessageEvent(type, { data, origin, lastEventId }))
         // What a listener has put off until it is done comes before the next event.
         await undefined
       }
@@ -134,7 +134,7 @@ export const eventSource = (
       }
       failures = 0
       readyState = OPEN
-      shell.dispatchEvent(new Event('open'))
+      target.dispatchEvent(new Event('open'))
       await listen(response)
       reconnect()
     } catch (error) {
@@ -149,7 +149,7 @@ export const eventSource = (
   const stopListening = auth.on('change', ({ session }) => {
     if (session?.claims.sub !== user) connection.abort()
   })
-  furnish(shell, ['open', 'message', 'error'], {
+  defineAttributes(target, ['open', 'message', 'error'], {
     CONNECTING,
     OPEN,
     CLOSED,

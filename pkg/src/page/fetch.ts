@@ -1,9 +1,9 @@
 /** `fetch`, carried out by the vault: the request's side. src/page/response.ts builds the answer. */
 import type { VaultRequestInit } from './api.js'
 import { listen } from './listen.js'
-import type { Asker, Link, Payload } from './connection.js'
+import type { PendingRequest, Connection, Payload } from './connection.js'
 import { type Body, openBody, toResponse } from './response.js'
-import { refuse, spell } from './error-text.js'
+import { refuse, expandMessage } from './error-text.js'
 
 /** Texts of src/page/error-messages.ts. */
 const NO_TOKEN = '\x07a'
@@ -15,7 +15,7 @@ const NO_RESPONSE = '\x07e'
  * the same errors; only its outcome goes to the vault.
  */
 export const vaultFetch = async (
-  link: Link,
+  connection: Connection,
   input: RequestInfo | URL,
   init?: VaultRequestInit,
 ): Promise<Response> => {
@@ -35,25 +35,25 @@ export const vaultFetch = async (
     }
     const cancel = () => {
       finish()
-      link.drop(id, 'abort')
+      connection.drop(id, 'abort')
     }
-    const asker: Asker = {
-      answer(head, payload) {
+    const pending: PendingRequest = {
+      respond(head, payload) {
         if (head.t !== 'head') return void unreachable(url).then(fail)
-        if (head.body) stream = openBody(() => link.more(id), cancel)
+        if (head.body) stream = openBody(() => connection.more(id), cancel)
         else finish()
         resolve(toResponse(head, payload as [string, string][], stream))
         return head.body
       },
       fail,
-      piece(piece) {
-        if (piece === false) return fail(new TypeError('network error'))
-        if (!piece) finish()
-        stream?.take(piece)
+      chunk(chunk) {
+        if (chunk === false) return fail(new TypeError('network error'))
+        if (!chunk) finish()
+        stream?.push(chunk)
       },
     }
-    const id = link.ask(
-      asker,
+    const id = connection.send(
+      pending,
       {
         t: 'fetch',
         url,
@@ -78,7 +78,7 @@ export const vaultFetch = async (
 /** As `fetch` fails. The browser says why in the worker's console only. */
 const unreachable = async (url: string) =>
   new TypeError('Failed to fetch', {
-    cause: Error((await spell(NO_RESPONSE + new URL(url).origin))!),
+    cause: Error((await expandMessage(NO_RESPONSE + new URL(url).origin))!),
   })
 
 /**

@@ -7,22 +7,22 @@
  * @module
  */
 import type { ConnectOptions, EndReason, Events, LogoutOptions, Resumed, Session, Strongroom } from './api.js'
-import { isAnswer, webUrl } from './address.js'
+import { isResponse, webUrl } from './address.js'
 import { handleCallback, handled } from './callback.js'
 import { StrongroomError } from './error.js'
 import { vaultFetch } from './fetch.js'
 import { watchUser } from './activity.js'
 import { listen } from './listen.js'
 import { login } from './login.js'
-import { type Link, type Listener, open } from './connection.js'
-import { shell } from './lazy-target.js'
-import { inWords, refuse, spell } from './error-text.js'
+import { type Connection, type Listener, open } from './connection.js'
+import { createLazyTarget } from './lazy-target.js'
+import { createError, refuse, expandMessage } from './error-text.js'
 
 /** Or a way to one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
 
 /** Texts of words.ts. */
-const NO_BROWSER = '\x07c'
+const UNSUPPORTED_CONTEXT = '\x07c'
 const NO_CALLBACK = '\x07d'
 const NO_OPTION = '\x07g'
 
@@ -39,7 +39,7 @@ export { StrongroomError }
 const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
 
 /** Returns an `on()` for these events. */
-const listening =
+const createOn =
   (events: EventTarget): Strongroom['on'] =>
   (type, listener) => {
     // It throws at once, so its text cannot be loaded first.
@@ -70,7 +70,7 @@ export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
   { timeout = 10, resume, ...unknown }: ConnectOptions = {},
 ): Promise<Strongroom> => {
-  if (!globalThis.isSecureContext) return refuse('unsupported', NO_BROWSER)
+  if (!globalThis.isSecureContext) return refuse('unsupported', UNSUPPORTED_CONTEXT)
   for (const name of Object.keys(unknown)) return refuseOption('connect', name)
   if (typeof worker === 'string') {
     return (await import('./token-handler/token-handler-client.js')).connect(
@@ -79,12 +79,12 @@ export const connect = async (
       resume,
       refuse,
       refuseOption,
-      listening,
+      createOn,
     )
   }
   const resuming = resume && import('./resume.js')
-  let running: Link['at'] = typeof worker === 'function' ? await worker() : worker
-  let link: Link
+  let running: Connection['at'] = typeof worker === 'function' ? await worker() : worker
+  let connection: Connection
   let from: Resumed | undefined
   let hasFailed = false
   const events = new EventTarget()
@@ -104,11 +104,13 @@ export const connect = async (
     announce(message) {
       if (message.t === 'trace') {
         // One after the other, though a detail may have to wait for its words.
-        traced = traced.then(async () => emit(message.t, { ...message, detail: await spell(message.detail) }))
+        traced = traced.then(async () =>
+          emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
+        )
         return
       }
       if (message.t === 'warning') {
-        inWords(message.warning, message.message).then(({ code, message }) =>
+        createError(message.warning, message.message).then(({ code, message }) =>
           console.warn(`strongroom: ${code}: ${message}`),
         )
         return
@@ -116,7 +118,7 @@ export const connect = async (
       if (message.t === 'expiring') return emit(message.t, { at: message.at })
       if (message.t === 'outdated') {
         import('./reconnect.js').then(({ move }) =>
-          move(link, worker, timeout, open, listener, adopt, () => session),
+          move(connection, worker, timeout, open, listener, adopt, () => session),
         )
         return
       }
@@ -135,20 +137,20 @@ export const connect = async (
       if (error && wasSignedIn) emit('change', { session, reason })
       error?.then((failure) => {
         const fail = () => emit('failed', failure)
-        if (link && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
+        if (connection && failure.code === 'vault_outdated') auth.reconnect().catch(fail)
         else fail()
       })
     },
   }
-  const adopt = (at: Link['at'], next: Link) => {
+  const adopt = (at: Connection['at'], next: Connection) => {
     running = at
-    link = next
+    connection = next
     stopWatching?.()
-    stopWatching = watchUser((what) => session && link.tell(what))
+    stopWatching = watchUser((event) => session && connection.notify(event))
   }
-  const meet = async () => adopt(running, await open(running, timeout, listener, worker))
+  const connectWorker = async () => adopt(running, await open(running, timeout, listener, worker))
 
-  await meet()
+  await connectWorker()
   let resumed: Resumed | null = session && (from ?? 'vault')
   const auth: Strongroom = {
     get session() {
@@ -165,7 +167,7 @@ export const connect = async (
     },
     fetch: async (input, init) =>
       vaultFetch(
-        init?.onProgress ? (await import('./streaming.js')).watched(link, init.onProgress) : link,
+        init?.onProgress ? (await import('./streaming.js')).watched(connection, init.onProgress) : connection,
         input,
         init,
       ).catch((error) => {
@@ -177,42 +179,43 @@ export const connect = async (
         }
         throw error
       }),
-    eventSource: (url, init) => shell('eventSource', link, url, init, auth),
-    webSocket: (url, protocols) => shell('webSocket', link, url, protocols),
+    eventSource: (url, init) => createLazyTarget('eventSource', connection, url, init, auth),
+    webSocket: (url, protocols) => createLazyTarget('webSocket', connection, url, protocols),
     async login(options) {
-      await login(link, options, () => session)
+      await login(connection, options, () => session)
       return session!
     },
     handleCallback(url) {
       clearTimeout(reminder)
-      return handleCallback(link, url)
+      return handleCallback(connection, url)
     },
     async logout({ provider = false, returnTo, ...unknown }: LogoutOptions = {}) {
       for (const name of Object.keys(unknown)) return refuseOption('logout', name)
       const back = returnTo && new URL(returnTo, location.href).href
-      const done = await link.query({ t: 'logout', provider, returnTo: back })
+      const done = await connection.query({ t: 'logout', provider, returnTo: back })
       if (done.url) location.assign(webUrl(done.url))
       return { revoked: done.revoked }
     },
-    on: listening(events),
+    on: createOn(events),
     async inspect() {
-      return (await link.query({ t: 'inspect' })).holdings
+      return (await connection.query({ t: 'inspect' })).holdings
     },
     async reconnect() {
       if (!hasFailed) return
       const { renew } = await import('./reconnect.js')
-      running = await renew(running, worker, link.lock, refuse)
+      running = await renew(running, worker, connection.lock, refuse)
       hasFailed = false
-      await meet()
+      await connectWorker()
     },
     close() {
-      link.end('closed')
+      connection.end('closed')
     },
   }
-  if (resuming) resumed = (await (await resuming).resume(auth, link!, resume, handled, refuse)) ?? resumed
+  if (resuming)
+    resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
   // The address contains a login's response, and nobody has finished that login.
   reminder = setTimeout(
-    async () => isAnswer(new URL(location.href)) && console.warn(await spell(NO_CALLBACK)),
+    async () => isResponse(new URL(location.href)) && console.warn(await expandMessage(NO_CALLBACK)),
     REMINDER,
   )
   return auth

@@ -3,10 +3,10 @@
  * with its first of these: src/page/streaming.ts.
  */
 import type { Strongroom } from './api.js'
-import type { Link } from './connection.js'
+import type { Connection } from './connection.js'
 
 /** What there is at once: a state, an address, and a way to give it up. */
-export interface Shell extends EventTarget {
+export interface LazyTarget extends EventTarget {
   readonly url: string
   /** 0: connecting; 2: closed already. */
   readyState: number
@@ -15,14 +15,14 @@ export interface Shell extends EventTarget {
 }
 
 /** @throws TypeError if the address is none. */
-export const shell = (
+export const createLazyTarget = (
   kind: 'eventSource' | 'webSocket',
-  link: Link,
+  connection: Connection,
   url: string | URL,
   options: unknown,
   auth?: Strongroom,
 ): never => {
-  const target: Shell = Object.assign(new EventTarget(), {
+  const target: LazyTarget = Object.assign(new EventTarget(), {
     url: new URL(url, location.href).href,
     readyState: 0,
     close() {
@@ -30,7 +30,7 @@ export const shell = (
     },
   })
   import('./streaming.js').then(
-    (live) => live[kind](target, link, options as never, auth as never),
+    (live) => live[kind](target, connection, options as never, auth as never),
     (error) => {
       target.close()
       const failed = new ErrorEvent('error', { error })

@@ -5,7 +5,7 @@ export const listen = <E extends Event>(
   listener: (event: E) => void,
   options?: AddEventListenerOptions,
 ): (() => void) => {
-  const hear = listener as (event: Event) => void
-  target.addEventListener(type, hear, options)
-  return () => target.removeEventListener(type, hear, options)
+  const handler = listener as (event: Event) => void
+  target.addEventListener(type, handler, options)
+  return () => target.removeEventListener(type, handler, options)
 }

@@ -4,11 +4,11 @@ import type { LoginOptions } from './api.js'
 import { inFlight } from './callback.js'
 import { listen } from './listen.js'
 import type { DeviceCode } from '../protocol/messages.js'
-import type { Link } from './connection.js'
+import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
 /** The key in sessionStorage under which a tab remembers the options of its last login by redirect. */
-const ASKED = 'strongroom.asked'
+const LAST_OPTIONS = 'strongroom.asked'
 
 /**
  * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
@@ -17,7 +17,11 @@ const ASKED = 'strongroom.asked'
  * route guard runs during `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else
  * happens. Without this, guard and callback would send the page back and forth forever.
  */
-export const login = (link: Link, options: LoginOptions = {}, hasSession: () => unknown): Promise<void> =>
+export const login = (
+  connection: Connection,
+  options: LoginOptions = {},
+  hasSession: () => unknown,
+): Promise<void> =>
   new Promise((resolve) => {
     const { signal, timeout = 600, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
     // Without the options that only save the user some typing: they identify the user.
@@ -37,14 +41,14 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
       resolve(failure)
     }
     const giveUp = (failure: Promise<never>) => {
-      link.drop(id, 'cancel')
+      connection.drop(id, 'cancel')
       end(failure)
     }
     const fail = (error: unknown) => end(Promise.reject(error))
     const go = async (url: URL) => {
       if (!popup) {
         try {
-          sessionStorage.setItem(ASKED, demand)
+          sessionStorage.setItem(LAST_OPTIONS, demand)
         } catch {
           // Without storage, a guard that asks for a step-up each time gets one each time.
         }
@@ -53,13 +57,13 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
       const { follow } = await import('./popup-login.js')
       // It still shows a page of this origin, so no provider makes it look closed.
       if (popup.closed) return giveUp(canceled())
-      stops.push(follow(link, url, giveUp, detectClose && popup, canceled))
+      stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
-    const question = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
+    const request = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
     // In the same turn as the click, or the browser would block it; and first, since Firefox hears messages while it
     // opens a window. A vault that is gone needs none.
-    const opens = mode === 'popup' && !link.isOver()
+    const opens = mode === 'popup' && !connection.hasEnded()
     const popup = opens ? window.open('', '_blank', 'popup,width=480,height=640') : null
     // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
     // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
@@ -69,9 +73,9 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
     let hasEnded = false
     const begin = () => {
       if (hasEnded) return
-      id = link.ask(
+      id = connection.send(
         {
-          answer(message) {
+          respond(message) {
             if (message.t === 'done') return end()
             // The address to go to, or the code that the user types in elsewhere.
             const { url } = message as { url?: string }
@@ -80,7 +84,7 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
           },
           fail,
         },
-        question,
+        request,
       )
     }
     const beginAfterCallback = async () => {
@@ -88,8 +92,8 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
       await null
       if (await inFlight) {
         // This response arrives after the announcement of the session, if another connection has finished the callback.
-        await link.query({ t: 'inspect' }).catch(() => {})
-        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(ASKED))) return end()
+        await connection.query({ t: 'inspect' }).catch(() => {})
+        if (hasSession() && (demand === '{}' || demand === sessionStorage.getItem(LAST_OPTIONS))) return end()
       }
       begin()
     }
@@ -102,7 +106,7 @@ export const login = (link: Link, options: LoginOptions = {}, hasSession: () => 
     // Back by the browser's button, without an answer. The user may yet go forward: nothing is canceled.
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return
-      link.drop(id)
+      connection.drop(id)
       end(canceled())
     }
     stops.push(listen(window, 'pageshow', back))

@@ -1,77 +1,77 @@
 /** How far a call is: what is handed over, and what has come. */
 import type { Progress } from './api.js'
-import type { Link, Payload } from './connection.js'
+import type { Connection, Payload } from './connection.js'
 
 /**
- * A link that tells of the calls that are made by it.
+ * A connection that tells of the calls that are made by it.
  *
- * @throws TypeError if there is nobody to tell, as the platform says of any callback that is none.
+ * @throws TypeError if there is nobody to report, as the platform says of any callback that is none.
  */
-export const watched = (link: Link, onProgress: (progress: Progress) => void): Link => {
+export const watched = (connection: Connection, onProgress: (progress: Progress) => void): Connection => {
   if (typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
-  return watch(link, onProgress)
+  return watch(connection, onProgress)
 }
 
-const watch = (link: Link, onProgress: (progress: Progress) => void): Link => ({
-  ...link,
-  ask(asker, question, payload) {
+const watch = (connection: Connection, onProgress: (progress: Progress) => void): Connection => ({
+  ...connection,
+  send(request, message, payload) {
     // What it throws is its own affair, as with the listener of an event.
-    const tell = (progress: Progress) => {
+    const report = (progress: Progress) => {
       try {
         onProgress(progress)
       } catch (error) {
         reportError(error)
       }
     }
-    const uploaded = watchUpload(payload, tell)
+    const uploaded = watchUpload(payload, report)
     let loaded = 0
     let total: number | null = null
-    return link.ask(
+    return connection.send(
       {
-        ...asker,
-        answer(head, headers) {
-          uploaded.whole()
+        ...request,
+        respond(head, headers) {
+          uploaded.finish()
           total = lengthOf(headers as [string, string][])
-          return asker.answer(head, headers)
+          return request.respond(head, headers)
         },
-        piece(piece) {
-          if (piece) {
-            loaded += piece.length
+        chunk(chunk) {
+          if (chunk) {
+            loaded += chunk.length
             // What was sent compressed is longer than it says.
             if (total !== null && loaded > total) total = null
           }
-          asker.piece?.(piece)
-          if (piece) tell({ type: 'download', loaded, total })
+          request.chunk?.(chunk)
+          if (chunk) report({ type: 'download', loaded, total })
         },
       },
-      question,
+      message,
       uploaded.payload,
     )
   },
 })
 
 /**
- * The body as it is handed over. Of a stream that is known piece by piece; of all else the platform tells no script
+ * The body as it is handed over. Of a stream that is known chunk by chunk; of all else the platform tells no script
  * before the answer begins.
  */
-const watchUpload = (payload: Payload, tell: (progress: Progress) => void) => {
+const watchUpload = (payload: Payload, report: (progress: Progress) => void) => {
   if (payload instanceof ReadableStream) {
     let loaded = 0
     const count = new TransformStream({
-      transform(piece, controller) {
-        loaded += piece.byteLength
-        controller.enqueue(piece)
-        tell({ type: 'upload', loaded, total: null })
+      transform(chunk, controller) {
+        loaded += chunk.byteLength
+        controller.enqueue(chunk)
+        report({ type: 'upload', loaded, total: null })
       },
     })
-    return { payload: payload.pipeThrough(count), whole() {} }
+    return { payload: payload.pipeThrough(count), finish() {} }
   }
   const total =
     payload instanceof Blob ? payload.size : payload instanceof ArrayBuffer ? payload.byteLength : 0
   return {
     payload,
-    whole() {
-      if (total) tell({ type: 'upload', loaded: total, total })
+    finish() {
+      if (total) report({ type: 'upload', loaded: total, total })
     },
   }
 }

@@ -1,13 +1,13 @@
 /** Replaces a worker whose vault has failed or is outdated. A separate file, because most pages never need it. */
 import type { Session } from '../protocol/messages.js'
-import type { Announcement, FrameDoor, Link, Listener, open as Open } from './connection.js'
+import type { Announcement, FrameTransport, Connection, Listener, open as Open } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'
 
-type AnyWorker = Link['at']
+type AnyWorker = Connection['at']
 type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
 
 /** Seconds to wait for a worker that ends by itself; a shared one does so a second after its vault. */
-const PATIENCE = 3
+const TIME_LIMIT = 3
 
 /**
  * Makes a worker when the one before is gone: who connects to a shared worker that is about to end hears nothing.
@@ -27,8 +27,8 @@ export const renew = async (
     )
   }
   if ('terminate' in before) before.terminate()
-  const signal = AbortSignal.timeout(PATIENCE * 1000)
-  const { locks = navigator.locks } = before as Partial<FrameDoor>
+  const signal = AbortSignal.timeout(TIME_LIMIT * 1000)
+  const { locks = navigator.locks } = before as Partial<FrameTransport>
   if (lock) await locks.request(lock, { signal }, () => {}).catch(() => {})
   const next = await make()
   release(before)
@@ -38,7 +38,7 @@ export const renew = async (
 /** A shared worker ends with its last page. */
 const release = (worker: AnyWorker) => {
   if ('terminate' in worker) worker.terminate()
-  if ('leave' in worker) worker.leave()
+  if ('release' in worker) worker.release()
 }
 
 /**
@@ -52,34 +52,35 @@ const release = (worker: AnyWorker) => {
  * `open` is passed in by index.js, so that this file does not contain it a second time.
  */
 export const move = async (
-  old: Link,
+  old: Connection,
   make: Make,
   timeout: number,
   open: typeof Open,
   listener: Listener,
-  adopt: (at: AnyWorker, next: Link) => void,
+  adopt: (at: AnyWorker, next: Connection) => void,
   current: () => Session | null,
 ): Promise<void> => {
   if (typeof make !== 'function') return
   const before = current()
-  const heard: Announcement[] = []
-  let told: Partial<Listener> = { announce: (announcement) => heard.push(announcement) }
+  const announcements: Announcement[] = []
+  let target: Partial<Listener> = { announce: (announcement) => announcements.push(announcement) }
   const at = await make()
   const relay: Listener = {
-    announce: (announcement) => told.announce!(announcement),
-    ended: (error) => told.ended?.(error),
+    announce: (announcement) => target.announce!(announcement),
+    ended: (error) => target.ended?.(error),
   }
   const connecting = open(at, timeout, relay, make)
   const next = await connecting.catch(() => undefined)
-  if (!next || old.isOver() || next.lock === old.lock) {
+  if (!next || old.hasEnded() || next.lock === old.lock) {
     // The old vault serves this page until it stops. Then the page reconnects, or hears why it cannot.
     next?.end('closed')
     return release(at)
   }
   old.retire(() => release(old.at))
-  told = listener
+  target = listener
   adopt(at, next)
   const ended = current() ? undefined : before?.startedAt
-  const isOver = (told: Announcement) => 'session' in told && told.session && told.session.startedAt <= ended!
-  heard.filter((told) => !isOver(told)).forEach(listener.announce)
+  const isOver = (announcement: Announcement) =>
+    'session' in announcement && announcement.session && announcement.session.startedAt <= ended!
+  announcements.filter((announcement) => !isOver(announcement)).forEach(listener.announce)
 }

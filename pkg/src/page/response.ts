@@ -1,13 +1,13 @@
 /** The `Response` of a call, equal to `fetch`'s own in all that a page can ask of it. */
-import type { Answer, Piece } from './connection.js'
+import type { Chunk, ResponseMessage } from './connection.js'
 
-type Head = Extract<Answer, { t: 'head' }>
+type Head = Extract<ResponseMessage, { t: 'head' }>
 
 /** A body whose pieces come by message. */
 export interface Body {
   readable: ReadableStream<Uint8Array<ArrayBuffer>>
-  /** Its next piece, or its end. */
-  take(piece: Exclude<Piece, false>): void
+  /** Its next chunk, or its end. */
+  push(chunk: Exclude<Chunk, false>): void
   /** Breaks it off. */
   fail(reason: unknown): void
   /** Why it was broken off. */
@@ -23,7 +23,7 @@ const BATCH = 4
  */
 export const openBody = (more: () => void, cancel: () => void): Body => {
   let controller!: ReadableByteStreamController
-  let owed = 0
+  let consumed = 0
   const readable = new ReadableStream(
     {
       // As in fetch's own responses, where the engine has it.
@@ -32,8 +32,8 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
         controller = given
       },
       pull() {
-        if (owed < BATCH) return
-        owed -= BATCH
+        if (consumed < BATCH) return
+        consumed -= BATCH
         more()
       },
       cancel,
@@ -42,10 +42,10 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
   )
   const body: Body = {
     readable,
-    take(piece) {
-      if (piece) {
-        owed++
-        controller.enqueue(piece)
+    push(chunk) {
+      if (chunk) {
+        consumed++
+        controller.enqueue(chunk)
       } else {
         controller.close()
         // A reader that waits with a buffer of its own is told of the end by this alone.
@@ -71,13 +71,13 @@ export const toResponse = (
   headers: [string, string][],
   body?: Body,
 ): Response => {
-  const dress = (response: Response): Response => {
+  const decorate = (response: Response): Response => {
     const set = (name: string, value: unknown) => Object.defineProperty(response, name, { value })
     set('url', url)
     set('redirected', redirected)
     set('type', url.startsWith(location.origin + '/') ? 'basic' : 'cors')
     const { clone } = response
-    set('clone', () => dress(clone.call(response)))
+    set('clone', () => decorate(clone.call(response)))
     for (const name of READERS) {
       const read = response[name] as (() => Promise<unknown>) | undefined
       const explain = (error: unknown) => {
@@ -87,5 +87,5 @@ export const toResponse = (
     }
     return response
   }
-  return dress(new Response(body?.readable, { status, statusText, headers }))
+  return decorate(new Response(body?.readable, { status, statusText, headers }))
 }

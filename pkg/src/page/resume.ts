@@ -5,10 +5,10 @@
  * It cannot go round in circles: an attempt is written down in this tab before it begins, and there is none where
  * that cannot be done, nor soon after another, nor at a page that is itself an answer of the provider.
  */
-import { isAnswer, ownPath, stateOf, webUrl } from './address.js'
+import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
 import { listen } from './listen.js'
-import type { Link } from './connection.js'
+import type { Connection } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'
 
 /** Callbacks by address: what `handleCallback()` answers. */
@@ -40,14 +40,14 @@ const PAUSE = 300
 const SHORT_PAUSE = 10
 
 /** Seconds for the frame to bring an answer, and for a page to be left. */
-const FRAME_PATIENCE = 10
-const PAGE_PATIENCE = 30
+const FRAME_TIMEOUT = 10
+const NAVIGATION_TIMEOUT = 30
 
 /** After these a new session without the user would undo what was decided. */
 const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 
 /** What goes on in this page: several connections share one attempt. */
-let underWay: Promise<unknown> | undefined
+let inFlight: Promise<unknown> | undefined
 
 /**
  * Resolves with how the session came, if it came; rejects only if `how` is none of its values. The last two are index.js's
@@ -55,7 +55,7 @@ let underWay: Promise<unknown> | undefined
  */
 export const resume = async (
   auth: Strongroom,
-  link: Link,
+  connection: Connection,
   how: ConnectOptions['resume'],
   handled: Handled,
   refuse: typeof Refuse,
@@ -67,10 +67,10 @@ export const resume = async (
       `connect() cannot resume by '${how}', only by 'redirect', 'iframe' or 'none'`,
     )
   }
-  heedEnds(auth)
-  heedLogins(auth)
-  const { at } = link
-  const isFramed = 'answered' in at
+  recordEnds(auth)
+  recordLogins(auth)
+  const { at } = connection
+  const isFramed = 'pendingState' in at
   if (isFramed && how === 'iframe') {
     return refuse(
       'unsupported',
@@ -78,27 +78,27 @@ export const resume = async (
     )
   }
   const here = new URL(location.href)
-  if (parent !== window && isForAnotherPage(here)) return deliver(auth)
-  const isBegun = underWay
+  if (parent !== window && isForAnotherPage(here)) return handToParent(auth)
+  const isBegun = inFlight
   if (!isBegun) {
-    const state = isFramed ? at.answered() : isAnswer(here) ? stateOf(here) : null
+    const state = isFramed ? at.pendingState() : isResponse(here) ? stateOf(here) : null
     if (state !== null) {
       const attempt = lastAttempt()
       if (!attempt?.state || attempt.state !== state) return
-      underWay = takeAnswer(auth, attempt, handled)
+      inFlight = takeResponse(auth, attempt, handled)
     } else {
       if (document.prerendering) await shown()
       if (auth.session || !begin()) return
-      underWay = how === 'redirect' ? leave(link) : ask(link)
+      inFlight = how === 'redirect' ? leavePage(connection) : loginInFrame(connection)
     }
   }
-  const done = underWay!
+  const done = inFlight!
   // An address that cannot be shown is no reason not to start.
   await done.catch(() => {})
-  if (underWay === done) underWay = undefined
+  if (inFlight === done) inFlight = undefined
   if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
   // Behind the announcement of a session that another connection of this page has brought.
-  if (isBegun) await link.query({ t: 'inspect' }).catch(() => {})
+  if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
   return auth.session ? how : undefined
 }
 
@@ -107,7 +107,7 @@ const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
 /** The page is back from the provider: with a code, or with word that the user is needed. */
-const takeAnswer = async (auth: Strongroom, { returnTo }: Attempt, handled: Handled) => {
+const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Handled) => {
   const result = await auth.handleCallback().catch((error) => {
     console.info(`strongroom: no session was resumed: ${error.message}`)
     return { returnTo }
@@ -159,8 +159,8 @@ const write = (attempt: Attempt): boolean => {
 }
 
 /** Remembers, for tabs and vaults to come, that the user has logged out, until somebody signs in. */
-const heedEnds = (auth: Strongroom) => {
-  const heed = () => {
+const recordEnds = (auth: Strongroom) => {
+  const record = () => {
     try {
       const { session, endReason, elsewhere } = auth
       // A user has signed in through another worker since this session ended.
@@ -173,40 +173,40 @@ const heedEnds = (auth: Strongroom) => {
       // Then there is no attempt either.
     }
   }
-  auth.on('change', heed)
-  heed()
+  auth.on('change', record)
+  record()
 }
 
 /** Forgets an attempt that is over when somebody has signed in. One that brought the session is written down again. */
-const heedLogins = (auth: Strongroom) => {
-  const heed = () => {
+const recordLogins = (auth: Strongroom) => {
+  const record = () => {
     const last = auth.session && lastAttempt()
     if (last && !last.isDone && !last.state) sessionStorage.removeItem(ATTEMPT)
   }
-  auth.on('change', heed)
-  heed()
+  auth.on('change', record)
+  record()
 }
 
 /** Whether a login began in a page that did not leave for it. A frame in which it did is an app like any other. */
-const isForAnotherPage = (url: URL) => isAnswer(url) && stateOf(url)!.endsWith('.p')
+const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith('.p')
 
 /**
- * In the frame of `ask`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
+ * In the frame of `loginInFrame`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
  * the answer is, the page around has it.
  */
-const deliver = (auth: Strongroom): Promise<never> => {
+const handToParent = (auth: Strongroom): Promise<never> => {
   auth.handleCallback().catch(() => {})
   return new Promise(() => {})
 }
 
 /** Takes the page to the provider, in the place of this entry of the history. Resolves only if it stays. */
-const leave = (link: Link): Promise<void> =>
+const leavePage = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {
     const returnTo = ownPath()
-    setTimeout(resolve, PAGE_PATIENCE * 1000)
-    link.ask(
+    setTimeout(resolve, NAVIGATION_TIMEOUT * 1000)
+    connection.send(
       {
-        answer(message) {
+        respond(message) {
           if (message.t !== 'navigate') return resolve()
           const url = webUrl(message.url)
           const attempt = { at: Date.now(), returnTo, state: stateOf(url) }
@@ -225,7 +225,7 @@ const leave = (link: Link): Promise<void> =>
  * Asks in a hidden frame. For the vault it is a popup's login: the page that the provider sends the frame to
  * calls `handleCallback()`, and this page's login is done.
  */
-const ask = (link: Link): Promise<void> =>
+const loginInFrame = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {
     const frame = document.createElement('iframe')
     let stop: (() => void) | undefined
@@ -237,21 +237,21 @@ const ask = (link: Link): Promise<void> =>
       resolve()
     }
     const giveUp = () => {
-      link.drop(id, 'cancel')
+      connection.drop(id, 'cancel')
       end()
     }
     const go = async (url: URL) => {
-      if (!('port' in link.at)) {
+      if (!('port' in connection.at)) {
         const fail = (failure: Promise<never>) => failure.catch(giveUp)
-        stop = (await import('./popup-login.js')).follow(link, url, fail)
+        stop = (await import('./popup-login.js')).follow(connection, url, fail)
       }
       frame.hidden = true
       frame.src = url.href
       document.documentElement.append(frame)
     }
-    const id = link.ask(
+    const id = connection.send(
       {
-        answer(message) {
+        respond(message) {
           if (message.t !== 'navigate') return end()
           go(webUrl(message.url)).catch(giveUp)
           return true
@@ -260,6 +260,6 @@ const ask = (link: Link): Promise<void> =>
       },
       { t: 'login', mode: 'popup', prompt: 'none' },
     )
-    const timer = setTimeout(giveUp, FRAME_PATIENCE * 1000)
+    const timer = setTimeout(giveUp, FRAME_TIMEOUT * 1000)
     const stopListening = listen(window, 'pagehide', giveUp)
   })

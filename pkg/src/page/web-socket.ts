@@ -1,7 +1,7 @@
 /** `WebSocket` (WHATWG WebSockets) by the vault, which opens it with the access token: src/browser/api_socket.rs. */
-import { errorEvent, furnish } from './define-attributes.js'
-import type { Link } from './connection.js'
-import type { Shell } from './lazy-target.js'
+import { errorEvent, defineAttributes } from './define-attributes.js'
+import type { Connection } from './connection.js'
+import type { LazyTarget } from './lazy-target.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -28,14 +28,18 @@ const pack = (data: Data): [data: string | Blob | ArrayBuffer, size: number] => 
   return [text, bytesOf(text)]
 }
 
-export const webSocket = (shell: Shell, link: Link, protocols: string | string[] = []): void => {
+export const webSocket = (
+  target: LazyTarget,
+  connection: Connection,
+  protocols: string | string[] = [],
+): void => {
   const { port1: port, port2 } = new MessageChannel()
-  const address = new URL(shell.url)
+  const address = new URL(target.url)
   address.hash = ''
   address.protocol = address.protocol.replace('http', 'ws')
   const url = address.href
-  let { readyState } = shell
-  let { binaryType = 'blob' } = shell as { binaryType?: BinaryType }
+  let { readyState } = target
+  let { binaryType = 'blob' } = target as { binaryType?: BinaryType }
   let protocol = ''
   /** Bytes that the page sent, that had been sent when it last asked, and that the network has. */
   let [sent, asked, through] = [0, 0, 0]
@@ -46,10 +50,10 @@ export const webSocket = (shell: Shell, link: Link, protocols: string | string[]
   const end = (how: CloseEventInit, error?: unknown) => {
     if (readyState === CLOSED) return
     readyState = CLOSED
-    link.drop(id)
+    connection.drop(id)
     port.close()
-    if (hasFailed || error) shell.dispatchEvent(errorEvent(error))
-    shell.dispatchEvent(new CloseEvent('close', how))
+    if (hasFailed || error) target.dispatchEvent(errorEvent(error))
+    target.dispatchEvent(new CloseEvent('close', how))
   }
   const fail = (error: unknown) => end({ code: 1006 }, explain(error))
   /** It was never open. */
@@ -62,7 +66,7 @@ export const webSocket = (shell: Shell, link: Link, protocols: string | string[]
     if (typeof data === 'string') {
       ;({ protocol } = JSON.parse(data))
       readyState = OPEN
-      shell.dispatchEvent(new Event('open'))
+      target.dispatchEvent(new Event('open'))
     } else if (typeof data === 'number') {
       through = asked - data
       isAsking = false
@@ -74,13 +78,13 @@ export const webSocket = (shell: Shell, link: Link, protocols: string | string[]
       const [message] = data
       const isBlob = binaryType === 'blob' && typeof message !== 'string'
       const { origin } = address
-      shell.dispatchEvent(
+      target.dispatchEvent(
         new MessageEvent('message', { data: isBlob ? new Blob([message]) : message, origin }),
       )
     }
   }
 
-  furnish(shell, ['open', 'message', 'error', 'close'], {
+  defineAttributes(target, ['open', 'message', 'error', 'close'], {
     CONNECTING,
     OPEN,
     CLOSING,
@@ -127,7 +131,7 @@ export const webSocket = (shell: Shell, link: Link, protocols: string | string[]
       const wasOpen = readyState === OPEN
       readyState = CLOSING
       if (wasOpen) return port.postMessage({ code, reason })
-      link.drop(id, 'abort')
+      connection.drop(id, 'abort')
       giveUp()
     },
   })
@@ -139,7 +143,7 @@ export const webSocket = (shell: Shell, link: Link, protocols: string | string[]
     return
   }
   port.onmessage = receive
-  id = link.ask({ answer: () => true, fail }, { t: 'socket', url, protocols: names }, port2)
+  id = connection.send({ respond: () => true, fail }, { t: 'socket', url, protocols: names }, port2)
 }
 
 /**

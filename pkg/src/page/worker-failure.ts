@@ -4,7 +4,7 @@
  */
 
 /** Milliseconds for which a worker whose file threw may still give its own reason through the port. */
-const PATIENCE = 1000
+const REASON_DELAY = 1000
 
 /** Milliseconds for all requests. */
 const TIME_LIMIT = 5000
@@ -28,7 +28,7 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   if (event instanceof CustomEvent) return event.detail
   const { message, filename, lineno } = (event ?? {}) as Partial<ErrorEvent>
   if (message) {
-    await new Promise((resolve) => setTimeout(resolve, PATIENCE))
+    await new Promise((resolve) => setTimeout(resolve, REASON_DELAY))
     return `the worker's file threw: ${message} (${filename}:${lineno})`
   }
   if (typeof make !== 'function') {
@@ -37,7 +37,7 @@ export const explain = async (event: Event | undefined, make: unknown): Promise<
   const url = urlMadeBy(make as () => unknown)
   if (!url) return ''
   return (
-    (await faultOf(url, new Set(), AbortSignal.timeout(TIME_LIMIT))) ??
+    (await findFault(url, new Set(), AbortSignal.timeout(TIME_LIMIT))) ??
     `${withoutQuery(url)} can be loaded, but does not run: it has a syntax error, or a shared worker from it is running with other options, or a policy forbids it`
   )
 }
@@ -69,7 +69,11 @@ const urlMadeBy = (make: () => unknown): string | undefined => {
 }
 
 /** Finds out what is wrong with the script at `url`, or with one that it imports. */
-const faultOf = async (url: string, seen: Set<string>, signal: AbortSignal): Promise<string | undefined> => {
+const findFault = async (
+  url: string,
+  seen: Set<string>,
+  signal: AbortSignal,
+): Promise<string | undefined> => {
   if (seen.has(url) || seen.size === MAX_FILES) return
   seen.add(url)
   if (url.startsWith('data:')) {
@@ -94,7 +98,7 @@ const faultOf = async (url: string, seen: Set<string>, signal: AbortSignal): Pro
     if (!/^(\.{0,2}\/|[\w+.-]+:)/.test(specifier!)) {
       return `${name} imports '${specifier}', a bare name that browsers do not resolve in a worker: bundle the file (${AS_ONE})`
     }
-    const fault = await faultOf(new URL(specifier!, url).href, seen, signal)
+    const fault = await findFault(new URL(specifier!, url).href, seen, signal)
     if (fault) return fault
   }
   return

@@ -2,18 +2,18 @@
  * What a page and its vault's frame say to each other. The calls themselves go past the frame, on ports between the
  * page and the worker: messages.ts.
  *
- * The page begins, by posting {@link HELLO} with a port to the frame's window, for the frame's origin only. All that
+ * The page begins, by posting {@link FRAME_HANDSHAKE} with a port to the frame's window, for the frame's origin only. All that
  * follows is on that port. No code, verifier or token is in any of it, in either direction.
  */
 
 /** The page's first word, to the frame's window, with the port of all that follows. */
-export const HELLO = 'strongroom frame 1'
+export const FRAME_HANDSHAKE = 'strongroom frame 1'
 
 /** What follows in the app's address after a login that took the page along, before the login's `state`. */
-export const MARK = '#strongroom='
+export const STATE_FRAGMENT = '#strongroom='
 
 /** What a page may say. `id` is unique on its port and names the answer. */
-export type PageSays =
+export type FrameRequest =
   /** The port that comes along is for the worker. The vault answers on it. */
   | { t: 'connect' }
   /** Requests a lock of the vault's origin; answered by `granted`. */
@@ -30,7 +30,7 @@ export type PageSays =
   | { t: 'forget'; id: number }
 
 /** What the frame may say. */
-export type FrameSays =
+export type FrameResponse =
   /** The page's origin is on the list. */
   | { t: 'here' }
   /** It is not, or the frame's page is misconfigured. Nothing follows. */

@@ -19,6 +19,12 @@
 /** The version of this protocol. A vault answers another version with `message_invalid`. */
 export const PROTOCOL = 1
 
+/** The message by which a page hands a port to the vault's worker. */
+export const HANDSHAKE = 'strongroom'
+
+/** The JSON of a page's last message. The worker also sends it to the core in the name of a page that is gone. */
+export const BYE = '{"t":"bye"}'
+
 /** The Web Lock that a page holds as long as it is there. */
 export const lockName = (name: number): string => `strongroom ${name}`
 

@@ -10,16 +10,16 @@
 const LIFETIME = 60
 
 /** Most answers that wait at once: more would be somebody who wants the browser to drop cookies. */
-const MAX_ANSWERS = 8
+const MAX_RESPONSES = 8
 
 /** Most browsers keep 4096 bytes of a cookie. */
 const MAX_COOKIE = 4000
 
 /** Bytes of all of them: many a server refuses requests with 8 KB of headers, and each to this host has these. */
-const MAX_ALL = 6000
+const MAX_TOTAL = 6000
 
 /** Rings when there is an answer, where the browser lets the frame hear it. */
-const BELL = 'strongroom answer'
+const CHANNEL = 'strongroom answer'
 
 const SECURE_PREFIX = '__Host-strongroom.'
 /** On plain http, which is loopback, where the browser takes no such cookie from it. */
@@ -45,7 +45,7 @@ const forget = (prefix: string, name: string) => {
 }
 
 /** Forgets the answers that have waited the longest, until there is room for one more of so many bytes. */
-const makeRoom = (bytes: number) => {
+const evictOldest = (bytes: number) => {
   const waiting = prefixes().flatMap((prefix) =>
     document.cookie
       .split('; ')
@@ -54,7 +54,7 @@ const makeRoom = (bytes: number) => {
       .map((cookie) => ({ prefix, cookie })),
   )
   let all = waiting.reduce((sum, { cookie }) => sum + cookie.length, bytes)
-  while (waiting.length && (waiting.length >= MAX_ANSWERS || all > MAX_ALL)) {
+  while (waiting.length && (waiting.length >= MAX_RESPONSES || all > MAX_TOTAL)) {
     const { prefix, cookie } = waiting.shift()!
     all -= cookie.length
     forget(prefix, cookie.split('=', 1)[0]!)
@@ -65,24 +65,24 @@ const makeRoom = (bytes: number) => {
  * In the callback page: keeps the answer for the frame. `path` is where the provider sent it, with query and fragment.
  * Returns whether the browser took it.
  */
-export const keep = (state: string, path: string): boolean => {
+export const storeResponse = (state: string, path: string): boolean => {
   const value = encodeURIComponent(path)
   for (const prefix of prefixes()) {
     const name = prefix + state
     if (name.length + value.length > MAX_COOKIE) return false
-    makeRoom(name.length + value.length)
+    evictOldest(name.length + value.length)
     document.cookie = `${name}=${value}; Max-Age=${LIFETIME}; ${attributes(prefix)}`
     if (read(name) !== value) continue
-    const bell = new BroadcastChannel(BELL)
-    bell.postMessage(0)
-    bell.close()
+    const channel = new BroadcastChannel(CHANNEL)
+    channel.postMessage(0)
+    channel.close()
     return true
   }
   return false
 }
 
 /** In the frame: the address at which the answer to this login arrived, once. */
-export const take = (state: string): string | undefined => {
+export const takeResponse = (state: string): string | undefined => {
   for (const prefix of prefixes()) {
     const value = read(prefix + state)
     if (!value) continue
@@ -95,13 +95,13 @@ export const take = (state: string): string | undefined => {
 }
 
 /** In the frame: calls `look` whenever there may be an answer, until the function that it returns is called. */
-export const watch = (look: () => void): (() => void) => {
-  const bell = new BroadcastChannel(BELL)
-  bell.onmessage = look
+export const watchResponses = (look: () => void): (() => void) => {
+  const channel = new BroadcastChannel(CHANNEL)
+  channel.onmessage = look
   // For browsers in which nothing else crosses over.
   const timer = setInterval(look, 500)
   return () => {
-    bell.close()
+    channel.close()
     clearInterval(timer)
   }
 }

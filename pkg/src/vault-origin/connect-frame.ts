@@ -8,25 +8,31 @@
 import { isState } from './callback-cookies.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
 import type { connect as Connect } from '../page/index.js'
-import { type FrameSays, HELLO, MARK, type PageSays } from '../protocol/frame-messages.js'
+import {
+  type FrameResponse,
+  FRAME_HANDSHAKE,
+  STATE_FRAGMENT,
+  type FrameRequest,
+} from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import type { FrameDoor, Link } from '../page/connection.js'
+import type { FrameTransport, Connection } from '../page/connection.js'
+import type { HANDSHAKE } from '../protocol/messages.js'
 import type { refuse as Refuse } from '../page/error-text.js'
 
-type Question = PageSays extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
-type Answer = Extract<FrameSays, { id: number }>
+type FrameCall = FrameRequest extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
+type FrameReply = Extract<FrameResponse, { id: number }>
 
 /** How many milliseconds to wait between attempts to be heard: a page's script may come after its `load` event. */
-const PAUSES = [250, 500, 1000, 2000, 4000]
+const RETRY_DELAYS = [250, 500, 1000, 2000, 4000]
 
 /** A frame, and how many clients, or attempts at one, need it. */
-interface Place {
+interface SharedFrame {
   frame: Promise<Frame>
   users: number
 }
 
 /** The frames of this page, by their addresses; while they are useful. */
-const places = new Map<string, Place>()
+const frames = new Map<string, SharedFrame>()
 
 /** See `connectFrame` of index.ts. The last two are index.js's own, or they would be here twice. */
 export const connectFrame = async (
@@ -42,36 +48,36 @@ export const connectFrame = async (
     return refuse('unsupported', `${href} is on the page's own origin, where a frame protects nothing`)
   }
   if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
-  let place: Place | undefined
+  let shared: SharedFrame | undefined
   /** Whoever is the last takes the frame away. */
-  const leave = (left: Place) => {
+  const release = (left: SharedFrame) => {
     if (--left.users) return
-    if (places.get(href) === left) places.delete(href)
+    if (frames.get(href) === left) frames.delete(href)
     left.frame.then(({ element }) => element.remove()).catch(() => {})
   }
   /** Enters the page's frame, or a new one if the vault of that frame has failed or is outdated. */
-  const enter = async () => {
-    let next = places.get(href)
-    if (!next || next === place) places.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
-    const entered = (place = next)
-    entered.users++
-    const frame = await entered.frame
-    frame.leave = () => leave(entered)
+  const acquire = async () => {
+    let next = frames.get(href)
+    if (!next || next === shared) frames.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
+    const acquired = (shared = next)
+    acquired.users++
+    const frame = await acquired.frame
+    frame.release = () => release(acquired)
     return frame
   }
   try {
-    let next: Frame | undefined = await enter()
+    let next: Frame | undefined = await acquire()
     // For `reconnect()`, which can wait for another one.
     const make = () => {
-      const made = next ?? enter()
+      const made = next ?? acquire()
       next = undefined
       return made as never
     }
     return await connect(make, options)
   } catch (error) {
     // The next attempt begins anew.
-    if (places.get(href) === place) places.delete(href)
-    if (place) leave(place)
+    if (frames.get(href) === shared) frames.delete(href)
+    if (shared) release(shared)
     throw error
   }
 }
@@ -95,7 +101,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     const timer = setTimeout(
       () =>
         hasLoaded
-          ? fail('frame_blocked', `what came from ${href} does not answer as a vault's frame`)
+          ? fail('frame_blocked', `what came from ${href} does not respond as a vault's frame`)
           : fail('frame_timeout', `nothing has come from ${href} within the time limit`),
       timeout * 1000,
     )
@@ -108,25 +114,25 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     stops.push(listen(document, 'securitypolicyviolation', violated))
 
     /** Each attempt has a port of its own; the frame takes the first one that it hears of. */
-    const hail = () => {
+    const sendHandshake = () => {
       const { port1, port2 } = new MessageChannel()
-      const hear = ({ data }: MessageEvent<FrameSays>) => {
+      const receive = ({ data }: MessageEvent<FrameResponse>) => {
         if (data.t === 'refused') return fail(data.code, data.message)
         if (data.t !== 'here') return
         end()
         resolve(new Frame(port1, element, refuse))
       }
-      port1.addEventListener('message', hear, { once: true })
+      port1.addEventListener('message', receive, { once: true })
       port1.start()
       // For this origin only: if the browser shows a page of its own instead, or another one, nobody gets it.
-      element.contentWindow?.postMessage(HELLO, origin, [port2])
+      element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
     }
     const loaded = () => {
       hasLoaded = true
-      hail()
+      sendHandshake()
       let pause = 0
-      for (const more of PAUSES) {
-        const again = setTimeout(hail, (pause += more))
+      for (const more of RETRY_DELAYS) {
+        const again = setTimeout(sendHandshake, (pause += more))
         stops.push(() => clearTimeout(again))
       }
     }
@@ -140,12 +146,12 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
   })
 
 /** An accepted frame: for port.ts, a worker that has its locks elsewhere. */
-class Frame extends EventTarget implements FrameDoor {
+class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
-  leave = () => {}
+  release = () => {}
   readonly #port: MessagePort
   readonly #refuse: typeof Refuse
-  readonly #waiting = new Map<number, (answer?: Answer) => void>()
+  readonly #pending = new Map<number, (response?: FrameReply) => void>()
   /** Of logins, by `state`, and by the page's address while they are being finished. */
   readonly #results = new Map<string, Promise<CallbackResult>>()
   #last = 0
@@ -155,8 +161,8 @@ class Frame extends EventTarget implements FrameDoor {
     this.element = element
     this.#port = port
     this.#refuse = refuse
-    port.onmessage = ({ data }: MessageEvent<FrameSays>) => {
-      if ('id' in data) this.#waiting.get(data.id)?.(data)
+    port.onmessage = ({ data }: MessageEvent<FrameResponse>) => {
+      if ('id' in data) this.#pending.get(data.id)?.(data)
       else if (data.t === 'worker_failed')
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
     }
@@ -164,30 +170,30 @@ class Frame extends EventTarget implements FrameDoor {
     const removed = new MutationObserver(() => {
       if (element.isConnected) return
       removed.disconnect()
-      for (const settle of this.#waiting.values()) settle()
+      for (const settle of this.#pending.values()) settle()
     })
     removed.observe(element.parentNode!, { childList: true })
   }
 
-  postMessage(_: 'strongroom', ports: [MessagePort]) {
-    this.#tell({ t: 'connect' }, ports)
+  postMessage(_: typeof HANDSHAKE, ports: [MessagePort]) {
+    this.#post({ t: 'connect' }, ports)
   }
 
-  readonly locks: FrameDoor['locks'] = {
+  readonly locks: FrameTransport['locks'] = {
     request: (name, options, granted = options as () => unknown) =>
       new Promise<void>((resolve, reject) => {
         const end = () => {
-          this.#waiting.delete(id)
-          this.#tell({ t: 'unlock', id })
+          this.#pending.delete(id)
+          this.#post({ t: 'unlock', id })
         }
-        // Without an answer the frame is gone, and with it the worker.
+        // Without a response the frame is gone, and with it the worker.
         const settle = async () => {
-          this.#waiting.delete(id)
+          this.#pending.delete(id)
           await granted()
           end()
           resolve()
         }
-        const id = this.#ask({ t: 'lock', name }, settle)
+        const id = this.#request({ t: 'lock', name }, settle)
         const { signal } = options as { signal?: AbortSignal }
         signal?.addEventListener('abort', () => {
           end()
@@ -196,21 +202,21 @@ class Frame extends EventTarget implements FrameDoor {
       }),
   }
 
-  answered(url = new URL(location.href)): string | null {
-    return url.hash.startsWith(MARK) ? url.hash.slice(MARK.length) : null
+  pendingState(url = new URL(location.href)): string | null {
+    return url.hash.startsWith(STATE_FRAGMENT) ? url.hash.slice(STATE_FRAGMENT.length) : null
   }
 
-  callback(link: Link, url: URL): Promise<CallbackResult | null> {
-    const state = this.answered(url)
+  callback(connection: Connection, url: URL): Promise<CallbackResult | null> {
+    const state = this.pendingState(url)
     // Frameworks run their start-up code twice in development.
     const known = this.#results.get(state ?? url.href)
     if (known || state === null) return known ?? Promise.resolve(null)
     const isShown = url.href === location.href
     url.hash = ''
     if (isShown) history.replaceState(history.state, '', url)
-    // Anybody can make a link to the app with anything behind the mark.
+    // Anybody can make a URL of the app with anything behind the mark.
     const result = isState(state)
-      ? this.#finish(link, state)
+      ? this.#finish(connection, state)
       : this.#refuse('login_unknown', 'the address names no login')
     this.#results.set(state, result).set(url.href, result)
     const done = () => this.#results.delete(url.href)
@@ -218,55 +224,55 @@ class Frame extends EventTarget implements FrameDoor {
     return result
   }
 
-  async #finish(link: Link, state: string): Promise<CallbackResult> {
-    const answer = await new Promise<Answer | undefined>((resolve) =>
-      this.#ask({ t: 'callback', state }, resolve),
+  async #finish(connection: Connection, state: string): Promise<CallbackResult> {
+    const response = await new Promise<FrameReply | undefined>((resolve) =>
+      this.#request({ t: 'callback', state }, resolve),
     )
-    if (answer?.t === 'settled') {
+    if (response?.t === 'settled') {
       // The session is announced on the page's own port: behind this it is there.
-      await link.query({ t: 'inspect' }).catch(() => {})
-      return { returnTo: answer.returnTo ?? '/' }
+      await connection.query({ t: 'inspect' }).catch(() => {})
+      return { returnTo: response.returnTo ?? '/' }
     }
-    if (answer?.t !== 'error') return this.#refuse('vault_crashed')
-    const { code, message, returnTo } = answer
+    if (response?.t !== 'error') return this.#refuse('vault_crashed')
+    const { code, message, returnTo } = response
     return this.#refuse(code, message).catch((error: StrongroomErrorLike) => {
       throw Object.assign(error, returnTo === undefined ? {} : { returnTo })
     })
   }
 
-  awaitAnswer(state: string, fail: (error: unknown) => void) {
+  awaitResponse(state: string, fail: (error: unknown) => void) {
     let isThere = false
-    const settle = (answer?: Answer) => {
+    const settle = (response?: FrameReply) => {
       isThere = true
-      this.#waiting.delete(id)
+      this.#pending.delete(id)
       // What the vault says it tells the page as well, on its own port.
-      if (answer?.t === 'error') this.#refuse(answer.code, answer.message).catch(fail)
+      if (response?.t === 'error') this.#refuse(response.code, response.message).catch(fail)
     }
-    const id = this.#ask({ t: 'await', state }, settle)
+    const id = this.#request({ t: 'await', state }, settle)
     const look = () =>
       new Promise<boolean>((resolve) => {
-        const looked = this.#ask({ t: 'look', of: id }, (answer) => {
-          this.#waiting.delete(looked)
-          resolve(isThere || (answer?.t === 'looked' && answer.isThere))
+        const looked = this.#request({ t: 'look', of: id }, (response) => {
+          this.#pending.delete(looked)
+          resolve(isThere || (response?.t === 'looked' && response.isThere))
         })
       })
     return {
       stop: () => {
-        this.#waiting.delete(id)
-        this.#tell({ t: 'forget', id })
+        this.#pending.delete(id)
+        this.#post({ t: 'forget', id })
       },
       look,
     }
   }
 
-  #ask(question: Question, answered: (answer?: Answer) => void): number {
+  #request(message: FrameCall, onResponse: (response?: FrameReply) => void): number {
     const id = ++this.#last
-    this.#waiting.set(id, answered)
-    this.#tell({ ...question, id } as PageSays)
+    this.#pending.set(id, onResponse)
+    this.#post({ ...message, id } as FrameRequest)
     return id
   }
 
-  #tell(message: PageSays, transfer: Transferable[] = []) {
+  #post(message: FrameRequest, transfer: Transferable[] = []) {
     this.#port.postMessage(message, transfer)
   }
 }

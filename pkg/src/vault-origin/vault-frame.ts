@@ -21,11 +21,16 @@
  *
  * @module
  */
-import { isState, keep, take, watch } from './callback-cookies.js'
+import { isState, storeResponse, takeResponse, watchResponses } from './callback-cookies.js'
 import { StrongroomError } from '../page/error.js'
-import { type FrameSays, HELLO, MARK, type PageSays } from '../protocol/frame-messages.js'
+import {
+  type FrameResponse,
+  FRAME_HANDSHAKE,
+  STATE_FRAGMENT,
+  type FrameRequest,
+} from '../protocol/frame-messages.js'
 import { listen } from '../page/listen.js'
-import { type PageMessage, PROTOCOL, type VaultMessage } from '../protocol/messages.js'
+import { BYE, HANDSHAKE, type PageMessage, PROTOCOL, type VaultMessage } from '../protocol/messages.js'
 
 // With what workers' options are called that TypeScript's library has not.
 export type { StrongroomErrorLike } from '../page/api.js'
@@ -54,10 +59,10 @@ export interface VaultCallbackOptions {
 const MAX_OPEN = 64
 
 /** Seconds that the worker has to answer. What it asks the provider for has limits of its own. */
-const HANDSHAKE = 10
+const HANDSHAKE_TIMEOUT = 10
 
 /** Seconds that a popup has to close. */
-const PATIENCE = 1
+const CLOSE_DELAY = 1
 
 /** The lock that a page holds (messages.ts); the one by which pages see that the worker is gone. */
 const PAGE_LOCK = /^strongroom \d(\.\d+)?(e-\d+)?$/
@@ -104,9 +109,9 @@ export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
   let isTaken = false
   addEventListener('message', ({ data, origin, source, ports }) => {
     const [port] = ports
-    if (data !== HELLO || source !== parent || ports.length !== 1 || !port) return
+    if (data !== FRAME_HANDSHAKE || source !== parent || ports.length !== 1 || !port) return
     if (!allowed.has(origin)) {
-      say(port, { t: 'refused', code: 'origin_not_allowed', message: origin })
+      post(port, { t: 'refused', code: 'origin_not_allowed', message: origin })
     } else if (!isTaken) {
       isTaken = true
       serve(port, worker)
@@ -114,7 +119,7 @@ export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
   })
 }
 
-const say = (port: MessagePort, message: FrameSays) => port.postMessage(message)
+const post = (port: MessagePort, message: FrameResponse) => port.postMessage(message)
 
 /** What a page has asked for, until it is done or nobody waits for it any more. */
 type Open = Map<number, () => void>
@@ -124,7 +129,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     import('../page/worker-failure.js')
       .then(({ explain }) => explain(event, make))
       .catch(() => '')
-      .then((message) => say(port, { t: 'worker_failed', message }))
+      .then((message) => post(port, { t: 'worker_failed', message }))
   const worker = start(make, failed)
   const open: Open = new Map()
   const awaited = new Map<number, string>()
@@ -137,17 +142,17 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
   const finish = async (id: number, url: string) => {
     // One of those that are counted.
     open.set(id, () => {})
-    const settled = await settle(worker, url)
+    const settled = await finishLogin(worker, url)
     open.delete(id)
-    say(port, { ...settled, id })
+    post(port, { ...settled, id })
   }
-  const unknown = (id: number) => {
+  const loginUnknown = (id: number) => {
     const message = "the vault's origin has no answer to this login: it keeps one for a minute, in a cookie"
-    say(port, { t: 'error', id, code: 'login_unknown', message })
+    post(port, { t: 'error', id, code: 'login_unknown', message })
   }
-  const look = () => {
+  const checkAwaited = () => {
     for (const [id, state] of awaited) {
-      const url = take(state)
+      const url = takeResponse(state)
       if (!url) continue
       end(id)
       finish(id, url)
@@ -159,69 +164,70 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     stopWatching?.()
     stopWatching = undefined
   }
-  const acts: { [T in PageSays['t']]: (message: Extract<PageSays, { t: T }>, given?: MessagePort) => void } =
-    {
-      connect(_, given) {
-        if (!worker) failed()
-        else if (given) pass(worker, given)
-      },
-      lock({ id, name }) {
-        end(id)
-        const isOfPage = PAGE_LOCK.test(name)
-        if (!isOfPage && !WORKER_LOCK.test(name)) return
-        const waiting = new AbortController()
-        let release: (() => void) | undefined
-        open.set(id, () => {
-          waiting.abort()
-          release?.()
-        })
-        const granted = () => {
-          say(port, { t: 'granted', id })
-          // Whoever has the worker's lock knows that it is gone. So shall the others.
-          if (isOfPage) return new Promise<void>((resolve) => (release = resolve))
-          return open.delete(id)
-        }
-        navigator.locks.request(name, waiting, granted).catch(() => {})
-      },
-      unlock: ({ id }) => end(id),
-      callback({ id, state }) {
-        end(id)
-        const url = take(state)
-        if (url) finish(id, url)
-        else unknown(id)
-      },
-      await({ id, state }) {
-        end(id)
-        awaited.set(id, state)
-        open.set(id, () => stop(id))
-        stopWatching ??= watch(look)
-      },
-      look({ id, of }) {
-        look()
-        say(port, { t: 'looked', id, isThere: !awaited.has(of) })
-      },
-      forget: ({ id }) => end(id),
-    }
+  const handlers: {
+    [T in FrameRequest['t']]: (message: Extract<FrameRequest, { t: T }>, given?: MessagePort) => void
+  } = {
+    connect(_, given) {
+      if (!worker) failed()
+      else if (given) passPort(worker, given)
+    },
+    lock({ id, name }) {
+      end(id)
+      const isOfPage = PAGE_LOCK.test(name)
+      if (!isOfPage && !WORKER_LOCK.test(name)) return
+      const waiting = new AbortController()
+      let release: (() => void) | undefined
+      open.set(id, () => {
+        waiting.abort()
+        release?.()
+      })
+      const granted = () => {
+        post(port, { t: 'granted', id })
+        // Whoever has the worker's lock knows that it is gone. So shall the others.
+        if (isOfPage) return new Promise<void>((resolve) => (release = resolve))
+        return open.delete(id)
+      }
+      navigator.locks.request(name, waiting, granted).catch(() => {})
+    },
+    unlock: ({ id }) => end(id),
+    callback({ id, state }) {
+      end(id)
+      const url = takeResponse(state)
+      if (url) finish(id, url)
+      else loginUnknown(id)
+    },
+    await({ id, state }) {
+      end(id)
+      awaited.set(id, state)
+      open.set(id, () => stop(id))
+      stopWatching ??= watchResponses(checkAwaited)
+    },
+    look({ id, of }) {
+      checkAwaited()
+      post(port, { t: 'looked', id, isThere: !awaited.has(of) })
+    },
+    forget: ({ id }) => end(id),
+  }
   port.onmessage = ({ data, ports: [given] }) => {
-    if (!isSound(data)) return
+    if (!isValidRequest(data)) return
     const id = data.id as number
     if (open.size >= MAX_OPEN && !open.has(id)) {
       // Who asks for a lock goes without; who asks for anything else waits for an answer.
       const message = `this page has ${MAX_OPEN} requests open at the vault's frame already`
-      if (data.state || data.of) say(port, { t: 'error', id, code: 'limit_exceeded', message })
+      if (data.state || data.of) post(port, { t: 'error', id, code: 'limit_exceeded', message })
       return
     }
-    acts[data.t as 'connect']?.(data as never, given)
+    handlers[data.t as 'connect']?.(data as never, given)
   }
   // The page leaves, perhaps for the back-forward cache, which takes nobody who holds a lock. It asks again.
   addEventListener('pagehide', () => {
     for (const id of open.keys()) end(id)
   })
-  say(port, { t: 'here' })
+  post(port, { t: 'here' })
 }
 
 /** Of the types that they are declared with. */
-const isSound = (data: unknown): data is Record<string, unknown> & { t: string } => {
+const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: string } => {
   if (typeof data !== 'object' || !data) return false
   const { t, id, name = '', state } = data as Record<string, unknown>
   const isKnown = /^(connect|lock|unlock|callback|await|look|forget)$/.test(String(t))
@@ -242,30 +248,30 @@ const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker
   }
 }
 
-const pass = (worker: AnyWorker, port: MessagePort) => {
-  const door = 'port' in worker ? worker.port : worker
-  door.postMessage('strongroom', [port])
+const passPort = (worker: AnyWorker, port: MessagePort) => {
+  const target = 'port' in worker ? worker.port : worker
+  target.postMessage(HANDSHAKE, [port])
 }
 
-type Settled =
+type LoginOutcome =
   { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string; returnTo?: string }
 
 /** Gives an answer to the vault, as a page of the redirect URI would, on a port for that. */
-const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
+const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginOutcome> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
     const send = (message: PageMessage) => port1.postMessage([JSON.stringify(message)])
     const watching = new AbortController()
-    const end = (settled: Settled) => {
+    const end = (settled: LoginOutcome) => {
       clearTimeout(timer)
       watching.abort()
-      send({ t: 'bye' })
+      port1.postMessage([BYE])
       port1.close()
       resolve(settled)
     }
     const fail = (code: string, message = '', returnTo?: string) =>
       end({ t: 'error', code, message, returnTo })
-    const timer = setTimeout(fail, HANDSHAKE * 1000, 'worker_timeout', `${HANDSHAKE}`)
+    const timer = setTimeout(fail, HANDSHAKE_TIMEOUT * 1000, 'worker_timeout', `${HANDSHAKE_TIMEOUT}`)
     port1.onmessage = ({ data }) => {
       if (typeof data === 'string') {
         // The lock that the worker holds for as long as it lives: no event would tell of its end.
@@ -281,12 +287,12 @@ const settle = (worker: AnyWorker | undefined, url: string): Promise<Settled> =>
       } else if (message.t === 'settled') end({ t: 'settled', returnTo: message.returnTo })
     }
     if (!worker) return fail('worker_failed')
-    pass(worker, port2)
+    passPort(worker, port2)
     send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
   })
 
 /** What an error says to people (RFC 6749 4.1.2.1) nobody reads here, and it may be long. */
-const withoutProse = (part: string): string =>
+const withoutDescription = (part: string): string =>
   part.charAt(0) +
   part
     .slice(1)
@@ -314,23 +320,23 @@ export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   // Before anything else: from here on the code is in no address.
   history.replaceState(null, '', pathname)
   url.hash = ''
-  const answer = [search, hash]
+  const response = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))
     .find((params) => params.has('code') || params.has('error'))
   // Some providers leave it out of errors. The vault says what is wrong with such a response, by any name.
-  const state = answer && (answer.get('state') ?? crypto.randomUUID())
+  const state = response && (response.get('state') ?? crypto.randomUUID())
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()
-  if (!keep(state, pathname + withoutProse(search) + withoutProse(hash))) {
+  if (!storeResponse(state, pathname + withoutDescription(search) + withoutDescription(hash))) {
     console.error(
       "strongroom: the provider's answer is lost: it is too long, or cookies are not allowed here",
     )
   }
   if (state.endsWith('.p')) {
     window.close()
-    setTimeout(leave, PATIENCE * 1000)
+    setTimeout(leave, CLOSE_DELAY * 1000)
   } else {
-    url.hash = MARK + state
+    url.hash = STATE_FRAGMENT + state
     leave()
   }
 }

@@ -2,7 +2,7 @@
  * Connects the vaults of one origin: vaults that share a store have a lock, and tell each other when the store has
  * changed. All vaults of the same issuer and client have a channel for hints.
  */
-export interface Common {
+export interface StoreLock {
   /** Begins to listen to the others of this name. */
   open(name: string, changed: () => void): void
   /** Waits for the lock, unless the browser gives none. It is free again when this worker is gone, too. */
@@ -21,7 +21,7 @@ export interface Common {
 }
 
 /** By Web Locks and a BroadcastChannel, which carries nothing: who is told reads the store. */
-export const openCommon = (stop: () => void): Common => {
+export const openStoreLock = (stop: () => void): StoreLock => {
   let hints: BroadcastChannel | undefined
   let channel: BroadcastChannel
   let waiting: AbortController

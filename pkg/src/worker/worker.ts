@@ -9,10 +9,10 @@
  * @module
  */
 import * as core from '../../glue/strongroom.js'
-import { type Common, openCommon } from './store-lock.js'
+import { type StoreLock, openStoreLock } from './store-lock.js'
 import type { VaultConfig } from './config.js'
-import { StrongroomError, unspelt } from '../page/error.js'
-import { lockName, type VaultMessage } from '../protocol/messages.js'
+import { StrongroomError, withoutInterned } from '../page/error.js'
+import { BYE, HANDSHAKE, lockName, type VaultMessage } from '../protocol/messages.js'
 import { loadWasm, type WasmSource } from './wasm.js'
 
 export type * from './config.js'
@@ -37,7 +37,7 @@ const NEEDS_EXTENDED =
   /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
 /** What a page is told. It adds what happened, where the code says it, and what to do. */
-type Fault = Pick<StrongroomError, 'code' | 'message'>
+type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
 /** Texts of src/page/error-messages.ts. */
 const A_FUNCTION = '\x07i'
@@ -45,13 +45,13 @@ const UNREADABLE = '\x07j'
 const TRAPPED = '\x07k'
 const THREW = '\x07l'
 
-const configInvalid = (message: string): Fault => ({ code: 'config_invalid', message })
-
-/** The page's last message, as it writes it: a worker may outlive any number of pages. */
-const BYE = '{"t":"bye"}'
+const configInvalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
 
 /** Twice as many pages as the core serves at once: it does not count who never says hello. */
 const MAX_PORTS = 512
+
+/** The property of the worker's global scope that holds `fetch` as it was at the start: src/browser/platform.rs. */
+const SAVED_FETCH = 'strongroom'
 
 const isWorker = 'WorkerGlobalScope' in globalThis
 
@@ -59,10 +59,10 @@ const isWorker = 'WorkerGlobalScope' in globalThis
 const ports = new Set<MessagePort>()
 let started = false
 let memory: WebAssembly.Memory | undefined
-let common: Common | undefined
-let over: Fault | undefined
+let storeLock: StoreLock | undefined
+let failure: VaultFailure | undefined
 /** The lock by which pages see that this worker has gone; once it is held, or they would get it first. */
-let alive: Promise<string> | undefined
+let lifetimeLock: Promise<string> | undefined
 
 /**
  * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
@@ -102,10 +102,10 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     ? new URL('./strongroom_extended_bg.wasm', import.meta.url)
     : new URL('./strongroom_bg.wasm', import.meta.url)
   memory = await loadWasm(wasm, core.initSync)
-  attempt(() => {
+  guard(() => {
     const happened = (event: number, id: number, value: unknown) =>
-      attempt(() => core.happened(event, id, value))
-    core.start(json, location.href, self, happened, (common = openCommon(stop)))
+      guard(() => core.happened(event, id, value))
+    core.start(json, location.href, self, happened, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
   // A worker does not inherit the page's policy, and works as well without one: who deploys it is told. Where
@@ -120,44 +120,44 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
 
 /** A page has come. Its messages wait in the port until somebody listens. */
 const accept = (port: MessagePort) => {
-  alive!.then((name) => port.postMessage(name))
-  hear(port)
+  lifetimeLock!.then((name) => port.postMessage(name))
+  touch(port)
   let lock = 0
   port.addEventListener('message', ({ data }) => {
-    hear(port, data)
+    touch(port, data)
     if (lock || typeof data !== 'number' || !(data % 1)) return
-    navigator.locks.request(lockName((lock = data)), () => sayBye(port))
+    navigator.locks.request(lockName((lock = data)), () => disconnect(port))
   })
-  if (over) refuse(port, over)
-  else if (memory) attempt(() => core.connect(port))
+  if (failure) refuse(port, failure)
+  else if (memory) guard(() => core.connect(port))
 }
 
-const hear = (port: MessagePort, data?: unknown[]) => {
+const touch = (port: MessagePort, data?: unknown[]) => {
   ports.delete(port)
   if (data?.[0] === BYE) return
   ports.add(port)
   const [oldest] = ports
-  if (ports.size > MAX_PORTS) sayBye(oldest!)
+  if (ports.size > MAX_PORTS) disconnect(oldest!)
 }
 
 /** For a page that did not: it is gone, or has to make room. */
-const sayBye = (port: MessagePort) => {
+const disconnect = (port: MessagePort) => {
   port.dispatchEvent(new MessageEvent('message', { data: [BYE] }))
 }
 
-const refuse = (port: MessagePort, { code, message }: Fault) => {
+const refuse = (port: MessagePort, { code, message }: VaultFailure) => {
   port.onmessage = null
   const failed: VaultMessage = { t: 'failed', code, message }
   port.postMessage([JSON.stringify(failed)])
 }
 
-const attempt = (action: () => void) => {
-  if (over) return
+const guard = (action: () => void) => {
+  if (failure) return
   try {
     action()
   } catch (error) {
     // What the core refuses has a code. Everything else came out of it by force.
-    if (typeof (error as Fault | null)?.code === 'string') end(error as Fault)
+    if (typeof (error as VaultFailure | null)?.code === 'string') end(error as VaultFailure)
     else crash(error)
   }
 }
@@ -169,14 +169,14 @@ const stop = () => {
 }
 
 /** From now on every page, present and future, is told `error`. */
-const end = (fault: Fault) => {
-  if (over) return
-  over = fault
+const end = (fault: VaultFailure) => {
+  if (failure) return
+  failure = fault
   // A dedicated worker lives on, and with it the lock that the other tabs wait for.
-  common?.close()
+  storeLock?.close()
   for (const port of ports) refuse(port, fault)
   console.error(
-    `strongroom: ${fault.code}: ${unspelt(fault.message) || '…'}. connect() rejects with all of it.`,
+    `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with all of it.`,
   )
   // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:
   // who connects to a worker while it closes hears nothing, and who was told is likely to try again right away.
@@ -194,15 +194,15 @@ const crash = (cause: unknown) => {
 const isTrap = (error: unknown) =>
   error instanceof WebAssembly.RuntimeError || /wasm-function/.test((error as Error | null)?.stack ?? '')
 
-const meet = ({ data, ports: [port] }: MessageEvent) => {
-  if (data === 'strongroom' && port) accept(port)
+const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
+  if (data === HANDSHAKE && port) accept(port)
 }
 
 // At once, because a page may connect before this worker's file gets to call vault().
 if (isWorker) {
   // What a library puts in its place later does not see what the vault sends: src/browser/platform.rs.
-  Object.defineProperty(self, 'strongroom', { value: fetch })
-  alive = new Promise((held) => {
+  Object.defineProperty(self, SAVED_FETCH, { value: fetch })
+  lifetimeLock = new Promise((held) => {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))
     const take = (): unknown =>
@@ -210,10 +210,10 @@ if (isWorker) {
       navigator.locks?.request(name, hold).catch((e) => e.name === 'AbortError' && take())
     take()
   })
-  addEventListener('message', meet)
+  addEventListener('message', onHandshake)
   addEventListener('connect', (event) => {
     const [port] = (event as MessageEvent).ports
-    port!.onmessage = meet
+    port!.onmessage = onHandshake
   })
   addEventListener('error', (event) => {
     if (isTrap(event.error)) {

@@ -23,7 +23,7 @@ import type { StrongroomError as Failure } from '../error.js'
 import { eventSource } from '../event-source.js'
 import { listen } from '../listen.js'
 import type { TraceEvent } from '../../protocol/messages.js'
-import type { Shell } from '../lazy-target.js'
+import type { LazyTarget } from '../lazy-target.js'
 import type { refuse as Refuse } from '../error-text.js'
 
 /** The header of requests by script of the app's, and of the handler's own errors: src/edge/csrf.rs, respond.rs. */
@@ -473,7 +473,7 @@ export const connect = async (
     elsewhere: false,
     fetch: send,
     eventSource(url, init) {
-      const target: Shell = Object.assign(new EventTarget(), {
+      const target: LazyTarget = Object.assign(new EventTarget(), {
         url: new URL(url, location.href).href,
         readyState: 0,
         close() {},
