@@ -54,7 +54,7 @@ test('where they never come an error does not wait for them', time, async () => 
 
 for (const [what, body] of Object.entries({
   'are of another version': 'export {}',
-  throw: "export const sentences = () => { throw new Error('no') }",
+  throw: "export const describeError = () => { throw new Error('no') }",
 })) {
   test(`where they ${what} an error still has its code, and nothing is left over`, time, async () => {
     const { error, unhandled } = await refused((route) =>
@@ -120,7 +120,7 @@ test('they have the advice of every code that page and worker use', async () => 
     if (!file.endsWith('.ts')) continue
     const source = await readFile(new URL(file, folder), 'utf8')
     const codes = source.matchAll(
-      /(?:inWords|refuse|link\.end|new StrongroomError)\(\s*'(\w+)'|code: '(\w+)'/g,
+      /(?:createError|refuse|connection\.end|new StrongroomError)\(\s*'(\w+)'|code: '(\w+)'/g,
     )
     for (const [, code = '', other = code] of codes) {
       assert.ok(advice[other], `${file}: ${other} is not in src/base/error.rs`)

@@ -4,7 +4,7 @@ import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
-/** A text of words.ts. */
+/** A text of src/page/error-messages.ts. */
 const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>

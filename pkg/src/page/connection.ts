@@ -20,7 +20,7 @@ import {
 } from '../protocol/messages.js'
 import { createError } from './error-text.js'
 
-/** A text of words.ts. */
+/** A text of src/page/error-messages.ts. */
 const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never

@@ -145,7 +145,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     document.documentElement.append(element)
   })
 
-/** An accepted frame: for port.ts, a worker that has its locks elsewhere. */
+/** An accepted frame: for connection.ts, a worker that has its locks elsewhere. */
 class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
   release = () => {}

@@ -1,0 +1,180 @@
+/** `fetch` over a token handler: sends each request to the route that covers its URL, with the session's cookie. */
+import type { Demand, LoginOptions, Progress, Session, VaultRequestInit } from '../api.js'
+import type { StrongroomError } from '../error.js'
+import type { refuse as Refuse } from '../error-text.js'
+import { BACKGROUND, errorIn, MARK, USER, type HandlerConfig, type HandlerError } from './handler-requests.js'
+import type { HandlerSession } from './handler-session.js'
+
+/** Advice for codes whose usual advice is about a worker's file. */
+const ADVICE: Record<string, string> = {
+  url_not_allowed: "Add a route for it to the handler's configuration, or a url to the one that is there.",
+  method_not_allowed: "Add the method to the route's methods in the handler's configuration.",
+  insufficient_scope: "Add it to scope in the handler's configuration.",
+}
+
+/** Rejects with an error of the handler's. */
+export const rejectWith = (refuse: typeof Refuse, code: string, message: string): Promise<never> =>
+  refuse(code, message).catch((error: StrongroomError) => {
+    if (ADVICE[code]) error.message = `${message}. ${ADVICE[code]}`
+    throw error
+  })
+
+/** Returns the URL to which a request for `address` is sent; `undefined` if no route covers it. */
+export const routeUrl = (config: HandlerConfig, address: string): string | undefined => {
+  const { href, origin } = new URL(address)
+  if (origin === location.origin) return href
+  const covering = config.routes.filter(({ url }) => href.startsWith(url))
+  const [route] = covering.sort((a, b) => b.url.length - a.url.length)
+  return route && location.origin + route.prefix + href.slice(route.url.length)
+}
+
+/** Returns the client's `fetch`. */
+export const handlerFetch = (
+  state: HandlerSession,
+  config: HandlerConfig,
+  closed: AbortSignal,
+  refuse: typeof Refuse,
+  login: (options: LoginOptions) => Promise<Session>,
+) => {
+  let calls = 0
+
+  const send = async (input: RequestInfo | URL, init: VaultRequestInit = {}): Promise<Response> => {
+    if (state.isClosed) return refuse('closed')
+    const { background, onProgress } = init
+    if (onProgress && typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
+    const request = new Request(input, init)
+    const { url, method, mode } = request
+    request.signal.throwIfAborted()
+    if (mode === 'no-cors') return rejectWith(refuse, 'unsupported', `a call cannot be of mode '${mode}'`)
+    const target = routeUrl(config, url)
+    const [urlWithoutQuery] = url.split(/[?#]/)
+    if (!target) {
+      return rejectWith(
+        refuse,
+        'url_not_allowed',
+        `no route of the handler has a url that covers ${urlWithoutQuery}`,
+      )
+    }
+    const headers = new Headers(request.headers)
+    headers.set(MARK, background ? BACKGROUND : USER)
+    if (!background) state.noteUserRequest()
+    const common = {
+      headers,
+      credentials: 'same-origin',
+      signal: AbortSignal.any([request.signal, closed]),
+    } as const
+    const isRouted = target !== url.split('#')[0]
+    const body = isRouted || onProgress ? await bodyOf(request, init.body) : undefined
+    const sent =
+      isRouted || onProgress ? copyRequest(target, request, common, body) : new Request(request, common)
+
+    const call = ++calls
+    state.trace('call_sent', { call, detail: `${method} ${urlWithoutQuery}` })
+    const response = await fetch(sent).catch((error) => {
+      state.trace('call_answered', { call, detail: String((error as Error).message) })
+      throw error
+    })
+    state.trace('call_answered', { call, status: response.status })
+    const error = await errorIn(response)
+    if (error) return rejectCall(error, input, init)
+    if (state.isOutdated()) void state.read()
+    if (onProgress) return withProgress(response, url, body, onProgress)
+    return isRouted ? withUrl(response, url) : response
+  }
+
+  /** Rejects a call with the handler's error, after it has updated the session accordingly. */
+  const rejectCall = (
+    { code, message, reason, login: demand }: HandlerError,
+    input: RequestInfo | URL,
+    init: VaultRequestInit,
+  ): Promise<never> => {
+    if (code === 'upstream_unavailable') throw new TypeError('Failed to fetch')
+    if (code === 'session_ended') state.end(reason)
+    else if (code === 'login_required' && state.session) state.end()
+    else if (code === 'interaction_required') state.requireInteraction()
+    return rejectWith(refuse, code, message).catch((error: StrongroomError) => {
+      if (demand) addStepUp(error, demand, input, init)
+      throw error
+    })
+  }
+
+  const addStepUp = (
+    error: StrongroomError,
+    demand: Demand,
+    input: RequestInfo | URL,
+    init: VaultRequestInit,
+  ) => {
+    error.login = demand
+    error.stepUp = async (options) => {
+      await login({ mode: 'popup', ...demand, ...options })
+      return send(input, init)
+    }
+  }
+
+  return send
+}
+
+/** Returns the same request for another URL. */
+const copyRequest = (
+  url: string,
+  { method, cache, integrity, keepalive, redirect }: Request,
+  common: RequestInit,
+  body: Blob | ReadableStream | undefined,
+) => {
+  const isStream = body instanceof ReadableStream
+  const init = { method, cache, integrity, keepalive, redirect, body, ...(isStream && { duplex: 'half' }) }
+  return new Request(url, { ...common, ...init } as RequestInit)
+}
+
+/** Returns the body for a copy of the request: files and forms as blobs, which are passed by reference; streams as they are. */
+const bodyOf = async (
+  request: Request,
+  body: BodyInit | null | undefined,
+): Promise<Blob | ReadableStream | undefined> => {
+  if (body instanceof ReadableStream) return body
+  if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
+  return request.blob().catch(async (error) => {
+    if (!(body instanceof FormData)) throw error
+    return (await import('../form.js')).formBlob(body, request.headers.get('content-type')!)
+  })
+}
+
+/** Gives a response the URL that the page requested. */
+const withUrl = (response: Response, url: string): Response => {
+  const { clone } = response
+  return Object.defineProperties(response, {
+    url: { value: url.split('#')[0] },
+    clone: { value: () => withUrl(clone.call(response), url) },
+  })
+}
+
+/** Returns a response that reports its progress. */
+const withProgress = (
+  response: Response,
+  url: string,
+  sent: Blob | ReadableStream | undefined,
+  onProgress: (progress: Progress) => void,
+): Response => {
+  // An exception of the callback is reported, like that of an event listener, and does not affect the response.
+  const report = (progress: Progress) => {
+    try {
+      onProgress(progress)
+    } catch (error) {
+      reportError(error)
+    }
+  }
+  if (sent instanceof Blob && sent.size) report({ type: 'upload', loaded: sent.size, total: sent.size })
+  const length = response.headers.get('content-length')
+  let total = length === null ? null : Number(length)
+  let loaded = 0
+  const count = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      loaded += chunk.byteLength
+      // Content-Length of a compressed response is the compressed length.
+      if (total !== null && loaded > total) total = null
+      controller.enqueue(chunk)
+      report({ type: 'download', loaded, total })
+    },
+  })
+  return withUrl(new Response(response.body?.pipeThrough(count), response), url)
+}

@@ -1,0 +1,107 @@
+/** Logins over a token handler: the page, or a popup, goes to the handler's login endpoint. */
+import { ownPath } from '../address.js'
+import type { LoginOptions, Session } from '../api.js'
+import type { refuse as Refuse } from '../error-text.js'
+import { listen } from '../listen.js'
+import type { HandlerSession } from './handler-session.js'
+
+/** Milliseconds between checks of a popup, and how many times it must look closed: src/page/popup-login.ts explains why. */
+const CHECK_INTERVAL = 500
+const MIN_CHECKS = 10
+
+/** Everything that a login needs of its client. */
+export interface LoginContext {
+  /** The path of the handler's endpoints. */
+  base: string
+  state: HandlerSession
+  events: EventTarget
+  closed: AbortSignal
+  refuse: typeof Refuse
+  refuseOption: (call: string, name: string) => Promise<never>
+}
+
+/** Signs the user in. In redirect mode the page is left, and the promise settles only if that fails. */
+export const handlerLogin = async (context: LoginContext, options: LoginOptions = {}): Promise<Session> => {
+  const { base, state, refuse, refuseOption } = context
+  const { signal, timeout, mode = 'redirect', returnTo, onCode, detectClose, ...parameters } = options
+  const { prompt, loginHint, uiLocales, acrValues, maxAge, scope, params = {}, ...unknown } = parameters
+  const [unknownOption] = Object.keys(unknown)
+  if (unknownOption) return refuseOption('login', unknownOption)
+  if (mode === 'device' || onCode) {
+    return refuse('unsupported', 'a login on another device needs a vault in the browser')
+  }
+  if (scope !== undefined) {
+    return refuse('unsupported', "login option scope: the handler's configuration has the scope")
+  }
+  if (state.isClosed) return refuse('closed')
+  if (signal?.aborted) return refuse('login_canceled')
+
+  const isPopup = mode === 'popup'
+  const query = new URLSearchParams({ returnTo: isPopup ? `${base}/popup` : ownPath(returnTo) })
+  const named = {
+    prompt,
+    login_hint: loginHint,
+    ui_locales: uiLocales,
+    acr_values: acrValues,
+    max_age: maxAge,
+  }
+  for (const [name, value] of Object.entries({ ...named, ...params })) {
+    if (value !== undefined) query.append(name, String(value))
+  }
+  return openLogin(context, options, `${location.origin}${base}/login?${query}`)
+}
+
+/** Sends the page or a popup to the login endpoint. Runs in the same turn as the click, or the browser would block the popup. */
+const openLogin = (
+  { state, events, closed, refuse }: LoginContext,
+  { signal, timeout = 600, mode, detectClose }: LoginOptions,
+  url: string,
+): Promise<Session> =>
+  new Promise((resolve, reject) => {
+    const startedBefore = state.session?.startedAt
+    const stops: (() => void)[] = []
+    const finish = () => {
+      clearTimeout(timer)
+      for (const stop of stops) stop()
+      popup?.close()
+    }
+    const giveUp = (code: string, message?: string) => {
+      finish()
+      refuse(code, message).catch(reject)
+    }
+    const popup = mode === 'popup' ? window.open('', '_blank', 'popup,width=480,height=640') : null
+    if (mode === 'popup' && !popup) return void refuse('popup_blocked').catch(reject)
+    const timer = setTimeout(giveUp, timeout * 1000, 'timeout', `${timeout}`)
+    if (signal) stops.push(listen(signal, 'abort', () => giveUp('login_canceled')))
+    stops.push(listen(closed, 'abort', () => giveUp('closed')))
+    state.trace('login_started')
+
+    if (!popup) {
+      // The user has come back by the browser's button.
+      const onPageShow = ({ persisted }: PageTransitionEvent) => persisted && giveUp('login_canceled')
+      stops.push(listen(window, 'pageshow', onPageShow))
+      return location.assign(url)
+    }
+    stops.push(
+      listen(events, 'change', () => {
+        const { session } = state
+        if (!session || session.startedAt === startedBefore) return
+        finish()
+        resolve(session)
+      }),
+    )
+    if (detectClose) {
+      let checks = 0
+      const check = async () => {
+        if (!popup.closed || ++checks < MIN_CHECKS) return
+        clearInterval(interval)
+        await state.read()
+        if (state.session?.startedAt === startedBefore) giveUp('login_canceled')
+      }
+      const interval = setInterval(check, CHECK_INTERVAL)
+      stops.push(() => clearInterval(interval))
+    }
+    // Otherwise the provider's page could navigate the app's page.
+    popup.opener = null
+    popup.location.assign(url)
+  })

@@ -1,0 +1,51 @@
+/** Requests to the endpoints of a token handler (`strongroom/edge`), and the errors in its responses. */
+import type { Demand, EndReason } from '../api.js'
+
+/** The header of requests by the app's scripts, and of the handler's own errors: src/edge/csrf.rs, response.rs. */
+export const MARK = 'x-strongroom'
+/** The header's value for requests that the user caused. */
+export const USER = '1'
+/** The header's value for background requests, which do not extend the idle timeout. */
+export const BACKGROUND = 'background'
+
+/** An error of the handler's own: src/edge/response.rs. */
+export interface HandlerError {
+  code: string
+  message: string
+  reason?: EndReason
+  login?: Demand
+}
+
+/** The configuration that the handler shows to pages: src/edge/endpoints/client_config.rs. */
+export interface HandlerConfig {
+  /** The idle timeout in milliseconds. */
+  idle: number
+  routes: { url: string; prefix: string }[]
+}
+
+/** Sends requests to the handler's endpoints. */
+export interface HandlerRequests {
+  /** The path of the endpoints, without a slash at its end. */
+  readonly base: string
+  /** Sends a request to `<base>/<name>`. It fails after the time limit of `connect()`, and when the client is closed. */
+  send(name: string, mark: string, init?: RequestInit): Promise<Response>
+}
+
+export const handlerRequests = (base: string, timeout: number, closed: AbortSignal): HandlerRequests => ({
+  base,
+  send: (name, mark, init) =>
+    fetch(`${base}/${name}`, {
+      cache: 'no-store',
+      credentials: 'same-origin',
+      redirect: 'error',
+      headers: { [MARK]: mark },
+      signal: AbortSignal.any([closed, AbortSignal.timeout(timeout * 1000)]),
+      ...init,
+    }),
+})
+
+/** Reads the handler's error from a response. Responses of upstream APIs do not have the header. */
+export const errorIn = async (response: Response): Promise<HandlerError | undefined> => {
+  if (!response.headers.has(MARK)) return
+  return ((await response.json().catch(() => null)) as { error: HandlerError } | null)?.error
+}

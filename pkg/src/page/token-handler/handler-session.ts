@@ -1,0 +1,242 @@
+/**
+ * The session as the page last read it from the token handler. It is read again when there is a reason to: another tab
+ * has announced a change, the page is shown again, or a limit is near.
+ */
+import type { EndReason, Events, Session } from '../api.js'
+import type { TraceEvent } from '../../protocol/messages.js'
+import {
+  BACKGROUND,
+  errorIn,
+  USER,
+  type HandlerConfig,
+  type HandlerError,
+  type HandlerRequests,
+} from './handler-requests.js'
+
+/** Seconds between reads that have no other reason than that the page is shown or focused. */
+const READ_INTERVAL = 5
+
+/** The longest delay of a timer, in milliseconds. */
+const MAX_DELAY = 2 ** 31 - 1
+
+/** A failed read that may succeed later. */
+export interface FailedRead {
+  error: HandlerError
+  /** Seconds to wait before the next attempt. */
+  after: number
+}
+
+/** A tab's announcement to the others: when its session began, and why it ended. A tab with another session reads again. */
+interface TabMessage {
+  startedAt: number | null
+  reason: EndReason | null
+}
+
+export type HandlerSession = ReturnType<typeof handlerSession>
+
+/** Tracks the session. `onSessionEnded` closes what belongs to a session that has ended or was replaced. */
+export const handlerSession = (
+  requests: HandlerRequests,
+  config: HandlerConfig,
+  events: EventTarget,
+  onSessionEnded: (reason: EndReason | null) => void,
+) => {
+  let session: Session | null = null
+  let reason: EndReason | null = null
+  /** The reason that another tab has announced. */
+  let announcedReason: EndReason | null = null
+  /** The handler's clock minus this one's, in milliseconds. */
+  let skew = 0
+  /** Increases when the session ends without a read. The response to an earlier read is then out of date. */
+  let epoch = 0
+  let [lastRead, lastUserRequest] = [-Infinity, -Infinity]
+  let timer: ReturnType<typeof setTimeout>
+  let hasWarned = false
+  let isClosed = false
+  let channel: BroadcastChannel | undefined
+
+  const emit = <K extends keyof Events>(type: K, detail: Events[K]) => {
+    events.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+  const trace = (event: TraceEvent['event'], details: Partial<TraceEvent> = {}) =>
+    emit('trace', {
+      at: Date.now(),
+      event,
+      call: null,
+      status: null,
+      generation: null,
+      detail: null,
+      ...details,
+    })
+
+  const announce = () =>
+    channel?.postMessage({ startedAt: session?.startedAt ?? null, reason } satisfies TabMessage)
+
+  const adopt = (next: Session | null, endReason?: EndReason | null) => {
+    const before = session
+    const [startedBefore, startedAt] = [before?.startedAt ?? null, next?.startedAt ?? null]
+    const stateBefore = JSON.stringify([session, reason])
+    session = next
+    // If nobody gives a reason, the browser or its user has removed the cookie.
+    if (before && !next) reason = endReason ?? announcedReason ?? 'storage_lost'
+    else if (next) reason = null
+    if (startedBefore !== startedAt) {
+      hasWarned = false
+      onSessionEnded(reason)
+      if (before && !next) trace('session_ended', { detail: reason })
+      if (!before && next) trace('login_completed')
+      announce()
+    } else if (before && next && next.accessTokenExpiresAt > before.accessTokenExpiresAt) {
+      trace('refresh_completed')
+    }
+    announcedReason = null
+    startTimer()
+    if (JSON.stringify([session, reason]) !== stateBefore) emit('change', { session, reason })
+  }
+
+  /** Ends the session in this page because a response, or `logout()`, has ended it. */
+  const end = (endReason?: EndReason) => {
+    epoch++
+    adopt(null, endReason)
+  }
+
+  const readOnce = async (mark: string): Promise<FailedRead | undefined> => {
+    const epochBefore = epoch
+    lastRead = performance.now()
+    if (mark === USER) lastUserRequest = lastRead
+    const unreachable = {
+      code: 'handler_unreachable',
+      message: `${requests.base}/session sent no usable response`,
+    }
+    try {
+      const response = await requests.send('session', mark)
+      const error = await errorIn(response)
+      if (!response.ok || error) {
+        const after = Number(response.headers.get('retry-after')) || READ_INTERVAL
+        return { error: error ?? unreachable, after }
+      }
+      const body = (await response.json()) as { session: Session | null; reason?: EndReason }
+      const difference = Date.parse(response.headers.get('date') ?? '') - Date.now()
+      // The header is rounded to seconds, and the response took time to arrive.
+      skew = Math.abs(difference) > 5000 ? difference : 0
+      if (epochBefore === epoch) adopt(body.session, body.reason)
+    } catch {
+      return { error: unreachable, after: READ_INTERVAL }
+    }
+    return
+  }
+
+  let reading: ReturnType<typeof readOnce> | undefined
+  let nextMark: string | undefined
+  /** Reads the session. Callers share one request; those that come during it share one more. */
+  const read = (mark: string = BACKGROUND): ReturnType<typeof readOnce> => {
+    nextMark = nextMark === USER ? USER : mark
+    return (reading ??= (async () => {
+      try {
+        for (;;) {
+          const mark = nextMark!
+          nextMark = undefined
+          const failed = await readOnce(mark)
+          if (!nextMark || isClosed) return failed
+        }
+      } finally {
+        reading = undefined
+      }
+    })())
+  }
+
+  /** Milliseconds before a limit at which `expiring` is emitted. */
+  const warningTime = () => Math.min(config.idle / 10, 60_000)
+
+  const timeLeft = ({ expiresAt, idleExpiresAt }: Session) =>
+    Math.min(expiresAt, idleExpiresAt) - (Date.now() + skew)
+
+  /** Sets the timer for the next check of the limits: shortly before the end, and then at the end. */
+  const startTimer = () => {
+    clearTimeout(timer)
+    if (!session || isClosed) return
+    const delay = hasWarned ? timeLeft(session) : timeLeft(session) - warningTime()
+    timer = setTimeout(checkLimits, Math.min(Math.max(delay, 1000), MAX_DELAY))
+  }
+
+  const checkLimits = async () => {
+    // Another tab, or a call of this page, may have moved the idle limit.
+    const failed = await read()
+    if (!session || isClosed) return
+    const isNear = timeLeft(session) <= warningTime()
+    if (isNear && !hasWarned) emit('expiring', { at: Math.min(session.expiresAt, session.idleExpiresAt) })
+    hasWarned = isNear
+    startTimer()
+    if (failed) {
+      clearTimeout(timer)
+      timer = setTimeout(checkLimits, failed.after * 1000)
+    }
+  }
+
+  /** The page that closes a popup (src/edge/endpoints/client_config.rs) sends 0. */
+  const onTabMessage = ({ data }: MessageEvent<TabMessage | 0>) => {
+    if (data && data.startedAt === (session?.startedAt ?? null)) return
+    announcedReason = data ? data.reason : null
+    void read()
+  }
+  const openChannel = () => {
+    channel = new BroadcastChannel(`strongroom ${requests.base}`)
+    channel.onmessage = onTabMessage
+  }
+  const closeChannel = () => {
+    channel?.close()
+    channel = undefined
+  }
+
+  return {
+    get session() {
+      return session
+    },
+    get reason() {
+      return reason
+    },
+    get isClosed() {
+      return isClosed
+    },
+    trace,
+    read,
+    end,
+    announce,
+    openChannel,
+    closeChannel,
+    /** Returns true if the handler must have refreshed the access token since the last read. */
+    isOutdated: () => !!session && session.accessTokenExpiresAt <= Date.now() + skew,
+    /** Notes a request that extends the idle timeout. */
+    noteUserRequest() {
+      lastUserRequest = performance.now()
+    },
+    /** The provider needs the user before it issues another token. */
+    requireInteraction() {
+      if (session && session.state === 'active') {
+        session = { ...session, state: 'interaction_required' }
+        emit('change', { session, reason })
+      }
+    },
+    /** The page is shown or focused, or the device is online again. */
+    onPageShown() {
+      const isDue = performance.now() - lastRead > READ_INTERVAL * 1000
+      if (document.visibilityState === 'visible' && isDue) void read()
+    },
+    /** The user is active in the page without a request that the handler could see. */
+    onUserActivity() {
+      if (session && performance.now() - lastUserRequest > warningTime()) void read(USER)
+    },
+    /** The page has come back from the back-forward cache. */
+    onPageRestored({ persisted }: PageTransitionEvent) {
+      if (!persisted || isClosed) return
+      openChannel()
+      void read()
+    },
+    close() {
+      isClosed = true
+      clearTimeout(timer)
+      closeChannel()
+      session = null
+    },
+  }
+}
