@@ -100,7 +100,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       const restore = site.override(wasmRequests(site)[0].path, { status: 404, body: 'Not found.' })
       const { code, message } = await result(browser, `${site.origin}/?shared`).finally(restore)
       assert.equal(code, 'wasm_failed')
-      assert.match(message, /answered 404\. Serve strongroom_bg\.wasm beside the worker/)
+      assert.match(message, /with 404\. Serve strongroom_bg\.wasm beside the worker/)
     })
   })
 }

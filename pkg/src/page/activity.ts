@@ -1,6 +1,6 @@
 /**
- * What happens to this page that the vault should know. The user's doing, reported coarsely, keeps a session from
- * idling; a device that is back brings forward what waits for the network. Chromium tells its workers of neither.
+ * Reports events of the page to the vault. Activity of the user extends the idle timeout. When the device is online again,
+ * requests that wait for the network are sent earlier. Workers do not get these events in Chromium.
  */
 import { listen } from './listen.js'
 
@@ -8,8 +8,8 @@ import { listen } from './listen.js'
 const REPORT_INTERVAL = 15
 
 /**
- * Calls `report` when the user does something, at most every fifteen seconds, and when the device may have been
- * away. Returns what ends it.
+ * Calls `report` when the user is active, at most every fifteen seconds, and when the device may have been offline or
+ * asleep. Returns a function that stops it.
  */
 export const watchUser = (report: (what: 'active' | 'woke') => void): (() => void) => {
   let last = -Infinity

@@ -1,4 +1,4 @@
-/** What may be read from, and written to, the page's address. */
+/** Reads and changes the page's URL. */
 import { unsupported } from './error.js'
 
 /** The parameters of an authorization response: RFC 6749 4.1.2, RFC 9207 2, Session Management 1.0 2. */
@@ -12,13 +12,13 @@ const RESPONSE_PARAMETERS = [
   'session_state',
 ]
 
-/** An answer comes in the query, or in the fragment; which of them counts is the vault's to know. */
+/** Returns the parameters of query and fragment. The vault decides which of them count. */
 const responseOf = ({ search, hash }: URL) => new URLSearchParams(search + hash.replace('#', '&'))
 
-/** The `state` of an answer, or of an authorization request. */
+/** Returns the `state` of a response or of an authorization request. */
 export const stateOf = (url: URL): string | null => responseOf(url).get('state')
 
-/** Is this the answer to an authorization request, by its shape? */
+/** Returns true if this URL looks like the response to an authorization request. */
 export const isResponse = (url: URL): boolean => {
   const response = responseOf(url)
   return response.has('state') && (response.has('code') || response.has('error'))
@@ -30,7 +30,7 @@ export const lacksState = (url: URL): boolean => {
   return !response.has('state') && (response.has('code') || response.has('error'))
 }
 
-/** The address without the answer in it; what else is in its query and fragment is kept to the letter. */
+/** Returns the URL without the response. The rest of its query and fragment is not changed. */
 export const withoutResponse = (url: URL): URL => {
   const clean = new URL(url)
   const isOther = (part: string) => !RESPONSE_PARAMETERS.some((name) => new URLSearchParams(part).has(name))
@@ -40,7 +40,7 @@ export const withoutResponse = (url: URL): URL => {
   return clean
 }
 
-/** An address to send a window to, unless it is code: `javascript:` runs in this origin. */
+/** Parses a URL for navigation. Rejects schemes such as `javascript:`, which would run code in this origin. */
 export const webUrl = (address: string): URL => {
   const url = new URL(address)
   if (/^https?:$/.test(url.protocol)) return url
@@ -48,14 +48,14 @@ export const webUrl = (address: string): URL => {
 }
 
 /**
- * `address`, by default the page's own, as a path within this origin: with query and fragment, without an
- * answer of the provider. Throws for any other origin.
+ * Returns the path of `address`, by default the page's URL, with query and fragment, and without a response of the
+ * provider. Throws for any other origin.
  */
 export const ownPath = (address = location.href): string => {
   const url = new URL(address, location.href)
   const { href } = isResponse(url) ? withoutResponse(url) : url
   const { origin } = location
   if (!href.startsWith(origin + '/')) throw new TypeError(`returnTo must be a path within ${origin}`)
-  // Two slashes would begin a host.
+  // A path that begins with two slashes would be read as a host.
   return href.slice(origin.length).replace(/^\/+/, '/')
 }

@@ -5,14 +5,14 @@ export type { Demand, DeviceCode, EndReason, Holding, Session, TraceEvent } from
 
 /** A connection from one page to its vault. */
 export interface Strongroom {
-  /** The session as of now, or `null`. Changes are announced by `on('change')`. */
+  /** The current session, or `null`. `on('change')` announces changes. */
   readonly session: Session | null
-  /** Where the session came from with which `connect()` resolved; `null` if there was none. */
+  /** The source of the session with which `connect()` resolved; `null` if there was none. */
   readonly resumed: Resumed | null
-  /** Why there is no session any more; `null` before the first one ends. */
+  /** The reason why the last session ended; `null` before the first one ends. */
   readonly endReason: EndReason | null
   /**
-   * Returns true if somebody is signed in in another vault of this origin and client, and not in this one: after a
+   * True if a user is signed in in another vault of this origin and client, and not in this one: after a
    * deployment that changed the worker file, or in the dedicated worker of another tab. Only with `persist: 'memory'`;
    * a `change` follows each time. Reload the page, or offer to sign in. See docs/deployment.md.
    */
@@ -24,19 +24,19 @@ export interface Strongroom {
    */
   readonly fetch: (input: RequestInfo | URL, init?: VaultRequestInit) => Promise<Response>
   /**
-   * An `EventSource` (HTML 9.2) whose requests carry the access token, and each new one the token of then. A
-   * redirect is not followed. An `error` event has what happened in `error`: a {@link StrongroomError} if the vault
-   * refused. It is no activity of the user's. See docs/fetch.md.
+   * An `EventSource` (HTML 9.2) whose requests carry the current access token. Redirects are not followed. The `error`
+   * of an `error` event is the cause: a {@link StrongroomError} if the vault refused. An event source does not extend the
+   * idle timeout. See docs/fetch.md.
    *
-   * @throws TypeError if the URL is none.
+   * @throws TypeError if the URL is not valid.
    */
   eventSource(url: string | URL, init?: EventSourceInit): EventSource
   /**
-   * A `WebSocket` that the vault opens, with the access token where the rule's `webSocket` says. It is closed with
-   * code 3000 when the session ends (`reason`: why), and with 4009 when a limit is exceeded. An `error` event has
-   * what happened in `error`, if the vault knows. See docs/fetch.md.
+   * A `WebSocket` that the vault opens. The rule's `webSocket` says where the access token goes. The socket is closed with
+   * code 3000 when the session ends (`reason` is the session's), and with 4009 when a limit is exceeded. The `error` of
+   * an `error` event is the cause, if the vault knows it. See docs/fetch.md.
    *
-   * @throws TypeError if the URL is none.
+   * @throws TypeError if the URL is not valid.
    */
   webSocket(url: string | URL, protocols?: string | string[]): WebSocket
   /**
@@ -58,95 +58,95 @@ export interface Strongroom {
   handleCallback(url?: string | URL): Promise<CallbackResult | null>
   /**
    * Ends the session in all tabs, and revokes its refresh token (RFC 7009) if the provider supports it and can be
-   * reached: the session is over either way.
+   * reached. The session ends in any case.
    */
   logout(options?: LogoutOptions): Promise<LogoutResult>
   /**
-   * Calls `listener` on each event; returns the function that stops it.
+   * Calls `listener` on each event. Returns a function that removes the listener.
    *
    * @throws {@link StrongroomError} `message_invalid` if there is no event of this name.
    */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void
-  /** What the vault holds, without its values. Needs `inspect: true` in the configuration. */
+  /** Lists what the vault holds, without values. Needs `inspect: true` in the configuration. */
   inspect(): Promise<Holding[]>
   /**
-   * Starts another vault after `failed`, and goes on with it: listeners stay, and hear of its session, if it
-   * has one, by `change`. Event sources and sockets do not go on. Needs a function that makes the worker, as
-   * `connect()` takes it. Does nothing as long as the vault is there, and after `close()`.
+   * Connects to a new vault after `failed`. Listeners stay, and a `change` announces the session of the new vault if it
+   * has one. Event sources and sockets are not reopened. `connect()` must have been given a function that makes the
+   * worker. Does nothing while the vault works, and after `close()`.
    *
    * @throws {@link StrongroomError} As `connect()`.
    */
   reconnect(): Promise<void>
-  /** Lets go of the vault. Pending calls reject with `closed`. */
+  /** Disconnects from the vault. Pending calls reject with `closed`. */
   close(): void
 }
 
-/** How `connect()` came by a session. */
+/** The source of the session with which `connect()` resolved. */
 export type Resumed =
   /** The worker had it: another tab is open, or the worker outlived the page (`extendedLifetime`). */
   | 'vault'
-  /** It was kept (`persist: 'sealed'`), and this page's worker began with it. */
+  /** This page's worker restored the stored session (`persist: 'sealed'`). */
   | 'storage'
-  /** The same, and a service worker had its key (`persist: 'escrow'`). */
+  /** This page's worker restored it with a key that a service worker held (`persist: 'escrow'`). */
   | 'escrow'
-  /** The provider knew the user, and was asked by a trip there and back. */
+  /** The page went to the provider and back, and the provider had a session of its own. */
   | 'redirect'
-  /** The provider knew the user, and was asked in a hidden frame. */
+  /** A hidden frame went to the provider, and the provider had a session of its own. */
   | 'iframe'
-  /** The browser had the cookie, and the token handler opened it (`strongroom/edge`). */
+  /** The browser had the cookie of a token handler (`strongroom/edge`). */
   | 'cookie'
 
-/** What can be listened to with {@link Strongroom.on}. */
+/** The events of {@link Strongroom.on}. */
 export interface Events {
-  /** The session began, was renewed or ended, or is gone with its vault; and `reconnect()` has found another vault. */
+  /** The session began, was refreshed or ended, or its vault is gone, or `reconnect()` has connected to a new vault. */
   change: { session: Session | null; reason: EndReason | null }
   /**
-   * The session is about to end, `at` milliseconds since the Unix epoch: a tenth of `session.idle` ahead, at most
-   * a minute. A `change` follows when the user does something, or when it has ended.
+   * The session is about to end, `at` milliseconds since the Unix epoch. Emitted a tenth of `session.idle` before, at most
+   * a minute. A `change` follows when the user is active, or when the session has ended.
    */
   expiring: { at: number }
-  /** Something happened in the vault. Needs `inspect: true` in the configuration. */
+  /** An event in the vault. Needs `inspect: true` in the configuration. */
   trace: TraceEvent
-  /** The vault stopped for good; every call from now on rejects with this error. */
+  /** The vault has stopped. All further calls reject with this error. */
   failed: StrongroomErrorLike
 }
 
-/** `RequestInit` and what only a vault understands. */
+/** `RequestInit` with the options of a vault. */
 export interface VaultRequestInit extends RequestInit {
-  /** Not the user's doing (a poll): does not count as activity. */
+  /** True for a request that the user did not cause, such as a poll. It does not extend the idle timeout. */
   background?: boolean
   /**
-   * Is called with each piece of the answer as it comes, after it was put where `response.body` reads it, and when
-   * the body was handed over: see {@link Progress}.
+   * Called for each chunk of the response, after `response.body` has received it, and when the request's body was handed
+   * over: see {@link Progress}.
    */
   onProgress?: (progress: Progress) => void
 }
 
 /**
- * How far a call is, in bytes.
+ * The progress of a call, in bytes.
  *
- * `download`: what has come, decompressed; `total` is what `Content-Length` says, as long as that can be right.
+ * `download`: decompressed bytes received so far. `total` is the value of `Content-Length` while it is plausible.
  *
- * `upload`: what was handed over to the network. No script is told what of that has left the device. Of a stream
- * (`duplex: 'half'`) it is each piece; of everything else there is one call, when the answer begins.
+ * `upload`: bytes handed over to the network. Browsers tell no script how many of them were sent. A stream
+ * (`duplex: 'half'`) is reported chunk by chunk; any other body once, when the response begins.
  */
 export interface Progress {
   type: 'upload' | 'download'
   loaded: number
-  /** `null` if it is not known. */
+  /** `null` if not known. */
   total: number | null
 }
 
 /** Options of {@link Strongroom.login}. */
 export interface LoginOptions {
   /**
-   * How the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
-   * configuration; of the other options it heeds `scope`, `signal` and `timeout`. A token handler has no `'device'`.
+   * The way in which the user gets to the provider. Default `'redirect'`. `'device'` needs `deviceFlow: true` in the
+   * configuration, and uses only the options `scope`, `signal` and `timeout`. A token handler does not support `'device'`.
    */
   mode?: 'redirect' | 'popup' | 'device'
-  /** With `mode: 'device'`: is called once, with what the user is to be shown. */
+  /** With `mode: 'device'`: called once, with the code to show to the user. */
   onCode?: (code: DeviceCode) => void
-  /** A path within the app to come back to, with its query and fragment. Default: where the page is. */
+  /** The path within the app to come back to, with query and fragment. Default: the page's own. */
   returnTo?: string
   /**
    * OpenID Connect Core 3.1.2.1: `none` alone, or one or more of `login`, `consent`, `select_account` and `create`
@@ -159,36 +159,35 @@ export interface LoginOptions {
   /** Preferred languages, such as `de fr`. */
   uiLocales?: string
   /**
-   * Requested authentication context classes, the preferred one first. A wish (OpenID Connect Core 3.1.2.1): a
-   * provider may sign the user in otherwise, and says in `acr` how, which is in `session.claims` if the
-   * configuration's `claims` names it. Who needs one for sure has the API check it, and `stepUp` in its rule.
+   * Requested authentication context classes, in order of preference (OpenID Connect Core 3.1.2.1). The provider may
+   * ignore them. It puts the class in `acr`, which is in `session.claims` if the configuration's `claims` names it. If an
+   * API requires a class, let the API check it, and set `stepUp` in its rule.
    */
   acrValues?: string
   /**
-   * Seconds since the last active sign-in that are still good enough. The ID token's `auth_time` is held against it
-   * (3.1.3.7), with `clockTolerance`: a provider that does not say, or ignored it, fails the login with
-   * `id_token_invalid`.
+   * The maximum number of seconds since the user last signed in actively. The ID token's `auth_time` is checked
+   * (3.1.3.7), with `clockTolerance`. If it is missing or too old, the login fails with `id_token_invalid`.
    */
   maxAge?: number
-  /** Scopes to ask for besides the configured ones; the configuration's `loginScopes` must name them. */
+  /** Scopes to request besides the configured ones. The configuration's `loginScopes` must name them. */
   scope?: string
-  /** Other parameters for the authorization request; the configuration's `loginParams` must name them. */
+  /** Other parameters for the authorization request. The configuration's `loginParams` must name them. */
   params?: Record<string, string>
-  /** Gives the login up. */
+  /** Cancels the login. */
   signal?: AbortSignal
-  /** Seconds a popup login may take, also if the user has closed the popup unnoticed. Default 600. */
+  /** The time limit of the login in seconds, which also ends a login whose popup was closed unnoticed. Default 600. */
   timeout?: number
   /**
-   * Rejects with `login_canceled` when the popup has looked closed for five seconds. Only for providers none of whose
-   * pages, nor those of providers behind them, are served with a `Cross-Origin-Opener-Policy`, and for pages of yours
-   * with none or with `same-origin-allow-popups` (HTML 7.1.3): with any other a popup looks closed while the user is
-   * signing in, and no script can tell the difference. Default `false`: a popup that was closed at the provider goes unnoticed until
+   * Rejects with `login_canceled` when the popup has looked closed for five seconds. Use it only if no page of the
+   * provider, or of providers behind it, is served with a `Cross-Origin-Opener-Policy`, and if your pages have none or
+   * `same-origin-allow-popups` (HTML 7.1.3). With any other policy a popup looks closed while the user is signing in, and
+   * no script can tell the difference. Default `false`: a popup that was closed at the provider goes unnoticed until
    * `signal` or `timeout`.
    */
   detectClose?: boolean
 }
 
-/** What a finished callback was for. */
+/** The result of {@link Strongroom.handleCallback}. */
 export interface CallbackResult {
   /** The `returnTo` of the login. */
   returnTo: string
@@ -196,11 +195,11 @@ export interface CallbackResult {
 
 /** Options of {@link Strongroom.logout}. */
 export interface LogoutOptions {
-  /** Also end the user's session at the provider (OpenID Connect RP-Initiated Logout): leaves the page. */
+  /** Also ends the user's session at the provider (OpenID Connect RP-Initiated Logout). Leaves the page. */
   provider?: boolean
   /**
-   * With `provider`: an address registered there, to come back to. Over a token handler its `postLogoutRedirectUri`
-   * counts.
+   * With `provider`: the URL to come back to, which must be registered at the provider. A token handler uses its
+   * `postLogoutRedirectUri` instead.
    */
   returnTo?: string
 }
@@ -217,22 +216,21 @@ export interface LogoutResult {
 /** Options of `connect()`. */
 export interface ConnectOptions {
   /**
-   * Seconds the worker has to answer. Default 10. A page that is prerendered gets its worker when it is shown,
-   * and its time begins then.
+   * The time limit for the worker's response in seconds. Default 10. A prerendered page gets its worker when it is shown,
+   * and the time starts then.
    */
   timeout?: number
   /**
-   * What to do where there is no session: a login without the user (`prompt=none`, OpenID Connect Core 3.1.2.1),
-   * which succeeds if the provider has a session of its own. Default `'none'`: nothing.
+   * The way to resume a session if there is none: a login without interaction (`prompt=none`, OpenID Connect Core
+   * 3.1.2.1), which succeeds if the provider has a session of its own. Default `'none'`: no attempt.
    *
-   * `'redirect'` takes the page to the provider and back to the very address; `connect()` resolves in the page that
-   * comes back. `'iframe'` asks in a hidden frame, for ten seconds at most: for providers of the same site, since
-   * browsers keep cookies from frames of another, and only where the policies of page and redirect URI let it in.
+   * `'redirect'` takes the page to the provider and back to the same URL; `connect()` resolves in the page that comes
+   * back. `'iframe'` uses a hidden frame, for ten seconds at most. It works only with a provider of the same site, since
+   * browsers block cookies in frames of another site, and only if the policies of page and redirect URI allow the frame.
    *
-   * Whatever comes of it, `connect()` does not reject for it: see `session` and `resumed`. After a login that
-   * brought nothing there is no other for five minutes in this tab, unless somebody signs in. After
-   * `logout()`, after a limit of the session and after `security` there is none until somebody signs in. Pass
-   * the same at the page of the redirect URI.
+   * `connect()` does not reject if the attempt fails: see `session` and `resumed`. After a failed attempt there is no
+   * other for five minutes in this tab, unless the user signs in. After `logout()`, after a limit of the session and
+   * after `security` there is no attempt until the user signs in. Pass the same value at the page of the redirect URI.
    */
   resume?: 'redirect' | 'iframe' | 'none'
 }
@@ -241,8 +239,8 @@ export interface ConnectOptions {
 export interface StrongroomErrorLike extends Error {
   readonly code: string
   /**
-   * With `step_up_required` and `insufficient_scope`: options of the login that the API asks for (RFC 9470). Not
-   * there if the configuration lets no page ask for that scope.
+   * With `step_up_required` and `insufficient_scope`: options of the login that the API requires (RFC 9470). Missing if
+   * the configuration does not let pages request that scope.
    */
   readonly login?: Demand
   /**
@@ -251,20 +249,20 @@ export interface StrongroomErrorLike extends Error {
    */
   readonly returnTo?: string
   /**
-   * With `login`, on errors of {@link Strongroom.fetch}: signs in as the API asks, by default in a popup, so call it
-   * in a click handler, and sends the request again. Rejects as `login` and `fetch` do; with a `TypeError` if the
-   * request's body is used up (of a `Request`, or a stream). With `mode: 'redirect'` it leaves the page, and the
-   * request is lost.
+   * With `login`, on errors of {@link Strongroom.fetch}: signs the user in as the API requires, and sends the request
+   * again. The default is a popup, so call it in a click handler. Rejects as `login` and `fetch` do, and with a `TypeError`
+   * if the request's body is already used (of a `Request`, or a stream). With `mode: 'redirect'` it leaves the page, and
+   * the request is lost.
    */
   readonly stepUp?: (options?: LoginOptions) => Promise<Response>
 }
 
 declare global {
   interface Document {
-    /** Nobody sees this page yet (Prerendering Revamped 2.2). */
+    /** True while the page is prerendered and not shown (Prerendering Revamped 2.2). */
     readonly prerendering?: boolean
   }
-  /** What lib.dom.d.ts does not know yet. */
+  /** Options that lib.dom.d.ts does not have yet. */
   interface WorkerOptions {
     /** Keeps a SharedWorker for up to 300 s without a page (Chromium 148): across a reload or a redirect. */
     extendedLifetime?: boolean

@@ -1,4 +1,4 @@
-/** The page at the redirect URI: takes the answer out of the address and gives it to the vault. */
+/** The page at the redirect URI: removes the response from the URL and passes it to the vault. */
 import { isResponse, lacksState, stateOf, withoutResponse } from './address.js'
 import type { CallbackResult } from './api.js'
 import type { Connection } from './connection.js'
@@ -9,10 +9,10 @@ const NO_ADDRESS = '\x07h'
 
 type Result = Promise<CallbackResult | null>
 
-/** By address, before and after cleaning: frameworks run their start-up code twice in development. */
+/** Callbacks by URL, with and without the response: frameworks run their start-up code twice in development. */
 export const handled = new Map<string, Result>()
 
-/** The callback that this page is finishing: `login()` waits for it. */
+/** The callback that is in flight. `login()` waits for it. */
 export let inFlight: Result | undefined
 
 /** Remembers a callback until it is finished. */
@@ -24,7 +24,7 @@ const track = (result: Result): Result => {
   return (inFlight = result)
 }
 
-/** Finishes a login, if the page's address is the answer to one. */
+/** Finishes a login if the page's URL contains the response to one. */
 export const handleCallback = (connection: Connection, address: string | URL = location.href): Result => {
   // An object of options, or an event.
   if (/^\[obj/.test(`${address}`)) return refuse('message_invalid', NO_ADDRESS)
@@ -38,7 +38,7 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   const clean = withoutResponse(url).href
   const shown = url.href === location.href
   const show = (href: string) => history.replaceState(history.state, '', href)
-  // First of all: from here on the code is in no address, history or Referer.
+  // Before anything else, so that the code is not left in the URL, the history or a Referer.
   if (shown) show(clean)
   const giveBack = () => {
     handled.delete(url.href)
@@ -51,9 +51,9 @@ export const handleCallback = (connection: Connection, address: string | URL = l
   return track(result)
 }
 
-/** `notOurs` is called if the answer is for another library on this page. */
+/** Passes the response to the vault. Calls `notOurs` if it belongs to another library on this page. */
 const finish = async (connection: Connection, url: URL, notOurs: () => void): Result => {
-  // The state of a popup's login ends in .p
+  // The state of a popup's login ends in .p.
   if (stateOf(url)!.endsWith('.p')) {
     return (await import('./popup-login.js')).settle(connection, url, notOurs)
   }
@@ -63,7 +63,7 @@ const finish = async (connection: Connection, url: URL, notOurs: () => void): Re
   return null
 }
 
-/** At the redirect URI, which only the vault knows, that is an error; elsewhere the parameters are somebody else's. */
+/** Handles a response without `state`. It is an error at the redirect URI, which only the vault knows; elsewhere it is ignored. */
 const withoutState = (connection: Connection, url: URL): Result =>
   connection.query({ t: 'callback', url: url.href }).then(
     () => null,

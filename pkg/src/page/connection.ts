@@ -1,10 +1,9 @@
 /**
- * A page's port to its vault: the handshake, questions and answers by id, and the end of it.
+ * A page's connection to its vault: the handshake, requests and responses by id, and disconnecting.
  *
- * A page that is left says `bye`, always: the vault hears of a port's end in no other way, and it serves a
- * limited number. If the page comes back all the same, from the back-forward cache, it meets the vault again
- * on a new port. Until then it is frozen, and what was under way is rejected with `page_left` as it comes back,
- * since its answer went nowhere. A page that is gone for good is told nothing.
+ * A page that is left always sends `bye`: the vault is not notified of a closed port, and it serves a limited number. If
+ * the page comes back from the back-forward cache, it connects to the vault again on a new port. Everything that was in
+ * flight then fails with `page_left`, since the responses were lost.
  */
 import type { CallbackResult } from './api.js'
 import type { StrongroomError } from './error.js'
@@ -25,103 +24,103 @@ const NO_WORKER = '\x07f'
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never
 
-/** A message that starts something; the connection gives it its id. */
+/** A message with a response. The connection adds the id. */
 export type RequestMessage = Without<
   Extract<PageMessage, { t: 'login' | 'callback' | 'fetch' | 'socket' | 'logout' | 'inspect' }>,
   'id'
 >
-/** A question with one answer. */
+/** A request with exactly one response. */
 export type QueryMessage = Extract<RequestMessage, { t: 'callback' | 'logout' | 'inspect' }>
-/** What answers it, but for `error`. */
+/** The response to such a request, except `error`. */
 export type ResponseTo<T extends QueryMessage['t']> = Extract<
   ResponseMessage,
   { t: { callback: 'settled'; logout: 'done'; inspect: 'inspection' }[T] }
 >
-/** What answers a question, but for `error`. */
+/** A response to a request, except `error`. */
 export type ResponseMessage = Exclude<Extract<VaultMessage, { id: number }>, { t: 'error' }>
-/** What refuses a question, or all of them. */
+/** An error for one request, or for all of them. */
 type ErrorMessage = Extract<VaultMessage, { code: string }> & {
   id?: number
   login?: Demand
   returnTo?: string
 }
-/** What concerns the whole page. */
+/** A message that concerns the whole page. */
 export type Announcement = Extract<
   VaultMessage,
   { t: 'ready' | 'session' | 'expiring' | 'trace' | 'warning' | 'outdated' }
 >
-/** What JSON cannot carry: a request's body, a socket's port. */
+/** A value that JSON cannot represent: a request's body, a socket's port. */
 export type Payload = Blob | ArrayBuffer | ReadableStream | MessagePort | undefined
 /** A chunk of a body: `null` at its end, `false` where the connection broke. */
 export type Chunk = Uint8Array<ArrayBuffer> | null | false
 
-/** Somebody who waits for the answer to a question. */
+/** A request that waits for its response. */
 export interface PendingRequest {
-  /** Returns whether more is to come. */
+  /** Handles a response. Returns true if more messages follow. */
   respond(message: ResponseMessage, payload: unknown): unknown
-  /** It was refused, or there is no vault any more. Nothing follows. */
+  /** The request was refused, or the vault is gone. Nothing follows. */
   fail(error: unknown): void
-  /** A chunk of the body that an answer announced. */
+  /** A chunk of the body that the response has announced. */
   chunk?(chunk: Chunk): void
 }
 
 /** A worker on another origin, behind a frame of that origin: src/vault-origin/connect-frame.ts. */
 export interface FrameTransport extends EventTarget {
   postMessage(message: typeof HANDSHAKE, ports: [MessagePort]): void
-  /** Those of the worker's origin. */
+  /** The locks of the worker's origin. */
   locks: {
     request(name: string, options: object, granted?: () => unknown): Promise<unknown>
   }
-  /** The page needs it no longer. */
+  /** Releases the frame: this connection no longer needs it. */
   release(): void
-  /** The `state` in the page's address, if it says that there is an answer on the worker's origin. */
+  /** Returns the `state` in the page's URL if there is a response for it on the worker's origin. */
   pendingState(): string | null
-  /** What `handleCallback()` does. */
+  /** Implements `handleCallback()`. */
   callback(connection: Connection, url: URL): Promise<CallbackResult | null>
-  /** Passes the answer to a popup's login to the vault. `look` tells whether it is there. */
+  /** Passes the response to a popup's login to the vault. `hasArrived` tells if it has arrived. */
   awaitResponse(
     state: string,
     fail: (error: unknown) => void,
-  ): { stop: () => void; look: () => Promise<boolean> }
+  ): { stop: () => void; hasArrived: () => Promise<boolean> }
 }
 
 /** An open port, after its handshake. */
 export interface Connection {
-  /** Where the vault is. A popup's page reaches the same one if it has a port. */
+  /** The vault's worker. A popup's page can connect to it if it is a shared worker. */
   at: SharedWorker | Worker | FrameTransport
-  /** The lock that the vault's worker holds for as long as it lives. */
+  /** The lock that the vault's worker holds as long as it runs. */
   lock?: string
-  /** Whether it has ended: then whatever is asked fails. */
+  /** Returns true if the connection has ended. All requests then fail. */
   hasEnded(): boolean
-  /** Sends a question and returns its id; 0 if the vault is gone, and then the request fails. */
+  /** Sends a request and returns its id. If the vault is gone, returns 0, and the request fails. */
   send(request: PendingRequest, message: RequestMessage, payload?: Payload): number
-  /** Sends a question that has one answer. */
+  /** Sends a request that has exactly one response. */
   query<T extends QueryMessage['t']>(message: Extract<QueryMessage, { t: T }>): Promise<ResponseTo<T>>
-  /** Asks for more pieces of a body. */
+  /** Requests more chunks of a body. */
   more(id: number): void
-  /** Says something that has no answer. */
+  /** Sends a message that has no response. */
   notify(what: 'active' | 'woke'): void
-  /** Nobody waits for `id` any more: `abort` a call, `cancel` a login. */
+  /** Drops request `id`, and tells the vault to `abort` a call or `cancel` a login. */
   drop(id: number, how?: 'abort' | 'cancel'): void
-  /** Ends everything that is pending with this error, and all that would follow. */
+  /** Ends the connection. All pending and later requests fail with this error. */
   end(code: string, message?: string): void
-  /** Announces nothing more, ends when nothing is pending, and then calls `ended`. */
+  /** Stops announcements, ends when nothing is pending, and then calls `ended`. */
   retire(ended: () => void): void
 }
 
-/** What hears about the whole page's matters. */
+/** Receives the messages that concern the whole page. */
 export interface Listener {
   announce(announcement: Announcement): void
-  /** The connection has ended: with this error, unless it was closed by the page itself. */
+  /** The connection has ended with this error; without one if the page has closed it. */
   ended(error?: Promise<StrongroomError>): void
 }
 
 /**
- * Opens a port and waits for the vault's answer. Every call makes a port of its own, so one worker may
- * be connected to any number of times.
+ * Opens a port and waits for the vault's response. Every call creates a new port, so a page can connect to the same
+ * worker several times.
  *
- * A worker that fails to load says so by an `error` event only, which Chromium 156 loses now and then if the worker is
- * a shared one, and one that runs something else says nothing at all: hence the time limit, in seconds.
+ * `timeout` is in seconds. It is needed because the only sign of a worker that fails to load is an `error` event, which
+ * Chromium 156 sometimes does not fire for shared workers, and a worker that runs other code does not respond at all.
  *
  * @param make The argument of `connect()`.
  */
@@ -147,9 +146,9 @@ export const open = (
     const { locks = navigator.locks } = worker as Partial<FrameTransport>
 
     const post = (message: PageMessage, payload?: Payload) => {
-      // All but a blob, which is passed on by reference.
+      // Everything but blobs, which are passed by reference.
       const transfer = payload && !(payload instanceof Blob) ? [payload] : []
-      // JSON would leave out an option that is a function, and the vault could not refuse it. It refuses `true` instead.
+      // JSON omits functions, and the vault could not refuse such an option. It refuses `true` instead.
       const text = JSON.stringify(message, (_, value) => typeof value === 'function' || value)
       port.postMessage([text, payload], transfer)
     }
@@ -208,10 +207,10 @@ export const open = (
       const request = pending.get(id)
       if (id && !request) return
       const error = createError(code, message)
-      // Before anybody hears of it.
+      // Before the request sees the error.
       error.then((refusal) => Object.assign(refusal, more))
       if (request) error.then(request.fail)
-      // The vault could not read so much as the id of a message. Nobody is left waiting.
+      // The vault could not read the id of a message, so every request may be affected.
       else {
         error.then(reject)
         failAll(error)
@@ -230,7 +229,7 @@ export const open = (
       opened()
       resolve(connection)
     }
-    /** The worker is gone when its lock is free: no event would say so. */
+    /** Detects the end of the worker by its lock, since there is no event for it. */
     const watch = (name: string) => {
       watching?.abort()
       watching = new AbortController()
@@ -251,10 +250,10 @@ export const open = (
       import('./worker-failure.js')
         .then(({ explain }) => explain(event, make))
         .catch(() => '')
-        // A worker that has a lock runs the vault's code, and gives its own reason.
+        // A worker with a lock runs the vault's code, and sends its own error.
         .then((why) => isOpen || connection.lock || connection.end('worker_failed', why))
     const stopWatching = listen(worker, 'error', onWorkerError)
-    // Only until the handshake: later errors in the app's part of the worker's file are the app's.
+    // Later errors in the worker's file are the app's.
     const opened = () => {
       isOpen = true
       clearTimeout(timer)
@@ -268,17 +267,17 @@ export const open = (
       const { port1, port2 } = new MessageChannel()
       port = port1
       port.onmessage = receive
-      // A page may be gone without a word, and nobody tells. But its locks are free then: the vault waits for this
-      // one, whose name is no call's number. It is given back by hand, or the page would not be cached.
+      // A page can end without a message, but the browser then releases its locks. The vault waits for this lock, whose
+      // name cannot be an id. The page releases it when it is left, since a page with locks is not cached.
       const held = new Promise<void>((resolve) => (release = resolve))
       const name = Math.random()
       locks?.request(lockName(name), () => (port1.postMessage(name), held))
-      // A page that is prerendered gets its worker when it is shown.
+      // A prerendered page gets its worker when it is shown.
       if (document.prerendering) stopWaiting = listen(document, 'prerenderingchange', startTimer)
       else startTimer()
       target.postMessage(HANDSHAKE, [port2])
       post({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
-      // It may have ended with nobody there to see it.
+      // The worker may have ended while the page was cached.
       if (connection.lock) watch(connection.lock)
     }
     const disconnect = () => {
@@ -295,7 +294,7 @@ export const open = (
     connect()
   })
 
-/** Whether more is to come. An answer that the page cannot use fails; it leaves nobody waiting. */
+/** Passes a response to its request. Returns true if more follow. If the page cannot use the response, the request fails. */
 const deliver = (request: PendingRequest, message: ResponseMessage, payload: unknown) => {
   try {
     return request.respond(message, payload)

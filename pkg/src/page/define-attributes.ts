@@ -1,11 +1,11 @@
-/** Turns a target into what its interface describes. */
+/** Adds the attributes of an interface to a lazy target. */
 import type { LazyTarget } from './lazy-target.js'
 
 type Listener = (this: EventTarget, event: Event) => unknown
 
 /**
- * Defines attributes on a target: getters as they are, values as constants, and for each of `types` the attribute
- * `on…`, whose handler is a listener from when it is first set until it is set to null (HTML 8.1.8.1).
+ * Defines attributes: getters as they are, values as constants, and for each of `types` the event handler attribute
+ * `on…`. Its handler becomes a listener when it is first set, until it is set to null (HTML 8.1.8.1).
  */
 export const defineAttributes = (target: LazyTarget, types: string[], members: object): void => {
   for (const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(members))) {
@@ -13,7 +13,7 @@ export const defineAttributes = (target: LazyTarget, types: string[], members: o
   }
   for (const type of types) {
     const name = `on${type}` as 'url'
-    // Set before this file was here.
+    // A handler that was set before this file was loaded.
     const early: unknown = target[name]
     let handler: Listener | null = null
     const callHandler = (event: Event) => handler?.call(target, event)
@@ -32,6 +32,6 @@ export const defineAttributes = (target: LazyTarget, types: string[], members: o
   }
 }
 
-/** An error for who wants to know: `error` is what a plain `EventSource` or `WebSocket` keeps to itself. */
+/** Creates an `error` event with the cause, which a plain `EventSource` or `WebSocket` does not reveal. */
 export const errorEvent = (error?: unknown): ErrorEvent =>
   new ErrorEvent('error', { error, message: error instanceof Error ? error.message : '' })

@@ -1,28 +1,27 @@
 /**
- * What errors say. A file of its own, which a page loads with its first error: until then a code and some
- * values are all that is needed.
+ * The error messages. A page loads this file with its first error. Until then it needs only codes and values.
  */
 import { advice, texts } from '../../glue/words.js'
 
-/** What happened, where the code says it, alone or with a value in the place of `%`. */
+/** Messages by error code, in which a value may replace `%`. */
 const BY_CODE: Record<string, string> = {
   closed: 'the connection was closed',
-  login_canceled: 'the login was given up',
+  login_canceled: 'the login was canceled',
   page_left: 'the page was left meanwhile',
   timeout: 'nobody signed in within % s',
   vault_crashed: 'the worker of the vault has ended',
-  vault_outdated: 'somebody has signed in in a newer version of this app',
+  vault_outdated: 'a user has signed in in a newer version of this app',
   wasm_blocked: 'the Content-Security-Policy forbids WebAssembly',
   wasm_failed: 'the WebAssembly module could not be loaded: %',
-  popup_blocked: 'the browser opened no window',
+  popup_blocked: 'the browser did not open a window',
   worker_failed: "the worker's script could not be loaded or run",
-  worker_timeout: 'the worker did not answer within % s',
+  worker_timeout: 'the worker did not respond within % s',
   origin_not_allowed: "% is not among the `apps` of the vault's frame",
 }
 
 /**
- * The page's own texts, by the codes that its sources use for them, and the worker's. The core's codes begin with other
- * characters.
+ * The messages of the page and the worker, by the codes under which their sources refer to them. The core's codes begin
+ * with other characters.
  */
 const OWN: Record<string, string> = {
   '\x07a': "a token needs a request of mode 'cors', which this is not: ",
@@ -46,12 +45,12 @@ const OWN: Record<string, string> = {
   '\x07l': "the worker's file threw: ",
 }
 
-/** What to do about a message for which the advice of its code does not fit. */
+/** Advice for messages that the advice of their code does not fit. */
 const ADVICE: Record<string, string> = {
   'vault() was called twice in one worker': 'Call it once per worker file, and reload.',
 }
 
-/** The options of each call, from which the one that was meant is suggested. */
+/** The options of each call, for suggestions. */
 const OPTIONS: Record<string, string> = {
   connect: 'timeout resume',
   login:
@@ -59,11 +58,11 @@ const OPTIONS: Record<string, string> = {
   logout: 'provider returnTo',
 }
 
-/** Puts the texts where the core (src/base/messages.rs) and the page left a code for each. */
+/** Expands the interned strings of the core (src/base/messages.rs) and of the page. */
 export const expandMessage = (message: string): string =>
   suggestOption(suggest(message.replace(/[\x01-\x07]./g, (coded) => texts[coded] ?? OWN[coded] ?? '…')))
 
-/** The core's message about an unknown option ends with a line of the known ones, where it may be misspelled. */
+/** Matches the core's message about an unknown option. Its last line lists the known options. */
 const UNKNOWN = /^`([^]*)`: there is no such option[^]*\n([\w ]+)$/
 
 /** Replaces that line with a suggestion. */
@@ -75,16 +74,16 @@ const suggest = (message: string): string =>
       : text.slice(0, -known.length - 1)
   })
 
-/** Options of `session`, as they are suggested where somebody wrote one outside of it. */
+/** Options of `session`, which are suggested if one is written outside of it. */
 const NESTED = ' session.idle session.absolute session.persist'
 
 const lastName = (option: string): string => option.slice(option.lastIndexOf('.') + 1)
 
-/** Returns the first of the known options, separated by spaces, of which `name` may be a misspelling. */
+/** Returns the first of the known options, separated by spaces, that `name` may be a misspelling of. */
 const closest = (known: string, name: string): string | undefined =>
   known.split(' ').find((one) => one && isClose(lastName(one), name))
 
-/** A message about an unknown option of a call: the page's, or one of the core's (src/vault/message.rs). */
+/** Matches a message about an unknown option of a call, from the page or the core (src/vault/message.rs). */
 const UNKNOWN_OF_CALL = /^(\w+)\(\) has no (?:such )?option[^]*'([^']*)'$/
 
 /** Adds a suggestion to such a message. */
@@ -113,7 +112,7 @@ const sharedStart = (a: string[], b: string[]): number => {
   return i
 }
 
-/** What happened, and what to do. */
+/** Returns the complete error message: what happened, and how to fix it. */
 export const describeError = (code: string, message: string): string => {
   const form = BY_CODE[code] ?? ''
   const text = form.includes('%') ? form.replace('%', () => message) : expandMessage(message) || form

@@ -1,15 +1,15 @@
-/** Errors in words, which are loaded when there is something to say. */
+/** Error messages, which are loaded when the first error occurs. */
 import { StrongroomError, withoutInterned } from './error.js'
 
-/** Seconds after which an error is thrown without its words. */
+/** Seconds after which an error is thrown without its message. */
 const TIME_LIMIT = 2
 
-/** They did not come in time, and are still on their way: the next error does not wait for them again. */
+/** True while the messages are still being loaded after the time limit. The next error does not wait again. */
 let isLate = false
 
-/** What the words say; `undefined` if they cannot be had, or are not these: being offline is an error too. */
+/** Calls `describe` with the messages. Resolves with `undefined` if they cannot be loaded, or are of another version. */
 const loadInTime = (
-  say: (messages: typeof import('./error-messages.js')) => string,
+  describe: (messages: typeof import('./error-messages.js')) => string,
 ): Promise<string | void> =>
   new Promise((resolve) => {
     const late = () => {
@@ -22,13 +22,13 @@ const loadInTime = (
       isLate = false
       resolve(text)
     }
-    import('./error-messages.js').then(say).then(settle, () => settle())
+    import('./error-messages.js').then(describe).then(settle, () => settle())
   })
 
 /**
- * An error to throw: what happened, and what to do.
+ * Creates an error whose message says what happened and how to fix it.
  *
- * @param message What happened, with the core's texts coded. Default: the text that the code has by itself.
+ * @param message The message, in which strings of the core are interned. Default: the message of the code.
  */
 export const createError = async (code: string, message = ''): Promise<StrongroomError> => {
   const text = await loadInTime((messages) => messages.describeError(code, message))
@@ -43,7 +43,7 @@ export const refuse = async (code: string, message?: string): Promise<never> => 
   throw await createError(code, message)
 }
 
-/** A detail of an event. */
+/** Expands the interned strings in the detail of an event. */
 export const expandMessage = async (detail: string | null): Promise<string | null> =>
   detail && withoutInterned(detail) !== detail
     ? ((await loadInTime((messages) => messages.expandMessage(detail))) ?? withoutInterned(detail))

@@ -2,8 +2,7 @@ import type { StrongroomErrorLike } from './api.js'
 import type { Demand } from '../protocol/messages.js'
 
 /**
- * A refusal, or a failure that is not the network's. `message` says what happened and what to do, and never
- * holds a secret.
+ * An error that is not a network error. `message` says what happened and how to fix it, and never contains a secret.
  */
 export class StrongroomError extends Error {
   override readonly name = 'StrongroomError'
@@ -13,7 +12,7 @@ export class StrongroomError extends Error {
   declare returnTo?: string
   /** With `login`, on errors of `auth.fetch`: see `StrongroomErrorLike`. */
   declare stepUp?: StrongroomErrorLike['stepUp']
-  /** What programs match on: never renamed, never reused. docs/errors.md lists all. */
+  /** The stable identifier of the error, which is never renamed or reused. docs/errors.md lists all codes. */
   readonly code: string
 
   constructor(code: string, message: string) {
@@ -22,8 +21,8 @@ export class StrongroomError extends Error {
   }
 }
 
-/** What cannot be done here; the message says what is missing. */
+/** Creates an error for an operation that is not supported here. */
 export const unsupported = (what: string): StrongroomError => new StrongroomError('unsupported', `${what}.`)
 
-/** A message of the core's without its texts. */
+/** Returns a message of the core with `…` in place of each interned string. */
 export const withoutInterned = (message: string): string => message.replace(/[\x01-\x07]./g, '…')

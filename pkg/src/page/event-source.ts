@@ -1,4 +1,4 @@
-/** `EventSource` (HTML 9.2) by a client's fetch, with which the access token goes along. */
+/** `EventSource` (HTML 9.2) by a client's `fetch`, which adds the access token. */
 import type { Strongroom, VaultRequestInit } from './api.js'
 import { eventStream } from './event-stream.js'
 import { errorEvent, defineAttributes } from './define-attributes.js'
@@ -8,16 +8,16 @@ const CONNECTING = 0
 const OPEN = 1
 const CLOSED = 2
 
-/** Milliseconds before connecting again, unless the stream says otherwise. */
+/** Milliseconds before reconnecting, unless the stream sets another delay. */
 const RETRY = 3000
-/** The longest of them that failures in a row may add up to, unless the stream says more. */
+/** The maximum delay after several failures, unless the stream sets a longer one. */
 const LONGEST = 60_000
-/** The shortest wait after a failure, and the longest that a timer can be set to: a longer one is none. */
-const LEAST = 1000
-const MOST = 2 ** 31 - 1
+/** The minimum delay after a failure, and the maximum delay of a timer. */
+const MIN_DELAY = 1000
+const MAX_DELAY = 2 ** 31 - 1
 
-/** Refusals that may be over next time. All others are final, as is an answer that is no event stream. */
-const PASSING = [
+/** Codes of errors after which the source reconnects. All others are final, and so is a response that is not an event stream. */
+const TRANSIENT = [
   'provider_unavailable',
   'coordinator_unavailable',
   'limit_exceeded',
@@ -27,13 +27,13 @@ const PASSING = [
 
 const isFinal = (error: unknown): boolean => {
   const { code } = error as { code?: unknown }
-  return typeof code === 'string' && !PASSING.includes(code)
+  return typeof code === 'string' && !TRANSIENT.includes(code)
 }
 
-/** The longest id that goes back to the server: with a header that it refuses the vault refuses the call. */
+/** The maximum length of an id that is sent back to the server. The vault refuses calls with a longer header. */
 const LONGEST_ID = 8192
 
-/** The UTF-8 of an id as a header's value, each byte a character. */
+/** Encodes an id as a header value: one character for each byte of its UTF-8. */
 const asHeader = (id: string): string =>
   Array.from(new TextEncoder().encode(id), (byte) => String.fromCharCode(byte)).join('')
 
@@ -67,8 +67,8 @@ export const eventSource = (
     if (readyState === CLOSED) return
     readyState = CONNECTING
     target.dispatchEvent(errorEvent(error))
-    const patience = failures && Math.min(Math.max(delay, LEAST) * 2 ** failures, LONGEST)
-    const wait = Math.max(delay, patience) * (1 + Math.random() / 4)
+    const backoff = failures && Math.min(Math.max(delay, MIN_DELAY) * 2 ** failures, LONGEST)
+    const wait = Math.max(delay, backoff) * (1 + Math.random() / 4)
     failures++
     const now = () => {
       clearTimeout(timer)
@@ -76,8 +76,8 @@ export const eventSource = (
       connection.signal.removeEventListener('abort', now)
       connect()
     }
-    // A little more, so that a server that comes back does not meet all its clients at once.
-    const timer = setTimeout(now, Math.min(wait, MOST))
+    // Random, so that clients do not reconnect to a restarted server all at once.
+    const timer = setTimeout(now, Math.min(wait, MAX_DELAY))
     addEventListener('online', now)
     connection.signal.addEventListener('abort', now)
   }
@@ -101,7 +101,7 @@ export const eventSource = (
         if (readyState === CLOSED) return
         lastEventId = id
         target.dispatchEvent(new MessageEvent(type, { data, origin, lastEventId }))
-        // What a listener has put off until it is done comes before the next event.
+        // Microtasks of a listener run before the next event.
         await undefined
       }
       events = []
@@ -120,7 +120,7 @@ export const eventSource = (
     if (lastEventId) headers.set('last-event-id', asHeader(lastEventId))
     try {
       const response = await send(url, {
-        // Nobody's doing: a source that is open does not keep a session from idling.
+        // An open source does not extend the idle timeout.
         background: true,
         cache: 'no-store',
         credentials: withCredentials ? 'include' : 'same-origin',
@@ -130,7 +130,7 @@ export const eventSource = (
       const { status } = response
       const type = response.headers.get('content-type') ?? ''
       if (status !== 200 || !/^text\/event-stream\s*(;|$)/i.test(type.trim())) {
-        return fail(new TypeError(`the answer is no event stream: status ${status}, type '${type}'`))
+        return fail(new TypeError(`the response is not an event stream: status ${status}, type '${type}'`))
       }
       failures = 0
       readyState = OPEN
@@ -144,8 +144,8 @@ export const eventSource = (
     }
   }
 
-  // What comes was for the user of then. Asked again, the vault says that nobody is signed in; whoever is signed in
-  // by then gets a stream of their own.
+  // The stream belongs to the user who opened it. After a change of user the source reconnects, and gets the stream of the
+  // new user, or an error if nobody is signed in.
   const stopListening = auth.on('change', ({ session }) => {
     if (session?.claims.sub !== user) connection.abort()
   })

@@ -1,21 +1,21 @@
 /** Reads `text/event-stream` (HTML 9.2.5 and 9.2.6). */
 
-/** What a stream says. */
+/** Receives the fields of a stream. */
 export interface Sink {
-  /** An event. `id` is the last one that was named, in this event or before. */
+  /** An event. `id` is the last event ID, of this event or an earlier one. */
   event(type: string, data: string, id: string): unknown
-  /** How long to wait before connecting again, in milliseconds. */
+  /** The delay before reconnecting, in milliseconds. */
   retry(delay: number): void
 }
 
 /**
- * A function that takes a stream's bytes as they come. What is left when they end is no event: one ends with an
- * empty line.
+ * Returns a function that parses a stream's bytes as they arrive. An incomplete event at the end is dropped: events end
+ * with an empty line.
  *
- * @param id The last id of the stream before this one.
+ * @param id The last event ID of the previous stream.
  */
 export const eventStream = (sink: Sink, id: string): ((bytes: Uint8Array) => void) => {
-  // It takes off one byte order mark, at the beginning, as the standard wants it.
+  // The decoder removes a byte order mark at the start, as the standard requires.
   const decoder = new TextDecoder()
   let rest = ''
   let isAfterReturn = false
@@ -40,14 +40,14 @@ export const eventStream = (sink: Sink, id: string): ((bytes: Uint8Array) => voi
     if (!line) return dispatch()
     const colon = line.indexOf(':')
     if (colon < 0) return field(line, '')
-    // A comment has no name.
+    // The name of a comment is empty.
     field(line.slice(0, colon), line.slice(colon + 1).replace(/^ /, ''))
   }
 
   return (bytes) => {
     let text = decoder.decode(bytes, { stream: true })
     if (!text) return
-    // The two of a line's end may come apart.
+    // CR and LF may arrive in different chunks.
     if (isAfterReturn && text[0] === '\n') text = text.slice(1)
     isAfterReturn = text.endsWith('\r')
     const lines = text.split(/\r\n|\n|\r/)

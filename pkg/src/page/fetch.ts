@@ -1,4 +1,4 @@
-/** `fetch`, carried out by the vault: the request's side. src/page/response.ts builds the answer. */
+/** Requests of `auth.fetch`, which the vault sends. src/page/response.ts builds the response. */
 import type { VaultRequestInit } from './api.js'
 import { listen } from './listen.js'
 import type { PendingRequest, Connection, Payload } from './connection.js'
@@ -11,8 +11,8 @@ const NO_STREAMS = '\x07b'
 const NO_RESPONSE = '\x07e'
 
 /**
- * The platform's own `Request` reads the arguments, so that they mean what they mean to `fetch`, with
- * the same errors; only its outcome goes to the vault.
+ * Sends a request by the vault. The platform's own `Request` parses the arguments, so that they have the same meaning and
+ * the same errors as in `fetch`.
  */
 export const vaultFetch = async (
   connection: Connection,
@@ -75,25 +75,25 @@ export const vaultFetch = async (
   })
 }
 
-/** As `fetch` fails. The browser says why in the worker's console only. */
+/** Creates the error of `fetch`. The browser writes the reason to the worker's console only. */
 const unreachable = async (url: string) =>
   new TypeError('Failed to fetch', {
     cause: Error((await expandMessage(NO_RESPONSE + new URL(url).origin))!),
   })
 
 /**
- * The body as the vault takes it.
+ * Returns the body for the vault.
  *
- * Files and forms go as a `Blob`, which browsers pass on by reference. What is small goes as bytes,
- * which costs no trip to where blobs are kept. A stream goes as it is and can be sent only once.
+ * Files and forms become a `Blob`, which browsers pass by reference. Other bodies become bytes, which are faster to pass
+ * than a blob. A stream is passed as it is, and can be sent only once.
  */
 const readBody = async (request: Request, body: BodyInit | null | undefined): Promise<Payload> => {
   if (body instanceof ReadableStream) {
-    // Engines without streamed uploads would send its name instead.
+    // Engines without streamed uploads would send the string '[object ReadableStream]'.
     if ('duplex' in request) return body
     return refuse('unsupported', NO_STREAMS)
   }
-  // Not every engine has Request.body; where it is missing, those with a body are all but these two.
+  // Not every engine has Request.body. Without it, assume a body for all other methods.
   if (request.body === null || /^(GET|HEAD)$/.test(request.method)) return
   if (!(body instanceof Blob || body instanceof FormData)) return request.arrayBuffer()
   return request.blob().catch(async (error) => {

@@ -1,12 +1,12 @@
-/** A form's body where the engine cannot read one with a file in it: WebKitGTK 2.50 rejects with `InvalidStateError`. */
+/** The body of a form with a file, for engines that cannot read it: WebKitGTK 2.50 rejects with `InvalidStateError`. */
 
-/** Line ends and quotes in a header's value, as the standard has it (HTML, "multipart/form-data encoding algorithm"). */
+/** Escapes line ends and quotes in a header's value (HTML, "multipart/form-data encoding algorithm"). */
 const escape = (text: string) => text.replace(/\n/g, '%0A').replace(/\r/g, '%0D').replace(/"/g, '%22')
 
 const lines = (text: string) => text.replace(/\r\n|\r|\n/g, '\r\n')
 
 /**
- * What `request.blob()` would be (RFC 7578).
+ * Returns the blob that `request.blob()` would return (RFC 7578).
  *
  * @param type The request's `Content-Type`, which names the boundary.
  */

@@ -1,8 +1,8 @@
 /**
- * The page's side of strongroom: small, and without anything to hide.
+ * The page's side of strongroom: small, and without secrets.
  *
- * Tokens stay in the worker, where `strongroom/worker` runs the vault. Importing this does nothing; outside
- * a browser too.
+ * Tokens stay in the worker, where `strongroom/worker` runs the vault. Importing this module has no side effects, and
+ * works outside a browser too.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { type Connection, type Listener, open } from './connection.js'
 import { createLazyTarget } from './lazy-target.js'
 import { createError, refuse, expandMessage } from './error-text.js'
 
-/** Or a way to one: src/vault-origin/connect-frame.ts. */
+/** A worker, or a frame that stands for one: src/vault-origin/connect-frame.ts. */
 type AnyWorker = SharedWorker | Worker
 
 /** Texts of src/page/error-messages.ts. */
@@ -29,20 +29,20 @@ const NO_OPTION = '\x07g'
 /** All events: see `Events` in api.ts. */
 const EVENTS = ['change', 'expiring', 'failed', 'trace']
 
-/** Milliseconds after which a page that has not called `handleCallback()` is reminded. */
+/** Milliseconds after which a missing call of `handleCallback()` is reported. */
 const REMINDER = 5000
 
 export type * from './api.js'
 export { StrongroomError }
 
-/** Rejects because this call has no option of this name. */
+/** Rejects an unknown option of a call. */
 const refuseOption = (call: string, name: string) => refuse('message_invalid', `${call}${NO_OPTION}'${name}'`)
 
 /** Returns an `on()` for these events. */
 const createOn =
   (events: EventTarget): Strongroom['on'] =>
   (type, listener) => {
-    // It throws at once, so its text cannot be loaded first.
+    // The error is thrown synchronously, so its message cannot be loaded first.
     if (!EVENTS.includes(type)) {
       throw new StrongroomError('message_invalid', `on() has no event '${type}', only ${EVENTS}.`)
     }
@@ -52,19 +52,19 @@ const createOn =
 /**
  * Connects the page to the vault in `worker`.
  *
- * Each call makes a connection of its own, so the same worker may be passed again.
+ * Each call creates a new connection, so the same worker may be passed again.
  *
- * @param worker Made by the page from its own file, which calls `vault()` of `strongroom/worker`. Connect
- *   in the same turn: a worker that fails to load says so only once.
+ * @param worker A worker from the app's own file, which calls `vault()` of `strongroom/worker`. Connect in the same turn:
+ *   the `error` event of a worker that fails to load is fired only once.
  *
- *   Better: a function that makes the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
- *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to say what is wrong with the file.
+ *   Better: a function that returns the worker, or a promise of it. `reconnect()` needs it, the page needs it to get the
+ *   worker of a newer deployment (docs/deployment.md), and `worker_failed` needs it to explain what is wrong with the file.
  *
- *   Or, with no vault in the browser, the path on this origin where the endpoints of a token handler (`strongroom/edge`)
- *   are, such as `/auth`: the client has the same interface, and docs/edge.md says what differs.
- * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or what the vault says of itself, such
- *   as `config_invalid`, `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or what the
- *   handler says, such as `coordinator_unavailable`.
+ *   Or the path of a token handler's endpoints (`strongroom/edge`) on this origin, such as `/auth`, without a vault in the
+ *   browser: the client has the same interface, and docs/edge.md lists the differences.
+ * @throws {@link StrongroomError} `worker_failed`, `worker_timeout`, or an error of the vault, such as `config_invalid`,
+ *   `wasm_failed` or `wasm_blocked`. Over a token handler: `handler_unreachable`, or an error of the handler, such as
+ *   `coordinator_unavailable`.
  */
 export const connect = async (
   worker: AnyWorker | (() => AnyWorker | Promise<AnyWorker>) | string,
@@ -103,7 +103,7 @@ export const connect = async (
   const listener: Listener = {
     announce(message) {
       if (message.t === 'trace') {
-        // One after the other, though a detail may have to wait for its words.
+        // In order, although the message of a detail may have to be loaded first.
         traced = traced.then(async () =>
           emit(message.t, { ...message, detail: await expandMessage(message.detail) }),
         )
@@ -124,7 +124,7 @@ export const connect = async (
       }
       const before = reason
       ;({ session, reason, from, elsewhere = elsewhere } = message)
-      // A vault that takes the place of another one does not know how that vault's session ended.
+      // A new vault does not know why the session of the previous one ended.
       if (!session) reason ??= before
       emit('change', { session, reason })
     },
@@ -213,7 +213,7 @@ export const connect = async (
   }
   if (resuming)
     resumed = (await (await resuming).resume(auth, connection!, resume, handled, refuse)) ?? resumed
-  // The address contains a login's response, and nobody has finished that login.
+  // The URL contains the response to a login that has not been finished.
   reminder = setTimeout(
     async () => isResponse(new URL(location.href)) && console.warn(await expandMessage(NO_CALLBACK)),
     REMINDER,
@@ -222,14 +222,14 @@ export const connect = async (
 }
 
 /**
- * Connects the page to a vault on an origin of its own, as `connect()` does to one of this origin: script of this
- * origin then reaches neither the vault's storage nor its worker nor an authorization code.
+ * Connects the page to a vault on an origin of its own. Script of this origin then cannot reach the vault's storage, its
+ * worker or an authorization code.
  *
- * A hidden frame is put into the page, once for each address. Leave it there. The time limit counts for the frame, and
- * then for the worker.
+ * Adds a hidden frame to the page, once for each URL. Do not remove it. The time limit applies to the frame, and again to
+ * the worker.
  *
  * @param url The page that calls `vaultFrame()` of `strongroom/vault-frame`: see docs/vault-origin.md.
- * @throws {@link StrongroomError} As `connect()`; and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
+ * @throws {@link StrongroomError} The errors of `connect()`, and `frame_blocked`, `frame_timeout`, `origin_not_allowed`.
  */
 export const connectFrame = async (url: string | URL, options?: ConnectOptions): Promise<Strongroom> =>
   (await import('../vault-origin/connect-frame.js')).connectFrame(url, options, connect, refuse)

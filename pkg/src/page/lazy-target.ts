@@ -1,20 +1,20 @@
 /**
- * An event source or a socket before it is one. What makes it whole is in a file of its own, which a page loads
- * with its first of these: src/page/streaming.ts.
+ * The object that a page gets for an event source or a socket. Its implementation is in a separate file, which is loaded
+ * with the first of them: src/page/streaming.ts.
  */
 import type { Strongroom } from './api.js'
 import type { Connection } from './connection.js'
 
-/** What there is at once: a state, an address, and a way to give it up. */
+/** The attributes that exist before the implementation is loaded. */
 export interface LazyTarget extends EventTarget {
   readonly url: string
-  /** 0: connecting; 2: closed already. */
+  /** 0: connecting. 2: closed before the implementation was loaded. */
   readyState: number
   close(): void
   onerror?: (event: Event) => void
 }
 
-/** @throws TypeError if the address is none. */
+/** @throws TypeError if the URL is not valid. */
 export const createLazyTarget = (
   kind: 'eventSource' | 'webSocket',
   connection: Connection,

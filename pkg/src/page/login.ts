@@ -1,4 +1,4 @@
-/** Signing in: the page's part of the authorization code flow, which is to move windows about. */
+/** The page's part of the authorization code flow: it navigates the page or a popup. */
 import { ownPath, webUrl } from './address.js'
 import type { LoginOptions } from './api.js'
 import { inFlight } from './callback.js'
@@ -7,11 +7,11 @@ import type { DeviceCode } from '../protocol/messages.js'
 import type { Connection } from './connection.js'
 import { refuse } from './error-text.js'
 
-/** The key in sessionStorage under which a tab remembers the options of its last login by redirect. */
+/** The key in sessionStorage of the options of this tab's last redirect login. */
 const LAST_OPTIONS = 'strongroom.asked'
 
 /**
- * Begins a login. Resolves when it is done; in redirect mode the page is gone by then.
+ * Begins a login. Resolves when it is complete; in redirect mode the page is gone by then.
  *
  * In redirect mode it first waits for a callback of this page that is in flight, or begins in this turn, such as when a
  * route guard runs during `handleCallback()`. If the callback succeeds and these options ask for no more, nothing else
@@ -29,14 +29,14 @@ export const login = (
     const canceled = () => refuse('login_canceled')
     if (signal?.aborted) return resolve(canceled())
 
-    /** What ends with the login. */
+    /** Functions that are called when the login ends. */
     const stops: (() => void)[] = []
     const end = (failure?: Promise<never>) => {
       clearTimeout(timer)
       hasEnded = true
       for (const stop of stops) stop()
       popup?.close()
-      // A second failure finds nobody who waits.
+      // A second failure must not be an unhandled rejection.
       failure?.catch(() => {})
       resolve(failure)
     }
@@ -55,18 +55,18 @@ export const login = (
         return location.assign(url)
       }
       const { follow } = await import('./popup-login.js')
-      // It still shows a page of this origin, so no provider makes it look closed.
+      // It still shows a page of this origin, so no policy of a provider makes it look closed.
       if (popup.closed) return giveUp(canceled())
       stops.push(follow(connection, url, giveUp, detectClose && popup, canceled))
       popup.location.assign(url)
     }
     const request = { t: 'login', mode, ...parameters, returnTo: ownPath(returnTo) } as const
-    // In the same turn as the click, or the browser would block it; and first, since Firefox hears messages while it
-    // opens a window. A vault that is gone needs none.
+    // In the same turn as the click, or the browser would block the popup. Before the request, since Firefox delivers
+    // messages while it opens a window. No popup if the vault is gone.
     const opens = mode === 'popup' && !connection.hasEnded()
     const popup = opens ? window.open('', '_blank', 'popup,width=480,height=640') : null
-    // The provider's page could send the app's elsewhere. The price: a popup that shows the provider's page
-    // when the login is given up stays open, as it does anyway where the provider's policy cuts it off.
+    // Otherwise the provider's page could navigate the app's page. The cost: a popup that shows the provider's page when
+    // the login is canceled stays open, as it does anyway if the provider's policy separates it.
     if (popup) popup.opener = null
     else if (opens) return resolve(refuse('popup_blocked'))
     let id = 0
@@ -77,7 +77,7 @@ export const login = (
         {
           respond(message) {
             if (message.t === 'done') return end()
-            // The address to go to, or the code that the user types in elsewhere.
+            // The URL of the provider, or the code that the user types in on another device.
             const { url } = message as { url?: string }
             url ? go(webUrl(url)).catch(fail) : onCode!(message as DeviceCode)
             return true
@@ -103,7 +103,7 @@ export const login = (
     if (signal) stops.push(listen(signal, 'abort', () => giveUp(canceled())))
 
     if (popup) return
-    // Back by the browser's button, without an answer. The user may yet go forward: nothing is canceled.
+    // The user came back by the browser's button, and may go forward again, so the vault keeps the login.
     const back = (event: PageTransitionEvent) => {
       if (!event.persisted) return
       connection.drop(id)

@@ -1,9 +1,9 @@
 /**
- * What only logins by popup need, in a file of its own.
+ * Popup logins. A page loads this file with the first one.
  *
- * Where tabs share no worker, the vault that began the login is the opener's. The popup's page hands the answer to it
- * by a BroadcastChannel, since the provider may have cut the popup off from its opener. The answer's code is useless
- * without the verifier, which is in the opener's vault. A vault on an origin of its own has the answer from there.
+ * If tabs do not share a worker, the opener's vault began the login. The popup's page passes the response to the opener by
+ * a BroadcastChannel, since the provider may have separated the popup from its opener. The code in the response is
+ * useless without the verifier in the opener's vault. A vault on an origin of its own gets the response there.
  */
 import { stateOf } from './address.js'
 import type { CallbackResult } from './api.js'
@@ -12,29 +12,29 @@ import type { Connection } from './connection.js'
 /** The BroadcastChannel between a popup and its opener. */
 const POPUP_CHANNEL = 'strongroom'
 
-/** Milliseconds between looks at a popup. */
+/** Milliseconds between checks of a popup. */
 const CHECK_INTERVAL = 500
 
 /**
- * How often a popup has to look closed: it does so, too, when it comes back to a page whose policy cuts it off, before
- * the script of that can announce anything.
+ * The number of checks at which a popup must look closed. It also looks closed when it comes back to a page whose policy
+ * separates it, until the script of that page has sent a message.
  */
 const MIN_CHECKS = 10
 
 const openChannel = () => new BroadcastChannel(POPUP_CHANNEL)
 
-/** An answer that is awaited. */
+/** A response that is awaited. */
 interface AwaitedResponse {
   stop(): void
-  /** Whether it has come. */
+  /** Resolves with true if it has arrived. */
   hasArrived(): Promise<boolean>
 }
 
 /**
- * In the opener, once the popup is sent to the provider: sees to it that the vault gets the response. Returns what ends
- * that.
+ * Runs in the opener after the popup was sent to the provider, and makes sure that the vault gets the response. Returns a
+ * function that stops it.
  *
- * @param watched The popup, if it is the user's doing that it looks closed: then the login is given up.
+ * @param watched The popup, if the login is to be canceled when the popup looks closed.
  */
 export const follow = (
   connection: Connection,
@@ -56,9 +56,9 @@ export const follow = (
   const watch = async () => {
     if (!watched || !watched.closed || ++checks < MIN_CHECKS) return
     clearInterval(timer)
-    // Behind the end of the login, if the vault has told of that.
+    // This response arrives after the end of the login, if the vault has announced it.
     await connection.query({ t: 'inspect' }).catch(() => {})
-    // The popup closes itself, too, as soon as it has handed over its response.
+    // The popup also closes itself as soon as it has passed on its response.
     if (!(await (awaited as AwaitedResponse).hasArrived()) && !isOver) giveUp(canceled!())
   }
   const timer = watched ? setInterval(watch, CHECK_INTERVAL) : 0
@@ -69,7 +69,7 @@ export const follow = (
   }
 }
 
-/** The popup's page goes to the same worker by itself, and says so. */
+/** Listens for a popup that connects to the same shared worker by itself. */
 const listenForPopup = (request: URL): AwaitedResponse => {
   const channel = openChannel()
   let isThere = false
@@ -77,7 +77,7 @@ const listenForPopup = (request: URL): AwaitedResponse => {
   return { stop: () => channel.close(), hasArrived: async () => isThere }
 }
 
-/** Waits for the answer to this authorization request and passes it to the vault. */
+/** Waits for the response to this authorization request and passes it to the vault. */
 const awaitResponse = (
   connection: Connection,
   request: URL,
@@ -94,7 +94,7 @@ const awaitResponse = (
   return { stop: () => channel.close(), hasArrived: async () => isThere }
 }
 
-/** In the popup: finishes the login, and closes. `notOurs` is called if the answer is for another library. */
+/** Finishes the login in the popup, and closes it. Calls `notOurs` if the response belongs to another library. */
 export const settle = async (
   connection: Connection,
   response: URL,
@@ -103,7 +103,7 @@ export const settle = async (
   if ('port' in connection.at) announce(response)
   else if (await passResponse(response)) return closePopup()
   const settled = await connection.query({ t: 'callback', url: response.href }).catch((error) => {
-    // The opener is told as well.
+    // The opener gets the error as well.
     window.close()
     throw error
   })
@@ -112,14 +112,14 @@ export const settle = async (
   return null
 }
 
-/** Tells an opener who wonders that the popup is back. */
+/** Tells the opener that the popup has come back. */
 const announce = (response: URL) => {
   const channel = openChannel()
   channel.postMessage([stateOf(response)])
   channel.close()
 }
 
-/** Hands the answer over. Resolves with whether an opener took it, within a second. */
+/** Passes the response to the opener. Resolves with true if an opener accepts it within a second. */
 const passResponse = (response: URL): Promise<boolean> =>
   new Promise((resolve) => {
     const channel = openChannel()
@@ -134,8 +134,8 @@ const passResponse = (response: URL): Promise<boolean> =>
   })
 
 /**
- * Closes the popup. A page that goes on after this has a window that scripts may not close. One in a frame
- * does not go on: the page around it, which resumes its session by it, takes the frame away.
+ * Closes the popup. If script may not close the window, the page continues. A page in a frame does not continue: the
+ * surrounding page, which resumes its session by it, removes the frame.
  */
 const closePopup = (): Promise<null> => {
   window.close()

@@ -1,11 +1,11 @@
-/** How far a call is: what is handed over, and what has come. */
+/** Progress of calls: bytes handed over, and bytes received. */
 import type { Progress } from './api.js'
 import type { Connection, Payload } from './connection.js'
 
 /**
- * A connection that tells of the calls that are made by it.
+ * Returns a connection that reports the progress of its calls.
  *
- * @throws TypeError if there is nobody to report, as the platform says of any callback that is none.
+ * @throws TypeError if `onProgress` is not a function, as the platform does for callbacks.
  */
 export const watched = (connection: Connection, onProgress: (progress: Progress) => void): Connection => {
   if (typeof onProgress !== 'function') throw new TypeError('onProgress is not a function')
@@ -15,7 +15,7 @@ export const watched = (connection: Connection, onProgress: (progress: Progress)
 const watch = (connection: Connection, onProgress: (progress: Progress) => void): Connection => ({
   ...connection,
   send(request, message, payload) {
-    // What it throws is its own affair, as with the listener of an event.
+    // An exception of the callback is reported, like that of an event listener, and does not affect the call.
     const report = (progress: Progress) => {
       try {
         onProgress(progress)
@@ -37,7 +37,7 @@ const watch = (connection: Connection, onProgress: (progress: Progress) => void)
         chunk(chunk) {
           if (chunk) {
             loaded += chunk.length
-            // What was sent compressed is longer than it says.
+            // Content-Length of a compressed response is the compressed length.
             if (total !== null && loaded > total) total = null
           }
           request.chunk?.(chunk)
@@ -51,8 +51,8 @@ const watch = (connection: Connection, onProgress: (progress: Progress) => void)
 })
 
 /**
- * The body as it is handed over. Of a stream that is known chunk by chunk; of all else the platform tells no script
- * before the answer begins.
+ * Reports the upload. A stream is reported chunk by chunk. Other bodies are reported when the response begins, since
+ * browsers give scripts no earlier sign.
  */
 const watchUpload = (payload: Payload, report: (progress: Progress) => void) => {
   if (payload instanceof ReadableStream) {

@@ -6,13 +6,13 @@ import type { refuse as Refuse } from './error-text.js'
 type AnyWorker = Connection['at']
 type Make = AnyWorker | (() => AnyWorker | Promise<AnyWorker>)
 
-/** Seconds to wait for a worker that ends by itself; a shared one does so a second after its vault. */
+/** Seconds to wait for a worker that ends by itself. A shared worker ends a second after its vault. */
 const TIME_LIMIT = 3
 
 /**
- * Makes a worker when the one before is gone: who connects to a shared worker that is about to end hears nothing.
+ * Creates a worker after the previous one has ended: a shared worker that is about to end does not respond to new pages.
  *
- * @param lock What the worker before holds as long as it lives.
+ * @param lock The lock that the previous worker holds as long as it runs.
  */
 export const renew = async (
   before: AnyWorker,
@@ -46,10 +46,10 @@ const release = (worker: AnyWorker) => {
  * with the old vault. If the function makes the same worker again, such as a shared worker of the same address, the page
  * stays until the old vault stops.
  *
- * If the user signs out meanwhile, the new vault may have read the session before its end was written. It then tells of
- * the end a moment later, and the page hears of that session no more.
+ * If the user signs out in the meantime, the new vault may have read the session before its end was written. It then
+ * announces the end a moment later, and the page ignores that session.
  *
- * `open` is passed in by index.js, so that this file does not contain it a second time.
+ * index.ts passes in `open`, so that this file does not contain a copy.
  */
 export const move = async (
   old: Connection,
@@ -72,7 +72,7 @@ export const move = async (
   const connecting = open(at, timeout, relay, make)
   const next = await connecting.catch(() => undefined)
   if (!next || old.hasEnded() || next.lock === old.lock) {
-    // The old vault serves this page until it stops. Then the page reconnects, or hears why it cannot.
+    // The old vault serves this page until it stops. Then the page reconnects, or gets an error.
     next?.end('closed')
     return release(at)
   }

@@ -1,32 +1,32 @@
-/** The `Response` of a call, equal to `fetch`'s own in all that a page can ask of it. */
+/** The `Response` of a call, which behaves like that of `fetch`. */
 import type { Chunk, ResponseMessage } from './connection.js'
 
 type Head = Extract<ResponseMessage, { t: 'head' }>
 
-/** A body whose pieces come by message. */
+/** A body whose chunks arrive by message. */
 export interface Body {
   readable: ReadableStream<Uint8Array<ArrayBuffer>>
-  /** Its next chunk, or its end. */
+  /** Adds the next chunk, or ends the body. */
   push(chunk: Exclude<Chunk, false>): void
-  /** Breaks it off. */
+  /** Ends the body with an error. */
   fail(reason: unknown): void
-  /** Why it was broken off. */
+  /** The error with which the body ended. */
   reason?: unknown
 }
 
-/** Pieces that the vault sends when it is asked for more: src/browser/api_call.rs. */
+/** The number of chunks that the vault sends per request for more: src/browser/api_call.rs. */
 const BATCH = 4
 
 /**
- * A stream for a body. The vault sends eight pieces unasked; from then on four for every `more()`, which is
- * called when the reader has taken as many: what is under way stays bounded.
+ * Creates the stream of a body. The vault sends eight chunks without a request, and then four for every `more()`, which is
+ * called when the reader has consumed four. So the number of chunks in flight is bounded.
  */
 export const openBody = (more: () => void, cancel: () => void): Body => {
   let controller!: ReadableByteStreamController
   let consumed = 0
   const readable = new ReadableStream(
     {
-      // As in fetch's own responses, where the engine has it.
+      // The type of fetch's own responses, if the engine supports it.
       type: (globalThis.ReadableByteStreamController && 'bytes') as 'bytes',
       start(given) {
         controller = given
@@ -48,7 +48,7 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
         controller.enqueue(chunk)
       } else {
         controller.close()
-        // A reader that waits with a buffer of its own is told of the end by this alone.
+        // A BYOB reader that waits needs this to see the end.
         controller.byobRequest?.respond(0)
       }
     },
@@ -63,8 +63,8 @@ export const openBody = (more: () => void, cancel: () => void): Body => {
 const READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
 
 /**
- * A `Response` with what its constructor has no way to set, and whose readers reject with the reason why
- * the body broke off: Chromium's reject with a reason of their own if the stream is a script's.
+ * Creates a `Response` with attributes that its constructor cannot set. Its readers reject with the error that ended the
+ * body: Chromium's own readers reject with a different error for streams created by script.
  */
 export const toResponse = (
   { status, statusText, url, redirected }: Head,

@@ -1,9 +1,9 @@
 /**
- * Coming back to a session without the user: a login with `prompt=none` (OpenID Connect Core 3.1.2.1) where
- * `connect()` finds no session. A file of its own, which is loaded by pages that ask for it.
+ * Resumes a session without interaction, by a login with `prompt=none` (OpenID Connect Core 3.1.2.1), if `connect()` finds
+ * no session. Loaded by pages with the option `resume`.
  *
- * It cannot go round in circles: an attempt is written down in this tab before it begins, and there is none where
- * that cannot be done, nor soon after another, nor at a page that is itself an answer of the provider.
+ * There are no redirect loops: each attempt is recorded in this tab before it begins. There is no attempt if it cannot be
+ * recorded, soon after another one, or at a page whose URL is a response of the provider.
  */
 import { isResponse, ownPath, stateOf, webUrl } from './address.js'
 import type { CallbackResult, ConnectOptions, Resumed, Strongroom } from './api.js'
@@ -11,47 +11,47 @@ import { listen } from './listen.js'
 import type { Connection } from './connection.js'
 import type { refuse as Refuse } from './error-text.js'
 
-/** Callbacks by address: what `handleCallback()` answers. */
+/** The results of `handleCallback()` by URL. */
 type Handled = Map<string, Promise<CallbackResult | null>>
 
-/** An attempt, as it is written down. */
+/** The record of an attempt. */
 interface Attempt {
   /** Milliseconds since the Unix epoch. */
   at: number
-  /** Where the page was. */
+  /** The path of the page. */
   returnTo: string
-  /** Which answer is its. */
+  /** The `state` of its response. */
   state?: string | null
-  /** It brought a session. */
+  /** True if the attempt succeeded. */
   isDone?: boolean
 }
 
 /** In sessionStorage: the last attempt of this tab. */
 const ATTEMPT = 'strongroom.resume'
-/** In localStorage: when a session ended so that only the user may begin another one. */
+/** In localStorage: the time at which a session ended for a reason after which only the user may begin another one. */
 const ENDED = 'strongroom.ended'
-/** In localStorage: when the last attempts of all tabs were. An app may clear what its tab had written down. */
+/** In localStorage: the times of the last attempts of all tabs, since an app may clear its sessionStorage. */
 const RECENT = 'strongroom.recent'
-/** So many of them in a minute are enough. */
+/** The maximum number of attempts in a minute. */
 const MAX_RECENT = 6
 
-/** Seconds before another attempt after one that brought nothing, and after one that brought a session. */
+/** Seconds between attempts after a failed one, and after a successful one. */
 const PAUSE = 300
 const SHORT_PAUSE = 10
 
-/** Seconds for the frame to bring an answer, and for a page to be left. */
+/** Seconds that the login in a frame may take, and that leaving a page may take. */
 const FRAME_TIMEOUT = 10
 const NAVIGATION_TIMEOUT = 30
 
-/** After these a new session without the user would undo what was decided. */
+/** End reasons after which a new session needs the user's own decision. */
 const FINAL = ['logged_out', 'idle', 'absolute', 'security']
 
-/** What goes on in this page: several connections share one attempt. */
+/** The attempt in flight. Several connections of a page share it. */
 let inFlight: Promise<unknown> | undefined
 
 /**
- * Resolves with how the session came, if it came; rejects only if `how` is none of its values. The last two are index.js's
- * own, or they would be here twice.
+ * Resolves with `how` if a session was resumed. Rejects only if `how` is not valid. index.ts passes its own `handled` and
+ * `refuse`, so that this file does not contain copies.
  */
 export const resume = async (
   auth: Strongroom,
@@ -74,7 +74,7 @@ export const resume = async (
   if (isFramed && how === 'iframe') {
     return refuse(
       'unsupported',
-      "connectFrame() cannot resume by 'iframe': nobody may put the vault's callback page into a frame. Use 'redirect'",
+      "connectFrame() cannot resume by 'iframe', since the vault's callback page cannot be in a frame. Use 'redirect'",
     )
   }
   const here = new URL(location.href)
@@ -93,20 +93,20 @@ export const resume = async (
     }
   }
   const done = inFlight!
-  // An address that cannot be shown is no reason not to start.
+  // A failed attempt must not keep the app from starting.
   await done.catch(() => {})
   if (inFlight === done) inFlight = undefined
   if (!isBegun && auth.session) write({ at: Date.now(), returnTo: ownPath(), isDone: true })
-  // Behind the announcement of a session that another connection of this page has brought.
+  // This response arrives after the announcement of a session that another connection of this page has resumed.
   if (isBegun) await connection.query({ t: 'inspect' }).catch(() => {})
   return auth.session ? how : undefined
 }
 
-/** Until a page that is prerendered is shown. */
+/** Resolves when a prerendered page is shown. */
 const shown = () =>
   new Promise((resolve) => document.addEventListener('prerenderingchange', resolve, { once: true }))
 
-/** The page is back from the provider: with a code, or with word that the user is needed. */
+/** Processes the provider's response after a redirect: a code, or an error if the provider needs the user. */
 const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Handled) => {
   const result = await auth.handleCallback().catch((error) => {
     console.info(`strongroom: no session was resumed: ${error.message}`)
@@ -115,19 +115,19 @@ const takeResponse = async (auth: Strongroom, { returnTo }: Attempt, handled: Ha
   if (!result) return
   write({ at: Date.now(), returnTo })
   history.replaceState(history.state, '', result.returnTo)
-  // For the app's own handleCallback(), which is to take its router there.
+  // The app's own handleCallback() gets the same result.
   handled.set(location.href, Promise.resolve(result))
 }
 
-/** Writes an attempt down, if there may be one. */
+/** Records an attempt. Returns false if there must be none. */
 const begin = (): boolean => {
   const now = Date.now()
   const last = lastAttempt()
   const pause = last?.isDone ? SHORT_PAUSE : PAUSE
-  // A clock that was set back says nothing.
+  // Compares the distance, in case the clock was set back.
   if (last && Math.abs(now - last.at) < pause * 1000) return false
   try {
-    // In a frame it would be the frame that leaves, or another frame in it.
+    // In a frame, the frame itself would be redirected.
     if (parent !== window || localStorage.getItem(ENDED)) return false
     const times: number[] = JSON.parse(localStorage.getItem(RECENT) ?? '[]')
     const recent = times.filter((at) => Math.abs(now - at) < 60_000)
@@ -147,7 +147,7 @@ const lastAttempt = (): Attempt | null => {
   }
 }
 
-/** Whether it was written: what cannot be read back is not. */
+/** Writes the record. Returns true if it can be read back. */
 const write = (attempt: Attempt): boolean => {
   const text = JSON.stringify(attempt)
   try {
@@ -158,7 +158,7 @@ const write = (attempt: Attempt): boolean => {
   }
 }
 
-/** Remembers, for tabs and vaults to come, that the user has logged out, until somebody signs in. */
+/** Records final ends of sessions for later tabs and vaults, until the user signs in. */
 const recordEnds = (auth: Strongroom) => {
   const record = () => {
     try {
@@ -166,18 +166,18 @@ const recordEnds = (auth: Strongroom) => {
       // A user has signed in through another worker since this session ended.
       if (elsewhere) return
       if (FINAL.includes(endReason!)) localStorage.setItem(ENDED, `${Date.now()}`)
-      // A session that had begun before may be another worker's, and is nobody's signing in.
+      // A session that began earlier may belong to another worker, and does not show that the user has signed in.
       else if (session && session.startedAt > Number(localStorage.getItem(ENDED)))
         localStorage.removeItem(ENDED)
     } catch {
-      // Then there is no attempt either.
+      // Without storage there is no attempt either.
     }
   }
   auth.on('change', record)
   record()
 }
 
-/** Forgets an attempt that is over when somebody has signed in. One that brought the session is written down again. */
+/** Deletes the record of a failed attempt when the user has signed in. A successful attempt is recorded again. */
 const recordLogins = (auth: Strongroom) => {
   const record = () => {
     const last = auth.session && lastAttempt()
@@ -187,19 +187,19 @@ const recordLogins = (auth: Strongroom) => {
   record()
 }
 
-/** Whether a login began in a page that did not leave for it. A frame in which it did is an app like any other. */
+/** Returns true for the response to a login of another page, by popup or frame. */
 const isForAnotherPage = (url: URL) => isResponse(url) && stateOf(url)!.endsWith('.p')
 
 /**
- * In the frame of `loginInFrame`: hands the answer over, and keeps the app from starting in a page that is about to go. Whatever
- * the answer is, the page around has it.
+ * Runs in the frame of `loginInFrame`. Passes the response to the surrounding page, and keeps the app from starting in the
+ * frame, which is about to be removed.
  */
 const handToParent = (auth: Strongroom): Promise<never> => {
   auth.handleCallback().catch(() => {})
   return new Promise(() => {})
 }
 
-/** Takes the page to the provider, in the place of this entry of the history. Resolves only if it stays. */
+/** Redirects the page to the provider, and replaces its history entry. Resolves only if the page is not left. */
 const leavePage = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {
     const returnTo = ownPath()
@@ -214,7 +214,7 @@ const leavePage = (connection: Connection): Promise<void> =>
           location.replace(url)
           return true
         },
-        // The vault cannot begin a login: the app's own says why.
+        // The vault cannot begin a login. The app's own login gets the reason.
         fail: () => resolve(),
       },
       { t: 'login', mode: 'redirect', prompt: 'none', returnTo },
@@ -222,8 +222,8 @@ const leavePage = (connection: Connection): Promise<void> =>
   })
 
 /**
- * Asks in a hidden frame. For the vault it is a popup's login: the page that the provider sends the frame to
- * calls `handleCallback()`, and this page's login is done.
+ * Logs in in a hidden frame. For the vault this is a popup login: the page at the redirect URI, in the frame, calls
+ * `handleCallback()`, and the login of this page is complete.
  */
 const loginInFrame = (connection: Connection): Promise<void> =>
   new Promise((resolve) => {

@@ -1,6 +1,5 @@
 /**
- * Event sources, sockets, and who wants to know of progress: a file of its own, which a page loads with the first of
- * them. Until then a target stands for a source or a socket (src/page/lazy-target.ts).
+ * Event sources, sockets and progress. A page loads this file with the first of them (src/page/lazy-target.ts).
  */
 import type { Strongroom } from './api.js'
 import * as source from './event-source.js'
@@ -10,7 +9,7 @@ import type { LazyTarget } from './lazy-target.js'
 export { watched } from './progress.js'
 export { webSocket } from './web-socket.js'
 
-/** An event source by the vault. */
+/** Implements an event source by the vault's `fetch`. */
 export const eventSource = (
   target: LazyTarget,
   _connection: Connection,

@@ -1,4 +1,4 @@
-/** `WebSocket` (WHATWG WebSockets) by the vault, which opens it with the access token: src/browser/api_socket.rs. */
+/** `WebSocket` (WHATWG WebSockets) that the vault opens with the access token: src/browser/api_socket.rs. */
 import { errorEvent, defineAttributes } from './define-attributes.js'
 import type { Connection } from './connection.js'
 import type { LazyTarget } from './lazy-target.js'
@@ -15,12 +15,12 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 const bytesOf = (text: string) => new TextEncoder().encode(text).length
 
-/** What is sent, as it can be handed over, and its bytes. */
+/** Returns data that can be posted to the vault, and its size in bytes. */
 const pack = (data: Data): [data: string | Blob | ArrayBuffer, size: number] => {
   if (data instanceof Blob) return [data, data.size]
   if (data instanceof ArrayBuffer) return [data, data.byteLength]
   if (ArrayBuffer.isView(data)) {
-    // Not all that the view is of.
+    // Only the part of the buffer that the view shows.
     const { buffer, byteOffset, byteLength } = data
     return [buffer.slice(byteOffset, byteOffset + byteLength), byteLength]
   }
@@ -41,8 +41,8 @@ export const webSocket = (
   let { readyState } = target
   let { binaryType = 'blob' } = target as { binaryType?: BinaryType }
   let protocol = ''
-  /** Bytes that the page sent, that had been sent when it last asked, and that the network has. */
-  let [sent, asked, through] = [0, 0, 0]
+  /** Bytes that the page has sent, bytes sent at the last question, and bytes that the network has. */
+  let [sent, sentAtQuestion, transmitted] = [0, 0, 0]
   let isAsking = false
   let id = 0
   let hasFailed = false
@@ -56,7 +56,7 @@ export const webSocket = (
     target.dispatchEvent(new CloseEvent('close', how))
   }
   const fail = (error: unknown) => end({ code: 1006 }, explain(error))
-  /** It was never open. */
+  /** Closes a socket that was never open. */
   const giveUp = () => {
     hasFailed = true
     setTimeout(fail)
@@ -68,7 +68,7 @@ export const webSocket = (
       readyState = OPEN
       target.dispatchEvent(new Event('open'))
     } else if (typeof data === 'number') {
-      through = asked - data
+      transmitted = sentAtQuestion - data
       isAsking = false
     } else if (!data) {
       hasFailed = true
@@ -98,13 +98,13 @@ export const webSocket = (
       return protocol
     },
     get bufferedAmount() {
-      // Only the vault knows, and is asked by who wants to know.
-      if (readyState === OPEN && sent > through && !isAsking) {
+      // Only the vault knows. It is asked when the attribute is read.
+      if (readyState === OPEN && sent > transmitted && !isAsking) {
         isAsking = true
-        asked = sent
+        sentAtQuestion = sent
         port.postMessage(0)
       }
-      return sent - through
+      return sent - transmitted
     },
     get binaryType() {
       return binaryType
@@ -138,7 +138,7 @@ export const webSocket = (
   if (readyState) return giveUp()
   const names = [protocols].flat().map(String)
   if (new Set(names).size < names.length || !names.every((name) => TOKEN.test(name))) {
-    const error = new DOMException('a sub-protocol is not a token, or is there twice', 'SyntaxError')
+    const error = new DOMException('a sub-protocol is not a token, or is named twice', 'SyntaxError')
     setTimeout(fail, 0, error)
     return
   }
@@ -147,8 +147,8 @@ export const webSocket = (
 }
 
 /**
- * The module without sockets does not know the message, because no rule has asked for the other one. What is wrong
- * with a message that it does know was looked at here.
+ * Explains a refused message. The vault module without sockets does not know the message, and is loaded if no rule has
+ * `webSocket`. The arguments were checked here already.
  */
 const explain = (error: unknown): unknown => {
   if ((error as { code?: string } | undefined)?.code !== 'message_invalid') return error

@@ -1,44 +1,44 @@
 /**
- * What a page and its vault's frame say to each other. The calls themselves go past the frame, on ports between the
- * page and the worker: messages.ts.
+ * The messages between a page and its vault's frame. Calls do not pass through the frame: they use ports between the
+ * page and the worker (messages.ts).
  *
- * The page begins, by posting {@link FRAME_HANDSHAKE} with a port to the frame's window, for the frame's origin only. All that
- * follows is on that port. No code, verifier or token is in any of it, in either direction.
+ * The page posts {@link FRAME_HANDSHAKE} with a port to the frame's window, for the frame's origin only. All other
+ * messages use that port. No message contains a code, verifier or token.
  */
 
-/** The page's first word, to the frame's window, with the port of all that follows. */
+/** The page's first message, which passes the port for all others to the frame's window. */
 export const FRAME_HANDSHAKE = 'strongroom frame 1'
 
-/** What follows in the app's address after a login that took the page along, before the login's `state`. */
+/** The start of the fragment of the app's URL after a redirect login. The login's `state` follows. */
 export const STATE_FRAGMENT = '#strongroom='
 
-/** What a page may say. `id` is unique on its port and names the answer. */
+/** The messages of a page. `id` is unique on its port and identifies the response. */
 export type FrameRequest =
-  /** The port that comes along is for the worker. The vault answers on it. */
+  /** Passes a port on to the worker. The vault responds on that port. */
   | { t: 'connect' }
-  /** Requests a lock of the vault's origin; answered by `granted`. */
+  /** Requests a lock of the vault's origin. Response: `granted`. */
   | { t: 'lock'; id: number; name: string }
-  /** Gives the lock back, or waits for it no longer. */
+  /** Releases the lock, or cancels the request for it. */
   | { t: 'unlock'; id: number }
-  /** The provider has answered the login with this `state`; the vault is to finish it. Answered by `settled`. */
+  /** The provider has responded to the login with this `state`, and the vault finishes it. Response: `settled`. */
   | { t: 'callback'; id: number; state: string }
-  /** A popup is at the provider; the vault is to finish its login as soon as there is an answer. Then `settled`. */
+  /** A popup is at the provider. The vault finishes its login as soon as there is a response. Then `settled`. */
   | { t: 'await'; id: number; state: string }
-  /** Has the answer come that is awaited under the number `of`? Answered by `looked`. */
+  /** Asks if the response that request `of` awaits has arrived. Response: `looked`. */
   | { t: 'look'; id: number; of: number }
-  /** Nobody waits for that answer any more. */
+  /** Cancels request `id`. */
   | { t: 'forget'; id: number }
 
-/** What the frame may say. */
+/** The messages of the frame. */
 export type FrameResponse =
   /** The page's origin is on the list. */
   | { t: 'here' }
-  /** It is not, or the frame's page is misconfigured. Nothing follows. */
+  /** The page's origin is not on the list, or the frame's page is misconfigured. Nothing follows. */
   | { t: 'refused'; code: string; message: string }
-  /** The worker could not be started, for this reason. */
+  /** The worker could not be started. `message` is the reason, or empty. */
   | { t: 'worker_failed'; message: string }
   | { t: 'granted'; id: number }
-  /** The login is done, or has failed: what the vault said. */
+  /** The vault has finished the login. */
   | { t: 'settled'; id: number; returnTo: string | null }
   | { t: 'error'; id: number; code: string; message: string; returnTo?: string }
   | { t: 'looked'; id: number; isThere: boolean }

@@ -1,31 +1,31 @@
 /**
- * Answers of the provider on their way from the callback page to the vault's frame. Both are of the vault's origin,
- * but in some browsers (WebKit) what they store is kept apart, since one is a page by itself and the other is in a
- * page of the app's. A cookie that the page by itself has set the frame can read in all of them: it is of this host
- * alone (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute, and neither the app's origin nor another
- * one of the same site can read or set it.
+ * Passes responses of the provider from the callback page to the vault's frame by cookies. Both pages have the vault's
+ * origin, but some browsers (WebKit) partition their storage, since one is a top-level page and the other is in a page of
+ * the app. The frame can read the top-level page's cookies in all browsers. The cookies are valid for this host only
+ * (`__Host-`, draft-ietf-httpbis-rfc6265bis 4.1.3.2), for a minute. Neither the app's origin nor another origin of the
+ * same site can read or set them.
  */
 
-/** Seconds in which the app's page has to fetch an answer. */
+/** Seconds in which the app's page must fetch a response. */
 const LIFETIME = 60
 
-/** Most answers that wait at once: more would be somebody who wants the browser to drop cookies. */
+/** The maximum number of stored responses. More would be an attempt to make the browser drop cookies. */
 const MAX_RESPONSES = 8
 
-/** Most browsers keep 4096 bytes of a cookie. */
+/** The maximum length of a cookie. Most browsers store 4096 bytes. */
 const MAX_COOKIE = 4000
 
-/** Bytes of all of them: many a server refuses requests with 8 KB of headers, and each to this host has these. */
+/** The maximum length of all cookies. Many servers refuse requests with 8 KB of headers, and requests to this host send them. */
 const MAX_TOTAL = 6000
 
-/** Rings when there is an answer, where the browser lets the frame hear it. */
+/** The BroadcastChannel that tells the frame of a new response, unless the browser partitions channels. */
 const CHANNEL = 'strongroom answer'
 
 const SECURE_PREFIX = '__Host-strongroom.'
-/** On plain http, which is loopback, where the browser takes no such cookie from it. */
+/** For plain http on loopback, if the browser does not accept `__Host-` there. */
 const PLAIN_PREFIX = 'strongroom.'
 
-/** The `state` of a login, as src/oauth/authorization_request.rs makes them; the mark of a popup's is .p */
+/** Returns true for a `state` of src/oauth/authorization_request.rs. That of a popup login ends in .p. */
 export const isState = (text: unknown): text is string =>
   typeof text === 'string' && /^[\w-]{16,128}(\.p)?$/.test(text)
 
@@ -44,12 +44,12 @@ const forget = (prefix: string, name: string) => {
   document.cookie = `${name}=; Max-Age=0; ${attributes(prefix)}`
 }
 
-/** Forgets the answers that have waited the longest, until there is room for one more of so many bytes. */
+/** Deletes the oldest responses until another one of this length fits. */
 const evictOldest = (bytes: number) => {
   const waiting = prefixes().flatMap((prefix) =>
     document.cookie
       .split('; ')
-      // The oldest first (RFC 6265 5.4).
+      // Oldest first (RFC 6265 5.4).
       .filter((cookie) => cookie.startsWith(prefix))
       .map((cookie) => ({ prefix, cookie })),
   )
@@ -62,8 +62,8 @@ const evictOldest = (bytes: number) => {
 }
 
 /**
- * In the callback page: keeps the answer for the frame. `path` is where the provider sent it, with query and fragment.
- * Returns whether the browser took it.
+ * Stores a response for the frame, in the callback page. `path` is the path, query and fragment of the response's URL.
+ * Returns true if the browser has accepted the cookie.
  */
 export const storeResponse = (state: string, path: string): boolean => {
   const value = encodeURIComponent(path)
@@ -81,12 +81,12 @@ export const storeResponse = (state: string, path: string): boolean => {
   return false
 }
 
-/** In the frame: the address at which the answer to this login arrived, once. */
+/** Returns the URL of the response to this login, in the frame, and deletes the cookie. */
 export const takeResponse = (state: string): string | undefined => {
   for (const prefix of prefixes()) {
     const value = read(prefix + state)
     if (!value) continue
-    // Where a frame cannot write cookies it goes by itself: the vault takes no answer twice.
+    // If a frame cannot write cookies, the cookie expires. The vault accepts no response twice.
     forget(prefix, prefix + state)
     const url = new URL(location.origin + decodeURIComponent(value))
     return url.origin === location.origin ? url.href : undefined
@@ -94,12 +94,12 @@ export const takeResponse = (state: string): string | undefined => {
   return undefined
 }
 
-/** In the frame: calls `look` whenever there may be an answer, until the function that it returns is called. */
-export const watchResponses = (look: () => void): (() => void) => {
+/** Calls `check`, in the frame, whenever there may be a new response. Returns a function that stops it. */
+export const watchResponses = (check: () => void): (() => void) => {
   const channel = new BroadcastChannel(CHANNEL)
-  channel.onmessage = look
-  // For browsers in which nothing else crosses over.
-  const timer = setInterval(look, 500)
+  channel.onmessage = check
+  // For browsers that partition channels.
+  const timer = setInterval(check, 500)
   return () => {
     channel.close()
     clearInterval(timer)

@@ -1,9 +1,9 @@
 /**
- * The page's way to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A file of its
- * own, which a page loads when it calls `connectFrame()`.
+ * Connects the page to a vault on an origin of its own, through a frame of that origin (vault-frame.ts). A page loads this
+ * file when it calls `connectFrame()`.
  *
- * The frame is in the page for as long as the page is there: it keeps the vault's worker, and holds the locks by which
- * worker and page see each other's end, since locks are an origin's own. Calls do not pass through it.
+ * The frame stays in the page. It owns the vault's worker, and holds the locks by which worker and page detect each other's
+ * end, since locks are per origin. Calls do not pass through it.
  */
 import { isState } from './callback-cookies.js'
 import type { CallbackResult, ConnectOptions, Strongroom, StrongroomErrorLike } from '../page/api.js'
@@ -22,19 +22,19 @@ import type { refuse as Refuse } from '../page/error-text.js'
 type FrameCall = FrameRequest extends infer M ? (M extends { id: number } ? Omit<M, 'id'> : never) : never
 type FrameReply = Extract<FrameResponse, { id: number }>
 
-/** How many milliseconds to wait between attempts to be heard: a page's script may come after its `load` event. */
+/** Milliseconds between handshake attempts: the frame's script may run after its `load` event. */
 const RETRY_DELAYS = [250, 500, 1000, 2000, 4000]
 
-/** A frame, and how many clients, or attempts at one, need it. */
+/** A frame, and the number of clients and connection attempts that use it. */
 interface SharedFrame {
   frame: Promise<Frame>
   users: number
 }
 
-/** The frames of this page, by their addresses; while they are useful. */
+/** The frames of this page by URL. */
 const frames = new Map<string, SharedFrame>()
 
-/** See `connectFrame` of index.ts. The last two are index.js's own, or they would be here twice. */
+/** See `connectFrame` of index.ts, which passes its own `connect` and `refuse` so that this file does not contain copies. */
 export const connectFrame = async (
   address: string | URL,
   options: ConnectOptions = {},
@@ -49,13 +49,13 @@ export const connectFrame = async (
   }
   if (document.prerendering) await new Promise((done) => listen(document, 'prerenderingchange', done))
   let shared: SharedFrame | undefined
-  /** Whoever is the last takes the frame away. */
+  /** Releases a frame, and removes it after its last user. */
   const release = (left: SharedFrame) => {
     if (--left.users) return
     if (frames.get(href) === left) frames.delete(href)
     left.frame.then(({ element }) => element.remove()).catch(() => {})
   }
-  /** Enters the page's frame, or a new one if the vault of that frame has failed or is outdated. */
+  /** Uses the page's frame, or a new one if the vault of that frame has failed or is outdated. */
   const acquire = async () => {
     let next = frames.get(href)
     if (!next || next === shared) frames.set(href, (next = { frame: embed(href, timeout, refuse), users: 0 }))
@@ -67,7 +67,7 @@ export const connectFrame = async (
   }
   try {
     let next: Frame | undefined = await acquire()
-    // For `reconnect()`, which can wait for another one.
+    // `reconnect()` calls this again for a new frame.
     const make = () => {
       const made = next ?? acquire()
       next = undefined
@@ -75,14 +75,14 @@ export const connectFrame = async (
     }
     return await connect(make, options)
   } catch (error) {
-    // The next attempt begins anew.
+    // The next attempt starts with a new frame.
     if (frames.get(href) === shared) frames.delete(href)
     if (shared) release(shared)
     throw error
   }
 }
 
-/** Puts the frame into the page. Resolves when it has accepted the page. */
+/** Adds the frame to the page. Resolves when the frame has accepted the page. */
 const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Frame> =>
   new Promise((resolve, reject) => {
     const { origin } = new URL(href)
@@ -113,7 +113,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     }
     stops.push(listen(document, 'securitypolicyviolation', violated))
 
-    /** Each attempt has a port of its own; the frame takes the first one that it hears of. */
+    /** Each attempt uses a new port. The frame uses the first one that it receives. */
     const sendHandshake = () => {
       const { port1, port2 } = new MessageChannel()
       const receive = ({ data }: MessageEvent<FrameResponse>) => {
@@ -124,7 +124,7 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
       }
       port1.addEventListener('message', receive, { once: true })
       port1.start()
-      // For this origin only: if the browser shows a page of its own instead, or another one, nobody gets it.
+      // For this origin only: an error page of the browser, or another page, must not get the port.
       element.contentWindow?.postMessage(FRAME_HANDSHAKE, origin, [port2])
     }
     const loaded = () => {
@@ -138,21 +138,21 @@ const embed = (href: string, timeout: number, refuse: typeof Refuse): Promise<Fr
     }
     stops.push(listen(element, 'load', loaded))
     element.hidden = true
-    // It needs neither windows nor forms, nor to move the page. `allow-same-origin` leaves it its own origin.
+    // No windows, forms or navigation of the page. With `allow-same-origin` the frame keeps its own origin.
     element.setAttribute('sandbox', 'allow-scripts allow-same-origin')
     element.referrerPolicy = 'no-referrer'
     element.src = href
     document.documentElement.append(element)
   })
 
-/** An accepted frame: for connection.ts, a worker that has its locks elsewhere. */
+/** An accepted frame. For connection.ts it is a worker whose locks are on another origin. */
 class Frame extends EventTarget implements FrameTransport {
   readonly element: HTMLIFrameElement
   release = () => {}
   readonly #port: MessagePort
   readonly #refuse: typeof Refuse
   readonly #pending = new Map<number, (response?: FrameReply) => void>()
-  /** Of logins, by `state`, and by the page's address while they are being finished. */
+  /** Results of logins by `state`, and by the page's URL while they are in flight. */
   readonly #results = new Map<string, Promise<CallbackResult>>()
   #last = 0
 
@@ -166,7 +166,7 @@ class Frame extends EventTarget implements FrameTransport {
       else if (data.t === 'worker_failed')
         this.dispatchEvent(new CustomEvent('error', { detail: data.message }))
     }
-    // Somebody who clears the page takes the vault's worker along.
+    // Script that clears the page removes the frame and the vault's worker.
     const removed = new MutationObserver(() => {
       if (element.isConnected) return
       removed.disconnect()
@@ -186,7 +186,7 @@ class Frame extends EventTarget implements FrameTransport {
           this.#pending.delete(id)
           this.#post({ t: 'unlock', id })
         }
-        // Without a response the frame is gone, and with it the worker.
+        // Without a response the frame is gone, and the worker too.
         const settle = async () => {
           this.#pending.delete(id)
           await granted()
@@ -214,10 +214,10 @@ class Frame extends EventTarget implements FrameTransport {
     const isShown = url.href === location.href
     url.hash = ''
     if (isShown) history.replaceState(history.state, '', url)
-    // Anybody can make a URL of the app with anything behind the mark.
+    // A link to the app can have any fragment.
     const result = isState(state)
       ? this.#finish(connection, state)
-      : this.#refuse('login_unknown', 'the address names no login')
+      : this.#refuse('login_unknown', 'the URL does not name a login')
     this.#results.set(state, result).set(url.href, result)
     const done = () => this.#results.delete(url.href)
     result.then(done, done)
@@ -229,7 +229,7 @@ class Frame extends EventTarget implements FrameTransport {
       this.#request({ t: 'callback', state }, resolve),
     )
     if (response?.t === 'settled') {
-      // The session is announced on the page's own port: behind this it is there.
+      // The session is announced on the page's own port, before this response.
       await connection.query({ t: 'inspect' }).catch(() => {})
       return { returnTo: response.returnTo ?? '/' }
     }
@@ -245,14 +245,14 @@ class Frame extends EventTarget implements FrameTransport {
     const settle = (response?: FrameReply) => {
       isThere = true
       this.#pending.delete(id)
-      // What the vault says it tells the page as well, on its own port.
+      // Other results reach the page on its own port.
       if (response?.t === 'error') this.#refuse(response.code, response.message).catch(fail)
     }
     const id = this.#request({ t: 'await', state }, settle)
-    const look = () =>
+    const hasArrived = () =>
       new Promise<boolean>((resolve) => {
-        const looked = this.#request({ t: 'look', of: id }, (response) => {
-          this.#pending.delete(looked)
+        const check = this.#request({ t: 'look', of: id }, (response) => {
+          this.#pending.delete(check)
           resolve(isThere || (response?.t === 'looked' && response.isThere))
         })
       })
@@ -261,7 +261,7 @@ class Frame extends EventTarget implements FrameTransport {
         this.#pending.delete(id)
         this.#post({ t: 'forget', id })
       },
-      look,
+      hasArrived,
     }
   }
 

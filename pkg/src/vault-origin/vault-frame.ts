@@ -1,7 +1,7 @@
 /**
- * The vault's origin: two static pages on a sub-domain that serves nothing else, such as vault.example.com for
- * app.example.com. One is a frame in the app's pages; it has the worker, its storage, and the answers of the provider.
- * The other is the redirect URI. The app calls `connectFrame()`.
+ * The vault's origin: two static pages on a subdomain that serves nothing else, such as vault.example.com for
+ * app.example.com. One page is a frame in the app's pages. It owns the worker, its storage, and the provider's responses.
+ * The other page is the redirect URI. The app calls `connectFrame()`.
  *
  * ```ts
  * // frame.ts, for https://vault.example.com/frame.html
@@ -32,45 +32,45 @@ import {
 import { listen } from '../page/listen.js'
 import { BYE, HANDSHAKE, type PageMessage, PROTOCOL, type VaultMessage } from '../protocol/messages.js'
 
-// With what workers' options are called that TypeScript's library has not.
+// Declares the worker options that TypeScript's library does not have.
 export type { StrongroomErrorLike } from '../page/api.js'
 export { StrongroomError }
 
 type AnyWorker = SharedWorker | Worker
 
-/** What {@link vaultFrame} is told. */
+/** Options of {@link vaultFrame}. */
 export interface VaultFrameOptions {
   /**
-   * The origins that may use the vault, exactly as browsers write them: `https://app.example.com`. Of the same site
-   * as the vault's origin, since browsers give a frame of another site a storage of its own.
+   * The origins that may use the vault, exactly as browsers serialize them: `https://app.example.com`. They must be of the
+   * same site as the vault's origin, since browsers partition the storage of frames of another site.
    */
   apps: string[]
-  /** Makes the vault's worker, from its file on this origin. Called once, for an app that is on the list. */
+  /** Creates the vault's worker from its file on this origin. Called once, for an app that is on the list. */
   worker: () => AnyWorker
 }
 
-/** What {@link vaultCallback} is told. */
+/** Options of {@link vaultCallback}. */
 export interface VaultCallbackOptions {
   /** The app's page that calls `connectFrame()` and `handleCallback()`. */
   app: string
 }
 
-/** Most requests of one page that the frame has open at once. */
+/** The maximum number of a page's open requests. */
 const MAX_OPEN = 64
 
-/** Seconds that the worker has to answer. What it asks the provider for has limits of its own. */
+/** Seconds in which the worker must respond. Its requests to the provider have their own time limits. */
 const HANDSHAKE_TIMEOUT = 10
 
-/** Seconds that a popup has to close. */
+/** Seconds in which a popup must close. */
 const CLOSE_DELAY = 1
 
-/** The lock that a page holds (messages.ts); the one by which pages see that the worker is gone. */
+/** The names of the lock that a page holds (messages.ts), and of the lock by which pages detect the end of the worker. */
 const PAGE_LOCK = /^strongroom \d(\.\d+)?(e-\d+)?$/
 const WORKER_LOCK = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 
 const invalid = (what: string) => new StrongroomError('config_invalid', `${what}.`)
 
-/** Whether tokens may be used by, and codes sent for, a page of this address. */
+/** Returns true if a page of this URL may use tokens: https, or http on loopback. */
 const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
   protocol === 'https:' ||
   (protocol === 'http:' && /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(hostname))
@@ -78,11 +78,13 @@ const isTrustworthy = ({ protocol, hostname }: URL): boolean =>
 const checkApp = (app: unknown): string => {
   const url = typeof app === 'string' && URL.canParse(app) ? new URL(app) : undefined
   if (!url || url.origin !== app || !isTrustworthy(url)) {
-    throw invalid(`\`apps\` names ${JSON.stringify(app)}, which is no origin such as https://app.example.com`)
+    throw invalid(
+      `\`apps\` names ${JSON.stringify(app)}, which is not an origin such as https://app.example.com`,
+    )
   }
   if (app === location.origin) {
     throw invalid(
-      `\`apps\` names ${app}, the frame's own origin: its script could reach all that the vault has`,
+      `\`apps\` names ${app}, the frame's own origin: its script could reach everything in the vault`,
     )
   }
   return app
@@ -91,21 +93,20 @@ const checkApp = (app: unknown): string => {
 let isStarted = false
 
 /**
- * Makes this page the vault's frame. Call it once, first of all in the page's only script; from then on nothing
- * changes the list.
+ * Makes this page the vault's frame. Call it once, at the start of the page's only script. The list cannot change
+ * afterwards.
  *
- * It serves the page around it, and no other window, if the browser says that its origin is on the list.
+ * The frame serves the surrounding page, and no other window, if that page's origin is on the list.
  *
- * @throws {@link StrongroomError} `config_invalid`: an app is no origin, or the vault's own, or it was called before.
+ * @throws {@link StrongroomError} `config_invalid` if an app is not an origin or is the vault's own, or if it was called before.
  */
 export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
   if (isStarted) throw invalid('vaultFrame() was called twice in one page')
   isStarted = true
-  if (!Array.isArray(apps) || !apps.length)
-    throw invalid('`apps` must be a list of origins, with one at least')
+  if (!Array.isArray(apps) || !apps.length) throw invalid('`apps` must be an array of origins, and not empty')
   const allowed = new Set(apps.map(checkApp))
   if (typeof worker !== 'function') throw invalid('`worker` must be a function that makes the worker')
-  if (parent === window) return console.info('strongroom: this page is for frames in the pages of apps')
+  if (parent === window) return console.info('strongroom: this page must be in a frame of an app')
   let isTaken = false
   addEventListener('message', ({ data, origin, source, ports }) => {
     const [port] = ports
@@ -121,7 +122,7 @@ export const vaultFrame = ({ apps, worker }: VaultFrameOptions): void => {
 
 const post = (port: MessagePort, message: FrameResponse) => port.postMessage(message)
 
-/** What a page has asked for, until it is done or nobody waits for it any more. */
+/** Open requests of a page by id, each with the function that ends it. */
 type Open = Map<number, () => void>
 
 const serve = (port: MessagePort, make: () => AnyWorker) => {
@@ -140,14 +141,15 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     open.delete(id)
   }
   const finish = async (id: number, url: string) => {
-    // One of those that are counted.
+    // Counts toward the limit.
     open.set(id, () => {})
     const settled = await finishLogin(worker, url)
     open.delete(id)
     post(port, { ...settled, id })
   }
   const loginUnknown = (id: number) => {
-    const message = "the vault's origin has no answer to this login: it keeps one for a minute, in a cookie"
+    const message =
+      "the vault's origin has no response to this login: it stores one for a minute, in a cookie"
     post(port, { t: 'error', id, code: 'login_unknown', message })
   }
   const checkAwaited = () => {
@@ -183,7 +185,7 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
       })
       const granted = () => {
         post(port, { t: 'granted', id })
-        // Whoever has the worker's lock knows that it is gone. So shall the others.
+        // A page that gets the worker's lock knows that the worker is gone. Other pages wait for the same lock.
         if (isOfPage) return new Promise<void>((resolve) => (release = resolve))
         return open.delete(id)
       }
@@ -212,21 +214,21 @@ const serve = (port: MessagePort, make: () => AnyWorker) => {
     if (!isValidRequest(data)) return
     const id = data.id as number
     if (open.size >= MAX_OPEN && !open.has(id)) {
-      // Who asks for a lock goes without; who asks for anything else waits for an answer.
+      // A request for a lock is ignored. All other requests need a response.
       const message = `this page has ${MAX_OPEN} requests open at the vault's frame already`
       if (data.state || data.of) post(port, { t: 'error', id, code: 'limit_exceeded', message })
       return
     }
     handlers[data.t as 'connect']?.(data as never, given)
   }
-  // The page leaves, perhaps for the back-forward cache, which takes nobody who holds a lock. It asks again.
+  // The page is being left. The back-forward cache does not accept pages with locks. A restored page requests them again.
   addEventListener('pagehide', () => {
     for (const id of open.keys()) end(id)
   })
   post(port, { t: 'here' })
 }
 
-/** Of the types that they are declared with. */
+/** Returns true if the message has the declared types. */
 const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: string } => {
   if (typeof data !== 'object' || !data) return false
   const { t, id, name = '', state } = data as Record<string, unknown>
@@ -236,7 +238,7 @@ const isValidRequest = (data: unknown): data is Record<string, unknown> & { t: s
   return isKnown && hasId && typeof name === 'string' && (!needsState || isState(state))
 }
 
-/** A worker whose page's policy forbids it may throw at once. */
+/** Creates the worker, which may throw if the page's policy forbids it. */
 const start = (make: () => AnyWorker, failed: (event: Event) => void): AnyWorker | undefined => {
   try {
     const worker = make()
@@ -256,7 +258,7 @@ const passPort = (worker: AnyWorker, port: MessagePort) => {
 type LoginOutcome =
   { t: 'settled'; returnTo: string | null } | { t: 'error'; code: string; message: string; returnTo?: string }
 
-/** Gives an answer to the vault, as a page of the redirect URI would, on a port for that. */
+/** Passes a response to the vault on a new port, as the page at the redirect URI would. */
 const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginOutcome> =>
   new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel()
@@ -274,7 +276,7 @@ const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginO
     const timer = setTimeout(fail, HANDSHAKE_TIMEOUT * 1000, 'worker_timeout', `${HANDSHAKE_TIMEOUT}`)
     port1.onmessage = ({ data }) => {
       if (typeof data === 'string') {
-        // The lock that the worker holds for as long as it lives: no event would tell of its end.
+        // The lock that the worker holds as long as it runs. There is no event for its end.
         navigator.locks.request(data, watching, () => fail('vault_crashed')).catch(() => {})
         return
       }
@@ -291,7 +293,7 @@ const finishLogin = (worker: AnyWorker | undefined, url: string): Promise<LoginO
     send({ t: 'hello', version: PROTOCOL, loaded: Math.trunc(performance.timeOrigin) })
   })
 
-/** What an error says to people (RFC 6749 4.1.2.1) nobody reads here, and it may be long. */
+/** Removes the description of an error (RFC 6749 4.1.2.1), which is not used here and may be long. */
 const withoutDescription = (part: string): string =>
   part.charAt(0) +
   part
@@ -301,35 +303,35 @@ const withoutDescription = (part: string): string =>
     .join('&')
 
 /**
- * Makes this page the redirect URI: keeps the provider's answer for the vault's frame, and goes on to the app, or
- * closes, if it is a popup. Nothing of the answer goes along but its `state`, which the app knows, or a random name for
- * one without.
+ * Makes this page the redirect URI. It stores the provider's response for the vault's frame, and then redirects to the app,
+ * or closes if it is a popup. The app gets only the `state` of the response, which it knows, or a random name if there is
+ * none.
  *
- * Give the provider the same address to come back to after its logout: without an answer it goes on to the app.
+ * Register the same URL at the provider for the redirect after logout: without a response the page redirects to the app.
  *
- * @throws {@link StrongroomError} `config_invalid` if `app` is no address of another origin.
+ * @throws {@link StrongroomError} `config_invalid` if `app` is not a URL of another origin.
  */
 export const vaultCallback = ({ app }: VaultCallbackOptions): void => {
   const url = URL.canParse(app) ? new URL(app) : undefined
   if (!url || !isTrustworthy(url) || url.origin === location.origin) {
-    throw invalid('`app` must be the address of a page of the app, which is of another origin')
+    throw invalid('`app` must be the URL of a page of the app, on another origin')
   }
-  // Its policy lets nobody put it into a frame. Where that is missing it is of no use there either.
+  // The page's policy should forbid frames. Without the policy, the page does nothing in a frame.
   if (parent !== window) return
   const { hash, pathname, search } = location
-  // Before anything else: from here on the code is in no address.
+  // Before anything else, so that the code is not left in the URL.
   history.replaceState(null, '', pathname)
   url.hash = ''
   const response = [search, hash]
     .map((part) => new URLSearchParams(part.slice(1)))
     .find((params) => params.has('code') || params.has('error'))
-  // Some providers leave it out of errors. The vault says what is wrong with such a response, by any name.
+  // Some providers omit it from errors. The vault explains what is wrong with such a response, under any name.
   const state = response && (response.get('state') ?? crypto.randomUUID())
   const leave = () => location.replace(url)
   if (!isState(state)) return leave()
   if (!storeResponse(state, pathname + withoutDescription(search) + withoutDescription(hash))) {
     console.error(
-      "strongroom: the provider's answer is lost: it is too long, or cookies are not allowed here",
+      "strongroom: the provider's response is lost: it is too long, or cookies are not allowed here",
     )
   }
   if (state.endsWith('.p')) {

@@ -1,6 +1,5 @@
 /**
- * PKCE and JSON Web Tokens by themselves, for those who want nothing else of strongroom. Works in browsers,
- * workers and Node.
+ * PKCE and JSON Web Tokens on their own, without the rest of strongroom. Works in browsers, workers and Node.
  *
  * @module
  */
@@ -11,33 +10,33 @@ import { loadWasm, type WasmSource } from './wasm.js'
 export { StrongroomError }
 export type { WasmSource } from './wasm.js'
 
-/** A verifier and its challenge (RFC 7636 4.1, 4.2), ready to be sent by their own names. */
+/** A verifier and its challenge (RFC 7636 4.1, 4.2). */
 export interface Pkce {
-  /** 43 characters of base64url: 32 random bytes. Keep it; send it with the code. */
+  /** 32 random bytes as 43 characters of base64url. Keep it, and send it with the code. */
   codeVerifier: string
   /** The base64url of its SHA-256. */
   codeChallenge: string
   codeChallengeMethod: 'S256'
 }
 
-/** Whether a token is current, by its `exp` and `nbf` (RFC 7519 4.1.4, 4.1.5). Times are in seconds. */
+/** The status of a token by its `exp` and `nbf` (RFC 7519 4.1.4, 4.1.5). Times are in seconds. */
 export type JwtStatus =
   | { status: 'valid'; until: number }
   | { status: 'expired'; since: number }
   | { status: 'not_yet_valid'; from: number }
-  /** No signed token, or its times are missing or no times: to be treated as expired. */
+  /** Not a signed token, or a time is missing or not valid. Treat it as expired. */
   | { status: 'malformed'; reason: string }
 
 let core: Core | undefined
 let memory: WebAssembly.Memory
-/** Where texts and octets cross, in the core's memory. */
+/** The buffer in the core's memory for strings and bytes. */
 let buffer = new Uint8Array()
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /**
- * Loads the core; the other functions may be called once this has resolved. Calling it again is free.
+ * Loads the core. Call the other functions after it has resolved. A second call does nothing.
  *
  * @param wasm Default: strongroom_core_bg.wasm beside this file. In Node pass its bytes.
  * @throws {@link StrongroomError} `wasm_failed` or `wasm_blocked`.
@@ -56,7 +55,7 @@ const BLOCKED =
 const FAILED = 'the WebAssembly module could not be loaded: '
 const MISSING = 'Serve strongroom_core_bg.wasm beside the script, or pass its URL or its bytes to ready().'
 
-/** A fresh PKCE pair (RFC 7636), from the platform's random numbers. */
+/** Returns a new PKCE pair (RFC 7636) from the platform's random numbers. */
 export const generatePkce = (): Pkce => {
   const core = loaded()
   crypto.getRandomValues(buffer.subarray(0, 32))
@@ -69,13 +68,13 @@ export const generatePkce = (): Pkce => {
   }
 }
 
-/** The core adds these to a time to say which it is. */
+/** The core adds these to a time to mark its kind. */
 const EXPIRED = 1e12
 const NOT_YET_VALID = 2e12
 
 /**
- * Reads a token's times without checking its signature: enough to know that a new one is due, never enough
- * to trust what it says.
+ * Reads a token's times without checking its signature: enough to know that a new token is needed, never enough to
+ * trust the token.
  *
  * @param token A signed JSON Web Token in compact form (RFC 7515 7.1).
  * @param now Seconds since the Unix epoch.
@@ -91,18 +90,18 @@ export const jwtStatus = (token: string, now = Date.now() / 1000, tolerance = 0)
   return { status: 'not_yet_valid', from: time - NOT_YET_VALID }
 }
 
-/** The core, with its buffer where it is now: when the memory grows, it leaves an empty one behind. */
+/** Returns the core, and renews the view of its buffer: the view is empty after the memory has grown. */
 const loaded = (): Core => {
   if (!core) throw new Error('strongroom/core is not loaded yet: await ready() first')
   if (!buffer.length) buffer = new Uint8Array(memory.buffer, core.buffer(), core.buffer_length())
   return core
 }
 
-/** Takes a text out of the buffer, where nothing of it remains. */
+/** Decodes a string from the buffer, and wipes it there. */
 const take = (length: number): string => {
   loaded()
-  const octets = buffer.subarray(0, length)
-  const text = decoder.decode(octets)
-  octets.fill(0)
+  const bytes = buffer.subarray(0, length)
+  const text = decoder.decode(bytes)
+  bytes.fill(0)
   return text
 }

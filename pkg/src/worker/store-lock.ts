@@ -1,26 +1,27 @@
 /**
- * Connects the vaults of one origin: vaults that share a store have a lock, and tell each other when the store has
- * changed. All vaults of the same issuer and client have a channel for hints.
+ * Connects the vaults of one origin. Vaults that share a store use a lock, and notify each other when the store has
+ * changed. All vaults of the same issuer and client share a channel for hints.
  */
 export interface StoreLock {
-  /** Begins to listen to the others of this name. */
+  /** Starts to listen to the other vaults of this store. */
   open(name: string, changed: () => void): void
-  /** Waits for the lock, unless the browser gives none. It is free again when this worker is gone, too. */
+  /** Requests the lock. The browser also releases it when this worker ends. */
   lock(granted: () => void, refused: () => void): void
-  /** Waits no longer. A lock that was granted before is given back by `unlock()`. */
+  /** Cancels the request. `unlock()` releases a lock that was granted before. */
   giveUp(): void
   unlock(): void
+  /** Notifies the other vaults that the store has changed. */
   tell(): void
-  /** Begins to listen to hints on the channel of this name (src/vault/hints.rs). */
+  /** Starts to listen to hints on the channel of this name (src/vault/hints.rs). */
   hear(name: string, hinted: () => void): void
   hint(number: number): void
-  /** Ends this vault, because a newer one has taken its place. */
+  /** Ends this vault because a newer one has replaced it. */
   stop(): void
-  /** For good: the core is gone. Whoever waits for the lock gets it. */
+  /** Releases everything after the core has stopped. The next vault that waits for the lock gets it. */
   close(): void
 }
 
-/** By Web Locks and a BroadcastChannel, which carries nothing: who is told reads the store. */
+/** Uses Web Locks and a BroadcastChannel, whose messages are empty: a vault that receives one reads the store. */
 export const openStoreLock = (stop: () => void): StoreLock => {
   let hints: BroadcastChannel | undefined
   let channel: BroadcastChannel
@@ -40,7 +41,7 @@ export const openStoreLock = (stop: () => void): StoreLock => {
           release = resolve
           granted()
         })
-      // By name, since giving up is a refusal too.
+      // An aborted request rejects as well.
       const fail = ({ name }: Error) => name === 'AbortError' || refused()
       navigator.locks.request(channel.name, waiting, held).catch(fail)
     },

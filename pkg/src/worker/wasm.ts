@@ -1,19 +1,19 @@
-/** Loads a module of the core, once, and tells the ways apart in which that fails. */
+/** Loads a module of the core once, and distinguishes the ways in which that fails. */
 import { StrongroomError } from '../page/error.js'
 
-/** Where a module is, or what it is. A string is relative to the file that runs: page or worker. */
+/** A module or its location. A string is relative to the file that runs: page or worker. */
 export type WasmSource = string | URL | BufferSource | WebAssembly.Module | Response | PromiseLike<Response>
 
-/** A module's glue has it. */
+/** A function of each module's glue. */
 type InitSync = (source: { module: WebAssembly.Module }) => { memory: WebAssembly.Memory }
 
 let loading: Promise<WebAssembly.Memory> | undefined
 
 /**
- * Resolves with the module's memory. The first call decides where it comes from, unless that fails.
+ * Resolves with the module's memory. The first call that succeeds decides which module is loaded.
  *
- * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`.
- * The message is only the reason of the failure: it says neither what happened nor what to do about it.
+ * Rejects with `wasm_blocked` if a Content-Security-Policy forbids WebAssembly, else with `wasm_failed`. The message is
+ * only the reason: the caller adds what happened and the advice.
  */
 export const loadWasm = (source: WasmSource, initSync: InitSync): Promise<WebAssembly.Memory> =>
   (loading ??= load(source, initSync).catch((error) => {
@@ -27,14 +27,14 @@ const load = async (source: WasmSource, initSync: InitSync): Promise<WebAssembly
   const given = await (typeof source === 'string' || source instanceof URL ? fetch(source) : source)
   if (given instanceof Response) {
     const [url] = given.url.split('?')
-    if (!given.ok) throw new Error(`${url} answered ${given.status}`)
-    // Many servers send the app's page for files that do not exist.
+    if (!given.ok) throw new Error(`the server responds to ${url} with ${given.status}`)
+    // Many servers send the app's page in place of a missing file.
     if (/html/.test(given.headers.get('content-type')!)) throw new Error(`${url} is HTML, not WebAssembly`)
   }
   return initSync({ module: await compile(given) }).memory
 }
 
-/** While it is being downloaded, if the server says that it is WebAssembly. */
+/** Compiles the module, while it is still downloaded if the server sends the right content type. */
 const compile = async (given: BufferSource | WebAssembly.Module | Response): Promise<WebAssembly.Module> => {
   if (given instanceof WebAssembly.Module) return given
   if (!(given instanceof Response)) return WebAssembly.compile(given)
@@ -43,7 +43,7 @@ const compile = async (given: BufferSource | WebAssembly.Module | Response): Pro
     : WebAssembly.compile(await given.arrayBuffer())
 }
 
-/** A page of HTML in the module's place is a CompileError too; but the empty module is always valid. */
+/** Returns true if a policy forbids WebAssembly. An HTML page is a CompileError too, but the empty module always compiles. */
 const isBlocked = (): boolean => {
   try {
     new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))

@@ -1,5 +1,5 @@
 /**
- * The worker's side of strongroom: runs the vault. The same file works as a SharedWorker and as a Worker.
+ * The worker's side of strongroom, which runs the vault. The same file works as a SharedWorker and as a Worker.
  *
  * ```ts
  * import { vault } from 'strongroom/worker'
@@ -22,8 +22,8 @@ export { StrongroomError }
 /** Options of {@link vault} that are not the vault's configuration. */
 export interface VaultOptions {
   /**
-   * The core. Default: beside this file, strongroom_bg.wasm, or strongroom_extended_bg.wasm if the configuration
-   * has an option that needs it: docs/deployment.md lists them. The extended module serves every configuration.
+   * The core. Default: strongroom_bg.wasm beside this file, or strongroom_extended_bg.wasm if the configuration has an
+   * option that needs it (docs/deployment.md lists them). The extended module works with every configuration.
    */
   wasm?: WasmSource
 }
@@ -36,7 +36,7 @@ export interface VaultOptions {
 const NEEDS_EXTENDED =
   /"((?!par")[^"]+":true|persist":"[^m]|(\w+Alg|\w+Headers|metadata|responseMode|login\w+|webSocket|resource|trusted\w+|unreq\w+)":|url":[^{}]*"(audience|scope)":|(audience|scope)":[^{}]*"url":)/
 
-/** What a page is told. It adds what happened, where the code says it, and what to do. */
+/** An error for pages, which add the message of the code and the advice. */
 type VaultFailure = Pick<StrongroomError, 'code' | 'message'>
 
 /** Texts of src/page/error-messages.ts. */
@@ -47,7 +47,7 @@ const THREW = '\x07l'
 
 const configInvalid = (message: string): VaultFailure => ({ code: 'config_invalid', message })
 
-/** Twice as many pages as the core serves at once: it does not count who never says hello. */
+/** Twice the number of pages that the core serves at once: it does not count ports without a `hello`. */
 const MAX_PORTS = 512
 
 /** The property of the worker's global scope that holds `fetch` as it was at the start: src/browser/platform.rs. */
@@ -55,24 +55,23 @@ const SAVED_FETCH = 'strongroom'
 
 const isWorker = 'WorkerGlobalScope' in globalThis
 
-/** Those heard from last, the latest last. */
+/** The pages' ports, in the order of their last messages. */
 const ports = new Set<MessagePort>()
 let started = false
 let memory: WebAssembly.Memory | undefined
 let storeLock: StoreLock | undefined
 let failure: VaultFailure | undefined
-/** The lock by which pages see that this worker has gone; once it is held, or they would get it first. */
+/** Resolves with the name of the lock by which pages detect the end of this worker, as soon as it is held. */
 let lifetimeLock: Promise<string> | undefined
 
 /**
- * Starts the vault of this worker. Call it once; from then on nothing changes its configuration, least of
- * all a page.
+ * Starts the vault of this worker. Call it once. Nothing can change its configuration afterwards.
  *
- * What is wrong, with the configuration or with loading the core, is told to every page that connects and
- * written to the worker's console.
+ * Errors in the configuration, or while the core is loaded, are sent to every page that connects, and written to the
+ * worker's console.
  *
  * @throws {@link StrongroomError} `unsupported` outside a worker; `config_invalid` if it was called before. The first
- *   vault then ends too, since it is not clear which of the two configurations was meant.
+ *   vault then ends too, since it is not clear which configuration was meant.
  */
 export const vault = (config: VaultConfig, options: VaultOptions = {}): void => {
   if (!isWorker) {
@@ -90,10 +89,10 @@ export const vault = (config: VaultConfig, options: VaultOptions = {}): void => 
 }
 
 const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
-  // At once: what the caller does with the object afterwards is of no effect.
+  // Before anything asynchronous: later changes of the object have no effect.
   const json =
     JSON.stringify(config, (name, value) => {
-      // JSON would leave it out; in an array it becomes null, which the core refuses.
+      // JSON omits functions. In an array a function becomes null, which the core refuses.
       if (typeof value === 'function' && isNaN(+name)) throw configInvalid(`\`${name}\`${A_FUNCTION}`)
       return value
     }) ?? 'null'
@@ -108,8 +107,8 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
     core.start(json, location.href, self, happened, (storeLock = openStoreLock(stop)))
     for (const port of ports) core.connect(port)
   })
-  // A worker does not inherit the page's policy, and works as well without one: who deploys it is told. Where
-  // nothing can be read, something limits it.
+  // A worker does not inherit the page's policy, and works without one, so warn the developer. If the request fails, a
+  // policy limits the worker.
   fetch(location.href).then(
     ({ headers }) =>
       /(connect|default)-src/.test(headers.get('content-security-policy')!) ||
@@ -118,7 +117,7 @@ const start = async (config: VaultConfig, { wasm }: VaultOptions) => {
   )
 }
 
-/** A page has come. Its messages wait in the port until somebody listens. */
+/** Accepts a page's port. Its messages wait in the port until the core listens. */
 const accept = (port: MessagePort) => {
   lifetimeLock!.then((name) => port.postMessage(name))
   touch(port)
@@ -140,7 +139,7 @@ const touch = (port: MessagePort, data?: unknown[]) => {
   if (ports.size > MAX_PORTS) disconnect(oldest!)
 }
 
-/** For a page that did not: it is gone, or has to make room. */
+/** Disconnects a page that has sent no `bye`: it is gone, or there are too many pages. */
 const disconnect = (port: MessagePort) => {
   port.dispatchEvent(new MessageEvent('message', { data: [BYE] }))
 }
@@ -156,41 +155,41 @@ const guard = (action: () => void) => {
   try {
     action()
   } catch (error) {
-    // What the core refuses has a code. Everything else came out of it by force.
+    // Errors of the core have a code. Everything else is a trap.
     if (typeof (error as VaultFailure | null)?.code === 'string') end(error as VaultFailure)
     else crash(error)
   }
 }
 
-/** Ends an outdated vault: its pages get another worker. */
+/** Ends an outdated vault. Its pages connect to another worker. */
 const stop = () => {
   end({ code: 'vault_outdated', message: '' })
   setTimeout(close, 1000)
 }
 
-/** From now on every page, present and future, is told `error`. */
+/** Ends the vault. All connected and future pages receive the error. */
 const end = (fault: VaultFailure) => {
   if (failure) return
   failure = fault
-  // A dedicated worker lives on, and with it the lock that the other tabs wait for.
+  // A dedicated worker keeps running, and would keep the lock that other tabs wait for.
   storeLock?.close()
   for (const port of ports) refuse(port, fault)
   console.error(
     `strongroom: ${fault.code}: ${withoutInterned(fault.message) || '…'}. connect() rejects with all of it.`,
   )
-  // A reload gets a new vault then, other tabs being open or not, from the file as it is by now. Not at once:
-  // who connects to a worker while it closes hears nothing, and who was told is likely to try again right away.
+  // A reload then starts a new vault from the current file, even if other tabs are open. Not at once: a page that connects
+  // to a worker while it closes gets no response, and a page that received the error may try again immediately.
   if ('onconnect' in self) setTimeout(close, 1000)
 }
 
-/** After a trap nothing in the core can be relied on: its secrets are wiped, and it is not called again. */
+/** Wipes the core's memory after a trap, and does not call the core again: its state is undefined. */
 const crash = (cause: unknown) => {
   end({ code: 'vault_crashed', message: TRAPPED })
   console.error(cause)
   if (memory) new Uint8Array(memory.buffer).fill(0)
 }
 
-/** Did this error leave the core where it was, half-way through something? */
+/** Returns true if this error interrupted the core. */
 const isTrap = (error: unknown) =>
   error instanceof WebAssembly.RuntimeError || /wasm-function/.test((error as Error | null)?.stack ?? '')
 
@@ -198,15 +197,15 @@ const onHandshake = ({ data, ports: [port] }: MessageEvent) => {
   if (data === HANDSHAKE && port) accept(port)
 }
 
-// At once, because a page may connect before this worker's file gets to call vault().
+// Immediately, because a page may connect before this worker's file calls vault().
 if (isWorker) {
-  // What a library puts in its place later does not see what the vault sends: src/browser/platform.rs.
+  // A library that replaces `fetch` later cannot see the vault's requests: src/browser/platform.rs.
   Object.defineProperty(self, SAVED_FETCH, { value: fetch })
   lifetimeLock = new Promise((held) => {
     const name = crypto.randomUUID()
     const hold = () => new Promise(() => held(name))
     const take = (): unknown =>
-      // Script of a page can take it away, and pages would take this worker for gone, however often they came back.
+      // Script of a page can steal the lock. Without a new one, pages would believe that this worker is gone.
       navigator.locks?.request(name, hold).catch((e) => e.name === 'AbortError' && take())
     take()
   })
