@@ -37,7 +37,7 @@ async function signedIn(idle) {
 
 const ended = (page) => page.evaluate(() => over.then(() => events))
 
-test('a click puts the end off, which is announced and comes', time, async () => {
+test('a click extends the idle timeout, and expiring precedes its end', time, async () => {
   const page = await signedIn(6)
   await page.waitForTimeout(3000)
   await page.mouse.click(10, 10)
@@ -50,7 +50,7 @@ test('a click puts the end off, which is announced and comes', time, async () =>
   assert.ok(idle - warned > 0.3, `it was announced ${idle - warned} s ahead`)
 })
 
-test('what a script makes up is no activity, and neither is a poll', time, async () => {
+test('synthetic events and polls are not activity', time, async () => {
   const page = await signedIn(4)
   await page.evaluate((url) => {
     setInterval(() => {
@@ -63,7 +63,7 @@ test('what a script makes up is no activity, and neither is a poll', time, async
   assert.ok(events.at(-1).at < 5.5, `it ended after ${events.at(-1).at} s`)
 })
 
-test('a token that is about to expire is renewed for a user who is there, without a call', time, async () => {
+test('an expiring token is refreshed for an active user', time, async () => {
   app.provider.settings.accessTokenSeconds = 20
   const page = await signedIn(600)
   app.provider.settings.accessTokenSeconds = 10

@@ -21,7 +21,7 @@ const lastRequest = () => app.ledger.authorizationRequests().at(-1).parameters
 const lastQuery = () => app.ledger.authorizationRequests().at(-1).query
 const login = (page, options) => page.evaluate((given) => settle(auth.login(given)), options)
 
-test('a pushed request: the address has a reference, and the session comes all the same', time, async () => {
+test('a pushed request puts only a reference into the URL', time, async () => {
   app.setConfig({ par: true })
   const page = await app.open()
   const { value } = await signIn(page, { returnTo: '/inbox' })
@@ -40,7 +40,7 @@ test('a pushed request in a popup', time, async () => {
   await page.context().close()
 })
 
-test('an answer in the fragment is taken out of the address, and becomes a session', time, async () => {
+test('a response in the fragment is removed from the URL and completes the login', time, async () => {
   app.setConfig({ responseMode: 'fragment' })
   const page = await app.open()
   const [seen, since] = [[], app.site.requests.length]
@@ -55,7 +55,7 @@ test('an answer in the fragment is taken out of the address, and becomes a sessi
   await page.context().close()
 })
 
-test('an answer in the fragment of a popup', time, async () => {
+test('a response in the fragment of a popup', time, async () => {
   app.setConfig({ responseMode: 'fragment', par: true })
   const page = await app.open()
   const { value } = await signInByPopup(page)
@@ -63,7 +63,7 @@ test('an answer in the fragment of a popup', time, async () => {
   await page.context().close()
 })
 
-test('another account: select_account, and the session is that user’s', time, async () => {
+test('select_account with another account replaces the user', time, async () => {
   const page = await app.open()
   await signIn(page)
   assert.equal((await session(page)).claims.sub, 'alice')
@@ -78,7 +78,7 @@ test('another account: select_account, and the session is that user’s', time, 
   await page.context().close()
 })
 
-test('the same account chosen again is a session of that user, and ends nothing', time, async () => {
+test('select_account with the same account keeps the session', time, async () => {
   const page = await app.open()
   await signIn(page)
   await signIn(page, { prompt: 'select_account', loginHint: 'alice' })
@@ -107,7 +107,7 @@ test(
   },
 )
 
-test('what no provider understands, and what the page may not choose, goes nowhere', time, async () => {
+test('invalid and disallowed login parameters are refused', time, async () => {
   app.setConfig({ loginParams: ['display'], loginScopes: ['orders'] })
   const page = await app.open()
   await booted(page)
@@ -142,7 +142,7 @@ test('a parameter that the configuration lets pages add', time, async () => {
   await page.context().close()
 })
 
-test('an answer of another issuer, or without the announced iss, is refused', time, async () => {
+test('a response with a wrong or missing iss is refused', time, async () => {
   const changes = {
     'another issuer': { iss: 'https://evil.example' },
     'nearly the same': { iss: `${app.provider.issuer}/` },

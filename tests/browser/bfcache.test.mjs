@@ -61,7 +61,7 @@ const leave = (page, { site } = app) => page.goto(`${site.origin}/empty`)
 
 for (const kind of ['shared', 'dedicated']) {
   test(
-    `a page that comes back goes on, ${kind}`,
+    `a restored page works again, ${kind}`,
     time,
     played(async () => {
       const own = apps[kind]
@@ -80,7 +80,7 @@ for (const kind of ['shared', 'dedicated']) {
 }
 
 test(
-  'ports do not pile up, however often pages are left, cached or come back',
+  'ports do not accumulate over page visits',
   time,
   played(async () => {
     app.setWorker(counting(app))
@@ -103,7 +103,7 @@ test(
 )
 
 test(
-  'a page that comes back hears what it missed',
+  'a restored page gets the events that it missed',
   time,
   played(async () => {
     const page = await app.open()
@@ -120,7 +120,7 @@ test(
   }),
 )
 
-test('a page whose worker was ended in the meantime hears of it as it comes back', time, async () => {
+test('a restored page detects that its worker was terminated', time, async () => {
   const page = await app.open()
   await signIn(page)
   await mark(page)
@@ -135,7 +135,7 @@ test('a page whose worker was ended in the meantime hears of it as it comes back
 })
 
 test(
-  'page_left: what was under way when the page was left',
+  'page_left: requests in flight when the page is left',
   time,
   played(async () => {
     const page = await app.open()
@@ -161,7 +161,7 @@ test(
 )
 
 test(
-  'a page that was left before its vault answered connects when it comes back',
+  'a page left during the handshake connects when it is restored',
   time,
   played(async () => {
     app.setWorker(counting(app, 1000))
@@ -189,7 +189,7 @@ test(
   }),
 )
 
-test('a worker keeps 512 ports, of whoever connects and says nothing too', time, async () => {
+test('a worker keeps 512 ports, silent ones included', time, async () => {
   app.setWorker(`
 import { vault } from '/strongroom/worker.js'
 const { close, postMessage } = MessagePort.prototype

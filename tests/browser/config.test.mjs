@@ -56,15 +56,15 @@ const OPTIONS = {
   ],
   'an idle limit beyond the absolute one': [{ session: { idle: 7200, absolute: 3600 } }, /idle/],
   'a negative limit': [{ session: { idle: -1 } }, /idle/],
-  'a limit that is text': [{ session: { idle: '1800' } }, /idle/],
-  'a way to persist that does not exist': [{ session: { persist: 'disk' } }, /persist/],
+  'a limit that is a string': [{ session: { idle: '1800' } }, /idle/],
+  'an unknown value of persist': [{ session: { persist: 'disk' } }, /persist/],
   'a misspelt option': [{ clientID: 'x' }, /`clientID`.*did you mean `clientId`\?/],
   'a misspelt option of a session': [{ session: { idel: 60 } }, /`session\.idel`.*did you mean `idle`\?/],
   'a misspelt option of a rule': [
     { apis: [{ url: 'https://api.example.com/', method: 'GET' }] },
     /`apis\[0\]\.method`.*did you mean `methods`\?/,
   ],
-  'an option that resembles none': [{ nonsense: 1 }, /^`nonsense`: there is no such option.*$/],
+  'an option that resembles no other': [{ nonsense: 1 }, /^`nonsense`: there is no such option.*$/],
   'a limit outside of session': [{ idle: 60 }, /`idle`.*did you mean `session\.idle`\?/],
   'persist outside of session': [{ persist: 'sealed' }, /`persist`.*did you mean `session\.persist`\?/],
   'scopes in place of scope': [{ scopes: 'openid' }, /`scopes`.*did you mean `scope`\?/],
@@ -72,7 +72,7 @@ const OPTIONS = {
   'a scope that is an array': [{ scope: ['openid'] }, /`scope`.*a string of scopes/],
   'a protocol parameter': [{ authorizationParams: { state: 'x' } }, /state/],
   'a claim of the protocol': [{ claims: ['nonce'] }, /nonce/],
-  'an algorithm that is none': [{ idTokenSignedResponseAlg: 'none' }, /idTokenSignedResponseAlg/],
+  'an unknown algorithm': [{ idTokenSignedResponseAlg: 'none' }, /idTokenSignedResponseAlg/],
   'a symmetric algorithm': [{ idTokenSignedResponseAlg: 'HS256' }, /idTokenSignedResponseAlg/],
 }
 
@@ -93,12 +93,12 @@ test('config_invalid: a rule that covers the provider', time, async () => {
   assert.match(error.message, /`apis/)
 })
 
-test('config_invalid: no object at all', time, async () => {
+test('config_invalid: not an object', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault()`)
   assert.equal((await outcome()).code, 'config_invalid')
 })
 
-test('config_invalid: what is not JSON', time, async () => {
+test('config_invalid: a value that is not JSON', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'\nvault({ issuer: 1n })`)
   assert.equal((await outcome()).code, 'config_invalid')
 })
@@ -126,7 +126,7 @@ try { vault({ ...config, apis: [] }) } catch (error) { console.error(error.code)
   assert.equal((await outcome()).code, 'config_invalid')
 })
 
-test('config_invalid is told to whoever comes later too, and to the console', time, async () => {
+test('config_invalid reaches later pages and the console', time, async () => {
   app.setConfig({ scope: '' })
   const page = await app.open('/empty')
   const logged = []
@@ -142,7 +142,7 @@ test('config_invalid is told to whoever comes later too, and to the console', ti
   assert.ok(logged.some((text) => /config_invalid: `scope/.test(text)))
 })
 
-test('a worker whose file was mended is started anew', time, async () => {
+test('a reload starts the worker from its fixed file', time, async () => {
   app.setConfig({ scope: '' })
   const page = await app.open('/empty')
   const first = await page.evaluate(connecting, { kind: 'shared', timeout: 20 })
@@ -207,7 +207,7 @@ test('worker_failed: the page’s policy forbids workers', time, async () => {
   assert.equal(error.code, 'worker_failed')
 })
 
-test('a vault() that is called late serves those who came early', time, async () => {
+test('a late vault() serves pages that connected before', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 await new Promise((resolve) => setTimeout(resolve, 300))
 vault(${JSON.stringify(app.config)})`)
@@ -267,7 +267,7 @@ vault(${JSON.stringify({ ...app.config, ...config })}, { wasm: '${WASM}' })`)
   })
 }
 
-test('all other options are the smaller module’s', time, async () => {
+test('the smaller module supports all other options', time, async () => {
   app.site.requests.length = 0
   app.setConfig({
     session: { idle: 60, absolute: 3600, persist: 'memory' },
@@ -304,7 +304,7 @@ for (const [name, change] of Object.entries(BAD_MODULES)) {
   })
 }
 
-test('wasm_failed: the worker’s policy does not let it fetch the module', time, async () => {
+test('wasm_failed: the worker’s policy forbids fetching the module', time, async () => {
   const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'none'"
   undo.push(app.site.override('/auth.worker.js', { headers: { 'Content-Security-Policy': policy } }))
   assert.equal((await outcome()).code, 'wasm_failed')
@@ -313,7 +313,7 @@ test('wasm_failed: the worker’s policy does not let it fetch the module', time
 const SOURCES = {
   'a path': `'${WASM}'`,
   'a URL': `new URL('${WASM}', location.href)`,
-  'a Response on its way': `fetch('${WASM}')`,
+  'a promise of a Response': `fetch('${WASM}')`,
   bytes: `await (await fetch('${WASM}')).arrayBuffer()`,
   'a module': `await WebAssembly.compileStreaming(fetch('${WASM}'))`,
 }
@@ -336,7 +336,7 @@ new BroadcastChannel('trap').onmessage = () => f()
 `
 
 for (const kind of KINDS) {
-  test(`vault_crashed: after a trap in a ${kind} worker every page is told`, time, async () => {
+  test(`vault_crashed: every page learns of a trap in a ${kind} worker`, time, async () => {
     app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 ${TRAP}`)

@@ -67,7 +67,7 @@ for (const kind of KINDS) {
   })
 
   test(
-    `two connections at once, ${kind}: each gets its own answers, and closing one harms not the other`,
+    `two connections at once, ${kind}: each gets its own responses, and closing one does not affect the other`,
     time,
     async () => {
       const app = apps[kind]
@@ -132,7 +132,7 @@ globalThis.boot = (async () => {
   )
 }
 
-test('an answer that a connection was closed with still makes a session', time, async () => {
+test('a callback completes although its connection was closed', time, async () => {
   const app = apps.shared
   startBy('shared', strictLate('shared'))
   const page = await app.open()

@@ -57,36 +57,32 @@ const beginAll = (page, app) =>
   }, app.api.url)
 
 for (const [how, kind, end] of WAYS) {
-  test(
-    `${kind} worker, ended by ${how}: all that is pending rejects, and reconnect() starts clean`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const page = await app.open()
-      await signIn(page)
-      await beginAll(page, app)
-      await end(app, page)
-      const failure = await page.evaluate(() => failed)
-      assert.equal(failure.code, 'vault_crashed')
-      assert.match(failure.message, /reconnect\(\)/)
-      const outcomes = await page.evaluate(() => Promise.all(pending))
-      assert.deepEqual(
-        outcomes.map(({ error }) => error.code),
-        ['vault_crashed', 'vault_crashed'],
-      )
-      assert.equal(await session(page), null)
-      assert.equal((await call(page, orders(app))).error.code, 'vault_crashed')
+  test(`${kind} worker, ended by ${how}: pending calls reject, and reconnect() works`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    await beginAll(page, app)
+    await end(app, page)
+    const failure = await page.evaluate(() => failed)
+    assert.equal(failure.code, 'vault_crashed')
+    assert.match(failure.message, /reconnect\(\)/)
+    const outcomes = await page.evaluate(() => Promise.all(pending))
+    assert.deepEqual(
+      outcomes.map(({ error }) => error.code),
+      ['vault_crashed', 'vault_crashed'],
+    )
+    assert.equal(await session(page), null)
+    assert.equal((await call(page, orders(app))).error.code, 'vault_crashed')
 
-      assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
-      assert.equal(await session(page), null)
-      assert.equal((await call(page, orders(app))).error.code, 'login_required')
-      // The same client goes on, in the same page.
-      assert.equal((await page.evaluate(() => failures)).length, 1)
-      await signIn(page)
-      assert.equal((await call(page, orders(app))).value.status, 200)
-      await page.close()
-    },
-  )
+    assert.deepEqual(await page.evaluate(() => settle(auth.reconnect())), { value: undefined })
+    assert.equal(await session(page), null)
+    assert.equal((await call(page, orders(app))).error.code, 'login_required')
+    // The same client goes on, in the same page.
+    assert.equal((await page.evaluate(() => failures)).length, 1)
+    await signIn(page)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    await page.close()
+  })
 }
 
 for (const [how, kind, end] of WAYS) {
@@ -123,7 +119,7 @@ test('a vault that fails without a session emits no change', time, async () => {
   await page.close()
 })
 
-test('every tab of a shared worker that was killed hears of it', time, async () => {
+test('every tab learns that its shared worker was killed', time, async () => {
   const app = apps.shared
   const first = await app.open()
   await signIn(first)
@@ -145,7 +141,7 @@ test('every tab of a shared worker that was killed hears of it', time, async () 
   await Promise.all(tabs.map((tab) => tab.close()))
 })
 
-test('a tab that crashes harms none', time, async () => {
+test('a crashed tab does not affect the others', time, async () => {
   const app = apps.shared
   const page = await app.open()
   await signIn(page)
@@ -161,7 +157,7 @@ test('a tab that crashes harms none', time, async () => {
   await page.close()
 })
 
-test('with a session that is kept, reconnect() goes on with it', time, async () => {
+test('reconnect() restores a stored session', time, async () => {
   const app = apps.dedicated
   app.setWorker(worker({ ...app.config, session: { persist: 'sealed' } }))
   const page = await app.open()
@@ -175,20 +171,16 @@ test('with a session that is kept, reconnect() goes on with it', time, async () 
   app.setWorker(worker(app.config))
 })
 
-test(
-  'a client that is well is left as it is by reconnect(), and one that was closed stays closed',
-  time,
-  async () => {
-    const app = apps.shared
-    const page = await app.open()
-    await signIn(page)
-    await page.evaluate(() => auth.reconnect())
-    assert.equal((await session(page)).claims.sub, 'alice')
-    await page.evaluate(() => auth.close())
-    await page.evaluate(() => auth.reconnect())
-    assert.equal((await call(page, orders(app))).error.code, 'closed')
-  },
-)
+test('reconnect() does nothing to a connected or closed client', time, async () => {
+  const app = apps.shared
+  const page = await app.open()
+  await signIn(page)
+  await page.evaluate(() => auth.reconnect())
+  assert.equal((await session(page)).claims.sub, 'alice')
+  await page.evaluate(() => auth.close())
+  await page.evaluate(() => auth.reconnect())
+  assert.equal((await call(page, orders(app))).error.code, 'closed')
+})
 
 /** What script of a page can do with the locks of the origin: take each away, and give it back. Runs in the page. */
 const stealLocks = async () => {
@@ -198,7 +190,7 @@ const stealLocks = async () => {
   return names.length
 }
 
-test('a page whose worker’s lock was stolen comes back once at most', time, async () => {
+test('a page whose worker’s lock was stolen reconnects at most once', time, async () => {
   const app = apps.shared
   const page = await app.open()
   await signIn(page)
@@ -221,7 +213,7 @@ test('a page whose worker’s lock was stolen comes back once at most', time, as
   await page.context().close()
 })
 
-test('unsupported: reconnect() where connect() was given a worker', time, async () => {
+test('unsupported: reconnect() after connect() with a worker object', time, async () => {
   const app = apps.dedicated
   const page = await app.open('/empty')
   const { error } = await page.evaluate(async () => {
@@ -239,7 +231,7 @@ test('unsupported: reconnect() where connect() was given a worker', time, async 
   assert.match(error.message, /function/)
 })
 
-test('a control: a page that does not listen for the worker’s lock waits for ever', time, async () => {
+test('a control: without the worker’s lock a page hangs', time, async () => {
   const app = apps.shared
   const context = await app.browser.newContext()
   await context.addInitScript(() => {

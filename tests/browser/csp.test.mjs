@@ -98,7 +98,7 @@ test('login, calls and logout under the headers of the guide', time, async () =>
   await close()
 })
 
-test('under them no text becomes code in the page, and no other file a worker', time, async () => {
+test('under them no string becomes code, and no other file a worker', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
   const names = await page.evaluate(async () => {
@@ -129,7 +129,7 @@ test('under them no text becomes code in the page, and no other file a worker', 
   await close()
 })
 
-test('under them the worker runs WebAssembly and no text', time, async () => {
+test('under them the worker runs WebAssembly and no strings', time, async () => {
   const { page, close } = await openServed()
   await signIn(page)
   const answer = await page.evaluate(
@@ -144,7 +144,7 @@ test('under them the worker runs WebAssembly and no text', time, async () => {
   await close()
 })
 
-test('the worker’s connect-src is a second egress limit: a rule too many sends nothing', time, async () => {
+test('the worker’s connect-src blocks a rule that is too broad', time, async () => {
   seenElsewhere.length = 0
   const { page, close } = await openServed()
   await signIn(page)
@@ -191,15 +191,15 @@ async function warnings(worker) {
 
 const WARNING = ['warning: strongroom: no connect-src limits this worker: see docs/deployment.md']
 
-test('a worker without a policy says so, once', time, async () => {
+test('a worker without a policy warns once', time, async () => {
   assert.deepEqual(await warnings({ 'Content-Security-Policy': null }), WARNING)
 })
 
-test('so does one whose policy does not limit whom it talks to', time, async () => {
+test('a worker whose policy does not limit connections warns', time, async () => {
   const policy = "script-src 'self' 'wasm-unsafe-eval'"
   assert.deepEqual(await warnings({ 'Content-Security-Policy': policy }), WARNING)
 })
 
-test('one with the policy of the guide says nothing', time, async () => {
+test('a worker with the policy of the guide does not warn', time, async () => {
   assert.deepEqual(await warnings({}), [])
 })

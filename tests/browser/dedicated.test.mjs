@@ -14,7 +14,7 @@ before(async () => {
 })
 after(() => app?.close())
 
-test('login by redirect: the pending login survives the way to the provider', time, async () => {
+test('login by redirect: the pending login survives the navigation', time, async () => {
   const page = await app.open()
   assert.deepEqual(await signIn(page), { value: { returnTo: '/' } })
   assert.equal((await call(page, orders)).value.status, 200)
@@ -28,14 +28,14 @@ test('expired: a refresh, and the call succeeds', time, async () => {
   assert.equal(app.ledger.generation(), 2)
 })
 
-test('login by popup: the answer finds its way to the opener’s vault', time, async () => {
+test('login by popup: the response reaches the opener’s vault', time, async () => {
   const page = await app.open()
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
   assert.equal((await call(page, orders)).value.status, 200)
 })
 
-test('two tabs with a popup each get their own answers', time, async () => {
+test('two tabs with a popup each get their own responses', time, async () => {
   const first = await app.open()
   const second = await app.open('/', first.context())
   await Promise.all([booted(first), booted(second)])

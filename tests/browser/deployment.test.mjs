@@ -143,7 +143,7 @@ for (const [names, kind, deploy] of CASES) {
   })
 }
 
-test('old pages go over to the newest worker when somebody signs in there, memory', time, async () => {
+test('old pages move to the newest worker after a sign-in there, memory', time, async () => {
   const app = await start()
   asksForNewest(app)
   const [old, fresh] = await twoTabs(app, deployHashed)
@@ -162,7 +162,7 @@ test('old pages go over to the newest worker when somebody signs in there, memor
 })
 
 for (const [names, kind, deploy] of CASES.slice(1)) {
-  test(`old pages make their worker again when somebody signs in: ${names}, sealed`, time, async () => {
+  test(`old pages create their worker again after a sign-in: ${names}, sealed`, time, async () => {
     const app = await start({ kind, config: { session: { persist: 'sealed' } } })
     const [old, fresh] = await twoTabs(app, deploy, { signsIn: false })
     const asked = app.site.requests.length
@@ -176,7 +176,7 @@ for (const [names, kind, deploy] of CASES.slice(1)) {
   })
 }
 
-test('in memory a sign-in elsewhere is a state, and the old page gets a new worker', time, async () => {
+test('in memory a sign-in elsewhere sets elsewhere and replaces the worker', time, async () => {
   const app = await start({ kind: 'dedicated' })
   const [old, fresh] = await twoTabs(app, deployFixed, { signsIn: false })
   assert.equal(await old.evaluate(() => auth.elsewhere), false)
@@ -202,7 +202,7 @@ test('a dedicated worker keeps its session in memory', time, async () => {
   assert.equal(await hasNewWorker(old), false)
 })
 
-test('a vault of another client is left alone', time, async () => {
+test('a vault of another client is not affected', time, async () => {
   const app = await start()
   const old = await app.open()
   await signIn(old)
@@ -217,7 +217,7 @@ test('a vault of another client is left alone', time, async () => {
   assert.equal((await session(old)).claims.sub, 'alice')
 })
 
-test('a forged hint starts, extends, navigates and asks for nothing', time, async () => {
+test('a forged hint has no effect', time, async () => {
   const app = await start()
   const page = await app.open()
   await booted(page)
@@ -251,7 +251,7 @@ test('a forged hint starts, extends, navigates and asks for nothing', time, asyn
   await isSignedIn(page, false)
 })
 
-test('on an origin of the vault’s own: sign-out, and over to the newest worker', time, async () => {
+test('a vault on its own origin: sign-out, and a move to the newest worker', time, async () => {
   const app = await start({ vaultOrigin: true })
   const [old, fresh] = await twoTabs(app, () => deployHashed(app, app.vault))
   assert.equal(await hasNewWorker(old), false)

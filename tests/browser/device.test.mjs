@@ -42,7 +42,7 @@ const phone = async (address) => {
   return page
 }
 
-test('a code is shown, typed in elsewhere, and the page is signed in', time, async () => {
+test('a code typed in on another device signs the page in', time, async () => {
   const { page, code } = await shown()
   assert.ok(code.userCode && code.expiresAt > Date.now())
   assert.match(code.verificationUriComplete, new RegExp(code.userCode))
@@ -63,7 +63,7 @@ test('a code is shown, typed in elsewhere, and the page is signed in', time, asy
   assert.equal(app.ledger.revocations().at(-1).kind, 'refresh_token')
 })
 
-test('a person who says no', time, async () => {
+test('the user denies the request', time, async () => {
   const { page, code } = await shown()
   const there = await phone(code.verificationUriComplete)
   await there.click('button[name=abort]')
@@ -71,14 +71,14 @@ test('a person who says no', time, async () => {
   assert.equal(error.code, 'login_denied')
 })
 
-test('a login that is given up is asked after no more', time, async () => {
+test('a canceled login stops polling', time, async () => {
   const { page } = await shown()
   await page.evaluate(() => giveUp.abort())
   const { error } = await page.evaluate(() => login)
   assert.equal(error.code, 'login_canceled')
 })
 
-test('nothing that the page was told has the device code in it', time, async () => {
+test('the device code never reaches the page', time, async () => {
   const { code } = await shown()
   assert.deepEqual(Object.keys(code).sort(), [
     'expiresAt',

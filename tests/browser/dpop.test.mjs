@@ -53,7 +53,7 @@ async function signedIn() {
 /** Public members of the keys in proofs. */
 const keysIn = (proofs) => new Set(proofs.map((proof) => JSON.stringify(decodeProtectedHeader(proof).jwk)))
 
-test('login, call and refresh are proven by one key, whose public half alone is shown', time, async () => {
+test('login, call and refresh are proven by one key', time, async () => {
   const page = await signedIn()
   assert.equal(await status(page), 200)
   await app.ledger.accessTokenExpired()
@@ -77,13 +77,13 @@ test('the authorization code is bound to the key too', time, async () => {
   assert.equal(asked.parameters.dpop_jkt, decodeJwt(access.value).cnf.jkt)
 })
 
-test('a popup login has a key as well', time, async () => {
+test('a popup login has a key too', time, async () => {
   const page = await app.open()
   await signInByPopup(page)
   assert.equal(await status(page), 200)
 })
 
-test('after a reload the session goes on with its key', time, async () => {
+test('after a reload the session continues with its key', time, async () => {
   const page = await signedIn()
   assert.equal(await status(page), 200)
   await app.ledger.accessTokenExpired()
@@ -94,7 +94,7 @@ test('after a reload the session goes on with its key', time, async () => {
   assert.equal(keysIn(app.api.dpop.proofs.map(({ proof }) => proof)).size, 1)
 })
 
-test('each API gives nonces of its own, and changes them', time, async () => {
+test('each API issues and changes its own nonces', time, async () => {
   const page = await signedIn()
   Object.assign(app.api.dpop, { nonce: 'first-1' })
   Object.assign(other.dpop, { nonce: 'second-1' })
@@ -108,7 +108,7 @@ test('each API gives nonces of its own, and changes them', time, async () => {
   assert.deepEqual(nonces(other), [undefined, 'second-1', 'second-1'])
 })
 
-test('a body is sent again with the proof that the API wants', time, async () => {
+test('a body is sent again with the required nonce', time, async () => {
   const page = await signedIn()
   app.api.dpop.nonce = 'for-a-body'
   const { value } = await call(page, orders(), {
@@ -120,7 +120,7 @@ test('a body is sent again with the proof that the API wants', time, async () =>
   assert.equal(app.api.requests.length, 2)
 })
 
-test('an address is proven as it is sent', time, async () => {
+test('the proof contains the URL as sent', time, async () => {
   const page = await signedIn()
   const url = `${app.api.url}orders?q=%7e%2F#x`
   assert.equal(await status(page, url), 200)
@@ -128,7 +128,7 @@ test('an address is proven as it is sent', time, async () => {
   assert.equal(htu, orders())
 })
 
-test('a redirect takes neither token nor proof along', time, async () => {
+test('a redirect does not forward token or proof', time, async () => {
   const page = await signedIn()
   const { error } = await call(page, `${app.api.url}redirect?to=${encodeURIComponent(orders(other))}`)
   assert.equal(error?.code, 'redirect_blocked')
@@ -136,7 +136,7 @@ test('a redirect takes neither token nor proof along', time, async () => {
   assert.deepEqual(other.requests, [])
 })
 
-test('a control: the API refuses a token without its proof, and a proof that comes twice', time, async () => {
+test('a control: the API refuses missing and repeated proofs', time, async () => {
   const page = await signedIn()
   assert.equal(await status(page), 200)
   const { headers } = app.api.requests[0]
@@ -190,7 +190,7 @@ const keysInStore = () =>
     }
   })
 
-test('a session whose key was taken out of the store ends with a reason', time, async () => {
+test('a session whose key was deleted ends with a reason', time, async () => {
   const page = await signedIn()
   await page.evaluate(
     () =>
@@ -216,40 +216,36 @@ test('a session whose key was taken out of the store ends with a reason', time, 
   assert.deepEqual([session, reason], [null, 'storage_lost'])
 })
 
-test(
-  'a key that script of the page plants in the store signs nothing that a server takes',
-  time,
-  async () => {
-    const page = await signedIn()
-    await page.evaluate(async () => {
-      const usages = ['sign', 'verify']
-      const { privateKey } = await crypto.subtle.generateKey(
-        { name: 'ECDSA', namedCurve: 'P-256' },
-        true,
-        usages,
-      )
-      await new Promise((resolve) => {
-        const opening = indexedDB.open('strongroom')
-        opening.onsuccess = () => {
-          const transaction = opening.result.transaction('logins', 'readwrite')
-          transaction.objectStore('logins').openCursor().onsuccess = ({ target: { result: cursor } }) => {
-            if (!cursor) return
-            if (cursor.value.dpop) cursor.update({ ...cursor.value, dpop: privateKey })
-            cursor.continue()
-          }
-          transaction.oncomplete = () => resolve(opening.result.close())
+test('a key that page script plants in the store is useless', time, async () => {
+  const page = await signedIn()
+  await page.evaluate(async () => {
+    const usages = ['sign', 'verify']
+    const { privateKey } = await crypto.subtle.generateKey(
+      { name: 'ECDSA', namedCurve: 'P-256' },
+      true,
+      usages,
+    )
+    await new Promise((resolve) => {
+      const opening = indexedDB.open('strongroom')
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction('logins', 'readwrite')
+        transaction.objectStore('logins').openCursor().onsuccess = ({ target: { result: cursor } }) => {
+          if (!cursor) return
+          if (cursor.value.dpop) cursor.update({ ...cursor.value, dpop: privateKey })
+          cursor.continue()
         }
-      })
+        transaction.oncomplete = () => resolve(opening.result.close())
+      }
     })
-    await page.goto('about:blank')
-    await page.goto(`${app.site.origin}/`)
-    await booted(page)
-    // The session is there, and the key that it goes by.
-    assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
-    assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
-    assert.notEqual(await status(page), 200)
-  },
-)
+  })
+  await page.goto('about:blank')
+  await page.goto(`${app.site.origin}/`)
+  await booted(page)
+  // The session is there, and the key that it goes by.
+  assert.deepEqual(await page.evaluate(keysInStore), [{ type: 'private', extractable: true }])
+  assert.equal(await page.evaluate(() => auth.session.claims.sub), 'alice')
+  assert.notEqual(await status(page), 200)
+})
 
 test('a provider that issues Bearer tokens is refused', time, async () => {
   const plain = await startApp({ config: { dpop: true } })

@@ -76,7 +76,7 @@ test('header_not_allowed', time, async () => {
   assert.deepEqual(app.api.requests, [])
 })
 
-test('headers that only a browser may set do not reach the API', time, async () => {
+test('headers reserved to browsers do not reach the API', time, async () => {
   const headers = { Cookie: 'a=b', 'Proxy-Authorization': 'x', Host: 'evil.test', 'Sec-Fetch-Site': 'none' }
   await call(page, `${app.api.url}echo`, { headers })
   const [request] = app.api.requests
@@ -87,7 +87,7 @@ test('headers that only a browser may set do not reach the API', time, async () 
 })
 
 for (const status of [301, 302, 303, 307, 308]) {
-  test(`redirect_blocked: ${status}, and its target gets nothing`, time, async () => {
+  test(`redirect_blocked: ${status}, and its target gets no request`, time, async () => {
     const to = encodeURIComponent(`${elsewhere.origin}/taken`)
     const { error } = await call(page, `${app.api.url}redirect?status=${status}&to=${to}`)
     assert.equal(error?.code, 'redirect_blocked')
@@ -96,7 +96,7 @@ for (const status of [301, 302, 303, 307, 308]) {
   })
 }
 
-test('what the rules allow and the worker’s policy does not is not sent', time, async () => {
+test('the worker’s policy blocks requests that the rules allow', time, async () => {
   const { error } = await call(page, `${elsewhere.origin}/me`)
   assert.ok(error.isTypeError)
   assert.deepEqual(seenElsewhere, [])
@@ -108,7 +108,7 @@ test('limit_exceeded: more headers than anyone needs', time, async () => {
   assert.equal(error?.code, 'limit_exceeded')
 })
 
-test('a request whose head is enormous is refused and hangs nobody', time, async () => {
+test('an enormous request head is refused without a hang', time, async () => {
   const { error } = await call(page, `${app.api.url}echo?${'x'.repeat(300_000)}`)
   assert.ok(['message_invalid', 'limit_exceeded'].includes(error?.code), error?.code)
   const { value } = await call(page, `${app.api.url}echo`)
@@ -138,7 +138,7 @@ const GARBAGE = [
   Number.MAX_SAFE_INTEGER,
 ]
 
-test('messages that are none leave the vault as it was', time, async () => {
+test('malformed messages do not change the vault', time, async () => {
   const answers = await page.evaluate(async (messages) => {
     const { port1: port, port2 } = new MessageChannel()
     const answers = []
@@ -157,7 +157,7 @@ test('messages that are none leave the vault as it was', time, async () => {
   assert.equal(value.status, 200)
 })
 
-test('a session is nobody else’s: a page of another browser session has none', time, async () => {
+test('another browser session does not share the session', time, async () => {
   const other = await app.open()
   await booted(other)
   const { error } = await call(other, `${app.api.url}me`)

@@ -161,7 +161,7 @@ const ANSWERS = {
 }
 
 for (const [code, answer] of Object.entries(ANSWERS)) {
-  test(`${code}: the provider answers ${JSON.stringify(answer)}`, time, async () => {
+  test(`${code}: the provider responds with ${JSON.stringify(answer)}`, time, async () => {
     const { context, query } = await begun()
     const { error } = await callback(query(answer), context)
     assert.equal(error.code, code)
@@ -173,14 +173,14 @@ test('callback_invalid: a parameter twice', time, async () => {
   assert.equal(error.code, 'callback_invalid')
 })
 
-test('redirect_uri_mismatch: the provider answers elsewhere than at redirectUri', time, async () => {
+test('redirect_uri_mismatch: a response at another URL', time, async () => {
   app.setConfig({ redirectUri: '/signed-in' })
   const { error } = await callback('?code=abc&state=abc')
   assert.equal(error.code, 'redirect_uri_mismatch')
   assert.match(error.message, /\/callback.*\/signed-in/)
 })
 
-test('what is no answer is left alone', time, async () => {
+test('other parameters are ignored', time, async () => {
   for (const query of ['', '?state=1', '?a=%20b&c']) {
     const page = await app.open(`/callback${query}`)
     assert.deepEqual(await booted(page), { value: null })
@@ -188,7 +188,7 @@ test('what is no answer is left alone', time, async () => {
   }
 })
 
-test('the rest of the address is kept to the letter', time, async () => {
+test('the rest of the URL is not changed', time, async () => {
   const page = await app.open('/callback?a=%20b&code=1&c+d&state=2&%63ode=3&session_state=4#x')
   await booted(page)
   assert.equal(page.url(), `${app.site.origin}/callback?a=%20b&c+d#x`)
@@ -217,7 +217,7 @@ for (const [code, faults] of Object.entries(DISCOVERY)) {
   })
 }
 
-test('provider_unavailable: the provider does not answer at all', time, async () => {
+test('provider_unavailable: the provider does not respond', time, async () => {
   app.setConfig({ requestTimeout: 1 })
   const gate = deferred()
   app.provider.faults.add('discovery', { times: 10, hold: gate.promise })
@@ -236,13 +236,13 @@ const EXCHANGES = {
   'token_response_invalid: HTML with status 200': { answer: { body: '<!doctype html>' } },
   'token_response_invalid: an empty object': json({}),
   'token_response_invalid: a token of another type': json({ access_token: 'a', token_type: 'mac' }),
-  'token_response_invalid: expires_in is no number': json({
+  'token_response_invalid: expires_in is not a number': json({
     access_token: 'a',
     token_type: 'Bearer',
     expires_in: 'soon',
     id_token: 'a.b.c',
   }),
-  'id_token_invalid: no JWT': json({
+  'id_token_invalid: not a JWT': json({
     access_token: 'a',
     token_type: 'Bearer',
     expires_in: 60,
@@ -285,13 +285,13 @@ for (const [how, block] of Object.entries(BLOCKED)) {
   })
 }
 
-test('nothing that the token endpoint said is in the error', time, async () => {
+test('no text of the token endpoint is in the error', time, async () => {
   const secret = 'do-not-repeat-this-0123456789'
   const { error } = await exchange(json({ error: 'invalid_grant', error_description: secret }, 400))
   assert.doesNotMatch(JSON.stringify(error), new RegExp(secret))
 })
 
-test('returnTo of another origin is refused at once', time, async () => {
+test('returnTo of another origin is refused immediately', time, async () => {
   const page = await app.open()
   await booted(page)
   const addresses = [
@@ -309,7 +309,7 @@ test('returnTo of another origin is refused at once', time, async () => {
   for (const { error } of outcomes) assert.ok(error.isTypeError, error.message)
 })
 
-test('message_invalid: a mode that there is not is answered with those that there are', time, async () => {
+test('message_invalid: an unknown mode, and the known modes are listed', time, async () => {
   const page = await app.open()
   await booted(page)
   const { error } = await page.evaluate(() => settle(auth.login({ mode: 'pop' })))
@@ -317,7 +317,7 @@ test('message_invalid: a mode that there is not is answered with those that ther
   assert.match(error.message, /mode must be 'redirect' or 'popup'/)
 })
 
-test('login_canceled: given up by a signal', time, async () => {
+test('login_canceled: canceled by a signal', time, async () => {
   const page = await app.open()
   await booted(page)
   const outcomes = await page.evaluate(async () => {
@@ -343,7 +343,7 @@ test('timeout: nobody signs in', time, async () => {
 })
 
 for (const kind of ['shared', 'dedicated']) {
-  test(`the provider's page in a popup cannot move the app's, ${kind}`, time, async () => {
+  test(`the provider's page in a popup cannot navigate the app, ${kind}`, time, async () => {
     const page = await apps[kind].open()
     await booted(page)
     const [popup] = await Promise.all([page.waitForEvent('popup'), clickLogin(page)])

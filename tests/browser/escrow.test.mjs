@@ -58,78 +58,66 @@ for (const kind of KINDS) {
     assert.equal((await call(page, orders(app))).value.status, 200)
   })
 
-  test(
-    `a service worker that was stopped meanwhile gets the key when the page leaves, ${kind}`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const page = await openSignedIn(app)
-      await stopServiceWorkers(page)
-      // Somebody is there, as somebody is who reloads a page.
-      await untilHanded(page, () => page.keyboard.press('Shift'))
-      await reload(page, app)
-      assert.equal(await resumed(page), 'escrow')
-    },
-  )
+  test(`a restarted service worker gets the key when the page is left, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await openSignedIn(app)
+    await stopServiceWorkers(page)
+    // Somebody is there, as somebody is who reloads a page.
+    await untilHanded(page, () => page.keyboard.press('Shift'))
+    await reload(page, app)
+    assert.equal(await resumed(page), 'escrow')
+  })
 
-  test(
-    `a service worker that was stopped when nobody was there leaves a clean start, ${kind}`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const page = await openSignedIn(app)
-      const { origin } = app.site
-      await page.goto(`${origin}/empty`)
-      await stopServiceWorkers(page)
-      await page.goto(`${origin}/`)
-      assert.deepEqual(await booted(page), { value: null })
-      assert.equal(await session(page), null)
-      assert.equal(await resumed(page), null)
-      assert.equal(await page.evaluate(() => auth.endReason), null)
-      assert.equal((await call(page, orders(app))).error.code, 'login_required')
-      await startLogin(page)
-      await giveConsent(page)
-      await page.waitForURL(/\/callback/)
-      await booted(page)
-      await reload(page, app)
-      assert.equal(await resumed(page), 'escrow')
-    },
-  )
+  test(`a service worker that was stopped without pages loses the session, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await openSignedIn(app)
+    const { origin } = app.site
+    await page.goto(`${origin}/empty`)
+    await stopServiceWorkers(page)
+    await page.goto(`${origin}/`)
+    assert.deepEqual(await booted(page), { value: null })
+    assert.equal(await session(page), null)
+    assert.equal(await resumed(page), null)
+    assert.equal(await page.evaluate(() => auth.endReason), null)
+    assert.equal((await call(page, orders(app))).error.code, 'login_required')
+    await startLogin(page)
+    await giveConsent(page)
+    await page.waitForURL(/\/callback/)
+    await booted(page)
+    await reload(page, app)
+    assert.equal(await resumed(page), 'escrow')
+  })
 
-  test(
-    `without a service worker the session is the worker’s, and nothing goes to the server, ${kind}`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const page = await app.open()
-      const before = app.site.requests.length
-      await signIn(page)
-      assert.equal((await call(page, orders(app))).value.status, 200)
-      await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })))
-      await page.goto(`${app.site.origin}/`)
-      await booted(page)
-      assert.equal(await session(page), null)
-      const since = app.site.requests.slice(before)
-      assert.deepEqual(
-        since.filter(({ method }) => method !== 'GET'),
-        [],
-      )
-      assert.deepEqual(
-        since.filter(({ query }) => query.includes('escrow')),
-        [],
-      )
-    },
-  )
+  test(`without a service worker the session stays in memory, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    const before = app.site.requests.length
+    await signIn(page)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })))
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal(await session(page), null)
+    const since = app.site.requests.slice(before)
+    assert.deepEqual(
+      since.filter(({ method }) => method !== 'GET'),
+      [],
+    )
+    assert.deepEqual(
+      since.filter(({ query }) => query.includes('escrow')),
+      [],
+    )
+  })
 }
 
-test('a control: a request for the address that is let go to the server is seen there', time, async () => {
+test('a control: the server sees a request that is not intercepted', time, async () => {
   const app = apps.shared
   const page = await app.open('/empty')
   await page.evaluate((address) => fetch(address).then(() => {}), ADDRESS)
   assert.ok(app.site.requests.at(-1).query.includes('escrow'))
 })
 
-test('a logout ends it for workers to come', time, async () => {
+test('a logout ends the session for later workers', time, async () => {
   const app = apps.shared
   const page = await openSignedIn(app)
   await page.evaluate(() => auth.logout())
@@ -138,7 +126,7 @@ test('a logout ends it for workers to come', time, async () => {
   assert.equal(await page.evaluate(() => auth.endReason), 'logged_out')
 })
 
-test('a second tab with a worker of its own joins the session, and both refresh once', time, async () => {
+test('a second tab with its own worker joins, and both refresh once', time, async () => {
   const app = apps.dedicated
   const first = await openSignedIn(app)
   const second = await app.open('/', first.context())
@@ -233,7 +221,7 @@ const ask = (address, init = {}, scope = globalThis) =>
 const asking = `const ask = ${ask}
 ask(decodeURIComponent(location.search.slice(1)) || '${ADDRESS}').then((found) => postMessage(found))`
 
-test('nobody but the vault is given the key', time, async (t) => {
+test('only the vault gets the key', time, async (t) => {
   const app = apps.shared
   const page = await openSignedIn(app)
   app.site.files['/other.worker.js'] = asking
@@ -269,7 +257,7 @@ test('nobody but the vault is given the key', time, async (t) => {
       // The app's own listener, and nothing else.
       assert.equal(heard, 'heard')
     })
-    await t.test('a control: a worker at the vault’s own address is given it', time, async () => {
+    await t.test('a control: a worker at the vault’s own URL gets it', time, async () => {
       const found = await other.evaluate(() => {
         const worker = new Worker('/auth.worker.js')
         return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)))
@@ -337,37 +325,33 @@ const isPlanted = ([kind, address, milliseconds]) =>
   })
 
 for (const kind of KINDS) {
-  test(
-    `what script puts into a cache does not become the vault, nor is a token found there, ${kind}`,
-    time,
-    async () => {
-      const app = await startCaching({ kind })
-      try {
-        const page = await openSignedIn(app)
-        assert.equal((await call(page, orders(app))).value.status, 200)
-        assert.deepEqual(await page.evaluate(keptTokens), [])
-        // After a stop the service worker knows no vault any more.
-        await stopServiceWorkers(page)
-        assert.equal((await call(page, orders(app))).value.status, 200)
-        assert.deepEqual(await page.evaluate(keptTokens), [])
+  test(`caches written by script do not affect the vault, ${kind}`, time, async () => {
+    const app = await startCaching({ kind })
+    try {
+      const page = await openSignedIn(app)
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      assert.deepEqual(await page.evaluate(keptTokens), [])
+      // After a stop the service worker knows no vault any more.
+      await stopServiceWorkers(page)
+      assert.equal((await call(page, orders(app))).value.status, 200)
+      assert.deepEqual(await page.evaluate(keptTokens), [])
 
-        const { origin } = app.site
-        const files = ['/auth.worker.js', '/strongroom/worker.js', '/auth.worker.js#']
-        for (const path of files) await page.evaluate(plant, [origin + path, PLANTED])
-        for (const path of ['/auth.worker.js', '/auth.worker.js#x']) {
-          assert.equal(await page.evaluate(isPlanted, [kind, path, 2000]), false, path)
-        }
-        await page.keyboard.press('Shift')
-        await reload(page, app)
-        assert.equal(await resumed(page), 'escrow')
-        // A control: the service worker does answer other addresses out of the cache.
-        await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
-        assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
-      } finally {
-        await app.close()
+      const { origin } = app.site
+      const files = ['/auth.worker.js', '/strongroom/worker.js', '/auth.worker.js#']
+      for (const path of files) await page.evaluate(plant, [origin + path, PLANTED])
+      for (const path of ['/auth.worker.js', '/auth.worker.js#x']) {
+        assert.equal(await page.evaluate(isPlanted, [kind, path, 2000]), false, path)
       }
-    },
-  )
+      await page.keyboard.press('Shift')
+      await reload(page, app)
+      assert.equal(await resumed(page), 'escrow')
+      // A control: the service worker does answer other addresses out of the cache.
+      await page.evaluate(plant, [`${origin}/other.worker.js`, PLANTED])
+      assert.equal(await page.evaluate(isPlanted, [kind, '/other.worker.js', 20_000]), true)
+    } finally {
+      await app.close()
+    }
+  })
 }
 
 test('a control: in a service worker without escrow a token is found in a cache', time, async () => {
@@ -384,7 +368,7 @@ addEventListener('install', () => skipWaiting())`
   }
 })
 
-test('a vault takes no key out of a cache', time, async () => {
+test('a vault accepts no key from a cache', time, async () => {
   // Its service worker is for a vault at another address, and answers this one’s question as any other.
   const app = await startCaching({ kind: 'shared', vault: '/another.worker.js' })
   app.site.files['/sw.js'] = app.site.files['/sw.js'].replace(
@@ -420,7 +404,7 @@ test('a vault takes no key out of a cache', time, async () => {
   }
 })
 
-test('auth.fetch() does not go there, whatever the rules allow', time, async () => {
+test('auth.fetch() cannot request the key', time, async () => {
   const app = await start({
     kind: 'shared',
     persist: 'escrow',

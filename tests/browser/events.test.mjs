@@ -131,7 +131,7 @@ for (const [name, { text, bytes = Buffer.from(text), types = [] }] of Object.ent
     assert.deepEqual(await outcome('vault'), plain)
   })
 
-  test(`${name}: wherever its pieces begin`, () => {
+  test(`${name}: in chunks of any size`, () => {
     const read = (pieces) => {
       const said = []
       const take = parse(
@@ -237,7 +237,7 @@ for (const [name, code] of Object.entries(INTERFACE)) {
   })
 }
 
-test('it asks for a stream, past every cache, with the token', time, async () => {
+test('it requests a stream with the token, bypassing caches', time, async () => {
   stream('asks', ['data: a\n\n'], () => {})
   await page.evaluate(async (address) => {
     const source = auth.eventSource(address)
@@ -253,7 +253,7 @@ test('it asks for a stream, past every cache, with the token', time, async () =>
   await closed
 })
 
-test('it comes back after as long as the stream said, with the last id', time, async () => {
+test('it reconnects after the stream’s delay, with the last event ID', time, async () => {
   let count = 0
   app.api.on('again', ({ response }) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -297,13 +297,13 @@ async function timesAsked(stream, then = ({ response }) => response.destroy()) {
   return count
 }
 
-test('a wait that is longer than timers can be set to is long', time, async () => {
+test('a delay beyond the maximum of timers is capped', time, async () => {
   for (const retry of ['2147483648', '99999999999', '9'.repeat(400)]) {
     assert.equal(await timesAsked(`retry: ${retry}\ndata: x\n\n`, null), 1, retry)
   }
 })
 
-test('a stream that wants no wait at all gets one where the server fails', time, async () => {
+test('retry: 0 still waits after a failure', time, async () => {
   const count = await timesAsked('retry: 0\ndata: x\n\n')
   // Browsers try some requests again by themselves.
   assert.ok(count <= 5, `${count} requests`)
@@ -311,7 +311,7 @@ test('a stream that wants no wait at all gets one where the server fails', time,
   assert.ok((await timesAsked('retry: 0\ndata: x\n\n', null)) > 5)
 })
 
-test('an id of any length ends its source, and nothing else', time, async () => {
+test('an oversized event ID ends only its source', time, async () => {
   app.api.on('named', ({ response }) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     response.end(`retry: 1\nid: ${'x'.repeat(1 << 20)}\ndata: x\n\n`)
@@ -330,7 +330,7 @@ test('an id of any length ends its source, and nothing else', time, async () => 
   assert.deepEqual(said, ['TypeError', 2, 200])
 })
 
-test('a network that fails is tried again', time, async () => {
+test('it reconnects after a network failure', time, async () => {
   let count = 0
   app.api.on('fails', ({ response }) => {
     if (++count === 1) {
@@ -355,7 +355,7 @@ test('a network that fails is tried again', time, async () => {
   for (const error of outcome[1]) assert.deepEqual(error, ['TypeError', 0])
 })
 
-test('what the vault refuses is final, and says why', time, async () => {
+test('a refusal of the vault is final, with a reason', time, async () => {
   const outcome = await page.evaluate(async () => {
     const source = auth.eventSource('https://elsewhere.example/')
     const { error } = await when(source, 'error')
@@ -375,7 +375,7 @@ test('a redirect is final, and is not followed', time, async () => {
   assert.equal(app.api.requests.length, 1)
 })
 
-test('an address that is none is refused at once', time, async () => {
+test('an invalid URL is refused immediately', time, async () => {
   const name = await page.evaluate(() => {
     try {
       auth.eventSource('http://[')
@@ -386,7 +386,7 @@ test('an address that is none is refused at once', time, async () => {
   assert.equal(name, 'TypeError')
 })
 
-test('a closed client ends it', time, async () => {
+test('closing the client ends it', time, async () => {
   stream('open', ['data: a\n\n'], () => {})
   const other = await app.open('/', page.context())
   await booted(other)
@@ -405,7 +405,7 @@ test('a closed client ends it', time, async () => {
   await other.close()
 })
 
-test('it is for its user: another one gets a stream of their own, and a logout ends it', time, async () => {
+test('a change of user reconnects it, and a logout ends it', time, async () => {
   stream('mine', ['data: a\n\n'], () => {})
   const context = await app.browser.newContext()
   const tab = await app.open('/', context)
@@ -440,7 +440,7 @@ test('it is for its user: another one gets a stream of their own, and a logout e
   await context.close()
 })
 
-test('where streaming.js is missing, sources and sockets say so', time, async () => {
+test('sources and sockets report a missing streaming.js', time, async () => {
   const other = await app.open('/empty', page.context())
   await other.route('**/streaming.js', (route) => route.fulfill({ status: 404 }))
   await other.goto(`${app.site.origin}/`)
@@ -464,7 +464,7 @@ test('where streaming.js is missing, sources and sockets say so', time, async ()
   await other.close()
 })
 
-test('it outlives its token: the next connection has the next one, and so has a socket', time, async () => {
+test('reconnections use the current token, and sockets too', time, async () => {
   const short = await startApp({ provider: { accessTokenSeconds: 2 } })
   const live = `${short.api.url.replace('http', 'ws')}live/protocol`
   short.site.connectSrc.push(new URL(live).origin)
@@ -516,7 +516,7 @@ test('it outlives its token: the next connection has the next one, and so has a 
 })
 
 test(
-  'a page that comes back from the back-forward cache has its source again, and not its socket',
+  'a restored page has its source again, but not its socket',
   time,
   played(async () => {
     const cached = await startApp({ launch: WITH_CACHE, provider: { accessTokenSeconds: 3600 } })

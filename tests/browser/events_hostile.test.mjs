@@ -115,7 +115,7 @@ function cut(octets, roll) {
   return pieces
 }
 
-test('six thousand streams, each cut in three ways', { timeout: 60_000 }, () => {
+test('six thousand streams, each split in three ways', { timeout: 60_000 }, () => {
   let events = 0
   for (let seed = 0; seed < 6000; seed++) {
     const roll = dice(seed)
@@ -133,7 +133,7 @@ test('six thousand streams, each cut in three ways', { timeout: 60_000 }, () => 
   assert.ok(events > 1500, `${events} events are too few to mean anything`)
 })
 
-test('a control: another reading is noticed', () => {
+test('a control: a different parser is detected', () => {
   const octets = new Uint8Array(Buffer.from('data: a\r\n\r\n'))
   assert.deepEqual(reference(octets, ''), [['message', 'a', '']])
   assert.deepEqual(read([octets.subarray(0, 8), octets.subarray(8)], ''), [['message', 'a', '']])
@@ -143,7 +143,7 @@ test('a control: another reading is noticed', () => {
   ])
 })
 
-test('a megabyte of one line, byte by byte, takes no more than a moment', { timeout: 60_000 }, () => {
+test('a line of a megabyte, byte by byte, is parsed fast', { timeout: 60_000 }, () => {
   const octets = new Uint8Array(1024 * 1024).fill(120)
   const take = eventStream({ event: () => assert.fail('no event'), retry: () => assert.fail('no retry') }, '')
   for (let at = 0; at < octets.length; at++) take(octets.subarray(at, at + 1))

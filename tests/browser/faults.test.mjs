@@ -170,7 +170,7 @@ const PASSING = [
 ]
 
 for (const { what, fault, leeway = 0, requests, lifetime = LIFETIME, config = {} } of PASSING) {
-  test(`${what}: the call succeeds, the session goes on`, time, async () => {
+  test(`${what}: the call succeeds, the session continues`, time, async () => {
     app.setConfig(config)
     app.provider.settings.leewaySeconds = leeway
     const { page, count } = await expired()
@@ -185,7 +185,7 @@ for (const { what, fault, leeway = 0, requests, lifetime = LIFETIME, config = {}
   })
 }
 
-test('429 with Retry-After: the next attempt is not made before', time, async () => {
+test('429 with Retry-After: the next attempt waits that long', time, async () => {
   const { page, tokenRequests } = await expired()
   const answer = { status: 429, headers: { 'Retry-After': '3' }, body: { error: 'slow_down' } }
   proxies.provider.faults.add('token', { answer })
@@ -210,7 +210,7 @@ const LASTING = [
 ]
 
 for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
-  test(`${what}: calls are refused, however many, and the session goes on`, time, async () => {
+  test(`${what}: all calls are refused, and the session continues`, time, async () => {
     app.setConfig(config)
     app.provider.settings.leewaySeconds = leeway
     const { page, count } = await expired()
@@ -225,7 +225,7 @@ for (const { what, fault, requests, leeway = 0, config = {} } of LASTING) {
   })
 }
 
-test('429 for a minute: calls are refused at once, and nothing is sent', time, async () => {
+test('429 for a minute: calls are refused without a request', time, async () => {
   const { page, count } = await expired()
   const answer = { status: 429, headers: { 'Retry-After': '60' }, body: { error: 'slow_down' } }
   proxies.provider.faults.add('token', { answer })
@@ -238,7 +238,7 @@ test('429 for a minute: calls are refused at once, and nothing is sent', time, a
 })
 
 test(
-  'a token endpoint that answers after 40 s, time limit 10 s, provider with leeway',
+  'a token endpoint that responds after 40 s, time limit 10 s, provider with leeway',
   {
     timeout: 120_000,
   },
@@ -290,7 +290,7 @@ const AT_THE_API = [
 ]
 
 for (const { what, fault, came } of AT_THE_API) {
-  test(`at the API, ${what}: the page gets what fetch gives, nothing is renewed`, time, async () => {
+  test(`at the API, ${what}: the page gets the result of fetch, without a refresh`, time, async () => {
     const page = await app.open()
     await signIn(page)
     const since = proxies.provider.requests.length
@@ -332,7 +332,7 @@ test('offline and back: with a good token, calls fail as fetch does', time, asyn
   assert.equal(proxies.provider.requests.length, since)
 })
 
-test('offline and back: an expired token is renewed as soon as the device is online', time, async () => {
+test('offline and back: an expired token is refreshed when the device is online', time, async () => {
   const { page, count } = await expired()
   await setOffline(page, true)
   const came = await outcome(page)

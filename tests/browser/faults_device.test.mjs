@@ -90,7 +90,7 @@ test('control: nothing runs while the device sleeps', time, async () => {
   assert.equal(asleep, 0)
 })
 
-test('asleep past the access token’s life: the next call renews it, once', time, async () => {
+test('asleep past the access token’s expiry: the next call refreshes once', time, async () => {
   const { page, count } = await signedIn()
   const wake = await fallAsleep(app.browser)
   await app.ledger.accessTokenExpired()
@@ -105,7 +105,7 @@ test('asleep past the access token’s life: the next call renews it, once', tim
 })
 
 test(
-  'asleep past the refresh token’s life: the session ends, with the provider’s word for it',
+  'asleep past the refresh token’s expiry: the session ends with the provider’s reason',
   time,
   async () => {
     app.provider.settings.refreshTokenSeconds = LIFETIME + 1
@@ -151,7 +151,7 @@ for (const [what, wall] of [
   ['ahead', 10 * MINUTE],
   ['behind', -10 * MINUTE],
 ]) {
-  test(`a clock that is ten minutes ${what}: a login is refused, and the error says why`, time, async () => {
+  test(`a clock that is ten minutes ${what}: a login fails with an explanation`, time, async () => {
     withClock(wall)
     const page = await app.open()
     const { error } = await signIn(page)
@@ -165,7 +165,7 @@ for (const [what, wall] of [
     ['the provider exposes Date', {}, { times: Infinity, add: { 'Access-Control-Expose-Headers': 'Date' } }],
   ]) {
     const name = `a clock that is ten minutes ${what}, ${how}`
-    test(`${name}: login, calls and renewals work`, time, async () => {
+    test(`${name}: login, calls and refreshes work`, time, async () => {
       withClock(wall, config)
       if (fault) proxies.provider.faults.add('token', fault)
       const { page, count } = await signedIn()
@@ -182,7 +182,7 @@ for (const [what, wall] of [
     })
   }
 
-  test(`a clock that is set ten minutes ${what} while somebody is signed in`, time, async () => {
+  test(`a clock that is set ten minutes ${what} during a session`, time, async () => {
     app.provider.settings.accessTokenSeconds = 60
     withClock(0)
     const { page, count } = await signedIn()
@@ -205,7 +205,7 @@ test('control: the worker’s clock is the one that was set', time, async () => 
   assert.equal(await end(page), 'idle')
 })
 
-test('twenty minutes’ sleep that the monotonic clock did not see', time, async () => {
+test('a sleep of twenty minutes without a tick of the monotonic clock', time, async () => {
   app.provider.settings.accessTokenSeconds = 60
   withClock(0)
   const { page, count } = await signedIn()

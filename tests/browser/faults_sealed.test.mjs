@@ -82,7 +82,7 @@ const CASES = [
 ]
 
 for (const { what, fault, leewaySeconds = 0, most } of CASES) {
-  test(`${what}: every call succeeds, one vault at a time asks`, time, async () => {
+  test(`${what}: every call succeeds, one vault at a time refreshes`, time, async () => {
     app.provider.settings.leewaySeconds = leewaySeconds
     const { tabs, count } = await expired()
     if (fault) proxies.provider.faults.add('token', fault)
@@ -95,7 +95,7 @@ for (const { what, fault, leewaySeconds = 0, most } of CASES) {
 }
 
 test(
-  'the tab that renews is closed before the answer: another one does, provider with leeway',
+  'the refreshing tab is closed before the response: another one refreshes, provider with leeway',
   time,
   async () => {
     app.provider.settings.leewaySeconds = 60

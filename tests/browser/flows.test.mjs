@@ -33,7 +33,7 @@ const calls = (page, count) =>
     [orders, count],
   )
 
-test('login by redirect: session, clean address, way back', time, async () => {
+test('login by redirect: session, clean URL, returnTo', time, async () => {
   const page = await app.open('/?tab=2#part')
   const outcome = await signIn(page, { loginHint: 'alice', returnTo: '/inbox?open=7#top' })
   assert.deepEqual(outcome, { value: { returnTo: '/inbox?open=7#top' } })
@@ -49,13 +49,13 @@ test('login by redirect: session, clean address, way back', time, async () => {
   )
 })
 
-test('the way back is by default where the page was', time, async () => {
+test('returnTo defaults to the page’s URL', time, async () => {
   const page = await app.open('/?a=1&b=%20x#part')
   const { value } = await signIn(page)
   assert.deepEqual(value, { returnTo: '/?a=1&b=%20x#part' })
 })
 
-test('the provider and the API see what they should, from the worker', time, async () => {
+test('the provider and the API get correct requests from the worker', time, async () => {
   const since = app.ledger.entries.length
   const page = await app.open()
   await signIn(page)
@@ -140,7 +140,7 @@ test('401: one refresh, one retry, with the same body', time, async () => {
   assert.notEqual(first.authorization, second.authorization)
 })
 
-test('401 again after the retry is the page’s answer', time, async () => {
+test('a second 401 is passed to the page', time, async () => {
   const page = await app.open()
   await signIn(page)
   const { value } = await call(page, `${app.api.url}reject`)
@@ -148,7 +148,7 @@ test('401 again after the retry is the page’s answer', time, async () => {
   assert.equal(app.api.requests.length, 2)
 })
 
-test('a refresh that fails for a moment is tried again, and nobody is signed out', time, async () => {
+test('a transient refresh failure is retried without signing out', time, async () => {
   const page = await app.open()
   await signIn(page)
   await app.ledger.accessTokenExpired()
@@ -210,7 +210,7 @@ test('a reload keeps the session', time, async () => {
   assert.equal(app.ledger.authorizationRequests().length, logins)
 })
 
-test('start-up code that runs twice finishes one login, not two', time, async () => {
+test('start-up code that runs twice finishes one login', time, async () => {
   const page = await app.open()
   await booted(page)
   const since = app.ledger.entries.length
@@ -242,7 +242,7 @@ test('login by popup: the opener gets the session, the popup closes', time, asyn
   assert.equal(page.url(), `${app.site.origin}/`)
 })
 
-test('two connections in one page work, with the same worker and with another', time, async () => {
+test('two connections in one page work, with one worker or two', time, async () => {
   const page = await app.open()
   await signIn(page)
   const outcome = await page.evaluate(async (url) => {
@@ -257,7 +257,7 @@ test('two connections in one page work, with the same worker and with another', 
   assert.deepEqual(outcome, { statuses: [200, 200, 200], closed: 'closed', open: 200, subject: 'alice' })
 })
 
-test('close() ends what is pending', time, async () => {
+test('close() rejects pending calls', time, async () => {
   const page = await app.open()
   await signIn(page)
   const outcomes = await page.evaluate(async (api) => {

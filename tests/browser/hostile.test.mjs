@@ -72,7 +72,7 @@ const DAMAGES = {
 }
 
 for (const [name, damage] of Object.entries(DAMAGES)) {
-  test(`a login by redirect mends the store: ${name}`, time, async () => {
+  test(`a login by redirect repairs the store: ${name}`, time, async () => {
     const app = apps.dedicated
     const empty = await app.open('/empty')
     await empty.evaluate(change, damage)
@@ -82,7 +82,7 @@ for (const [name, damage] of Object.entries(DAMAGES)) {
   })
 }
 
-test('storage_unavailable: there is no mending it', time, async () => {
+test('storage_unavailable: a store that cannot be repaired', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 Object.defineProperty(self, 'indexedDB', { value: undefined })
@@ -104,7 +104,7 @@ vault(${JSON.stringify({ ...app.config, requestTimeout: 1 })})`)
   assert.equal(error.code, 'storage_unavailable')
 })
 
-test('a vault keeps the database open no longer than it uses it', time, async () => {
+test('a vault closes the database after use', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await booted(page)
@@ -126,7 +126,7 @@ test('a vault keeps the database open no longer than it uses it', time, async ()
   assert.equal(outcome, 'deleted')
 })
 
-test('thousands of records in the store do not keep a login from it', time, async () => {
+test('thousands of records do not prevent a login', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await startLogin(page)
@@ -175,7 +175,7 @@ const measure = () =>
     channel.postMessage('')
   })
 
-test('vault_crashed: entropy that fails, wherever that is noticed', time, async () => {
+test('vault_crashed: entropy fails at any point', time, async () => {
   const app = apps.shared
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
@@ -196,7 +196,7 @@ new BroadcastChannel('entropy').onmessage = ({ target }) => {
   assert.deepEqual(codes, ['vault_crashed', 'vault_crashed'])
 })
 
-test('message_invalid: a text of any length is not copied into the core', time, async () => {
+test('message_invalid: an oversized string is not copied into the core', time, async () => {
   const app = apps.shared
   app.setWorker(measured(app.config))
   const page = await app.open()
@@ -250,7 +250,7 @@ const sendNested = async (url) => {
   return { status, took: performance.now() - start }
 }
 
-test('a body that is a list of lists does not become half a gigabyte of text', time, async () => {
+test('a body of nested arrays is not expanded to half a gigabyte', time, async () => {
   const app = apps.shared
   app.setConfig({})
   const page = await app.open()
@@ -274,7 +274,7 @@ self.fetch = (url, init) => {
   throw error
 }`
 
-test('however many calls fail at once, the stack does not grow', time, async () => {
+test('many simultaneous failures do not grow the stack', time, async () => {
   const app = apps.shared
   app.site.files['/failing.js'] = failing(app)
   app.setWorker(`import '/failing.js'
@@ -377,25 +377,21 @@ const sendAtRandom = async ({ seed, count, apiUrl }) => {
 }
 
 for (const seed of [1, 2, 3, 4]) {
-  test(
-    `a thousand messages at random, seed ${seed}, leave the session of another page as it was`,
-    time,
-    async () => {
-      const app = apps.shared
-      const page = await app.open()
-      await signIn(page)
-      const other = await app.open('/empty', page.context())
-      const answers = await other.evaluate(sendAtRandom, { seed, count: 1000, apiUrl: app.api.url })
-      assert.match(answers, /message_invalid/)
-      assert.match(answers, /url_not_allowed/)
-      assert.doesNotMatch(answers, /vault_crashed/)
-      for (const kind of ['access_token', 'refresh_token']) {
-        const { value } = app.ledger.newest(kind)
-        assert.ok(!answers.includes(value), 'a token was answered')
-      }
-      assert.deepEqual(await page.evaluate(() => failures), [])
-      assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
-      await page.context().close()
-    },
-  )
+  test(`a thousand random messages, seed ${seed}, do not affect another page`, time, async () => {
+    const app = apps.shared
+    const page = await app.open()
+    await signIn(page)
+    const other = await app.open('/empty', page.context())
+    const answers = await other.evaluate(sendAtRandom, { seed, count: 1000, apiUrl: app.api.url })
+    assert.match(answers, /message_invalid/)
+    assert.match(answers, /url_not_allowed/)
+    assert.doesNotMatch(answers, /vault_crashed/)
+    for (const kind of ['access_token', 'refresh_token']) {
+      const { value } = app.ledger.newest(kind)
+      assert.ok(!answers.includes(value), 'a token was answered')
+    }
+    assert.deepEqual(await page.evaluate(() => failures), [])
+    assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
+    await page.context().close()
+  })
 }

@@ -71,7 +71,7 @@ const ANSWERS = {
 }
 
 for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
-  test(`the token endpoint answers with ${name}`, time, async () => {
+  test(`the token endpoint responds with ${name}`, time, async () => {
     const source = watched(chunks)
     const page = await app.open()
     const headers = { 'Content-Type': 'application/json' }
@@ -85,7 +85,7 @@ for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
   })
 }
 
-test('the token endpoint answers with a gigabyte that was compressed to one megabyte', time, async () => {
+test('the token endpoint responds with a gigabyte compressed to one megabyte', time, async () => {
   const source = watched(() => Readable.from(text(1024 * MEGABYTE), SIZES))
   const page = await app.open()
   const headers = { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }
@@ -96,7 +96,7 @@ test('the token endpoint answers with a gigabyte that was compressed to one mega
   assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
 })
 
-test('keys and metadata that are too long are none', time, async () => {
+test('keys and metadata that are too long are ignored', time, async () => {
   for (const endpoint of ['discovery', 'jwks']) {
     const context = await app.browser.newContext()
     const page = await app.open('/', context)

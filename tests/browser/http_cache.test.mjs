@@ -123,7 +123,7 @@ for (const [name, options] of Object.entries(PERSISTENCE)) {
       }
     })
 
-    test(`the next user is served no response of the previous one, ${name}`, time, async () => {
+    test(`no response is served to the next user, ${name}`, time, async () => {
       const urls = Object.keys(Object.keys(CACHEABLE)).map((index) => `${app.api.url}on/who-${index}`)
       for (const url of urls) assert.match((await call(page, url)).value.text, /: alice$/)
       await page.evaluate(() => auth.logout())
@@ -157,7 +157,7 @@ describe('what a page may ask of the cache', () => {
     assert.deepEqual(app.api.requests, [])
   })
 
-  test('a conditional request of the page is answered 304', time, async () => {
+  test('a conditional request of the page gets 304', time, async () => {
     app.api.on('conditional', ({ request, response }) => {
       const isSame = request.headers['if-none-match'] === '"7"'
       response.writeHead(isSame ? 304 : 200, { ETag: '"7"' }).end(isSame ? undefined : 'body')
@@ -168,7 +168,7 @@ describe('what a page may ask of the cache', () => {
     assert.deepEqual(value, { status: 304, text: '' })
   })
 
-  test('a message that names a cache mode changes nothing', time, async () => {
+  test('a cache mode in a message has no effect', time, async () => {
     const url = `${app.api.url}on/who-3`
     assert.match((await call(page, url)).value.text, /alice/)
     app.api.clear()
@@ -203,7 +203,7 @@ async function attack(app, page) {
   return outcomes
 }
 
-test('a rule that allows Range serves no echo in pieces from the cache', time, async () => {
+test('a rule that allows Range serves no partial echo from the cache', time, async () => {
   const app = await start({})
   try {
     app.setConfig({ apis: [{ url: app.api.url, allowHeaders: ['Range', 'If-Range'] }] })
@@ -217,7 +217,7 @@ test('a rule that allows Range serves no echo in pieces from the cache', time, a
   }
 })
 
-test('control: with cache: true the cache serves the echo in pieces', time, async () => {
+test('control: with cache: true the cache serves a partial echo', time, async () => {
   const app = await start({})
   try {
     app.setConfig({ apis: [{ url: app.api.url, cache: true }] })

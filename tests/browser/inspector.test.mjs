@@ -38,7 +38,7 @@ test('a session that is not inspected never loads the extended module', time, as
   assert.deepEqual([...new Set(modules())], [LEAN])
 })
 
-test('one that is loads that alone, and is told what happens and what is held', time, async () => {
+test('an inspected session gets events and holdings from that module alone', time, async () => {
   app.setConfig({ inspect: true })
   const page = await used()
   assert.deepEqual([...new Set(modules())], [EXTENDED])
@@ -58,14 +58,14 @@ test('one that is loads that alone, and is told what happens and what is held', 
   for (const { fingerprint } of holdings) assert.match(fingerprint, /^[0-9a-f]{8}$/)
 })
 
-test('config_invalid: a module without the inspector is told to inspect', time, async () => {
+test('config_invalid: inspect with a module without the inspector', time, async () => {
   app.setWorker(workerWith({ inspect: true }, LEAN))
   const { error } = await booted(await app.open())
   assert.equal(error.code, 'config_invalid')
   assert.match(error.message, /`inspect`: there is no such option, or it needs strongroom_extended_bg\.wasm/)
 })
 
-test('the extended module inspects nothing unless it is told to', time, async () => {
+test('the extended module inspects nothing without inspect: true', time, async () => {
   app.setWorker(workerWith({}, EXTENDED))
   const page = await used()
   assert.equal((await page.evaluate(() => settle(auth.inspect()))).error.code, 'unsupported')

@@ -218,7 +218,7 @@ async function use(api) {
   kept.push(auth.session, await auth.inspect())
 }
 
-test('no token, code or verifier is in the page, whatever happens', { timeout: 900_000 }, async (t) => {
+test('no token, code or verifier is ever in the page', { timeout: 900_000 }, async (t) => {
   const first = await openWatched('/')
   const { page } = first
   const tabs = [first]
@@ -280,7 +280,7 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 9
     await page.evaluate(fail, app.api.url)
   })
 
-  await t.test('the search was for what matters, and was able to find it', time, async () => {
+  await t.test('the search covers all secrets and can find them', time, async () => {
     const kinds = groupKinds()
     for (const kind of ['access_token', 'refresh_token', 'id_token', 'authorization_code', 'code_verifier']) {
       assert.ok(kinds.get(kind)?.length >= 2, `${kind}: ${kinds.get(kind)?.length}`)
@@ -300,7 +300,7 @@ test('no token, code or verifier is in the page, whatever happens', { timeout: 9
 
 // Coming back.
 
-test('nor after coming back without the user', { timeout: 360_000 }, async () => {
+test('nor after a silent login', { timeout: 360_000 }, async () => {
   const returning = await startApp({
     resume: 'redirect',
     // Without offline_access: the provider would want consent for that.

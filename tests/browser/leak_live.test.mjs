@@ -76,7 +76,7 @@ function listenTo(url) {
 }
 
 for (const [way, webSocket] of Object.entries(WAYS)) {
-  test(`no token is in a page with sources and sockets, the token being in the ${way}`, time, async () => {
+  test(`no token is in a page with sources and sockets, token in the ${way}`, time, async () => {
     const [rule] = app.config.apis
     app.setConfig({ apis: [{ ...rule, webSocket }] })
     const context = await app.browser.newContext()

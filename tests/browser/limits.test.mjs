@@ -36,7 +36,7 @@ const ended = (page) =>
       }),
   )
 
-test('absolute: calls and reloads do not put the end off, and it revokes', time, async () => {
+test('absolute: calls and reloads do not extend it, and the end revokes', time, async () => {
   const { page, before, after } = await reloaded({ absolute: 9 })
   assert.ok(
     Math.abs(after.expiresAt - before.expiresAt) < 100,
@@ -55,7 +55,7 @@ test('absolute: calls and reloads do not put the end off, and it revokes', time,
   assert.equal(error.code, 'login_required')
 })
 
-test('idle: a reload is no activity', time, async () => {
+test('idle: a reload is not activity', time, async () => {
   const { page, before, after } = await reloaded({ idle: 6 })
   assert.ok(
     after.idleExpiresAt - before.idleExpiresAt < 100,
@@ -66,7 +66,7 @@ test('idle: a reload is no activity', time, async () => {
   assert.ok(Math.abs(at - before.idleExpiresAt) < 1000, `it ended ${at - before.idleExpiresAt} ms late`)
 })
 
-test('a limit that was reached while no worker ran ends the session at the next start', time, async () => {
+test('a limit reached without a worker ends the session at the next start', time, async () => {
   const { page, before } = await reloaded({ absolute: 5 })
   const empty = await app.open('/empty', page.context())
   await page.close()

@@ -22,7 +22,7 @@ async function refusal(options) {
   return error
 }
 
-test('message_invalid: an option that there is not is named, its value is not', time, async () => {
+test('message_invalid: an unknown option is named without its value', time, async () => {
   const { code, message } = await refusal({ loginhint: 's3cret' })
   assert.equal(code, 'message_invalid')
   assert.match(message, /`loginhint` \(did you mean `loginHint`\?\)/)
@@ -30,13 +30,13 @@ test('message_invalid: an option that there is not is named, its value is not', 
 })
 
 for (const [option, value] of Object.entries({ scope: 'orders', params: { display: 'touch' } })) {
-  test(`message_invalid: ${option}, where the configuration loads the smaller module`, time, async () => {
+  test(`message_invalid: ${option} in the smaller module`, time, async () => {
     const { code, message } = await refusal({ [option]: value })
     assert.equal(code, 'message_invalid')
     assert.match(message, new RegExp(`loginScopes or loginParams in the worker's file: '${option}'`))
   })
 
-  test(`the control: ${option}, where the configuration names what may be asked for`, time, async () => {
+  test(`the control: ${option}, if the configuration allows it`, time, async () => {
     app.setConfig({ loginScopes: ['orders'], loginParams: ['display'] })
     const page = await app.open()
     await booted(page)
@@ -54,7 +54,7 @@ test('in the larger module too', time, async () => {
   assert.match(message, /login\(\) has no option `maxage` \(did you mean `maxAge`\?\)/)
 })
 
-test('config_invalid: a switch that there is not, though it is off', time, async () => {
+test('config_invalid: an unknown option, although it is false', time, async () => {
   for (const config of [{ inspekt: false }, { inspekt: false, inspect: true }]) {
     app.setConfig(config)
     const { error } = await booted(await app.open())
@@ -63,7 +63,7 @@ test('config_invalid: a switch that there is not, though it is off', time, async
   }
 })
 
-test('a switch that there is may be off, in the smaller module', time, async () => {
+test('a known option may be false in the smaller module', time, async () => {
   app.setConfig({ dpop: false, inspect: false, par: false, deviceFlow: false, reasons: false })
   app.site.requests.length = 0
   assert.equal((await booted(await app.open())).error, undefined)

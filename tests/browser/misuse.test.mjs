@@ -17,7 +17,7 @@ after(() => app?.close())
 
 const inLan = () => app.site.origin.replace('localhost', LAN)
 
-test('plain http in a local network is no secure context: connect() says so', time, async () => {
+test('connect() explains that plain http is not a secure context', time, async () => {
   const page = await app.open('/empty')
   await page.goto(`${inLan()}/empty`)
   const outcomes = await page.evaluate(async () => [
@@ -34,7 +34,7 @@ test('plain http in a local network is no secure context: connect() says so', ti
   await page.context().close()
 })
 
-test('a script passed as a string is not a token handler: connect() says what to pass', time, async () => {
+test('connect() explains what to pass instead of a script’s URL', time, async () => {
   const page = await app.open('/empty')
   for (const script of ['/auth.worker.js', '/src/auth.worker.ts?worker_file&type=module']) {
     const { error } = await page.evaluate(async (path) => settle(connect(path)), script)
@@ -45,7 +45,7 @@ test('a script passed as a string is not a token handler: connect() says what to
   await page.context().close()
 })
 
-test('connect() says what to pass in place of what its function made', time, async () => {
+test('connect() explains what its function must return', time, async () => {
   const page = await app.open('/empty')
   const outcomes = await page.evaluate(async () =>
     Promise.all(
@@ -166,7 +166,7 @@ async function warnings(address, script) {
 }
 
 for (const answer of ['?code=a&state=b', '?error=access_denied&state=b', '#code=a&state=b']) {
-  test(`an unhandled ${answer} in the address triggers a warning`, time, async () => {
+  test(`an unhandled ${answer} in the URL triggers a warning`, time, async () => {
     const { logged, warned, page } = await warnings(answer, () => {})
     await warned
     assert.match(logged.join(), /handleCallback\(\) was not called/)

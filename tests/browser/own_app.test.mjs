@@ -49,7 +49,7 @@ const REQUESTS = {
 }
 
 for (const [name, request] of Object.entries(REQUESTS)) {
-  test(`its origin may read the answers of the ${name}, and no other may`, async () => {
+  test(`only its origin may read the responses of the ${name}`, async () => {
     const allowed = async (origin) => {
       const [url, init] = request()
       const { headers } = await fetch(url, { ...init, headers: { origin } })

@@ -278,7 +278,7 @@ test('a canceled body reaches the API', { timeout: 15_000 }, async () => {
   assert.equal(request.aborted, true)
 })
 
-test('a streamed answer arrives piece by piece', { timeout: 15_000 }, async () => {
+test('a streamed response arrives chunk by chunk', { timeout: 15_000 }, async () => {
   const times = await page.evaluate(async (url) => {
     const times = []
     for await (const _ of (await auth.fetch(url)).body) times.push(performance.now())
@@ -288,7 +288,7 @@ test('a streamed answer arrives piece by piece', { timeout: 15_000 }, async () =
   assert.ok(times.at(-1) - times[0] > 400, 'they came all at once')
 })
 
-test('a reader that does not read holds the server back', { timeout: 15_000 }, async () => {
+test('a reader that does not read applies backpressure', { timeout: 15_000 }, async () => {
   app.api.clear()
   const size = 64 * 1024 * 1024
   const url = `${app.api.url}bytes?size=${size}`
@@ -306,7 +306,7 @@ test('a reader that does not read holds the server back', { timeout: 15_000 }, a
 })
 
 for (const mode of ['no-cors', 'same-origin']) {
-  test(`mode ${mode}, with which a token may not travel, is refused`, { timeout: 15_000 }, async () => {
+  test(`mode ${mode}, which cannot carry a token, is refused`, { timeout: 15_000 }, async () => {
     const asked = (options) => settle(auth.fetch(options.url, { mode: options.mode }))
     const outcome = await page.evaluate(asked, { url: app.api.url, mode })
     assert.equal(outcome.error.code, 'unsupported')
@@ -315,7 +315,7 @@ for (const mode of ['no-cors', 'same-origin']) {
 }
 
 for (const redirect of ['follow', 'manual', 'error']) {
-  test(`redirect: '${redirect}' follows none`, { timeout: 15_000 }, async () => {
+  test(`redirect: '${redirect}' follows no redirect`, { timeout: 15_000 }, async () => {
     app.api.clear()
     const asked = (options) => settle(auth.fetch(`${options.url}redirect`, { redirect: options.redirect }))
     const outcome = await page.evaluate(asked, { url: app.api.url, redirect })
@@ -324,7 +324,7 @@ for (const redirect of ['follow', 'manual', 'error']) {
   })
 }
 
-test('what the page names as the referrer does not reach the API', { timeout: 15_000 }, async () => {
+test('the page’s referrer does not reach the API', { timeout: 15_000 }, async () => {
   app.api.clear()
   const referrer = `${app.site.origin}/secret?path`
   await page.evaluate(

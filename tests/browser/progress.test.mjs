@@ -36,7 +36,7 @@ const told = (path, body = 'undefined') =>
     return { told, byteLength, url: response.url }
   })()`)
 
-test('of a download: each piece, up to its length', time, async () => {
+test('of a download: each chunk, up to its length', time, async () => {
   const { told: calls, byteLength, url } = await told('bytes?size=5000000')
   assert.equal(byteLength, 5_000_000)
   assert.equal(url, `${app.api.url}bytes?size=5000000`)
@@ -55,7 +55,7 @@ test('of a download without a length: no total', time, async () => {
   assert.deepEqual(calls.at(-1), { type: 'download', loaded: 7, total: null })
 })
 
-test('of a download that was compressed: what came out, and no total once that is more', time, async () => {
+test('of a compressed download: decompressed bytes, and no total beyond it', time, async () => {
   const { told: calls, byteLength } = await told('on/squeezed')
   assert.equal(byteLength, 100_000)
   assert.deepEqual(calls.at(-1), { type: 'download', loaded: 100_000, total: null })
@@ -66,7 +66,7 @@ for (const [name, body, size] of [
   ['a Blob', 'new Blob([new Uint8Array(1000)])', 1000],
   ['a view', 'new Uint8Array(1000).subarray(10)', 990],
 ]) {
-  test(`of an upload: all of it when the answer begins: ${name}`, time, async () => {
+  test(`of an upload: all of it when the response begins: ${name}`, time, async () => {
     const { told: calls } = await told('upload', body)
     assert.deepEqual(calls[0], { type: 'upload', loaded: size, total: size })
     assert.ok(calls.slice(1).every(({ type }) => type === 'download'))
@@ -74,7 +74,7 @@ for (const [name, body, size] of [
   })
 }
 
-test('of an upload as a form: with what stands around it', time, async () => {
+test('of an upload as a form: the encoded size', time, async () => {
   const { told: calls } = await told(
     'upload',
     `(() => { const form = new FormData(); form.append('a', 'b'); return form })()`,
@@ -87,7 +87,7 @@ test('of a call without bodies: nothing', time, async () => {
   assert.deepEqual(calls, [])
 })
 
-test('it is refused as ever', time, async () => {
+test('a refused call reports no progress', time, async () => {
   const { error } = await page.evaluate(() =>
     settle(auth.fetch('https://elsewhere.example/', { onProgress() {} })),
   )
@@ -99,7 +99,7 @@ test('it is refused as ever', time, async () => {
   assert.equal(aborted.error.name, 'RangeError')
 })
 
-test('what is no function is refused, and nothing is sent', time, async () => {
+test('a value that is not a function is refused before sending', time, async () => {
   const { error } = await page.evaluate(
     (url) => settle(auth.fetch(url, { onProgress: 5 })),
     `${app.api.url}me`,
@@ -108,7 +108,7 @@ test('what is no function is refused, and nothing is sent', time, async () => {
   assert.equal(app.api.requests.length, 0)
 })
 
-test('what it throws harms nobody, and is reported', time, async () => {
+test('its exceptions are reported and do not affect the call', time, async () => {
   const errors = []
   page.on('pageerror', ({ message }) => errors.push(message))
   const outcome = await page.evaluate(async (url) => {

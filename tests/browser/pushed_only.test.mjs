@@ -12,20 +12,20 @@ before(async () => {
 })
 after(() => app?.close())
 
-test('a popup of a dedicated worker: its answer finds its opener', time, async () => {
+test('a popup of a dedicated worker: its response reaches its opener', time, async () => {
   const page = await app.open()
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
 })
 
-test('without being configured, too', time, async () => {
+test('also without being configured', time, async () => {
   app.setConfig({ par: undefined })
   const page = await app.open()
   const { value } = await signInByPopup(page)
   assert.equal(value.claims.sub, 'alice')
 })
 
-test('unsupported: par: false does not send the user to such a provider', time, async () => {
+test('unsupported: par: false with such a provider', time, async () => {
   app.setConfig({ par: false })
   const page = await app.open()
   await booted(page)

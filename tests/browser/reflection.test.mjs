@@ -79,7 +79,7 @@ test('a response whose headers have the token is never given to the page', time,
   assert.equal(outcome.error?.code, 'token_reflected')
 })
 
-test('a token that comes in two pieces: the first of them is not given to the page', time, async () => {
+test('a token in two chunks: the page gets neither', time, async () => {
   let goOn
   const isRead = new Promise((resolve) => (goOn = resolve))
   app.api.on('slow', async ({ response, entry }) => {
@@ -116,7 +116,7 @@ test('a token that comes in two pieces: the first of them is not given to the pa
   assert.match(error.message, /has the access token in it/)
 })
 
-test('an event stream with the token in it breaks off, and is not opened again', time, async () => {
+test('an event stream with the token ends, and is not reopened', time, async () => {
   let count = 0
   app.api.on('events', ({ response, entry }) => {
     count++
@@ -139,7 +139,7 @@ test('an event stream with the token in it breaks off, and is not opened again',
   assert.equal(count, 1)
 })
 
-test('a token that was begun and not ended reaches the page after all', time, async () => {
+test('an incomplete token reaches the page', time, async () => {
   app.api.on('begun', ({ response, entry }) => {
     response.writeHead(200, { 'Content-Type': 'text/plain' })
     response.write(tokenOf(entry).slice(0, 30))
@@ -149,7 +149,7 @@ test('a token that was begun and not ended reaches the page after all', time, as
   assert.match(value.text, /^eyJ.{27}$/)
 })
 
-test('what only looks like a token arrives unharmed, however it is cut', time, async () => {
+test('text that resembles a token arrives intact in any chunks', time, async () => {
   const body = Buffer.from(`${'eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln '.repeat(40_000)}eyJ`)
   app.api.on('lookalikes', async ({ response }) => {
     response.writeHead(200, { 'Content-Type': 'application/octet-stream' })
@@ -168,7 +168,7 @@ test('what only looks like a token arrives unharmed, however it is cut', time, a
   assert.deepEqual(got, [body.length, sha256(body)])
 })
 
-test('a session goes on after a token was reflected', time, async () => {
+test('a session continues after a token was reflected', time, async () => {
   assert.equal((await call(page, `${app.api.url}me`)).value?.status, 200)
 })
 
@@ -180,7 +180,7 @@ async function withRules(apis) {
   return other
 }
 
-test("reflection: 'headers' searches no body", time, async () => {
+test("reflection: 'headers' does not search bodies", time, async () => {
   const other = await withRules([{ url: app.api.url, reflection: 'headers' }])
   const { value } = await call(other, url('plain'))
   assert.match(value?.text, /^You sent: eyJ/)
@@ -188,21 +188,17 @@ test("reflection: 'headers' searches no body", time, async () => {
   await other.context().close()
 })
 
-test(
-  "a control: with reflection: 'allow' the page has the token, and the search of the leak test finds it",
-  time,
-  async () => {
-    const other = await withRules([{ url: app.api.url, reflection: 'allow' }])
-    for (const name of Object.keys(FORMS)) {
-      const { value } = await call(other, url(name))
-      assert.notDeepEqual(found(value?.text ?? ''), [], name)
-    }
-    assert.equal((await call(other, url('header'))).value?.status, 200)
-    await other.context().close()
-  },
-)
+test("a control: with reflection: 'allow' the leak test finds the token", time, async () => {
+  const other = await withRules([{ url: app.api.url, reflection: 'allow' }])
+  for (const name of Object.keys(FORMS)) {
+    const { value } = await call(other, url(name))
+    assert.notDeepEqual(found(value?.text ?? ''), [], name)
+  }
+  assert.equal((await call(other, url('header'))).value?.status, 200)
+  await other.context().close()
+})
 
-test('of two rules the first counts', time, async () => {
+test('the first of two rules counts', time, async () => {
   const other = await withRules([
     { url: `${app.api.url}on/`, reflection: 'allow' },
     { url: app.api.url, methods: ['GET', 'POST'] },

@@ -52,22 +52,18 @@ async function signedIn() {
   return { page, before: app.ledger.refreshes().length }
 }
 
-test(
-  'each API gets a token for its own resource and scopes, fetched when it is first called',
-  time,
-  async () => {
-    const { page, before } = await signedIn()
-    assert.equal(app.ledger.refreshes().length, before)
-    for (const api of [app.api, bills, app.api, bills]) assert.equal(await status(page, api), 200)
-    assert.deepEqual(audiences(), [
-      [ORDERS, ORDERS],
-      [BILLS, BILLS],
-    ])
-    assert.equal(claims(app.api.requests[0]).scope, 'orders')
-    assert.equal(claims(bills.requests[0]).scope, 'bills')
-    assert.equal(app.ledger.refreshes().length, before + 2)
-  },
-)
+test('each API gets its own token at its first call', time, async () => {
+  const { page, before } = await signedIn()
+  assert.equal(app.ledger.refreshes().length, before)
+  for (const api of [app.api, bills, app.api, bills]) assert.equal(await status(page, api), 200)
+  assert.deepEqual(audiences(), [
+    [ORDERS, ORDERS],
+    [BILLS, BILLS],
+  ])
+  assert.equal(claims(app.api.requests[0]).scope, 'orders')
+  assert.equal(claims(bills.requests[0]).scope, 'bills')
+  assert.equal(app.ledger.refreshes().length, before + 2)
+})
 
 test('a control: neither API takes the token of the other', time, async () => {
   const { page } = await signedIn()
@@ -77,7 +73,7 @@ test('a control: neither API takes the token of the other', time, async () => {
   assert.equal(answer.status, 401)
 })
 
-test('calls to both at once rotate one refresh token, one after the other', time, async () => {
+test('simultaneous calls to both rotate one refresh token in turn', time, async () => {
   const { page, before } = await signedIn()
   const calls = Array.from({ length: 12 }, (_, i) => status(page, [app.api, bills][i % 2]))
   assert.deepEqual(new Set(await Promise.all(calls)), new Set([200]))
@@ -103,7 +99,7 @@ test('after a reload each API has a token again', time, async () => {
   assert.ok(outcomes.every(({ outcome }) => outcome === 'issued'))
 })
 
-test('two tabs with workers of their own rotate one refresh token', time, async () => {
+test('two tabs with their own workers rotate one refresh token', time, async () => {
   const { page, before } = await signedIn()
   const other = await app.open('/', page.context())
   await booted(other)
@@ -117,16 +113,12 @@ test('two tabs with workers of their own rotate one refresh token', time, async 
   )
 })
 
-test(
-  'a token that the provider refuses for a resource is a failed call, and the session goes on',
-  time,
-  async () => {
-    const { page } = await signedIn()
-    app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_target' } } })
-    const refused = await call(page, orders(bills))
-    assert.equal(refused.error?.code, 'client_rejected')
-    assert.match(refused.error.message, /invalid_target/)
-    assert.equal(await status(page, app.api), 200)
-    assert.ok(await page.evaluate(() => !!auth.session))
-  },
-)
+test('a refused resource fails the call, and the session continues', time, async () => {
+  const { page } = await signedIn()
+  app.provider.faults.add('token', { answer: { status: 400, body: { error: 'invalid_target' } } })
+  const refused = await call(page, orders(bills))
+  assert.equal(refused.error?.code, 'client_rejected')
+  assert.match(refused.error.message, /invalid_target/)
+  assert.equal(await status(page, app.api), 200)
+  assert.ok(await page.evaluate(() => !!auth.session))
+})

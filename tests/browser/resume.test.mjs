@@ -66,7 +66,7 @@ async function signIn(page) {
 /** Lets the attempt of before be long ago. */
 const forgetAttempt = (page) => page.evaluate(() => sessionStorage.clear())
 
-test('resumed: null where there is no session, and after a login', time, async () => {
+test('resumed: null without a session, and after a login', time, async () => {
   const app = apps.none
   const page = await app.open()
   await booted(page)
@@ -75,7 +75,7 @@ test('resumed: null where there is no session, and after a login', time, async (
   assert.equal(await resumed(page), null)
 })
 
-test('resumed: vault, where another tab keeps it', time, async () => {
+test('resumed: vault, if another tab has the session', time, async () => {
   const app = apps.none
   const page = await app.open()
   await signIn(page)
@@ -84,7 +84,7 @@ test('resumed: vault, where another tab keeps it', time, async () => {
   assert.equal(await resumed(other), 'vault')
 })
 
-test('resumed: storage, where it was sealed', time, async () => {
+test('resumed: storage, if the session was sealed', time, async () => {
   const app = apps.none
   const page = await app.open()
   await signIn(page)
@@ -94,33 +94,29 @@ test('resumed: storage, where it was sealed', time, async () => {
 })
 
 for (const kind of ['redirect', 'dedicated']) {
-  test(
-    `redirect: a reload of the only tab brings the session back, to the same address, ${kind}`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const page = await app.open()
-      await signIn(page)
-      await forgetAttempt(page)
-      const before = trips(app)
-      const path = '/?list=open&q=%20#third'
-      await page.goto('about:blank')
-      const entries = await page.evaluate(() => history.length)
-      await page.goto(app.site.origin + path)
-      await settled(page)
-      assert.deepEqual(await booted(page), { value: { returnTo: path } })
-      assert.equal(await resumed(page), 'redirect')
-      assert.equal((await session(page)).claims.sub, 'alice')
-      assert.equal(page.url(), app.site.origin + path)
-      assert.equal(trips(app) - before, 1)
-      assert.equal((await call(page, orders(app))).value.status, 200)
-      // The trip has left no entry behind: one for the app, none for the provider.
-      assert.equal(await page.evaluate(() => history.length), entries + 1)
-    },
-  )
+  test(`redirect: a reload of the only tab resumes at the same URL, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const page = await app.open()
+    await signIn(page)
+    await forgetAttempt(page)
+    const before = trips(app)
+    const path = '/?list=open&q=%20#third'
+    await page.goto('about:blank')
+    const entries = await page.evaluate(() => history.length)
+    await page.goto(app.site.origin + path)
+    await settled(page)
+    assert.deepEqual(await booted(page), { value: { returnTo: path } })
+    assert.equal(await resumed(page), 'redirect')
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal(page.url(), app.site.origin + path)
+    assert.equal(trips(app) - before, 1)
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    // The trip has left no entry behind: one for the app, none for the provider.
+    assert.equal(await page.evaluate(() => history.length), entries + 1)
+  })
 }
 
-test('redirect: who is not signed in at the provider stays signed out, after one trip', time, async () => {
+test('redirect: one attempt without a session at the provider', time, async () => {
   const app = apps.redirect
   const before = trips(app)
   const page = await app.open('/#here')
@@ -162,20 +158,20 @@ boot.then(() => {
   return trips(app) - before
 }
 
-test('redirect: an app that loads itself anew at each start makes one trip', time, async () => {
+test('redirect: an app that reloads itself makes one attempt', time, async () => {
   assert.equal(await tripsInCircle(), 1)
 })
 
-test('redirect: one that also clears its tab’s storage makes a few', time, async () => {
+test('redirect: an app that also clears sessionStorage makes a few', time, async () => {
   // And one before anybody had signed in.
   assert.equal((await tripsInCircle('sessionStorage.clear()')) + 1, 6)
 })
 
-test('redirect: a control: one that clears all storage makes one at each start', time, async () => {
+test('redirect: a control: an app that clears all storage makes one at each start', time, async () => {
   assert.equal(await tripsInCircle('sessionStorage.clear(), localStorage.clear()'), 9)
 })
 
-test('redirect: a failed attempt is the last one for five minutes', time, async () => {
+test('redirect: no attempt for five minutes after a failed one', time, async () => {
   const app = apps.redirect
   const page = await app.open()
   await settled(page)
@@ -195,7 +191,7 @@ test('redirect: a failed attempt is the last one for five minutes', time, async 
   assert.equal(trips(app) - before, 1)
 })
 
-test('redirect: who signs in after a failed attempt is resumed at the next reload', time, async () => {
+test('redirect: a sign-in after a failed attempt allows the next one', time, async () => {
   const app = apps.redirect
   const page = await app.open()
   await signIn(page)
@@ -204,7 +200,7 @@ test('redirect: who signs in after a failed attempt is resumed at the next reloa
   assert.equal(await resumed(page), 'redirect')
 })
 
-test('redirect: no trip where the attempt cannot be written down', time, async () => {
+test('redirect: no attempt that cannot be recorded', time, async () => {
   const app = apps.redirect
   const before = trips(app)
   const context = await app.browser.newContext()
@@ -221,7 +217,7 @@ test('redirect: no trip where the attempt cannot be written down', time, async (
   assert.equal(trips(app) - before, 0)
 })
 
-test('redirect: no trip after a logout, in new tabs too, until somebody signs in', time, async () => {
+test('redirect: no attempt after a logout until the user signs in', time, async () => {
   const app = apps.redirect
   const page = await app.open()
   await signIn(page)
@@ -245,7 +241,7 @@ test('redirect: no trip after a logout, in new tabs too, until somebody signs in
   assert.equal(await resumed(other), 'redirect')
 })
 
-test('redirect: no trip after a logout that ends another tab’s session too', time, async () => {
+test('redirect: no attempt after a logout in another tab', time, async () => {
   const app = apps.dedicated
   const context = await app.browser.newContext()
   await context.addInitScript(() => {
@@ -282,7 +278,7 @@ test('redirect: no trip after a logout that ends another tab’s session too', t
   await context.close()
 })
 
-test('redirect: no trip after the idle limit, which it would lift', time, async () => {
+test('redirect: no attempt after the idle limit', time, async () => {
   const app = apps.redirect
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { now } = Date
@@ -304,7 +300,7 @@ vault(${JSON.stringify({ ...app.config, session: { idle: 60 } })})`)
   assert.equal(trips(app) - before, 0)
 })
 
-test('redirect: a page that is itself an answer makes no trip', time, async () => {
+test('redirect: no attempt at a page with a response', time, async () => {
   const app = apps.redirect
   const before = trips(app)
   const page = await app.open('/callback?error=login_required&state=abc')
@@ -323,7 +319,7 @@ test('redirect: a provider that cannot be reached leaves the page signed out', t
 })
 
 for (const kind of ['iframe', 'iframeDedicated']) {
-  test(`iframe: a reload of the only tab brings the session back, ${kind}`, time, async () => {
+  test(`iframe: a reload of the only tab resumes the session, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await app.open()
     await signIn(page)
@@ -339,33 +335,29 @@ for (const kind of ['iframe', 'iframeDedicated']) {
     assert.equal((await call(page, orders(app))).value.status, 200)
   })
 
-  test(
-    `iframe: who is not signed in at the provider stays signed out, after one attempt, ${kind}`,
-    time,
-    async () => {
-      const app = apps[kind]
-      const before = trips(app)
-      const page = await app.open('/empty')
-      let framed = 0
-      await page.exposeFunction('startedInFrame', () => framed++)
-      await page.addInitScript(() => {
-        if (parent === window) return
-        Object.defineProperty(globalThis, 'auth', { set: () => startedInFrame() })
-      })
-      await page.goto(app.site.origin)
-      for (let n = 0; n < 3; n++) {
-        assert.deepEqual(await booted(page), { value: null })
-        assert.equal(await session(page), null)
-        assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
-        await reload(page, app)
-      }
-      assert.equal(trips(app) - before, 1)
-      assert.equal(framed, 0, 'the app has not started in the frame')
-    },
-  )
+  test(`iframe: one attempt without a session at the provider, ${kind}`, time, async () => {
+    const app = apps[kind]
+    const before = trips(app)
+    const page = await app.open('/empty')
+    let framed = 0
+    await page.exposeFunction('startedInFrame', () => framed++)
+    await page.addInitScript(() => {
+      if (parent === window) return
+      Object.defineProperty(globalThis, 'auth', { set: () => startedInFrame() })
+    })
+    await page.goto(app.site.origin)
+    for (let n = 0; n < 3; n++) {
+      assert.deepEqual(await booted(page), { value: null })
+      assert.equal(await session(page), null)
+      assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 0)
+      await reload(page, app)
+    }
+    assert.equal(trips(app) - before, 1)
+    assert.equal(framed, 0, 'the app has not started in the frame')
+  })
 }
 
-test('iframe: a provider whose page may not be framed is given up, and the page starts', time, async () => {
+test('iframe: the page starts if the provider forbids frames', time, async () => {
   const app = apps.iframe
   const page = await app.open('/empty')
   app.provider.faults.add('authorization', {
@@ -379,7 +371,7 @@ test('iframe: a provider whose page may not be framed is given up, and the page 
   assert.equal((await signInByPopup(page)).value.claims.sub, 'alice')
 })
 
-test('a value that there is not is named', time, async () => {
+test('an unknown value is named', time, async () => {
   const page = await apps.none.open('/empty')
   const { error } = await page.evaluate(() => settle(connect(create.shared(), { resume: 'popup' })))
   assert.equal(error.code, 'unsupported')

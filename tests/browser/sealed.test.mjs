@@ -71,7 +71,7 @@ for (const kind of KINDS) {
     assert.equal(await status(page, app), 200)
   })
 
-  test(`after a reload an expired access token is renewed, ${kind}`, time, async () => {
+  test(`after a reload an expired access token is refreshed, ${kind}`, time, async () => {
     const app = apps[kind]
     const page = await app.open()
     await signIn(page)
@@ -83,7 +83,7 @@ for (const kind of KINDS) {
   })
 }
 
-test('what is stored has no token in it, and a key that cannot be taken out', time, async () => {
+test('the store has no token, and its key is not extractable', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await signIn(page)
@@ -115,7 +115,7 @@ test('what is stored has no token in it, and a key that cannot be taken out', ti
   assert.equal((await page.evaluate(stored)).filter(holdsSecret).length, 1)
 })
 
-test('a second tab with a worker of its own joins the session', time, async () => {
+test('a second tab with its own worker joins the session', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
   await signIn(first)
@@ -127,7 +127,7 @@ test('a second tab with a worker of its own joins the session', time, async () =
   assert.equal(await status(second, app), 200)
 })
 
-test('a login appears in the tabs that are open', time, async () => {
+test('a login appears in open tabs', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
   const second = await app.open('/', first.context())
@@ -157,7 +157,7 @@ test('four tabs with a worker each refresh once', time, async () => {
 const waitsForSession = async () =>
   (await navigator.locks.query()).pending.some(({ name }) => name.startsWith('session '))
 
-test('a tab that is closed while it refreshes leaves the lock, and the others go on', time, async () => {
+test('a tab closed during a refresh releases the lock', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
   await signIn(first)
@@ -174,7 +174,7 @@ test('a tab that is closed while it refreshes leaves the lock, and the others go
   assert.equal(await other, 200)
 })
 
-test('a logout in one tab ends the session in all, for whoever comes later too', time, async () => {
+test('a logout ends the session in all tabs, later ones too', time, async () => {
   const app = apps.dedicated
   const first = await app.open()
   await signIn(first)
@@ -189,7 +189,7 @@ test('a logout in one tab ends the session in all, for whoever comes later too',
   assert.equal((await call(first, orders(app))).error.code, 'login_required')
 })
 
-test('storage_lost: what was kept does not open', time, async () => {
+test('storage_lost: the stored session cannot be decrypted', time, async () => {
   const app = apps.dedicated
   const page = await app.open()
   await signIn(page)
@@ -222,13 +222,10 @@ test('storage_lost: what was kept does not open', time, async () => {
   assert.equal(await status(again, app), 200)
 })
 
-test(
-  'a browser that gives no locks is not waited for: logins and logouts are through at once',
-  time,
-  async () => {
-    const app = apps.dedicated
-    // Time stands still in this worker: whatever waits for a time limit waits for ever.
-    app.setWorker(`import { vault } from '/strongroom/worker.js'
+test('without locks, logins and logouts complete immediately', time, async () => {
+  const app = apps.dedicated
+  // Time stands still in this worker: whatever waits for a time limit waits for ever.
+  app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { request } = LockManager.prototype
 let asked = 0
 LockManager.prototype.request = async function (name, ...rest) {
@@ -239,21 +236,20 @@ LockManager.prototype.request = async function (name, ...rest) {
 new BroadcastChannel('asked').onmessage = ({ target }) => target.postMessage(asked)
 globalThis.setTimeout = () => 1
 vault(${JSON.stringify(app.config)})`)
-    const page = await app.open()
-    await signIn(page)
-    assert.equal((await session(page)).claims.sub, 'alice')
-    await page.evaluate(() => auth.logout())
-    const asked = await page.evaluate(() => {
-      const channel = new BroadcastChannel('asked')
-      channel.postMessage('?')
-      return new Promise((resolve) => (channel.onmessage = ({ data }) => resolve(data)))
-    })
-    assert.ok(asked >= 1, 'the lock was not asked for')
-    app.setConfig({})
-  },
-)
+  const page = await app.open()
+  await signIn(page)
+  assert.equal((await session(page)).claims.sub, 'alice')
+  await page.evaluate(() => auth.logout())
+  const asked = await page.evaluate(() => {
+    const channel = new BroadcastChannel('asked')
+    channel.postMessage('?')
+    return new Promise((resolve) => (channel.onmessage = ({ data }) => resolve(data)))
+  })
+  assert.ok(asked >= 1, 'the lock was not asked for')
+  app.setConfig({})
+})
 
-test('a disk that is full: the session goes on, and the page is told that it is not kept', time, async () => {
+test('with a full disk the session continues, and kept is false', time, async () => {
   const app = apps.dedicated
   const { origin } = app.site
   const page = await app.open('/empty')
@@ -274,7 +270,7 @@ test('a disk that is full: the session goes on, and the page is told that it is 
   assert.equal((await session(page)).claims.sub, 'alice')
 })
 
-test('in the module without it, it is refused', time, async () => {
+test('the smaller module refuses it', time, async () => {
   const app = apps.dedicated
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)}, { wasm: '/strongroom/strongroom_bg.wasm' })`)

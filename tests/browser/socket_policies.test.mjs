@@ -81,7 +81,7 @@ for (const [kind, headers] of Object.entries(POLICIES)) {
     await page.context().close()
   })
 
-  test(`a control: the browser reports the whole address: ${kind} policy`, time, async () => {
+  test(`a control: the browser reports the whole URL: ${kind} policy`, time, async () => {
     app.site.override(WORKER, { headers: headers() })
     app.setWorker(`new WebSocket('${live}query?access_token=canary')`)
     const page = await app.open('/empty')
@@ -104,7 +104,7 @@ for (const [way, webSocket] of Object.entries(WAYS)) {
   })
 }
 
-test('a probe is closed, whatever the server answers', time, async () => {
+test('a probe is closed after any response', time, async () => {
   const origin = new URL(live).origin
   const page = await under({ 'Content-Security-Policy': policy(origin) }, WAYS.query)
   const opened = await page.evaluate(

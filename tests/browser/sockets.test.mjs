@@ -321,7 +321,7 @@ for (const [name, act] of Object.entries(SERVED)) {
   })
 }
 
-test('its address is the page’s own, without the token', time, async () => {
+test('its url is the page’s, without the token', time, async () => {
   const url = await run(`(async () => (await opened(make(url + '?a=1'))).url)()`, 'vault')
   assert.equal(url, `${live}query?a=1`)
   const [{ path }] = admitted()
@@ -366,7 +366,7 @@ for (const [way, rule] of Object.entries(WAYS)) {
   })
 }
 
-test('a server that chooses the sub-protocol with the token tells the page nothing', time, async () => {
+test('a chosen sub-protocol with the token is hidden from the page', time, async () => {
   const { other, recorded } = await withRule(WAYS.protocol)
   const outcome = await other.evaluate(async (url) => {
     const socket = await opened(auth.webSocket(url, ['chat']))
@@ -383,30 +383,26 @@ test('a server that chooses the sub-protocol with the token tells the page nothi
 })
 
 for (const way of Object.keys(WAYS)) {
-  test(
-    `by ${way}: a message with the token in it closes it with code 4010, and the page gets none of it`,
-    time,
-    async () => {
-      const { other, recorded } = await withRule(WAYS[way])
-      const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
-      for (const write of [String, btoa, Buffer.from]) {
-        const { length } = admitted()
-        await other.evaluate(async (url) => {
-          const socket = auth.webSocket(url)
-          globalThis.said = watch(socket)
-          await opened(socket)
-          socket.send('hello')
-          await when(socket, 'message')
-        }, live + way)
-        admitted()[length].socket.send(write(`You are ${secrets[0].value}.`))
-        const said = await other.evaluate(() => said)
-        assert.equal(said.at(-1), "close 4010 'token_reflected' true, state 3")
-        assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
-      }
-      assert.deepEqual(search(await collect(other, recorded), secrets), [])
-      await other.context().close()
-    },
-  )
+  test(`by ${way}: a message with the token closes it with code 4010`, time, async () => {
+    const { other, recorded } = await withRule(WAYS[way])
+    const secrets = [{ kind: 'access_token', value: app.ledger.newest('access_token').value }]
+    for (const write of [String, btoa, Buffer.from]) {
+      const { length } = admitted()
+      await other.evaluate(async (url) => {
+        const socket = auth.webSocket(url)
+        globalThis.said = watch(socket)
+        await opened(socket)
+        socket.send('hello')
+        await when(socket, 'message')
+      }, live + way)
+      admitted()[length].socket.send(write(`You are ${secrets[0].value}.`))
+      const said = await other.evaluate(() => said)
+      assert.equal(said.at(-1), "close 4010 'token_reflected' true, state 3")
+      assert.equal(said.filter((line) => line.startsWith('message')).length, 1)
+    }
+    assert.deepEqual(search(await collect(other, recorded), secrets), [])
+    await other.context().close()
+  })
 }
 
 test("a control: with reflection: 'allow' the page gets that message", time, async () => {
@@ -425,7 +421,7 @@ test("a control: with reflection: 'allow' the page gets that message", time, asy
   await other.context().close()
 })
 
-test('logout closes it, with code 3000 and the reason, and the API sees that', time, async () => {
+test('logout closes it with code 3000 and the reason', time, async () => {
   const { other } = await withRule(WAYS.protocol)
   const said = await other.evaluate(async (url) => {
     const socket = await opened(auth.webSocket(url))
@@ -446,7 +442,7 @@ test('logout closes it, with code 3000 and the reason, and the API sees that', t
   await other.context().close()
 })
 
-test('in a dedicated worker it is the same', time, async () => {
+test('logout closes it in a dedicated worker too', time, async () => {
   const own = await startApp({ kind: 'dedicated', provider: { accessTokenSeconds: 3600 } })
   try {
     const address = `${own.api.url.replace('http', 'ws')}live/`
@@ -472,7 +468,7 @@ test('in a dedicated worker it is the same', time, async () => {
   }
 })
 
-test('a page that is closed takes its sockets along', time, async () => {
+test('closing a page closes its sockets', time, async () => {
   const { other } = await withRule(WAYS.query)
   const tab = await app.open('/', other.context())
   await booted(tab)
@@ -483,17 +479,13 @@ test('a page that is closed takes its sockets along', time, async () => {
   await other.context().close()
 })
 
-test(
-  'a page that goes into the back-forward cache, or elsewhere, takes its sockets along',
-  time,
-  async () => {
-    const { other } = await withRule(WAYS.query)
-    await other.evaluate((url) => opened(auth.webSocket(url)), `${live}query`)
-    await other.goto(`${app.site.origin}/empty`)
-    await admitted()[0].closed
-    await other.context().close()
-  },
-)
+test('leaving a page closes its sockets', time, async () => {
+  const { other } = await withRule(WAYS.query)
+  await other.evaluate((url) => opened(auth.webSocket(url)), `${live}query`)
+  await other.goto(`${app.site.origin}/empty`)
+  await admitted()[0].closed
+  await other.context().close()
+})
 
 test('a limit closes it with code 4009', time, async () => {
   const said = await run(
@@ -509,13 +501,13 @@ test('a limit closes it with code 4009', time, async () => {
   assert.equal((await admitted()[0].closed).code, 4009)
 })
 
-test('what a server sends is limited too', time, async () => {
+test('messages of a server are limited too', time, async () => {
   await run(`(async () => { globalThis.said = watch(await opened(make(url))) })()`, 'vault')
   admitted()[0].socket.send(Buffer.alloc(16 * 1024 * 1024 + 1))
   assert.deepEqual(await page.evaluate(() => said), ["close 4009 'limit_exceeded' true, state 3"])
 })
 
-test('what no rule allows is not opened, and says why', time, async () => {
+test('a socket that no rule allows fails with a reason', time, async () => {
   const outcomes = await page.evaluate(
     async (urls) =>
       Promise.all(
@@ -533,7 +525,7 @@ test('what no rule allows is not opened, and says why', time, async () => {
   assert.equal(app.api.sockets.length, 0)
 })
 
-test('an address that is none, and sub-protocols that are none', time, async () => {
+test('an invalid URL, and invalid sub-protocols', time, async () => {
   const thrown = await page.evaluate(() => nameOf(() => auth.webSocket('http://[')))
   assert.equal(thrown[0], 'TypeError')
   const failed = await page.evaluate(
@@ -605,7 +597,7 @@ const raw = async ({ url, garbage, payload = 'port' }) => {
   return payload === 'port' ? said : null
 }
 
-test('whatever a page sends by a socket’s port, it harms at most that socket', time, async () => {
+test('malformed messages on a port affect only that socket', time, async () => {
   const empty = await app.open('/empty', page.context())
   const said = {}
   for (const [name, garbage] of Object.entries(GARBAGE)) {
@@ -626,7 +618,7 @@ test('whatever a page sends by a socket’s port, it harms at most that socket',
   await empty.close()
 })
 
-test('without webSocket in any rule the smaller module is loaded, which opens none', time, async () => {
+test('without webSocket in any rule the smaller module is loaded', time, async () => {
   app.setConfig({})
   app.site.requests.length = 0
   const other = await app.open('/', await app.browser.newContext())
@@ -646,7 +638,7 @@ test('without webSocket in any rule the smaller module is loaded, which opens no
   await other.context().close()
 })
 
-test('a page that opens none does not load what they need', time, async () => {
+test('a page without sockets does not load their code', time, async () => {
   app.site.requests.length = 0
   const other = await app.open('/', await app.browser.newContext())
   await booted(other)

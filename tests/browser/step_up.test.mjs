@@ -74,7 +74,7 @@ const finish = async (page, popup) => {
   return page.evaluate(() => steppedUp)
 }
 
-test('another authentication: asked for, done, and the same request is answered', time, async () => {
+test('a required authentication is done, and the request succeeds', time, async () => {
   demand = STRONGER
   const page = await app.open()
   await signIn(page)
@@ -95,7 +95,7 @@ test('another authentication: asked for, done, and the same request is answered'
   await page.context().close()
 })
 
-test('more scope: asked for beside the configured one, granted, and in the token', time, async () => {
+test('a required scope is granted and in the token', time, async () => {
   demand = WIDER
   const page = await app.open()
   await signIn(page)
@@ -112,7 +112,7 @@ test('more scope: asked for beside the configured one, granted, and in the token
   await page.context().close()
 })
 
-test('an API that is not satisfied with what it asked for: no circle', time, async () => {
+test('an API that is never satisfied does not cause a loop', time, async () => {
   demand = STRONGER
   const page = await app.open()
   await signIn(page)
@@ -124,7 +124,7 @@ test('an API that is not satisfied with what it asked for: no circle', time, asy
   await page.context().close()
 })
 
-test('a body that is used up: signed in, and the request rejects as fetch does', time, async () => {
+test('a used body: the request rejects as in fetch', time, async () => {
   demand = STRONGER
   const page = await app.open()
   await signIn(page)
@@ -140,7 +140,7 @@ test('a body that is used up: signed in, and the request rejects as fetch does',
   await page.context().close()
 })
 
-test('a user who closes the matter: the request is refused, the session stays', time, async () => {
+test('a user who cancels: the request is refused, the session stays', time, async () => {
   demand = STRONGER
   const page = await app.open()
   await signIn(page)

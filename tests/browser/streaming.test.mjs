@@ -57,7 +57,7 @@ const read = (size) =>
     return seen
   }, size)
 
-test('a reader that stops stops the server, after a bounded amount', time, async (t) => {
+test('a reader that stops stops the server after a bounded amount', time, async (t) => {
   await page.evaluate(async (address) => {
     globalThis.held = (await auth.fetch(address)).body.getReader()
   }, url())
@@ -80,7 +80,7 @@ test('a reader that stops stops the server, after a bounded amount', time, async
   assert.ok(flow.entry.aborted)
 })
 
-test('the browser’s own takes as much', time, async (t) => {
+test('fetch reads as much', time, async (t) => {
   await page.evaluate(
     async ([address, token]) => {
       const response = await fetch(address, { headers: { authorization: `Bearer ${token}` } })
@@ -94,7 +94,7 @@ test('the browser’s own takes as much', time, async (t) => {
   await flow.entry.closed
 })
 
-test('a response that nobody reads at all holds the server back', time, async () => {
+test('an unread response applies backpressure', time, async () => {
   await page.evaluate(async (address) => {
     globalThis.unread = await auth.fetch(address)
   }, url())
@@ -103,7 +103,7 @@ test('a response that nobody reads at all holds the server back', time, async ()
   await flow.entry.closed
 })
 
-test('a clone that nobody reads holds nothing back, as in the platform', time, async () => {
+test('an unread clone applies no backpressure, as in fetch', time, async () => {
   await page.evaluate(async (address) => {
     const response = await auth.fetch(address)
     globalThis.clone = response.clone()
@@ -180,7 +180,7 @@ for (const [name, end] of Object.entries(ENDS)) {
   })
 }
 
-test('a server that breaks off ends the reading, and the call is forgotten', time, async () => {
+test('a broken connection ends the body and drops the call', time, async () => {
   await page.evaluate(async (address) => {
     globalThis.held = (await auth.fetch(address)).body.getReader()
     await held.read()
@@ -196,7 +196,7 @@ test('a server that breaks off ends the reading, and the call is forgotten', tim
   assert.equal(name, 'TypeError')
 })
 
-test('an upload that is aborted is aborted at the server', time, async () => {
+test('an aborted upload is aborted at the server', time, async () => {
   await page.evaluate((address) => {
     globalThis.controller = new AbortController()
     const part = new Uint8Array(16 * 1024 * 1024)
@@ -231,7 +231,7 @@ const BODIES = {
 }
 
 for (const [name, body] of Object.entries(BODIES)) {
-  test(`after a 401 it is sent again whole: ${name}`, time, async () => {
+  test(`after a 401 the whole body is sent again: ${name}`, time, async () => {
     // A vault renews only so often for a 401.
     const tab = await app.open()
     await signIn(tab)
@@ -253,7 +253,7 @@ for (const [name, body] of Object.entries(BODIES)) {
   })
 }
 
-test('after a 401 a Request with a body is sent again, and is used up', time, async () => {
+test('after a 401 a Request with a body is sent again', time, async () => {
   const tab = await app.open()
   await signIn(tab)
   const outcome = await tab.evaluate(async (address) => {

@@ -160,7 +160,7 @@ const table = () => {
 
 after(() => console.log(`\n${ENGINE}\n\n${table()}\n`))
 
-test('docs/sessions.md says what was seen', async () => {
+test('docs/sessions.md matches the results', async () => {
   assert.equal(columns.length, SETUPS.length, 'not everything was seen')
   const docs = await readFile(DOCS, 'utf8')
   const marks = [`<!-- seen in ${ENGINE} -->\n\n`, `\n\n<!-- end -->`]

@@ -99,7 +99,7 @@ async function recovers({ page, advance }, wait = SUSPECTED_WAIT) {
   assert.equal(own.find(({ outcome: came }) => came === 'issued').presented, 1)
 }
 
-test('hidden refusals over two minutes ask for the user', time, async () => {
+test('hidden refusals over two minutes require interaction', time, async () => {
   const device = await expired()
   const { page, advance, attempts, probes } = device
   refuseHidden()
@@ -129,7 +129,7 @@ test('hidden refusals over two minutes ask for the user', time, async () => {
   await recovers(device)
 })
 
-test('control: the same refusal ends the session where it is readable', time, async () => {
+test('control: the same refusal ends the session if readable', time, async () => {
   const { page, attempts } = await expired()
   app.provider.settings.areAccountsBlocked = true
   assert.equal(await outcome(page), 'session_ended')

@@ -106,7 +106,7 @@ test(
   },
 )
 
-test('a login, a renewal and a logout appear in every tab', time, async () => {
+test('a login, a refresh and a logout appear in every tab', time, async () => {
   const first = await app.open()
   await booted(first)
   const others = []
@@ -131,7 +131,7 @@ test('a login, a renewal and a logout appear in every tab', time, async () => {
   }
 })
 
-test('a tab that is closed in the middle of a refresh harms none', time, async () => {
+test('closing a tab during a refresh does not affect the others', time, async () => {
   const [first, second, third] = await tabs(3)
   await app.ledger.accessTokenExpired()
   let answer
@@ -178,7 +178,7 @@ for (const persist of ['memory', 'sealed']) {
   })
 }
 
-test('a tab that crashes harms none; its port is closed, and its calls are stopped', time, async () => {
+test('a crashed tab’s port and calls end', time, async () => {
   const [first, second, third] = await tabs(3)
   await portsAre(first, 3)
   // So many that it does not end by itself.
@@ -194,30 +194,26 @@ test('a tab that crashes harms none; its port is closed, and its calls are stopp
   assert.equal((await session(third)).claims.sub, 'alice')
 })
 
-test(
-  'the tab crashes that started the worker: the others hear of it, and go on with another',
-  time,
-  async () => {
-    const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
-    try {
-      const first = await own.open()
-      // By a popup, since a trip to the provider may end in another process than the worker's.
-      await signInByPopup(first)
-      const second = await own.open('/', first.context())
-      await booted(second)
-      const calling = call(second, `${own.api.url}slow?ms=60000`)
-      await crash(first)
-      assert.equal((await calling).error.code, 'vault_crashed')
-      await second.evaluate(() => auth.reconnect())
-      assert.equal(await second.evaluate(() => auth.session.claims.sub), 'alice')
-      assert.equal((await call(second, `${own.api.url}orders`)).value.status, 200)
-    } finally {
-      await own.close()
-    }
-  },
-)
+test('after a crash of the worker’s tab the others reconnect', time, async () => {
+  const own = await startApp({ extendedLifetime: false, config: { session: { persist: 'sealed' } } })
+  try {
+    const first = await own.open()
+    // By a popup, since a trip to the provider may end in another process than the worker's.
+    await signInByPopup(first)
+    const second = await own.open('/', first.context())
+    await booted(second)
+    const calling = call(second, `${own.api.url}slow?ms=60000`)
+    await crash(first)
+    assert.equal((await calling).error.code, 'vault_crashed')
+    await second.evaluate(() => auth.reconnect())
+    assert.equal(await second.evaluate(() => auth.session.claims.sub), 'alice')
+    assert.equal((await call(second, `${own.api.url}orders`)).value.status, 200)
+  } finally {
+    await own.close()
+  }
+})
 
-test('control: without Web Locks nobody hears of a crash', time, async () => {
+test('control: without Web Locks a crash goes unnoticed', time, async () => {
   const [first] = await tabs(1)
   await first.context().addInitScript(() => {
     Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })
@@ -231,7 +227,7 @@ test('control: without Web Locks nobody hears of a crash', time, async () => {
   assert.equal(await ports(first), 3)
 })
 
-test('a page that connects again and again leaves no ports behind', time, async () => {
+test('a page that connects repeatedly leaves no ports behind', time, async () => {
   const [first, second] = await tabs(2)
   for (let n = 0; n < 5; n++) {
     await second.evaluate(async () => (await connect(create.shared())).close())

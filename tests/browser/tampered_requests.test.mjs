@@ -61,7 +61,7 @@ const attack = async (page, changes) => {
 
 const CHANGES = { scope: `${NARROW} orders`, prompt: 'login consent', acr_values: 'phr' }
 
-test('without pushed requests a changed scope is granted, and the page’s console says so', time, async () => {
+test('without pushed requests a changed scope is granted with a warning', time, async () => {
   app.setConfig({ par: false })
   const { page, warningsOf, warned } = await openPage()
   assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
@@ -74,7 +74,7 @@ test('without pushed requests a changed scope is granted, and the page’s conso
   await page.context().close()
 })
 
-test('scope_exceeded: unrequestedScopes: ’refuse’ makes that an error', time, async () => {
+test('scope_exceeded: unrequestedScopes: ’refuse’', time, async () => {
   app.setConfig({ par: false, unrequestedScopes: 'refuse' })
   const { page } = await openPage()
   const { error } = await attack(page, CHANGES)
@@ -83,7 +83,7 @@ test('scope_exceeded: unrequestedScopes: ’refuse’ makes that an error', time
   await page.context().close()
 })
 
-test('with pushed requests, which are the default, nothing that is added counts', time, async () => {
+test('with pushed requests, the default, added parameters have no effect', time, async () => {
   const { page, warningsOf } = await openPage()
   assert.deepEqual(await attack(page, CHANGES), { value: { returnTo: '/' } })
   assert.deepEqual(Object.keys(lastRequest().query).sort(), [
@@ -101,7 +101,7 @@ test('with pushed requests, which are the default, nothing that is added counts'
   await page.context().close()
 })
 
-test('par takes no other module: the smaller one pushes', time, async () => {
+test('the smaller module supports par', time, async () => {
   for (const par of [undefined, 'auto', true, false]) {
     app.setConfig({ par })
     app.site.requests.length = 0
@@ -113,7 +113,7 @@ test('par takes no other module: the smaller one pushes', time, async () => {
   }
 })
 
-test('a popup opens within the click, though its request is pushed first', time, async () => {
+test('a popup opens within the click although its request is pushed', time, async () => {
   app.provider.faults.add('push', { delay: 2000 })
   const { page } = await openPage()
   const { value } = await signInByPopup(page)
@@ -141,22 +141,18 @@ for (const [name, fault] of Object.entries(REFUSALS)) {
   })
 }
 
-test(
-  'provider_unavailable: a cut connection is no reason to do without, if nothing else works either',
-  time,
-  async () => {
-    const { page } = await openPage()
-    await signIn(page)
-    app.provider.faults.add('push', { drop: true, times: 2 })
-    app.provider.faults.add('discovery', { drop: true, times: 2 })
-    const { error } = await page.evaluate(() => settle(auth.login()))
-    assert.equal(error.code, 'provider_unavailable')
-    assert.doesNotMatch(error.message, /kept/)
-    await page.context().close()
-  },
-)
+test('provider_unavailable: a broken connection does not disable pushing', time, async () => {
+  const { page } = await openPage()
+  await signIn(page)
+  app.provider.faults.add('push', { drop: true, times: 2 })
+  app.provider.faults.add('discovery', { drop: true, times: 2 })
+  const { error } = await page.evaluate(() => settle(auth.login()))
+  assert.equal(error.code, 'provider_unavailable')
+  assert.doesNotMatch(error.message, /kept/)
+  await page.context().close()
+})
 
-test('refresh_token_missing: oidc-provider wants consent for offline_access', time, async () => {
+test('refresh_token_missing: oidc-provider requires consent for offline_access', time, async () => {
   app.setConfig({ consent: undefined })
   const { page, warningsOf, warned } = await openPage()
   await signIn(page)
@@ -167,7 +163,7 @@ test('refresh_token_missing: oidc-provider wants consent for offline_access', ti
   await page.context().close()
 })
 
-test('an error without state is one at the redirect URI, and nobody’s business elsewhere', time, async () => {
+test('an error without state counts only at the redirect URI', time, async () => {
   const callback = await app.open('/callback?error=access_denied&lang=de')
   const { error } = await booted(callback)
   assert.equal(error.code, 'login_denied')

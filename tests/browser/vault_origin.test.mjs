@@ -36,25 +36,21 @@ const ended = (page) => page.waitForFunction(() => auth.session === null)
 const trips = () => app.ledger.authorizationRequests().length
 const cookies = async (page) => (await page.context().cookies(app.vault.origin)).map(({ name }) => name)
 
-test(
-  'login by redirect: the code goes to the vault’s origin, and the user comes back to the app',
-  time,
-  async () => {
-    const page = await app.open('/?tab=2#part')
-    const addresses = []
-    page.on('framenavigated', (frame) => frame === page.mainFrame() && addresses.push(frame.url()))
-    const outcome = await signIn(page, { returnTo: '/inbox?open=7#top' })
-    assert.deepEqual(outcome, { value: { returnTo: '/inbox?open=7#top' } })
-    assert.equal(page.url(), `${app.site.origin}/callback`)
-    assert.equal((await session(page)).claims.sub, 'alice')
-    assert.equal((await call(page, orders)).value.status, 200)
-    const ofApp = addresses.filter((address) => address.startsWith(app.site.origin))
-    assert.ok(!ofApp.some((address) => /code=/.test(address)), ofApp.join('\n'))
-    assert.ok(app.vault.requests.some(({ path, query }) => path === '/callback' && /code=/.test(query)))
-  },
-)
+test('login by redirect: the code goes only to the vault’s origin', time, async () => {
+  const page = await app.open('/?tab=2#part')
+  const addresses = []
+  page.on('framenavigated', (frame) => frame === page.mainFrame() && addresses.push(frame.url()))
+  const outcome = await signIn(page, { returnTo: '/inbox?open=7#top' })
+  assert.deepEqual(outcome, { value: { returnTo: '/inbox?open=7#top' } })
+  assert.equal(page.url(), `${app.site.origin}/callback`)
+  assert.equal((await session(page)).claims.sub, 'alice')
+  assert.equal((await call(page, orders)).value.status, 200)
+  const ofApp = addresses.filter((address) => address.startsWith(app.site.origin))
+  assert.ok(!ofApp.some((address) => /code=/.test(address)), ofApp.join('\n'))
+  assert.ok(app.vault.requests.some(({ path, query }) => path === '/callback' && /code=/.test(query)))
+})
 
-test('provider and API hear of the vault’s origin alone', time, async () => {
+test('provider and API see only the vault’s origin', time, async () => {
   const page = await app.open()
   await signIn(page)
   await call(page, orders)
@@ -63,7 +59,7 @@ test('provider and API hear of the vault’s origin alone', time, async () => {
   assert.equal(app.api.requests.at(-1).headers.origin, app.vault.origin)
 })
 
-test('the answer’s cookie is the vault host’s alone, and gone when it was used', time, async () => {
+test('the response’s cookie is host-only, and deleted after use', time, async () => {
   const page = await app.open()
   await startLogin(page)
   const release = app.site.override('/page.js', { body: '' })
@@ -116,7 +112,7 @@ test('start-up code that runs twice finishes one login', time, async () => {
   assert.equal(exchanges() - before, 1)
 })
 
-test('login by popup, which goes no further than the vault’s origin', time, async () => {
+test('login by popup, which ends at the vault’s origin', time, async () => {
   const page = await app.open()
   await booted(page)
   const asked = app.site.requests.length
@@ -142,7 +138,7 @@ test('login_denied comes back from a redirect and from a popup', time, async () 
 })
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
-  test(`a pushed request, and its answer in the fragment: ${mode}`, time, async () => {
+  test(`a pushed request, and its response in the fragment: ${mode}`, time, async () => {
     app.setConfig({ par: true, responseMode: 'fragment' })
     const page = await app.open()
     const { error } = await login(page)
@@ -153,7 +149,7 @@ for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPo
   })
 }
 
-test('two tabs log in at once, each to its own place', time, async () => {
+test('two simultaneous logins return to their own paths', time, async () => {
   const first = await app.open()
   const second = await app.open('/', first.context())
   await startLogin(first, { returnTo: '/first', prompt: 'login consent' })
@@ -206,7 +202,7 @@ test('logout at the provider comes back to the app', time, async () => {
   assert.equal(await session(page), null)
 })
 
-test('the provider ends the session: all tabs hear of it with the reason', time, async () => {
+test('the provider ends the session: all tabs get the reason', time, async () => {
   const page = await app.open()
   app.setConfig({ scope: 'openid profile offline_access orders' })
   const context = await app.browser.newContext()
@@ -223,7 +219,7 @@ test('the provider ends the session: all tabs hear of it with the reason', time,
   await page.close()
 })
 
-test('a page that is left ends its calls, and the vault goes on for the others', time, async () => {
+test('leaving a page ends only its own calls', time, async () => {
   const page = await app.open()
   await signIn(page)
   const second = await app.open('/', page.context())
@@ -239,7 +235,7 @@ test('a page that is left ends its calls, and the vault goes on for the others',
   assert.equal((await call(page, orders)).value.status, 200)
 })
 
-test('a vault that has gone is noticed in the app, and another one is met', time, async () => {
+test('the app detects a lost vault and reconnects', time, async () => {
   const page = await app.open()
   await booted(page)
   const outcome = await page.evaluate(async () => {
@@ -289,7 +285,7 @@ test('a page that is cross-origin isolated can use it, by popup as well', time, 
   }
 })
 
-test('it opens no window and moves no page: its sandbox does not let it', time, async () => {
+test('its sandbox forbids windows and navigation', time, async () => {
   const page = await app.open()
   await booted(page)
   const frame = page.frames().find((each) => each.url().startsWith(app.vault.origin))
@@ -321,7 +317,7 @@ test('the control: without the sandbox it could', time, async () => {
   await Promise.all([page.waitForURL('about:blank'), moves])
 })
 
-test('resume by redirect: the provider’s session brings one, without the user', time, async () => {
+test('resume by redirect: the provider’s session is used', time, async () => {
   const resuming = app.site.files['/page.js'].replace('{"timeout":10}', '{"resume":"redirect"}')
   const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
   // The only tab's worker ends with its page.
@@ -344,29 +340,25 @@ test('resume by redirect: the provider’s session brings one, without the user'
   }
 })
 
-test(
-  'a sealed session comes back to the only tab, and script of the app’s origin has no database',
-  time,
-  async () => {
-    app.setConfig({ session: { persist: 'sealed' } })
-    const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
-    const release = app.vault.override('/frame.js', { body: brief })
-    try {
-      const page = await app.open()
-      await signIn(page)
-      await page.goto('about:blank')
-      await page.goto(`${app.site.origin}/`)
-      await booted(page)
-      assert.equal(await page.evaluate(() => auth.resumed), 'storage')
-      assert.equal((await call(page, orders)).value.status, 200)
-      assert.deepEqual(await page.evaluate(() => indexedDB.databases()), [])
-    } finally {
-      release()
-    }
-  },
-)
+test('a sealed session is restored without a database on the app’s origin', time, async () => {
+  app.setConfig({ session: { persist: 'sealed' } })
+  const brief = app.vault.files['/frame.js'].replace('extendedLifetime: true', 'extendedLifetime: false')
+  const release = app.vault.override('/frame.js', { body: brief })
+  try {
+    const page = await app.open()
+    await signIn(page)
+    await page.goto('about:blank')
+    await page.goto(`${app.site.origin}/`)
+    await booted(page)
+    assert.equal(await page.evaluate(() => auth.resumed), 'storage')
+    assert.equal((await call(page, orders)).value.status, 200)
+    assert.deepEqual(await page.evaluate(() => indexedDB.databases()), [])
+  } finally {
+    release()
+  }
+})
 
-test('resume by a hidden frame is refused: it would have to show the callback page', time, async () => {
+test('resume by a hidden frame is refused', time, async () => {
   const page = await app.open()
   await booted(page)
   const { error } = await page.evaluate(

@@ -63,7 +63,7 @@ async function openWith(app, script = () => {}, argument) {
   return app.open('/', context)
 }
 
-test('reading storage: a sealed session is opened with the key that lies beside it', time, async () => {
+test('reading storage: a sealed session is decrypted with the stored key', time, async () => {
   const found = async (app) => {
     app.setConfig({ session: { persist: 'sealed' }, scope: 'openid profile offline_access orders' })
     const page = await openWith(app)
@@ -96,7 +96,7 @@ function reachIntoFrame(address) {
   }
 }
 
-test('reading storage: the vault’s origin opens to no script of the app’s', time, async () => {
+test('reading storage: the app’s script cannot read the vault’s origin', time, async () => {
   const page = await openWith(framed)
   await booted(page)
   const refused = 'SecurityError'
@@ -369,7 +369,7 @@ const evilWorker = (app, redirectUri) => `
 import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify({ ...app.config, redirectUri, apis: [{ url: `${evil.origin}/` }] })})`
 
-test('replacing the worker: the user signs in to the attacker’s, and its tokens leave', time, async () => {
+test('replacing the worker: the attacker’s worker gets tokens', time, async () => {
   plain.site.files['/evil.worker.js'] = evilWorker(plain, '/callback')
   const page = await openWith(plain, replaceWorkers, '/evil.worker.js')
   const release = plain.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
@@ -382,7 +382,7 @@ test('replacing the worker: the user signs in to the attacker’s, and its token
   }
 })
 
-test('replacing the worker: behind the frame it is the one of the frame’s file', time, async () => {
+test('replacing the worker: the frame keeps its own worker', time, async () => {
   framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
   const page = await openWith(framed, replaceWorkers, '/evil.worker.js')
   await signIn(page)
@@ -391,54 +391,44 @@ test('replacing the worker: behind the frame it is the one of the frame’s file
   assert.ok(!framed.site.requests.some(({ path }) => path === '/evil.worker.js'))
 })
 
-test(
-  'replacing the worker: one of the app’s origin cannot log in by the vault’s redirect URI',
-  time,
-  async () => {
-    framed.site.files['/evil.worker.js'] = evilWorker(framed, `${framed.vault.origin}/callback`)
-    const release = framed.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
-    for (const name of ['worker.js', 'strongroom_bg.wasm']) {
-      framed.site.files[`/strongroom/${name}`] = framed.vault.files[`/strongroom/${name}`]
-    }
-    try {
-      const page = await openWith(framed)
-      const start = () =>
-        settle(
-          connect(new SharedWorker('/evil.worker.js', { type: 'module', name: `${Date.now()}` })).then(
-            () => 0,
-          ),
-        )
-      const { error } = await page.evaluate(start)
-      assert.equal(error.code, 'config_invalid')
-      assert.match(error.message, /redirectUri/)
-      // The worker as such would start: what it lacks is a redirect URI.
-      framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
-      assert.deepEqual(await page.evaluate(start), { value: 0 })
-    } finally {
-      release()
-    }
-  },
-)
+test('replacing the worker: the app’s origin cannot use the vault’s redirect URI', time, async () => {
+  framed.site.files['/evil.worker.js'] = evilWorker(framed, `${framed.vault.origin}/callback`)
+  const release = framed.site.override('/evil.worker.js', { headers: { 'Content-Security-Policy': null } })
+  for (const name of ['worker.js', 'strongroom_bg.wasm']) {
+    framed.site.files[`/strongroom/${name}`] = framed.vault.files[`/strongroom/${name}`]
+  }
+  try {
+    const page = await openWith(framed)
+    const start = () =>
+      settle(
+        connect(new SharedWorker('/evil.worker.js', { type: 'module', name: `${Date.now()}` })).then(() => 0),
+      )
+    const { error } = await page.evaluate(start)
+    assert.equal(error.code, 'config_invalid')
+    assert.match(error.message, /redirectUri/)
+    // The worker as such would start: what it lacks is a redirect URI.
+    framed.site.files['/evil.worker.js'] = evilWorker(framed, '/callback')
+    assert.deepEqual(await page.evaluate(start), { value: 0 })
+  } finally {
+    release()
+  }
+})
 
-test(
-  'constructing the worker’s address: script of the same origin gets a port, of the app’s none',
-  time,
-  async () => {
-    const construct = async (app, address) => {
-      const page = await openWith(app)
-      await booted(page)
-      return page.evaluate((url) => {
-        try {
-          return String(new SharedWorker(url, { type: 'module', extendedLifetime: true }))
-        } catch ({ name }) {
-          return name
-        }
-      }, address)
-    }
-    assert.equal(await construct(plain, `${plain.site.origin}/auth.worker.js`), '[object SharedWorker]')
-    assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
-  },
-)
+test('constructing the worker’s URL: only script of its origin gets a port', time, async () => {
+  const construct = async (app, address) => {
+    const page = await openWith(app)
+    await booted(page)
+    return page.evaluate((url) => {
+      try {
+        return String(new SharedWorker(url, { type: 'module', extendedLifetime: true }))
+      } catch ({ name }) {
+        return name
+      }
+    }, address)
+  }
+  assert.equal(await construct(plain, `${plain.site.origin}/auth.worker.js`), '[object SharedWorker]')
+  assert.equal(await construct(framed, `${framed.vault.origin}/auth.worker.js`), 'SecurityError')
+})
 
 /** Registers the spy, signs in and calls: resolves with what the spy saw. */
 async function spy(app) {
@@ -461,18 +451,14 @@ async function spy(app) {
   })
 }
 
-test(
-  'a service worker of the app’s origin sees the app’s requests, and none of the vault’s',
-  time,
-  async () => {
-    const seen = await spy(framed)
-    assert.ok(seen.some((request) => request.includes('/index.js')))
-    assert.deepEqual(
-      seen.filter((request) => !request.startsWith(framed.site.origin)),
-      [],
-    )
-  },
-)
+test('a service worker of the app’s origin sees no request of the vault', time, async () => {
+  const seen = await spy(framed)
+  assert.ok(seen.some((request) => request.includes('/index.js')))
+  assert.deepEqual(
+    seen.filter((request) => !request.startsWith(framed.site.origin)),
+    [],
+  )
+})
 
 test('a service worker of the vault’s own origin would see the token', time, async () => {
   const worker = plain.site.files['/auth.worker.js']

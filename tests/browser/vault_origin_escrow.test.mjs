@@ -36,17 +36,13 @@ async function afterReload(page) {
   return session(page)
 }
 
-test(
-  'without a service worker of the vault’s origin the session is in memory, and the page is told',
-  time,
-  async () => {
-    const page = await signedIn()
-    await page.waitForFunction(() => auth.session.kept === false)
-    assert.equal(await afterReload(page), null)
-  },
-)
+test('without a service worker of the vault’s origin, kept is false', time, async () => {
+  const page = await signedIn()
+  await page.waitForFunction(() => auth.session.kept === false)
+  assert.equal(await afterReload(page), null)
+})
 
-test('with one, which a page of the vault’s origin registers, it outlives a reload', time, async () => {
+test('with a service worker of the vault’s origin the session survives a reload', time, async () => {
   const context = await app.browser.newContext()
   const home = await context.newPage()
   await home.goto(`${app.vault.origin}/register.html`)

@@ -50,7 +50,7 @@ for (const ends of [true, false]) {
   )
 }
 
-test('a link with anything behind the mark is login_unknown, and the app starts', time, async () => {
+test('a link with a forged state is login_unknown, and the app starts', time, async () => {
   for (const state of ['', 'x', '../../etc', 'a'.repeat(500), `${'a'.repeat(32)};b=c`]) {
     const page = await app.open(`/#strongroom=${state}`)
     assert.equal((await booted(page)).error.code, 'login_unknown', state)
@@ -59,7 +59,7 @@ test('a link with anything behind the mark is login_unknown, and the app starts'
   }
 })
 
-test('what is one too many for the frame is limit_exceeded', time, async () => {
+test('one request too many for the frame is limit_exceeded', time, async () => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)
   const { full, more } = await page.evaluate(async (address) => {
@@ -93,7 +93,7 @@ test('what is one too many for the frame is limit_exceeded', time, async () => {
   assert.deepEqual(full, ['101 limit_exceeded', '102 limit_exceeded'])
 })
 
-test('an attempt that fails leaves the frame to another that is under way', time, async () => {
+test('a failed attempt leaves the frame to another one in flight', time, async () => {
   // This worker answers when it is told to.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 await new Promise((resolve) => (new BroadcastChannel('go').onmessage = resolve))
@@ -118,7 +118,7 @@ vault(${JSON.stringify(app.config)})`)
   assert.equal(session, null)
 })
 
-test('an attempt that fails leaves the frame to the client that has it', time, async () => {
+test('a failed attempt leaves the frame to its client', time, async () => {
   const page = await app.open()
   await signIn(page)
   // There is no time limit that any worker keeps.
@@ -129,7 +129,7 @@ test('an attempt that fails leaves the frame to the client that has it', time, a
   assert.equal((await call(page, `${app.api.url}orders`)).value.status, 200)
 })
 
-test('the last attempt that fails takes the frame away', time, async () => {
+test('the last failed attempt removes the frame', time, async () => {
   app.setWorker('await new Promise(() => {})')
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.site.origin}/empty.html`)

@@ -90,7 +90,7 @@ for (const [name, site] of [
   })
 }
 
-test('an app that the frame’s file does not name is told so', time, async () => {
+test('origin_not_allowed: an app that is not on the list', time, async () => {
   const files = app.vault.files['/frame.js'].replace(app.site.origin, 'https://www.example.com')
   const release = app.vault.override('/frame.js', { body: files })
   try {
@@ -125,7 +125,7 @@ const byHand = async (page, url = frame) =>
     }, url)
     .then(() => page)
 
-test('a page of no origin is refused', time, async () => {
+test('a page with an opaque origin is refused', time, async () => {
   const release = withoutPolicy()
   try {
     const page = await openEmpty(stranger.origin)
@@ -151,32 +151,28 @@ test('a page of no origin is refused', time, async () => {
   }
 })
 
-test(
-  'a window that is not around the frame is not heard, though its origin is on the list',
-  time,
-  async () => {
-    Object.assign(app.site.files, {
-      '/other.html': '<!doctype html><script src="/other.js"></script>',
-      '/other.js': "hail = (to, origin, port) => to.postMessage('strongroom frame 1', origin, [port])",
-    })
-    const page = await byHand(await openEmpty())
-    const heard = await page.evaluate(async () => {
-      const own = document.createElement('iframe')
-      own.src = '/other.html'
-      const loaded = new Promise((resolve) => (own.onload = resolve))
-      document.body.append(own)
-      await loaded
-      const [other, mine] = [channel(), channel()]
-      own.contentWindow.hail(target.contentWindow, vault, other.far)
-      target.contentWindow.postMessage('strongroom frame 1', vault, [mine.far])
-      await until(() => mine.heard.length)
-      return [other.heard, mine.heard]
-    })
-    assert.deepEqual(heard, [[], [{ t: 'here' }]])
-  },
-)
+test('messages of other windows are ignored, even from a listed origin', time, async () => {
+  Object.assign(app.site.files, {
+    '/other.html': '<!doctype html><script src="/other.js"></script>',
+    '/other.js': "hail = (to, origin, port) => to.postMessage('strongroom frame 1', origin, [port])",
+  })
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const own = document.createElement('iframe')
+    own.src = '/other.html'
+    const loaded = new Promise((resolve) => (own.onload = resolve))
+    document.body.append(own)
+    await loaded
+    const [other, mine] = [channel(), channel()]
+    own.contentWindow.hail(target.contentWindow, vault, other.far)
+    target.contentWindow.postMessage('strongroom frame 1', vault, [mine.far])
+    await until(() => mine.heard.length)
+    return [other.heard, mine.heard]
+  })
+  assert.deepEqual(heard, [[], [{ t: 'here' }]])
+})
 
-test('one port for each load: a second one is not answered', time, async () => {
+test('one port for each load: a second one gets no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const [first, second] = [channel(), channel()]
@@ -190,7 +186,7 @@ test('one port for each load: a second one is not answered', time, async () => {
   assert.deepEqual(heard, [[{ t: 'here' }, { t: 'looked', id: 1, isThere: true }], []])
 })
 
-test('other messages, and hellos with more or fewer ports, are not answered', time, async () => {
+test('malformed handshakes get no response', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const post = (data, ports) => target.contentWindow.postMessage(data, vault, ports)
@@ -209,7 +205,7 @@ test('other messages, and hellos with more or fewer ports, are not answered', ti
   assert.deepEqual(heard, [[], [{ t: 'here' }]])
 })
 
-test('garbage on the port is not answered, and harms nothing', time, async () => {
+test('garbage on the port is ignored', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const { port, far, heard } = channel()
@@ -250,7 +246,7 @@ test('garbage on the port is not answered, and harms nothing', time, async () =>
   assert.deepEqual(heard, [{ t: 'here' }, { t: 'looked', id: 1, isThere: true }])
 })
 
-test('of the vault origin’s locks a page gets its own and the worker’s, not the vault’s', time, async () => {
+test('a page can request only its own lock and the worker’s', time, async () => {
   const page = await byHand(await openEmpty())
   const heard = await page.evaluate(async () => {
     const { port, far, heard } = channel()
@@ -270,26 +266,22 @@ test('of the vault origin’s locks a page gets its own and the worker’s, not 
   assert.deepEqual(heard.sort(), ['granted strongroom 0.25', 'granted worker'])
 })
 
-test(
-  'an answer for a login that is not waiting: login_unknown, and nothing of it comes to the app',
-  time,
-  async () => {
-    const page = await byHand(await openEmpty())
-    const heard = await page.evaluate(async () => {
-      const { port, far, heard } = channel()
-      target.contentWindow.postMessage('strongroom frame 1', vault, [far])
-      await until(() => heard.length)
-      port.postMessage({ t: 'callback', id: 1, state: 'a'.repeat(32) })
-      await until(() => heard.length > 1)
-      return heard[1]
-    })
-    assert.equal(heard.code, 'login_unknown')
-  },
-)
+test('login_unknown: a response without a pending login', time, async () => {
+  const page = await byHand(await openEmpty())
+  const heard = await page.evaluate(async () => {
+    const { port, far, heard } = channel()
+    target.contentWindow.postMessage('strongroom frame 1', vault, [far])
+    await until(() => heard.length)
+    port.postMessage({ t: 'callback', id: 1, state: 'a'.repeat(32) })
+    await until(() => heard.length > 1)
+    return heard[1]
+  })
+  assert.equal(heard.code, 'login_unknown')
+})
 
 // What goes wrong on the way to the frame, each with its own code.
 
-test('frame_blocked at once, where the page’s own policy forbids the frame', time, async () => {
+test('frame_blocked immediately if the page’s policy forbids the frame', time, async () => {
   const before = app.site.pageCsp
   app.site.pageCsp = before.replace(/frame-src .*/, "frame-src 'none'")
   try {
@@ -337,7 +329,7 @@ for (const header of ['Cross-Origin-Embedder-Policy', 'Cross-Origin-Resource-Pol
   })
 }
 
-test('frame_timeout: nothing comes', time, async () => {
+test('frame_timeout: no response', time, async () => {
   const before = app.site.pageCsp
   app.site.pageCsp = `${before} ${silent.origin}`
   try {
@@ -360,9 +352,9 @@ const withoutWorker = played(async () => {
     release()
   }
 })
-test('worker_failed: the worker’s file is not there', time, withoutWorker)
+test('worker_failed: the worker’s file is missing', time, withoutWorker)
 
-test('after a failure the next attempt begins anew', time, async () => {
+test('after a failure the next attempt uses a new frame', time, async () => {
   const page = await openEmpty()
   const release = app.vault.override('/frame.html', { status: 503, body: 'Busy' })
   assert.equal((await attempt(page, frame, { timeout: BLOCKED })).code, 'frame_blocked')
@@ -371,7 +363,7 @@ test('after a failure the next attempt begins anew', time, async () => {
   assert.equal(await page.evaluate(() => document.querySelectorAll('iframe').length), 1)
 })
 
-test('a frame of the page’s own origin is refused: it would protect nothing', time, async () => {
+test('a frame of the page’s own origin is refused', time, async () => {
   const { code } = await attempt(await openEmpty(), '/frame.html')
   assert.equal(code, 'unsupported')
 })
@@ -389,7 +381,7 @@ const BAD = {
   'a number': { apps: [7] },
   'no worker': { apps: ['https://app.example.com'], worker: null },
 }
-test('config_invalid: what is no list of origins', time, async () => {
+test('config_invalid: an invalid list of origins', time, async () => {
   const page = await (await app.browser.newContext()).newPage()
   await page.goto(`${app.vault.origin}/callback.html#nothing`)
   for (const [name, options] of Object.entries(BAD)) {
@@ -430,7 +422,7 @@ test('config_invalid: the vault’s own origin on the list, and a second call', 
 /** How often the callback page's script was fetched, and so ran. */
 const callbackRuns = () => app.vault.requests.filter(({ path }) => path === '/callback.js').length
 
-test('the callback page is shown in no frame, not even the app’s', time, async () => {
+test('no frame can show the callback page', time, async () => {
   const page = await openEmpty()
   const before = callbackRuns()
   const loaded = await page.evaluate(
@@ -478,30 +470,26 @@ async function openCallback(answer, context) {
   return { page, url: page.url(), cookies }
 }
 
-test('an answer that nobody here has asked for is login_unknown', time, async () => {
+test('an unsolicited response is login_unknown', time, async () => {
   const { page } = await openCallback(`?code=theirs&state=${'b'.repeat(32)}`)
   assert.equal((await booted(page)).error.code, 'login_unknown')
 })
 
-test(
-  'an answer that was opened in another browser is login_unknown there, and still good here',
-  time,
-  async () => {
-    const page = await app.open()
-    await startLogin(page)
-    const release = app.vault.override('/callback', { body: '<p>Nobody runs here' })
-    await giveConsent(page)
-    await page.waitForURL(`${app.vault.origin}/callback**`)
-    release()
-    const answer = new URL(page.url()).search
-    const elsewhere = await openCallback(answer)
-    assert.equal((await booted(elsewhere.page)).error.code, 'login_unknown')
-    const here = await openCallback(answer, page.context())
-    assert.deepEqual(await booted(here.page), { value: { returnTo: '/' } })
-  },
-)
+test('a response opened in another browser is login_unknown there', time, async () => {
+  const page = await app.open()
+  await startLogin(page)
+  const release = app.vault.override('/callback', { body: '<p>Nobody runs here' })
+  await giveConsent(page)
+  await page.waitForURL(`${app.vault.origin}/callback**`)
+  release()
+  const answer = new URL(page.url()).search
+  const elsewhere = await openCallback(answer)
+  assert.equal((await booted(elsewhere.page)).error.code, 'login_unknown')
+  const here = await openCallback(answer, page.context())
+  assert.deepEqual(await booted(here.page), { value: { returnTo: '/' } })
+})
 
-test('an answer in the fragment leaves no code in the app’s address', time, async () => {
+test('a response in the fragment leaves no code in the app’s URL', time, async () => {
   const state = 'c'.repeat(32)
   const { cookies, page } = await openCallback(`#code=secret&state=${state}`)
   assert.match(decodeURIComponent(cookies[0]?.value ?? ''), /^\/callback#code=secret/)
@@ -509,7 +497,7 @@ test('an answer in the fragment leaves no code in the app’s address', time, as
   assert.doesNotMatch(page.url(), /secret/)
 })
 
-test('what is no answer goes on to the app, without a cookie and without a fragment', time, async () => {
+test('other requests redirect to the app without a cookie', time, async () => {
   for (const answer of [
     '',
     '?code=x&state=',
@@ -547,7 +535,7 @@ test('an error without state carries the provider’s code to the app', time, as
   }
 })
 
-test('an answer that no cookie can carry is lost, with the reason', time, async () => {
+test('a response too long for a cookie fails with a reason', time, async () => {
   const { page, cookies } = await openCallback(`?code=${'x'.repeat(5000)}&state=${'e'.repeat(32)}`)
   assert.deepEqual(cookies, [])
   assert.equal((await booted(page)).error.code, 'login_unknown')
@@ -560,7 +548,7 @@ for (const [name, code, least] of [
   ['short', 'x', 8],
   ['long', 'x'.repeat(2000), 2],
 ]) {
-  test(`answers that nobody fetches do not pile up: ${name} ones`, time, async () => {
+  test(`unfetched responses do not accumulate: ${name} ones`, time, async () => {
     const context = await app.browser.newContext()
     // The app does not fetch them.
     const release = app.site.override('/page.js', { body: '' })
@@ -583,7 +571,7 @@ for (const [name, code, least] of [
   })
 }
 
-test('what an error says to people is not kept, however long it is', time, async () => {
+test('error descriptions are not stored', time, async () => {
   const state = 'f'.repeat(32)
   const prose = `error_description=${'d'.repeat(5000)}&error_uri=https%3A%2F%2Fid.example.com%2F${'u'.repeat(5000)}`
   const release = app.site.override('/page.js', { body: '' })
@@ -642,7 +630,7 @@ async function startSecure() {
   }
 }
 
-test('a cookie without the prefix is for plain http alone', time, async () => {
+test('only plain http uses a cookie without the prefix', time, async () => {
   const secure = await startSecure()
   const release = app.site.override('/page.js', { body: '' })
   /** The names of the cookies with which an answer waits. */

@@ -22,7 +22,7 @@ const orders = ({ api }) => `${api.url}orders`
 const session = (page) => page.evaluate(() => auth.session)
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
-  test(`nothing that the provider issued is in the app’s page, code included: ${mode}`, time, async () => {
+  test(`no token or code is in the app’s page: ${mode}`, time, async () => {
     const app = apps.shared
     const page = await app.open()
     const addresses = []
@@ -41,7 +41,7 @@ for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPo
 }
 
 test(
-  'a page comes back from the back-forward cache, with its frame, and goes on',
+  'a restored page works again with its frame',
   time,
   played(async () => {
     const app = apps.shared
@@ -55,7 +55,7 @@ test(
   }),
 )
 
-test('a tab that crashes harms none', time, async () => {
+test('a crashed tab does not affect the others', time, async () => {
   const app = apps.shared
   const page = await app.open()
   await signIn(page)
@@ -69,23 +69,19 @@ test('a tab that crashes harms none', time, async () => {
 })
 
 for (const [mode, login] of Object.entries({ redirect: signIn, popup: signInByPopup })) {
-  test(
-    `dedicated workers, a login by ${mode}: the answer finds its way to the tab’s own vault`,
-    time,
-    async () => {
-      const app = apps.dedicated
-      const page = await app.open()
-      const other = await app.open('/', page.context())
-      await booted(other)
-      await login(page)
-      assert.equal((await session(page)).claims.sub, 'alice')
-      assert.equal((await call(page, orders(app))).value.status, 200)
-      assert.equal(await session(other), null)
-    },
-  )
+  test(`dedicated workers, a login by ${mode}: the response reaches the tab’s own vault`, time, async () => {
+    const app = apps.dedicated
+    const page = await app.open()
+    const other = await app.open('/', page.context())
+    await booted(other)
+    await login(page)
+    assert.equal((await session(page)).claims.sub, 'alice')
+    assert.equal((await call(page, orders(app))).value.status, 200)
+    assert.equal(await session(other), null)
+  })
 }
 
-test('dedicated workers: what ends in one page is noticed there, and another one is met', time, async () => {
+test('dedicated workers: a page detects its vault’s end and reconnects', time, async () => {
   const app = apps.dedicated
   const trap = `${app.vault.files['/auth.worker.js']}
     new BroadcastChannel('trap').onmessage = () => close()`

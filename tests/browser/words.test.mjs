@@ -28,7 +28,7 @@ async function refused(route) {
   return { page, unhandled, ...(await call(page, `${app.api.url}orders`)) }
 }
 
-test('a session without errors never loads them', time, async () => {
+test('a session without errors never loads the messages', time, async () => {
   const before = loaded()
   const page = await app.open()
   await signIn(page)
@@ -41,13 +41,13 @@ test('an error says what happened and what to do', time, async () => {
   assert.equal(error.message, 'there is no session. Call login().')
 })
 
-test('where they are missing an error still has its code', time, async () => {
+test('without messages an error still has its code', time, async () => {
   const { error } = await refused((route) => route.fulfill({ status: 404 }))
   assert.equal(error.code, 'login_required')
   assert.equal(error.message, 'login_required: … (its text could not be loaded)')
 })
 
-test('where they never come an error does not wait for them', time, async () => {
+test('an error does not wait for messages that never load', time, async () => {
   const { error } = await refused(() => {})
   assert.equal(error.code, 'login_required')
 })
@@ -56,7 +56,7 @@ for (const [what, body] of Object.entries({
   'are of another version': 'export {}',
   throw: "export const describeError = () => { throw new Error('no') }",
 })) {
-  test(`where they ${what} an error still has its code, and nothing is left over`, time, async () => {
+  test(`if messages ${what} an error still has its code`, time, async () => {
     const { error, unhandled } = await refused((route) =>
       route.fulfill({ contentType: 'text/javascript', body }),
     )
@@ -65,14 +65,14 @@ for (const [what, body] of Object.entries({
   })
 }
 
-test('those that never come are waited for once', time, async () => {
+test('messages that never load delay only one error', time, async () => {
   const { page } = await refused(() => {})
   const start = Date.now()
   for (let i = 0; i < 5; i++) await call(page, `${app.api.url}orders`)
   assert.ok(Date.now() - start < 1500, `five errors took ${Date.now() - start} ms`)
 })
 
-test('a page that closes its client has no session at once, and asks for no words', time, async () => {
+test('close() ends the session immediately without loading messages', time, async () => {
   const before = loaded()
   const page = await app.open()
   await signIn(page)
@@ -87,7 +87,7 @@ test('a page that closes its client has no session at once, and asks for no word
   assert.equal(loaded(), before + 1)
 })
 
-test('a session is gone with its vault, though nobody can say why yet', time, async () => {
+test('a session ends with its vault before the message is loaded', time, async () => {
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 vault(${JSON.stringify(app.config)})
 new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
@@ -113,7 +113,7 @@ new BroadcastChannel('again').onmessage = () => { try { vault({}) } catch {} }`)
   app.setConfig({})
 })
 
-test('they have the advice of every code that page and worker use', async () => {
+test('every code of page and worker has advice', async () => {
   const folder = new URL('../../pkg/src/', import.meta.url)
   let count = 0
   for (const file of await readdir(folder, { recursive: true })) {
@@ -130,7 +130,7 @@ test('they have the advice of every code that page and worker use', async () => 
   assert.ok(count >= 10)
 })
 
-test('each text is under a code that no text from outside can have', () => {
+test('no external string can contain a message’s code', () => {
   assert.ok(Object.keys(texts).length > 150)
   for (const code of Object.keys(texts)) assert.match(code, /^[\x01-\x06][!-~]$/)
 })

@@ -108,7 +108,7 @@ for (const kind of KINDS) {
     test(`worker_failed says that the ${kind} worker is ${name}`, time, played(scene))
   }
 
-  test(`worker_failed knows a ${kind} worker’s fault without connect-src`, time, async () => {
+  test(`worker_failed explains a ${kind} worker’s fault without connect-src`, time, async () => {
     const before = app.site.pageCsp
     app.site.pageCsp = before.replace(/connect-src .*/, "connect-src 'none'")
     undo.push(() => (app.site.pageCsp = before))
@@ -143,7 +143,7 @@ for (const kind of KINDS) {
     await played(scene)()
   })
 
-  test(`worker_failed has the reason of a ${kind} worker that rejects at its top level`, time, async () => {
+  test(`worker_failed has the reason of a top-level rejection in a ${kind} worker`, time, async () => {
     app.setWorker(`${IMPORT}\nawait fetch('/index.html')\nthrow new Error('no configuration')`)
     const { error } = await outcome(kind)
     assert.equal(error.code, 'worker_failed')
@@ -165,7 +165,7 @@ for (const kind of KINDS) {
   })
 }
 
-test('worker_failed asks for a function where connect() was given a worker', time, async () => {
+test('worker_failed asks for a function instead of a worker', time, async () => {
   override('/auth.worker.js', { status: 404, body: 'Not found' })
   const { error } = await outcome('dedicated', undefined, 'worker')
   assert.equal(error.code, 'worker_failed')
@@ -187,7 +187,7 @@ test('a page whose worker runs never loads the explanation', time, async () => {
   assert.ok(!app.site.requests.slice(before).some(({ path }) => /worker-failure/.test(path)))
 })
 
-test('wasm_failed says that HTML came instead of the module, with its URL', time, async () => {
+test('wasm_failed says that the module’s URL returned HTML', time, async () => {
   override('/strongroom/strongroom_bg.wasm', html)
   const { error } = await outcome('dedicated')
   assert.equal(error.code, 'wasm_failed')

@@ -78,7 +78,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       })
     }
 
-    test('a vault that is to be inspected comes with the inspector, in one module too', async () => {
+    test('a vault with inspect: true gets the inspector, also in one module', async () => {
       const loaded = wasmRequests(site).length
       assert.deepEqual(await result(browser, `${site.origin}/?inspected`), { holdings: [] })
       const requests = wasmRequests(site).slice(loaded)
@@ -86,7 +86,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       assert.match(requests[0].path, /strongroom_extended_bg/)
     })
 
-    test('PKCE in the page, by a module of its own', async () => {
+    test('PKCE in the page by a separate module', async () => {
       const loaded = wasmRequests(site).length
       const pair = await result(browser, `${site.origin}/?core`)
       assert.match(pair.codeVerifier, /^[\w-]{43}$/)
@@ -96,7 +96,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
       assert.match(paths.at(-1), /strongroom_core_bg/)
     })
 
-    test('a page without its wasm is told so, and what to do', async () => {
+    test('a missing wasm file is reported with advice', async () => {
       const restore = site.override(wasmRequests(site)[0].path, { status: 404, body: 'Not found.' })
       const { code, message } = await result(browser, `${site.origin}/?shared`).finally(restore)
       assert.equal(code, 'wasm_failed')

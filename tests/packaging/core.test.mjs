@@ -34,7 +34,7 @@ test('each PKCE pair is a new verifier with the hash of it', () => {
   assert.equal(new Set(pairs.map(({ codeVerifier }) => codeVerifier)).size, pairs.length)
 })
 
-test('a token is valid, expired or not yet valid, or it is malformed for a reason', () => {
+test('a token is valid, expired, not yet valid or malformed', () => {
   const TOO_LONG = { status: 'malformed', reason: 'is longer than 64 KiB' }
   const NOT_BASE64URL = { status: 'malformed', reason: 'has a part that is not base64url' }
   const good = token({ exp: 2000 })

@@ -25,7 +25,7 @@ before(async () => {
 
 const read = (path) => readFile(`${installed}/${path}`, 'utf8')
 
-test('holds the build, the readme and the licences, and nothing else', () => {
+test('contains only the build, the readme and the licenses', () => {
   const expected = [
     /^dist\/(edge\/)?[\w-]+\.(js|d\.ts)$/,
     /^dist\/edge\.(workerd|light)\.(js|d\.ts)$/,
@@ -40,7 +40,7 @@ test('holds the build, the readme and the licences, and nothing else', () => {
   }
 })
 
-test('has what its texts link to', async () => {
+test('contains the targets of its links', async () => {
   const links = []
   for (const file of files.filter((path) => path.endsWith('.md'))) {
     for (const [, path] of (await read(file)).matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)) {
@@ -54,7 +54,7 @@ test('has what its texts link to', async () => {
   )
 })
 
-test('brings no dependency and runs no script when it is installed', () => {
+test('has no dependencies and no install scripts', () => {
   const unwanted = Object.keys(manifest).filter((key) => /dependencies$|^scripts$|^bin$/i.test(key))
   assert.deepEqual(unwanted, [])
 })
@@ -76,7 +76,7 @@ test('keeps the wasm out of the page, and out of strings', async () => {
   }
 })
 
-test('leaves the address of the wasm where bundlers look for it', async () => {
+test('keeps the wasm URL where bundlers look for it', async () => {
   for (const [entry, modules] of Object.entries(MODULES)) {
     const urls = (await read(entry)).match(/new URL\("[^"]*\.wasm",import\.meta\.url\)/g)
     const expected = modules.map((path) => `new URL("./${path.slice('dist/'.length)}",import.meta.url)`)
@@ -92,7 +92,7 @@ test('has the inspector in one of the two modules only', async () => {
   }
 })
 
-test('awaits nothing at the top level', async () => {
+test('has no top-level await', async () => {
   const supported = { 'top-level-await': false }
   await assert.rejects(transform('await 0', { format: 'esm', supported }), 'the check itself')
   const onPage = ['index', 'worker', 'core', 'escrow', 'vault-frame']
@@ -132,7 +132,7 @@ for (const entry of [
   })
 }
 
-test('what needs a browser or a worker refuses in Node, with a StrongroomError', async () => {
+test('browser and worker functions throw a StrongroomError in Node', async () => {
   const script = `
     const { connect, connectFrame, StrongroomError } = await import('strongroom')
     const { vault, StrongroomError: OfWorker } = await import('strongroom/worker')
@@ -182,7 +182,7 @@ const DOCUMENTED_CODE = {
 }
 
 for (const [part, { in: document = 'README.md', lib, has, before }] of Object.entries(DOCUMENTED_CODE)) {
-  test(`${document}: the ${part} is what its types allow`, async () => {
+  test(`${document}: the ${part} compiles`, async () => {
     const blocks = (await readFile(`${root}${document}`, 'utf8')).matchAll(/```ts\n(.*?)```/gs)
     const [, code] = [...blocks].find(([, text]) => text.includes(has))
     await writeFile(`${project}/readme.${lib}.ts`, `${before}\n${code}`)
