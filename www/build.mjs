@@ -38,6 +38,15 @@ export async function buildSite({ issuer, api, app = '', vault, handler = '' }) 
     format: 'esm',
     target: 'es2022',
     charset: 'utf8',
+    // tsconfig.json has the paths of the types.
+    tsconfigRaw: {},
+    alias: Object.fromEntries(
+      [
+        ['strongroom', 'index.js'],
+        ['strongroom/worker', 'worker.js'],
+        ['strongroom/vault-frame', 'vault-frame.js'],
+      ].map(([name, file]) => [name, fileURLToPath(new URL(file, pkg))]),
+    ),
     define: {
       ISSUER: JSON.stringify(issuer),
       CLIENT_ID: JSON.stringify(CLIENT_ID),
