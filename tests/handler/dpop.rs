@@ -10,8 +10,8 @@ use strongroom::oauth::pkce;
 
 use crate::browser::Source;
 use crate::host::{COOKIE, Host, location};
-use crate::proofs::{self, Proof};
 use crate::provider;
+use kit::proof::{self, Proof};
 
 fn new() -> Host {
     let mut host = Host::with(&json!({ "dpop": true }));
@@ -37,13 +37,13 @@ fn at_token_endpoint(host: &Host) -> Vec<Proof> {
     let sent = host.provider.sent_to("/token");
     let proofs = sent
         .iter()
-        .map(|sent| proofs::read(sent.proof.as_ref().unwrap()));
+        .map(|sent| proof::read(sent.proof.as_ref().unwrap()));
     proofs.collect()
 }
 
 fn at_upstream(host: &Host) -> Vec<Proof> {
     let sent = host.upstream.iter();
-    sent.map(|sent| proofs::read(sent.proof.as_ref().unwrap()))
+    sent.map(|sent| proof::read(sent.proof.as_ref().unwrap()))
         .collect()
 }
 

@@ -15,10 +15,6 @@ use crate::browser::{Browser, Source};
 use crate::crypto::{self, Pair};
 use crate::provider::{ISSUER, Provider};
 
-#[path = "../world/dice.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-pub(crate) mod dice;
-
 pub(crate) const APP: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-strongroom";
 pub(crate) const LOGIN_COOKIE: &str = "__Host-strongroom-login-";
@@ -492,7 +488,7 @@ fn absolute(url: &str) -> String {
 
 fn handler(config: &Value, seed: u64) -> Handler {
     let config = Config::parse(&config.to_string()).unwrap();
-    Handler::new(config, Box::new(dice::Dice::new(seed)))
+    Handler::new(config, Box::new(kit::dice::Dice::new(seed)))
 }
 
 fn merge(config: &mut Value, changes: &Value) {

@@ -26,12 +26,8 @@ mod host;
 mod login;
 mod logout;
 mod navigation;
-#[path = "../world/proof.rs"]
-mod proofs;
 mod provider;
 mod proxy;
-#[path = "../world/reply.rs"]
-mod reply;
 mod request_headers;
 mod session;
 mod store;

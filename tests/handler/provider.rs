@@ -7,7 +7,7 @@ use strongroom::base::http::{HttpReply, HttpRequest};
 use strongroom::codec::form;
 
 use crate::crypto::Pair;
-pub(crate) use crate::reply::json;
+pub(crate) use kit::reply::json;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 
@@ -163,7 +163,7 @@ impl Provider {
 
     fn token(&mut self, arrived: &Arrived, now: u64) -> HttpReply {
         if let Some(nonce) = &self.dpop_nonce {
-            let proof = arrived.proof.as_deref().map(crate::proofs::read);
+            let proof = arrived.proof.as_deref().map(kit::proof::read);
             if proof.is_none_or(|proof| proof.nonce.as_ref() != Some(nonce)) {
                 return json(400, r#"{"error":"use_dpop_nonce"}"#);
             }

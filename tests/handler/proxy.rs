@@ -435,7 +435,7 @@ fn a_request_that_its_browser_has_given_up_leaves_the_others_alone() {
 #[test]
 fn a_reply_that_is_none_to_what_was_asked_breaks_nothing() {
     let config = Config::parse(&configuration(&json!({})).to_string()).unwrap();
-    let mut handler = Handler::new(config, Box::new(crate::host::dice::Dice::new(3)));
+    let mut handler = Handler::new(config, Box::new(kit::dice::Dice::new(3)));
     let mut host = Host::signed_in();
     let request = host.by_script("GET", "/api/orders");
     let (id, mut step) = handler.begin(host.now, request);

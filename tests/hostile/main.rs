@@ -6,8 +6,6 @@
     reason = "a test may stop at what it did not expect"
 )]
 
-#[path = "../world/dice.rs"]
-mod dice;
 mod extremes;
 mod mutation;
 mod replies;
@@ -18,7 +16,7 @@ mod replies;
 mod targets;
 mod tokens;
 
-use dice::Dice;
+use kit::dice::Dice;
 use mutation::mutated;
 use std::panic::catch_unwind;
 use targets::{ALL, Target};

@@ -1,6 +1,6 @@
 //! Inputs near others, by rolls of dice that a seed repeats.
 
-use crate::dice::Dice;
+use kit::dice::Dice;
 
 /// What parsers treat in a way of its own, or compute with.
 const WORDS: &[&str] = &[

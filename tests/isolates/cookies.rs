@@ -1,9 +1,9 @@
 //! Cookies of generations before: those that a browser may still have are served with the successor, and those that it has
 //! replaced give a thief away.
 
-use crate::world::provider::Endpoint;
-use crate::world::{COOKIE, Fault, Setup, Site, World};
 use crate::{expired, served};
+use kit::isolates::provider::Endpoint;
+use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 
 /// A refresh whose new cookie never reaches the browser.
 fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {

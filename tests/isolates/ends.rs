@@ -1,8 +1,8 @@
 //! The end of a session reaches every isolate, is told once, and comes of nothing but what ends sessions.
 
-use crate::world::provider::Endpoint;
-use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
 use crate::{both_storages, expired, served, took};
+use kit::isolates::provider::Endpoint;
+use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 /// Why a request was told that its session is over.
 fn ended(world: &World, visit: VisitId) -> Option<&str> {

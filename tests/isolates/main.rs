@@ -1,6 +1,6 @@
 //! The token handler in many isolates at once, in virtual time.
 //!
-//! Each file is a behaviour. `world` is what they share, and `world/invariants.rs` what holds in all of it, whatever a
+//! Each file is a behaviour. `tests/kit` is what they share, and its `isolates/invariants.rs` what holds in all of it, whatever a
 //! test does.
 
 #![allow(
@@ -9,21 +9,12 @@
 )]
 
 mod cookies;
-#[path = "../world/dice.rs"]
-#[allow(dead_code, reason = "the simulation uses the rest")]
-mod dice;
 mod ends;
 mod outages;
 mod recovery;
-#[path = "../world/reply.rs"]
-mod reply;
 mod rotation;
-#[path = "../world/rules.rs"]
-mod rules;
-#[allow(dead_code, reason = "the simulation uses the rest")]
-mod world;
 
-use world::{Setup, VisitId, World};
+use kit::isolates::{Setup, VisitId, World};
 
 /// So many isolates, with sessions in cookies and with sessions in the store.
 fn both_storages(isolates: usize) -> [Setup; 2] {

@@ -1,9 +1,9 @@
 //! A coordinator or a provider that is down: what is still valid goes on being used, what is not is put off, and nobody is
 //! logged out.
 
-use crate::world::provider::Endpoint;
-use crate::world::{COOKIE, Fault, Setup, Site, World};
 use crate::{both_storages, expired, served};
+use kit::isolates::provider::Endpoint;
+use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

@@ -1,9 +1,9 @@
 //! Sessions about which isolates disagree: a successor that only one of them knows, a refresh that another isolate has
 //! taken over, a refused refresh token.
 
-use crate::world::provider::Endpoint;
-use crate::world::{COOKIE, Fault, Setup, Site, VisitId, World};
 use crate::{both_storages, expired, served, took};
+use kit::isolates::provider::Endpoint;
+use kit::isolates::{COOKIE, Fault, Setup, Site, VisitId, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

@@ -1,8 +1,8 @@
 //! One refresh for all isolates: who comes second gets the successor, and a refresh token is sent by one isolate only.
 
-use crate::world::provider::Endpoint;
-use crate::world::{Fault, Setup, Site, World};
 use crate::{both_storages, expired, served, took};
+use kit::isolates::provider::Endpoint;
+use kit::isolates::{Fault, Setup, Site, World};
 
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 

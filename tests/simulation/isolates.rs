@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::dice::Dice;
-use crate::isolates_world::invariants::Invariant;
-use crate::isolates_world::watch::{Loss, SKEW};
-use crate::isolates_world::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
+use kit::dice::Dice;
+use kit::isolates::invariants::Invariant;
+use kit::isolates::watch::{Loss, SKEW};
+use kit::isolates::{COOKIE, REPLACED, RETIRED, Setup, State, VisitId, World};
 
 /// As long as an intent may hold, a provider may ask for patience, and a client that was refused waits.
 const RECOVERY: u64 = 90_000;

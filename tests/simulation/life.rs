@@ -14,11 +14,11 @@ use strongroom::base::clock::Millis;
 use strongroom::vault::{Body, PortId};
 
 use crate::tally::Tally;
-use crate::world::api::{API, OTHER_API};
-use crate::world::dice::Dice;
-use crate::world::invariants::Invariant;
-use crate::world::provider::Refusing;
-use crate::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
+use kit::dice::Dice;
+use kit::world::api::{API, OTHER_API};
+use kit::world::invariants::Invariant;
+use kit::world::provider::Refusing;
+use kit::world::{Answer, Endpoint, Fault, Fetch, Flaw, JobId, Kind, REFRESH, Request, World};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;

@@ -1,5 +1,5 @@
 //! The real core in tens of thousands of short lives, in virtual time: see `life.rs` for what goes
-//! wrong in them, and `tests/world/invariants.rs` for what must hold all the same.
+//! wrong in them, and `invariants.rs` in `tests/kit` for what must hold all the same.
 //!
 //! A seed decides everything in a life. The one that fails is printed, and run alone it tells what
 //! happened step by step: `cargo xtask simulate --seed 17`.
@@ -15,14 +15,8 @@
 )]
 
 mod isolates;
-#[path = "../isolates/world/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod isolates_world;
 mod life;
 mod tally;
-#[path = "../world/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
-mod world;
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -35,10 +29,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isolates_world::invariants::Invariant as IsolatesInvariant;
-use world::dice;
-use world::invariants::Invariant;
-use world::{reply, rules};
+use kit::isolates::invariants::Invariant as IsolatesInvariant;
+use kit::world::invariants::Invariant;
 
 const USAGE: &str = "usage: cargo xtask simulate [--isolates] [--sessions N] [--seed S]";
 

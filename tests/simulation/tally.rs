@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::world::invariants::Ends;
+use kit::world::invariants::Ends;
 
 #[derive(Default)]
 pub(crate) struct Tally {

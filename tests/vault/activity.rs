@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Fetch, REFRESH, World};
+use kit::world::{Fetch, REFRESH, World};
 
 const ACTIVE: &str = r#"{"t":"active"}"#;
 

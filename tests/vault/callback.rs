@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use strongroom::codec::json::Value;
 
-use crate::world::provider::{REDIRECT_URI, answer_url, params};
-use crate::world::{
+use kit::world::provider::{REDIRECT_URI, answer_url, params};
+use kit::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, Flaw, KEYS, Kind, REVOKE, Request, World,
 };
 
@@ -672,7 +672,7 @@ fn a_second_login_takes_the_place_of_the_session() {
 
 #[test]
 fn what_a_refresh_brings_after_a_second_login_is_dropped() {
-    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+    for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
         let answer = world.provider.sign_in(&address);
@@ -694,7 +694,7 @@ fn what_a_refresh_brings_after_a_second_login_is_dropped() {
 
 #[test]
 fn what_a_refresh_brings_for_one_user_is_never_used_for_another() {
-    for stage in [crate::world::REFRESH, Kind::Persist] {
+    for stage in [kit::world::REFRESH, Kind::Persist] {
         let (mut world, page) = World::signed_in();
         // Nothing in the answer says whose tokens they are.
         world.provider.id_token_on_refresh = false;
@@ -799,7 +799,7 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
     world.provider.id_token_on_refresh = stage == Kind::Verify;
     world.fetch(page, "/orders");
     world.settle();
-    if stage == crate::world::REFRESH {
+    if stage == kit::world::REFRESH {
         world.act(stage);
     }
     assert_eq!(
@@ -816,7 +816,7 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
 
 #[test]
 fn another_user_who_signs_in_during_a_refresh_ends_what_that_brings() {
-    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+    for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("bob", stage);
         assert!(world.provider.has_revoked_all_of("alice"), "{stage:?}");
         assert!(!world.provider.has_revoked_all_of("bob"), "{stage:?}");
@@ -825,7 +825,7 @@ fn another_user_who_signs_in_during_a_refresh_ends_what_that_brings() {
 
 #[test]
 fn the_same_user_who_signs_in_during_a_refresh_ends_nothing() {
-    for stage in [crate::world::REFRESH, Kind::Verify, Kind::Persist] {
+    for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("alice", stage);
         // Many providers revoke all of a grant at once, and with it what the session lives on.
         assert_eq!(world.count(REVOKE), 0, "{stage:?}");

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use strongroom::egress::token_reflection::Scope;
 
-use crate::world::provider::BASE;
-use crate::world::request_headers::{CREDENTIALS, FIXED, TRUSTED};
-use crate::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
+use kit::request_headers::{CREDENTIALS, FIXED, TRUSTED};
+use kit::world::provider::BASE;
+use kit::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
 
 #[test]
 fn without_a_session_a_call_asks_for_a_login() {

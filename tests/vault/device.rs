@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Answer, Endpoint, Fault, Kind, REVOKE, Request, World};
+use kit::world::{Answer, Endpoint, Fault, Kind, REVOKE, Request, World};
 
 const ASK: Kind = Kind::Provider(Endpoint::AskDevice);
 const POLL: Kind = Kind::Provider(Endpoint::PollDevice);
@@ -244,13 +244,13 @@ fn a_logout_while_the_tokens_are_verified_is_not_undone() {
 #[test]
 fn an_id_token_is_checked_as_after_any_login() {
     for (flaw, code) in [
-        (crate::world::Flaw::Signature, "id_token_invalid"),
-        (crate::world::Flaw::UnknownKey, "id_token_invalid"),
+        (kit::world::Flaw::Signature, "id_token_invalid"),
+        (kit::world::Flaw::UnknownKey, "id_token_invalid"),
         (
-            crate::world::Flaw::Claim("aud", "other".into()),
+            kit::world::Flaw::Claim("aud", "other".into()),
             "id_token_invalid",
         ),
-        (crate::world::Flaw::Missing, "token_response_invalid"),
+        (kit::world::Flaw::Missing, "token_response_invalid"),
     ] {
         let (mut world, page, login) = shown();
         world.provider.flaw = Some(flaw.clone());
@@ -332,14 +332,14 @@ fn a_page_cannot_reach_the_endpoint_itself() {
     let mut world =
         World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"deviceFlow":true}"#);
     world.provider.knows_devices = true;
-    world.provider.base = crate::world::provider::BASE;
+    world.provider.base = kit::world::provider::BASE;
     let page = world.open();
     world.sign_in(page);
     let call = world.fetch_as(
         page,
-        &crate::world::Fetch {
+        &kit::world::Fetch {
             url: "https://id.example.com/oauth/device",
-            ..crate::world::Fetch::default()
+            ..kit::world::Fetch::default()
         },
     );
     world.settle();

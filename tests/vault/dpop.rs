@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use strongroom::vault::Body;
 
-use crate::world::api::OTHER_API;
-use crate::world::dpop::{Checker, Proof};
-use crate::world::{API, EXCHANGE, Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::api::OTHER_API;
+use kit::world::dpop::{Checker, Proof};
+use kit::world::{API, EXCHANGE, Endpoint, Fault, Fetch, Kind, REFRESH, REVOKE, Request, World};
 
 const BOUND: &str = r#"{ "dpop": true }"#;
 const SEALED: &str = r#"{ "dpop": true, "session": { "persist": "sealed" } }"#;

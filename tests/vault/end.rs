@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Endpoint, Fetch, Kind, REFRESH, REVOKE, World};
+use kit::world::{Endpoint, Fetch, Kind, REFRESH, REVOKE, World};
 
 const IDLE: Duration = Duration::from_secs(1800);
 const ABSOLUTE: Duration = Duration::from_secs(43_200);
@@ -205,7 +205,7 @@ fn an_ended_session_is_refreshed_no_more() {
     let (mut world, page) = World::expired();
     world
         .provider
-        .outage(Endpoint::Refresh, crate::world::Fault::LostBefore);
+        .outage(Endpoint::Refresh, kit::world::Fault::LostBefore);
     world.fetch(page, "/orders");
     world.advance(Duration::from_secs(5));
     world.logout(page);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::keeping::SEALED;
-use crate::world::World;
+use kit::world::World;
 
 const ESCROW: &str = r#"{"session":{"persist":"escrow"}}"#;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use strongroom::codec::base64url;
 use strongroom::oauth::pkce;
 
-use crate::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
-use crate::world::{Answer, EXCHANGE, Request, World};
+use kit::world::provider::{CLIENT_ID, ISSUER, REDIRECT_URI};
+use kit::world::{Answer, EXCHANGE, Request, World};
 
 const STATE: &str = "chosen-by-the-script";
 

@@ -8,7 +8,7 @@ use strongroom::codec::json::Value;
 use strongroom::config::Config;
 use strongroom::vault::{Hint, News, hints_channel};
 
-use crate::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
+use kit::world::{Answer, EXCHANGE, Kind, REFRESH, REVOKE, World, configuration};
 
 const MEMORY: &str = "{}";
 const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;

@@ -6,8 +6,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::world::dice::Dice;
-use crate::world::{API, Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
+use kit::dice::Dice;
+use kit::world::{API, Answer, Endpoint, Fault, Fetch, Flaw, Request, World};
 
 const SEEDS: u64 = 150;
 const STEPS: u32 = 150;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strongroom::vault::Loaded;
 
-use crate::world::{Answer, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, Request, World};
+use kit::world::{Answer, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, Request, World};
 
 pub(super) const SEALED: &str = r#"{"session":{"persist":"sealed"}}"#;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::keeping::{SEALED, two_vaults_with};
-use crate::world::{Kind, REVOKE, World};
+use kit::world::{Kind, REVOKE, World};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

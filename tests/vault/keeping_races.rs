@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom::vault::Input;
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use crate::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, World};
+use kit::world::{Answer, EXCHANGE, Fetch, Kind, REFRESH, REVOKE, World};
 
 const LONG: &str = r#"{"session":{"persist":"sealed","idle":7200,"absolute":7200}}"#;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::keeping::{SEALED, head, two_vaults_with};
-use crate::world::{Kind, REFRESH, World};
+use kit::world::{Kind, REFRESH, World};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -2,7 +2,7 @@
 
 use strongroom::vault::Body;
 
-use crate::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
+use kit::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
 
 #[test]
 fn the_first_message_must_be_hello() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::world::provider::params;
-use crate::world::{Answer, DISCOVERY, Endpoint, Fault, Kind, World};
+use kit::world::provider::params;
+use kit::world::{Answer, DISCOVERY, Endpoint, Fault, Kind, World};
 
 #[test]
 fn a_login_by_redirect_sends_the_page_to_the_provider() {
@@ -191,7 +191,7 @@ fn the_opener_of_a_popup_is_told_when_the_login_failed() {
     world.settle();
     let state = params(&world.address(login))["state"].clone();
     let denial = [("error", "access_denied"), ("state", &state)];
-    let callback = world.callback(popup, &crate::world::provider::answer_url(&denial));
+    let callback = world.callback(popup, &kit::world::provider::answer_url(&denial));
     world.settle();
     assert_eq!(world.code(callback), "login_denied");
     assert_eq!(world.code(login), "login_denied");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use strongroom::codec::json::Value;
 
 use crate::keeping::SEALED;
-use crate::world::provider::{ISSUER, params};
-use crate::world::{
+use kit::world::provider::{ISSUER, params};
+use kit::world::{
     Answer, DISCOVERY, EXCHANGE, Endpoint, Fault, KEYS, Kind, REFRESH, REVOKE, World,
 };
 
@@ -81,7 +81,7 @@ fn a_logout_while_a_refresh_waits_for_keys_revokes_the_successor() {
     let (mut world, page) = World::expired();
     world.provider.signing_key = 1;
     world.provider.published_keys = vec![0, 1];
-    world.hold(&[crate::world::KEYS]);
+    world.hold(&[kit::world::KEYS]);
     let call = world.fetch(page, "/orders");
     world.settle();
     world.logout(page);

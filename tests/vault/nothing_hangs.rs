@@ -3,8 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::world::ledger::Ledger;
-use crate::world::{Kind, REFRESH, Request, World};
+use kit::world::ledger::Ledger;
+use kit::world::{Kind, REFRESH, Request, World};
 
 const ONE: Request = Request { port: 1, id: 1 };
 

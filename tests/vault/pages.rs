@@ -1,6 +1,6 @@
 //! There is room for 256 pages: one more takes the place of the one heard from the longest ago.
 
-use crate::world::{Kind, World};
+use kit::world::{Kind, World};
 
 /// A vault that serves as many pages as it can; somebody is signed in.
 fn full() -> (World, Vec<u32>) {

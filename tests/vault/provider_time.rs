@@ -1,6 +1,6 @@
 //! Where the provider tells the time it is believed, but only where its answer is no old one.
 
-use crate::world::{Endpoint, World};
+use kit::world::{Endpoint, World};
 
 const TWO_HOURS: i64 = 7_200_000;
 

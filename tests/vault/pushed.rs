@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::world::provider::params;
-use crate::world::{Answer, Endpoint, Fault, Kind, PROBE, World};
+use kit::world::provider::params;
+use kit::world::{Answer, Endpoint, Fault, Kind, PROBE, World};
 
 const PUSH: Kind = Kind::Provider(Endpoint::Push);
 
@@ -284,14 +284,14 @@ fn a_login_that_is_given_up_meanwhile_leads_nowhere() {
 fn a_page_cannot_reach_the_endpoint_itself() {
     let mut world = World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"par":true}"#);
     world.provider.takes_pushed = true;
-    world.provider.base = crate::world::provider::BASE;
+    world.provider.base = kit::world::provider::BASE;
     let page = world.open();
     world.sign_in(page);
     let call = world.fetch_as(
         page,
-        &crate::world::Fetch {
+        &kit::world::Fetch {
             url: "https://id.example.com/oauth/par",
-            ..crate::world::Fetch::default()
+            ..kit::world::Fetch::default()
         },
     );
     world.settle();

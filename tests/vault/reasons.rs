@@ -1,7 +1,7 @@
 //! Why a provider ended a session, or wants the user, is told as far as the provider tells: to pages whose configuration
 //! asks for it, and never in the provider's words.
 
-use crate::world::{Endpoint, Fault, World};
+use kit::world::{Endpoint, Fault, World};
 
 const ASKED: &str = r#"{"reasons":true}"#;
 
@@ -45,7 +45,7 @@ fn nobody_is_told_who_did_not_ask() {
 #[test]
 fn what_is_refused_already_is_not_revoked_once_more() {
     let (world, _) = ended(ASKED, "Maximum allowed refresh token reuse exceeded");
-    assert_eq!(world.count(crate::world::REVOKE), 0);
+    assert_eq!(world.count(kit::world::REVOKE), 0);
 }
 
 #[test]

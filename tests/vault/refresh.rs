@@ -3,7 +3,7 @@
 
 use strongroom::codec::json::{Object, Value};
 
-use crate::world::{
+use kit::world::{
     Answer, Endpoint, Event, Fault, Flaw, KEYS, Kind, REFRESH, REVOKE, Request, World,
 };
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Endpoint, Fault, REFRESH, REVOKE, Request, World};
+use kit::world::{Endpoint, Fault, REFRESH, REVOKE, Request, World};
 
 const PASSING: &[Fault] = &[
     Fault::LostBefore,

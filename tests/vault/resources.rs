@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use strongroom::codec::json::{Object, Value};
 
-use crate::world::api::OTHER_API;
-use crate::world::dice::Dice;
-use crate::world::{
+use kit::dice::Dice;
+use kit::world::api::OTHER_API;
+use kit::world::{
     API, Answer, Endpoint, Event, Fault, Fetch, Flaw, Kind, REFRESH, REVOKE, Request, World, params,
 };
 

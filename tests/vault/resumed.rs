@@ -1,7 +1,7 @@
 //! A page is told where the session came from that it found.
 
 use crate::keeping::SEALED;
-use crate::world::World;
+use kit::world::World;
 
 /// What the greeting of a page said.
 fn from(world: &World, page: u32) -> Option<&str> {

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::world::provider::{answer_url, params};
-use crate::world::witness::Witness;
-use crate::world::{Answer, Endpoint, Fault, Flaw, World};
+use kit::world::provider::{answer_url, params};
+use kit::world::witness::Witness;
+use kit::world::{Answer, Endpoint, Fault, Flaw, World};
 
 const FAULTS: &[Fault] = &[
     Fault::Echo,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::world::page::Answer;
-use crate::world::provider::{Endpoint, Fault};
-use crate::world::sockets::{protocols, token_in};
-use crate::world::{Kind, REFRESH, Request, World};
+use kit::world::page::Answer;
+use kit::world::provider::{Endpoint, Fault};
+use kit::world::sockets::{protocols, token_in};
+use kit::world::{Kind, REFRESH, Request, World};
 
 const LIVE: &str = "wss://api.example.com/v1/live";
 

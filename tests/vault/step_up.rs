@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::world::provider::params;
-use crate::world::{Fetch, Kind, REFRESH, Request, World};
+use kit::world::provider::params;
+use kit::world::{Fetch, Kind, REFRESH, Request, World};
 
 const RULE: &str = r#"{"apis":[{"url":"https://api.example.com/v1/","methods":["GET","POST"],"stepUp":true}],
     "loginScopes":["orders:write"]}"#;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::{Answer, EXCHANGE, Kind, World};
+use kit::world::{Answer, EXCHANGE, Kind, World};
 
 const ALMOST: Duration = Duration::from_millis(9_999);
 const THE_REST: Duration = Duration::from_millis(1);

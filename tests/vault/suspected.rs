@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::api::OTHER_API;
-use crate::world::provider::Refusing;
-use crate::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
+use kit::world::api::OTHER_API;
+use kit::world::provider::Refusing;
+use kit::world::{DISCOVERY, Endpoint, Fault, Fetch, PROBE, REFRESH, Request, World};
 
 const READABLE: [Refusing; 3] = [
     Refusing::Empty,

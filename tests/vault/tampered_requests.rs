@@ -1,13 +1,13 @@
 //! The authorization URL passes through the page, so script can change it on its way to the provider. What the vault
 //! notices of that, and what it makes of it.
 
-use crate::world::provider::params;
-use crate::world::{EXCHANGE, REVOKE, World};
+use kit::world::provider::params;
+use kit::world::{EXCHANGE, REVOKE, World};
 
 /// Scopes of a grant, as the provider names them, for a login that asked for `openid profile offline_access`.
 const WIDER: &str = "openid profile offline_access orders admin";
 
-fn sign_in_granted(config: &str, granted: &'static str) -> (World, u32, crate::world::Request) {
+fn sign_in_granted(config: &str, granted: &'static str) -> (World, u32, kit::world::Request) {
     let mut world = World::with(config);
     world.provider.scope = Some(granted);
     let page = world.open();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strongroom::vault::Body;
 
-use crate::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
+use kit::world::{API, Endpoint, Fault, Fetch, Kind, REFRESH, Request, World};
 
 /// A signed-in page whose access token the API has stopped accepting.
 fn refused() -> (World, u32) {
@@ -254,10 +254,7 @@ fn a_network_failure_of_the_retry_is_a_network_failure() {
     world.answer_call(call);
     world.settle();
     world.fail_call(call);
-    assert_eq!(
-        world.answer(call),
-        Some(&crate::world::Answer::NetworkError)
-    );
+    assert_eq!(world.answer(call), Some(&kit::world::Answer::NetworkError));
 }
 
 #[test]

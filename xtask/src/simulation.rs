@@ -120,7 +120,7 @@ fn broken(copy: &Path) -> Process {
 
 fn write_copy(copy: &Path) -> Result<()> {
     let mut files = vec![at("Cargo.toml"), at("Cargo.lock")];
-    for folder in ["src", "tests/isolates", "tests/simulation", "tests/world"] {
+    for folder in ["src", "tests/kit", "tests/simulation"] {
         files_below(&at(folder), &mut files)?;
     }
     let switch = copy.join("src/broken.rs");
@@ -145,14 +145,10 @@ fn write_copy(copy: &Path) -> Result<()> {
 /// A file of the package as it is in the copy.
 fn altered(name: &str, text: &str) -> Result<String> {
     if name == "Cargo.toml" {
-        let text = replaced(
-            name,
-            text,
-            "members = [\"fuzz\", \"xtask\"]",
-            "members = []",
-        )?;
-        // Or Cargo would take the two for one package and build each in the other's place.
-        return replaced(name, &text, "\nversion = \"", "\nversion = \"9");
+        return other_version(name, &alone(text)?);
+    }
+    if name == "tests/kit/Cargo.toml" {
+        return other_version(name, text);
     }
     let Some(file) = name.strip_prefix("src/") else {
         return Ok(text.to_owned());
@@ -169,6 +165,17 @@ fn altered(name: &str, text: &str) -> Result<String> {
             .with_context(|| format!("'{}' in xtask/src/variants.rs", variant.name))?;
     }
     Ok(text)
+}
+
+/// The package's manifest, for a copy without the workspace's other members.
+pub(crate) fn alone(manifest: &str) -> Result<String> {
+    let members = "members = [\"fuzz\", \"tests/kit\", \"xtask\"]";
+    replaced("Cargo.toml", manifest, members, "members = [\"tests/kit\"]")
+}
+
+/// Cargo would take two packages of the same version for one, and build each in the other's place.
+fn other_version(file: &str, manifest: &str) -> Result<String> {
+    replaced(file, manifest, "\nversion = \"", "\nversion = \"9")
 }
 
 /// `text` with `replacement` in the place of `find`, which is there exactly once.

@@ -157,7 +157,8 @@ fn sources() -> Result<Vec<String>> {
             "package*.json",
         ])
         // The manifests name a test and binaries, which have to be there.
-        .args(["README.md", "src", "xtask", "fuzz", "tests/simulation"])
+        .args(["README.md", "src", "xtask", "fuzz"])
+        .args(["tests/kit", "tests/simulation"])
         .read()
         .context("which files are sources is asked of git")?;
     let known: Vec<String> = known.lines().map(str::to_owned).collect();

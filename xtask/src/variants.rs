@@ -5,8 +5,8 @@
 pub(crate) struct Variant {
     /// What it does wrong.
     pub(crate) name: &'static str,
-    /// The invariant that notices: see `tests/world/invariants.rs`, and for those of [isolates](Variant::is_of_isolates)
-    /// `tests/isolates/world/invariants.rs`.
+    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, and for those of [isolates](Variant::is_of_isolates)
+    /// `tests/kit/src/isolates/invariants.rs`.
     pub(crate) noticed_by: &'static str,
     /// Below `src`.
     pub(crate) file: &'static str,

@@ -3,7 +3,7 @@
 use super::list::Mutant;
 use super::splice::{self, Spliced};
 use crate::paths::{at, target};
-use crate::simulation::{files_below, replaced, write_if_changed};
+use crate::simulation::{alone, files_below, replaced, write_if_changed};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +23,10 @@ const FOLDERS: [&str; 9] = [
     "tests/handler",
     "tests/hostile",
     "tests/isolates",
+    "tests/kit",
     "tests/simulation",
     "tests/vault",
     "tests/vectors",
-    "tests/world",
 ];
 
 /// The copy's own module, which says which mutant is chosen.
@@ -81,8 +81,7 @@ impl Tree {
             let name = file.strip_prefix(at(""))?;
             let mut text = fs::read_to_string(file)?;
             if name == Path::new("Cargo.toml") {
-                let members = "members = [\"fuzz\", \"xtask\"]";
-                text = replaced("Cargo.toml", &text, members, "members = []")?;
+                text = alone(&text)?;
             }
             let copy = tree.root.join(name);
             // Those of the core are written with their mutants.

@@ -9,40 +9,40 @@ use strongroom::vault::CallId;
 use super::page::Request;
 
 #[derive(Default)]
-pub(crate) struct Sockets {
+pub struct Sockets {
     /// The addresses that were tried without a token, in order.
-    pub(crate) probed: Vec<String>,
+    pub probed: Vec<String>,
     /// True if the worker's policy blocks or reports sockets.
-    pub(crate) are_blocked: bool,
+    pub are_blocked: bool,
     /// What they were opened with, in order.
-    pub(crate) opened: Vec<(Request, Handshake)>,
+    pub opened: Vec<(Request, Handshake)>,
     /// What was sent before the page's own messages.
-    pub(crate) first_messages: Vec<(Request, String)>,
+    pub first_messages: Vec<(Request, String)>,
     /// Those that the vault closed: by which code, and why.
-    pub(crate) closed: Vec<(Request, u16, String)>,
+    pub closed: Vec<(Request, u16, String)>,
     /// Those that the vault let go of while they were open or about to be.
-    pub(crate) dropped: Vec<CallId>,
+    pub dropped: Vec<CallId>,
     /// Those that are open.
-    pub(crate) open: BTreeSet<CallId>,
+    pub open: BTreeSet<CallId>,
     /// Which sub-protocol the server chooses. Default: the last one, the worst for who hides a token there.
-    pub(crate) chosen: Option<String>,
+    pub chosen: Option<String>,
 }
 
 impl Sockets {
     /// What the server chooses.
-    pub(crate) fn choose(&self, request: Request) -> String {
+    pub fn choose(&self, request: Request) -> String {
         let (_, handshake) = self.opened.iter().rfind(|(r, _)| *r == request).unwrap();
         let last = protocols(handshake).pop();
         self.chosen.clone().or(last).unwrap_or_default()
     }
 
-    pub(crate) fn has(&self, request: Request) -> bool {
+    pub fn has(&self, request: Request) -> bool {
         self.opened.iter().any(|(r, _)| *r == request)
     }
 }
 
 /// The sub-protocols of a handshake.
-pub(crate) fn protocols(handshake: &Handshake) -> Vec<String> {
+pub fn protocols(handshake: &Handshake) -> Vec<String> {
     let list = Value::parse(handshake.protocols.expose()).unwrap();
     let list = list.as_array().unwrap();
     list.iter()
@@ -51,7 +51,7 @@ pub(crate) fn protocols(handshake: &Handshake) -> Vec<String> {
 }
 
 /// The access token in a text, if there is one as it was issued.
-pub(crate) fn token_in(text: &str) -> Option<&str> {
+pub fn token_in(text: &str) -> Option<&str> {
     let token = &text[text.find("at-")?..];
     let end = token.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     Some(&token[..end.unwrap_or(token.len())])

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dpop::Checker;
 use super::invariants::IdTokenFacts;
-use super::reply::json;
+use crate::reply::json;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -21,15 +21,15 @@ use strongroom::codec::form;
 use strongroom::codec::json::{Object, Value};
 use strongroom::oauth::pkce;
 
-pub(crate) const ISSUER: &str = "https://id.example.com";
-pub(crate) const CLIENT_ID: &str = "spa";
+pub const ISSUER: &str = "https://id.example.com";
+pub const CLIENT_ID: &str = "spa";
 /// What [`Provider::base`] may be besides nothing.
-pub(crate) const BASE: &str = "/oauth";
-pub(crate) const REDIRECT_URI: &str = "https://app.example.com/callback";
+pub const BASE: &str = "/oauth";
+pub const REDIRECT_URI: &str = "https://app.example.com/callback";
 
 /// What a request to the provider is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Endpoint {
+pub enum Endpoint {
     Discovery,
     /// The discovery document under an address of its own.
     Probe,
@@ -44,7 +44,7 @@ pub(crate) enum Endpoint {
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The request is lost.
     LostBefore,
     /// The provider acts on the request, and its answer is lost.
@@ -74,7 +74,7 @@ pub(crate) enum Fault {
 
 /// A provider's response to a refresh token that is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusing {
+pub enum Refusing {
     /// `invalid_grant`.
     Plainly,
     /// 400 with an empty body.
@@ -89,7 +89,7 @@ pub(crate) enum Refusing {
 
 /// What is wrong with the next ID tokens.
 #[derive(Clone, Debug)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// The signature is by another key than the header says.
     Signature,
     /// The header names a key that is not published.
@@ -123,66 +123,66 @@ struct Consent {
     jkt: Option<String>,
 }
 
-pub(crate) struct Provider {
+pub struct Provider {
     /// Who signs in.
-    pub(crate) subject: String,
+    pub subject: String,
     /// How long access tokens live, as `expires_in` says it.
-    pub(crate) lifetime: Duration,
+    pub lifetime: Duration,
     /// Whether there are refresh tokens at all.
-    pub(crate) issues_refresh_tokens: bool,
-    pub(crate) rotates: bool,
-    pub(crate) refusing: Refusing,
+    pub issues_refresh_tokens: bool,
+    pub rotates: bool,
+    pub refusing: Refusing,
     /// Families whose refresh token it has refused, be it for the key that it came with.
     refused: BTreeSet<usize>,
     /// True if its metadata has the endpoint for revocation.
-    pub(crate) announces_revocation: bool,
+    pub announces_revocation: bool,
     /// For how long a consumed refresh token is forgiven.
-    pub(crate) leeway: Duration,
+    pub leeway: Duration,
     /// What the API answers to calls of `/demanding`: a status and `WWW-Authenticate`.
-    pub(crate) api_demands: Option<(u16, &'static str)>,
+    pub api_demands: Option<(u16, &'static str)>,
     /// Whether users can sign in on another device.
-    pub(crate) knows_devices: bool,
+    pub knows_devices: bool,
     /// The device codes that are good, each with whether its user has signed in.
-    pub(crate) devices: BTreeMap<String, bool>,
+    pub devices: BTreeMap<String, bool>,
     /// Whether authorization requests can be pushed, and whether they must be.
-    pub(crate) takes_pushed: bool,
-    pub(crate) wants_pushed: bool,
+    pub takes_pushed: bool,
+    pub wants_pushed: bool,
     /// Requests that were pushed, by their references.
-    pub(crate) pushed: BTreeMap<String, String>,
+    pub pushed: BTreeMap<String, String>,
     references: u32,
     /// The path that its endpoints have in common, but for the discovery document.
-    pub(crate) base: &'static str,
+    pub base: &'static str,
     /// More members of its metadata, each after a comma.
-    pub(crate) more_metadata: String,
+    pub more_metadata: String,
     /// The `scope` member of token replies.
-    pub(crate) scope: Option<&'static str>,
+    pub scope: Option<&'static str>,
     /// Whether its `Date` can be read.
-    pub(crate) tells_time: bool,
+    pub tells_time: bool,
     /// By how many milliseconds the `Date` of these answers is off: others have the right one, or none.
-    pub(crate) dates_off: BTreeMap<Endpoint, i64>,
+    pub dates_off: BTreeMap<Endpoint, i64>,
     /// A claim of ID tokens.
-    pub(crate) name: Option<&'static str>,
+    pub name: Option<&'static str>,
     /// The name in ID tokens is that of the family, so that pages tell sessions apart.
-    pub(crate) names_families: bool,
+    pub names_families: bool,
     /// Whether refreshing brings an ID token.
-    pub(crate) id_token_on_refresh: bool,
-    pub(crate) flaw: Option<Flaw>,
+    pub id_token_on_refresh: bool,
+    pub flaw: Option<Flaw>,
     /// The key that signs: 0 or 1.
-    pub(crate) signing_key: usize,
+    pub signing_key: usize,
     /// The keys in the key set.
-    pub(crate) published_keys: Vec<usize>,
+    pub published_keys: Vec<usize>,
     /// How many consumed refresh tokens came again too late.
-    pub(crate) reuses: u32,
+    pub reuses: u32,
     /// What it wants of proofs, where it gets any (RFC 9449).
-    pub(crate) dpop: Checker,
+    pub dpop: Checker,
     /// It has never heard of DPoP, and issues Bearer tokens whatever is asked for.
-    pub(crate) ignores_dpop: bool,
+    pub ignores_dpop: bool,
     /// The resources that it knows (RFC 8707).
-    pub(crate) resources: Vec<&'static str>,
+    pub resources: Vec<&'static str>,
     /// What was asked for with each refresh: resource, audience, scope.
-    pub(crate) asked_for: Vec<[Option<String>; 3]>,
+    pub asked_for: Vec<[Option<String>; 3]>,
     /// Every secret that was issued.
-    pub(crate) issued: Vec<String>,
+    pub issued: Vec<String>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
     outages: HashMap<Endpoint, Fault>,
     consents: HashMap<String, Consent>,
@@ -201,7 +201,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             subject: "alice".to_owned(),
             lifetime: Duration::from_secs(300),
@@ -249,29 +249,29 @@ impl Provider {
     }
 
     /// The next requests to `endpoint` meet these faults, one each.
-    pub(crate) fn fault(&mut self, endpoint: Endpoint, faults: &[Fault]) {
+    pub fn fault(&mut self, endpoint: Endpoint, faults: &[Fault]) {
         let queue = self.faults.entry(endpoint).or_default();
         queue.extend(faults.iter().copied());
     }
 
     /// Every request to `endpoint` meets this fault until [`Self::repair`].
-    pub(crate) fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
+    pub fn outage(&mut self, endpoint: Endpoint, fault: Fault) {
         self.outages.insert(endpoint, fault);
     }
 
     /// Requests to `endpoint` meet no fault any more.
-    pub(crate) fn repair_one(&mut self, endpoint: Endpoint) {
+    pub fn repair_one(&mut self, endpoint: Endpoint) {
         self.outages.remove(&endpoint);
     }
 
     /// Nothing goes wrong any more.
-    pub(crate) fn repair(&mut self) {
+    pub fn repair(&mut self) {
         self.outages.clear();
         self.faults.clear();
     }
 
     /// The user signs in at the address of an authorization request: where they are sent then.
-    pub(crate) fn sign_in(&mut self, url: &str) -> String {
+    pub fn sign_in(&mut self, url: &str) -> String {
         let (_, query) = url.split_once('?').unwrap();
         let mut params = params(query);
         assert!(!self.wants_pushed || params.contains_key("request_uri"));
@@ -296,7 +296,7 @@ impl Provider {
     }
 
     /// Whether an API accepts this access token: unexpired, unrevoked, and the newest of its family.
-    pub(crate) fn accepts(&self, access_token: &str, now: u64) -> bool {
+    pub fn accepts(&self, access_token: &str, now: u64) -> bool {
         self.access_tokens
             .get(access_token)
             .is_some_and(|&(family, end)| {
@@ -311,59 +311,59 @@ impl Provider {
     }
 
     /// Whose access token is in this `Authorization`.
-    pub(crate) fn user_of(&self, authorization: &str) -> Option<&str> {
+    pub fn user_of(&self, authorization: &str) -> Option<&str> {
         let (_, access_token) = authorization.split_once(' ')?;
         let &(family, _) = self.access_tokens.get(access_token)?;
         Some(&self.families[family].subject)
     }
 
     /// The thumbprint of the key that this access token is bound to.
-    pub(crate) fn key_of(&self, access_token: &str) -> Option<&str> {
+    pub fn key_of(&self, access_token: &str) -> Option<&str> {
         let &(family, _) = self.access_tokens.get(access_token)?;
         self.families[family].jkt.as_deref()
     }
 
     /// The resource that an access token is for, if it is for one.
-    pub(crate) fn resource_of(&self, access_token: &str) -> Option<&str> {
+    pub fn resource_of(&self, access_token: &str) -> Option<&str> {
         Some(self.meant_for.get(access_token)?)
     }
 
     /// The thumbprint of the key that a family's tokens are bound to.
-    pub(crate) fn key_of_family(&self, family: usize) -> Option<&str> {
+    pub fn key_of_family(&self, family: usize) -> Option<&str> {
         self.families[family].jkt.as_deref()
     }
 
     /// The API no longer accepts the newest access token, though its time is not over.
-    pub(crate) fn withdraw_access_tokens(&mut self) {
+    pub fn withdraw_access_tokens(&mut self) {
         for (_, end) in self.access_tokens.values_mut() {
             *end = 0;
         }
     }
 
     /// Whether all that was ever issued is worthless.
-    pub(crate) fn has_revoked_everything(&self) -> bool {
+    pub fn has_revoked_everything(&self) -> bool {
         self.families.iter().all(|family| family.is_revoked)
     }
 
     /// Whether all that was ever issued to this user is worthless, if there is any.
-    pub(crate) fn has_revoked_all_of(&self, subject: &str) -> bool {
+    pub fn has_revoked_all_of(&self, subject: &str) -> bool {
         let mut families = self.families.iter().filter(|f| f.subject == subject);
         families.clone().count() > 0 && families.all(|family| family.is_revoked)
     }
 
     /// The family of a refresh token, or of a code that was redeemed.
-    pub(crate) fn family_of(&self, secret: &str) -> Option<usize> {
+    pub fn family_of(&self, secret: &str) -> Option<usize> {
         self.family_of.get(secret).copied()
     }
 
     /// The family of an access token.
-    pub(crate) fn family_of_access(&self, access_token: &str) -> Option<usize> {
+    pub fn family_of_access(&self, access_token: &str) -> Option<usize> {
         Some(self.access_tokens.get(access_token)?.0)
     }
 
     /// Verifies a signature as the browser does. One that the provider made itself is known to be good,
     /// which saves half of a simulated life's time.
-    pub(crate) fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
+    pub fn verify(&self, jwk: &str, input: &str, signature: &[u8]) -> bool {
         let is_own = self.signed.get(input).is_some_and(|(signer, made)| {
             let point = keys()[*signer].public_key().as_ref();
             made == signature && jwk.contains(&base64url::encode(&point[1..33]))
@@ -372,22 +372,22 @@ impl Provider {
     }
 
     /// What was issued as this ID token.
-    pub(crate) fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
+    pub fn id_token_facts(&self, signing_input: &str) -> Option<&IdTokenFacts> {
         self.id_tokens.get(signing_input)
     }
 
     /// Returns true if this family's refresh token is still good, as far as the provider has said.
-    pub(crate) fn honours(&self, family: usize) -> bool {
+    pub fn honours(&self, family: usize) -> bool {
         !self.families[family].is_revoked && !self.refused.contains(&family)
     }
 
     /// An administrator ends a session.
-    pub(crate) fn revoke_family(&mut self, family: usize) {
+    pub fn revoke_family(&mut self, family: usize) {
         self.families[family].is_revoked = true;
     }
 
     /// Which of its family's refresh tokens this is, for people.
-    pub(crate) fn describe(&self, refresh_token: &str) -> String {
+    pub fn describe(&self, refresh_token: &str) -> String {
         let Some(i) = self.family_of(refresh_token) else {
             return "an unknown refresh token".to_owned();
         };
@@ -400,11 +400,11 @@ impl Provider {
     }
 
     /// How often the family's refresh token was rotated.
-    pub(crate) fn rotations(&self) -> usize {
+    pub fn rotations(&self) -> usize {
         self.families.iter().map(|f| f.consumed.len()).sum()
     }
 
-    pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
+    pub fn endpoint_of(request: &HttpRequest) -> Endpoint {
         let url = as_read(&request.url);
         let path = url.strip_prefix(ISSUER).unwrap_or(&request.url);
         match path.strip_prefix(BASE).unwrap_or(path) {
@@ -428,7 +428,7 @@ impl Provider {
     }
 
     /// Answers a request; `None` if nothing will ever come.
-    pub(crate) fn answer(
+    pub fn answer(
         &mut self,
         now: u64,
         request: &HttpRequest,
@@ -583,7 +583,7 @@ impl Provider {
     }
 
     /// The users of all device codes sign in.
-    pub(crate) fn sign_in_on_devices(&mut self) {
+    pub fn sign_in_on_devices(&mut self) {
         for is_through in self.devices.values_mut() {
             *is_through = true;
         }
@@ -851,7 +851,7 @@ impl Provider {
 }
 
 /// Where the provider sends the user with an answer.
-pub(crate) fn answer_url(params: &[(&str, &str)]) -> String {
+pub fn answer_url(params: &[(&str, &str)]) -> String {
     let mut form = form::Form::new();
     for (name, value) in params {
         form.push(name, value);
@@ -863,12 +863,12 @@ pub(crate) fn answer_url(params: &[(&str, &str)]) -> String {
 }
 
 /// The parameters of a query or form.
-pub(crate) fn params(query: &str) -> BTreeMap<String, String> {
+pub fn params(query: &str) -> BTreeMap<String, String> {
     form::parse(query).unwrap().into_iter().collect()
 }
 
 /// The form of a POST to the provider.
-pub(crate) fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
+pub fn form_of(request: &HttpRequest) -> BTreeMap<String, String> {
     params(request.form.as_ref().map_or("", Secret::expose))
 }
 
@@ -935,7 +935,7 @@ fn as_read(url: &str) -> String {
 }
 
 /// Returns true for the provider's discovery document, or its keys.
-pub(crate) fn is_metadata(outcome: &Outcome) -> bool {
+pub fn is_metadata(outcome: &Outcome) -> bool {
     let Outcome::Reply(reply) = outcome else {
         return false;
     };

@@ -11,19 +11,19 @@ use strongroom::codec::base64url;
 use strongroom::codec::form;
 use strongroom::oauth::pkce;
 
-pub(crate) const ISSUER: &str = "https://id.example.com";
-pub(crate) const CLIENT_ID: &str = "web";
+pub const ISSUER: &str = "https://id.example.com";
+pub const CLIENT_ID: &str = "web";
 const REVOKE: &str = "https://id.example.com/revoke";
 const KEYS: &str = "https://id.example.com/jwks";
 
 /// Stands in every secret, so that one look finds any of them.
-pub(crate) const SECRET: &str = "s3cr3t";
+pub const SECRET: &str = "s3cr3t";
 
 /// Stands in an answer that is for somebody else.
-pub(crate) const OTHER_USER: &str = r#""for":"somebody else""#;
+pub const OTHER_USER: &str = r#""for":"somebody else""#;
 
 /// The provider's metadata, as the configuration has it.
-pub(crate) const METADATA: &str = r#"{
+pub const METADATA: &str = r#"{
     "issuer": "https://id.example.com",
     "authorization_endpoint": "https://id.example.com/authorize",
     "token_endpoint": "https://id.example.com/token",
@@ -41,7 +41,7 @@ const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Endpoint {
+pub enum Endpoint {
     Keys,
     Code,
     Refresh,
@@ -50,7 +50,7 @@ pub(crate) enum Endpoint {
 
 /// What came of a refresh at the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rotation {
+pub enum Rotation {
     /// A new refresh token.
     Fresh,
     /// The token was consumed a moment ago: its successor is given once more.
@@ -62,23 +62,23 @@ pub(crate) enum Rotation {
 }
 
 /// All tokens that descend from one login.
-pub(crate) struct Family {
-    pub(crate) subject: String,
-    pub(crate) login_at: u64,
+pub struct Family {
+    pub subject: String,
+    pub login_at: u64,
     nonce: String,
     /// When each refresh token was consumed.
     consumed: Vec<Option<u64>>,
-    pub(crate) is_revoked: bool,
+    pub is_revoked: bool,
 }
 
-pub(crate) struct Provider {
+pub struct Provider {
     /// How long access tokens live, in milliseconds.
-    pub(crate) lifetime: u64,
+    pub lifetime: u64,
     /// For how long a consumed refresh token is forgiven, in milliseconds.
-    pub(crate) leeway: u64,
+    pub leeway: u64,
     /// The next refresh brings the ID token of somebody else.
-    pub(crate) next_is_other_user: bool,
-    pub(crate) families: Vec<Family>,
+    pub next_is_other_user: bool,
+    pub families: Vec<Family>,
     /// Codes: the subject and the nonce.
     codes: BTreeMap<String, (String, String)>,
     /// When access tokens end.
@@ -87,7 +87,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             lifetime: 60_000,
             leeway: 0,
@@ -99,7 +99,7 @@ impl Provider {
         }
     }
 
-    pub(crate) fn endpoint_of(request: &HttpRequest) -> Endpoint {
+    pub fn endpoint_of(request: &HttpRequest) -> Endpoint {
         match request.url.as_str() {
             KEYS => Endpoint::Keys,
             REVOKE => Endpoint::Revoke,
@@ -109,7 +109,7 @@ impl Provider {
     }
 
     /// The user signs in: the code that the browser is sent back with.
-    pub(crate) fn authorize(&mut self, subject: &str, nonce: &str) -> String {
+    pub fn authorize(&mut self, subject: &str, nonce: &str) -> String {
         let code = self.secret("code");
         self.codes
             .insert(code.clone(), (subject.to_owned(), nonce.to_owned()));
@@ -117,7 +117,7 @@ impl Provider {
     }
 
     /// The family and the place in it of a refresh token.
-    pub(crate) fn place(refresh_token: &str) -> (usize, usize) {
+    pub fn place(refresh_token: &str) -> (usize, usize) {
         let mut parts = refresh_token.rsplit('-');
         let mut number = || parts.next().and_then(|n| n.parse().ok()).unwrap();
         let (place, family) = (number(), number());
@@ -125,17 +125,17 @@ impl Provider {
     }
 
     /// The provider ends a family without telling anybody.
-    pub(crate) fn revoke(&mut self, family: usize) {
+    pub fn revoke(&mut self, family: usize) {
         self.families[family].is_revoked = true;
     }
 
-    pub(crate) fn is_consumed(&self, refresh_token: &str) -> bool {
+    pub fn is_consumed(&self, refresh_token: &str) -> bool {
         let (family, place) = Self::place(refresh_token);
         self.families[family].consumed[place].is_some()
     }
 
     /// Does what a request asks for.
-    pub(crate) fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
+    pub fn act(&mut self, now: u64, request: &HttpRequest) -> (HttpReply, Option<Rotation>) {
         match Self::endpoint_of(request) {
             Endpoint::Keys => (json(200, KEY_SET), None),
             Endpoint::Code => (self.redeem(now, &field(request, "code")), None),
@@ -226,7 +226,7 @@ impl Provider {
     }
 
     /// What the provider sends when it ends a session of its own accord.
-    pub(crate) fn logout_token(&mut self, now: u64, family: usize) -> String {
+    pub fn logout_token(&mut self, now: u64, family: usize) -> String {
         self.count += 1;
         let (jti, iat, exp) = (self.count, now / 1000, now / 1000 + 120);
         sign(&format!(
@@ -235,12 +235,12 @@ impl Provider {
     }
 
     /// Returns true if an API accepts this access token.
-    pub(crate) fn is_good(&self, now: u64, access_token: &str) -> bool {
+    pub fn is_good(&self, now: u64, access_token: &str) -> bool {
         self.access_until(access_token).is_some_and(|end| end > now)
     }
 
     /// The time at which an access token expires.
-    pub(crate) fn access_until(&self, access_token: &str) -> Option<u64> {
+    pub fn access_until(&self, access_token: &str) -> Option<u64> {
         self.access.get(access_token).copied()
     }
 
@@ -251,7 +251,7 @@ impl Provider {
 }
 
 /// A parameter of a form, or nothing.
-pub(crate) fn field(request: &HttpRequest, name: &str) -> String {
+pub fn field(request: &HttpRequest, name: &str) -> String {
     let form = request.form.as_ref().map_or("", Secret::expose);
     let fields = form::parse(form).unwrap();
     let found = fields.into_iter().find(|(known, _)| known == name);
@@ -266,11 +266,11 @@ fn sign(claims: &str) -> String {
 }
 
 /// What stands for a signature here.
-pub(crate) fn signature_of(input: &str) -> Vec<u8> {
+pub fn signature_of(input: &str) -> Vec<u8> {
     let hash = pkce::sha256(input.as_bytes());
     [hash, hash].concat()
 }
 
-pub(crate) fn refusal(code: &str) -> HttpReply {
+pub fn refusal(code: &str) -> HttpReply {
     json(400, &format!(r#"{{"error":"{code}"}}"#))
 }

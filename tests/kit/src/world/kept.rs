@@ -23,7 +23,7 @@ const LOOKS_WITHIN: Millis = Millis::from_secs(15);
 
 /// What the store has, by this account.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub struct Record {
     family: Option<usize>,
     sid: String,
     ended: Option<&'static str>,
@@ -125,7 +125,7 @@ struct Seen {
     ends_read: HashSet<usize>,
 }
 
-pub(crate) struct Kept {
+pub struct Kept {
     limits: Limits,
     vaults: BTreeMap<usize, Seen>,
     stored: Option<Record>,
@@ -180,7 +180,7 @@ impl Holding {
 }
 
 impl Kept {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             vaults: BTreeMap::new(),
@@ -201,28 +201,28 @@ impl Kept {
     }
 
     /// The family of the session that a vault's pages know of.
-    pub(crate) fn told(&self, vault: usize) -> Option<usize> {
+    pub fn told(&self, vault: usize) -> Option<usize> {
         self.vaults.get(&vault)?.told
     }
 
     /// The families of the sessions that pages know of.
-    pub(crate) fn families(&self) -> BTreeSet<usize> {
+    pub fn families(&self) -> BTreeSet<usize> {
         self.vaults.values().filter_map(|seen| seen.told).collect()
     }
 
-    pub(crate) fn record(&self) -> Option<Record> {
+    pub fn record(&self) -> Option<Record> {
         let mut record = self.stored.clone()?;
         record.ends = self.ended.len();
         Some(record)
     }
 
-    pub(crate) fn killed(&mut self, vault: usize) {
+    pub fn killed(&mut self, vault: usize) {
         self.vaults.remove(&vault);
     }
 
     // Inputs
 
-    pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
+    pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
         let limits = self.limits;
         let seen = self.seen(vault);
         let Some(holding) = seen.told.and_then(|family| seen.holdings.get(&family)) else {
@@ -264,7 +264,7 @@ impl Kept {
         }
     }
 
-    pub(crate) fn after(
+    pub fn after(
         &mut self,
         vault: usize,
         now: &Instant,
@@ -312,7 +312,7 @@ impl Kept {
         });
     }
 
-    pub(crate) fn touched(&mut self, vault: usize, now: &Instant) {
+    pub fn touched(&mut self, vault: usize, now: &Instant) {
         let idle = self.limits.idle;
         let seen = self.seen(vault);
         if let Some(holding) = seen.told.and_then(|family| seen.holdings.get_mut(&family)) {
@@ -328,7 +328,7 @@ impl Kept {
         }
     }
 
-    pub(crate) fn logs_out(&mut self, vault: usize, time: u64) {
+    pub fn logs_out(&mut self, vault: usize, time: u64) {
         self.logouts.push(time);
         let seen = self.seen(vault);
         seen.justified.insert("logged_out");
@@ -336,12 +336,12 @@ impl Kept {
     }
 
     /// A vault is told that somebody has logged out in another one, and may take the store's word or the hint's.
-    pub(crate) fn may_log_out(&mut self, vault: usize) {
+    pub fn may_log_out(&mut self, vault: usize) {
         self.seen(vault).justified.insert("logged_out");
     }
 
     /// A vault was told something that ends this family's session.
-    pub(crate) fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
+    pub fn verdict(&mut self, vault: usize, family: usize, reason: &'static str) {
         let seen = self.seen(vault);
         if seen.told == Some(family) {
             seen.justified.insert(reason);
@@ -350,7 +350,7 @@ impl Kept {
     }
 
     /// The ID token of a login was found good.
-    pub(crate) fn begins(
+    pub fn begins(
         &mut self,
         vault: usize,
         family: usize,
@@ -367,7 +367,7 @@ impl Kept {
     }
 
     /// A vault asks for this to be written.
-    pub(crate) fn writes(
+    pub fn writes(
         &mut self,
         vault: usize,
         state: &str,
@@ -419,7 +419,7 @@ impl Kept {
     }
 
     /// What was to be written is there, or is not.
-    pub(crate) fn written(&mut self, vault: usize, works: bool) {
+    pub fn written(&mut self, vault: usize, works: bool) {
         let write = self.seen(vault).write.take();
         if let Some(record) = write.filter(|_| works) {
             if let (Some(family), Some(_)) = (record.family, record.ended) {
@@ -430,33 +430,33 @@ impl Kept {
     }
 
     /// The store was cleared or damaged, and with it went what it said of ended sessions.
-    pub(crate) fn forget_ends(&mut self) {
+    pub fn forget_ends(&mut self) {
         self.ended.clear();
         self.marked.clear();
     }
 
     /// A vault is told that what it asked to be written is there.
-    pub(crate) fn told_written(&mut self, vault: usize) {
+    pub fn told_written(&mut self, vault: usize) {
         let stored = self.stored.as_ref().and_then(|record| record.family);
         self.seen(vault).shared.extend(stored);
     }
 
     /// That a session has ended is written beside it.
-    pub(crate) fn marked(&mut self, sid: &str) {
+    pub fn marked(&mut self, sid: &str) {
         if let Some(family) = self.sids.get(sid) {
             self.marked.insert(*family);
         }
     }
 
     /// A vault asks whether the end is marked of the session that it has read just now.
-    pub(crate) fn asks_for_mark(&mut self, vault: usize, op: OpId) {
+    pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         let seen = self.seen(vault);
         let reading = seen.reading.take();
         seen.marks.extend(reading.map(|reading| (op, reading)));
     }
 
     /// A vault learns whether the end is marked of the session that it has read.
-    pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
+    pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         let mut read = None;
         let seen = self.seen(vault);
         let reading = seen.marks.remove(&op);
@@ -522,22 +522,22 @@ impl Kept {
         }
     }
 
-    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
+    pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         let seen = self.seen(vault);
         (seen.locked_at, seen.read, seen.holds_lock) = (last_job, read, true);
     }
 
     /// The store was written for this vault, or was not: a look that was asked for by then may be from before.
-    pub(crate) fn wrote(&mut self, vault: usize, last_job: JobId) {
+    pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         self.seen(vault).locked_at = last_job;
     }
 
-    pub(crate) fn unlocked(&mut self, vault: usize) {
+    pub fn unlocked(&mut self, vault: usize) {
         self.seen(vault).holds_lock = false;
     }
 
     /// A vault gets what it asked the store for.
-    pub(crate) fn loaded(
+    pub fn loaded(
         &mut self,
         vault: usize,
         loaded: &Loaded,
@@ -590,7 +590,7 @@ impl Kept {
     // Outputs
 
     /// A page is told of a session. Gives whether it is the first.
-    pub(crate) fn told_session(&mut self, vault: usize, family: usize) -> bool {
+    pub fn told_session(&mut self, vault: usize, family: usize) -> bool {
         Invariant::ValidatedLogin.holds_if(self.begun.contains_key(&family), || {
             format!("the session of family {family} out of nowhere")
         });
@@ -613,7 +613,7 @@ impl Kept {
     }
 
     /// A page is told that there is none. Gives the family of the one that there was, if this is news.
-    pub(crate) fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
+    pub fn told_none(&mut self, vault: usize, reason: &str) -> Option<usize> {
         let logouts = self.logouts.last().copied();
         let begun = &self.begun;
         let seen = self.vaults.entry(vault).or_default();
@@ -648,7 +648,7 @@ impl Kept {
     }
 
     /// A vault sends a call in the session of this family.
-    pub(crate) fn call(&mut self, vault: usize, family: usize, now: &Instant) {
+    pub fn call(&mut self, vault: usize, family: usize, now: &Instant) {
         let limits = self.limits;
         let seen = self.seen(vault);
         Invariant::OwnAnswer.holds_if(seen.told == Some(family), || {
@@ -748,20 +748,20 @@ impl Seen {
 
 impl Record {
     /// The access token in it, when it was asked for, and how long it lives.
-    pub(crate) fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
+    pub fn token(&self, now: &Instant) -> Option<(String, Instant, Millis)> {
         let (token, age, lifetime) = self.token.as_ref()?;
         Some((token.clone(), before(now, self.kept_at, *age), *lifetime))
     }
 
-    pub(crate) fn family(&self) -> Option<usize> {
+    pub fn family(&self) -> Option<usize> {
         self.family
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
 
-    pub(crate) fn sid(&self) -> &str {
+    pub fn sid(&self) -> &str {
         &self.sid
     }
 }

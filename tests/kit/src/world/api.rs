@@ -6,13 +6,13 @@ use strongroom::vault::{ApiRequest, ResponseHead};
 use super::dpop::Checker;
 use super::provider::Provider;
 
-pub(crate) const API: &str = "https://api.example.com/v1";
+pub const API: &str = "https://api.example.com/v1";
 
 /// Another one, on an origin of its own.
-pub(crate) const OTHER_API: &str = "https://other.example.com/v1";
+pub const OTHER_API: &str = "https://other.example.com/v1";
 
 /// Answers a request; `None` for a network failure.
-pub(crate) fn answer(
+pub fn answer(
     provider: &Provider,
     now: u64,
     request: &ApiRequest,

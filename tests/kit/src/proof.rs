@@ -7,17 +7,17 @@ use strongroom::oauth::dpop::PublicKey;
 
 /// What a proof says, its signature and type having been checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Proof {
-    pub(crate) jkt: String,
-    pub(crate) jti: String,
-    pub(crate) htm: String,
-    pub(crate) htu: String,
-    pub(crate) iat: u64,
-    pub(crate) ath: Option<String>,
-    pub(crate) nonce: Option<String>,
+pub struct Proof {
+    pub jkt: String,
+    pub jti: String,
+    pub htm: String,
+    pub htu: String,
+    pub iat: u64,
+    pub ath: Option<String>,
+    pub nonce: Option<String>,
 }
 
-pub(crate) fn read(proof: &str) -> Proof {
+pub fn read(proof: &str) -> Proof {
     let (input, signature) = proof.rsplit_once('.').unwrap();
     let (header, claims) = input.split_once('.').unwrap();
     let part = |part: &str| -> Object {

@@ -15,7 +15,7 @@ use super::JobId;
 use super::elapsed::Since;
 use super::kept::{Kept, Record};
 use super::provider::Endpoint;
-use super::rules::invariants;
+use crate::rules::invariants;
 
 invariants! {
     SingleFlight = "single_flight",
@@ -90,11 +90,11 @@ struct Session {
 
 /// What an ID token is.
 #[derive(Clone)]
-pub(crate) struct IdTokenFacts {
-    pub(crate) family: usize,
-    pub(crate) is_login: bool,
+pub struct IdTokenFacts {
+    pub family: usize,
+    pub is_login: bool,
     /// It says another `sub` than that of its session.
-    pub(crate) is_of_another_user: bool,
+    pub is_of_another_user: bool,
 }
 
 /// What an answer of the token endpoint says.
@@ -111,14 +111,14 @@ enum Reading {
 
 /// How sessions ended, and what was lost on the way.
 #[derive(Clone, Default)]
-pub(crate) struct Ends {
-    pub(crate) by_reason: BTreeMap<String, u64>,
+pub struct Ends {
+    pub by_reason: BTreeMap<String, u64>,
     /// The successor was really lost, and the provider gives no leeway.
-    pub(crate) lost_without_leeway: u64,
+    pub lost_without_leeway: u64,
     /// The successor was really lost, and faults or sleep outlasted the leeway.
-    pub(crate) lost_beyond_leeway: u64,
+    pub lost_beyond_leeway: u64,
     /// The successor was with a worker that was killed before the store had it.
-    pub(crate) lost_with_worker: u64,
+    pub lost_with_worker: u64,
 }
 
 /// Why a successor was lost, for whose want a consumed refresh token came again.
@@ -154,13 +154,13 @@ struct Knowers {
     store: bool,
 }
 
-pub(crate) struct Watch {
+pub struct Watch {
     limits: Limits,
     /// The account of sessions that are kept. That of one vault which keeps nothing is below.
     kept: Option<Kept>,
-    pub(crate) ends: Ends,
+    pub ends: Ends,
     /// How many sessions began.
-    pub(crate) logins: u64,
+    pub logins: u64,
     /// Access tokens that vaults have.
     tokens: HashMap<(usize, String), Issued>,
     /// Refresh tokens and codes that must not be sent any more.
@@ -209,7 +209,7 @@ struct Trouble {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: Limits, keeps: bool) -> Self {
+    pub fn new(limits: Limits, keeps: bool) -> Self {
         Self {
             limits,
             kept: keeps.then(|| Kept::new(limits)),
@@ -238,7 +238,7 @@ impl Watch {
     }
 
     /// A worker is gone, with all it knew.
-    pub(crate) fn killed(&mut self, vault: usize) {
+    pub fn killed(&mut self, vault: usize) {
         self.tokens.retain(|(holder, _), _| *holder != vault);
         self.unpersisted.remove(&vault);
         self.told_to_wait.remove(&vault);
@@ -263,14 +263,14 @@ impl Watch {
     }
 
     /// A worker is killed that may have had the successor of this token on its way.
-    pub(crate) fn lost_on_its_way(&mut self, sent: &str) {
+    pub fn lost_on_its_way(&mut self, sent: &str) {
         if self.lost.contains_key(sent) {
             self.lost_with_worker.insert(sent.to_owned());
         }
     }
 
     /// Something kept the vault from being as prompt as it would be.
-    pub(crate) fn hinder(&mut self) {
+    pub fn hinder(&mut self) {
         self.note_trouble(|trouble| trouble.is_hindered = true);
     }
 
@@ -280,19 +280,19 @@ impl Watch {
     }
 
     /// A control: everything that was issued counts as consumed.
-    pub(crate) fn count_as_dead<'a>(&mut self, secrets: impl Iterator<Item = &'a str>) {
+    pub fn count_as_dead<'a>(&mut self, secrets: impl Iterator<Item = &'a str>) {
         for secret in secrets {
             self.dead.entry(secret.to_owned()).or_default().store = true;
         }
     }
 
     /// The family of the session that pages know of.
-    pub(crate) fn family(&self) -> Option<usize> {
+    pub fn family(&self) -> Option<usize> {
         self.session.map(|session| session.family)
     }
 
     /// The families of the sessions that pages know of.
-    pub(crate) fn families(&self) -> BTreeSet<usize> {
+    pub fn families(&self) -> BTreeSet<usize> {
         match &self.kept {
             Some(kept) => kept.families(),
             None => self.family().into_iter().collect(),
@@ -300,7 +300,7 @@ impl Watch {
     }
 
     /// That of this vault's pages.
-    pub(crate) fn family_in(&self, vault: usize) -> Option<usize> {
+    pub fn family_in(&self, vault: usize) -> Option<usize> {
         match &self.kept {
             Some(kept) => kept.told(vault),
             None => self.family(),
@@ -310,7 +310,7 @@ impl Watch {
     // Inputs
 
     /// Before the vault handles anything.
-    pub(crate) fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
+    pub fn before(&mut self, vault: usize, now: &Instant, holds_lock: bool) {
         // Once it was over, it is over, even if a clock is set back.
         let waits = |(_, since, wait): &mut (usize, Instant, Millis)| since.passed(now) < *wait;
         self.told_to_wait
@@ -331,7 +331,7 @@ impl Watch {
 
     /// After the vault handled it. `has_pages`: somebody could be told. `next_tick`: when the vault
     /// wants to be woken.
-    pub(crate) fn after(
+    pub fn after(
         &mut self,
         vault: usize,
         now: &Instant,
@@ -397,7 +397,7 @@ impl Watch {
     }
 
     /// A page made a request that counts as the user's doing.
-    pub(crate) fn touched(&mut self, vault: usize, now: &Instant) {
+    pub fn touched(&mut self, vault: usize, now: &Instant) {
         if let Some(kept) = &mut self.kept {
             return kept.touched(vault, now);
         }
@@ -407,12 +407,12 @@ impl Watch {
     }
 
     /// The store was cleared or damaged, and with it went what it said of ended sessions.
-    pub(crate) fn forget_ends(&mut self) {
+    pub fn forget_ends(&mut self) {
         self.kept.iter_mut().for_each(Kept::forget_ends);
     }
 
     /// A page logs out.
-    pub(crate) fn logs_out(&mut self, vault: usize, time: u64) {
+    pub fn logs_out(&mut self, vault: usize, time: u64) {
         if let Some(kept) = &mut self.kept {
             return kept.logs_out(vault, time);
         }
@@ -420,7 +420,7 @@ impl Watch {
     }
 
     /// A vault is told that somebody has logged out in another one.
-    pub(crate) fn may_log_out(&mut self, vault: usize) {
+    pub fn may_log_out(&mut self, vault: usize) {
         if let Some(kept) = &mut self.kept {
             kept.may_log_out(vault);
         }
@@ -428,7 +428,7 @@ impl Watch {
 
     /// The answer of the token endpoint to a request that was sent at `requested` is about to reach
     /// the vault.
-    pub(crate) fn replied(
+    pub fn replied(
         &mut self,
         endpoint: Endpoint,
         sent: &str,
@@ -515,7 +515,7 @@ impl Watch {
     }
 
     /// The key that a session's tokens are bound to is gone, and it was needed.
-    pub(crate) fn key_lost(&mut self, vault: usize, family: usize) {
+    pub fn key_lost(&mut self, vault: usize, family: usize) {
         if let Some(kept) = &mut self.kept {
             kept.verdict(vault, family, "storage_lost");
         }
@@ -590,7 +590,7 @@ impl Watch {
 
     /// The provider was asked for its metadata once more, under an address of its own. `is_there`: it is the
     /// provider that answered.
-    pub(crate) fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
+    pub fn probed(&mut self, vault: usize, is_there: bool, now: &Instant) {
         let Some(known) = self.suspicions.get_mut(&vault) else {
             return;
         };
@@ -610,7 +610,7 @@ impl Watch {
     }
 
     /// A page is told whether its session needs the user.
-    pub(crate) fn told_state(&mut self, vault: usize, needs_user: bool) {
+    pub fn told_state(&mut self, vault: usize, needs_user: bool) {
         if needs_user {
             self.told_to_interact.insert(vault);
         } else {
@@ -640,7 +640,7 @@ impl Watch {
     }
 
     /// Returns true if the provider asked for the user of this family.
-    pub(crate) fn has_asked_for_user(&self, family: usize) -> bool {
+    pub fn has_asked_for_user(&self, family: usize) -> bool {
         self.asked_for_user.contains(&family)
     }
 
@@ -652,7 +652,7 @@ impl Watch {
     }
 
     /// The request or its proof was refused, and is sent once more.
-    pub(crate) fn refused_target(&mut self, vault: usize) {
+    pub fn refused_target(&mut self, vault: usize) {
         self.answered_readably(vault);
         if let Some(known) = self.suspicions.get_mut(&vault) {
             known.is_vague = true;
@@ -660,14 +660,14 @@ impl Watch {
     }
 
     /// The time of a refresh was over before its answer came.
-    pub(crate) fn timed_out(&mut self, vault: usize) {
+    pub fn timed_out(&mut self, vault: usize) {
         self.answered_readably(vault);
         self.note_trouble(|trouble| trouble.failures += 1);
         self.hinder();
     }
 
     /// The store answered, whether or not it worked.
-    pub(crate) fn persisted(&mut self, vault: usize, ok: bool) {
+    pub fn persisted(&mut self, vault: usize, ok: bool) {
         self.unpersisted.remove(&vault);
         if let Some(kept) = self.kept.as_mut().filter(|_| ok) {
             kept.told_written(vault);
@@ -675,7 +675,7 @@ impl Watch {
     }
 
     /// A vault asks for this to be written; `family` is that of the access token in it.
-    pub(crate) fn writes(
+    pub fn writes(
         &mut self,
         vault: usize,
         state: &str,
@@ -693,7 +693,7 @@ impl Watch {
     }
 
     /// What a vault asked to be written is in the store, or is not. It may not know yet.
-    pub(crate) fn written(&mut self, vault: usize, state: &str, works: bool) {
+    pub fn written(&mut self, vault: usize, state: &str, works: bool) {
         if works && state.contains("\"refresh_token\"") {
             // What is consumed in favour of this is known to whoever reads it.
             let is_known = |knowers: &&mut Knowers| knowers.vaults.contains(&vault);
@@ -708,26 +708,26 @@ impl Watch {
     }
 
     /// What the store has by this account.
-    pub(crate) fn stored_record(&self) -> Option<Record> {
+    pub fn stored_record(&self) -> Option<Record> {
         self.kept.as_ref().and_then(Kept::record)
     }
 
     /// That a session of this number has ended is written beside it.
-    pub(crate) fn marked(&mut self, sid: &str) {
+    pub fn marked(&mut self, sid: &str) {
         if let Some(kept) = &mut self.kept {
             kept.marked(sid);
         }
     }
 
     /// A vault asks whether that is written of the session that it has read.
-    pub(crate) fn asks_for_mark(&mut self, vault: usize, op: OpId) {
+    pub fn asks_for_mark(&mut self, vault: usize, op: OpId) {
         if let Some(kept) = &mut self.kept {
             kept.asks_for_mark(vault, op);
         }
     }
 
     /// A vault learns whether that is written of the session that it has read.
-    pub(crate) fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
+    pub fn mark_read(&mut self, vault: usize, op: OpId, taken: &Taken, now: &Instant) {
         if let Some(kept) = &mut self.kept {
             kept.mark_read(vault, op, taken, now);
         }
@@ -735,28 +735,28 @@ impl Watch {
 
     /// A vault was told that it has the lock, and reads the store by this job. What it had asked for before is
     /// older.
-    pub(crate) fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
+    pub fn locked(&mut self, vault: usize, last_job: JobId, read: Option<JobId>) {
         if let Some(kept) = &mut self.kept {
             kept.locked(vault, last_job, read);
         }
     }
 
     /// What a vault wanted to write is there, or is not.
-    pub(crate) fn wrote(&mut self, vault: usize, last_job: JobId) {
+    pub fn wrote(&mut self, vault: usize, last_job: JobId) {
         if let Some(kept) = &mut self.kept {
             kept.wrote(vault, last_job);
         }
     }
 
     /// It has the lock no longer.
-    pub(crate) fn unlocked(&mut self, vault: usize) {
+    pub fn unlocked(&mut self, vault: usize) {
         if let Some(kept) = &mut self.kept {
             kept.unlocked(vault);
         }
     }
 
     /// A vault gets what it asked the store for.
-    pub(crate) fn loaded(
+    pub fn loaded(
         &mut self,
         vault: usize,
         loaded: &Loaded,
@@ -779,7 +779,7 @@ impl Watch {
     }
 
     /// The signature of an ID token was checked.
-    pub(crate) fn verified(
+    pub fn verified(
         &mut self,
         vault: usize,
         facts: &IdTokenFacts,
@@ -818,7 +818,7 @@ impl Watch {
     }
 
     /// Nobody was told of the session that may have begun: the next page will be.
-    pub(crate) fn nobody_told(&mut self) {
+    pub fn nobody_told(&mut self) {
         if self.kept.is_some() {
             return;
         }
@@ -831,7 +831,7 @@ impl Watch {
 
     /// The vault sends a code or refresh token to the token endpoint. `in_flight`: how many such
     /// requests for the same family are under way already.
-    pub(crate) fn token_request(
+    pub fn token_request(
         &mut self,
         endpoint: Endpoint,
         sent: &str,
@@ -873,13 +873,7 @@ impl Watch {
     }
 
     /// The vault sends a page's call to an API.
-    pub(crate) fn call(
-        &mut self,
-        vault: usize,
-        access_token: &str,
-        family: Option<usize>,
-        now: &Instant,
-    ) {
+    pub fn call(&mut self, vault: usize, access_token: &str, family: Option<usize>, now: &Instant) {
         let may_use = self.may_use(vault, access_token);
         Invariant::PersistedFirst.holds_if(may_use, || "a call".to_owned());
         let Some(issued) = self.tokens.get(&(vault, access_token.to_owned())) else {
@@ -895,7 +889,7 @@ impl Watch {
     }
 
     /// A page is told of a session that began at `started_at`, by the wall clock.
-    pub(crate) fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
+    pub fn told_session(&mut self, vault: usize, started_at: u64, name: Option<&str>) {
         if let Some(kept) = &mut self.kept {
             let family = name.and_then(|name| name.parse().ok()).unwrap();
             self.logins += u64::from(kept.told_session(vault, family));
@@ -930,7 +924,7 @@ impl Watch {
     }
 
     /// A page is told that there is no session.
-    pub(crate) fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
+    pub fn told_no_session(&mut self, vault: usize, reason: Option<&str>) {
         if let Some(kept) = &mut self.kept {
             // What it was told of that session it has let go of, too, should another vault have kept it alive.
             self.told_to_wait.remove(&vault);
@@ -973,12 +967,12 @@ impl Watch {
     // What the provider knows
 
     /// A refresh token was consumed; its successor is on its way.
-    pub(crate) fn rotated(&mut self, sent: &str) {
+    pub fn rotated(&mut self, sent: &str) {
         self.lost.insert(sent.to_owned(), self.trouble);
     }
 
     /// A consumed refresh token came again, and its family is revoked.
-    pub(crate) fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
+    pub fn reused(&mut self, sent: &str, family: usize, leeway: Millis) {
         let Some(&trouble) = self.lost.get(sent) else {
             Invariant::NeedlessReuse.is_broken(format!("family {family}"));
         };
@@ -1045,7 +1039,7 @@ fn is_unexplained(outcome: &Outcome) -> bool {
 }
 
 /// Whether a refusal concerns what was asked for, if that was something of its own.
-pub(crate) fn is_refusal_of_target(outcome: &Outcome) -> bool {
+pub fn is_refusal_of_target(outcome: &Outcome) -> bool {
     let of_session = [
         "invalid_grant",
         "temporarily_unavailable",
@@ -1094,7 +1088,7 @@ fn read(outcome: &Outcome) -> Reading {
 }
 
 /// An outcome, for people.
-pub(crate) fn in_words(outcome: &Outcome) -> String {
+pub fn in_words(outcome: &Outcome) -> String {
     match (read(outcome), outcome) {
         (Reading::Tokens { .. }, _) => "tokens".to_owned(),
         (Reading::Refused(code), _) => format!("refused, {code}"),

@@ -13,23 +13,23 @@ struct Kept {
 
 /// All of it. Each call is one moment: nothing is seen half.
 #[derive(Default)]
-pub(crate) struct Coordinator {
+pub struct Coordinator {
     kept: BTreeMap<String, Kept>,
     writes: u64,
 }
 
 impl Coordinator {
-    pub(crate) fn read(&self, now: u64, key: &str) -> Option<Entry> {
+    pub fn read(&self, now: u64, key: &str) -> Option<Entry> {
         let kept = self.kept.get(key).filter(|kept| kept.until > now);
         kept.map(|kept| kept.entry.clone())
     }
 
-    pub(crate) fn version(&self, now: u64, key: &str) -> Option<String> {
+    pub fn version(&self, now: u64, key: &str) -> Option<String> {
         self.read(now, key).map(|entry| entry.version)
     }
 
     /// The new version, unless another one was there than expected.
-    pub(crate) fn swap(
+    pub fn swap(
         &mut self,
         now: u64,
         key: &str,

@@ -3,7 +3,7 @@
 use strongroom::base::clock::{Instant, Millis};
 
 /// Measures a span of time as the rules say.
-pub(crate) trait Since {
+pub(super) trait Since {
     /// The time between this moment and a later one: the larger of the two clocks' readings.
     fn passed(&self, now: &Instant) -> Millis;
 }

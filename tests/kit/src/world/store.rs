@@ -8,11 +8,11 @@ use strongroom::vault::{Loaded, Taken};
 use super::dpop::Named;
 
 #[derive(Default)]
-pub(crate) struct Store {
+pub struct Store {
     /// Nothing can be written.
-    pub(crate) is_full: bool,
+    pub is_full: bool,
     /// Nothing can be written or read.
-    pub(crate) is_unavailable: bool,
+    pub is_unavailable: bool,
     /// What was taken out leaves a mark.
     records: HashMap<String, Option<Secret>>,
     /// The private keys that lie beside them.
@@ -21,11 +21,11 @@ pub(crate) struct Store {
     /// The session that vaults share.
     session: Option<Secret>,
     /// The session is there and does not open.
-    pub(crate) is_damaged: bool,
+    pub is_damaged: bool,
 }
 
 impl Store {
-    pub(crate) fn put(&mut self, key: String, value: Secret) -> bool {
+    pub fn put(&mut self, key: String, value: Secret) -> bool {
         let works = !self.is_full && !self.is_unavailable;
         if works {
             self.records.insert(key, Some(value));
@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// The same, with a private key beside it.
-    pub(crate) fn put_with(&mut self, key: String, value: Secret, pair: Option<Named>) -> bool {
+    pub fn put_with(&mut self, key: String, value: Secret, pair: Option<Named>) -> bool {
         let works = self.put(key.clone(), value);
         if let Some(pair) = pair.filter(|_| works) {
             self.keys.insert(key, pair);
@@ -43,21 +43,21 @@ impl Store {
     }
 
     /// The private key beside a record, whether or not that was taken.
-    pub(crate) fn key_of(&self, key: &str) -> Option<&Named> {
+    pub fn key_of(&self, key: &str) -> Option<&Named> {
         self.keys.get(key)
     }
 
-    pub(crate) fn key_of_session(&self) -> Option<&Named> {
+    pub fn key_of_session(&self) -> Option<&Named> {
         self.session_key.as_ref()
     }
 
     /// The browser has lost the private keys, and nothing else.
-    pub(crate) fn lose_keys(&mut self) {
+    pub fn lose_keys(&mut self) {
         self.keys.clear();
         self.session_key = None;
     }
 
-    pub(crate) fn take(&mut self, key: &str) -> Taken {
+    pub fn take(&mut self, key: &str) -> Taken {
         if self.is_unavailable {
             return Taken::Unavailable;
         }
@@ -69,12 +69,12 @@ impl Store {
     }
 
     /// Script of the origin writes a record, whether or not one was there before.
-    pub(crate) fn forge(&mut self, key: &str, text: &str) {
+    pub fn forge(&mut self, key: &str, text: &str) {
         self.records.insert(key.to_owned(), Some(text.into()));
     }
 
     /// What a script that reads along finds: names and texts.
-    pub(crate) fn copy(&self) -> Vec<(String, String)> {
+    pub fn copy(&self) -> Vec<(String, String)> {
         let text = |secret: &Secret| secret.expose().to_owned();
         let records = self.records.iter();
         records
@@ -82,7 +82,7 @@ impl Store {
             .collect()
     }
 
-    pub(crate) fn put_session(&mut self, session: Secret, key: Option<Named>) -> bool {
+    pub fn put_session(&mut self, session: Secret, key: Option<Named>) -> bool {
         let works = !self.is_full && !self.is_unavailable;
         if works {
             self.session_key = key;
@@ -92,7 +92,7 @@ impl Store {
         works
     }
 
-    pub(crate) fn session(&self) -> Loaded {
+    pub fn session(&self) -> Loaded {
         match &self.session {
             _ if self.is_unavailable => Loaded::Unavailable,
             _ if self.is_damaged => Loaded::Damaged,
@@ -102,7 +102,7 @@ impl Store {
     }
 
     /// The user clears the site's data.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.records.clear();
         self.session = None;
         self.lose_keys();

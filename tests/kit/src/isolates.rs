@@ -1,10 +1,10 @@
 //! Isolates, a coordinator, a provider, an API and browsers, in virtual time. Whatever is asked for happens at a moment
 //! of its own and is answered at a later one, so that everything overlaps with everything.
 
-pub(crate) mod coordinator;
-pub(crate) mod invariants;
-pub(crate) mod provider;
-pub(crate) mod watch;
+pub mod coordinator;
+pub mod invariants;
+pub mod provider;
+pub mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,11 +23,11 @@ use strongroom::edge::{
 use strongroom::vault::Entropy;
 use watch::Watch;
 
-pub(crate) const ORIGIN: &str = "https://app.example.com";
-pub(crate) const COOKIE: &str = "__Host-strongroom";
+pub const ORIGIN: &str = "https://app.example.com";
+pub const COOKIE: &str = "__Host-strongroom";
 
 /// When everything begins.
-pub(crate) const START: u64 = 1_790_000_000_000;
+pub const START: u64 = 1_790_000_000_000;
 
 /// After how long a host gives up on its coordinator.
 const COORDINATOR_TIMEOUT: u64 = 1000;
@@ -46,26 +46,26 @@ const KEYS: [&str; 2] = [
 const RINGS: [&[usize]; 4] = [&[0], &[0, 1], &[1, 0], &[1]];
 
 /// The step after which nothing is sealed with the old key any more.
-pub(crate) const REPLACED: usize = 2;
+pub const REPLACED: usize = 2;
 
 /// The last step: the old key is gone.
-pub(crate) const RETIRED: usize = RINGS.len() - 1;
+pub const RETIRED: usize = RINGS.len() - 1;
 
-pub(crate) type VisitId = usize;
+pub type VisitId = usize;
 
 /// What is fixed from the start.
 #[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) isolates: usize,
-    pub(crate) in_store: bool,
+pub struct Setup {
+    pub isolates: usize,
+    pub in_store: bool,
     /// Seconds.
-    pub(crate) grace: u64,
-    pub(crate) recheck: u64,
-    pub(crate) idle: u64,
-    pub(crate) absolute: u64,
-    pub(crate) request_timeout: u64,
+    pub grace: u64,
+    pub recheck: u64,
+    pub idle: u64,
+    pub absolute: u64,
+    pub request_timeout: u64,
     /// By how many milliseconds the isolates' clocks are off.
-    pub(crate) skews: Vec<i64>,
+    pub skews: Vec<i64>,
 }
 
 impl Default for Setup {
@@ -85,7 +85,7 @@ impl Default for Setup {
 
 impl Setup {
     /// By how many milliseconds the clocks of two isolates differ at most.
-    pub(crate) fn spread(&self) -> u64 {
+    pub fn spread(&self) -> u64 {
         let isolates = || self.skews.iter().take(self.isolates);
         let latest = isolates().max().copied().unwrap_or_default();
         let earliest = isolates().min().copied().unwrap_or_default();
@@ -118,7 +118,7 @@ impl Setup {
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Site {
+pub enum Site {
     Read,
     Swap,
     Wait,
@@ -128,7 +128,7 @@ pub(crate) enum Site {
 
 /// What goes wrong with a request to them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It never arrives.
     LostBefore,
     /// It is acted upon, and the answer is lost.
@@ -149,25 +149,25 @@ pub(crate) enum Fault {
 
 /// What happens by chance.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Weather {
+pub struct Weather {
     /// So many of a hundred requests meet a fault.
-    pub(crate) faults: u64,
+    pub faults: u64,
     /// So many of a hundred answers never reach their browser.
-    pub(crate) lost_answers: u64,
+    pub lost_answers: u64,
     /// Whether everything takes as long as it likes.
-    pub(crate) uneven: bool,
-    pub(crate) coordinator_down: bool,
+    pub uneven: bool,
+    pub coordinator_down: bool,
     /// The one isolate that the coordinator does not reach.
-    pub(crate) cut_off: Option<usize>,
-    pub(crate) provider_down: bool,
+    pub cut_off: Option<usize>,
+    pub provider_down: bool,
 }
 
-pub(crate) struct Isolate {
-    pub(crate) handler: Handler,
+pub struct Isolate {
+    pub handler: Handler,
     /// How often it was replaced.
     epoch: u32,
     /// Which ring of keys it has.
-    pub(crate) ring: usize,
+    pub ring: usize,
     born: u64,
     skew: i64,
     running: BTreeMap<TaskId, VisitId>,
@@ -176,7 +176,7 @@ pub(crate) struct Isolate {
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     Call,
     Poll,
     Session,
@@ -187,7 +187,7 @@ pub(crate) enum Purpose {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     Open,
     /// The browser has gone away, and the handler goes on.
     Abandoned,
@@ -197,28 +197,28 @@ pub(crate) enum State {
 }
 
 /// A request to the handler.
-pub(crate) struct Visit {
-    pub(crate) browser: Option<usize>,
-    pub(crate) isolate: usize,
+pub struct Visit {
+    pub browser: Option<usize>,
+    pub isolate: usize,
     epoch: u32,
     task: TaskId,
     /// The number of what was asked last.
     serial: u32,
-    pub(crate) purpose: Purpose,
-    pub(crate) began: u64,
+    pub purpose: Purpose,
+    pub began: u64,
     /// The session's cookie that came along.
-    pub(crate) cookie: Option<String>,
-    pub(crate) state: State,
-    pub(crate) given: Option<Given>,
-    pub(crate) body: Option<String>,
+    pub cookie: Option<String>,
+    pub state: State,
+    pub given: Option<Given>,
+    pub body: Option<String>,
     /// When the coordinator acted last on what this visit knows.
-    pub(crate) looked: u64,
+    pub looked: u64,
     /// The coordinator has failed it.
-    pub(crate) coordinator_failed: bool,
+    pub coordinator_failed: bool,
     /// The API has refused it, or failed.
-    pub(crate) api_failed: bool,
+    pub api_failed: bool,
     /// Milliseconds for which it waited for the provider and the API.
-    pub(crate) spent_elsewhere: u64,
+    pub spent_elsewhere: u64,
     /// The time at which it last asked one of them.
     asked_elsewhere: Option<u64>,
     sending: Option<Sending>,
@@ -238,29 +238,29 @@ struct Sending {
 
 /// How it was answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Given {
-    pub(crate) status: u16,
+pub struct Given {
+    pub status: u16,
     /// By the API.
-    pub(crate) passed: bool,
-    pub(crate) cookies: Vec<String>,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: String,
-    pub(crate) at: u64,
+    pub passed: bool,
+    pub cookies: Vec<String>,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    pub at: u64,
 }
 
 impl Given {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// Whether somebody is signed in, by this answer.
-    pub(crate) fn is_served(&self) -> bool {
+    pub fn is_served(&self) -> bool {
         self.passed || (self.status == 200 && self.body.starts_with(r#"{"session":{"#))
     }
 
     /// Why the session is over, if this says so.
-    pub(crate) fn ended(&self) -> Option<&str> {
+    pub fn ended(&self) -> Option<&str> {
         if let Some((_, rest)) = self.body.split_once("the session is over: ") {
             return rest.split('"').next();
         }
@@ -272,7 +272,7 @@ impl Given {
     }
 
     /// Whether it takes the session's cookie away.
-    pub(crate) fn clears(&self) -> bool {
+    pub fn clears(&self) -> bool {
         let start = [COOKIE, "=;"].concat();
         self.cookies.iter().any(|cookie| cookie.starts_with(&start))
     }
@@ -280,9 +280,9 @@ impl Given {
 
 /// A user's, or that of a thief who has copied cookies.
 #[derive(Default)]
-pub(crate) struct Browser {
-    pub(crate) jar: BTreeMap<String, String>,
-    pub(crate) subject: String,
+pub struct Browser {
+    pub jar: BTreeMap<String, String>,
+    pub subject: String,
 }
 
 enum Todo {
@@ -317,28 +317,28 @@ enum About {
     Refresh(String),
 }
 
-pub(crate) struct World {
-    pub(crate) now: u64,
-    pub(crate) dice: Dice,
-    pub(crate) setup: Setup,
+pub struct World {
+    pub now: u64,
+    pub dice: Dice,
+    pub setup: Setup,
     /// The ring of keys that isolates begin with now.
-    pub(crate) ring: usize,
-    pub(crate) isolates: Vec<Isolate>,
-    pub(crate) coordinator: Coordinator,
-    pub(crate) provider: Provider,
-    pub(crate) browsers: Vec<Browser>,
-    pub(crate) visits: Vec<Visit>,
-    pub(crate) weather: Weather,
-    pub(crate) watch: Watch,
-    pub(crate) story: Option<Vec<String>>,
+    pub ring: usize,
+    pub isolates: Vec<Isolate>,
+    pub coordinator: Coordinator,
+    pub provider: Provider,
+    pub browsers: Vec<Browser>,
+    pub visits: Vec<Visit>,
+    pub weather: Weather,
+    pub watch: Watch,
+    pub story: Option<Vec<String>>,
     /// Whether each login is another user's, so that what is told of a user is told of one session.
-    pub(crate) is_new_user: bool,
+    pub is_new_user: bool,
     /// What goes wrong next, in order.
     faults: BTreeMap<Site, VecDeque<Option<Fault>>>,
     /// Families whose every refresh meets an error of the provider's.
-    pub(crate) failing: Vec<usize>,
+    pub failing: Vec<usize>,
     /// Milliseconds after which a host gives up a read or a write.
-    pub(crate) coordinator_timeout: u64,
+    pub coordinator_timeout: u64,
     agenda: BTreeMap<(u64, u64), Todo>,
     entries: u64,
     /// Who waits for a key's version to change.
@@ -346,11 +346,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(setup: Setup) -> Self {
+    pub fn new(setup: Setup) -> Self {
         Self::with_seed(setup, 1)
     }
 
-    pub(crate) fn with_seed(setup: Setup, seed: u64) -> Self {
+    pub fn with_seed(setup: Setup, seed: u64) -> Self {
         let mut world = Self {
             now: START,
             dice: Dice::new(seed),
@@ -394,7 +394,7 @@ impl World {
         }
     }
 
-    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
         let at = self.now - START;
         if let Some(story) = &mut self.story {
             story.push(format!("{:>9.3} {}", at as f64 / 1000.0, line()));
@@ -402,7 +402,7 @@ impl World {
     }
 
     /// The time, as an isolate's clocks say it.
-    pub(crate) fn clock(&self, i: usize) -> Instant {
+    pub fn clock(&self, i: usize) -> Instant {
         let isolate = &self.isolates[i];
         Instant {
             monotonic: Millis(self.now - isolate.born),
@@ -438,7 +438,7 @@ impl World {
     // What happens.
 
     /// Lets the next thing happen; whether there was any.
-    pub(crate) fn step(&mut self) -> bool {
+    pub fn step(&mut self) -> bool {
         let Some(((at, _), todo)) = self.agenda.pop_first() else {
             return false;
         };
@@ -464,7 +464,7 @@ impl World {
     }
 
     /// Lets everything happen until this time.
-    pub(crate) fn run_until(&mut self, time: u64) {
+    pub fn run_until(&mut self, time: u64) {
         while self
             .agenda
             .first_key_value()
@@ -475,12 +475,12 @@ impl World {
         self.now = self.now.max(time);
     }
 
-    pub(crate) fn pass(&mut self, millis: u64) {
+    pub fn pass(&mut self, millis: u64) {
         self.run_until(self.now + millis);
     }
 
     /// Lets everything happen until all requests are answered.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while self.is_busy() {
             assert!(self.step(), "a request waits for nothing");
         }
@@ -489,20 +489,20 @@ impl World {
         self.pass(delay);
     }
 
-    pub(crate) fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         let is_open =
             |visit: &VisitId| matches!(self.visits[*visit].state, State::Open | State::Abandoned);
         self.watch.open.iter().any(is_open)
     }
 
     /// Something goes wrong with the next request of this kind; `None`: not with that one.
-    pub(crate) fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
+    pub fn fault(&mut self, site: Site, fault: impl Into<Option<Fault>>) {
         self.faults.entry(site).or_default().push_back(fault.into());
     }
 
     // Browsers.
 
-    pub(crate) fn open_browser(&mut self, subject: &str) -> usize {
+    pub fn open_browser(&mut self, subject: &str) -> usize {
         self.browsers.push(Browser {
             jar: BTreeMap::new(),
             subject: subject.to_owned(),
@@ -511,7 +511,7 @@ impl World {
     }
 
     /// A browser whose user signs in by this isolate.
-    pub(crate) fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
+    pub fn signed_in(&mut self, subject: &str, isolate: usize) -> usize {
         let browser = self.open_browser(subject);
         self.log_in(browser, isolate);
         self.settle();
@@ -520,30 +520,30 @@ impl World {
         browser
     }
 
-    pub(crate) fn log_in(&mut self, browser: usize, isolate: usize) -> VisitId {
+    pub fn log_in(&mut self, browser: usize, isolate: usize) -> VisitId {
         self.visit(Some(browser), isolate, Purpose::Login, "/auth/login", None)
     }
 
-    pub(crate) fn call(&mut self, browser: usize, isolate: usize) -> VisitId {
+    pub fn call(&mut self, browser: usize, isolate: usize) -> VisitId {
         self.visit(Some(browser), isolate, Purpose::Call, "/api/orders", None)
     }
 
-    pub(crate) fn poll(&mut self, browser: usize, isolate: usize) -> VisitId {
+    pub fn poll(&mut self, browser: usize, isolate: usize) -> VisitId {
         self.visit(Some(browser), isolate, Purpose::Poll, "/api/news", None)
     }
 
-    pub(crate) fn ask_session(&mut self, browser: usize, isolate: usize) -> VisitId {
+    pub fn ask_session(&mut self, browser: usize, isolate: usize) -> VisitId {
         let path = "/auth/session";
         self.visit(Some(browser), isolate, Purpose::Session, path, None)
     }
 
-    pub(crate) fn log_out(&mut self, browser: usize, isolate: usize) -> VisitId {
+    pub fn log_out(&mut self, browser: usize, isolate: usize) -> VisitId {
         let path = "/auth/logout";
         self.visit(Some(browser), isolate, Purpose::Logout, path, None)
     }
 
     /// The provider ends a family of its own accord.
-    pub(crate) fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
+    pub fn back_channel(&mut self, family: usize, isolate: usize) -> VisitId {
         let token = self.provider.logout_token(self.now, family);
         let body = Some(format!("logout_token={token}"));
         let path = "/auth/backchannel-logout";
@@ -551,7 +551,7 @@ impl World {
     }
 
     /// Somebody gets at the cookies of a browser.
-    pub(crate) fn copy_of(&mut self, browser: usize) -> usize {
+    pub fn copy_of(&mut self, browser: usize) -> usize {
         let jar = self.browsers[browser].jar.clone();
         let thief = self.open_browser("thief");
         self.browsers[thief].jar = jar;
@@ -627,7 +627,7 @@ impl World {
     }
 
     /// The client goes away.
-    pub(crate) fn abandon(&mut self, id: VisitId) {
+    pub fn abandon(&mut self, id: VisitId) {
         if self.visits[id].state != State::Open {
             return;
         }
@@ -642,7 +642,7 @@ impl World {
     }
 
     /// An isolate is no more, and a fresh one is in its place.
-    pub(crate) fn kill(&mut self, i: usize) {
+    pub fn kill(&mut self, i: usize) {
         self.tell(|| format!("isolate {i} dies"));
         let running = std::mem::take(&mut self.isolates[i].running);
         let epoch = self.isolates[i].epoch + 1;
@@ -654,7 +654,7 @@ impl World {
     }
 
     /// A platform drops a request without telling its isolate.
-    pub(crate) fn drop_request(&mut self, id: VisitId) {
+    pub fn drop_request(&mut self, id: VisitId) {
         let (isolate, task) = (self.visits[id].isolate, self.visits[id].task);
         self.isolates[isolate].running.remove(&task);
         self.visits[id].state = State::Dead;
@@ -1171,7 +1171,7 @@ impl World {
     }
 
     /// What is sealed in a text.
-    pub(crate) fn unsealed(&self, text: &str) -> Option<String> {
+    pub fn unsealed(&self, text: &str) -> Option<String> {
         let sealed = base64url::decode(text.split('.').nth(2)?)?;
         self.watch.sealed_text(&sealed)
     }

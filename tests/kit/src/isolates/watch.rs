@@ -16,7 +16,7 @@ use super::provider::{OTHER_USER, Provider, Rotation, SECRET};
 use super::{About, Purpose, Setup, State, VisitId, World};
 
 /// By how much two clocks may be apart, in milliseconds.
-pub(crate) const SKEW: u64 = 2500;
+pub const SKEW: u64 = 2500;
 
 /// How ID tokens begin.
 const ID_TOKEN: &str = "eyJhbGciOiJFUzI1NiIs";
@@ -28,7 +28,7 @@ const SLOWEST: u64 = 6000;
 const REFUSED: u64 = 60_000;
 
 /// The life of an intent that is not renewed, in milliseconds.
-pub(crate) const LEASE: u64 = 8000;
+pub const LEASE: u64 = 8000;
 
 /// The interval between attempts for a session whose provider refuses without saying why.
 const SUSPECTED: u64 = 300_000;
@@ -42,18 +42,18 @@ const PROMPT: u64 = 30_000;
 
 /// What a cookie says.
 #[derive(Clone, Debug)]
-pub(crate) struct Presented {
-    pub(crate) sid: String,
+pub struct Presented {
+    pub sid: String,
     /// Where sessions are in cookies.
-    pub(crate) session: Option<Session>,
+    pub session: Option<Session>,
 }
 
 /// What is known of a session.
 #[derive(Default)]
-pub(crate) struct Account {
-    pub(crate) family: usize,
+pub struct Account {
+    pub family: usize,
     /// What the coordinator has.
-    pub(crate) record: Option<Record>,
+    pub record: Option<Record>,
     /// When the coordinator first had each refresh token, by its place in the family.
     committed: BTreeMap<usize, u64>,
     /// When a cookie of each generation was first presented.
@@ -107,7 +107,7 @@ struct Exchange {
 
 /// Why a successor was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Loss {
+pub enum Loss {
     /// The provider's answer was.
     Response,
     /// The isolate that had it died before the coordinator had it.
@@ -126,15 +126,15 @@ struct Sealed {
     plain: String,
 }
 
-pub(crate) struct Watch {
+pub struct Watch {
     grace: u64,
     recheck: u64,
     idle: u64,
     absolute: u64,
     lease: u64,
     /// Requests that wait for their answers.
-    pub(crate) open: BTreeSet<VisitId>,
-    pub(crate) accounts: BTreeMap<String, Account>,
+    pub open: BTreeSet<VisitId>,
+    pub accounts: BTreeMap<String, Account>,
     families: BTreeMap<usize, Family>,
     exchanges: Vec<Exchange>,
     visits: BTreeMap<VisitId, Presented>,
@@ -153,19 +153,19 @@ pub(crate) struct Watch {
     told_of: BTreeSet<String>,
     /// Requests whose refresh token was refused: its family and its place.
     refused: BTreeMap<VisitId, (usize, usize)>,
-    pub(crate) losses: BTreeMap<Loss, u64>,
-    pub(crate) ends: BTreeMap<&'static str, u64>,
-    pub(crate) rotations: u64,
+    pub losses: BTreeMap<Loss, u64>,
+    pub ends: BTreeMap<&'static str, u64>,
+    pub rotations: u64,
     /// Refresh tokens that were sent.
-    pub(crate) refreshes_sent: u64,
-    pub(crate) served: u64,
-    pub(crate) later: u64,
+    pub refreshes_sent: u64,
+    pub served: u64,
+    pub later: u64,
     /// Answers that the provider wants the user.
-    pub(crate) wanted: u64,
+    pub wanted: u64,
 }
 
 impl Watch {
-    pub(crate) fn new(setup: &Setup) -> Self {
+    pub fn new(setup: &Setup) -> Self {
         Self {
             grace: setup.grace * 1000,
             recheck: setup.recheck * 1000,
@@ -196,7 +196,7 @@ impl Watch {
     }
 
     /// Seals: what was sealed is remembered, and nothing else opens.
-    pub(crate) fn seal(
+    pub fn seal(
         &mut self,
         key: usize,
         nonce: &[u8; 12],
@@ -218,29 +218,22 @@ impl Watch {
         sealed
     }
 
-    pub(crate) fn open(&self, key: usize, sealed: &[u8], bound_to: &str) -> Option<Secret> {
+    pub fn open(&self, key: usize, sealed: &[u8], bound_to: &str) -> Option<Secret> {
         let found = self.sealed.get(sealed)?;
         let is_genuine = found.key == key && found.bound_to == bound_to;
         is_genuine.then(|| Secret::from(found.plain.as_str()))
     }
 
-    pub(crate) fn sealed_text(&self, sealed: &[u8]) -> Option<String> {
+    pub fn sealed_text(&self, sealed: &[u8]) -> Option<String> {
         Some(self.sealed.get(sealed)?.plain.clone())
     }
 
-    pub(crate) fn coordinator_failed(&mut self, isolate: usize, now: u64) {
+    pub fn coordinator_failed(&mut self, isolate: usize, now: u64) {
         self.failed.insert(isolate, now);
     }
 
-    pub(crate) fn presented(&self, id: VisitId) -> Option<&Presented> {
+    pub fn presented(&self, id: VisitId) -> Option<&Presented> {
         self.visits.get(&id)
-    }
-
-    fn family_of(&self, sid: &str) -> usize {
-        self.accounts
-            .get(sid)
-            .map(|account| account.family)
-            .unwrap()
     }
 }
 
@@ -259,7 +252,7 @@ fn family_of(body: &str) -> usize {
 
 impl World {
     /// What the cookie of a session says.
-    pub(crate) fn reading(&self, cookie: &str) -> Option<Presented> {
+    pub fn reading(&self, cookie: &str) -> Option<Presented> {
         let plain = self.unsealed(cookie)?;
         if self.setup.in_store {
             let (sid, _) = Session::reference_from_text(&plain)?;
@@ -855,7 +848,7 @@ impl World {
     }
 
     /// Whether the session of this cookie should be there still.
-    pub(crate) fn is_honoured(&self, presented: &Presented) -> bool {
+    pub fn is_honoured(&self, presented: &Presented) -> bool {
         let account = &self.watch.accounts[&presented.sid];
         let is_over = account.over.is_some() || account.logout.is_some();
         let family = self.watch.families.get(&account.family);

@@ -9,19 +9,19 @@ use strongroom::codec::base64url;
 use strongroom::oauth::dpop::{PublicKey, UnsignedProof};
 use strongroom::oauth::pkce;
 
-pub(crate) use super::proof::{Proof, read};
+pub use crate::proof::{Proof, read};
 
 use super::invariants::Invariant;
 
 /// A private key and its name.
-pub(crate) type Named = (String, Rc<EcdsaKeyPair>);
+pub type Named = (String, Rc<EcdsaKeyPair>);
 
 /// The private keys of one worker.
 #[derive(Clone, Default)]
-pub(crate) struct Keys(BTreeMap<String, Rc<EcdsaKeyPair>>);
+pub struct Keys(BTreeMap<String, Rc<EcdsaKeyPair>>);
 
 impl Keys {
-    pub(crate) fn make(&mut self) -> PublicKey {
+    pub fn make(&mut self) -> PublicKey {
         let (algorithm, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
@@ -32,30 +32,30 @@ impl Keys {
         key
     }
 
-    pub(crate) fn insert(&mut self, key: Option<&Named>) {
+    pub fn insert(&mut self, key: Option<&Named>) {
         self.0.extend(key.cloned());
     }
 
-    pub(crate) fn named(&self, name: Option<String>) -> Option<Named> {
+    pub fn named(&self, name: Option<String>) -> Option<Named> {
         let name = name?;
         let key = self.0.get(&name)?.clone();
         Some((name, key))
     }
 
-    pub(crate) fn keep(&mut self, names: &[String]) {
+    pub fn keep(&mut self, names: &[String]) {
         self.0.retain(|name, _| names.contains(name));
     }
 
-    pub(crate) fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
     }
 
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 
     /// The proof, if its key is here.
-    pub(crate) fn sign(&self, proof: &UnsignedProof) -> Option<String> {
+    pub fn sign(&self, proof: &UnsignedProof) -> Option<String> {
         let input = proof.signing_input.expose().as_bytes();
         let signature = self.0.get(&proof.key)?.sign(&SystemRandom::new(), input);
         Some(
@@ -68,29 +68,29 @@ impl Keys {
 }
 
 /// What a server says of a request: the error (RFC 9449 5, 7.1, 8), if there is one.
-pub(crate) type Verdict = Result<Proof, &'static str>;
+pub type Verdict = Result<Proof, &'static str>;
 
 /// A server that wants proofs.
 #[derive(Default)]
-pub(crate) struct Checker {
+pub struct Checker {
     /// The nonce that must be in a proof, if one must; it is in every answer's header.
-    pub(crate) nonce: Option<String>,
+    pub nonce: Option<String>,
     /// What was shown here, in order.
-    pub(crate) proofs: Vec<Proof>,
+    pub proofs: Vec<Proof>,
     /// The header `DPoP-Nonce`, if it is another than the right one.
-    pub(crate) header: Option<String>,
+    pub header: Option<String>,
     /// By how many seconds a proof's moment may be off.
-    pub(crate) tolerance: Option<u64>,
+    pub tolerance: Option<u64>,
     /// The resource that access tokens have to be for (RFC 8707), if they have to.
-    pub(crate) resource: Option<&'static str>,
+    pub resource: Option<&'static str>,
     /// `WWW-Authenticate` is not exposed.
-    pub(crate) hides_challenge: bool,
+    pub hides_challenge: bool,
     seen: BTreeSet<String>,
 }
 
 impl Checker {
     /// Checks a proof for this method and address, at this time; `access_token` is the one that came along.
-    pub(crate) fn check(
+    pub fn check(
         &mut self,
         proof: Option<&str>,
         (method, url): (&str, &str),
@@ -119,7 +119,7 @@ impl Checker {
     }
 
     /// The header `DPoP-Nonce` of any answer.
-    pub(crate) fn header(&self) -> Option<String> {
+    pub fn header(&self) -> Option<String> {
         self.header.clone().or_else(|| self.nonce.clone())
     }
 }

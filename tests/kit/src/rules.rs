@@ -4,28 +4,28 @@ macro_rules! invariants {
     ($($variant:ident = $name:literal, $sentence:literal;)+) => {
         /// A rule that no world may break.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Invariant { $($variant,)+ }
+        pub enum Invariant { $($variant,)+ }
 
         impl Invariant {
-            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// What it is called on a command line.
-            pub(crate) const fn name(self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            pub(crate) const fn sentence(self) -> &'static str {
+            pub const fn sentence(self) -> &'static str {
                 match self { $(Self::$variant => $sentence,)+ }
             }
 
             /// Stops the test: the rule does not hold.
             #[track_caller]
-            pub(crate) fn is_broken(self, detail: impl ::std::fmt::Display) -> ! {
+            pub fn is_broken(self, detail: impl ::std::fmt::Display) -> ! {
                 panic!("{}: {}: {detail}", self.name(), self.sentence())
             }
 
             #[track_caller]
-            pub(crate) fn holds_if(self, holds: bool, detail: impl FnOnce() -> String) {
+            pub fn holds_if(self, holds: bool, detail: impl FnOnce() -> String) {
                 if !holds {
                     self.is_broken(detail());
                 }

@@ -6,14 +6,14 @@ use strongroom::codec::json::{Object, Value};
 
 /// Something that a page asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Request {
-    pub(crate) port: u32,
-    pub(crate) id: u64,
+pub struct Request {
+    pub port: u32,
+    pub id: u64,
 }
 
 /// What a page was told about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub enum Answer {
     Navigate(String),
     /// What the user is to type in on another device.
     Device {
@@ -40,15 +40,15 @@ pub(crate) enum Answer {
 }
 
 #[derive(Default)]
-pub(crate) struct Page {
-    pub(crate) last_id: u64,
-    pub(crate) messages: Vec<Object>,
-    pub(crate) answers: HashMap<u64, Vec<Answer>>,
+pub struct Page {
+    pub last_id: u64,
+    pub messages: Vec<Object>,
+    pub answers: HashMap<u64, Vec<Answer>>,
 }
 
 impl Page {
     /// Keeps a message. Gives the request that it answers, and how, if it answers one.
-    pub(crate) fn told(&mut self, text: &str) -> Option<(u64, Answer)> {
+    pub fn told(&mut self, text: &str) -> Option<(u64, Answer)> {
         let message = Value::parse(text).unwrap();
         let message = message.as_object().unwrap();
         self.messages.push(message.clone());
@@ -59,7 +59,7 @@ impl Page {
     }
 
     /// The messages of type `t`.
-    pub(crate) fn of_type<'a>(&'a self, t: &'a str) -> impl DoubleEndedIterator<Item = &'a Object> {
+    pub fn of_type<'a>(&'a self, t: &'a str) -> impl DoubleEndedIterator<Item = &'a Object> {
         self.messages.iter().filter(move |m| m.str("t") == Some(t))
     }
 }

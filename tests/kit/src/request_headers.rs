@@ -1,7 +1,7 @@
 //! A header for each entry of the list in `src/egress/request_headers.rs`, written independently of it.
 
 /// Those that no rule can allow.
-pub(crate) const FIXED: &[&str] = &[
+pub const FIXED: &[&str] = &[
     "authorization",
     "dpop",
     "cookie",
@@ -24,7 +24,7 @@ pub(crate) const FIXED: &[&str] = &[
 ];
 
 /// Those by which a sender can pass for somebody else, reach another address, or use another method.
-pub(crate) const TRUSTED: &[&str] = &[
+pub const TRUSTED: &[&str] = &[
     "forwarded",
     "via",
     "origin",
@@ -105,7 +105,7 @@ pub(crate) const TRUSTED: &[&str] = &[
 ];
 
 /// Credentials, which a page may show an API but which the token handler removes.
-pub(crate) const CREDENTIALS: &[&str] = &[
+pub const CREDENTIALS: &[&str] = &[
     "x-auth-token",
     "x-authorization",
     "x-access-token",

@@ -3,7 +3,7 @@
 use strongroom::Secret;
 use strongroom::base::http::HttpReply;
 
-pub(crate) fn json(status: u16, body: &str) -> HttpReply {
+pub fn json(status: u16, body: &str) -> HttpReply {
     HttpReply {
         status,
         content_type: Some("application/json".to_owned()),

@@ -6,7 +6,7 @@ use super::page::Request;
 
 /// What was asked and how often it was answered.
 #[derive(Clone, Default)]
-pub(crate) struct Ledger(BTreeMap<Request, Entry>);
+pub struct Ledger(BTreeMap<Request, Entry>);
 
 #[derive(Clone, Default)]
 struct Entry {
@@ -17,19 +17,19 @@ struct Entry {
 }
 
 impl Ledger {
-    pub(crate) fn asked(&mut self, request: Request) {
+    pub fn asked(&mut self, request: Request) {
         self.0.entry(request).or_default().asked += 1;
     }
 
-    pub(crate) fn answered(&mut self, request: Request) {
+    pub fn answered(&mut self, request: Request) {
         self.0.entry(request).or_default().answered += 1;
     }
 
-    pub(crate) fn waive(&mut self, request: Request) {
+    pub fn waive(&mut self, request: Request) {
         self.0.entry(request).or_default().is_waived = true;
     }
 
-    pub(crate) fn waive_page(&mut self, port: u32) {
+    pub fn waive_page(&mut self, port: u32) {
         for (_, entry) in self
             .0
             .iter_mut()
@@ -40,7 +40,7 @@ impl Ledger {
     }
 
     /// The requests that got no answer, or too many.
-    pub(crate) fn faults(&self) -> Vec<String> {
+    pub fn faults(&self) -> Vec<String> {
         let is_wrong = |entry: &Entry| {
             entry.answered > entry.asked || (entry.answered < entry.asked && !entry.is_waived)
         };

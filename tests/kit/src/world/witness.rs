@@ -8,7 +8,7 @@ use strongroom::codec::json::{Object, Value};
 
 /// What was told, and what must not be in it.
 #[derive(Clone, Default)]
-pub(crate) struct Witness {
+pub struct Witness {
     told: Vec<String>,
     debugged: Vec<String>,
     secrets: Vec<String>,
@@ -18,40 +18,40 @@ pub(crate) struct Witness {
 
 impl Witness {
     /// A text that a page got.
-    pub(crate) fn told(&mut self, text: &str) {
+    pub fn told(&mut self, text: &str) {
         self.told.push(text.to_owned());
     }
 
     /// What a debugger or a log would show.
-    pub(crate) fn debugged(&mut self, text: String) {
+    pub fn debugged(&mut self, text: String) {
         self.debugged.push(text);
     }
 
-    pub(crate) fn secret(&mut self, secret: &str) {
+    pub fn secret(&mut self, secret: &str) {
         self.secrets.push(secret.to_owned());
     }
 
-    pub(crate) fn secret_in_requests(&mut self, secret: &str) {
+    pub fn secret_in_requests(&mut self, secret: &str) {
         self.in_requests.push(secret.to_owned());
     }
 
     /// The secrets that may be in no text at all.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.secrets.iter().map(String::as_str)
     }
 
     /// The different texts that a debugger or a log would show.
-    pub(crate) fn debug_texts(&self) -> BTreeSet<&str> {
+    pub fn debug_texts(&self) -> BTreeSet<&str> {
         self.debugged.iter().map(String::as_str).collect()
     }
 
     /// How many texts were searched.
-    pub(crate) fn texts(&self) -> usize {
+    pub fn texts(&self) -> usize {
         self.told.len() + self.debugged.len()
     }
 
     /// Where a secret was found.
-    pub(crate) fn leaks(&self) -> Vec<String> {
+    pub fn leaks(&self) -> Vec<String> {
         let plain = spellings(&self.secrets);
         let all = Needles::new([plain.clone(), spellings(&self.in_requests)].concat());
         let plain = Needles::new(plain);

@@ -1,0 +1,19 @@
+//! What several test targets share: random numbers that a seed repeats, responses, proofs, lists of
+//! request headers, and the worlds in which the core runs in virtual time.
+//!
+//! [`world`] holds vaults with their pages, provider, APIs and store. [`isolates`] holds isolates of the token
+//! handler with their coordinator, provider and browsers. Both check their invariants at each step.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test may stop at what it did not expect"
+)]
+
+pub mod dice;
+pub mod isolates;
+pub mod proof;
+pub mod reply;
+pub mod request_headers;
+mod rules;
+pub mod world;

@@ -1,0 +1,366 @@
+//! Everything around a vault: clocks, entropy, pages, provider, API and store, in virtual time.
+//!
+//! What the vault asks for waits in a queue. [`World::settle`] answers it in order; a test that wants
+//! another order [holds](World::hold) some kinds back, lets the provider [act](World::act) on a
+//! request before its answer arrives, and answers the rest one by one. What must hold in any world is
+//! checked when the world ends.
+
+pub mod api;
+mod clock;
+pub mod dpop;
+mod elapsed;
+pub mod invariants;
+mod jobs;
+pub mod kept;
+pub mod ledger;
+mod outputs;
+pub mod page;
+mod pages;
+pub mod provider;
+mod requests;
+pub mod sockets;
+mod storage;
+pub mod store;
+pub mod witness;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::dice::Dice;
+use strongroom::base::clock::{Instant, Millis, UnixMillis};
+use strongroom::base::http::Outcome;
+use strongroom::codec::json::{Object, Value};
+use strongroom::config::Config;
+use strongroom::vault::{ApiRequest, CallId, Hint, PortId, Vault};
+
+pub use api::API;
+use clock::ahead;
+use invariants::{Invariant, Watch};
+use jobs::Job;
+use ledger::Ledger;
+use page::Page;
+pub use page::{Answer, Request};
+pub use pages::{Fetch, fetch_members};
+use provider::Provider;
+pub use provider::params;
+pub use provider::{Endpoint, Fault, Flaw};
+use store::Store;
+use witness::Witness;
+
+/// The moment at which worlds begin.
+const BEGINNING: Instant = Instant {
+    monotonic: Millis::from_secs(5),
+    wall: 1_800_000_000_000,
+};
+
+/// A network is no slower than this unless something is wrong.
+const PROMPT: Millis = Millis::from_secs(1);
+
+/// What the vault asks its host for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Provider(Endpoint),
+    Store,
+    Take,
+    Verify,
+    MakeKey,
+    Persist,
+    Load,
+    Lock,
+    /// Another vault has changed the store.
+    Changed,
+    Call,
+    /// The handshake without a token that shows whether the worker's policy allows a socket.
+    Probe,
+    /// The handshake of a socket.
+    Socket,
+    /// The body of an answer, on its way to the page.
+    ResponseBody,
+}
+
+pub const EXCHANGE: Kind = Kind::Provider(Endpoint::Exchange);
+pub const REFRESH: Kind = Kind::Provider(Endpoint::Refresh);
+pub const PROBE: Kind = Kind::Provider(Endpoint::Probe);
+pub const REVOKE: Kind = Kind::Provider(Endpoint::Revoke);
+pub const KEYS: Kind = Kind::Provider(Endpoint::Keys);
+pub const DISCOVERY: Kind = Kind::Provider(Endpoint::Discovery);
+
+/// What happened, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    Asked(Kind),
+    Answered(Kind),
+    /// A page got a message of this type.
+    Told(PortId, String),
+}
+
+/// Something that the vault asked its host for; never used twice.
+pub type JobId = u32;
+
+pub struct World {
+    pub now: Instant,
+    pub provider: Provider,
+    pub store: Store,
+    /// Whether successors can be made durable.
+    pub persists: bool,
+    /// Documents by their addresses, if a service worker has those that the network fails to bring.
+    pub service_worker: Option<BTreeMap<String, Outcome>>,
+    /// The response to a refresh is being handled.
+    answers_refresh: bool,
+    /// True if the device knows that it is offline when the network fails.
+    pub knows_offline: bool,
+    pub events: Vec<Event>,
+    moments: Vec<(Kind, Duration)>,
+    pub ledger: Ledger,
+    pub witness: Witness,
+    pub watch: Watch,
+    /// What happened, for people: nothing is written unless somebody wants to read it.
+    pub story: Option<Vec<String>>,
+    /// Usually one; the others have the same store.
+    vaults: Vec<Vault>,
+    /// Whose turn it is.
+    turn: usize,
+    /// Which vault has the lock over the store.
+    lock: Option<usize>,
+    /// A vault that got the lock and does not know yet: it is frozen.
+    granted: Option<JobId>,
+    /// By how much the monotonic clock of each vault's worker is ahead of the world's: it begins with the
+    /// worker.
+    ahead: Vec<u64>,
+    /// Which vault a page is connected to.
+    homes: BTreeMap<PortId, usize>,
+    config: String,
+    /// Whether tokens are to be bound to a key.
+    is_bound: bool,
+    /// Of the vault's random numbers.
+    last_seed: u64,
+    /// The time where the provider is: the device's may be wrong.
+    pub true_time: UnixMillis,
+    /// By how many milliseconds the API's clock is ahead of the provider's.
+    pub api_ahead: i64,
+    pages: BTreeMap<PortId, Page>,
+    gone: BTreeSet<PortId>,
+    /// The pages that were greeted and are not gone.
+    greeted: BTreeSet<PortId>,
+    /// The pages that the vault let go of, in order.
+    closed: Vec<PortId>,
+    /// Whose session it is, as each page was last told.
+    told_user: BTreeMap<PortId, String>,
+    /// When the session began, as each page was last told.
+    told_beginning: BTreeMap<PortId, Option<u64>>,
+    /// Whose session it was when pages asked for something.
+    asked_as: BTreeMap<Request, Option<String>>,
+    jobs: Vec<Job>,
+    last_job: JobId,
+    /// The last job that [`Self::new_jobs`] told of.
+    announced: JobId,
+    held: BTreeSet<Kind>,
+    /// Which page waits for which call.
+    calls: BTreeMap<CallId, Request>,
+    /// The addresses that pages asked for.
+    urls: BTreeMap<Request, String>,
+    /// A call that is the user's doing and is being handed to the vault.
+    touching: Option<Request>,
+    /// Calls that were answered with a 401.
+    refused: BTreeSet<CallId>,
+    /// Whether one of them was sent again with a new token, and answered with another 401.
+    pub has_refused_renewed: bool,
+    /// Headers and tokens of the calls, as the API saw them.
+    pub seen_by_api: Vec<ApiRequest>,
+    /// The private keys of each vault's worker.
+    pub keys: Vec<dpop::Keys>,
+    /// Whether the platform can make some.
+    pub makes_keys: bool,
+    /// What APIs want of proofs, by their addresses.
+    pub checkers: BTreeMap<&'static str, dpop::Checker>,
+    pub sockets: sockets::Sockets,
+    sent: BTreeMap<Endpoint, Vec<String>>,
+    last_port: PortId,
+    last_call: CallId,
+    has_ended: bool,
+    pub reads_early: bool,
+    held_in: Vec<(usize, Kind)>,
+    delayed: BTreeSet<JobId>,
+    /// True if hints reach the other vaults by themselves.
+    pub spreads_hints: bool,
+    /// Hints that vaults have posted, with the number of the vault.
+    pub hints: Vec<(usize, Hint)>,
+    /// Vaults that have stopped.
+    pub stopped: BTreeSet<usize>,
+    /// How often the key in escrow was handed over.
+    pub hand_overs: u32,
+    /// Vaults whose pages are frozen: nothing reaches them.
+    frozen: BTreeSet<usize>,
+    /// Writes that land though they are given up.
+    land_late: BTreeSet<JobId>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with("{}")
+    }
+
+    /// A world whose configuration has these members, in place of or beside the usual ones.
+    pub fn with(changes: &str) -> Self {
+        Self::seeded(changes, 1)
+    }
+
+    /// A world with other random numbers.
+    pub fn seeded(changes: &str, seed: u64) -> Self {
+        let config = configuration(changes);
+        let mut provider = Provider::new();
+        provider.names_families = parse(&config).keeps;
+        Self {
+            now: BEGINNING,
+            provider,
+            store: Store::default(),
+            persists: true,
+            events: Vec::new(),
+            moments: Vec::new(),
+            ledger: Ledger::default(),
+            witness: Witness::default(),
+            watch: Watch::new(parse(&config).limits, parse(&config).keeps),
+            story: None,
+            vaults: vec![vault(&config, seed)],
+            turn: 0,
+            lock: None,
+            granted: None,
+            ahead: vec![ahead(&config, &BEGINNING)],
+            homes: BTreeMap::new(),
+            is_bound: parse(&config).dpop,
+            config,
+            last_seed: seed,
+            true_time: BEGINNING.wall,
+            api_ahead: 0,
+            service_worker: None,
+            answers_refresh: false,
+            knows_offline: false,
+            pages: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            greeted: BTreeSet::new(),
+            closed: Vec::new(),
+            told_user: BTreeMap::new(),
+            told_beginning: BTreeMap::new(),
+            asked_as: BTreeMap::new(),
+            jobs: Vec::new(),
+            last_job: 0,
+            announced: 0,
+            held: BTreeSet::new(),
+            calls: BTreeMap::new(),
+            urls: BTreeMap::new(),
+            touching: None,
+            refused: BTreeSet::new(),
+            has_refused_renewed: false,
+            seen_by_api: Vec::new(),
+            keys: vec![dpop::Keys::default()],
+            makes_keys: true,
+            checkers: BTreeMap::new(),
+            sockets: sockets::Sockets::default(),
+            sent: BTreeMap::new(),
+            last_port: 0,
+            last_call: 0,
+            has_ended: false,
+            reads_early: false,
+            held_in: Vec::new(),
+            delayed: BTreeSet::new(),
+            spreads_hints: false,
+            hints: Vec::new(),
+            stopped: BTreeSet::new(),
+            hand_overs: 0,
+            frozen: BTreeSet::new(),
+            land_late: BTreeSet::new(),
+        }
+    }
+
+    /// A world with a page that is signed in.
+    pub fn signed_in() -> (Self, PortId) {
+        Self::signed_in_with("{}")
+    }
+
+    pub fn signed_in_with(changes: &str) -> (Self, PortId) {
+        let mut world = Self::with(changes);
+        let page = world.open();
+        world.sign_in(page);
+        (world, page)
+    }
+
+    /// A world with a page that is signed in and whose access token has expired.
+    pub fn expired() -> (Self, PortId) {
+        let (mut world, page) = Self::signed_in();
+        world.expire_access_token();
+        (world, page)
+    }
+
+    /// Tells those who read along, if there are any.
+    pub fn story(&mut self, what: impl FnOnce(&Self) -> String) {
+        if self.story.is_none() {
+            return;
+        }
+        let line = what(self);
+        let since = |now, then| Duration::from_millis(now - then).as_secs_f64();
+        let time = since(self.now.monotonic.0, BEGINNING.monotonic.0);
+        let line = if self.vaults.len() > 1 {
+            format!("{time:>11.3} v{} {line}", self.turn)
+        } else {
+            format!("{time:>11.3} {line}")
+        };
+        self.story.get_or_insert_default().push(line);
+    }
+
+    /// What must be true when nothing is under way any more.
+    pub fn check_end(&mut self) {
+        self.has_ended = true;
+        let unsettled = self.ledger.faults();
+        Invariant::Settles.holds_if(unsettled.is_empty(), || unsettled.join(", "));
+        let leaks = self.witness.leaks();
+        Invariant::Secrecy.holds_if(leaks.is_empty(), || format!("{} messages", leaks.len()));
+    }
+}
+
+impl Drop for World {
+    /// What must be true at the end of any test.
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.has_ended {
+            return;
+        }
+        self.held.clear();
+        self.held_in.clear();
+        self.delayed.clear();
+        self.frozen.clear();
+        self.provider.repair();
+        // Longer than a login may take, which is the longest that anything may wait.
+        self.advance(Duration::from_secs(660));
+        self.check_end();
+    }
+}
+
+fn vault(config: &str, seed: u64) -> Vault {
+    Vault::new(parse(config), Box::new(Dice::new(seed)))
+}
+
+fn parse(config: &str) -> Config {
+    Config::parse(config, "https://app.example.com/worker.js").unwrap()
+}
+
+pub fn configuration(changes: &str) -> String {
+    let usual = Value::parse(
+        r#"{
+            "issuer": "https://id.example.com",
+            "clientId": "spa",
+            "redirectUri": "/callback",
+            "scope": "openid profile offline_access",
+            "apis": [{ "url": "https://api.example.com/v1/", "methods": ["GET", "POST"] }]
+        }"#,
+    );
+    let (usual, changes) = (usual.unwrap(), Value::parse(changes).unwrap());
+    let (usual, changes) = (usual.as_object().unwrap(), changes.as_object().unwrap());
+    let kept = usual.iter().filter(|(name, _)| changes.get(name).is_none());
+    let mut merged = Object::new();
+    for (name, value) in kept.chain(changes.iter()) {
+        merged.push(name, value.clone());
+    }
+    let mut text = String::new();
+    merged.write(&mut text);
+    text
+}

@@ -1,0 +1,527 @@
+//! Operations that a vault has asked for: they are held back, acted on, answered or lost.
+
+use std::time::Duration;
+
+use super::api::API;
+use super::elapsed::Since;
+use super::invariants::{Invariant, in_words};
+use super::kept::Record;
+use super::page::Request;
+use super::provider::{Provider, form_of};
+use super::{Event, JobId, Kind, PROBE, PROMPT, REFRESH, World, api, dpop, provider};
+use strongroom::Secret;
+use strongroom::base::clock::Instant;
+use strongroom::base::http::{HttpRequest, Outcome};
+use strongroom::vault::{ApiRequest, CallId, Hint, Input, Loaded, News, OpId, Taken};
+
+pub(super) struct Job {
+    pub(super) id: JobId,
+    /// Whose request it is.
+    pub(super) vault: usize,
+    pub(super) kind: Kind,
+    pub(super) asked_at: Instant,
+    /// When the provider acted.
+    pub(super) acted_at: Option<Instant>,
+    pub(super) task: Task,
+    /// What the provider answered, once it has acted.
+    pub(super) outcome: Option<Outcome>,
+    /// No answer will come.
+    pub(super) is_silent: bool,
+    /// The response is not the provider's: a service worker had it.
+    pub(super) is_from_cache: bool,
+    /// A refresh has just been answered: a probe is for its sake, and not for a login's.
+    pub(super) is_after_refresh: bool,
+}
+
+pub(super) enum Task {
+    /// With its proof, if it has one.
+    Send(OpId, HttpRequest, Option<String>),
+    MakeKey(OpId),
+    Store(OpId, String, Secret, Option<dpop::Named>),
+    Take(OpId, String),
+    Verify {
+        op: OpId,
+        jwk: String,
+        signing_input: Secret,
+        signature: Vec<u8>,
+    },
+    Persist(OpId, Option<Secret>, Option<dpop::Named>),
+    /// With what was read already, if it was, and what the account of it is.
+    Load(OpId, Option<(Loaded, Option<Record>)>),
+    Lock(OpId),
+    Changed,
+    Hinted(Hint),
+    /// With its proof, if it has one; without one that it should have, it is not sent.
+    Call(CallId, Box<ApiRequest>, Option<String>),
+    Probe(CallId),
+    Socket(CallId),
+    ResponseBody(CallId),
+}
+
+impl World {
+    /// What the vault has asked for since this was last called, and for what.
+    pub fn new_jobs(&mut self) -> Vec<(JobId, Kind)> {
+        let known = std::mem::replace(&mut self.announced, self.last_job);
+        let is_new = |job: &&Job| job.id > known;
+        let new = self.jobs.iter().filter(is_new);
+        new.map(|job| (job.id, job.kind)).collect()
+    }
+
+    pub(super) fn job(&mut self, kind: Kind, task: Task) {
+        self.events.push(Event::Asked(kind));
+        self.moments.push((kind, self.now.monotonic.into()));
+        self.last_job += 1;
+        self.jobs.push(Job {
+            id: self.last_job,
+            vault: self.turn,
+            kind,
+            asked_at: self.now,
+            acted_at: None,
+            task,
+            outcome: None,
+            is_silent: false,
+            is_from_cache: false,
+            is_after_refresh: self.answers_refresh,
+        });
+    }
+
+    /// Which vault a job is of.
+    pub fn vault_of(&self, id: JobId) -> Option<usize> {
+        Some(self.jobs[self.place_of(id)?].vault)
+    }
+
+    /// What a job is for, if it is not over.
+    pub fn kind_of(&self, id: JobId) -> Option<Kind> {
+        Some(self.jobs[self.place_of(id)?].kind)
+    }
+
+    pub(super) fn place_of(&self, id: JobId) -> Option<usize> {
+        self.jobs.iter().position(|job| job.id == id)
+    }
+
+    /// How many requests of this kind wait.
+    pub fn outstanding(&self, kind: Kind) -> usize {
+        self.jobs.iter().filter(|job| job.kind == kind).count()
+    }
+
+    /// How many requests of this kind the vault has made.
+    pub fn count(&self, kind: Kind) -> usize {
+        let is_it = |event: &&Event| **event == Event::Asked(kind);
+        self.events.iter().filter(is_it).count()
+    }
+
+    /// When the vault made its requests of this kind, since the first of them.
+    pub fn moments(&self, kind: Kind) -> Vec<Duration> {
+        let moments = self.moments.iter().filter(|(k, _)| *k == kind);
+        let moments: Vec<Duration> = moments.map(|(_, at)| *at).collect();
+        moments.iter().map(|at| *at - moments[0]).collect()
+    }
+
+    /// Answers to these kinds are held back.
+    pub fn hold(&mut self, kinds: &[Kind]) {
+        self.held.extend(kinds);
+    }
+
+    /// Answers are held back no longer; what waits is answered.
+    pub fn release(&mut self) {
+        self.held.clear();
+        self.settle();
+    }
+
+    /// Answers to this kind are held back from one vault.
+    pub fn hold_in(&mut self, vault: usize, kind: Kind) {
+        self.held_in.push((vault, kind));
+    }
+
+    /// Ends what `hold_in` and `delay_pending_loads` began; what waits is answered.
+    pub fn unhold(&mut self) {
+        self.held_in.clear();
+        self.delayed.clear();
+        self.settle();
+    }
+
+    /// Ends what `hold` began for this kind, without answering anything yet.
+    pub fn unhold_kind(&mut self, kind: Kind) {
+        self.held.remove(&kind);
+    }
+
+    /// Holds back the answers to the reads that are under way, and to no later ones.
+    pub fn delay_pending_loads(&mut self) {
+        let loads = self.jobs.iter().filter(|job| job.kind == Kind::Load);
+        self.delayed.extend(loads.map(|job| job.id));
+    }
+
+    pub(super) fn can_go(&self, job: &Job) -> bool {
+        !self.is_locked_out(job)
+            && !job.is_silent
+            && !self.held.contains(&job.kind)
+            && !self.held_in.contains(&(job.vault, job.kind))
+            && !self.delayed.contains(&job.id)
+            && !self.frozen.contains(&job.vault)
+    }
+
+    /// Answers what waits, in order, and what that leads to, but for what is held back.
+    pub fn settle(&mut self) {
+        let mut answered = 0;
+        while let Some(i) = self.jobs.iter().position(|job| self.can_go(job)) {
+            self.answer_job(i);
+            answered += 1;
+            Invariant::Sanity.holds_if(answered < 100_000, || {
+                "the vault asks again and again".to_owned()
+            });
+        }
+    }
+
+    /// Answers the first request of this kind and nothing else.
+    #[track_caller]
+    pub fn answer_one(&mut self, kind: Kind) {
+        let i = self.jobs.iter().position(|job| job.kind == kind);
+        self.answer_job(i.expect("nothing of this kind waits"));
+    }
+
+    /// The API answers this call, and nothing else happens.
+    #[track_caller]
+    pub fn answer_call(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        self.answer_job(i);
+    }
+
+    /// The network fails this call.
+    #[track_caller]
+    pub fn fail_call(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        if let Task::Call(call, ..) = job.task {
+            self.input(Input::CallFailed { call });
+        }
+    }
+
+    /// The host finds the token in the answer to this call.
+    #[track_caller]
+    pub fn reflect_token(&mut self, request: Request) {
+        let i = self.job_of_call(request);
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        if let Task::Call(call, ..) = job.task {
+            self.input(Input::CallReflected { call });
+        }
+    }
+
+    /// The handshake of a socket fails.
+    pub fn refuse_socket(&mut self, request: Request) {
+        let is_it = |job: &Job| matches!(&job.task, Task::Socket(call) if self.calls.get(call) == Some(&request));
+        let i = self.jobs.iter().position(is_it).expect("it is under way");
+        let job = self.jobs.remove(i);
+        self.turn = job.vault;
+        self.ledger.answered(request);
+        if let Task::Socket(call) = job.task {
+            self.input(Input::CallClosed { call });
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn job_of_call(&self, request: Request) -> usize {
+        let is_it = |job: &Job| matches!(&job.task, Task::Call(call, ..) if self.calls.get(call) == Some(&request));
+        self.jobs
+            .iter()
+            .position(is_it)
+            .expect("the call is not under way")
+    }
+
+    /// The provider acts on a request, unless it did so before; the answer is still on its way.
+    pub fn provider_acts(&mut self, id: JobId) {
+        if let Some(i) = self.place_of(id)
+            && matches!(self.jobs[i].task, Task::Send(..))
+            && self.jobs[i].acted_at.is_none()
+        {
+            self.act_on(i);
+        }
+    }
+
+    /// The answer arrives.
+    pub fn answer_arrives(&mut self, id: JobId) {
+        if let Some(i) = self.place_of(id) {
+            self.answer_job(i);
+        }
+    }
+
+    /// The network fails a request to the provider or to an API, whether or not it was acted on.
+    pub fn network_fails(&mut self, id: JobId) {
+        let Some(i) = self.place_of(id) else {
+            return;
+        };
+        if let Task::Call(call, ..) = self.jobs[i].task {
+            self.turn = self.jobs.remove(i).vault;
+            return self.input(Input::CallFailed { call });
+        }
+        self.jobs[i].acted_at.get_or_insert(self.now);
+        let outcome = if self.knows_offline {
+            Outcome::Failed
+        } else {
+            Outcome::Opaque
+        };
+        self.jobs[i].outcome = Some(outcome);
+        self.answer_job(i);
+    }
+
+    /// The provider acts on the first request of this kind; its answer is still on its way.
+    #[track_caller]
+    pub fn act(&mut self, kind: Kind) {
+        let i = self.jobs.iter().position(|job| job.kind == kind);
+        self.act_on(i.expect("nothing of this kind waits"));
+    }
+
+    /// Answers one request, or lets the provider act on it, whichever `choose` says.
+    pub fn answer_any(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
+        if self.jobs.is_empty() {
+            return;
+        }
+        let i = choose(self.jobs.len());
+        let job = &self.jobs[i];
+        let may_act = matches!(job.task, Task::Send(..)) && job.outcome.is_none();
+        if job.is_silent || self.is_locked_out(job) {
+            return;
+        }
+        if may_act && choose(2) == 0 {
+            self.act_on(i);
+        } else {
+            self.answer_job(i);
+        }
+    }
+
+    pub(super) fn act_on(&mut self, i: usize) {
+        let job = &mut self.jobs[i];
+        let Task::Send(_, request, proof) = &job.task else {
+            panic!("the provider has no part in this");
+        };
+        if job.asked_at.passed(&self.now) > PROMPT {
+            self.watch.hinder();
+        }
+        job.acted_at = Some(self.now);
+        let (rotations, reuses) = (self.provider.rotations(), self.provider.reuses);
+        match self
+            .provider
+            .answer(self.true_time, request, proof.as_deref())
+        {
+            Some(outcome) => job.outcome = Some(outcome),
+            None => job.is_silent = true,
+        }
+        if job.kind == REFRESH {
+            let sent = form_of(request).remove("refresh_token").unwrap();
+            if self.provider.rotations() > rotations {
+                self.watch.rotated(&sent);
+            }
+            if self.provider.reuses > reuses {
+                let family = self.provider.family_of(&sent).unwrap();
+                let leeway = self.provider.leeway.into();
+                self.watch.reused(&sent, family, leeway);
+            }
+        }
+        self.learn_issued_secrets();
+        self.story(|world| {
+            let job = &world.jobs[i];
+            let Task::Send(_, request, _) = &job.task else {
+                return String::new();
+            };
+            let outcome = job
+                .outcome
+                .as_ref()
+                .map_or("no answer".to_owned(), in_words);
+            format!("provider acts on {}: {outcome}", world.describe(request))
+        });
+    }
+
+    pub(super) fn answer_job(&mut self, i: usize) {
+        if matches!(self.jobs[i].task, Task::Send(..)) && self.jobs[i].outcome.is_none() {
+            self.act_on(i);
+        }
+        if self.jobs[i].is_silent {
+            return;
+        }
+        self.ask_service_worker(i);
+        let Job {
+            id,
+            vault,
+            kind,
+            task,
+            outcome,
+            asked_at,
+            acted_at,
+            is_from_cache,
+            is_after_refresh,
+            ..
+        } = self.jobs.remove(i);
+        let waited = |since: &Instant| since.passed(&self.now) > PROMPT;
+        let is_of_store = matches!(
+            kind,
+            Kind::Lock | Kind::Load | Kind::Take | Kind::Persist | Kind::Verify
+        );
+        if acted_at.as_ref().is_some_and(waited) || is_of_store && waited(&asked_at) {
+            self.watch.hinder();
+        }
+        self.turn = vault;
+        self.events.push(Event::Answered(kind));
+        self.story(|world| match (&task, &outcome) {
+            (Task::Send(_, request, _), Some(outcome)) => {
+                let (what, outcome) = (Provider::endpoint_of(request), in_words(outcome));
+                format!("vault learns of {what:?}: {outcome}")
+            }
+            (Task::Call(call, ..), _) => {
+                let Request { port, id } = world.calls[call];
+                format!("the API answers page {port}'s request {id}")
+            }
+            (Task::Persist(..), _) if world.persists => "the successor is stored".to_owned(),
+            (Task::Persist(..), _) => "the successor cannot be stored".to_owned(),
+            _ => format!("{kind:?} is over"),
+        });
+        match task {
+            Task::Send(op, request, _) => {
+                let outcome = outcome.unwrap();
+                let sent = form_of(&request).remove("refresh_token");
+                let family = sent.and_then(|token| self.provider.family_of(&token));
+                if let (Outcome::KeyLost, Some(family)) = (&outcome, family) {
+                    self.watch.key_lost(vault, family);
+                }
+                if kind == PROBE && is_after_refresh {
+                    let now = self.time_of(vault);
+                    let is_there = !is_from_cache && provider::is_metadata(&outcome);
+                    self.watch.probed(vault, is_there, &now);
+                }
+                self.replied(&request, &outcome, asked_at);
+                self.answers_refresh = kind == REFRESH;
+                self.input(Input::Answered { op, outcome });
+                self.answers_refresh = false;
+            }
+            Task::MakeKey(op) => {
+                let key = self.makes_keys.then(|| self.keys[vault].make());
+                self.input(Input::KeyMade { op, key });
+            }
+            Task::Store(op, key, value, pair) => {
+                let ok = self.store.put_with(key.clone(), value, pair);
+                if let Some(sid) = key.strip_prefix("ended ").filter(|_| ok) {
+                    self.watch.marked(sid);
+                }
+                self.input(Input::Stored { op, ok });
+            }
+            Task::Take(op, key) => {
+                let taken = self.store.take(&key);
+                self.keys[vault].insert(self.store.key_of(&key));
+                if matches!(taken, Taken::Unavailable) {
+                    self.watch.hinder();
+                }
+                if key.starts_with("ended ") {
+                    let now = self.time_of(vault);
+                    self.watch.mark_read(vault, op, &taken, &now);
+                }
+                self.input(Input::Taken { op, taken });
+            }
+            Task::Verify {
+                op,
+                jwk,
+                signing_input,
+                signature,
+            } => {
+                let valid = self
+                    .provider
+                    .verify(&jwk, signing_input.expose(), &signature);
+                let facts = self.provider.id_token_facts(signing_input.expose());
+                if let Some(facts) = facts {
+                    let now = self.time_of(vault);
+                    self.watch
+                        .verified(vault, facts, valid, &now, self.true_time);
+                }
+                self.input(Input::Verified { op, valid });
+            }
+            Task::Persist(op, state, key) => {
+                let ok = match state {
+                    Some(state) => self.write(vault, state, key),
+                    None => self.persists,
+                };
+                self.watch.persisted(vault, ok);
+                self.watch.wrote(vault, self.last_job);
+                self.input(Input::Stored { op, ok });
+            }
+            Task::Load(op, early) => {
+                let early =
+                    early.unwrap_or_else(|| (self.store.session(), self.watch.stored_record()));
+                let (loaded, record) = early;
+                if matches!(loaded, Loaded::Unavailable) {
+                    self.watch.hinder();
+                }
+                let now = self.time_of(vault);
+                self.watch.loaded(vault, &loaded, record.as_ref(), id, &now);
+                self.keys[vault].insert(self.store.key_of_session());
+                self.input(Input::Loaded { op, loaded });
+            }
+            Task::Lock(op) => {
+                if self.granted.take_if(|granted| *granted == id).is_none() {
+                    assert_eq!(self.lock, None, "one lock is granted twice");
+                }
+                self.lock = Some(vault);
+                let last_job = self.last_job;
+                self.input(Input::Locked { op });
+                let is_read = |job: &&Job| job.vault == vault && job.kind == Kind::Load;
+                let read = self.jobs.iter().rfind(is_read).map(|job| job.id);
+                if self.lock == Some(vault) {
+                    self.watch.locked(vault, last_job, read);
+                }
+            }
+            Task::Changed => self.input(Input::Changed),
+            Task::Hinted(hint) => {
+                if hint.news != News::SignedIn {
+                    self.watch.may_log_out(vault);
+                }
+                self.input(Input::Hinted(hint));
+            }
+            Task::Call(call, request, None) if request.proof.is_some() => {
+                let authorization = request.authorization.expose();
+                let (_, token) = authorization.split_once(' ').unwrap();
+                if let Some(family) = self.provider.family_of_access(token) {
+                    self.watch.key_lost(vault, family);
+                }
+                self.input(Input::CallUnsigned { call });
+            }
+            Task::Call(call, request, proof) => {
+                let api_time = self.true_time.saturating_add_signed(self.api_ahead);
+                let is_other = request.allowed.url().starts_with(api::OTHER_API);
+                let api = if is_other { api::OTHER_API } else { API };
+                let checker = self.checkers.entry(api).or_default();
+                let proof = proof.as_deref();
+                let answer = api::answer(&self.provider, api_time, &request, proof, checker);
+                self.seen_by_api.push(*request);
+                let is_refused = answer.as_ref().is_some_and(|head| head.status == 401);
+                self.has_refused_renewed |= is_refused && !self.refused.insert(call);
+                self.input(match answer {
+                    Some(head) => Input::CallAnswered { call, head },
+                    None => Input::CallFailed { call },
+                });
+            }
+            Task::ResponseBody(call) => self.input(Input::CallClosed { call }),
+            Task::Probe(call) => {
+                let is_blocked = self.sockets.are_blocked;
+                self.input(Input::SocketProbed { call, is_blocked });
+            }
+            Task::Socket(call) => {
+                let protocol = self.sockets.choose(self.calls[&call]);
+                self.input(Input::SocketOpened { call, protocol });
+            }
+        }
+    }
+
+    /// A service worker keeps what the provider says to a GET, and says it again when the network fails.
+    pub(super) fn ask_service_worker(&mut self, i: usize) {
+        let job = &mut self.jobs[i];
+        if let (Some(cache), Task::Send(_, request, _)) = (&mut self.service_worker, &job.task)
+            && request.form.is_none()
+            && let Some(outcome) = &mut job.outcome
+        {
+            if provider::is_metadata(outcome) {
+                cache.insert(request.url.clone(), outcome.clone());
+            } else if let Some(known) = cache.get(&request.url) {
+                *outcome = known.clone();
+                job.is_from_cache = true;
+            }
+        }
+    }
+}

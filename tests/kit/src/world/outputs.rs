@@ -1,0 +1,339 @@
+//! Input for a vault, and what it asks of its host in turn.
+
+use super::invariants::Invariant;
+use super::jobs::{Job, Task};
+use super::page::Request;
+use super::provider::Provider;
+use super::{Kind, PROBE, REFRESH, World, sockets};
+use strongroom::Secret;
+use strongroom::base::clock::UnixMillis;
+use strongroom::base::http::Outcome;
+use strongroom::codec::json::Value;
+use strongroom::vault::{ApiRequest, CallId, Input, Loaded, OpId, Output, PortId, Taken};
+
+impl World {
+    /// Every vault gets its own of these.
+    pub(super) fn each(&mut self, input: impl Fn() -> Input<'static>) {
+        for vault in 0..self.vaults.len() {
+            if self.frozen.contains(&vault) {
+                continue;
+            }
+            self.turn = vault;
+            self.input(input());
+        }
+    }
+
+    pub fn input(&mut self, input: Input<'_>) {
+        self.witness.debugged(format!("{input:?}"));
+        let turn = self.turn;
+        if self.stopped.contains(&turn) {
+            return;
+        }
+        let now = self.time_of(turn);
+        let holds_lock = self.lock == Some(turn);
+        let is_tick = matches!(input, Input::Tick);
+        self.watch.before(turn, &now, holds_lock);
+        if let Input::Message { port, text, .. } = &input
+            && text.contains(r#""t":"logout""#)
+            && self.greeted.contains(port)
+        {
+            self.watch.logs_out(turn, self.true_time);
+        }
+        let is_active = matches!(&input, Input::Message { port, text, .. }
+            if text.contains(r#""t":"active""#) && self.greeted.contains(port));
+        self.vaults[turn].handle(now, input);
+        while let Some(output) = self.vaults[turn].poll() {
+            self.carry_out(output);
+        }
+        if self.stopped.contains(&turn) {
+            return self.watch.killed(turn);
+        }
+        let is_admitted = |world: &mut Self, call| world.is_admitted(call);
+        let touching = self.touching.take();
+        if is_active || touching.is_some_and(|call| is_admitted(self, call)) {
+            self.watch.touched(turn, &now);
+        }
+        if self.greeted.is_empty() {
+            self.watch.nobody_told();
+        }
+        let is_here = |port: &&PortId| self.homes[port] == turn;
+        let here = self.greeted.iter().filter(is_here);
+        let mut told = here.map(|port| &self.told_beginning[port]);
+        let first = told.next();
+        Invariant::Agreement.holds_if(told.all(|other| Some(other) == first), || {
+            format!("{:?}", self.told_beginning)
+        });
+        let has_pages = self.greeted.iter().any(|port| self.homes[port] == turn);
+        let next_tick = self.vaults[turn].next_tick(now);
+        self.watch.after(turn, &now, has_pages, next_tick, is_tick);
+    }
+
+    pub(super) fn carry_out(&mut self, output: Output) {
+        self.witness.debugged(format!("{output:?}"));
+        match output {
+            Output::Post { port, text } => self.tell(port, &text),
+            Output::Close { port } => {
+                self.ledger.waive_page(port);
+                self.gone.insert(port);
+                self.greeted.remove(&port);
+                self.closed.push(port);
+            }
+            Output::Send { op, request } => {
+                let endpoint = Provider::endpoint_of(&request);
+                self.story(|world| format!("vault asks provider: {}", world.describe(&request)));
+                self.check_request(endpoint, &request);
+                let proof = self.sign(request.proof.as_ref());
+                let is_unsigned = request.proof.is_some() && proof.is_none();
+                self.job(Kind::Provider(endpoint), Task::Send(op, request, proof));
+                if is_unsigned && let Some(job) = self.jobs.last_mut() {
+                    job.outcome = Some(Outcome::KeyLost);
+                }
+            }
+            Output::Cancel { op } => self.cancel(op),
+            Output::MakeKey { op } => self.job(Kind::MakeKey, Task::MakeKey(op)),
+            Output::KeepKeys { names } => self.keys[self.turn].keep(&names),
+            Output::Store {
+                op,
+                key,
+                value,
+                key_pair,
+                ..
+            } => {
+                if !key.starts_with("ended ") {
+                    self.learn_secrets_of_login(&value);
+                }
+                let pair = self.keys[self.turn].named(key_pair);
+                self.job(Kind::Store, Task::Store(op, key, value, pair));
+            }
+            Output::Take { op, key } => {
+                if key.starts_with("ended ") {
+                    self.watch.asks_for_mark(self.turn, op);
+                }
+                self.job(Kind::Take, Task::Take(op, key));
+            }
+            Output::Verify {
+                op,
+                jwk,
+                signing_input,
+                signature,
+                ..
+            } => self.job(
+                Kind::Verify,
+                Task::Verify {
+                    op,
+                    jwk,
+                    signing_input,
+                    signature,
+                },
+            ),
+            Output::Persist {
+                op,
+                state,
+                key_pair,
+                expires_at,
+            } => self.persist(op, state, key_pair, expires_at),
+            Output::Load { op } => {
+                let early = self
+                    .reads_early
+                    .then(|| (self.store.session(), self.watch.stored_record()));
+                self.job(Kind::Load, Task::Load(op, early));
+            }
+            Output::Lock { op } => self.job(Kind::Lock, Task::Lock(op)),
+            Output::Unlock => {
+                assert_eq!(self.lock, Some(self.turn), "whose lock is given back");
+                self.lock = None;
+                self.watch.unlocked(self.turn);
+            }
+            Output::Hint(hint) if self.spreads_hints => self.spread(|| Task::Hinted(hint)),
+            Output::Hint(hint) => self.hints.push((self.turn, hint)),
+            Output::Stop => {
+                let is_new = self.stopped.insert(self.turn);
+                assert!(is_new, "a vault stops once");
+                assert_ne!(self.lock, Some(self.turn), "a vault stops with the lock");
+            }
+            Output::HandKeyOver => self.hand_overs += 1,
+            Output::Announce => self.spread(|| Task::Changed),
+            Output::Call {
+                call,
+                port,
+                id,
+                request,
+            } => self.call(call, Request { port, id }, request),
+            Output::ProbeSocket { call, url } => {
+                let has_token = sockets::token_in(&url).is_some();
+                assert!(!has_token, "a probe carries a token");
+                self.sockets.probed.push(url);
+                self.job(Kind::Probe, Task::Probe(call));
+            }
+            Output::OpenSocket { call, handshake } => {
+                let (url, protocols) = (handshake.url.expose(), handshake.protocols.expose());
+                self.check_token_in(&[url, protocols].concat());
+                self.sockets.opened.push((self.calls[&call], *handshake));
+                self.job(Kind::Socket, Task::Socket(call));
+            }
+            Output::SendFirst { call, text, .. } => {
+                self.check_token_in(text.expose());
+                let first = (self.calls[&call], text.expose().to_owned());
+                self.sockets.first_messages.push(first);
+            }
+            Output::CloseSocket { call, code, reason } => {
+                let request = self.calls[&call];
+                self.witness.told(&format!(r#"{{"reason":"{reason}"}}"#));
+                // Its page is told by its own port, be it that it never was open.
+                if !self.sockets.open.contains(&call) {
+                    self.ledger.answered(request);
+                }
+                self.sockets.closed.push((request, code, reason));
+            }
+            Output::Deliver { call, text } if self.sockets.has(self.calls[&call]) => {
+                self.sockets.open.insert(call);
+                self.tell(self.calls[&call].port, &text);
+            }
+            Output::Deliver { call, text } => {
+                let port = self.calls[&call].port;
+                self.tell(port, &text);
+                self.job(Kind::ResponseBody, Task::ResponseBody(call));
+            }
+            Output::Drop { call } => {
+                let is_its = |task: &Task| match task {
+                    Task::Call(c, ..)
+                    | Task::Probe(c)
+                    | Task::Socket(c)
+                    | Task::ResponseBody(c) => *c == call,
+                    _ => false,
+                };
+                if self.sockets.open.remove(&call) {
+                    self.sockets.dropped.push(call);
+                }
+                self.jobs.retain(|job| !is_its(&job.task));
+                self.calls.remove(&call);
+            }
+        }
+    }
+
+    /// The other vaults learn of something.
+    fn spread(&mut self, task: impl Fn() -> Task) {
+        let here = self.turn;
+        for vault in (0..self.vaults.len()).filter(|vault| *vault != here) {
+            self.turn = vault;
+            self.job(Kind::Changed, task());
+        }
+        self.turn = here;
+    }
+
+    /// The vault gives up an operation.
+    fn cancel(&mut self, op: OpId) {
+        let turn = self.turn;
+        let is_it = |job: &Job| {
+            let its = match &job.task {
+                Task::Send(op, ..)
+                | Task::MakeKey(op)
+                | Task::Store(op, ..)
+                | Task::Take(op, _)
+                | Task::Persist(op, ..)
+                | Task::Load(op, _)
+                | Task::Lock(op) => *op,
+                _ => return false,
+            };
+            job.vault == turn && its == op
+        };
+        if let Some(i) = self.jobs.iter().position(is_it) {
+            let job = self.jobs.remove(i);
+            self.story(|_| format!("vault gives up: {:?}", job.kind));
+            self.watch.hinder();
+            match job.task {
+                Task::Send(..) if job.kind == PROBE && job.is_after_refresh => {
+                    let now = self.time_of(turn);
+                    self.watch.probed(turn, false, &now);
+                }
+                Task::Send(..) if job.kind == REFRESH => self.watch.timed_out(turn),
+                Task::Persist(_, Some(state), key) if self.land_late.contains(&job.id) => {
+                    self.watch.wrote(turn, self.last_job);
+                    self.story(|_| "what was given up is stored all the same".to_owned());
+                    self.write(turn, state, key);
+                }
+                Task::Persist(_, Some(state), _) => {
+                    self.watch.wrote(turn, self.last_job);
+                    self.watch.written(turn, state.expose(), false);
+                }
+                Task::Persist(_, None, _) => self.watch.persisted(turn, false),
+                Task::Take(op, key) if key.starts_with("ended ") => {
+                    let now = self.time_of(turn);
+                    let taken = Taken::Unavailable;
+                    self.watch.mark_read(turn, op, &taken, &now);
+                }
+                Task::Load(..) => {
+                    let now = self.time_of(turn);
+                    self.watch
+                        .loaded(turn, &Loaded::Unavailable, None, job.id, &now);
+                }
+                // It was granted in the same moment: the host gives it back.
+                Task::Lock(_) if self.granted == Some(job.id) => {
+                    (self.granted, self.lock) = (None, None);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The vault stores its session.
+    fn persist(
+        &mut self,
+        op: OpId,
+        state: Option<Secret>,
+        key_pair: Option<String>,
+        expires_at: UnixMillis,
+    ) {
+        let is_kept = self.lock == Some(self.turn);
+        let now = self.time_of(self.turn).wall;
+        Invariant::Sanity.holds_if(!is_kept || expires_at > now, || {
+            "the store is given what has expired".to_owned()
+        });
+        if let Some(state) = &state {
+            let has_lock = self.lock == Some(self.turn);
+            let access_token = access_token_in(state.expose());
+            let family = access_token.and_then(|token| self.provider.family_of_access(&token));
+            let now = self.time_of(self.turn);
+            self.watch
+                .writes(self.turn, state.expose(), family, &now, has_lock);
+        }
+        let pair = self.keys[self.turn].named(key_pair);
+        self.job(Kind::Persist, Task::Persist(op, state, pair));
+    }
+
+    /// The vault calls an API for a page's request.
+    fn call(&mut self, call: CallId, asked: Request, request: Box<ApiRequest>) {
+        let Request { port, id } = asked;
+        self.story(|_| format!("vault calls the API for page {port}'s request {id}"));
+        let is_its = self.calls.get(&call) == Some(&asked);
+        Invariant::OwnAnswer.holds_if(is_its, || format!("page {port}, request {id}"));
+        let authorization = request.authorization.expose();
+        let (_, token) = authorization.split_once(' ').unwrap_or_default();
+        let family = self.provider.family_of_access(token);
+        let now = self.time_of(self.turn);
+        self.watch.call(self.turn, token, family, &now);
+        let user = self.provider.user_of(authorization);
+        let asked_as = &self.asked_as[&asked];
+        let told = self.told_user.get(&port).map(String::as_str);
+        let is_users = user == told && user == asked_as.as_deref();
+        Invariant::OwnAnswer.holds_if(is_users, || "another user's token".to_owned());
+        let key = self.provider.key_of(token).map(str::to_owned);
+        self.check_proof(authorization, key.as_deref(), request.proof.as_ref());
+        let url = request.allowed.url();
+        let api = self.checkers.iter().find(|(api, _)| url.starts_with(**api));
+        let wanted = api.and_then(|(_, checker)| checker.resource);
+        let is_its = self.provider.resource_of(token) == wanted;
+        Invariant::OwnToken.holds_if(is_its, || {
+            let meant = self.provider.resource_of(token);
+            format!("one for {meant:?} goes to {url}, which is {wanted:?}")
+        });
+        let proof = self.sign(request.proof.as_ref());
+        self.job(Kind::Call, Task::Call(call, request, proof));
+    }
+}
+
+/// The access token in what is kept, if it is a session that goes on.
+fn access_token_in(state: &str) -> Option<String> {
+    let state = Value::parse(state).ok()?;
+    Some(state.as_object()?.str("access_token")?.to_owned())
+}

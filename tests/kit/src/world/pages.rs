@@ -1,0 +1,413 @@
+//! Pages: they connect, send messages, and remember the responses.
+
+use super::api::API;
+use super::invariants::Invariant;
+use super::page::{Answer, Page, Request};
+use super::provider::params;
+use super::{Event, World};
+use strongroom::codec::json::{Object, Value};
+use strongroom::vault::{Body, CallId, Input, PortId};
+
+/// A request of a page for an API, and how it is made.
+pub struct Fetch<'a> {
+    pub url: &'a str,
+    pub method: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub background: bool,
+    pub body: Body,
+}
+
+impl Default for Fetch<'_> {
+    fn default() -> Self {
+        Self {
+            url: "https://api.example.com/v1/orders",
+            method: "GET",
+            headers: &[],
+            background: false,
+            body: Body::Replayable,
+        }
+    }
+}
+
+impl World {
+    /// A page connects and says hello.
+    pub fn open(&mut self) -> PortId {
+        self.open_in(0)
+    }
+
+    /// A page connects to this vault and says hello.
+    pub fn open_in(&mut self, vault: usize) -> PortId {
+        let port = self.connect();
+        self.homes.insert(port, vault);
+        self.say(port, r#"{"t":"hello","version":1}"#);
+        port
+    }
+
+    /// A page that was loaded at this time connects to this vault.
+    pub fn open_loaded_at(&mut self, loaded: u64, vault: usize) -> PortId {
+        let port = self.connect();
+        self.homes.insert(port, vault);
+        let hello = format!(r#"{{"t":"hello","version":1,"loaded":{loaded}}}"#);
+        self.say(port, &hello);
+        port
+    }
+
+    /// A page connects and says nothing.
+    pub fn connect(&mut self) -> PortId {
+        self.last_port += 1;
+        self.pages.insert(self.last_port, Page::default());
+        self.homes.insert(self.last_port, 0);
+        self.story(|world| format!("page {} connects", world.last_port));
+        self.last_port
+    }
+
+    /// A page is gone without a word.
+    pub fn leave(&mut self, port: PortId) {
+        self.story(|_| format!("page {port} is closed"));
+        self.ledger.waive_page(port);
+        // Its going may be the input at which a limit is noticed, of which all pages are told.
+        self.turn = self.homes[&port];
+        self.input(Input::Disconnected { port });
+        self.gone.insert(port);
+        self.greeted.remove(&port);
+    }
+
+    /// A page says something that is no request.
+    pub fn say(&mut self, port: PortId, text: &str) {
+        self.say_with_body(port, text, Body::Replayable);
+    }
+
+    pub(super) fn say_with_body(&mut self, port: PortId, text: &str, body: Body) -> CallId {
+        self.last_call += 1;
+        let call = self.last_call;
+        self.turn = self.homes[&port];
+        self.input(Input::Message {
+            port,
+            call,
+            text,
+            body,
+        });
+        call
+    }
+
+    /// A page asks for something: `members` are those of its message, without `id`.
+    pub fn ask(&mut self, port: PortId, members: &str) -> Request {
+        self.ask_with_body(port, members, Body::Replayable)
+    }
+
+    pub(super) fn ask_with_body(&mut self, port: PortId, members: &str, body: Body) -> Request {
+        let page = self.pages.get_mut(&port).unwrap();
+        page.last_id += 1;
+        let request = Request {
+            port,
+            id: page.last_id,
+        };
+        self.ask_again(request, members, body);
+        request
+    }
+
+    /// A page uses the number of a request, whether or not it did so before.
+    pub fn ask_again(&mut self, request: Request, members: &str, body: Body) {
+        self.ledger.asked(request);
+        let user = self.told_user.get(&request.port).cloned();
+        self.asked_as.insert(request, user);
+        self.story(|world| {
+            let Request { port, id } = request;
+            let path = world
+                .urls
+                .get(&request)
+                .and_then(|url| url.strip_prefix(API));
+            let path = path.map(|path| [" ", path].concat()).unwrap_or_default();
+            let t = type_of(members);
+            format!("page {port} asks {id}: {t}{path}")
+        });
+        let is_activity =
+            members.contains(r#""t":"fetch""#) && !members.contains(r#""background":true"#);
+        self.touching = is_activity.then_some(request);
+        self.calls.insert(self.last_call + 1, request);
+        let text = format!(r#"{{"id":{},{members}}}"#, request.id);
+        self.say_with_body(request.port, &text, body);
+    }
+
+    /// A page no longer wants an answer: `t` is `abort` or `cancel`.
+    pub fn give_up(&mut self, request: Request, t: &str) {
+        self.ledger.waive(request);
+        let Request { port, id } = request;
+        self.story(|_| format!("page {port} gives up request {id}"));
+        self.say(port, &format!(r#"{{"t":"{t}","id":{id}}}"#));
+    }
+
+    pub fn login(&mut self, port: PortId, mode: &str) -> Request {
+        self.ask(port, &format!(r#""t":"login","mode":"{mode}""#))
+    }
+
+    pub fn callback(&mut self, port: PortId, url: &str) -> Request {
+        self.ask(port, &format!(r#""t":"callback","url":"{url}""#))
+    }
+
+    pub fn logout(&mut self, port: PortId) -> Request {
+        self.ask(port, r#""t":"logout","provider":false"#)
+    }
+
+    /// A page calls an API: `path` begins with `/`.
+    pub fn fetch(&mut self, port: PortId, path: &str) -> Request {
+        self.fetch_as(
+            port,
+            &Fetch {
+                url: &[API, path].concat(),
+                ..Fetch::default()
+            },
+        )
+    }
+
+    pub fn fetch_as(&mut self, port: PortId, fetch: &Fetch<'_>) -> Request {
+        let id = self.pages[&port].last_id + 1;
+        self.urls.insert(Request { port, id }, fetch.url.to_owned());
+        self.ask_with_body(port, &fetch_members(fetch), fetch.body)
+    }
+
+    /// A page opens a socket.
+    pub fn socket(&mut self, port: PortId, url: &str, protocols: &[&str]) -> Request {
+        let mut names = String::new();
+        let list: Vec<Value> = protocols.iter().map(|name| Value::from(*name)).collect();
+        Value::from(list).write(&mut names);
+        let members = format!(r#""t":"socket","url":"{url}","protocols":{names}"#);
+        self.ask(port, &members)
+    }
+
+    /// Whether a call was not refused for what it is.
+    pub(super) fn is_admitted(&self, call: Request) -> bool {
+        let refusals = [
+            "login_required",
+            "message_invalid",
+            "limit_exceeded",
+            "url_not_allowed",
+            "method_not_allowed",
+            "header_not_allowed",
+        ];
+        !matches!(self.answer(call), Some(Answer::Error { code, .. }) if refusals.contains(&code.as_str()))
+    }
+
+    /// A login by redirect from its beginning to its end. Gives the callback's request.
+    pub fn sign_in(&mut self, port: PortId) -> Request {
+        let url = self.begin_login(port, "redirect");
+        let answer = self.provider.sign_in(&url);
+        let callback = self.callback(port, &answer);
+        self.settle();
+        callback
+    }
+
+    /// A login up to where the user is at the provider. Gives the authorization request.
+    pub fn begin_login(&mut self, port: PortId, mode: &str) -> String {
+        let login = self.login(port, mode);
+        self.settle();
+        self.address(login)
+    }
+
+    pub fn page(&self, port: PortId) -> &Page {
+        &self.pages[&port]
+    }
+
+    /// All answers to a request, in order.
+    pub fn answers(&self, request: Request) -> &[Answer] {
+        let answers = self.pages[&request.port].answers.get(&request.id);
+        answers.map_or(&[], Vec::as_slice)
+    }
+
+    /// The last answer to a request.
+    pub fn answer(&self, request: Request) -> Option<&Answer> {
+        self.answers(request).last()
+    }
+
+    /// Where a login or logout sends the user.
+    pub fn address(&self, request: Request) -> String {
+        match self.answer(request) {
+            Some(Answer::Navigate(url) | Answer::Done(Some(url))) => url.clone(),
+            other => panic!("no address but {other:?}"),
+        }
+    }
+
+    /// The status that a call was answered with.
+    #[track_caller]
+    pub fn status(&self, request: Request) -> u16 {
+        match self.answer(request) {
+            Some(Answer::Head { status, .. }) => *status,
+            other => panic!("no head but {other:?}"),
+        }
+    }
+
+    /// The options of the login that a refused call was offered, as JSON.
+    pub fn offered_login(&self, request: Request) -> Option<String> {
+        let errors = self.pages[&request.port].of_type("error");
+        let is_its = |m: &&Object| m.get("id").and_then(Value::as_u64) == Some(request.id);
+        let mut text = String::new();
+        errors.rev().find(is_its)?.get("login")?.write(&mut text);
+        Some(text)
+    }
+
+    /// The code of the error that a request was answered with.
+    #[track_caller]
+    pub fn code(&self, request: Request) -> &str {
+        match self.answer(request) {
+            Some(Answer::Error { code, .. }) => code,
+            other => panic!("no error but {other:?}"),
+        }
+    }
+
+    /// The code in the last `failed` that a page got.
+    pub fn failure(&self, port: PortId) -> &str {
+        let failed = self.pages[&port].of_type("failed").next_back();
+        failed.unwrap().str("code").unwrap()
+    }
+
+    /// The pages that the vault let go of, in order.
+    pub fn closed(&self) -> &[PortId] {
+        &self.closed
+    }
+
+    pub fn is_closed(&self, port: PortId) -> bool {
+        self.closed.contains(&port)
+    }
+
+    /// Returns what a page was last told of other vaults.
+    pub fn elsewhere(&self, port: PortId) -> Option<bool> {
+        self.last_session_message(port)?.get("elsewhere")?.as_bool()
+    }
+
+    /// The codes of the warnings that a page was told to print.
+    pub fn warnings(&self, port: PortId) -> Vec<&str> {
+        let messages = self.page(port).messages.iter();
+        let warnings = messages.filter(|message| message.str("t") == Some("warning"));
+        warnings
+            .map(|warning| warning.str("warning").unwrap())
+            .collect()
+    }
+
+    /// The session as a page was last told of it.
+    pub fn session(&self, port: PortId) -> Option<&Object> {
+        self.last_session_message(port)?.get("session")?.as_object()
+    }
+
+    /// Why there is no session, as a page was last told.
+    pub fn reason(&self, port: PortId) -> Option<&str> {
+        self.last_session_message(port)?.str("reason")
+    }
+
+    pub(super) fn last_session_message(&self, port: PortId) -> Option<&Object> {
+        let has_session = |m: &&Object| m.get("session").is_some();
+        self.pages[&port].messages.iter().rfind(has_session)
+    }
+
+    /// Whether the host may drop what came with the last message.
+    pub fn has_forgotten_last_body(&self) -> bool {
+        !self.calls.contains_key(&self.last_call)
+    }
+
+    pub(super) fn tell(&mut self, port: PortId, text: &str) {
+        Invariant::OwnAnswer.holds_if(!self.gone.contains(&port), || {
+            format!("page {port} is gone and told something")
+        });
+        self.witness.told(text);
+        let page = self.pages.get_mut(&port).unwrap();
+        let answered = page.told(text);
+        let message = page.messages.last().unwrap();
+        let t = message.str("t").unwrap();
+        let mut what = t.to_owned();
+        if let Some(session) = message.get("session") {
+            let session = session.as_object();
+            let claims = session.and_then(|s| s.get("claims")?.as_object());
+            let home = self.homes[&port];
+            match claims.and_then(|claims| claims.str("sub")) {
+                Some(user) => self.told_user.insert(port, user.to_owned()),
+                None => self.told_user.remove(&port),
+            };
+            let beginning = session.and_then(|s| s.get("startedAt")?.as_u64());
+            self.told_beginning.insert(port, beginning);
+            let name = claims.and_then(|claims| claims.str("name"));
+            match beginning {
+                Some(started_at) => {
+                    self.watch.told_session(home, started_at, name);
+                    let state = session.and_then(|s| s.str("state"));
+                    self.watch
+                        .told_state(home, state == Some("interaction_required"));
+                }
+                None => {
+                    self.watch
+                        .told_no_session(home, message.str("reason").map(plain_reason));
+                }
+            }
+            let reason = message.str("reason").unwrap_or("none");
+            what = match self.told_user.get(&port) {
+                Some(user) => format!("{t}: {user}'s session"),
+                None => format!("{t}: no session, reason {reason}"),
+            };
+        }
+        if t == "ready" {
+            self.greeted.insert(port);
+        }
+        self.events.push(Event::Told(port, t.to_owned()));
+        let Some((id, answer)) = answered else {
+            return self.story(|_| format!("vault tells page {port}: {what}"));
+        };
+        self.story(|_| {
+            let what = match &answer {
+                Answer::Head { status, .. } => format!("{what} {status}"),
+                Answer::Error { code, .. } => format!("{what} {code}"),
+                _ => what,
+            };
+            format!("vault answers page {port}'s request {id}: {what}")
+        });
+        if let (Answer::Head { url, .. }, Some(asked)) =
+            (&answer, self.urls.get(&Request { port, id }))
+        {
+            Invariant::OwnAnswer.holds_if(url == asked, || format!("{asked} is answered by {url}"));
+        }
+        let mut is_final = id != 0;
+        if let Answer::Navigate(url) = &answer {
+            // A pushed login by redirect has none in its address.
+            if let Some(state) = params(url.split_once('?').unwrap().1).get("state") {
+                self.witness.secret_in_requests(state);
+                // The opener of a popup waits for the end of the login.
+                is_final = !state.ends_with(".p");
+            }
+        }
+        // A login on another device goes on.
+        is_final &= !matches!(answer, Answer::Device { .. });
+        let was_asked = id == 0 || self.asked_as.contains_key(&Request { port, id });
+        Invariant::OwnAnswer.holds_if(was_asked, || format!("page {port} did not ask {id}"));
+        if is_final {
+            self.ledger.answered(Request { port, id });
+        }
+    }
+}
+
+/// The members of a `fetch` message.
+pub fn fetch_members(fetch: &Fetch<'_>) -> String {
+    let pair = |(name, value): &(&str, &str)| Value::from(vec![*name, *value]);
+    let headers: Vec<Value> = fetch.headers.iter().map(pair).collect();
+    let mut object = Object::new();
+    object.push("t", "fetch".into());
+    object.push("url", fetch.url.into());
+    object.push("method", fetch.method.into());
+    object.push("headers", headers.into());
+    object.push("background", fetch.background.into());
+    let mut text = String::new();
+    object.write(&mut text);
+    text[1..text.len() - 1].to_owned()
+}
+
+/// The type of a message that is not whole yet.
+fn type_of(members: &str) -> &str {
+    let (_, rest) = members.split_once(r#""t":""#).unwrap_or_default();
+    rest.split('"').next().unwrap_or_default()
+}
+
+/// A provider that says more ends a session no less.
+fn plain_reason(reason: &str) -> &str {
+    match reason {
+        "refresh_expired" | "revoked" | "reuse_detected" | "consent_withdrawn" | "mfa_required" => {
+            "provider_ended"
+        }
+        other => other,
+    }
+}

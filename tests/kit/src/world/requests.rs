@@ -1,0 +1,141 @@
+//! Checks of the requests that leave a vault, and of the tokens in them.
+
+use super::invariants::Invariant;
+use super::jobs::{Job, Task};
+use super::provider::{Endpoint, Provider, form_of};
+use super::{REFRESH, World, invariants, sockets};
+use strongroom::Secret;
+use strongroom::base::clock::{Instant, Millis};
+use strongroom::base::http::{HttpRequest, Outcome};
+use strongroom::codec::json::Value;
+use strongroom::oauth::dpop::UnsignedProof;
+
+impl World {
+    /// Where tokens are bound to keys: a request with or for this family's has a proof by its key.
+    pub(super) fn check_proof(
+        &self,
+        authorization: &str,
+        key: Option<&str>,
+        proof: Option<&UnsignedProof>,
+    ) {
+        if !self.is_bound || self.provider.ignores_dpop {
+            return;
+        }
+        let has_scheme = authorization.starts_with("DPoP ");
+        Invariant::Proven.holds_if(has_scheme, || "a token is sent as if by itself".to_owned());
+        let by = proof.map(|proof| proof.key.as_str());
+        Invariant::Proven.holds_if(by.is_some() && (key.is_none() || by == key), || {
+            format!("by {by:?}, and the token is bound to {key:?}")
+        });
+    }
+
+    /// Signs a proof, as the host does; nobody else may ever see it.
+    pub(super) fn sign(&mut self, proof: Option<&UnsignedProof>) -> Option<String> {
+        let proof = self.keys[self.turn].sign(proof?)?;
+        self.witness.secret(&proof);
+        Some(proof)
+    }
+
+    /// A token that leaves by a socket is one that may.
+    pub(super) fn check_token_in(&mut self, text: &str) {
+        if let Some(token) = sockets::token_in(text) {
+            let family = self.provider.family_of_access(token);
+            let now = self.time_of(self.turn);
+            self.watch.call(self.turn, token, family, &now);
+        }
+    }
+
+    pub(super) fn check_request(&mut self, endpoint: Endpoint, request: &HttpRequest) {
+        let is_same = |job: &Job| {
+            job.vault == self.turn
+                && matches!(&job.task, Task::Send(_, other, _)
+                if other.url == request.url && form_of(other) == form_of(request))
+        };
+        // A probe after a refresh and one after a pushed request may be in flight together.
+        let is_single = endpoint == Endpoint::Probe || !self.jobs.iter().any(is_same);
+        Invariant::SingleFlight.holds_if(is_single, || {
+            format!("{endpoint:?} is asked the same twice at a time")
+        });
+        let form = form_of(request);
+        if let Some(token) = form.get("refresh_token").or_else(|| form.get("token")) {
+            self.sent.entry(endpoint).or_default().push(token.clone());
+        }
+        let (Endpoint::Exchange | Endpoint::Refresh) = endpoint else {
+            return;
+        };
+        let secret = form.get("refresh_token").unwrap_or_else(|| &form["code"]);
+        let family = self.provider.family_of(secret);
+        let key = family.and_then(|family| self.provider.key_of_family(family));
+        self.check_proof("DPoP ", key, request.proof.as_ref());
+        let is_of_family = |job: &&Job| match &job.task {
+            Task::Send(_, other, _) if job.kind == REFRESH => {
+                family.is_some()
+                    && self.provider.family_of(&form_of(other)["refresh_token"]) == family
+            }
+            _ => false,
+        };
+        let in_flight = self.jobs.iter().filter(is_of_family).count();
+        let now = self.time_of(self.turn);
+        let from = (self.turn, &now, self.lock == Some(self.turn));
+        self.watch
+            .token_request(endpoint, secret, family, in_flight, from);
+    }
+
+    pub(super) fn replied(&mut self, request: &HttpRequest, outcome: &Outcome, asked_at: Instant) {
+        let endpoint = match Provider::endpoint_of(request) {
+            // What it brings is what a code brings.
+            Endpoint::PollDevice => Endpoint::Exchange,
+            endpoint => endpoint,
+        };
+        let form = form_of(request);
+        let mut secrets = ["refresh_token", "code", "device_code"].iter();
+        let secret = secrets.find_map(|name| form.get(*name));
+        let sent = secret.map_or("", String::as_str);
+        let family = self.provider.family_of(sent);
+        let now = self.time_of(self.turn);
+        let requested = Instant {
+            monotonic: asked_at.monotonic + Millis(self.ahead[self.turn]),
+            wall: asked_at.wall,
+        };
+        let to = (self.turn, &requested, &now);
+        let is_for_target = form.contains_key("resource") || form.contains_key("audience");
+        if is_for_target && invariants::is_refusal_of_target(outcome) {
+            // RFC 8707 2: that is about this resource, and says nothing of the session.
+            return self.watch.refused_target(self.turn);
+        }
+        self.watch.replied(endpoint, sent, family, outcome, to);
+    }
+
+    /// A request to the provider, for people.
+    pub(super) fn describe(&self, request: &HttpRequest) -> String {
+        let endpoint = Provider::endpoint_of(request);
+        let form = form_of(request);
+        match form.get("refresh_token").or_else(|| form.get("token")) {
+            Some(token) => format!("{endpoint:?}, {}", self.provider.describe(token)),
+            None => format!("{endpoint:?}"),
+        }
+    }
+
+    /// The refresh tokens that were sent to the token endpoint or revoked, in order.
+    pub fn refresh_tokens_sent_to(&self, endpoint: Endpoint) -> &[String] {
+        self.sent.get(&endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// A control: what was issued so far counts as consumed.
+    pub fn count_all_as_consumed(&mut self) {
+        self.watch.count_as_dead(self.witness.secrets());
+    }
+
+    pub(super) fn learn_issued_secrets(&mut self) {
+        for secret in self.provider.issued.drain(..) {
+            self.witness.secret(&secret);
+        }
+    }
+
+    pub(super) fn learn_secrets_of_login(&mut self, value: &Secret) {
+        let login = Value::parse(value.expose()).unwrap();
+        let login = login.as_object().unwrap();
+        self.witness.secret(login.str("code_verifier").unwrap());
+        self.witness.secret_in_requests(login.str("nonce").unwrap());
+    }
+}
