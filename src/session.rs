@@ -275,6 +275,7 @@ impl Session {
         self.retire(&tokens.access_token);
         let before = core::mem::replace(&mut self.tokens, tokens);
         // RFC 6749 6: without a new refresh token the old one stays valid, and so does the scope.
+        // control: rotated_token_is_replaced
         if self.tokens.refresh_token.is_none() {
             self.tokens.refresh_token = before.refresh_token;
         }
@@ -487,6 +488,7 @@ impl Session {
     /// The access token, unless it has expired.
     #[must_use]
     pub fn access_token(&self, now: &Instant) -> Option<&Secret> {
+        // control: expired_token_is_not_sent
         (self.requested.elapsed(now) < self.lifetime()).then_some(&self.tokens.access_token)
     }
 
@@ -622,9 +624,11 @@ impl Session {
     /// The limit that the session has reached, if any.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
+        // control: absolute_limit_counts_sleep
         if self.started.elapsed(now) >= limits.absolute {
             Some(EndReason::Absolute)
         } else if self.last_activity.elapsed(now) >= limits.idle {
+            // control: idle_limit
             Some(EndReason::Idle)
         } else if self.tokens.refresh_token.is_none() && self.access_token(now).is_none() {
             Some(EndReason::Expired)

@@ -129,6 +129,7 @@ impl Vault {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
         self.begin_keeping();
+        // control: limits_apply_at_every_input
         self.enforce_limits();
         match input {
             Input::Message {
@@ -641,6 +642,7 @@ impl Vault {
     /// Ends the session because its key is gone: its tokens are useless, and it cannot be refreshed (RFC 9449 5).
     #[cfg(feature = "extended")]
     fn end_without_key(&mut self) {
+        // control: lost_key_ends_session
         self.end_session(EndReason::StorageLost);
     }
 
@@ -819,6 +821,7 @@ impl Vault {
         match start {
             RefreshStart::No => {}
             RefreshStart::Send => self.send_refresh(),
+            // control: refresh_takes_the_lock
             RefreshStart::Lock => self.want_lock(),
         }
     }
@@ -854,6 +857,7 @@ impl Vault {
                 RefreshStep::Verified(refreshed) => self.persist_refresh(refreshed),
                 RefreshStep::Persisted(refreshed) => self.refresh.adopt(&mut self.ctx, *refreshed),
                 RefreshStep::Adopted => {
+                    // control: waiting_calls_are_released
                     self.release_calls();
                     return self.ctx.broadcast_session();
                 }
@@ -935,8 +939,10 @@ impl Vault {
         match kept {
             Some(state) => {
                 self.fall_behind();
+                // control: adoption_waits_for_the_store
                 self.keep(op, state);
             }
+            // control: adoption_waits_for_persistence
             None => self.ctx.outputs.push(Output::Persist {
                 op,
                 state: None,
@@ -973,6 +979,7 @@ impl Vault {
     fn fetch(&mut self, page: (PortId, u64), call: CallId, request: &FetchRequest, body: Body) {
         let (port, id) = page;
         let admitted = self.calls.admit(&self.ctx, port, id, call, request, body);
+        // control: background_requests_are_not_activity
         if !request.background && admitted.is_ok() {
             self.touch();
         }

@@ -53,6 +53,7 @@ pub(super) fn key(kind: &str, texts: &[&str]) -> String {
 /// Whether this isolate knows of a session what the coordinator does not: a generation that it could not commit, or an
 /// end that it could not write.
 fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
+    // control: uncommitted_successor_is_kept
     match theirs {
         Some(theirs) if theirs.ended.is_some() => false,
         Some(theirs) => ours.ended.is_some() || ours.generation > theirs.generation,
@@ -94,6 +95,7 @@ impl Task {
             .iter()
             .flatten()
             .any(|entry| json::parse_u64(&entry.value).is_none_or(|at| session.began <= at));
+        // control: back_channel_logout_is_found
         if is_over {
             let over = Record::of_ended(session, EndReason::ProviderEnded, now.wall);
             stored.record = Some(Rc::new(over));

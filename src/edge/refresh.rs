@@ -172,6 +172,7 @@ impl Task {
                 .session_cache
                 .borrow()
                 .is_coordinator_up(&now);
+            // control: presented_cookies_are_recorded
             let Some(noted) = noted.filter(|_| is_up) else {
                 return;
             };
@@ -206,6 +207,7 @@ impl Task {
                 let active = session.active.max(presented.active);
                 Ok(session.clone().active_since(active))
             }
+            // control: replayed_cookie_ends_session
             GenerationStatus::Replayed => {
                 self.fault_of(
                     Code::SessionReplayed,
@@ -225,6 +227,7 @@ impl Task {
     /// The session that has taken the place of this one, as far as that is known.
     async fn successor(&self, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
         let found = self.classify(session.clone()).await?;
+        // control: refresh_yields_to_successor
         Ok(Some(found).filter(|found| found.generation > session.generation))
     }
 
@@ -234,6 +237,7 @@ impl Task {
         // Once more if another isolate has committed it a while ago, or it took long to commit it here.
         for _ in 0..2 {
             renewed = boxed(self.renew_once(renewed)).await?;
+            // control: expired_successor_is_refreshed
             if renewed.is_valid(&self.now()) {
                 return Ok(renewed);
             }
@@ -256,6 +260,7 @@ impl Task {
         if !matches!(refused, Err(Refusal::Later(..) | Refusal::Interaction)) {
             return refused;
         }
+        // control: valid_token_survives_failed_refresh
         if session.is_valid(&self.now()) {
             return Ok(session);
         }
@@ -286,6 +291,7 @@ impl Task {
                 self.pause(left).await;
                 continue;
             };
+            // control: valid_token_does_not_wait
             if session.is_valid(&now) {
                 return Ok(session.clone());
             }
@@ -391,6 +397,7 @@ impl Task {
                 self.take_lease();
                 self.on_refused(session).await
             }
+            // control: interaction_required_keeps_session
             RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),
             RefreshOutcome::Misconfigured(code) => {
                 let message = [msg!("the token endpoint answered "), &code];
@@ -423,7 +430,9 @@ impl Task {
             }
             // Only browsers report this.
             RefreshOutcome::Opaque => Err(self.failed(session, msg!("there was no response"))),
+            // control: provider_failure_keeps_session
             RefreshOutcome::Transient(why) => {
+                // control: events_name_no_token
                 self.fault_of(
                     Code::ProviderUnavailable,
                     &[msg!("a refresh failed: "), why],
@@ -488,6 +497,7 @@ impl Task {
             let Stored { version, record } = stored;
             let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
             // One of this isolate's own is left over: of a write whose answer was lost, or of a refresh that failed.
+            // control: foreign_intent_is_honored
             let intent = record.intent_at(&now);
             if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
                 let left = MAX_WAIT.saturating_sub(began.elapsed(&now));
@@ -541,6 +551,7 @@ impl Task {
                 return verdict;
             }
             attempt += 1;
+            // control: refresh_retries_promptly
             self.pause(pause).await;
             pause = pause + pause;
             if began.elapsed(&self.now()) >= longest {
@@ -659,6 +670,7 @@ impl Task {
                             return Ok(record.session.clone().unwrap_or(successor));
                         }
                     }
+                    // control: commit_survives_other_writes
                     (version, before) = (found, record);
                 }
                 Err(Unreachable) => {
@@ -694,6 +706,7 @@ impl Task {
         if let Some(successor) = self.successor(session).await? {
             return Ok(successor);
         }
+        // control: refused_token_ends_session
         self.end(session, EndReason::ProviderEnded).await;
         Err(Refusal::Ended(EndReason::ProviderEnded))
     }
@@ -749,6 +762,7 @@ impl Task {
                         break;
                     }
                     // Who has ended it has told.
+                    // control: end_is_reported_once
                     return None;
                 }
                 if reason == EndReason::Idle
@@ -765,6 +779,7 @@ impl Task {
                 }
             }
             let over = Rc::new(Record::of_ended(&latest, reason, self.now().wall));
+            // control: end_is_written
             match self.write(&latest, version, &over).await {
                 Ok(Some(_)) => {
                     is_written = true;

@@ -223,6 +223,7 @@ impl RequestContext {
     /// Builds the response for a script without a session. Clears the cookie of a session that has ended.
     pub(super) fn refuse(&self, refusal: &Refusal) -> OwnResponse {
         let mut response = response::refusal(refusal);
+        // control: cookie_outlives_temporary_failures
         if matches!(refusal, Refusal::Ended(_)) {
             response.cookies = self.jar().clear_session(&self.cookies());
         }

@@ -87,6 +87,7 @@ pub(super) fn later(fault: &Error, after: Millis) -> OwnResponse {
     // Rounded up: an earlier retry would fail again.
     json::write_number(&mut seconds, after.0.div_ceil(1000).max(1));
     let mut response = error(503, fault);
+    // control: retry_after_is_sent
     response.headers.push(("retry-after", seconds));
     response
 }

@@ -54,6 +54,7 @@ impl Running {
     /// Nobody waits for the answer any more. Whether there is something that has to be finished all the same.
     pub(super) fn abandon(&mut self) -> bool {
         self.is_abandoned = true;
+        // control: refresh_outlives_its_request
         !self.is_unneeded()
     }
 

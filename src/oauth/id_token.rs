@@ -169,6 +169,7 @@ impl Unverified {
         valid: bool,
         expected: &Expected<'_>,
     ) -> core::result::Result<IdToken, Rejected> {
+        // control: id_token_signature_is_checked
         if !valid {
             return Err(invalid(&[msg!(
                 "the ID token's signature does not verify with the issuer's key"

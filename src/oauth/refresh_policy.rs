@@ -53,14 +53,17 @@ pub fn classify(outcome: &Outcome, scheme: Scheme) -> RefreshOutcome {
         TokenResponse::Tokens(tokens) => RefreshOutcome::Renewed(tokens),
         TokenResponse::Refused(code) => refused(code, is_refusal),
         TokenResponse::Wait(after) => RefreshOutcome::Wait(after.unwrap_or(Millis::from_secs(5))),
+        // control: server_error_is_transient
         TokenResponse::ServerError => RefreshOutcome::Transient(msg!("the provider failed")),
         TokenResponse::Unusable(why) if is_refusal => RefreshOutcome::Unexplained(why.to_owned()),
+        // control: unreadable_response_is_transient
         TokenResponse::Unusable(why) => RefreshOutcome::Transient(why),
     }
 }
 
 fn refused(code: String, is_refusal: bool) -> RefreshOutcome {
     match code.as_str() {
+        // control: invalid_grant_is_final
         "invalid_grant" => RefreshOutcome::Ended,
         "interaction_required" | "login_required" | "consent_required" | "mfa_required" => {
             RefreshOutcome::InteractionRequired(code)
@@ -216,6 +219,7 @@ impl Schedule {
         let delay = (FIRST_DELAY.0 << self.failures.min(10)).min(LONGEST_DELAY.0);
         // 75 % to 125 %, so that devices that failed at the same time do not retry at the same time.
         let delay = delay * 3 / 4 + delay * u64::from(jitter) / 510;
+        // control: lost_response_is_retried_soon
         self.postpone(now, Millis(delay));
         self.can_retry_soon = true;
     }
@@ -224,6 +228,7 @@ impl Schedule {
     pub fn refused(&mut self, now: &Instant, jitter: u8) {
         self.refusals += 1;
         self.hidden = 0;
+        // control: suspicion_takes_three_refusals
         if self.refusals >= MIN_REFUSALS {
             self.suspect();
         }
@@ -237,6 +242,7 @@ impl Schedule {
             self.hidden_since = *now;
         }
         self.hidden += 1;
+        // control: hidden_refusals_raise_suspicion
         if self.hidden >= MIN_HIDDEN && self.hidden_since.elapsed(now) >= HIDDEN_SPAN {
             self.suspect();
             self.wait = SUSPECTED_DELAY;
@@ -262,11 +268,13 @@ impl Schedule {
 
     /// Records that the provider asked to wait. The time is limited to 1 to 600 seconds.
     pub fn told_to_wait(&mut self, now: &Instant, wait: Millis) {
+        // control: retry_after_is_honored
         self.postpone(now, wait.clamp(Millis::from_secs(1), LONGEST_WAIT));
     }
 
     /// Records a client error: no attempt is scheduled, and a call may start one after a minute.
     pub fn blocked(&mut self, now: &Instant) {
+        // control: rejected_client_is_retried
         self.postpone(now, LONGEST_DELAY);
         self.failures = self.failures.max(MAX_WAITED_FAILURES);
         self.scheduled = self.is_suspected;
@@ -278,6 +286,7 @@ impl Schedule {
         self.wait = wait;
         self.scheduled = self.failures < MAX_SCHEDULED;
         if self.is_suspected {
+            // control: suspected_session_is_retried
             self.wait = wait.max(SUSPECTED_DELAY);
             self.scheduled = true;
         }

@@ -237,6 +237,7 @@ impl Calls {
             return true;
         };
         let generation = session.issued(which);
+        // control: api_gets_its_own_token
         let Some(token) = session.latest_access_token_of(which) else {
             return true;
         };
@@ -337,6 +338,7 @@ impl Calls {
         }
         #[cfg(not(feature = "extended"))]
         let _ = dpop;
+        // control: response_belongs_to_its_call
         let Some(known) = self.list.iter().find(|c| c.call == call) else {
             ctx.drop_call(call);
             return CallOutcome::Done;

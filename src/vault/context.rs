@@ -261,6 +261,7 @@ impl Context {
     }
 
     pub(super) fn broadcast(&mut self, text: &str) {
+        // control: every_page_is_notified
         for i in 0..self.ports.len() {
             self.post(self.ports[i], text.to_owned());
         }

@@ -121,6 +121,7 @@ impl Dpop {
             return None;
         };
         let url = &*sent.htu;
+        // control: provider_nonce_is_used
         self.provider_nonces
             .record(url, reply.dpop_nonce.as_deref());
         let TokenResponse::Refused(code) = token_endpoint::read(reply, Scheme::Dpop) else {
@@ -160,6 +161,7 @@ impl Dpop {
             &ProofParams {
                 method: allowed.method(),
                 url,
+                // control: proof_matches_its_token
                 access_token: session.latest_access_token_of(allowed.token_selector()),
                 nonce,
                 issued_at: ctx.provider_seconds(),
@@ -205,6 +207,7 @@ impl Dpop {
 
 fn jti(ctx: &mut Context) -> [u8; JTI] {
     let mut jti = [0; JTI];
+    // control: proofs_are_unique
     ctx.entropy.fill(&mut jti);
     jti
 }

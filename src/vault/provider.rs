@@ -69,6 +69,7 @@ impl Provider {
     /// service worker or CDN in front of it has a response to it.
     pub(super) fn send_probe(&self, ctx: &mut Context, purpose: Purpose) -> OpId {
         let nonce = base64url::encode(&ctx.random::<12>());
+        // control: probe_bypasses_caches
         let url = with_query(&self.metadata_url, &nonce);
         ctx.get(purpose, url)
     }

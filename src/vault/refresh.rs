@@ -200,6 +200,7 @@ impl Refresh {
 
     /// Starts a refresh, unless one is in flight, none is possible, or it is too early for one.
     pub(super) fn begin(&mut self, ctx: &mut Context, provider: &Provider) -> RefreshStart {
+        // control: refresh_single_flight
         let may_start = !self.is_in_flight() && self.schedule.is_open(&ctx.now);
         let Some(session) = &ctx.session else {
             return RefreshStart::No;
@@ -354,6 +355,7 @@ impl Refresh {
             }
             RefreshOutcome::InteractionRequired(code) => {
                 if let Some(session) = &mut ctx.session {
+                    // control: interaction_required_stops_refreshes
                     session.require_interaction();
                     #[cfg(feature = "extended")]
                     if ctx.config.tells_reasons {
@@ -367,6 +369,7 @@ impl Refresh {
             RefreshOutcome::Misconfigured(code) => {
                 self.schedule.blocked(&ctx.now);
                 ctx.trace("refresh_failed", Some(&code));
+                // control: errors_name_no_token
                 let message = [msg!("the token endpoint answered "), &code];
                 RefreshStep::GiveUp(Error::of(Code::ClientRejected, &message))
             }

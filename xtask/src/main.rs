@@ -11,6 +11,7 @@
 
 mod at_once;
 mod browser;
+mod controls;
 mod fuzz;
 mod glue;
 mod install;

@@ -1,6 +1,7 @@
 //! The deterministic simulation of `tests/simulation`, and its controls: a copy of the package whose
 //! core can be broken in one place at a time, all in one build.
 
+use crate::controls;
 use crate::paths::{at, target};
 use crate::process::{Process, cargo};
 use crate::progress::{Output, step};
@@ -96,9 +97,9 @@ pub(crate) fn controls() -> Result<()> {
         };
         let options = ["--sessions", SESSIONS, "--expect", variant.noticed_by];
         let options = [&["--"], lives.option(), &options].concat();
-        let label = format!("noticed: {}", variant.name);
+        let label = format!("noticed: {}", variant.fault);
         step(&label, Output::Quiet, || {
-            let run = broken(&copy).args(options).env(VARIABLE, variant.name);
+            let run = broken(&copy).args(options).env(VARIABLE, variant.control);
             run.run_quietly()
         })?;
     }
@@ -158,13 +159,12 @@ fn altered(name: &str, text: &str) -> Result<String> {
         let modules = "extern crate alloc;\npub mod broken;";
         text = replaced(name, &text, "extern crate alloc;", modules)?;
     }
-    for variant in VARIANTS.iter().filter(|variant| variant.file == file) {
-        let switch = format!("crate::broken::is({:?})", variant.name);
-        let replacement = variant.replace.replace("BROKEN", &switch);
-        text = replaced(name, &text, variant.find, &replacement)
-            .with_context(|| format!("'{}' in xtask/src/variants.rs", variant.name))?;
-    }
-    Ok(text)
+    let switch = |control: &str| format!("crate::broken::is({control:?})");
+    let breaks = |control: &str| {
+        let variant = VARIANTS.iter().find(|variant| variant.control == control);
+        variant.map(|variant| variant.breaks)
+    };
+    controls::broken(&text, switch, breaks).with_context(|| format!("{name} could not be broken"))
 }
 
 /// The package's manifest, for a copy without the workspace's other members.
@@ -211,4 +211,34 @@ pub(crate) fn write_if_changed(file: &Path, text: &str) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(file, text).with_context(|| format!("{} could not be written", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_control_has_its_marker() {
+        let mut files = Vec::new();
+        files_below(&at("src"), &mut files).unwrap();
+        let texts: Vec<String> = files
+            .iter()
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        let markers = texts.iter().flat_map(|text| controls::names(text));
+        let known = VARIANTS.iter().map(|variant| variant.control);
+        controls::check(markers, known).unwrap();
+    }
+
+    #[test]
+    fn every_marked_rule_can_be_broken() {
+        let mut files = Vec::new();
+        files_below(&at("src"), &mut files).unwrap();
+        for file in files {
+            let name = file.strip_prefix(at("")).unwrap();
+            let text = fs::read_to_string(&file).unwrap();
+            let text = altered(&name.to_string_lossy().replace('\\', "/"), &text).unwrap();
+            syn::parse_file(&text).unwrap();
+        }
+    }
 }

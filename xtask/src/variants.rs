@@ -1,24 +1,26 @@
 //! Rules of the core, broken one at a time: the simulation must notice each, by the invariant that
 //! the rule is for. Every invariant has at least one.
+//!
+//! A comment such as `// control: idle_limit` in `src` marks the statement, match arm or struct member
+//! below it.
+
+use crate::controls::Break::{self, After, Always, Before, Condition, Instead, Never, Skip};
 
 /// A broken rule.
 pub(crate) struct Variant {
-    /// What it does wrong.
-    pub(crate) name: &'static str,
-    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, and for those of [isolates](Variant::is_of_isolates)
-    /// `tests/kit/src/isolates/invariants.rs`.
+    /// The name in its marker.
+    pub(crate) control: &'static str,
+    /// The fault of the broken core.
+    pub(crate) fault: &'static str,
+    /// The invariant that notices: see `tests/kit/src/world/invariants.rs`, and for those of
+    /// [isolates](Variant::is_of_isolates) `tests/kit/src/isolates/invariants.rs`.
     pub(crate) noticed_by: &'static str,
-    /// Below `src`.
-    pub(crate) file: &'static str,
-    /// What stands there, exactly once.
-    pub(crate) find: &'static str,
-    /// What stands there instead. `BROKEN` is true if the rule is to be broken, and otherwise the text
-    /// must mean what the other does.
-    pub(crate) replace: &'static str,
+    /// The change to the marked code.
+    pub(crate) breaks: Break,
 }
 
 impl Variant {
-    /// Whether isolates notice, and not vaults.
+    /// Returns true if isolates notice, and not vaults.
     pub(crate) fn is_of_isolates(&self) -> bool {
         self.noticed_by.starts_with("isolates_")
     }
@@ -26,574 +28,425 @@ impl Variant {
 
 pub(crate) const VARIANTS: &[Variant] = &[
     Variant {
-        name: "refreshes are not single-flight",
+        control: "refresh_single_flight",
+        fault: "refreshes are not single-flight",
         noticed_by: "single_flight",
-        file: "vault/refresh.rs",
-        find: "let may_start = !self.is_in_flight()",
-        replace: "let may_start = (BROKEN || !self.is_in_flight())",
+        breaks: Instead("self.schedule.is_open(&ctx.now)"),
     },
     Variant {
-        name: "the old refresh token is kept after a rotation",
+        control: "rotated_token_is_replaced",
+        fault: "the old refresh token is kept after a rotation",
         noticed_by: "consumed",
-        file: "session.rs",
-        find: "if self.tokens.refresh_token.is_none() {",
-        replace: "if BROKEN || self.tokens.refresh_token.is_none() {",
+        breaks: Always,
     },
     Variant {
-        name: "a lost answer is not retried promptly",
+        control: "lost_response_is_retried_soon",
+        fault: "a lost answer is not retried promptly",
         noticed_by: "needless_reuse",
-        file: "oauth/refresh_policy.rs",
-        find: "self.postpone(now, Millis(delay));",
-        replace: "self.postpone(now, Millis(if BROKEN { 30_000 } else { delay }));",
+        breaks: Instead("self.postpone(now, Millis(30_000));"),
     },
     Variant {
-        name: "new tokens are adopted before they are persisted",
+        control: "adoption_waits_for_persistence",
+        fault: "new tokens are adopted before they are persisted",
         noticed_by: "persisted_first",
-        file: "vault.rs",
-        find: "            None => self.ctx.outputs.push(Output::Persist {
-                op,
-                state: None,
-                expires_at: 0,
-                #[cfg(feature = \"extended\")]
-                key_pair: None,
-            }),
-        }",
-        replace: "            None => self.ctx.outputs.push(Output::Persist {
-                op,
-                state: None,
-                expires_at: 0,
-                #[cfg(feature = \"extended\")]
-                key_pair: None,
-            }),
-        }
-        if BROKEN { self.refresh_persisted(op, true); }",
+        breaks: After("return self.refresh.persisted(op);"),
     },
     Variant {
-        name: "invalid_grant is retried",
+        control: "invalid_grant_is_final",
+        fault: "invalid_grant is retried",
         noticed_by: "definite_verdict",
-        file: "oauth/refresh_policy.rs",
-        find: "\"invalid_grant\" => RefreshOutcome::Ended,",
-        replace: "\"invalid_grant\" if BROKEN => RefreshOutcome::Transient(\"\"),
-            \"invalid_grant\" => RefreshOutcome::Ended,",
+        breaks: Instead("RefreshOutcome::Transient(\"\")"),
     },
     Variant {
-        name: "a 5xx ends the session",
+        control: "server_error_is_transient",
+        fault: "a 5xx ends the session",
         noticed_by: "definite_verdict",
-        file: "oauth/refresh_policy.rs",
-        find: "TokenResponse::ServerError => RefreshOutcome::Transient(",
-        replace: "TokenResponse::ServerError if BROKEN => RefreshOutcome::Ended,
-            TokenResponse::ServerError => RefreshOutcome::Transient(",
+        breaks: Instead("RefreshOutcome::Ended"),
     },
     Variant {
-        name: "an unreadable answer ends the session",
+        control: "unreadable_response_is_transient",
+        fault: "an unreadable answer ends the session",
         noticed_by: "definite_verdict",
-        file: "oauth/refresh_policy.rs",
-        find: "TokenResponse::Unusable(why) => RefreshOutcome::Transient(why),",
-        replace: "TokenResponse::Unusable(_) if BROKEN => RefreshOutcome::Ended,
-            TokenResponse::Unusable(why) => RefreshOutcome::Transient(why),",
+        breaks: Instead("RefreshOutcome::Ended"),
     },
     Variant {
-        name: "one refusal without a reason makes a session suspected",
+        control: "suspicion_takes_three_refusals",
+        fault: "one refusal without a reason makes a session suspected",
         noticed_by: "suspicion",
-        file: "oauth/refresh_policy.rs",
-        find: "if self.refusals >= MIN_REFUSALS {",
-        replace: "if BROKEN || self.refusals >= MIN_REFUSALS {",
+        breaks: Always,
     },
     Variant {
-        name: "a cached document shows that the provider can be reached",
+        control: "probe_bypasses_caches",
+        fault: "a cached document shows that the provider can be reached",
         noticed_by: "suspicion",
-        file: "vault/provider.rs",
-        find: "metadata_url, &nonce);",
-        replace: "metadata_url, if BROKEN { \"always\" } else { &nonce });",
+        breaks: Instead("with_query(&self.metadata_url, \"always\")"),
     },
     Variant {
-        name: "hidden refusals never make a session suspected",
+        control: "hidden_refusals_raise_suspicion",
+        fault: "hidden refusals never make a session suspected",
         noticed_by: "suspicion",
-        file: "oauth/refresh_policy.rs",
-        find: "if self.hidden >= MIN_HIDDEN",
-        replace: "if !BROKEN && self.hidden >= MIN_HIDDEN",
+        breaks: Never,
     },
     Variant {
-        name: "a suspected session is not tried again",
+        control: "suspected_session_is_retried",
+        fault: "a suspected session is not tried again",
         noticed_by: "recovery",
-        file: "oauth/refresh_policy.rs",
-        find: "self.wait = wait.max(SUSPECTED_DELAY);",
-        replace: "self.wait = if BROKEN { Millis::from_secs(1 << 20) } else { wait.max(SUSPECTED_DELAY) };",
+        breaks: Instead("self.wait = Millis::from_secs(1 << 20);"),
     },
     Variant {
-        name: "Retry-After is not waited for",
+        control: "retry_after_is_honored",
+        fault: "Retry-After is not waited for",
         noticed_by: "provider_heeded",
-        file: "oauth/refresh_policy.rs",
-        find: "wait.clamp(Millis::from_secs(1), LONGEST_WAIT)",
-        replace: "if BROKEN { Millis(500) } else { wait.clamp(Millis::from_secs(1), LONGEST_WAIT) }",
+        breaks: Instead("self.postpone(now, Millis(500));"),
     },
     Variant {
-        name: "refreshes go on though the provider wants the user",
+        control: "interaction_required_stops_refreshes",
+        fault: "refreshes go on though the provider wants the user",
         noticed_by: "provider_heeded",
-        file: "vault/refresh.rs",
-        find: "session.require_interaction();",
-        replace: "if !BROKEN { session.require_interaction(); }",
+        breaks: Skip,
     },
     Variant {
-        name: "the signature of an ID token is not looked at",
+        control: "id_token_signature_is_checked",
+        fault: "the signature of an ID token is not looked at",
         noticed_by: "validated_login",
-        file: "oauth/id_token.rs",
-        find: "if !valid {",
-        replace: "if !valid && !BROKEN {",
+        breaks: Never,
     },
     Variant {
-        name: "there is no idle limit",
+        control: "idle_limit",
+        fault: "there is no idle limit",
         noticed_by: "limits",
-        file: "session.rs",
-        find: "} else if self.last_activity.elapsed(now) >= limits.idle {",
-        replace: "} else if !BROKEN && self.last_activity.elapsed(now) >= limits.idle {",
+        breaks: Instead("None"),
     },
     Variant {
-        name: "a poll in the background counts as activity",
+        control: "background_requests_are_not_activity",
+        fault: "a poll in the background counts as activity",
         noticed_by: "limits",
-        file: "vault.rs",
-        find: "if !request.background && admitted.is_ok() {",
-        replace: "if (BROKEN || !request.background) && admitted.is_ok() {",
+        breaks: Condition("admitted.is_ok()"),
     },
     Variant {
-        name: "the absolute limit does not count sleep",
+        control: "absolute_limit_counts_sleep",
+        fault: "the absolute limit does not count sleep",
         noticed_by: "limits",
-        file: "session.rs",
-        find: "if self.started.elapsed(now) >= limits.absolute {",
-        replace: "let since_start = if BROKEN {
-            now.monotonic.saturating_sub(self.started.monotonic)
-        } else {
-            self.started.elapsed(now)
-        };
-        if since_start >= limits.absolute {",
+        breaks: Condition(
+            "now.monotonic.saturating_sub(self.started.monotonic) >= limits.absolute",
+        ),
     },
     Variant {
-        name: "limits are looked at when a timer fires",
+        control: "limits_apply_at_every_input",
+        fault: "limits are looked at when a timer fires",
         noticed_by: "limits",
-        file: "vault.rs",
-        find: "self.enforce_limits();",
-        replace: "if !BROKEN || matches!(input, Input::Tick) { self.enforce_limits(); }",
+        breaks: Instead("if matches!(input, Input::Tick) { self.enforce_limits(); }"),
     },
     Variant {
-        name: "an expired token is sent",
+        control: "expired_token_is_not_sent",
+        fault: "an expired token is sent",
         noticed_by: "expired_token",
-        file: "session.rs",
-        find: "(self.requested.elapsed(now) < self.lifetime())",
-        replace: "(BROKEN && self.tokens.refresh_token.is_some()
-            || self.requested.elapsed(now) < self.lifetime())",
+        breaks: Instead(
+            "(self.tokens.refresh_token.is_some() || self.requested.elapsed(now) < self.lifetime())
+                .then_some(&self.tokens.access_token)",
+        ),
     },
     Variant {
-        name: "calls that wait are not released",
+        control: "waiting_calls_are_released",
+        fault: "calls that wait are not released",
         noticed_by: "settles",
-        file: "vault.rs",
-        find: "RefreshStep::Adopted => {
-                    self.release_calls();",
-        replace: "RefreshStep::Adopted => {
-                    if !BROKEN { self.release_calls(); }",
+        breaks: Skip,
     },
     Variant {
-        name: "an answer is taken for that of another call",
+        control: "response_belongs_to_its_call",
+        fault: "an answer is taken for that of another call",
         noticed_by: "own_answer",
-        file: "vault/api_calls.rs",
-        find: "let Some(known) = self.list.iter().find(|c| c.call == call) else {",
-        replace: "let Some(known) = self.list.iter().find(|c| BROKEN || c.call == call) else {",
+        breaks: Instead("self.list.iter().next()"),
     },
     Variant {
-        name: "calls of one user go out with the token of the next",
+        control: "calls_of_former_user_are_rejected",
+        fault: "calls of one user go out with the token of the next",
         noticed_by: "own_answer",
-        file: "vault/persistence/merge.rs",
-        find: "self.calls
-                .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
-            detached",
-        replace: "if !BROKEN {
-            self.calls
-                .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
-            }
-            detached",
+        breaks: Skip,
     },
     Variant {
-        name: "a kept session is refreshed without the lock",
+        control: "refresh_takes_the_lock",
+        fault: "a kept session is refreshed without the lock",
         noticed_by: "under_lock",
-        file: "vault.rs",
-        find: "RefreshStart::Lock => self.want_lock(),",
-        replace: "RefreshStart::Lock if BROKEN => self.send_refresh(),
-            RefreshStart::Lock => self.want_lock(),",
+        breaks: Instead("self.send_refresh()"),
     },
     Variant {
-        name: "new tokens are adopted before the store has them",
+        control: "adoption_waits_for_the_store",
+        fault: "new tokens are adopted before the store has them",
         noticed_by: "persisted_first",
-        file: "vault.rs",
-        find: "self.keep(op, state);",
-        replace: "self.keep(op, state);
-                if BROKEN { return self.refresh.persisted(op); }",
+        breaks: After("return self.refresh.persisted(op);"),
     },
     Variant {
-        name: "the store is not looked at before a refresh",
+        control: "store_is_read_before_refresh",
+        fault: "the store is not looked at before a refresh",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "self.load(Purpose::Read);",
-        replace: "if BROKEN {
-            self.keeper.lock = Lock::Held;
-            return self.proceed();
-        }
-        self.load(Purpose::Read);",
+        breaks: Instead("self.keeper.lock = Lock::Held; return self.proceed();"),
     },
     Variant {
-        name: "what another vault renewed is not taken up",
+        control: "newer_record_is_adopted",
+        fault: "what another vault renewed is not taken up",
         noticed_by: "consumed",
-        file: "vault/persistence/merge.rs",
-        find: "if theirs.generation() <= ours.generation() {",
-        replace: "if BROKEN || theirs.generation() <= ours.generation() {",
+        breaks: Always,
     },
     Variant {
-        name: "the lock is given back before the store has the successor",
+        control: "lock_is_held_until_stored",
+        fault: "the lock is given back before the store has the successor",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "if !self.keeper.is_behind && self.keeper.ended.is_none() {",
-        replace: "if BROKEN || (!self.keeper.is_behind && self.keeper.ended.is_none()) {",
+        breaks: Always,
     },
     Variant {
-        name: "a logout that did not wait for the lock is not looked for",
+        control: "overwritten_logout_is_found",
+        fault: "a logout that did not wait for the lock is not looked for",
         noticed_by: "end_stays",
-        file: "vault/persistence/reader.rs",
-        find: "Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
-        replace: "Taken::Found(_) | Taken::Used if BROKEN => Stored::Session(session),
-            Taken::Found(_) | Taken::Used => Stored::Overwritten(session),",
+        breaks: Instead("Stored::Session(session)"),
     },
     Variant {
-        name: "a logout is not stored",
+        control: "logout_is_stored",
+        fault: "a logout is not stored",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "return self.write(ended);",
-        replace: "if BROKEN {
-                self.keeper.ended = None;
-                return self.unlock();
-            }
-            return self.write(ended);",
+        breaks: Instead("self.keeper.ended = None; return self.unlock();"),
     },
     Variant {
-        name: "a session idles out though the user is active in another tab",
+        control: "activity_in_other_tabs_counts",
+        fault: "a session idles out though the user is active in another tab",
         noticed_by: "limits",
-        file: "vault/persistence/activity.rs",
-        find: "|| knows_all {",
-        replace: "|| knows_all || BROKEN {",
+        breaks: Always,
     },
     Variant {
-        name: "an API gets the login's token instead of its own",
+        control: "api_gets_its_own_token",
+        fault: "an API gets the login's token instead of its own",
         noticed_by: "own_token",
-        file: "vault/api_calls.rs",
-        find: "let Some(token) = session.latest_access_token_of(which) else {",
-        replace: "let which = if BROKEN { None } else { which };
-        let Some(token) = session.latest_access_token_of(which) else {",
+        breaks: Instead("session.latest_access_token_of(None)"),
     },
     Variant {
-        name: "proofs are all of one number",
+        control: "proofs_are_unique",
+        fault: "proofs are all of one number",
         noticed_by: "proven",
-        file: "vault/dpop.rs",
-        find: "ctx.entropy.fill(&mut jti);",
-        replace: "if !BROKEN { ctx.entropy.fill(&mut jti); }",
+        breaks: Skip,
     },
     Variant {
-        name: "a proof is of the login's token, whichever is sent",
+        control: "proof_matches_its_token",
+        fault: "a proof is of the login's token, whichever is sent",
         noticed_by: "proven",
-        file: "vault/dpop.rs",
-        find: "access_token: session.latest_access_token_of(allowed.token_selector()),",
-        replace: "access_token: session.latest_access_token_of(
-                    allowed.token_selector().filter(|_| !BROKEN)
-                ),",
+        breaks: Instead("session.latest_access_token_of(None)"),
     },
     Variant {
-        name: "the nonce that a provider asks for is not given",
+        control: "provider_nonce_is_used",
+        fault: "the nonce that a provider asks for is not given",
         noticed_by: "recovery",
-        file: "vault/dpop.rs",
-        find: ".record(url, reply.dpop_nonce.as_deref());",
-        replace: ".record(url, reply.dpop_nonce.as_deref().filter(|_| !BROKEN));",
+        breaks: Instead("self.provider_nonces.record(url, None);"),
     },
     Variant {
-        name: "a session whose key is gone goes on",
+        control: "lost_key_ends_session",
+        fault: "a session whose key is gone goes on",
         noticed_by: "definite_verdict",
-        file: "vault.rs",
-        find: "self.end_session(EndReason::StorageLost);",
-        replace: "if !BROKEN { self.end_session(EndReason::StorageLost); }",
+        breaks: Skip,
     },
     Variant {
-        name: "one page is not told of the session",
+        control: "every_page_is_notified",
+        fault: "one page is not told of the session",
         noticed_by: "agreement",
-        file: "vault/context.rs",
-        find: "for i in 0..self.ports.len() {",
-        replace: "for i in usize::from(BROKEN && self.ports.len() > 1)..self.ports.len() {",
+        breaks: Instead(
+            "for i in usize::from(self.ports.len() > 1)..self.ports.len() {
+                self.post(self.ports[i], text.to_owned());
+            }",
+        ),
     },
     Variant {
-        name: "an error names the refresh token",
+        control: "errors_name_no_token",
+        fault: "an error names the refresh token",
         noticed_by: "secrecy",
-        file: "vault/refresh.rs",
-        find: "let message = [msg!(\"the token endpoint answered \"), &code];",
-        replace: "let session = self.ctx.session.as_ref().filter(|_| BROKEN);
-            let secret = session.and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose);
-            let message = [msg!(\"the token endpoint answered \"), &code, secret];",
+        breaks: Instead(
+            "[&*code, ctx.session.as_ref().and_then(|s| s.refresh_token()).map_or(\"\", Secret::expose)]",
+        ),
     },
     Variant {
-        name: "a client that was rejected once never tries again",
+        control: "rejected_client_is_retried",
+        fault: "a client that was rejected once never tries again",
         noticed_by: "recovery",
-        file: "oauth/refresh_policy.rs",
-        find: "self.postpone(now, LONGEST_DELAY);",
-        replace: "self.postpone(now, if BROKEN { Millis::MAX } else { LONGEST_DELAY });",
+        breaks: Instead("self.postpone(now, Millis::MAX);"),
     },
     Variant {
-        name: "a revocation that is due stays so",
+        control: "due_revocations_are_sent",
+        fault: "a revocation that is due stays so",
         noticed_by: "sanity",
-        file: "vault/session_end/revocation.rs",
-        find: "let is_due = |r: &Revocation| matches!(",
-        replace: "let is_due = |r: &Revocation| !BROKEN && matches!(",
+        breaks: Skip,
     },
     Variant {
-        name: "a refresh is not given up though the successor is there",
+        control: "refresh_yields_to_successor",
+        fault: "a refresh is not given up though the successor is there",
         noticed_by: "isolates_consumed",
-        file: "edge/refresh.rs",
-        find: "Ok(Some(found).filter(|found| found.generation > session.generation))",
-        replace: "Ok(Some(found).filter(|found| !BROKEN && found.generation > session.generation))",
+        breaks: Instead("Ok(None)"),
     },
     Variant {
-        name: "a successor that could not be committed is forgotten",
+        control: "uncommitted_successor_is_kept",
+        fault: "a successor that could not be committed is forgotten",
         noticed_by: "isolates_serves",
-        file: "edge/coordinator.rs",
-        find: "        Some(theirs) if theirs.ended.is_some() => false,",
-        replace: "        _ if BROKEN => false,
-        Some(theirs) if theirs.ended.is_some() => false,",
+        breaks: Instead("false"),
     },
     Variant {
-        name: "the intent of another isolate is not heeded",
+        control: "foreign_intent_is_honored",
+        fault: "the intent of another isolate is not heeded",
         noticed_by: "isolates_single_flight",
-        file: "edge/refresh.rs",
-        find: "let intent = record.intent_at(&now);",
-        replace: "let intent = record.intent_at(&now).filter(|_| !BROKEN);",
+        breaks: Instead("None"),
     },
     Variant {
-        name: "a refresh is left half done when its request goes away",
+        control: "refresh_outlives_its_request",
+        fault: "a refresh is left half done when its request goes away",
         noticed_by: "isolates_withdrawn",
-        file: "edge/task.rs",
-        find: "self.is_abandoned = true;
-        !self.is_unneeded()",
-        replace: "self.is_abandoned = true;
-        !self.is_unneeded() && !BROKEN",
+        breaks: Instead("false"),
     },
     Variant {
-        name: "a refresh that fails fails the request though the access token is valid",
+        control: "valid_token_survives_failed_refresh",
+        fault: "a refresh that fails fails the request though the access token is valid",
         noticed_by: "isolates_serves",
-        file: "edge/refresh.rs",
-        find: "        if session.is_valid(&self.now()) {
-            return Ok(session);
-        }
-        // Another",
-        replace: "        if BROKEN {
-            return refused;
-        }
-        if session.is_valid(&self.now()) {
-            return Ok(session);
-        }
-        // Another",
+        breaks: Before("return refused;"),
     },
     Variant {
-        name: "nobody is told when to come back",
+        control: "retry_after_is_sent",
+        fault: "nobody is told when to come back",
         noticed_by: "isolates_later",
-        file: "edge/response.rs",
-        find: "response.headers.push((\"retry-after\", seconds));",
-        replace: "if !BROKEN {
-        response.headers.push((\"retry-after\", seconds));
-    }",
+        breaks: Skip,
     },
     Variant {
-        name: "a failure of the provider ends the session",
+        control: "provider_failure_keeps_session",
+        fault: "a failure of the provider ends the session",
         noticed_by: "isolates_definite_end",
-        file: "edge/refresh.rs",
-        find: "            RefreshOutcome::Transient(why) => {
-                self.fault_of(",
-        replace: "            RefreshOutcome::Transient(_) if BROKEN => self.on_refused(session).await,
-            RefreshOutcome::Transient(why) => {
-                self.fault_of(",
+        breaks: Instead("self.on_refused(session).await"),
     },
     Variant {
-        name: "a session ends when the provider wants its user",
+        control: "interaction_required_keeps_session",
+        fault: "a session ends when the provider wants its user",
         noticed_by: "isolates_definite_end",
-        file: "edge/refresh.rs",
-        find: "            RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),",
-        replace: "            RefreshOutcome::InteractionRequired(_) if BROKEN => self.on_refused(session).await,
-            RefreshOutcome::InteractionRequired(_) => Err(Refusal::Interaction),",
+        breaks: Instead("self.on_refused(session).await"),
     },
     Variant {
-        name: "only the key opens that seals",
+        control: "former_keys_still_open",
+        fault: "only the key opens that seals",
         noticed_by: "isolates_definite_end",
-        file: "edge/session/keys.rs",
-        find: "self.0.iter().position(|key| key.id == id)",
-        replace: "self.0.iter().position(|key| key.id == id).filter(|at| !BROKEN || *at == 0)",
+        breaks: Instead("self.0.iter().position(|key| key.id == id).filter(|at| *at == 0)"),
     },
     Variant {
-        name: "who has to come back later loses the cookie",
+        control: "cookie_outlives_temporary_failures",
+        fault: "who has to come back later loses the cookie",
         noticed_by: "isolates_definite_end",
-        file: "edge/request.rs",
-        find: "if matches!(refusal, Refusal::Ended(_)) {",
-        replace: "if BROKEN || matches!(refusal, Refusal::Ended(_)) {",
+        breaks: Always,
     },
     Variant {
-        name: "there is no grace period",
+        control: "grace_period",
+        fault: "there is no grace period",
         noticed_by: "isolates_grace",
-        file: "edge/session/record.rs",
-        find: "if age.is_none_or(|age| age <= grace) {",
-        replace: "if age.is_none_or(|age| !BROKEN && age <= grace) {",
+        breaks: Condition("age.is_none()"),
     },
     Variant {
-        name: "a cookie is replaced by one that was never presented",
+        control: "unpresented_cookies_replace_nothing",
+        fault: "a cookie is replaced by one that was never presented",
         noticed_by: "isolates_grace",
-        file: "edge/session/record.rs",
-        find: "let replaced = self.replaced_at(presented.generation);",
-        replace: "let replaced = self
-                    .replaced_at(presented.generation)
-                    .or(if BROKEN { Some(self.committed) } else { None });",
+        breaks: Instead("self.replaced_at(presented.generation).or(Some(self.committed))"),
     },
     Variant {
-        name: "a replayed cookie gets the successor",
+        control: "replayed_cookie_ends_session",
+        fault: "a replayed cookie gets the successor",
         noticed_by: "isolates_replay",
-        file: "edge/refresh.rs",
-        find: "            GenerationStatus::Replayed => {",
-        replace: "            GenerationStatus::Replayed if BROKEN => Ok(record.session.clone().unwrap_or(presented)),
-            GenerationStatus::Replayed => {",
+        breaks: Instead("Ok(record.session.clone().unwrap_or(presented))"),
     },
     Variant {
-        name: "nobody writes down which cookies were presented",
+        control: "presented_cookies_are_recorded",
+        fault: "nobody writes down which cookies were presented",
         noticed_by: "isolates_replay",
-        file: "edge/refresh.rs",
-        find: "let Some(noted) = noted.filter(|_| is_up) else {",
-        replace: "let Some(noted) = noted.filter(|_| is_up && !BROKEN) else {",
+        breaks: Instead("None"),
     },
     Variant {
-        name: "the coordinator is asked about a session once",
+        control: "coordinator_is_asked_again",
+        fault: "the coordinator is asked about a session once",
         noticed_by: "isolates_definite_end",
-        file: "edge/session/cache.rs",
-        find: "checked.is_none_or(|age| age >= recheck)",
-        replace: "checked.is_none_or(|age| !BROKEN && age >= recheck)",
+        breaks: Instead("self.is_coordinator_up(now) && checked.is_none()"),
     },
     Variant {
-        name: "the provider's word that a session is over is not looked for",
+        control: "back_channel_logout_is_found",
+        fault: "the provider's word that a session is over is not looked for",
         noticed_by: "isolates_end_stays",
-        file: "edge/coordinator.rs",
-        find: "        if is_over {
-            let over",
-        replace: "        if is_over && !BROKEN {
-            let over",
+        breaks: Never,
     },
     Variant {
-        name: "an end is not written",
+        control: "end_is_written",
+        fault: "an end is not written",
         noticed_by: "isolates_told",
-        file: "edge/refresh.rs",
-        find: "match self.write(&latest, version, &over).await {",
-        replace: "let written = if BROKEN {
-                Ok(version.or(Some(\"\".to_owned())))
-            } else {
-                self.write(&latest, version, &over).await
-            };
-            match written {",
+        breaks: Condition("Ok(version.or(Some(\"\".to_owned())))"),
     },
     Variant {
-        name: "a refresh is tried again when nobody waits for it any more",
+        control: "refresh_retries_promptly",
+        fault: "a refresh is tried again when nobody waits for it any more",
         noticed_by: "isolates_settles",
-        file: "edge/refresh.rs",
-        find: "            attempt += 1;
-            self.pause(pause).await;",
-        replace: "            attempt += 1;
-            self.pause(if BROKEN { Millis::from_secs(300) } else { pause }).await;",
+        breaks: Instead("self.pause(Millis::from_secs(300)).await;"),
     },
     Variant {
-        name: "an event names the access token",
+        control: "events_name_no_token",
+        fault: "an event names the access token",
         noticed_by: "isolates_secrecy",
-        file: "edge/refresh.rs",
-        find: "&[msg!(\"a refresh failed: \"), why],",
-        replace: "&[msg!(\"a refresh failed: \"), why, if BROKEN { session.access_token.expose() } else { \"\" }],",
+        breaks: Instead(
+            "self.fault_of(Code::ProviderUnavailable, &[session.access_token.expose()]);",
+        ),
     },
     Variant {
-        name: "the end of a session is told by everybody who meets it",
+        control: "end_is_reported_once",
+        fault: "the end of a session is told by everybody who meets it",
         noticed_by: "isolates_told",
-        file: "edge/refresh.rs",
-        find: "                    // Who has ended it has told.
-                    return None;",
-        replace: "                    // Who has ended it has told.
-                    if !BROKEN {
-                        return None;
-                    }
-                    is_written = true;
-                    break;",
+        breaks: Instead("is_written = true; break;"),
     },
     Variant {
-        name: "a refresh that is over is waited for",
+        control: "finished_refresh_is_not_awaited",
+        fault: "a refresh that is over is waited for",
         noticed_by: "isolates_recovery",
-        file: "edge/session/cache.rs",
-        find: "self.flights.retain(|(_, known, _)| *known != flight);",
-        replace: "for one in &mut self.flights {
-            if BROKEN {
+        breaks: Instead(
+            "for one in &mut self.flights {
                 one.2 = Rc::new(Cell::new(Instant { monotonic: Millis::MAX, wall: u64::MAX }));
-            }
-        }
-        self.flights.retain(|(_, known, _)| BROKEN || *known != flight);",
+            }",
+        ),
     },
     Variant {
-        name: "a second session is too much for an isolate",
+        control: "isolate_refreshes_many_sessions",
+        fault: "a second session is too much for an isolate",
         noticed_by: "isolates_sanity",
-        file: "edge/session/cache.rs",
-        find: "self.flights.push((sid.to_owned(), flight, last_step));",
-        replace: "assert!(!BROKEN || self.flights.is_empty(), \"one flight at a time\");
-        self.flights.push((sid.to_owned(), flight, last_step));",
+        breaks: Before("assert!(self.flights.is_empty(), \"one flight at a time\");"),
     },
     Variant {
-        name: "a request with a valid token waits for another's refresh",
+        control: "valid_token_does_not_wait",
+        fault: "a request with a valid token waits for another's refresh",
         noticed_by: "isolates_prompt",
-        file: "edge/refresh.rs",
-        find: "            if session.is_valid(&now) {
-                return Ok(session.clone());",
-        replace: "            if !BROKEN && session.is_valid(&now) {
-                return Ok(session.clone());",
+        breaks: Never,
     },
     Variant {
-        name: "a successor is used although it has expired",
+        control: "expired_successor_is_refreshed",
+        fault: "a successor is used although it has expired",
         noticed_by: "isolates_expired",
-        file: "edge/refresh.rs",
-        find: "            if renewed.is_valid(&self.now()) {",
-        replace: "            if BROKEN || renewed.is_valid(&self.now()) {",
+        breaks: Always,
     },
     Variant {
-        name: "a failed refresh leaves its intent",
+        control: "failed_refresh_withdraws_intent",
+        fault: "a failed refresh leaves its intent",
         noticed_by: "isolates_withdrawn",
-        file: "edge/refresh/lease.rs",
-        find: "        self.write_lease(false).await;",
-        replace: "        if !BROKEN {
-            self.write_lease(false).await;
-        }",
+        breaks: Skip,
     },
     Variant {
-        name: "a lease is not renewed",
+        control: "lease_is_renewed",
+        fault: "a lease is not renewed",
         noticed_by: "isolates_single_flight",
-        file: "edge/refresh/lease.rs",
-        find: "        self.write_lease(true).await;",
-        replace: "        if !BROKEN {
-            self.write_lease(true).await;
-        }",
+        breaks: Skip,
     },
     Variant {
-        name: "a refused refresh token does not end its session",
+        control: "refused_token_ends_session",
+        fault: "a refused refresh token does not end its session",
         noticed_by: "isolates_refused",
-        file: "edge/refresh.rs",
-        find: "        self.end(session, EndReason::ProviderEnded).await;",
-        replace: "        if !BROKEN {
-            self.end(session, EndReason::ProviderEnded).await;
-        }",
+        breaks: Skip,
     },
     Variant {
-        name: "a commit is given up when somebody else has written",
+        control: "commit_survives_other_writes",
+        fault: "a commit is given up when somebody else has written",
         noticed_by: "isolates_withdrawn",
-        file: "edge/refresh.rs",
-        find: "                    (version, before) = (found, record);",
-        replace: "                    if BROKEN {
-                        self.cache_record(&successor, self.next_record(before.as_deref(), &successor));
-                        return Ok(successor);
-                    }
-                    (version, before) = (found, record);",
+        breaks: Before(
+            "self.cache_record(&successor, self.next_record(before.as_deref(), &successor));
+            return Ok(successor);",
+        ),
     },
 ];

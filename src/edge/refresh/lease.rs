@@ -76,11 +76,13 @@ impl Task {
     /// Renews the lease, if this task holds one. It is lost if the record now belongs to another isolate or to the next
     /// generation; if the coordinator is down, it stays as it is.
     pub(in crate::edge) async fn renew_lease(&self) {
+        // control: lease_is_renewed
         self.write_lease(true).await;
     }
 
     /// Takes the intent back, so that the next refresh need not wait until it has run out.
     pub(in crate::edge) async fn release_lease(&self) {
+        // control: failed_refresh_withdraws_intent
         self.write_lease(false).await;
         self.take_lease();
     }

@@ -90,6 +90,7 @@ impl SessionCache {
     /// Whether the coordinator is to be asked about a session.
     pub(in crate::edge) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
         let checked = self.get(sid).map(|cached| cached.checked.elapsed(now));
+        // control: coordinator_is_asked_again
         self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
     }
 
@@ -136,10 +137,12 @@ impl SessionCache {
         flight: FlightId,
         last_step: Rc<Cell<Instant>>,
     ) {
+        // control: isolate_refreshes_many_sessions
         self.flights.push((sid.to_owned(), flight, last_step));
     }
 
     pub(in crate::edge) fn finish(&mut self, flight: FlightId) {
+        // control: finished_refresh_is_not_awaited
         self.flights.retain(|(_, known, _)| *known != flight);
     }
 }

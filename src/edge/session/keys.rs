@@ -81,6 +81,7 @@ impl Keyring {
 
     /// Where the key of this name is.
     pub(in crate::edge) fn find(&self, id: &str) -> Option<usize> {
+        // control: former_keys_still_open
         self.0.iter().position(|key| key.id == id)
     }
 }

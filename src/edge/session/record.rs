@@ -166,8 +166,10 @@ impl Record {
         }
         match &self.session {
             Some(session) if presented.generation < self.generation => {
+                // control: unpresented_cookies_replace_nothing
                 let replaced = self.replaced_at(presented.generation);
                 let age = replaced.map(|replaced| Millis(at.wall.saturating_sub(replaced)));
+                // control: grace_period
                 if age.is_none_or(|age| age <= grace) {
                     GenerationStatus::Succeeded(session)
                 } else {

@@ -34,6 +34,7 @@ impl Vault {
     pub(in crate::vault) fn doubts(&mut self, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
         let knows_all = matches!(self.keeper.lock, Lock::Held | Lock::Writing(_));
+        // control: activity_in_other_tabs_counts
         if !self.ctx.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
             return false;
         }

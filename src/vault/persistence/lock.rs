@@ -56,6 +56,7 @@ impl Vault {
     pub(in crate::vault) fn locked(&mut self) {
         self.keeper.looks.is_old = self.keeper.looks.is_open();
         self.keeper.lock = Lock::Reading(Reading::default());
+        // control: store_is_read_before_refresh
         self.load(Purpose::Read);
     }
 
@@ -102,6 +103,7 @@ impl Vault {
             if let Some(token) = token {
                 self.revoke(&token);
             }
+            // control: logout_is_stored
             return self.write(ended);
         }
         if self.refresh.is_queued(&self.ctx) && (!self.keeper.wants_save || !is_writable) {
@@ -191,6 +193,7 @@ impl Vault {
             self.keeper.wants_save |= self.ctx.session.is_some();
             self.try_later();
             // As long as what the store has is not consumed, others may go on from that.
+            // control: lock_is_held_until_stored
             if !self.keeper.is_behind && self.keeper.ended.is_none() {
                 self.activity_written(false);
                 self.unlock();

@@ -64,6 +64,7 @@ impl Vault {
         match &mut self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.keeper.is_known = true;
+                // control: newer_record_is_adopted
                 if theirs.generation() <= ours.generation() {
                     return ours.hear_of_activity(&theirs, &self.ctx.now);
                 }
@@ -148,6 +149,7 @@ impl Vault {
         {
             let successor = self.refresh.end(&mut self.ctx);
             let error = Error::new(Code::SessionEnded, msg!("another user has signed in"));
+            // control: calls_of_former_user_are_rejected
             self.calls
                 .give_up_all(&mut self.ctx, &mut self.dpop, Waiters::SessionEnded, &error);
             detached = successor.or(before.refresh_token().cloned());

@@ -210,6 +210,7 @@ impl Vault {
             return;
         };
         let stored = match taken {
+            // control: overwritten_logout_is_found
             Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
             Taken::Absent => Stored::Session(session),
             Taken::Unavailable => Stored::Unavailable,

@@ -127,6 +127,7 @@ impl Revocations {
     pub(in crate::vault) fn retry(&mut self, ctx: &mut Context) {
         let now = ctx.now.monotonic;
         let is_due = |r: &Revocation| matches!(r.state, RevocationState::Due(at) if at <= now);
+        // control: due_revocations_are_sent
         while let Some(mut revocation) = list::take(&mut self.in_flight, is_due) {
             let op = ctx.send(Purpose::Revoke, revocation.request.clone());
             revocation.attempts += 1;
