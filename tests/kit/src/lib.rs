@@ -5,9 +5,13 @@
 //! handler with their coordinator, provider and browsers. Both check their invariants at each step.
 
 #![allow(
-    missing_docs,
     clippy::unwrap_used,
     reason = "a test may stop at what it did not expect"
+)]
+#![allow(
+    missing_docs,
+    clippy::new_without_default,
+    reason = "only tests use this library"
 )]
 
 pub mod dice;
