@@ -3,6 +3,9 @@
 //! A [`Session`] can only be made from an [`IdToken`], which is always validated. It measures its own age by both clocks
 //! and reports when a limit is reached. A timer only causes another check.
 
+#[cfg_attr(feature = "extended", path = "session/extended.rs")]
+#[cfg_attr(not(feature = "extended"), path = "session/basic.rs")]
+mod extension;
 mod kept;
 
 use crate::prelude::*;
@@ -12,13 +15,12 @@ use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{self, Writer};
 use crate::config::{Config, Limits};
 use crate::egress::policy::TokenSelector;
-#[cfg(feature = "extended")]
-use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
 use crate::oauth::scope::scope_tokens;
 use crate::oauth::token_endpoint::TokenSet;
 
+use extension::{Extension, LOGIN};
 pub use kept::{Kept, ended, restore};
 
 /// Pages report the user's activity every fifteen seconds (`pkg/src/page/activity.ts`), and messages take some time.
@@ -28,119 +30,73 @@ const REPORTED: Millis = Millis::from_secs(16);
 /// seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
-/// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
+macro_rules! end_reasons {
+    ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
+        /// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EndReason {
+            $($(#[doc = $doc])+ $(#[cfg($cfg)])? $variant,)+
+        }
+
+        impl EndReason {
+            const ALL: &[Self] = &[$($(#[cfg($cfg)])? Self::$variant,)+];
+
+            /// The name of the reason, as pages see it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(#[cfg($cfg)])? Self::$variant => $name,)+ }
+            }
+
+            /// Returns true if the refresh token may still be valid and should be revoked.
+            #[must_use]
+            pub const fn calls_for_revocation(self) -> bool {
+                match self { $($(#[cfg($cfg)])? Self::$variant => $revokes,)+ }
+            }
+        }
+    };
+}
+
+end_reasons! {
     /// A page called `logout()`.
-    LoggedOut,
+    LoggedOut = "logged_out", revokes: true;
     /// The provider refused the refresh token.
-    ProviderEnded,
+    ProviderEnded = "provider_ended", revokes: false;
     /// The access token expired and there is no refresh token.
-    Expired,
+    Expired = "expired", revokes: false;
     /// The idle limit was reached.
-    Idle,
+    Idle = "idle", revokes: true;
     /// The absolute limit was reached.
-    Absolute,
+    Absolute = "absolute", revokes: true;
     /// A response was for another user or issuer.
-    Security,
+    Security = "security", revokes: true;
     /// The stored session is gone or cannot be read.
-    StorageLost,
+    StorageLost = "storage_lost", revokes: false;
     /// The user signed in again in the same browser. The new session may share the grant, so nothing is revoked.
     #[cfg(feature = "edge")]
-    Replaced,
+    Replaced = "replaced", revokes: false;
     /// The provider refused the refresh token and indicated that it had expired.
     #[cfg(feature = "extended")]
-    RefreshExpired,
+    RefreshExpired = "refresh_expired", revokes: false;
     /// The provider indicated that the refresh token was revoked.
     #[cfg(feature = "extended")]
-    Revoked,
+    Revoked = "revoked", revokes: false;
     /// The provider indicated that a consumed refresh token was used again.
     #[cfg(feature = "extended")]
-    ReuseDetected,
+    ReuseDetected = "reuse_detected", revokes: false;
     /// The provider indicated that the user had withdrawn the consent.
     #[cfg(feature = "extended")]
-    ConsentWithdrawn,
+    ConsentWithdrawn = "consent_withdrawn", revokes: false;
     /// The provider indicated that it now requires a second factor.
     #[cfg(feature = "extended")]
-    MfaRequired,
+    MfaRequired = "mfa_required", revokes: false;
 }
 
 impl EndReason {
-    /// The name of the reason, as pages see it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LoggedOut => "logged_out",
-            Self::ProviderEnded => "provider_ended",
-            Self::Expired => "expired",
-            Self::Idle => "idle",
-            Self::Absolute => "absolute",
-            Self::Security => "security",
-            Self::StorageLost => "storage_lost",
-            #[cfg(feature = "edge")]
-            Self::Replaced => "replaced",
-            #[cfg(feature = "extended")]
-            Self::RefreshExpired => "refresh_expired",
-            #[cfg(feature = "extended")]
-            Self::Revoked => "revoked",
-            #[cfg(feature = "extended")]
-            Self::ReuseDetected => "reuse_detected",
-            #[cfg(feature = "extended")]
-            Self::ConsentWithdrawn => "consent_withdrawn",
-            #[cfg(feature = "extended")]
-            Self::MfaRequired => "mfa_required",
-        }
-    }
-
     /// The reason with this [name](Self::as_str).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: &[EndReason] = &[
-            EndReason::LoggedOut,
-            EndReason::ProviderEnded,
-            EndReason::Expired,
-            EndReason::Idle,
-            EndReason::Absolute,
-            EndReason::Security,
-            EndReason::StorageLost,
-            #[cfg(feature = "edge")]
-            EndReason::Replaced,
-            #[cfg(feature = "extended")]
-            EndReason::RefreshExpired,
-            #[cfg(feature = "extended")]
-            EndReason::Revoked,
-            #[cfg(feature = "extended")]
-            EndReason::ReuseDetected,
-            #[cfg(feature = "extended")]
-            EndReason::ConsentWithdrawn,
-            #[cfg(feature = "extended")]
-            EndReason::MfaRequired,
-        ];
-        ALL.iter().copied().find(|reason| reason.as_str() == name)
-    }
-
-    /// Returns true if the refresh token may still be valid and should be revoked.
-    #[must_use]
-    pub const fn calls_for_revocation(self) -> bool {
-        #[cfg(feature = "edge")]
-        if matches!(self, Self::Replaced) {
-            return false;
-        }
-        #[cfg(feature = "extended")]
-        if matches!(
-            self,
-            Self::RefreshExpired
-                | Self::Revoked
-                | Self::ReuseDetected
-                | Self::ConsentWithdrawn
-                | Self::MfaRequired
-        ) {
-            return false;
-        }
-        !matches!(
-            self,
-            Self::ProviderEnded | Self::Expired | Self::StorageLost
-        )
+        let mut all = Self::ALL.iter().copied();
+        all.find(|reason| reason.as_str() == name)
     }
 }
 
@@ -166,25 +122,10 @@ pub struct Session {
     /// The number of stored activities. The vault with the higher number knows the later activity.
     touches: u64,
     interaction_required: bool,
-    /// The error code with which the provider required interaction, if pages may see it.
-    #[cfg(feature = "extended")]
-    needs: Option<String>,
     /// The provider's endpoints, if the session was stored. A new vault may not have the metadata yet.
     endpoints: Vec<String>,
-    /// The key that the tokens are bound to, if any.
-    #[cfg(feature = "extended")]
-    key: Option<PublicKey>,
-    /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
-    #[cfg(feature = "extended")]
-    issued: u64,
-    /// The access tokens of other targets, by their index in the configuration. They are not stored.
-    #[cfg(feature = "extended")]
-    others: Vec<(usize, Other)>,
+    extension: Extension,
 }
-
-/// The most access tokens that a response is searched for.
-#[cfg(feature = "extended")]
-const MAX_SEARCHED: usize = 8;
 
 /// A replaced access token of a target. Providers do not revoke replaced tokens, so APIs accept it until it expires.
 #[derive(Clone, Debug)]
@@ -193,16 +134,6 @@ struct Former {
     access_token: Secret,
     expires_in: Millis,
     requested: Instant,
-}
-
-/// The access token of a target.
-#[cfg(feature = "extended")]
-#[derive(Clone, Debug)]
-struct Other {
-    access_token: Secret,
-    expires_in: Millis,
-    requested: Instant,
-    issued: u64,
 }
 
 impl Session {
@@ -231,38 +162,9 @@ impl Session {
             last_activity: requested,
             touches: 0,
             interaction_required: false,
-            #[cfg(feature = "extended")]
-            needs: None,
             endpoints: Vec::new(),
-            #[cfg(feature = "extended")]
-            key: None,
-            #[cfg(feature = "extended")]
-            issued: 1,
-            #[cfg(feature = "extended")]
-            others: Vec::new(),
+            extension: Extension::new(1),
         }
-    }
-
-    /// Sets the key that the tokens are bound to (RFC 9449).
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
-        self.key = key;
-        self
-    }
-
-    /// The key that the tokens are bound to, if any.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn key(&self) -> Option<&PublicKey> {
-        self.key.as_ref()
-    }
-
-    /// The thumbprint of the key.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn key_name(&self) -> Option<String> {
-        Some(self.key.as_ref()?.thumbprint().to_owned())
     }
 
     /// Takes the endpoints that calls must not reach.
@@ -288,15 +190,8 @@ impl Session {
         }
         self.requested = requested;
         self.generation += 1;
-        #[cfg(feature = "extended")]
-        {
-            self.issued = self.generation;
-        }
         self.interaction_required = false;
-        #[cfg(feature = "extended")]
-        {
-            self.needs = None;
-        }
+        self.extension.renew(self.generation);
     }
 
     /// Remembers the login's access token if `next` replaces it.
@@ -309,10 +204,7 @@ impl Session {
     /// The login's access token as a replaced one.
     fn to_former(&self) -> Former {
         Former {
-            #[cfg(feature = "extended")]
-            of: None,
-            #[cfg(not(feature = "extended"))]
-            of: TokenSelector,
+            of: LOGIN,
             access_token: self.tokens.access_token.clone(),
             expires_in: self.lifetime(),
             requested: self.requested,
@@ -336,18 +228,7 @@ impl Session {
     pub fn tokens_to_search(&self, which: TokenSelector, now: &Instant) -> Vec<Secret> {
         let mut tokens = Vec::new();
         self.push_tokens_to_search(which, now, &mut tokens);
-        #[cfg(feature = "extended")]
-        {
-            if which.is_some() {
-                self.push_tokens_to_search(None, now, &mut tokens);
-            }
-            for (target, _) in self.others.iter().rev() {
-                if which != Some(*target) {
-                    self.push_tokens_to_search(Some(*target), now, &mut tokens);
-                }
-            }
-            tokens.truncate(MAX_SEARCHED);
-        }
+        self.push_tokens_of_others(which, now, &mut tokens);
         tokens
     }
 
@@ -360,125 +241,6 @@ impl Session {
                 tokens.push(former.access_token.clone());
             }
         }
-    }
-
-    /// Adopts the tokens of a refresh for another target.
-    #[cfg(feature = "extended")]
-    pub fn renew_other(
-        &mut self,
-        target: usize,
-        tokens: &TokenSet,
-        id_token: Option<IdToken>,
-        requested: Instant,
-    ) {
-        let other = Other {
-            access_token: tokens.access_token.clone(),
-            expires_in: tokens.expires_in,
-            requested,
-            issued: self.generation + 1,
-        };
-        let own = Box::new(self.beside(tokens));
-        let (own_requested, issued) = (self.requested, self.issued);
-        self.renew(own, id_token, own_requested);
-        self.issued = issued;
-        if let Some(i) = self.others.iter().position(|(of, _)| *of == target) {
-            let (_, before) = self.others.remove(i);
-            self.remember(Former {
-                of: Some(target),
-                access_token: before.access_token,
-                expires_in: before.expires_in,
-                requested: before.requested,
-            });
-        }
-        self.others.push((target, other));
-    }
-
-    /// The session's tokens after a refresh for another target, which leaves the login's access token in place.
-    #[cfg(feature = "extended")]
-    fn beside(&self, tokens: &TokenSet) -> TokenSet {
-        TokenSet {
-            refresh_token: tokens.refresh_token.clone(),
-            id_token: None,
-            ..(*self.tokens).clone()
-        }
-    }
-
-    #[cfg(feature = "extended")]
-    fn other(&self, target: usize) -> Option<&Other> {
-        let (_, other) = self.others.iter().find(|(of, _)| *of == target)?;
-        Some(other)
-    }
-
-    /// The access token of this target, unless it has expired or was never issued.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn access_token_of(&self, which: TokenSelector, now: &Instant) -> Option<&Secret> {
-        let Some(target) = which else {
-            return self.access_token(now);
-        };
-        let other = self.other(target)?;
-        (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
-    }
-
-    /// The access token of this target, even if expired, if one was ever issued.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn latest_access_token_of(&self, which: TokenSelector) -> Option<&Secret> {
-        match which {
-            None => Some(self.latest_access_token()),
-            Some(target) => Some(&self.other(target)?.access_token),
-        }
-    }
-
-    /// Returns true if the access token of this target should be renewed.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn is_stale_of(&self, which: TokenSelector, now: &Instant) -> bool {
-        let Some(target) = which else {
-            return self.is_stale(now);
-        };
-        self.other(target).is_none_or(|other| {
-            let lifetime = other.expires_in;
-            other.requested.elapsed(now) + refresh_policy::leeway(lifetime) >= lifetime
-        })
-    }
-
-    /// The generation in which the access token of this target was issued, or 0 if none was.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn issued(&self, which: TokenSelector) -> u64 {
-        match which {
-            None => self.issued,
-            Some(target) => self.other(target).map_or(0, |other| other.issued),
-        }
-    }
-
-    /// The access token, unless it has expired.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub fn access_token_of(&self, _: TokenSelector, now: &Instant) -> Option<&Secret> {
-        self.access_token(now)
-    }
-
-    /// The access token, even if expired.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub const fn latest_access_token_of(&self, _: TokenSelector) -> Option<&Secret> {
-        Some(self.latest_access_token())
-    }
-
-    /// Returns true if the access token should be renewed.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub fn is_stale_of(&self, _: TokenSelector, now: &Instant) -> bool {
-        self.is_stale(now)
-    }
-
-    /// The generation in which the access token was issued.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub const fn issued(&self, _: TokenSelector) -> u64 {
-        self.generation
     }
 
     fn lifetime(&self) -> Millis {
@@ -561,13 +323,6 @@ impl Session {
         self.interaction_required = true;
     }
 
-    /// Records that the provider requires interaction, with the error code that pages may see.
-    #[cfg(feature = "extended")]
-    pub fn require(&mut self, code: String) {
-        self.interaction_required = true;
-        self.needs = Some(code);
-    }
-
     /// Records activity of the user.
     pub fn touch(&mut self, now: &Instant) {
         self.last_activity = *now;
@@ -609,8 +364,7 @@ impl Session {
         if ours.last_activity.elapsed(now) <= self.last_activity.elapsed(now) {
             self.last_activity = ours.last_activity;
         }
-        #[cfg(feature = "extended")]
-        self.others.clone_from(&ours.others);
+        self.extension.succeed(&ours.extension);
         self.former = ours.former.clone();
         if !ours
             .tokens
@@ -674,17 +428,6 @@ impl Session {
         );
     }
 
-    /// The access tokens of other targets: the index of the target, the token, its issue and expiry times, and the generation
-    /// in which it was issued.
-    #[cfg(feature = "extended")]
-    pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
-        self.others.iter().map(|(target, other)| {
-            let since = other.requested.wall;
-            let until = after(since, other.expires_in);
-            (*target, &other.access_token, since, until, other.issued)
-        })
-    }
-
     /// The part that a page may see, in JSON: `Session` in `pkg/src/protocol/messages.ts`. `is_kept` is the state of the
     /// store, if the session is stored. `is_suspected` is true if the provider seems to have ended the session silently.
     #[must_use]
@@ -701,10 +444,7 @@ impl Session {
         if let Some(is_kept) = is_kept {
             view.flag("kept", is_kept);
         }
-        #[cfg(feature = "extended")]
-        if let Some(needs) = &self.needs {
-            view.text("needs", needs);
-        }
+        self.extension.write_view(&mut view);
         view.json("claims", &self.visible_claims(config))
             .json("scopes", &self.scopes())
             .text("state", state)

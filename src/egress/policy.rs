@@ -12,11 +12,14 @@ use crate::codec::form;
 use crate::codec::url::Url;
 use crate::egress::request_headers::Exceptions;
 use crate::egress::token_reflection::Scope;
-#[cfg(feature = "extended")]
-use crate::egress::websocket::{self, Place};
-#[cfg(feature = "extended")]
-use crate::oauth::resource_indicators::Target;
 use crate::prelude::*;
+
+#[cfg_attr(feature = "extended", path = "policy/extended.rs")]
+#[cfg_attr(not(feature = "extended"), path = "policy/basic.rs")]
+mod options;
+
+pub use options::TokenSelector;
+use options::{RequestOptions, RuleOptions, Targets};
 
 /// The longest URL that is sent, in bytes.
 pub const MAX_URL: usize = 8 * 1024;
@@ -33,28 +36,9 @@ pub struct Rule {
     url: Url,
     methods: Vec<String>,
     reflection: Scope,
-    /// The browser may keep responses in its HTTP cache.
-    #[cfg(feature = "extended")]
-    caches: bool,
     headers: Exceptions,
-    /// The position of the token in sockets, if the rule allows sockets.
-    #[cfg(feature = "extended")]
-    socket: Option<Place>,
-    /// True if pages learn about step-up challenges of the API.
-    #[cfg(feature = "extended")]
-    steps_up: bool,
-    /// The index in [`EgressPolicy::targets`], if the rule has access tokens of its own.
-    #[cfg(feature = "extended")]
-    target: TokenSelector,
+    options: RuleOptions,
 }
-
-/// Selects one of a session's access tokens: that of a [`Target`], or `None` for the one of the login.
-#[cfg(feature = "extended")]
-pub type TokenSelector = Option<usize>;
-/// Selects one of a session's access tokens. This build has only one.
-#[cfg(not(feature = "extended"))]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TokenSelector;
 
 /// An error in a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,15 +85,8 @@ impl Rule {
             url,
             methods,
             reflection: Scope::default(),
-            #[cfg(feature = "extended")]
-            caches: false,
             headers: Exceptions::default(),
-            #[cfg(feature = "extended")]
-            socket: None,
-            #[cfg(feature = "extended")]
-            steps_up: false,
-            #[cfg(feature = "extended")]
-            target: None,
+            options: RuleOptions::new(),
         })
     }
 
@@ -117,48 +94,6 @@ impl Rule {
     #[must_use]
     pub const fn with_reflection(mut self, reflection: Scope) -> Self {
         self.reflection = reflection;
-        self
-    }
-
-    /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
-    /// page can read them from the cache piece by piece.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn with_cache(mut self) -> Self {
-        self.caches = true;
-        self.reflection = Scope::Nothing;
-        self
-    }
-
-    /// Sets the exceptions from the list of headers that a page may not set.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn with_headers(mut self, headers: Exceptions) -> Self {
-        self.headers = headers;
-        self
-    }
-
-    /// Sets the access token that requests carry.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn with_target(mut self, target: TokenSelector) -> Self {
-        self.target = target;
-        self
-    }
-
-    /// Allows sockets, with the token in this position.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
-        self.socket = socket;
-        self
-    }
-
-    /// Sets if pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn with_step_up(mut self, steps_up: bool) -> Self {
-        self.steps_up = steps_up;
         self
     }
 
@@ -180,15 +115,10 @@ impl Rule {
 pub struct Allowed {
     url: String,
     method: String,
-    #[cfg(feature = "extended")]
-    steps_up: bool,
     reflection: Scope,
-    #[cfg(feature = "extended")]
-    caches: bool,
     /// The index of the rule.
     rule: usize,
-    #[cfg(feature = "extended")]
-    target: TokenSelector,
+    options: RequestOptions,
 }
 
 impl Allowed {
@@ -204,45 +134,10 @@ impl Allowed {
         &self.method
     }
 
-    /// Returns true if the page learns about step-up challenges.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn steps_up(&self) -> bool {
-        self.steps_up
-    }
-
     /// The parts of the response that are searched for the token.
     #[must_use]
     pub const fn reflection(&self) -> Scope {
         self.reflection
-    }
-
-    /// Returns true if the browser may keep the response in its HTTP cache.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn caches(&self) -> bool {
-        self.caches
-    }
-
-    /// Returns true if the browser may keep the response in its HTTP cache.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub const fn caches(&self) -> bool {
-        false
-    }
-
-    /// The access token that the request carries.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub const fn token_selector(&self) -> TokenSelector {
-        self.target
-    }
-
-    /// The access token that the request carries.
-    #[cfg(not(feature = "extended"))]
-    #[must_use]
-    pub const fn token_selector(&self) -> TokenSelector {
-        TokenSelector
     }
 
     /// The method and the URL without its query, for the inspector.
@@ -259,8 +154,7 @@ pub struct EgressPolicy {
     rules: Vec<Rule>,
     /// The normalized origins and paths of the authorization server's endpoints.
     forbidden: Vec<String>,
-    #[cfg(feature = "extended")]
-    targets: Vec<Target>,
+    targets: Targets,
 }
 
 impl EgressPolicy {
@@ -270,37 +164,8 @@ impl EgressPolicy {
         Self {
             rules,
             forbidden: Vec::new(),
-            #[cfg(feature = "extended")]
-            targets: Vec::new(),
+            targets: Targets::new(),
         }
-    }
-
-    /// Sets the targets of access tokens that belong to rules.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
-        self.targets = targets;
-        self
-    }
-
-    /// The resources of all targets, without duplicates.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn resources(&self) -> Vec<&str> {
-        let mut resources = Vec::new();
-        for resource in self.targets.iter().filter_map(|t| t.resource.as_deref()) {
-            if !resources.contains(&resource) {
-                resources.push(resource);
-            }
-        }
-        resources
-    }
-
-    /// The targets of access tokens that belong to rules.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn targets(&self) -> &[Target] {
-        &self.targets
     }
 
     /// Forbids requests to these endpoints of the authorization server, even if a rule covers them.
@@ -385,43 +250,6 @@ impl EgressPolicy {
         Ok(())
     }
 
-    /// Authorizes a socket, or refuses it. The check is that of a request to the same URL in `https`, or `http` on
-    /// loopback, and uses only rules that allow sockets.
-    ///
-    /// # Errors
-    /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
-    #[cfg(feature = "extended")]
-    pub fn authorize_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
-        let text = websocket::as_http(text);
-        self.check(&text, |url| self.check_socket(url))
-            .map_err(|refusal| refusal_error(refusal, &text, ""))
-    }
-
-    #[cfg(feature = "extended")]
-    fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Refusal> {
-        let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
-        let with_socket =
-            covering.find_map(|rule| Some((rule.socket.as_ref()?, rule.reflection, rule.target)));
-        let Some((place, reflection, target)) = with_socket else {
-            let why = msg!("no rule in apis that covers this URL has webSocket");
-            return Err((Code::UrlNotAllowed, why));
-        };
-        if !place.is_unused_in(url) {
-            let why = msg!("the URL has the query parameter that is reserved for the token");
-            return Err((Code::UrlNotAllowed, why));
-        }
-        let allowed = Allowed {
-            url: websocket::as_ws(url.without_fragment()),
-            method: "GET".to_owned(),
-            steps_up: false,
-            reflection,
-            caches: false,
-            rule: 0,
-            target,
-        };
-        Ok((allowed, place))
-    }
-
     fn check_method(&self, url: &Url, method: &str) -> core::result::Result<Allowed, Refusal> {
         let method = normalized_method(method);
         let (mut is_covered, mut allowing) = (false, None);
@@ -444,17 +272,9 @@ impl EgressPolicy {
         Ok(Allowed {
             url: url.without_fragment().to_owned(),
             method: method.to_owned(),
-            #[cfg(feature = "extended")]
-            steps_up: self
-                .rules
-                .iter()
-                .any(|rule| rule.steps_up && rule.covers(url)),
             reflection: rule.reflection,
-            #[cfg(feature = "extended")]
-            caches: rule.caches,
             rule: i,
-            #[cfg(feature = "extended")]
-            target: rule.target,
+            options: RequestOptions::of(rule, &self.rules, url),
         })
     }
 

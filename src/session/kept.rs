@@ -3,13 +3,11 @@
 //! Times are stored as ages, because the monotonic clock of another worker started at another time. The time since the
 //! session was stored is measured by the wall clock, and is never negative.
 
-use super::{EndReason, Session};
+use super::{EndReason, Extension, LOGIN, Session};
 use crate::Secret;
 use crate::base::clock::{Instant, Millis, UnixMillis};
 use crate::codec::json::{Object, Value, Writer};
 use crate::config::Config;
-#[cfg(feature = "extended")]
-use crate::oauth::dpop::PublicKey;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::token_endpoint::TokenSet;
 use crate::prelude::*;
@@ -37,10 +35,7 @@ impl Session {
     #[must_use]
     pub fn kept(&self, config: &Config, now: &Instant) -> Secret {
         let latest = self.latest.as_ref();
-        #[cfg(feature = "extended")]
-        let generation = (self.generation, self.issued);
-        #[cfg(not(feature = "extended"))]
-        let generation = self.generation;
+        let generation = [self.generation, self.issued(LOGIN)];
         self.write(
             &self.tokens,
             latest,
@@ -62,35 +57,17 @@ impl Session {
         now: &Instant,
     ) -> Secret {
         let latest = id_token.or(self.latest.as_ref());
-        let generation = self.generation + 1;
-        #[cfg(feature = "extended")]
-        let generation = (generation, generation);
+        let generation = [self.generation + 1; 2];
         self.write(tokens, latest, requested, generation, config, now)
     }
 
-    /// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
-    #[cfg(feature = "extended")]
-    #[must_use]
-    pub fn kept_renewed_other(
-        &self,
-        tokens: &TokenSet,
-        id_token: Option<&IdToken>,
-        config: &Config,
-        now: &Instant,
-    ) -> Secret {
-        let latest = id_token.or(self.latest.as_ref());
-        let generation = (self.generation + 1, self.issued);
-        let tokens = self.beside(tokens);
-        self.write(&tokens, latest, &self.requested, generation, config, now)
-    }
-
-    fn write(
+    /// Serializes the session. `generation` is the latest one, and the one in which the login's access token was issued.
+    pub(super) fn write(
         &self,
         tokens: &TokenSet,
         latest: Option<&IdToken>,
         requested: &Instant,
-        #[cfg(feature = "extended")] (generation, issued): (u64, u64),
-        #[cfg(not(feature = "extended"))] generation: u64,
+        [generation, issued]: [u64; 2],
         config: &Config,
         now: &Instant,
     ) -> Secret {
@@ -100,12 +77,7 @@ impl Session {
         let scope = tokens.scope.as_deref().or(self.tokens.scope.as_deref());
         let latest = text(latest.map(IdToken::token));
         let mut kept = beginning(&self.sid, config);
-        #[cfg(feature = "extended")]
-        if let Some(key) = &self.key {
-            kept.json("dpop", key.jwk());
-        }
-        #[cfg(feature = "extended")]
-        kept.number("issued", issued);
+        self.extension.write(issued, &mut kept);
         let kept = kept
             .number("generation", generation)
             .number("kept_at", now.wall)
@@ -167,14 +139,7 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         id_token: None,
         scope: object.str("scope").map(ToOwned::to_owned),
     };
-    #[cfg(feature = "extended")]
-    let key = object
-        .get("dpop")
-        .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
-    #[cfg(feature = "extended")]
-    if key.is_some() != config.dpop {
-        return None;
-    }
+    let extension = Extension::restore(object, config)?;
     let requested = ago("token_age")?;
     let latest = object.str("latest_id_token");
     Some(Kept::Session(Box::new(Session {
@@ -189,20 +154,13 @@ pub fn restore(text: &str, config: &Config, now: &Instant) -> Option<Kept> {
         last_activity: ago("idle")?,
         touches: number(object, "touches")?,
         interaction_required: object.get("interaction_required")?.as_bool()?,
-        #[cfg(feature = "extended")]
-        needs: None,
         endpoints: {
             let endpoints = object.get("endpoints")?.as_array()?.iter();
             endpoints
                 .filter_map(|e| Some(e.as_str()?.to_owned()))
                 .collect()
         },
-        #[cfg(feature = "extended")]
-        key,
-        #[cfg(feature = "extended")]
-        issued: number(object, "issued")?,
-        #[cfg(feature = "extended")]
-        others: Vec::new(),
+        extension,
         former: Vec::new(),
     })))
 }
@@ -216,6 +174,6 @@ fn before(now: &Instant, kept_at: UnixMillis, age: u64) -> Instant {
     }
 }
 
-fn number(object: &Object, name: &str) -> Option<u64> {
+pub(super) fn number(object: &Object, name: &str) -> Option<u64> {
     object.get(name)?.as_u64()
 }

@@ -1,0 +1,49 @@
+//! Stand-ins for the parts of the policy that need the Cargo feature `extended`.
+
+use super::{Allowed, Rule};
+use crate::codec::url::Url;
+
+/// Selects one of a session's access tokens. This build has only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenSelector;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RuleOptions;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestOptions;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Targets;
+
+impl RuleOptions {
+    pub(super) const fn new() -> Self {
+        Self
+    }
+}
+
+impl RequestOptions {
+    pub(super) const fn of(_: &Rule, _: &[Rule], _: &Url) -> Self {
+        Self
+    }
+}
+
+impl Targets {
+    pub(super) const fn new() -> Self {
+        Self
+    }
+}
+
+impl Allowed {
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        false
+    }
+
+    /// The access token that the request carries.
+    #[must_use]
+    pub const fn token_selector(&self) -> TokenSelector {
+        TokenSelector
+    }
+}

@@ -1,0 +1,196 @@
+//! The parts of the policy that need the Cargo feature `extended`.
+
+use super::{Allowed, EgressPolicy, Refusal, Rule, refusal_error};
+use crate::base::error::{Code, Result};
+use crate::codec::url::Url;
+use crate::egress::request_headers::Exceptions;
+use crate::egress::token_reflection::Scope;
+use crate::egress::websocket::{self, Place};
+use crate::oauth::resource_indicators::Target;
+use crate::prelude::*;
+
+/// Selects one of a session's access tokens: that of a [`Target`], or `None` for the one of the login.
+pub type TokenSelector = Option<usize>;
+
+/// Additional properties of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RuleOptions {
+    /// True if the browser may keep responses in its HTTP cache.
+    caches: bool,
+    /// The position of the token in sockets, if the rule allows sockets.
+    socket: Option<Place>,
+    /// True if pages learn about step-up challenges of the API.
+    steps_up: bool,
+    /// The index in [`EgressPolicy::targets`], if the rule has access tokens of its own.
+    target: TokenSelector,
+}
+
+/// Additional properties of an authorized request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestOptions {
+    steps_up: bool,
+    caches: bool,
+    target: TokenSelector,
+}
+
+/// The targets of access tokens that belong to rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Targets(Vec<Target>);
+
+impl RuleOptions {
+    pub(super) const fn new() -> Self {
+        Self {
+            caches: false,
+            socket: None,
+            steps_up: false,
+            target: None,
+        }
+    }
+}
+
+impl RequestOptions {
+    /// The properties of a request that `rule` allows. Each rule that covers the URL may ask for step-up challenges.
+    pub(super) fn of(rule: &Rule, rules: &[Rule], url: &Url) -> Self {
+        Self {
+            steps_up: rules
+                .iter()
+                .any(|rule| rule.options.steps_up && rule.covers(url)),
+            caches: rule.options.caches,
+            target: rule.options.target,
+        }
+    }
+}
+
+impl Targets {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Rule {
+    /// Lets the browser keep responses to these requests in its HTTP cache. Such responses are not searched, because a
+    /// page can read them from the cache piece by piece.
+    #[must_use]
+    pub const fn with_cache(mut self) -> Self {
+        self.options.caches = true;
+        self.reflection = Scope::Nothing;
+        self
+    }
+
+    /// Sets the exceptions from the list of headers that a page may not set.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Exceptions) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the access token that requests carry.
+    #[must_use]
+    pub const fn with_target(mut self, target: TokenSelector) -> Self {
+        self.options.target = target;
+        self
+    }
+
+    /// Allows sockets, with the token in this position.
+    #[must_use]
+    pub fn with_socket(mut self, socket: Option<Place>) -> Self {
+        self.options.socket = socket;
+        self
+    }
+
+    /// Sets if pages learn about step-up challenges: see [`crate::oauth::www_authenticate`].
+    #[must_use]
+    pub fn with_step_up(mut self, steps_up: bool) -> Self {
+        self.options.steps_up = steps_up;
+        self
+    }
+}
+
+impl Allowed {
+    /// Returns true if the page learns about step-up challenges.
+    #[must_use]
+    pub const fn steps_up(&self) -> bool {
+        self.options.steps_up
+    }
+
+    /// Returns true if the browser may keep the response in its HTTP cache.
+    #[must_use]
+    pub const fn caches(&self) -> bool {
+        self.options.caches
+    }
+
+    /// The access token that the request carries.
+    #[must_use]
+    pub const fn token_selector(&self) -> TokenSelector {
+        self.options.target
+    }
+}
+
+impl EgressPolicy {
+    /// Sets the targets of access tokens that belong to rules.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Vec<Target>) -> Self {
+        self.targets = Targets(targets);
+        self
+    }
+
+    /// The resources of all targets, without duplicates.
+    #[must_use]
+    pub fn resources(&self) -> Vec<&str> {
+        let mut resources = Vec::new();
+        for resource in self.targets.0.iter().filter_map(|t| t.resource.as_deref()) {
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
+    }
+
+    /// The targets of access tokens that belong to rules.
+    #[must_use]
+    pub fn targets(&self) -> &[Target] {
+        &self.targets.0
+    }
+
+    /// Authorizes a socket, or refuses it. The check is that of a request to the same URL in `https`, or `http` on
+    /// loopback, and uses only rules that allow sockets.
+    ///
+    /// # Errors
+    /// [`Code::UrlNotAllowed`], [`Code::LimitExceeded`].
+    pub fn authorize_socket(&self, text: &str) -> Result<(Allowed, &Place)> {
+        let text = websocket::as_http(text);
+        self.check(&text, |url| self.check_socket(url))
+            .map_err(|refusal| refusal_error(refusal, &text, ""))
+    }
+
+    fn check_socket(&self, url: &Url) -> core::result::Result<(Allowed, &Place), Refusal> {
+        let mut covering = self.rules.iter().filter(|rule| rule.covers(url));
+        let with_socket = covering.find_map(|rule| {
+            Some((
+                rule.options.socket.as_ref()?,
+                rule.reflection,
+                rule.options.target,
+            ))
+        });
+        let Some((place, reflection, target)) = with_socket else {
+            let why = msg!("no rule in apis that covers this URL has webSocket");
+            return Err((Code::UrlNotAllowed, why));
+        };
+        if !place.is_unused_in(url) {
+            let why = msg!("the URL has the query parameter that is reserved for the token");
+            return Err((Code::UrlNotAllowed, why));
+        }
+        let allowed = Allowed {
+            url: websocket::as_ws(url.without_fragment()),
+            method: "GET".to_owned(),
+            reflection,
+            rule: 0,
+            options: RequestOptions {
+                steps_up: false,
+                caches: false,
+                target,
+            },
+        };
+        Ok((allowed, place))
+    }
+}

@@ -1,0 +1,248 @@
+//! The parts of a session that need the Cargo feature `extended`: key-bound tokens, and access tokens of several targets.
+
+use super::kept::number;
+use super::{Former, Session, after};
+use crate::Secret;
+use crate::base::clock::{Instant, Millis, UnixMillis};
+use crate::codec::json::{Object, Writer};
+use crate::config::Config;
+use crate::egress::policy::TokenSelector;
+use crate::oauth::dpop::PublicKey;
+use crate::oauth::id_token::IdToken;
+use crate::oauth::refresh_policy;
+use crate::oauth::token_endpoint::TokenSet;
+use crate::prelude::*;
+
+/// Selects the login's access token.
+pub(super) const LOGIN: TokenSelector = None;
+
+/// The most access tokens that a response is searched for.
+const MAX_SEARCHED: usize = 8;
+
+/// Additional state of a session.
+#[derive(Debug)]
+pub(super) struct Extension {
+    /// The error code with which the provider required interaction, if pages may see it.
+    needs: Option<String>,
+    /// The key that the tokens are bound to, if any.
+    key: Option<PublicKey>,
+    /// The generation in which the login's access token was issued. Later generations may have issued other tokens.
+    issued: u64,
+    /// The access tokens of other targets, by their index in the configuration. They are not stored.
+    others: Vec<(usize, Other)>,
+}
+
+/// The access token of a target.
+#[derive(Clone, Debug)]
+struct Other {
+    access_token: Secret,
+    expires_in: Millis,
+    requested: Instant,
+    issued: u64,
+}
+
+impl Extension {
+    pub(super) const fn new(generation: u64) -> Self {
+        Self {
+            needs: None,
+            key: None,
+            issued: generation,
+            others: Vec::new(),
+        }
+    }
+
+    /// Records that the login's access token was renewed in this generation.
+    pub(super) fn renew(&mut self, generation: u64) {
+        self.issued = generation;
+        self.needs = None;
+    }
+
+    /// Takes over what is not stored from the session in this vault.
+    pub(super) fn succeed(&mut self, ours: &Self) {
+        self.others.clone_from(&ours.others);
+    }
+
+    pub(super) fn write_view(&self, view: &mut Writer) {
+        if let Some(needs) = &self.needs {
+            view.text("needs", needs);
+        }
+    }
+
+    pub(super) fn write(&self, issued: u64, kept: &mut Writer) {
+        if let Some(key) = &self.key {
+            kept.json("dpop", key.jwk());
+        }
+        kept.number("issued", issued);
+    }
+
+    pub(super) fn restore(object: &Object, config: &Config) -> Option<Self> {
+        let key = object
+            .get("dpop")
+            .and_then(|jwk| PublicKey::from_jwk(jwk.as_object()?));
+        if key.is_some() != config.dpop {
+            return None;
+        }
+        let mut extension = Self::new(number(object, "issued")?);
+        extension.key = key;
+        Some(extension)
+    }
+}
+
+impl Session {
+    /// Sets the key that the tokens are bound to (RFC 9449).
+    #[must_use]
+    pub fn bound_to(mut self, key: Option<PublicKey>) -> Self {
+        self.extension.key = key;
+        self
+    }
+
+    /// The key that the tokens are bound to, if any.
+    #[must_use]
+    pub const fn key(&self) -> Option<&PublicKey> {
+        self.extension.key.as_ref()
+    }
+
+    /// The thumbprint of the key.
+    #[must_use]
+    pub fn key_name(&self) -> Option<String> {
+        Some(self.extension.key.as_ref()?.thumbprint().to_owned())
+    }
+
+    /// Adds the tokens of targets other than `which`, up to the limit.
+    pub(super) fn push_tokens_of_others(
+        &self,
+        which: TokenSelector,
+        now: &Instant,
+        tokens: &mut Vec<Secret>,
+    ) {
+        if which.is_some() {
+            self.push_tokens_to_search(None, now, tokens);
+        }
+        for (target, _) in self.extension.others.iter().rev() {
+            if which != Some(*target) {
+                self.push_tokens_to_search(Some(*target), now, tokens);
+            }
+        }
+        tokens.truncate(MAX_SEARCHED);
+    }
+
+    /// Adopts the tokens of a refresh for another target.
+    pub fn renew_other(
+        &mut self,
+        target: usize,
+        tokens: &TokenSet,
+        id_token: Option<IdToken>,
+        requested: Instant,
+    ) {
+        let other = Other {
+            access_token: tokens.access_token.clone(),
+            expires_in: tokens.expires_in,
+            requested,
+            issued: self.generation + 1,
+        };
+        let own = Box::new(self.beside(tokens));
+        let (own_requested, issued) = (self.requested, self.extension.issued);
+        self.renew(own, id_token, own_requested);
+        self.extension.issued = issued;
+        if let Some(i) = self
+            .extension
+            .others
+            .iter()
+            .position(|(of, _)| *of == target)
+        {
+            let (_, before) = self.extension.others.remove(i);
+            self.remember(Former {
+                of: Some(target),
+                access_token: before.access_token,
+                expires_in: before.expires_in,
+                requested: before.requested,
+            });
+        }
+        self.extension.others.push((target, other));
+    }
+
+    /// The session's tokens after a refresh for another target, which leaves the login's access token in place.
+    fn beside(&self, tokens: &TokenSet) -> TokenSet {
+        TokenSet {
+            refresh_token: tokens.refresh_token.clone(),
+            id_token: None,
+            ..(*self.tokens).clone()
+        }
+    }
+
+    fn other(&self, target: usize) -> Option<&Other> {
+        let (_, other) = self.extension.others.iter().find(|(of, _)| *of == target)?;
+        Some(other)
+    }
+
+    /// The access token of this target, unless it has expired or was never issued.
+    #[must_use]
+    pub fn access_token_of(&self, which: TokenSelector, now: &Instant) -> Option<&Secret> {
+        let Some(target) = which else {
+            return self.access_token(now);
+        };
+        let other = self.other(target)?;
+        (other.requested.elapsed(now) < other.expires_in).then_some(&other.access_token)
+    }
+
+    /// The access token of this target, even if expired, if one was ever issued.
+    #[must_use]
+    pub fn latest_access_token_of(&self, which: TokenSelector) -> Option<&Secret> {
+        match which {
+            None => Some(self.latest_access_token()),
+            Some(target) => Some(&self.other(target)?.access_token),
+        }
+    }
+
+    /// Returns true if the access token of this target should be renewed.
+    #[must_use]
+    pub fn is_stale_of(&self, which: TokenSelector, now: &Instant) -> bool {
+        let Some(target) = which else {
+            return self.is_stale(now);
+        };
+        self.other(target).is_none_or(|other| {
+            let lifetime = other.expires_in;
+            other.requested.elapsed(now) + refresh_policy::leeway(lifetime) >= lifetime
+        })
+    }
+
+    /// The generation in which the access token of this target was issued, or 0 if none was.
+    #[must_use]
+    pub fn issued(&self, which: TokenSelector) -> u64 {
+        match which {
+            None => self.extension.issued,
+            Some(target) => self.other(target).map_or(0, |other| other.issued),
+        }
+    }
+
+    /// Records that the provider requires interaction, with the error code that pages may see.
+    pub fn require(&mut self, code: String) {
+        self.interaction_required = true;
+        self.extension.needs = Some(code);
+    }
+
+    /// The access tokens of other targets: the index of the target, the token, its issue and expiry times, and the generation
+    /// in which it was issued.
+    pub fn others(&self) -> impl Iterator<Item = (usize, &Secret, UnixMillis, UnixMillis, u64)> {
+        self.extension.others.iter().map(|(target, other)| {
+            let since = other.requested.wall;
+            let until = after(since, other.expires_in);
+            (*target, &other.access_token, since, until, other.issued)
+        })
+    }
+
+    /// Serializes the session as [`Session::renew_other`] with the same arguments would change it.
+    #[must_use]
+    pub fn kept_renewed_other(
+        &self,
+        tokens: &TokenSet,
+        id_token: Option<&IdToken>,
+        config: &Config,
+        now: &Instant,
+    ) -> Secret {
+        let latest = id_token.or(self.latest.as_ref());
+        let generation = [self.generation + 1, self.extension.issued];
+        let tokens = self.beside(tokens);
+        self.write(&tokens, latest, &self.requested, generation, config, now)
+    }
+}
