@@ -14,6 +14,7 @@ use crate::egress::websocket::Place;
 use crate::oauth::metadata::{self, Metadata};
 #[cfg(feature = "extended")]
 use crate::oauth::resource_indicators::{Target, is_audience, is_resource};
+#[cfg(feature = "extended")]
 use crate::oauth::scope::is_narrower;
 use crate::prelude::*;
 
