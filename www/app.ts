@@ -1,4 +1,4 @@
-// First: it has to be there before the first port.
+// First, because the recorder must exist before the first port.
 import './recorder.js'
 import { connect, connectFrame, type Holding, type Strongroom } from 'strongroom'
 import { showBoundary } from './boundary.js'

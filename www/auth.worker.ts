@@ -5,10 +5,10 @@ vault({
   clientId: CLIENT_ID,
   redirectUri: '/callback',
   scope: 'openid profile email offline_access orders',
-  // The demo's provider issues refresh tokens only to users who have just consented.
+  // The demo's provider issues refresh tokens only after new consent.
   consent: 'always',
   apis: [{ url: API, methods: ['GET', 'HEAD', 'POST', 'PUT'] }],
   session: { idle: 1800, absolute: 43200, persist: 'memory' },
-  // For this demo: lets the page watch. It tells what happens and what there is, never a value.
+  // For this demo: shows the page events and holdings, without values.
   inspect: true,
 })

@@ -1,4 +1,4 @@
-/** The two sides: what script in this page can see, and what the vault says it holds. */
+/** The two sides of the boundary: data that script in this page can see, and the vault's holdings. */
 import type { Holding, Session, Strongroom } from 'strongroom'
 import { byId, code, el, replace, terms } from './dom.js'
 import { clock, count, relative, span } from './format.js'
@@ -12,7 +12,7 @@ const KINDS: Record<Holding['kind'], string> = {
   pending_login: 'Pending login',
 }
 
-/** Shows both sides as of now. Of what it holds, a token handler tells nothing: `null`. */
+/** Shows both sides. `holdings` is `null` over a token handler, which does not reveal them. */
 export async function showBoundary(auth: Strongroom, holdings: Holding[] | null): Promise<void> {
   const totals = messageTotals()
   byId('message-count').textContent = count(totals.reduce((sum, { count }) => sum + count, 0))

@@ -1,11 +1,11 @@
-/** The buttons that call the API, and the answer. */
+/** The buttons that call the API, and the response. */
 import type { Strongroom } from 'strongroom'
 import { byId, el } from './dom.js'
 import { bytes, took } from './format.js'
 import { noteRefusal } from './timeline.js'
 
 interface Call {
-  /** What the page shows of it. */
+  /** The request as the page shows it. */
   request: string
   run(auth: Strongroom, signal: AbortSignal): Promise<Response | Response[]>
 }
@@ -85,10 +85,10 @@ async function perform(auth: Strongroom, call: Call): Promise<void> {
   const start = performance.now()
   showStart(call)
   try {
-    const answer = await call.run(auth, controller.signal)
+    const response = await call.run(auth, controller.signal)
     const elapsed = () => took(performance.now() - start)
-    if (Array.isArray(answer)) await showMany(answer, elapsed)
-    else await showAnswer(answer, elapsed)
+    if (Array.isArray(response)) await showMany(response, elapsed)
+    else await showResponse(response, elapsed)
   } catch (error) {
     if (running === controller) showFailure(error)
   } finally {
@@ -107,7 +107,7 @@ function showStart({ request }: Call): void {
   dots.replaceChildren(...(dots.hidden ? [] : Array.from({ length: MANY }, () => el('li'))))
 }
 
-async function showAnswer(response: Response, elapsed: () => string): Promise<void> {
+async function showResponse(response: Response, elapsed: () => string): Promise<void> {
   const tone = response.ok ? 'good' : 'bad'
   const line = `${response.status} ${response.statusText}`.trim()
   const body = byId('result-body')

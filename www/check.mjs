@@ -57,7 +57,7 @@ async function check(context) {
     await signIn(page)
     const { claims } = await session(page)
     assert.equal(claims.sub, 'alice')
-    assert.equal(page.url(), `${site.origin}/`, 'the answer is still in the address')
+    assert.equal(page.url(), `${site.origin}/`, 'the response is still in the URL')
     assert.equal(ledger.families(), 1)
     return `${claims.name}, the code is out of the address`
   })
@@ -75,9 +75,9 @@ async function check(context) {
   await steps.run('the access token expired', async () => {
     await expired(page)
     const { value } = ledger.newest('access_token')
-    const answer = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
-    assert.equal(answer.status, 401, 'the API still takes the expired token')
-    return `the API answers it with ${answer.status}`
+    const response = await fetch(`${api.url}me`, { headers: { Authorization: `Bearer ${value}` } })
+    assert.equal(response.status, 401, 'the API still takes the expired token')
+    return `the API responds with ${response.status}`
   })
 
   await steps.run('called again: refreshed, and the refresh token rotated', async () => {

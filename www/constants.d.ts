@@ -1,10 +1,10 @@
-/** Addresses that the build puts in (build.mjs). */
+/** URLs that the build inserts (build.mjs). */
 declare const ISSUER: string
 declare const CLIENT_ID: string
 declare const API: string
-/** The vault's frame, if the vault has an origin of its own; else empty. */
+/** The URL of the vault's frame if the vault has its own origin; otherwise empty. */
 declare const FRAME: string
-/** Where the token handler's endpoints are, if there is one in place of the vault; else empty. */
+/** The path of the token handler's endpoints if there is one instead of a vault; otherwise empty. */
 declare const HANDLER: string
 /** The app's origin. */
 declare const APP: string

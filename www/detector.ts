@@ -1,4 +1,4 @@
-/** What is shaped like a token. Rather too much than too little: what it finds is shown, not judged. */
+/** Recognizes strings that are shaped like tokens. False positives are acceptable, since results are only shown. */
 
 export interface Match {
   shape: string
@@ -44,7 +44,7 @@ function looksRandom(text: string): boolean {
   return bitsPerCharacter > 4.3
 }
 
-/** Enough of a value to recognise it, without showing it (or finding it in the report the next time). */
+/** Returns enough of a value to recognize it, without showing it or finding it in the report next time. */
 export function mask(value: string): string {
   return `${value.slice(0, 8)}… (${value.length} characters)`
 }

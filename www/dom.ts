@@ -1,4 +1,4 @@
-/** Building and finding elements; text only ever becomes text. */
+/** Creates and finds elements. Strings never become markup. */
 
 type Child = Node | string
 type Properties = Record<string, string | boolean>
@@ -41,8 +41,8 @@ export function code(text: string): HTMLElement {
 }
 
 /**
- * Replaces an element's content only if it would look different: so that a selection, or a screen reader's
- * place, is not lost each second.
+ * Replaces an element's content only if it would look different, so that a selection or a screen reader's position is not
+ * lost every second.
  */
 export function replace(element: HTMLElement, ...children: Child[]): void {
   const next = el('div', {}, ...children)

@@ -24,7 +24,7 @@ export async function signIn(page) {
   await page.waitForSelector('body[data-state=signed-in]')
 }
 
-/** Clicks one of the page's calls; resolves with the status line when its answer is complete. */
+/** Clicks one of the page's calls; resolves with the status line when its response is complete. */
 export async function clickCall(page, name) {
   await page.click(`[data-call=${name}]`)
   await page.waitForSelector('#cancel', { state: 'hidden' })

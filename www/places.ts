@@ -1,4 +1,4 @@
-/** Where a page can keep something besides its objects, and what is there: as names and texts. */
+/** The places besides objects where a page can store data, and their contents as names and strings. */
 
 /** The places that the search looks at, as the report names them. */
 export const PLACES = {
@@ -30,7 +30,7 @@ export function cookieItems(): Item[] {
   return pairs.map((pair) => ({ where: pair.split('=')[0] ?? '', value: pair }))
 }
 
-/** Addresses that the page was or is at, and what it keeps with them. */
+/** URLs of the page, and its history state. */
 export function historyItems(): Item[] {
   const entries = 'navigation' in window ? window.navigation.entries() : []
   return [

@@ -1,10 +1,10 @@
-/** Puts a fake token, another each time, into every kind of place: to show that the search finds it there. */
+/** Puts a new fake token into every kind of place, to show that the search finds it. */
 import { PLACES } from './places.js'
 import { forget } from './recorder.js'
 
 const NAME = 'planted'
 
-/** A JWT of random bytes: new each time, so that a find is a find of this one. */
+/** Returns a new JWT of random bytes, so that every find is a find of this one. */
 function fakeToken(): string {
   const part = (length: number) => base64url(crypto.getRandomValues(new Uint8Array(length)))
   return `${base64url(new TextEncoder().encode('{"alg":"none"}'))}.${part(48)}.${part(64)}`
@@ -20,7 +20,7 @@ function base64url(bytes: Uint8Array): string {
 export interface Planted {
   /** By the report's names of places. */
   tokens: Record<string, string>
-  /** Takes them all away again. */
+  /** Removes all of them. */
   remove(): Promise<void>
 }
 

@@ -1,14 +1,14 @@
 /**
  * Records every message that this page sends or receives through ports, workers and broadcast channels.
- * Imported before anything that could have a port: what it replaces is replaced for everyone.
+ * Imported before any module that could have a port, because it replaces global functions.
  */
 
 export interface RecordedMessage {
   at: number
   direction: 'sent' | 'received'
-  /** The protocol's name for it (`fetch`, `head`, …), or what it is made of. */
+  /** The protocol's name of the message (`fetch`, `head`, …), or its JavaScript type. */
   type: string
-  /** All that it says, as text. */
+  /** The whole message as a string. */
   text: string
 }
 
@@ -17,14 +17,14 @@ type Channel = MessagePort | Worker | BroadcastChannel
 const KEPT_MESSAGES = 2000
 const KEPT_BYTES = 64 * 1024
 
-/** Oldest first; the oldest are dropped beyond 2,000. */
+/** The last 2,000 messages, oldest first. */
 export const messages: RecordedMessage[] = []
 
 const totals = new Map<string, number>()
 const watched = new WeakSet<Channel>()
 const addListener = EventTarget.prototype.addEventListener
 
-/** How many messages there were, by direction and type. */
+/** The number of messages by direction and type. */
 export function messageTotals(): { direction: string; type: string; count: number }[] {
   return [...totals].map(([key, count]) => {
     const [direction = '', type = ''] = key.split(' ')

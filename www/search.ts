@@ -15,19 +15,19 @@ import { walk } from './walker.js'
 
 export interface Finding {
   shape: string
-  /** Never shown: a report with it in it would be found by the next search. */
+  /** Never shown, since the next search would find it in the report. */
   value: string
-  /** Enough to recognise it by. */
+  /** Enough of the value to recognize it. */
   masked: string
-  /** The first way that led to it. */
+  /** The first path to it. */
   where: string
-  /** What it is, if it is a part of the login that is public by design. */
+  /** The name of the value if it is a part of the login that is public by design. */
   known: string | null
 }
 
 export interface PlaceReport {
   place: string
-  /** How many things were looked at. */
+  /** The number of values that were searched. */
   looked: number
   unit: string
   findings: Finding[]
@@ -36,7 +36,7 @@ export interface PlaceReport {
 export interface Report {
   places: PlaceReport[]
   milliseconds: number
-  /** Whether the page had more objects than the limit. */
+  /** True if the page had more objects than the limit. */
   cut: boolean
 }
 
@@ -84,7 +84,7 @@ async function searchItems(
 const looked = new WeakSet<RecordedMessage>()
 const seenInMessages = new Set<string>()
 
-/** How many different tokens there were in all messages so far. */
+/** Returns the number of different tokens in all messages so far. */
 export function tokensInMessages(): number {
   for (const message of messages) {
     if (looked.has(message)) continue
@@ -99,7 +99,7 @@ function messageItems(): Item[] {
   return messages.map(({ direction, type, text }) => ({ where: `${direction} ${type}`, value: text }))
 }
 
-/** What was found in one place; each value once. */
+/** The finds in one place, each value once. */
 class Findings {
   readonly list: Finding[] = []
   readonly #seen = new Set<string>()
@@ -136,8 +136,8 @@ function nameOfLogin(value: string, where: string): string | null {
 }
 
 /**
- * Random values that go through the address bar whoever does the login: named in the report, so that they
- * are not taken for tokens. Read from the messages in which the vault asked for the navigation.
+ * Random values that every login puts into the URL. The report names them, so that they are not mistaken for tokens. They
+ * are read from the vault's `navigate` messages.
  */
 function publicValues(): Map<string, string> {
   const known = new Map<string, string>()

@@ -1,4 +1,4 @@
-/** Who is signed in, how long for, and the buttons to change that. */
+/** The signed-in user, the session's times, and the login and logout buttons. */
 import type { EndReason, Holding, Session, Strongroom } from 'strongroom'
 import { byId, code, el, onClick, replace } from './dom.js'
 import { relative } from './format.js'
@@ -13,7 +13,7 @@ const REASONS: Record<EndReason, string> = {
   absolute: 'The session reached its longest time.',
   storage_lost: 'What was kept of the session is gone.',
   replaced: 'You have signed in anew.',
-  security: 'The session was ended because the provider answered for someone else.',
+  security: 'The session was ended because the provider responded for another user.',
   refresh_expired: 'The provider’s session has expired.',
   revoked: 'The provider revoked the session.',
   reuse_detected: 'The provider ended the session: a refresh token came to it twice.',

@@ -1,5 +1,5 @@
 /**
- * What happened, newest first. A call is one line that grows (waited, sent, 401, sent again, answered), and
+ * The timeline of events, newest first. A call is one line that grows (waited, sent, 401, sent again, response), and
  * calls that begin together are one line too.
  */
 import type { Strongroom, TraceEvent } from 'strongroom'
@@ -7,7 +7,7 @@ import { byId, el, onClick } from './dom.js'
 import { clock, took } from './format.js'
 
 const LIMIT = 200
-/** Calls that begin within so many milliseconds of the first share a line. */
+/** Calls that begin within this time of the first, in milliseconds, share a line. */
 const TOGETHER_MS = 120
 
 type Tone = 'plain' | 'good' | 'key' | 'wait' | 'bad'

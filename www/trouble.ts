@@ -1,7 +1,7 @@
-/** The banner for what went wrong. */
+/** The banner for errors. */
 import { byId, code, el } from './dom.js'
 
-/** Shows an error's code and sentence, or with `null` nothing. */
+/** Shows an error's code and message, or nothing for `null`. */
 export function showTrouble(error: unknown): void {
   const banner = byId('trouble')
   banner.hidden = error === null

@@ -1,7 +1,7 @@
 /**
- * Visits what script can reach: own and inherited properties, the entries of maps and sets, the text of
- * functions, and buffers, breadth first from some roots. Variables in closures are out of script's reach,
- * so they are out of this search's reach too; the project's tests search the whole heap by debugger.
+ * Visits everything that script can reach: own and inherited properties, the entries of maps and sets, the source of
+ * functions, and buffers, breadth first from some roots. Script cannot reach variables in closures, and neither can this
+ * search. The project's tests search the whole heap with a debugger.
  */
 
 export interface Counts {
@@ -12,7 +12,7 @@ export interface Counts {
 export interface WalkOptions {
   /** Stop after so many objects. */
   limit: number
-  /** Is called with each string and the way that leads to it. */
+  /** Called with each string and its path. */
   onText: (text: string, path: () => string) => void
 }
 
@@ -22,7 +22,7 @@ interface Visit {
   parent: Visit | null
 }
 
-/** Properties whose reading does something, warns, or leads out of this page. */
+/** Properties that have side effects, warn, or lead out of this page when they are read. */
 const LEFT_OUT = new Set([
   'parent',
   'top',
@@ -36,7 +36,7 @@ const LEFT_OUT = new Set([
 const MAX_BUFFER_BYTES = 1_000_000
 const SLICE_MS = 12
 
-/** Walks the graph; returns how much there was. `cut` tells whether the limit was reached. */
+/** Walks the graph and returns the number of objects. `cut` is true if the limit was reached. */
 export async function walk(
   roots: Record<string, unknown>,
   { limit, onText }: WalkOptions,
@@ -85,7 +85,7 @@ function visit(from: Visit, reach: Reach): void {
   if (!isShallow(value)) reachInherited(from, reach)
 }
 
-/** What is inside an object without being a property of it. */
+/** Returns the contents of an object that are not properties. */
 function reachContent(from: Visit, reach: Reach): void {
   const { value } = from
   if (typeof value === 'function') reach(Function.prototype.toString.call(value), '(source)', from)
@@ -103,7 +103,7 @@ function reachContent(from: Visit, reach: Reach): void {
   }
 }
 
-/** What the getters of its classes say about an object. */
+/** Returns the values of the getters of an object's classes. */
 function reachInherited(from: Visit, reach: Reach): void {
   const { value } = from
   for (let type = prototypeOf(value); type; type = prototypeOf(type)) {
@@ -116,7 +116,7 @@ function reachInherited(from: Visit, reach: Reach): void {
 }
 
 function read(value: object, key: PropertyKey): unknown {
-  // Views have their bytes read as a whole.
+  // The bytes of views are read as a whole.
   if (ArrayBuffer.isView(value)) return undefined
   return settled(Reflect.get(value, key))
 }
@@ -127,7 +127,7 @@ function settled(value: unknown): unknown {
   return value
 }
 
-/** The DOM is searched as such; of its objects only what script has added to them is looked at here. */
+/** Returns the properties that script has added to a DOM object. The DOM itself is searched separately. */
 function isShallow(value: object): boolean {
   return (
     value instanceof Node ||
@@ -146,12 +146,12 @@ function prototypeOf(value: object): object | null {
   return Reflect.getPrototypeOf(value)
 }
 
-/** Foreign getters and proxies may throw whatever they like. */
+/** Calls a function that may throw anything, such as a getter or a proxy's trap. */
 function attempt(action: () => void): void {
   try {
     action()
   } catch {
-    // What cannot be read cannot leak either.
+    // Data that cannot be read cannot leak.
   }
 }
 

@@ -2,29 +2,28 @@
 export interface VaultConfig {
   /** The provider's issuer identifier, exactly as its metadata says: an https URL. */
   issuer: string
-  /** RFC 6749 2.2. A public client: there is no secret in a browser. */
+  /** The client identifier (RFC 6749 2.2) of a public client: a browser cannot keep a client secret. */
   clientId: string
-  /** Where the provider sends its answer; relative to the worker's address. Same origin as the worker. */
+  /** The URL to which the provider sends its response, relative to the worker's URL. Same origin as the worker. */
   redirectUri: string
   /** Space-separated; must contain `openid`. `offline_access` asks for a refresh token. */
   scope: string
-  /** What may be called with the access token. Everything else is refused. */
+  /** The APIs that may be called with the access token. All other requests are refused. */
   apis: ApiRule[]
-  /** How long a session may last. */
+  /** Limits of the session. */
   session?: SessionLimits
   /** The ID token's claims that the page may see, besides `sub`. Default: name, email, preferred_username, picture, locale. */
   claims?: string[]
   /**
-   * Members of the provider's metadata (RFC 8414), in place of or beside those that are discovered: a
-   * `revocation_endpoint`, say, which the provider has and does not announce. With `issuer`,
-   * `authorization_endpoint`, `token_endpoint` and `jwks_uri` among them, nothing is discovered. Needs
-   * strongroom_extended_bg.wasm.
+   * Members of the provider's metadata (RFC 8414), which replace or extend the discovered ones, such as a
+   * `revocation_endpoint` that the provider does not announce. If `issuer`, `authorization_endpoint`, `token_endpoint` and
+   * `jwks_uri` are given, there is no discovery. Needs strongroom_extended_bg.wasm.
    */
   metadata?: Partial<ProviderMetadata>
   /**
-   * The ID token's signing algorithm. Default: what the metadata offers of RS256, PS256 and ES256. Naming one here
-   * loads strongroom_extended_bg.wasm, which knows all of these; where that is loaded for another reason, all that the
-   * metadata offers are accepted. `none` and HMAC (HS256, …) never are.
+   * The ID token's signing algorithm. Default: RS256, PS256 and ES256, if the metadata names them. This option loads
+   * strongroom_extended_bg.wasm, which supports all of these. If that is loaded for another reason, all algorithms in the
+   * metadata are accepted. `none` and HMAC (HS256, …) are never accepted.
    */
   idTokenSignedResponseAlg?:
     | 'RS256'
@@ -41,15 +40,14 @@ export interface VaultConfig {
   /** More parameters for the authorization request, such as `audience`. Protocol parameters are refused. */
   authorizationParams?: Record<string, string>
   /**
-   * Bind the tokens to a key (DPoP, RFC 9449): they are of no use to whoever gets hold of them without it. The key
-   * pair is made in the vault's worker for each login, by WebCrypto (ES256), and is not extractable; every token
-   * request and every call carries a fresh proof that is signed with it. Nonces are handled. With `true` there is no
-   * falling back: an answer with Bearer tokens is refused (`token_response_invalid`). Default false.
+   * Binds the tokens to a key (DPoP, RFC 9449), without which they are useless. The vault's worker creates a key pair for
+   * each login by WebCrypto (ES256), which is not extractable. Every token request and every call carries a new proof that
+   * is signed with the key. Nonces are supported. There is no fallback: a response with Bearer tokens is refused
+   * (`token_response_invalid`). Default false.
    *
    * The provider must support it (`dpop_signing_alg_values_supported` with ES256), and so must every API in `apis`.
-   * Their CORS must let the request headers `DPoP` and `Authorization` in, and expose `DPoP-Nonce` and
-   * `WWW-Authenticate` if they want nonces. Sockets cannot carry a proof: `webSocket` in a rule is refused. It needs
-   * strongroom_extended_bg.wasm, as `inspect` does.
+   * Their CORS must allow the request headers `DPoP` and `Authorization`, and expose `DPoP-Nonce` and `WWW-Authenticate` if
+   * they use nonces. Sockets cannot carry a proof, so `webSocket` in a rule is refused. Needs strongroom_extended_bg.wasm.
    */
   dpop?: boolean
   /**
@@ -95,28 +93,28 @@ export interface VaultConfig {
   /** Scopes that pages may ask for besides `scope`, by `login({ scope })`. Default: none. */
   loginScopes?: string[]
   /**
-   * Tell pages why the provider ended a session, as far as it lets on (`refresh_expired`, `revoked`,
-   * `reuse_detected`, `consent_withdrawn`, `mfa_required` in place of `provider_ended`), and by which error code it
-   * wants the user (`session.needs`). See docs/sessions.md. Default false.
+   * Tells pages why the provider ended a session, if the provider reveals it (`refresh_expired`, `revoked`,
+   * `reuse_detected`, `consent_withdrawn`, `mfa_required` instead of `provider_ended`), and the error code with which it
+   * requires interaction (`session.needs`). See docs/sessions.md. Default false.
    */
   reasons?: boolean
-  /** Allows `login({ mode: 'device' })`: signing in on another device (RFC 8628). */
+  /** Allows `login({ mode: 'device' })`, for signing in on another device (RFC 8628). */
   deviceFlow?: boolean
   /** Seconds by which the provider's clock may differ. Default 60. */
   clockTolerance?: number
-  /** Seconds a request to the provider may take. Default 10. */
+  /** The time limit of a request to the provider in seconds. Default 10. */
   requestTimeout?: number
   /**
-   * Tell pages what happens inside, and what is held, without values: for demos and debugging. Default false.
-   * It is in a module of its own, which is loaded instead of the other: serve strongroom_extended_bg.wasm, too,
-   * wherever strongroom_bg.wasm is served by hand, and pass the full one if you pass `wasm` to `vault()`.
+   * Shows pages the vault's events and holdings, without values, for demos and debugging. Default false. Needs
+   * strongroom_extended_bg.wasm, which is loaded instead of strongroom_bg.wasm: serve it too if you serve the files by hand,
+   * and pass it if you pass `wasm` to `vault()`.
    */
   inspect?: boolean
 }
 
-/** Which requests may carry the access token. */
+/** Allows requests that carry the access token. */
 export interface ApiRule {
-  /** An https URL whose path ends in `/`: everything below it. Relative to the worker's address. */
+  /** An https URL whose path ends in `/`. The rule covers all URLs below it. Relative to the worker's URL. */
   url: string
   /** Default `['GET', 'HEAD']`. */
   methods?: string[]
@@ -146,58 +144,58 @@ export interface ApiRule {
   /** More request headers that pages may not set, such as `['X-Api-Key']`. */
   denyHeaders?: string[]
   /**
-   * The API's identifier (RFC 8707): an absolute URI. With it, `audience` or `scope` the API gets access tokens of its
-   * own, for that and no more: they are fetched with the session's refresh token when a call first needs one, and
-   * rules that name the same share them. All resources are named at login. Without any of the three a rule has the
-   * login's own access token. They need strongroom_extended_bg.wasm, as `inspect` does, and a refresh token.
+   * The API's identifier (RFC 8707), an absolute URI. A rule with `resource`, `audience` or `scope` gets its own access
+   * tokens for exactly these. The vault requests them with the session's refresh token when a call first needs one. Rules
+   * with the same values share a token. All resources are named at login. A rule without the three options uses the
+   * login's access token. Needs strongroom_extended_bg.wasm and a refresh token.
    */
   resource?: string
-  /** The same, by the parameter `audience` that some providers have instead. It is not sent at login. */
+  /** The API's identifier for providers that use the parameter `audience` instead. It is not sent at login. */
   audience?: string
-  /** The scopes of the API's own access tokens (RFC 6749 6): some of the login's. Default: the provider's choice. */
+  /** The scopes of the API's own access tokens (RFC 6749 6), a subset of the login's. Default: the provider's choice. */
   scope?: string
   /**
-   * Lets pages open sockets (`auth.webSocket`) to `wss` addresses below `url`, and says where the token goes: no
-   * script can set a header of a socket's handshake. It needs strongroom_extended_bg.wasm, as `inspect` does.
+   * Lets pages open sockets (`auth.webSocket`) to `wss` URLs below `url`, and says where the token goes, since scripts
+   * cannot set headers of a socket's handshake. Needs strongroom_extended_bg.wasm.
    */
   webSocket?: SocketToken
   /**
-   * Reads `WWW-Authenticate` of answers that refuse a call, and rejects it with `step_up_required` if the API wants
-   * another or more recent authentication (RFC 9470), or with `insufficient_scope` if it wants more scope (RFC 6750
-   * 3.1), with a login that satisfies it. The API must let the header be read
+   * Reads `WWW-Authenticate` of responses that refuse a call. The call rejects with `step_up_required` if the API requires
+   * another or more recent authentication (RFC 9470), or with `insufficient_scope` if it requires more scopes (RFC 6750
+   * 3.1). The error has the options of a login that satisfies the API. The API must expose the header
    * (`Access-Control-Expose-Headers: WWW-Authenticate`). Needs strongroom_extended_bg.wasm.
    */
   stepUp?: boolean
 }
 
-/** Where a socket's token goes. */
+/** The place of the token in a socket's handshake or messages. */
 export type SocketToken =
   /**
-   * A sub-protocol after those that the page names: `prefix` (default: nothing) and the token, which `encoding:
-   * 'base64url'` encodes once more. The server must choose one of them; which of the page's own, the page is told.
+   * A sub-protocol after those of the page: `prefix` (default: empty) and the token, which `encoding: 'base64url'` encodes
+   * again. The server must choose one of the sub-protocols. The page sees the choice only if it is one of its own.
    */
   | { token: 'protocol'; prefix?: string; encoding?: 'base64url' }
-  /** The first message: this text, with the token in place of `{token}`. */
+  /** The first message: this string, with the token in place of `{token}`. */
   | { token: 'message'; message: string }
   /**
-   * A parameter of the query (RFC 6750 2.3), by default `access_token`: for servers that can do nothing else, since
-   * addresses are written to logs.
+   * A parameter of the query (RFC 6750 2.3), by default `access_token`. Only for servers that support nothing else, since
+   * URLs are written to logs.
    */
   | { token: 'query'; parameter?: string }
 
 /** Limits of a session, in seconds. */
 export interface SessionLimits {
-  /** Ends after so long without activity of the user. Default 1800. */
+  /** The maximum time without activity of the user. Default 1800. */
   idle?: number
-  /** Ends after so long whatever happens. Default 43200. */
+  /** The maximum time of a session. Default 43200. */
   absolute?: number
   /**
-   * Where the session is kept. `'memory'` (default): in the worker, for as long as it lives. `'sealed'`: also in
-   * IndexedDB, encrypted by a key that is not extractable, so that it survives reloads, and dedicated workers of
-   * several tabs share it. That keeps it out of disks, backups and other origins' reach, not out of the reach of
-   * script in this origin, which can use the key. `'escrow'`: also in IndexedDB, encrypted by a key that is in the
-   * memory of a service worker of yours, which gives it to the vault and nobody else: see `strongroom/escrow`. It
-   * survives a reload, not the browser. Both need strongroom_extended_bg.wasm, as `inspect` does.
+   * The place where the session is stored. `'memory'` (default): in the worker as long as it runs. `'sealed'`: also in
+   * IndexedDB, encrypted with a key that is not extractable. The session survives reloads, and dedicated workers of several
+   * tabs share it. This protects it on disks, in backups and from other origins, but not from script in this origin, which
+   * can use the key. `'escrow'`: also in IndexedDB, encrypted with a key in the memory of your service worker, which gives
+   * it only to the vault: see `strongroom/escrow`. The session survives a reload, but not a restart of the browser. Both
+   * need strongroom_extended_bg.wasm.
    */
   persist?: 'memory' | 'sealed' | 'escrow'
 }

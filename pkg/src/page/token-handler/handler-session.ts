@@ -34,7 +34,7 @@ interface TabMessage {
 
 export type HandlerSession = ReturnType<typeof handlerSession>
 
-/** Tracks the session. `onSessionEnded` closes what belongs to a session that has ended or was replaced. */
+/** Tracks the session. Calls `onSessionEnded` when the session has ended or was replaced. */
 export const handlerSession = (
   requests: HandlerRequests,
   config: HandlerConfig,
