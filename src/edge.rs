@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_platform_has_let_go_of_makes_room_and_comes_back_as_nobody_else() {
+    fn stale_tasks_free_their_slots() {
         let mut handler = handler();
         let lost: Vec<TaskId> = (0..MANY_TASKS).map(|_| begin(&mut handler, 0)).collect();
         for _ in 0..MANY_TASKS {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn silent_task_is_kept_while_there_is_room() {
+    fn silent_task_is_kept_while_slots_are_free() {
         let mut handler = handler();
         let silent = begin(&mut handler, 0);
         begin(&mut handler, 600);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_task_leaves_its_place_to_the_next() {
+    fn finished_task_frees_its_slot() {
         let mut handler = handler();
         for second in 0..3 {
             let id = begin(&mut handler, second);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_tasks_and_it_is_told() {
+    fn too_many_tasks_get_503() {
         let mut handler = handler();
         for _ in 0..MOST_TASKS {
             begin(&mut handler, 0);

@@ -48,7 +48,7 @@ fn assert_refused(host: &mut Host, token: &str, what: &str) {
 }
 
 #[test]
-fn a_session_ends_by_its_number_by_its_user_or_by_both() {
+fn logout_token_ends_sessions_by_sid_or_sub() {
     let now = Host::signed_in().now.wall / 1000;
     for (what, changes) in [
         ("both", json!({})),
@@ -80,7 +80,7 @@ fn a_session_ends_by_its_number_by_its_user_or_by_both() {
 }
 
 #[test]
-fn in_another_isolate_it_ends_as_well_when_that_asks_again() {
+fn other_isolate_sees_logout_at_next_recheck() {
     let mut host = Host::signed_in_with(&json!({ "session": { "recheck": 10 } }));
     assert!(host.session().is_object());
     let store_before = host.store.clone();
@@ -92,7 +92,7 @@ fn in_another_isolate_it_ends_as_well_when_that_asks_again() {
 }
 
 #[test]
-fn the_token_may_be_of_type_jwt_or_of_none() {
+fn logout_token_typ_may_be_jwt_or_absent() {
     for header in [
         r#"{"alg":"ES256","kid":"1","typ":"JWT"}"#,
         r#"{"alg":"ES256","kid":"1","typ":"Logout+JWT"}"#,
@@ -188,7 +188,7 @@ fn the_tolerance_of_clocks_is_for_both_ends() {
 }
 
 #[test]
-fn a_token_with_a_wrong_header_or_signature_is_refused() {
+fn refuses_logout_token_with_wrong_header_or_signature() {
     let mut host = Host::signed_in();
     let usual = claims(&host, &json!({}));
     let key = &host.provider.key;
@@ -324,7 +324,7 @@ fn a_token_counts_once() {
 }
 
 #[test]
-fn a_token_that_comes_again_does_not_end_a_later_session() {
+fn replayed_logout_token_keeps_later_session() {
     let mut host = Host::signed_in();
     let only_user = token(&host, &json!({ "sid": null }));
     assert_eq!(host.post_logout_token(&only_user).status, 200);
@@ -338,7 +338,7 @@ fn a_token_that_comes_again_does_not_end_a_later_session() {
 }
 
 #[test]
-fn a_session_of_the_same_second_and_of_a_clock_ahead_is_ended() {
+fn back_channel_logout_ends_sessions_of_same_second() {
     for behind in [0, 1, 50] {
         let mut host = Host::signed_in();
         host.now.wall += 400;
@@ -368,7 +368,7 @@ fn other_users_sessions_go_on() {
 }
 
 #[test]
-fn what_cannot_be_written_down_is_to_be_sent_again() {
+fn unwritten_logout_token_asks_for_retry() {
     for effect in ["Read", "Swap"] {
         let mut host = Host::signed_in();
         let token = token_of(&host);
@@ -384,7 +384,7 @@ fn what_cannot_be_written_down_is_to_be_sent_again() {
 }
 
 #[test]
-fn a_provider_whose_keys_cannot_be_had_is_asked_to_come_again() {
+fn logout_token_is_retried_without_provider_keys() {
     let mut host = Host::signed_in();
     let token = token_of(&host);
     host.restart(&json!({}));
@@ -402,7 +402,7 @@ fn it_can_be_switched_off() {
 }
 
 #[test]
-fn tokens_of_unknown_keys_do_not_have_the_provider_asked_each_time_also_if_it_does_not_answer() {
+fn unknown_keys_do_not_refetch_key_set_each_time() {
     let mut host = Host::signed_in();
     host.pass(31);
     let header = HEADER.replace(r#""kid":"1""#, r#""kid":"9""#);
@@ -416,7 +416,7 @@ fn tokens_of_unknown_keys_do_not_have_the_provider_asked_each_time_also_if_it_do
 }
 
 #[test]
-fn a_key_that_the_provider_has_withdrawn_is_not_believed_for_more_than_an_hour() {
+fn withdrawn_key_is_trusted_for_one_hour_at_most() {
     let mut host = Host::signed_in();
     host.pass(3600);
     let other = Pair::generate().public_jwk(r#","kid":"2""#);
@@ -427,7 +427,7 @@ fn a_key_that_the_provider_has_withdrawn_is_not_believed_for_more_than_an_hour()
 }
 
 #[test]
-fn a_token_that_is_older_than_any_session_is_refused_since_its_number_may_be_forgotten() {
+fn refuses_logout_token_older_than_any_session() {
     let mut host = Host::signed_in();
     let now = host.now.wall / 1000;
     let fresh = token(

@@ -24,7 +24,7 @@ fn with(url: &str, name: &str, value: Option<&str>) -> String {
 }
 
 #[test]
-fn an_answer_makes_a_session_and_takes_the_logins_cookie_away() {
+fn callback_creates_session_and_clears_login_cookie() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=/orders");
     let response = host.arrive(&back);
@@ -61,7 +61,7 @@ fn an_answer_counts_once() {
 }
 
 #[test]
-fn an_answer_counts_only_in_the_browser_that_began_the_login() {
+fn callback_works_only_in_the_same_browser() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     let begun = std::mem::take(&mut host.browser);
@@ -77,7 +77,7 @@ fn an_answer_counts_only_in_the_browser_that_began_the_login() {
 }
 
 #[test]
-fn the_answer_to_one_login_is_none_to_another() {
+fn callback_matches_only_its_own_login() {
     let mut host = Host::new();
     let [one, other] = [(); 2].map(|()| host.come_back("/auth/login"));
     let query = other.split_once('?').unwrap().1;
@@ -90,7 +90,7 @@ fn the_answer_to_one_login_is_none_to_another() {
 }
 
 #[test]
-fn a_logins_cookie_under_another_logins_name_does_not_open() {
+fn login_cookie_opens_only_under_own_name() {
     let mut host = Host::new();
     let [one, _] = [(); 2].map(|()| host.come_back("/auth/login"));
     let values: Vec<String> = host.browser.0.iter().map(|c| c.value.clone()).collect();
@@ -157,7 +157,7 @@ fn an_answer_that_is_malformed_reaches_nobody() {
 }
 
 #[test]
-fn an_answer_without_iss_is_refused_where_the_provider_announces_one() {
+fn callback_requires_announced_iss() {
     let mut host = Host::new();
     host.provider.metadata = r#","authorization_response_iss_parameter_supported":true"#.to_owned();
     let back = host.come_back("/auth/login");
@@ -166,7 +166,7 @@ fn an_answer_without_iss_is_refused_where_the_provider_announces_one() {
 }
 
 #[test]
-fn a_refusal_of_the_provider_is_told_as_what_it_is() {
+fn provider_error_reaches_login_page() {
     for (error, status, code) in [
         ("access_denied", 403, Code::LoginDenied),
         ("consent_required", 403, Code::LoginDenied),
@@ -259,7 +259,7 @@ fn error_page_login_keeps_return_to() {
 }
 
 #[test]
-fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
+fn failed_login_page_is_plain_and_accessible() {
     let mut host = Host::new();
     let response = host.arrive("/auth/callback");
     let (_, page) = response.body.as_ref().unwrap();
@@ -279,7 +279,7 @@ fn the_page_of_a_failed_login_is_plain_and_can_be_read_by_everybody() {
 }
 
 #[test]
-fn what_the_token_endpoint_answers_decides_and_the_session_before_stays() {
+fn failed_code_exchange_keeps_previous_session() {
     let refused = |status, error: &str| {
         let body = format!(r#"{{"error":"{error}"}}"#);
         Some(provider::json(status, &body))
@@ -318,7 +318,7 @@ fn what_the_token_endpoint_answers_decides_and_the_session_before_stays() {
 }
 
 #[test]
-fn an_id_token_that_is_not_for_this_login_makes_no_session() {
+fn id_token_of_another_login_is_refused() {
     for claims in [r#","nonce":"x""#, r#","azp":"other""#, r#","at_hash":"x""#] {
         let mut host = Host::new();
         host.provider.claims = claims.to_owned();
@@ -339,7 +339,7 @@ fn an_id_token_that_is_not_for_this_login_makes_no_session() {
 }
 
 #[test]
-fn a_key_that_the_provider_has_just_begun_to_use_is_fetched() {
+fn new_provider_key_is_fetched() {
     let mut host = Host::new();
     let other = crate::crypto::Pair::generate().public_jwk(r#","kid":"0""#);
     let reply = provider::json(200, &format!(r#"{{"keys":[{other}]}}"#));
@@ -354,7 +354,7 @@ fn a_key_that_the_provider_has_just_begun_to_use_is_fetched() {
 }
 
 #[test]
-fn a_session_has_another_number_than_any_that_was_there_before() {
+fn each_login_gets_a_new_session_id() {
     let mut host = Host::signed_in();
     let fixed = host.browser.get(COOKIE).cloned().unwrap();
     host.sign_in();
@@ -376,7 +376,7 @@ fn end_of_ann(reason: EndReason) -> Event {
 }
 
 #[test]
-fn the_session_of_another_user_is_ended_and_revoked() {
+fn login_ends_session_of_another_user() {
     for (subject, reason, revoked) in [
         ("bob", EndReason::LoggedOut, true),
         ("ann", EndReason::Replaced, false),
@@ -412,7 +412,7 @@ pub(crate) fn refreshed_to(response: &OwnResponse) -> String {
 }
 
 #[test]
-fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
+fn strict_cookie_is_sent_after_own_page() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login?returnTo=/a%3Fb%3D%22%26c");
     let again = refreshed_to(&host.arrive(&back));
@@ -426,7 +426,7 @@ fn a_strict_cookie_comes_along_after_a_page_of_the_apps() {
 }
 
 #[test]
-fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
+fn next_login_ends_session_with_strict_cookie() {
     for (subject, reason, revoked) in [
         ("bob", EndReason::LoggedOut, 1),
         ("ann", EndReason::Replaced, 0),
@@ -441,7 +441,7 @@ fn a_session_with_a_strict_cookie_ends_with_the_next_login() {
 }
 
 #[test]
-fn a_browser_is_sent_to_the_callback_again_once_at_most() {
+fn callback_is_repeated_at_most_once() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
     let again = refreshed_to(&host.arrive(&back));
@@ -451,7 +451,7 @@ fn a_browser_is_sent_to_the_callback_again_once_at_most() {
 }
 
 #[test]
-fn an_answer_without_anything_in_it_is_sent_again_to_an_address_that_is_there() {
+fn empty_callback_repeats_at_callback_path() {
     let mut host = Host::with(&strict());
     let again = refreshed_to(&host.arrive("/auth/callback"));
     assert_eq!(again, "/auth/callback?again");
@@ -459,7 +459,7 @@ fn an_answer_without_anything_in_it_is_sent_again_to_an_address_that_is_there() 
 }
 
 #[test]
-fn a_browser_that_does_not_say_where_it_comes_from_is_signed_in_at_once() {
+fn login_completes_without_fetch_metadata() {
     let mut host = Host::with(&strict());
     let back = host.come_back("/auth/login");
     let request = Request {
@@ -473,7 +473,7 @@ fn a_browser_that_does_not_say_where_it_comes_from_is_signed_in_at_once() {
 }
 
 #[test]
-fn a_new_login_of_the_same_user_revokes_nothing_of_a_later_generation_either() {
+fn same_user_login_does_not_revoke_later_generation() {
     let mut host = Host::signed_in();
     let before = host.browser.clone();
     host.pass(590);
@@ -487,7 +487,7 @@ fn a_new_login_of_the_same_user_revokes_nothing_of_a_later_generation_either() {
 }
 
 #[test]
-fn the_configuration_may_change_while_a_login_is_under_way() {
+fn configuration_change_during_login_is_handled() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     // DPoP from now on: the login has no key.
@@ -497,7 +497,7 @@ fn the_configuration_may_change_while_a_login_is_under_way() {
 }
 
 #[test]
-fn a_redirect_uri_is_on_the_origin_that_browsers_see() {
+fn redirect_uri_uses_public_origin() {
     let mut host =
         Host::with(&json!({ "origin": "https://www.example.com", "base": "/sign-in/v1" }));
     let response = host
@@ -514,7 +514,7 @@ fn a_redirect_uri_is_on_the_origin_that_browsers_see() {
 }
 
 #[test]
-fn a_login_whose_session_cannot_be_kept_is_revoked_and_leaves_the_one_before_alone() {
+fn unsaved_login_is_revoked_and_previous_session_stays() {
     let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
     host.provider.subject = "bob".to_owned();
     let back = host.come_back("/auth/login");

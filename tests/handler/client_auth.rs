@@ -30,7 +30,7 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 #[test]
-fn basic_is_form_encoded_before_it_is_a_user_name_and_a_password() {
+fn basic_credentials_are_form_encoded_first() {
     // RFC 6749 2.3.1. What is in the table stands so in a form; nothing of it may be a colon.
     for (id, secret, user, password) in [
         ("web", "s3cret", "web", "s3cret"),
@@ -63,7 +63,7 @@ fn basic_is_form_encoded_before_it_is_a_user_name_and_a_password() {
 }
 
 #[test]
-fn a_secret_that_no_client_can_have_is_refused_and_not_shown() {
+fn invalid_client_secret_is_refused_and_hidden() {
     for secret in ["", "géheim", "a\nb", "a\u{7f}", "密"] {
         let auth = json!({ "method": "client_secret_basic", "secret": secret });
         let config = crate::host::configuration(&client("web", &auth));
@@ -88,7 +88,7 @@ fn a_secret_may_be_in_the_body() {
 }
 
 #[test]
-fn a_public_client_sends_its_name_and_nothing_else() {
+fn public_client_sends_only_its_id() {
     let mut host = Host::with(&client("web", &json!({ "method": "none" })));
     through_all(&mut host);
     assert_eq!(host.provider.sent_to("/token").len(), 2);
@@ -104,7 +104,7 @@ fn a_public_client_sends_its_name_and_nothing_else() {
 }
 
 #[test]
-fn an_assertion_says_who_for_whom_until_when_and_once() {
+fn client_assertion_has_required_claims() {
     let key = Pair::generate();
     let jwk: Value = serde_json::from_str(&key.private_jwk(r#","kid":"k-1""#)).unwrap();
     let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
@@ -157,7 +157,7 @@ fn an_assertion_says_who_for_whom_until_when_and_once() {
 }
 
 #[test]
-fn a_key_that_cannot_sign_is_the_operators_to_mend() {
+fn unusable_client_key_is_reported_to_operator() {
     let key = Pair::generate();
     let jwk: Value = serde_json::from_str(&key.private_jwk("")).unwrap();
     let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
@@ -173,7 +173,7 @@ fn a_key_that_cannot_sign_is_the_operators_to_mend() {
 }
 
 #[test]
-fn a_client_that_is_refused_keeps_its_sessions_and_says_so_once_a_minute() {
+fn rejected_client_keeps_sessions_and_retries_each_minute() {
     let mut host = Host::signed_in();
     host.pass(595);
     // Stale, and still valid.
@@ -197,7 +197,7 @@ fn a_client_that_is_refused_keeps_its_sessions_and_says_so_once_a_minute() {
 }
 
 #[test]
-fn nothing_of_the_client_is_sent_where_no_token_is_issued_or_revoked() {
+fn client_credentials_go_only_to_token_and_revocation_endpoints() {
     let mut host = Host::new();
     through_all(&mut host);
     for path in ["/.well-known/openid-configuration", "/jwks"] {

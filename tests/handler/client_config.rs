@@ -16,7 +16,7 @@ fn routes(more: &Value) -> Value {
 }
 
 #[test]
-fn pages_are_told_of_the_addresses_that_routes_name_for_them_and_of_no_upstream() {
+fn page_config_lists_route_urls_without_upstreams() {
     let mut host = Host::with(&routes(&json!({ "url": API })));
     let response = host.call("GET", "/auth/config").own();
     assert_eq!(
@@ -49,7 +49,7 @@ fn only_script_of_the_app_is_told() {
 }
 
 #[test]
-fn an_address_for_pages_is_absolute_and_ends_in_a_slash() {
+fn route_url_is_absolute_and_ends_in_slash() {
     for url in [
         json!("/v1/"),
         json!("https://api.example.com/v1"),
@@ -77,7 +77,7 @@ fn an_address_for_pages_is_absolute_and_ends_in_a_slash() {
 }
 
 #[test]
-fn a_popup_ends_at_a_page_that_may_run_one_script() {
+fn popup_page_runs_only_its_script() {
     let mut host = Host::new();
     let response = host.go("/auth/popup", Source::CrossSite).own();
     assert_eq!(response.status, 200);
@@ -89,7 +89,7 @@ fn a_popup_ends_at_a_page_that_may_run_one_script() {
 }
 
 #[test]
-fn a_login_may_come_back_to_the_popups_end() {
+fn login_may_return_to_popup_page() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login?returnTo=%2Fauth%2Fpopup");
     let response = host.arrive(&back);
@@ -97,7 +97,7 @@ fn a_login_may_come_back_to_the_popups_end() {
 }
 
 #[test]
-fn an_error_of_the_handlers_own_says_so_where_no_upstream_can() {
+fn own_errors_are_marked_by_header() {
     let mut host = Host::new();
     let response = host.call("GET", "/api/orders").own();
     assert_eq!(header(&response, "x-strongroom"), Some("login_required"));
@@ -107,7 +107,7 @@ fn an_error_of_the_handlers_own_says_so_where_no_upstream_can() {
 }
 
 #[test]
-fn the_end_of_a_session_comes_with_its_reason() {
+fn ended_session_has_reason() {
     let mut host = Host::signed_in();
     host.pass(1801);
     let response = host.call("GET", "/api/orders").own();
@@ -127,7 +127,7 @@ fn challenged(host: &mut Host, status: u16, challenge: &str) -> Answered {
 }
 
 #[test]
-fn an_api_that_wants_another_login_is_asked_for_no_token_and_the_page_is_told_which() {
+fn step_up_demand_causes_no_refresh() {
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
     let demand =
         r#"Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="0""#;
@@ -153,7 +153,7 @@ fn more_scope_is_nothing_that_a_login_brings() {
 }
 
 #[test]
-fn a_demand_with_the_token_in_it_is_not_told() {
+fn demand_that_contains_token_is_hidden() {
     let mut host = Host::signed_in_with(&routes(&json!({ "stepUp": true })));
     host.call("GET", "/api/orders");
     let authorization = host.upstream.last().unwrap().authorization.clone();
@@ -165,7 +165,7 @@ fn a_demand_with_the_token_in_it_is_not_told() {
 }
 
 #[test]
-fn a_route_that_does_not_step_up_passes_the_demand_on() {
+fn route_without_step_up_passes_demand() {
     let mut host = Host::signed_in_with(&routes(&json!({})));
     let demand = r#"Bearer error="insufficient_scope""#;
     let Answered::Passed { head, .. } = challenged(&mut host, 403, demand) else {

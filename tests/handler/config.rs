@@ -47,7 +47,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn what_is_wrong_is_named_and_no_secret_is_shown() {
+fn config_errors_name_option_without_secrets() {
     let secret = "hunter2hunter2";
     let client = |auth: Value| json!({ "client": { "id": "web", "auth": auth } });
     let cookie = |cookie: Value| json!({ "cookie": cookie });
@@ -268,7 +268,7 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
 }
 
 #[test]
-fn a_route_that_would_hide_the_handlers_own_endpoints_does_not() {
+fn routes_do_not_hide_own_endpoints() {
     let mut host = crate::host::Host::with(
         &json!({ "routes": [{ "prefix": "/", "upstream": "https://api.example.com/", "methods": ["GET", "POST"] }] }),
     );
@@ -280,7 +280,7 @@ fn a_route_that_would_hide_the_handlers_own_endpoints_does_not() {
 }
 
 #[test]
-fn nothing_secret_is_in_what_a_configuration_shows_of_itself() {
+fn config_debug_output_has_no_secrets() {
     let auth = json!({ "client": { "id": "web", "auth": { "method": "client_secret_post", "secret": "hunter2" } } });
     let config = Config::parse(&configuration(&auth).to_string()).unwrap();
     let shown = format!("{config:?}");

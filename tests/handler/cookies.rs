@@ -33,7 +33,7 @@ fn with_long_tokens(bytes: usize) -> Host {
 }
 
 #[test]
-fn a_cookie_is_for_this_host_and_https_and_no_script() {
+fn cookie_is_host_only_secure_and_http_only() {
     for (more, name, same_site) in [
         (json!({}), "__Host-strongroom", "SameSite=Lax"),
         (
@@ -73,7 +73,7 @@ fn a_cookie_is_for_this_host_and_https_and_no_script() {
 }
 
 #[test]
-fn on_loopback_over_http_cookies_have_no_prefix_and_are_not_secure() {
+fn loopback_http_cookies_have_no_prefix() {
     for origin in [
         "http://localhost:8787",
         "http://127.0.0.1",
@@ -153,7 +153,7 @@ fn a_cookie_of_another_name_is_another_cookie() {
 }
 
 #[test]
-fn a_cookie_that_was_changed_anywhere_does_not_open() {
+fn tampered_cookie_does_not_open() {
     let mut host = Host::signed_in();
     let value = host.browser.get(COOKIE).unwrap().value.clone();
     let mut others: Vec<String> = (0..value.len())
@@ -197,7 +197,7 @@ fn a_cookie_that_was_changed_anywhere_does_not_open() {
 }
 
 #[test]
-fn what_was_sealed_for_one_place_opens_in_no_other() {
+fn sealed_value_opens_only_for_its_purpose() {
     let mut host = Host::new();
     let back = host.come_back("/auth/login");
     let login = host.browser.0[0].clone();
@@ -224,7 +224,7 @@ fn what_was_sealed_for_one_place_opens_in_no_other() {
 }
 
 #[test]
-fn a_cookie_of_another_configurations_name_does_not_open() {
+fn cookie_of_another_name_does_not_open() {
     let mut host = Host::signed_in();
     let value = host.browser.get(COOKIE).unwrap().value.clone();
     for (more, name) in [
@@ -281,7 +281,7 @@ fn a_login_survives_a_new_key() {
 }
 
 #[test]
-fn keys_may_come_as_one_text_as_environments_have_it() {
+fn keys_may_be_one_string() {
     let list = [KEYS[0], KEYS[1]].join("\n ,");
     let mut host = Host::signed_in();
     host.restart(&json!({ "cookie": { "keys": list } }));
@@ -289,7 +289,7 @@ fn keys_may_come_as_one_text_as_environments_have_it() {
 }
 
 #[test]
-fn a_session_of_another_provider_or_client_is_none() {
+fn session_of_another_provider_does_not_open() {
     for change in [
         json!({ "issuer": "https://other.example.net" }),
         json!({ "client": { "id": "other", "auth": { "method": "none" } } }),
@@ -308,7 +308,7 @@ fn a_session_of_another_provider_or_client_is_none() {
 }
 
 #[test]
-fn a_session_that_is_too_long_for_one_cookie_is_in_several() {
+fn long_session_is_split_into_cookies() {
     let mut host = with_long_tokens(5000);
     let names = host.browser.names();
     let expected = ["", ".1", ".2"].map(|end| [COOKIE, end].concat());
@@ -381,7 +381,7 @@ fn pieces_that_are_no_whole_are_none() {
 }
 
 #[test]
-fn a_session_that_grows_and_shrinks_leaves_no_piece_behind() {
+fn shrinking_session_clears_old_cookies() {
     let mut host = Host::new();
     for (bytes, count) in [(10, 1), (5000, 3), (2000, 2), (9000, 5), (10, 1), (5000, 3)] {
         host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(bytes));
@@ -394,7 +394,7 @@ fn a_session_that_grows_and_shrinks_leaves_no_piece_behind() {
 }
 
 #[test]
-fn a_session_that_is_too_long_for_all_of_them_is_an_error_that_says_what_to_do() {
+fn session_too_long_for_cookies_is_an_error() {
     let mut host = Host::new();
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
     let back = host.come_back("/auth/login");
@@ -405,7 +405,7 @@ fn a_session_that_is_too_long_for_all_of_them_is_an_error_that_says_what_to_do()
 }
 
 #[test]
-fn a_session_that_is_too_long_for_a_store_is_an_error_that_says_so() {
+fn session_too_long_for_store_is_an_error() {
     let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
     host.provider.padding = "x".repeat(16_000);
@@ -426,7 +426,7 @@ fn a_session_that_is_too_long_for_a_store_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_session_in_the_store_has_its_number_in_the_cookie() {
+fn cookie_of_stored_session_has_only_its_id() {
     let mut host = Host::new();
     host.restart(&json!({ "session": { "storage": "in-store" } }));
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(11_000));
@@ -445,7 +445,7 @@ fn a_session_in_the_store_has_its_number_in_the_cookie() {
 }
 
 #[test]
-fn a_record_does_not_open_under_another_sessions_name() {
+fn record_opens_only_for_its_session() {
     let mut host = Host::with(&json!({ "session": { "storage": "in-store" } }));
     host.sign_in();
     let ann = host.browser.clone();
@@ -471,7 +471,7 @@ fn a_record_does_not_open_under_another_sessions_name() {
 }
 
 #[test]
-fn a_cookie_is_set_only_when_it_says_something_new() {
+fn cookie_is_set_only_on_change() {
     let mut host = Host::signed_in();
     for (after, marker, count) in [
         (0, "1", 0),

@@ -109,7 +109,7 @@ fn a_control_the_apps_own_script_is_answered() {
 }
 
 #[test]
-fn what_is_not_by_the_apps_own_script_is_refused_and_does_nothing() {
+fn requests_not_by_app_script_are_refused() {
     for (method, path) in endpoints() {
         for (what, change) in FORGED {
             // A form that logs out is the app's own if it says so: below.
@@ -130,7 +130,7 @@ fn what_is_not_by_the_apps_own_script_is_refused_and_does_nothing() {
 }
 
 #[test]
-fn a_form_or_a_picture_of_another_sites_reaches_no_upstream() {
+fn cross_site_forms_and_images_reach_no_upstream() {
     for (what, method, mode, dest) in [
         ("a form", "POST", "navigate", "document"),
         ("a form in a frame", "POST", "navigate", "iframe"),
@@ -171,7 +171,7 @@ fn a_form_or_a_picture_of_another_sites_reaches_no_upstream() {
 }
 
 #[test]
-fn a_form_of_the_apps_own_may_log_out_and_nobody_elses() {
+fn only_app_forms_may_log_out() {
     for (what, origin, site, status) in [
         ("the app's", Some(APP), Some("same-origin"), 303),
         ("the app's, in an older browser", Some(APP), None, 303),
@@ -262,7 +262,7 @@ fn a_socket_says_where_it_is_from() {
 }
 
 #[test]
-fn an_upgrade_that_is_no_sockets_is_not_passed_on() {
+fn only_websocket_upgrades_pass() {
     let mut host = Host::signed_in();
     let mut request = host.by_script("GET", "/api/x");
     request.upgrade = text("h2c");
@@ -271,7 +271,7 @@ fn an_upgrade_that_is_no_sockets_is_not_passed_on() {
 }
 
 #[test]
-fn what_an_answer_may_become_does_not_depend_on_the_marker_alone() {
+fn header_alone_does_not_allow_any_destination() {
     // A service worker of the app's adds it to whatever a page loads.
     for (dest, status) in [
         ("empty", 200),

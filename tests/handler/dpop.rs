@@ -48,7 +48,7 @@ fn at_upstream(host: &Host) -> Vec<Proof> {
 }
 
 #[test]
-fn the_code_is_bound_to_the_key_that_its_tokens_are_bound_to() {
+fn authorization_code_is_bound_to_dpop_key() {
     for par in [false, true] {
         let mut host = Host::with(&json!({ "dpop": true, "par": par }));
         host.provider.token_type = "DPoP";
@@ -94,7 +94,7 @@ fn every_session_has_a_key_of_its_own() {
 }
 
 #[test]
-fn a_request_to_an_upstream_proves_the_token_the_method_and_the_address() {
+fn upstream_proof_covers_token_method_and_url() {
     let mut host = signed_in();
     assert_eq!(host.call("DELETE", "/api/a%7Eb?c=d").status(), 200);
     let sent = &host.upstream[0];
@@ -152,7 +152,7 @@ fn a_token_that_is_not_bound_is_none() {
 }
 
 #[test]
-fn the_provider_gets_the_nonce_that_it_asks_for() {
+fn provider_nonce_is_used() {
     let mut host = new();
     host.provider.dpop_nonce = Some("p-1".to_owned());
     host.sign_in();
@@ -179,7 +179,7 @@ fn the_provider_gets_the_nonce_that_it_asks_for() {
 }
 
 #[test]
-fn a_provider_that_asks_again_and_again_is_answered_once_more() {
+fn provider_nonce_is_retried_once() {
     let mut host = new();
     let back = host.come_back("/auth/login");
     for nonce in ["p-1", "p-2", "p-3"] {
@@ -218,7 +218,7 @@ fn slow_refresh_of_two_requests_is_tried_again() {
 }
 
 #[test]
-fn an_assertion_of_the_clients_is_made_anew_with_each_attempt() {
+fn each_attempt_has_a_new_client_assertion() {
     let key = crate::crypto::Pair::generate();
     let jwk: serde_json::Value = serde_json::from_str(&key.private_jwk("")).unwrap();
     let auth = json!({ "method": "private_key_jwt", "key": jwk, "alg": "ES256" });
@@ -235,7 +235,7 @@ fn an_assertion_of_the_clients_is_made_anew_with_each_attempt() {
 }
 
 #[test]
-fn an_upstream_gets_the_nonce_that_it_asks_for_and_no_other_servers() {
+fn upstream_gets_only_its_own_dpop_nonce() {
     let mut host = new();
     host.provider.dpop_nonce = Some("p-1".to_owned());
     host.sign_in();
@@ -251,7 +251,7 @@ fn an_upstream_gets_the_nonce_that_it_asks_for_and_no_other_servers() {
 }
 
 #[test]
-fn an_upstreams_newest_nonce_counts_whatever_it_came_with() {
+fn newest_upstream_nonce_is_used() {
     let mut host = signed_in();
     host.heads.push_back(Head {
         status: 200,
@@ -266,7 +266,7 @@ fn an_upstreams_newest_nonce_counts_whatever_it_came_with() {
 }
 
 #[test]
-fn upstream_that_repeats_its_nonce_is_not_asked_again() {
+fn repeated_upstream_nonce_causes_no_retry() {
     let mut host = signed_in();
     host.heads.extend(["a-1", "a-1", "a-1"].map(nonce_wanted));
     assert_eq!(host.call("GET", "/api/orders").status(), 401);
@@ -291,7 +291,7 @@ fn new_nonce_in_a_token_response_repeats_nothing() {
 }
 
 #[test]
-fn a_request_with_a_body_is_not_sent_again_but_the_next_one_has_the_nonce() {
+fn request_body_prevents_retry_but_nonce_is_kept() {
     let mut host = signed_in();
     host.pass(60);
     host.heads.push_back(nonce_wanted("a-1"));
@@ -304,7 +304,7 @@ fn a_request_with_a_body_is_not_sent_again_but_the_next_one_has_the_nonce() {
 }
 
 #[test]
-fn an_upstream_that_asks_again_and_again_is_answered_once_more() {
+fn upstream_nonce_is_retried_once() {
     let mut host = signed_in();
     host.pass(60);
     host.heads.extend(["a-1", "a-2", "a-3"].map(nonce_wanted));
@@ -316,7 +316,7 @@ fn an_upstream_that_asks_again_and_again_is_answered_once_more() {
 }
 
 #[test]
-fn a_nonce_and_a_new_token_may_both_be_needed() {
+fn call_may_need_nonce_and_new_token() {
     let mut host = signed_in();
     host.pass(60);
     let refused = Head {
@@ -357,7 +357,7 @@ fn nothing_is_sent_without_a_proof() {
 }
 
 #[test]
-fn a_host_that_makes_no_keys_begins_no_login() {
+fn login_fails_without_key_generation() {
     let mut host = new();
     host.failing = vec!["GenerateKey"];
     let response = host.go("/auth/login", Source::App).own();
@@ -369,7 +369,7 @@ fn a_host_that_makes_no_keys_begins_no_login() {
 }
 
 #[test]
-fn a_session_of_before_the_option_was_changed_signs_in_again() {
+fn changing_dpop_option_requires_new_login() {
     for (before, after) in [(false, true), (true, false)] {
         let mut host = Host::with(&json!({ "dpop": before }));
         host.provider.token_type = if before { "DPoP" } else { "Bearer" };
@@ -391,7 +391,7 @@ fn a_session_of_before_the_option_was_changed_signs_in_again() {
 }
 
 #[test]
-fn the_key_is_in_no_cookie_that_can_be_read() {
+fn dpop_key_is_not_readable_in_cookies() {
     let mut host = new();
     let back = host.come_back("/auth/login");
     let login = host.browser.0[0].value.clone();

@@ -38,7 +38,7 @@ fn shown(answered: &Answered) -> String {
 }
 
 #[test]
-fn whatever_fails_each_request_is_answered_and_nothing_secret_is_told() {
+fn every_failure_gets_a_response_without_secrets() {
     for dpop in [false, true] {
         for storage in ["sealed-in-cookie", "in-store"] {
             for effect in EFFECTS {
@@ -90,7 +90,7 @@ fn whatever_fails_each_request_is_answered_and_nothing_secret_is_told() {
 }
 
 #[test]
-fn a_control_each_secret_is_found_where_it_belongs() {
+fn control_finds_each_secret_in_its_place() {
     let auth = json!({ "method": "client_secret_post", "secret": "s3cret" });
     let client = json!({ "id": "web", "auth": auth });
     let mut host = Host::with(&json!({ "dpop": true, "client": client }));
@@ -134,7 +134,7 @@ fn a_session_outlives_whatever_fails_for_a_moment() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_bad_request() {
+fn malformed_url_is_bad_request() {
     for url in [
         "",
         "/",

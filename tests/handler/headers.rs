@@ -42,7 +42,7 @@ fn assert_is_whole(list: &Value, names: &[&str]) {
 }
 
 #[test]
-fn what_authorises_routes_or_overrides_does_not_reach_an_upstream() {
+fn removes_auth_and_routing_headers_from_requests() {
     let names: Vec<&str> = [FIXED, TRUSTED, CREDENTIALS, HANDLERS_OWN].concat();
     assert_is_whole(&read()["request"]["remove"], &names);
 }
@@ -87,7 +87,7 @@ fn what_an_api_may_want_reaches_it() {
 }
 
 #[test]
-fn what_speaks_for_the_apps_origin_does_not_come_from_an_upstream() {
+fn removes_upstream_headers_that_affect_app_origin() {
     let names = [
         "connection",
         "keep-alive",

@@ -86,7 +86,7 @@ fn the_request_has_what_the_specifications_ask_for() {
 }
 
 #[test]
-fn what_the_browser_keeps_of_a_login_says_nothing_and_lasts_ten_minutes() {
+fn login_cookie_is_opaque_and_lasts_ten_minutes() {
     let mut host = Host::new();
     let url = host.begin_login("/auth/login");
     let sent = host.provider.parameters(&url);
@@ -122,7 +122,7 @@ fn two_logins_have_nothing_in_common() {
 }
 
 #[test]
-fn a_control_a_login_leads_back_to_where_the_user_was() {
+fn control_login_returns_to_previous_page() {
     for path in [
         "/",
         "/orders?id=1#top",
@@ -167,7 +167,7 @@ fn a_login_leads_nowhere_else() {
 }
 
 #[test]
-fn an_option_that_is_unknown_repeated_or_malformed_begins_nothing() {
+fn invalid_login_options_are_refused() {
     for query in [
         "returnTo=/a&returnTo=/b",
         "returnto=/a",
@@ -195,7 +195,7 @@ fn an_option_that_is_unknown_repeated_or_malformed_begins_nothing() {
 }
 
 #[test]
-fn an_option_that_is_too_long_is_refused_before_a_browser_drops_its_cookie() {
+fn refuses_login_options_too_long_for_a_cookie() {
     let longest = "/".to_owned() + &"a".repeat(2047);
     for (target, status) in [
         (longest.clone(), 303),
@@ -231,7 +231,7 @@ fn login_options_are_sent_to_the_provider() {
 }
 
 #[test]
-fn login_from_another_site_leads_to_the_apps_page() {
+fn cross_site_login_returns_to_app() {
     let mut host = Host::new();
     let response = host.go(&login("/orders"), Source::CrossSite).own();
     let back = host.provider.authorize(location(&response));
@@ -239,7 +239,7 @@ fn login_from_another_site_leads_to_the_apps_page() {
 }
 
 #[test]
-fn more_parameters_go_along_if_the_configuration_names_them() {
+fn configured_login_params_are_sent() {
     let mut host = Host::with(
         &json!({ "loginParams": ["tenant"], "authorizationParams": { "audience": "api" } }),
     );
@@ -251,7 +251,7 @@ fn more_parameters_go_along_if_the_configuration_names_them() {
 }
 
 #[test]
-fn several_tabs_sign_in_at_once_and_each_gets_to_its_place() {
+fn parallel_logins_return_to_their_own_pages() {
     let mut host = Host::new();
     let backs = ["/a", "/b", "/c"].map(|path| host.come_back(&login(path)));
     for (back, path) in backs.iter().rev().zip(["/c", "/b", "/a"]) {
@@ -263,7 +263,7 @@ fn several_tabs_sign_in_at_once_and_each_gets_to_its_place() {
 }
 
 #[test]
-fn of_more_than_five_logins_the_oldest_are_given_up() {
+fn oldest_of_six_logins_is_dropped() {
     let mut host = Host::new();
     let backs: Vec<String> = (0..8).map(|_| host.come_back("/auth/login")).collect();
     assert_eq!(host.browser.count(LOGIN_COOKIE), 5);
@@ -274,7 +274,7 @@ fn of_more_than_five_logins_the_oldest_are_given_up() {
 }
 
 #[test]
-fn a_cookie_that_only_looks_like_a_login_is_not_written_back() {
+fn malformed_login_cookie_name_is_not_echoed() {
     let mut host = Host::new();
     let tossed: Vec<String> = ["a\"b", "a b", "é", "a,b", ""]
         .iter()
@@ -327,7 +327,7 @@ fn a_login_is_a_navigation_and_nothing_else() {
 }
 
 #[test]
-fn a_browser_without_fetch_metadata_is_told_by_what_it_accepts() {
+fn accept_header_identifies_navigation_without_fetch_metadata() {
     for (accept, status) in [
         (Some("text/html,application/xhtml+xml,*/*;q=0.8"), 303),
         (Some("application/json, text/html;q=0.9"), 303),
@@ -345,7 +345,7 @@ fn a_browser_without_fetch_metadata_is_told_by_what_it_accepts() {
 }
 
 #[test]
-fn a_pushed_request_shows_the_browser_a_reference_only() {
+fn pushed_login_shows_only_request_uri() {
     for changes in [json!({ "par": true }), json!({})] {
         let is_asked_for = changes["par"] == true;
         let mut host = Host::with(&changes);
@@ -391,7 +391,7 @@ fn a_push_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_provider_that_is_away_at_first_is_asked_again() {
+fn metadata_fetch_is_retried() {
     let mut host = Host::new();
     let path = "/.well-known/openid-configuration";
     host.provider.replies.push_back((path, None));

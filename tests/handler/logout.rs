@@ -46,7 +46,7 @@ fn a_logout_ends_the_session_everywhere() {
 }
 
 #[test]
-fn nothing_that_script_can_read_has_the_id_token() {
+fn id_token_is_not_readable_by_scripts() {
     let mut host = Host::signed_in();
     let response = host.call("POST", "/auth/logout").own();
     let (_, text) = response.body.unwrap();
@@ -84,7 +84,7 @@ fn the_window_goes_on_to_the_provider_once() {
 }
 
 #[test]
-fn a_provider_without_a_logout_leaves_the_user_at_home() {
+fn logout_without_provider_endpoint_leads_home() {
     let mut host = Host::with(&json!({ "metadata": {
         "issuer": "https://id.example.com",
         "authorization_endpoint": "https://id.example.com/authorize",
@@ -103,7 +103,7 @@ fn a_provider_without_a_logout_leaves_the_user_at_home() {
 }
 
 #[test]
-fn an_id_token_that_is_too_long_for_a_cookie_is_not_shown_to_the_provider() {
+fn omits_id_token_hint_that_exceeds_a_cookie() {
     let mut host = Host::new();
     host.provider.claims = format!(r#","padding":"{}""#, "x".repeat(5000));
     host.sign_in();
@@ -125,7 +125,7 @@ fn a_form_logs_out_and_goes_on() {
 }
 
 #[test]
-fn what_script_sends_without_its_header_logs_nobody_out() {
+fn script_without_header_cannot_log_out() {
     let mut host = Host::signed_in();
     let mut request = host.by_script("POST", "/auth/logout");
     request.marker = None;
@@ -136,7 +136,7 @@ fn what_script_sends_without_its_header_logs_nobody_out() {
 }
 
 #[test]
-fn who_is_signed_in_nowhere_may_still_log_out_at_the_provider() {
+fn logout_without_session_still_reaches_provider() {
     let mut host = Host::new();
     let response = host.call("POST", "/auth/logout").own();
     assert_eq!(response.status, 200);
@@ -174,7 +174,7 @@ fn a_logout_works_whatever_does_not() {
 }
 
 #[test]
-fn a_refresh_token_that_cannot_be_revoked_is_tried_twice() {
+fn revocation_is_tried_twice() {
     for status in [500, 503] {
         let mut host = Host::signed_in();
         for _ in 0..2 {
@@ -189,7 +189,7 @@ fn a_refresh_token_that_cannot_be_revoked_is_tried_twice() {
 }
 
 #[test]
-fn a_logout_of_a_session_that_cannot_be_looked_up_says_so_and_leaves_it() {
+fn logout_of_unreadable_session_asks_to_retry() {
     let stored = json!({ "session": { "storage": "in-store" } });
     let mut host = Host::signed_in_with(&stored);
     // An isolate that has not met it.

@@ -6,7 +6,7 @@ use crate::host::{Answered, COOKIE, Host, location};
 use serde_json::json;
 
 #[test]
-fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
+fn navigation_without_session_leads_through_login() {
     for (path, login) in [
         (
             "/api/files/a?b=c",
@@ -31,7 +31,7 @@ fn without_a_session_the_user_is_sent_to_sign_in_and_back() {
 }
 
 #[test]
-fn a_login_that_another_site_has_begun_does_not_lead_to_a_route() {
+fn cross_site_login_does_not_lead_to_route() {
     let strict = json!({ "cookie": { "keys": [crate::host::KEYS[0]], "sameSite": "strict" } });
     for config in [json!({}), strict] {
         for path in [
@@ -59,7 +59,7 @@ fn a_login_that_another_site_has_begun_does_not_lead_to_a_route() {
 }
 
 #[test]
-fn an_address_that_is_too_long_for_a_cookie_is_not_gone_back_to() {
+fn return_path_too_long_for_a_cookie_is_dropped() {
     for (length, target) in [(1024, "%2Fapi"), (1025, "%2F")] {
         let mut host = Host::new();
         let path = "/api/files/".to_owned() + &"a".repeat(length - 11);
@@ -74,7 +74,7 @@ fn an_address_that_is_too_long_for_a_cookie_is_not_gone_back_to() {
 }
 
 #[test]
-fn with_a_session_the_user_may_go_where_the_configuration_says_so() {
+fn navigation_with_session_reaches_navigable_routes() {
     for (path, site, status) in [
         ("/api/files/a", "same-origin", 200),
         ("/api/files/a", "none", 200),
@@ -144,7 +144,7 @@ fn a_frame_is_no_window() {
 }
 
 #[test]
-fn a_session_that_cannot_be_asked_for_just_now_is_not_replaced() {
+fn unreachable_session_is_not_replaced() {
     let mut host = Host::signed_in_with(&json!({ "session": { "storage": "in-store" } }));
     host.restart(&json!({}));
     host.failing = vec!["Read"];
@@ -157,7 +157,7 @@ fn a_session_that_cannot_be_asked_for_just_now_is_not_replaced() {
 }
 
 #[test]
-fn a_session_that_is_over_is_replaced_by_a_login() {
+fn ended_session_is_replaced_by_login() {
     let mut host = Host::signed_in();
     host.pass(1800);
     let response = host.go("/api/files/a", Source::App).own();
@@ -166,7 +166,7 @@ fn a_session_that_is_over_is_replaced_by_a_login() {
 }
 
 #[test]
-fn an_address_that_is_no_route_s_or_not_allowed_is_told_as_such() {
+fn unrouted_and_forbidden_addresses_have_own_errors() {
     let mut host = Host::new();
     assert!(matches!(host.go("/", Source::App), Answered::NotOurs));
     assert_eq!(host.go("/api/files/..%2fa", Source::App).status(), 404);

@@ -33,7 +33,7 @@ fn the_token_takes_the_cookies_place() {
 }
 
 #[test]
-fn what_is_behind_the_prefix_goes_behind_the_upstream() {
+fn path_after_prefix_is_appended_to_upstream() {
     for (path, url) in [
         ("/api/", "https://api.example.com/v1/"),
         ("/api/a/b", "https://api.example.com/v1/a/b"),
@@ -146,7 +146,7 @@ fn no_path_leads_out_of_the_upstream() {
 }
 
 #[test]
-fn what_is_refused_says_why_and_gets_no_token() {
+fn refused_requests_have_reason_and_no_token() {
     for (method, path, status, code) in [
         ("GET", "/api/..%2fadmin", 404, "url_not_allowed"),
         ("GET", "/api/a%00", 404, "url_not_allowed"),
@@ -235,7 +235,7 @@ fn what_is_no_route_is_the_apps() {
 }
 
 #[test]
-fn an_upstream_that_is_the_provider_gets_no_token_at_its_own_endpoints() {
+fn provider_upstream_gets_no_token_at_own_endpoints() {
     for discovered in [true, false] {
         let mut changes = json!({ "routes": [{ "prefix": "/op/", "upstream": "https://id.example.com/", "methods": ["GET", "POST"] }] });
         if !discovered {
@@ -268,8 +268,7 @@ fn an_upstream_that_is_the_provider_gets_no_token_at_its_own_endpoints() {
 }
 
 #[test]
-fn an_upstream_on_another_origin_of_the_providers_gets_no_token_at_its_endpoints_once_they_are_known()
- {
+fn upstream_gets_no_token_at_known_provider_endpoints() {
     let mut host = Host::with(&json!({
         "routes": [{ "prefix": "/op/", "upstream": "https://oauth.example.net/", "methods": ["GET", "POST"] }],
     }));
@@ -301,7 +300,7 @@ fn a_script_without_a_session_is_told_so() {
 }
 
 #[test]
-fn a_redirect_is_not_followed_and_not_passed_on() {
+fn upstream_redirect_is_blocked() {
     for status in [300, 301, 302, 303, 305, 307, 308, 399] {
         let mut host = Host::signed_in();
         host.heads.push_back(head(status));
@@ -323,7 +322,7 @@ fn a_redirect_is_not_followed_and_not_passed_on() {
 }
 
 #[test]
-fn an_upstream_that_does_not_answer_is_a_bad_gateway() {
+fn silent_upstream_is_bad_gateway() {
     let mut host = Host::signed_in();
     host.failing = vec!["Forward"];
     let answered = host.call("GET", "/api/orders");
@@ -336,7 +335,7 @@ fn an_upstream_that_does_not_answer_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_renewed_once_and_the_request_sent_once_more() {
+fn refused_token_is_renewed_and_request_retried_once() {
     let mut host = Host::signed_in();
     host.pass(60);
     host.heads.extend([head(401), head(200)]);
@@ -373,7 +372,7 @@ fn a_second_refusal_is_the_pages() {
 }
 
 #[test]
-fn a_refusal_is_passed_on_where_another_attempt_is_impossible_or_pointless() {
+fn upstream_refusal_passes_if_retry_is_pointless() {
     for (what, has_body, age) in [("a body", true, 60), ("a new token", false, 29)] {
         let mut host = Host::signed_in();
         host.pass(age);
@@ -397,7 +396,7 @@ fn a_refusal_is_passed_on_where_another_attempt_is_impossible_or_pointless() {
 }
 
 #[test]
-fn a_demand_for_another_login_reaches_the_page_as_it_is() {
+fn step_up_demand_reaches_page() {
     // RFC 9470: the page's wrapper reads it. Another token is of no use.
     let mut host = Host::signed_in();
     host.pass(60);
@@ -420,7 +419,7 @@ fn a_demand_for_another_login_reaches_the_page_as_it_is() {
 }
 
 #[test]
-fn a_request_that_its_browser_has_given_up_leaves_the_others_alone() {
+fn abandoned_request_does_not_affect_others() {
     let mut host = Host::signed_in();
     let request = host.by_script("GET", "/api/orders");
     let (id, step) = host.handler.begin(host.now, request.clone());
@@ -433,7 +432,7 @@ fn a_request_that_its_browser_has_given_up_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_reply_that_is_none_to_what_was_asked_breaks_nothing() {
+fn mismatched_host_reply_fails_cleanly() {
     let config = Config::parse(&configuration(&json!({})).to_string()).unwrap();
     let mut handler = Handler::new(config, Box::new(kit::dice::Dice::new(3)));
     let mut host = Host::signed_in();

@@ -21,7 +21,7 @@ fn without_a_session_there_is_none() {
 }
 
 #[test]
-fn a_page_sees_claims_and_times_and_no_token() {
+fn page_sees_claims_and_times_only() {
     let mut host = Host::new();
     host.provider.claims = r#","name":"Ann","email":"a@example.com","secret":"x""#.to_owned();
     host.sign_in();
@@ -58,7 +58,7 @@ fn only_the_claims_that_are_configured_are_shown() {
 }
 
 #[test]
-fn a_poll_keeps_no_session_alive_and_anything_else_does() {
+fn background_requests_do_not_extend_session() {
     for (marker, is_alive) in [("background", false), ("1", true)] {
         let mut host = Host::signed_in();
         host.provider.expires_in = 3600;
@@ -88,7 +88,7 @@ fn limits_end_a_session_and_say_which() {
 }
 
 #[test]
-fn an_old_copy_of_a_cookie_of_a_session_at_its_limit_is_of_no_use() {
+fn copied_cookie_fails_at_session_limit() {
     let mut host = Host::signed_in();
     let copy = host.browser.clone();
     host.pass(43_200);
@@ -112,7 +112,7 @@ fn an_old_copy_of_a_cookie_of_a_session_at_its_limit_is_of_no_use() {
 }
 
 #[test]
-fn a_session_that_the_provider_refuses_to_renew_is_over() {
+fn refused_refresh_ends_session() {
     let mut host = Host::signed_in();
     let reply = crate::provider::json(400, r#"{"error":"invalid_grant"}"#);
     host.provider.replies.push_back(("/token", Some(reply)));
@@ -126,7 +126,7 @@ fn a_session_that_the_provider_refuses_to_renew_is_over() {
 }
 
 #[test]
-fn a_session_whose_user_the_provider_wants_goes_on_when_it_has_had_them() {
+fn session_continues_after_provider_interaction() {
     let mut host = Host::signed_in();
     let reply = crate::provider::json(400, r#"{"error":"interaction_required"}"#);
     host.provider.replies.push_back(("/token", Some(reply)));
@@ -150,7 +150,7 @@ fn a_session_whose_user_the_provider_wants_goes_on_when_it_has_had_them() {
 }
 
 #[test]
-fn a_provider_that_is_away_costs_nobody_a_session() {
+fn provider_outage_ends_no_session() {
     let mut host = Host::signed_in();
     for _ in 0..3 {
         host.provider.replies.push_back(("/token", None));

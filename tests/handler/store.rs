@@ -32,7 +32,7 @@ fn cookies_of_call(host: &mut Host) -> usize {
 }
 
 #[test]
-fn session_may_be_moved_by_two_isolates_at_once() {
+fn two_isolates_may_move_a_session() {
     let mut host = moving();
     host.before_write = Some(move_elsewhere);
     assert_eq!(cookies_of_call(&mut host), 1);

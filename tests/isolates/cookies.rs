@@ -16,7 +16,7 @@ fn lost_refresh(world: &mut World, browser: usize, isolate: usize) {
 }
 
 #[test]
-fn a_browser_that_never_got_the_new_cookie_gets_the_successor_however_late_it_comes() {
+fn browser_without_new_cookie_still_gets_successor() {
     let mut world = World::new(Setup::default());
     let alice = world.signed_in("alice", 0);
     lost_refresh(&mut world, alice, 0);
@@ -27,7 +27,7 @@ fn a_browser_that_never_got_the_new_cookie_gets_the_successor_however_late_it_co
 }
 
 #[test]
-fn so_does_one_that_lost_several_in_a_row() {
+fn browser_that_lost_several_cookies_gets_successor() {
     let mut world = World::new(Setup::default());
     let alice = world.signed_in("alice", 0);
     for i in 0..4 {
@@ -40,7 +40,7 @@ fn so_does_one_that_lost_several_in_a_row() {
 }
 
 #[test]
-fn an_old_cookie_is_good_for_the_grace_period_after_the_new_one_was_presented_and_not_longer() {
+fn replaced_cookie_is_valid_during_grace_period_only() {
     for (pause, is_good) in [(58_000, true), (62_000, false)] {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 300_000;
@@ -69,7 +69,7 @@ fn an_old_cookie_is_good_for_the_grace_period_after_the_new_one_was_presented_an
 }
 
 #[test]
-fn a_request_that_waited_for_longer_than_the_grace_period_counts_by_when_it_came() {
+fn grace_period_counts_from_request_arrival() {
     let (mut world, alice) = expired(Setup {
         grace: 0,
         isolates: 2,
@@ -88,7 +88,7 @@ fn a_request_that_waited_for_longer_than_the_grace_period_counts_by_when_it_came
 }
 
 #[test]
-fn where_sessions_are_in_the_store_no_cookie_is_a_replay() {
+fn stored_sessions_have_no_replayed_cookies() {
     let mut world = World::new(Setup {
         in_store: true,
         grace: 0,
@@ -111,7 +111,7 @@ fn where_sessions_are_in_the_store_no_cookie_is_a_replay() {
 }
 
 #[test]
-fn an_answer_that_took_long_does_not_put_an_old_cookie_in_the_place_of_a_new_one() {
+fn late_response_does_not_restore_old_cookie() {
     let mut world = World::new(Setup {
         grace: 5,
         ..Setup::default()
@@ -136,7 +136,7 @@ fn an_answer_that_took_long_does_not_put_an_old_cookie_in_the_place_of_a_new_one
 }
 
 #[test]
-fn isolate_that_knew_no_record_notes_a_newer_cookie() {
+fn isolate_without_record_records_newer_cookie() {
     let mut world = World::new(Setup {
         recheck: 3600,
         ..Setup::default()

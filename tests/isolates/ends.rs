@@ -10,7 +10,7 @@ fn ended(world: &World, visit: VisitId) -> Option<&str> {
 }
 
 #[test]
-fn a_copy_of_the_cookie_of_a_session_that_was_logged_out_is_refused_after_the_recheck_period() {
+fn copied_cookie_is_refused_after_logout_and_recheck() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         world.provider.lifetime = 300_000;
@@ -30,7 +30,7 @@ fn a_copy_of_the_cookie_of_a_session_that_was_logged_out_is_refused_after_the_re
 }
 
 #[test]
-fn logout_takes_five_seconds_at_most_without_the_coordinator() {
+fn logout_without_coordinator_takes_five_seconds_at_most() {
     for setup in both_storages(1) {
         for pause in [1000, 11_000] {
             let mut world = World::new(setup.clone());
@@ -51,7 +51,7 @@ fn logout_takes_five_seconds_at_most_without_the_coordinator() {
 }
 
 #[test]
-fn logout_is_written_by_a_coordinator_that_failed_for_a_moment() {
+fn logout_survives_short_coordinator_failure() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         world.provider.lifetime = 300_000;
@@ -70,7 +70,7 @@ fn logout_is_written_by_a_coordinator_that_failed_for_a_moment() {
 }
 
 #[test]
-fn a_logout_that_overtakes_a_refresh_leaves_nothing_of_it() {
+fn logout_during_refresh_revokes_its_result() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.fault(Site::Provider(Endpoint::Refresh), Fault::Slow(1, 2000));
@@ -85,7 +85,7 @@ fn a_logout_that_overtakes_a_refresh_leaves_nothing_of_it() {
 }
 
 #[test]
-fn a_login_of_the_same_user_revokes_nothing_of_a_refresh_that_is_under_way() {
+fn same_user_login_does_not_revoke_running_refresh() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         world.is_new_user = false;
@@ -105,7 +105,7 @@ fn a_login_of_the_same_user_revokes_nothing_of_a_refresh_that_is_under_way() {
 }
 
 #[test]
-fn an_answer_that_took_long_does_not_put_the_cookie_of_a_session_that_is_over_over_the_next_one() {
+fn late_response_does_not_overwrite_newer_session_cookie() {
     for logs_in_at in [0, 1] {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 300_000;
@@ -125,7 +125,7 @@ fn an_answer_that_took_long_does_not_put_the_cookie_of_a_session_that_is_over_ov
 }
 
 #[test]
-fn an_answer_that_was_overtaken_does_not_bring_the_cookie_of_an_older_generation_back() {
+fn overtaken_response_does_not_restore_older_generation() {
     for others in [0, 1] {
         let mut world = World::new(Setup::default());
         world.provider.lifetime = 100_000;
@@ -147,7 +147,7 @@ fn an_answer_that_was_overtaken_does_not_bring_the_cookie_of_an_older_generation
 }
 
 #[test]
-fn a_logout_is_finished_although_its_request_goes_away() {
+fn logout_finishes_after_disconnect() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -164,7 +164,7 @@ fn a_logout_is_finished_although_its_request_goes_away() {
 }
 
 #[test]
-fn a_logout_while_the_coordinator_is_down_is_written_when_it_is_up_again() {
+fn logout_is_written_after_coordinator_outage() {
     let mut world = World::new(Setup::default());
     world.provider.lifetime = 300_000;
     let alice = world.signed_in("alice", 0);
@@ -186,7 +186,7 @@ fn a_logout_while_the_coordinator_is_down_is_written_when_it_is_up_again() {
 }
 
 #[test]
-fn a_session_that_the_provider_ended_is_over_although_its_user_goes_on() {
+fn provider_ended_session_ends_despite_activity() {
     // Each call writes activity, which must not count as a look.
     let mut world = World::new(Setup {
         in_store: true,
@@ -256,7 +256,7 @@ fn back_channel_logout_reaches_isolates_after_recheck() {
 }
 
 #[test]
-fn a_session_in_the_store_does_not_idle_out_by_what_one_isolate_remembers() {
+fn stored_session_does_not_idle_out_by_stale_cache() {
     let mut world = World::new(Setup {
         in_store: true,
         idle: 60,
@@ -286,7 +286,7 @@ fn told_idle_end(world: &World, visit: VisitId) -> u64 {
 }
 
 #[test]
-fn page_is_told_of_activity_that_another_isolate_saw() {
+fn page_sees_activity_from_another_isolate() {
     let mut world = World::new(Setup {
         in_store: true,
         idle: 60,
@@ -331,7 +331,7 @@ fn older_cookie_brings_its_activity_along() {
 }
 
 #[test]
-fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile() {
+fn returning_user_prevents_idle_end() {
     for is_page in [false, true] {
         let mut world = World::new(Setup {
             in_store: true,
@@ -373,7 +373,7 @@ fn a_session_is_not_ended_for_having_been_idle_if_its_user_comes_back_meanwhile(
 }
 
 #[test]
-fn a_session_that_was_left_idle_in_the_store_is_ended_told_and_revoked() {
+fn idle_session_in_store_is_ended_and_revoked() {
     let (mut world, alice) = expired(Setup {
         in_store: true,
         idle: 60,
@@ -387,7 +387,7 @@ fn a_session_that_was_left_idle_in_the_store_is_ended_told_and_revoked() {
 }
 
 #[test]
-fn the_end_at_the_absolute_limit_is_told_once_however_often_old_cookies_come() {
+fn absolute_end_is_reported_once() {
     for setup in both_storages(2) {
         let mut world = World::new(Setup {
             absolute: 100,
@@ -424,7 +424,7 @@ fn the_tokens_of_another_user_end_the_session() {
 }
 
 #[test]
-fn newer_cookie_does_not_revive_a_session_that_was_logged_out() {
+fn newer_cookie_does_not_revive_ended_session() {
     let mut world = World::new(Setup {
         isolates: 3,
         ..Setup::default()

@@ -8,7 +8,7 @@ use kit::isolates::{COOKIE, Fault, Setup, Site, World};
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
 #[test]
-fn a_valid_access_token_is_used_while_coordinator_and_provider_are_down() {
+fn valid_token_is_used_during_outages() {
     for setup in both_storages(2) {
         let mut world = World::new(setup);
         let alice = world.signed_in("alice", 0);
@@ -26,7 +26,7 @@ fn a_valid_access_token_is_used_while_coordinator_and_provider_are_down() {
 }
 
 #[test]
-fn without_a_valid_one_the_answer_is_later_and_the_session_is_kept() {
+fn expired_token_during_outage_gives_503_and_keeps_session() {
     for setup in both_storages(2) {
         for (coordinator, provider) in [(true, false), (false, true), (true, true)] {
             let (mut world, alice) = expired(setup.clone());
@@ -48,7 +48,7 @@ fn without_a_valid_one_the_answer_is_later_and_the_session_is_kept() {
 }
 
 #[test]
-fn what_the_user_does_while_the_coordinator_is_down_counts_where_it_was_seen() {
+fn activity_counts_locally_while_coordinator_is_down() {
     for is_up_again in [false, true] {
         let mut world = World::new(Setup {
             in_store: true,
@@ -74,7 +74,7 @@ fn what_the_user_does_while_the_coordinator_is_down_counts_where_it_was_seen() {
 }
 
 #[test]
-fn a_successor_that_one_request_has_met_is_enough_for_those_that_failed() {
+fn found_successor_serves_requests_that_failed() {
     let (mut world, alice) = expired(Setup {
         in_store: true,
         ..Setup::default()
@@ -90,7 +90,7 @@ fn a_successor_that_one_request_has_met_is_enough_for_those_that_failed() {
 }
 
 #[test]
-fn a_provider_that_asks_for_patience_is_not_asked_again_before_that() {
+fn retry_after_of_provider_is_obeyed() {
     for setup in both_storages(1) {
         let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Busy(30));

@@ -7,7 +7,7 @@ use kit::isolates::{Fault, Setup, Site, World};
 const REFRESH: Site = Site::Provider(Endpoint::Refresh);
 
 #[test]
-fn an_expired_session_is_refreshed_once_however_many_requests_come_to_however_many_isolates() {
+fn expired_session_is_refreshed_once_across_isolates() {
     for setup in both_storages(4) {
         let (mut world, alice) = expired(setup);
         let calls: Vec<_> = (0..1000).map(|i| world.call(alice, i % 4)).collect();
@@ -18,7 +18,7 @@ fn an_expired_session_is_refreshed_once_however_many_requests_come_to_however_ma
 }
 
 #[test]
-fn who_waits_in_another_isolate_is_served_when_a_slow_provider_has_answered() {
+fn waiting_isolate_is_served_after_slow_provider_response() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Slow(2000, 2000));
@@ -32,7 +32,7 @@ fn who_waits_in_another_isolate_is_served_when_a_slow_provider_has_answered() {
 }
 
 #[test]
-fn a_refresh_is_finished_although_its_request_goes_away() {
+fn refresh_finishes_after_disconnect() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.fault(REFRESH, Fault::Slow(500, 500));
@@ -49,7 +49,7 @@ fn a_refresh_is_finished_although_its_request_goes_away() {
 }
 
 #[test]
-fn a_request_that_goes_away_before_it_refreshes_is_forgotten_at_once() {
+fn request_abandoned_before_refresh_is_forgotten() {
     let mut world = World::new(Setup::default());
     let alice = world.signed_in("alice", 0);
     let left = world.call(alice, 0);
@@ -58,7 +58,7 @@ fn a_request_that_goes_away_before_it_refreshes_is_forgotten_at_once() {
 }
 
 #[test]
-fn a_commit_whose_answer_was_lost_is_found_to_be_there() {
+fn lost_commit_response_is_recovered() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, None);
@@ -73,7 +73,7 @@ fn a_commit_whose_answer_was_lost_is_found_to_be_there() {
 }
 
 #[test]
-fn an_isolate_whose_commit_failed_does_not_forget_the_successor_and_commits_it_later() {
+fn failed_commit_is_repeated_later() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, None);
@@ -97,7 +97,7 @@ fn an_isolate_whose_commit_failed_does_not_forget_the_successor_and_commits_it_l
 }
 
 #[test]
-fn an_intent_whose_answer_was_lost_does_not_keep_its_own_isolate_waiting() {
+fn isolate_does_not_wait_for_own_lost_intent() {
     for setup in both_storages(1) {
         let (mut world, alice) = expired(setup);
         world.fault(Site::Swap, Fault::LostAfter);
@@ -110,7 +110,7 @@ fn an_intent_whose_answer_was_lost_does_not_keep_its_own_isolate_waiting() {
 }
 
 #[test]
-fn a_refresh_that_failed_leaves_no_intent_that_others_wait_for() {
+fn failed_refresh_does_not_delay_other_isolates() {
     for setup in both_storages(2) {
         let (mut world, alice) = expired(setup);
         for _ in 0..3 {
@@ -266,7 +266,7 @@ fn two_slow_attempts_prevent_a_third() {
 }
 
 #[test]
-fn activity_that_another_isolate_wrote_during_a_refresh_is_not_undone_by_it() {
+fn refresh_keeps_activity_written_by_another_isolate() {
     let mut world = World::new(Setup {
         in_store: true,
         idle: 100,

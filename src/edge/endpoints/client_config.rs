@@ -66,7 +66,7 @@ mod tests {
     use crate::oauth::pkce;
 
     #[test]
-    fn the_popups_policy_lets_its_script_run() {
+    fn popup_policy_matches_its_script() {
         use base64ct::{Base64, Encoding};
         let hash = Base64::encode_string(&pkce::sha256(SCRIPT.as_bytes()));
         assert!(

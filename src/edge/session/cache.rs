@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_sessions_those_are_forgotten_that_were_looked_up_longest_ago() {
+    fn least_recently_checked_sessions_are_forgotten() {
         let mut cache = SessionCache::default();
         for number in 0..=MOST {
             let now = at(3 * number as u64);

@@ -132,7 +132,7 @@ mod tests {
     const B: &str = "//////////////////////////////////////////8=";
 
     #[test]
-    fn a_key_may_be_in_either_base64_and_has_the_same_name_in_both() {
+    fn key_id_is_equal_in_both_base64_alphabets() {
         let plain = Keyring::parse(&[A, B]).unwrap();
         let url = Keyring::parse(&[
             A.trim_end_matches('='),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_no_key_is_named_by_its_place_and_never_shown() {
+    fn invalid_key_is_named_by_index_and_hidden() {
         for (texts, why) in [
             (&[A, "c2hvcnQ="][..], "key 2 has 5 bytes"),
             (&["not base64!"], "key 1 is not base64"),
