@@ -12,7 +12,7 @@ const REASONS: Record<EndReason, string> = {
   idle: 'The session ended, since nothing was done for a while.',
   absolute: 'The session reached its longest time.',
   storage_lost: 'What was kept of the session is gone.',
-  replaced: 'You have signed in anew.',
+  replaced: 'You have signed in again.',
   security: 'The session was ended because the provider responded for another user.',
   refresh_expired: 'The provider’s session has expired.',
   revoked: 'The provider revoked the session.',

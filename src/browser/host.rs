@@ -118,7 +118,7 @@ pub struct Host {
     #[cfg(feature = "extended")]
     pub(super) keys: Keys,
     happened: JsValue,
-    /// What vaults over one store have in common: `Common` in pkg/src/worker/store-lock.ts.
+    /// What vaults over one store have in common: `StoreLock` in pkg/src/worker/store-lock.ts.
     common: JsValue,
     /// Under which name the session is kept.
     session_name: String,

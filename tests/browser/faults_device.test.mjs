@@ -82,7 +82,7 @@ test('control: nothing runs while the device sleeps', time, async () => {
   const until = Date.now()
   wake()
   await page.waitForFunction((then) => ticks.at(-1) > then, until)
-  // What was under way when it was stopped may have come to its end.
+  // Requests in flight when it was stopped may have come to its end.
   const asleep = await page.evaluate(
     ([from, to]) => ticks.filter((at) => at > from + 50 && at < to).length,
     [since, until],

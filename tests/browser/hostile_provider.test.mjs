@@ -20,11 +20,11 @@ const MEGABYTE = 1024 * 1024
 
 /** A stream, and what became of it: how much was taken from it, and when it was given up. */
 function watched(chunks) {
-  const source = { octets: 0 }
+  const source = { bytes: 0 }
   source.ended = new Promise((resolve) => {
     source.make = () => {
       const stream = chunks()
-      stream.on('data', (chunk) => (source.octets += chunk.length))
+      stream.on('data', (chunk) => (source.bytes += chunk.length))
       stream.on('close', () => resolve(stream.readableEnded ? 'read' : 'given up'))
       return stream.pause()
     }
@@ -48,11 +48,11 @@ function endless(chunks) {
   })
 }
 
-/** JSON that goes on for so long, or for ever. */
-function* text(octets = Infinity) {
+/** JSON that goes on for so long, or endlessly. */
+function* text(bytes = Infinity) {
   yield '{"access_token":"'
   const chunk = Buffer.alloc(64 * 1024, 'a')
-  for (let sent = 0; sent < octets; sent += chunk.length) yield chunk
+  for (let sent = 0; sent < bytes; sent += chunk.length) yield chunk
   yield '","token_type":"Bearer"}'
 }
 
@@ -80,7 +80,7 @@ for (const [name, { chunks, code }] of Object.entries(ANSWERS)) {
     assert.equal(error.code, code)
     assert.equal(await source.ended, 'given up')
     // What the browser and the network had taken ahead is more than the core was given.
-    assert.ok(source.octets < 64 * MEGABYTE, `${source.octets} octets were taken`)
+    assert.ok(source.bytes < 64 * MEGABYTE, `${source.bytes} bytes were taken`)
     assert.deepEqual(await signIn(await app.open()), { value: { returnTo: '/' } })
   })
 }

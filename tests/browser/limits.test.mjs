@@ -13,7 +13,7 @@ before(async () => {
 })
 after(() => app.close())
 
-/** Signs in, then loads the page anew; gives what each of its two workers said of the session, and the page. */
+/** Signs in, then reloads the page; gives what each of its two workers said of the session, and the page. */
 async function reloaded(session) {
   app.setConfig({ session: { persist: 'sealed', ...session } })
   const page = await app.open()

@@ -192,11 +192,11 @@ const rows = {
     return [response.status, name, isTypeError]
   })()`,
   'a server that is not there': `failure(fetch(nobody + 'x'))`,
-  'an address that is none': `(await failure(fetch('http://['))).isTypeError`,
+  'an invalid URL': `(await failure(fetch('http://['))).isTypeError`,
   'an address with a password': `(await failure(fetch(api.replace('//', '//me:secret@') + 'me'))).isTypeError`,
-  'a method that is none': `(await failure(fetch(api + 'me', { method: 'NOT A METHOD' }))).isTypeError`,
+  'an invalid method': `(await failure(fetch(api + 'me', { method: 'NOT A METHOD' }))).isTypeError`,
   'a method that is forbidden': `(await failure(fetch(api + 'me', { method: 'TRACE' }))).isTypeError`,
-  'a header that is none': `(await failure(fetch(api + 'me', { headers: { 'a b': 'c' } }))).isTypeError`,
+  'an invalid header': `(await failure(fetch(api + 'me', { headers: { 'a b': 'c' } }))).isTypeError`,
   'GET with a body': `(await failure(fetch(api + 'me', { body: 'x' }))).isTypeError`,
   'aborted before': `failure(fetch(api + 'me', { signal: AbortSignal.abort() }))`,
   'aborted before, for a reason': `failure(fetch(api + 'me', { signal: AbortSignal.abort('enough') }))`,
@@ -232,7 +232,7 @@ const rows = {
     const response = await fetch(api + 'stream?n=1000&interval=50', { signal: AbortSignal.timeout(300) })
     return failure(response.clone().blob())
   })()`,
-  'JSON that is none': `(await failure((await fetch(api + 'status/200')).json())).name`,
+  'invalid JSON': `(await failure((await fetch(api + 'status/200')).json())).name`,
   'aborted after the end, which changes nothing': `(async () => {
     const controller = new AbortController()
     const response = await fetch(api + 'me', { signal: controller.signal })

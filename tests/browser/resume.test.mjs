@@ -45,7 +45,7 @@ const session = (page) => page.evaluate(() => auth.session)
 /** How often the provider was asked to log somebody in. */
 const trips = (app) => app.ledger.authorizationRequests().length
 
-/** Loads the app anew: the only tab's worker ends with the page. */
+/** Reloads the app: the only tab's worker ends with the page. */
 async function reload(page, app, path = '/') {
   await page.goto('about:blank')
   await page.goto(app.site.origin + path)
@@ -133,7 +133,7 @@ test('redirect: one attempt without a session at the provider', time, async () =
   assert.equal(trips(app) - before, 1)
 })
 
-/** How many trips an app makes that loads itself anew at each start, eight times, without a session to be found. */
+/** How many trips an app makes that reloads itself at each start, eight times, without a session to be found. */
 async function tripsInCircle(forgetting = '') {
   const app = apps.redirect
   const page = await app.open()

@@ -42,10 +42,10 @@ const stored = () =>
         transaction.objectStore(name).openCursor().onsuccess = ({ target: { result: cursor } }) => {
           if (!cursor) return
           const { key, value } = cursor
-          const octets = (part) => (part instanceof ArrayBuffer ? new TextDecoder('latin1').decode(part) : '')
+          const bytes = (part) => (part instanceof ArrayBuffer ? new TextDecoder('latin1').decode(part) : '')
           found.push({
             key: String(key),
-            text: JSON.stringify(value) + Object.values(value).map(octets).join(''),
+            text: JSON.stringify(value) + Object.values(value).map(bytes).join(''),
             extractable: value.extractable,
           })
           cursor.continue()
@@ -224,7 +224,7 @@ test('storage_lost: the stored session cannot be decrypted', time, async () => {
 
 test('without locks, logins and logouts complete immediately', time, async () => {
   const app = apps.dedicated
-  // Time stands still in this worker: whatever waits for a time limit waits for ever.
+  // Time stands still in this worker: whatever waits for a time limit hangs.
   app.setWorker(`import { vault } from '/strongroom/worker.js'
 const { request } = LockManager.prototype
 let asked = 0

@@ -127,7 +127,7 @@ const closed = (action, query = '') => `(async () => {
 const ROWS = {
   'a text': echo(`'hello'`),
   'an empty text': echo(`''`),
-  'a text that is no ASCII': echo(`'grüße 🎉'`),
+  'a string that is not ASCII': echo(`'grüße 🎉'`),
   'half a character': echo(`'a\\ud800b'`),
   'a text with NUL': echo(`'a\\0b'`),
   'a number, which becomes text': echo('42'),
@@ -185,7 +185,7 @@ const ROWS = {
     shown.searchParams.delete('access_token')
     return shown.href
   })()`,
-  'a binaryType that is none': `(async () => {
+  'an invalid binaryType': `(async () => {
     const socket = await opened(make(url))
     const before = socket.binaryType
     socket.binaryType = 'text'
@@ -558,14 +558,14 @@ const GARBAGE = {
   'a list of null': '[null]',
   'a list of an object': '[{}]',
   'what says it has a size': '[{ size: 1 }]',
-  'a number that is none': '[NaN]',
+  'an invalid number': '[NaN]',
   'a map': '[new Map()]',
   'a list that contains itself': '(() => { const list = []; list.push(list); return list })()',
   'lists in lists, without end': `[${NESTED}]`,
   'lists in lists that say they have a size': `[Object.assign(${NESTED}, { size: 1, byteLength: 1 })]`,
   'a code of lists': `{ code: ${NESTED} }`,
   'a reason of lists': `{ code: 4000, reason: ${NESTED} }`,
-  'a code that is none': "{ code: 'x', reason: {} }",
+  'an invalid code': "{ code: 'x', reason: {} }",
   'a code that is reserved': '{ code: 1006 }',
   'a reason that is too long': "{ code: 4000, reason: 'x'.repeat(1000) }",
 }

@@ -18,7 +18,7 @@ import { startSockets } from './sockets.mjs'
  * @property {import('jose').JWTPayload | null} claims Those of the access token, if it was good.
  * @property {number} status What was answered; 0 before that.
  * @property {number} bytes The body's length.
- * @property {boolean} aborted Whether the client went away before the answer was complete.
+ * @property {boolean} aborted True if the client went away before the answer was complete.
  * @property {() => void} break Cuts the connection.
  * @property {Promise<void>} closed Resolves when the exchange is over, completed or aborted.
  */

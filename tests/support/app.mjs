@@ -121,8 +121,8 @@ vaultCallback({ app: ${JSON.stringify(app)} })
  * @param {string} [options.script] The worker's file, if it is not the usual one.
  * @param {number} [options.timeout] Seconds for the handshake.
  * @param {'redirect' | 'iframe' | 'none'} [options.resume] How pages come back to a session.
- * @param {boolean} [options.plainFetch] Whether the page's policy lets it call the API by itself.
- * @param {boolean} [options.extendedLifetime] Whether a shared worker outlives its last page for a while.
+ * @param {boolean} [options.plainFetch] True if the page's policy lets it call the API by itself.
+ * @param {boolean} [options.extendedLifetime] True if a shared worker outlives its last page for a while.
  * @param {object} [options.provider] More options of `startProvider()`.
  * @param {object} [options.api] More options of `startApi()`.
  * @param {object} [options.client] More metadata of the client.

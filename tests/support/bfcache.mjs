@@ -1,5 +1,5 @@
 /**
- * Pages in Chromium's back-forward cache. Where it has loaded the page anew, or ended the page's shared worker, a scene
+ * Pages in Chromium's back-forward cache. Where it has reloaded the page, or ended the page's shared worker, a scene
  * about what was kept is played again.
  */
 import assert from 'node:assert/strict'

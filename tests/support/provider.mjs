@@ -53,9 +53,9 @@ export const ENDPOINTS = {
  * @param {string} [options.publicOrigin] The origin that others know it by, if it stands behind a proxy.
  * @param {string[]} [options.algorithms] Of JWS; for each a signing key is made. Access tokens are signed with the
  *   first, ID tokens with the client's.
- * @param {boolean} [options.wantsPushed] Whether authorization requests must be pushed (RFC 9126); they may be.
- * @param {boolean} [options.deviceFlow] Whether users can sign in on another device (RFC 8628).
- * @param {boolean} [options.backchannelLogout] Whether clients are told of logouts.
+ * @param {boolean} [options.wantsPushed] True if authorization requests must be pushed (RFC 9126); they may be.
+ * @param {boolean} [options.deviceFlow] True if users can sign in on another device (RFC 8628).
+ * @param {boolean} [options.backchannelLogout] True if clients are told of logouts.
  * @param {Record<string, string>} [options.resources] More resources (RFC 8707) that tokens may be asked for, and
  *   their scopes. Others that are named are unknown then, and one that is not named is the first of those asked for
  *   at the authorization endpoint.
