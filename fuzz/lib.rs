@@ -1,5 +1,5 @@
-//! Binaries for libFuzzer, one for each kind of hostile input. What is run, and what must hold, is in
-//! `tests/hostile/targets`, which the tests run too.
+//! Binaries for libFuzzer, one for each kind of hostile input. The targets are in `tests/hostile/targets`, and the tests run
+//! them too.
 
 #[cfg(fuzzing)]
 #[path = "../tests/hostile/targets/mod.rs"]
@@ -13,7 +13,7 @@ pub mod targets;
 #[cfg(fuzzing)]
 pub use libfuzzer_sys;
 
-/// The binary of the target of this name.
+/// The fuzzing binary of the target of this name.
 #[cfg(fuzzing)]
 #[macro_export]
 macro_rules! target {
@@ -23,7 +23,7 @@ macro_rules! target {
     };
 }
 
-/// The binary of the target of this name: it says how to get one that fuzzes.
+/// The binary of the target of this name, which prints the command for fuzzing.
 #[cfg(not(fuzzing))]
 #[macro_export]
 macro_rules! target {

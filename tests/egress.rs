@@ -1,4 +1,4 @@
-//! Each hostile URL and method gets the verdict of the table in `tests/vectors/egress.json`.
+//! Checks hostile URLs and methods against the table in `tests/vectors/egress.json`.
 
 #![allow(
     clippy::unwrap_used,

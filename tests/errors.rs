@@ -1,4 +1,4 @@
-//! `docs/errors.md` is the one list of codes: it has them all, with their advice, and no others.
+//! Compares the codes and their advice with `docs/errors.md`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@ use strongroom::Code;
 
 const LIST: &str = include_str!("../docs/errors.md");
 
-/// The first and last cell of each row that begins with a code.
+/// The first and last cells of the rows that start with a code.
 fn rows() -> Vec<(&'static str, &'static str)> {
     let table = LIST.split("\n## ").next().unwrap();
     table

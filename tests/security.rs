@@ -1,5 +1,4 @@
-//! `SECURITY.md` and `docs/conformance.md` claim nothing without a test: each claim names some, and each that is named
-//! is there.
+//! Checks that each claim in `SECURITY.md` and `docs/conformance.md` names a test, and that the named tests exist.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +8,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Words that promise more than a sentence can keep. What has one has to name its test.
+/// Absolute words. A sentence that contains one must name a test.
 const ABSOLUTE: &[&str] = &[
     "always",
     "never",
@@ -27,7 +26,7 @@ fn document() -> String {
     fs::read_to_string(at("SECURITY.md")).unwrap()
 }
 
-/// What the specifications ask.
+/// The table of conformance.
 fn conformance() -> String {
     fs::read_to_string(at("docs/conformance.md")).unwrap()
 }
@@ -36,7 +35,7 @@ fn at(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The tests that a text names, each as a file and a name: `` `tests/egress.rs: urls` ``.
+/// The tests that a document names, each as a file and a name: `` `tests/egress.rs: urls` ``.
 fn named(text: &str) -> Vec<(&str, &str)> {
     let quoted = text.split('`').skip(1).step_by(2);
     quoted
@@ -45,8 +44,8 @@ fn named(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// Whether a file has a test of this name. In JavaScript the name may be the beginning of a longer one, whose
-/// rest is filled in, or that of a case in a table, or of a capability that is seen in each engine.
+/// Returns true if a file contains a test of this name. In JavaScript the name may also be the beginning of a computed
+/// name, a case in a table, or a capability that is tested in each engine.
 fn has_test(file: &str, source: &str, name: &str) -> bool {
     if file.ends_with(".mjs") {
         let quoted = ['\'', '`', '"'].map(|quote| format!("{quote}{name}"));
@@ -71,14 +70,14 @@ fn has_test(file: &str, source: &str, name: &str) -> bool {
         attributes.any(|line| line == "#[test]")
     };
     let is_written = (0..lines.len()).any(|i| is_it(lines[i]) && is_test(i));
-    // The targets' tests are made by a macro.
+    // A macro generates the tests of the targets.
     let is_made = lines
         .iter()
         .any(|line| line.trim_start().starts_with(&format!("{name}: MUTATIONS")));
     is_written || is_made
 }
 
-/// The claims: points of lists, and rows of those tables whose last column says what shows them.
+/// The claims: list items, and rows of tables whose last column is "shown by".
 fn claims(document: &str) -> Vec<&str> {
     let mut claims = Vec::new();
     let mut shows = false;
@@ -96,7 +95,7 @@ fn claims(document: &str) -> Vec<&str> {
     claims
 }
 
-/// The tests that a document names and that are not there.
+/// The named tests that do not exist.
 fn missing(document: &str) -> Vec<(&str, &str)> {
     let named = named(document).into_iter();
     let is_missing = |(file, name): &(&str, &str)| {
@@ -106,7 +105,7 @@ fn missing(document: &str) -> Vec<(&str, &str)> {
     named.filter(is_missing).collect()
 }
 
-/// All Rust sources below a folder, by their paths.
+/// All Rust sources below a folder, with their paths.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -121,14 +120,14 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     sources
 }
 
-/// Statements that compare the text of a secret otherwise than by [`strongroom::Secret::matches`].
+/// Statements that compare a secret without [`strongroom::Secret::matches`].
 fn loose_comparisons(source: &str) -> Vec<String> {
     let (code, _) = source
         .split_once("#[cfg(test)]\nmod tests {")
         .unwrap_or((source, ""));
     let lines = code.lines().map(str::trim);
     let code: Vec<&str> = lines.filter(|line| !line.starts_with("//")).collect();
-    // One that is written over several lines counts like any other.
+    // A statement may span several lines.
     let code = code.join(" ").replace(" .", ".");
     let compares = |statement: &&str| {
         let sides = ["== ", "!= "].map(|sign| statement.split(sign).collect::<Vec<_>>());
@@ -168,7 +167,7 @@ fn every_conformance_row_has_test_or_reason() {
     let claims = claims(&document);
     let bare: Vec<_> = claims.iter().filter(|claim| !is_carried(claim)).collect();
     assert_eq!(bare, [&""; 0]);
-    // Of each row that is there: no table is left out because its head is another.
+    // All rows count as claims, so no table has another head.
     let rows = document.lines().filter(|line| line.starts_with("| "));
     let heads = rows.clone().filter(|row| row.starts_with("| section |"));
     assert_eq!(claims.len(), rows.count() - heads.count());
@@ -207,7 +206,7 @@ fn absolute_claims_have_a_test() {
         let line = line.to_lowercase();
         ABSOLUTE.iter().any(|word| line.contains(word))
     };
-    // The table of modes says what is described and shown elsewhere.
+    // The table of modes only refers to other sections.
     let lines = document.lines().filter(|line| !line.starts_with("| `"));
     let found: Vec<&str> = lines.filter(without).filter(absolute).collect();
     assert_eq!(found, [""; 0]);

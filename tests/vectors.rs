@@ -1,6 +1,5 @@
-//! The official examples of the specifications, read from `tests/vectors/` by the crate's own
-//! reader. Signatures are verified with `ring`, which stands in for the host's WebCrypto: over
-//! exactly what the crate hands out, with the key that it selects and writes.
+//! The examples of the specifications, in `tests/vectors/`. Signatures are verified with `ring` in place of the host's
+//! WebCrypto, with the signing input and the key that the crate returns.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
@@ -63,7 +62,7 @@ fn verify(jwk_json: &str, input: &str, signature: &[u8]) -> bool {
     verified.is_ok()
 }
 
-/// RFC 7638 section 3: the required members, by the order of their names, without white space.
+/// The JWK thumbprint: a hash of the required members, ordered by name, without white space (RFC 7638 section 3).
 fn thumbprint(jwk: &Object) -> String {
     let required: &[&str] = match jwk.str("kty") {
         Some("RSA") => &["e", "kty", "n"],

@@ -1,6 +1,6 @@
-//! Input as long and as deep as it may be, and longer, in the shapes that make readers slow: each is read
-//! or refused. A reader that took time in the square of a megabyte would not end today; libFuzzer, which
-//! builds such input by itself, gives each ten seconds.
+//! Input of the greatest length and depth, and beyond, in shapes that make parsers slow. Each is accepted or rejected. A
+//! parser with quadratic time would not finish a megabyte. libFuzzer, which builds such input by itself, has a timeout of
+//! ten seconds.
 
 use crate::targets::ALL;
 use strongroom::base::http::MAX_BODY;
@@ -10,7 +10,7 @@ use strongroom::oauth::jwks::{self, Jwks};
 use strongroom::oauth::jwt::{self, Jwt, Malformed};
 use strongroom::oauth::metadata;
 
-/// What is repeated, over and over.
+/// The strings that are repeated.
 const PIECES: &[&str] = &[
     "[",
     "]",

@@ -1,5 +1,5 @@
-//! Hostile input of every kind, as a few seconds of each run of the tests can have it; `cargo xtask fuzz`
-//! goes on for as long as one likes. What must hold is in `targets/`.
+//! Hostile input of all kinds, for a few seconds in each test run. `cargo xtask fuzz` runs the same targets for any length
+//! of time. The invariants are in `targets/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,14 +21,14 @@ use mutation::mutated;
 use std::panic::catch_unwind;
 use targets::{ALL, Target};
 
-/// Mutations of each target. A target that takes long for one takes fewer.
+/// The number of mutations for each target. Slow targets have fewer.
 const MUTATIONS: usize = 4000;
 
 fn target(name: &str) -> &'static Target {
     ALL.iter().find(|target| target.name == name).unwrap()
 }
 
-/// Runs a target over its seeds and what becomes of them, the same at each run.
+/// Runs a target with its seeds and their mutations, which are the same in each run.
 fn run(name: &str, mutations: usize) {
     let target = target(name);
     let seeds: Vec<&[u8]> = target.seeds().map(str::as_bytes).collect();

@@ -1,8 +1,8 @@
-//! Inputs near others, by rolls of dice that a seed repeats.
+//! Mutations of inputs, by random numbers with a fixed seed.
 
 use kit::dice::Dice;
 
-/// What parsers treat in a way of its own, or compute with.
+/// Strings with a special meaning for parsers.
 const WORDS: &[&str] = &[
     "\"",
     "\\",
@@ -68,7 +68,7 @@ const WORDS: &[&str] = &[
     "DPoP",
 ];
 
-/// A neighbour of `input`, with something of `other` in it now and then.
+/// Returns a mutation of `input`, which may contain parts of `other`.
 pub(crate) fn mutated(input: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = input.to_vec();
     for _ in 0..=dice.roll(4) {

@@ -1,5 +1,5 @@
-//! Answers of the token endpoint that are not what RFC 6749 5.1 and 5.2 have it say: what is refused,
-//! what is forgiven because providers do it, and what is kept.
+//! Responses of the token endpoint that violate RFC 6749 5.1 or 5.2. Most are rejected, and some are accepted because
+//! providers send them.
 
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
@@ -20,7 +20,7 @@ fn answer(status: u16, content_type: &str, body: &str) -> TokenResponse {
     token_endpoint::read(&reply, Scheme::Bearer)
 }
 
-/// The usual answer with one member in place of the usual one, or beside them.
+/// The default response with one member replaced or added.
 fn issued(name: &str, value: &str) -> TokenResponse {
     let usual = [("access_token", r#""at""#), ("token_type", r#""Bearer""#)];
     let others = usual.into_iter().filter(|(usual, _)| *usual != name);

@@ -1,5 +1,5 @@
-//! ID tokens that a hostile or broken provider, or somebody in its place, may send: each is put through
-//! all that the vault does with one, with real keys and real signatures, and one thing is wrong with it.
+//! ID tokens of a hostile or broken provider, or of an impostor. Each has one defect, and passes through the complete
+//! validation with real keys and signatures.
 
 use std::sync::LazyLock;
 
@@ -17,9 +17,9 @@ use strongroom::{Error, Secret};
 const HEADER: &str = r#"{"alg":"ES256","kid":"ec"}"#;
 const CLAIMS: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,"iat":1800000000,"nonce":"n"}"#;
 
-/// The provider's key, which it publishes as `ec`.
+/// The provider's key, published as `ec`.
 static OWN: LazyLock<Key> = LazyLock::new(Key::generate);
-/// Somebody else's.
+/// The key of an attacker.
 static OTHER: LazyLock<Key> = LazyLock::new(Key::generate);
 
 struct Key {
@@ -48,7 +48,7 @@ impl Key {
         signature.unwrap().as_ref().to_vec()
     }
 
-    /// The same in the form of ASN.1, which is not that of JOSE (RFC 7518 3.4).
+    /// Signs in ASN.1 format, which is not the format of JOSE (RFC 7518 3.4).
     fn sign_in_der(&self, input: &str) -> Vec<u8> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -91,7 +91,7 @@ fn verify(jwk: &str, input: &str, signature: &[u8]) -> bool {
         .is_ok()
 }
 
-/// What becomes of a token that comes with the answer to a code, and why.
+/// Validates a token of a response to a code exchange.
 fn fate(token: &str) -> Result<(), String> {
     let unverified = Unverified::parse(token, &Algorithm::ALL).map_err(|e| e.to_string())?;
     let keys = key_set();
@@ -116,7 +116,7 @@ fn fate(token: &str) -> Result<(), String> {
         .map_err(|why| Error::from(why).to_string())
 }
 
-/// A token whose signature is the provider's, of whatever bytes.
+/// A token of arbitrary bytes, signed by the provider.
 fn of_bytes(header: &[u8], claims: &[u8]) -> String {
     signed([header, claims].map(base64url::encode).join("."))
 }
@@ -125,7 +125,7 @@ fn of(header: &str, claims: &str) -> String {
     of_bytes(header.as_bytes(), claims.as_bytes())
 }
 
-/// Claims with something else in place of one of the usual ones.
+/// A token with one of the default claims replaced.
 fn with(from: &str, to: &str) -> String {
     assert!(CLAIMS.contains(from));
     of(HEADER, &CLAIMS.replacen(from, to, 1))
@@ -147,7 +147,7 @@ fn assert_refused(tokens: impl IntoIterator<Item = String>, why: &str) {
 #[test]
 fn control_valid_token_is_accepted() {
     assert_eq!(fate(&of(HEADER, CLAIMS)), Ok(()));
-    // The wrong ways to write it differ from it in what they say they do.
+    // A changed claim takes effect.
     assert_eq!(fate(&with(r#""sub":"joe""#, r#""sub":"eve""#)), Ok(()));
 }
 
@@ -185,7 +185,7 @@ fn keys_are_bound_to_their_algorithm() {
     for alg in ["RS256", "PS512", "EdDSA", "ES384", "ES512"] {
         assert_refused([of(&header(alg, "ec"), CLAIMS)], "Unknown");
     }
-    // The RSA key has no kid, and is the only one: so it is selected, and is not who signed.
+    // The only RSA key has no kid, so it is selected, but it did not make the signature.
     assert_refused(
         [of(r#"{"alg":"RS256"}"#, CLAIMS)],
         "signature does not verify with the issuer's key",
@@ -244,7 +244,7 @@ fn kid_is_only_compared() {
         );
     }
     assert_refused([of(r#"{"alg":"ES256","kid":1}"#, CLAIMS)], "kid");
-    // Without one there must be no choice.
+    // Without a kid, only one key may match.
     let two = format!(r#"{{"keys":[{},{}]}}"#, OWN.jwk("a"), OTHER.jwk("b"));
     let two = Jwks::parse(&two).unwrap();
     assert!(two.select(Algorithm::Es256, None).is_err());
@@ -271,7 +271,7 @@ fn malformed_exp_is_rejected() {
     ] {
         assert_refused([with(":1800000300", &[":", exp].concat())], "exp");
     }
-    // These are no JSON at all (RFC 8259 6).
+    // These are not valid JSON (RFC 8259 6).
     for exp in ["NaN", "Infinity", "0x10", "01", "+1", "1.", ".5"] {
         assert_refused([with(":1800000300", &[":", exp].concat())], "strict JSON");
     }
@@ -373,7 +373,7 @@ fn tokens_have_one_encoding() {
         format!("{token}é"),
     ];
     assert_refused(spelled, "base64url");
-    // 64 bytes leave four bits of the last character without a meaning.
+    // The last character of 64 encoded bytes has four unused bits.
     let (last, rest) = (signature.as_bytes()[85], &signature[..85]);
     assert!(b"AQgw".contains(&last), "{signature}");
     for other in ["B", "R", "h", "x", "/"] {

@@ -1,5 +1,5 @@
-//! The address that a page came back to: an answer is found at the redirect URI and nowhere else, has
-//! each parameter once, and its code is in nothing that is said.
+//! Callback URLs. A response is accepted only at the redirect URI and with each parameter once, and no message contains
+//! its code.
 
 use super::assert_presentable;
 use std::sync::LazyLock;
@@ -59,7 +59,7 @@ pub fn check(input: &[u8]) {
                     )
             );
             assert_presentable(error.message());
-            // A code in the path is the user's own doing.
+            // A message may contain the path, and this input repeats the code there.
             let is_in_path = codes
                 .iter()
                 .any(|code| url.as_ref().is_some_and(|u| u.path().contains(code)));
@@ -120,7 +120,7 @@ pub fn check(input: &[u8]) {
     is_stored_as_it_was(&pending, text);
 }
 
-/// A pending login with hostile text in it is read back as it was written.
+/// Checks that a pending login with hostile strings is read back as it was written.
 fn is_stored_as_it_was(pending: &Pending, text: &str) {
     let pending = Pending {
         return_to: text.to_owned(),

@@ -1,10 +1,10 @@
-//! `WWW-Authenticate`: what is asked for is what the header says by its grammar, and what a page is handed
-//! for it are options of a login that the vault reads.
+//! `WWW-Authenticate`. A demand must follow from the header by its grammar, and the vault must accept the login options that
+//! the page gets for it.
 
 use strongroom::codec::json::Value;
 use strongroom::oauth::www_authenticate::{Demand, MAX_LEN, demand as demanded};
 
-/// The status and the header, with a space between.
+/// Takes the status and the header, separated by a space.
 pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
@@ -40,7 +40,7 @@ pub fn check(input: &[u8]) {
         }
     }
     are_options(&demand.login());
-    // Nothing before it or behind it that breaks the grammar goes unnoticed, and empty elements change nothing.
+    // Surrounding text that violates the grammar is rejected, and empty elements change nothing.
     for more in ["\0", ", =", ", \"", ", é"] {
         assert_eq!(demanded(status, &[header, more].concat()), None, "{more:?}");
     }

@@ -1,5 +1,5 @@
-//! The header `Cookie`: what the token handler takes for a session's cookie is what a plain reader finds, of two with
-//! one name there is none, and nothing of it comes back in a `Set-Cookie` but the name of a login's cookie.
+//! The header `Cookie`. The token handler must find the same session cookie as a simple parser, must ignore cookies with
+//! the same name, and must not copy anything to `Set-Cookie` except the name of a login's cookie.
 
 use std::sync::LazyLock;
 use strongroom::base::clock::{Instant, Millis};
@@ -35,7 +35,7 @@ pub(crate) fn handler() -> Handler {
     Handler::new(Config::parse(&CONFIG).unwrap(), Box::new(Zeros))
 }
 
-/// Answers a request; `carry_out` is the host.
+/// Runs a request to its response, with `carry_out` as the host.
 pub(crate) fn answer(request: Request, mut carry_out: impl FnMut(Effect) -> Reply) -> OwnResponse {
     let mut handler = handler();
     let (id, mut step) = handler.begin(NOW, request);
@@ -80,7 +80,7 @@ pub fn check(input: &[u8]) {
     nothing_else_is_written_back(text);
 }
 
-/// The session's cookie, as a plain reader finds it.
+/// The session cookie, as a simple parser finds it.
 fn session(header: &str) -> Option<String> {
     let pairs: Vec<(&str, &str)> = header
         .split(';')

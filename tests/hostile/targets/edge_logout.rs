@@ -1,5 +1,5 @@
-//! The claims of a logout token that the provider has signed, whatever they are: what ends a session has all that
-//! OpenID Connect Back-Channel Logout 1.0 section 2.6 asks for, by another reader.
+//! Claims of signed logout tokens. A token that ends a session must meet all requirements of OpenID Connect Back-Channel
+//! Logout 1.0 section 2.6, as checked with another parser.
 
 use super::edge_cookie::answer;
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub fn check(input: &[u8]) {
         super::assert_presentable(why);
         return;
     }
-    // The other reader takes no number that is too large for its own, even in a claim that nobody reads.
+    // The other parser rejects numbers that are too large for its types, even in unused claims.
     let Ok(claims) = serde_json::from_slice::<Value>(input) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! What is sealed of a session's record, when somebody has sealed something else: what is read is written as it was, and
-//! a session that is over is over for each generation.
+//! Sealed session records with forged content. A record must be written as it was read, and an ended session must be ended
+//! for each generation.
 
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::edge::session::Session;

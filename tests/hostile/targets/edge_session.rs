@@ -1,5 +1,4 @@
-//! What is sealed of a session, when somebody has sealed something else: what is read is written as it was, and is shown
-//! to nobody.
+//! Sealed sessions with forged content. A session must be written as it was read, and its content must not be shown.
 
 use strongroom::base::clock::{Instant, Millis};
 use strongroom::config::Limits;
@@ -26,10 +25,10 @@ pub fn check(input: &[u8]) {
     let twin = Session::from_text(written.expose()).unwrap();
     assert_eq!(twin.to_text().expose(), written.expose());
     let shown = format!("{session:?}");
-    // All that is ever shown, so that nobody has to look for secrets in it.
+    // This is the complete output, so it needs no search for secrets.
     let generation = session.generation;
     assert_eq!(shown, format!("Session {{ generation: {generation}, .. }}"));
-    // Whatever the numbers are: a limit that was reached is reached ever after.
+    // With any numbers, a limit that was reached stays reached.
     let mut was_over = false;
     for wall in [0, 1, 1_800_000_000_000, u64::MAX - 1, u64::MAX] {
         let now = Instant {
@@ -39,7 +38,7 @@ pub fn check(input: &[u8]) {
         let is_over = session.limit_reached(&LIMITS, &now).is_some();
         assert!(is_over || !was_over);
         was_over = is_over;
-        // What is not stale is valid, unless it lives for no time at all.
+        // A token that is not stale is valid, unless its lifetime is zero.
         assert!(session.is_stale(&now) || session.is_valid(&now));
         assert!(session.left(&LIMITS, &now) <= LIMITS.absolute);
         let _ = session.is_activity_due(&LIMITS, &now);

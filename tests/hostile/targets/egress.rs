@@ -1,5 +1,5 @@
-//! Addresses against rules: what is allowed lies below the rule's path however forgiving the server is
-//! that reads it, and what is sent is what was decided on.
+//! URLs and rules. An allowed URL must be below the rule's path even for a lenient server, and the URL that was checked is
+//! the one that is sent.
 
 use super::assert_presentable;
 use strongroom::codec::url::Url;
@@ -7,7 +7,7 @@ use strongroom::egress::policy::{EgressPolicy, MAX_URL, Rule};
 use strongroom::egress::websocket::Place;
 
 const PREFIX: &str = "https://api.example.com/v1/";
-/// An endpoint of the authorization server that lies below the rule's path.
+/// An endpoint of the authorization server below the rule's path.
 const FORBIDDEN: &str = "https://api.example.com/v1/oauth/token";
 
 fn rules() -> EgressPolicy {
@@ -21,7 +21,7 @@ fn rules() -> EgressPolicy {
     rules
 }
 
-/// An address, and in further lines a method and the names and values of headers.
+/// Takes a URL, and on further lines a method and the names and values of headers.
 pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
@@ -38,7 +38,7 @@ pub fn check(input: &[u8]) {
                 is_below_the_rule(text, allowed.url());
                 assert!(["GET", "POST"].contains(&allowed.method()));
                 assert!(method.eq_ignore_ascii_case(allowed.method()));
-                // What is sent is allowed, and is sent as it is.
+                // The URL that is sent is itself allowed, and unchanged by the policy.
                 assert_eq!(rules.authorize(allowed.url(), method).unwrap(), allowed);
                 let described = allowed.description();
                 assert!(!described.contains(['?', '#']), "{described}");
@@ -88,7 +88,7 @@ pub fn check(input: &[u8]) {
 }
 
 fn is_below_the_rule(text: &str, sent: &str) {
-    // Another parser reads both alike, whatever it takes for the base.
+    // Another parser reads both in the same way with any base.
     let parsed = url::Url::parse(text).unwrap();
     for base in [
         "https://evil.test/a/b",
@@ -126,8 +126,8 @@ fn is_below_the_rule(text: &str, sent: &str) {
     );
 }
 
-/// A path as the most forgiving of servers reads it: escapes undone over and over, backslashes turned,
-/// parameters dropped, dots walked.
+/// A path as the most lenient server reads it: repeatedly decoded, with backslashes replaced, parameters removed and dot
+/// segments resolved.
 fn forgiving(path: &str) -> String {
     let mut bytes = path.as_bytes().to_vec();
     loop {
@@ -170,7 +170,7 @@ fn decode(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A refusal names no user, password, query or fragment.
+/// Checks that a refusal does not contain the user name, password, query or fragment.
 fn is_silent_on_secrets(text: &str, message: &str) {
     let Ok(url) = url::Url::parse(text) else {
         return;
@@ -179,7 +179,7 @@ fn is_silent_on_secrets(text: &str, message: &str) {
         .into_iter()
         .flatten()
     {
-        // Short ones are in some word.
+        // Short ones may occur in words of the message.
         let is_elsewhere =
             url.path().contains(part) || url.host_str().is_some_and(|h| h.contains(part));
         let is_long = part.len() > 30;

@@ -1,4 +1,4 @@
-//! Forms and base64url, against other implementations of the same standards.
+//! Forms and base64url, compared with other implementations of the same standards.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::codec::base64url;
@@ -17,7 +17,7 @@ pub fn check(input: &[u8]) {
     if let Some(bytes) = bytes {
         assert_eq!(base64url::encode(&bytes), text);
     }
-    // It reads bytes that are no text as U+FFFD; here they are refused.
+    // The other parser decodes invalid UTF-8 to U+FFFD. This crate rejects it.
     let others = url::form_urlencoded::parse(input).map(|(n, v)| (n.into_owned(), v.into_owned()));
     let others: Vec<(String, String)> = others.collect();
     match form::parse(text) {

@@ -1,5 +1,5 @@
-//! ID tokens, as the JSON of a header and of claims: one is accepted only if every rule of OpenID
-//! Connect Core 3.1.3.7 and 12.2, written down here once more, is kept.
+//! ID tokens, as the JSON of a header and of claims. An accepted token must meet every rule of OpenID Connect Core 3.1.3.7
+//! and 12.2, which this file implements a second time.
 
 use super::assert_presentable;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ const ISSUER: &str = "https://id.example.com";
 const LOGIN: &str = r#"{"iss":"https://id.example.com","sub":"joe","aud":"spa","exp":1800000300,
     "iat":1800000000,"auth_time":1799999000,"nonce":"the-nonce-of-the-login"}"#;
 
-/// `header`, a line break, `claims`.
+/// Takes the header, a line break, and the claims.
 pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
@@ -55,7 +55,7 @@ pub fn check(input: &[u8]) {
     let others = others.as_ref().ok().and_then(Value::as_object);
     let others = others.filter(|_| has_plain_fractions(claims));
     let rules = |rule: fn(&Map<String, Value>, &str) -> bool| others.map(|c| rule(c, at_hash));
-    // Where the other reader gives up, at a number that it cannot hold, there is nothing to compare.
+    // The other parser rejects numbers outside its range. Nothing can be compared then.
     if let Some(is_right) = rules(is_right_at_login) {
         assert_eq!(login.is_ok(), is_right, "at login: {login:?}");
     }
@@ -73,7 +73,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Returns false where the other reader's floats lose what counts here: an exponent, or many decimals.
+/// Returns false for numbers that lose precision in the other parser's floats: those with an exponent or many decimals.
 fn has_plain_fractions(json: &str) -> bool {
     let bytes = json.as_bytes();
     let has_exponent = bytes
@@ -83,7 +83,7 @@ fn has_plain_fractions(json: &str) -> bool {
     !has_exponent && json.split('.').skip(1).all(|rest| digits(&rest) <= 6)
 }
 
-/// A `NumericDate` as it counts.
+/// The value of a `NumericDate`.
 fn numeric_date(claims: &Map<String, Value>, name: &str) -> Option<u64> {
     let value = claims.get(name)?;
     let seconds = value.as_u64().or_else(|| {
@@ -150,7 +150,7 @@ fn is_right_on_refresh(claims: &Map<String, Value>, at_hash: &str) -> bool {
 
 fn is_of_the_same_user(claims: &Map<String, Value>) -> bool {
     let text = |name| claims.get(name).and_then(Value::as_str);
-    // What is no issuer and no user at all is a fault of the token, and nobody else's.
+    // A claim that cannot be an issuer or a subject makes the token malformed.
     match (text("iss"), text("sub")) {
         (None, _) | (Some(ISSUER), None) => true,
         (Some(ISSUER), Some(sub)) => sub == "joe" || sub.is_empty() || sub.len() > 255,

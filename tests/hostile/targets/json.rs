@@ -1,10 +1,9 @@
-//! JSON: what is accepted is JSON to another reader too and means the same, and is written as it is
-//! read.
+//! JSON. Another parser must accept each accepted text with the same meaning, and a value must be written as it was read.
 
 use serde_json::Value as Other;
 use strongroom::codec::json::{self, Object, Value};
 
-/// What is refused here and read by others, and why.
+/// The reasons for rejecting texts that other parsers accept.
 const STRICTER: &[&str] = &[
     "a member name is repeated",
     "nested too deeply",
@@ -37,7 +36,7 @@ pub fn check(input: &[u8]) {
 fn is_json_to_others(text: &str, value: &Value) {
     match serde_json::from_str::<Other>(text) {
         Ok(other) => assert!(is_same(value, &other), "{other}"),
-        // A number beyond what it can hold is JSON all the same.
+        // Numbers outside its range are valid JSON.
         Err(_) => drop(serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap()),
     }
 }

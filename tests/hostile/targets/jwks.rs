@@ -1,12 +1,11 @@
-//! Key sets: no key is selected but a public one of the algorithm's own kind, and what is handed to
-//! the host has nothing of what came along with it.
+//! Key sets. A selected key must be a public key of the algorithm's type, and the host must get no other members of it.
 
 use super::assert_presentable;
 use strongroom::Code;
 use strongroom::codec::json::Value;
 use strongroom::oauth::jwks::{Algorithm, Jwks, MAX_KEYS, MAX_LEN, SelectError};
 
-/// The members of a public key (RFC 7518 6.2.1, 6.3.1; RFC 8037 2), and no others.
+/// All members of a public key (RFC 7518 6.2.1, 6.3.1; RFC 8037 2).
 const PUBLIC: &[&str] = &["kty", "crv", "x", "y", "n", "e"];
 
 pub fn check(input: &[u8]) {
@@ -64,7 +63,7 @@ fn is_public_and_fits(json: &str, algorithm: Algorithm, kid: Option<&str>, publi
         other => panic!("no such algorithm: {other}"),
     };
     assert_eq!((key.str("kty").unwrap(), key.str("crv")), expected);
-    // It is one of those that were published for signatures, under that name, and without a private part.
+    // The key was published for signatures, with this `kid`, and without a private part.
     let is_it = |one: &&Value| {
         let Some(one) = one.as_object() else {
             return false;
@@ -83,7 +82,7 @@ fn is_public_and_fits(json: &str, algorithm: Algorithm, kid: Option<&str>, publi
         published.iter().any(|one| is_it(&one)),
         "{json} under {kid:?}"
     );
-    // Read alone it is the same key.
+    // Parsed alone, it is the same key.
     let alone = Jwks::parse(&format!(r#"{{"keys":[{json}]}}"#)).unwrap();
     assert_eq!(alone.select(algorithm, None).unwrap().public_json(), json);
 }

@@ -1,5 +1,5 @@
-//! Signed tokens in their compact form: what is accepted is the one way to write that token, and two
-//! readers that share little code agree on which those are.
+//! Signed tokens in compact form. An accepted token must be the only encoding of its content, and two parsers that share
+//! little code must agree on it.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::oauth::jwt::{self, Jwt, Malformed, Status, StatusReader};
@@ -8,7 +8,7 @@ pub fn check(input: &[u8]) {
     let now = 1_800_000_000;
     let mut reader = StatusReader::default();
     let status = reader.status(input, now, 30);
-    // Nothing of one token is left for the next.
+    // No state is left for the next token.
     let other = b"eyJhbGciOiJFUzI1NiJ9.eyJleHAiOjF9.AA";
     assert_eq!(reader.status(other, now, 30), Status::ExpiredSince(1));
     assert_eq!(reader.status(input, now, 30), status);
@@ -60,7 +60,7 @@ fn is_the_one_way_to_write_it(token: &str, jwt: &Jwt) {
     }
 }
 
-/// The object in a part of a token, as others read it. Numbers need not fit anything.
+/// The object in a part of a token, read by another parser. Numbers may be of any size.
 fn text_of(part: &str) -> serde_json::Value {
     let bytes = Base64UrlUnpadded::decode_vec(part).unwrap();
     let text = String::from_utf8(bytes).unwrap();
@@ -77,7 +77,7 @@ fn text_of(part: &str) -> serde_json::Value {
     })
 }
 
-/// An `exp` is a limit or the token is malformed: there is no token without an end.
+/// Checks that `exp` is a limit or the token is malformed.
 fn is_in_its_time(jwt: &Jwt, now: u64, status: Status) {
     let time = |name| jwt::seconds(jwt.claims(), name);
     let has_unsound = |name| jwt.claims().get(name).is_some() && time(name).is_none();

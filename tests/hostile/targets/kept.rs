@@ -1,5 +1,5 @@
-//! Sessions as they are kept: what is read is written as it was, a session is no younger than it was
-//! when it was kept, and a page's view of it has no token.
+//! Stored sessions. A session must be written as it was read, must not become younger, and its view for pages must not
+//! contain a token.
 
 use std::sync::LazyLock;
 use strongroom::base::clock::{Instant, Millis};
@@ -39,12 +39,12 @@ pub fn check(input: &[u8]) {
         return;
     };
     assert_eq!(Some(session.sid()), object.str("sid"));
-    // A limit that was reached when it was kept, by what is written there, is reached now.
+    // A limit that was reached when the session was stored is reached now.
     let number = |name| object.get(name).and_then(Value::as_u64).unwrap();
     let limits = &config().limits;
     let is_over = number("age") >= limits.absolute.0 || number("idle") >= limits.idle.0;
     let reached = session.limit_reached(limits, &NOW);
-    // Ages that this clock cannot have seen are counted by the other.
+    // Ages beyond the range of this clock are measured by the other.
     assert!(!is_over || reached.is_some(), "{}", number("age"));
     let again = session.kept(config(), &NOW);
     let Some(Kept::Session(twin)) = restore(again.expose(), config(), &NOW) else {
@@ -56,7 +56,7 @@ pub fn check(input: &[u8]) {
     let shown = format!("{session:?}");
     session.for_each_token(|_, token| {
         let token = token.expose();
-        // A short one may be a word in it, and a forged record may call anything a scope, or an address.
+        // A short token may occur by chance, and a forged record may use any string as a scope or URL.
         let is_elsewhere = text.matches(token).count() > 1;
         if token.len() >= 20 && !is_elsewhere {
             assert!(!view.contains(token), "{view}");
@@ -65,7 +65,7 @@ pub fn check(input: &[u8]) {
     });
 }
 
-/// A pending login lies in the store as well.
+/// Checks a pending login, which is stored as well.
 fn is_a_login_that_waits_or_none(text: &str) {
     let Some(pending) = Pending::from_json(text) else {
         return;
@@ -82,7 +82,7 @@ fn is_a_login_that_waits_or_none(text: &str) {
             "{shown}"
         );
     }
-    // One that is refused for its age at one moment is refused at each later one.
+    // A login that is too old at one time is too old at all later times.
     let is_over = |now| pending.check_age(now).is_err();
     let past = pending.created_at.saturating_add(600_001);
     assert!(past == u64::MAX || is_over(past));

@@ -1,5 +1,5 @@
-//! A provider's metadata: it is the configured issuer's or nobody's, and each endpoint in it is one
-//! that tokens may travel to, and that no page can have called.
+//! Provider metadata. It must be that of the configured issuer, tokens may be sent to each of its endpoints, and pages
+//! cannot call them.
 
 use super::assert_presentable;
 use strongroom::Code;
@@ -48,7 +48,7 @@ fn is_for_tokens(endpoint: &str) {
         "{endpoint}"
     );
     assert_eq!(url.fragment(), None, "{endpoint}");
-    // Whoever sends it need not parse it as this parser does.
+    // The server may parse the URL in another way.
     assert!(endpoint.bytes().all(|b| b.is_ascii_graphic()), "{endpoint}");
     assert!(
         endpoint.starts_with("https://") && !endpoint.contains('\\'),
@@ -56,7 +56,7 @@ fn is_for_tokens(endpoint: &str) {
     );
 }
 
-/// Though a rule covers all of its origin.
+/// Checks that a page cannot call the endpoint although a rule covers its origin.
 fn is_out_of_reach(endpoint: &str, metadata: &Metadata) {
     let origin = Url::parse(endpoint)
         .and_then(|url| Url::parse_with_base("/", &url))

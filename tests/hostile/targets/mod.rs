@@ -1,10 +1,10 @@
-//! What is done with hostile input: each file takes any bytes and demands what must hold of them. The
-//! same functions are run by `cargo test`, over seeds and what a few thousand mutations make of them,
-//! and by `cargo xtask fuzz`, where libFuzzer looks for bytes that reach new code.
+//! Targets for hostile input. Each target takes arbitrary bytes and checks invariants. `cargo test` runs the targets with
+//! seeds and a few thousand mutations of them, and `cargo xtask fuzz` runs them with libFuzzer, which searches for bytes
+//! that reach new code.
 //!
-//! "It does not panic" is the least of it. A target holds what the core says against another reader
-//! (`serde_json`, `url`, `base64ct`), or against the rule written down a second time, and demands that
-//! a verdict does not depend on what follows or came before, and that no secret is in what is said.
+//! The targets check more than the absence of panics. A target compares the core with another parser (`serde_json`, `url`,
+//! `base64ct`) or with a second implementation of the rule. It checks that results do not depend on surrounding input, and
+//! that messages do not contain secrets.
 
 pub mod callback;
 pub mod challenge;
@@ -24,13 +24,13 @@ pub mod reflection;
 pub mod token_reply;
 pub mod vault;
 
-/// One kind of input.
+/// A kind of input.
 pub struct Target {
-    /// Its name: of its file here, of its seeds, and of its binary in `fuzz/`.
+    /// The name of the target's file here, of its seeds, and of its binary in `fuzz/`.
     pub name: &'static str,
-    /// Panics if something that must hold does not.
+    /// Panics if an invariant does not hold.
     pub check: fn(&[u8]),
-    /// Inputs to begin with, separated by lines of four hyphens.
+    /// The seeds, separated by lines of four hyphens.
     pub seeds: &'static str,
 }
 
@@ -66,15 +66,14 @@ targets![
 ];
 
 impl Target {
-    /// The inputs to begin with.
+    /// The seeds.
     pub fn seeds(&self) -> impl Iterator<Item = &'static str> {
         let seeds = self.seeds.strip_suffix('\n').unwrap_or(self.seeds);
         seeds.split("\n----\n")
     }
 }
 
-/// Demands that an error's message can be shown: printable ASCII of moderate length, in which hostile
-/// text is quoted briefly.
+/// Checks that an error message can be shown: it is printable ASCII of moderate length, with short quotes of the input.
 pub(crate) fn assert_presentable(message: &str) {
     let is_plain = message.bytes().all(|b| (b' '..=b'~').contains(&b));
     assert!(is_plain, "{message:?}");

@@ -1,13 +1,13 @@
-//! Answers that may have their request's token in them: what is let through has it neither as it is nor
-//! in base64, is what came, and does not depend on where it was cut.
+//! Responses that may contain a token. The bytes that pass must not contain the token, neither as it is nor in base64, must
+//! be unchanged, and must not depend on the cuts of the body.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use strongroom::egress::token_reflection::Guard;
 
 const TOKEN: &str = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
 
-/// A token, in the next line the lengths of pieces as bytes, and the body. A line that is no token stands for
-/// the usual one.
+/// Takes a token, on the next line the lengths of pieces as bytes, and the body. An invalid token is replaced by the default
+/// one.
 pub fn check(input: &[u8]) {
     let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let [token, cuts, body] = [(); 3].map(|()| parts.next().unwrap_or_default());
@@ -15,7 +15,7 @@ pub fn check(input: &[u8]) {
         (16..4000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     });
     let token = token.unwrap_or(TOKEN);
-    // Where there is need to repeat it, one need not guess it.
+    // Replaces a placeholder by the token, so that the fuzzer does not have to guess it.
     let body = replace(body, b"%T", token.as_bytes());
     let encoded = Base64UrlUnpadded::encode_string(token.as_bytes());
     let body = replace(&body, b"%B", encoded.as_bytes());
@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
     if !is_broken_off {
         assert_eq!(given, body);
     }
-    // Where the token ends within a character of base64, that has bits of what stands behind it.
+    // If the token ends within a base64 character, that character also contains bits of the next byte.
     for needle in [token, &encoded[..token.len() * 8 / 6]] {
         let is_in = |text: &[u8]| text.windows(needle.len()).any(|at| at == needle.as_bytes());
         assert!(!is_in(&given), "{needle} got through");
@@ -35,7 +35,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// What gets through of a body in such pieces, and whether it was broken off.
+/// Passes a body through the guard in pieces. Returns the passed bytes, and true if a token was found.
 fn through(token: &str, body: &[u8], cuts: &[u8]) -> (Vec<u8>, bool) {
     let mut guard = Guard::new(token).unwrap();
     let mut given = Vec::new();

@@ -1,5 +1,5 @@
-//! Answers of the token endpoint: tokens are sound in every member or there are none, nothing ends a
-//! session but `invalid_grant`, and what is said of an answer quotes nothing of it.
+//! Responses of the token endpoint. Tokens must be valid in every member, only `invalid_grant` ends a session, and messages
+//! must not quote the response.
 
 use strongroom::Secret;
 use strongroom::base::clock::Millis;
@@ -9,8 +9,7 @@ use strongroom::oauth::token_endpoint::{
     self, MAX_LIFETIME, MAX_TOKEN, Scheme, TokenResponse, TokenSet,
 };
 
-/// A first line with the status, `Retry-After` if there is a second word, and the `Content-Type`; then
-/// the body.
+/// Takes a line with the status, an optional `Retry-After`, and the `Content-Type`, and then the body.
 pub fn check(input: &[u8]) {
     let Ok(text) = core::str::from_utf8(input) else {
         return;
@@ -52,7 +51,7 @@ pub fn check(input: &[u8]) {
             assert!(status == 200 && is_json);
             are_sound(tokens, other.as_ref());
             let token = tokens.access_token.expose();
-            // A short one is in some word, and a provider may call anything a scope.
+            // A short token may occur by chance, and a provider may use any string as a scope.
             let scope = tokens.scope.as_deref().unwrap_or_default();
             assert!(token.len() < 12 || scope.contains(token) || !shown.contains(token));
         }
@@ -71,7 +70,7 @@ pub fn check(input: &[u8]) {
     let is_end = matches!(verdict, RefreshOutcome::Ended);
     let says_so = (400..500).contains(&status) && ![408, 429].contains(&status);
     let is_said = says_so && is_json && error == Some("invalid_grant");
-    // A body that the other reader cannot hold, or of which it overlooks what is refused here, is no verdict.
+    // The other parser has a smaller range of numbers, and accepts some texts that this crate rejects.
     assert!(!is_end || is_said);
 }
 
@@ -87,7 +86,7 @@ fn are_sound(tokens: &TokenSet, other: Option<&serde_json::Value>) {
         };
         assert!((1..=MAX_TOKEN).contains(&token.len()), "{name}");
         assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{name}");
-        // What goes into a header or a form is what the provider said.
+        // Headers and forms contain exactly the provider's token.
         if let Some(other) = other {
             assert_eq!(other[name].as_str(), Some(token));
         }

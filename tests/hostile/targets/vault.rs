@@ -1,13 +1,12 @@
-//! A whole vault under hostile pages, a hostile provider and a hostile API: whatever they say, no page
-//! is told a secret, nothing is sent with a token but what a rule allows, nothing goes anywhere but to
-//! the provider and the API, and the vault goes on answering.
+//! A vault with hostile pages, a hostile provider and a hostile API. No page must learn a secret, requests with a token must
+//! match a rule, requests must only go to the provider and the API, and the vault must keep responding.
 //!
 //! The input is a script. A line is a message of the hostile page, unless it begins with
 //!
-//! - `<`: what the provider answers next: a status, a `Content-Type`, and the body, between spaces;
-//! - `*`: what the API answers next: a status, and `WWW-Authenticate`;
+//! - `<`: the next response of the provider: a status, a `Content-Type`, and the body, separated by spaces;
+//! - `*`: the next response of the API: a status, and `WWW-Authenticate`;
 //! - `~`: milliseconds that pass;
-//! - `>`: a message of a page that is signed in and means well.
+//! - `>`: a message of a friendly page.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -31,18 +30,18 @@ const CONFIG: &str = r#"{"issuer":"https://id.example.com","clientId":"spa","red
         "device_authorization_endpoint":"https://id.example.com/device",
         "end_session_endpoint":"https://id.example.com/end"}}"#;
 
-/// Every secret has this in it, and nothing else has.
+/// The marker that all secrets, and only secrets, contain.
 const CANARY: &str = "5ecre7";
 
 const GOOD: PortId = 1;
 const HOSTILE: PortId = 2;
 
-/// Lines beyond these would only be more of the same.
+/// The most lines that are run.
 const MAX_LINES: usize = 64;
 
 pub fn check(input: &[u8]) {
     let script = String::from_utf8_lossy(input);
-    // What a page says itself is no secret.
+    // A page's own messages are not secret.
     let harmless = |line: &str| line.replace(CANARY, "");
     let mut host = Host::signed_in();
     host.say(HOSTILE, r#"{"t":"hello","version":1}"#);
@@ -58,7 +57,7 @@ pub fn check(input: &[u8]) {
     host.still_answers();
 }
 
-/// The bytes that it gives out are told apart by all that is made of them.
+/// Random numbers that are different each time.
 struct Counter(u8);
 
 impl Entropy for Counter {
@@ -76,10 +75,10 @@ struct Host {
     provider_answers: VecDeque<String>,
     api_answers: VecDeque<String>,
     issued: u32,
-    /// What its tokens end in.
+    /// The end of its tokens.
     ending: String,
     nonce: String,
-    /// How much was told to whom.
+    /// The messages to each page.
     told: BTreeMap<PortId, Vec<String>>,
 }
 
@@ -120,7 +119,7 @@ impl Host {
         host
     }
 
-    /// A parameter of the address that the good page was last sent to.
+    /// A parameter of the URL that the friendly page was last sent to.
     fn last_parameter(&self, name: &str) -> String {
         let navigate = self.told[&GOOD].last().unwrap();
         let navigate = Value::parse(navigate).unwrap();
@@ -150,7 +149,7 @@ impl Host {
 
     fn handle(&mut self, input: Input<'_>) {
         self.vault.handle(self.now, input);
-        // Answers lead to more of them; a vault that asks without end is stopped by the limit.
+        // Each response may cause another output. The limit stops an endless loop.
         for _ in 0..10_000 {
             let Some(output) = self.vault.poll() else {
                 return;
@@ -239,7 +238,7 @@ impl Host {
         None
     }
 
-    /// Whatever a page is told is JSON with a type, and has no secret in it.
+    /// Records a message to a page. It must be JSON with a type, and must not contain a secret.
     fn tell(&mut self, port: PortId, text: String) {
         let message = Value::parse(&text).unwrap();
         let message: &Object = message.as_object().unwrap();
@@ -247,7 +246,7 @@ impl Host {
         assert!(!text.contains(CANARY), "{text}");
         let encoded = base64url::encode(CANARY.as_bytes());
         assert!(!text.contains(&encoded[..encoded.len() - 1]), "{text}");
-        // That one names the page's own address, whole.
+        // That message contains the complete URL of the page.
         let is_mismatch = message.str("code") == Some("redirect_uri_mismatch");
         if message.str("t") == Some("error") && !is_mismatch {
             super::assert_presentable(message.str("message").unwrap());
@@ -345,7 +344,7 @@ impl Host {
         Input::CallAnswered { call, head }
     }
 
-    /// Whoever comes is greeted, and whoever asks is answered.
+    /// Checks that the vault greets a new page and responds to its request.
     fn still_answers(&mut self) {
         const NEW: PortId = 3;
         self.say(NEW, r#"{"t":"hello","version":1}"#);
@@ -409,7 +408,7 @@ mod controls {
         for length in [2, 100, 16_000] {
             assert_eq!(told(&config, length), short, "{length}");
         }
-        // A control: where a page is shown fingerprints of tokens, another token is another one.
+        // The control: fingerprints of tokens, which the inspector shows, do differ.
         assert_ne!(told(CONFIG, 2), told(CONFIG, 1));
     }
 
