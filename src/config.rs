@@ -158,7 +158,7 @@ pub struct Config {
     /// Audiences besides this client that an ID token may have although it has no `azp` (OIDC Core 3.1.3.7).
     #[cfg(feature = "extended")]
     pub trusted_audiences: Vec<String>,
-    /// How users sign in.
+    /// The options for logins.
     #[cfg(feature = "extended")]
     pub flows: Flows,
     /// The tolerated difference of the provider's clock.

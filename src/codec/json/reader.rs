@@ -15,7 +15,7 @@ pub const MAX_MEMBERS: usize = 512;
 pub struct JsonError {
     /// Offset of the offending byte.
     pub at: usize,
-    /// What is wrong there.
+    /// The reason for the error.
     pub reason: &'static str,
 }
 
