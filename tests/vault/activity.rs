@@ -14,7 +14,7 @@ fn warnings(world: &World, page: u32) -> Vec<u64> {
 }
 
 #[test]
-fn a_user_who_does_something_is_not_idle() {
+fn active_user_is_not_idle() {
     let (mut world, page) = World::signed_in();
     for _ in 0..6 {
         world.advance(Duration::from_secs(1700));
@@ -26,7 +26,7 @@ fn a_user_who_does_something_is_not_idle() {
 }
 
 #[test]
-fn nobody_who_does_something_outlasts_the_absolute_limit() {
+fn activity_does_not_extend_the_absolute_limit() {
     let (mut world, page) = World::signed_in();
     for _ in 0..432 {
         world.say(page, ACTIVE);
@@ -36,7 +36,7 @@ fn nobody_who_does_something_outlasts_the_absolute_limit() {
 }
 
 #[test]
-fn what_the_user_does_after_the_session_ended_does_not_bring_it_back() {
+fn activity_does_not_revive_an_ended_session() {
     let (mut world, page) = World::signed_in();
     world.sleep_unnoticed(Duration::from_secs(1800));
     world.say(page, ACTIVE);
@@ -45,7 +45,7 @@ fn what_the_user_does_after_the_session_ended_does_not_bring_it_back() {
 }
 
 #[test]
-fn a_poll_is_no_activity() {
+fn poll_is_not_activity() {
     let (mut world, page) = World::signed_in();
     for _ in 0..18 {
         world.advance(Duration::from_secs(100));
@@ -60,7 +60,7 @@ fn a_poll_is_no_activity() {
 }
 
 #[test]
-fn a_token_is_renewed_ahead_for_a_user_who_is_there() {
+fn token_is_renewed_early_for_active_users() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(275));
     world.say(page, ACTIVE);
@@ -72,7 +72,7 @@ fn a_token_is_renewed_ahead_for_a_user_who_is_there() {
 }
 
 #[test]
-fn nobody_there_no_renewal() {
+fn token_is_not_renewed_for_absent_users() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(1700));
     assert_eq!(world.count(REFRESH), 0);
@@ -94,7 +94,7 @@ fn pages_are_warned_once_ahead_of_the_end() {
 }
 
 #[test]
-fn a_user_who_heeds_the_warning_is_warned_again_when_it_is_time() {
+fn active_user_is_warned_again_later() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(1750));
     let sessions = |world: &World| world.page(page).of_type("session").count();
@@ -111,7 +111,7 @@ fn a_user_who_heeds_the_warning_is_warned_again_when_it_is_time() {
 }
 
 #[test]
-fn the_absolute_limit_is_warned_of_too() {
+fn pages_are_warned_of_the_absolute_limit() {
     let (mut world, page) = World::signed_in_with(r#"{"session":{"idle":600,"absolute":600}}"#);
     let began = world.now.wall;
     for _ in 0..6 {

@@ -75,7 +75,7 @@ fn login_with(flaw: Flaw) -> (World, Request) {
 }
 
 #[test]
-fn a_code_becomes_a_session_and_every_page_is_told() {
+fn code_becomes_a_session_in_every_page() {
     let (mut world, page, answer) = at_callback();
     let other = world.open();
     let callback = finish(&mut world, page, &answer);
@@ -93,7 +93,7 @@ fn a_code_becomes_a_session_and_every_page_is_told() {
 }
 
 #[test]
-fn the_page_gets_back_to_where_the_user_was() {
+fn page_returns_to_where_the_user_was() {
     let mut world = World::new();
     let page = world.open();
     let members = r#""t":"login","mode":"redirect","returnTo":"/orders?open=1#top""#;
@@ -109,7 +109,7 @@ fn the_page_gets_back_to_where_the_user_was() {
 }
 
 #[test]
-fn a_page_that_connects_later_finds_the_session() {
+fn page_that_connects_later_finds_the_session() {
     let (mut world, _) = World::signed_in();
     let later = world.open();
     assert!(world.session(later).is_some());
@@ -117,7 +117,7 @@ fn a_page_that_connects_later_finds_the_session() {
 }
 
 #[test]
-fn an_answer_to_no_login_is_unknown() {
+fn response_without_login_is_unknown() {
     let (mut world, page, _) = at_callback();
     let forged = answer_url(&[("code", "stolen"), ("state", "invented")]);
     let callback = finish(&mut world, page, &forged);
@@ -126,7 +126,7 @@ fn an_answer_to_no_login_is_unknown() {
 }
 
 #[test]
-fn an_answer_opened_twice_is_a_replay_and_the_session_stays() {
+fn replayed_response_keeps_the_session() {
     let (mut world, page, answer) = at_callback();
     finish(&mut world, page, &answer);
     let again = finish(&mut world, page, &answer);
@@ -136,7 +136,7 @@ fn an_answer_opened_twice_is_a_replay_and_the_session_stays() {
 }
 
 #[test]
-fn an_answer_opened_in_two_pages_at_once_counts_once() {
+fn response_opened_in_two_pages_counts_once() {
     let (mut world, page, answer) = at_callback();
     let other = world.open();
     let callbacks = [page, other].map(|page| world.callback(page, &answer));
@@ -148,7 +148,7 @@ fn an_answer_opened_in_two_pages_at_once_counts_once() {
 }
 
 #[test]
-fn an_answer_opened_twice_without_a_store_is_a_replay_too() {
+fn replay_is_detected_without_a_store() {
     let mut world = World::new();
     world.store.is_unavailable = true;
     let page = world.open();
@@ -161,7 +161,7 @@ fn an_answer_opened_twice_without_a_store_is_a_replay_too() {
 }
 
 #[test]
-fn an_answer_after_more_than_ten_minutes_is_expired() {
+fn login_expires_after_ten_minutes() {
     let (mut world, page, answer) = at_callback();
     world.advance(Duration::from_millis(600_001));
     let callback = finish(&mut world, page, &answer);
@@ -170,7 +170,7 @@ fn an_answer_after_more_than_ten_minutes_is_expired() {
 }
 
 #[test]
-fn an_answer_after_ten_minutes_of_sleep_is_expired() {
+fn login_expires_during_sleep() {
     let (mut world, page, answer) = at_callback();
     world.sleep(Duration::from_millis(600_001));
     let callback = finish(&mut world, page, &answer);
@@ -178,7 +178,7 @@ fn an_answer_after_ten_minutes_of_sleep_is_expired() {
 }
 
 #[test]
-fn an_answer_just_in_time_is_accepted() {
+fn response_just_in_time_is_accepted() {
     let (mut world, page, answer) = at_callback();
     world.advance(Duration::from_secs(600));
     finish(&mut world, page, &answer);
@@ -186,7 +186,7 @@ fn an_answer_just_in_time_is_accepted() {
 }
 
 #[test]
-fn a_login_may_take_ten_minutes_awake_or_asleep_and_not_a_second_more() {
+fn sleep_counts_toward_the_ten_minutes() {
     let ways: [fn(&mut World, Duration); 3] = [World::advance, World::sleep, |world, duration| {
         world.advance(duration / 2);
         world.sleep(duration / 2);
@@ -205,7 +205,7 @@ fn a_login_may_take_ten_minutes_awake_or_asleep_and_not_a_second_more() {
 }
 
 #[test]
-fn a_login_in_memory_alone_may_take_ten_minutes_too() {
+fn login_in_memory_lasts_ten_minutes() {
     let mut world = World::new();
     world.store.is_unavailable = true;
     let page = world.open();
@@ -217,7 +217,7 @@ fn a_login_in_memory_alone_may_take_ten_minutes_too() {
 }
 
 #[test]
-fn a_callback_that_finds_discovery_down_has_not_used_up_its_login() {
+fn failed_discovery_does_not_consume_the_login() {
     for (fault, code) in [
         (Fault::LostBefore, "provider_unavailable"),
         (Fault::Silence, "provider_unavailable"),
@@ -242,7 +242,7 @@ fn a_callback_that_finds_discovery_down_has_not_used_up_its_login() {
 }
 
 #[test]
-fn an_answer_that_waits_for_discovery_in_two_pages_counts_once() {
+fn response_awaiting_discovery_counts_once() {
     let (mut world, _, answer) = at_callback();
     world.restart();
     let pages = [world.open(), world.open()];
@@ -259,7 +259,7 @@ fn an_answer_that_waits_for_discovery_in_two_pages_counts_once() {
 }
 
 #[test]
-fn an_answer_to_a_login_that_is_gone_from_the_store_and_from_memory_is_unknown() {
+fn response_to_a_lost_login_is_unknown() {
     let (mut world, _, answer) = at_callback();
     world.clear_site_data();
     world.restart();
@@ -269,7 +269,7 @@ fn an_answer_to_a_login_that_is_gone_from_the_store_and_from_memory_is_unknown()
 }
 
 #[test]
-fn an_answer_of_another_issuer_is_refused_before_its_code_is_sent() {
+fn other_issuer_is_rejected_before_the_exchange() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -280,7 +280,7 @@ fn an_answer_of_another_issuer_is_refused_before_its_code_is_sent() {
 }
 
 #[test]
-fn an_answer_without_the_announced_iss_is_refused() {
+fn response_without_announced_iss_is_rejected() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -327,7 +327,7 @@ fn each_refusal_of_the_provider_has_its_code() {
 }
 
 #[test]
-fn an_error_that_looks_like_no_error_code_is_not_repeated_to_the_page() {
+fn malformed_error_code_is_not_shown() {
     for error in NO_ERROR_CODES {
         let mut world = World::new();
         let page = world.open();
@@ -340,7 +340,7 @@ fn an_error_that_looks_like_no_error_code_is_not_repeated_to_the_page() {
 }
 
 #[test]
-fn an_error_code_of_the_token_endpoint_is_told_to_the_page_only_if_it_looks_like_one() {
+fn malformed_token_error_is_not_shown() {
     let refusals = NO_ERROR_CODES.iter().map(|code| Fault::Refused(code));
     for fault in refusals.chain([Fault::EchoAsCode]) {
         let (mut world, page, answer) = at_callback();
@@ -352,7 +352,7 @@ fn an_error_code_of_the_token_endpoint_is_told_to_the_page_only_if_it_looks_like
 }
 
 #[test]
-fn an_error_code_that_nobody_has_heard_of_is_named() {
+fn unknown_error_code_is_named() {
     for error in ["x", LONGEST_ERROR_CODE] {
         let (mut world, page, answer) = at_callback();
         let refused = Fault::Refused(error);
@@ -370,7 +370,7 @@ fn an_error_code_that_nobody_has_heard_of_is_named() {
 }
 
 #[test]
-fn a_malformed_answer_leaves_the_login_waiting() {
+fn malformed_response_leaves_the_login_pending() {
     let (mut world, page, answer) = at_callback();
     let both = [answer.as_str(), "&error=access_denied"].concat();
     let twice = [answer.as_str(), "&state=x"].concat();
@@ -383,7 +383,7 @@ fn a_malformed_answer_leaves_the_login_waiting() {
 }
 
 #[test]
-fn an_answer_at_another_address_than_the_redirect_uri_is_named_as_such() {
+fn response_at_another_url_is_reported() {
     let (mut world, page, answer) = at_callback();
     let elsewhere = answer.replace("/callback?", "/other?");
     let callback = finish(&mut world, page, &elsewhere);
@@ -391,7 +391,7 @@ fn an_answer_at_another_address_than_the_redirect_uri_is_named_as_such() {
 }
 
 #[test]
-fn a_code_that_the_provider_refuses_is_told_as_such() {
+fn refused_code_is_reported() {
     let (mut world, page, answer) = at_callback();
     let refused = Fault::Refused("invalid_grant");
     world.provider.fault(Endpoint::Exchange, &[refused]);
@@ -400,7 +400,7 @@ fn a_code_that_the_provider_refuses_is_told_as_such() {
 }
 
 #[test]
-fn an_exchange_that_fails_is_told_by_its_cause_and_not_repeated() {
+fn failed_exchange_is_reported_and_not_repeated() {
     for (fault, code) in [
         (Fault::LostBefore, "provider_unavailable"),
         (Fault::LostAfter, "provider_unavailable"),
@@ -422,7 +422,7 @@ fn an_exchange_that_fails_is_told_by_its_cause_and_not_repeated() {
 }
 
 #[test]
-fn a_failed_login_leaves_the_session_before_it_alone() {
+fn failed_login_keeps_the_former_session() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
     let answer = world.provider.sign_in(&address);
@@ -436,7 +436,7 @@ fn a_failed_login_leaves_the_session_before_it_alone() {
 }
 
 #[test]
-fn keys_that_cannot_be_had_fail_the_login() {
+fn unavailable_keys_fail_the_login() {
     for fault in [Fault::LostBefore, Fault::Status(500), Fault::Html] {
         let (mut world, page, answer) = at_callback();
         world.provider.fault(Endpoint::Keys, &[fault]);
@@ -454,13 +454,13 @@ fn missing_keys_are_metadata_invalid() {
 }
 
 #[test]
-fn an_id_token_with_a_bad_signature_makes_no_session() {
+fn id_token_with_bad_signature_makes_no_session() {
     let (world, callback) = login_with(Flaw::Signature);
     assert_eq!(world.code(callback), "id_token_invalid");
 }
 
 #[test]
-fn an_id_token_with_a_wrong_claim_makes_no_session() {
+fn id_token_with_wrong_claim_makes_no_session() {
     for (claim, value, code) in [
         ("nonce", "another".into(), "id_token_invalid"),
         ("nonce", Value::Null, "id_token_invalid"),
@@ -482,7 +482,7 @@ fn an_id_token_with_a_wrong_claim_makes_no_session() {
 }
 
 #[test]
-fn the_refresh_token_of_a_login_whose_id_token_is_refused_is_revoked() {
+fn rejected_id_token_revokes_its_refresh_token() {
     for flaw in REFUSED_AFTER_ITS_SIGNATURE {
         let (world, callback) = login_with(flaw());
         assert_eq!(world.code(callback), "id_token_invalid", "{:?}", flaw());
@@ -494,7 +494,7 @@ fn the_refresh_token_of_a_login_whose_id_token_is_refused_is_revoked() {
 }
 
 #[test]
-fn a_refused_id_token_without_a_refresh_token_revokes_nothing() {
+fn refused_id_token_without_refresh_token_revokes_nothing() {
     for flaw in REFUSED_AFTER_ITS_SIGNATURE {
         let (mut world, page, answer) = at_callback();
         world.provider.issues_refresh_tokens = false;
@@ -506,7 +506,7 @@ fn a_refused_id_token_without_a_refresh_token_revokes_nothing() {
 }
 
 #[test]
-fn a_page_need_not_wait_for_the_revocation_to_be_told_that_its_id_token_is_refused() {
+fn rejected_id_token_is_reported_before_revocation() {
     let (mut world, page, answer) = at_callback();
     world.provider.flaw = Some(Flaw::Signature);
     world.hold(&[REVOKE]);
@@ -517,7 +517,7 @@ fn a_page_need_not_wait_for_the_revocation_to_be_told_that_its_id_token_is_refus
 }
 
 #[test]
-fn a_refused_id_token_leaves_the_tokens_of_the_session_before_it_alone() {
+fn rejected_id_token_keeps_the_former_tokens() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
     let answer = world.provider.sign_in(&address);
@@ -534,20 +534,20 @@ fn a_refused_id_token_leaves_the_tokens_of_the_session_before_it_alone() {
 }
 
 #[test]
-fn a_login_that_succeeds_revokes_nothing() {
+fn successful_login_revokes_nothing() {
     let (mut world, page) = World::signed_in();
     world.sign_in(page);
     assert_eq!(world.count(REVOKE), 0);
 }
 
 #[test]
-fn a_login_without_an_id_token_makes_no_session() {
+fn login_without_an_id_token_makes_no_session() {
     let (world, callback) = login_with(Flaw::Missing);
     assert_eq!(world.code(callback), "token_response_invalid");
 }
 
 #[test]
-fn an_unknown_key_is_looked_for_once_more_and_then_the_login_fails() {
+fn unknown_key_is_fetched_once() {
     let (mut world, page) = World::signed_in();
     let before = world.count(KEYS);
     let address = world.begin_login(page, "redirect");
@@ -559,7 +559,7 @@ fn an_unknown_key_is_looked_for_once_more_and_then_the_login_fails() {
 }
 
 #[test]
-fn a_key_that_the_provider_has_changed_to_is_found() {
+fn rotated_key_is_found() {
     let (mut world, page) = World::signed_in();
     world.provider.signing_key = 1;
     world.provider.published_keys = vec![0, 1];
@@ -616,7 +616,7 @@ fn new_keys_repeat_no_signature_check() {
 }
 
 #[test]
-fn keys_are_fetched_once_for_logins_at_the_same_time() {
+fn concurrent_logins_fetch_keys_once() {
     let mut world = World::new();
     let page = world.open();
     let answers = [(), ()].map(|()| {
@@ -633,7 +633,7 @@ fn keys_are_fetched_once_for_logins_at_the_same_time() {
 }
 
 #[test]
-fn a_callback_whose_page_left_still_becomes_a_session() {
+fn callback_whose_page_left_still_becomes_a_session() {
     for stage in [Kind::Take, EXCHANGE, KEYS, Kind::Verify] {
         let (mut world, page, answer) = at_callback();
         let other = world.open();
@@ -648,7 +648,7 @@ fn a_callback_whose_page_left_still_becomes_a_session() {
 }
 
 #[test]
-fn a_callback_in_a_worker_that_began_anew_goes_by_the_store() {
+fn callback_in_a_new_worker_uses_the_store() {
     let (mut world, page, answer) = at_callback();
     world.restart();
     let _ = page;
@@ -658,7 +658,7 @@ fn a_callback_in_a_worker_that_began_anew_goes_by_the_store() {
 }
 
 #[test]
-fn a_second_login_takes_the_place_of_the_session() {
+fn second_login_replaces_the_session() {
     let (mut world, page) = World::signed_in();
     world.provider.subject = "bob".to_owned();
     world.sign_in(page);
@@ -671,7 +671,7 @@ fn a_second_login_takes_the_place_of_the_session() {
 }
 
 #[test]
-fn what_a_refresh_brings_after_a_second_login_is_dropped() {
+fn refresh_is_dropped_after_a_second_login() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
@@ -693,7 +693,7 @@ fn what_a_refresh_brings_after_a_second_login_is_dropped() {
 }
 
 #[test]
-fn what_a_refresh_brings_for_one_user_is_never_used_for_another() {
+fn refreshed_token_stays_with_its_user() {
     for stage in [kit::world::REFRESH, Kind::Persist] {
         let (mut world, page) = World::signed_in();
         // Nothing in the answer says whose tokens they are.
@@ -732,7 +732,7 @@ fn the_33rd_callback_at_once_is_refused() {
 }
 
 #[test]
-fn whatever_an_id_token_is_refused_for_its_unused_grant_is_revoked() {
+fn every_rejected_id_token_revokes_its_grant() {
     for flaw in [|| Flaw::UnknownKey, || Flaw::Missing] {
         let (world, _) = login_with(flaw());
         assert_eq!(world.count(REVOKE), 1, "{:?}", flaw());
@@ -741,7 +741,7 @@ fn whatever_an_id_token_is_refused_for_its_unused_grant_is_revoked() {
 }
 
 #[test]
-fn a_grant_whose_id_token_cannot_be_verified_for_want_of_keys_is_revoked() {
+fn unverifiable_id_token_revokes_its_grant() {
     for fault in [Fault::LostBefore, Fault::Silence, Fault::Html] {
         let (mut world, page, answer) = at_callback();
         world.provider.fault(Endpoint::Keys, &[fault]);
@@ -752,7 +752,7 @@ fn a_grant_whose_id_token_cannot_be_verified_for_want_of_keys_is_revoked() {
 }
 
 #[test]
-fn beside_a_session_no_refused_grant_is_revoked() {
+fn rejected_login_spares_the_current_grant() {
     for flaw in [|| Flaw::UnknownKey, || Flaw::Missing] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
@@ -765,7 +765,7 @@ fn beside_a_session_no_refused_grant_is_revoked() {
 }
 
 #[test]
-fn a_token_answer_of_more_than_512_members_is_unusable() {
+fn token_response_is_limited_to_512_members() {
     let (mut world, page, answer) = at_callback();
     world.provider.fault(Endpoint::Exchange, &[Fault::Padded]);
     let callback = finish(&mut world, page, &answer);
@@ -774,7 +774,7 @@ fn a_token_answer_of_more_than_512_members_is_unusable() {
 }
 
 #[test]
-fn another_user_who_signs_in_ends_the_grant_of_the_first() {
+fn login_of_another_user_revokes_the_first() {
     let (mut world, page) = World::signed_in();
     world.provider.subject = "bob".to_owned();
     world.sign_in(page);
@@ -815,7 +815,7 @@ fn login_overtakes_refresh(user: &str, stage: Kind) -> World {
 }
 
 #[test]
-fn another_user_who_signs_in_during_a_refresh_ends_what_that_brings() {
+fn user_change_during_refresh_revokes_the_successor() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("bob", stage);
         assert!(world.provider.has_revoked_all_of("alice"), "{stage:?}");
@@ -824,7 +824,7 @@ fn another_user_who_signs_in_during_a_refresh_ends_what_that_brings() {
 }
 
 #[test]
-fn the_same_user_who_signs_in_during_a_refresh_ends_nothing() {
+fn same_user_signing_in_revokes_nothing() {
     for stage in [kit::world::REFRESH, Kind::Verify, Kind::Persist] {
         let world = login_overtakes_refresh("alice", stage);
         // Many providers revoke all of a grant at once, and with it what the session lives on.

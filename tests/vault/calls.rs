@@ -10,7 +10,7 @@ use kit::world::provider::BASE;
 use kit::world::{API, Answer, Endpoint, Event, Fault, Fetch, Kind, REFRESH, Request, World};
 
 #[test]
-fn without_a_session_a_call_asks_for_a_login() {
+fn without_session_call_asks_for_login() {
     let mut world = World::new();
     let page = world.open();
     let call = world.fetch(page, "/orders");
@@ -19,7 +19,7 @@ fn without_a_session_a_call_asks_for_a_login() {
 }
 
 #[test]
-fn an_allowed_call_is_sent_with_the_access_token_and_answered() {
+fn allowed_call_carries_the_access_token() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch_as(
         page,
@@ -60,7 +60,7 @@ fn rule_decides_where_reflected_tokens_are_searched() {
 }
 
 #[test]
-fn a_call_that_no_rule_allows_is_not_sent() {
+fn call_without_a_rule_is_not_sent() {
     let (mut world, page) = World::signed_in();
     for (url, method, code) in [
         ("https://evil.example/v1/x", "GET", "url_not_allowed"),
@@ -111,7 +111,7 @@ fn verdict(world: &mut World, page: u32, url: &str) -> String {
 }
 
 #[test]
-fn after_discovery_the_providers_endpoints_are_out_of_reach_though_a_rule_covers_them() {
+fn discovered_endpoints_are_blocked_despite_rules() {
     let (mut world, page) = below_a_rule();
     let unused = ["introspect", "register", "backchannel", "mtls/token"];
     let members = [
@@ -145,7 +145,7 @@ fn after_discovery_the_providers_endpoints_are_out_of_reach_though_a_rule_covers
 }
 
 #[test]
-fn configured_endpoints_are_out_of_reach_too() {
+fn configured_endpoints_are_blocked() {
     let mut world = World::with(
         r#"{"apis":[{"url":"https://id.example.com/oauth/","methods":["POST"]}],"metadata":{
             "token_endpoint":"https://id.example.com/oauth/own/token",
@@ -162,7 +162,7 @@ fn configured_endpoints_are_out_of_reach_too() {
 }
 
 #[test]
-fn an_endpoint_of_the_provider_is_out_of_reach_however_its_url_is_written() {
+fn provider_endpoints_are_blocked_in_any_spelling() {
     let (mut world, page) = below_a_rule();
     world.begin_login(page, "redirect");
     for path in [
@@ -205,7 +205,7 @@ fn an_endpoint_of_the_provider_is_out_of_reach_however_its_url_is_written() {
 }
 
 #[test]
-fn no_call_carries_a_token_to_an_endpoint_of_the_provider() {
+fn no_call_sends_tokens_to_the_provider() {
     let (mut world, page) = below_a_rule();
     world.sign_in(page);
     for url in ["token", "%74oken", "revoke", "%72evoke?x"] {
@@ -216,7 +216,7 @@ fn no_call_carries_a_token_to_an_endpoint_of_the_provider() {
 }
 
 #[test]
-fn a_page_may_not_authorise_route_or_break_a_request() {
+fn page_cannot_set_forbidden_headers() {
     let (mut world, page) = World::signed_in();
     let names: Vec<&str> = [FIXED, TRUSTED].concat();
     let spellings = names.iter().flat_map(|name| {
@@ -255,7 +255,7 @@ fn refuses(world: &mut World, page: u32, header: (&str, &str)) -> bool {
 }
 
 #[test]
-fn a_page_may_send_its_own_credentials() {
+fn page_may_send_its_own_credentials() {
     let (mut world, page) = World::signed_in();
     for name in CREDENTIALS {
         assert!(!refuses(&mut world, page, (name, "key-7")), "{name}");
@@ -265,7 +265,7 @@ fn a_page_may_send_its_own_credentials() {
 }
 
 #[test]
-fn a_rule_allows_and_denies_headers() {
+fn rule_allows_and_denies_headers() {
     let (mut world, page) = World::signed_in_with(
         r#"{"apis": [{
             "url": "https://api.example.com/v1/",
@@ -337,7 +337,7 @@ fn searches_responses_for_valid_previous_tokens() {
 }
 
 #[test]
-fn a_call_with_an_expired_token_waits_for_one_refresh() {
+fn call_with_expired_token_waits_for_one_refresh() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
@@ -349,7 +349,7 @@ fn a_call_with_an_expired_token_waits_for_one_refresh() {
 }
 
 #[test]
-fn fifty_calls_of_eight_pages_on_an_expired_token_cause_one_refresh() {
+fn fifty_calls_cause_one_refresh() {
     let (mut world, _) = World::expired();
     let pages: Vec<u32> = (0..8).map(|_| world.open()).collect();
     let calls: Vec<(Request, String)> = (0..50)
@@ -371,7 +371,7 @@ fn fifty_calls_of_eight_pages_on_an_expired_token_cause_one_refresh() {
 }
 
 #[test]
-fn calls_that_arrive_at_each_stage_of_a_refresh_join_it() {
+fn calls_join_a_refresh_at_each_stage() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH, Kind::Verify, Kind::Persist]);
     let mut calls = vec![world.fetch(page, "/1")];
@@ -387,7 +387,7 @@ fn calls_that_arrive_at_each_stage_of_a_refresh_join_it() {
 }
 
 #[test]
-fn a_token_about_to_expire_is_used_while_the_refresh_runs() {
+fn expiring_token_is_used_during_its_refresh() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(271));
     world.hold(&[REFRESH]);
@@ -398,7 +398,7 @@ fn a_token_about_to_expire_is_used_while_the_refresh_runs() {
 }
 
 #[test]
-fn a_fresh_token_is_not_refreshed() {
+fn fresh_token_is_not_refreshed() {
     let (mut world, page) = World::signed_in();
     world.advance(Duration::from_secs(269));
     world.fetch(page, "/orders");
@@ -407,14 +407,14 @@ fn a_fresh_token_is_not_refreshed() {
 }
 
 #[test]
-fn nothing_is_refreshed_for_a_page_that_asks_for_nothing() {
+fn idle_page_causes_no_refresh() {
     let (mut world, _) = World::signed_in();
     world.advance(Duration::from_secs(1700));
     assert_eq!(world.count(REFRESH), 0);
 }
 
 #[test]
-fn tokens_that_have_expired_when_they_arrive_are_not_sent_and_not_asked_for_without_end() {
+fn tokens_expired_on_arrival_are_not_sent() {
     let (mut world, page) = World::expired();
     world.provider.lifetime = Duration::ZERO;
     let sent = world.count(Kind::Call);
@@ -426,7 +426,7 @@ fn tokens_that_have_expired_when_they_arrive_are_not_sent_and_not_asked_for_with
 }
 
 #[test]
-fn a_token_that_expires_while_its_refresh_is_slow_is_renewed_once_more() {
+fn slow_refresh_is_followed_by_another() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
@@ -440,7 +440,7 @@ fn a_token_that_expires_while_its_refresh_is_slow_is_renewed_once_more() {
 }
 
 #[test]
-fn a_redirect_is_blocked() {
+fn redirect_is_blocked() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/redirect");
     world.settle();
@@ -448,7 +448,7 @@ fn a_redirect_is_blocked() {
 }
 
 #[test]
-fn an_answer_with_the_token_in_it_is_refused_once_and_not_asked_for_again() {
+fn reflected_token_is_refused_without_retry() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
     let call = world.fetch(page, "/orders");
@@ -465,7 +465,7 @@ fn an_answer_with_the_token_in_it_is_refused_once_and_not_asked_for_again() {
 }
 
 #[test]
-fn a_network_failure_is_told_as_fetch_tells_it() {
+fn network_failure_looks_like_fetch() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/unreachable");
     world.settle();
@@ -474,7 +474,7 @@ fn a_network_failure_is_told_as_fetch_tells_it() {
 }
 
 #[test]
-fn other_statuses_are_the_pages_own_business() {
+fn other_statuses_are_delivered() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/forbidden");
     world.settle();
@@ -483,7 +483,7 @@ fn other_statuses_are_the_pages_own_business() {
 }
 
 #[test]
-fn an_aborted_call_is_stopped_and_not_answered() {
+fn aborted_call_gets_no_response() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, "/orders");
     world.give_up(call, "abort");
@@ -493,7 +493,7 @@ fn an_aborted_call_is_stopped_and_not_answered() {
 }
 
 #[test]
-fn an_aborted_call_is_not_sent_after_the_refresh_it_waited_for() {
+fn aborted_call_is_not_sent_after_the_refresh() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     let call = world.fetch(page, "/orders");
@@ -504,7 +504,7 @@ fn an_aborted_call_is_not_sent_after_the_refresh_it_waited_for() {
 }
 
 #[test]
-fn a_call_aborted_while_its_body_comes_is_stopped() {
+fn call_is_aborted_during_its_body() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::ResponseBody]);
     let call = world.fetch(page, "/orders");
@@ -515,7 +515,7 @@ fn a_call_aborted_while_its_body_comes_is_stopped() {
 }
 
 #[test]
-fn a_page_cannot_abort_the_call_of_another() {
+fn page_cannot_abort_the_call_of_another() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let call = world.fetch(page, "/orders");
@@ -529,7 +529,7 @@ fn a_page_cannot_abort_the_call_of_another() {
 }
 
 #[test]
-fn the_calls_of_a_page_that_is_gone_are_stopped_and_those_of_others_go_on() {
+fn leaving_page_aborts_its_own_calls_only() {
     let (mut world, page) = World::expired();
     let other = world.open();
     world.hold(&[REFRESH]);
@@ -542,7 +542,7 @@ fn the_calls_of_a_page_that_is_gone_are_stopped_and_those_of_others_go_on() {
 }
 
 #[test]
-fn a_page_that_leaves_during_a_refresh_does_not_lose_the_successor() {
+fn leaving_page_does_not_lose_the_successor() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
@@ -556,7 +556,7 @@ fn a_page_that_leaves_during_a_refresh_does_not_lose_the_successor() {
 }
 
 #[test]
-fn a_call_made_for_one_user_is_never_sent_for_another() {
+fn call_is_never_sent_for_another_user() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
     world.provider.subject = "bob".to_owned();
@@ -571,7 +571,7 @@ fn a_call_made_for_one_user_is_never_sent_for_another() {
 }
 
 #[test]
-fn a_call_that_waits_goes_on_when_the_same_user_signs_in_again() {
+fn waiting_call_survives_a_new_login() {
     let (mut world, page) = World::signed_in();
     let address = world.begin_login(page, "redirect");
     let answer = world.provider.sign_in(&address);
@@ -584,7 +584,7 @@ fn a_call_that_waits_goes_on_when_the_same_user_signs_in_again() {
 }
 
 #[test]
-fn a_call_is_delivered_before_its_page_is_told_of_the_renewed_session() {
+fn call_is_delivered_before_the_renewed_session() {
     let (mut world, page) = World::expired();
     world.fetch(page, "/orders");
     world.settle();

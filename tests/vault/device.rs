@@ -29,7 +29,7 @@ fn shown() -> (World, u32, Request) {
 }
 
 #[test]
-fn a_user_who_signs_in_elsewhere_is_signed_in_here() {
+fn device_login_signs_the_user_in() {
     let (mut world, page, login) = shown();
     world.advance(12 * SECOND);
     assert!(world.session(page).is_none());
@@ -68,7 +68,7 @@ fn codes_reach_the_page_that_asked() {
 }
 
 #[test]
-fn the_page_is_told_what_to_show_and_not_what_is_asked_with() {
+fn page_gets_the_user_code_only() {
     let (world, page, _) = shown();
     let told: Vec<_> = world.page(page).of_type("device").collect();
     let names: Vec<&str> = told[0].iter().map(|(name, _)| name).collect();
@@ -80,7 +80,7 @@ fn the_page_is_told_what_to_show_and_not_what_is_asked_with() {
 }
 
 #[test]
-fn what_this_flow_cannot_ask_for_is_refused() {
+fn unsupported_login_options_are_rejected() {
     for option in [
         r#""prompt":"login""#,
         r#""acrValues":"gold""#,
@@ -96,7 +96,7 @@ fn what_this_flow_cannot_ask_for_is_refused() {
 }
 
 #[test]
-fn the_provider_is_asked_no_more_often_than_it_wants() {
+fn polling_respects_the_interval() {
     let (mut world, ..) = shown();
     world.advance(4 * SECOND);
     assert_eq!(world.count(POLL), 0);
@@ -108,7 +108,7 @@ fn the_provider_is_asked_no_more_often_than_it_wants() {
 }
 
 #[test]
-fn a_provider_that_says_slow_down_is_asked_less_often_from_then_on() {
+fn slow_down_lengthens_the_interval() {
     let (mut world, ..) = shown();
     let slow_down = Fault::Refused("slow_down");
     world
@@ -125,7 +125,7 @@ fn a_provider_that_says_slow_down_is_asked_less_often_from_then_on() {
 }
 
 #[test]
-fn a_provider_that_does_not_answer_is_asked_half_as_often_each_time_and_not_given_up() {
+fn unresponsive_provider_is_polled_ever_less() {
     let (mut world, page, _) = shown();
     let lost = [Fault::LostBefore, Fault::Status(500), Fault::Html];
     world.provider.fault(Endpoint::PollDevice, &lost);
@@ -161,7 +161,7 @@ fn each_end_has_its_code() {
 }
 
 #[test]
-fn a_code_that_nobody_types_in_expires_by_itself() {
+fn unused_code_expires() {
     let (mut world, _, login) = shown();
     world.advance(Duration::from_secs(599));
     assert!(matches!(world.answer(login), Some(Answer::Device { .. })));
@@ -173,7 +173,7 @@ fn a_code_that_nobody_types_in_expires_by_itself() {
 }
 
 #[test]
-fn a_login_that_is_given_up_is_asked_after_no_more() {
+fn canceled_login_is_not_polled() {
     let (mut world, page, login) = shown();
     world.give_up(login, "cancel");
     world.provider.sign_in_on_devices();
@@ -183,7 +183,7 @@ fn a_login_that_is_given_up_is_asked_after_no_more() {
 }
 
 #[test]
-fn what_comes_after_a_login_was_given_up_is_revoked() {
+fn late_tokens_of_a_canceled_login_are_revoked() {
     for leaves in [false, true] {
         let (mut world, page, login) = shown();
         let other = world.open();
@@ -205,7 +205,7 @@ fn what_comes_after_a_login_was_given_up_is_revoked() {
 
 /// Many providers would end the session's grant along with it.
 #[test]
-fn beside_a_session_what_comes_after_a_login_was_given_up_is_left_alone() {
+fn late_tokens_beside_a_session_are_kept() {
     let (mut world, page) = world();
     world.sign_in(page);
     let login = world.login(page, "device");
@@ -229,7 +229,7 @@ fn beside_a_session_what_comes_after_a_login_was_given_up_is_left_alone() {
 }
 
 #[test]
-fn a_logout_while_the_tokens_are_verified_is_not_undone() {
+fn logout_during_verification_is_final() {
     let (mut world, page, login) = shown();
     world.provider.sign_in_on_devices();
     world.hold(&[Kind::Verify]);
@@ -242,7 +242,7 @@ fn a_logout_while_the_tokens_are_verified_is_not_undone() {
 }
 
 #[test]
-fn an_id_token_is_checked_as_after_any_login() {
+fn id_token_is_validated() {
     for (flaw, code) in [
         (kit::world::Flaw::Signature, "id_token_invalid"),
         (kit::world::Flaw::UnknownKey, "id_token_invalid"),
@@ -263,7 +263,7 @@ fn an_id_token_is_checked_as_after_any_login() {
 }
 
 #[test]
-fn codes_that_cannot_be_had_fail_the_login() {
+fn unavailable_codes_fail_the_login() {
     for (fault, code) in [
         (Fault::LostBefore, "provider_unavailable"),
         (Fault::Silence, "provider_unavailable"),
@@ -281,7 +281,7 @@ fn codes_that_cannot_be_had_fail_the_login() {
 }
 
 #[test]
-fn it_has_to_be_configured_and_the_provider_has_to_know_it() {
+fn device_flow_needs_configuration_and_endpoint() {
     for (config, knows) in [("{}", true), (r#"{"deviceFlow":true}"#, false)] {
         let mut world = World::with(config);
         world.provider.knows_devices = knows;
@@ -294,7 +294,7 @@ fn it_has_to_be_configured_and_the_provider_has_to_know_it() {
 }
 
 #[test]
-fn a_page_may_not_ask_for_scopes_beyond_the_configuration() {
+fn page_cannot_request_unconfigured_scopes() {
     let mut world = World::with(r#"{"deviceFlow":true,"loginScopes":["write"]}"#);
     world.provider.knows_devices = true;
     let page = world.open();
@@ -311,7 +311,7 @@ fn a_page_may_not_ask_for_scopes_beyond_the_configuration() {
 }
 
 #[test]
-fn it_works_for_sessions_that_are_kept() {
+fn device_login_works_for_stored_sessions() {
     let mut world = World::with(r#"{"deviceFlow":true,"session":{"persist":"sealed"}}"#);
     world.provider.knows_devices = true;
     let page = world.open();
@@ -328,7 +328,7 @@ fn it_works_for_sessions_that_are_kept() {
 }
 
 #[test]
-fn a_page_cannot_reach_the_endpoint_itself() {
+fn page_cannot_reach_the_endpoint_itself() {
     let mut world =
         World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"deviceFlow":true}"#);
     world.provider.knows_devices = true;
@@ -347,7 +347,7 @@ fn a_page_cannot_reach_the_endpoint_itself() {
 }
 
 #[test]
-fn tokens_are_bound_to_a_key_where_that_is_configured() {
+fn tokens_are_bound_if_configured() {
     let mut world = World::with(r#"{"deviceFlow":true,"dpop":true}"#);
     world.provider.knows_devices = true;
     let page = world.open();

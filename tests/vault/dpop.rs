@@ -57,7 +57,7 @@ fn nonces(proofs: &[Proof]) -> Vec<Option<&str>> {
 // What is sent
 
 #[test]
-fn a_login_a_call_and_a_refresh_are_proven_by_one_key() {
+fn login_calls_and_refresh_share_one_key() {
     let (mut world, page) = bound();
     assert_eq!(
         {
@@ -86,7 +86,7 @@ fn a_login_a_call_and_a_refresh_are_proven_by_one_key() {
 }
 
 #[test]
-fn without_the_option_nothing_is_proven() {
+fn no_proofs_without_the_option() {
     let (mut world, page) = World::signed_in();
     let call = call(&mut world, page);
     assert_eq!(world.status(call), 200);
@@ -96,7 +96,7 @@ fn without_the_option_nothing_is_proven() {
 }
 
 #[test]
-fn the_authorization_code_is_bound_to_the_key() {
+fn authorization_code_is_bound_to_the_key() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -119,7 +119,7 @@ fn each_login_has_a_key_of_its_own() {
 }
 
 #[test]
-fn a_proof_has_the_providers_time_where_that_is_known() {
+fn proof_uses_the_providers_time() {
     let mut world = World::with(BOUND);
     world.provider.tells_time = true;
     world.set_clock_by(-86_400);
@@ -131,7 +131,7 @@ fn a_proof_has_the_providers_time_where_that_is_known() {
 }
 
 #[test]
-fn a_call_that_is_sent_again_has_another_proof() {
+fn repeated_call_has_a_new_proof() {
     let (mut world, page) = bound();
     world.provider.withdraw_access_tokens();
     let call = call(&mut world, page);
@@ -143,7 +143,7 @@ fn a_call_that_is_sent_again_has_another_proof() {
 }
 
 #[test]
-fn a_refresh_that_is_tried_again_has_another_proof() {
+fn repeated_refresh_has_a_new_proof() {
     let (mut world, page) = bound();
     world
         .provider
@@ -155,7 +155,7 @@ fn a_refresh_that_is_tried_again_has_another_proof() {
 }
 
 #[test]
-fn a_revocation_needs_no_proof() {
+fn revocation_needs_no_proof() {
     let (mut world, page) = bound();
     world.logout(page);
     world.settle();
@@ -167,7 +167,7 @@ fn a_revocation_needs_no_proof() {
 // Nonces
 
 #[test]
-fn a_nonce_that_the_provider_asks_for_is_given_to_it_at_once() {
+fn provider_nonce_is_used_at_once() {
     let mut world = World::with(BOUND);
     world.provider.dpop.nonce = Some("one".to_owned());
     let page = world.open();
@@ -182,7 +182,7 @@ fn a_nonce_that_the_provider_asks_for_is_given_to_it_at_once() {
 }
 
 #[test]
-fn the_providers_nonce_is_remembered_however_its_metadata_write_the_endpoint() {
+fn provider_nonce_survives_other_url_spellings() {
     let metadata = |endpoint: &str| {
         [
             r#"{"dpop":true,"metadata":{"issuer":"https://id.example.com","authorization_endpoint":"https://id.example.com/authorize","jwks_uri":"https://id.example.com/jwks","revocation_endpoint":"https://id.example.com/revoke","token_endpoint":""#,
@@ -207,7 +207,7 @@ fn the_providers_nonce_is_remembered_however_its_metadata_write_the_endpoint() {
 }
 
 #[test]
-fn the_newest_nonce_counts_also_from_an_answer_that_asked_for_none() {
+fn newest_nonce_is_used() {
     let mut world = World::with(BOUND);
     world.provider.dpop.header = Some("next".to_owned());
     let page = world.open();
@@ -220,7 +220,7 @@ fn the_newest_nonce_counts_also_from_an_answer_that_asked_for_none() {
 }
 
 #[test]
-fn a_refresh_is_sent_once_more_with_the_same_token_and_the_nonce() {
+fn refresh_is_repeated_with_the_nonce() {
     let (mut world, page) = bound();
     world.provider.dpop.nonce = Some("new".to_owned());
     world.expire_access_token();
@@ -233,7 +233,7 @@ fn a_refresh_is_sent_once_more_with_the_same_token_and_the_nonce() {
 }
 
 #[test]
-fn a_refresh_that_a_logout_overtook_is_not_sent_again_with_a_nonce() {
+fn refresh_is_not_repeated_after_logout() {
     for configuration in [BOUND, SEALED] {
         let (mut world, page) = World::signed_in_with(configuration);
         world.provider.dpop.nonce = Some("new".to_owned());
@@ -251,7 +251,7 @@ fn a_refresh_that_a_logout_overtook_is_not_sent_again_with_a_nonce() {
 }
 
 #[test]
-fn a_code_whose_login_a_logout_stopped_is_not_sent_again_with_a_nonce() {
+fn exchange_is_not_repeated_after_logout() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -269,7 +269,7 @@ fn a_code_whose_login_a_logout_stopped_is_not_sent_again_with_a_nonce() {
 }
 
 #[test]
-fn a_provider_that_asks_again_and_again_is_asked_again_later() {
+fn repeated_nonce_demands_are_retried_later() {
     let (mut world, page) = bound();
     // What it says is never what it wants.
     world.provider.dpop.nonce = Some("wanted".to_owned());
@@ -285,7 +285,7 @@ fn a_provider_that_asks_again_and_again_is_asked_again_later() {
 }
 
 #[test]
-fn a_nonce_that_cannot_be_read_is_not_tried_for_in_vain() {
+fn unreadable_nonce_causes_no_retry() {
     let mut world = World::with(BOUND);
     world.provider.dpop.nonce = Some("wanted".to_owned());
     // Two headers, as fetch joins them.
@@ -297,7 +297,7 @@ fn a_nonce_that_cannot_be_read_is_not_tried_for_in_vain() {
 }
 
 #[test]
-fn a_nonce_that_an_api_asks_for_is_given_to_it_at_once_and_remembered() {
+fn api_nonce_is_used_and_remembered() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     for _ in 0..2 {
@@ -310,7 +310,7 @@ fn a_nonce_that_an_api_asks_for_is_given_to_it_at_once_and_remembered() {
 }
 
 #[test]
-fn an_api_that_changes_its_nonce_with_each_answer_is_asked_once_a_call() {
+fn changing_api_nonce_costs_no_second_request() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("n0".to_owned());
     call(&mut world, page);
@@ -326,7 +326,7 @@ fn an_api_that_changes_its_nonce_with_each_answer_is_asked_once_a_call() {
 }
 
 #[test]
-fn each_api_and_the_provider_have_nonces_of_their_own() {
+fn apis_and_provider_have_separate_nonces() {
     let (mut world, page) = World::signed_in_with(TWO_APIS);
     world.provider.dpop.nonce = Some("provider".to_owned());
     api(&mut world).nonce = Some("first".to_owned());
@@ -347,7 +347,7 @@ fn each_api_and_the_provider_have_nonces_of_their_own() {
 }
 
 #[test]
-fn an_api_that_is_never_content_gets_one_more_attempt() {
+fn api_nonce_demand_is_retried_once() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("wanted".to_owned());
     api(&mut world).header = Some("other".to_owned());
@@ -358,7 +358,7 @@ fn an_api_that_is_never_content_gets_one_more_attempt() {
 }
 
 #[test]
-fn a_stream_cannot_be_sent_again_and_its_401_is_the_answer() {
+fn streamed_body_gets_the_401() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     let fetch = Fetch {
@@ -375,7 +375,7 @@ fn a_stream_cannot_be_sent_again_and_its_401_is_the_answer() {
 }
 
 #[test]
-fn where_the_challenge_cannot_be_read_another_nonce_says_it() {
+fn new_nonce_replaces_an_unreadable_challenge() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     api(&mut world).hides_challenge = true;
@@ -385,7 +385,7 @@ fn where_the_challenge_cannot_be_read_another_nonce_says_it() {
 }
 
 #[test]
-fn a_new_nonce_and_a_new_token_may_be_wanted_by_one_call() {
+fn call_may_need_nonce_and_token() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     world.provider.withdraw_access_tokens();
@@ -396,7 +396,7 @@ fn a_new_nonce_and_a_new_token_may_be_wanted_by_one_call() {
 }
 
 #[test]
-fn a_call_is_not_sent_again_in_the_session_of_another() {
+fn call_is_not_repeated_for_another_user() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     world.hold(&[Kind::Call]);
@@ -409,7 +409,7 @@ fn a_call_is_not_sent_again_in_the_session_of_another() {
 }
 
 #[test]
-fn a_call_whose_session_ended_meanwhile_is_not_sent_again() {
+fn call_is_not_repeated_after_the_end() {
     let (mut world, page) = bound();
     api(&mut world).nonce = Some("one".to_owned());
     world.hold(&[Kind::Call]);
@@ -423,7 +423,7 @@ fn a_call_whose_session_ended_meanwhile_is_not_sent_again() {
 // What is not accepted
 
 #[test]
-fn tokens_that_are_not_bound_are_discarded() {
+fn unbound_tokens_are_discarded() {
     let mut world = World::with(BOUND);
     world.provider.ignores_dpop = true;
     let page = world.open();
@@ -433,7 +433,7 @@ fn tokens_that_are_not_bound_are_discarded() {
 }
 
 #[test]
-fn a_refresh_that_brings_tokens_that_are_not_bound_brings_none() {
+fn unbound_refreshed_tokens_are_discarded() {
     let (mut world, page) = bound();
     world.provider.rotates = false;
     world.provider.ignores_dpop = true;
@@ -446,7 +446,7 @@ fn a_refresh_that_brings_tokens_that_are_not_bound_brings_none() {
 }
 
 #[test]
-fn a_proof_that_was_refused_is_made_again_once_the_providers_time_is_known() {
+fn refused_proof_is_repeated_with_provider_time() {
     let mut world = World::with(BOUND);
     world.provider.tells_time = true;
     world.provider.dpop.tolerance = Some(60);
@@ -458,7 +458,7 @@ fn a_proof_that_was_refused_is_made_again_once_the_providers_time_is_known() {
 }
 
 #[test]
-fn a_proof_that_was_refused_for_no_reason_to_be_seen_is_not_made_again() {
+fn unexplained_proof_refusal_is_not_retried() {
     let mut world = World::with(BOUND);
     world.provider.dpop.tolerance = Some(60);
     world.set_clock_by(3600);
@@ -469,7 +469,7 @@ fn a_proof_that_was_refused_for_no_reason_to_be_seen_is_not_made_again() {
 }
 
 #[test]
-fn a_proof_that_the_provider_refuses_does_not_end_the_session() {
+fn refused_proof_keeps_the_session() {
     let (mut world, page) = bound();
     world.provider.dpop.tolerance = Some(60);
     world.expire_access_token();
@@ -480,7 +480,7 @@ fn a_proof_that_the_provider_refuses_does_not_end_the_session() {
 }
 
 #[test]
-fn a_proof_that_an_api_refuses_is_its_answer_and_no_reason_for_a_refresh() {
+fn proof_refused_by_an_api_is_delivered() {
     let (mut world, page) = bound();
     api(&mut world).tolerance = Some(60);
     world.set_clock_by(120);
@@ -492,7 +492,7 @@ fn a_proof_that_an_api_refuses_is_its_answer_and_no_reason_for_a_refresh() {
 // The key
 
 #[test]
-fn where_no_key_can_be_made_a_login_says_so() {
+fn missing_key_support_fails_the_login() {
     let mut world = World::with(BOUND);
     world.makes_keys = false;
     let page = world.open();
@@ -502,7 +502,7 @@ fn where_no_key_can_be_made_a_login_says_so() {
 }
 
 #[test]
-fn a_key_that_is_never_made_is_not_waited_for_for_ever() {
+fn key_generation_times_out() {
     let mut world = World::with(BOUND);
     let page = world.open();
     world.hold(&[Kind::MakeKey]);
@@ -512,7 +512,7 @@ fn a_key_that_is_never_made_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn the_key_is_forgotten_when_the_session_ends() {
+fn key_is_forgotten_when_the_session_ends() {
     let (mut world, page) = bound();
     assert_eq!(world.keys[0].names().len(), 1);
     world.logout(page);
@@ -521,7 +521,7 @@ fn the_key_is_forgotten_when_the_session_ends() {
 }
 
 #[test]
-fn the_key_of_the_session_before_is_forgotten() {
+fn key_of_the_former_session_is_forgotten() {
     let (mut world, page) = bound();
     let before = world.keys[0].names()[0].to_owned();
     world.sign_in(page);
@@ -530,7 +530,7 @@ fn the_key_of_the_session_before_is_forgotten() {
 }
 
 #[test]
-fn the_key_of_a_login_that_nobody_finishes_is_forgotten() {
+fn key_of_an_unfinished_login_is_forgotten() {
     let mut world = World::with(BOUND);
     let page = world.open();
     world.begin_login(page, "redirect");
@@ -540,7 +540,7 @@ fn the_key_of_a_login_that_nobody_finishes_is_forgotten() {
 }
 
 #[test]
-fn a_login_by_redirect_goes_on_in_another_worker() {
+fn redirect_login_continues_in_another_worker() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -555,7 +555,7 @@ fn a_login_by_redirect_goes_on_in_another_worker() {
 }
 
 #[test]
-fn a_login_whose_key_is_gone_fails_before_its_code_is_sent() {
+fn login_with_lost_key_sends_no_code() {
     let mut world = World::with(BOUND);
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -570,7 +570,7 @@ fn a_login_whose_key_is_gone_fails_before_its_code_is_sent() {
 }
 
 #[test]
-fn a_login_that_was_begun_without_a_key_is_not_finished_with_one() {
+fn login_begun_without_key_needs_none() {
     let mut world = World::new();
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -585,7 +585,7 @@ fn a_login_that_was_begun_without_a_key_is_not_finished_with_one() {
 }
 
 #[test]
-fn a_session_that_was_kept_goes_on_with_its_key() {
+fn stored_session_keeps_its_key() {
     let (mut world, _) = World::signed_in_with(SEALED);
     let jkt = world.keys[0].names()[0].to_owned();
     world.restart();
@@ -617,7 +617,7 @@ fn two_workers_over_one_store_have_one_key() {
 }
 
 #[test]
-fn a_session_whose_key_is_gone_ends_when_it_is_used() {
+fn lost_key_ends_the_session_on_use() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     world.store.lose_keys();
@@ -634,7 +634,7 @@ fn a_session_whose_key_is_gone_ends_when_it_is_used() {
 }
 
 #[test]
-fn a_session_whose_key_is_gone_ends_when_it_is_renewed() {
+fn lost_key_ends_the_session_on_refresh() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     world.store.lose_keys();
@@ -647,7 +647,7 @@ fn a_session_whose_key_is_gone_ends_when_it_is_renewed() {
 }
 
 #[test]
-fn a_session_that_was_kept_without_a_key_does_not_go_on_as_one_with() {
+fn unbound_stored_session_is_not_resumed() {
     for (before, after) in [
         (r#"{"session":{"persist":"sealed"}}"#, SEALED),
         (SEALED, r#"{"session":{"persist":"sealed"}}"#),

@@ -33,7 +33,7 @@ fn poll(world: &mut World, page: u32) {
 }
 
 #[test]
-fn without_activity_a_session_ends_at_the_idle_limit() {
+fn session_ends_at_the_idle_limit() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     world.advance(IDLE - SECOND);
@@ -47,7 +47,7 @@ fn without_activity_a_session_ends_at_the_idle_limit() {
 }
 
 #[test]
-fn a_call_begins_the_idle_time_anew() {
+fn call_restarts_the_idle_time() {
     let (mut world, page) = World::signed_in();
     world.advance(IDLE - SECOND);
     world.fetch(page, "/orders");
@@ -58,7 +58,7 @@ fn a_call_begins_the_idle_time_anew() {
 }
 
 #[test]
-fn a_poll_is_no_activity() {
+fn poll_is_not_activity() {
     let (mut world, page) = World::signed_in();
     for _ in 0..17 {
         world.advance(Duration::from_secs(100));
@@ -69,7 +69,7 @@ fn a_poll_is_no_activity() {
 }
 
 #[test]
-fn a_refused_call_is_no_activity() {
+fn refused_call_is_not_activity() {
     let (mut world, page) = World::signed_in();
     world.advance(IDLE - SECOND);
     let fetch = Fetch {
@@ -83,7 +83,7 @@ fn a_refused_call_is_no_activity() {
 }
 
 #[test]
-fn with_activity_a_session_ends_at_the_absolute_limit() {
+fn session_ends_at_the_absolute_limit() {
     let (mut world, page) = World::signed_in();
     be_active(&mut world, page, ABSOLUTE - SECOND);
     assert!(world.session(page).is_some());
@@ -93,7 +93,7 @@ fn with_activity_a_session_ends_at_the_absolute_limit() {
 }
 
 #[test]
-fn configured_limits_are_those_that_hold() {
+fn configured_limits_apply() {
     let limits = r#"{"session":{"idle":60,"absolute":100}}"#;
     let (mut world, page) = World::signed_in_with(limits);
     world.advance(Duration::from_secs(59));
@@ -105,7 +105,7 @@ fn configured_limits_are_those_that_hold() {
 }
 
 #[test]
-fn a_session_ends_in_its_sleep() {
+fn session_ends_during_sleep() {
     for (limits, reason) in [
         (r#"{"session":{"idle":1800}}"#, "idle"),
         (r#"{"session":{"idle":1800,"absolute":1800}}"#, "absolute"),
@@ -127,7 +127,7 @@ fn sleep_and_waking_add_up() {
 }
 
 #[test]
-fn a_call_after_the_limit_finds_no_session_though_no_timer_fired() {
+fn limit_applies_before_its_timer() {
     let (mut world, page) = World::signed_in();
     world.set_clock_by(1800);
     let call = world.fetch(page, "/orders");
@@ -137,7 +137,7 @@ fn a_call_after_the_limit_finds_no_session_though_no_timer_fired() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_gives_no_extra_time() {
+fn clock_set_back_extends_nothing() {
     let (mut world, page) = World::signed_in();
     world.set_clock_by(-86_400);
     world.advance(IDLE);
@@ -145,7 +145,7 @@ fn a_clock_that_is_set_back_gives_no_extra_time() {
 }
 
 #[test]
-fn without_a_refresh_token_a_session_ends_with_its_access_token() {
+fn session_ends_with_its_only_token() {
     let mut world = World::new();
     world.provider.issues_refresh_tokens = false;
     let page = world.open();
@@ -158,7 +158,7 @@ fn without_a_refresh_token_a_session_ends_with_its_access_token() {
 }
 
 #[test]
-fn a_limit_reached_during_a_refresh_revokes_what_the_refresh_brings() {
+fn limit_during_refresh_revokes_the_successor() {
     for stage in [REFRESH, Kind::Verify, Kind::Persist] {
         let limits = r#"{"session":{"idle":301}}"#;
         let (mut world, page) = World::signed_in_with(limits);
@@ -182,7 +182,7 @@ fn a_limit_reached_during_a_refresh_revokes_what_the_refresh_brings() {
 }
 
 #[test]
-fn a_session_that_ended_by_itself_can_begin_again() {
+fn login_works_after_a_limit() {
     let (mut world, page) = World::signed_in();
     world.advance(IDLE);
     assert!(world.session(page).is_none());
@@ -192,7 +192,7 @@ fn a_session_that_ended_by_itself_can_begin_again() {
 }
 
 #[test]
-fn a_page_that_connects_after_the_end_is_told_why() {
+fn later_pages_get_the_end_reason() {
     let (mut world, _) = World::signed_in();
     world.advance(IDLE);
     let later = world.open();
@@ -201,7 +201,7 @@ fn a_page_that_connects_after_the_end_is_told_why() {
 }
 
 #[test]
-fn an_ended_session_is_refreshed_no_more() {
+fn ended_session_is_not_refreshed() {
     let (mut world, page) = World::expired();
     world
         .provider

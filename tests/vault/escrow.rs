@@ -20,7 +20,7 @@ fn hand_overs(world: &mut World, what: impl FnOnce(&mut World)) -> u32 {
 }
 
 #[test]
-fn it_is_handed_over_when_a_page_leaves_is_shown_or_used() {
+fn key_is_handed_over_on_page_events() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     for text in [r#"{"t":"active"}"#, r#"{"t":"woke"}"#, r#"{"t":"bye"}"#] {
         assert_eq!(
@@ -32,7 +32,7 @@ fn it_is_handed_over_when_a_page_leaves_is_shown_or_used() {
 }
 
 #[test]
-fn while_somebody_is_there_no_service_worker_is_idle_for_half_a_minute() {
+fn active_pages_keep_the_escrow_alive() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     world.advance(seconds(100));
     world.say(page, r#"{"t":"active"}"#);
@@ -43,13 +43,13 @@ fn while_somebody_is_there_no_service_worker_is_idle_for_half_a_minute() {
 }
 
 #[test]
-fn who_has_just_signed_in_is_there() {
+fn login_counts_as_presence() {
     let (mut world, _) = World::signed_in_with(ESCROW);
     assert!(hand_overs(&mut world, |world| world.advance(seconds(30))) >= 1);
 }
 
 #[test]
-fn when_nobody_is_there_it_is_left_alone() {
+fn absent_users_cause_no_hand_over() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     world.say(page, r#"{"t":"active"}"#);
     world.advance(seconds(301));
@@ -60,7 +60,7 @@ fn when_nobody_is_there_it_is_left_alone() {
 }
 
 #[test]
-fn without_a_session_there_is_nothing_to_hand_over() {
+fn no_hand_over_without_a_session() {
     let (mut world, page) = World::signed_in_with(ESCROW);
     world.logout(page);
     world.settle();
@@ -72,7 +72,7 @@ fn without_a_session_there_is_nothing_to_hand_over() {
 }
 
 #[test]
-fn a_key_that_is_in_the_store_is_handed_over_to_nobody() {
+fn stored_key_is_not_handed_over() {
     for config in [SEALED, "{}"] {
         let (mut world, page) = World::signed_in_with(config);
         world.say(page, r#"{"t":"woke"}"#);

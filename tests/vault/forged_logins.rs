@@ -36,7 +36,7 @@ fn callback_of_forged(age: i64, return_to: &str) -> (World, Request) {
 }
 
 #[test]
-fn a_login_from_the_future_is_expired() {
+fn login_from_the_future_is_expired() {
     for age in [-60_001, -3_600_000, -9_000_000_000_000] {
         let (world, callback) = callback_of_forged(age, "/");
         assert_eq!(world.code(callback), "login_expired", "{age}");
@@ -45,7 +45,7 @@ fn a_login_from_the_future_is_expired() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_a_minute_does_not_make_a_login_one_from_the_future() {
+fn login_survives_a_clock_set_back_slightly() {
     for age in [-60_000, 0] {
         let (world, callback) = callback_of_forged(age, "/");
         let settled = world.answer(callback);
@@ -54,7 +54,7 @@ fn a_clock_that_was_set_back_a_minute_does_not_make_a_login_one_from_the_future(
 }
 
 #[test]
-fn a_stored_login_may_not_lead_out_of_the_app() {
+fn stored_login_stays_in_the_app() {
     for return_to in [
         "javascript:alert(1)",
         "https://evil.test/",
@@ -69,7 +69,7 @@ fn a_stored_login_may_not_lead_out_of_the_app() {
 }
 
 #[test]
-fn a_stored_login_leads_to_a_path_and_never_to_the_name_of_a_host() {
+fn stored_login_never_leads_to_a_host() {
     for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
         let (world, callback) = callback_of_forged(0, return_to);
         let expected = Answer::Settled {
@@ -100,7 +100,7 @@ fn error_return_to_stays_in_the_app() {
 }
 
 #[test]
-fn a_login_that_is_put_back_after_its_use_is_a_replay() {
+fn restored_login_record_is_a_replay() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -119,7 +119,7 @@ fn a_login_that_is_put_back_after_its_use_is_a_replay() {
 }
 
 #[test]
-fn a_login_that_is_never_answered_is_no_use_a_year_later() {
+fn year_old_login_is_expired() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");

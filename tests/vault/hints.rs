@@ -202,7 +202,7 @@ fn storeless_sign_out_counts_before_pages_are_greeted() {
 }
 
 #[test]
-fn storeless_sign_out_does_not_end_the_next_session() {
+fn storeless_sign_out_does_not_end_next_session() {
     let mut world = World::with(SEALED);
     let page = world.open();
     world.settle();
@@ -441,7 +441,7 @@ fn forged_sign_ins_tell_pages_once_a_second() {
 }
 
 #[test]
-fn sealed_session_comes_from_the_store_not_the_hint() {
+fn sealed_session_comes_from_store_not_hint() {
     let (mut world, page) = with_page(SEALED, 0);
     world.hint(0, sign_in(SEALED, 0));
     assert_eq!(world.elsewhere(page), None);

@@ -111,7 +111,7 @@ fn live_with(changes: &str, seed: u64, happen: &mut dyn FnMut(&mut World, &mut D
 }
 
 #[test]
-fn what_must_hold_holds_in_any_order() {
+fn invariants_hold_in_any_order() {
     for seed in 0..SEEDS {
         let end = catch_unwind(AssertUnwindSafe(|| drop(live(seed))));
         assert!(end.is_ok(), "seed {seed}");
@@ -119,7 +119,7 @@ fn what_must_hold_holds_in_any_order() {
 }
 
 #[test]
-fn it_holds_where_tokens_are_bound_to_a_key_and_servers_want_nonces() {
+fn invariants_hold_with_dpop_and_nonces() {
     let mut proven = 0;
     for seed in 0..SEEDS / 2 {
         let happen = &mut |world: &mut World, dice: &mut Dice| {
@@ -141,7 +141,7 @@ fn it_holds_where_tokens_are_bound_to_a_key_and_servers_want_nonces() {
 }
 
 #[test]
-fn a_seed_repeats_itself() {
+fn seed_repeats_itself() {
     let (one, other) = (live(7), live(7));
     assert!(!one.events.is_empty());
     assert_eq!(one.events, other.events);

@@ -40,7 +40,7 @@ fn status(world: &mut World, page: u32) -> Option<u16> {
 }
 
 #[test]
-fn a_session_survives_its_worker() {
+fn session_survives_its_worker() {
     let (mut world, _) = signed_in();
     world.restart();
     let page = world.open();
@@ -95,7 +95,7 @@ fn control_sealed_mode_writes_a_session() {
 }
 
 #[test]
-fn a_page_is_greeted_when_it_is_known_whether_there_is_a_session() {
+fn page_is_greeted_after_the_store_is_read() {
     let (mut world, _) = signed_in();
     world.restart();
     world.hold(&[Kind::Load]);
@@ -107,7 +107,7 @@ fn a_page_is_greeted_when_it_is_known_whether_there_is_a_session() {
 }
 
 #[test]
-fn a_session_that_survived_is_renewed() {
+fn restored_session_is_refreshed() {
     let (mut world, _) = signed_in();
     world.expire_access_token();
     world.restart();
@@ -123,7 +123,7 @@ fn a_session_that_survived_is_renewed() {
 }
 
 #[test]
-fn a_login_appears_in_the_other_vaults() {
+fn login_appears_in_the_other_vaults() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let other = world.add_vault();
@@ -149,7 +149,7 @@ fn two_vaults_refresh_once() {
 }
 
 #[test]
-fn a_refresh_that_dies_with_its_worker_is_taken_over() {
+fn refresh_of_a_dead_worker_is_taken_over() {
     for act_first in [false, true] {
         let (mut world, page, other_page) = two_vaults();
         world.provider.leeway = Duration::from_secs(60);
@@ -170,7 +170,7 @@ fn a_refresh_that_dies_with_its_worker_is_taken_over() {
 }
 
 #[test]
-fn a_successor_that_cannot_be_stored_is_used_and_the_lock_is_not_given_back() {
+fn unstored_successor_is_used_under_the_lock() {
     let (mut world, page, other_page) = two_vaults();
     world.expire_access_token();
     world.store.is_full = true;
@@ -185,7 +185,7 @@ fn a_successor_that_cannot_be_stored_is_used_and_the_lock_is_not_given_back() {
 }
 
 #[test]
-fn the_lock_is_given_back_when_the_store_that_could_not_be_read_takes_the_successor() {
+fn lock_is_released_once_successor_is_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
     world.settle();
@@ -209,7 +209,7 @@ fn the_lock_is_given_back_when_the_store_that_could_not_be_read_takes_the_succes
 }
 
 #[test]
-fn a_page_is_told_while_the_store_does_not_take_its_session() {
+fn page_is_warned_while_storing_fails() {
     let (mut world, page) = signed_in();
     let kept = |world: &World| world.session(page)?.get("kept")?.as_bool();
     assert_eq!(kept(&world), Some(true));
@@ -224,13 +224,13 @@ fn a_page_is_told_while_the_store_does_not_take_its_session() {
 }
 
 #[test]
-fn a_page_is_told_nothing_of_keeping_where_nothing_is_kept() {
+fn memory_session_reports_no_storage_state() {
     let (world, page) = World::signed_in();
     assert!(world.session(page).unwrap().get("kept").is_none());
 }
 
 #[test]
-fn a_logout_ends_the_session_in_all_vaults_and_revokes_its_last_refresh_token() {
+fn logout_ends_all_vaults_and_revokes() {
     let (mut world, page, other_page) = two_vaults();
     world.expire_access_token();
     assert_eq!(status(&mut world, other_page), Some(200));
@@ -248,7 +248,7 @@ fn a_logout_ends_the_session_in_all_vaults_and_revokes_its_last_refresh_token() 
 }
 
 #[test]
-fn a_logout_while_another_vault_refreshes_revokes_what_that_brings() {
+fn logout_revokes_another_vaults_successor() {
     let (mut world, page, other_page) = two_vaults();
     world.expire_access_token();
     world.hold(&[REFRESH]);
@@ -265,7 +265,7 @@ fn a_logout_while_another_vault_refreshes_revokes_what_that_brings() {
 }
 
 #[test]
-fn activity_in_one_vault_keeps_the_session_alive_in_the_others() {
+fn activity_counts_for_all_vaults() {
     let (mut world, page, other_page) = two_vaults();
     for _ in 0..6 {
         world.advance(Duration::from_secs(600));
@@ -276,7 +276,7 @@ fn activity_in_one_vault_keeps_the_session_alive_in_the_others() {
 }
 
 #[test]
-fn a_vault_that_slept_asks_the_store_before_it_ends_an_idle_session() {
+fn store_is_read_before_an_idle_end() {
     let (mut world, page, other_page) = two_vaults();
     world.hold(&[Kind::Changed]);
     for _ in 0..6 {
@@ -292,7 +292,7 @@ fn a_vault_that_slept_asks_the_store_before_it_ends_an_idle_session() {
 }
 
 #[test]
-fn activity_that_was_not_stored_is_not_counted() {
+fn unstored_activity_is_not_counted() {
     let (mut world, page, other_page) = two_vaults();
     let active = r#"{"t":"active"}"#;
     world.say(page, active);
@@ -309,7 +309,7 @@ fn activity_that_was_not_stored_is_not_counted() {
 }
 
 #[test]
-fn nobody_active_anywhere_ends_it_everywhere_and_revokes_it() {
+fn idle_session_ends_everywhere_and_is_revoked() {
     let (mut world, page, other_page) = two_vaults();
     world.advance(Duration::from_secs(1800));
     for page in [page, other_page] {
@@ -319,7 +319,7 @@ fn nobody_active_anywhere_ends_it_everywhere_and_revokes_it() {
 }
 
 #[test]
-fn a_call_after_the_idle_limit_does_not_bring_the_session_back() {
+fn late_call_does_not_revive_the_session() {
     let (mut world, page) = signed_in();
     world.sleep_unnoticed(Duration::from_secs(1801));
     let call = world.fetch(page, "/orders");
@@ -348,7 +348,7 @@ fn limits_count_while_no_worker_runs() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_no_session_younger() {
+fn clock_set_back_does_not_rejuvenate_sessions() {
     let (mut world, _) = signed_in();
     world.advance(Duration::from_secs(1000));
     world.restart();
@@ -361,7 +361,7 @@ fn a_clock_that_is_set_back_makes_no_session_younger() {
 }
 
 #[test]
-fn what_does_not_open_is_a_clean_end_with_a_reason() {
+fn unreadable_record_ends_with_a_reason() {
     let (mut world, _) = signed_in();
     world.damage_store();
     world.restart();
@@ -374,7 +374,7 @@ fn what_does_not_open_is_a_clean_end_with_a_reason() {
 }
 
 #[test]
-fn a_store_that_does_not_work_keeps_nobody_out() {
+fn broken_store_does_not_block_login() {
     let mut world = World::with(SEALED);
     world.store.is_unavailable = true;
     let page = world.open();
@@ -389,7 +389,7 @@ fn a_store_that_does_not_work_keeps_nobody_out() {
 }
 
 #[test]
-fn what_was_kept_for_another_client_is_not_read() {
+fn record_of_another_client_is_not_read() {
     let (mut world, _) = signed_in();
     world.reconfigure(r#"{"session":{"persist":"sealed"},"clientId":"other"}"#);
     world.restart();
@@ -399,7 +399,7 @@ fn what_was_kept_for_another_client_is_not_read() {
 }
 
 #[test]
-fn a_session_whose_record_was_cleared_ends_rather_than_send_a_token_that_may_be_consumed() {
+fn cleared_record_ends_the_session() {
     let (mut world, page, other_page) = two_vaults();
     world.clear_site_data();
     world.expire_access_token();
@@ -413,7 +413,7 @@ fn a_session_whose_record_was_cleared_ends_rather_than_send_a_token_that_may_be_
 }
 
 #[test]
-fn a_later_login_elsewhere_takes_the_place_of_the_session() {
+fn later_login_elsewhere_replaces_the_session() {
     let (mut world, page, other_page) = two_vaults();
     world.provider.subject = "bob".to_owned();
     world.sign_in(other_page);
@@ -425,7 +425,7 @@ fn a_later_login_elsewhere_takes_the_place_of_the_session() {
 }
 
 #[test]
-fn a_lock_that_never_comes_does_not_hang_a_call() {
+fn missing_lock_does_not_hang_calls() {
     let (mut world, page) = signed_in();
     world.expire_access_token();
     world.hold(&[Kind::Lock]);
@@ -435,7 +435,7 @@ fn a_lock_that_never_comes_does_not_hang_a_call() {
 }
 
 #[test]
-fn a_login_is_answered_when_its_session_is_stored() {
+fn login_completes_after_its_session_is_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -457,7 +457,7 @@ fn a_login_is_answered_when_its_session_is_stored() {
 }
 
 #[test]
-fn a_login_does_not_wait_for_a_store_that_does_not_work() {
+fn login_does_not_wait_for_broken_stores() {
     for kind in [Kind::Persist, Kind::Lock] {
         let mut world = World::with(SEALED);
         let page = world.open();

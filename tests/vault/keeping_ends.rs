@@ -121,7 +121,7 @@ fn logouts_in_two_vaults_are_written_once() {
 }
 
 #[test]
-fn logout_of_a_later_login_ends_the_former_session() {
+fn logout_of_later_login_ends_former_session() {
     let (mut world, page, other_page) = two_logins();
     world.hold_in(1, Kind::Lock);
     world.logout(other_page);
@@ -165,7 +165,7 @@ fn session_that_was_never_stored_ends_in_time() {
 }
 
 #[test]
-fn late_look_at_a_logout_spares_the_next_login() {
+fn late_look_at_logout_spares_next_login() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);

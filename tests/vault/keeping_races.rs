@@ -47,7 +47,7 @@ fn logout_is_stored_before_it_is_done() {
 }
 
 #[test]
-fn the_lock_is_kept_where_a_login_that_was_not_stored_in_time_may_have_been() {
+fn lock_is_kept_after_an_uncertain_write() {
     let mut world = World::with(SEALED);
     let page = world.open();
     let address = world.begin_login(page, "popup");
@@ -75,7 +75,7 @@ fn the_lock_is_kept_where_a_login_that_was_not_stored_in_time_may_have_been() {
 }
 
 #[test]
-fn a_look_from_before_a_logout_does_not_bring_the_session_back() {
+fn stale_read_does_not_undo_a_logout() {
     let (mut world, page, _) = two_vaults_with(SEALED);
     world.expire_access_token();
     world.hold(&[REFRESH, Kind::Load]);
@@ -120,7 +120,7 @@ fn logout_without_lock_reaches_others_and_survives_restart() {
 }
 
 #[test]
-fn store_that_never_works_still_refreshes_a_session_it_never_had() {
+fn unstored_session_is_still_refreshed() {
     let mut world = World::with(SEALED);
     world.store.is_unavailable = true;
     let page = world.open();
@@ -136,7 +136,7 @@ fn store_that_never_works_still_refreshes_a_session_it_never_had() {
 }
 
 #[test]
-fn a_slow_store_at_the_idle_limit() {
+fn slow_store_delays_the_idle_end() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Changed]);
     for _ in 0..2 {
@@ -178,7 +178,7 @@ fn no_busy_loop_in_doubt() {
 }
 
 #[test]
-fn a_login_settles_whether_the_session_before_it_is_alive() {
+fn login_resolves_doubt_about_former_session() {
     let (mut world, page) = World::signed_in_with(SEALED);
     world.hold(&[Kind::Load]);
     world.pass(strongroom::base::clock::Millis::from_secs(1801));
@@ -245,7 +245,7 @@ fn endpoints_are_never_proxied_after_a_restart() {
 }
 
 #[test]
-fn a_change_during_a_look_is_not_lost() {
+fn change_during_a_look_is_not_lost() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.reads_early = true;
     world.hold_in(1, Kind::Load);
@@ -261,7 +261,7 @@ fn a_change_during_a_look_is_not_lost() {
 }
 
 #[test]
-fn a_look_older_than_the_own_write_is_not_believed() {
+fn read_older_than_own_write_is_ignored() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.reads_early = true;
     world.provider.subject = "bob".to_owned();
@@ -291,7 +291,7 @@ fn a_look_older_than_the_own_write_is_not_believed() {
 }
 
 #[test]
-fn a_held_401_is_delivered_when_an_expired_successor_is_met() {
+fn held_401_is_delivered_for_expired_successors() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.provider.withdraw_access_tokens();
     world.hold(&[Kind::Changed]);
@@ -310,7 +310,7 @@ fn a_held_401_is_delivered_when_an_expired_successor_is_met() {
 }
 
 #[test]
-fn logout_of_an_unsaved_login_does_not_bring_the_older_session() {
+fn unsaved_logout_does_not_revive_older_sessions() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.hold(&[Kind::Lock]);
     world.provider.subject = "bob".to_owned();
@@ -343,7 +343,7 @@ fn logout_cancels_logins_of_other_vaults() {
 }
 
 #[test]
-fn a_slow_first_look_finds_the_session_later() {
+fn slow_first_look_finds_the_session_later() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     world.hold(&[Kind::Load]);
@@ -400,7 +400,7 @@ fn look_during_reading_does_not_end_idle() {
 }
 
 #[test]
-fn a_logout_does_not_wait_for_a_slow_refresh() {
+fn logout_does_not_wait_for_a_slow_refresh() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.expire_access_token();
     world.hold(&[REFRESH]);
@@ -425,7 +425,7 @@ fn a_logout_does_not_wait_for_a_slow_refresh() {
 }
 
 #[test]
-fn a_login_while_a_logout_is_forced_is_kept() {
+fn login_during_a_forced_logout_stays() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let answer = world.begin_login(page, "redirect");
     let answer = world.provider.sign_in(&answer);
@@ -444,7 +444,7 @@ fn a_login_while_a_logout_is_forced_is_kept() {
 }
 
 #[test]
-fn a_login_that_is_faster_than_the_first_look_is_told_to_the_pages() {
+fn login_before_the_first_read_is_announced() {
     let mut world = World::with(SEALED);
     world.hold(&[Kind::Load]);
     let page = world.open();
@@ -459,7 +459,7 @@ fn a_login_that_is_faster_than_the_first_look_is_told_to_the_pages() {
 }
 
 #[test]
-fn a_logout_without_the_lock_is_not_undone_by_who_has_it() {
+fn lock_holder_does_not_undo_a_logout() {
     let (mut world, page, other_page) = two_vaults_with(SEALED);
     world.expire_access_token();
     world.hold(&[REFRESH, Kind::Changed]);

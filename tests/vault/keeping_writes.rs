@@ -83,7 +83,7 @@ fn failed_writes_are_tried_less_and_less_often() {
 }
 
 #[test]
-fn lock_is_kept_until_a_login_replaces_a_revoked_session() {
+fn lock_is_kept_until_login_replaces_revoked_session() {
     let (mut world, page) = World::signed_in_with(SEALED);
     let address = world.begin_login(page, "popup");
     let answer = world.provider.sign_in(&address);

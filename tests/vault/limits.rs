@@ -5,7 +5,7 @@ use strongroom::vault::Body;
 use kit::world::{Fetch, Kind, REFRESH, Request, World, fetch_members};
 
 #[test]
-fn the_first_message_must_be_hello() {
+fn first_message_must_be_hello() {
     let (mut world, _) = World::signed_in();
     let stranger = world.connect();
     let call = world.fetch(stranger, "/orders");
@@ -16,7 +16,7 @@ fn the_first_message_must_be_hello() {
 }
 
 #[test]
-fn a_page_of_another_version_is_told_so() {
+fn other_protocol_version_is_reported() {
     for hello in [r#"{"t":"hello","version":2}"#, r#"{"t":"hello"}"#] {
         let mut world = World::new();
         let page = world.connect();
@@ -27,7 +27,7 @@ fn a_page_of_another_version_is_told_so() {
 }
 
 #[test]
-fn a_second_hello_changes_nothing() {
+fn second_hello_changes_nothing() {
     let (mut world, page) = World::signed_in();
     world.say(page, r#"{"t":"hello","version":1}"#);
     let told_before = world.page(page).messages.len();
@@ -42,7 +42,7 @@ fn a_second_hello_changes_nothing() {
 }
 
 #[test]
-fn unknown_messages_are_answered_by_their_number() {
+fn unknown_messages_are_rejected_by_id() {
     let mut world = World::new();
     let page = world.open();
     for members in [
@@ -58,7 +58,7 @@ fn unknown_messages_are_answered_by_their_number() {
 }
 
 #[test]
-fn what_is_no_message_at_all_is_refused_without_a_number() {
+fn malformed_message_is_rejected_without_id() {
     let mut world = World::new();
     let page = world.open();
     let deep = ["[".repeat(100), "]".repeat(100)].concat();
@@ -71,7 +71,7 @@ fn what_is_no_message_at_all_is_refused_without_a_number() {
 }
 
 #[test]
-fn a_message_that_is_too_long_is_not_read() {
+fn overlong_message_is_not_read() {
     let (mut world, page) = World::signed_in();
     let long = format!(r#"{{"t":"fetch","id":9,"x":"{}"}}"#, "x".repeat(131_072));
     world.say(page, &long);
@@ -80,7 +80,7 @@ fn a_message_that_is_too_long_is_not_read() {
 }
 
 #[test]
-fn the_longest_message_is_read() {
+fn longest_message_is_read() {
     let (mut world, page) = World::signed_in();
     let members = fetch_members(&Fetch::default());
     let rest = r#"{"id":1,,"x":""}"#.len() + members.len();
@@ -110,7 +110,7 @@ fn more_than_1024_calls_at_once_are_refused() {
 }
 
 #[test]
-fn more_than_512_calls_of_one_page_are_refused_and_the_others_have_room() {
+fn page_is_limited_to_512_calls() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     world.hold(&[Kind::Call]);
@@ -128,7 +128,7 @@ fn more_than_512_calls_of_one_page_are_refused_and_the_others_have_room() {
 }
 
 #[test]
-fn a_number_in_use_is_refused_and_its_first_call_goes_on() {
+fn id_in_use_is_rejected() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
     let call = world.fetch(page, "/orders");
@@ -140,7 +140,7 @@ fn a_number_in_use_is_refused_and_its_first_call_goes_on() {
 }
 
 #[test]
-fn two_pages_may_use_the_same_number() {
+fn pages_may_share_an_id() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let members = fetch_members(&Fetch::default());
@@ -155,7 +155,7 @@ fn two_pages_may_use_the_same_number() {
 }
 
 #[test]
-fn the_257th_page_is_served_and_the_first_is_let_go() {
+fn new_page_replaces_the_first_of_256() {
     let mut world = World::new();
     let pages: Vec<u32> = (0..256).map(|_| world.open()).collect();
     assert!(!pages.iter().any(|page| world.is_closed(*page)));
@@ -166,7 +166,7 @@ fn the_257th_page_is_served_and_the_first_is_let_go() {
 }
 
 #[test]
-fn a_page_that_said_goodbye_makes_room_for_another() {
+fn page_that_said_goodbye_makes_room_for_another() {
     let mut world = World::new();
     let pages: Vec<u32> = (0..256).map(|_| world.open()).collect();
     world.say(pages[0], r#"{"t":"bye"}"#);
@@ -189,14 +189,14 @@ fn too_many_or_too_long_headers_are_refused() {
 }
 
 #[test]
-fn a_url_that_is_too_long_is_refused() {
+fn url_that_is_too_long_is_refused() {
     let (mut world, page) = World::signed_in();
     let call = world.fetch(page, &["/", &"x".repeat(8192)].concat());
     assert_eq!(world.code(call), "limit_exceeded");
 }
 
 #[test]
-fn what_came_with_a_message_that_needs_no_body_is_forgotten() {
+fn unneeded_body_is_dropped() {
     let (mut world, page) = World::signed_in();
     for message in [r#""t":"inspect""#, r#""t":"nonsense""#] {
         world.ask(page, message);
@@ -205,7 +205,7 @@ fn what_came_with_a_message_that_needs_no_body_is_forgotten() {
 }
 
 #[test]
-fn a_message_of_more_than_512_members_is_refused() {
+fn message_is_limited_to_512_members() {
     let (mut world, page) = World::signed_in();
     let members = fetch_members(&Fetch::default());
     let had = members.matches("\":").count() + 1;

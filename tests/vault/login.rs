@@ -6,7 +6,7 @@ use kit::world::provider::params;
 use kit::world::{Answer, DISCOVERY, Endpoint, Fault, Kind, World};
 
 #[test]
-fn a_login_by_redirect_sends_the_page_to_the_provider() {
+fn login_by_redirect_sends_page_to_provider() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -18,7 +18,7 @@ fn a_login_by_redirect_sends_the_page_to_the_provider() {
 }
 
 #[test]
-fn the_page_is_sent_away_only_after_the_login_is_stored() {
+fn page_navigates_after_the_login_is_stored() {
     let mut world = World::new();
     let page = world.open();
     world.hold(&[Kind::Store]);
@@ -31,7 +31,7 @@ fn the_page_is_sent_away_only_after_the_login_is_stored() {
 }
 
 #[test]
-fn no_two_logins_share_a_state_a_nonce_or_a_challenge() {
+fn logins_share_no_state_nonce_or_challenge() {
     let mut world = World::new();
     let page = world.open();
     let [one, other] = [(), ()].map(|()| {
@@ -44,7 +44,7 @@ fn no_two_logins_share_a_state_a_nonce_or_a_challenge() {
 }
 
 #[test]
-fn logins_at_the_same_time_share_one_discovery() {
+fn concurrent_logins_share_one_discovery() {
     let mut world = World::new();
     let pages = [world.open(), world.open(), world.open()];
     let logins = pages.map(|page| world.login(page, "redirect"));
@@ -70,7 +70,7 @@ fn configured_metadata_is_not_discovered() {
 }
 
 #[test]
-fn a_failed_discovery_is_told_to_all_who_wait_and_tried_again_by_the_next() {
+fn failed_discovery_is_retried_by_the_next_login() {
     for fault in [
         Fault::LostBefore,
         Fault::Status(503),
@@ -122,7 +122,7 @@ fn missing_metadata_is_invalid_and_retried() {
 }
 
 #[test]
-fn broken_metadata_is_told_from_a_provider_that_is_down() {
+fn broken_metadata_differs_from_an_outage() {
     let mut world = World::new();
     let truncated = Fault::Truncated;
     world.provider.fault(Endpoint::Discovery, &[truncated]);
@@ -133,7 +133,7 @@ fn broken_metadata_is_told_from_a_provider_that_is_down() {
 }
 
 #[test]
-fn a_redirect_needs_a_store_that_works() {
+fn redirect_needs_a_working_store() {
     let mut world = World::new();
     world.store.is_unavailable = true;
     let page = world.open();
@@ -143,7 +143,7 @@ fn a_redirect_needs_a_store_that_works() {
 }
 
 #[test]
-fn a_popup_needs_none() {
+fn popup_needs_no_store() {
     for is_full in [false, true] {
         let mut world = World::new();
         world.store.is_full = is_full;
@@ -165,7 +165,7 @@ fn a_popup_needs_none() {
 }
 
 #[test]
-fn the_opener_of_a_popup_is_told_when_the_login_is_done() {
+fn popup_login_completes_in_its_opener() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
@@ -184,7 +184,7 @@ fn the_opener_of_a_popup_is_told_when_the_login_is_done() {
 }
 
 #[test]
-fn the_opener_of_a_popup_is_told_when_the_login_failed() {
+fn failed_popup_login_is_reported_to_opener() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
@@ -198,7 +198,7 @@ fn the_opener_of_a_popup_is_told_when_the_login_failed() {
 }
 
 #[test]
-fn the_opener_of_a_popup_that_never_comes_back_is_told_after_ten_minutes() {
+fn abandoned_popup_fails_after_ten_minutes() {
     let mut world = World::new();
     let page = world.open();
     let login = world.login(page, "popup");
@@ -209,7 +209,7 @@ fn the_opener_of_a_popup_that_never_comes_back_is_told_after_ten_minutes() {
 }
 
 #[test]
-fn a_canceled_login_is_not_answered_any_more() {
+fn canceled_login_gets_no_response() {
     let mut world = World::new();
     let page = world.open();
     let login = world.login(page, "popup");
@@ -231,7 +231,7 @@ fn canceling_one_login_leaves_the_others() {
 }
 
 #[test]
-fn a_login_whose_page_left_during_discovery_stores_nothing() {
+fn abandoned_login_stores_nothing() {
     let mut world = World::new();
     let page = world.open();
     world.login(page, "redirect");
@@ -241,7 +241,7 @@ fn a_login_whose_page_left_during_discovery_stores_nothing() {
 }
 
 #[test]
-fn a_login_may_not_lead_out_of_the_app() {
+fn login_stays_in_the_app() {
     let mut world = World::new();
     let page = world.open();
     for return_to in ["https://evil.example/", "//evil.example/x", "javascript:x"] {
@@ -268,7 +268,7 @@ fn the_33rd_login_at_once_is_refused() {
 }
 
 #[test]
-fn the_fifth_login_of_one_page_at_once_is_refused_and_the_others_have_room() {
+fn page_is_limited_to_four_logins() {
     let mut world = World::new();
     let [page, other] = [world.open(), world.open()];
     for _ in 0..4 {
@@ -295,7 +295,7 @@ fn unfinished_logins_count_for_ten_minutes() {
 }
 
 #[test]
-fn a_page_gets_back_to_a_path_and_never_to_the_name_of_a_host() {
+fn login_never_returns_to_a_host() {
     for return_to in ["/.//evil.test/x", "https://app.example.com//evil.test/x"] {
         let mut world = World::new();
         let page = world.open();
@@ -314,7 +314,7 @@ fn a_page_gets_back_to_a_path_and_never_to_the_name_of_a_host() {
 }
 
 #[test]
-fn the_login_of_a_popup_is_not_stored() {
+fn login_of_a_popup_is_not_stored() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let address = world.begin_login(opener, "popup");

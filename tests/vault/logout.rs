@@ -13,7 +13,7 @@ use kit::world::{
 const PROVIDER_LOGOUT: &str = r#""t":"logout","provider":true"#;
 
 #[test]
-fn a_logout_ends_the_session_in_every_page_and_revokes() {
+fn logout_ends_every_page_and_revokes() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let logout = world.logout(page);
@@ -29,7 +29,7 @@ fn a_logout_ends_the_session_in_every_page_and_revokes() {
 }
 
 #[test]
-fn a_logout_without_a_session_is_done() {
+fn logout_without_a_session_is_done() {
     let mut world = World::new();
     let page = world.open();
     let logout = world.logout(page);
@@ -38,7 +38,7 @@ fn a_logout_without_a_session_is_done() {
 }
 
 #[test]
-fn two_logouts_at_once_are_both_done_and_revoke_once() {
+fn concurrent_logouts_revoke_once() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     let logouts = [page, other].map(|page| world.logout(page));
@@ -50,7 +50,7 @@ fn two_logouts_at_once_are_both_done_and_revoke_once() {
 }
 
 #[test]
-fn a_logout_during_a_refresh_revokes_the_successor_too() {
+fn logout_during_a_refresh_revokes_the_successor_too() {
     for stage in [REFRESH, Kind::Verify, Kind::Persist] {
         let (mut world, page) = World::expired();
         let other = world.open();
@@ -77,7 +77,7 @@ fn a_logout_during_a_refresh_revokes_the_successor_too() {
 }
 
 #[test]
-fn a_logout_while_a_refresh_waits_for_keys_revokes_the_successor() {
+fn logout_revokes_a_successor_awaiting_keys() {
     let (mut world, page) = World::expired();
     world.provider.signing_key = 1;
     world.provider.published_keys = vec![0, 1];
@@ -91,7 +91,7 @@ fn a_logout_while_a_refresh_waits_for_keys_revokes_the_successor() {
 }
 
 #[test]
-fn a_logout_before_the_provider_sees_the_refresh_is_over_too() {
+fn logout_completes_before_an_unsent_refresh() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
@@ -103,7 +103,7 @@ fn a_logout_before_the_provider_sees_the_refresh_is_over_too() {
 }
 
 #[test]
-fn a_login_that_follows_a_logout_at_once_is_not_hurt_by_the_refresh_before() {
+fn earlier_refresh_spares_the_next_login() {
     let (mut world, page) = World::expired();
     world.hold(&[REFRESH]);
     world.fetch(page, "/orders");
@@ -119,7 +119,7 @@ fn a_login_that_follows_a_logout_at_once_is_not_hurt_by_the_refresh_before() {
 }
 
 #[test]
-fn what_an_api_answers_after_the_logout_is_delivered() {
+fn late_api_response_is_delivered_after_logout() {
     for path in ["/orders", "/never"] {
         let (mut world, page) = World::signed_in();
         world.hold(&[Kind::Call]);
@@ -132,7 +132,7 @@ fn what_an_api_answers_after_the_logout_is_delivered() {
 }
 
 #[test]
-fn a_revocation_is_retried_three_times_in_all() {
+fn revocation_is_retried_three_times_in_all() {
     for fault in [
         Fault::Status(503),
         Fault::Busy(429, Some(1)),
@@ -151,7 +151,7 @@ fn a_revocation_is_retried_three_times_in_all() {
 }
 
 #[test]
-fn a_revocation_that_works_the_second_time_is_settled() {
+fn revocation_succeeds_at_the_second_attempt() {
     let (mut world, page) = World::signed_in();
     let busy = Fault::Status(503);
     world.provider.fault(Endpoint::Revoke, &[busy]);
@@ -162,7 +162,7 @@ fn a_revocation_that_works_the_second_time_is_settled() {
 }
 
 #[test]
-fn a_revocation_that_is_refused_is_not_repeated() {
+fn refused_revocation_is_not_repeated() {
     let (mut world, page) = World::signed_in();
     let refused = Fault::Refused("unsupported_token_type");
     world.provider.fault(Endpoint::Revoke, &[refused]);
@@ -172,7 +172,7 @@ fn a_revocation_that_is_refused_is_not_repeated() {
 }
 
 #[test]
-fn the_session_is_over_before_the_provider_answers() {
+fn session_ends_before_the_provider_responds() {
     let (mut world, page) = World::signed_in();
     world.hold(&[REVOKE]);
     let logout = world.logout(page);
@@ -184,7 +184,7 @@ fn the_session_is_over_before_the_provider_answers() {
 }
 
 #[test]
-fn the_providers_own_logout_needs_no_id_token() {
+fn provider_logout_needs_no_id_token() {
     let (mut world, page) = World::signed_in();
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"/bye""#);
     let logout = world.ask(page, &members);
@@ -200,7 +200,7 @@ fn the_providers_own_logout_needs_no_id_token() {
 }
 
 #[test]
-fn the_providers_own_logout_may_lead_to_another_origin_that_is_registered_there() {
+fn provider_logout_may_return_elsewhere() {
     let (mut world, page) = World::signed_in();
     let return_to = "https://www.example.com/bye";
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"{return_to}""#);
@@ -212,7 +212,7 @@ fn the_providers_own_logout_may_lead_to_another_origin_that_is_registered_there(
 }
 
 #[test]
-fn a_logout_that_may_not_lead_where_it_wants_is_a_logout_all_the_same() {
+fn logout_with_a_forbidden_return_still_ends() {
     let (mut world, page) = World::signed_in();
     let members = format!(r#"{PROVIDER_LOGOUT},"returnTo":"http://app.example.com/""#);
     let logout = world.ask(page, &members);
@@ -223,7 +223,7 @@ fn a_logout_that_may_not_lead_where_it_wants_is_a_logout_all_the_same() {
 }
 
 #[test]
-fn a_provider_without_a_logout_of_its_own_is_told_as_such() {
+fn missing_provider_logout_is_reported() {
     let metadata = r#"{"metadata":{"issuer":"https://id.example.com",
         "authorization_endpoint":"https://id.example.com/authorize",
         "token_endpoint":"https://id.example.com/token",
@@ -237,7 +237,7 @@ fn a_provider_without_a_logout_of_its_own_is_told_as_such() {
 }
 
 #[test]
-fn a_page_that_leaves_after_its_logout_does_not_stop_the_revocation() {
+fn leaving_page_does_not_stop_revocation() {
     let (mut world, page) = World::signed_in();
     world.logout(page);
     // The world would notice if the page were told of the end.
@@ -272,7 +272,7 @@ fn logged_out_while_a_login_waits_for(stage: Kind) -> World {
 }
 
 #[test]
-fn a_logout_before_the_code_is_sent_stops_a_login_that_is_under_way() {
+fn logout_stops_a_pending_login() {
     for stage in [DISCOVERY, Kind::Take] {
         let world = logged_out_while_a_login_waits_for(stage);
         assert_eq!(world.count(EXCHANGE), 0, "{stage:?}");
@@ -280,7 +280,7 @@ fn a_logout_before_the_code_is_sent_stops_a_login_that_is_under_way() {
 }
 
 #[test]
-fn a_logout_after_the_code_is_sent_stops_a_login_that_is_under_way_and_revokes_what_it_brings() {
+fn logout_revokes_a_login_in_exchange() {
     for stage in [EXCHANGE, KEYS, Kind::Verify] {
         let world = logged_out_while_a_login_waits_for(stage);
         assert_eq!(world.count(REVOKE), 1, "{stage:?}");
@@ -289,7 +289,7 @@ fn a_logout_after_the_code_is_sent_stops_a_login_that_is_under_way_and_revokes_w
 }
 
 #[test]
-fn a_logout_ends_the_session_and_a_second_login_that_is_under_way() {
+fn logout_stops_a_second_login() {
     for stage in [EXCHANGE, Kind::Verify] {
         let (mut world, page) = World::signed_in();
         let address = world.begin_login(page, "redirect");
@@ -306,7 +306,7 @@ fn a_logout_ends_the_session_and_a_second_login_that_is_under_way() {
 }
 
 #[test]
-fn the_opener_of_a_popup_is_told_that_a_logout_stopped_its_login() {
+fn popup_opener_learns_of_the_logout() {
     let mut world = World::new();
     let [opener, popup] = [world.open(), world.open()];
     let login = world.login(opener, "popup");
@@ -323,7 +323,7 @@ fn the_opener_of_a_popup_is_told_that_a_logout_stopped_its_login() {
 }
 
 #[test]
-fn a_login_that_a_logout_stopped_is_used_up() {
+fn stopped_login_is_consumed() {
     for mode in ["redirect", "popup"] {
         let mut world = World::new();
         let page = world.open();
@@ -341,7 +341,7 @@ fn a_login_that_a_logout_stopped_is_used_up() {
 }
 
 #[test]
-fn a_login_that_begins_after_the_logout_is_not_stopped() {
+fn login_after_a_logout_continues() {
     let (mut world, page) = World::signed_in();
     world.logout(page);
     world.sign_in(page);

@@ -9,7 +9,7 @@ use kit::world::{Kind, REFRESH, Request, World};
 const ONE: Request = Request { port: 1, id: 1 };
 
 #[test]
-fn a_request_without_an_answer_is_noticed() {
+fn unanswered_request_is_noticed() {
     let mut ledger = Ledger::default();
     ledger.asked(ONE);
     assert_eq!(ledger.faults().len(), 1);
@@ -18,7 +18,7 @@ fn a_request_without_an_answer_is_noticed() {
 }
 
 #[test]
-fn a_second_answer_is_noticed() {
+fn second_response_is_noticed() {
     let mut ledger = Ledger::default();
     ledger.asked(ONE);
     ledger.answered(ONE);
@@ -27,14 +27,14 @@ fn a_second_answer_is_noticed() {
 }
 
 #[test]
-fn an_answer_to_nothing_is_noticed() {
+fn unsolicited_response_is_noticed() {
     let mut ledger = Ledger::default();
     ledger.answered(ONE);
     assert_eq!(ledger.faults().len(), 1);
 }
 
 #[test]
-fn an_aborted_request_may_go_without_an_answer_but_not_get_two() {
+fn aborted_request_gets_one_response_at_most() {
     let mut ledger = Ledger::default();
     ledger.asked(ONE);
     ledger.waive(ONE);
@@ -45,7 +45,7 @@ fn an_aborted_request_may_go_without_an_answer_but_not_get_two() {
 }
 
 #[test]
-fn a_call_that_waits_counts_as_unanswered_until_it_is_answered() {
+fn waiting_call_counts_as_unanswered() {
     for kind in [REFRESH, Kind::Persist, Kind::Call] {
         let (mut world, page) = World::expired();
         world.hold(&[kind]);
@@ -58,7 +58,7 @@ fn a_call_that_waits_counts_as_unanswered_until_it_is_answered() {
 }
 
 #[test]
-fn a_world_does_not_end_well_with_a_request_that_hangs() {
+fn hanging_request_fails_the_world() {
     let mut world = World::new();
     let page = world.open();
     // As if the vault had lost it.
@@ -68,7 +68,7 @@ fn a_world_does_not_end_well_with_a_request_that_hangs() {
 }
 
 #[test]
-fn a_world_does_not_end_well_with_a_secret_in_a_page() {
+fn leaked_secret_fails_the_world() {
     let (mut world, _) = World::signed_in();
     let secret = world.witness.secrets().last().unwrap().to_owned();
     world

@@ -11,7 +11,7 @@ fn full() -> (World, Vec<u32>) {
 }
 
 #[test]
-fn pages_make_room_in_the_order_in_which_they_were_last_heard_from() {
+fn least_recent_page_is_evicted() {
     let (mut world, pages) = full();
     for _ in 0..3 {
         world.open();
@@ -22,7 +22,7 @@ fn pages_make_room_in_the_order_in_which_they_were_last_heard_from() {
 }
 
 #[test]
-fn whatever_a_page_says_keeps_it_from_being_the_one_to_make_room() {
+fn any_message_protects_from_eviction() {
     let ways: [fn(&mut World, u32); 8] = [
         |world, page| world.say(page, r#"{"t":"hello","version":1}"#),
         |world, page| world.say(page, r#"{"id":9,"t":"cancel"}"#),
@@ -53,14 +53,14 @@ fn whatever_a_page_says_keeps_it_from_being_the_one_to_make_room() {
 }
 
 #[test]
-fn a_page_that_says_hello_again_takes_nobodys_place() {
+fn repeated_hello_evicts_no_page() {
     let (mut world, pages) = full();
     world.say(pages[7], r#"{"t":"hello","version":1}"#);
     assert_eq!(world.closed(), [0; 0]);
 }
 
 #[test]
-fn a_page_with_a_call_under_way_is_spared() {
+fn page_with_a_call_is_not_evicted() {
     let (mut world, pages) = full();
     world.hold(&[Kind::Call]);
     let call = world.fetch(pages[0], "/orders");
@@ -74,7 +74,7 @@ fn a_page_with_a_call_under_way_is_spared() {
 }
 
 #[test]
-fn a_page_whose_answer_is_still_being_read_is_spared() {
+fn page_reading_a_body_is_not_evicted() {
     let (mut world, pages) = full();
     world.hold(&[Kind::ResponseBody]);
     world.fetch(pages[0], "/orders");
@@ -87,7 +87,7 @@ fn a_page_whose_answer_is_still_being_read_is_spared() {
 }
 
 #[test]
-fn where_every_page_has_a_call_the_first_makes_room_and_its_call_is_stopped() {
+fn first_of_all_busy_pages_is_evicted() {
     let (mut world, pages) = full();
     world.hold(&[Kind::Call]);
     let calls: Vec<_> = pages
@@ -103,7 +103,7 @@ fn where_every_page_has_a_call_the_first_makes_room_and_its_call_is_stopped() {
 }
 
 #[test]
-fn a_page_that_had_to_make_room_is_told_nothing_of_what_it_waited_for() {
+fn evicted_page_gets_no_response() {
     let (mut world, pages) = full();
     let login = world.login(pages[0], "popup");
     world.settle();
@@ -122,7 +122,7 @@ fn a_page_that_had_to_make_room_is_told_nothing_of_what_it_waited_for() {
 }
 
 #[test]
-fn a_page_that_turns_out_to_be_of_another_version_is_let_go() {
+fn page_of_another_version_is_closed() {
     let (mut world, page) = World::signed_in();
     let other = world.open();
     world.say(page, r#"{"t":"hello","version":2}"#);
@@ -133,7 +133,7 @@ fn a_page_that_turns_out_to_be_of_another_version_is_let_go() {
 }
 
 #[test]
-fn a_port_that_goes_before_it_said_hello_is_closed() {
+fn port_without_hello_is_closed() {
     let mut world = World::new();
     let stranger = world.connect();
     world.say(stranger, r#"{"t":"bye"}"#);

@@ -15,7 +15,7 @@ fn name_after_refresh(world: &mut World, page: u32) -> String {
 }
 
 #[test]
-fn the_date_of_what_may_come_from_a_cache_does_not_move_the_clock() {
+fn cached_date_does_not_move_the_clock() {
     for endpoint in [Endpoint::Discovery, Endpoint::Keys] {
         for off in [-TWO_HOURS, TWO_HOURS] {
             let mut world = World::new();
@@ -28,7 +28,7 @@ fn the_date_of_what_may_come_from_a_cache_does_not_move_the_clock() {
 }
 
 #[test]
-fn the_date_of_a_code_exchange_moves_the_clock() {
+fn date_of_a_code_exchange_moves_the_clock() {
     for (tells_time, is_signed_in) in [(false, false), (true, true)] {
         let mut world = World::new();
         if tells_time {
@@ -42,7 +42,7 @@ fn the_date_of_a_code_exchange_moves_the_clock() {
 }
 
 #[test]
-fn the_date_of_a_refresh_moves_the_clock() {
+fn date_of_a_refresh_moves_the_clock() {
     for (tells_time, name) in [(false, "Alice"), (true, "Alicia")] {
         let (mut world, page) = World::signed_in();
         if tells_time {

@@ -19,7 +19,7 @@ fn query(address: &str) -> std::collections::BTreeMap<String, String> {
 }
 
 #[test]
-fn a_configuration_that_asks_for_it_has_each_login_pushed() {
+fn configured_logins_are_pushed() {
     for par in [r#""par":true,"#, r#""par":"auto","#, ""] {
         let mut world = world(&format!(
             r#"{{{par}"authorizationParams":{{"audience":"x"}}}}"#
@@ -55,7 +55,7 @@ fn only_popups_and_silent_logins_show_state() {
 }
 
 #[test]
-fn a_pushed_login_becomes_a_session() {
+fn pushed_login_becomes_a_session() {
     for mode in ["redirect", "popup"] {
         let mut world = world(r#"{"par":true}"#);
         let page = world.open();
@@ -68,7 +68,7 @@ fn a_pushed_login_becomes_a_session() {
 }
 
 #[test]
-fn a_provider_that_insists_gets_its_way_without_being_configured() {
+fn required_pushing_needs_no_configuration() {
     let mut world = world("{}");
     world.provider.wants_pushed = true;
     let page = world.open();
@@ -197,7 +197,7 @@ fn unreadable_push_counts_if_metadata_is_readable() {
 }
 
 #[test]
-fn a_new_vault_pushes_again() {
+fn new_vault_pushes_again() {
     let mut world = world("{}");
     world.provider.outage(Endpoint::Push, Fault::Status(404));
     let page = world.open();
@@ -210,7 +210,7 @@ fn a_new_vault_pushes_again() {
 }
 
 #[test]
-fn a_configuration_that_asks_for_it_is_not_satisfied_with_less() {
+fn configured_pushing_has_no_fallback() {
     let mut world = World::with(r#"{"par":true}"#);
     let page = world.open();
     let login = world.login(page, "redirect");
@@ -219,7 +219,7 @@ fn a_configuration_that_asks_for_it_is_not_satisfied_with_less() {
 }
 
 #[test]
-fn no_reference_is_used_for_two_logins() {
+fn reference_is_used_once() {
     let mut world = world(r#"{"par":true}"#);
     let page = world.open();
     let [one, other] = [(), ()].map(|()| query(&world.begin_login(page, "popup")));
@@ -229,7 +229,7 @@ fn no_reference_is_used_for_two_logins() {
 }
 
 #[test]
-fn the_page_is_told_where_to_go_after_the_provider_has_the_request() {
+fn page_navigates_after_the_push() {
     let mut world = world(r#"{"par":true}"#);
     let page = world.open();
     world.hold(&[PUSH]);
@@ -241,7 +241,7 @@ fn the_page_is_told_where_to_go_after_the_provider_has_the_request() {
 }
 
 #[test]
-fn a_push_that_fails_is_told_by_its_cause() {
+fn failed_push_reports_its_cause() {
     for (fault, code) in [
         (Fault::Opaque, "provider_unavailable"),
         (Fault::LostBefore, "provider_unavailable"),
@@ -269,7 +269,7 @@ fn a_push_that_fails_is_told_by_its_cause() {
 }
 
 #[test]
-fn a_login_that_is_given_up_meanwhile_leads_nowhere() {
+fn canceled_push_leads_nowhere() {
     let mut world = world(r#"{"par":true}"#);
     let page = world.open();
     world.hold(&[PUSH]);
@@ -281,7 +281,7 @@ fn a_login_that_is_given_up_meanwhile_leads_nowhere() {
 }
 
 #[test]
-fn a_page_cannot_reach_the_endpoint_itself() {
+fn page_cannot_reach_the_endpoint_itself() {
     let mut world = World::with(r#"{"apis":[{"url":"https://id.example.com/oauth/"}],"par":true}"#);
     world.provider.takes_pushed = true;
     world.provider.base = kit::world::provider::BASE;
@@ -299,7 +299,7 @@ fn a_page_cannot_reach_the_endpoint_itself() {
 }
 
 #[test]
-fn the_key_that_a_code_is_to_be_bound_to_is_among_what_is_pushed() {
+fn pushed_request_names_the_dpop_key() {
     let mut world = world(r#"{"par":true,"dpop":true}"#);
     let page = world.open();
     let address = world.begin_login(page, "redirect");

@@ -17,7 +17,7 @@ fn ended(config: &str, why: &'static str) -> (World, u32) {
 }
 
 #[test]
-fn each_reason_that_the_provider_lets_on_is_told() {
+fn every_known_reason_is_reported() {
     for (why, reason) in [
         ("Token is not active", "refresh_expired"),
         ("Refresh Token has been revoked", "revoked"),
@@ -37,19 +37,19 @@ fn each_reason_that_the_provider_lets_on_is_told() {
 }
 
 #[test]
-fn nobody_is_told_who_did_not_ask() {
+fn reasons_are_hidden_unless_configured() {
     let (world, page) = ended("{}", "Refresh Token has been revoked");
     assert_eq!(world.reason(page), Some("provider_ended"));
 }
 
 #[test]
-fn what_is_refused_already_is_not_revoked_once_more() {
+fn refused_token_is_not_revoked() {
     let (world, _) = ended(ASKED, "Maximum allowed refresh token reuse exceeded");
     assert_eq!(world.count(kit::world::REVOKE), 0);
 }
 
 #[test]
-fn a_session_that_needs_the_user_says_what_for() {
+fn session_names_the_required_interaction() {
     for code in [
         "mfa_required",
         "consent_required",

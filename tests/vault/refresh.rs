@@ -23,7 +23,7 @@ fn generation(holding: &Value) -> Option<u64> {
 }
 
 #[test]
-fn a_successor_is_persisted_then_adopted_then_used_and_then_told() {
+fn successor_is_persisted_before_it_is_used() {
     let (mut world, page) = World::expired();
     world.events.clear();
     call(&mut world, page);
@@ -42,7 +42,7 @@ fn a_successor_is_persisted_then_adopted_then_used_and_then_told() {
 }
 
 #[test]
-fn until_the_successor_is_persisted_nobody_gets_it() {
+fn unpersisted_successor_is_not_used() {
     let (mut world, page) = World::expired();
     world.hold(&[Kind::Persist]);
     world.events.clear();
@@ -52,7 +52,7 @@ fn until_the_successor_is_persisted_nobody_gets_it() {
 }
 
 #[test]
-fn until_the_successor_is_persisted_the_token_before_is_used() {
+fn old_token_serves_until_persisted() {
     let (mut world, page) = World::signed_in();
     call(&mut world, page);
     world.advance(std::time::Duration::from_secs(280));
@@ -69,7 +69,7 @@ fn until_the_successor_is_persisted_the_token_before_is_used() {
 }
 
 #[test]
-fn a_successor_that_cannot_be_persisted_is_adopted_all_the_same() {
+fn unpersistable_successor_is_still_adopted() {
     let (mut world, page) = World::expired();
     world.persists = false;
     let first = call(&mut world, page);
@@ -82,7 +82,7 @@ fn a_successor_that_cannot_be_persisted_is_adopted_all_the_same() {
 }
 
 #[test]
-fn each_refresh_sends_the_successor_of_the_one_before() {
+fn each_refresh_sends_the_latest_token() {
     let (mut world, page) = World::signed_in();
     for _ in 0..5 {
         world.expire_access_token();
@@ -97,14 +97,14 @@ fn each_refresh_sends_the_successor_of_the_one_before() {
 
 #[test]
 #[should_panic(expected = "never sent to the token endpoint")]
-fn the_world_notices_a_consumed_token_that_is_sent_again() {
+fn world_notices_consumed_tokens() {
     let (mut world, page) = World::expired();
     world.count_all_as_consumed();
     world.fetch(page, "/orders");
 }
 
 #[test]
-fn without_a_new_refresh_token_the_old_one_goes_on() {
+fn old_refresh_token_stays_without_rotation() {
     let (mut world, page) = World::signed_in();
     world.provider.rotates = false;
     for _ in 0..3 {
@@ -139,7 +139,7 @@ fn every_page_is_told_of_the_renewed_session() {
 }
 
 #[test]
-fn a_reduced_scope_is_recorded() {
+fn reduced_scope_is_recorded() {
     let (mut world, page) = World::signed_in();
     let scopes = |world: &World| -> Vec<String> {
         let scopes = world.session(page).unwrap().get("scopes").unwrap();
@@ -159,7 +159,7 @@ fn a_reduced_scope_is_recorded() {
 }
 
 #[test]
-fn a_refreshed_id_token_brings_new_claims() {
+fn refreshed_id_token_brings_new_claims() {
     let (mut world, page) = World::expired();
     world.provider.name = Some("Alice Liddell");
     call(&mut world, page);
@@ -167,7 +167,7 @@ fn a_refreshed_id_token_brings_new_claims() {
 }
 
 #[test]
-fn claims_that_a_refreshed_id_token_leaves_out_stay() {
+fn claims_missing_after_a_refresh_stay() {
     let (mut world, page) = World::expired();
     world.provider.name = None;
     call(&mut world, page);
@@ -175,7 +175,7 @@ fn claims_that_a_refreshed_id_token_leaves_out_stay() {
 }
 
 #[test]
-fn a_refresh_without_an_id_token_leaves_the_claims() {
+fn refresh_without_an_id_token_leaves_the_claims() {
     let (mut world, page) = World::expired();
     world.provider.id_token_on_refresh = false;
     let call = call(&mut world, page);
@@ -184,7 +184,7 @@ fn a_refresh_without_an_id_token_leaves_the_claims() {
 }
 
 #[test]
-fn an_id_token_that_cannot_be_believed_changes_no_claim_and_loses_no_token() {
+fn invalid_refreshed_id_token_changes_no_claim() {
     for flaw in [
         Flaw::Signature,
         Flaw::UnknownKey,
@@ -208,7 +208,7 @@ fn an_id_token_that_cannot_be_believed_changes_no_claim_and_loses_no_token() {
 }
 
 #[test]
-fn a_refreshed_id_token_by_a_new_key_is_believed_once_the_key_is_fetched() {
+fn refreshed_id_token_may_use_a_new_key() {
     let (mut world, page) = World::expired();
     world.provider.signing_key = 1;
     world.provider.published_keys = vec![0, 1];
@@ -219,7 +219,7 @@ fn a_refreshed_id_token_by_a_new_key_is_believed_once_the_key_is_fetched() {
 }
 
 #[test]
-fn keys_that_cannot_be_had_do_not_stop_a_refresh() {
+fn unavailable_keys_do_not_stop_refreshes() {
     for fault in [Fault::LostBefore, Fault::Status(500), Fault::Silence] {
         let (mut world, page) = World::expired();
         world.provider.signing_key = 1;
@@ -233,7 +233,7 @@ fn keys_that_cannot_be_had_do_not_stop_a_refresh() {
 }
 
 #[test]
-fn tokens_of_another_user_or_issuer_end_the_session_and_are_revoked() {
+fn refreshed_tokens_of_another_user_are_revoked() {
     for (claim, value) in [("sub", "mallory"), ("iss", "https://evil.example")] {
         let (mut world, page) = World::expired();
         let other = world.open();
@@ -250,7 +250,7 @@ fn tokens_of_another_user_or_issuer_end_the_session_and_are_revoked() {
 }
 
 #[test]
-fn another_user_without_a_valid_signature_is_nobody() {
+fn unsigned_user_change_is_ignored() {
     let (mut world, page) = World::expired();
     world.provider.subject = "mallory".to_owned();
     world.provider.flaw = Some(Flaw::Signature);
@@ -260,7 +260,7 @@ fn another_user_without_a_valid_signature_is_nobody() {
 }
 
 #[test]
-fn the_inspector_sees_generations_and_fingerprints() {
+fn inspector_sees_generations_and_fingerprints() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     let holdings = |world: &mut World| {
         let inspection = world.ask(page, r#""t":"inspect""#);

@@ -36,7 +36,7 @@ fn waiting(fault: Fault) -> (World, u32, Request) {
 }
 
 #[test]
-fn a_passing_fault_costs_a_call_some_time_and_nothing_else() {
+fn transient_fault_only_delays_calls() {
     for &fault in PASSING {
         let (mut world, page, call) = waiting(fault);
         world.advance(seconds(15));
@@ -47,7 +47,7 @@ fn a_passing_fault_costs_a_call_some_time_and_nothing_else() {
 }
 
 #[test]
-fn a_passing_fault_is_retried_with_the_same_token() {
+fn transient_fault_is_retried_with_same_token() {
     for &fault in PASSING {
         let (mut world, _, _) = waiting(fault);
         world.advance(seconds(15));
@@ -58,7 +58,7 @@ fn a_passing_fault_is_retried_with_the_same_token() {
 }
 
 #[test]
-fn while_the_token_is_good_no_call_notices_a_fault() {
+fn valid_token_hides_refresh_faults() {
     let definite = [
         Fault::Refused("invalid_client"),
         Fault::Refused("login_required"),
@@ -78,7 +78,7 @@ fn while_the_token_is_good_no_call_notices_a_fault() {
 }
 
 #[test]
-fn a_lost_successor_is_asked_for_again_within_the_providers_leeway() {
+fn lost_successor_is_requested_within_the_leeway() {
     for fault in [Fault::LostAfter, Fault::Truncated] {
         let (mut world, page) = World::expired();
         world.provider.leeway = seconds(10);
@@ -91,7 +91,7 @@ fn a_lost_successor_is_asked_for_again_within_the_providers_leeway() {
 }
 
 #[test]
-fn a_lost_successor_without_leeway_ends_the_session_once() {
+fn lost_successor_without_leeway_ends_the_session_once() {
     for fault in [Fault::LostAfter, Fault::Truncated] {
         let (mut world, page, call) = waiting(fault);
         world.advance(seconds(60));
@@ -102,7 +102,7 @@ fn a_lost_successor_without_leeway_ends_the_session_once() {
 }
 
 #[test]
-fn invalid_grant_ends_the_session_and_every_page_is_told() {
+fn invalid_grant_ends_the_session_in_every_page() {
     let (mut world, page) = World::expired();
     let other = world.open();
     let ended = Fault::Refused("invalid_grant");
@@ -122,7 +122,7 @@ fn invalid_grant_ends_the_session_and_every_page_is_told() {
 }
 
 #[test]
-fn a_provider_that_wants_the_user_gets_no_more_refreshes_until_there_is_a_login() {
+fn interaction_required_stops_refreshes_until_login() {
     for error in [
         "interaction_required",
         "login_required",
@@ -150,7 +150,7 @@ fn a_provider_that_wants_the_user_gets_no_more_refreshes_until_there_is_a_login(
 }
 
 #[test]
-fn a_misconfigured_client_is_told_so_and_causes_no_storm() {
+fn misconfigured_client_is_reported_without_a_storm() {
     for error in [
         "invalid_client",
         "unauthorized_client",
@@ -180,7 +180,7 @@ fn a_misconfigured_client_is_told_so_and_causes_no_storm() {
 }
 
 #[test]
-fn a_call_gives_up_after_three_attempts_within_seconds_and_the_session_stays() {
+fn call_fails_after_three_attempts() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::Status(500));
     let call = world.fetch(page, "/orders");
@@ -195,7 +195,7 @@ fn a_call_gives_up_after_three_attempts_within_seconds_and_the_session_stays() {
 }
 
 #[test]
-fn a_refresh_that_works_makes_up_for_those_that_did_not() {
+fn success_resets_the_backoff() {
     let (mut world, page) = World::signed_in();
     for _ in 0..5 {
         world.expire_access_token();
@@ -208,7 +208,7 @@ fn a_refresh_that_works_makes_up_for_those_that_did_not() {
 }
 
 #[test]
-fn attempts_grow_apart_and_end() {
+fn backoff_grows_and_ends() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");
@@ -228,7 +228,7 @@ fn attempts_grow_apart_and_end() {
 }
 
 #[test]
-fn vaults_that_failed_together_do_not_return_together() {
+fn retries_of_many_vaults_are_spread() {
     let second_attempt = |seed| {
         let mut world = World::seeded("{}", seed);
         let page = world.open();
@@ -246,7 +246,7 @@ fn vaults_that_failed_together_do_not_return_together() {
 }
 
 #[test]
-fn a_retry_after_is_obeyed_whoever_asks() {
+fn retry_after_binds_all_callers() {
     for status in [429, 503] {
         let (mut world, page, call) = waiting(Fault::Busy(status, Some(30)));
         // Too long to keep a call waiting.
@@ -286,7 +286,7 @@ fn postponed() -> [(World, u32, Duration); 3] {
 }
 
 #[test]
-fn a_device_that_slept_through_the_wait_refreshes_at_its_next_call() {
+fn wait_may_pass_during_sleep() {
     for (mut world, page, wait) in postponed() {
         let before = world.count(REFRESH);
         world.sleep_unnoticed(wait);
@@ -298,7 +298,7 @@ fn a_device_that_slept_through_the_wait_refreshes_at_its_next_call() {
 }
 
 #[test]
-fn a_device_that_neither_slept_nor_waited_does_not_refresh_at_its_next_call() {
+fn unfinished_wait_blocks_the_next_call() {
     for (mut world, page, wait) in postponed() {
         let before = world.count(REFRESH);
         let call = world.fetch(page, "/orders");
@@ -309,7 +309,7 @@ fn a_device_that_neither_slept_nor_waited_does_not_refresh_at_its_next_call() {
 }
 
 #[test]
-fn sleep_and_waking_add_up_to_the_wait_and_not_a_second_less() {
+fn sleep_counts_toward_the_wait() {
     let (mut world, page, call) = waiting(Fault::Busy(503, Some(120)));
     assert_eq!(world.code(call), "provider_unavailable");
     world.advance(seconds(60));
@@ -331,7 +331,7 @@ fn sleep_and_waking_add_up_to_the_wait_and_not_a_second_less() {
 }
 
 #[test]
-fn waking_up_is_no_way_around_a_retry_after() {
+fn waking_does_not_bypass_retry_after() {
     let (mut world, page, _) = waiting(Fault::Busy(503, Some(120)));
     world.sleep(seconds(100));
     let call = world.fetch(page, "/orders");
@@ -340,7 +340,7 @@ fn waking_up_is_no_way_around_a_retry_after() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_no_wait_longer() {
+fn clock_set_back_does_not_prolong_waits() {
     let (mut world, page, _) = waiting(Fault::Busy(503, Some(120)));
     world.set_clock_by(-86_400);
     world.pass_time(seconds(119));
@@ -353,7 +353,7 @@ fn a_clock_that_is_set_back_makes_no_wait_longer() {
 }
 
 #[test]
-fn an_answer_without_a_proper_error_code_is_no_verdict_and_is_not_repeated_to_the_page() {
+fn malformed_refresh_error_is_not_shown() {
     for fault in [
         Fault::EchoAsCode,
         Fault::Refused("72742d6e6f742d666f722d7468652d70616765"),
@@ -378,7 +378,7 @@ fn an_answer_without_a_proper_error_code_is_no_verdict_and_is_not_repeated_to_th
 }
 
 #[test]
-fn a_call_waits_out_a_short_retry_after() {
+fn call_waits_out_a_short_retry_after() {
     let (mut world, _, call) = waiting(Fault::Busy(429, Some(3)));
     world.advance(Duration::from_millis(2_999));
     assert_eq!(world.answer(call), None);
@@ -387,14 +387,14 @@ fn a_call_waits_out_a_short_retry_after() {
 }
 
 #[test]
-fn a_retry_after_of_a_day_is_taken_for_ten_minutes() {
+fn retry_after_is_capped_at_ten_minutes() {
     let (mut world, _, _) = waiting(Fault::Busy(503, Some(86_400)));
     world.advance(seconds(600));
     assert_eq!(world.moments(REFRESH)[1], seconds(600));
 }
 
 #[test]
-fn a_request_without_an_answer_is_given_up_after_its_time_limit() {
+fn unanswered_request_times_out() {
     let (mut world, _, call) = waiting(Fault::Silence);
     assert_eq!(world.outstanding(REFRESH), 1);
     world.advance(Duration::from_millis(9_999));
@@ -406,7 +406,7 @@ fn a_request_without_an_answer_is_given_up_after_its_time_limit() {
 }
 
 #[test]
-fn waking_up_brings_the_next_attempt_forward() {
+fn waking_brings_the_next_attempt_forward() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");
@@ -423,7 +423,7 @@ fn waking_up_brings_the_next_attempt_forward() {
 }
 
 #[test]
-fn waking_up_begins_again_after_the_last_attempt() {
+fn waking_restarts_exhausted_attempts() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");
@@ -439,7 +439,7 @@ fn waking_up_begins_again_after_the_last_attempt() {
 }
 
 #[test]
-fn waking_up_changes_nothing_where_nothing_failed() {
+fn waking_without_failures_changes_nothing() {
     let (mut world, _) = World::expired();
     for _ in 0..10 {
         world.wake();
@@ -448,7 +448,7 @@ fn waking_up_changes_nothing_where_nothing_failed() {
 }
 
 #[test]
-fn an_expired_token_is_noticed_after_sleep() {
+fn expired_token_is_noticed_after_sleep() {
     let (mut world, page) = World::signed_in();
     world.sleep(seconds(400));
     let call = world.fetch(page, "/orders");
@@ -458,7 +458,7 @@ fn an_expired_token_is_noticed_after_sleep() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_makes_no_token_younger() {
+fn clock_set_back_does_not_rejuvenate_tokens() {
     let (mut world, page) = World::signed_in();
     world.set_clock_by(-100);
     world.expire_access_token();
@@ -471,7 +471,7 @@ fn a_clock_that_is_set_back_makes_no_token_younger() {
 }
 
 #[test]
-fn a_call_that_waits_goes_with_the_old_token_if_a_clock_made_that_look_old() {
+fn corrected_clock_releases_waiting_calls() {
     let (mut world, page) = World::signed_in();
     world.provider.outage(Endpoint::Refresh, Fault::Status(500));
     world.set_clock_by(400);
@@ -482,7 +482,7 @@ fn a_call_that_waits_goes_with_the_old_token_if_a_clock_made_that_look_old() {
 }
 
 #[test]
-fn a_device_whose_clock_is_wrong_goes_by_the_providers() {
+fn wrong_clock_is_corrected_by_the_provider() {
     for seconds_off in [-7200, 7200] {
         let mut world = World::new();
         world.provider.tells_time = true;
@@ -501,7 +501,7 @@ fn a_device_whose_clock_is_wrong_goes_by_the_providers() {
 const WOKE: &str = r#"{"t":"woke"}"#;
 
 #[test]
-fn when_the_device_is_back_the_next_call_does_not_wait_for_the_back_off() {
+fn call_after_waking_skips_the_backoff() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     let call = world.fetch(page, "/orders");
@@ -518,7 +518,7 @@ fn when_the_device_is_back_the_next_call_does_not_wait_for_the_back_off() {
 }
 
 #[test]
-fn a_page_that_says_again_and_again_that_the_device_is_back_causes_no_storm() {
+fn repeated_waking_causes_no_storm() {
     let (mut world, page) = World::expired();
     world.provider.outage(Endpoint::Refresh, Fault::LostBefore);
     world.fetch(page, "/orders");

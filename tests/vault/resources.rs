@@ -69,7 +69,7 @@ fn asked_for(world: &World) -> Vec<(Option<&str>, Option<&str>)> {
 }
 
 #[test]
-fn each_api_gets_a_token_for_its_resource_and_its_scopes_when_it_is_first_called() {
+fn each_api_gets_its_own_token() {
     let (mut world, page) = two();
     assert_eq!(world.count(REFRESH), 0);
     for _ in 0..2 {
@@ -81,7 +81,7 @@ fn each_api_gets_a_token_for_its_resource_and_its_scopes_when_it_is_first_called
 }
 
 #[test]
-fn the_authorization_request_names_all_resources() {
+fn authorization_request_names_all_resources() {
     let mut world = World::with(&["{", APIS, "}"].concat());
     let page = world.open();
     let url = world.begin_login(page, "redirect");
@@ -100,7 +100,7 @@ fn the_authorization_request_names_all_resources() {
 }
 
 #[test]
-fn an_api_without_a_resource_has_the_logins_own_token() {
+fn api_without_resource_uses_the_login_token() {
     let (mut world, page) = with(ONE_OF_TWO, "");
     assert_fine(&mut world, page, API);
     assert_eq!(world.count(REFRESH), 0);
@@ -117,7 +117,7 @@ fn an_api_without_a_resource_has_the_logins_own_token() {
 }
 
 #[test]
-fn an_audience_is_asked_for_by_that_name() {
+fn audience_is_requested_by_that_name() {
     let apis = r#""apis": [{ "url": "https://other.example.com/v1/", "audience": "urn:bills" }]"#;
     let (mut world, page) = with(apis, "");
     assert_fine(&mut world, page, OTHER_API);
@@ -126,7 +126,7 @@ fn an_audience_is_asked_for_by_that_name() {
 }
 
 #[test]
-fn rules_that_name_the_same_share_a_token() {
+fn rules_with_one_resource_share_a_token() {
     let apis = r#""apis": [
         { "url": "https://other.example.com/v1/", "resource": "urn:bills" },
         { "url": "https://api.example.com/v1/", "resource": "urn:bills" }
@@ -139,7 +139,7 @@ fn rules_that_name_the_same_share_a_token() {
 }
 
 #[test]
-fn a_refresh_for_one_api_waits_for_that_for_another_and_sends_its_successor() {
+fn refreshes_of_apis_run_one_by_one() {
     let (mut world, page) = two();
     world.hold(&[REFRESH]);
     let first = begin(&mut world, page, API);
@@ -155,7 +155,7 @@ fn a_refresh_for_one_api_waits_for_that_for_another_and_sends_its_successor() {
 }
 
 #[test]
-fn the_successor_is_persisted_before_the_token_is_used() {
+fn successor_is_persisted_before_the_token_is_used() {
     let (mut world, page) = two();
     world.events.clear();
     begin(&mut world, page, API);
@@ -171,7 +171,7 @@ fn the_successor_is_persisted_before_the_token_is_used() {
 }
 
 #[test]
-fn many_calls_to_both_apis_on_expired_tokens_are_one_refresh_each() {
+fn many_calls_cause_one_refresh_per_api() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, OTHER_API);
@@ -199,7 +199,7 @@ fn each_token_has_its_own_expiry() {
 }
 
 #[test]
-fn a_401_brings_a_new_token_for_that_api_and_for_no_other() {
+fn a_401_renews_only_that_apis_token() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, OTHER_API);
@@ -211,7 +211,7 @@ fn a_401_brings_a_new_token_for_that_api_and_for_no_other() {
 }
 
 #[test]
-fn a_401_of_one_api_is_not_answered_by_the_token_of_another() {
+fn a_401_is_not_repeated_with_another_apis_token() {
     let (mut world, page) = with(ONE_OF_TWO, "");
     assert_fine(&mut world, page, API);
     world.provider.withdraw_access_tokens();
@@ -252,7 +252,7 @@ fn held_401s_are_repeated_with_the_next_login() {
 }
 
 #[test]
-fn invalid_target_fails_the_call_and_not_the_session() {
+fn invalid_target_fails_only_the_call() {
     let (mut world, page) = two();
     world.provider.resources = vec![BILLS];
     let refused = call(&mut world, page, API);
@@ -293,7 +293,7 @@ fn refused_resources_are_tried_after_one_minute() {
 }
 
 #[test]
-fn a_refusal_after_a_lost_answer_does_not_lose_the_successor() {
+fn refusal_after_a_loss_keeps_the_successor() {
     let (mut world, page) = two();
     world.provider.leeway = Duration::from_secs(10);
     let faults = [Fault::LostAfter, Fault::Refused("invalid_target")];
@@ -309,7 +309,7 @@ fn a_refusal_after_a_lost_answer_does_not_lose_the_successor() {
 }
 
 #[test]
-fn what_waits_for_another_token_is_not_refused_along() {
+fn refused_resource_spares_other_waiting_calls() {
     let (mut world, page) = two();
     world.provider.resources = vec![BILLS];
     world.hold(&[REFRESH]);
@@ -321,7 +321,7 @@ fn what_waits_for_another_token_is_not_refused_along() {
 }
 
 #[test]
-fn consent_that_is_wanted_for_one_api_fails_its_calls_alone() {
+fn missing_consent_fails_one_api_only() {
     let (mut world, page) = with(ONE_OF_TWO, "");
     let fault = Fault::Refused("consent_required");
     world.provider.fault(Endpoint::Refresh, &[fault]);
@@ -333,7 +333,7 @@ fn consent_that_is_wanted_for_one_api_fails_its_calls_alone() {
 }
 
 #[test]
-fn invalid_grant_ends_the_session_whichever_token_was_asked_for() {
+fn invalid_grant_for_any_token_ends_the_session() {
     let (mut world, page) = two();
     world.provider.revoke_family(0);
     let refused = call(&mut world, page, API);
@@ -342,7 +342,7 @@ fn invalid_grant_ends_the_session_whichever_token_was_asked_for() {
 }
 
 #[test]
-fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
+fn lost_response_is_requested_with_same_token() {
     let (mut world, page) = two();
     world.provider.leeway = Duration::from_secs(10);
     world.provider.fault(Endpoint::Refresh, &[Fault::LostAfter]);
@@ -354,7 +354,7 @@ fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
 }
 
 #[test]
-fn without_a_refresh_token_there_is_no_token_for_a_resource() {
+fn resource_tokens_need_a_refresh_token() {
     let mut world = World::with(&["{", APIS, "}"].concat());
     world.provider.issues_refresh_tokens = false;
     let page = world.open();
@@ -364,7 +364,7 @@ fn without_a_refresh_token_there_is_no_token_for_a_resource() {
 }
 
 #[test]
-fn at_the_end_the_one_refresh_token_is_revoked() {
+fn end_revokes_the_one_refresh_token() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);
     assert_fine(&mut world, page, OTHER_API);
@@ -375,7 +375,7 @@ fn at_the_end_the_one_refresh_token_is_revoked() {
 }
 
 #[test]
-fn a_token_of_the_session_before_is_not_used_in_the_next() {
+fn former_sessions_token_is_not_used() {
     let (mut world, page) = two();
     assert_fine(&mut world, page, API);
     world.provider.subject = "bob".to_owned();
@@ -385,7 +385,7 @@ fn a_token_of_the_session_before_is_not_used_in_the_next() {
 }
 
 #[test]
-fn the_inspector_lists_each_of_them_with_what_it_is_for() {
+fn inspector_lists_tokens_with_their_resource() {
     let (mut world, page) = with(ONE_OF_TWO, r#", "inspect": true"#);
     let access_tokens = |world: &mut World| {
         let inspection = world.ask(page, r#""t":"inspect""#);
@@ -412,7 +412,7 @@ fn the_inspector_lists_each_of_them_with_what_it_is_for() {
 }
 
 #[test]
-fn they_are_bound_to_the_key_like_any_other() {
+fn resource_tokens_are_bound_to_the_key() {
     let (mut world, page) = with(APIS, r#", "dpop": true"#);
     world.provider.dpop.nonce = Some("one".to_owned());
     world.checkers.entry(OTHER_API).or_default().nonce = Some("two".to_owned());
@@ -423,7 +423,7 @@ fn they_are_bound_to_the_key_like_any_other() {
 }
 
 #[test]
-fn a_session_that_was_kept_fetches_them_anew() {
+fn restored_session_fetches_resource_tokens_again() {
     let (mut world, page) = with(APIS, r#", "session": { "persist": "sealed" }"#);
     assert_fine(&mut world, page, API);
     world.restart();
@@ -437,7 +437,7 @@ fn a_session_that_was_kept_fetches_them_anew() {
 }
 
 #[test]
-fn two_workers_over_one_store_rotate_one_refresh_token() {
+fn two_workers_rotate_one_refresh_token() {
     let (mut world, page) = with(APIS, r#", "session": { "persist": "sealed" }"#);
     let other = world.add_vault();
     let there = world.open_in(other);
@@ -456,7 +456,7 @@ fn two_workers_over_one_store_rotate_one_refresh_token() {
 }
 
 #[test]
-fn the_logins_own_token_is_not_taken_for_new_when_another_was_fetched() {
+fn fetching_another_token_renews_no_login_token() {
     let (mut world, page) = with(ONE_OF_TWO, r#", "session": { "persist": "sealed" }"#);
     assert_fine(&mut world, page, OTHER_API);
     world.restart();
@@ -467,7 +467,7 @@ fn the_logins_own_token_is_not_taken_for_new_when_another_was_fetched() {
 }
 
 #[test]
-fn what_must_hold_holds_in_any_order() {
+fn invariants_hold_in_any_order() {
     let mut refreshes = 0;
     for seed in 0..60 {
         let end = catch_unwind(AssertUnwindSafe(|| refreshes += live(seed)));

@@ -14,7 +14,7 @@ fn from(world: &World, page: u32) -> Option<&str> {
 }
 
 #[test]
-fn the_page_whose_worker_begins_with_a_session_has_it_from_storage() {
+fn restored_session_is_reported_as_stored() {
     let (mut world, _) = World::signed_in_with(SEALED);
     world.restart();
     let first = world.open();
@@ -27,7 +27,7 @@ fn the_page_whose_worker_begins_with_a_session_has_it_from_storage() {
 }
 
 #[test]
-fn where_nothing_was_kept_nothing_came_from_there() {
+fn new_session_is_not_reported_as_stored() {
     let mut world = World::with(SEALED);
     let page = world.open();
     world.settle();
@@ -35,7 +35,7 @@ fn where_nothing_was_kept_nothing_came_from_there() {
 }
 
 #[test]
-fn a_session_in_memory_comes_from_nowhere_else() {
+fn memory_session_is_not_restored() {
     let (mut world, _) = World::signed_in();
     let page = world.open();
     world.settle();
@@ -43,7 +43,7 @@ fn a_session_in_memory_comes_from_nowhere_else() {
 }
 
 #[test]
-fn a_session_whose_key_was_in_escrow_says_so() {
+fn escrow_session_is_reported() {
     let (mut world, _) = World::signed_in_with(r#"{"session":{"persist":"escrow"}}"#);
     world.restart();
     let page = world.open();

@@ -62,7 +62,7 @@ fn message(text: &str) -> String {
 }
 
 #[test]
-fn a_whole_life_shows_no_secret() {
+fn complete_session_shows_no_secret() {
     let world = a_whole_life();
     let kinds = ["code-", "at-", "rt-", "eyJ"];
     for kind in kinds {
@@ -74,7 +74,7 @@ fn a_whole_life_shows_no_secret() {
 }
 
 #[test]
-fn debug_output_of_all_that_goes_in_and_out_is_its_name_and_nothing_else() {
+fn debug_output_shows_only_names() {
     let mut world = a_whole_life();
     let [gone, said_goodbye] = [world.open(), world.open()];
     world.leave(gone);
@@ -109,7 +109,7 @@ fn debug_output_of_all_that_goes_in_and_out_is_its_name_and_nothing_else() {
 }
 
 #[test]
-fn a_planted_secret_is_found_however_it_is_written() {
+fn planted_secret_is_found_in_any_encoding() {
     assert!(!caught(|witness, _| witness.told(&message("harmless"))));
     assert!(caught(|witness, secret| witness.told(&message(secret))));
     assert!(caught(|witness, secret| {
@@ -129,7 +129,7 @@ fn a_planted_secret_is_found_however_it_is_written() {
 }
 
 #[test]
-fn a_nonce_is_allowed_in_the_address_of_a_login_and_nowhere_else() {
+fn nonce_appears_only_in_the_login_url() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");
@@ -143,7 +143,7 @@ fn a_nonce_is_allowed_in_the_address_of_a_login_and_nowhere_else() {
 }
 
 #[test]
-fn a_failed_login_shows_no_secret() {
+fn failed_login_shows_no_secret() {
     for fault in FAULTS {
         let mut world = World::with(r#"{"inspect":true}"#);
         let page = world.open();
@@ -165,7 +165,7 @@ fn a_failed_login_shows_no_secret() {
 }
 
 #[test]
-fn a_code_in_a_malformed_callback_is_not_repeated() {
+fn malformed_callback_does_not_show_its_code() {
     let mut world = World::new();
     let page = world.open();
     let code = "code-of-somebody-else-0123456789";
@@ -183,7 +183,7 @@ fn a_code_in_a_malformed_callback_is_not_repeated() {
 }
 
 #[test]
-fn a_failed_refresh_shows_no_secret() {
+fn failed_refresh_shows_no_secret() {
     for fault in FAULTS {
         let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
         world.expire_access_token();
@@ -203,7 +203,7 @@ fn a_failed_refresh_shows_no_secret() {
 }
 
 #[test]
-fn a_failed_revocation_shows_no_secret() {
+fn failed_revocation_shows_no_secret() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     world.provider.outage(Endpoint::Revoke, Fault::Echo);
     world.logout(page);
@@ -212,7 +212,7 @@ fn a_failed_revocation_shows_no_secret() {
 }
 
 #[test]
-fn a_query_stays_out_of_the_inspectors_timeline() {
+fn inspector_timeline_hides_queries() {
     let (mut world, page) = World::signed_in_with(r#"{"inspect":true}"#);
     world.fetch(page, "/orders?card=4111");
     world.settle();
@@ -223,7 +223,7 @@ fn a_query_stays_out_of_the_inspectors_timeline() {
 }
 
 #[test]
-fn without_inspect_nothing_is_traced_and_nothing_inspected() {
+fn inspector_needs_its_option() {
     let (mut world, page) = World::signed_in();
     let inspection = world.ask(page, r#""t":"inspect""#);
     assert_eq!(world.code(inspection), "unsupported");

@@ -44,7 +44,7 @@ fn protocol(world: &World, socket: Request) -> &str {
 }
 
 #[test]
-fn a_token_goes_to_the_last_sub_protocol_which_the_page_does_not_see() {
+fn token_goes_to_a_hidden_sub_protocol() {
     let (mut world, page) = world(PROTOCOL);
     let socket = world.socket(page, LIVE, &["chat"]);
     world.settle();
@@ -59,7 +59,7 @@ fn a_token_goes_to_the_last_sub_protocol_which_the_page_does_not_see() {
 }
 
 #[test]
-fn a_page_is_told_which_of_its_own_sub_protocols_was_chosen() {
+fn page_learns_its_chosen_sub_protocol() {
     let (mut world, page) = world(PROTOCOL);
     world.sockets.chosen = Some("chat".to_owned());
     let socket = world.socket(page, LIVE, &["log", "chat"]);
@@ -68,7 +68,7 @@ fn a_page_is_told_which_of_its_own_sub_protocols_was_chosen() {
 }
 
 #[test]
-fn a_token_goes_to_the_first_message_and_the_page_is_told_after_that() {
+fn first_message_precedes_the_open_event() {
     let (world, _, socket) = open(MESSAGE);
     let (_, handshake) = &world.sockets.opened[0];
     assert_eq!(handshake.url.expose(), LIVE);
@@ -81,7 +81,7 @@ fn a_token_goes_to_the_first_message_and_the_page_is_told_after_that() {
 }
 
 #[test]
-fn a_first_message_has_the_token_of_when_the_socket_opens() {
+fn first_message_has_the_latest_token() {
     let (mut world, page) = world(MESSAGE);
     world.hold(&[Kind::Socket]);
     world.socket(page, LIVE, &[]);
@@ -97,7 +97,7 @@ fn a_first_message_has_the_token_of_when_the_socket_opens() {
 }
 
 #[test]
-fn a_token_that_expired_during_the_handshake_is_no_first_message() {
+fn first_message_carries_no_expired_token() {
     let (mut world, page) = world(MESSAGE);
     world.hold(&[Kind::Socket]);
     let slow = world.socket(page, LIVE, &[]);
@@ -114,7 +114,7 @@ fn a_token_that_expired_during_the_handshake_is_no_first_message() {
 }
 
 #[test]
-fn a_token_that_was_good_for_the_handshake_may_expire_during_it() {
+fn token_may_expire_during_the_handshake() {
     for place in [PROTOCOL, QUERY] {
         let (mut world, page) = world(place);
         world.hold(&[Kind::Socket]);
@@ -126,7 +126,7 @@ fn a_token_that_was_good_for_the_handshake_may_expire_during_it() {
 }
 
 #[test]
-fn a_token_goes_to_the_query_after_the_pages_own() {
+fn token_follows_the_pages_query() {
     let (mut world, page) = world(QUERY);
     world.socket(page, &[LIVE, "?room=1#x"].concat(), &[]);
     world.settle();
@@ -233,7 +233,7 @@ fn logout_during_the_probe_refuses_the_socket() {
 }
 
 #[test]
-fn a_page_may_not_name_the_parameter_that_the_token_goes_to() {
+fn page_cannot_set_the_token_parameter() {
     let (mut world, page) = world(QUERY);
     for query in ["?access_token=mine", "?a&access%5Ftoken="] {
         let socket = world.socket(page, &[LIVE, query].concat(), &[]);
@@ -242,7 +242,7 @@ fn a_page_may_not_name_the_parameter_that_the_token_goes_to() {
 }
 
 #[test]
-fn the_addresses_that_are_allowed_are_those_of_the_rule() {
+fn socket_urls_follow_the_rule() {
     let (mut world, page) = world(PROTOCOL);
     for url in [
         "wss://evil.example/v1/live",
@@ -278,7 +278,7 @@ fn the_addresses_that_are_allowed_are_those_of_the_rule() {
 }
 
 #[test]
-fn on_loopback_a_socket_may_do_without_tls() {
+fn loopback_sockets_need_no_tls() {
     let rules = r#"{"apis":[{"url":"http://127.0.0.1:1/","webSocket":{"token":"query"}}]}"#;
     let (mut world, page) = World::signed_in_with(rules);
     world.socket(page, "ws://127.0.0.1:1/live", &[]);
@@ -287,7 +287,7 @@ fn on_loopback_a_socket_may_do_without_tls() {
 }
 
 #[test]
-fn a_rule_without_web_socket_allows_none() {
+fn rule_without_web_socket_allows_none() {
     let (mut world, page) = World::signed_in();
     let socket = world.socket(page, LIVE, &[]);
     assert_eq!(world.code(socket), "url_not_allowed");
@@ -298,7 +298,7 @@ fn a_rule_without_web_socket_allows_none() {
 }
 
 #[test]
-fn sub_protocols_that_no_handshake_may_have_are_refused() {
+fn invalid_sub_protocols_are_rejected() {
     let (mut world, page) = world(PROTOCOL);
     for names in [&["a", "a"][..], &[""], &["a b"], &["a,bearer.x"]] {
         let socket = world.socket(page, LIVE, names);
@@ -318,7 +318,7 @@ fn sub_protocols_that_no_handshake_may_have_are_refused() {
 }
 
 #[test]
-fn without_a_session_a_socket_asks_for_a_login() {
+fn without_session_socket_asks_for_login() {
     let mut world = World::with(&configured(PROTOCOL));
     let page = world.open();
     let socket = world.socket(page, LIVE, &[]);
@@ -326,7 +326,7 @@ fn without_a_session_a_socket_asks_for_a_login() {
 }
 
 #[test]
-fn a_socket_on_an_expired_token_waits_for_one_refresh() {
+fn socket_on_expired_token_waits_for_one_refresh() {
     for place in [PROTOCOL, MESSAGE, QUERY] {
         let (mut world, page) = world(place);
         world.expire_access_token();
@@ -343,7 +343,7 @@ fn a_socket_on_an_expired_token_waits_for_one_refresh() {
 }
 
 #[test]
-fn a_socket_that_waits_for_a_token_that_does_not_come_is_refused() {
+fn socket_is_refused_without_a_token() {
     let (mut world, page) = world(PROTOCOL);
     world.expire_access_token();
     world.provider.outage(Endpoint::Refresh, Fault::Status(503));
@@ -354,7 +354,7 @@ fn a_socket_that_waits_for_a_token_that_does_not_come_is_refused() {
 }
 
 #[test]
-fn an_open_socket_outlives_its_token() {
+fn open_socket_outlives_its_token() {
     let (mut world, page, _) = open(PROTOCOL);
     world.expire_access_token();
     world.fetch(page, "/orders");
@@ -365,7 +365,7 @@ fn an_open_socket_outlives_its_token() {
 }
 
 #[test]
-fn a_logout_closes_the_sockets_that_are_open_and_about_to_be() {
+fn logout_closes_open_and_opening_sockets() {
     let (mut world, page, open) = open(PROTOCOL);
     world.hold(&[Kind::Socket]);
     let opening = world.socket(page, LIVE, &[]);
@@ -377,7 +377,7 @@ fn a_logout_closes_the_sockets_that_are_open_and_about_to_be() {
 }
 
 #[test]
-fn a_socket_that_waits_is_refused_when_the_session_ends() {
+fn waiting_socket_is_refused_at_the_end() {
     let (mut world, page) = world(PROTOCOL);
     world.expire_access_token();
     world.hold(&[REFRESH]);
@@ -388,7 +388,7 @@ fn a_socket_that_waits_is_refused_when_the_session_ends() {
 }
 
 #[test]
-fn a_socket_that_opens_after_the_logout_is_told_nobody() {
+fn socket_opening_after_logout_is_ignored() {
     let (mut world, page) = world(MESSAGE);
     world.hold(&[Kind::Socket]);
     let socket = world.socket(page, LIVE, &[]);
@@ -399,7 +399,7 @@ fn a_socket_that_opens_after_the_logout_is_told_nobody() {
 }
 
 #[test]
-fn the_idle_limit_closes_sockets_and_a_socket_is_no_activity() {
+fn idle_limit_closes_sockets() {
     let (mut world, page, socket) = open(PROTOCOL);
     world.advance(Duration::from_secs(1700));
     let other = world.socket(page, LIVE, &[]);
@@ -411,7 +411,7 @@ fn the_idle_limit_closes_sockets_and_a_socket_is_no_activity() {
 }
 
 #[test]
-fn another_login_closes_the_sockets_of_the_session_before() {
+fn login_closes_the_former_sockets() {
     let (mut world, page, socket) = open(PROTOCOL);
     world.sign_in(page);
     assert_eq!(
@@ -460,7 +460,7 @@ fn token_is_searched_for_where_the_rule_says() {
 }
 
 #[test]
-fn a_page_that_leaves_takes_its_sockets_along_and_no_others() {
+fn leaving_page_closes_its_own_sockets_only() {
     let (mut world, page, _) = open(PROTOCOL);
     let other = world.open();
     world.socket(other, LIVE, &[]);
@@ -472,7 +472,7 @@ fn a_page_that_leaves_takes_its_sockets_along_and_no_others() {
 }
 
 #[test]
-fn a_socket_that_is_given_up_while_it_opens_is_stopped() {
+fn opening_socket_can_be_canceled() {
     let (mut world, page) = world(PROTOCOL);
     world.hold(&[Kind::Socket]);
     let socket = world.socket(page, LIVE, &[]);
@@ -481,7 +481,7 @@ fn a_socket_that_is_given_up_while_it_opens_is_stopped() {
 }
 
 #[test]
-fn a_handshake_that_fails_is_not_tried_again() {
+fn failed_handshake_is_not_retried() {
     let (mut world, page) = world(PROTOCOL);
     world.hold(&[Kind::Socket]);
     let socket = world.socket(page, LIVE, &[]);
@@ -492,7 +492,7 @@ fn a_handshake_that_fails_is_not_tried_again() {
 }
 
 #[test]
-fn a_page_has_32_sockets_at_most_and_all_of_them_128() {
+fn sockets_are_limited() {
     let (mut world, page) = world(PROTOCOL);
     let mut pages = vec![page];
     pages.extend((0..4).map(|_| world.open()));

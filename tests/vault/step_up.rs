@@ -49,7 +49,7 @@ fn call(world: &mut World, page: u32) -> Request {
 }
 
 #[test]
-fn an_api_that_wants_another_authentication_gets_it_by_the_login_that_the_page_is_offered() {
+fn authentication_challenge_offers_a_login() {
     let (mut world, page, refused) = demanding(RULE, STRONGER);
     assert_eq!(world.code(refused), "step_up_required");
     let offered = world.offered_login(refused);
@@ -67,7 +67,7 @@ fn an_api_that_wants_another_authentication_gets_it_by_the_login_that_the_page_i
 }
 
 #[test]
-fn an_api_that_wants_more_scope_gets_it_by_the_login_that_the_page_is_offered() {
+fn scope_challenge_offers_a_login() {
     let (mut world, page, refused) = demanding(RULE, WIDER);
     assert_eq!(world.code(refused), "insufficient_scope");
     let address = satisfy(&mut world, page, refused, "redirect");
@@ -80,7 +80,7 @@ fn an_api_that_wants_more_scope_gets_it_by_the_login_that_the_page_is_offered() 
 }
 
 #[test]
-fn neither_costs_a_refresh_or_a_second_try() {
+fn challenges_cause_no_refresh_or_retry() {
     for demand in [STRONGER, WIDER] {
         let (world, ..) = demanding(RULE, demand);
         assert_eq!(world.count(REFRESH), 0);
@@ -89,7 +89,7 @@ fn neither_costs_a_refresh_or_a_second_try() {
 }
 
 #[test]
-fn without_the_rules_word_the_page_gets_the_answer_as_it_is() {
+fn step_up_needs_the_rules_option() {
     for demand in [STRONGER, WIDER] {
         let (world, _, call) = demanding("{}", demand);
         assert_eq!(world.status(call), demand.0);
@@ -97,7 +97,7 @@ fn without_the_rules_word_the_page_gets_the_answer_as_it_is() {
 }
 
 #[test]
-fn a_demand_that_no_login_can_be_asked_for_comes_without_one() {
+fn unsatisfiable_challenge_offers_no_login() {
     for demand in [
         (403, r#"Bearer error="insufficient_scope", scope="admin""#),
         (
@@ -113,7 +113,7 @@ fn a_demand_that_no_login_can_be_asked_for_comes_without_one() {
 }
 
 #[test]
-fn a_page_cannot_ask_for_scopes_that_no_configuration_names() {
+fn page_cannot_request_unconfigured_scopes() {
     let (mut world, page) = World::signed_in_with(RULE);
     for scope in ["admin", "orders:write admin", "orders:write\\nadmin"] {
         let members = format!(r#""t":"login","mode":"popup","scope":"{scope}""#);
@@ -124,7 +124,7 @@ fn a_page_cannot_ask_for_scopes_that_no_configuration_names() {
 }
 
 #[test]
-fn an_api_that_is_not_satisfied_with_what_it_asked_for_ends_the_circle() {
+fn repeated_challenge_offers_no_login() {
     for (demand, code) in [
         (STRONGER, "step_up_required"),
         (WIDER, "insufficient_scope"),
@@ -145,7 +145,7 @@ fn an_api_that_is_not_satisfied_with_what_it_asked_for_ends_the_circle() {
 }
 
 #[test]
-fn another_demand_after_a_login_is_another_matter() {
+fn different_challenge_offers_a_login() {
     let (mut world, page, refused) = demanding(RULE, STRONGER);
     satisfy(&mut world, page, refused, "popup");
     world.provider.api_demands = Some(WIDER);
@@ -154,7 +154,7 @@ fn another_demand_after_a_login_is_another_matter() {
 }
 
 #[test]
-fn a_login_that_nobody_demanded_stands_in_no_demands_way() {
+fn unrelated_login_does_not_block_challenges() {
     let (mut world, page) = World::signed_in_with(RULE);
     world.sign_in(page);
     world.provider.api_demands = Some(STRONGER);
@@ -163,7 +163,7 @@ fn a_login_that_nobody_demanded_stands_in_no_demands_way() {
 }
 
 #[test]
-fn what_is_malformed_is_handed_to_the_page_as_it_is() {
+fn malformed_challenge_is_delivered() {
     for demand in [
         (
             401,
@@ -180,7 +180,7 @@ fn what_is_malformed_is_handed_to_the_page_as_it_is() {
 }
 
 #[test]
-fn a_call_of_a_session_that_is_over_gets_the_answer_as_it_is() {
+fn challenge_for_an_ended_session_is_delivered() {
     let (mut world, page) = World::signed_in_with(RULE);
     world.provider.api_demands = Some(STRONGER);
     world.hold(&[Kind::Call]);

@@ -8,7 +8,7 @@ const ALMOST: Duration = Duration::from_millis(9_999);
 const THE_REST: Duration = Duration::from_millis(1);
 
 #[test]
-fn a_login_that_is_never_stored_is_told_so_after_the_time_limit() {
+fn unstored_login_times_out() {
     for (config, seconds) in [("{}", 10), (r#"{"requestTimeout":3}"#, 3)] {
         let mut world = World::with(config);
         let page = world.open();
@@ -25,7 +25,7 @@ fn a_login_that_is_never_stored_is_told_so_after_the_time_limit() {
 }
 
 #[test]
-fn a_callback_whose_login_is_never_taken_out_goes_by_memory_after_the_time_limit() {
+fn stuck_store_falls_back_to_memory() {
     for mode in ["redirect", "popup"] {
         let mut world = World::new();
         let page = world.open();
@@ -48,7 +48,7 @@ fn a_callback_whose_login_is_never_taken_out_goes_by_memory_after_the_time_limit
 }
 
 #[test]
-fn a_callback_that_finds_neither_store_nor_memory_is_told_so_after_the_time_limit() {
+fn callback_without_store_or_memory_times_out() {
     let mut world = World::new();
     let page = world.open();
     let address = world.begin_login(page, "redirect");

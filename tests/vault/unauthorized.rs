@@ -39,7 +39,7 @@ fn many_401s_at_once_cost_one_refresh() {
 }
 
 #[test]
-fn a_401_that_persists_is_delivered() {
+fn a_persistent_401_is_delivered() {
     let (mut world, page) = World::signed_in();
     let call = call(&mut world, page, "/never");
     assert_eq!(world.status(call), 401);
@@ -47,7 +47,7 @@ fn a_401_that_persists_is_delivered() {
 }
 
 #[test]
-fn an_api_that_always_refuses_causes_no_refresh_storm() {
+fn persistent_401s_cause_no_refresh_storm() {
     let (mut world, page) = World::signed_in();
     for _ in 0..100 {
         let call = call(&mut world, page, "/never");
@@ -58,7 +58,7 @@ fn an_api_that_always_refuses_causes_no_refresh_storm() {
 }
 
 #[test]
-fn an_api_that_always_refuses_causes_no_refresh_storm_in_whatever_order_it_answers() {
+fn persistent_401s_in_any_order_cause_no_storm() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
     let slow = world.fetch(page, "/never");
@@ -81,7 +81,7 @@ fn an_api_that_always_refuses_causes_no_refresh_storm_in_whatever_order_it_answe
 }
 
 #[test]
-fn a_401_with_a_body_that_is_gone_is_delivered() {
+fn a_401_with_a_spent_body_is_delivered() {
     let (mut world, page) = refused();
     let fetch = Fetch {
         method: "POST",
@@ -95,7 +95,7 @@ fn a_401_with_a_body_that_is_gone_is_delivered() {
 }
 
 #[test]
-fn a_body_that_can_be_sent_once_waits_for_the_refresh_like_any_other() {
+fn one_time_body_waits_for_the_refresh() {
     let (mut world, page) = World::expired();
     let fetch = Fetch {
         method: "POST",
@@ -109,7 +109,7 @@ fn a_body_that_can_be_sent_once_waits_for_the_refresh_like_any_other() {
 }
 
 #[test]
-fn what_no_refresh_brings_is_not_asked_of_one() {
+fn scope_challenge_causes_no_refresh() {
     for path in ["/admin", "/step-up"] {
         let (mut world, page) = World::signed_in();
         let call = call(&mut world, page, path);
@@ -149,7 +149,7 @@ fn late_401_uses_the_last_token_there_is() {
 }
 
 #[test]
-fn a_401_for_a_token_of_yesterday_is_retried_without_a_refresh() {
+fn a_401_for_an_old_token_is_retried() {
     let (mut world, page) = refused();
     world.hold(&[Kind::Call]);
     let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
@@ -165,7 +165,7 @@ fn a_401_for_a_token_of_yesterday_is_retried_without_a_refresh() {
 }
 
 #[test]
-fn a_401_for_a_token_of_yesterday_waits_if_todays_has_expired_too() {
+fn a_401_waits_if_the_new_token_expired() {
     let (mut world, page) = refused();
     world.hold(&[Kind::Call]);
     let [one, other] = [(), ()].map(|()| world.fetch(page, "/orders"));
@@ -177,7 +177,7 @@ fn a_401_for_a_token_of_yesterday_waits_if_todays_has_expired_too() {
 }
 
 #[test]
-fn a_401_is_delivered_if_the_refresh_fails_for_good() {
+fn a_401_is_delivered_if_the_refresh_fails() {
     let (mut world, page) = refused();
     let down = Fault::Status(500);
     world.provider.outage(Endpoint::Refresh, down);
@@ -187,7 +187,7 @@ fn a_401_is_delivered_if_the_refresh_fails_for_good() {
 }
 
 #[test]
-fn a_401_that_ends_the_session_is_a_session_ended() {
+fn a_401_that_ends_the_session_is_reported() {
     let (mut world, page) = refused();
     let ended = Fault::Refused("invalid_grant");
     world.provider.fault(Endpoint::Refresh, &[ended]);
@@ -196,7 +196,7 @@ fn a_401_that_ends_the_session_is_a_session_ended() {
 }
 
 #[test]
-fn without_a_refresh_token_a_401_is_delivered() {
+fn a_401_without_a_refresh_token_is_delivered() {
     let mut world = World::new();
     world.provider.issues_refresh_tokens = false;
     let page = world.open();
@@ -207,7 +207,7 @@ fn without_a_refresh_token_a_401_is_delivered() {
 }
 
 #[test]
-fn a_401_for_the_session_before_is_delivered_and_is_no_reason_to_refresh_this_one() {
+fn a_401_for_the_former_session_is_delivered() {
     for refreshes_before in [0, 1] {
         let (mut world, page) = World::signed_in();
         if refreshes_before == 1 {
@@ -228,7 +228,7 @@ fn a_401_for_the_session_before_is_delivered_and_is_no_reason_to_refresh_this_on
 }
 
 #[test]
-fn a_401_for_the_session_of_another_user_is_delivered() {
+fn a_401_of_another_users_session_is_delivered() {
     let (mut world, page) = World::signed_in();
     world.hold(&[Kind::Call]);
     let late = world.fetch(page, "/transfer");
@@ -242,7 +242,7 @@ fn a_401_for_the_session_of_another_user_is_delivered() {
 }
 
 #[test]
-fn a_network_failure_of_the_retry_is_a_network_failure() {
+fn failed_retry_is_a_network_failure() {
     let (mut world, page) = refused();
     world.hold(&[Kind::Call]);
     let url = [API, "/orders"].concat();
@@ -258,7 +258,7 @@ fn a_network_failure_of_the_retry_is_a_network_failure() {
 }
 
 #[test]
-fn an_api_that_refuses_each_new_token_once_causes_five_refreshes_within_ten_seconds() {
+fn refreshes_after_401s_are_limited() {
     let (mut world, page) = World::signed_in();
     let refused_call = |world: &mut World| {
         world.provider.withdraw_access_tokens();
@@ -278,7 +278,7 @@ fn an_api_that_refuses_each_new_token_once_causes_five_refreshes_within_ten_seco
 }
 
 #[test]
-fn a_call_that_waits_with_others_for_a_refresh_does_not_count_as_one() {
+fn waiting_calls_do_not_use_up_refreshes() {
     let (mut world, page) = refused();
     for _ in 0..5 {
         let calls = [(); 5].map(|()| world.fetch(page, "/orders"));
