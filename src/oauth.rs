@@ -21,3 +21,6 @@ pub mod scope;
 pub mod token_endpoint;
 #[cfg(feature = "extended")]
 pub mod www_authenticate;
+#[cfg(not(feature = "extended"))]
+#[path = "oauth/www_authenticate_search.rs"]
+pub mod www_authenticate;

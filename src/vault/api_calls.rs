@@ -8,6 +8,7 @@ use crate::Secret;
 use crate::base::error::{Code, Error, Result};
 use crate::egress::policy::{Allowed, TokenSelector};
 use crate::oauth::token_endpoint::Scheme;
+use crate::oauth::www_authenticate;
 use crate::prelude::*;
 #[cfg(feature = "extended")]
 use crate::vault::api_sockets::Socket;
@@ -503,14 +504,11 @@ fn is_worth_a_refresh(
         return false;
     };
     let challenge = head.www_authenticate.as_deref().unwrap_or_default();
-    // As bytes: the search for a text in a text is 2 KB of code.
-    let says = |error: &str| {
-        let mut places = challenge.as_bytes().windows(error.len());
-        places.any(|place| place == error.as_bytes())
-    };
-    let wants_more = says("insufficient_scope") || says("insufficient_user_authentication");
+    let has_error = |error: &str| www_authenticate::has_error(challenge, error);
+    let wants_more =
+        has_error("insufficient_scope") || has_error("insufficient_user_authentication");
     #[cfg(feature = "extended")]
-    let wants_more = wants_more || says("invalid_dpop_proof") || says("use_dpop_nonce");
+    let wants_more = wants_more || has_error("invalid_dpop_proof") || has_error("use_dpop_nonce");
     let can_repeat = !call.was_retried && !call.is_detached && call.body == Body::Replayable;
     let is_renewed_already = session.issued(call.allowed.token_selector()) > generation;
     let can_renew = session.refresh_token().is_some()

@@ -119,6 +119,18 @@ fn scope_challenge_causes_no_refresh() {
 }
 
 #[test]
+fn error_in_description_does_not_suppress_the_refresh() {
+    let (mut world, page) = World::signed_in();
+    world.provider.api_demands = Some((
+        401,
+        r#"Bearer error="invalid_token", error_description="not insufficient_user_authentication""#,
+    ));
+    let call = call(&mut world, page, "/demanding");
+    assert_eq!(world.status(call), 401);
+    assert_eq!((world.count(REFRESH), world.count(Kind::Call)), (1, 2));
+}
+
+#[test]
 fn scope_challenge_does_not_stop_later_refreshes() {
     let (mut world, page) = World::signed_in();
     let refused = call(&mut world, page, "/admin");
