@@ -69,6 +69,8 @@ use message::SocketRequest;
 use message::{FetchRequest, PROTOCOL, PageMessage, Request, message};
 use refresh::{Refresh, RefreshStart, RefreshStep, Refreshed};
 
+use persistence::Persistence;
+use persistence::reader::Stored;
 use session_end::limits::ExpiryWarning;
 use session_end::logout::{LogoutRequest, Logouts};
 use session_end::revocation::Revocations;
@@ -92,7 +94,7 @@ pub struct Vault {
     expiry_warning: ExpiryWarning,
     logouts: Logouts,
     revocations: Revocations,
-    keeper: persistence::Keeper,
+    persistence: Persistence,
     hints: hints::Hints,
     #[cfg(feature = "extended")]
     escrow: escrow::Escrow,
@@ -118,7 +120,7 @@ impl Vault {
             expiry_warning: ExpiryWarning::default(),
             logouts: Logouts::default(),
             revocations: Revocations::default(),
-            keeper: persistence::Keeper::default(),
+            persistence: Persistence::default(),
             #[cfg(feature = "extended")]
             escrow: escrow::Escrow::default(),
             dpop: dpop::Dpop::default(),
@@ -128,8 +130,7 @@ impl Vault {
     /// Takes in what happened.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
-        self.begin_keeping();
-        // control: limits_apply_at_every_input
+        self.persistence.begin(&mut self.ctx);
         self.enforce_limits();
         match input {
             Input::Message {
@@ -160,7 +161,9 @@ impl Vault {
             },
             Input::Taken { op, taken } => match self.ctx.finish_operation(op) {
                 Some(purpose @ (Purpose::Look | Purpose::Read)) if HAS_PERSISTENCE => {
-                    self.mark_taken(purpose, &taken);
+                    if let Some(stored) = self.persistence.mark_taken(purpose, &taken) {
+                        self.has_read(purpose, stored);
+                    }
                 }
                 Some(_) => self.login_taken(op, &taken),
                 None => {}
@@ -180,7 +183,10 @@ impl Vault {
             Input::Loaded { .. } | Input::Locked { .. } | Input::Changed if !HAS_PERSISTENCE => {}
             Input::Loaded { op, loaded } => {
                 if let Some(purpose) = self.ctx.finish_operation(op) {
-                    self.loaded(purpose, &loaded);
+                    let stored = self.persistence.loaded(&mut self.ctx, purpose, &loaded);
+                    if let Some(stored) = stored {
+                        self.has_read(purpose, stored);
+                    }
                 }
             }
             Input::Locked { op } => match self.ctx.finish_operation(op) {
@@ -188,7 +194,9 @@ impl Vault {
                 // It was given up meanwhile.
                 None => self.ctx.outputs.push(Output::Unlock),
             },
-            Input::Changed => self.changed_elsewhere(),
+            Input::Changed => self
+                .persistence
+                .changed_elsewhere(&mut self.ctx, self.refresh.is_sent()),
             Input::Hinted(hint) => self.hinted(hint),
             Input::CallAnswered { call, head } => self.call_answered(call, &head),
             Input::CallFailed { call } => self.calls.failed(&mut self.ctx, call),
@@ -236,11 +244,16 @@ impl Vault {
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
         let mut next = self.refresh.due().unwrap_or(Millis::MAX);
         let mut consider = |at: Millis| next = next.min(at);
-        self.keeper_due().map(&mut consider);
+        self.persistence.due(&self.ctx).map(&mut consider);
         #[cfg(feature = "extended")]
         self.escrow.due(&self.ctx).map(&mut consider);
         self.ctx.for_each_deadline(&mut consider);
-        if let Some(session) = self.ctx.session.as_ref().filter(|_| !self.awaits_verdict()) {
+        if let Some(session) = self
+            .ctx
+            .session
+            .as_ref()
+            .filter(|_| !self.persistence.awaits_verdict(&self.ctx))
+        {
             let left = self.expiry_warning.due(&self.ctx);
             left.map(|left| consider(now.monotonic + left));
             // A token may live for less than the time between two reports of the user's activity.
@@ -379,7 +392,7 @@ impl Vault {
         self.logins.forget_port(port);
         self.callbacks.forget_port(port);
         if HAS_PERSISTENCE {
-            self.forget_logins_of(port);
+            self.persistence.forget_port(port);
         }
         self.logouts.forget_port(port);
     }
@@ -417,16 +430,16 @@ impl Vault {
                 .logins
                 .key_made(&mut self.ctx, &self.provider, op, None),
             _ if !HAS_PERSISTENCE => {}
-            Purpose::Look | Purpose::Read => self.not_read(purpose),
+            Purpose::Look | Purpose::Read => self.has_read(purpose, Stored::Unavailable),
             Purpose::Mark => self.marked(false),
             Purpose::Write => {
                 #[cfg(feature = "extended")]
-                self.not_written();
+                self.persistence.not_written();
                 self.state_written(op, false);
             }
             Purpose::PersistRefresh => {
                 #[cfg(feature = "extended")]
-                self.not_written();
+                self.persistence.not_written();
                 self.refresh_persisted(op, false);
             }
             Purpose::Lock => self.not_locked(),
@@ -488,7 +501,7 @@ impl Vault {
             }
             Err(_) => self.refresh_not_locked(),
         }
-        let awaits_store = self.has_end_to_keep();
+        let awaits_store = self.persistence.has_end_to_keep(&self.ctx);
         self.logouts
             .resume(&mut self.ctx, &self.provider, awaits_store);
         if let Err(error) = result {
@@ -632,7 +645,9 @@ impl Vault {
             return;
         }
         let session = self.ctx.session.as_deref();
-        let sessions = session.into_iter().chain(self.sessions_being_read());
+        let sessions = session
+            .into_iter()
+            .chain(self.persistence.sessions_being_read());
         let keys = sessions.filter_map(Session::key);
         let keys = keys.chain(self.logins.keys()).chain(self.callbacks.keys());
         let names = keys.map(|key| key.thumbprint().to_owned()).collect();
@@ -658,11 +673,16 @@ impl Vault {
     }
 
     fn signed_out_elsewhere(&mut self, is_stored: bool) {
-        self.signed_out_while_loading((!is_stored).then_some(self.ctx.now.wall));
-        let has_stored = is_stored && self.is_in_store();
+        let at = (!is_stored).then_some(self.ctx.now.wall);
+        self.persistence.signed_out_while_loading(&mut self.ctx, at);
+        let has_stored = is_stored && self.persistence.is_in_store(&self.ctx);
         match self.hints.signed_out_elsewhere(&self.ctx, has_stored) {
-            SignOut::Look => return self.changed_elsewhere(),
-            SignOut::LookAt(at) => return self.look_at(at),
+            SignOut::Look => {
+                return self
+                    .persistence
+                    .changed_elsewhere(&mut self.ctx, self.refresh.is_sent());
+            }
+            SignOut::LookAt(at) => return self.persistence.look_at(at),
             SignOut::End => {}
         }
         self.callbacks.cancel();
@@ -680,17 +700,18 @@ impl Vault {
         if !self.ctx.keeps() {
             return;
         }
-        self.signed_out_while_loading(Some(at));
+        self.persistence
+            .signed_out_while_loading(&mut self.ctx, Some(at));
         let session = self.ctx.session.as_ref();
         let session = session.map(|session| *session.beginning());
         if let Some(began) = session.filter(|began| began.wall <= at) {
             self.end_session(EndReason::LoggedOut);
-            self.end_none_after(&began);
+            self.persistence.end_none_after(&began);
         }
     }
 
     fn make_room(&mut self) {
-        let may_stop = self.is_store_up_to_date();
+        let may_stop = self.persistence.is_up_to_date(&self.ctx);
         if self.hints.make_room(&mut self.ctx, may_stop) {
             self.ctx.session = None;
             self.refresh.end(&mut self.ctx);
@@ -704,7 +725,7 @@ impl Vault {
         let session = self.ctx.session.as_deref();
         if let Some(reason) =
             session.and_then(|s| s.limit_reached(&self.ctx.config.limits, &self.ctx.now))
-            && !self.doubts(reason)
+            && !self.persistence.doubts(&mut self.ctx, reason)
         {
             self.end_session(reason);
         }
@@ -722,7 +743,7 @@ impl Vault {
     /// The user did something. Gives whether it counts: when it is in doubt whether the session is alive, it
     /// may be too late for that.
     fn touch(&mut self) -> bool {
-        let counts = self.note_activity();
+        let counts = self.persistence.record_activity(&mut self.ctx);
         if let Some(session) = self.ctx.session.as_mut().filter(|_| counts) {
             session.touch(&self.ctx.now);
         }
@@ -761,12 +782,12 @@ impl Vault {
     }
 
     fn logout(&mut self, request: LogoutRequest) {
-        let is_stored = self.is_in_store();
+        let is_stored = self.persistence.is_in_store(&self.ctx);
         self.hints.announce_sign_out(&mut self.ctx, is_stored);
         self.callbacks.cancel();
         // The session ends even if the address to go to is refused.
         let revocation = self.end_session(EndReason::LoggedOut);
-        let awaits_store = self.has_end_to_keep();
+        let awaits_store = self.persistence.has_end_to_keep(&self.ctx);
         self.logouts.begin(
             &mut self.ctx,
             &self.provider,
@@ -938,9 +959,8 @@ impl Vault {
         self.refresh.persisting(op, refreshed);
         match kept {
             Some(state) => {
-                self.fall_behind();
-                // control: adoption_waits_for_the_store
-                self.keep(op, state);
+                self.persistence.fall_behind();
+                self.persistence.keep(&mut self.ctx, op, state);
             }
             // control: adoption_waits_for_persistence
             None => self.ctx.outputs.push(Output::Persist {

@@ -17,12 +17,13 @@
 mod activity;
 mod lock;
 mod merge;
-mod reader;
+pub(super) mod reader;
 mod tombstone;
 
 use crate::base::clock::Millis;
 use crate::prelude::*;
 use crate::vault::Vault;
+use crate::vault::context::Context;
 use crate::vault::io::PortId;
 use crate::vault::login::callback::CompletedLogin;
 
@@ -34,7 +35,7 @@ pub use reader::Loaded;
 
 /// The vault's part in what is kept.
 #[derive(Default)]
-pub(super) struct Keeper {
+pub(super) struct Persistence {
     lock: lock::Lock,
     looks: reader::Looks,
     activity: activity::Activity,
@@ -59,33 +60,55 @@ pub(super) struct Keeper {
     retry_at: Option<Millis>,
 }
 
-impl Vault {
+impl Persistence {
     /// Returns true if the store has this vault's session and takes what this vault writes.
-    pub(super) const fn is_in_store(&self) -> bool {
-        self.ctx.keeps() && self.keeper.is_known && !self.ctx.is_refused
+    pub(super) const fn is_in_store(&self, ctx: &Context) -> bool {
+        ctx.keeps() && self.is_known && !ctx.is_refused
     }
 
     /// Returns true if the store loses nothing with this vault.
-    pub(super) const fn is_store_up_to_date(&self) -> bool {
-        let Keeper {
+    pub(super) const fn is_up_to_date(&self, ctx: &Context) -> bool {
+        let Persistence {
             lock,
             wants_save,
             ended,
             ..
-        } = &self.keeper;
-        !self.ctx.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
+        } = self;
+        !ctx.keeps() || (matches!(lock, lock::Lock::Free) && !*wants_save && ended.is_none())
     }
 
+    pub(super) fn forget_port(&mut self, port: PortId) {
+        for login in &mut self.logins {
+            login.forget_port(port);
+        }
+    }
+
+    pub(super) fn due(&self, ctx: &Context) -> Option<Millis> {
+        if !ctx.keeps() {
+            return None;
+        }
+        let Persistence {
+            retry_at,
+            looks,
+            activity,
+            ..
+        } = self;
+        let all = [*retry_at, activity.flush_at, looks.retry_at];
+        all.into_iter().flatten().min()
+    }
+}
+
+impl Vault {
     /// There is a new session, which the store has to know.
     pub(super) fn save(&mut self) {
         if self.ctx.keeps() {
             self.stop_loading();
-            self.keeper.wants += 1;
-            self.keeper.wants_save = true;
-            self.keeper.is_known = false;
+            self.persistence.wants += 1;
+            self.persistence.wants_save = true;
+            self.persistence.is_known = false;
             // Until this is written, the store has what has ended.
-            let ended = self.keeper.ended.take();
-            self.keeper.is_behind |= ended.is_some_and(|ended| ended.was_known);
+            let ended = self.persistence.ended.take();
+            self.persistence.is_behind |= ended.is_some_and(|ended| ended.was_known);
             self.logouts.store_done(&mut self.ctx);
             self.want_lock();
         }
@@ -94,9 +117,9 @@ impl Vault {
     /// Answers a login when the store has its session: the page is likely to go away then, and a worker
     /// of its own with it.
     pub(super) fn settle_when_kept(&mut self, login: CompletedLogin) {
-        if self.ctx.keeps() && self.keeper.wants_save {
-            self.keeper.logins.push(login);
-            self.shorten_wait();
+        if self.ctx.keeps() && self.persistence.wants_save {
+            self.persistence.logins.push(login);
+            self.persistence.shorten_wait(&mut self.ctx);
         } else {
             login.complete(&mut self.ctx, &mut self.logins);
         }
@@ -104,45 +127,26 @@ impl Vault {
 
     /// The store has the session, or cannot have it for the time being.
     fn logins_kept(&mut self) {
-        for login in core::mem::take(&mut self.keeper.logins) {
+        for login in core::mem::take(&mut self.persistence.logins) {
             login.complete(&mut self.ctx, &mut self.logins);
         }
     }
 
-    pub(super) fn forget_logins_of(&mut self, port: PortId) {
-        for login in &mut self.keeper.logins {
-            login.forget_port(port);
-        }
-    }
-
-    pub(super) fn keeper_due(&self) -> Option<Millis> {
-        if !self.ctx.keeps() {
-            return None;
-        }
-        let Keeper {
-            retry_at,
-            looks,
-            activity,
-            ..
-        } = &self.keeper;
-        let all = [*retry_at, activity.flush_at, looks.retry_at];
-        all.into_iter().flatten().min()
-    }
-
     pub(super) fn keep_on_time(&mut self) {
         if self
-            .keeper_due()
+            .persistence
+            .due(&self.ctx)
             .is_none_or(|at| at > self.ctx.now.monotonic)
         {
             return;
         }
         let is_over = |at: &mut Millis| *at <= self.ctx.now.monotonic;
-        if self.keeper.looks.retry_at.take_if(is_over).is_some() {
-            self.look();
+        if self.persistence.looks.retry_at.take_if(is_over).is_some() {
+            self.persistence.look(&mut self.ctx);
         }
-        self.keeper.retry_at = None;
-        self.flush_activity();
-        if self.keeper.wants_save || self.keeper.ended.is_some() {
+        self.persistence.retry_at = None;
+        self.persistence.flush_activity(&self.ctx);
+        if self.persistence.wants_save || self.persistence.ended.is_some() {
             self.want_lock();
         }
     }

@@ -5,6 +5,7 @@ use crate::base::clock::Millis;
 use crate::session::EndReason;
 use crate::vault::Vault;
 use crate::vault::context::Context;
+use crate::vault::persistence::Persistence;
 use crate::vault::persistence::lock::Lock;
 
 /// Activity of the user is kept so long after it happened, unless something else is kept before.
@@ -29,29 +30,62 @@ impl Activity {
     }
 }
 
-impl Vault {
+impl Persistence {
     /// Whether the session's end has to wait for a look at the store.
-    pub(in crate::vault) fn doubts(&mut self, reason: EndReason) -> bool {
+    pub(in crate::vault) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
-        let knows_all = matches!(self.keeper.lock, Lock::Held | Lock::Writing(_));
-        // control: activity_in_other_tabs_counts
-        if !self.ctx.keeps() || reason != EndReason::Idle || !self.keeper.is_known || knows_all {
+        let knows_all = matches!(self.lock, Lock::Held | Lock::Writing(_));
+        if !ctx.keeps() || reason != EndReason::Idle || !self.is_known || knows_all {
             return false;
         }
-        self.ctx.doubt.get_or_insert(false);
-        if !matches!(self.keeper.lock, Lock::Reading(_)) {
-            self.look();
+        ctx.doubt.get_or_insert(false);
+        if !matches!(self.lock, Lock::Reading(_)) {
+            self.look(ctx);
         }
         true
     }
 
     /// Whether a look at the store is about to tell if the session is still alive.
-    pub(in crate::vault) const fn awaits_verdict(&self) -> bool {
-        let is_looking =
-            self.keeper.looks.is_open() || matches!(self.keeper.lock, Lock::Reading(_));
-        self.ctx.is_in_doubt() && is_looking
+    pub(in crate::vault) const fn awaits_verdict(&self, ctx: &Context) -> bool {
+        let is_looking = self.looks.is_open() || matches!(self.lock, Lock::Reading(_));
+        ctx.is_in_doubt() && is_looking
     }
 
+    /// The user did something. Gives whether that counts already.
+    pub(in crate::vault) const fn record_activity(&mut self, ctx: &mut Context) -> bool {
+        if !ctx.keeps() {
+            return true;
+        }
+        if let Some(was_touched) = &mut ctx.doubt {
+            *was_touched = true;
+            return false;
+        }
+        if self.activity.flush_at.is_none() {
+            let at = ctx.now.monotonic.0.saturating_add(DELAY.0);
+            self.activity.flush_at = Some(Millis(at));
+        }
+        true
+    }
+
+    /// Activity was kept with the session, or could not be and others may count theirs before.
+    pub(super) fn activity_written(&mut self, ctx: &mut Context, ok: bool) {
+        let was_counted = core::mem::take(&mut self.activity.is_counted);
+        if let Some(session) = ctx.session.as_mut().filter(|_| was_counted && !ok) {
+            session.uncount_activity();
+            self.activity.is_new = true;
+        }
+    }
+
+    pub(super) fn flush_activity(&mut self, ctx: &Context) {
+        if self.activity.flush_at.take().is_some() && ctx.session.is_some() {
+            self.activity.is_new = true;
+            self.wants += 1;
+            self.wants_save = true;
+        }
+    }
+}
+
+impl Vault {
     /// Idle or not: now it is known.
     pub(super) fn settle_doubt(&mut self) {
         let doubt = self.ctx.doubt.take();
@@ -64,39 +98,6 @@ impl Vault {
                 self.user_is_active();
             }
             self.resume_calls();
-        }
-    }
-
-    /// The user did something. Gives whether that counts already.
-    pub(in crate::vault) const fn note_activity(&mut self) -> bool {
-        if !self.ctx.keeps() {
-            return true;
-        }
-        if let Some(was_touched) = &mut self.ctx.doubt {
-            *was_touched = true;
-            return false;
-        }
-        if self.keeper.activity.flush_at.is_none() {
-            let at = self.ctx.now.monotonic.0.saturating_add(DELAY.0);
-            self.keeper.activity.flush_at = Some(Millis(at));
-        }
-        true
-    }
-
-    /// Activity was kept with the session, or could not be and others may count theirs before.
-    pub(super) fn activity_written(&mut self, ok: bool) {
-        let was_counted = core::mem::take(&mut self.keeper.activity.is_counted);
-        if let Some(session) = self.ctx.session.as_mut().filter(|_| was_counted && !ok) {
-            session.uncount_activity();
-            self.keeper.activity.is_new = true;
-        }
-    }
-
-    pub(super) fn flush_activity(&mut self) {
-        if self.keeper.activity.flush_at.take().is_some() && self.ctx.session.is_some() {
-            self.keeper.activity.is_new = true;
-            self.keeper.wants += 1;
-            self.keeper.wants_save = true;
         }
     }
 }

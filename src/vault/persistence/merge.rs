@@ -18,7 +18,7 @@ impl Vault {
             Stored::Overwritten(theirs) => self.meet_overwritten(&theirs),
             Stored::Ended(sid, reason) => self.meet_end(&sid, reason),
             // It was cleared or replaced: who knows which refresh token is the last.
-            Stored::Nothing | Stored::Unreadable if self.keeper.is_known => {
+            Stored::Nothing | Stored::Unreadable if self.persistence.is_known => {
                 self.end_elsewhere(EndReason::StorageLost);
             }
             Stored::Nothing => {}
@@ -29,7 +29,7 @@ impl Vault {
                 }
             }
         }
-        if !self.has_end_to_keep() {
+        if !self.persistence.has_end_to_keep(&self.ctx) {
             self.logouts.store_done(&mut self.ctx);
         }
     }
@@ -45,7 +45,7 @@ impl Vault {
         match stored {
             Stored::Overwritten(theirs) if is_ours(theirs.sid()) => {
                 self.end_session(EndReason::LoggedOut);
-                self.end_none_after(theirs.beginning());
+                self.persistence.end_none_after(theirs.beginning());
             }
             Stored::Ended(sid, reason) if is_ours(&sid) => self.end_elsewhere(reason),
             _ => {}
@@ -63,8 +63,7 @@ impl Vault {
         }
         match &mut self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
-                self.keeper.is_known = true;
-                // control: newer_record_is_adopted
+                self.persistence.is_known = true;
                 if theirs.generation() <= ours.generation() {
                     return ours.hear_of_activity(&theirs, &self.ctx.now);
                 }
@@ -74,9 +73,9 @@ impl Vault {
                 self.ctx.trace_generation("refresh_completed");
             }
             // Begun here after the one in the store.
-            Some(_) if !self.keeper.is_known => return,
+            Some(_) if !self.persistence.is_known => return,
             _ => {
-                self.keeper.is_known = true;
+                self.persistence.is_known = true;
                 self.replace_session(theirs);
                 self.ctx.trace_generation("session_restored");
             }
@@ -93,8 +92,8 @@ impl Vault {
         let ours = self.ctx.session.as_deref().map(Session::sid);
         if ours.is_none() {
             self.ctx.end_reason.get_or_insert(reason);
-            self.keeper.ended.take_if(|ended| ended.sid == sid);
-        } else if ours == Some(sid) || self.keeper.is_known {
+            self.persistence.ended.take_if(|ended| ended.sid == sid);
+        } else if ours == Some(sid) || self.persistence.is_known {
             self.end_elsewhere(reason);
             if reason == EndReason::LoggedOut {
                 self.callbacks.cancel();
@@ -111,16 +110,16 @@ impl Vault {
         match &self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.end_session(EndReason::LoggedOut);
-                self.end_none_after(theirs.beginning());
+                self.persistence.end_none_after(theirs.beginning());
             }
             // Begun here after that one.
-            Some(_) if !self.keeper.is_known => return,
+            Some(_) if !self.persistence.is_known => return,
             Some(_) => self.end_elsewhere(EndReason::LoggedOut),
             None => {
                 self.ctx.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
                 self.note_end(theirs, EndReason::LoggedOut, token);
-                self.end_none_after(theirs.beginning());
+                self.persistence.end_none_after(theirs.beginning());
             }
         }
         self.callbacks.cancel();
@@ -128,8 +127,8 @@ impl Vault {
 
     fn end_elsewhere(&mut self, reason: EndReason) {
         if self.close_session(reason).is_some() {
-            self.keeper.is_known = false;
-            self.keeper.wants_save = false;
+            self.persistence.is_known = false;
+            self.persistence.wants_save = false;
             self.logins_kept();
         }
     }
@@ -138,10 +137,10 @@ impl Vault {
     pub(in crate::vault) fn replace_session(&mut self, session: Box<Session>) -> Option<Secret> {
         let mut detached = None;
         if self.ctx.keeps() {
-            self.keeper.activity.forget(&mut self.ctx);
+            self.persistence.activity.forget(&mut self.ctx);
             if self.refresh.is_sent() {
                 // Its answer is dropped, and until the new session is written the store has what it consumed.
-                self.fall_behind();
+                self.persistence.fall_behind();
             }
         }
         if let Some(before) = self.ctx.session.take()

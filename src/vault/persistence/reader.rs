@@ -7,6 +7,8 @@ use crate::Secret;
 use crate::base::clock::{Millis, UnixMillis};
 use crate::prelude::*;
 use crate::session::{self, EndReason, Kept, Session};
+use crate::vault::context::Context;
+use crate::vault::persistence::Persistence;
 use crate::vault::persistence::back_off;
 use crate::vault::persistence::lock::Lock;
 use crate::vault::persistence::tombstone::mark_of;
@@ -29,7 +31,7 @@ pub enum Loaded {
 }
 
 /// What the store has.
-pub(super) enum Stored {
+pub(in crate::vault) enum Stored {
     /// A session that goes on.
     Session(Box<Session>),
     /// A session that has ended, though it was persisted after that.
@@ -80,41 +82,81 @@ impl Looks {
     }
 }
 
-impl Vault {
-    /// With the first input: the store may have a session.
-    pub(in crate::vault) fn begin_keeping(&mut self) {
-        if self.ctx.keeps() && self.keeper.looks.greet_by.is_none() {
-            self.keeper.looks.greet_by = Some(self.ctx.now.monotonic + PATIENCE);
-            self.look();
+impl Persistence {
+    /// Notes that another vault has changed the store.
+    pub(in crate::vault) fn changed_elsewhere(&mut self, ctx: &mut Context, is_refresh_sent: bool) {
+        if !ctx.keeps() {
+            return;
+        }
+        self.looks.expects_end = false;
+        // The other vault had the lock, and may have given it back.
+        self.retry_at = self.retry_at.map(|_| ctx.now.monotonic);
+        if matches!(self.lock, Lock::Free | Lock::Asked(_)) || is_refresh_sent {
+            self.looks.again = self.looks.is_open();
+            self.look(ctx);
+        } else {
+            self.looks.after_lock = true;
         }
     }
 
-    /// Another vault has changed what is kept.
-    pub(in crate::vault) fn changed_elsewhere(&mut self) {
-        if !self.ctx.keeps() {
-            return;
+    /// Handles the content of the store. Returns `None` if it is a session: its end may be stored beside it, and is
+    /// looked up first.
+    pub(in crate::vault) fn loaded(
+        &mut self,
+        ctx: &mut Context,
+        purpose: Purpose,
+        loaded: &Loaded,
+    ) -> Option<Stored> {
+        let session = match stored(ctx, loaded) {
+            Stored::Session(session) => session,
+            stored => return Some(stored),
+        };
+        let key = mark_of(session.sid());
+        let op = ctx.begin_operation(purpose, Some(reading_deadline(ctx, purpose)));
+        ctx.outputs.push(Output::Take { op, key });
+        if let Some(reading) = self.reading(purpose) {
+            // The session's ages are counted from this read.
+            reading.session = Some(session);
         }
-        self.keeper.looks.expects_end = false;
-        // Who wrote has had the lock, and may have given it back.
-        self.keeper.retry_at = self.keeper.retry_at.map(|_| self.ctx.now.monotonic);
-        if matches!(self.keeper.lock, Lock::Free | Lock::Asked(_)) || self.refresh.is_sent() {
-            self.keeper.looks.again = self.keeper.looks.is_open();
-            self.look();
-        } else {
-            self.keeper.looks.after_lock = true;
+        None
+    }
+
+    /// Handles the lookup of the end of a session.
+    pub(in crate::vault) fn mark_taken(
+        &mut self,
+        purpose: Purpose,
+        taken: &Taken,
+    ) -> Option<Stored> {
+        let session = self.reading(purpose).and_then(|r| r.session.take())?;
+        Some(match taken {
+            Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
+            Taken::Absent => Stored::Session(session),
+            Taken::Unavailable => Stored::Unavailable,
+        })
+    }
+
+    /// With the first input: the store may have a session.
+    pub(in crate::vault) fn begin(&mut self, ctx: &mut Context) {
+        if ctx.keeps() && self.looks.greet_by.is_none() {
+            self.looks.greet_by = Some(ctx.now.monotonic + PATIENCE);
+            self.look(ctx);
         }
     }
 
     /// Somebody signed out elsewhere. If no page is greeted yet, none is told of the session that the store still has.
     /// `at` is the time of the sign-out, unless the store is about to have it.
-    pub(in crate::vault) fn signed_out_while_loading(&mut self, at: Option<UnixMillis>) {
-        if !self.ctx.is_loading() {
+    pub(in crate::vault) fn signed_out_while_loading(
+        &mut self,
+        ctx: &mut Context,
+        at: Option<UnixMillis>,
+    ) {
+        if !ctx.is_loading() {
             return;
         }
-        let looks = &mut self.keeper.looks;
+        let looks = &mut self.looks;
         if at.is_some() {
             looks.signed_out_at = looks.signed_out_at.max(at);
-            self.look();
+            self.look(ctx);
         } else {
             looks.expects_end = true;
         }
@@ -122,14 +164,14 @@ impl Vault {
 
     /// Returns true if what was found may be older than a sign-out or another change. The store is then read again before
     /// pages are greeted.
-    fn is_superseded(&mut self, stored: &Stored) -> bool {
-        let looks = &mut self.keeper.looks;
-        let greet_by = looks.greet_by.filter(|at| *at > self.ctx.now.monotonic);
-        let Some(at) = greet_by.filter(|_| !self.ctx.has_looked) else {
+    fn is_superseded(&mut self, ctx: &mut Context, stored: &Stored) -> bool {
+        let looks = &mut self.looks;
+        let greet_by = looks.greet_by.filter(|at| *at > ctx.now.monotonic);
+        let Some(at) = greet_by.filter(|_| !ctx.has_looked) else {
             return false;
         };
         if core::mem::take(&mut looks.again) {
-            self.look();
+            self.look(ctx);
             return true;
         }
         let awaits_end = looks.expects_end && matches!(stored, Stored::Session(_));
@@ -141,116 +183,51 @@ impl Vault {
 
     /// Looks at the store at this time.
     pub(in crate::vault) const fn look_at(&mut self, at: Millis) {
-        self.keeper.looks.retry_at = Some(at);
+        self.looks.retry_at = Some(at);
     }
 
-    pub(super) fn look(&mut self) {
-        if self.keeper.looks.open.is_none() {
-            self.keeper.looks.open = Some(Reading::default());
-            self.load(Purpose::Look);
+    pub(super) fn look(&mut self, ctx: &mut Context) {
+        if self.looks.open.is_none() {
+            self.looks.open = Some(Reading::default());
+            load(ctx, Purpose::Look);
         }
-    }
-
-    /// Begins to read. The reading itself is noted by whoever asks for it.
-    pub(super) fn load(&mut self, purpose: Purpose) {
-        let op = self
-            .ctx
-            .begin_operation(purpose, Some(self.reading_deadline(purpose)));
-        self.ctx.outputs.push(Output::Load { op });
-    }
-
-    fn reading_deadline(&self, purpose: Purpose) -> Millis {
-        let patience = match purpose {
-            Purpose::Look => PATIENCE,
-            _ => self.ctx.config.request_timeout,
-        };
-        self.ctx.now.monotonic + patience
     }
 
     /// Sessions that were found in the store and are not looked up yet.
     #[cfg(feature = "extended")]
     pub(in crate::vault) fn sessions_being_read(&self) -> impl Iterator<Item = &Session> {
-        let under_lock = match &self.keeper.lock {
+        let under_lock = match &self.lock {
             Lock::Reading(reading) => Some(reading),
             _ => None,
         };
-        let readings = [self.keeper.looks.open.as_ref(), under_lock];
+        let readings = [self.looks.open.as_ref(), under_lock];
         let sessions = readings.into_iter().flatten();
         sessions.filter_map(|reading| reading.session.as_deref())
     }
 
     fn reading(&mut self, purpose: Purpose) -> Option<&mut Reading> {
-        match (&mut self.keeper.lock, purpose) {
-            (_, Purpose::Look) => self.keeper.looks.open.as_mut(),
+        match (&mut self.lock, purpose) {
+            (_, Purpose::Look) => self.looks.open.as_mut(),
             (Lock::Reading(reading), _) => Some(reading),
             _ => None,
         }
     }
+}
 
-    /// What was persisted last was read.
-    pub(in crate::vault) fn loaded(&mut self, purpose: Purpose, loaded: &Loaded) {
-        let session = match self.stored(loaded) {
-            Stored::Session(session) => session,
-            stored => return self.has_read(purpose, stored),
-        };
-        let key = mark_of(session.sid());
-        let op = self
-            .ctx
-            .begin_operation(purpose, Some(self.reading_deadline(purpose)));
-        self.ctx.outputs.push(Output::Take { op, key });
-        if let Some(reading) = self.reading(purpose) {
-            // As it was read: its ages are counted from there.
-            reading.session = Some(session);
-        }
-    }
-
-    /// It was looked up whether the end of a session was written.
-    pub(in crate::vault) fn mark_taken(&mut self, purpose: Purpose, taken: &Taken) {
-        let Some(session) = self.reading(purpose).and_then(|r| r.session.take()) else {
-            return;
-        };
-        let stored = match taken {
-            // control: overwritten_logout_is_found
-            Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
-            Taken::Absent => Stored::Session(session),
-            Taken::Unavailable => Stored::Unavailable,
-        };
-        self.has_read(purpose, stored);
-    }
-
-    /// The time for reading is over.
-    pub(in crate::vault) fn not_read(&mut self, purpose: Purpose) {
-        self.has_read(purpose, Stored::Unavailable);
-    }
-
-    fn has_read(&mut self, purpose: Purpose, stored: Stored) {
+impl Vault {
+    pub(in crate::vault) fn has_read(&mut self, purpose: Purpose, stored: Stored) {
         match purpose {
             Purpose::Look => self.looked(stored),
             _ => self.read(stored),
         }
     }
 
-    fn stored(&self, loaded: &Loaded) -> Stored {
-        match loaded {
-            Loaded::Found(text) => {
-                match session::restore(text.expose(), &self.ctx.config, &self.ctx.now) {
-                    Some(Kept::Session(session)) => Stored::Session(session),
-                    Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
-                    None => Stored::Unreadable,
-                }
-            }
-            Loaded::Nothing => Stored::Nothing,
-            Loaded::Damaged => Stored::Unreadable,
-            Loaded::Unavailable => Stored::Unavailable,
-        }
-    }
-
     /// The store was looked at without the lock.
     fn looked(&mut self, stored: Stored) {
-        self.keeper.looks.open = None;
+        self.persistence.looks.open = None;
         let signed_out_at = match stored {
             Stored::Unavailable => None,
-            _ => self.keeper.looks.signed_out_at.take(),
+            _ => self.persistence.looks.signed_out_at.take(),
         };
         let stored = match stored {
             Stored::Session(session)
@@ -260,37 +237,38 @@ impl Vault {
             }
             stored => stored,
         };
-        if signed_out_at.is_none() && self.is_superseded(&stored) {
+        if signed_out_at.is_none() && self.persistence.is_superseded(&mut self.ctx, &stored) {
             return;
         }
         let was_loading = self.ctx.is_loading();
         let is_unavailable = matches!(stored, Stored::Unavailable);
-        let is_old = core::mem::take(&mut self.keeper.looks.is_old);
-        match self.keeper.lock {
+        let is_old = core::mem::take(&mut self.persistence.looks.is_old);
+        match self.persistence.lock {
             Lock::Free | Lock::Asked(_) if !is_old => {
                 self.reconcile(stored);
                 self.settle_doubt();
-                self.mark_end();
+                self.persistence.mark_end(&mut self.ctx);
             }
             // Under the lock it is this vault that knows best, but for an end that did not wait for it.
             Lock::Held | Lock::Writing(_) | Lock::Reading(_) => {
                 self.heed_end(stored);
-                self.keeper.looks.after_lock = true;
+                self.persistence.looks.after_lock = true;
             }
-            Lock::Free => self.keeper.looks.again = true,
-            Lock::Asked(_) => self.keeper.looks.after_lock = true,
+            Lock::Free => self.persistence.looks.again = true,
+            Lock::Asked(_) => self.persistence.looks.after_lock = true,
         }
-        self.keeper.looks.retry_at = None;
+        self.persistence.looks.retry_at = None;
         if was_loading {
             self.greet_all();
         }
         self.ctx.has_looked = true;
-        if core::mem::take(&mut self.keeper.looks.again) {
-            self.changed_elsewhere();
+        if core::mem::take(&mut self.persistence.looks.again) {
+            self.persistence
+                .changed_elsewhere(&mut self.ctx, self.refresh.is_sent());
         } else if is_unavailable {
-            let wait = back_off(self.keeper.looks.failed);
-            self.keeper.looks.retry_at = Some(self.ctx.now.monotonic + wait);
-            self.keeper.looks.failed += 1;
+            let wait = back_off(self.persistence.looks.failed);
+            self.persistence.looks.retry_at = Some(self.ctx.now.monotonic + wait);
+            self.persistence.looks.failed += 1;
         }
     }
 
@@ -306,5 +284,32 @@ impl Vault {
         for i in 0..self.ctx.ports.len() {
             self.greet(self.ctx.ports[i]);
         }
+    }
+}
+
+/// Begins to read the store.
+pub(super) fn load(ctx: &mut Context, purpose: Purpose) {
+    let op = ctx.begin_operation(purpose, Some(reading_deadline(ctx, purpose)));
+    ctx.outputs.push(Output::Load { op });
+}
+
+fn reading_deadline(ctx: &Context, purpose: Purpose) -> Millis {
+    let patience = match purpose {
+        Purpose::Look => PATIENCE,
+        _ => ctx.config.request_timeout,
+    };
+    ctx.now.monotonic + patience
+}
+
+fn stored(ctx: &Context, loaded: &Loaded) -> Stored {
+    match loaded {
+        Loaded::Found(text) => match session::restore(text.expose(), &ctx.config, &ctx.now) {
+            Some(Kept::Session(session)) => Stored::Session(session),
+            Some(Kept::Ended(sid, reason)) => Stored::Ended(sid, reason),
+            None => Stored::Unreadable,
+        },
+        Loaded::Nothing => Stored::Nothing,
+        Loaded::Damaged => Stored::Unreadable,
+        Loaded::Unavailable => Stored::Unavailable,
     }
 }

@@ -8,6 +8,8 @@ use crate::Secret;
 use crate::base::clock::Instant;
 use crate::prelude::*;
 use crate::session::{EndReason, Session};
+use crate::vault::context::Context;
+use crate::vault::persistence::Persistence;
 use crate::vault::{Output, Purpose, Vault};
 
 /// A session that ended here.
@@ -33,6 +35,37 @@ pub(super) fn mark_of(sid: &str) -> String {
     ["ended ", sid].concat()
 }
 
+impl Persistence {
+    /// The store was looked at, and what is to be marked is known.
+    pub(super) fn mark_end(&mut self, ctx: &mut Context) {
+        let marks = self.ended.as_mut().and_then(|e| e.marks.as_mut());
+        for sid in marks.map(core::mem::take).unwrap_or_default() {
+            let op = ctx.begin_limited(Purpose::Mark);
+            ctx.outputs.push(Output::Store {
+                op,
+                key: mark_of(&sid),
+                value: Secret::new(sid),
+                expires_at: ctx.kept_until(),
+                #[cfg(feature = "extended")]
+                key_pair: None,
+            });
+        }
+    }
+
+    /// The logout was another vault's, at a time that nobody knows here: it says nothing of sessions that
+    /// began after this one.
+    pub(in crate::vault) fn end_none_after(&mut self, began: &Instant) {
+        if let Some(ended) = &mut self.ended {
+            ended.at = *began;
+        }
+    }
+
+    /// Whether the store is still to be told of an end.
+    pub(in crate::vault) fn has_end_to_keep(&self, ctx: &Context) -> bool {
+        ctx.keeps() && self.ended.is_some()
+    }
+}
+
 impl Vault {
     /// A session ended here, and has to end elsewhere.
     pub(in crate::vault) fn note_end(
@@ -42,42 +75,29 @@ impl Vault {
         token: Option<Secret>,
     ) {
         if self.ctx.keeps() {
-            self.keeper.wants += 1;
-            self.keeper.wants_save = false;
-            self.keeper.ended = Some(Box::new(Ended {
+            self.persistence.wants += 1;
+            self.persistence.wants_save = false;
+            self.persistence.ended = Some(Box::new(Ended {
                 sid: session.sid().to_owned(),
                 generation: session.generation(),
                 reason,
                 token,
                 touches: session.touches(),
                 at: self.ctx.now,
-                was_known: self.keeper.is_known,
+                was_known: self.persistence.is_known,
                 marks: None,
             }));
             self.want_lock();
             self.logins_kept();
             if reason == EndReason::LoggedOut {
-                self.shorten_wait();
+                self.persistence.shorten_wait(&mut self.ctx);
             }
         }
     }
 
-    /// The logout was another vault's, at a time that nobody knows here: it says nothing of sessions that
-    /// began after this one.
-    pub(in crate::vault) fn end_none_after(&mut self, began: &Instant) {
-        if let Some(ended) = &mut self.keeper.ended {
-            ended.at = *began;
-        }
-    }
-
-    /// Whether the store is still to be told of an end.
-    pub(in crate::vault) fn has_end_to_keep(&self) -> bool {
-        self.ctx.keeps() && self.keeper.ended.is_some()
-    }
-
     /// The lock was not granted in time. Gives whether there is a logout to be written without it.
     pub(super) fn end_without_lock(&mut self) -> bool {
-        let Some(ended) = &mut self.keeper.ended else {
+        let Some(ended) = &mut self.persistence.ended else {
             return false;
         };
         if ended.reason != EndReason::LoggedOut || ended.marks.is_some() {
@@ -89,24 +109,8 @@ impl Vault {
         }
         ended.marks = Some(vec![ended.sid.clone()]);
         // The store may have another session, which this is the end of as well.
-        self.look();
+        self.persistence.look(&mut self.ctx);
         true
-    }
-
-    /// The store was looked at, and what is to be marked is known.
-    pub(super) fn mark_end(&mut self) {
-        let marks = self.keeper.ended.as_mut().and_then(|e| e.marks.as_mut());
-        for sid in marks.map(core::mem::take).unwrap_or_default() {
-            let op = self.ctx.begin_limited(Purpose::Mark);
-            self.ctx.outputs.push(Output::Store {
-                op,
-                key: mark_of(&sid),
-                value: Secret::new(sid),
-                expires_at: self.ctx.kept_until(),
-                #[cfg(feature = "extended")]
-                key_pair: None,
-            });
-        }
     }
 
     /// A mark was written, or could not be.
@@ -123,7 +127,7 @@ impl Vault {
     /// Whether the end of a session here is the end of the one in the store, too. If not, the store has
     /// moved on, and nothing is left to be said there of that end.
     pub(super) fn is_over(&mut self, theirs: &Session) -> bool {
-        let Some(mut ended) = self.keeper.ended.take() else {
+        let Some(mut ended) = self.persistence.ended.take() else {
             return false;
         };
         let is_same = ended.sid == theirs.sid();
@@ -159,7 +163,7 @@ impl Vault {
         if is_newer && ended.reason.calls_for_revocation() {
             ended.token = theirs.refresh_token().cloned();
         }
-        self.keeper.ended = Some(ended);
+        self.persistence.ended = Some(ended);
         true
     }
 }
