@@ -1,26 +1,26 @@
-//! The vault: every rule tied together into one state machine for a browser's worker.
+//! The vault: the state machine of one browser worker.
 //!
-//! The host puts in what happened ([`Input`], always with the time) and carries out what comes out
-//! ([`Output`]), until [`Vault::poll`] has no more:
+//! The host puts events in ([`Input`], always with the time) and carries out the tasks that come out ([`Output`]), until
+//! [`Vault::poll`] has no more.
 //!
-//! - `login`: the authorization request, and who waits for it.
-//! - `pushed`: a login whose request goes to the provider itself first.
-//! - `device`: a login on another device.
-//! - `callback`: the answer, its exchange for tokens, the beginning of a session.
-//! - `refresh`: the one refresh, and who waits for it.
-//! - `api_calls`: requests of pages to APIs.
-//! - `api_sockets`: sockets of pages to APIs.
-//! - `step_up`: calls whose API wants another authentication, or more scope.
-//! - `resource_tokens`: access tokens of APIs that have their own.
-//! - `session_end`: logout, limits, verdicts.
+//! Each part owns its state, takes the shared [`Context`], and returns an outcome. This file routes outcomes between
+//! the parts; `Vault::advance_refresh` is the sequence that matters most.
+//!
+//! - `context`: configuration, time, session, connected pages, operations in flight.
+//! - `provider`: metadata and keys, fetched when they are first needed.
+//! - `verification`: validation of an ID token.
+//! - `login`: the authorization request. `login::pushed`: a request that goes to the provider first. `login::device`: a
+//!   login on another device. `login::callback`: the authorization response and its exchange for tokens.
+//! - `refresh`: the one refresh. `resource_tokens`: access tokens for single APIs.
+//! - `api_calls`: requests of pages to APIs. `api_sockets`: their sockets. `step_up`: calls whose API asks for another
+//!   authentication, or more scope.
+//! - `session_end`: limits, logout, revocation.
+//! - `persistence`: the session in a store that several vaults share.
 //! - `hints`: sign-outs and sign-ins in other vaults, and the end of an outdated vault.
-//! - `dpop`: proofs of the possession of the key that tokens are bound to.
-//! - `escrow`: the key of what is kept, when somebody else has it.
-//! - `persistence`: what vaults that share a store have in common.
-//! - `provider`: its metadata and keys, fetched when first needed.
-//! - `verification`: an ID token on its way to being believed.
-//! - `inspector`: what the inspector is told.
-//! - `message`, `io`: what goes in and out.
+//! - `dpop`: proofs of possession of the key that tokens are bound to.
+//! - `escrow`: the key of persisted sessions in a service worker.
+//! - `inspector`: answers to the session inspector.
+//! - `message`, `io`: messages, inputs and outputs.
 
 mod api_calls;
 #[cfg(feature = "extended")]
@@ -80,7 +80,7 @@ pub use io::{ApiRequest, Body, CallId, Entropy, Input, OpId, Output, PortId, Res
 pub use message::failed;
 pub use persistence::Loaded;
 
-/// Most pages that a vault serves at once.
+/// Largest number of pages that a vault serves.
 pub const MAX_PORTS: usize = 256;
 
 /// The state machine. See the [module](self).
@@ -127,7 +127,7 @@ impl Vault {
         }
     }
 
-    /// Takes in what happened.
+    /// Handles an event.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
         self.persistence.begin(&mut self.ctx);
@@ -233,13 +233,13 @@ impl Vault {
         self.discard_keys();
     }
 
-    /// The next thing for the host to do.
+    /// Returns the next task for the host.
     pub fn poll(&mut self) -> Option<Output> {
         // They are few, and a ring of them is 0.1 KB more than moving those that are left.
         (!self.ctx.outputs.is_empty()).then(|| self.ctx.outputs.remove(0))
     }
 
-    /// When, by the monotonic clock, a [`Input::Tick`] is due if nothing else happens before.
+    /// Returns the monotonic time at which an [`Input::Tick`] is due if nothing else happens before.
     #[must_use]
     pub fn next_tick(&self, now: Instant) -> Option<Millis> {
         let mut next = self.refresh.due().unwrap_or(Millis::MAX);
@@ -278,7 +278,7 @@ impl Vault {
         };
         let id = message.id;
         if !message.request.has_payload() {
-            // A page may have sent a body along, of which there is no use.
+            // The page may have sent a body that nobody uses.
             self.ctx.drop_call(call);
         }
         if let Request::Hello { version, loaded } = message.request {
@@ -295,7 +295,7 @@ impl Vault {
             let why = msg!("the first message must be hello");
             return self.ctx.decline(port, id, Code::MessageInvalid, why);
         }
-        // The list is in the order in which pages were heard from: see `evict`.
+        // The page that was silent for the longest time comes first: see `evict`.
         self.ctx.ports.push(port);
         match message.request {
             Request::Hello { .. } | Request::Bye => {}
@@ -364,8 +364,8 @@ impl Vault {
         }
     }
 
-    /// Lets go of the page that was heard from the longest ago, of those without a call if there is
-    /// one: pages that crashed, or were discarded, never said that they were leaving.
+    /// Disconnects the page that was silent for the longest time, preferably one without a call: pages that crashed or
+    /// were discarded could not say goodbye.
     fn evict(&mut self) {
         let is_idle = |port: &&PortId| !self.calls.has_calls(**port);
         if let Some(&port) = self
@@ -740,8 +740,8 @@ impl Vault {
         }
     }
 
-    /// The user did something. Gives whether it counts: when it is in doubt whether the session is alive, it
-    /// may be too late for that.
+    /// Records that the user did something. Returns false if that may be too late: it is in doubt if the session is
+    /// alive.
     fn touch(&mut self) -> bool {
         let counts = self.persistence.record_activity(&mut self.ctx);
         if let Some(session) = self.ctx.session.as_mut().filter(|_| counts) {
@@ -750,22 +750,21 @@ impl Vault {
         counts
     }
 
-    /// Ends the session. Gives the operation that revokes its refresh token, if one does.
+    /// Ends the session. Returns the operation that revokes its refresh token, if there is one.
     fn end_session(&mut self, reason: EndReason) -> Option<OpId> {
         let (session, successor) = self.close_session(reason)?;
         let token = successor.as_ref().or(session.refresh_token());
         let token = token.filter(|_| reason.calls_for_revocation());
         if self.ctx.keeps() && matches!(reason, EndReason::Idle | EndReason::Absolute) {
-            self.note_end(&session, reason, token.cloned());
+            self.record_end(&session, reason, token.cloned());
             return None;
         }
         let revocation = token.and_then(|token| self.revoke(token));
-        self.note_end(&session, reason, None);
+        self.record_end(&session, reason, None);
         revocation
     }
 
-    /// Takes the session away from everyone. Gives it, and the successor of its refresh token if there
-    /// is one that it has not adopted.
+    /// Closes the session for all pages. Returns it, and the successor of its refresh token if it has not adopted that.
     fn close_session(&mut self, reason: EndReason) -> Option<(Box<Session>, Option<Secret>)> {
         let session = self.ctx.session.take()?;
         self.ctx.end_reason = Some(reason);

@@ -1,4 +1,4 @@
-//! Requests of pages to APIs: decided on, sent with the token of the moment, and delivered.
+//! Requests of pages to APIs: checked, sent with the current token, and delivered.
 //!
 //! A call waits only if there is no valid access token. After a 401 it waits for one refresh and is
 //! sent once more, if its body can be; until then the host keeps the 401, which is delivered after
@@ -23,9 +23,9 @@ use crate::vault::refresh::Refresh;
 #[cfg(feature = "extended")]
 use crate::vault::step_up::SteppedUp;
 
-/// Most calls at once of one page, so that it leaves the others some.
+/// Largest number of calls of one page, so that the others can make some.
 const MAX_CALLS_OF_A_PAGE: usize = 512;
-/// Most calls at once, over all pages.
+/// Largest number of calls in flight, over all pages.
 pub(super) const MAX_CALLS: usize = 1024;
 
 /// A request of a page.
@@ -39,9 +39,9 @@ pub(super) struct Call {
     pub(super) body: Body,
     pub(super) stage: CallStage,
     pub(super) was_retried: bool,
-    /// Sent in a session that is over.
+    /// True if the call was sent in a session that is over.
     pub(super) is_detached: bool,
-    /// What is opened, if it is no request that is sent.
+    /// The socket to open, if the call is not a request.
     #[cfg(feature = "extended")]
     pub(super) socket: Option<Box<Socket>>,
     #[cfg(feature = "extended")]
@@ -49,22 +49,22 @@ pub(super) struct Call {
 }
 
 pub(super) enum CallStage {
-    /// For a valid access token.
+    /// Waits for a valid access token.
     Waiting,
-    /// With the access token of this generation.
+    /// Sent with the access token of this generation.
     Sent {
         generation: u64,
     },
-    /// The API said 401; this is what to tell the page if that stands.
+    /// Answered with a 401. `head` is the message for the page if no retry succeeds.
     Held {
         head: String,
-        /// Which token it was said to.
+        /// The generation of the refused token.
         generation: u64,
     },
     Delivered,
 }
 
-/// Which calls give up on the refresh.
+/// The calls that give up on the refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waiters {
     /// Those that wait for a token fail; those with a 401 in hand get that.
@@ -131,7 +131,7 @@ impl Calls {
         }))
     }
 
-    /// Whether a page may have one more call under this number.
+    /// Returns an error if a page may not have another call, or not with this number.
     pub(super) fn find_room(&self, port: PortId, id: u64) -> Result<()> {
         let of_this_page = self.list.iter().filter(|call| call.port == port).count();
         if self.list.len() >= MAX_CALLS || of_this_page >= MAX_CALLS_OF_A_PAGE {
@@ -145,7 +145,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Which token goes along with a call.
+    /// Returns the selector of the token that a call needs.
     #[cfg(feature = "extended")]
     pub(super) fn which(&self, call: CallId) -> TokenSelector {
         let known = self.list.iter().find(|c| c.call == call)?;
@@ -189,8 +189,8 @@ impl Calls {
         }
     }
 
-    /// The session is over that the calls under way were sent in. What comes is delivered, but none
-    /// is sent again with the token of another session.
+    /// Detaches calls from a session that is over. Their responses are delivered, but none is sent again with the token
+    /// of another session.
     pub(super) fn detach(&mut self) {
         for call in &mut self.list {
             match &mut call.stage {
@@ -440,7 +440,7 @@ impl Calls {
         ctx.drop_call(call);
     }
 
-    /// What of the answer the page has not got, it does not get.
+    /// Rejects a call whose response contains the token. The page does not get the rest of the response.
     pub(super) fn reflected(&mut self, ctx: &mut Context, call: CallId) {
         let message = msg!("the API's answer has the access token in it");
         self.reject(ctx, call, &Error::new(Code::TokenReflected, message));

@@ -36,7 +36,7 @@ pub(super) struct Dpop {
 pub(super) struct TokenRequest {
     op: OpId,
     request: HttpRequest,
-    /// Where to, as its server reads it: metadata may write it in another way.
+    /// The URL in the form that the server reads: metadata may contain another form.
     htu: String,
     key: PublicKey,
     nonce: Option<String>,

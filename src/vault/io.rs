@@ -1,4 +1,4 @@
-//! What goes into a vault and what comes out.
+//! Inputs and outputs of the vault.
 
 use crate::prelude::*;
 use core::fmt;
@@ -22,30 +22,30 @@ pub type PortId = u32;
 /// never used twice.
 pub type CallId = u32;
 
-/// Something that the host was asked to do and will report on; numbered by the vault.
+/// An operation that the host performs and reports on; numbered by the vault.
 pub type OpId = u32;
 
-/// Whether a request's body can be sent a second time.
+/// Tells if the body of a request can be sent a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// There is none, or it can be read again.
+    /// The request has no body, or it can be read again.
     Replayable,
     /// A stream: gone once sent.
     OneShot,
 }
 
-/// The head of an API's answer.
+/// The head of an API's response.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     /// The status code; 0 for a redirect that was not followed.
     pub status: u16,
     /// The reason phrase.
     pub status_text: String,
-    /// The URL that answered, without fragment.
+    /// The URL of the response, without fragment.
     pub url: String,
-    /// Whether that is another URL than the one asked.
+    /// True if that is another URL than the one requested.
     pub redirected: bool,
-    /// Whether a body follows.
+    /// True if a body follows.
     pub has_body: bool,
     /// `WWW-Authenticate`, if the API exposes it.
     pub www_authenticate: Option<String>,
@@ -54,108 +54,108 @@ pub struct ResponseHead {
     pub dpop_nonce: Option<String>,
 }
 
-/// What became of a stored login that was to be taken out.
+/// The result of taking a stored login out of the store.
 #[derive(Clone, Debug)]
 pub enum Taken {
-    /// Here it is; it is in the store no longer.
+    /// The login, which is no longer in the store.
     Found(Secret),
     /// It was taken out before.
     Used,
-    /// There is none of that name.
+    /// The store has no login of that name.
     Absent,
     /// The store does not work.
     Unavailable,
 }
 
-/// What the host reports. Its `Debug` gives names only: a message may hold a code.
+/// An event that the host reports. Its `Debug` shows names only: a message may contain a code.
 #[derive(Clone)]
 pub enum Input<'a> {
     /// A page sent `text`; `call` is a new number, and names the body that came with it.
     Message {
-        /// Who.
+        /// The page.
         port: PortId,
         /// The message's number.
         call: CallId,
         /// JSON: a `PageMessage` of `pkg/src/protocol/messages.ts`.
         text: &'a str,
-        /// What came with it.
+        /// The body that came with the message.
         body: Body,
     },
     /// A page is gone.
     Disconnected {
-        /// Which.
+        /// The page.
         port: PortId,
     },
     /// The end of [`Output::Send`].
     Answered {
-        /// Which.
+        /// The operation.
         op: OpId,
-        /// How it ended.
+        /// The outcome of the request.
         outcome: Outcome,
     },
     /// The end of [`Output::Store`] or [`Output::Persist`].
     Stored {
-        /// Which.
+        /// The operation.
         op: OpId,
-        /// Whether it is stored.
+        /// True if it is stored.
         ok: bool,
     },
     /// The end of [`Output::Take`].
     Taken {
-        /// Which.
+        /// The operation.
         op: OpId,
-        /// What was found.
+        /// The content that was found.
         taken: Taken,
     },
     /// The end of [`Output::Verify`].
     Verified {
-        /// Which.
+        /// The operation.
         op: OpId,
-        /// Whether the signature is by that key.
+        /// True if the signature is valid for that key.
         valid: bool,
     },
     /// The end of [`Output::Load`].
     Loaded {
-        /// Which.
+        /// The operation.
         op: OpId,
-        /// What was found.
+        /// The content that was found.
         loaded: Loaded,
     },
-    /// The lock of [`Output::Lock`] is this vault's.
+    /// The lock of [`Output::Lock`] was granted.
     Locked {
-        /// Which.
+        /// The operation.
         op: OpId,
     },
     /// Another vault over the same store has changed what is there.
     Changed,
     /// Another vault of this issuer and client has carried out [`Output::Hint`], or a script has posted this.
     Hinted(Hint),
-    /// An API answered [`Output::Call`]; the host keeps the body until it is told.
+    /// The response to [`Output::Call`]; the host keeps the body until [`Output::Deliver`] or [`Output::Drop`].
     CallAnswered {
-        /// Which.
+        /// The call.
         call: CallId,
-        /// The answer's head.
+        /// The head of the response.
         head: ResponseHead,
     },
     /// [`Output::Call`] failed as a network does.
     CallFailed {
-        /// Which.
+        /// The call.
         call: CallId,
     },
     /// The answer to [`Output::Call`] has the token in it: [`crate::egress::token_reflection`].
     CallReflected {
-        /// Which.
+        /// The call.
         call: CallId,
     },
     /// The body of a delivered call is through, or nobody wants the rest.
     CallClosed {
-        /// Which.
+        /// The call.
         call: CallId,
     },
     /// The end of [`Output::MakeKey`].
     #[cfg(feature = "extended")]
     KeyMade {
-        /// Which.
+        /// The operation.
         op: OpId,
         /// The public half; `None` if the platform makes no such keys.
         key: Option<PublicKey>,
@@ -163,7 +163,7 @@ pub enum Input<'a> {
     /// [`Output::Call`] was not sent: the key that its proof is to be signed with is gone.
     #[cfg(feature = "extended")]
     CallUnsigned {
-        /// Which.
+        /// The call.
         call: CallId,
     },
     /// The end of [`Output::ProbeSocket`].
@@ -177,7 +177,7 @@ pub enum Input<'a> {
     /// The socket of [`Output::OpenSocket`] is open.
     #[cfg(feature = "extended")]
     SocketOpened {
-        /// Which.
+        /// The call.
         call: CallId,
         /// The sub-protocol that the server chose, or nothing.
         protocol: String,
@@ -188,30 +188,30 @@ pub enum Input<'a> {
     Woke,
 }
 
-/// What the host has to do. Its `Debug` gives names only: an address may hold a `state`.
+/// A task for the host. Its `Debug` shows names only: an address may contain a `state`.
 pub enum Output {
     /// Post this to a page.
     Post {
-        /// To whom.
+        /// The page.
         port: PortId,
         /// JSON: a `VaultMessage` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
     /// Forget a page: it has gone.
     Close {
-        /// Which.
+        /// The page.
         port: PortId,
     },
     /// Send a request to the provider and report [`Input::Answered`].
     Send {
         /// The request's number.
         op: OpId,
-        /// What to send.
+        /// The request.
         request: HttpRequest,
     },
     /// Give up a request to the provider; its end need not be reported.
     Cancel {
-        /// Which.
+        /// The operation.
         op: OpId,
     },
     /// Make a key pair for ES256 that is not extractable, keep the private half under its thumbprint, and report
@@ -224,18 +224,18 @@ pub enum Output {
     /// Forget all keys but those with these thumbprints.
     #[cfg(feature = "extended")]
     KeepKeys {
-        /// Which.
+        /// The thumbprints.
         names: Vec<String>,
     },
     /// Seal and store a pending login, and report [`Input::Stored`].
     Store {
         /// The operation's number.
         op: OpId,
-        /// Under which name.
+        /// The name of the login.
         key: String,
-        /// What.
+        /// The pending login.
         value: Secret,
-        /// When it may be thrown away.
+        /// The time after which it may be deleted.
         expires_at: UnixMillis,
         /// The key to store along with it, and to have again when it is taken out, by its thumbprint.
         #[cfg(feature = "extended")]
@@ -252,11 +252,11 @@ pub enum Output {
     Verify {
         /// The operation's number.
         op: OpId,
-        /// By which algorithm.
+        /// The algorithm of the signature.
         algorithm: Algorithm,
         /// The public key: JSON (RFC 7517).
         jwk: String,
-        /// What was signed.
+        /// The signed bytes.
         signing_input: Secret,
         /// The signature.
         signature: Vec<u8>,
@@ -266,10 +266,10 @@ pub enum Output {
     Persist {
         /// The operation's number.
         op: OpId,
-        /// What to seal and store, in the place of what was stored before; `None` if sessions are not
+        /// The state to seal and store, in the place of what was stored before; `None` if sessions are not
         /// kept, and the host need only report.
         state: Option<Secret>,
-        /// When it may be thrown away.
+        /// The time after which it may be deleted.
         expires_at: UnixMillis,
         /// The key to store along with it, and to have again when it is loaded, by its thumbprint.
         #[cfg(feature = "extended")]
@@ -300,13 +300,13 @@ pub enum Output {
     /// Send a page's request to an API with the access token, and report [`Input::CallAnswered`] or
     /// [`Input::CallFailed`]. The same call may be sent again; the host keeps its body.
     Call {
-        /// Which.
+        /// The call.
         call: CallId,
-        /// Whose.
+        /// The page.
         port: PortId,
         /// The page's own number for it, which names the pieces of the answer's body.
         id: u64,
-        /// What to send.
+        /// The request.
         request: Box<ApiRequest>,
     },
     /// Find out whether the worker's Content-Security-Policy blocks or reports sockets to this address, by a
@@ -314,7 +314,7 @@ pub enum Output {
     /// connection does not matter.
     #[cfg(feature = "extended")]
     ProbeSocket {
-        /// For which.
+        /// The call.
         call: CallId,
         /// The address, without query.
         url: String,
@@ -324,17 +324,17 @@ pub enum Output {
     /// before [`Output::Deliver`].
     #[cfg(feature = "extended")]
     OpenSocket {
-        /// Which.
+        /// The call.
         call: CallId,
-        /// What to open it with.
+        /// The handshake.
         handshake: Box<Handshake>,
     },
     /// Send this by a socket, before all that the page sends.
     #[cfg(feature = "extended")]
     SendFirst {
-        /// By which.
+        /// The call.
         call: CallId,
-        /// What.
+        /// The message.
         text: Secret,
         /// The token that is in it.
         token: Secret,
@@ -342,23 +342,23 @@ pub enum Output {
     /// Close a socket with this code and reason (RFC 6455 7.4), and tell its page.
     #[cfg(feature = "extended")]
     CloseSocket {
-        /// Which.
+        /// The call.
         call: CallId,
         /// The code.
         code: u16,
         /// The reason.
         reason: String,
     },
-    /// Give the answer that the host holds to the page: first `text`, then its body, or what comes by the socket.
+    /// Give the response that the host holds to the page: first `text`, then its body, or what comes by the socket.
     Deliver {
-        /// Which.
+        /// The call.
         call: CallId,
         /// JSON: `head` of `pkg/src/protocol/messages.ts`.
         text: String,
     },
     /// Forget a call: stop it if it runs, drop its body and its answer.
     Drop {
-        /// Which.
+        /// The call.
         call: CallId,
     },
 }
@@ -366,22 +366,22 @@ pub enum Output {
 /// A request to an API that a rule allows.
 #[derive(Clone, Debug)]
 pub struct ApiRequest {
-    /// Where to, and how.
+    /// The URL and the method.
     pub allowed: Allowed,
     /// The value of `Authorization`.
     pub authorization: Secret,
     /// The access tokens that the response is searched for: the request's own, and the session's others that may still
     /// be valid.
     pub searched: Vec<Secret>,
-    /// What the header `DPoP` is to be made of (RFC 9449 7.1), each time that it is sent.
+    /// The proof for the header `DPoP`, to be signed (RFC 9449 7.1), each time that it is sent.
     #[cfg(feature = "extended")]
     pub proof: Option<UnsignedProof>,
-    /// What the page chose of Fetch's `RequestInit`, as JSON: `headers`, a list of pairs, to which
+    /// The members of Fetch's `RequestInit` that the page chose, as JSON: `headers`, a list of pairs, to which
     /// the host adds the authorization; `cache`, `credentials`, `integrity`, `keepalive`, `priority`.
     pub init: String,
 }
 
-/// A source of unpredictable octets: the host's.
+/// A source of unpredictable bytes: the host's.
 pub trait Entropy {
     /// Fills `octets` from a cryptographic source.
     fn fill(&mut self, octets: &mut [u8]);

@@ -1,8 +1,8 @@
 //! The messages between page and vault, on this side. The other side, and the list with a comment
 //! for each, is `pkg/src/protocol/messages.ts`.
 //!
-//! Whatever a page sends is hostile until it is read: sizes are limited, types are exact, and what
-//! does not fit is answered with `message_invalid`.
+//! Messages of pages are hostile until they are parsed: sizes are limited, types are exact, and other messages are
+//! refused with `message_invalid`.
 
 use crate::base::clock::UnixMillis;
 use crate::base::error::{Code, Error, quote};
@@ -21,11 +21,11 @@ pub(super) const MAX_MESSAGE: usize = 128 * 1024;
 pub(super) struct PageMessage {
     /// The page's number; 0 where the message has none.
     pub id: u64,
-    /// What it wants.
+    /// The request.
     pub request: Request,
 }
 
-/// What a page wants.
+/// The request of a page.
 pub(super) enum Request {
     /// `hello`
     Hello {
@@ -52,9 +52,9 @@ pub(super) enum Request {
     Abort,
     /// `logout`
     Logout {
-        /// Whether to log out at the provider too.
+        /// True if the user is to be logged out at the provider too.
         provider: bool,
-        /// Where to come back to from there.
+        /// The address to return to from there.
         return_to: Option<String>,
     },
     /// `active`
@@ -68,7 +68,7 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// Whether there is a use of what came with it.
+    /// Returns true if the body that came with it is used.
     pub(super) const fn has_payload(&self) -> bool {
         match self {
             Self::Fetch(_) => true,
@@ -81,9 +81,9 @@ impl Request {
 
 /// A request for an API, not decided on yet.
 pub(super) struct FetchRequest {
-    /// Where to, as the page wrote it.
+    /// The URL as the page wrote it.
     pub url: String,
-    /// How, as the page wrote it.
+    /// The method as the page wrote it.
     pub method: String,
     /// Not the user's doing.
     pub background: bool,
@@ -94,7 +94,7 @@ pub(super) struct FetchRequest {
 /// A socket, not decided on yet.
 #[cfg(feature = "extended")]
 pub(super) struct SocketRequest {
-    /// Where to, as the page wrote it.
+    /// The URL as the page wrote it.
     pub url: String,
     /// The sub-protocols that the page names.
     pub protocols: Vec<String>,
@@ -181,7 +181,7 @@ fn pair(value: &Value) -> Option<(&str, &str)> {
 pub(super) struct Unreadable {
     /// The page's number, or 0.
     pub id: u64,
-    /// Why.
+    /// The error.
     pub error: Error,
 }
 
@@ -189,7 +189,7 @@ impl PageMessage {
     /// Reads a message.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// The reason why the message cannot be read.
     pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
         let mut value = if text.len() > MAX_MESSAGE {
             Err(msg!("the message is longer than 131072 bytes"))
@@ -226,9 +226,9 @@ impl PageMessage {
 struct Members<'a> {
     object: &'a mut Object,
     are_sound: bool,
-    /// What to say if they are not.
+    /// The error message if they are not.
     why: &'static str,
-    /// Of which member, where that is not said.
+    /// The name of the invalid member, if the error message does not contain it.
     which: String,
 }
 

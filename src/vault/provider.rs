@@ -1,7 +1,7 @@
-//! The provider's metadata and keys, fetched when first needed and kept.
+//! The provider's metadata and keys, fetched when they are first needed.
 //!
-//! Whoever needs one and does not find it waits in a stage of its own and is taken up again when
-//! the answer is there. A failure is told to all who wait, and the next need fetches again.
+//! A part that needs them and does not find them waits in a stage of its own, and continues when they are there. If the
+//! fetch fails, all waiting parts learn the error, and the next need fetches again.
 
 use crate::base::error::Result;
 use crate::base::http::Outcome;
@@ -14,10 +14,10 @@ use crate::prelude::*;
 use crate::vault::context::{Context, Purpose};
 use crate::vault::io::OpId;
 
-/// What may be wrong if there is no answer at all.
+/// The likely reason if there is no response at all.
 const SILENT: &str = msg!("no answer (is it up, and does its CORS allow this origin?)");
 
-/// What is known of the provider.
+/// The metadata and keys of the provider.
 pub(super) struct Provider {
     pub(super) metadata: Option<Box<Metadata>>,
     /// The URL at which its metadata was found, or is looked for next. If the metadata is configured, there may be no

@@ -16,17 +16,17 @@ use crate::vault::context::Context;
 use crate::vault::io::{CallId, ResponseHead};
 use crate::vault::message::message;
 
-/// For so long after a login that an API had asked for, the same demand is not passed on.
+/// Time after a login that an API asked for, in which the same demand is not passed on.
 const FRESH: Millis = Millis::from_secs(60);
 
-/// What the login of this session was asked for.
+/// The demand that the login of this session was for.
 pub(super) struct SteppedUp {
     login: String,
     at: Instant,
 }
 
 impl Calls {
-    /// Somebody has signed in.
+    /// Records the demand that a login was for.
     pub(super) fn record_step_up(&mut self, ctx: &Context, pending: &Pending) {
         self.stepped_up = pending.demand.as_ref().map(|login| SteppedUp {
             login: login.clone(),
@@ -100,7 +100,7 @@ impl Calls {
     }
 }
 
-/// Whether pages may ask for all of it.
+/// Returns true if pages may ask for all of it.
 fn may_ask(ctx: &Context, demand: &Demand) -> bool {
     match demand {
         Demand::StepUp { .. } => true,

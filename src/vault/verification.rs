@@ -1,7 +1,6 @@
-//! An ID token on its way to being believed: its key is found, the host verifies the signature, its
-//! claims are checked.
+//! Validation of an ID token: its key is selected, the host verifies the signature, and the claims are checked.
 //!
-//! A key that is not known may be new, so the keys are fetched again, once a token.
+//! An unknown key may be new, so the keys are fetched again, once for each token.
 
 use crate::base::clock::Instant;
 use crate::base::error::{Code, Error, Result};
@@ -16,10 +15,10 @@ use crate::vault::provider::Provider;
 /// Tokens whose ID token is being verified.
 pub(super) struct Verification {
     pub(super) tokens: Box<TokenSet>,
-    /// When they were asked for.
+    /// The time at which they were requested.
     pub(super) requested: Instant,
     unverified: Unverified,
-    /// For which signature check it waits; none while it waits for keys.
+    /// The signature check in flight; `None` while the token waits for keys.
     check: Option<OpId>,
     keys_were_fetched: bool,
 }
@@ -48,7 +47,7 @@ impl Verification {
         }
     }
 
-    /// Checks the claims, the signature having been checked. The tokens are given back either way.
+    /// Checks the claims after the signature. Returns the tokens in both cases.
     #[expect(clippy::boxed_local, reason = "moving a box is less code")]
     pub(super) fn conclude(
         self: Box<Self>,
@@ -70,7 +69,7 @@ impl Verification {
         (self.tokens, verdict)
     }
 
-    /// Takes the next step: asks for the signature's check, or for keys.
+    /// Takes the next step: requests the check of the signature, or the keys.
     pub(super) fn advance(
         &mut self,
         ctx: &mut Context,

@@ -11,10 +11,10 @@ use crate::vault::persistence::lock::Lock;
 /// Activity of the user is kept so long after it happened, unless something else is kept before.
 const DELAY: Millis = Millis::from_secs(15);
 
-/// What this vault knows of it.
+/// The activity in this vault.
 #[derive(Default)]
 pub(super) struct Activity {
-    /// When it is kept at the latest.
+    /// The latest time at which it is persisted.
     pub(super) flush_at: Option<Millis>,
     /// There is some to be kept.
     pub(super) is_new: bool,
@@ -31,7 +31,7 @@ impl Activity {
 }
 
 impl Persistence {
-    /// Whether the session's end has to wait for a look at the store.
+    /// Returns true if the end of the session must wait for a read of the store.
     pub(in crate::vault) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
         let knows_all = matches!(self.lock, Lock::Held | Lock::Writing(_));
@@ -45,13 +45,13 @@ impl Persistence {
         true
     }
 
-    /// Whether a look at the store is about to tell if the session is still alive.
+    /// Returns true if a read of the store will show if the session is still alive.
     pub(in crate::vault) const fn awaits_verdict(&self, ctx: &Context) -> bool {
         let is_looking = self.looks.is_open() || matches!(self.lock, Lock::Reading(_));
         ctx.is_in_doubt() && is_looking
     }
 
-    /// The user did something. Gives whether that counts already.
+    /// Records that the user did something. Returns true if that counts already.
     pub(in crate::vault) const fn record_activity(&mut self, ctx: &mut Context) -> bool {
         if !ctx.keeps() {
             return true;

@@ -1,4 +1,4 @@
-//! What is done under the lock that all vaults over one store share.
+//! Work under the lock that all vaults over one store share.
 
 use crate::Secret;
 use crate::base::clock::Millis;
@@ -9,11 +9,11 @@ use crate::vault::persistence::back_off;
 use crate::vault::persistence::reader::{Reading, Stored, load};
 use crate::vault::{OpId, Output, Purpose, Vault};
 
-/// How long the lock is waited for: another vault's refresh may take its time.
+/// Longest wait for the lock: another vault's refresh may take long.
 const PATIENCE: Millis = Millis::from_secs(30);
 
-/// How long a page's login or logout waits for the lock. Whoever has it may be a tab that is frozen, or somebody who
-/// never gives it back.
+/// Longest wait of a page's login or logout for the lock. A frozen tab may hold it, or a script that never releases
+/// it.
 const PAGE_PATIENCE: Millis = Millis::from_secs(5);
 
 /// The lock, as this vault has it or has it not.
@@ -148,7 +148,7 @@ impl Vault {
         self.proceed();
     }
 
-    /// Does the next thing that needs the lock, or gives it back.
+    /// Does the next work that needs the lock, or releases it.
     pub(in crate::vault) fn proceed(&mut self) {
         let is_held = matches!(self.persistence.lock, Lock::Held);
         if !self.ctx.keeps() || !is_held || self.refresh.is_sent() {

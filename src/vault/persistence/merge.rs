@@ -1,6 +1,6 @@
-//! What this vault holds and what the store has are brought together.
+//! Merges the session of this vault and the content of the store.
 //!
-//! Of one session the later generation counts, of two sessions the one in the store, unless that is the
+//! The later generation of one session wins. Of two sessions the one in the store wins, unless it is the
 //! older one because this vault's could not be written yet.
 
 use crate::Secret;
@@ -118,7 +118,7 @@ impl Vault {
             None => {
                 self.ctx.end_reason.get_or_insert(EndReason::LoggedOut);
                 let token = theirs.refresh_token().cloned();
-                self.note_end(theirs, EndReason::LoggedOut, token);
+                self.record_end(theirs, EndReason::LoggedOut, token);
                 self.persistence.end_none_after(theirs.beginning());
             }
         }

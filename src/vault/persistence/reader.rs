@@ -14,13 +14,14 @@ use crate::vault::persistence::lock::Lock;
 use crate::vault::persistence::tombstone::mark_of;
 use crate::vault::{Output, Purpose, Taken, Vault};
 
-/// How long a look at the store may take: a page waits for the first one, and for others that begin within this time.
+/// Longest time for a read without the lock. A page waits for the first read, and for others that begin within this
+/// time.
 const PATIENCE: Millis = Millis::from_secs(3);
 
-/// What was found in the store.
+/// The result of reading the store.
 #[derive(Clone, Debug)]
 pub enum Loaded {
-    /// What was persisted last.
+    /// The state that was persisted last.
     Found(Secret),
     /// Nothing ever was, or it was cleared.
     Nothing,
@@ -30,7 +31,7 @@ pub enum Loaded {
     Unavailable,
 }
 
-/// What the store has.
+/// The content of the store.
 pub(in crate::vault) enum Stored {
     /// A session that goes on.
     Session(Box<Session>),
@@ -55,7 +56,7 @@ pub(super) struct Reading {
 /// Looks at the store without the lock.
 #[derive(Default)]
 pub(super) struct Looks {
-    /// One that is under way.
+    /// The read in flight.
     open: Option<Reading>,
     /// There was a change meanwhile.
     again: bool,
@@ -64,7 +65,7 @@ pub(super) struct Looks {
     pub(super) is_old: bool,
     /// There was a change while the lock was this vault's: only an end can have been written.
     pub(super) after_lock: bool,
-    /// When to look again, since the store did not work, and how often that was so.
+    /// The time of the next read after a failure of the store, and the number of failures.
     pub(super) retry_at: Option<Millis>,
     failed: u32,
     /// From then on, no further look delays the greeting of pages.
@@ -143,7 +144,8 @@ impl Persistence {
         }
     }
 
-    /// Somebody signed out elsewhere. If no page is greeted yet, none is told of the session that the store still has.
+    /// Notes a sign-out in another vault. Pages that are not greeted yet must not learn of the session that is still in
+    /// the store.
     /// `at` is the time of the sign-out, unless the store is about to have it.
     pub(in crate::vault) fn signed_out_while_loading(
         &mut self,

@@ -17,14 +17,14 @@ pub(super) struct Ended {
     pub(super) sid: String,
     generation: u64,
     pub(super) reason: EndReason,
-    /// What to revoke under the lock: a limit ends the session in all vaults at once, and one of them is
+    /// The refresh token to revoke under the lock: a limit ends the session in all vaults at once, and one revocation is
     /// enough.
     pub(super) token: Option<Secret>,
-    /// How often activity had been kept, as far as this vault knew.
+    /// Number of times that activity was persisted, as far as this vault knew.
     touches: u64,
-    /// When it ended.
+    /// The time of the end.
     at: Instant,
-    /// Whether the store had it: else what the store has is older.
+    /// True if the store had the session. Otherwise the session in the store is older.
     pub(super) was_known: bool,
     /// Sessions whose end is to be written without the lock, which was not to be had.
     marks: Option<Vec<String>>,
@@ -60,7 +60,7 @@ impl Persistence {
         }
     }
 
-    /// Whether the store is still to be told of an end.
+    /// Returns true if an end is not in the store yet.
     pub(in crate::vault) fn has_end_to_keep(&self, ctx: &Context) -> bool {
         ctx.keeps() && self.ended.is_some()
     }
@@ -68,7 +68,7 @@ impl Persistence {
 
 impl Vault {
     /// A session ended here, and has to end elsewhere.
-    pub(in crate::vault) fn note_end(
+    pub(in crate::vault) fn record_end(
         &mut self,
         session: &Session,
         reason: EndReason,
@@ -124,7 +124,7 @@ impl Vault {
         }
     }
 
-    /// Whether the end of a session here is the end of the one in the store, too. If not, the store has
+    /// Returns true if the end of a session here also ends the one in the store. If not, the store has
     /// moved on, and nothing is left to be said there of that end.
     pub(super) fn is_over(&mut self, theirs: &Session) -> bool {
         let Some(mut ended) = self.persistence.ended.take() else {
