@@ -131,6 +131,7 @@ impl Vault {
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.ctx.now = now;
         self.persistence.begin(&mut self.ctx);
+        // control: limits_apply_at_every_input
         self.enforce_limits();
         match input {
             Input::Message {
@@ -959,6 +960,7 @@ impl Vault {
         match kept {
             Some(state) => {
                 self.persistence.fall_behind();
+                // control: adoption_waits_for_the_store
                 self.persistence.keep(&mut self.ctx, op, state);
             }
             // control: adoption_waits_for_persistence

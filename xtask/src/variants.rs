@@ -174,22 +174,13 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "adoption_waits_for_the_store",
         fault: "new tokens are adopted before the store has them",
         noticed_by: "persisted_first",
-        file: "vault.rs",
-        find: "self.persistence.keep(&mut self.ctx, op, state);",
-        replace: "self.persistence.keep(&mut self.ctx, op, state);
-                if BROKEN { return self.refresh.persisted(op); }",
+        breaks: After("return self.refresh.persisted(op);"),
     },
     Variant {
         control: "store_is_read_before_refresh",
         fault: "the store is not looked at before a refresh",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "load(&mut self.ctx, Purpose::Read);",
-        replace: "if BROKEN {
-            self.persistence.lock = Lock::Held;
-            return self.proceed();
-        }
-        load(&mut self.ctx, Purpose::Read);",
+        breaks: Instead("self.persistence.lock = Lock::Held; return self.proceed();"),
     },
     Variant {
         control: "newer_record_is_adopted",
@@ -201,9 +192,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "lock_is_held_until_stored",
         fault: "the lock is given back before the store has the successor",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "if !self.persistence.is_behind && self.persistence.ended.is_none() {",
-        replace: "if BROKEN || (!self.persistence.is_behind && self.persistence.ended.is_none()) {",
+        breaks: Always,
     },
     Variant {
         control: "overwritten_logout_is_found",
@@ -215,13 +204,9 @@ pub(crate) const VARIANTS: &[Variant] = &[
         control: "logout_is_stored",
         fault: "a logout is not stored",
         noticed_by: "consumed",
-        file: "vault/persistence/lock.rs",
-        find: "return self.persistence.write(&mut self.ctx, ended);",
-        replace: "if BROKEN {
-                self.persistence.ended = None;
-                return self.persistence.unlock(&mut self.ctx);
-            }
-            return self.persistence.write(&mut self.ctx, ended);",
+        breaks: Instead(
+            "self.persistence.ended = None; return self.persistence.unlock(&mut self.ctx);",
+        ),
     },
     Variant {
         control: "activity_in_other_tabs_counts",

@@ -35,6 +35,7 @@ impl Persistence {
     pub(in crate::vault) fn doubts(&mut self, ctx: &mut Context, reason: EndReason) -> bool {
         // Under the lock, once the store was read, nobody else can know of anything later.
         let knows_all = matches!(self.lock, Lock::Held | Lock::Writing(_));
+        // control: activity_in_other_tabs_counts
         if !ctx.keeps() || reason != EndReason::Idle || !self.is_known || knows_all {
             return false;
         }

@@ -116,6 +116,7 @@ impl Vault {
     pub(in crate::vault) fn locked(&mut self) {
         self.persistence.looks.is_old = self.persistence.looks.is_open();
         self.persistence.lock = Lock::Reading(Reading::default());
+        // control: store_is_read_before_refresh
         load(&mut self.ctx, Purpose::Read);
     }
 
@@ -162,6 +163,7 @@ impl Vault {
             if let Some(token) = token {
                 self.revoke(&token);
             }
+            // control: logout_is_stored
             return self.persistence.write(&mut self.ctx, ended);
         }
         if self.refresh.is_queued(&self.ctx) && (!self.persistence.wants_save || !is_writable) {
@@ -213,6 +215,7 @@ impl Vault {
             self.persistence.wants_save |= self.ctx.session.is_some();
             self.try_later();
             // As long as what the store has is not consumed, others may go on from that.
+            // control: lock_is_held_until_stored
             if !self.persistence.is_behind && self.persistence.ended.is_none() {
                 self.persistence.activity_written(&mut self.ctx, false);
                 self.persistence.unlock(&mut self.ctx);

@@ -64,6 +64,7 @@ impl Vault {
         match &mut self.ctx.session {
             Some(ours) if ours.sid() == theirs.sid() => {
                 self.persistence.is_known = true;
+                // control: newer_record_is_adopted
                 if theirs.generation() <= ours.generation() {
                     return ours.hear_of_activity(&theirs, &self.ctx.now);
                 }

@@ -130,6 +130,7 @@ impl Persistence {
     ) -> Option<Stored> {
         let session = self.reading(purpose).and_then(|r| r.session.take())?;
         Some(match taken {
+            // control: overwritten_logout_is_found
             Taken::Found(_) | Taken::Used => Stored::Overwritten(session),
             Taken::Absent => Stored::Session(session),
             Taken::Unavailable => Stored::Unavailable,
