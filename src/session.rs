@@ -30,6 +30,12 @@ const REPORTED: Millis = Millis::from_secs(16);
 /// seconds.
 const SHORTEST_RENEWED_AHEAD: Millis = Millis::from_secs(30);
 
+/// Returns a tenth of the idle limit, at most a minute: the notice that pages get before a limit, and the longest time
+/// for which a user's activity is not recorded.
+pub fn idle_notice(idle: Millis) -> Millis {
+    Millis(idle.0 / 10).min(Millis::from_secs(60))
+}
+
 macro_rules! end_reasons {
     ($($(#[doc = $doc:literal])+ $(#[cfg($cfg:meta)])? $variant:ident = $name:literal, revokes: $revokes:literal;)+) => {
         /// The reason for the end of a session. The names are those of `EndReason` in `pkg/src/protocol/messages.ts`.

@@ -1,4 +1,4 @@
-//! The way to the coordinator. It gets keys that say nothing and values that are sealed.
+//! Access to the coordinator. It sees only hashed keys and sealed values.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -19,30 +19,30 @@ use crate::session::EndReason;
 pub(super) const A_MINUTE: Millis = Millis::from_secs(60);
 const A_DAY: Millis = Millis::from_secs(24 * 3600);
 
-/// How often a user's activity is written, against others who write at the same time.
+/// Most attempts to write a user's activity while other isolates write the record, too.
 const TOUCHES: u32 = 3;
 
-/// The longest text that every store takes, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
+/// The longest value that every store accepts, in bytes: see `Coordinator` in pkg/src/edge/coordinators/coordinator.ts.
 const LONGEST: usize = 60 * 1024;
 
-/// The coordinator did not answer, or with something that it was not given.
+/// The coordinator did not respond, or its response was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreachable;
 
-/// What the coordinator has of a session.
+/// The coordinator's entry for a session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
-    /// The version that a write goes over; none if there is nothing.
+    /// The version that the next write replaces, or `None` without an entry.
     pub(super) version: Option<String>,
-    /// The record, unless there is none that can be read.
+    /// The record, if there is one and it can be read.
     pub(super) record: Option<Rc<Record>>,
 }
 
-/// Under which key something is found that is known by these texts.
+/// Returns the coordinator's key for these strings.
 pub(super) fn key(kind: &str, texts: &[&str]) -> String {
     let mut all = kind.to_owned();
     for text in texts {
-        // Their lengths as well: no two lists of texts are one.
+        // The lengths make the key of each array of strings unique.
         json::write_number(&mut all, text.len() as u64);
         all.push(' ');
         all.push_str(text);
@@ -50,7 +50,7 @@ pub(super) fn key(kind: &str, texts: &[&str]) -> String {
     [kind, ".", &base64url::encode(&pkce::sha256(all.as_bytes()))].concat()
 }
 
-/// Whether this isolate knows of a session what the coordinator does not: a generation that it could not commit, or an
+/// Returns true if this isolate's record is newer than the coordinator's: a generation that it could not commit, or an
 /// end that it could not write.
 fn is_ahead(ours: &Record, theirs: Option<&Record>) -> bool {
     // control: uncommitted_successor_is_kept
@@ -66,7 +66,7 @@ fn record_key(sid: &str) -> String {
 }
 
 impl Task {
-    /// The record of a session, which the isolate remembers from then on; and whether the provider has ended it.
+    /// Reads the record of a session into the cache, and checks whether the provider has ended the session.
     pub(super) async fn fetch_record(&self, session: &Session) -> Result<Stored, Unreachable> {
         let mut keys = vec![record_key(&session.sid)];
         if self.config().back_channel_logout {
@@ -77,7 +77,7 @@ impl Task {
         let mut stored = self.opened(&session.sid, entries.next().flatten()).await?;
         let mut ends: Vec<Option<Entry>> = entries.collect();
         let mut is_all = true;
-        // Of a session that is in the store its cookie does not say whose it is.
+        // The cookie of a stored session does not contain its user, so the tombstones are read after the record.
         if let Some(kept) = stored
             .record
             .as_ref()
@@ -112,9 +112,9 @@ impl Task {
         }
         let mut cache = self.isolate().session_cache.borrow_mut();
         let cached = cache.entry(&session.sid, &now);
-        // What is not known of it is asked for again. The answer says how things were when it was asked for, at worst.
+        // An incomplete read is repeated. `asked` is the start of the read, so the cached state is at least that new.
         cached.checked = if is_all { asked } else { Instant::default() };
-        // What was committed while this was asked is newer, and the user may have been seen here since it was written.
+        // A commit during the read is newer, and this isolate may have seen newer activity.
         let ours = cached.stored.record.as_ref();
         if let Some(theirs) = &mut stored.record
             && let Some(ours) = ours.and_then(|ours| ours.session.as_ref())
@@ -149,7 +149,7 @@ impl Task {
                         "a session's record is sealed with a key that is not in cookie.keys"
                     )],
                 );
-                // What it says may count, so nobody here may act as if there were nothing.
+                // The record may be valid, so treat it as unreachable and not as missing.
                 return Err(Unreachable);
             }
         };
@@ -165,25 +165,25 @@ impl Task {
         }
     }
 
-    /// Remembers what the coordinator did not take: it is written when it can be.
+    /// Caches a record that the coordinator did not accept. It is written on the next read.
     pub(super) fn cache_record(&self, session: &Session, record: Rc<Record>) {
         let now = self.now();
         let mut cache = self.isolate().session_cache.borrow_mut();
         cache.entry(&session.sid, &now).stored.record = Some(record);
     }
 
-    /// Remembers that a session's user is active, where that could not be written.
+    /// Caches a user's activity that could not be written.
     fn cache_activity(&self, session: &Session) {
         let now = self.now();
         let mut cache = self.isolate().session_cache.borrow_mut();
         let record = &mut cache.entry(&session.sid, &now).stored.record;
-        // What is there may have been replaced meanwhile, and only that much of it is to be changed.
+        // The record may have been replaced in the meantime, so change only the activity.
         if let Some(record) = record {
             record.note_active(session.active);
         }
     }
 
-    /// What the isolate knows of a session's record.
+    /// Returns the cached record of a session.
     pub(super) fn cached_record(&self, sid: &str) -> Stored {
         let cache = self.isolate().session_cache.borrow();
         cache
@@ -192,7 +192,7 @@ impl Task {
             .unwrap_or_default()
     }
 
-    /// Writes a session's record over the one of this version. `None`: another one is there.
+    /// Writes a session's record over this version. Returns `None` if the entry has another version.
     pub(super) async fn write(
         &self,
         session: &Session,
@@ -204,7 +204,8 @@ impl Task {
             return Err(Unreachable);
         };
         let left = session.left(&self.config().flow.limits, &self.now());
-        // Longer than its session: an old copy of its cookie is not to end it, and tell of it, once more.
+        // Keep the record longer than the session, so an old copy of its cookie does not end it and report the end
+        // again.
         let lifetime = left
             + if record.ended.is_some() {
                 A_DAY
@@ -215,10 +216,10 @@ impl Task {
         if let Some(version) = &written {
             let now = self.now();
             let mut cache = self.isolate().session_cache.borrow_mut();
-            // Whether the provider has ended it was not asked.
+            // `checked` stays as it is: the tombstones were not read.
             let cached = cache.entry(&session.sid, &now);
             let ours = cached.stored.record.as_ref();
-            // The answer to a later write may have been here sooner.
+            // The response to a later write may have arrived first.
             if !ours.is_some_and(|ours| is_ahead(ours, Some(record))) {
                 cached.stored = Stored {
                     version: Some(version.clone()),
@@ -229,7 +230,7 @@ impl Task {
         Ok(written)
     }
 
-    /// The session in the store that a cookie has the number of.
+    /// Returns the stored session to which a cookie refers.
     pub(super) async fn stored(&self, number: &str) -> Result<Rc<Session>, Refusal> {
         let Some((sid, began)) = Session::reference_from_text(number) else {
             return Err(Refusal::Ended(EndReason::StorageLost));
@@ -260,7 +261,7 @@ impl Task {
         }
     }
 
-    /// Puts a session into the store: one that begins, or one that was in a cookie so far.
+    /// Writes a session to the store: a new one, or one that was in a cookie so far.
     pub(super) async fn store(&self, session: &Rc<Session>) -> Result<(), Refusal> {
         let Stored { version, record } = self.cached_record(&session.sid);
         let has_it = |record: &Record| {
@@ -276,7 +277,7 @@ impl Task {
             None => Record::of(session, session.began),
         };
         let record = Rc::new(record);
-        // In base64, with some bytes in front of it and behind.
+        // The size in base64, with the version, key ID, nonce and tag.
         if record.to_text().expose().len() * 4 / 3 + 100 > LONGEST {
             let error = Error::new(
                 Code::LimitExceeded,
@@ -286,7 +287,7 @@ impl Task {
         }
         match self.write(session, version, &record).await {
             Ok(Some(_)) => Ok(()),
-            // A request that came at the same time has stored it.
+            // A parallel request has stored it.
             Ok(None)
                 if boxed(self.fetch_record(session))
                     .await
@@ -298,7 +299,7 @@ impl Task {
         }
     }
 
-    /// Notes that a session's user is active.
+    /// Records that a session's user is active.
     pub(super) async fn touch(&self, session: &Session) {
         for _ in 0..TOUCHES {
             let Stored { version, record } = self.cached_record(&session.sid);
@@ -309,7 +310,7 @@ impl Task {
                 return;
             }
             match self.write(session, version, &record).await {
-                // Somebody else has written, perhaps the next generation.
+                // Another isolate has written, perhaps the next generation.
                 Ok(None) if self.fetch_record(session).await.is_ok() => {}
                 Ok(_) => return,
                 Err(Unreachable) => return self.cache_activity(session),
@@ -394,7 +395,7 @@ impl Task {
         );
     }
 
-    /// Where it stands written that the provider has ended sessions: this one, and all of this user's.
+    /// Returns the keys of the tombstones by which the provider ends sessions: this session, and all of this user's.
     pub(super) fn tombstones(&self, session: &Session) -> Vec<String> {
         let Some(id_token) = session.id_token() else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What a host puts in, and what it is asked to do.
+//! The interface to the host: requests, effects, replies and events.
 
 use crate::prelude::*;
 use core::fmt;
@@ -11,8 +11,8 @@ use crate::egress::token_reflection::Scope;
 use crate::oauth::jwks::Algorithm;
 use crate::session::EndReason;
 
-/// What is looked at of a browser's request. Header fields are as they came, several of one name joined by
-/// commas as `Headers.get` does; `None` if there is none.
+/// The parts of a browser's request that the handler reads. Several headers of one name are joined by commas, as
+/// `Headers.get` does. `None` stands for a missing header.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The method.
@@ -35,11 +35,11 @@ pub struct Request {
     pub upgrade: Option<String>,
     /// `X-Strongroom`: the header that no form and no other site's script can send.
     pub marker: Option<String>,
-    /// How many header fields there are, besides `Cookie`.
+    /// The number of headers, without `Cookie`.
     pub header_count: usize,
-    /// The bytes of their names and values together.
+    /// The length of their names and values in bytes.
     pub header_bytes: usize,
-    /// Whether there is a body, which can be sent on once.
+    /// True if there is a body, which can be sent only once.
     pub has_body: bool,
 }
 
@@ -47,60 +47,60 @@ pub struct Request {
 /// its lease. The same as `BEAT` in pkg/src/edge/host.ts.
 pub const BEAT: Millis = Millis::from_secs(2);
 
-/// What comes next for a request.
+/// The next step of a request.
 #[derive(Debug)]
 pub enum Step {
-    /// The host does this, and comes back with the [`Reply`].
+    /// The host carries out this effect, and passes the [`Reply`].
     Do(Effect),
-    /// The request is answered.
+    /// The response is ready.
     Done(Response),
 }
 
-/// Something for the host to do.
+/// An effect that the host carries out.
 pub enum Effect {
-    /// Opens what was sealed: AES-256-GCM with the 96-bit nonce in front and the tag behind. [`Reply::Opened`].
+    /// Opens a sealed value: AES-256-GCM with the 96-bit nonce first and the tag last. [`Reply::Opened`].
     Open {
-        /// Which key of the ring.
+        /// The index of the key in the ring.
         key: usize,
         /// Nonce, ciphertext and tag.
         sealed: Vec<u8>,
         /// Additional authenticated data.
         bound_to: String,
     },
-    /// Seals: the same the other way, with the first key of the ring. [`Reply::Sealed`].
+    /// Seals a value in the same format with the first key of the ring. [`Reply::Sealed`].
     Seal {
-        /// The nonce to put in front.
+        /// The nonce.
         nonce: [u8; 12],
-        /// What to seal.
+        /// The plaintext.
         plain: Secret,
         /// Additional authenticated data.
         bound_to: String,
     },
-    /// Asks the coordinator for the values of these keys. [`Reply::Entries`].
+    /// Reads the values of these keys from the coordinator. [`Reply::Entries`].
     Read(Vec<String>),
-    /// Asks the coordinator to write, if the key's version is still this one. [`Reply::Swapped`].
+    /// Writes a value to the coordinator if the key still has this version. [`Reply::Swapped`].
     Swap {
         /// The key.
         key: String,
-        /// The version that must be there; `None`: there must be no value.
+        /// The expected version. `None`: the key must not have a value.
         version: Option<String>,
         /// The value to write.
         value: String,
-        /// For how long it is kept.
+        /// The lifetime of the value.
         lifetime: Millis,
     },
-    /// Waits until the key's version is another one, or this time has passed, or less. [`Reply::Waited`].
+    /// Waits until the key has another version or the time has passed. The host may return earlier. [`Reply::Waited`].
     Wait {
         /// The key.
         key: String,
-        /// The version that is known.
+        /// The known version.
         version: Option<String>,
-        /// For how long at most.
+        /// The longest time to wait.
         time: Millis,
     },
-    /// Waits until a flight has landed ([`Event::RefreshFinished`]), or this time has passed. [`Reply::Waited`].
+    /// Waits until a refresh has finished ([`Event::RefreshFinished`]) or the time has passed. [`Reply::Waited`].
     Linger {
-        /// Which flight; `None`: only the time counts.
+        /// The refresh. `None`: only the time counts.
         flight: Option<FlightId>,
         /// For how long at most.
         time: Millis,
@@ -110,14 +110,14 @@ pub enum Effect {
     Send {
         /// The request.
         request: HttpRequest,
-        /// `Authorization`, if the client authenticates by it.
+        /// `Authorization`, if the client authenticates with it.
         authorization: Option<Secret>,
-        /// `DPoP` (RFC 9449 5), signed; what [`HttpRequest`] has of one is for the browser's vault.
+        /// `DPoP` (RFC 9449 5), signed. Only the browser's vault uses the proof in [`HttpRequest`].
         proof: Option<Secret>,
-        /// After how long to give up.
+        /// The timeout.
         timeout: Millis,
     },
-    /// Goes on waiting for the response to the request that this task sent last. Replies as [`Effect::Send`] does.
+    /// Continues to wait for the response to this task's last request. Replies as [`Effect::Send`] does.
     Await,
     /// Verifies a signature. [`Reply::Verified`].
     Verify {
@@ -125,7 +125,7 @@ pub enum Effect {
         algorithm: Algorithm,
         /// The public key, a JWK.
         jwk: String,
-        /// What was signed.
+        /// The signed input.
         signing_input: String,
         /// The signature.
         signature: Vec<u8>,
@@ -136,38 +136,38 @@ pub enum Effect {
         algorithm: Algorithm,
         /// The private key, a JWK.
         jwk: Secret,
-        /// What to sign.
+        /// The input to sign.
         signing_input: Secret,
     },
-    /// Makes a key pair for ES256 (RFC 7518 3.4), whose private half can be exported. [`Reply::Key`].
+    /// Generates an ES256 key pair (RFC 7518 3.4) with an exportable private key. [`Reply::Key`].
     GenerateKey,
-    /// Reads the request's body, which must be text of at most so many bytes. [`Reply::Body`].
+    /// Reads the request's body: UTF-8 of at most this many bytes. [`Reply::Body`].
     Body(usize),
-    /// Sends the request on to an upstream. [`Reply::Head`].
+    /// Forwards the request to an upstream. [`Reply::Head`].
     Forward(Forward),
 }
 
-/// A request that is sent on: with the browser's method, body and header fields, save those that the
-/// [policy](crate::edge::policy) takes out.
+/// A forwarded request. It has the browser's method, body and headers, without the headers that the
+/// [policy](crate::edge::policy) removes.
 #[derive(Debug)]
 pub struct Forward {
-    /// Where to, serialised by the parser that checked it.
+    /// The URL, serialized by the parser that checked it.
     pub url: String,
     /// `Authorization`
     pub authorization: Secret,
     /// `DPoP`
     pub proof: Option<Secret>,
-    /// How much of the answer is searched for the token.
+    /// The part of the response that is searched for the token.
     pub reflection: Scope,
-    /// Names of headers that are sent although the policy removes them, with spaces between them.
+    /// Names of headers that are sent although the policy removes them, separated by spaces.
     pub keep: String,
-    /// Names of more headers that are removed.
+    /// Names of additional headers to remove.
     pub remove: String,
-    /// Whether it is the handshake of a WebSocket (RFC 6455 4.1), whose connection is then passed on.
+    /// True for the handshake of a WebSocket (RFC 6455 4.1). The connection is then passed on.
     pub is_upgrade: bool,
 }
 
-/// An upstream's answer, before its body.
+/// The head of an upstream's response.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     /// The status.
@@ -178,67 +178,67 @@ pub struct Head {
     pub dpop_nonce: Option<String>,
 }
 
-/// What came of an effect.
+/// The result of an effect.
 #[derive(Debug)]
 pub enum Reply {
-    /// Of [`Effect::Open`]: the text, or `None` if it is not genuine.
+    /// Result of [`Effect::Open`]: the plaintext, or `None` if the value is not authentic.
     Opened(Option<Secret>),
-    /// Of [`Effect::Seal`]: nonce, ciphertext and tag.
+    /// Result of [`Effect::Seal`]: nonce, ciphertext and tag.
     Sealed(Vec<u8>),
-    /// Of [`Effect::Read`]: one for each key.
+    /// Result of [`Effect::Read`]: one entry per key.
     Entries(Vec<Option<Entry>>),
-    /// Of [`Effect::Swap`]: the new version, or `None` if another one was there.
+    /// Result of [`Effect::Swap`]: the new version, or `None` if the key had another version.
     Swapped(Option<String>),
-    /// Of [`Effect::Wait`] and [`Effect::Linger`].
+    /// Result of [`Effect::Wait`] and [`Effect::Linger`].
     Waited,
-    /// Of [`Effect::Send`].
+    /// Result of [`Effect::Send`].
     Sent(Outcome),
-    /// Of [`Effect::Send`]: the request is still in flight. The task asks for its response by [`Effect::Await`].
+    /// Result of [`Effect::Send`] while the request is in flight. The task asks for its response by [`Effect::Await`].
     Pending,
-    /// Of [`Effect::Verify`].
+    /// Result of [`Effect::Verify`].
     Verified(bool),
-    /// Of [`Effect::Sign`].
+    /// Result of [`Effect::Sign`].
     Signed(Vec<u8>),
-    /// Of [`Effect::GenerateKey`]: the private key, a JWK.
+    /// Result of [`Effect::GenerateKey`]: the private key, a JWK.
     Key(Secret),
-    /// Of [`Effect::Body`]; `None` if there was more than asked for, or no text.
+    /// Result of [`Effect::Body`]: `None` if the body is too long or not UTF-8.
     Body(Option<Secret>),
-    /// Of [`Effect::Forward`].
+    /// Result of [`Effect::Forward`].
     Head(Head),
-    /// Of any of them: it could not be done. Of one that was sent, it may have been.
+    /// Result of any effect that failed. A request may still have been sent.
     Failed,
 }
 
-/// What a coordinator has under a key.
+/// A coordinator's entry for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What was written.
+    /// The value.
     pub value: String,
-    /// Another one after each write.
+    /// The version. Each write changes it.
     pub version: String,
 }
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Debug)]
 pub enum Response {
-    /// By the handler itself.
+    /// A response of the handler itself.
     Own(OwnResponse),
-    /// With the upstream's answer, which was the last [`Reply::Head`].
+    /// The upstream's response, which was the last [`Reply::Head`].
     Upstream {
-        /// `Set-Cookie` header fields.
+        /// `Set-Cookie` headers.
         cookies: Vec<String>,
     },
-    /// It is none of the handler's: the app's own handler has it, if there is one.
+    /// The handler is not responsible for the URL. The app's own handler responds, if there is one.
     NotHandled,
 }
 
-/// An answer of the handler's own. Nothing of it may be stored: the host adds what the [policy](crate::edge::policy) has for
-/// such answers.
+/// A response of the handler itself. Caches must not store it: the host adds the headers that the
+/// [policy](crate::edge::policy) has for such responses.
 #[derive(Clone, Debug, Default)]
 pub struct OwnResponse {
     /// The status.
     pub status: u16,
-    /// Header fields besides.
+    /// Additional headers.
     pub headers: Vec<(&'static str, String)>,
     /// `Set-Cookie` header fields.
     pub cookies: Vec<String>,
@@ -246,26 +246,26 @@ pub struct OwnResponse {
     pub body: Option<(&'static str, String)>,
 }
 
-/// The number of a refresh that is under way in this isolate.
+/// The number of a refresh that is in flight in this isolate.
 pub type FlightId = u32;
 
-/// Something that is told besides.
+/// An event for the operator or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Something went wrong that an operator should know of. No secret, and nothing of a user, is in it.
+    /// A fault that an operator should know about. It contains neither secrets nor personal data.
     Fault(Error),
     /// A session ended.
     Ended {
-        /// Why.
+        /// The reason.
         reason: EndReason,
-        /// The `sub` of its user, for the operator's hook and no log.
+        /// The `sub` of the session's user, for the operator's hook. It must not be logged.
         subject: String,
     },
-    /// A flight has landed: who lingers for it goes on.
+    /// A refresh has finished, so tasks that wait for it continue.
     RefreshFinished(FlightId),
 }
 
-/// What there is to it, without what it holds.
+/// Prints the variant's name without its contents.
 impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,4 +1,4 @@
-//! The way to the provider: its metadata and keys, and what the client sends it, authenticated.
+//! Access to the provider: its metadata and keys, and requests that the client authenticates.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -20,23 +20,24 @@ use crate::oauth::jwks::{Algorithm, Jwk, Jwks, SelectError};
 use crate::oauth::metadata::{self, Metadata};
 use crate::oauth::token_endpoint::{self, TokenSet};
 
-/// How long the keys are left as they are when somebody comes with another: anybody may.
+/// The shortest age of the key set at which a token with an unknown key causes a new fetch. Anybody can send such
+/// tokens.
 const KEYS_MIN_AGE: Millis = Millis::from_secs(30);
 
-/// After how long they are fetched anew though nobody misses one: a key that was withdrawn is not to be believed.
+/// The age at which the key set is fetched again, so a withdrawn key is no longer trusted.
 const KEYS_MAX_AGE: Millis = Millis::from_secs(3600);
 
-/// How long an assertion of the client's is good.
+/// The lifetime of a client assertion.
 const ASSERTION_SECONDS: u64 = 60;
 
-/// How often a revocation is tried.
+/// Most attempts of a revocation.
 const REVOCATIONS: u32 = 2;
 
-/// What is known of the provider.
+/// The provider's metadata and keys.
 pub(super) struct Provider {
     metadata: Option<Rc<Metadata>>,
     keys: Option<(Rc<Jwks>, Instant)>,
-    /// The issuer, and the endpoints if they are known: what else is on their origins may be one of them.
+    /// The issuer and the known endpoints: other URLs on their origins may be endpoints, too.
     urls: Vec<Url>,
 }
 
@@ -54,7 +55,7 @@ impl Provider {
     }
 
     fn set_metadata(&mut self, metadata: Rc<Metadata>) {
-        // Several requests may have fetched it at the same time.
+        // Parallel requests may have fetched the metadata.
         self.urls.truncate(1);
         let endpoints = metadata.endpoints();
         self.urls
@@ -68,12 +69,12 @@ impl Provider {
 }
 
 impl Task {
-    /// Whether this is on an origin of the provider's, as far as they are known.
+    /// Returns true if a URL is on a known origin of the provider.
     pub(super) fn is_on_provider_origin(&self, url: &Url) -> bool {
         self.isolate().provider.borrow().is_on_origin_of(url)
     }
 
-    /// The provider's metadata, fetched when first needed.
+    /// Returns the provider's metadata. It is fetched on first use.
     pub(super) async fn metadata(&self) -> Result<Rc<Metadata>> {
         if let Some(metadata) = &self.isolate().provider.borrow().metadata {
             return Ok(metadata.clone());
@@ -99,14 +100,14 @@ impl Task {
         Ok(metadata)
     }
 
-    /// The provider's keys; fetched again if `is_stale` and that was not done a moment ago.
+    /// Returns the provider's keys. They are fetched again if `is_stale`, unless they were fetched a moment ago.
     async fn keys(&self, is_stale: bool) -> Result<Rc<Jwks>> {
         if let Some((keys, fetched)) = &mut self.isolate().provider.borrow_mut().keys {
             let age = fetched.elapsed(&self.now());
             if age < KEYS_MIN_AGE || !is_stale && age < KEYS_MAX_AGE {
                 return Ok(keys.clone());
             }
-            // Also if that fails: whoever sends tokens of unknown keys shall not have the provider asked each time.
+            // Set the time before the request, so tokens with unknown keys do not cause a request each if it fails.
             *fetched = self.now();
         }
         let metadata = self.metadata().await?;
@@ -116,7 +117,7 @@ impl Task {
         Ok(keys)
     }
 
-    /// The key of this name for this algorithm.
+    /// Returns the key with this ID for this algorithm.
     async fn key(&self, algorithm: Algorithm, kid: Option<&str>) -> Result<String> {
         for is_stale in [false, true] {
             let keys = self.keys(is_stale).await?;
@@ -167,7 +168,7 @@ impl Task {
         }
     }
 
-    /// Sends a request as the client, by the way of authentication that it is registered with, and with this `DPoP`.
+    /// Sends a request with the client's authentication and this DPoP proof.
     pub(super) async fn send_as_client(
         &self,
         mut request: HttpRequest,
@@ -178,7 +179,7 @@ impl Task {
         let mut authorization = None;
         match &client.auth {
             ClientAuth::None => {}
-            // RFC 6749 2.3.1: both are encoded as in a form before they become a user name and a password.
+            // RFC 6749 2.3.1: both are form-encoded before they become user name and password.
             ClientAuth::Basic(secret) => {
                 let pair = [&encoded(&client.id), ":", &encoded(secret.expose())].concat();
                 let pair = Secret::new(base64url::encode_plain(pair.as_bytes()));
@@ -218,8 +219,8 @@ impl Task {
         self.send(request, authorization, proof).await
     }
 
-    /// What the client authenticates with by its key (RFC 7523 3). Its only audience is the issuer, and its `typ` says
-    /// what it is (RFC 10070): it is of no use elsewhere.
+    /// Creates the assertion for `private_key_jwt` (RFC 7523 3). Its only audience is the issuer, and its `typ` states
+    /// its purpose (RFC 10070), so it is not accepted elsewhere.
     async fn assertion(
         &self,
         jwk: &Secret,
@@ -257,7 +258,7 @@ impl Task {
         }
     }
 
-    /// Sees to it that the provider's metadata and keys are there. Only without the metadata is there nothing to be done.
+    /// Loads the provider's metadata and keys. Only missing metadata is an error.
     pub(super) async fn load_provider(&self) -> Result<()> {
         self.metadata().await?;
         let _ = self.keys(false).await;
@@ -308,7 +309,7 @@ impl Task {
         false
     }
 
-    /// The ID token among tokens, after its signature and every claim were checked.
+    /// Verifies the ID token of a token response: its signature, and every claim.
     pub(super) async fn verify_id_token(
         &self,
         tokens: &TokenSet,
@@ -363,8 +364,8 @@ impl Task {
         matches!(self.perform(effect).await, Reply::Verified(true))
     }
 
-    /// Whether tokens that came with a refresh are of the session's user. Without an ID token, or with one that is
-    /// wrong in itself, there is nothing that says otherwise (OIDC Core 12.2).
+    /// Returns true if refreshed tokens are the same user's. An absent or invalid ID token does not count as another
+    /// user's (OIDC Core 12.2).
     pub(super) async fn is_same_user(&self, session: &Session, tokens: &TokenSet) -> bool {
         let Some(original) = session.id_token().filter(|_| tokens.id_token.is_some()) else {
             return true;
@@ -382,7 +383,7 @@ impl Task {
         }
     }
 
-    /// The signed claims of another token of the provider's than an ID token. Of its claims nothing was checked.
+    /// Verifies the signature of a token other than an ID token. Its claims remain unchecked.
     pub(super) async fn check_provider_signature(
         &self,
         jwt: &crate::oauth::jwt::Jwt,

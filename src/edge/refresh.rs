@@ -1,9 +1,9 @@
-//! One refresh for all isolates.
+//! The refresh, once for all isolates.
 //!
-//! A refresh token is sent by whoever holds the intent in the session's record, and by nobody else; once it is known to
-//! be consumed, by nobody at all. Who comes second waits, and gets the successor. An access token that is still valid
-//! goes on being used whatever happens to the coordinator or the provider; after that the answer is "later", and never
-//! a logout: only the provider's verdict, a limit, or a replayed cookie ends a session.
+//! Only the isolate that holds the intent in the session's record sends the refresh token, and no isolate sends a token
+//! that is known to be consumed. Other requests wait and get the successor. A valid access token remains in use even if
+//! the coordinator or the provider is down. After that, requests fail with 503 and the session is kept: only the
+//! provider's response, a limit, or a replayed cookie ends a session.
 
 pub(super) mod lease;
 pub(super) mod outage;
@@ -26,37 +26,37 @@ use crate::oauth::refresh_policy::{self, RefreshOutcome};
 use crate::oauth::token_endpoint::TokenSet;
 use crate::session::EndReason;
 
-/// For how long a request waits for tokens, in all.
+/// Longest time for which a request waits for tokens.
 const MAX_WAIT: Millis = Millis::from_secs(15);
 
-/// How often a refresh is tried before it is given up for now.
+/// Most attempts of one refresh.
 const ATTEMPTS: u32 = 3;
 
 /// No further attempt begins once the attempts took longer than the limit for one attempt plus this.
 const RETRY_BUDGET: Millis = Millis::from_secs(5);
 
-/// How often a commit is tried: without it other isolates would send the consumed token when the intent has run out.
+/// Most attempts of a commit: without it, other isolates would send the consumed token once the intent has expired.
 const COMMITS: u32 = 5;
 
-/// How often an intent is tried, where the coordinator does not answer.
+/// Most attempts to write an intent while the coordinator fails.
 const INTENTS: u32 = 3;
 
-/// Between two attempts, doubled each time.
+/// The first pause between two attempts. It doubles each time.
 const PAUSE: Millis = Millis(200);
 
-/// How often it is noted that a cookie was presented, against others who write at the same time.
+/// Most attempts to record a presented cookie while other isolates write the record, too.
 const PRESENTED_WRITES: u32 = 3;
 
 /// A request waits for the next attempt if it may start within this time.
 const SOON: Millis = Millis::from_secs(1);
 
-/// Why a refresh is given up without the lease.
+/// The error message for a refresh that was given up without the lease.
 const LEASE_LOST: &str = msg!("another isolate took over the refresh");
 
 /// No further attempt to write the end of a session begins after this time.
 const END_BUDGET: Millis = Millis::from_secs(3);
 
-/// What is said to come back after.
+/// The default for `Retry-After`.
 const RETRY_AFTER: Millis = Millis::from_secs(2);
 
 type SessionResult = Result<Rc<Session>, Refusal>;
@@ -82,7 +82,7 @@ impl Task {
         }
     }
 
-    /// A limit is reached, as far as this session knows.
+    /// Ends a session at its limit, unless its record has later activity.
     async fn on_limit(
         &self,
         presented: Rc<Session>,
@@ -93,31 +93,31 @@ impl Task {
             self.end(&presented, reason).await;
             return Err(Refusal::Ended(reason));
         }
-        // Its user may have been active elsewhere.
+        // The user may have been active in another isolate.
         let looked = self.fetch_record(&presented).await;
         if let Some(active) = self.later_activity(&presented) {
             return Ok(presented.active_since(active));
         }
-        // Or it was over before.
+        // The session may have ended earlier.
         let record = self.cached_record(&presented.sid).record;
         if let Some(before) = record.and_then(|record| record.ended) {
             return Err(Refusal::Ended(before));
         }
-        // A cookie may be a copy that is older than the session is; what is in the store is not.
+        // A cookie may be an older copy of the session; a stored session is current.
         if kept == Storage::InStore {
             if looked.is_err() {
                 return Err(self.unavailable(&presented.sid));
             }
             self.end(&presented, reason).await;
             if let Some(active) = self.later_activity(&presented) {
-                // They came back before that was written, and it was not.
+                // The user returned before the end was written.
                 return self.classify(presented.active_since(active)).await;
             }
         }
         Err(Refusal::Ended(reason))
     }
 
-    /// Since when the user of an idle session is active, if it is not idle by its record.
+    /// Returns the time of later activity according to the record, if the session is not idle by it.
     fn later_activity(&self, presented: &Rc<Session>) -> Option<UnixMillis> {
         let latest = self.cached_record(&presented.sid).record?.session.clone()?;
         let is_later = latest.generation >= presented.generation;
@@ -129,7 +129,7 @@ impl Task {
         session.limit_reached(limits, &self.now()).is_some()
     }
 
-    /// Holds a session that a request came with against its record, as far as that is known.
+    /// Compares a presented session with its record, as far as that can be read.
     async fn sync_with_record(&self, presented: Rc<Session>, kept: Storage) -> SessionResult {
         let recheck = self.config().recheck;
         let is_due =
@@ -138,7 +138,7 @@ impl Task {
                 .borrow()
                 .is_due(&presented.sid, recheck, &self.now());
         if is_due {
-            // What cannot be asked goes by what is known: a token that is still valid goes on being used.
+            // Without the coordinator the cached record decides, and a valid token remains in use.
             let _ = boxed(self.fetch_record(&presented)).await;
         }
         let session = self.classify(presented.clone()).await?;
@@ -148,7 +148,7 @@ impl Task {
         Ok(session)
     }
 
-    /// Writes down that a cookie of a generation came, if that is news: those before it have been replaced.
+    /// Records the first cookie of a generation: it replaces those of earlier generations.
     async fn record_presented(&self, presented: &Rc<Session>) {
         for _ in 0..PRESENTED_WRITES {
             let now = self.now();
@@ -157,10 +157,10 @@ impl Task {
                 Some(record) if record.ended.is_some() => return,
                 Some(record) => record,
                 None if presented.generation == 0 => return,
-                // This isolate asked before the session was first refreshed.
+                // This isolate read the record before the first refresh.
                 None => Rc::new(Record::of(presented, now.wall)),
             };
-            // One that is newer than the record is of an isolate that could not commit it.
+            // A session newer than its record was refreshed by an isolate that could not commit.
             let record = if presented.generation > record.generation {
                 Rc::new(record.followed_by(presented, now.wall))
             } else {
@@ -183,7 +183,8 @@ impl Task {
         }
     }
 
-    /// A session after a while: it may have a successor by now. If nobody can say, what is known here may be enough.
+    /// Returns the session or its successor after some time has passed. If `is_cache_enough`, the coordinator may be
+    /// down.
     pub(super) async fn recheck(
         &self,
         session: Rc<Session>,
@@ -195,8 +196,8 @@ impl Task {
         self.classify(session).await
     }
 
-    /// What a session's record means for it, as far as that is known. It counts as presented when the request came,
-    /// however long that has waited.
+    /// Classifies a presented session by its cached record. The time of the presentation is the arrival of the request,
+    /// even if the request waited.
     async fn classify(&self, presented: Rc<Session>) -> SessionResult {
         let Some(record) = self.cached_record(&presented.sid).record else {
             return Ok(presented);
@@ -215,7 +216,7 @@ impl Task {
                         "a cookie came that its session had replaced before; the session was ended"
                     )],
                 );
-                // The tokens that count are the record's.
+                // The record has the latest tokens.
                 let latest = record.session.as_ref().unwrap_or(&presented);
                 boxed(self.end(latest, EndReason::Security)).await;
                 Err(Refusal::Ended(EndReason::Security))
@@ -224,17 +225,17 @@ impl Task {
         }
     }
 
-    /// The session that has taken the place of this one, as far as that is known.
+    /// Returns the session's successor, if the cached record has one.
     async fn successor(&self, session: &Rc<Session>) -> Result<Option<Rc<Session>>, Refusal> {
         let found = self.classify(session.clone()).await?;
         // control: refresh_yields_to_successor
         Ok(Some(found).filter(|found| found.generation > session.generation))
     }
 
-    /// Renews a session whose access token is about to expire, or has expired.
+    /// Refreshes a session whose access token has expired or will expire soon.
     pub(super) async fn renew(&self, session: Rc<Session>) -> SessionResult {
         let mut renewed = session;
-        // Once more if another isolate has committed it a while ago, or it took long to commit it here.
+        // Repeat if another isolate committed it a while ago, or if the commit took long.
         for _ in 0..2 {
             renewed = boxed(self.renew_once(renewed)).await?;
             // control: expired_successor_is_refreshed
@@ -264,7 +265,7 @@ impl Task {
         if session.is_valid(&self.now()) {
             return Ok(session);
         }
-        // Another request of this isolate may have met the successor in the meantime.
+        // Another request of this isolate may have found the successor in the meantime.
         let found = self.classify(session).await?;
         if found.is_valid(&self.now()) {
             return Ok(found);
@@ -283,7 +284,7 @@ impl Task {
                 let Err((refusal, left)) = self.may_attempt(session) else {
                     break;
                 };
-                // The next attempt is near enough to wait for it.
+                // Wait if the next attempt may start soon.
                 let waited = began.elapsed(&now) + left;
                 if session.is_valid(&now) || left > SOON || waited >= MAX_WAIT {
                     return Err(refusal);
@@ -318,7 +319,7 @@ impl Task {
         self.rotate(session, began).await
     }
 
-    /// How long the provider may take for an attempt. With DPoP it may ask for a nonce, and be sent the request once more.
+    /// Returns the longest time of one attempt. With DPoP, the provider may require a nonce and a second request.
     fn longest_attempt(&self) -> Millis {
         let flow = &self.config().flow;
         let requests = if flow.dpop { 2 } else { 1 };
@@ -364,9 +365,9 @@ impl Task {
         cached.map_or(RETRY_AFTER, |cached| cached.schedule.left(&self.now()))
     }
 
-    /// Intent, exchange, commit.
+    /// Refreshes the session: intent, exchange, commit.
     async fn rotate(&self, session: &Rc<Session>, began: &Instant) -> SessionResult {
-        // Before the intent, which the time of these requests would use up.
+        // These requests come first, since they would use up the time of the intent.
         if let Err(error) = self.load_provider().await {
             self.record_attempt(session, &RefreshOutcome::Transient(""));
             self.fault(&error);
@@ -442,13 +443,13 @@ impl Task {
         }
     }
 
-    /// A refresh failed: the session is kept.
+    /// Returns the refusal after a failed refresh. The session is kept.
     fn failed(&self, session: &Rc<Session>, why: &str) -> Refusal {
         let error = Error::new(Code::ProviderUnavailable, why);
         Refusal::Later(error, self.until_attempt(session))
     }
 
-    /// The session's record cannot be read. The session is kept.
+    /// Returns the refusal for a record that cannot be read. The session is kept.
     pub(super) fn unavailable(&self, sid: &str) -> Refusal {
         let cache = self.isolate().session_cache.borrow();
         if cache
@@ -496,7 +497,7 @@ impl Task {
             let now = self.now();
             let Stored { version, record } = stored;
             let mut record = record.unwrap_or_else(|| Rc::new(Record::of(session, now.wall)));
-            // One of this isolate's own is left over: of a write whose answer was lost, or of a refresh that failed.
+            // An intent of this isolate is left over from a write with a lost response, or from a failed refresh.
             // control: foreign_intent_is_honored
             let intent = record.intent_at(&now);
             if let Some(intent) = intent.filter(|intent| intent.holder != self.isolate().name()) {
@@ -523,7 +524,7 @@ impl Task {
         }
     }
 
-    /// Sends the refresh token; the same one again, promptly, where the answer may have been lost.
+    /// Sends the refresh token, and sends it again soon if the response may have been lost.
     async fn exchange(&self, session: &Rc<Session>) -> RefreshOutcome {
         let began = self.now();
         let longest = self.longest_attempt() + RETRY_BUDGET;
@@ -557,7 +558,7 @@ impl Task {
             if began.elapsed(&self.now()) >= longest {
                 return RefreshOutcome::Transient(msg!("it took too long"));
             }
-            // Somebody may have come with the successor of a refresh whose answer was lost here.
+            // Another isolate may have recorded the successor of a refresh whose response was lost here.
             boxed(self.renew_lease()).await;
             if !self.has_lease() {
                 return RefreshOutcome::Transient(LEASE_LOST);
@@ -565,7 +566,7 @@ impl Task {
         }
     }
 
-    /// When another attempt is due.
+    /// Records the outcome of an attempt, and schedules the next one.
     fn record_attempt(&self, session: &Rc<Session>, verdict: &RefreshOutcome) {
         let now = self.now();
         let [jitter] = self.isolate().random();
@@ -601,7 +602,7 @@ impl Task {
             }
         }
         match verdict {
-            // It says nothing of the provider.
+            // A lost lease says nothing about the provider.
             RefreshOutcome::Transient(LEASE_LOST) => {}
             RefreshOutcome::Transient(_) | RefreshOutcome::Opaque => {
                 cached.failed = Some(now);
@@ -613,7 +614,7 @@ impl Task {
         }
     }
 
-    /// Verifies what came with the tokens, and commits them.
+    /// Verifies the ID token that came with the tokens, and commits them.
     async fn accept_tokens(
         &self,
         session: &Rc<Session>,
@@ -650,7 +651,7 @@ impl Task {
             let next = self.next_record(before.as_deref(), &successor);
             match self.write(&successor, version.clone(), &next).await {
                 Ok(Some(_)) => return Ok(successor),
-                // The intent ran out and somebody else has begun, or the user has logged out.
+                // The intent has expired and another isolate has begun, or the user has logged out.
                 Ok(None) => {
                     let Ok(stored) = self.fetch_record(&successor).await else {
                         continue;
@@ -679,7 +680,7 @@ impl Task {
                 }
             }
         }
-        // The cookie has the successor, so the session lives on in the browser; and in this isolate.
+        // The cookie gets the successor, so the session continues in the browser and in this isolate.
         let next = self.next_record(before.as_deref(), &successor);
         self.cache_record(&successor, next);
         self.fault_of(
@@ -689,7 +690,7 @@ impl Task {
         Ok(successor)
     }
 
-    /// The record in which a session comes next.
+    /// Returns the record with this session as the next generation.
     fn next_record(&self, before: Option<&Record>, successor: &Rc<Session>) -> Rc<Record> {
         let now = self.now().wall;
         Rc::new(match before {
@@ -698,7 +699,7 @@ impl Task {
         })
     }
 
-    /// The provider refused the refresh token. That ends the session, unless somebody else has its successor.
+    /// Handles a refused refresh token: ends the session, unless another isolate has its successor.
     async fn on_refused(&self, session: &Rc<Session>) -> SessionResult {
         if self.fetch_record(session).await.is_err() {
             return Err(self.unavailable(&session.sid));
@@ -732,7 +733,8 @@ impl Task {
         }
     }
 
-    /// Has the record of a session say that it is over. Gives the session as it was last, unless it was over before.
+    /// Writes the end into the record of a session. Returns the latest session, or `None` if the session had ended
+    /// before.
     async fn write_end(
         &self,
         session: &Rc<Session>,
@@ -761,7 +763,7 @@ impl Task {
                         is_written = true;
                         break;
                     }
-                    // Who has ended it has told.
+                    // The isolate that ended it has reported it.
                     // control: end_is_reported_once
                     return None;
                 }

@@ -1,7 +1,7 @@
-//! A session on the server: its tokens, its times, and the number of its generation.
+//! A session on the server: its tokens, its times and its generation.
 //!
-//! Every refresh makes a new generation. The cookie says of which one it is, and [`record`] which one
-//! counts.
+//! Every refresh creates a new generation. The cookie contains its generation, and the [`record`] contains the current
+//! one.
 
 pub(super) mod cache;
 pub(super) mod cookies;
@@ -21,9 +21,9 @@ use crate::config::Limits;
 use crate::oauth::id_token::IdToken;
 use crate::oauth::refresh_policy;
 use crate::oauth::token_endpoint::TokenSet;
-use crate::session::EndReason;
+use crate::session::{EndReason, idle_notice};
 
-/// Bytes of a session's number.
+/// Length of a session ID in bytes.
 pub const SID: usize = 16;
 
 const VERSION: &str = "1";
@@ -31,32 +31,32 @@ const VERSION: &str = "1";
 /// The tokens and times of a signed-in user.
 #[derive(Clone)]
 pub struct Session {
-    /// Its number, in base64url.
+    /// The session ID, in base64url.
     pub sid: String,
-    /// How often it was refreshed.
+    /// The number of refreshes.
     pub generation: u64,
-    /// When the user signed in.
+    /// The time of the login.
     pub began: UnixMillis,
-    /// When the user last did something, as far as was written down.
+    /// The time of the user's last recorded activity.
     pub active: UnixMillis,
-    /// When the tokens were asked for: they are no younger.
+    /// The time of the token request, so the tokens are no older.
     pub requested: UnixMillis,
-    /// How long the access token lives from then on.
+    /// The lifetime of the access token, from `requested`.
     pub lifetime: Millis,
     /// The access token.
     pub access_token: Secret,
     /// The refresh token, if there is one.
     pub refresh_token: Option<Secret>,
-    /// The ID token of the login, which was verified.
+    /// The verified ID token of the login.
     pub id_token: Secret,
     /// The granted scopes.
     pub scope: String,
-    /// The private key, a JWK, that its tokens are bound to (RFC 9449), if they are.
+    /// The private key (a JWK) to which the tokens are bound (RFC 9449).
     pub key: Option<Secret>,
 }
 
 impl Session {
-    /// A user has signed in, by this ID token.
+    /// Creates the session of a login.
     #[must_use]
     pub fn begin(
         sid: String,
@@ -80,13 +80,13 @@ impl Session {
         }
     }
 
-    /// The same, with tokens that are bound to this key.
+    /// Binds the session to a DPoP key.
     #[must_use]
     pub fn bound_to(self, key: Option<Secret>) -> Self {
         Self { key, ..self }
     }
 
-    /// The next generation. A refresh token that did not come anew goes on (RFC 6749 6).
+    /// Returns the next generation. Without a new refresh token, the old one remains valid (RFC 6749 6).
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, requested: UnixMillis) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Session {
         }
     }
 
-    /// The session with another time at which the user last did something.
+    /// Returns the session with another time of the user's last activity.
     #[must_use]
     pub(super) fn active_since(mut self: Rc<Self>, active: UnixMillis) -> Rc<Self> {
         if self.active != active {
@@ -109,7 +109,7 @@ impl Session {
         self
     }
 
-    /// A session of which only its number is known.
+    /// Creates a session of which only the ID and the start are known.
     pub(super) fn unknown(sid: &str, began: UnixMillis) -> Self {
         Self {
             sid: sid.to_owned(),
@@ -126,7 +126,7 @@ impl Session {
         }
     }
 
-    /// What is in the cookie of a session that is in the store: its number, and since when it is.
+    /// Returns the content of the cookie for a session in the store: the session's ID and start.
     #[must_use]
     pub fn reference(&self) -> Secret {
         let mut out = [VERSION, "\n", &self.sid, "\n"].concat();
@@ -134,7 +134,7 @@ impl Session {
         Secret::new(out)
     }
 
-    /// Reads what [`Session::reference`] wrote.
+    /// Reads the output of [`Session::reference`].
     #[must_use]
     pub fn reference_from_text(text: &str) -> Option<(&str, UnixMillis)> {
         let mut lines = strings::split(text, b'\n');
@@ -143,7 +143,7 @@ impl Session {
         Some((sid, json::parse_u64(began)?)).filter(|_| is_sound)
     }
 
-    /// The text to seal: a line each, since it is read with every request.
+    /// Returns the string to seal. It has one line per field, since it is parsed for every request.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let mut out = VERSION.to_owned();
@@ -171,7 +171,7 @@ impl Session {
         Secret::new(out)
     }
 
-    /// Reads what [`Session::to_text`] wrote; `None` for anything else.
+    /// Reads the output of [`Session::to_text`]. Returns `None` for any other input.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let mut lines = strings::split(text, b'\n');
@@ -202,7 +202,7 @@ impl Session {
         lines.next().is_none().then_some(session)
     }
 
-    /// The limit that has ended it, if one has.
+    /// Returns the limit that the session has reached.
     #[must_use]
     pub fn limit_reached(&self, limits: &Limits, now: &Instant) -> Option<EndReason> {
         if since(self.began, now) >= limits.absolute {
@@ -214,38 +214,38 @@ impl Session {
         }
     }
 
-    /// Whether the access token can still be sent.
+    /// Returns true if the access token is unexpired.
     #[must_use]
     pub fn is_valid(&self, now: &Instant) -> bool {
         since(self.requested, now) < self.lifetime
     }
 
-    /// Whether it is time for another one.
+    /// Returns true if the access token is due for a refresh.
     #[must_use]
     pub fn is_stale(&self, now: &Instant) -> bool {
         since(self.requested, now) + refresh_policy::leeway(self.lifetime) >= self.lifetime
     }
 
-    /// Whether the user's activity is to be written down anew: after a tenth of the idle limit, at most a minute.
+    /// Returns true if the user's activity must be recorded again.
     #[must_use]
     pub fn is_activity_due(&self, limits: &Limits, now: &Instant) -> bool {
-        since(self.active, now) >= Millis(limits.idle.0 / 10).min(Millis::from_secs(60))
+        since(self.active, now) >= idle_notice(limits.idle)
     }
 
-    /// For how long there is anything to remember of it.
+    /// Returns the time left until the absolute limit.
     #[must_use]
     pub fn left(&self, limits: &Limits, now: &Instant) -> Millis {
         limits.absolute.saturating_sub(since(self.began, now))
     }
 
-    /// Its ID token, which was verified before it was sealed.
+    /// Returns the ID token, which was verified before it was sealed.
     #[must_use]
     pub fn id_token(&self) -> Option<IdToken> {
         IdToken::restored(self.id_token.expose())
     }
 }
 
-/// By the wall clock, which is all that isolates have in common.
+/// Returns the time since `at` by the wall clock, the only clock that isolates share.
 fn since(at: UnixMillis, now: &Instant) -> Millis {
     Millis(now.wall.saturating_sub(at))
 }

@@ -23,7 +23,7 @@ fn page_config_lists_route_urls_without_upstreams() {
         (response.status, json_of(&response)),
         (
             200,
-            json!({ "idle": 1_800_000, "routes": [{ "url": API, "prefix": "/api/" }] })
+            json!({ "notice": 60_000, "routes": [{ "url": API, "prefix": "/api/" }] })
         )
     );
 }

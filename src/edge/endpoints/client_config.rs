@@ -8,6 +8,7 @@ use crate::edge::csrf;
 use crate::edge::io::OwnResponse;
 use crate::edge::request::RequestContext;
 use crate::edge::response;
+use crate::session::idle_notice;
 
 /// Tells the tabs of this origin that a login may have finished, and closes the popup.
 /// pkg/src/page/token-handler/token-handler-client.ts listens. The channel's name ends in the handler's base path: this
@@ -53,7 +54,7 @@ impl RequestContext {
         }
         routes.push(']');
         let body = Writer::object()
-            .number("idle", config.flow.limits.idle.0)
+            .number("notice", idle_notice(config.flow.limits.idle).0)
             .json("routes", &routes)
             .finish();
         response::json(200, body)

@@ -1,5 +1,4 @@
-//! What an isolate remembers of sessions, so that it need not ask the coordinator at every request. It may forget all
-//! of it at any moment.
+//! The cache of one isolate, which avoids a read of the coordinator for every request. It may be dropped at any time.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -12,35 +11,35 @@ use crate::edge::io::FlightId;
 use crate::edge::refresh::outage::Outage;
 use crate::oauth::refresh_policy::Schedule;
 
-/// Most sessions that are remembered.
+/// Most cached sessions.
 const MOST: usize = 4096;
 
 /// Longest time between two steps of a refresh. A host replies to each effect sooner than this.
 const SILENCE: Millis = Millis::from_secs(9);
 
-/// How long a coordinator that failed is left alone.
+/// The time for which a failed coordinator is not asked again.
 const REST: Millis = Millis::from_secs(1);
 
-/// What is remembered of one session.
+/// The cached state of one session.
 #[derive(Default)]
 pub(in crate::edge) struct CachedSession {
-    /// When the coordinator was last asked.
+    /// The time of the last read from the coordinator.
     pub(in crate::edge) checked: Instant,
-    /// What it said.
+    /// The result of that read.
     pub(in crate::edge) stored: Stored,
-    /// When the next attempt to refresh is due.
+    /// The schedule of the next refresh attempt.
     pub(in crate::edge) schedule: Schedule,
-    /// Why the provider refused the last one.
+    /// The reason for which the provider refused the last attempt.
     pub(in crate::edge) refused: Option<Code>,
-    /// When the provider last failed to respond to a refresh.
+    /// The time at which the provider last failed to respond to a refresh.
     pub(in crate::edge) failed: Option<Instant>,
-    /// The generation that the last attempt was to renew.
+    /// The generation that the last attempt was to refresh.
     pub(in crate::edge) generation: u64,
     /// The record is sealed with a key that this isolate does not have.
     pub(in crate::edge) is_sealed_elsewhere: bool,
 }
 
-/// Sessions by their numbers, sorted.
+/// The cache, sorted by session ID.
 #[derive(Default)]
 pub(in crate::edge) struct SessionCache {
     sessions: Vec<(String, CachedSession)>,
@@ -62,7 +61,7 @@ impl SessionCache {
         self.sessions.get(place).map(|(_, cached)| cached)
     }
 
-    /// What is remembered of a session, to be changed.
+    /// Returns the cached state of a session for changes, and creates it if needed.
     pub(in crate::edge) fn entry(&mut self, sid: &str, now: &Instant) -> &mut CachedSession {
         let place = match self.place(sid) {
             Ok(place) => place,
@@ -79,7 +78,7 @@ impl SessionCache {
         &mut self.sessions[place].1
     }
 
-    /// Forgets those that were looked up longer ago than they were on average; all, if all were at the same time.
+    /// Removes sessions that were read longer ago than the average, or all sessions if all were read at the same time.
     fn forget_oldest(&mut self, now: &Instant) {
         let age = |cached: &CachedSession| cached.checked.elapsed(now).0;
         let sum: u64 = self.sessions.iter().map(|(_, cached)| age(cached)).sum();
@@ -87,14 +86,14 @@ impl SessionCache {
         self.sessions.retain(|(_, cached)| age(cached) < average);
     }
 
-    /// Whether the coordinator is to be asked about a session.
+    /// Returns true if a session must be read from the coordinator again.
     pub(in crate::edge) fn is_due(&self, sid: &str, recheck: Millis, now: &Instant) -> bool {
         let checked = self.get(sid).map(|cached| cached.checked.elapsed(now));
         // control: coordinator_is_asked_again
         self.is_coordinator_up(now) && checked.is_none_or(|age| age >= recheck)
     }
 
-    /// Whether the coordinator is worth asking.
+    /// Returns true unless the coordinator failed a moment ago.
     pub(in crate::edge) fn is_coordinator_up(&self, now: &Instant) -> bool {
         self.coordinator_failed
             .is_none_or(|at| at.elapsed(now) >= REST)
@@ -105,7 +104,7 @@ impl SessionCache {
         self.coordinator_failed.is_some()
     }
 
-    /// The coordinator is asked about each of them when it comes next.
+    /// Marks every session to be read from the coordinator on next use.
     pub(in crate::edge) fn invalidate_all(&mut self) {
         for (_, cached) in &mut self.sessions {
             cached.checked = Instant::default();
@@ -120,7 +119,7 @@ impl SessionCache {
         self.coordinator_failed = None;
     }
 
-    /// The refresh of a session that is in flight here.
+    /// Returns the refresh of a session that is in flight in this isolate.
     ///
     /// A refresh without a step for longer than [`SILENCE`] is ignored: its platform dropped its request, so it cannot
     /// complete.
@@ -151,7 +150,7 @@ impl SessionCache {
 mod tests {
     use super::*;
 
-    /// This many seconds after a host began.
+    /// Returns the time this many seconds after the host started.
     fn at(seconds: u64) -> Instant {
         Instant {
             monotonic: Millis::from_secs(seconds),

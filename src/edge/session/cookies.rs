@@ -1,7 +1,7 @@
-//! Cookies: what is read of the browser's, and how the handler's own are written (RFC 6265bis).
+//! Reading the browser's cookies and writing the handler's own (RFC 6265bis).
 //!
-//! The prefix `__Host-` has the browser see to it that a cookie came over https, from this host and for all of it, so
-//! that no neighbouring site can toss one in. Two cookies of one name are none: one of them is somebody else's.
+//! With the prefix `__Host-`, browsers guarantee that a cookie was set over https by this host for all of its paths, so
+//! no sibling domain can inject one. Two cookies with the same name count as none: one of them is not this handler's.
 
 use crate::prelude::*;
 
@@ -11,26 +11,26 @@ use crate::base::strings;
 use crate::codec::json;
 use crate::edge::config::{Config, SameSite};
 
-/// Longest value in one cookie. Browsers take 4096 bytes of name, value and attributes.
+/// Longest value in one cookie. Browsers accept 4096 bytes of name, value and attributes.
 const PIECE: usize = 3600;
 
-/// Most cookies that one value is cut into.
+/// Most cookies for one value.
 const MOST_PIECES: usize = 5;
 
-/// Longest name and value together of a cookie that browsers keep (RFC 6265bis 5.5).
+/// Longest name and value together that browsers accept (RFC 6265bis 5.5).
 const LONGEST: usize = 4096;
 
 /// The cookies of a request.
 pub(in crate::edge) struct Cookies<'a>(&'a str);
 
-/// What a browser has under a name.
+/// The value that a browser sent under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::edge) enum CookieValue {
-    /// Nothing.
+    /// There is no such cookie.
     Missing,
-    /// This.
+    /// The value.
     Value(String),
-    /// More than one of a name, or pieces that are no whole.
+    /// Several cookies have the same name, or parts of a value are missing.
     Malformed,
 }
 
@@ -46,7 +46,8 @@ impl<'a> Cookies<'a> {
         })
     }
 
-    /// The names that begin like this. They are written back, so they must be such as a handler gives.
+    /// Returns the names with this beginning. The handler writes them back, so other characters than its own are
+    /// excluded.
     pub(in crate::edge) fn names(&self, beginning: &str) -> Vec<&'a str> {
         let names = self.all().map(|(name, _)| name);
         names
@@ -54,7 +55,7 @@ impl<'a> Cookies<'a> {
             .collect()
     }
 
-    /// The value of the cookie of this name.
+    /// Returns the value of the cookie with this name.
     pub(in crate::edge) fn value(&self, name: &str) -> CookieValue {
         let mut of_name = self.all().filter(|(known, _)| *known == name);
         match (of_name.next(), of_name.next()) {
@@ -64,13 +65,13 @@ impl<'a> Cookies<'a> {
         }
     }
 
-    /// The value that [`Jar::set_session`] wrote in as many cookies as it took.
+    /// Returns the value that [`Jar::set_session`] wrote into one or more cookies.
     pub(in crate::edge) fn joined(&self, name: &str) -> CookieValue {
         let first = match self.value(name) {
             CookieValue::Value(first) => first,
             other => return other,
         };
-        // `<how many>~<the beginning>`; without a number it is all.
+        // The first cookie has `<count>~<first part>`, or the whole value without a count.
         let (count, beginning) = strings::split_once(&first, b'~');
         let Some(beginning) = beginning else {
             return CookieValue::Value(first);
@@ -96,14 +97,14 @@ fn piece_name(name: &str, i: u64) -> String {
     piece
 }
 
-/// How the cookies of one request are written.
+/// The writer of the cookies for one request.
 pub(in crate::edge) struct Jar<'a> {
     config: &'a Config,
     is_secure: bool,
 }
 
 impl<'a> Jar<'a> {
-    /// For an app on this origin. Plain http is for loopback only, where browsers differ on `Secure`.
+    /// Creates a writer for an app on this origin. Plain http is for loopback only, where browsers differ on `Secure`.
     pub(in crate::edge) fn new(config: &'a Config, origin: &str) -> Self {
         Self {
             config,
@@ -119,17 +120,18 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// The name of the session's cookie.
+    /// Returns the name of the session's cookie.
     pub(in crate::edge) fn session(&self) -> String {
         [self.prefix(), &self.config.cookie.name].concat()
     }
 
-    /// The name of the cookie of the login with this `state`, or what such names begin with.
+    /// Returns the name of the cookie of the login with this `state`, or with an empty key the prefix of such names.
     pub(in crate::edge) fn login(&self, key: &str) -> String {
         [self.prefix(), &self.config.cookie.name, "-login-", key].concat()
     }
 
-    /// `SameSite` of the session's. A login's is `Lax`: the provider's answer is a navigation from another site.
+    /// Returns `SameSite` of the session's cookie. A login's cookie has `Lax`, since the provider's response is a
+    /// navigation from another site.
     fn same_site(&self) -> &'static str {
         match self.config.cookie.same_site {
             SameSite::Lax => "Lax",
@@ -137,7 +139,8 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// The session's, in as many cookies as it takes, and none left of a longer one before. `None` if it is too long.
+    /// Writes the session's value into as many cookies as needed, and clears leftover cookies of a longer value.
+    /// Returns `None` if it is too long.
     pub(in crate::edge) fn set_session(
         &self,
         had: &Cookies<'_>,
@@ -173,7 +176,7 @@ impl<'a> Jar<'a> {
         Some(set)
     }
 
-    /// Takes the session's away.
+    /// Clears the session's cookies.
     pub(in crate::edge) fn clear_session(&self, had: &Cookies<'_>) -> Vec<String> {
         let name = self.session();
         let mut cleared = Vec::new();
@@ -190,12 +193,12 @@ impl<'a> Jar<'a> {
         cleared
     }
 
-    /// A login's.
+    /// Writes a login's cookie.
     pub(in crate::edge) fn set_login(&self, key: &str, value: &str, age: Millis) -> String {
         self.write(&self.login(key), value, "Lax", age)
     }
 
-    /// Takes a login's away.
+    /// Clears a login's cookie.
     pub(in crate::edge) fn clear(&self, name: &str) -> String {
         self.write(name, "", "Lax", Millis::ZERO)
     }
@@ -211,7 +214,7 @@ impl<'a> Jar<'a> {
     }
 }
 
-/// Whether browsers keep a cookie with this name and value.
+/// Returns true if browsers accept a cookie with this name and value.
 pub(in crate::edge) fn fits(name: &str, value: &str) -> bool {
     name.len() + value.len() <= LONGEST
 }
@@ -219,7 +222,7 @@ pub(in crate::edge) fn fits(name: &str, value: &str) -> bool {
 fn pieces_of(value: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut rest = value;
-    // Sealed texts are ASCII.
+    // Sealed values are ASCII.
     while let Some((piece, tail)) = rest.split_at_checked(PIECE) {
         pieces.push(piece);
         rest = tail;

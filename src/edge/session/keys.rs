@@ -1,8 +1,7 @@
-//! The keys that seal cookies and records: a ring of which the first seals and all open, so that a key can be
-//! replaced while sessions go on.
+//! The keyring for cookies and records. The first key seals and all keys open, so a key can be replaced while sessions
+//! continue.
 //!
-//! A key's name is made of a hash of it: nobody has to think of one, and two isolates with the same key give it the
-//! same name.
+//! A key's ID is derived from its hash, so isolates with the same key use the same ID.
 
 use crate::prelude::*;
 use core::fmt;
@@ -12,20 +11,20 @@ use crate::codec::base64url;
 use crate::codec::json;
 use crate::oauth::pkce;
 
-/// Bytes of a key of AES-256.
+/// Length of an AES-256 key in bytes.
 const LENGTH: usize = 32;
 
-/// Most keys that a ring has.
+/// Most keys in a ring.
 const MOST: usize = 16;
 
 /// A key for AES-256-GCM.
 pub struct Key {
-    /// Its name, which stands in front of what it has sealed.
+    /// The key's ID, a part of everything that the key has sealed.
     pub id: String,
     bytes: Vec<u8>,
 }
 
-/// The keys, the one that seals first.
+/// The keys. The first one seals.
 #[derive(Debug, Default)]
 pub struct Keyring(Vec<Key>);
 
@@ -33,7 +32,7 @@ impl Keyring {
     /// Reads keys, each 32 bytes in base64 or base64url, with or without padding.
     ///
     /// # Errors
-    /// What is wrong with which of them, in a sentence.
+    /// The index of the invalid key and its fault, as a sentence.
     pub fn parse(texts: &[&str]) -> Result<Self, String> {
         if texts.len() > MOST {
             return Err(msg!("there are more than 16 keys").to_owned());
@@ -68,18 +67,18 @@ impl Keyring {
         Ok(Self(keys))
     }
 
-    /// All of them, for the host.
+    /// Returns all keys, for the host.
     #[must_use]
     pub fn keys(&self) -> &[Key] {
         &self.0
     }
 
-    /// The name of the one that seals.
+    /// Returns the ID of the sealing key.
     pub(in crate::edge) fn sealing(&self) -> &str {
         self.0.first().map_or("", |key| &key.id)
     }
 
-    /// Where the key of this name is.
+    /// Returns the index of the key with this ID.
     pub(in crate::edge) fn find(&self, id: &str) -> Option<usize> {
         // control: former_keys_still_open
         self.0.iter().position(|key| key.id == id)
@@ -87,7 +86,7 @@ impl Keyring {
 }
 
 impl Key {
-    /// The key itself.
+    /// Returns the bytes of the key.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

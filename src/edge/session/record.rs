@@ -1,14 +1,15 @@
-//! What isolates agree on about a session: which generation counts, who refreshes, and whether it is over.
+//! The record of a session that isolates share: the current generation, the isolate that refreshes, and the end.
 //!
-//! A refresh goes through the record in three steps, each one write that succeeds for one isolate only: the intent
-//! (who is about to send the refresh token, and until when nobody else does), the exchange with the provider, the
-//! commit (the next generation, with its tokens, for those who come with the cookie of the one before).
+//! A refresh has three steps. Each write of the record succeeds for one isolate only. First the isolate writes its
+//! intent: until a given time, only this isolate sends the refresh token. Then it exchanges the token with the
+//! provider. Last it commits: it writes the next generation with its tokens, for requests that still have the cookie of
+//! the one before.
 //!
-//! A cookie is good until one of a later generation has been presented, and for a grace period after that: an answer
-//! with a new cookie may be lost on its way, more than once, and requests overtake each other. Whoever comes with it
-//! later has a copy that the browser has replaced, and that ends the session (RFC 9700 4.14.2 of refresh tokens).
+//! A cookie is valid until a cookie of a later generation was presented, and for a grace period after that: responses
+//! with a new cookie may be lost, more than once, and requests overtake each other. A cookie presented after that is a
+//! copy that the browser has replaced, so the session ends (RFC 9700 4.14.2 for refresh tokens).
 //!
-//! A session that was never refreshed and never ended has no record.
+//! A session without a refresh and without an end has no record.
 
 use crate::prelude::*;
 use alloc::rc::Rc;
@@ -22,66 +23,65 @@ use crate::session::EndReason;
 
 const VERSION: &str = "1";
 
-/// For how much longer than the grace period it is remembered which cookies were presented: as long as a request that
-/// came with one of them may be under way.
+/// The time beyond the grace period for which presented generations are kept: as long as a request with one of their
+/// cookies may be in flight.
 const REMEMBERED: Millis = Millis::from_secs(120);
 
-/// Most of them that are remembered.
+/// Most presented generations that are kept.
 const MOST_PRESENTED: usize = 8;
 
-/// What a session's record says.
+/// A session's record.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// The generation that counts.
+    /// The current generation.
     pub generation: u64,
-    /// When it began to.
+    /// The time of its commit.
     pub committed: UnixMillis,
-    /// Of which generations cookies have been presented: the latest one, and those before it that still matter, in
-    /// order.
+    /// The generations with a presented cookie: the latest one, and those before it that still matter, in order.
     pub presented: Vec<Presented>,
-    /// Who refreshes.
+    /// The intent of the isolate that refreshes.
     pub intent: Option<Intent>,
-    /// Why the session is over, if it is.
+    /// The reason of the end, if the session has ended.
     pub ended: Option<EndReason>,
-    /// The session in that generation.
+    /// The session in the current generation.
     pub session: Option<Rc<Session>>,
 }
 
-/// That a cookie of a generation has been presented.
+/// A generation with a presented cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presented {
-    /// Which generation.
+    /// The generation.
     pub generation: u64,
-    /// When it first was.
+    /// The time at which it was first presented.
     pub at: UnixMillis,
 }
 
-/// That an isolate is about to refresh.
+/// The intent of an isolate to refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// Which: a random text.
+    /// The random name of the isolate.
     pub holder: String,
-    /// Until when nobody else does.
+    /// The time until which other isolates do not refresh.
     pub until: UnixMillis,
 }
 
-/// What the record means for a session that is presented.
+/// The status of a presented session according to its record.
 #[derive(Debug)]
 pub enum GenerationStatus<'a> {
-    /// It counts.
+    /// It is the current generation.
     Current,
-    /// Its successor counts, and it gets that.
+    /// It has this successor.
     Succeeded(&'a Rc<Session>),
-    /// It was replaced, and whoever presents it should know.
+    /// It was replaced before the grace period: its cookie is a copy.
     Replayed,
-    /// It is over.
+    /// It has ended.
     Ended(EndReason),
     /// It is newer than the record: the isolate that refreshed it could not commit.
     Ahead,
 }
 
 impl Record {
-    /// The record of a generation that begins to count.
+    /// Creates the record of a new current generation.
     #[must_use]
     pub fn of(session: &Rc<Session>, committed: UnixMillis) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Record {
         }
     }
 
-    /// The record in which this session comes next.
+    /// Returns the record with this session as the next generation.
     #[must_use]
     pub fn followed_by(&self, successor: &Rc<Session>, committed: UnixMillis) -> Self {
         Self {
@@ -101,14 +101,14 @@ impl Record {
         }
     }
 
-    /// The record with a note that a cookie of this generation was presented; `None` if that makes no difference.
+    /// Returns the record with this generation as presented, or `None` if that changes nothing.
     #[must_use]
     pub fn with_presented(&self, generation: u64, grace: Millis, at: UnixMillis) -> Option<Self> {
         let is_known = self
             .presented
             .last()
             .is_some_and(|last| last.generation >= generation);
-        // Nothing comes before the first.
+        // No cookie precedes the first generation.
         if is_known || generation == 0 {
             return None;
         }
@@ -123,7 +123,7 @@ impl Record {
         Some(record)
     }
 
-    /// Notes when the session's user was last active. Returns false if that was known.
+    /// Records the time of the user's last activity. Returns false if the record has it.
     pub(in crate::edge) fn note_active(self: &mut Rc<Self>, active: UnixMillis) -> bool {
         let is_new = self
             .session
@@ -135,7 +135,7 @@ impl Record {
         is_new
     }
 
-    /// When a cookie of a later generation was first presented.
+    /// Returns the time at which a cookie of a later generation was first presented.
     fn replaced_at(&self, generation: u64) -> Option<UnixMillis> {
         let later = self
             .presented
@@ -144,7 +144,7 @@ impl Record {
         later.map(|one| one.at)
     }
 
-    /// The record of a session that is over. Of its tokens nothing is left.
+    /// Creates the record of an ended session, without its tokens.
     #[must_use]
     pub fn of_ended(session: &Session, reason: EndReason, at: UnixMillis) -> Self {
         Self {
@@ -155,7 +155,7 @@ impl Record {
         }
     }
 
-    /// What it means for a session that was presented at this time.
+    /// Returns the status of a session that was presented at this time.
     #[must_use]
     pub fn status(&self, presented: &Session, grace: Millis, at: &Instant) -> GenerationStatus<'_> {
         if let Some(reason) = self.ended {
@@ -180,7 +180,7 @@ impl Record {
         }
     }
 
-    /// Who refreshes just now, other than nobody.
+    /// Returns the intent, unless it has expired.
     #[must_use]
     pub fn intent_at(&self, now: &Instant) -> Option<&Intent> {
         self.intent
@@ -188,7 +188,7 @@ impl Record {
             .filter(|intent| intent.until > now.wall)
     }
 
-    /// The text to seal.
+    /// Returns the string to seal.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         let mut out = VERSION.to_owned();
@@ -222,7 +222,7 @@ impl Record {
         Secret::new(out)
     }
 
-    /// Reads what [`Record::to_text`] wrote; `None` for anything else.
+    /// Reads the output of [`Record::to_text`]. Returns `None` for any other input.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         const LINES: usize = 7;
@@ -280,7 +280,7 @@ mod tests {
         Rc::new(session)
     }
 
-    /// A record of this generation, and the generations of which cookies were presented, each with its time.
+    /// Creates a record of this generation with these presented generations and their times.
     fn record(generation: u64, presented: &[(u64, UnixMillis)]) -> Record {
         let presented = presented.iter();
         Record {
@@ -298,7 +298,7 @@ mod tests {
         }
     }
 
-    /// The generations that are remembered after this one was presented at this time.
+    /// Returns the generations that are kept after this one was presented.
     fn remembered(record: &Record, generation: u64, at: UnixMillis) -> Vec<u64> {
         let noted = record.with_presented(generation, GRACE, at).unwrap();
         noted.presented.iter().map(|one| one.generation).collect()

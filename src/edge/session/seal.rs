@@ -1,8 +1,8 @@
-//! What leaves an isolate is sealed: AES-256-GCM with a fresh nonce, bound to what it is for.
+//! Sealing of everything that leaves an isolate: AES-256-GCM with a fresh nonce, bound to a purpose.
 //!
-//! A sealed text is `1.<key's name>.<base64url of nonce, ciphertext and tag>`. The version, the key's name and
-//! the purpose are authenticated with it, so nothing that was sealed for one place opens in another: no session's
-//! cookie as that of a login, no record under another key.
+//! A sealed value is `1.<key ID>.<base64url of nonce, ciphertext and tag>`. The version, the key ID and the purpose are
+//! authenticated with it, so a value opens only for the purpose for which it was sealed: a session's cookie does not
+//! open as a login's, and a record does not open under another key.
 
 use crate::prelude::*;
 
@@ -15,16 +15,16 @@ use crate::edge::task::Task;
 
 const VERSION: &str = "1";
 
-/// Bytes of a nonce and a tag: less is no sealed text.
+/// Length of a nonce and a tag in bytes, the shortest sealed value.
 const LEAST: usize = 12 + 16;
 
-/// Why something did not open.
+/// The reason why a value did not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::edge) enum OpenError {
-    /// It was sealed with a key that is not in the ring: one that was retired, or one that this isolate has not got
+    /// It was sealed with a key that is not in the ring: one that was removed, or one that this isolate does not have
     /// yet.
     UnknownKey,
-    /// It is not what a handler sealed for this place.
+    /// A handler did not seal it for this purpose.
     NotGenuine,
 }
 
@@ -33,7 +33,7 @@ fn bound_to(purpose: &str, key: &str) -> String {
 }
 
 impl Task {
-    /// Seals a text for one purpose. `None` if the host could not.
+    /// Seals a string for one purpose. Returns `None` if the host could not.
     pub(in crate::edge) async fn seal(&self, purpose: &str, plain: Secret) -> Option<String> {
         let key = self.config().keys.sealing();
         let nonce: [u8; 12] = self.isolate().random();
@@ -43,7 +43,7 @@ impl Task {
             bound_to: bound_to(purpose, key),
         };
         let sealed = match self.perform(effect).await {
-            // Another nonce is another text's: it would be somebody else's session.
+            // A reply with another nonce would seal another request's data, such as another user's session.
             Reply::Sealed(sealed) if sealed.starts_with(&nonce) => Some(sealed),
             _ => None,
         };
@@ -59,7 +59,7 @@ impl Task {
         Some([VERSION, ".", key, ".", &base64url::encode(&sealed)].concat())
     }
 
-    /// Opens a text that was sealed for this purpose.
+    /// Opens a value that was sealed for this purpose.
     pub(in crate::edge) async fn open(
         &self,
         purpose: &str,

@@ -45,5 +45,5 @@ impl ExpiryWarning {
 
 /// Returns the time between the warning and the limit: a tenth of the idle limit, at most a minute.
 fn lead_time(ctx: &Context) -> Millis {
-    Millis(ctx.config.limits.idle.0 / 10).min(Millis::from_secs(60))
+    crate::session::idle_notice(ctx.config.limits.idle)
 }

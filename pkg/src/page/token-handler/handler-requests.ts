@@ -19,7 +19,7 @@ export interface HandlerError {
 /** The configuration that the handler shows to pages: src/edge/endpoints/client_config.rs. */
 export interface HandlerConfig {
   /** The idle timeout in milliseconds. */
-  idle: number
+  notice: number
   routes: { url: string; prefix: string }[]
 }
 

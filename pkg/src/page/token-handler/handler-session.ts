@@ -146,7 +146,7 @@ export const handlerSession = (
   }
 
   /** Milliseconds before a limit at which `expiring` is emitted. */
-  const warningTime = () => Math.min(config.idle / 10, 60_000)
+  const warningTime = () => config.notice
 
   const timeLeft = ({ expiresAt, idleExpiresAt }: Session) =>
     Math.min(expiresAt, idleExpiresAt) - (Date.now() + skew)
